@@ -1,0 +1,47 @@
+"""The devices that disks hang on."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from vmio.model.disk import BusKind
+from vmio.model.iothread import VirtqueueMapping
+
+__all__ = ["Controller", "PciAddress"]
+
+
+@frozen(kw_only=True)
+class PciAddress:
+    """A slot on a PCI bus."""
+
+    bus: str
+    """QEMU's name of the bus, such as `pci.0`."""
+    slot: int
+    function: int = 0
+
+    def __str__(self) -> str:
+        """Writes it as people and `info pci` readers know it: `pci.3:0x1`, with a function if any."""
+        return f"{self.bus}:{self.slot:#x}" + (f".{self.function:#x}" if self.function else "")
+
+
+@frozen(kw_only=True)
+class Controller:
+    """A storage controller: a host bus adapter, or a virtio-blk device, which is its own."""
+
+    id: str
+    model: str
+    """QEMU's device name: virtio-scsi-pci, virtio-blk-pci, lsi, megasas, ahci …"""
+    bus: BusKind
+    pci: PciAddress | None = None
+    """None for one that is part of the machine, as the IDE of a PC."""
+    iothread: str | None = None
+    iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
+    num_queues: int | None = None
+    """Request queues; None where the device has no such property or QEMU chooses."""
+    built_in: bool = False
+    """Whether the machine brings it, so that no `-device` makes it."""
+
+    @property
+    def takes_iothread(self) -> bool:
+        """Whether this kind of device has the property `iothread` at all."""
+        return self.model.startswith(("virtio-scsi", "virtio-blk"))

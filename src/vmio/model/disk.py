@@ -1,0 +1,103 @@
+"""A guest's disks and cd-roms, as their configuration says them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+from vmio.model.iothread import VirtqueueMapping
+from vmio.model.source import Span
+
+__all__ = [
+    "AioEngine",
+    "Backing",
+    "BusKind",
+    "CacheMode",
+    "DetectZeroes",
+    "Discard",
+    "Disk",
+    "Media",
+]
+
+BusKind = Literal["ide", "sata", "scsi", "virtio"]
+Media = Literal["disk", "cdrom"]
+CacheMode = Literal["none", "writethrough", "writeback", "unsafe", "directsync"]
+AioEngine = Literal["native", "threads", "io_uring"]
+Discard = Literal["ignore", "unmap"]
+DetectZeroes = Literal["off", "on", "unmap"]
+
+
+@frozen(kw_only=True)
+class Backing:
+    """What QEMU opens for a disk."""
+
+    filename: str
+    """As `-drive file=` takes it: a path, or a URL-like text for rbd and iscsi."""
+    format: str
+    """The image format: raw, qcow2, vmdk …"""
+    driver: str = "file"
+    """The block driver under the format: file, host_device, host_cdrom, rbd, iscsi …"""
+    options: tuple[tuple[str, object], ...] = ()
+    """The driver's fields for `-blockdev`, when they are more than the file name."""
+    storage: str = ""
+    """The storage that the volume lies on; empty for a bare path."""
+    storage_type: str = ""
+    """That storage's type, such as zfspool or lvm; empty for a bare path."""
+    io_uring_by_default: bool = True
+    """Whether the manager lets this storage have aio=io_uring without being asked."""
+    direct_by_default: bool = True
+    """Whether the host's page cache is bypassed when no cache mode is written."""
+    parents: tuple[str, ...] = ()
+    """File names of the images it is an overlay of, newest first."""
+
+
+@frozen(kw_only=True)
+class Disk:
+    """One drive as written: an option that is None, False or empty was not written.
+
+    What becomes of the options is not said here but by a `Topology`.
+    """
+
+    id: str
+    """The device's name in its own notation: scsi0, virtio1, a libvirt target, a QEMU device id."""
+    bus: BusKind
+    index: int
+    """Its number on that bus, as its notation counts."""
+    volume: str = ""
+    """The volume as written, such as `local-lvm:vm-701-disk-0`."""
+    backing: Backing | None = None
+    """What QEMU opens; None is an empty cd drive."""
+    media: Media = "disk"
+    cloudinit: bool = False
+    """Whether the volume is a cloud-init image, which a SCSI bus always shows as a cd-rom."""
+    cache: CacheMode | None = None
+    aio: AioEngine | None = None
+    discard: Discard | None = None
+    detect_zeroes: bool | None = None
+    read_only: bool = False
+    iothread: bool | None = None
+    """Whether it asks for an IOThread of its own."""
+    iothread_id: str | None = None
+    """The IOThread that it names, in notations that name one."""
+    iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
+    queues: int | None = None
+    size_bytes: int | None = None
+    bootindex: int | None = None
+    serial: str | None = None
+    wwn: str | None = None
+    vendor: str | None = None
+    product: str | None = None
+    model: str | None = None
+    rerror: str | None = None
+    werror: str | None = None
+    snapshot: bool | None = None
+    ssd: bool = False
+    scsiblock: bool = False
+    limits: tuple[tuple[str, int], ...] = ()
+    """Throttling as QEMU names it without its prefix, such as ("bps-read", 1048576), in order."""
+    span: Span | None = field(default=None, eq=False)
+    """Where the whole drive is written."""
+    spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
+    """Where each option is written, by the notation's own name for it."""

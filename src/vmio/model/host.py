@@ -1,0 +1,87 @@
+"""What a command line depends on that no VM's config says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+__all__ = ["BackingChains", "Cpu", "Files", "Host", "Memory", "Pci", "Sev"]
+
+BackingChains = Mapping[str, tuple[str, ...]]
+
+
+@frozen(kw_only=True)
+class Sev:
+    """What AMD's encrypted virtualisation offers on this host."""
+
+    sev: bool = False
+    sev_es: bool = False
+    sev_snp: bool = False
+    cbitpos: int = 0
+    reduced_phys_bits: int = 0
+
+
+@frozen(kw_only=True)
+class Cpu:
+    """The host's processors."""
+
+    vendor: str = "GenuineIntel"
+    count: int = 1
+    phys_bits: int = 40
+    flags: tuple[str, ...] = ()
+    sev: Sev = Sev()
+
+
+@frozen(kw_only=True)
+class Memory:
+    """The host's memory."""
+
+    hugepages_mib: tuple[int, ...] = ()
+    numa_nodes: tuple[int, ...] = ()
+
+
+@frozen(kw_only=True)
+class Files:
+    """What the host's file system says of paths that nobody should have to look at."""
+
+    block_device_patterns: tuple[str, ...] = ("/dev/*",)
+    """Shell patterns; a path that matches none is a regular file."""
+    firmware_exists: bool = True
+
+
+@frozen(kw_only=True)
+class Pci:
+    """PCI functions that can be passed through, and the names that the cluster gives them."""
+
+    functions: tuple[str, ...] = ()
+    mappings: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class Host:
+    """The facts of one host, captured on it or written by hand."""
+
+    schema: int = 1
+    node: str = "localhost"
+    arch: str = "x86_64"
+    qemu_version: str = ""
+    """The installed QEMU's; empty where none is installed."""
+    kvm: bool = True
+    vhost_net: bool = True
+    iscsi_initiator: str = ""
+    spice_port: int = 61000
+    cdrom: str = ""
+    """The first physical cd drive's device; empty without one."""
+    cpu: Cpu = Cpu()
+    bridges: Mapping[str, int] = field(factory=dict)
+    """MTU by bridge; one not named has 1500."""
+    memory: Memory = Memory()
+    files: Files = Files()
+    ceph: Mapping[str, str] = field(factory=dict)
+    iscsi_luns: Mapping[str, int] = field(factory=dict)
+    """LUN by volume for ZFS over iSCSI; one not named has 0."""
+    backing_chains: BackingChains = field(factory=dict)
+    pci: Pci = Pci()
+    cpu_models: Mapping[str, Mapping[str, Any]] = field(factory=dict)

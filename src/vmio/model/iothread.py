@@ -1,0 +1,52 @@
+"""IOThreads, and how virtqueues are spread over them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import field, frozen
+from attrs.validators import ge, optional
+
+from vmio.model.source import Span
+
+__all__ = ["MAIN_LOOP", "IOThread", "VirtqueueMapping"]
+
+MAIN_LOOP: Final = "main loop"
+"""What serves a queue that no IOThread serves. No object id can be this: ids hold no blanks."""
+
+
+def _parameter(minimum: int = 0) -> int | None:
+    """Declares a parameter that is None while QEMU's own default holds."""
+    value: int | None = field(default=None, validator=optional(ge(minimum)))
+    return value
+
+
+@frozen(kw_only=True)
+class IOThread:
+    """One `-object iothread`: a dedicated event loop, with the parameters that were set on it.
+
+    A parameter that is None was not set; QEMU's default for it depends on the version.
+
+    Source: QEMU's `qom-list-properties iothread`.
+    """
+
+    id: str
+    poll_max_ns: int | None = _parameter()
+    poll_grow: int | None = _parameter()
+    poll_shrink: int | None = _parameter()
+    poll_weight: int | None = _parameter()
+    """Only since QEMU 11.1; a right-shift count."""
+    aio_max_batch: int | None = _parameter()
+    thread_pool_min: int | None = _parameter()
+    thread_pool_max: int | None = _parameter(1)
+    span: Span | None = field(default=None, eq=False)
+    """Where it was written, if it was."""
+
+
+@frozen(kw_only=True)
+class VirtqueueMapping:
+    """One entry of `iothread-vq-mapping`: an IOThread and the queues that it serves."""
+
+    iothread: str
+    vqs: tuple[int, ...] = ()
+    """Empty in every entry of a mapping: queue i goes to entry i modulo their number."""

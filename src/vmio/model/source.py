@@ -1,0 +1,76 @@
+"""Texts that people own, and places in them."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+__all__ = ["Edit", "Location", "Problem", "Source", "Span"]
+
+
+@frozen(kw_only=True, order=True)
+class Span:
+    """A range of bytes of one source, its end excluded.
+
+    Units: bytes from the start of the file, so that an edit leaves every other byte as it is.
+    """
+
+    start: int
+    end: int
+
+
+@frozen(kw_only=True)
+class Location:
+    """Where a span begins, as a person counts: lines and columns from 1, columns in characters."""
+
+    line: int
+    column: int
+    width: int
+    """How many characters of that line the span covers, at least 1."""
+    text: str
+    """That whole line."""
+
+
+@frozen(kw_only=True)
+class Source:
+    """A file's name and its very bytes."""
+
+    name: str
+    data: bytes = field(repr=False)
+
+    def read_span(self, span: Span) -> str:
+        """Returns the text under a span; bytes that are not UTF-8 come as replacement signs."""
+        return self.data[span.start : span.end].decode("utf-8", "replace")
+
+    def locate(self, span: Span) -> Location:
+        """Returns the line and the column at which a span begins."""
+        start = min(span.start, len(self.data))
+        begin = self.data.rfind(b"\n", 0, start) + 1
+        end = self.data.find(b"\n", start)
+        end = len(self.data) if end < 0 else end
+        covered = self.data[start : max(start, min(span.end, end))]
+        return Location(
+            line=self.data.count(b"\n", 0, start) + 1,
+            column=len(self.data[begin:start].decode("utf-8", "replace")) + 1,
+            width=max(1, len(covered.decode("utf-8", "replace"))),
+            text=self.data[begin:end].decode("utf-8", "replace").rstrip("\r"),
+        )
+
+
+@frozen(kw_only=True)
+class Edit:
+    """One replacement in a source: the span's bytes become `text`; an empty span inserts."""
+
+    span: Span
+    text: str
+
+
+@frozen(kw_only=True)
+class Problem:
+    """Something that a reader could not take, and went on after."""
+
+    kind: str
+    """One of the reader's kinds, such as `unknown-setting`; the rules about config form go by it."""
+    message: str
+    span: Span
+    subject: str = ""
+    """The key or device that it is about, such as `scsi0`."""

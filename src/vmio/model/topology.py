@@ -1,0 +1,134 @@
+"""Which thread serves which disk: the way from disk to controller to virtqueue to event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+from vmio.model.controller import Controller
+from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
+from vmio.model.iothread import MAIN_LOOP, IOThread
+
+__all__ = ["AttachedDisk", "Effect", "HostThread", "Topology", "Verdict", "Virtqueue"]
+
+Verdict = Literal["used", "ignored", "default"]
+
+
+@frozen(kw_only=True)
+class Effect:
+    """What became of one setting of one disk."""
+
+    setting: str
+    value: str
+    """What is in force, in the notation's words; empty where the setting does nothing."""
+    verdict: Verdict
+    """used: written and in force; ignored: written in vain; default: not written."""
+    reason: str = ""
+
+
+@frozen(kw_only=True)
+class Virtqueue:
+    """One request queue of a controller and what serves it."""
+
+    index: int
+    served_by: str
+    """An IOThread's id, or `MAIN_LOOP`."""
+
+
+@frozen(kw_only=True)
+class AttachedDisk:
+    """A disk in its place, with what its cache and aio settings came to."""
+
+    disk: Disk
+    controller: str
+    """The controller's id."""
+    address: tuple[tuple[str, str | int], ...] = ()
+    """The device's properties that say where on the controller it sits, in QEMU's order."""
+    driver: str = ""
+    """QEMU's device name of the disk itself, such as scsi-hd."""
+    cache: CacheMode | None = None
+    """The cache mode in force; None where it is not known."""
+    cache_direct: bool | None = None
+    """O_DIRECT: whether the host's page cache is bypassed."""
+    cache_no_flush: bool | None = None
+    write_cache: bool | None = None
+    aio: AioEngine | None = None
+    """The engine in force; None where there is nothing to open or it is not known."""
+    detect_zeroes: DetectZeroes | None = None
+    effects: tuple[Effect, ...] = ()
+
+    def find_effect(self, setting: str) -> Effect | None:
+        """Returns what became of a setting, None if there is nothing to say of it."""
+        return next((effect for effect in self.effects if effect.setting == setting), None)
+
+
+@frozen(kw_only=True)
+class HostThread:
+    """A thread of a running QEMU on its host."""
+
+    serves: str
+    """An IOThread's id, or `MAIN_LOOP`."""
+    thread_id: int
+    """Its id on the host (TID)."""
+    cpu_ns: int | None = None
+    """Processor time it has used so far; None where the host does not say."""
+
+
+@frozen(kw_only=True)
+class Topology:
+    """A whole layout, planned or as a running QEMU reports it."""
+
+    iothreads: tuple[IOThread, ...] = ()
+    controllers: tuple[Controller, ...] = ()
+    disks: tuple[AttachedDisk, ...] = ()
+    vcpus: int = 1
+    host_threads: tuple[HostThread, ...] = ()
+    """Empty for a plan."""
+    _by_id: Mapping[str, Controller] = field(init=False, eq=False, repr=False)
+
+    @_by_id.default
+    def _index_controllers(self) -> Mapping[str, Controller]:
+        return {controller.id: controller for controller in self.controllers}
+
+    def controller_of(self, attached: AttachedDisk) -> Controller:
+        """Returns the controller that a disk hangs on.
+
+        Raises:
+            KeyError: The disk is not of this topology.
+        """
+        return self._by_id[attached.controller]
+
+    def find_disk(self, disk_id: str) -> AttachedDisk | None:
+        """Returns the disk of that id, None if there is none."""
+        return next((attached for attached in self.disks if attached.disk.id == disk_id), None)
+
+    def virtqueues_of(self, controller: Controller) -> tuple[Virtqueue, ...]:
+        """Returns a controller's request queues; one stands for the whole of a device without any.
+
+        Source: QEMU 10.0: num-queues of a PCI device is the number of vCPUs unless it is set; in a
+        mapping without queue numbers, queue i goes to entry i modulo the number of entries.
+        """
+        if not controller.takes_iothread:
+            return (Virtqueue(index=0, served_by=MAIN_LOOP),)
+        count = controller.num_queues or self.vcpus
+        mapping = controller.iothread_vq_mapping
+        if not mapping:
+            served_by = controller.iothread or MAIN_LOOP
+            return tuple(Virtqueue(index=index, served_by=served_by) for index in range(count))
+        explicit = {queue: entry.iothread for entry in mapping for queue in entry.vqs}
+        return tuple(
+            Virtqueue(
+                index=index,
+                served_by=explicit.get(index, MAIN_LOOP)
+                if explicit
+                else mapping[index % len(mapping)].iothread,
+            )
+            for index in range(count)
+        )
+
+    def served_by(self, attached: AttachedDisk) -> tuple[str, ...]:
+        """Returns what serves a disk's requests: IOThread ids, or `MAIN_LOOP`, each once."""
+        queues = self.virtqueues_of(self.controller_of(attached))
+        return tuple(dict.fromkeys(queue.served_by for queue in queues))

@@ -1,0 +1,48 @@
+"""A virtual machine as far as its storage is concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import field, frozen
+
+from vmio.model.controller import Controller
+from vmio.model.disk import Disk
+from vmio.model.iothread import IOThread
+from vmio.model.source import Problem, Source, Span
+
+__all__ = ["Chipset", "Notation", "Vm"]
+
+Notation = Literal["proxmox", "libvirt", "qemu"]
+Chipset = Literal["i440fx", "q35", "virt"]
+
+
+@frozen(kw_only=True)
+class Vm:
+    """What a configuration says, before anything is planned from it."""
+
+    id: str
+    """What its manager calls it: the number of a Proxmox VM, a libvirt name, a process."""
+    name: str = ""
+    notation: Notation
+    source: Source
+    arch: str = "x86_64"
+    chipset: Chipset = "i440fx"
+    machine_version: tuple[int, int] = (0, 0)
+    """QEMU's machine version that the guest would get."""
+    vcpus: int = 1
+    memory_mib: int = 512
+    scsihw: str | None = None
+    """The kind of SCSI controller that disks get which name none; None if that is not written."""
+    iothreads: tuple[IOThread, ...] = ()
+    """Those that the configuration itself defines."""
+    iothread_users: frozenset[str] = frozenset()
+    """IOThread ids that something besides the disks below refers to."""
+    controllers: tuple[Controller, ...] = ()
+    """Those that the configuration itself defines."""
+    disks: tuple[Disk, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """What the reader could not take."""
+    spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
+    """Where settings of the whole machine are written, by the notation's own name."""

@@ -1,0 +1,46 @@
+"""Quantities as people write them; the only place that knows K from KiB."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["KIB", "MIB", "format_bytes", "format_duration_ns", "parse_size_bytes"]
+
+KIB = 1024
+MIB = 1024 * KIB
+
+_SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII)
+_FACTORS = {"": 1, "K": KIB, "M": MIB, "G": KIB * MIB, "T": MIB * MIB, "P": KIB * MIB * MIB}
+
+
+def parse_size_bytes(text: str) -> int | None:
+    """Returns the bytes that a size such as `32G`, `1.5T` or `512MiB` means, None if it is none.
+
+    QEMU, libvirt's shorthand and Proxmox all mean powers of 1024 by a bare K, M, G or T.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        return None
+    number, suffix = match.groups()
+    factor = _FACTORS[suffix]
+    return int(number) * factor if "." not in number else int(float(number) * factor)
+
+
+def format_bytes(size_bytes: float) -> str:
+    """Returns a size in the largest binary unit that keeps it at one or more, as `32 GiB`."""
+    value = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < KIB or unit == "TiB":
+            return f"{value:.0f} {unit}" if value == int(value) else f"{value:.1f} {unit}"
+        value /= KIB
+    raise AssertionError  # the loop returns at its last unit
+
+
+def format_duration_ns(duration_ns: float) -> str:
+    """Returns a duration in the unit that a person would say it in, as `292 µs`."""
+    value = float(duration_ns)
+    for unit, factor in (("ns", 1e3), ("µs", 1e3), ("ms", 1e3), ("s", None)):
+        if factor is None or abs(value) < factor:
+            return f"{value:.0f} {unit}" if abs(value) >= 100 else f"{value:.3g} {unit}"
+        value /= factor
+    raise AssertionError  # the loop returns at its last unit
