@@ -18,6 +18,7 @@ __all__ = [
     "DetectZeroes",
     "Discard",
     "Disk",
+    "IoUringDefault",
     "Media",
 ]
 
@@ -27,6 +28,8 @@ CacheMode = Literal["none", "writethrough", "writeback", "unsafe", "directsync"]
 AioEngine = Literal["native", "threads", "io_uring"]
 Discard = Literal["ignore", "unmap"]
 DetectZeroes = Literal["off", "on", "unmap"]
+IoUringDefault = Literal["yes", "direct", "no"]
+"""direct: only while the host's page cache is bypassed."""
 
 
 @frozen(kw_only=True)
@@ -45,12 +48,16 @@ class Backing:
     """The storage that the volume lies on; empty for a bare path."""
     storage_type: str = ""
     """That storage's type, such as zfspool or lvm; empty for a bare path."""
-    io_uring_by_default: bool = True
-    """Whether the manager lets this storage have aio=io_uring without being asked."""
+    io_uring: IoUringDefault = "yes"
+    """Whether the manager chooses aio=io_uring here when no engine is written."""
     direct_by_default: bool = True
     """Whether the host's page cache is bypassed when no cache mode is written."""
     parents: tuple[str, ...] = ()
     """File names of the images it is an overlay of, newest first."""
+    discard_no_unref: bool = False
+    """Whether a discarded qcow2 cluster keeps its place, as images in a chain need it."""
+    error: str = ""
+    """Why QEMU could not be told to open it, in the manager's words; empty when it can."""
 
 
 @frozen(kw_only=True)

@@ -1,0 +1,90 @@
+"""Host descriptions: TOML to `Host`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from typing import Any
+
+import cattrs
+from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
+
+from vmio.errors import InputError
+from vmio.model.host import Host
+from vmio.model.source import Source
+
+__all__ = ["parse_host"]
+
+_MAX_BYTES = 1024 * 1024
+
+
+def parse_host(source: Source | None, overrides: Sequence[tuple[str, str]] = ()) -> Host:
+    """Reads a host description.
+
+    Args:
+        source: The TOML text; None for a host of which only the overrides are known.
+        overrides: Dotted keys with their values as TOML writes them, such as
+            `("cpu.count", "8")`; what is not TOML is taken as a string.
+
+    Raises:
+        InputError: It is not TOML, or has a key or a type that a host does not have.
+    """
+    name = source.name if source is not None else "--set"
+    table: dict[str, Any] = {}
+    if source is not None:
+        if len(source.data) > _MAX_BYTES:
+            raise InputError(f"{name} is too large for a host description")
+        try:
+            table = tomllib.loads(source.data.decode("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InputError(f"{name} is not a host description: {error}") from error
+    for key, value in overrides:
+        _override(table, key, value)
+    try:
+        return _CONVERTER.structure(table, Host)
+    except BaseValidationError as error:
+        raise InputError(f"{name}: {_explain(error)}") from error
+
+
+def _override(table: dict[str, Any], dotted: str, text: str) -> None:
+    *parents, last = dotted.split(".")
+    for key in parents:
+        inner = table.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise InputError(f"--set {dotted}: '{key}' has no keys of its own")
+        table = inner
+    try:
+        table[last] = tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        table[last] = text
+
+
+def _explain(error: BaseException) -> str:
+    """Returns the first thing that is wrong, with the key it is wrong at."""
+    path: list[str] = []
+    while isinstance(error, BaseValidationError) and not isinstance(
+        error, ForbiddenExtraKeysError
+    ):
+        error = error.exceptions[0]
+        for note in getattr(error, "__notes__", ()):
+            key = getattr(note, "name", None) or getattr(note, "index", None)
+            if key is not None:
+                path.append(str(key))
+    if isinstance(error, ForbiddenExtraKeysError):
+        path.append(sorted(error.extra_fields)[0])
+        return f"a host has no key '{'.'.join(path)}'"
+    return f"'{'.'.join(path)}': {error}"
+
+
+def _strict(kind: type) -> Any:  # noqa: ANN401 - cattrs' own hook type
+    def structure(value: object, _: object) -> object:
+        if type(value) is not kind:
+            raise TypeError(f"expected {kind.__name__}, not {value!r}")
+        return value
+
+    return structure
+
+
+_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+for _kind in (str, int, bool):
+    _CONVERTER.register_structure_hook(_kind, _strict(_kind))

@@ -1,0 +1,1 @@
+"""Proxmox VE's notation: VM configs, storage.cfg, and the QEMU command lines made from them."""

@@ -1,0 +1,247 @@
+"""A VM's config file as text: its sections and lines, each with its place.
+
+Source: the file format as qemu-server 9.2.6 reads it; there are no comments, every `#` line is part
+of the description of its section.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+from urllib.parse import unquote_to_bytes
+
+from attrs import frozen
+
+from vmio.errors import InputError
+from vmio.model.source import Problem, Source, Span
+
+__all__ = ["MAX_CONFIG_BYTES", "Config", "Entry", "Section", "SectionKind", "parse_config"]
+
+MAX_CONFIG_BYTES = 1024 * 1024
+"""The cluster file system of Proxmox VE holds no larger file."""
+
+SectionKind = Literal["main", "pending", "special", "snapshot"]
+
+_KEY = re.compile(rb"([a-z][a-z_-]*[0-9]*):")
+_SPECIAL = re.compile(rb"special:(cloudinit|fleecing)")
+_SNAPSHOT_NAME = re.compile(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One `key: value` line."""
+
+    key: str
+    value: str
+    """A value that is not UTF-8 holds replacement signs; the bytes stay in the source."""
+    span: Span
+    """The whole line, its newline excluded."""
+    value_span: Span
+
+
+@frozen(kw_only=True)
+class Section:
+    """The VM itself, its pending changes, a special section, or a snapshot."""
+
+    kind: SectionKind
+    name: str = ""
+    """Of a snapshot or special section."""
+    span: Span
+    """From its header, or the file's start, to the next header or the file's end."""
+    entries: tuple[Entry, ...] = ()
+    """In the file's order; a key may come twice, and the last one counts."""
+    description: str = ""
+
+    def settings(self) -> dict[str, Entry]:
+        """Returns the line that counts for every key."""
+        return {entry.key: entry for entry in self.entries}
+
+
+@frozen(kw_only=True)
+class Config:
+    """A whole config file."""
+
+    source: Source
+    main: Section
+    pending: Section | None = None
+    special: tuple[Section, ...] = ()
+    snapshots: tuple[Section, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    def find_snapshot(self, name: str) -> Section | None:
+        """Returns the section of a snapshot, None if there is no such snapshot."""
+        return next((section for section in self.snapshots if section.name == name), None)
+
+
+def parse_config(source: Source) -> Config:
+    """Reads a config's lines, going on past those that it cannot take.
+
+    What a value may be is not looked at here but where the value is used.
+
+    Raises:
+        InputError: The text is no VM config at all.
+    """
+    data = source.data
+    if len(data) > MAX_CONFIG_BYTES:
+        raise InputError(
+            f"{source.name} is too large for a VM config: {len(data)} bytes",
+            hint=f"Proxmox VE holds no config above {MAX_CONFIG_BYTES} bytes",
+        )
+    if not data.strip():
+        raise InputError(f"{source.name} is empty, not a VM config")
+    if b"\0" in data:
+        raise InputError(f"{source.name} is binary, not a VM config")
+    problems: list[Problem] = []
+    sections: dict[tuple[SectionKind, str], Section] = {}
+    for header, lines, span in _split_sections(data):
+        named = _name_section(header)
+        if named is None:
+            shown = header.decode("utf-8", "replace") if header is not None else ""
+            problems.append(
+                Problem(
+                    kind="unknown-section",
+                    message=f"skipping unknown section: '{shown}'",
+                    span=Span(start=span.start, end=span.start + len(header or b"") + 2),
+                )
+            )
+            continue
+        kind, name = named
+        if named in sections:
+            what = {"pending": "section", "special": "special section"}.get(
+                kind, "snapshot section"
+            )
+            problems.append(
+                Problem(
+                    kind="duplicate-section",
+                    message=f"duplicate {what}: {name or 'pending'}",
+                    span=Span(start=span.start, end=span.start + len(header or b"") + 2),
+                )
+            )
+        sections[named] = _parse_section(data, kind, name, lines, span, problems)
+    main = sections[("main", "")]
+    if not main.entries and len(sections) == 1:
+        raise InputError(
+            f"{source.name} is not a VM config: it has no line of the form 'key: value'"
+        )
+    return Config(
+        source=source,
+        main=main,
+        pending=sections.get(("pending", "")),
+        special=tuple(s for s in sections.values() if s.kind == "special"),
+        snapshots=tuple(s for s in sections.values() if s.kind == "snapshot"),
+        problems=tuple(problems),
+    )
+
+
+def _split_lines(data: bytes) -> Iterator[tuple[bytes, Span]]:
+    start = 0
+    for line in data.split(b"\n"):
+        yield line, Span(start=start, end=start + len(line))
+        start += len(line) + 1
+
+
+def _read_header(line: bytes) -> bytes | None:
+    stripped = line.rstrip()
+    return stripped[1:-1] if stripped[:1] == b"[" and stripped[-1:] == b"]" else None
+
+
+def _split_sections(
+    data: bytes,
+) -> Iterator[tuple[bytes | None, list[tuple[bytes, Span]], Span]]:
+    """Yields each header's text (None for the part before the first), lines and extent."""
+    header: bytes | None = None
+    lines: list[tuple[bytes, Span]] = []
+    start = 0
+    for line, span in _split_lines(data):
+        found = _read_header(line)
+        if found is not None:
+            yield header, lines, Span(start=start, end=span.start)
+            header, lines, start = found, [], span.start
+        elif line.strip():
+            lines.append((line, span))
+    yield header, lines, Span(start=start, end=len(data))
+
+
+def _name_section(header: bytes | None) -> tuple[SectionKind, str] | None:
+    if header is None:
+        return "main", ""
+    if header.lower() == b"pending":
+        return "pending", ""
+    special = _SPECIAL.fullmatch(header)
+    if special is not None:
+        return "special", special[1].decode()
+    if _SNAPSHOT_NAME.fullmatch(header):
+        return "snapshot", header.decode()
+    return None
+
+
+def _parse_section(
+    data: bytes,
+    kind: SectionKind,
+    name: str,
+    lines: list[tuple[bytes, Span]],
+    span: Span,
+    problems: list[Problem],
+) -> Section:
+    entries = []
+    description: list[str] = []
+    for line, line_span in lines:
+        if line.startswith((b"#", b"description:")):
+            text = line[1:].rstrip() if line[:1] == b"#" else line.partition(b":")[2].strip()
+            description.append(unquote_to_bytes(text).decode("utf-8", "replace"))
+            continue
+        entry = _parse_entry(data, line, line_span)
+        if entry is None or (entry.key == "snapstate" and not _is_snapstate(kind, entry.value)):
+            shown = line.decode("utf-8", "replace")
+            problems.append(
+                Problem(
+                    kind="unparsable-line",
+                    message=f"unable to parse config: {shown}",
+                    span=line_span,
+                )
+            )
+        elif entry.key == "delete" and kind != "pending":
+            problems.append(
+                Problem(
+                    kind="misplaced-setting",
+                    message="property 'delete' is only allowed in [PENDING]",
+                    span=line_span,
+                    subject=entry.key,
+                )
+            )
+        else:
+            entries.append(entry)
+    return Section(
+        kind=kind,
+        name=name,
+        span=span,
+        entries=tuple(entries),
+        description="\n".join(description).rstrip(),
+    )
+
+
+def _is_snapstate(kind: SectionKind, value: str) -> bool:
+    return kind == "snapshot" and value in {"prepare", "delete"}
+
+
+def _parse_entry(data: bytes, line: bytes, span: Span) -> Entry | None:
+    match = _KEY.match(line)
+    if match is None:
+        return None
+    rest = line[match.end() :]
+    value = rest.strip()
+    if value:
+        start = span.start + match.end() + rest.index(value)
+    elif rest:
+        # A lone blank is a value: `boot: ` switches every boot device off.
+        value, start = rest[-1:], span.end - 1
+    else:
+        return None
+    value_span = Span(start=start, end=start + len(value))
+    return Entry(
+        key=match[1].decode("ascii"),
+        value=data[value_span.start : value_span.end].decode("utf-8", "replace"),
+        span=span,
+        value_span=value_span,
+    )

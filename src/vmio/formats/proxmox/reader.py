@@ -1,0 +1,212 @@
+"""A Proxmox config to a `Vm`.
+
+Source: qemu-server 9.2.6.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+
+from attrs import evolve, frozen
+
+from vmio.errors import InputError
+from vmio.formats.proxmox.boot import boot_indices
+from vmio.formats.proxmox.config import Config, Entry, parse_config
+from vmio.formats.proxmox.drives import parse_drive
+from vmio.formats.proxmox.machine import Machine, is_windows, parse_machine, parse_version
+from vmio.formats.proxmox.schema import DRIVE_COUNTS, check_setting, parse_bool
+from vmio.formats.proxmox.storage import Storages, resolve_volume
+from vmio.formats.qemu_argv import find_iothreads
+from vmio.model.disk import Backing, Disk
+from vmio.model.host import Host
+from vmio.model.iothread import IOThread
+from vmio.model.source import Problem, Source
+from vmio.model.vm import Vm
+
+__all__ = ["Guest", "read_guest"]
+
+
+@frozen(kw_only=True)
+class Guest:
+    """A VM with everything of its config that a command line needs besides its storage."""
+
+    vm: Vm
+    config: Config
+    settings: Mapping[str, str]
+    """The valid settings of the section that was read, by key."""
+    machine: Machine
+    bootindex: Mapping[str, int]
+
+    def is_on(self, key: str, *, default: bool = False) -> bool:
+        """Returns the truth of a yes-or-no setting."""
+        return bool(parse_bool(self.settings.get(key, "1" if default else "0")))
+
+
+def read_guest(
+    source: Source,
+    *,
+    storages: Storages | None,
+    host: Host,
+    vmid: str | None = None,
+    snapshot: str | None = None,
+) -> Guest:
+    """Reads a config, going on past what Proxmox would also go on past.
+
+    Args:
+        source: The config.
+        storages: The cluster's storages; None where they are not known, so that every volume of a
+            storage is left unresolved.
+        host: The host that the guest would run on.
+        vmid: The VM's number, where the file's name does not give it.
+        snapshot: The snapshot to read instead of the VM.
+
+    Raises:
+        InputError: The text is no VM config, or has no such snapshot.
+    """
+    config = parse_config(source)
+    section = config.main
+    if snapshot is not None:
+        found = config.find_snapshot(snapshot)
+        if found is None:
+            raise InputError(f"snapshot '{snapshot}' does not exist")
+        section = found
+    problems = list(config.problems)
+    settings = _valid_settings(section.settings(), problems)
+    disks = _read_disks(source, settings, problems, storages=storages, host=host)
+    values = {key: entry.value for key, entry in settings.items()}
+    machine = _read_machine(values, host, is_snapshot=snapshot is not None)
+    bootindex = boot_indices(
+        values.get("boot"),
+        values.get("bootdisk"),
+        ((disk.id, disk.media == "cdrom" and not disk.cloudinit) for disk in disks),
+        sorted((key for key in values if re.fullmatch(r"net\d+", key)), key=lambda k: int(k[3:])),
+    )
+    iothreads, users = _read_args(settings.get("args"), problems)
+    vm = Vm(
+        id=vmid or PurePath(source.name).stem,
+        name=values.get("name", ""),
+        notation="proxmox",
+        source=source,
+        arch=values.get("arch", host.arch),
+        chipset=machine.chipset,
+        machine_version=machine.version,
+        vcpus=_count_vcpus(values),
+        memory_mib=_read_memory(values),
+        scsihw=values.get("scsihw"),
+        iothreads=iothreads,
+        iothread_users=users,
+        disks=tuple(evolve(disk, bootindex=bootindex.get(disk.id)) for disk in disks),
+        problems=tuple(sorted(problems, key=lambda problem: problem.span)),
+        spans={key: entry.span for key, entry in settings.items()},
+    )
+    return Guest(vm=vm, config=config, settings=values, machine=machine, bootindex=bootindex)
+
+
+def _valid_settings(written: Mapping[str, Entry], problems: list[Problem]) -> dict[str, Entry]:
+    settings: dict[str, Entry] = {}
+    for key, entry in written.items():
+        reason = check_setting(key, entry.value)
+        if reason:
+            kind = "unknown-setting" if reason.startswith("unknown") else "bad-value"
+            span = entry.span if kind == "unknown-setting" else entry.value_span
+            problems.append(
+                Problem(
+                    kind=kind,
+                    message=f"unable to parse value of '{key}' - {reason}",
+                    span=span,
+                    subject=key,
+                )
+            )
+        elif key == "cdrom":
+            settings["ide2"] = evolve(entry, key="ide2")
+        else:
+            settings[key] = entry
+    return settings
+
+
+def _read_disks(
+    source: Source,
+    settings: dict[str, Entry],
+    problems: list[Problem],
+    *,
+    storages: Storages | None,
+    host: Host,
+) -> list[Disk]:
+    def resolve(volume: str, written_format: str | None, drive: str) -> Backing | None:
+        if volume == "none":
+            return None
+        if volume == "cdrom":
+            return Backing(filename=host.cdrom, format="raw", driver="host_cdrom")
+        if storages is None and not volume.startswith("/"):
+            return Backing(
+                filename=volume,
+                format=written_format or "raw",
+                storage=volume.partition(":")[0],
+                error=f"what '{volume}' is depends on storage.cfg, which was not found",
+            )
+        return resolve_volume(volume, written_format, storages or {}, host, drive=drive)
+
+    disks = []
+    for bus, count in DRIVE_COUNTS.items():
+        for index in range(count):
+            entry = settings.get(f"{bus}{index}")
+            if entry is None:
+                continue
+            disk, found = parse_drive(source, entry, bus, index, resolve)
+            problems.extend(found)
+            if disk is None:
+                del settings[entry.key]
+            else:
+                disks.append(disk)
+    return disks
+
+
+def _read_machine(values: Mapping[str, str], host: Host, *, is_snapshot: bool) -> Machine:
+    written = values.get("machine", "")
+    if is_snapshot:
+        written = values.get("runningmachine", written)
+    if parse_bool(values.get("template", "0")):
+        written = ""
+    creation = re.search(r"creation-qemu=([\d.]+)", values.get("meta", ""), re.ASCII)
+    return parse_machine(
+        written,
+        installed=parse_version(host.qemu_version),
+        windows=is_windows(values.get("ostype", "")),
+        creation_qemu=creation[1] if creation else "",
+    )
+
+
+def _count_vcpus(values: Mapping[str, str]) -> int:
+    sockets = int(values.get("sockets", values.get("smp", "1")))
+    total = max(1, sockets * int(values.get("cores", "1")))
+    return min(total, int(values.get("vcpus", "0")) or total)
+
+
+def _read_memory(values: Mapping[str, str]) -> int:
+    digits = values.get("memory", "512").removeprefix("current=")
+    return int(digits) if re.fullmatch(r"\d{1,9}", digits, re.ASCII) else 512
+
+
+def _read_args(
+    entry: Entry | None, problems: list[Problem]
+) -> tuple[tuple[IOThread, ...], frozenset[str]]:
+    """Returns the IOThreads that a line `args:` defines and those that it refers to."""
+    if entry is None:
+        return (), frozenset()
+    try:
+        words = shlex.split(entry.value)
+    except ValueError as error:
+        problems.append(
+            Problem(
+                kind="bad-value",
+                message=f"unable to parse value of 'args' - {error}",
+                span=entry.value_span,
+                subject="args",
+            )
+        )
+        return (), frozenset()
+    defined, users = find_iothreads(words)
+    return tuple(evolve(iothread, span=entry.span) for iothread in defined), users

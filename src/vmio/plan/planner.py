@@ -1,0 +1,208 @@
+"""Plans controllers, IOThreads and addresses, and says what became of each setting.
+
+Source: qemu-server 9.2.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from attrs import evolve
+
+from vmio.formats.proxmox.pci import pci_address
+from vmio.model.controller import Controller
+from vmio.model.disk import CacheMode, DetectZeroes, Disk
+from vmio.model.iothread import MAIN_LOOP, IOThread
+from vmio.model.topology import AttachedDisk, Effect, Topology
+from vmio.model.vm import Vm
+from vmio.plan.policy import PROXMOX, Policy, ScsiHardware
+
+__all__ = ["plan_topology"]
+
+_Q35_IDE_BUS = (0, 2, 1, 3)
+_AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
+
+
+def plan_topology(vm: Vm, policy: Policy = PROXMOX) -> Topology:
+    """Returns the layout that a config comes to."""
+    controllers: dict[str, Controller] = {}
+    iothreads: list[IOThread] = []
+    disks: list[AttachedDisk] = []
+    for disk in vm.disks:
+        controller, address, driver = _place(vm, disk, policy)
+        known = controllers.setdefault(controller.id, controller)
+        if known is controller and controller.iothread is not None:
+            iothreads.append(IOThread(id=controller.iothread))
+        disks.append(_attach(vm, disk, known, address, driver, policy))
+    return Topology(
+        iothreads=(*iothreads, *vm.iothreads),
+        controllers=tuple(controllers.values()),
+        disks=tuple(disks),
+        vcpus=vm.vcpus,
+    )
+
+
+Address = tuple[tuple[str, str | int], ...]
+
+
+def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str]:
+    """Returns the controller of a disk, the disk's address on it, and the disk's own device."""
+    is_cdrom = disk.media == "cdrom"
+    match disk.bus:
+        case "virtio":
+            controller = Controller(
+                id=disk.id,
+                model="virtio-blk-pci",
+                bus="virtio",
+                pci=pci_address(disk.id),
+                iothread=f"iothread-{disk.id}" if disk.iothread else None,
+            )
+            return controller, (), "virtio-blk-pci"
+        case "scsi":
+            hardware = policy.find_scsi_hardware(vm.scsihw)
+            number = disk.index // hardware.disks_per_controller
+            controller = _scsi_controller(disk, hardware, number)
+            driver = "scsi-cd" if is_cdrom or disk.cloudinit else "scsi-hd"
+            return controller, _scsi_address(disk, hardware, controller), driver
+        case "sata":
+            controller = Controller(
+                id="ahci0", model="ahci", bus="sata", pci=pci_address("ahci0")
+            )
+            address: Address = (("bus", f"ahci0.{disk.index}"),)
+            return controller, address, "ide-cd" if is_cdrom else "ide-hd"
+        case "ide":
+            controller = Controller(id="ide", model="piix3-ide", bus="ide", built_in=True)
+            if vm.chipset == "q35":
+                controller = evolve(controller, model="ich9-ahci")
+                bus, unit = _Q35_IDE_BUS[disk.index], 0
+            else:
+                bus, unit = divmod(disk.index, 2)
+            address = (("bus", f"ide.{bus}"), ("unit", unit))
+            return controller, address, "ide-cd" if is_cdrom else "ide-hd"
+
+
+def _scsi_controller(disk: Disk, hardware: ScsiHardware, number: int) -> Controller:
+    if hardware.dedicated:
+        identity = f"virtioscsi{number}"
+        return Controller(
+            id=identity,
+            model=hardware.model,
+            bus="scsi",
+            pci=pci_address(identity),
+            iothread=f"iothread-{identity}" if disk.iothread else None,
+            num_queues=disk.queues,
+        )
+    identity = f"scsihw{number}"
+    return Controller(
+        id=identity, model=hardware.model, bus="scsi", pci=pci_address(identity)
+    )
+
+
+def _scsi_address(disk: Disk, hardware: ScsiHardware, controller: Controller) -> Address:
+    bus = ("bus", f"{controller.id}.0")
+    match hardware.address:
+        case "scsi-id":
+            return bus, ("scsi-id", disk.index % hardware.disks_per_controller)
+        case "target":
+            return bus, ("scsi-id", disk.index)
+        case _:
+            return bus, ("channel", 0), ("scsi-id", 0), ("lun", disk.index)
+
+
+def _attach(
+    vm: Vm, disk: Disk, controller: Controller, address: Address, driver: str, policy: Policy
+) -> AttachedDisk:
+    direct = _is_direct(disk)
+    has_aio = disk.backing is not None and disk.backing.driver in _AIO_DRIVERS
+    attached = AttachedDisk(
+        disk=disk,
+        controller=controller.id,
+        address=address,
+        driver=driver,
+        cache=disk.cache or _name_cache(direct=direct),
+        cache_direct=direct,
+        cache_no_flush=disk.cache == "unsafe",
+        write_cache=disk.cache not in {"writethrough", "directsync"},
+        aio=(disk.aio or policy.choose_aio(disk, direct=direct)) if has_aio else None,
+        detect_zeroes=_choose_detect_zeroes(disk),
+    )
+    return evolve(attached, effects=tuple(_find_effects(vm, attached, controller)))
+
+
+def _is_direct(disk: Disk) -> bool:
+    if disk.cache is not None:
+        return disk.cache in {"none", "directsync"}
+    if disk.media == "cdrom":
+        return False
+    return disk.backing is None or disk.backing.direct_by_default
+
+
+def _name_cache(*, direct: bool) -> CacheMode:
+    return "none" if direct else "writeback"
+
+
+def _choose_detect_zeroes(disk: Disk) -> DetectZeroes | None:
+    if disk.media == "cdrom":
+        return None
+    if disk.detect_zeroes is False:
+        return "off"
+    return "unmap" if disk.discard == "unmap" else "on"
+
+
+def _find_effects(vm: Vm, attached: AttachedDisk, controller: Controller) -> Iterator[Effect]:
+    disk = attached.disk
+    yield _iothread_effect(vm, disk, controller)
+    if disk.queues is not None:
+        if controller.num_queues == disk.queues:
+            yield Effect(setting="queues", value=str(disk.queues), verdict="used")
+        else:
+            yield Effect(
+                setting="queues",
+                value="",
+                verdict="ignored",
+                reason="only a virtio-scsi-single controller takes queues",
+            )
+    yield Effect(
+        setting="cache",
+        value=attached.cache or "",
+        verdict="used" if disk.cache is not None else "default",
+    )
+    if attached.aio is not None:
+        yield Effect(
+            setting="aio",
+            value=attached.aio,
+            verdict="used" if disk.aio is not None else "default",
+        )
+    elif disk.aio is not None:
+        what = "an empty drive" if disk.backing is None else f"the {disk.backing.driver} driver"
+        yield Effect(
+            setting="aio", value="", verdict="ignored", reason=f"{what} does its own I/O"
+        )
+    if disk.media == "disk":
+        yield Effect(
+            setting="discard",
+            value="on" if disk.discard == "unmap" else "ignore",
+            verdict="used" if disk.discard is not None else "default",
+        )
+        yield Effect(
+            setting="detect_zeroes",
+            value=attached.detect_zeroes or "",
+            verdict="used" if disk.detect_zeroes is not None else "default",
+        )
+
+
+def _iothread_effect(vm: Vm, disk: Disk, controller: Controller) -> Effect:
+    if controller.iothread is not None:
+        return Effect(setting="iothread", value=controller.iothread, verdict="used")
+    if not disk.iothread:
+        return Effect(
+            setting="iothread",
+            value=MAIN_LOOP,
+            verdict="default" if disk.iothread is None else "used",
+        )
+    scsihw = f"scsihw is {vm.scsihw}" if vm.scsihw is not None else "scsihw is not set, so lsi"
+    if controller.model == "virtio-scsi-pci":
+        reason = f"{scsihw}: all its disks share {controller.id}, which gets no IOThread"
+    else:
+        reason = f"{scsihw}: the {controller.model} device cannot use an IOThread"
+    return Effect(setting="iothread", value="", verdict="ignored", reason=reason)
