@@ -18,19 +18,25 @@ __all__ = ["parse_host"]
 _MAX_BYTES = 1024 * 1024
 
 
-def parse_host(source: Source | None, overrides: Sequence[tuple[str, str]] = ()) -> Host:
+def parse_host(
+    source: Source | None,
+    overrides: Sequence[tuple[str, str]] = (),
+    *,
+    base: Host | None = None,
+) -> Host:
     """Reads a host description.
 
     Args:
-        source: The TOML text; None for a host of which only the overrides are known.
+        source: The TOML text; None for the base with nothing but the overrides replaced.
         overrides: Dotted keys with their values as TOML writes them, such as
             `("cpu.count", "8")`; what is not TOML is taken as a string.
+        base: The host whose facts hold where there is no TOML text.
 
     Raises:
         InputError: It is not TOML, or has a key or a type that a host does not have.
     """
     name = source.name if source is not None else "--set"
-    table: dict[str, Any] = {}
+    table: dict[str, Any] = _CONVERTER.unstructure(base) if base is not None else {}
     if source is not None:
         if len(source.data) > _MAX_BYTES:
             raise InputError(f"{name} is too large for a host description")

@@ -1,0 +1,5 @@
+"""Lets `python -m vmio` do what `vmio` does."""
+
+from vmio.cli.main import main
+
+main()

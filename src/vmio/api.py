@@ -1,0 +1,145 @@
+"""What every face of vmio calls: files and sockets in, models out, models in, text out.
+
+A function that a quick verb does not need is imported where it is used, since what is imported is
+what a person waits for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from vmio.errors import InputError, UsageError
+from vmio.formats.proxmox.reader import Guest, read_guest
+from vmio.formats.proxmox.storage import Storages, parse_storages
+from vmio.model.host import Host
+from vmio.model.source import Source
+from vmio.model.topology import Topology
+from vmio.plan.planner import plan_topology
+
+__all__ = ["emit", "find_storage_cfg", "load", "plan", "read_host", "read_source"]
+
+MAX_INPUT_BYTES = 16 * 1024 * 1024
+"""No config, storage.cfg or host description comes near; reading stops there."""
+
+_ETC_STORAGE = Path("/etc/pve/storage.cfg")
+_LEVELS_UP = 4
+"""`storage.cfg` lies this far above a VM's config at most: /etc/pve/nodes/NODE/qemu-server."""
+
+
+def read_source(path: str) -> Source:
+    """Returns a file's bytes with its name; `-` is standard input.
+
+    Raises:
+        InputError: The file cannot be read, or is larger than any config is.
+    """
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
+        else:
+            # Not blocking: a named pipe that nobody writes to must not hang the tool.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(descriptor, "rb") as file:
+                data = file.read(MAX_INPUT_BYTES + 1) or b""
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(f"cannot read {path}: {reason or error}") from error
+    if len(data) > MAX_INPUT_BYTES:
+        raise InputError(f"{path} is too large: more than {MAX_INPUT_BYTES} bytes")
+    return Source(name="<stdin>" if path == "-" else path, data=data)
+
+
+def find_storage_cfg(config: str) -> Path | None:
+    """Returns the storage.cfg that a config goes by: in its folder, above it, or this host's."""
+    folder = Path(config).absolute().parent
+    for candidate in (folder, *folder.parents[:_LEVELS_UP]):
+        path = candidate / "storage.cfg"
+        if path.is_file():
+            return path
+    return _ETC_STORAGE if _ETC_STORAGE.is_file() else None
+
+
+def read_host(path: str | None, overrides: Sequence[str] = (), *, binary: bool = False) -> Host:
+    """Returns the host that a guest would run on.
+
+    Args:
+        path: A host description; None for the host that this runs on.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact.
+        binary: Whether the version of this host's QEMU is needed where nothing says it.
+
+    Raises:
+        InputError: The description is none.
+        UsageError: An override has no value.
+        CapabilityError: No QEMU is installed and its version is needed.
+    """
+    pairs = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise UsageError(f"'{override}' is not of the form KEY=VALUE")
+        pairs.append((key, value))
+    if path is None:
+        from vmio.host.local import read_local_host  # noqa: PLC0415
+
+        host = read_local_host()
+    else:
+        host = Host()
+    if path is not None or pairs:
+        from vmio.formats.host_toml import parse_host  # noqa: PLC0415
+
+        host = parse_host(read_source(path) if path is not None else None, pairs, base=host)
+    if binary and not host.qemu_version:
+        from attrs import evolve  # noqa: PLC0415
+
+        from vmio.qemu.binary import find_qemu, read_version  # noqa: PLC0415
+
+        host = evolve(host, qemu_version=str(read_version(find_qemu())))
+    return host
+
+
+def load(
+    path: str,
+    *,
+    host: Host,
+    storage: str | None = None,
+    vmid: str | None = None,
+    snapshot: str | None = None,
+) -> Guest:
+    """Reads a VM's config.
+
+    Args:
+        path: The config's path; `-` for standard input.
+        host: The host that it would run on.
+        storage: The storage.cfg to go by; None to look for one where Proxmox keeps it.
+        vmid: The VM's number, where the file's name does not give it.
+        snapshot: The snapshot to read instead of the VM itself.
+
+    Raises:
+        InputError: A file cannot be read or is not what it should be.
+    """
+    storages: Storages | None = None
+    found = storage if storage is not None else find_storage_cfg(path)
+    if found is not None:
+        storages = parse_storages(read_source(str(found)))
+    return read_guest(
+        read_source(path), storages=storages, host=host, vmid=vmid, snapshot=snapshot
+    )
+
+
+def plan(guest: Guest) -> Topology:
+    """Returns the layout that the guest's manager would make from its config."""
+    return plan_topology(guest.vm)
+
+
+def emit(guest: Guest, host: Host, *, pretty: bool = False) -> str:
+    """Returns the command line that the guest's manager would run.
+
+    Raises:
+        UnsupportedError: The config uses something that vmio cannot print yet.
+        PlanError: The manager itself would refuse.
+    """
+    from vmio.formats.proxmox.argv import render_argv, render_command  # noqa: PLC0415
+
+    return render_command(render_argv(guest, plan(guest), host), pretty=pretty)

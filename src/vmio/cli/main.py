@@ -1,0 +1,116 @@
+"""The program `vmio`: its verbs, and what an error says and exits with.
+
+Exit statuses: 0 clean, 1 findings, 2 usage, 3 unreadable input, 4 tool or host missing, 70 a bug in
+vmio, 130 and 143 ended by Ctrl-C and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from vmio import __version__
+from vmio.errors import ToolError, VmioError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+_BUG = 70
+_INTERRUPTED = 130
+
+_VERBS = {
+    "bench": "Measure two layouts of a guest against each other.",
+    "check": "Find settings that are ignored, slow or unsafe.",
+    "cmd": "Print the QEMU command line that would run.",
+    "completion": "Print what makes a shell complete vmio's words.",
+    "rule": "Explain a rule, or list them all.",
+    "run": "Boot a config on this host.",
+    "show": "Show which thread serves each disk.",
+}
+"""Each verb is a module of this package; its help stands here so that no other verb is imported."""
+
+
+class _LazyGroup(click.Group):
+    """A group whose verbs are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        command = import_module(f"vmio.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - every verb's module has one
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Verbs"):
+            formatter.write_dl(sorted(_VERBS.items()))
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vmio", message="%(prog)s %(version)s")
+def program() -> None:
+    """Make the I/O threads of QEMU/KVM guests visible, right and fast."""
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs vmio and exits with its status.
+
+    Args:
+        arguments: The words after the program's name; those of the process if None.
+    """
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        result = program.main(arguments, prog_name="vmio", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say("interrupted")
+        return _INTERRUPTED
+    except VmioError as error:
+        _explain(error)
+        return error.exit_status
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `head` does; Python must not try to flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - whatever is left is a bug, and says so
+        return _report_bug(error)
+    return result if isinstance(result, int) else 0
+
+
+def _say(text: str) -> None:
+    click.echo(f"vmio: {text}", err=True)
+
+
+def _explain(error: VmioError) -> None:
+    _say(f"{click.style('error:', fg='red', bold=True)} {error.message}")
+    if isinstance(error, ToolError) and error.output:
+        for line in error.output.strip().splitlines()[-5:]:
+            click.echo(f"    {line}", err=True)
+    if error.hint:
+        _say(f"{click.style('hint:', fg='cyan')} {error.hint}")
+
+
+def _report_bug(error: Exception) -> int:
+    if os.environ.get("VMIO_DEBUG"):
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exception(error)
+    _say(f"this is a bug in vmio: {type(error).__name__}: {error}")
+    if not os.environ.get("VMIO_DEBUG"):
+        _say("VMIO_DEBUG=1 in the environment shows where it happened")
+    return _BUG

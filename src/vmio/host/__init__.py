@@ -1,0 +1,1 @@
+"""What /sys, /proc and /etc say of this host."""
