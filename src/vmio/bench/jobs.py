@@ -1,0 +1,257 @@
+"""What fio is asked to do inside the guest, and what its answer says."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, Final, Literal, get_args
+
+from attrs import evolve, field, frozen
+from attrs.validators import and_, ge, le, matches_re
+
+from vmio.errors import InputError, ToolError, UsageError
+from vmio.units import KIB, MIB, parse_size_bytes
+
+__all__ = [
+    "DEFAULT_JOBS",
+    "AccessPattern",
+    "Job",
+    "JobFigures",
+    "fio_argv",
+    "parse_fio",
+    "parse_job",
+]
+
+AccessPattern = Literal["read", "randread", "write", "randwrite"]
+
+_MAX_OUTPUT_BYTES = 4 * MIB
+_SECTOR_BYTES = 512
+_JOB_KEYS = ("rw", "bs", "iodepth", "runtime", "ramp", "name")
+
+
+@frozen(kw_only=True)
+class Job:
+    """One load, as one fio process makes it."""
+
+    name: str = field(validator=matches_re(r"[\w.+-]{1,40}"))
+    rw: AccessPattern
+    block_size_bytes: int = field(validator=and_(ge(_SECTOR_BYTES), le(16 * MIB)))
+    iodepth: int = field(validator=and_(ge(1), le(1024)))
+    runtime_s: float = field(default=1.0, validator=and_(ge(0.1), le(3600.0)))
+    ramp_s: float = field(default=0.3, validator=and_(ge(0.0), le(600.0)))
+    """How long the load runs before anything is counted."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes what is on the disk."""
+        return self.rw in ("write", "randwrite")
+
+
+DEFAULT_JOBS: Final = (
+    Job(name="randread-4k-qd1", rw="randread", block_size_bytes=4 * KIB, iodepth=1),
+    Job(name="randread-4k-qd32", rw="randread", block_size_bytes=4 * KIB, iodepth=32),
+    Job(name="read-128k-qd8", rw="read", block_size_bytes=128 * KIB, iodepth=8),
+)
+"""Latency, what one event loop can carry, and bulk transfer."""
+
+
+@frozen(kw_only=True)
+class JobFigures:
+    """What one run of a job came to, as fio in the guest counted it."""
+
+    iops: float
+    bandwidth_bytes_per_s: float
+    requests: int
+    runtime_s: float
+    latency_mean_ns: float
+    """From the submission of a request to its completion, as all latencies here."""
+    latency_p50_ns: float
+    latency_p99_ns: float
+    guest_cpu_user_share: float
+    """fio's own time in user mode, in processors: 1.0 is one vCPU all the time."""
+    guest_cpu_system_share: float
+    fio_version: str = ""
+
+
+def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
+    """Returns the job that an option such as `rw=randread,bs=4k,iodepth=32` means.
+
+    The name of one of the default jobs means that job. A job that is not named gets a name from
+    what it does.
+
+    Args:
+        text: The option's value.
+        runtime_s: How long a job runs that does not say it itself.
+
+    Raises:
+        UsageError: The text is no job; the message says which part of it.
+    """
+    for job in DEFAULT_JOBS:
+        if text.strip() == job.name:
+            return job if runtime_s is None else evolve(job, runtime_s=runtime_s)
+    options: dict[str, str] = {}
+    for part in text.split(","):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if key not in _JOB_KEYS or not equals or not value or key in options:
+            raise UsageError(
+                f"--job {text[:80]!r}: cannot take {part[:40]!r}",
+                hint="a job reads rw=randread,bs=4k,iodepth=32; its keys are "
+                f"{', '.join(_JOB_KEYS)}; ready-made ones are "
+                f"{', '.join(job.name for job in DEFAULT_JOBS)}",
+            )
+        options[key] = value
+    rw = options.get("rw", "randread")
+    size = options.get("bs", "4k")
+    try:
+        return Job(
+            name=options.get("name", f"{rw}-{size.lower()}-qd{options.get('iodepth', '1')}"),
+            rw=_parse_pattern(rw),
+            block_size_bytes=_parse_block_size(size),
+            iodepth=int(_parse_number("iodepth", options.get("iodepth", "1"))),
+            runtime_s=_parse_number("runtime", options["runtime"])
+            if "runtime" in options
+            else runtime_s or 1.0,
+            ramp_s=_parse_number("ramp", options.get("ramp", "0.3")),
+        )
+    except ValueError as error:
+        # attrs says "'iodepth' must be <= 1024: 4096", and a tuple for a pattern that differs.
+        said = error.args[0] if error.args else ""
+        raise UsageError(
+            f"--job {text[:80]!r}: {said}",
+            hint="a job reads rw=randread,bs=4k,iodepth=32,runtime=2,ramp=0.5,name=mine",
+        ) from error
+
+
+def fio_argv(job: Job, device: str, *, scratch: bool = False) -> tuple[str, ...]:
+    """Returns the fio command that runs a job on a device of the guest.
+
+    Args:
+        job: What to do.
+        device: The guest's block device, such as /dev/sda.
+        scratch: Whether what is on that disk may be lost.
+
+    Raises:
+        UsageError: The job writes and the disk is not known to be scratch.
+    """
+    if job.writes and not scratch:
+        raise UsageError(
+            f"job {job.name} writes, and {device} is not a scratch disk",
+            hint="use --scratch SIZE, or a job that reads",
+        )
+    return (
+        "fio",
+        f"--name={job.name}",
+        f"--filename={device}",
+        f"--rw={job.rw}",
+        f"--bs={job.block_size_bytes}",
+        f"--iodepth={job.iodepth}",
+        "--ioengine=libaio",
+        "--direct=1",
+        "--time_based",
+        f"--runtime={round(job.runtime_s * 1000)}ms",
+        f"--ramp_time={round(job.ramp_s * 1000)}ms",
+        # One seed for all runs would read the same blocks again and again from the host's cache.
+        "--randrepeat=0",
+        "--norandommap",
+        "--thread",
+        *(() if job.writes else ("--readonly",)),
+        "--output-format=json",
+    )
+
+
+def parse_fio(data: bytes) -> JobFigures:
+    """Returns the figures in what fio printed with `--output-format=json`.
+
+    Raises:
+        ToolError: It is no report of fio's, or one of a job that failed or did nothing.
+    """
+    try:
+        report = _parse_object(data)
+        job = report["jobs"][0]
+        if job.get("error"):
+            raise ToolError(
+                f"fio's job {str(job.get('jobname'))[:40]!r} failed with error {job['error']}",
+                hint="the guest's disk may be too small, missing or failing",
+            )
+        done = max((job["read"], job["write"]), key=lambda side: int(side["total_ios"]))
+        if int(done["total_ios"]) < 1:
+            raise ToolError(
+                f"fio's job {str(job.get('jobname'))[:40]!r} finished no request",
+                hint="let it run longer, with --runtime",
+            )
+        latency = done["clat_ns"]
+        percentiles = latency["percentile"]
+        return JobFigures(
+            iops=_positive(done["iops"]),
+            bandwidth_bytes_per_s=_positive(done["bw_bytes"]),
+            requests=int(done["total_ios"]),
+            runtime_s=_positive(done["runtime"]) / 1000,
+            latency_mean_ns=_positive(latency["mean"]),
+            latency_p50_ns=_positive(percentiles["50.000000"]),
+            latency_p99_ns=_positive(percentiles["99.000000"]),
+            guest_cpu_user_share=_finite(job["usr_cpu"]) / 100,
+            guest_cpu_system_share=_finite(job["sys_cpu"]) / 100,
+            fio_version=re.sub(r"^fio-|[^\w.+-]", "", str(report.get("fio version", "")))[:40],
+        )
+    except (
+        AttributeError,
+        IndexError,
+        InputError,
+        KeyError,
+        OverflowError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ToolError(
+            "fio in the guest printed no report that vmio can read",
+            output=data[:400].decode("utf-8", "replace"),
+            hint="fio 3 prints one with --output-format=json",
+        ) from error
+
+
+def _parse_pattern(text: str) -> AccessPattern:
+    pattern: AccessPattern
+    for pattern in get_args(AccessPattern):
+        if text == pattern:
+            return pattern
+    raise ValueError(f"rw={text[:40]!r} is none of {', '.join(get_args(AccessPattern))}")
+
+
+def _parse_block_size(text: str) -> int:
+    size_bytes = parse_size_bytes(text.upper())
+    if size_bytes is None or size_bytes % _SECTOR_BYTES:
+        raise ValueError(f"bs={text[:40]!r} is no multiple of {_SECTOR_BYTES} bytes")
+    return size_bytes
+
+
+def _parse_number(key: str, text: str) -> float:
+    if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) is None:
+        raise ValueError(f"{key}={text[:40]!r} is no number")
+    return float(text)
+
+
+def _parse_object(data: bytes) -> Any:  # noqa: ANN401  # what a guest prints can be anything
+    """Returns the JSON that begins at the first brace; fio prints its warnings before it."""
+    if len(data) > _MAX_OUTPUT_BYTES:
+        raise InputError(f"fio printed {len(data)} bytes")
+    try:
+        return json.JSONDecoder().raw_decode(data[max(0, data.find(b"{")) :].decode())[0]
+    except RecursionError as error:
+        raise InputError("fio printed a nest of brackets") from error
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(number)
+    return number
+
+
+def _positive(value: object) -> float:
+    number = _finite(value)
+    if number <= 0:
+        raise ValueError(number)
+    return number

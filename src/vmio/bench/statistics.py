@@ -1,0 +1,134 @@
+"""What pairs of measurements say about which of two layouts is faster, and how surely."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, Literal
+
+from attrs import frozen
+
+from vmio.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "CONFIDENCE",
+    "LEAST_EFFECT",
+    "PairedRatio",
+    "Winner",
+    "geometric_mean",
+    "paired_ratio",
+    "student_t_quantile",
+]
+
+Winner = Literal["faster", "slower", "no clear difference"]
+
+CONFIDENCE: Final = 0.95
+LEAST_EFFECT: Final = 0.05
+"""A difference that is smaller is none: repeated tables of one QEMU differ by several percent."""
+
+
+@frozen(kw_only=True)
+class PairedRatio:
+    """B against A over all pairs: 1.5 says that B did one and a half times as much as A."""
+
+    ratio: float
+    low: float
+    high: float
+    """The ends of the interval that holds the true ratio with `confidence`."""
+    confidence: float
+    pairs: int
+    verdict: Winner
+    """What B is, compared with A."""
+
+
+def paired_ratio(
+    pairs: Sequence[tuple[float, float]], *, confidence: float = CONFIDENCE
+) -> PairedRatio:
+    """Returns the geometric mean of B/A over pairs, with Student's interval on the log ratios.
+
+    A shared host drifts: the same run can differ by a factor of two from one minute to the next.
+    Comparing the mean of all A with the mean of all B puts that drift into the noise, or, when all
+    A came first, into the answer. The two runs of a pair follow each other within seconds, so
+    what the host was doing then is a factor of both and cancels in their ratio, and alternating
+    which of the two comes first cancels what is left of a steady trend. Ratios multiply, so their
+    logarithms are what has a mean and a spread; three times as fast and a third as fast are then
+    equally far from no difference.
+
+    Args:
+        pairs: What A and what B came to, in the order of measuring. All above zero.
+        confidence: How sure the interval is to hold the true ratio, were the pairs independent.
+
+    Raises:
+        UsageError: There are fewer than two pairs, from which nothing can be said of the noise.
+    """
+    if len(pairs) < 2:  # noqa: PLR2004  # a spread needs two
+        raise UsageError(
+            "one pair of runs says nothing about the noise", hint="measure --pairs 2 or more"
+        )
+    logs = [math.log(b) - math.log(a) for a, b in pairs]
+    mean = math.fsum(logs) / len(logs)
+    variance = math.fsum((value - mean) ** 2 for value in logs) / (len(logs) - 1)
+    spread = student_t_quantile((1 + confidence) / 2, len(logs) - 1) * math.sqrt(
+        variance / len(logs)
+    )
+    ratio, low, high = (_exp(value) for value in (mean, mean - spread, mean + spread))
+    return PairedRatio(
+        ratio=ratio,
+        low=low,
+        high=high,
+        confidence=confidence,
+        pairs=len(pairs),
+        verdict=_judge(ratio, low, high),
+    )
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    """Returns the mean whose ratios are the mean of the ratios; all values are above zero."""
+    logs = [math.log(value) for value in values]
+    return math.exp(math.fsum(logs) / len(logs))
+
+
+def student_t_quantile(probability: float, degrees: int) -> float:
+    """Returns the t that a Student-distributed value stays below with that probability.
+
+    The distribution has a closed form for whole degrees of freedom, in the angle whose tangent is
+    t / sqrt(degrees); bisecting that angle inverts it, since more angle is more probability.
+
+    Source: Abramowitz & Stegun, Handbook of Mathematical Functions, 26.7.3 and 26.7.4.
+    """
+    if probability < 0.5:  # noqa: PLR2004  # the distribution is symmetric
+        return -student_t_quantile(1 - probability, degrees)
+    low, high = 0.0, math.pi / 2
+    for _ in range(100):
+        middle = (low + high) / 2
+        if (1 + _central_probability(middle, degrees)) / 2 < probability:
+            low = middle
+        else:
+            high = middle
+    return math.sqrt(degrees) * math.tan((low + high) / 2)
+
+
+def _central_probability(angle: float, degrees: int) -> float:
+    """Returns the probability of lying between -t and t, where t = sqrt(degrees) tan(angle)."""
+    cosine, sine = math.cos(angle), math.sin(angle)
+    odd = degrees % 2
+    total, term = 0.0, cosine if odd else 1.0
+    for power in range(1 + odd, degrees, 2):
+        total += term
+        term *= cosine * cosine * power / (power + 1)
+    return (angle + sine * total) * 2 / math.pi if odd else sine * total
+
+
+def _exp(value: float) -> float:
+    """Returns e to a power, kept finite: an interval may well be wider than numbers are."""
+    return math.exp(max(-700.0, min(700.0, value)))
+
+
+def _judge(ratio: float, low: float, high: float) -> Winner:
+    if low > 1 and ratio >= 1 + LEAST_EFFECT:
+        return "faster"
+    if high < 1 and ratio <= 1 / (1 + LEAST_EFFECT):
+        return "slower"
+    return "no clear difference"
