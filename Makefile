@@ -1,0 +1,65 @@
+# Each target sets up what it needs; tools/setup does it once and says what it does.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+# What a user's shell exports must not change which modules are found.
+unexport PYTHONHOME PYTHONPATH
+
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help
+help: ## lists these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+
+.PHONY: demo
+demo: ## shows ignored and working I/O threads on real QEMU guests, with a report
+	@tools/setup run --qemu
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+.PHONY: test
+test: setup-test check-format lint types contracts ## checks everything and runs every test (ARGS=... for pytest)
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: format
+format: setup-dev ## rewrites the code in the project's format and fixes what ruff can
+	@$(BIN)/ruff check --fix-only --quiet
+	@$(BIN)/ruff format
+
+.PHONY: check-format
+check-format: setup-dev ## says which files `make format` would change
+	@$(BIN)/ruff format --check
+
+.PHONY: lint
+lint: setup-dev ## runs ruff with every rule, and shellcheck where it is installed
+	@$(BIN)/ruff check
+	@! command -v shellcheck >/dev/null || shellcheck tools/setup .ci/run
+
+.PHONY: types
+types: setup-dev ## runs mypy --strict
+	@$(BIN)/mypy
+
+.PHONY: contracts
+contracts: setup-dev ## checks who may import whom
+	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: setup-dev ## measures the cold start of vmio's light verbs
+	@$(BIN)/python bench/cold_start.py
+
+.PHONY: lock
+lock: ## pins the newest versions that pyproject.toml allows, with hashes
+	@tools/setup lock
+	@tools/lock
+
+.PHONY: clean
+clean: ## removes the virtual environment, caches and what was built
+	@rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find bench examples src tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+
+.PHONY: setup-dev
+setup-dev:
+	@tools/setup dev
+
+.PHONY: setup-test
+setup-test:
+	@tools/setup dev --qemu
