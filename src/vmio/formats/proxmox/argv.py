@@ -27,7 +27,7 @@ from vmio.model.host import Host
 from vmio.model.source import Span
 from vmio.model.topology import Topology
 
-__all__ = ["render_argv", "render_command"]
+__all__ = ["render_argv", "render_bridges", "render_command"]
 
 _RUN = "/var/run/qemu-server"
 _HANDLED = frozenset(
@@ -183,7 +183,8 @@ def _render_smp(guest: Guest, host: Host) -> str:
     return f"{guest.vm.vcpus},sockets={sockets},cores={cores},maxcpus={most}"
 
 
-def _render_devices(guest: Guest, topology: Topology, host: Host) -> Iterator[Argument]:
+def render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
+    """Yields the PCI bridges of an i440fx machine, of which pci.3 needs no disk to be there."""
     used = {c.pci.bus for c in topology.controllers if c.pci is not None}
     bridges = {"pci.1", "pci.2"} | (used & {"pci.4"})
     if guest.vm.scsihw == "virtio-scsi-single":
@@ -192,6 +193,10 @@ def _render_devices(guest: Guest, topology: Topology, host: Host) -> Iterator[Ar
         number = bridge.rpartition(".")[2]
         address = render_pci(pci_address(bridge))
         yield "-device", f"pci-bridge,id={bridge},chassis_nr={number}{address}"
+
+
+def _render_devices(guest: Guest, topology: Topology, host: Host) -> Iterator[Argument]:
+    yield from render_bridges(guest, topology)
     if guest.settings.get("vmgenid", "0") != "0":
         yield "-device", f"vmgenid,guid={guest.settings['vmgenid']}"
     yield "-device", "piix3-usb-uhci,id=uhci,bus=pci.0,addr=0x1.0x2"

@@ -1,0 +1,215 @@
+"""A planned guest as a command line for this host: same disks, controllers and IOThreads, other files.
+
+What Proxmox's own command line has besides the storage half (its monitor sockets, network, display)
+belongs to a Proxmox host and is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from attrs import evolve, field, frozen
+
+from vmio.errors import CapabilityError, InputError, OutputError, UsageError
+from vmio.formats.proxmox.argv import render_bridges
+from vmio.formats.proxmox.argv_drives import Argument, render_drives, render_objects
+from vmio.formats.proxmox.reader import Guest
+from vmio.model.disk import Backing
+from vmio.model.topology import AttachedDisk, Topology
+
+__all__ = ["Boot", "Volumes", "place_volumes", "render_boot"]
+
+_MAX_SCRATCH_BYTES = 1 << 44
+_SECTOR_BYTES = 512
+
+
+@frozen(kw_only=True)
+class Volumes:
+    """Where the volumes of a guest come from on this host."""
+
+    paths: Mapping[str, str] = field(factory=dict)
+    """Files or block devices to use, by disk id."""
+    scratch_bytes: int | None = None
+    """Size of the empty sparse files that stand in for all the others; None for none."""
+    own: bool = False
+    """Whether volumes that the config names and this host has are opened, for writing."""
+
+
+@frozen(kw_only=True)
+class Boot:
+    """How a guest is booted here, besides its storage."""
+
+    binary: str
+    accelerator: str
+    """tcg or kvm."""
+    machine_types: Sequence[str] = ()
+    """Those that the binary has; empty to trust the config's."""
+    kernel: str | None = None
+    initrd: str | None = None
+    append: str = ""
+    memory_mib: int | None = None
+    """None for what the config says."""
+    extra: tuple[str, ...] = ()
+    """Further words, such as a guest agent's socket."""
+
+
+@contextmanager
+def place_volumes(topology: Topology, volumes: Volumes) -> Iterator[Topology]:
+    """Gives every disk a file of this host, and removes the scratch files afterwards.
+
+    Yields:
+        The topology with other backings; everything else of it is as it was.
+
+    Raises:
+        UsageError: A disk is named that the guest does not have.
+        InputError: A volume is neither here nor replaced.
+        OutputError: The scratch files cannot be made.
+    """
+    known = {attached.disk.id for attached in topology.disks}
+    for name in volumes.paths:
+        if name not in known:
+            raise UsageError(
+                f"there is no disk '{name}'", hint=f"the guest has {', '.join(sorted(known))}"
+            )
+    with tempfile.TemporaryDirectory(prefix="vmio-scratch-", dir=find_scratch_folder()) as folder:
+        disks = tuple(
+            evolve(attached, disk=evolve(attached.disk, backing=backing))
+            for attached in topology.disks
+            for backing in (_place(attached, volumes, Path(folder)),)
+        )
+        yield evolve(topology, disks=disks)
+
+
+def find_scratch_folder() -> str:
+    """Returns a folder for scratch files whose file system takes O_DIRECT, if there is one.
+
+    A tmpfs takes it only since Linux 6.6, and cache=none asks for it.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    candidates = (tempfile.gettempdir(), cache)
+    for folder in candidates:
+        try:
+            descriptor, path = tempfile.mkstemp(dir=folder)
+        except OSError:
+            continue
+        os.close(descriptor)
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC))
+        except OSError:
+            continue
+        else:
+            return folder
+        finally:
+            Path(path).unlink()
+    return candidates[0]
+
+
+def _place(attached: AttachedDisk, volumes: Volumes, folder: Path) -> Backing | None:
+    disk = attached.disk
+    backing = disk.backing
+    if backing is None:
+        return None
+    named = volumes.paths.get(disk.id)
+    if named is not None:
+        path = Path(named).absolute()
+        if not path.exists():
+            raise InputError(f"{disk.id}: {named} does not exist")
+        return _local(path, _detect_format(path))
+    exists = backing.filename.startswith("/") and Path(backing.filename).exists()
+    if exists and volumes.own:
+        return backing
+    if volumes.scratch_bytes is None:
+        state = "is used only with --own-volumes" if exists else "is not on this host"
+        raise InputError(
+            f"{disk.id}: {backing.filename} {state}",
+            hint=f"--scratch 1G stands in an empty disk, --disk {disk.id}=PATH another one",
+        )
+    size_bytes = min(volumes.scratch_bytes, _MAX_SCRATCH_BYTES)
+    path = folder / f"{disk.id}.raw"
+    try:
+        with path.open("xb") as file:
+            file.truncate(size_bytes // _SECTOR_BYTES * _SECTOR_BYTES)
+    except OSError as error:
+        raise OutputError(f"cannot make the scratch disk {path}: {error.strerror}") from error
+    return _local(path, "raw")
+
+
+def _local(path: Path, image_format: str) -> Backing:
+    text = str(path)
+    if "," in text:
+        raise InputError(f"a comma in the name of {text} cannot be told to QEMU")
+    return Backing(
+        filename=text,
+        format=image_format,
+        driver="host_device" if path.is_block_device() else "file",
+    )
+
+
+def _detect_format(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return "qcow2" if file.read(4) == b"QFI\xfb" else "raw"
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+
+
+def render_boot(guest: Guest, topology: Topology, boot: Boot) -> tuple[str, ...]:
+    """Returns the words that boot a guest here, without a monitor: its owner adds that.
+
+    Raises:
+        CapabilityError: This QEMU has no machine of the guest's kind.
+    """
+    processor = "host" if boot.accelerator == "kvm" else "max"
+    name = guest.vm.name or f"vm{guest.vm.id}"
+    arguments: list[Argument] = [
+        (boot.binary,),
+        ("-name", f"guest={name.replace(',', ',,')},debug-threads=on"),
+        ("-nodefaults",),
+        ("-display", "none"),
+        ("-no-reboot",),
+        ("-machine", f"type={_choose_machine(guest, boot)}"),
+        ("-accel", boot.accelerator),
+        ("-cpu", processor),
+        ("-smp", str(guest.vm.vcpus)),
+        ("-m", str(boot.memory_mib or guest.vm.memory_mib)),
+        *render_objects(guest, topology),
+        *_render_bridges(guest, topology),
+        *render_drives(guest, topology),
+    ]
+    if boot.kernel is not None:
+        arguments += [("-kernel", boot.kernel), ("-append", boot.append)]
+    if boot.initrd is not None:
+        arguments.append(("-initrd", boot.initrd))
+    return (*(word for argument in arguments for word in argument), *boot.extra)
+
+
+def _choose_machine(guest: Guest, boot: Boot) -> str:
+    wanted = guest.machine.type
+    fallback = {"i440fx": "pc", "q35": "q35", "virt": "virt"}[guest.vm.chipset]
+    if not boot.machine_types or wanted in boot.machine_types:
+        return wanted
+    if fallback in boot.machine_types:
+        return fallback
+    raise CapabilityError(f"{boot.binary} has no machine of the kind '{wanted}'")
+
+
+def _render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
+    """Yields the buses that the controllers sit on.
+
+    On a q35 machine Proxmox reads pci.0 to pci.3 from a file of its own, which hangs them behind a
+    bridge from PCI Express; here they are spelled out.
+    """
+    if guest.vm.chipset == "q35":
+        yield "-device", "i82801b11-bridge,id=vmio-pcie-to-pci,bus=pcie.0,addr=0x1e"
+        for number in range(4):
+            address = f"bus=vmio-pcie-to-pci,addr={number + 1:#x}"
+            yield "-device", f"pci-bridge,id=pci.{number},chassis_nr={number + 1},{address}"
+        used = {c.pci.bus for c in topology.controllers if c.pci is not None}
+        if "pci.4" in used:
+            yield from (b for b in render_bridges(guest, topology) if "id=pci.4," in b[1])
+        return
+    yield from render_bridges(guest, topology)
