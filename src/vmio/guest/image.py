@@ -1,0 +1,350 @@
+"""The benchmark guest's kernel and initramfs: built at first use, found in the cache after that."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from vmio.errors import CapabilityError, InputError, OutputError, UsageError
+from vmio.guest.initramfs import (
+    DRIVERS,
+    LIBRARIES,
+    LOADER,
+    Entry,
+    render_cpio,
+    resolve_libraries,
+    resolve_modules,
+)
+from vmio.guest.packages import (
+    Files,
+    Package,
+    download_packages,
+    read_candidates,
+    read_files,
+    select_libraries,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["APPEND", "GuestImage", "Report", "default_cache_dir", "ensure_image", "image_argv"]
+
+Report = Callable[[str, float | None], None]
+"""Told what is being done and, when that is known, what share of it is done (0 to 1)."""
+
+BUILD_VERSION = 1
+"""Raised when this code makes another image out of the same packages and scripts."""
+
+APPEND = "console=ttyS0 quiet panic=-1"
+KERNEL_PACKAGE = "linux-image-cloud-amd64"
+PROGRAM_PACKAGES = ("busybox-static", "fio", "qemu-guest-agent")
+UNUSED_DAYS = 30
+"""An image that no run has used for so long makes room when another one is built."""
+
+_PROGRAMS = {"fio": "usr/bin/fio", "qemu-ga": "usr/sbin/qemu-ga"}
+_APPLETS = (
+    *("[", "base64", "cat", "cut", "date", "dd", "df", "dmesg", "echo", "env", "expr", "false"),
+    *("free", "grep", "head", "hexdump", "id", "insmod", "kill", "ln", "ls", "lsmod", "md5sum"),
+    *("mkdir", "mkfifo", "mount", "nproc", "od", "poweroff", "printf", "ps", "readlink", "reboot"),
+    *("rm", "rmdir", "sed", "seq", "sh", "sleep", "sort", "stat", "sync", "tail", "test", "time"),
+    *("timeout", "touch", "tr", "true", "uname", "uptime", "wc", "which", "xargs", "yes"),
+)
+_FOLDERS = ("dev", "proc", "sys", "run", "tmp")
+_MODULE_FOLDERS = r"(?:arch|block|crypto|lib|drivers/(?:ata|block|cdrom|char|message|scsi|virtio))"
+_KERNEL_FILES = re.compile(
+    r"boot/vmlinuz-[^/]+"
+    rf"|(?:usr/)?lib/modules/[^/]+/(?:modules\.builtin|kernel/{_MODULE_FOLDERS}/.+\.ko(?:\.\w+)?)"
+)
+_PROGRAM_FILES = re.compile(
+    r"(?:usr/)?s?bin/(?:busybox|fio|qemu-ga)|(?:usr/)?lib(?:64)?/(?:.+/)?[^/]+\.so[^/]*"
+)
+_OWN_FOLDERS = re.compile(r"build-\w+|[0-9a-f]{16}")
+_SPACE_BYTES = 400 << 20
+
+
+@attrs.frozen(kw_only=True)
+class GuestImage:
+    """A guest that QEMU can boot without a disk.
+
+    Args:
+        kernel: The kernel's image.
+        initrd: The initramfs with fio and the guest agent.
+        append: The kernel's command line.
+        description: What it is made of, in words for a report.
+        packages: What it is built from, as `name=version`; empty for a guest of the user's own.
+        absent_drivers: Those of `DRIVERS` that the kernel lacks, so disks behind them stay unseen.
+    """
+
+    kernel: Path
+    initrd: Path
+    append: str
+    description: str
+    packages: tuple[str, ...] = ()
+    absent_drivers: tuple[str, ...] = ()
+
+
+def image_argv(image: GuestImage) -> tuple[str, ...]:
+    """Renders what QEMU must be told to boot an image; a panic or a reboot ends QEMU."""
+    return (
+        *("-kernel", str(image.kernel)),
+        *("-initrd", str(image.initrd)),
+        *("-append", image.append),
+        "-no-reboot",
+    )
+
+
+def default_cache_dir() -> Path:
+    """Returns the folder for guests under the user's cache.
+
+    Source: XDG Base Directory Specification 0.8: a relative path must be ignored.
+    """
+    root = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (root if root.is_absolute() else Path.home() / ".cache") / "vmio" / "guest"
+
+
+def ensure_image(
+    *,
+    kernel: Path | None = None,
+    initrd: Path | None = None,
+    cache_dir: Path | None = None,
+    report: Report = lambda _task, _share: None,
+) -> GuestImage:
+    """Returns the benchmark guest, which it builds when the cache has none of these inputs.
+
+    Safe to call from several processes at once: one builds, the others wait for it.
+
+    Args:
+        kernel: A kernel of the user's own; then `initrd` is needed too and nothing is built.
+        initrd: Its initramfs, which must run the guest agent on a virtio-serial port.
+        cache_dir: Where images are kept; the user's cache when None.
+        report: Called with what is being done.
+
+    Raises:
+        CapabilityError: This host cannot build it: no apt, other lists, another architecture.
+        InputError: The kernel or initramfs given cannot be read.
+        OutputError: The cache cannot be written.
+        ToolError: A package could not be downloaded or read.
+        UsageError: Only one of kernel and initramfs was given.
+    """
+    if kernel or initrd:
+        return _describe_own(kernel, initrd)
+    if (machine := platform.machine()) != "x86_64":
+        raise CapabilityError(
+            f"the benchmark guest can be built on x86_64 only, not on {machine}",
+            hint="give your own guest with --kernel and --initrd",
+        )
+    cache_dir = cache_dir or default_cache_dir()
+    report("looking up the guest's packages", None)
+    packages, kernel_package = _read_packages()
+    folder = cache_dir / _hash_inputs(packages)
+    try:
+        if image := _read_image(folder):
+            os.utime(folder)
+            return image
+        cache_dir.mkdir(parents=True, exist_ok=True)
+        with _hold_lock(cache_dir / "lock", report):
+            if image := _read_image(folder):
+                return image
+            _remove_debris(cache_dir)
+            _check_space(cache_dir)
+            with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir) as scratch:
+                built = _build(Path(scratch), packages, kernel_package, report)
+                built.rename(folder)
+        report("the guest is built", 1.0)
+    except OSError as error:
+        hint = "point XDG_CACHE_HOME at a folder that can be written and has 400 MB of room"
+        name = error.filename or cache_dir
+        raise OutputError(f"{name}: {os.strerror(error.errno or 0)}", hint=hint) from error
+    image = _read_image(folder)
+    if image is None:
+        raise OutputError(f"{folder}: the guest that was just built is gone")
+    return image
+
+
+def _describe_own(kernel: Path | None, initrd: Path | None) -> GuestImage:
+    if kernel is None or initrd is None:
+        raise UsageError("--kernel and --initrd go together", hint="give both, or neither")
+    for path in (kernel, initrd):
+        try:
+            with path.open("rb") as file:
+                empty = not file.read(1)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            raise InputError(f"{path}: {reason}", hint="check the path") from error
+        if empty:
+            raise InputError(f"{path}: the file is empty", hint="check the path")
+    return GuestImage(
+        kernel=kernel.absolute(),
+        initrd=initrd.absolute(),
+        append=APPEND,
+        description=f"{kernel.name} with {initrd.name}, given by the user",
+    )
+
+
+def _read_packages() -> tuple[tuple[Package, ...], Package]:
+    """Reads which packages make the guest, and which one of them is the kernel."""
+    known = read_candidates((KERNEL_PACKAGE, *PROGRAM_PACKAGES))
+    real = [name for name in known[KERNEL_PACKAGE].depends if name.startswith("linux-image-")]
+    if not real or real[0] not in known:
+        raise CapabilityError(
+            f"apt's package {KERNEL_PACKAGE} names no kernel that apt knows",
+            hint="run `apt-get update` as root and try again",
+        )
+    kernel_package = known[real[0]]
+    return (kernel_package, *select_libraries(PROGRAM_PACKAGES, known)), kernel_package
+
+
+def _read_data(name: str) -> bytes:
+    return resources.files("vmio.guest").joinpath(name).read_bytes()
+
+
+def _hash_inputs(packages: tuple[Package, ...]) -> str:
+    digest = hashlib.sha256()
+    scripts = (_read_data("init"), _read_data("shutdown"))
+    for part in (str(BUILD_VERSION).encode(), *scripts, *(str(p).encode() for p in packages)):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:16]
+
+
+def _build(
+    scratch: Path, packages: tuple[Package, ...], kernel_package: Package, report: Report
+) -> Path:
+    """Builds an image in a scratch folder and returns the folder that only has to be renamed."""
+    debs = scratch / "debs"
+    debs.mkdir()
+    download_packages(packages, debs, report)
+    kernel_files, files = Files(contents={}, links={}), Files(contents={}, links={})
+    paths = sorted(debs.glob("*.deb"))
+    for number, deb in enumerate(paths):
+        report("unpacking the guest's packages", number / len(paths))
+        if deb.name.startswith(f"{kernel_package.name}_"):
+            kernel_files = read_files(deb, _KERNEL_FILES.fullmatch)
+        else:
+            more = read_files(deb, _PROGRAM_FILES.fullmatch)
+            files.contents.update(more.contents)
+            files.links.update(more.links)
+    report("building the guest", None)
+    kernel = next((d for p, d in kernel_files.contents.items() if p.startswith("boot/")), None)
+    if kernel is None:
+        raise InputError(f"the package {kernel_package} has no kernel in /boot")
+    modules = resolve_modules(DRIVERS, kernel_files)
+    image = scratch / "image"
+    image.mkdir()
+    _write_file(image / "vmlinuz", kernel)
+    _write_file(image / "initrd", render_cpio(_list_entries(files, modules.files)))
+    manifest = {
+        "packages": [str(package) for package in packages],
+        "description": _describe(packages, kernel_package),
+        "absent_drivers": modules.absent,
+        "size_bytes": {name: (image / name).stat().st_size for name in ("vmlinuz", "initrd")},
+    }
+    _write_file(image / "manifest.json", json.dumps(manifest, indent=1).encode())
+    return image
+
+
+def _list_entries(files: Files, modules: dict[str, bytes]) -> Iterator[Entry]:
+    """Lists what the initramfs holds."""
+    found = {name: files.find(name) for name in ("busybox", *_PROGRAMS)}
+    programs = {name: data for name, data in found.items() if data is not None}
+    if lacking := found.keys() - programs.keys():
+        raise InputError(f"the guest's packages have no program {min(lacking)}")
+    for name in _FOLDERS:
+        yield Entry(path=name, kind="folder")
+    # The kernel opens its console before anything is mounted on /dev.
+    yield Entry(path="dev/console", kind="node", mode=0o600, device=(5, 1))
+    yield Entry(path="init", kind="file", data=_read_data("init"))
+    yield Entry(path="sbin/shutdown", kind="file", data=_read_data("shutdown"))
+    yield Entry(path="bin/busybox", kind="file", data=programs.pop("busybox"))
+    for name in _APPLETS:
+        yield Entry(path=f"bin/{name}", kind="link", mode=0o777, data=b"busybox")
+    for name, data in programs.items():
+        yield Entry(path=_PROGRAMS[name], kind="file", data=data)
+    for soname, data in resolve_libraries(programs, files).items():
+        loader = soname == Path(LOADER).name
+        path = LOADER if loader else f"{LIBRARIES}/{soname}"
+        yield Entry(path=path, kind="file", data=data)
+    for name, data in modules.items():
+        yield Entry(path=f"lib/modules/{name}.ko", kind="file", mode=0o644, data=data)
+    listing = "".join(f"{name}\n" for name in modules)
+    yield Entry(path="etc/modules", kind="file", mode=0o644, data=listing.encode())
+
+
+def _describe(packages: tuple[Package, ...], kernel_package: Package) -> str:
+    versions = {package.name: package.version for package in packages}
+    return (
+        f"{kernel_package.name.removeprefix('linux-image-')} ({kernel_package.version}), "
+        f"fio {versions['fio']}, qemu-guest-agent {versions['qemu-guest-agent']}"
+    )
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_image(folder: Path) -> GuestImage | None:
+    """Reads an image from the cache; None when it is not there, or not whole."""
+    try:
+        manifest: Any = json.loads((folder / "manifest.json").read_bytes())
+        sizes_bytes = {name: (folder / name).stat().st_size for name in ("vmlinuz", "initrd")}
+        if sizes_bytes != manifest["size_bytes"]:
+            return None
+        return GuestImage(
+            kernel=folder / "vmlinuz",
+            initrd=folder / "initrd",
+            append=APPEND,
+            description=str(manifest["description"]),
+            packages=tuple(map(str, manifest["packages"])),
+            absent_drivers=tuple(map(str, manifest["absent_drivers"])),
+        )
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextlib.contextmanager
+def _hold_lock(path: Path, report: Report) -> Iterator[None]:
+    """Holds the cache's lock, which the kernel lets go of when its holder dies."""
+    with path.open("wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            report("waiting for another vmio to build the guest", None)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _remove_debris(cache_dir: Path) -> None:
+    """Removes what a killed build left, images that are not whole, and images long unused.
+
+    Only the holder of the lock builds, so every build folder found is a dead one's.
+    """
+    oldest_s = time.time() - UNUSED_DAYS * 86400
+    for folder in cache_dir.iterdir():
+        # A cache folder may be any folder of the user's: what has another name is not ours.
+        if not _OWN_FOLDERS.fullmatch(folder.name) or folder.is_symlink():
+            continue
+        dead = folder.name.startswith("build-")
+        if dead or _read_image(folder) is None or folder.stat().st_mtime < oldest_s:
+            shutil.rmtree(folder)
+
+
+def _check_space(cache_dir: Path) -> None:
+    if shutil.disk_usage(cache_dir).free < _SPACE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(cache_dir))

@@ -1,0 +1,304 @@
+"""Debian packages as a source of files: resolved and downloaded by apt, read, never installed.
+
+apt verifies what it downloads against the archive's signature, so this module trusts the files
+and adds no check of its own. It needs no root: the lists are world-readable, and `apt-get
+download` writes into the folder that it runs in.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, cast
+
+import attrs
+
+from vmio.errors import CapabilityError, OutputError, ToolError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+__all__ = [
+    "Files",
+    "Package",
+    "download_packages",
+    "parse_stanzas",
+    "read_candidates",
+    "read_files",
+    "select_libraries",
+]
+
+APT_CACHE_TIMEOUT_S = 60
+STALL_TIMEOUT_S = 30
+GRACE_S = 5
+MAX_FILE_BYTES = 256 << 20
+
+_UPDATE = "run `apt-get update` as root and try again"
+_BYPASS = "give your own guest with --kernel and --initrd"
+_ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+_DOWNLOAD_HINTS = (
+    (r"404 +Not Found|Hash Sum mismatch", f"the package lists are too old: {_UPDATE}"),
+    (
+        r"Temporary failure resolving|Could not resolve|Could not connect|Unable to connect"
+        r"|Connection (?:failed|refused|timed out)|Network is unreachable",
+        f"the archive cannot be reached: check the network and apt's proxy, or {_BYPASS}",
+    ),
+    (r"Can't find a source to download|Unable to locate package", _UPDATE),
+    (r"Unauthenticated|NO_PUBKEY|not signed", "apt does not trust the archive: mend its keys"),
+)
+_FULL_DISK = re.compile(r"No space left on device|enough free space")
+
+
+@attrs.frozen(kw_only=True)
+class Package:
+    """One version of a package as the archive describes it.
+
+    Args:
+        name: What apt calls it.
+        version: The version that apt would install: its candidate.
+        section: The archive's shelf, such as "libs".
+        size_bytes: What is downloaded.
+        depends: Names that it needs, the first of each set of alternatives.
+    """
+
+    name: str
+    version: str
+    section: str
+    size_bytes: int
+    depends: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.version}"
+
+
+@attrs.frozen(kw_only=True)
+class Files:
+    """What was read out of packages: contents and links by path, without a leading slash."""
+
+    contents: dict[str, bytes]
+    links: dict[str, str]
+
+    def find(self, name: str) -> bytes | None:
+        """Finds a file or link of this name, the one nearest to the root, and returns its bytes."""
+        found = [p for p in (*self.contents, *self.links) if posixpath.basename(p) == name]
+        for path in sorted(found, key=lambda p: (p.count("/"), p)):
+            if (data := self._follow(path)) is not None:
+                return data
+        return None
+
+    def _follow(self, path: str) -> bytes | None:
+        for _ in range(8):
+            if path in self.contents:
+                return self.contents[path]
+            if path not in self.links:
+                return None
+            folder = posixpath.dirname(path)
+            path = posixpath.normpath(posixpath.join("/", folder, self.links[path])).lstrip("/")
+        return None
+
+
+def parse_stanzas(text: str) -> dict[str, Package]:
+    """Parses what `apt-cache show` prints; the first stanza of a name counts.
+
+    Source: deb-control(5), deb-src-control(5); apt-cache(8) from apt 2.6.
+    """
+    packages: dict[str, Package] = {}
+    for stanza in re.split(r"\n\s*\n", text):
+        fields = dict(re.findall(r"^([A-Za-z-]+): *(.*)$", stanza, re.MULTILINE))
+        name, version = fields.get("Package"), fields.get("Version")
+        if name and version and name not in packages:
+            needs = f"{fields.get('Pre-Depends', '')},{fields.get('Depends', '')}"
+            packages[name] = Package(
+                name=name,
+                version=version,
+                section=fields.get("Section", "").rpartition("/")[2],
+                size_bytes=int(size) if (size := fields.get("Size", "")).isdecimal() else 0,
+                depends=tuple(re.findall(r"(?:^|,)\s*([a-z0-9][a-z0-9+.-]*)", needs)),
+            )
+    return packages
+
+
+def select_libraries(roots: tuple[str, ...], known: dict[str, Package]) -> tuple[Package, ...]:
+    """Selects the packages named and every library that they need, in order of name.
+
+    A Debian package that is linked with a library depends on that library's package directly, and
+    such a package stands in section `libs`; so interpreters and maintainer tools are left out
+    without opening a package.
+
+    Source: Debian Policy 4.6, 8.6 (shared library dependencies).
+    """
+    chosen: dict[str, Package] = {}
+    todo = list(roots)
+    while todo:
+        name = todo.pop()
+        package = known.get(name)
+        if package and name not in chosen and (name in roots or package.section == "libs"):
+            chosen[name] = package
+            todo.extend(package.depends)
+    return tuple(chosen[name] for name in sorted(chosen))
+
+
+def read_candidates(names: tuple[str, ...]) -> dict[str, Package]:
+    """Reads apt's candidates for these packages and for all that they depend on.
+
+    Raises:
+        CapabilityError: This host has no apt, or its lists lack one of the names.
+        ToolError: apt-cache failed.
+    """
+    listing = _run_apt_cache(("depends", "--important", "--recurse", *names))
+    closure = set(re.findall(r"^([a-z0-9][a-z0-9+.-]+)$", listing, re.MULTILINE))
+    known = parse_stanzas(_run_apt_cache(("show", "--no-all-versions", *sorted({*closure, *names}))))
+    for name in names:
+        if name not in known:
+            raise CapabilityError(
+                f"apt's lists have no package {name}",
+                hint=f"{_UPDATE}; on a host that is not Debian, {_BYPASS}",
+            )
+    return known
+
+
+def download_packages(
+    packages: tuple[Package, ...], folder: Path, report: Callable[[str, float | None], None]
+) -> tuple[Path, ...]:
+    """Downloads packages into a folder, at the versions given, and returns their files.
+
+    Raises:
+        CapabilityError: This host has no apt.
+        OutputError: The disk is full.
+        ToolError: apt-get failed; the hint says what its words mean.
+    """
+    import tempfile
+
+    size_mb = sum(package.size_bytes for package in packages) / 1e6
+    task = f"downloading {len(packages)} packages ({size_mb:.0f} MB)"
+    report(task, 0.0)
+    argv = (
+        "apt-get",
+        "--quiet=2",
+        "--option=APT::Get::AllowUnauthenticated=false",
+        "--option=APT::Sandbox::User=root",  # the user _apt cannot write into a folder of ours
+        "--option=APT::Status-Fd=1",
+        f"--option=Acquire::http::Timeout={STALL_TIMEOUT_S}",
+        f"--option=Acquire::https::Timeout={STALL_TIMEOUT_S}",
+        "download",
+        *map(str, packages),
+    )
+    with tempfile.TemporaryFile() as words:
+        with _start(argv, folder, words) as (process, output):
+            for line in output:
+                if match := re.match(rb"dlstatus:\d+:([0-9.]+):", line):
+                    report(task, min(float(match[1]) / 100, 1.0))
+            status = process.wait()
+        words.seek(0)
+        if status:
+            raise _explain_download(argv, status, words.read(1 << 20).decode(errors="replace"))
+    report(task, 1.0)
+    return tuple(sorted(folder.glob("*.deb")))
+
+
+def read_files(deb: Path, wanted: Callable[[str], bool]) -> Files:
+    """Reads the files of a package whose path is wanted, without unpacking it onto the disk.
+
+    Raises:
+        CapabilityError: This host has no dpkg-deb.
+        ToolError: The package cannot be read.
+    """
+    import subprocess
+    import tarfile
+
+    files = Files(contents={}, links={})
+    argv = ("dpkg-deb", "--fsys-tarfile", str(deb))
+    with _start(argv, deb.parent, subprocess.DEVNULL) as (process, output):
+        try:
+            with tarfile.open(fileobj=output, mode="r|") as archive:
+                for member in archive:
+                    path = posixpath.normpath(member.name).lstrip("/")
+                    if not wanted(path):
+                        continue
+                    if member.issym():
+                        files.links[path] = member.linkname
+                    elif member.isreg() and member.size <= MAX_FILE_BYTES:
+                        data = archive.extractfile(member)
+                        files.contents[path] = data.read() if data else b""
+            while output.read(1 << 16):
+                pass
+            status = process.wait()
+        except (tarfile.TarError, EOFError) as error:
+            message = f"{deb.name}: dpkg-deb gives no archive"
+            raise ToolError(message, argv=argv) from error
+    if status:
+        raise ToolError(f"{deb.name}: dpkg-deb cannot read it", argv=argv, status=status)
+    return files
+
+
+def _explain_download(argv: tuple[str, ...], status: int, words: str) -> OutputError | ToolError:
+    errors = [line for line in words.splitlines() if line.startswith("E: ")]
+    reason = (errors or words.splitlines() or ["no reason given"])[0].removeprefix("E: ")
+    message = f"apt-get cannot download the guest's packages: {reason[:200]}"
+    if _FULL_DISK.search(words):
+        return OutputError(message, hint="free some space, or point XDG_CACHE_HOME elsewhere")
+    hints = (hint for pattern, hint in _DOWNLOAD_HINTS if re.search(pattern, words))
+    hint = next(hints, f"{_UPDATE}, or {_BYPASS}")
+    return ToolError(message, argv=argv, status=status, output=words[-2000:], hint=hint)
+
+
+def _run_apt_cache(arguments: tuple[str, ...]) -> str:
+    import subprocess
+
+    argv = ("apt-cache", *arguments)
+    try:
+        done = subprocess.run(
+            argv,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=_ENVIRONMENT,
+            timeout=APT_CACHE_TIMEOUT_S,
+        )
+    except FileNotFoundError as error:
+        raise _lack_of("apt-cache") from error
+    except subprocess.TimeoutExpired as error:
+        message = f"apt-cache gave no answer within {APT_CACHE_TIMEOUT_S} s"
+        raise ToolError(message, argv=argv) from error
+    # A name that apt does not know makes it fail after it has shown the others: the caller sees.
+    return done.stdout.decode(errors="replace")
+
+
+@contextmanager
+def _start(
+    argv: tuple[str, ...], folder: Path, errors: int | IO[bytes]
+) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Owns a child process, which is gone when the block ends, however it ends."""
+    import subprocess
+
+    try:
+        process = subprocess.Popen(
+            argv,
+            cwd=folder,
+            env=_ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    except FileNotFoundError as error:
+        raise _lack_of(argv[0]) from error
+    with process:
+        try:
+            yield process, cast("IO[bytes]", process.stdout)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(GRACE_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+
+
+def _lack_of(program: str) -> CapabilityError:
+    return CapabilityError(
+        f"this host has no {program}, so the benchmark guest cannot be built here",
+        hint=f"build it on Debian, or {_BYPASS}",
+    )
