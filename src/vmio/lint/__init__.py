@@ -1,0 +1,1 @@
+"""Findings about a guest's configuration: rules, the engine that runs them, and their pages."""

@@ -1,0 +1,81 @@
+"""A finding, and the change that would settle it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from attrs import frozen
+
+from vmio.errors import VmioError
+from vmio.model.source import Edit, Source, Span
+
+__all__ = ["Applicability", "CheckedFile", "Diagnostic", "Fix", "Severity"]
+
+
+class Severity(StrEnum):
+    """How much harm a finding does, the worst first."""
+
+    ERROR = "error"
+    """The guest does not start or loses a disk, or data is at risk."""
+    WARNING = "warning"
+    """A setting does nothing, or something is clearly slower than it should be."""
+    INFO = "info"
+    """Advice that depends on things that vmio does not know."""
+
+    @property
+    def rank(self) -> int:
+        """Its place when findings are put in order, 0 for the worst."""
+        return list(Severity).index(self)
+
+
+class Applicability(StrEnum):
+    """Who may apply a fix."""
+
+    SAFE = "safe"
+    """vmio on its own: the guest sees the same devices, still starts and keeps its data."""
+    UNSAFE = "unsafe"
+    """vmio when asked to: the guest may see other devices or need a driver."""
+    DISPLAY = "display"
+    """Only a person: there is more than one way, and the configuration does not tell which."""
+
+
+@frozen(kw_only=True)
+class Fix:
+    """What would settle a finding, in words and as replacements in the text."""
+
+    applicability: Applicability
+    message: str
+    """What to do, in the imperative and without a full stop."""
+    edits: tuple[Edit, ...] = ()
+    """Empty where only a person can tell what to write."""
+
+
+@frozen(kw_only=True)
+class Diagnostic:
+    """One finding: a rule's claim about one place in one configuration."""
+
+    code: str
+    name: str
+    severity: Severity
+    message: str
+    """One line."""
+    source: str
+    """The name of the text that it is about."""
+    subject: str = ""
+    """The device, object or setting that it is about, such as `scsi0`."""
+    span: Span | None = None
+    """Where it is written; None for what is missing from the text as a whole."""
+    notes: tuple[str, ...] = ()
+    """What else there is to know, a line each."""
+    fix: Fix | None = None
+
+
+@frozen(kw_only=True)
+class CheckedFile:
+    """What came of checking one file: its findings, or why it could not be read."""
+
+    name: str
+    source: Source | None = None
+    """None where it could not be read."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    error: VmioError | None = None

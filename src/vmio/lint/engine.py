@@ -1,0 +1,43 @@
+"""Runs rules over a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vmio.lint.diagnostic import Diagnostic
+from vmio.lint.registry import load_rule, select_rules
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["run", "run_rules"]
+
+
+def run(
+    context: Context, *, select: Iterable[str] = (), ignore: Iterable[str] = ()
+) -> tuple[Diagnostic, ...]:
+    """Returns what the selected rules find.
+
+    Raises:
+        UsageError: `select` or `ignore` names no rule.
+    """
+    return run_rules(context, tuple(map(load_rule, select_rules(select, ignore))))
+
+
+def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnostic, ...]:
+    """Returns what rules find, the most harmful first, then in the order of the text.
+
+    Raises:
+        RuntimeError: A rule failed, which is a bug in that rule; the message names it.
+    """
+    found: list[Diagnostic] = []
+    for rule in rules:
+        try:
+            found.extend(rule().check(context))
+        except Exception as error:
+            message = f"rule {rule.code} {rule.name} failed on {context.vm.source.name}: {error!r}"
+            raise RuntimeError(message) from error
+    return tuple(sorted(found, key=_order))
+
+
+def _order(diagnostic: Diagnostic) -> tuple[int, int, str, str]:
+    start = diagnostic.span.start if diagnostic.span is not None else -1
+    return diagnostic.severity.rank, start, diagnostic.code, diagnostic.subject

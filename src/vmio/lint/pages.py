@@ -1,0 +1,115 @@
+"""A rule's page: its docstring as data, and as Markdown.
+
+`python -m vmio.lint.pages FOLDER` writes the pages of every rule; a test compares them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from attrs import frozen
+
+from vmio.lint.registry import FAMILIES, RULES, load_rule
+from vmio.lint.rule import Rule
+
+__all__ = ["SECTIONS", "Page", "main", "parse_page", "render_index", "render_page", "render_pages"]
+
+SECTIONS = (
+    "What it does",
+    "Why is this bad",
+    "Example",
+    "Use instead",
+    "Fix safety",
+    "References",
+)
+"""What every rule's docstring has, in this order."""
+
+_HEADING = re.compile(r"^## (.+)\n\n", re.MULTILINE)
+_FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@frozen(kw_only=True)
+class Page:
+    """A rule's docstring, taken apart."""
+
+    code: str
+    name: str
+    severity: str
+    family: str
+    summary: str
+    """One sentence."""
+    sections: tuple[tuple[str, str], ...]
+    """Heading and Markdown text."""
+
+    def find_section(self, heading: str) -> str:
+        """Returns the text under a heading, empty if there is none."""
+        return dict(self.sections).get(heading, "")
+
+    def find_config(self, heading: str) -> str:
+        """Returns the config in the first fence under a heading, empty if there is none."""
+        fence = _FENCE.search(self.find_section(heading))
+        return fence[1] if fence is not None else ""
+
+
+def parse_page(rule: type[Rule]) -> Page:
+    """Takes a rule's docstring apart."""
+    from inspect import cleandoc
+
+    summary, *parts = _HEADING.split(cleandoc(rule.__doc__ or ""))
+    return Page(
+        code=rule.code,
+        name=rule.name,
+        severity=rule.severity.value,
+        family=FAMILIES[rule.code[:2]].title,
+        summary=summary.strip(),
+        sections=tuple(
+            (heading, text.strip()) for heading, text in zip(parts[::2], parts[1::2], strict=True)
+        ),
+    )
+
+
+def render_page(page: Page) -> str:
+    """Returns a rule's page in Markdown."""
+    sections = "".join(f"\n## {heading}\n\n{text}\n" for heading, text in page.sections)
+    head = f"# {page.code} {page.name}\n\n{page.summary}\n\n"
+    return f"{head}Family: {page.family}. Severity: {page.severity}.\n{sections}"
+
+
+def render_index(pages: tuple[Page, ...]) -> str:
+    """Returns the list of all rules in Markdown, family by family."""
+    lines = [
+        "# Rules",
+        "",
+        "What `vmio check` looks for. `vmio rule CODE` prints the same pages. This folder is made",
+        "from the rules' docstrings by `python -m vmio.lint.pages docs/rules`.",
+    ]
+    for letters, family in FAMILIES.items():
+        lines += ["", f"## {letters}: {family.title}", "", "| Code | Name | Severity | |"]
+        lines.append("|---|---|---|---|")
+        lines += [
+            f"| [{page.code}]({page.code}.md) | {page.name} | {page.severity} | {page.summary} |"
+            for page in pages
+            if page.code.startswith(letters)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def render_pages() -> dict[str, str]:
+    """Returns the text of every generated page by its file name."""
+    pages = tuple(parse_page(load_rule(entry)) for entry in RULES)
+    return {"README.md": render_index(pages)} | {
+        f"{page.code}.md": render_page(page) for page in pages
+    }
+
+
+def main(folder: str) -> None:
+    """Writes every page into a folder."""
+    for name, text in render_pages().items():
+        Path(folder, name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(*sys.argv[1:])

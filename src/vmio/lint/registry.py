@@ -1,0 +1,116 @@
+"""Which rules there are. A rule's file is found by its code and name and imported when it runs.
+
+Importing a rule costs a fraction of a millisecond, so `vmio check` imports all that are selected;
+listing, selecting and looking up import none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import NamedTuple, cast
+
+from vmio.errors import UsageError
+from vmio.lint.rule import Rule
+
+__all__ = ["FAMILIES", "RULES", "Entry", "Family", "find_rule", "load_rule", "select_rules"]
+
+
+class Family(NamedTuple):
+    """Rules about one subject."""
+
+    folder: str
+    title: str
+
+
+class Entry(NamedTuple):
+    """A rule's code and name, from which the place of its class follows."""
+
+    code: str
+    name: str
+
+    @property
+    def family(self) -> Family:
+        """The family that its letters name."""
+        return FAMILIES[self.code[:2]]
+
+
+FAMILIES = {
+    "CA": Family("cache", "Cache modes and AIO engines"),
+    "CF": Family("config", "Form of the configuration"),
+    "SA": Family("safety", "Data safety"),
+    "TH": Family("threads", "I/O threads"),
+}
+
+RULES = (
+    Entry("CA001", "aio-native-without-direct"),
+    Entry("CF001", "unparsable-line"),
+    Entry("CF002", "unknown-setting"),
+    Entry("CF003", "bad-value"),
+    Entry("CF004", "option-not-on-bus"),
+    Entry("CF005", "drive-dropped"),
+    Entry("CF006", "unknown-section"),
+    Entry("CF007", "duplicate-section"),
+    Entry("CF008", "misplaced-setting"),
+    Entry("SA001", "cache-unsafe"),
+    Entry("TH001", "iothread-ignored-by-controller"),
+    Entry("TH002", "scsihw-defaults-to-lsi"),
+    Entry("TH003", "iothread-on-ide-or-sata"),
+    Entry("TH004", "iothread-used-by-nothing"),
+)
+
+
+def load_rule(entry: Entry) -> type[Rule]:
+    """Imports the class of a rule."""
+    stem = f"{entry.code.lower()}_{entry.name.replace('-', '_')}"
+    module = import_module(f"vmio.lint.rules.{entry.family.folder}.{stem}")
+    return cast("type[Rule]", getattr(module, entry.name.title().replace("-", "")))
+
+
+def find_rule(text: str) -> Entry:
+    """Returns the rule of a code or a name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for entry in RULES:
+        if text.upper() == entry.code or text.lower() == entry.name:
+            return entry
+    raise _unknown(text)
+
+
+def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Entry, ...]:
+    """Returns the rules that are asked for, in the registry's order.
+
+    Args:
+        select: Codes, beginnings of codes such as `TH`, and names; none means every rule.
+        ignore: The same, taken away again.
+
+    Raises:
+        UsageError: One of them means no rule.
+    """
+    chosen = set(RULES)
+    if selected := tuple(select):
+        chosen = {entry for text in selected for entry in _match(text)}
+    chosen -= {entry for text in ignore for entry in _match(text)}
+    return tuple(entry for entry in RULES if entry in chosen)
+
+
+def _match(text: str) -> tuple[Entry, ...]:
+    found = tuple(
+        entry
+        for entry in RULES
+        if (text and entry.code.startswith(text.upper())) or text.lower() == entry.name
+    )
+    if not found:
+        raise _unknown(text)
+    return found
+
+
+def _unknown(text: str) -> UsageError:
+    from difflib import get_close_matches
+
+    known = [word for entry in RULES for word in entry]
+    close = get_close_matches(text.upper(), known, n=1) or get_close_matches(text.lower(), known)
+    hint = f"did you mean {close[0]}?" if close else "`vmio rule` lists the rules"
+    return UsageError(f"there is no rule '{text[:80]}'", hint=hint)

@@ -1,0 +1,70 @@
+"""What a rule is, and what it may look at."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar
+
+from attrs import frozen
+
+from vmio.lint.diagnostic import Diagnostic, Fix, Severity
+from vmio.model.host import Host
+from vmio.model.source import Span
+from vmio.model.topology import Topology
+from vmio.model.vm import Vm
+
+__all__ = ["Context", "Rule"]
+
+
+@frozen(kw_only=True)
+class Context:
+    """All that rules may look at; none of them opens a file."""
+
+    vm: Vm
+    topology: Topology
+    """The layout that the configuration comes to."""
+    host: Host
+
+
+class Rule(ABC):
+    """One claim that vmio can make about a configuration.
+
+    The docstring of a subclass is its page: a line that says what it finds, then the sections
+    that `vmio.lint.pages.SECTIONS` names. The first fenced block of *Example* triggers the rule
+    and that of *Use instead* does not; a test runs both.
+    """
+
+    code: ClassVar[str]
+    """Two letters of the family and three digits; never used again for another rule."""
+    name: ClassVar[str]
+    severity: ClassVar[Severity]
+    """What a finding has unless `report` is told otherwise."""
+
+    @abstractmethod
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields what it finds, in any order."""
+
+    def report(
+        self,
+        context: Context,
+        message: str,
+        *,
+        subject: str = "",
+        span: Span | None = None,
+        notes: tuple[str, ...] = (),
+        fix: Fix | None = None,
+        severity: Severity | None = None,
+    ) -> Diagnostic:
+        """Returns a finding of this rule."""
+        return Diagnostic(
+            code=self.code,
+            name=self.name,
+            severity=severity or self.severity,
+            message=message,
+            source=context.vm.source.name,
+            subject=subject,
+            span=span,
+            notes=notes,
+            fix=fix,
+        )

@@ -1,0 +1,1 @@
+"""CA: cache modes and AIO engines that do not go together, or not with the storage."""

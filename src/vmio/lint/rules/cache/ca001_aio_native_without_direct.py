@@ -1,0 +1,97 @@
+"""CA001."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.edits import remove_option
+from vmio.lint.rule import Context, Rule
+from vmio.model.topology import AttachedDisk
+
+__all__ = ["AioNativeWithoutDirect"]
+
+
+class AioNativeWithoutDirect(Rule):
+    """Finds drives with `aio=native` that do not bypass the host's page cache.
+
+    ## What it does
+
+    Works out whether a drive with `aio=native` is opened with O_DIRECT: `cache=none` and
+    `cache=directsync` do so, any other mode does not. With no mode written it is so too, except
+    for cd-roms and on btrfs storage without `nocow`. Network volumes that QEMU opens itself (rbd,
+    iscsi) have no AIO engine and are left out.
+
+    ## Why is this bad
+
+    Linux's native AIO is asynchronous only for direct I/O. QEMU refuses the combination, so the
+    guest does not start.
+
+    ## Example
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,aio=native,cache=writeback,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,aio=native,cache=none,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Fix safety
+
+    The fix removes `aio=native` and is safe: the cache mode stays, and Proxmox VE picks the engine
+    that the storage allows, io_uring or threads. Those who want native AIO more than the cache
+    mode write `cache=none` instead.
+
+    ## References
+
+    - QEMU 10.0.2 exits with status 1 and `aio=native was specified, but it requires
+      cache.direct=on, which was not specified.` for writeback, writethrough, unsafe and a cd-rom,
+      not for none and directsync
+    - qemu-server 9.2.6, the default of the cache mode
+    """
+
+    code = "CA001"
+    name = "aio-native-without-direct"
+    severity = Severity.ERROR
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per drive that QEMU would refuse."""
+        vm = context.vm
+        for attached in context.topology.disks:
+            disk, backing = attached.disk, attached.disk.backing
+            if backing is None or attached.aio != "native" or attached.cache_direct is not False:
+                continue
+            span = disk.spans.get("aio")
+            yield self.report(
+                context,
+                f"QEMU refuses to start: aio=native of {disk.id} needs O_DIRECT,"
+                f" and {_name_cause(attached)}",
+                subject=disk.id,
+                span=span or disk.span,
+                notes=(
+                    f"storage '{backing.storage}' is not known here and taken for one of files",
+                )
+                if backing.storage and not backing.storage_type
+                else (),
+                fix=Fix(
+                    applicability=Applicability.SAFE,
+                    message="remove aio=native, or write cache=none",
+                    edits=(remove_option(vm.source, span),),
+                )
+                if span is not None and vm.notation == "proxmox"
+                else None,
+            )
+
+
+def _name_cause(attached: AttachedDisk) -> str:
+    disk = attached.disk
+    if disk.cache is not None:
+        return f"cache={disk.cache} goes through the host's page cache"
+    if disk.media == "cdrom":
+        return "a cd-rom goes through the host's page cache unless cache=none is written"
+    return "this storage goes through the host's page cache unless cache=none is written"

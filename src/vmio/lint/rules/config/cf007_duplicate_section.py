@@ -1,0 +1,66 @@
+"""CF007."""
+
+from __future__ import annotations
+
+from vmio.lint.diagnostic import Severity
+from vmio.lint.problems import ProblemRule
+from vmio.model.source import Problem
+
+__all__ = ["DuplicateSection"]
+
+
+class DuplicateSection(ProblemRule):
+    """Finds a section that an earlier one has the name of.
+
+    ## What it does
+
+    Reports the second and every later header of one name.
+
+    ## Why is this bad
+
+    Only the last one counts. Proxmox VE warns, and its next write to the file loses the others for
+    good.
+
+    ## Example
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,size=32G
+    scsihw: virtio-scsi-single
+
+    [before]
+    cores: 2
+
+    [before]
+    cores: 4
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,size=32G
+    scsihw: virtio-scsi-single
+
+    [before]
+    cores: 2
+
+    [after]
+    cores: 4
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: only a person knows what the line was meant to say.
+
+    ## References
+
+    - qemu-server 9.2.6, the reader of VM configs
+    """
+
+    code = "CF007"
+    name = "duplicate-section"
+    severity = Severity.WARNING
+    kind = "duplicate-section"
+
+    def explain(self, problem: Problem) -> str:
+        """Returns what is wrong and what Proxmox VE makes of it."""
+        return f"{problem.message}: only the last one counts"

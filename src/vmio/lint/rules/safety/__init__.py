@@ -1,0 +1,1 @@
+"""SA: settings that put data at risk."""

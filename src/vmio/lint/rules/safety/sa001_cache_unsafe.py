@@ -1,0 +1,76 @@
+"""SA001."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+from vmio.model.source import Edit
+
+__all__ = ["CacheUnsafe"]
+
+
+class CacheUnsafe(Rule):
+    """Finds disks with `cache=unsafe`.
+
+    ## What it does
+
+    Looks for `cache=unsafe` on drives that keep what the guest writes. Cd-roms, read-only disks
+    and those with `snapshot=1` have nothing to lose and are left out.
+
+    ## Why is this bad
+
+    QEMU answers the guest's flushes without doing them. What the guest's file system and databases
+    believe to be on disk is in the host's memory, for minutes if need be. When the host crashes or
+    loses power, not only the last writes are gone: the order is lost too, and the file system may
+    be beyond repair.
+
+    ## Example
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,cache=unsafe,size=32G
+    ```
+
+    ## Use instead
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,cache=writeback,size=32G
+    ```
+
+    ## Fix safety
+
+    The fix writes `cache=writeback`, which keeps the host's page cache and heeds flushes. It is
+    safe: the guest sees the same device. Flushes take time again. For a guest that may be thrown
+    away at any moment, ignore the rule.
+
+    ## References
+
+    - QEMU's manual page, the table of cache modes under `-drive`
+    """
+
+    code = "SA001"
+    name = "cache-unsafe"
+    severity = Severity.ERROR
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk whose flushes are dropped."""
+        for disk in context.vm.disks:
+            keeps = disk.media == "disk" and not disk.read_only and not disk.snapshot
+            if disk.cache != "unsafe" or not keeps:
+                continue
+            span = disk.spans.get("cache")
+            yield self.report(
+                context,
+                f"cache=unsafe of {disk.id} drops the guest's flushes:"
+                " a crash of the host can ruin its file systems",
+                subject=disk.id,
+                span=span or disk.span,
+                fix=Fix(
+                    applicability=Applicability.SAFE,
+                    message="write cache=writeback",
+                    edits=(Edit(span=span, text="cache=writeback"),),
+                )
+                if span is not None and context.vm.notation == "proxmox"
+                else None,
+            )

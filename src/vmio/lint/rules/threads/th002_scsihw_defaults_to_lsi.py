@@ -1,0 +1,81 @@
+"""TH002."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.edits import set_scsihw
+from vmio.lint.rule import Context, Rule
+from vmio.model.source import Span
+
+__all__ = ["ScsihwDefaultsToLsi"]
+
+
+class ScsihwDefaultsToLsi(Rule):
+    """Finds SCSI disks on an emulated LSI controller that nobody asked for.
+
+    ## What it does
+
+    Looks for `scsiN` disks in a config without a `scsihw` line. A `scsihw: lsi` that is written is
+    taken for a decision, and cd-roms alone are left in peace.
+
+    ## Why is this bad
+
+    Without the line, Proxmox VE takes `lsi`: an emulated LSI 53C895A from the nineties. The
+    guest's every request goes through register accesses that QEMU has to emulate, `iothread` and
+    `queues` do nothing, and a controller holds seven disks. The web interface's wizard writes a
+    better `scsihw`; guests made by the API, by a script or by Terraform get none unless they set
+    it.
+
+    ## Example
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,size=32G
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Fix safety
+
+    Unsafe: the guest finds its disks on another controller. Linux has had the driver for long,
+    though an initramfs made for this machine alone may lack it; Windows needs vioscsi installed
+    first, or it does not boot. To keep the controller and settle the finding, write `scsihw: lsi`.
+
+    ## References
+
+    - qemu-server 9.2.6: the default in the schema of `scsihw`, and the drives per kind of
+      controller
+    """
+
+    code = "TH002"
+    name = "scsihw-defaults-to-lsi"
+    severity = Severity.WARNING
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields one finding per guest, at its first SCSI disk."""
+        vm = context.vm
+        disks = [disk for disk in vm.disks if disk.bus == "scsi" and disk.media == "disk"]
+        if vm.notation != "proxmox" or vm.scsihw is not None or not disks:
+            return
+        first = min(disks, key=lambda disk: disk.index)
+        span = first.span
+        names = ", ".join(disk.id for disk in disks)
+        verb = "hangs" if len(disks) == 1 else "hang"
+        yield self.report(
+            context,
+            f"scsihw is not set, so {names} {verb} on an emulated LSI 53C895A",
+            subject=first.id,
+            span=span and Span(start=span.start, end=span.start + len(first.id)),
+            fix=Fix(
+                applicability=Applicability.UNSAFE,
+                message="set scsihw: virtio-scsi-single, then stop and start the guest;"
+                " it will see other controllers (Windows: install vioscsi first)",
+                edits=set_scsihw(vm, "virtio-scsi-single"),
+            ),
+        )

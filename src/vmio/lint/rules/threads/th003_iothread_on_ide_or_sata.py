@@ -1,0 +1,86 @@
+"""TH003."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.edits import remove_option
+from vmio.lint.problems import bus_of, names_iothread, reasons_of
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["IothreadOnIdeOrSata"]
+
+
+class IothreadOnIdeOrSata(Rule):
+    """Finds IDE and SATA drives that have the option `iothread`.
+
+    ## What it does
+
+    Looks for `iothread=`, on or off, in an `ideN` or `sataN` line.
+
+    ## Why is this bad
+
+    QEMU's IDE and AHCI controllers cannot run in an IOThread. Proxmox VE does more than ignore the
+    option: it knows none of that name on these buses, takes the whole line for invalid and leaves
+    the drive out. The guest starts without the disk, after a warning that few will see.
+
+    ## Example
+
+    ```
+    sata0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    ```
+
+    ## Use instead
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    ```
+
+    ## Fix safety
+
+    The fix removes the option, which brings the disk back on its old bus. It is unsafe because the
+    guest then sees a disk that it did not see before. Moving the disk to `virtio` or `scsi` is
+    what gives it an IOThread, and is left to a person: the guest needs the driver, and what it
+    boots from has to follow.
+
+    ## References
+
+    - qemu-server 9.2.6, the options of a drive by bus
+    - QEMU 10.0.2: `-device ide-hd,iothread=…` ends in `Property 'ide-hd.iothread' not found`
+    """
+
+    code = "TH003"
+    name = "iothread-on-ide-or-sata"
+    severity = Severity.ERROR
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per line that Proxmox VE drops, or per device that QEMU refuses."""
+        vm = context.vm
+        for problem in vm.problems:
+            if not names_iothread(problem):
+                continue
+            only = len(reasons_of(problem)) == 1
+            yield self.report(
+                context,
+                f"{problem.subject} vanishes from the guest: iothread is no option of"
+                f" {bus_of(problem)} drives, and Proxmox VE drops the whole line",
+                subject=problem.subject,
+                span=problem.span,
+                fix=Fix(
+                    applicability=Applicability.UNSAFE,
+                    message="remove iothread to get the disk back;"
+                    " for an IOThread, move the disk to virtio or scsi",
+                    edits=(remove_option(vm.source, problem.span),),
+                )
+                if only
+                else None,
+            )
+        for disk in vm.disks:
+            if disk.bus in {"ide", "sata"} and (disk.iothread or disk.iothread_id is not None):
+                yield self.report(
+                    context,
+                    f"QEMU refuses {disk.id}: devices on {disk.bus} cannot run in an IOThread",
+                    subject=disk.id,
+                    span=disk.spans.get("iothread", disk.span),
+                )
