@@ -1,0 +1,67 @@
+"""`vmio show`: which thread serves each disk, as planned or as a running QEMU reports it."""
+
+from __future__ import annotations
+
+import click
+
+from vmio import api
+from vmio.cli.options import host_options, storage_option
+from vmio.model.topology import Topology
+
+__all__ = ["command"]
+
+_QMP = "qmp:"
+
+
+@click.command("show")
+@click.argument("vm")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--svg", "as_svg", is_flag=True, help="Print a picture.")
+@click.option("--snapshot", metavar="NAME", help="Show a snapshot instead.")
+@storage_option
+@host_options
+def command(  # noqa: PLR0913 - one argument for each option
+    vm: str,
+    snapshot: str | None,
+    storage: str | None,
+    host: str | None,
+    overrides: tuple[str, ...],
+    *,
+    as_json: bool,
+    as_svg: bool,
+) -> None:
+    """Show which thread serves each disk of VM, and which of its settings have an effect.
+
+    VM is a config, or qmp:SOCKET for what a running QEMU itself reports.
+    """
+    if as_json and as_svg:
+        raise click.UsageError("--json and --svg exclude each other")
+    if vm.startswith(_QMP):
+        topology = api.observe(vm.removeprefix(_QMP))
+        name, origin = vm, "running"
+    else:
+        facts = api.read_host(host, overrides)
+        guest = api.load(vm, host=facts, storage=storage, snapshot=snapshot)
+        topology, origin = api.plan(guest), "plan"
+        name = f"{guest.vm.id} {guest.vm.name}".strip()
+        for problem in guest.vm.problems:
+            text = problem.message.replace("\n", ": ")
+            click.echo(f"vmio: {vm}: {text}", err=True)
+    _print(topology, name=name, origin=origin, as_json=as_json, as_svg=as_svg)
+
+
+def _print(topology: Topology, *, name: str, origin: str, as_json: bool, as_svg: bool) -> None:
+    if as_json:
+        from vmio.report.topology_json import render_topology_json  # noqa: PLC0415
+
+        click.echo(render_topology_json(topology, vm=name, origin=origin))
+    elif as_svg:
+        from vmio.report.topology_svg import render_topology  # noqa: PLC0415
+
+        click.echo(render_topology(topology, name))
+    else:
+        from vmio.cli.console import make_console  # noqa: PLC0415
+        from vmio.report.topology_text import print_topology  # noqa: PLC0415
+
+        said = "as planned" if origin == "plan" else "as the running QEMU reports it"
+        print_topology(topology, make_console(), title=f"{name}, {said}")
