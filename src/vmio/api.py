@@ -81,19 +81,19 @@ def read_host(path: str | None, overrides: Sequence[str] = (), *, binary: bool =
             raise UsageError(f"'{override}' is not of the form KEY=VALUE")
         pairs.append((key, value))
     if path is None:
-        from vmio.host.local import read_local_host  # noqa: PLC0415
+        from vmio.host.local import read_local_host
 
         host = read_local_host()
     else:
         host = Host()
     if path is not None or pairs:
-        from vmio.formats.host_toml import parse_host  # noqa: PLC0415
+        from vmio.formats.host_toml import parse_host
 
         host = parse_host(read_source(path) if path is not None else None, pairs, base=host)
     if binary and not host.qemu_version:
-        from attrs import evolve  # noqa: PLC0415
+        from attrs import evolve
 
-        from vmio.qemu.binary import find_qemu, read_version  # noqa: PLC0415
+        from vmio.qemu.binary import find_qemu, read_version
 
         host = evolve(host, qemu_version=str(read_version(find_qemu())))
     return host
@@ -140,6 +140,6 @@ def emit(guest: Guest, host: Host, *, pretty: bool = False) -> str:
         UnsupportedError: The config uses something that vmio cannot print yet.
         PlanError: The manager itself would refuse.
     """
-    from vmio.formats.proxmox.argv import render_argv, render_command  # noqa: PLC0415
+    from vmio.formats.proxmox.argv import render_argv, render_command
 
     return render_command(render_argv(guest, plan(guest), host), pretty=pretty)

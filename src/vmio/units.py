@@ -9,6 +9,7 @@ __all__ = ["KIB", "MIB", "format_bytes", "format_duration_ns", "parse_size_bytes
 KIB = 1024
 MIB = 1024 * KIB
 
+_THOUSAND = 1000
 _SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII)
 _FACTORS = {"": 1, "K": KIB, "M": MIB, "G": KIB * MIB, "T": MIB * MIB, "P": KIB * MIB * MIB}
 
@@ -39,8 +40,8 @@ def format_bytes(size_bytes: float) -> str:
 def format_duration_ns(duration_ns: float) -> str:
     """Returns a duration in the unit that a person would say it in, as `292 µs`."""
     value = float(duration_ns)
-    for unit, factor in (("ns", 1e3), ("µs", 1e3), ("ms", 1e3), ("s", None)):
-        if factor is None or abs(value) < factor:
-            return f"{value:.0f} {unit}" if abs(value) >= 100 else f"{value:.3g} {unit}"
-        value /= factor
+    for unit in ("ns", "µs", "ms", "s"):
+        if abs(value) < _THOUSAND or unit == "s":
+            return f"{value:.3g} {unit}" if abs(value) < _THOUSAND else f"{value:.0f} {unit}"
+        value /= _THOUSAND
     raise AssertionError  # the loop returns at its last unit

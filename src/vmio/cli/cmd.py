@@ -23,14 +23,14 @@ __all__ = ["command"]
 @click.option("--pretty", is_flag=True, help="One option a line.")
 @storage_option
 @host_options
-def command(  # noqa: PLR0913 - one argument for each option
+def command(
     vm: str,
+    *,
     vmid: str | None,
     snapshot: str | None,
     storage: str | None,
     host: str | None,
     overrides: tuple[str, ...],
-    *,
     pretty: bool,
 ) -> None:
     """Print the QEMU command line that Proxmox VE would run for the config VM."""

@@ -13,7 +13,7 @@ _PIPE_COLUMNS = 200
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """Returns a console on standard output or error; colours only on terminals, NO_COLOR obeyed."""
+    """Returns a console on standard output or error, with colours only on a terminal."""
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_COLUMNS
     return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)

@@ -1,7 +1,7 @@
 """The program `vmio`: its verbs, and what an error says and exits with.
 
-Exit statuses: 0 clean, 1 findings, 2 usage, 3 unreadable input, 4 tool or host missing, 70 a bug in
-vmio, 130 and 143 ended by Ctrl-C and SIGTERM.
+Exit statuses: 0 clean, 1 findings, 2 usage, 3 unreadable input, 4 tool or host missing, 70 a bug
+in vmio, 130 and 143 ended by Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _VERBS = {
     "run": "Boot a config on this host.",
     "show": "Show which thread serves each disk.",
 }
-"""Each verb is a module of this package; its help stands here so that no other verb is imported."""
+"""Each is a module of this package; its help stands here so that no other is imported."""
 
 
 class _LazyGroup(click.Group):
@@ -107,7 +107,7 @@ def _explain(error: VmioError) -> None:
 
 def _report_bug(error: Exception) -> int:
     if os.environ.get("VMIO_DEBUG"):
-        import traceback  # noqa: PLC0415
+        import traceback
 
         traceback.print_exception(error)
     _say(f"this is a bug in vmio: {type(error).__name__}: {error}")

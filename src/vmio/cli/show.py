@@ -20,13 +20,13 @@ _QMP = "qmp:"
 @click.option("--snapshot", metavar="NAME", help="Show a snapshot instead.")
 @storage_option
 @host_options
-def command(  # noqa: PLR0913 - one argument for each option
+def command(
     vm: str,
+    *,
     snapshot: str | None,
     storage: str | None,
     host: str | None,
     overrides: tuple[str, ...],
-    *,
     as_json: bool,
     as_svg: bool,
 ) -> None:
@@ -52,16 +52,16 @@ def command(  # noqa: PLR0913 - one argument for each option
 
 def _print(topology: Topology, *, name: str, origin: str, as_json: bool, as_svg: bool) -> None:
     if as_json:
-        from vmio.report.topology_json import render_topology_json  # noqa: PLC0415
+        from vmio.report.topology_json import render_topology_json
 
         click.echo(render_topology_json(topology, vm=name, origin=origin))
     elif as_svg:
-        from vmio.report.topology_svg import render_topology  # noqa: PLC0415
+        from vmio.report.topology_svg import render_topology
 
         click.echo(render_topology(topology, name))
     else:
-        from vmio.cli.console import make_console  # noqa: PLC0415
-        from vmio.report.topology_text import print_topology  # noqa: PLC0415
+        from vmio.cli.console import make_console
+        from vmio.report.topology_text import print_topology
 
         said = "as planned" if origin == "plan" else "as the running QEMU reports it"
         print_topology(topology, make_console(), title=f"{name}, {said}")

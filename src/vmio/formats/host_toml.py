@@ -77,7 +77,7 @@ def _explain(error: BaseException) -> str:
             if key is not None:
                 path.append(str(key))
     if isinstance(error, ForbiddenExtraKeysError):
-        path.append(sorted(error.extra_fields)[0])
+        path.append(min(error.extra_fields))
         return f"a host has no key '{'.'.join(path)}'"
     return f"'{'.'.join(path)}': {error}"
 

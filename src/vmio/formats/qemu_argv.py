@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 from attrs import fields
 
@@ -24,12 +26,12 @@ _NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 def find_iothreads(words: Sequence[str]) -> tuple[tuple[IOThread, ...], frozenset[str]]:
     """Returns the IOThreads that a command line defines, and the ids that it refers to.
 
-    Options may be written with one dash or two, values as `key=value,…` or as JSON; a value that is
-    neither is passed over, since QEMU is the one to refuse it.
+    Options may be written with one dash or two, values as `key=value,…` or as JSON; a value that
+    is neither is passed over, since QEMU is the one to refuse it.
     """
     defined: list[IOThread] = []
     users: set[str] = set()
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         if not option.startswith("-"):
             continue
         properties = dict(_read_properties(value))
@@ -61,7 +63,7 @@ def _read_properties(value: str) -> Iterator[tuple[str, object]]:
 
 
 def _build_iothread(identity: str, properties: dict[str, object]) -> IOThread:
-    parameters: dict[str, int] = {}
+    parameters: dict[str, Any] = {}
     for name in _PARAMETERS:
         value = str(properties.get(name.replace("_", "-"), ""))
         if _NUMBER.fullmatch(value):
@@ -69,7 +71,7 @@ def _build_iothread(identity: str, properties: dict[str, object]) -> IOThread:
     try:
         return IOThread(id=identity, **parameters)
     except ValueError:
-        # A value out of QEMU's range: the thread would not start, but it is defined.
+        # A value out of QEMU's range: QEMU would not start, but the thread is defined.
         return IOThread(id=identity)
 
 

@@ -17,7 +17,7 @@ _CDROMS = ("/dev/cdrom", "/dev/cdrom1", "/dev/cdrom2")
 
 
 def read_local_host() -> Host:
-    """Returns the facts of this host that are cheap to have; the QEMU version is not among them."""
+    """Returns the facts of this host that are cheap to have; QEMU's version is not among them."""
     info = _read_text(Path("/proc/cpuinfo"))
     vendor = re.search(r"^vendor_id\s*:\s*(\S+)", info, re.MULTILINE)
     bits = re.search(r"^address sizes\s*:\s*(\d+) bits physical", info, re.MULTILINE)

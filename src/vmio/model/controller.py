@@ -20,7 +20,7 @@ class PciAddress:
     function: int = 0
 
     def __str__(self) -> str:
-        """Writes it as people and `info pci` readers know it: `pci.3:0x1`, with a function if any."""
+        """Writes the bus, the slot and the function if it is not the first: `pci.3:0x1`."""
         return f"{self.bus}:{self.slot:#x}" + (f".{self.function:#x}" if self.function else "")
 
 

@@ -68,7 +68,7 @@ class Disk:
     """
 
     id: str
-    """The device's name in its own notation: scsi0, virtio1, a libvirt target, a QEMU device id."""
+    """Its name in its own notation: scsi0, virtio1, a libvirt target, a QEMU device id."""
     bus: BusKind
     index: int
     """Its number on that bus, as its notation counts."""

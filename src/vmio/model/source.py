@@ -69,7 +69,7 @@ class Problem:
     """Something that a reader could not take, and went on after."""
 
     kind: str
-    """One of the reader's kinds, such as `unknown-setting`; the rules about config form go by it."""
+    """One of the reader's kinds, such as `unknown-setting`; rules about config form go by it."""
     message: str
     span: Span
     subject: str = ""

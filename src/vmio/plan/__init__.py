@@ -1,1 +1,1 @@
-"""From what a config says to what runs: controllers, IOThreads, addresses, and what has an effect."""
+"""From what a config says to what runs: controllers, IOThreads, addresses, and their effect."""

@@ -33,7 +33,10 @@ def plan_topology(vm: Vm, policy: Policy = PROXMOX) -> Topology:
         known = controllers.setdefault(controller.id, controller)
         if known is controller and controller.iothread is not None:
             iothreads.append(IOThread(id=controller.iothread))
-        disks.append(_attach(vm, disk, known, address, driver, policy))
+        attached = AttachedDisk(disk=disk, controller=known.id, address=address, driver=driver)
+        attached = _settle(attached, policy)
+        effects = tuple(_find_effects(vm, attached, known))
+        disks.append(evolve(attached, effects=effects))
     return Topology(
         iothreads=(*iothreads, *vm.iothreads),
         controllers=tuple(controllers.values()),
@@ -65,9 +68,7 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
             driver = "scsi-cd" if is_cdrom or disk.cloudinit else "scsi-hd"
             return controller, _scsi_address(disk, hardware, controller), driver
         case "sata":
-            controller = Controller(
-                id="ahci0", model="ahci", bus="sata", pci=pci_address("ahci0")
-            )
+            controller = Controller(id="ahci0", model="ahci", bus="sata", pci=pci_address("ahci0"))
             address: Address = (("bus", f"ahci0.{disk.index}"),)
             return controller, address, "ide-cd" if is_cdrom else "ide-hd"
         case "ide":
@@ -93,9 +94,7 @@ def _scsi_controller(disk: Disk, hardware: ScsiHardware, number: int) -> Control
             num_queues=disk.queues,
         )
     identity = f"scsihw{number}"
-    return Controller(
-        id=identity, model=hardware.model, bus="scsi", pci=pci_address(identity)
-    )
+    return Controller(id=identity, model=hardware.model, bus="scsi", pci=pci_address(identity))
 
 
 def _scsi_address(disk: Disk, hardware: ScsiHardware, controller: Controller) -> Address:
@@ -109,16 +108,13 @@ def _scsi_address(disk: Disk, hardware: ScsiHardware, controller: Controller) ->
             return bus, ("channel", 0), ("scsi-id", 0), ("lun", disk.index)
 
 
-def _attach(
-    vm: Vm, disk: Disk, controller: Controller, address: Address, driver: str, policy: Policy
-) -> AttachedDisk:
+def _settle(attached: AttachedDisk, policy: Policy) -> AttachedDisk:
+    """Returns the disk with what its cache, aio and zero detection come to."""
+    disk = attached.disk
     direct = _is_direct(disk)
     has_aio = disk.backing is not None and disk.backing.driver in _AIO_DRIVERS
-    attached = AttachedDisk(
-        disk=disk,
-        controller=controller.id,
-        address=address,
-        driver=driver,
+    return evolve(
+        attached,
         cache=disk.cache or _name_cache(direct=direct),
         cache_direct=direct,
         cache_no_flush=disk.cache == "unsafe",
@@ -126,7 +122,6 @@ def _attach(
         aio=(disk.aio or policy.choose_aio(disk, direct=direct)) if has_aio else None,
         detect_zeroes=_choose_detect_zeroes(disk),
     )
-    return evolve(attached, effects=tuple(_find_effects(vm, attached, controller)))
 
 
 def _is_direct(disk: Disk) -> bool:
@@ -175,9 +170,7 @@ def _find_effects(vm: Vm, attached: AttachedDisk, controller: Controller) -> Ite
         )
     elif disk.aio is not None:
         what = "an empty drive" if disk.backing is None else f"the {disk.backing.driver} driver"
-        yield Effect(
-            setting="aio", value="", verdict="ignored", reason=f"{what} does its own I/O"
-        )
+        yield Effect(setting="aio", value="", verdict="ignored", reason=f"{what} does its own I/O")
     if disk.media == "disk":
         yield Effect(
             setting="discard",

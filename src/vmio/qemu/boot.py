@@ -1,7 +1,7 @@
-"""A planned guest as a command line for this host: same disks, controllers and IOThreads, other files.
+"""A planned guest as a command line for this host: the same layout over other files.
 
-What Proxmox's own command line has besides the storage half (its monitor sockets, network, display)
-belongs to a Proxmox host and is left out.
+What Proxmox's own command line has besides the storage half (its monitor sockets, network,
+display) belongs to a Proxmox host and is left out.
 """
 
 from __future__ import annotations

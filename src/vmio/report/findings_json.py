@@ -1,7 +1,7 @@
 """Findings for programs.
 
-The document is one object. Fields may be added; those below keep their names and meaning as long as
-`schema` is 1::
+The document is one object. Fields may be added; those below keep their names and meaning as long
+as `schema` is 1::
 
     schema      1
     vmio        the version that wrote it

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.model.source import Location, Source
+from vmio.report.plain import printable
 
 __all__ = ["render_counts", "render_text"]
 
@@ -90,29 +91,22 @@ def _excerpt(location: Location) -> tuple[str, str]:
 
 
 def _measure(text: str) -> int:
-    """Returns how many columns of a terminal a text takes."""
-    if text.isascii():
-        return len(text)
+    """Returns how many columns of a terminal a text takes as it is shown."""
+    shown = _show(text)
+    if shown.isascii():
+        return len(shown)
     from unicodedata import combining, east_asian_width
 
     return sum(
         0 if combining(character) else 1 + (east_asian_width(character) in "WF")
-        for character in text
+        for character in shown
     )
 
 
 def _show(text: str) -> str:
-    """Replaces what would move the cursor or command the terminal, sign by sign."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character
-        if character.isprintable()
-        else " "
-        if character == "\t"
-        else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
+    # A file's name can hold bytes that no encoding of the terminal takes.
+    encodable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return printable(encodable.expandtabs(1).replace("\n", " "))
 
 
 def _clean(text: str) -> str:

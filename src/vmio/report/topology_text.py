@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vmio.model.iothread import MAIN_LOOP
-from vmio.model.topology import AttachedDisk, HostThread, Topology
+from vmio.model.topology import HostThread, Topology
 from vmio.report.plain import printable
 from vmio.units import format_duration_ns
 

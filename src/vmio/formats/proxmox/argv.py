@@ -31,10 +31,12 @@ __all__ = ["render_argv", "render_bridges", "render_command"]
 
 _RUN = "/var/run/qemu-server"
 _HANDLED = frozenset(
-    "autostart balloon boot bootdisk cdrom cicustom cipassword citype ciupgrade ciuser cores description"
-    " digest hookscript lock memory meta migrate_downtime migrate_speed name nameserver onboot"
-    " ostype parent protection scsihw searchdomain shares smbios1 smp snaptime sockets sshkeys"
-    " startup tablet tags vcpus vmgenid vmstatestorage cpulimit cpuunits".split()
+    """
+    autostart balloon boot bootdisk cdrom cicustom cipassword citype ciupgrade ciuser cores
+    cpulimit cpuunits description digest hookscript lock memory meta migrate_downtime
+    migrate_speed name nameserver onboot ostype parent protection scsihw searchdomain shares
+    smbios1 smp snaptime sockets sshkeys startup tablet tags vcpus vmgenid vmstatestorage
+    """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
 """Settings that are printed below or elsewhere, or that are on no command line."""
 _PRINTED = re.compile(r"(ide|scsi|virtio|sata|unused|ipconfig)\d+|machine", re.ASCII)
@@ -54,6 +56,8 @@ _NEUTRAL = {
 }
 """Settings that change nothing when they say this."""
 _OLDEST_QEMU = (6, 0)
+_SHOWN = 60
+_FIRST_SCSI_BEYOND_14 = 14
 
 
 def render_argv(guest: Guest, topology: Topology, host: Host) -> tuple[Argument, ...]:
@@ -116,7 +120,7 @@ def _refuse_unsupported(guest: Guest, topology: Topology, host: Host) -> None:
 
 
 def _unsupported(key: str, value: str) -> UnsupportedError:
-    shown = value if len(value) <= 60 else f"{value[:57]}..."
+    shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
     return UnsupportedError(
         f"vmio cannot print the setting '{key}: {shown}' yet",
         hint="'vmio show' and 'vmio check' read this config nevertheless",
@@ -213,7 +217,7 @@ def _render_devices(guest: Guest, topology: Topology, host: Host) -> Iterator[Ar
 
 def _render_machine(guest: Guest, topology: Topology) -> str:
     features: list[tuple[tuple[int, int], int]] = [((9, 2), 1)]
-    if any(a.disk.bus == "scsi" and a.disk.index > 13 for a in topology.disks):
+    if any(a.disk.bus == "scsi" and a.disk.index >= _FIRST_SCSI_BEYOND_14 for a in topology.disks):
         features.append(((4, 1), 2))
     machine = f"type={guest.machine.type}+pve{guest.machine.needed_revision(*features)}"
     linux = guest.settings.get("ostype") == "l26"

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from vmio.errors import UnsupportedError
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.controller import Controller, PciAddress
-from vmio.model.disk import Disk
+from vmio.model.disk import Backing, Disk
 from vmio.model.topology import AttachedDisk, Topology
 
 __all__ = ["Argument", "has_blockdev", "render_drives", "render_objects", "render_pci"]
@@ -65,7 +65,7 @@ def render_drives(guest: Guest, topology: Topology) -> Iterator[Argument]:
         if not has_blockdev(guest):
             yield "-drive", _render_drive(guest, attached)
         elif attached.disk.backing is not None:
-            yield "-blockdev", _compact(_blockdev(attached))
+            yield "-blockdev", _compact(_blockdev(attached, attached.disk.backing))
         yield "-device", _render_device(guest, attached, controller)
 
 
@@ -171,44 +171,42 @@ def _on_off(*, value: bool | None) -> str | None:
     return None if value is None else ("on" if value else "off")
 
 
-def _blockdev(attached: AttachedDisk) -> dict[str, object]:
+def _blockdev(attached: AttachedDisk, backing: Backing) -> dict[str, object]:
     disk = attached.disk
-    if disk.backing is None:
-        raise AssertionError(disk.id)  # the callers leave empty drives out
     if disk.snapshot:
         raise UnsupportedError("'snapshot' option is not yet supported for '-blockdev'")
     common: dict[str, object] = {"read-only": disk.media == "cdrom" or disk.read_only}
     if disk.media != "cdrom":
         common["discard"] = disk.discard or "ignore"
         common["detect-zeroes"] = attached.detect_zeroes
-    cached = common | {
-        "cache": {"direct": attached.cache_direct, "no-flush": attached.cache_no_flush}
-    }
-    backing = disk.backing
-    driver: dict[str, object] = {"driver": backing.driver}
-    driver |= dict(backing.options)
-    if backing.driver in _AIO_DRIVERS:
-        driver["aio"] = attached.aio
-    image: dict[str, object] = {"driver": backing.format}
-    if backing.discard_no_unref:
-        image["discard-no-unref"] = True
-    parent: dict[str, object] | None = None
+    cache = {"direct": attached.cache_direct, "no-flush": attached.cache_no_flush}
+    image: dict[str, object] = {}
     for path in (*reversed(backing.parents), backing.filename):
-        key = _hash_node(disk, "" if path == backing.filename else path)
-        file = cached | driver | {"node-name": f"e{key}"}
-        if not backing.options:
-            file["filename"] = path
-        node = cached | image | {"node-name": f"f{key}", "file": file}
-        if parent is not None:
-            node["backing"] = parent
-        parent = node
-    if parent is None:
-        raise AssertionError(disk.id)  # the loop above runs at least once
+        parent = image
+        image = _image_node(attached, backing, path, common | {"cache": cache})
+        if parent:
+            image["backing"] = parent
     name = f"drive-{disk.id}"
     if disk.scsiblock:
-        return parent | {"node-name": name}
+        return image | {"node-name": name}
     throttle = {"driver": "throttle", "node-name": name, "throttle-group": f"throttle-{name}"}
-    return common | throttle | {"file": parent}
+    return common | throttle | {"file": image}
+
+
+def _image_node(
+    attached: AttachedDisk, backing: Backing, path: str, cached: dict[str, object]
+) -> dict[str, object]:
+    """Returns the node of an image's format over the node of its file."""
+    key = _hash_node(attached.disk, "" if path == backing.filename else path)
+    file = cached | dict(backing.options) | {"driver": backing.driver, "node-name": f"e{key}"}
+    if backing.driver in _AIO_DRIVERS:
+        file["aio"] = attached.aio
+    if not backing.options:
+        file["filename"] = path
+    node = cached | {"driver": backing.format, "node-name": f"f{key}", "file": file}
+    if backing.discard_no_unref:
+        node["discard-no-unref"] = True
+    return node
 
 
 _SNAPSHOT_FILE = re.compile(r"(?:snap-)?(.+?)-(?:vm|base)-\d+-disk.*|snap_[^/]*_([^/_]+)\.qcow2")

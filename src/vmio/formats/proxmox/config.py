@@ -1,7 +1,7 @@
 """A VM's config file as text: its sections and lines, each with its place.
 
-Source: the file format as qemu-server 9.2.6 reads it; there are no comments, every `#` line is part
-of the description of its section.
+Source: the file format as qemu-server 9.2.6 reads it; there are no comments, every `#` line is
+part of the description of its section.
 """
 
 from __future__ import annotations
@@ -118,7 +118,10 @@ def parse_config(source: Source) -> Config:
                     span=Span(start=span.start, end=span.start + len(header or b"") + 2),
                 )
             )
-        sections[named] = _parse_section(data, kind, name, lines, span, problems)
+        entries, description = _parse_lines(data, kind, lines, problems)
+        sections[named] = Section(
+            kind=kind, name=name, span=span, entries=entries, description=description
+        )
     main = sections[("main", "")]
     if not main.entries and len(sections) == 1:
         raise InputError(
@@ -176,14 +179,13 @@ def _name_section(header: bytes | None) -> tuple[SectionKind, str] | None:
     return None
 
 
-def _parse_section(
+def _parse_lines(
     data: bytes,
     kind: SectionKind,
-    name: str,
     lines: list[tuple[bytes, Span]],
-    span: Span,
     problems: list[Problem],
-) -> Section:
+) -> tuple[tuple[Entry, ...], str]:
+    """Returns a section's settings and its description."""
     entries = []
     description: list[str] = []
     for line, line_span in lines:
@@ -212,13 +214,7 @@ def _parse_section(
             )
         else:
             entries.append(entry)
-    return Section(
-        kind=kind,
-        name=name,
-        span=span,
-        entries=tuple(entries),
-        description="\n".join(description).rstrip(),
-    )
+    return tuple(entries), "\n".join(description).rstrip()
 
 
 def _is_snapstate(kind: SectionKind, value: str) -> bool:

@@ -23,7 +23,8 @@ Resolve = Callable[[str, str | None, str], Backing | None]
 """Tells what QEMU opens, from a volume, the written format and the drive's key."""
 
 _CLOUDINIT = re.compile(r"(?:vm-\d+-)?cloudinit(?:\.\w+)?", re.ASCII)
-_ONLY_ELSEWHERE = {"iothread": ("scsi", "virtio"), "queues": ("scsi",), "ssd": ("ide", "scsi", "sata")}
+_ONLY_ELSEWHERE = frozenset({"iothread", "queues", "ssd"})
+"""Options that other buses have, and that people therefore try on every bus."""
 
 
 def parse_drive(
@@ -48,9 +49,7 @@ def parse_drive(
     if dropped is not None:
         name, why = dropped
         return None, (
-            Problem(
-                kind="drive-dropped", message=why, span=parts[name].span, subject=entry.key
-            ),
+            Problem(kind="drive-dropped", message=why, span=parts[name].span, subject=entry.key),
         )
     return _build(entry, bus, index, parts, resolve), ()
 
@@ -71,27 +70,32 @@ def _reject_combination(bus: BusKind, parts: dict[str, Part]) -> tuple[str, str]
         if f"bps{direction}" in parts and f"mbps{direction}" in parts:
             return f"bps{direction}", "both bps and mbps specified"
     for name in parts:
-        base = None
-        if re.fullmatch(r"mbps(_rd|_wr)?_max", name):
-            base = name.removesuffix("_max")
-        elif name.endswith("_max_length"):
-            base = name.removesuffix("_length")
-            if base.startswith("bps"):
-                base = f"m{base}"
+        base = _limit_base(name)
         if base is not None and base not in parts:
             return name, f"{name} requires {base}"
     for kind in ("mbps", "iops"):
         for direction in ("_rd", "_wr"):
             if kind in parts and kind + direction in parts:
                 return kind, f"{kind} cannot be combined with {kind}{direction}"
-    if _text(parts, "media") == "cdrom":
-        if bus == "virtio":
-            return "media", "a virtio drive cannot be a cd-rom"
-        if _bool(parts, "snapshot"):
-            return "snapshot", "a cd-rom cannot have snapshot=1"
-        if "format" in parts:
-            return "format", "a cd-rom cannot have a format"
+    return _reject_cdrom(bus, parts) if _text(parts, "media") == "cdrom" else None
+
+
+def _limit_base(name: str) -> str | None:
+    """Returns the limit that another one is nothing without; only some are looked at."""
+    if name.endswith("_max_length"):
+        base = name.removesuffix("_length")
+        return f"m{base}" if base.startswith("bps") else base
+    if name.startswith("mbps") and name.endswith("_max"):
+        return name.removesuffix("_max")
     return None
+
+
+def _reject_cdrom(bus: BusKind, parts: dict[str, Part]) -> tuple[str, str] | None:
+    if bus == "virtio":
+        return "media", "a virtio drive cannot be a cd-rom"
+    if _bool(parts, "snapshot"):
+        return "snapshot", "a cd-rom cannot have snapshot=1"
+    return ("format", "a cd-rom cannot have a format") if "format" in parts else None
 
 
 def _limits(parts: dict[str, Part]) -> tuple[tuple[str, int], ...]:

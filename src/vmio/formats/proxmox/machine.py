@@ -14,7 +14,9 @@ from vmio.model.vm import Chipset
 
 __all__ = ["Machine", "is_windows", "parse_machine", "parse_version"]
 
-_VERSION = re.compile(r"-(\d{1,3})\.(\d{1,3})(?:\.\d{1,3})?(?:\+pve(\d{1,3}))?(?:\.pxe)?$", re.ASCII)
+_VERSION = re.compile(
+    r"-(\d{1,3})\.(\d{1,3})(?:\.\d{1,3})?(?:\+pve(\d{1,3}))?(?:\.pxe)?$", re.ASCII
+)
 _NEWEST_REVISION: Mapping[tuple[int, int], int] = {(4, 1): 2, (9, 2): 1, (10, 0): 1, (11, 0): 2}
 _WINDOWS_DEFAULT = (5, 1)
 _WINDOWS_PINNED_SINCE = (9, 1)
@@ -40,7 +42,8 @@ class Machine:
 
         A feature is the version and revision that brought it; a later version has it anyway.
         """
-        return max((revision for version, revision in features if version == self.version), default=0)
+        needed = (revision for version, revision in features if version == self.version)
+        return max(needed, default=0)
 
 
 def parse_version(text: str) -> tuple[int, int]:

@@ -29,6 +29,9 @@ _FIXED = {
     "ivshmem": (2, 0xB),
     "audio0": (2, 0xC),
 }
+_ON_FIRST_BUS = 6
+"""So many virtio disks, and so many network devices, are on pci.0."""
+
 _SERIES = re.compile(r"(virtio|net|scsihw|virtioscsi)(\d{1,2})", re.ASCII)
 
 
@@ -46,8 +49,8 @@ def pci_address(device: str) -> PciAddress:
         raise KeyError(device)
     number = int(match[2])
     bus, slot = {
-        "virtio": (0, 0xA + number) if number < 6 else (2, number - 5),
-        "net": (0, 0x12 + number) if number < 6 else (1, number - 5),
+        "virtio": (0, 0xA + number) if number < _ON_FIRST_BUS else (2, number - _ON_FIRST_BUS + 1),
+        "net": (0, 0x12 + number) if number < _ON_FIRST_BUS else (1, number - _ON_FIRST_BUS + 1),
         "scsihw": (4, number - 1),
         "virtioscsi": (3, number + 1),
     }[match[1]]

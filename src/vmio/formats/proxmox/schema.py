@@ -35,7 +35,10 @@ DRIVE_COUNTS: Mapping[BusKind, int] = {"ide": 4, "scsi": 31, "virtio": 16, "sata
 DRIVE_KEY = re.compile(r"(ide|scsi|virtio|sata)(\d+)", re.ASCII)
 
 _NUMBERED: Mapping[str, int] = {
-    **DRIVE_COUNTS,
+    "ide": 4,
+    "scsi": 31,
+    "virtio": 16,
+    "sata": 6,
     "efidisk": 1,
     "hostpci": 16,
     "ipconfig": 32,
@@ -49,19 +52,25 @@ _NUMBERED: Mapping[str, int] = {
     "virtiofs": 10,
 }
 _BOOLEANS = frozenset(
-    "acpi allow-ksm autostart ciupgrade freeze keephugepages kvm localtime numa onboot protection"
-    " reboot tablet tdf template".split()
+    """
+    acpi allow-ksm autostart ciupgrade freeze keephugepages kvm localtime numa onboot
+    protection reboot tablet tdf template
+    """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
 _INTEGERS = frozenset(
-    "balloon cores cpuunits migrate_speed shares smp snaptime sockets vcpus".split()
+    """
+    balloon cores cpuunits migrate_speed shares smp snaptime sockets vcpus
+    """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
 _NUMBERS = frozenset({"cpulimit", "migrate_downtime"})
 _STRINGS = frozenset(
-    "affinity agent amd-sev arch args audio0 bios boot bootdisk cdrom cicustom cipassword citype"
-    " ciuser cpu delete digest hookscript hotplug hugepages intel-tdx ivshmem keyboard lock machine"
-    " memory meta name nameserver ostype parent rng0 running-nets-host-mtu runningcpu"
-    " runningmachine scsihw searchdomain smbios1 snapstate spice_enhancements sshkeys startdate"
-    " startup tags vga vmgenid vmstate vmstatestorage watchdog".split()
+    """
+    affinity agent amd-sev arch args audio0 bios boot bootdisk cdrom cicustom cipassword citype
+    ciuser cpu delete digest hookscript hotplug hugepages intel-tdx ivshmem keyboard lock
+    machine memory meta name nameserver ostype parent rng0 running-nets-host-mtu runningcpu
+    runningmachine scsihw searchdomain smbios1 snapstate spice_enhancements sshkeys startdate
+    startup tags vga vmgenid vmstate vmstatestorage watchdog
+    """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
 _KEY_NUMBER = re.compile(r"([a-z][a-z_-]*?)(\d+)", re.ASCII)
 
@@ -87,9 +96,9 @@ def check_setting(key: str, value: str) -> str:
     match = _KEY_NUMBER.fullmatch(key)
     if match is not None:
         digits = match[2]
-        known = digits == "0" or not digits.startswith("0")
-        if known and len(digits) <= 3 and int(digits) < _NUMBERED.get(match[1], 0):
-            return ""
+        count = _NUMBERED.get(match[1], 0)
+        if digits == digits.lstrip("0") or digits == "0":
+            return "" if int(digits[:9]) < count else f"unknown setting '{key}'"
     return f"unknown setting '{key}'"
 
 
@@ -213,8 +222,7 @@ for _direction in ("", "_rd", "_wr"):
 _WWN = Option(_matching(r"0x[0-9a-fA-F]{16}"))
 
 OPTIONS_BY_BUS: Mapping[BusKind, Mapping[str, Option]] = {
-    "ide": _BASE
-    | {"ssd": Option(_check_bool), "wwn": _WWN, "model": Option(_url_encoded(120))},
+    "ide": _BASE | {"ssd": Option(_check_bool), "wwn": _WWN, "model": Option(_url_encoded(120))},
     "scsi": _BASE
     | {
         "iothread": Option(_check_bool),
@@ -229,15 +237,15 @@ OPTIONS_BY_BUS: Mapping[BusKind, Mapping[str, Option]] = {
     "virtio": _BASE | {"iothread": Option(_check_bool), "ro": Option(_check_bool)},
     "sata": _BASE | {"ssd": Option(_check_bool), "wwn": _WWN},
 }
-_VOLUME: Mapping[str, Option] = {
-    name: _BASE[name] for name in ("file", "volume", "format", "size")
-}
+_VOLUME = {name: _BASE[name] for name in ("file", "volume", "format", "size")}
 EFIDISK_OPTIONS: Mapping[str, Option] = _VOLUME | {
     "efitype": Option(_one_of("2m", "4m")),
     "pre-enrolled-keys": Option(_check_bool),
     "ms-cert": Option(_one_of("2011", "2023", "2023w", "2023k")),
 }
-TPMSTATE_OPTIONS: Mapping[str, Option] = _VOLUME | {"version": Option(_one_of("v1.2", "v2.0"))}
+TPMSTATE_OPTIONS: Mapping[str, Option] = _VOLUME | {
+    "version": Option(_one_of("v1.2", "v2.0")),
+}
 
 OptionError = tuple[Literal["bad", "undefined"], str, str]
 
@@ -247,8 +255,8 @@ def check_options(
 ) -> tuple[dict[str, Part], tuple[OptionError, ...]]:
     """Returns a property string's parts by option name, and what is wrong with them.
 
-    The option without a key is `file`. An error is its kind, the option and the reason; an error of
-    the whole string has no option. With any error Proxmox drops the whole string.
+    The option without a key is `file`. An error is its kind, the option and the reason; an error
+    of the whole string has no option. With any error Proxmox drops the whole string.
     """
     found: dict[str, Part] = {}
     for part in parts:

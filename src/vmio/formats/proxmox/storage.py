@@ -225,9 +225,7 @@ def _directory(storage: Storage, content: str, default: str) -> str:
     return f"{path}/{default}"
 
 
-def _resolve_file(
-    storage: Storage, name: str, volume: str, host: Host, content: str
-) -> Backing:
+def _resolve_file(storage: Storage, name: str, volume: str, host: Host, content: str) -> Backing:
     io_uring: IoUringDefault = "no" if storage.type == "cifs" else "yes"
     if content == "iso":
         match = re.fullmatch(r"iso/([^/]+\.(?:iso|img))", name, re.IGNORECASE)
@@ -348,14 +346,12 @@ def _resolve_rbd(storage: Storage, name: str, volume: str, host: Host) -> Backin
     else:
         filename += ":conf=/etc/pve/ceph.conf"
         options["conf"] = "/etc/pve/ceph.conf"
-    return _backing(
-        storage, filename, driver="rbd", options=tuple(sorted(options.items()))
-    )
+    return _backing(storage, filename, driver="rbd", options=tuple(sorted(options.items())))
 
 
 def _ceph_server(monitor: str) -> dict[str, str]:
     host, _, port = monitor.rpartition(":")
-    if not host or ":" in host.strip("[]") and not monitor.startswith("["):
+    if not host or (":" in host.strip("[]") and not monitor.startswith("[")):
         host, port = monitor, ""
     if monitor.startswith("[") and monitor.endswith("]"):
         host, port = monitor, ""
