@@ -16,15 +16,13 @@ import json
 import re
 import secrets
 import shlex
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 import attrs
 
 from vmio.errors import GuestError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 __all__ = ["PORT_NAME", "Agent", "AgentInfo", "BlockDevice", "Completed", "agent_argv"]
 
@@ -227,7 +225,7 @@ class Agent:
         self,
         argv: tuple[str, ...],
         *,
-        input: bytes = b"",  # noqa: A002: the word of subprocess.run
+        input: bytes = b"",  # noqa: A002 -- the word of subprocess.run
         timeout_s: float,
         first_poll_s: float = _POLL_FIRST_S,
     ) -> Completed:
@@ -523,9 +521,9 @@ def parse_disks(output: bytes) -> tuple[BlockDevice, ...]:
     disks = []
     for line in output.decode(errors="replace").splitlines():
         match line.split("\t"):
-            case [name, sectors, read_only, path, serial, wwid] if (
-                re.fullmatch(r"[A-Za-z0-9_-]{1,32}", name) and re.fullmatch(r"\d{1,18}", sectors)
-            ):
+            case [name, sectors, read_only, path, serial, wwid] if re.fullmatch(
+                r"[A-Za-z0-9_-]{1,32}", name
+            ) and re.fullmatch(r"\d{1,18}", sectors):
                 scsi = re.search(r"/\d+:(\d+):(\d+):(\d+)/block/", path)
                 ata = re.search(r"/ata(\d+)/", path)
                 disks.append(

@@ -10,12 +10,10 @@ Source: System V ABI, chapters 4 (object files) and 5 (dynamic linking); 64-bit 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from vmio.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["parse_modinfo", "parse_needed"]
 

@@ -1,4 +1,4 @@
-"""The benchmark guest's kernel and initramfs: built at first use, found in the cache after that."""
+"""The benchmark guest's kernel and initramfs, built at first use and then found in the cache."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -39,9 +39,6 @@ from vmio.guest.packages import (
     select_libraries,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 __all__ = ["APPEND", "GuestImage", "Report", "default_cache_dir", "ensure_image", "image_argv"]
 
 Report = Callable[[str, float | None], None]
@@ -51,6 +48,12 @@ BUILD_VERSION = 1
 """Raised when this code makes another image out of the same packages and scripts."""
 
 APPEND = "console=ttyS0 quiet panic=-1"
+"""The kernel's command line.
+
+No option that is said to speed up a boot did so here (nokaslr, mitigations=off, audit=0, lsm=,
+cryptomgr.notests: 3.5 to 4.2 s of QEMU's CPU time under TCG against 3.8 s without). Mitigations
+stay on because they are on in the guests that people run, and an I/O path pays for them.
+"""
 KERNEL_PACKAGE = "linux-image-cloud-amd64"
 PROGRAM_PACKAGES = ("busybox-static", "fio", "qemu-guest-agent")
 UNUSED_DAYS = 30
@@ -233,9 +236,9 @@ def _build(
     for number, deb in enumerate(paths):
         report("unpacking the guest's packages", number / len(paths))
         if deb.name.startswith(f"{kernel_package.name}_"):
-            kernel_files = read_files(deb, _KERNEL_FILES.fullmatch)
+            kernel_files = read_files(deb, _KERNEL_FILES)
         else:
-            more = read_files(deb, _PROGRAM_FILES.fullmatch)
+            more = read_files(deb, _PROGRAM_FILES)
             files.contents.update(more.contents)
             files.links.update(more.links)
     report("building the guest", None)
@@ -246,6 +249,7 @@ def _build(
     image = scratch / "image"
     image.mkdir()
     _write_file(image / "vmlinuz", kernel)
+    # Not compressed: under TCG the guest would unpack gzip in 0.7 s and zstd in 0.5 s more.
     _write_file(image / "initrd", render_cpio(_list_entries(files, modules.files)))
     manifest = {
         "packages": [str(package) for package in packages],

@@ -9,17 +9,14 @@ from __future__ import annotations
 import lzma
 import posixpath
 import re
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable
+from typing import Literal
 
 import attrs
 
 from vmio.errors import CapabilityError, InputError
 from vmio.guest.elf import parse_modinfo, parse_needed
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from vmio.guest.packages import Files
+from vmio.guest.packages import Files
 
 __all__ = ["DRIVERS", "Entry", "Modules", "render_cpio", "resolve_libraries", "resolve_modules"]
 

@@ -7,19 +7,20 @@ download` writes into the folder that it runs in.
 
 from __future__ import annotations
 
+import os
 import posixpath
 import re
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, cast
+from pathlib import Path
+from typing import IO, cast
 
 import attrs
 
 from vmio.errors import CapabilityError, OutputError, ToolError
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 __all__ = [
     "Files",
@@ -38,12 +39,10 @@ MAX_FILE_BYTES = 256 << 20
 
 _UPDATE = "run `apt-get update` as root and try again"
 _BYPASS = "give your own guest with --kernel and --initrd"
-_ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 _DOWNLOAD_HINTS = (
     (r"404 +Not Found|Hash Sum mismatch", f"the package lists are too old: {_UPDATE}"),
     (
-        r"Temporary failure resolving|Could not resolve|Could not connect|Unable to connect"
-        r"|Connection (?:failed|refused|timed out)|Network is unreachable",
+        r"Temporary failure|Could not (?:resolve|connect)|Unable to connect|Connection |reachable",
         f"the archive cannot be reached: check the network and apt's proxy, or {_BYPASS}",
     ),
     (r"Can't find a source to download|Unable to locate package", _UPDATE),
@@ -82,7 +81,7 @@ class Files:
     links: dict[str, str]
 
     def find(self, name: str) -> bytes | None:
-        """Finds a file or link of this name, the one nearest to the root, and returns its bytes."""
+        """Returns the bytes of the file or link of this name that is nearest to the root."""
         found = [p for p in (*self.contents, *self.links) if posixpath.basename(p) == name]
         for path in sorted(found, key=lambda p: (p.count("/"), p)):
             if (data := self._follow(path)) is not None:
@@ -150,7 +149,9 @@ def read_candidates(names: tuple[str, ...]) -> dict[str, Package]:
     """
     listing = _run_apt_cache(("depends", "--important", "--recurse", *names))
     closure = set(re.findall(r"^([a-z0-9][a-z0-9+.-]+)$", listing, re.MULTILINE))
-    known = parse_stanzas(_run_apt_cache(("show", "--no-all-versions", *sorted({*closure, *names}))))
+    known = parse_stanzas(
+        _run_apt_cache(("show", "--no-all-versions", *sorted({*closure, *names})))
+    )
     for name in names:
         if name not in known:
             raise CapabilityError(
@@ -170,8 +171,6 @@ def download_packages(
         OutputError: The disk is full.
         ToolError: apt-get failed; the hint says what its words mean.
     """
-    import tempfile
-
     size_mb = sum(package.size_bytes for package in packages) / 1e6
     task = f"downloading {len(packages)} packages ({size_mb:.0f} MB)"
     report(task, 0.0)
@@ -199,16 +198,13 @@ def download_packages(
     return tuple(sorted(folder.glob("*.deb")))
 
 
-def read_files(deb: Path, wanted: Callable[[str], bool]) -> Files:
-    """Reads the files of a package whose path is wanted, without unpacking it onto the disk.
+def read_files(deb: Path, wanted: re.Pattern[str]) -> Files:
+    """Reads the files of a package whose whole path is wanted, without unpacking it onto the disk.
 
     Raises:
         CapabilityError: This host has no dpkg-deb.
         ToolError: The package cannot be read.
     """
-    import subprocess
-    import tarfile
-
     files = Files(contents={}, links={})
     argv = ("dpkg-deb", "--fsys-tarfile", str(deb))
     with _start(argv, deb.parent, subprocess.DEVNULL) as (process, output):
@@ -216,7 +212,7 @@ def read_files(deb: Path, wanted: Callable[[str], bool]) -> Files:
             with tarfile.open(fileobj=output, mode="r|") as archive:
                 for member in archive:
                     path = posixpath.normpath(member.name).lstrip("/")
-                    if not wanted(path):
+                    if not wanted.fullmatch(path):
                         continue
                     if member.issym():
                         files.links[path] = member.linkname
@@ -246,8 +242,6 @@ def _explain_download(argv: tuple[str, ...], status: int, words: str) -> OutputE
 
 
 def _run_apt_cache(arguments: tuple[str, ...]) -> str:
-    import subprocess
-
     argv = ("apt-cache", *arguments)
     try:
         done = subprocess.run(
@@ -255,7 +249,7 @@ def _run_apt_cache(arguments: tuple[str, ...]) -> str:
             check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            env=_ENVIRONMENT,
+            env=_read_environment(),
             timeout=APT_CACHE_TIMEOUT_S,
         )
     except FileNotFoundError as error:
@@ -272,13 +266,11 @@ def _start(
     argv: tuple[str, ...], folder: Path, errors: int | IO[bytes]
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """Owns a child process, which is gone when the block ends, however it ends."""
-    import subprocess
-
     try:
         process = subprocess.Popen(
             argv,
             cwd=folder,
-            env=_ENVIRONMENT,
+            env=_read_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -295,6 +287,11 @@ def _start(
                     process.wait(GRACE_S)
                 except subprocess.TimeoutExpired:
                     process.kill()
+
+
+def _read_environment() -> dict[str, str]:
+    """Returns the user's environment, proxies and all, in the language that vmio understands."""
+    return {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
 
 
 def _lack_of(program: str) -> CapabilityError:
