@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["TOPOLOGY_CSS", "draw_topology", "render_topology"]
 
 _WIDTH = 640
-_DISK_X, _DISK_WIDTH = 1, 178
-_CONTROLLER_X, _CONTROLLER_WIDTH = 217, 184
+_DISK_X, _DISK_WIDTH = 1, 184
+_CONTROLLER_X, _CONTROLLER_WIDTH = 222, 180
 _THREAD_X, _THREAD_WIDTH = 439, 200
 _CARD_HEIGHT, _GAP, _HEAD, _TITLE = 64.0, 12.0, 26, 34
 _LANES = 5
 _QUEUES_SHOWN = 11
 _DESCRIBED = 40
-_ID_COLUMN, _SOFT_COLUMN = 7.9, 6.1
+_ID_COLUMN, _SOFT_COLUMN = 7.9, 6.3
 """SVG units that a character takes: of a name, and of the small text on average."""
 
 TOPOLOGY_CSS: Final = """
@@ -282,7 +282,7 @@ def _draw_disk(card: _Card, attached: AttachedDisk) -> str:
             f'y="{card.top + 54:g}">! iothread is ignored</text></g>'
         )
     else:
-        lines.append(_text(left, card.top + 54, disk.volume, room=room))
+        lines.append(_text(left, card.top + 54, disk.volume, room=room - 9))
     return _box(card, "disk", lines)
 
 

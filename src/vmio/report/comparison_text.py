@@ -1,0 +1,95 @@
+"""A comparison as a table for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from vmio.report.figures import format_rate, format_ratio
+from vmio.report.plain import printable
+from vmio.units import MIB, format_duration_ns
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vmio.bench.result import Comparison, JobResult, Subject, Summary, ThreadKind
+
+__all__ = ["print_comparison"]
+
+_STYLE = {"faster": "bold green", "slower": "bold red", "no clear difference": "dim"}
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Prints what each side came to, job by job, and which of them is faster."""
+    for side, subject in (("A", comparison.a), ("B", comparison.b)):
+        console.print(_describe_subject(side, subject, comparison.disk), soft_wrap=True)
+    console.print()
+    console.print(_make_table(comparison))
+    console.print()
+    for result in comparison.jobs:
+        console.print(_make_verdict(result), soft_wrap=True)
+    why = f", {comparison.accelerator_reason}" if comparison.accelerator_reason else ""
+    console.print(
+        Text(
+            printable(
+                f"QEMU {comparison.qemu_version} with {comparison.accelerator}{why}; "
+                f"fio {comparison.fio_version}; load {comparison.host.load_average_1min:.2f} before"
+                f", {comparison.host.cpu_count} processors; {comparison.duration_s:.0f} s in all"
+            ),
+            style="dim",
+        ),
+        soft_wrap=True,
+    )
+
+
+def _describe_subject(side: str, subject: Subject, disk: str) -> Text:
+    attached = subject.topology.find_disk(disk)
+    threads = ", ".join(subject.topology.served_by(attached)) if attached is not None else ""
+    line = Text(f"{side}  ", style="bold")
+    line.append(printable(f"{subject.name}: {subject.title}, {disk} served by "), style="not bold")
+    line.append(printable(threads or "nothing"))
+    return line
+
+
+def _make_table(comparison: Comparison) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("job", no_wrap=True)
+    table.add_column("")
+    for heading in ("IOPS", "MiB/s", "p50", "p99", "guest\nCPU"):
+        table.add_column(heading, justify="right")
+    for heading in ("main\nloop", "IO-\nThreads", "vCPUs", "others"):
+        table.add_column(heading, justify="right")
+    for result in comparison.jobs:
+        table.add_row(printable(result.job.name), "A", *_list_figures(result.a))
+        table.add_row("", "B", *_list_figures(result.b))
+    return table
+
+
+def _list_figures(summary: Summary) -> tuple[str, ...]:
+    kinds: tuple[ThreadKind, ...] = ("main loop", "iothread", "vcpu", "other")
+    return (
+        format_rate(summary.iops),
+        f"{summary.bandwidth_bytes_per_s / MIB:.0f}",
+        format_duration_ns(summary.latency_p50_ns),
+        format_duration_ns(summary.latency_p99_ns),
+        f"{summary.guest_cpu_share:.2f}",
+        *(
+            f"{sum(load.cpu_share for load in summary.threads if load.kind == kind):.2f}"
+            for kind in kinds
+        ),
+    )
+
+
+def _make_verdict(result: JobResult) -> Text:
+    ratio = result.iops_ratio
+    line = Text(f"{printable(result.job.name)}: ")
+    plain = ratio.verdict == "no clear difference"
+    line.append(ratio.verdict if plain else f"B is {ratio.verdict}", style=_STYLE[ratio.verdict])
+    line.append(
+        f", {format_ratio(ratio.ratio)} times the IOPS of A ({ratio.confidence:.0%} interval "
+        f"{format_ratio(ratio.low)} to {format_ratio(ratio.high)}, {ratio.pairs} pairs)"
+    )
+    return line

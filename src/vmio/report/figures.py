@@ -1,0 +1,23 @@
+"""Rates and ratios as people write them."""
+
+from __future__ import annotations
+
+__all__ = ["format_rate", "format_ratio"]
+
+
+def format_rate(value: float) -> str:
+    """Returns a number to three digits with its thousands as k, M or G: `12.3k`."""
+    for suffix in ("", "k", "M"):
+        if abs(value) < 999.5:  # noqa: PLR2004  # it would be written as 1000
+            return f"{value:.3g}{suffix}"
+        value /= 1000
+    return f"{value:.3g}G"
+
+
+def format_ratio(value: float) -> str:
+    """Returns a ratio as people compare them: `1.62`, `12`, or a bound of what can be shown."""
+    if value >= 1000:  # noqa: PLR2004  # wider than any hardware
+        return ">1000"
+    if value < 0.001:  # noqa: PLR2004  # as above
+        return "<0.001"
+    return f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.3g}"  # noqa: PLR2004
