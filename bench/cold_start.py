@@ -1,4 +1,4 @@
-"""Measures how long vmio's light verbs take as whole processes, next to a Python that does nothing.
+"""Measures vmio's light verbs as whole processes, next to a Python that does nothing.
 
 Each round runs every command once, one after the other, so that a slow minute of the machine hits
 all of them; a ratio is the median of the rounds' own ratios to the bare Python.
@@ -20,7 +20,7 @@ EXAMPLE = ROOT / "examples" / "701.conf"
 BARE = (sys.executable, "-c", "pass")
 
 
-def measure_process(argv: Sequence[str]) -> tuple[float, float]:
+def measure_process(argv: tuple[str, ...]) -> tuple[float, float]:
     """Runs one command to its end and returns its wall time and its peak memory.
 
     Returns:
