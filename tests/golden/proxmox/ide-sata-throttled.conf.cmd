@@ -1,0 +1,35 @@
+/usr/bin/kvm \
+  -id 100 \
+  -name 'vm100,debug-threads=on' \
+  -no-shutdown \
+  -chardev 'socket,id=qmp,path=/var/run/qemu-server/100.qmp,server=on,wait=off' \
+  -mon 'chardev=qmp,mode=control' \
+  -chardev 'socket,id=qmp-event,path=/var/run/qmeventd.sock,reconnect-ms=5000' \
+  -mon 'chardev=qmp-event,mode=control' \
+  -pidfile /var/run/qemu-server/100.pid \
+  -daemonize \
+  -smbios 'type=1,manufacturer=vmio,, Inc.,uuid=3f5a6c0e-4dfa-4d3c-8a6b-0d8cfd2c8d6e' \
+  -smp '1,sockets=1,cores=1,maxcpus=1' \
+  -nodefaults \
+  -boot 'menu=on,strict=on,reboot-timeout=1000,splash=/usr/share/qemu-server/bootsplash.jpg' \
+  -vnc 'unix:/var/run/qemu-server/100.vnc,password=on' \
+  -cpu kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep \
+  -m 512 \
+  -device 'pci-bridge,id=pci.1,chassis_nr=1,bus=pci.0,addr=0x1e' \
+  -device 'pci-bridge,id=pci.2,chassis_nr=2,bus=pci.0,addr=0x1f' \
+  -device 'vmgenid,guid=6f0c8b1e-9f2b-4f1d-a3a4-0a5ad9f7c7a1' \
+  -device 'piix3-usb-uhci,id=uhci,bus=pci.0,addr=0x1.0x2' \
+  -device 'usb-tablet,id=tablet,bus=uhci.0,port=1' \
+  -device 'VGA,id=vga,bus=pci.0,addr=0x2' \
+  -device 'virtio-balloon-pci,id=balloon0,bus=pci.0,addr=0x3,free-page-reporting=on' \
+  -iscsi 'initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff' \
+  -drive 'file=/dev/pve/vm-116-disk-0,if=none,id=drive-ide0,throttling.bps-total=104857600,throttling.bps-total-max=157286400,throttling.iops-write=500,format=raw,cache=none,aio=io_uring,detect-zeroes=on' \
+  -device 'ide-hd,bus=ide.0,unit=0,drive=drive-ide0,id=ide0,model=Old,,Disk,bootindex=100' \
+  -drive 'file=/dev/cdrom,if=none,id=drive-ide3,media=cdrom,format=raw,aio=io_uring' \
+  -device 'ide-cd,bus=ide.1,unit=1,drive=drive-ide3,id=ide3' \
+  -device 'ahci,id=ahci0,multifunction=on,bus=pci.0,addr=0x7' \
+  -drive 'file=/dev/pve/vm-116-disk-1,if=none,id=drive-sata0,werror=stop,format=raw,cache=none,aio=io_uring,detect-zeroes=on' \
+  -device 'ide-hd,bus=ahci0.0,drive=drive-sata0,id=sata0,rotation_rate=1,wwn=0x5000c500a1b2c3d4' \
+  -drive 'file=/dev/pve/vm-116-disk-5,if=none,id=drive-sata5,cache=directsync,rerror=report,format=raw,aio=io_uring,detect-zeroes=on' \
+  -device 'ide-hd,bus=ahci0.5,drive=drive-sata5,id=sata5' \
+  -machine 'type=pc-i440fx-8.2+pve0'

@@ -1,0 +1,63 @@
+"""Host descriptions."""
+
+from __future__ import annotations
+
+import pytest
+
+from vmio.errors import InputError
+from vmio.formats.host_toml import parse_host
+from vmio.model.host import Host
+from vmio.model.source import Source
+
+
+def source(text: str) -> Source:
+    """Makes a source of a text."""
+    return Source(name="host.toml", data=text.encode())
+
+
+def test_facts_are_read_with_their_types() -> None:
+    """Tables become the host's parts, arrays tuples."""
+    host = parse_host(
+        source('qemu_version = "10.0.2"\n[cpu]\ncount = 8\nflags = ["a"]\n[bridges]\nvmbr0 = 9000')
+    )
+    assert host.qemu_version == "10.0.2"
+    assert (host.cpu.count, host.cpu.flags) == (8, ("a",))
+    assert host.bridges == {"vmbr0": 9000}
+
+
+def test_overrides_replace_one_fact() -> None:
+    """A dotted key sets a fact; what is not TOML is a string."""
+    overrides = [("qemu_version", "9.2.0"), ("cpu.count", "3"), ("cpu.sev.sev", "true")]
+    host = parse_host(source("[cpu]\nphys_bits = 46"), overrides)
+    assert (host.qemu_version, host.cpu.count, host.cpu.phys_bits) == ("9.2.0", 3, 46)
+    assert host.cpu.sev.sev
+
+
+def test_overrides_alone_keep_the_rest_of_a_host() -> None:
+    """Without a description the base's facts hold."""
+    assert parse_host(None, [("node", "x")], base=Host(arch="aarch64")).arch == "aarch64"
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("not toml", "is not a host description"),
+        ('cpu = "x"', "'cpu'"),
+        ('[cpu]\ncount = "8"', "'cpu.count': expected int, not '8'"),
+        ("[cpu]\ncount = true", "'cpu.count': expected int, not True"),
+        ("[cpu]\ncounts = 8", "a host has no key 'cpu.counts'"),
+        ("colour = 1", "a host has no key 'colour'"),
+    ],
+)
+def test_wrong_description_names_the_key(text: str, why: str) -> None:
+    """What is wrong is said in one line, with the key."""
+    with pytest.raises(InputError) as caught:
+        parse_host(source(text))
+    assert why in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_override_below_a_plain_value_is_refused() -> None:
+    """A fact that is no table has no keys."""
+    with pytest.raises(InputError, match="has no keys"):
+        parse_host(source('node = "x"'), [("node.y", "1")])
