@@ -230,9 +230,8 @@ def _build(
     """Builds an image in a scratch folder and returns the folder that only has to be renamed."""
     debs = scratch / "debs"
     debs.mkdir()
-    download_packages(packages, debs, report)
+    paths = download_packages(packages, debs, report)
     kernel_files, files = Files(contents={}, links={}), Files(contents={}, links={})
-    paths = sorted(debs.glob("*.deb"))
     for number, deb in enumerate(paths):
         report("unpacking the guest's packages", number / len(paths))
         if deb.name.startswith(f"{kernel_package.name}_"):

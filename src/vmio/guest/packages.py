@@ -7,9 +7,9 @@ download` writes into the folder that it runs in.
 
 from __future__ import annotations
 
-import os
 import posixpath
 import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -21,6 +21,7 @@ from typing import IO, cast
 import attrs
 
 from vmio.errors import CapabilityError, OutputError, ToolError
+from vmio.qemu.child import destroy_child, run_command, start_child
 
 __all__ = [
     "Files",
@@ -34,7 +35,6 @@ __all__ = [
 
 APT_CACHE_TIMEOUT_S = 60
 STALL_TIMEOUT_S = 30
-GRACE_S = 5
 MAX_FILE_BYTES = 256 << 20
 
 _UPDATE = "run `apt-get update` as root and try again"
@@ -174,8 +174,7 @@ def download_packages(
     size_mb = sum(package.size_bytes for package in packages) / 1e6
     task = f"downloading {len(packages)} packages ({size_mb:.0f} MB)"
     report(task, 0.0)
-    argv = (
-        "apt-get",
+    arguments = (
         "--quiet=2",
         "--option=APT::Get::AllowUnauthenticated=false",
         "--option=APT::Sandbox::User=root",  # the user _apt cannot write into a folder of ours
@@ -185,8 +184,9 @@ def download_packages(
         "download",
         *map(str, packages),
     )
+    argv = _render_argv("apt-get", arguments, folder)
     with tempfile.TemporaryFile() as words:
-        with _start(argv, folder, words) as (process, output):
+        with _start(argv, words) as (process, output):
             for line in output:
                 if match := re.match(rb"dlstatus:\d+:([0-9.]+):", line):
                     report(task, min(float(match[1]) / 100, 1.0))
@@ -206,8 +206,8 @@ def read_files(deb: Path, wanted: re.Pattern[str]) -> Files:
         ToolError: The package cannot be read.
     """
     files = Files(contents={}, links={})
-    argv = ("dpkg-deb", "--fsys-tarfile", str(deb))
-    with _start(argv, deb.parent, subprocess.DEVNULL) as (process, output):
+    argv = _render_argv("dpkg-deb", ("--fsys-tarfile", str(deb)))
+    with _start(argv, subprocess.DEVNULL) as (process, output):
         try:
             with tarfile.open(fileobj=output, mode="r|") as archive:
                 for member in archive:
@@ -242,60 +242,35 @@ def _explain_download(argv: tuple[str, ...], status: int, words: str) -> OutputE
 
 
 def _run_apt_cache(arguments: tuple[str, ...]) -> str:
-    argv = ("apt-cache", *arguments)
-    try:
-        done = subprocess.run(
-            argv,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            env=_read_environment(),
-            timeout=APT_CACHE_TIMEOUT_S,
-        )
-    except FileNotFoundError as error:
-        raise _lack_of("apt-cache") from error
-    except subprocess.TimeoutExpired as error:
+    argv = _render_argv("apt-cache", arguments)
+    done = run_command(argv, timeout_s=APT_CACHE_TIMEOUT_S, limit_bytes=MAX_FILE_BYTES)
+    if done.status is None:
         message = f"apt-cache gave no answer within {APT_CACHE_TIMEOUT_S} s"
-        raise ToolError(message, argv=argv) from error
+        raise ToolError(message, argv=argv)
     # A name that apt does not know makes it fail after it has shown the others: the caller sees.
-    return done.stdout.decode(errors="replace")
+    return done.output.decode(errors="replace")
 
 
 @contextmanager
 def _start(
-    argv: tuple[str, ...], folder: Path, errors: int | IO[bytes]
+    argv: tuple[str, ...], errors: int | IO[bytes]
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """Owns a child process, which is gone when the block ends, however it ends."""
+    process = start_child(argv, stdout=subprocess.PIPE, stderr=errors)
     try:
-        process = subprocess.Popen(
-            argv,
-            cwd=folder,
-            env=_read_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
+        yield process, cast("IO[bytes]", process.stdout)
+    finally:
+        destroy_child(process)
+        cast("IO[bytes]", process.stdout).close()
+
+
+def _render_argv(
+    program: str, arguments: tuple[str, ...], folder: Path | None = None
+) -> tuple[str, ...]:
+    """Renders a command that runs in a folder and speaks the language that vmio understands."""
+    if shutil.which(program) is None:
+        raise CapabilityError(
+            f"this host has no {program}, so the benchmark guest cannot be built here",
+            hint=f"build it on Debian, or {_BYPASS}",
         )
-    except FileNotFoundError as error:
-        raise _lack_of(argv[0]) from error
-    with process:
-        try:
-            yield process, cast("IO[bytes]", process.stdout)
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(GRACE_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-
-
-def _read_environment() -> dict[str, str]:
-    """Returns the user's environment, proxies and all, in the language that vmio understands."""
-    return {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-
-
-def _lack_of(program: str) -> CapabilityError:
-    return CapabilityError(
-        f"this host has no {program}, so the benchmark guest cannot be built here",
-        hint=f"build it on Debian, or {_BYPASS}",
-    )
+    return ("env", f"--chdir={folder or '/'}", "LC_ALL=C", program, *arguments)
