@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from attrs import frozen
 
-__all__ = ["QemuVersion", "parse_qmp_version", "parse_version_text"]
+from vmio.errors import CapabilityError
+
+__all__ = [
+    "Capabilities",
+    "MachineType",
+    "QemuVersion",
+    "check_version",
+    "parse_capabilities",
+    "parse_device_names",
+    "parse_qmp_version",
+    "parse_version_text",
+]
 
 _VERSION_LINE = re.compile(r"\bversion (\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
+_NO_PARAMETERS = frozenset({"type"})
+"""Properties that every QOM object has."""
 
 
 @frozen(order=True)
@@ -24,6 +39,54 @@ class QemuVersion:
         return f"{self.major}.{self.minor}.{self.micro}"
 
 
+@frozen(kw_only=True)
+class MachineType:
+    """A kind of machine that QEMU can be."""
+
+    name: str
+    """With its version, such as `pc-i440fx-10.0`."""
+    alias: str = ""
+    """The name without one, of the newest only, such as `pc`."""
+
+
+@frozen(kw_only=True)
+class Capabilities:
+    """What one QEMU binary says of itself."""
+
+    version: QemuVersion
+    package: str = ""
+    """The distribution's own version; empty for a build from source."""
+    iothread_devices: tuple[str, ...] = ()
+    """Devices with the property `iothread`."""
+    vq_mapping_devices: tuple[str, ...] = ()
+    """Devices with the property `iothread-vq-mapping`."""
+    iothread_parameters: tuple[str, ...] = ()
+    """What can be set on `-object iothread`, such as `poll-max-ns`."""
+    accelerators: tuple[str, ...] = ()
+    """What it was built with; whether the host lets it run is another question."""
+    machines: tuple[MachineType, ...] = ()
+
+    @property
+    def machine_names(self) -> frozenset[str]:
+        """Every word that `-machine` takes, aliases included."""
+        return frozenset(
+            name for machine in self.machines for name in (machine.name, machine.alias) if name
+        )
+
+
+def check_version(capabilities: Capabilities, minimum: QemuVersion, what: str) -> None:
+    """Refuses a QEMU that is too old for something.
+
+    Raises:
+        CapabilityError: It is; the message says what needs which version.
+    """
+    if capabilities.version < minimum:
+        raise CapabilityError(
+            f"{what} needs QEMU {minimum} or newer, and this one is {capabilities.version}",
+            hint="on Debian 12, bookworm-backports has a newer one",
+        )
+
+
 def parse_version_text(text: str) -> QemuVersion:
     """Returns the version that `qemu-system-x86_64 --version` prints.
 
@@ -33,7 +96,7 @@ def parse_version_text(text: str) -> QemuVersion:
     line = text.partition("\n")[0]
     match = _VERSION_LINE.search(line)
     if match is None or "QEMU" not in line:
-        raise ValueError(line)
+        raise ValueError(line[:200])
     major, minor, micro = match.groups(default="0")
     return QemuVersion(int(major), int(minor), int(micro))
 
@@ -44,8 +107,92 @@ def parse_qmp_version(reply: object) -> QemuVersion:
     Raises:
         ValueError: The reply has none.
     """
-    numbers = reply.get("qemu") if isinstance(reply, Mapping) else None
-    match numbers:
-        case {"major": int(major), "minor": int(minor), "micro": int(micro)}:
+    match reply:
+        case {"qemu": {"major": int(major), "minor": int(minor), "micro": int(micro)}}:
             return QemuVersion(major, minor, micro)
-    raise ValueError(str(reply)[:200])
+        case _:
+            raise ValueError(str(reply)[:200])
+
+
+def parse_device_names(transcript: str) -> tuple[str, ...]:
+    """Returns the names in the answer `devices` of a transcript (`qom-list-types`), sorted.
+
+    Raises:
+        ValueError: The transcript is not of a QEMU monitor.
+    """
+    answers = dict(_read_answers(transcript))
+    return tuple(sorted(entry["name"] for entry in _entries(answers.get("devices"))))
+
+
+def parse_capabilities(transcript: str) -> Capabilities:
+    """Returns what a QEMU said of itself.
+
+    Args:
+        transcript: A monitor's answers, one JSON object a line, in any order. Their ids are:
+            `version` (query-version), `machines` (query-machines), `accelerators` (qom-list-types
+            of accel), `iothread` (qom-list-properties), and `device NAME` for each device asked
+            for (device-list-properties). An answer that is missing or an error says nothing.
+
+    Raises:
+        ValueError: The transcript is not of a QEMU monitor.
+    """
+    answers = dict(_read_answers(transcript))
+    properties = {
+        name.removeprefix("device "): {entry["name"] for entry in _entries(answer)}
+        for name, answer in answers.items()
+        if name.startswith("device ")
+    }
+    version = answers.get("version")
+    return Capabilities(
+        version=parse_qmp_version(version),
+        package=str(version.get("package", "")) if isinstance(version, Mapping) else "",
+        iothread_devices=_devices_with("iothread", properties),
+        vq_mapping_devices=_devices_with("iothread-vq-mapping", properties),
+        iothread_parameters=tuple(
+            sorted({entry["name"] for entry in _entries(answers.get("iothread"))} - _NO_PARAMETERS)
+        ),
+        accelerators=tuple(
+            sorted(
+                entry["name"].removesuffix("-accel")
+                for entry in _entries(answers.get("accelerators"))
+            )
+        ),
+        machines=tuple(
+            sorted(
+                (
+                    MachineType(name=entry["name"], alias=str(entry.get("alias", "")))
+                    for entry in _entries(answers.get("machines"))
+                ),
+                key=lambda machine: machine.name,
+            )
+        ),
+    )
+
+
+def _devices_with(wanted: str, properties: Mapping[str, set[str]]) -> tuple[str, ...]:
+    return tuple(sorted(device for device, names in properties.items() if wanted in names))
+
+
+def _read_answers(transcript: str) -> Iterator[tuple[str, Any]]:
+    for line in transcript.splitlines():
+        try:
+            message = json.loads(line)
+        except RecursionError as error:
+            raise ValueError(line[:200]) from error
+        match message:
+            case {"id": str(name), "return": answer}:
+                yield name, answer
+            case {"QMP": _} | {"event": _} | {"return": _} | {"error": _}:
+                pass
+            case _:
+                raise ValueError(line[:200])
+
+
+def _entries(answer: object) -> Iterator[dict[str, Any]]:
+    """Yields the named entries of a list; an answer of another shape has none."""
+    for entry in answer if isinstance(answer, list) else ():
+        match entry:
+            case {"name": str()}:
+                yield entry
+            case _:
+                pass

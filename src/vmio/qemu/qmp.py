@@ -175,7 +175,7 @@ def _refuse_event(_event: object) -> bool:
 
 
 async def _open_socket(path: Path) -> socket.socket:
-    """Connects to a unix socket, again and again while its queue is full; the caller has a limit."""
+    """Connects to a unix socket, again while its queue is full; the caller sets a limit."""
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connected.settimeout(0)

@@ -1,0 +1,180 @@
+"""Finding a QEMU and asking it what it is; without asyncio, for light verbs ask too."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from attrs import asdict
+
+from vmio.errors import CapabilityError, ToolError
+from vmio.model.capabilities import (
+    Capabilities,
+    MachineType,
+    QemuVersion,
+    parse_capabilities,
+    parse_device_names,
+    parse_version_text,
+)
+from vmio.qemu.cache import identify_file, read_entry, write_entry
+from vmio.qemu.child import describe_failure, run_command
+
+__all__ = ["find_qemu", "read_capabilities", "read_version"]
+
+_ARCH = re.compile(r"[a-z0-9_]{1,32}", re.ASCII)
+_VERSION_TIMEOUT_S = 10.0
+_PROBE_TIMEOUT_S = 30.0
+_SCHEMA = "1"
+"""Part of the cached answers' identity: a new number when `Capabilities` changes."""
+_FIRST_QUESTIONS: tuple[tuple[str, str, Mapping[str, object]], ...] = (
+    ("version", "query-version", {}),
+    ("machines", "query-machines", {}),
+    ("accelerators", "qom-list-types", {"implements": "accel", "abstract": False}),
+    ("iothread", "qom-list-properties", {"typename": "iothread"}),
+    ("devices", "qom-list-types", {"implements": "device", "abstract": False}),
+)
+
+
+def find_qemu(arch: str = "x86_64", *, path: Path | None = None) -> Path:
+    """Returns the system emulator to use.
+
+    Args:
+        arch: The guest's architecture, as QEMU names it.
+        path: The one that the user names, which is then used or nothing.
+
+    Raises:
+        CapabilityError: There is none.
+    """
+    if path is not None:
+        found = shutil.which(path)
+        if found is None:
+            raise CapabilityError(f"{path} does not exist or is not executable")
+        return Path(found).absolute()
+    if not _ARCH.fullmatch(arch):
+        raise CapabilityError(f"there is no QEMU for an architecture '{arch[:40]}'")
+    names = [f"qemu-system-{arch}"]
+    if arch == "x86_64":
+        # Debian's wrapper, and where Red Hat keeps the only one it has.
+        names += ["/usr/bin/kvm", "/usr/libexec/qemu-kvm"]
+    for name in names:
+        found = shutil.which(name)
+        if found is not None:
+            return Path(found).absolute()
+    package = {"x86_64": "qemu-system-x86", "aarch64": "qemu-system-arm"}.get(arch, "qemu-system")
+    raise CapabilityError(
+        f"QEMU is not installed: no qemu-system-{arch} on this host",
+        hint=f"apt-get install {package} qemu-utils",
+    )
+
+
+def read_version(binary: Path) -> QemuVersion:
+    """Asks a binary for its version.
+
+    Raises:
+        CapabilityError: There is no such binary.
+        ToolError: It is not a QEMU, or does not answer.
+    """
+    argv = (str(binary), "--version")
+    finished = run_command(argv, timeout_s=_VERSION_TIMEOUT_S, limit_bytes=1 << 16)
+    if finished.status != 0:
+        raise describe_failure(
+            f"{binary} does not tell its version",
+            argv,
+            status=finished.status,
+            errors=finished.errors,
+        )
+    try:
+        return parse_version_text(finished.output.decode("utf-8", "replace"))
+    except ValueError as error:
+        raise ToolError(f"{binary} is not a QEMU", argv=argv, status=0) from error
+
+
+def read_capabilities(binary: Path) -> Capabilities:
+    """Asks a binary what it can do, once for as long as the file stays the same.
+
+    QEMU is started without a machine and answers from its own type tree, so nothing here is
+    concluded from a version number, and a distribution's backports are seen.
+
+    Raises:
+        CapabilityError: There is no such binary.
+        ToolError: It is not a QEMU, or does not answer.
+    """
+    try:
+        identity = (_SCHEMA, *identify_file(binary))
+    except OSError as error:
+        raise CapabilityError(f"cannot look at {binary}: {error.strerror}") from error
+    cached = _structure(read_entry("capabilities", identity))
+    if cached is not None:
+        return cached
+    read_version(binary)  # a program that is none is found out before it gets QEMU's options
+    first = _ask(binary, _FIRST_QUESTIONS)
+    try:
+        # Processors are devices too, by the hundred, and none of them does I/O.
+        devices = [name for name in parse_device_names(first) if not name.endswith("-cpu")]
+        second = _ask(
+            binary,
+            [(f"device {name}", "device-list-properties", {"typename": name}) for name in devices],
+        )
+        capabilities = parse_capabilities(first + second)
+    except ValueError as error:
+        raise ToolError(
+            f"{binary} does not answer as a QEMU does: {str(error)[:200]}", argv=(str(binary),)
+        ) from error
+    write_entry("capabilities", identity, asdict(capabilities))
+    return capabilities
+
+
+def _ask(binary: Path, questions: Sequence[tuple[str, str, Mapping[str, object]]]) -> str:
+    """Returns the transcript of a session that asks the questions and quits."""
+    messages: list[Mapping[str, object]] = [{"execute": "qmp_capabilities"}]
+    messages += [
+        {"execute": command, "arguments": arguments, "id": name}
+        for name, command, arguments in questions
+    ]
+    messages.append({"execute": "quit"})
+    argv = (
+        *(str(binary), "-machine", "none", "-accel", "tcg", "-nodefaults", "-no-user-config"),
+        *("-display", "none", "-S", "-qmp", "stdio"),
+    )
+    stdin = "".join(f"{json.dumps(message)}\n" for message in messages).encode()
+    finished = run_command(argv, stdin=stdin, timeout_s=_PROBE_TIMEOUT_S, limit_bytes=64 << 20)
+    if finished.status != 0:
+        raise describe_failure(
+            f"{binary} does not tell what it can do",
+            argv,
+            status=finished.status,
+            errors=finished.errors,
+        )
+    return finished.output.decode("utf-8", "replace")
+
+
+def _structure(value: object) -> Capabilities | None:
+    """Returns capabilities from the cache; anything that does not look like them is nothing."""
+    match value:
+        case {
+            "version": {"major": int(major), "minor": int(minor), "micro": int(micro)},
+            "package": str(package),
+            "iothread_devices": list(iothread_devices),
+            "vq_mapping_devices": list(vq_mapping_devices),
+            "iothread_parameters": list(iothread_parameters),
+            "accelerators": list(accelerators),
+            "machines": list(machines),
+        }:
+            return Capabilities(
+                version=QemuVersion(major, minor, micro),
+                package=package,
+                iothread_devices=tuple(map(str, iothread_devices)),
+                vq_mapping_devices=tuple(map(str, vq_mapping_devices)),
+                iothread_parameters=tuple(map(str, iothread_parameters)),
+                accelerators=tuple(map(str, accelerators)),
+                machines=tuple(
+                    MachineType(name=str(entry["name"]), alias=str(entry["alias"]))
+                    for entry in machines
+                    if isinstance(entry, dict) and {"name", "alias"} <= entry.keys()
+                ),
+            )
+        case _:
+            return None
