@@ -40,7 +40,11 @@ types: setup-dev ## runs mypy --strict
 
 .PHONY: contracts
 contracts: setup-dev ## checks who may import whom
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: docs
+docs: setup-dev ## rewrites the pages of docs/ that are made from the code
+	@$(BIN)/python -m vmio.lint.pages docs/rules
 
 .PHONY: bench
 bench: setup-dev ## measures the cold start of vmio's light verbs

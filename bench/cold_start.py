@@ -32,7 +32,7 @@ def measure_process(argv: tuple[str, ...]) -> tuple[float, float]:
     """
     start_ns = time.perf_counter_ns()
     with Path(os.devnull).open("wb") as nothing:
-        quiet = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 1)]
+        quiet = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), stream) for stream in (1, 2)]
         pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=quiet)
         _, status, usage = os.wait4(pid, 0)
     wall_ms = (time.perf_counter_ns() - start_ns) / 1e6
@@ -47,7 +47,7 @@ def list_commands(words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     if words:
         return (tuple(words),)
     vmio = str(Path(sys.executable).with_name("vmio"))
-    return ((vmio, "--version"), (vmio, "--help"), (vmio, "check", str(EXAMPLE)))
+    return ((vmio, "--version"), (vmio, "--help"), (vmio, "check", os.path.relpath(EXAMPLE)))
 
 
 def render_row(name: str, samples: Sequence[tuple[float, float]], bare_ms: Sequence[float]) -> str:
