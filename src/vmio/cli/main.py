@@ -83,10 +83,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     except VmioError as error:
         _explain(error)
         return error.exit_status
-    except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does; Python must not try to flush again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as error:
+        # click and rich end with 1, a status with a meaning here, when whoever read the output has
+        # gone, as `head` does.
+        if isinstance(error.__context__, BrokenPipeError):
+            return 0
+        raise
     except Exception as error:  # noqa: BLE001 - whatever is left is a bug, and says so
         return _report_bug(error)
     return result if isinstance(result, int) else 0
