@@ -22,6 +22,8 @@ _SHT_DYNAMIC = 6
 _DT_NULL = 0
 _DT_NEEDED = 1
 
+_BROKEN = (struct.error, IndexError, OverflowError, ValueError)
+
 
 class _Section(NamedTuple):
     name_offset: int
@@ -51,7 +53,7 @@ def parse_needed(elf: bytes, name: str) -> tuple[str, ...]:
                     if tag == _DT_NEEDED:
                         needed.append(_parse_string(elf, strings + value))
         return tuple(needed)
-    except (struct.error, IndexError, ValueError) as error:
+    except _BROKEN as error:
         raise InputError(f"{name}: not a 64-bit ELF file that vmio can read") from error
 
 
@@ -74,7 +76,7 @@ def parse_modinfo(elf: bytes, name: str) -> dict[str, str]:
                 text = elf[section.offset : section.offset + section.size_bytes]
                 pairs = (item.partition("=") for item in text.decode("latin-1").split("\0"))
                 return {key: value for key, _, value in pairs if key}
-    except (struct.error, IndexError, ValueError) as error:
+    except _BROKEN as error:
         raise InputError(f"{name}: not a kernel module that vmio can read") from error
     raise InputError(f"{name}: an ELF file, but not a kernel module")
 
