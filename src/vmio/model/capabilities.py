@@ -155,6 +155,7 @@ def parse_capabilities(transcript: str) -> Capabilities:
             sorted(
                 entry["name"].removesuffix("-accel")
                 for entry in _entries(answers.get("accelerators"))
+                if entry["name"].endswith("-accel")
             )
         ),
         machines=tuple(
