@@ -30,9 +30,9 @@ check-format: setup-dev ## says which files `make format` would change
 	@$(BIN)/ruff format --check
 
 .PHONY: lint
-lint: setup-dev ## runs ruff with every rule, and shellcheck where it is installed
+lint: setup-dev ## runs ruff with every rule, and shellcheck on the scripts
 	@$(BIN)/ruff check
-	@! command -v shellcheck >/dev/null || shellcheck tools/setup .ci/run
+	@$(BIN)/shellcheck tools/setup tools/lock .ci/run src/vmio/guest/init src/vmio/guest/shutdown
 
 .PHONY: types
 types: setup-dev ## runs mypy --strict

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOREIGN = re.compile(
     "|".join(
         [
-            r"(?<![\w.])/(?:work|root|home/\w+)" + "/",
+            r"(?<![\w.])/(?:work|root)" + "/",
             "bash" + "_jobs",
             "/opt/py" + "pi",
             r"py" + r"pi\.org",
