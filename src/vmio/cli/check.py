@@ -9,7 +9,7 @@ import click
 
 from vmio import api
 from vmio.cli.options import host_options, storage_option
-from vmio.errors import InputError, PlanError
+from vmio.errors import InputError, PlanError, VmioError
 from vmio.lint.diagnostic import CheckedFile
 from vmio.lint.engine import run
 from vmio.lint.registry import select_rules
@@ -46,13 +46,13 @@ def _split(
 @storage_option
 @host_options
 def command(
+    *,
     files: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     storage: str | None,
     host: str | None,
     overrides: tuple[str, ...],
-    *,
     as_json: bool,
 ) -> int:
     """Find settings in VM configs that are ignored, slow or unsafe; - is standard input.
@@ -98,7 +98,7 @@ def _check(
     return CheckedFile(name=guest.vm.source.name, source=guest.vm.source, diagnostics=found)
 
 
-def _say_error(error: InputError | PlanError) -> None:
+def _say_error(error: VmioError) -> None:
     click.echo(f"vmio: error: {error.message}", err=True)
     if error.hint:
         click.echo(f"vmio: hint: {error.hint}", err=True)

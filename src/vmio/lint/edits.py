@@ -18,7 +18,10 @@ def set_scsihw(vm: Vm, value: str) -> tuple[Edit, ...]:
     """
     written = vm.spans.get("scsihw")
     if written is not None:
-        return (Edit(span=written, text=f"scsihw: {value}"),)
+        # A line's end may hold a carriage return, which is not part of the setting.
+        length = len(vm.source.data[written.start : written.end].rstrip())
+        span = Span(start=written.start, end=written.start + length)
+        return (Edit(span=span, text=f"scsihw: {value}"),)
     lines = [disk.span for disk in vm.disks if disk.bus == "scsi" and disk.span is not None]
     if not lines:
         return ()

@@ -63,4 +63,4 @@ class DuplicateSection(ProblemRule):
 
     def explain(self, problem: Problem) -> str:
         """Returns what is wrong and what Proxmox VE makes of it."""
-        return f"{problem.message}: only the last one counts"
+        return f"{problem.message}; only the last one counts"

@@ -72,8 +72,8 @@ class IothreadIgnoredByController(Rule):
             sharing = [a.disk.id for a in topology.disks if a.controller == controller.id]
             yield self.report(
                 context,
-                f"iothread of {disk.id} does nothing: {_name_cause(vm)}, and the main loop serves"
-                f" {controller.id} ({controller.model})",
+                f"iothread of {disk.id} does nothing: {_name_cause(vm)}, so the main loop serves"
+                f" its controller {controller.id} ({controller.model})",
                 subject=disk.id,
                 span=disk.spans.get("iothread", disk.span),
                 notes=(f"{', '.join(sharing)} share {controller.id}",) if sharing[1:] else (),
@@ -91,4 +91,4 @@ class IothreadIgnoredByController(Rule):
 def _name_cause(vm: Vm) -> str:
     if vm.notation != "proxmox":
         return "a SCSI disk's IOThread is that of its controller"
-    return f"scsihw is {vm.scsihw or 'not set, so lsi'}"
+    return f"scsihw is {vm.scsihw or 'not set (lsi by default)'}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.edits import remove_option
-from vmio.lint.problems import bus_of, names_iothread, reasons_of
+from vmio.lint.problems import bus_of, names_iothread
 from vmio.lint.rule import Context, Rule
 
 __all__ = ["IothreadOnIdeOrSata"]
@@ -39,10 +38,9 @@ class IothreadOnIdeOrSata(Rule):
 
     ## Fix safety
 
-    The fix removes the option, which brings the disk back on its old bus. It is unsafe because the
-    guest then sees a disk that it did not see before. Moving the disk to `virtio` or `scsi` is
-    what gives it an IOThread, and is left to a person: the guest needs the driver, and what it
-    boots from has to follow.
+    There is no fix to apply, for there are two ways and only a person can choose. Without the
+    option the disk is back on its old bus. On `virtio` or `scsi` it gets an IOThread too, if the
+    guest has the driver; what it boots from has to follow.
 
     ## References
 
@@ -60,7 +58,6 @@ class IothreadOnIdeOrSata(Rule):
         for problem in vm.problems:
             if not names_iothread(problem):
                 continue
-            only = len(reasons_of(problem)) == 1
             yield self.report(
                 context,
                 f"{problem.subject} vanishes from the guest: iothread is no option of"
@@ -68,13 +65,9 @@ class IothreadOnIdeOrSata(Rule):
                 subject=problem.subject,
                 span=problem.span,
                 fix=Fix(
-                    applicability=Applicability.UNSAFE,
-                    message="remove iothread to get the disk back;"
-                    " for an IOThread, move the disk to virtio or scsi",
-                    edits=(remove_option(vm.source, problem.span),),
-                )
-                if only
-                else None,
+                    applicability=Applicability.DISPLAY,
+                    message="remove iothread, or move the disk to virtio or scsi to give it one",
+                ),
             )
         for disk in vm.disks:
             if disk.bus in {"ide", "sata"} and (disk.iothread or disk.iothread_id is not None):

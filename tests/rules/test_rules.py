@@ -1,0 +1,230 @@
+"""Every rule does what its page and its cases say.
+
+A file of cases has a heading per case and under it fences: `conf`, the config; `storage`, the
+storage.cfg if it matters; `findings`, a line for each thing that the rule has to find and for each
+of its notes, none if it has to be silent; `fixed`, what its fix makes of the config, if it has one
+to apply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmio.formats import proxmox
+from vmio.formats.proxmox.reader import read_guest
+from vmio.formats.proxmox.storage import parse_storages
+from vmio.lint.diagnostic import Diagnostic
+from vmio.lint.edits import apply_fixes
+from vmio.lint.engine import run
+from vmio.lint.pages import SECTIONS, parse_page, render_pages
+from vmio.lint.problems import ProblemRule
+from vmio.lint.registry import FAMILIES, RULES, Entry, load_rule
+from vmio.lint.rule import Context
+from vmio.model.host import Host
+from vmio.model.source import Source
+from vmio.plan.planner import plan_topology
+
+CASES_FOLDER = Path(__file__).parent / "cases"
+DOCS_FOLDER = Path(__file__).parents[2] / "docs" / "rules"
+
+_HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
+_FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@frozen(kw_only=True)
+class Case:
+    """One heading of a file of cases."""
+
+    code: str
+    title: str
+    conf: str
+    storage: str | None
+    findings: str
+    fixed: str | None
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.title}"
+
+
+def parse_cases(code: str, text: str) -> Iterator[Case]:
+    """Yields the cases of one rule's file."""
+    _, *parts = _HEADING.split(text)
+    for title, body in zip(parts[::2], parts[1::2], strict=True):
+        fences = dict(_FENCE.findall(body))
+        assert set(fences) <= {"storage", "conf", "findings", "fixed"}, title
+        yield Case(
+            code=code,
+            title=title,
+            conf=fences["conf"],
+            storage=fences.get("storage"),
+            findings=fences.get("findings", ""),
+            fixed=fences.get("fixed"),
+        )
+
+
+CASES = tuple(
+    case
+    for path in sorted(CASES_FOLDER.glob("*.md"))
+    for case in parse_cases(path.stem, path.read_text(encoding="utf-8"))
+)
+
+every_case = pytest.mark.parametrize("case", CASES, ids=str)
+every_rule = pytest.mark.parametrize("entry", RULES, ids=lambda entry: entry.code)
+
+
+def read_context(conf: bytes | str, storage: str | None = None) -> Context:
+    """Returns what rules see of a config."""
+    data = conf.encode() if isinstance(conf, str) else conf
+    host = Host(qemu_version="10.0.2")
+    storages = None
+    if storage is not None:
+        storages = parse_storages(Source(name="storage.cfg", data=storage.encode()))
+    guest = read_guest(Source(name="100.conf", data=data), storages=storages, host=host)
+    return Context(vm=guest.vm, topology=plan_topology(guest.vm), host=host)
+
+
+def describe(diagnostic: Diagnostic, source: Source) -> str:
+    """Returns a finding as the lines that stand for it in a case."""
+    assert diagnostic.span is not None
+    place = source.locate(diagnostic.span)
+    where = f"{place.line}:{place.column}-{place.column + place.width}"
+    notes = "".join(f"    note: {note}\n" for note in diagnostic.notes)
+    return f"{where} {diagnostic.severity}: {diagnostic.message}\n{notes}"
+
+
+def fix(context: Context, found: tuple[Diagnostic, ...]) -> bytes:
+    """Returns the config with all fixes of some findings applied."""
+    fixes = (diagnostic.fix for diagnostic in found if diagnostic.fix is not None)
+    return apply_fixes(context.vm.source, fixes, unsafe=True)
+
+
+def name_findings(found: tuple[Diagnostic, ...]) -> set[tuple[str, str]]:
+    """Returns what findings are about, which stays the same when lines move."""
+    return {(diagnostic.code, diagnostic.subject) for diagnostic in found}
+
+
+@every_case
+def test_case_finds_what_it_lists(case: Case) -> None:
+    """A rule finds what its case lists, at that place and in those words, and nothing else."""
+    context = read_context(case.conf, case.storage)
+    found = run(context, select=[case.code])
+    assert (
+        "".join(describe(diagnostic, context.vm.source) for diagnostic in found) == case.findings
+    )
+
+
+@every_case
+def test_case_is_fixed_as_it_says(case: Case) -> None:
+    """A rule's fixes make a case's fixed config of it, and change nothing if it has none."""
+    context = read_context(case.conf, case.storage)
+    fixed = fix(context, run(context, select=[case.code]))
+    assert fixed.decode() == (case.conf if case.fixed is None else case.fixed)
+    assert case.fixed != case.conf
+
+
+def check_fixes(conf: bytes | str, storage: str | None) -> None:
+    """Asserts what holds of every set of fixes."""
+    context = read_context(conf, storage)
+    before = run(context)
+    fixed = fix(context, before)
+    again = read_context(fixed, storage)
+    after = run(again)
+    assert name_findings(after) <= name_findings(before)
+    assert fix(again, after) == fixed
+    applied = {d.code for d in before if d.fix is not None and d.fix.edits}
+    assert not applied & {d.code for d in after}
+
+
+@every_case
+def test_fixing_a_case_once_is_enough(case: Case) -> None:
+    """Fixing adds no finding, settles what it was made for, and a second time changes nothing."""
+    check_fixes(case.conf, case.storage)
+
+
+_LINES = sorted({line for case in CASES for line in case.conf.splitlines()} | {"scsihw: lsi\r"})
+
+
+@given(st.lists(st.sampled_from(_LINES), min_size=1, max_size=8))
+def test_fixing_any_mixture_of_lines_once_is_enough(lines: list[str]) -> None:
+    """The same holds of the cases' lines put together at random, whatever that comes to."""
+    check_fixes("\n".join(["cores: 1", *lines]), None)
+
+
+@every_rule
+def test_rule_is_where_the_registry_says(entry: Entry) -> None:
+    """A rule's class has the code and name that the registry found it by, and a known family."""
+    rule = load_rule(entry)
+    assert (rule.code, rule.name) == entry
+    assert re.fullmatch(r"[A-Z]{2}\d{3}", rule.code)
+    assert entry.code[:2] in FAMILIES
+
+
+def test_registry_is_sorted_and_unique() -> None:
+    """Codes are in order and no code or name comes twice."""
+    codes = [entry.code for entry in RULES]
+    assert codes == sorted(set(codes))
+    assert len({entry.name for entry in RULES}) == len(RULES)
+
+
+def test_registry_lists_every_rule_file() -> None:
+    """No file of a rule is forgotten in the registry."""
+    folder = Path(str(load_rule.__code__.co_filename)).parent / "rules"
+    files = {path.stem for path in folder.rglob("*.py") if path.stem != "__init__"}
+    assert files == {f"{code.lower()}_{name.replace('-', '_')}" for code, name in RULES}
+
+
+@every_rule
+def test_rule_has_cases_for_and_against(entry: Entry) -> None:
+    """Every rule has a case that it speaks up in and one in which it must not."""
+    cases = [case for case in CASES if case.code == entry.code]
+    assert any(case.findings for case in cases)
+    assert any(not case.findings for case in cases)
+
+
+def test_cases_belong_to_rules() -> None:
+    """No file of cases is left over from a rule that is gone."""
+    assert {case.code for case in CASES} == {entry.code for entry in RULES}
+
+
+@every_rule
+def test_rule_page_has_every_section(entry: Entry) -> None:
+    """A rule's docstring has one summary line and all sections in their order, none empty."""
+    page = parse_page(load_rule(entry))
+    assert page.summary.endswith(".")
+    assert "\n" not in page.summary
+    assert tuple(heading for heading, _ in page.sections) == SECTIONS
+    assert all(text for _, text in page.sections)
+
+
+@every_rule
+def test_rule_example_triggers_it(entry: Entry) -> None:
+    """A rule's Example makes it speak up, and what its page says to use instead does not."""
+    page = parse_page(load_rule(entry))
+    example, instead = page.find_config("Example"), page.find_config("Use instead")
+    assert run(read_context(example), select=[entry.code])
+    assert run(read_context(instead)) == ()
+
+
+def test_docs_are_current() -> None:
+    """docs/rules holds what `python -m vmio.lint.pages docs/rules` writes, and nothing else."""
+    written = {path.name: path.read_text(encoding="utf-8") for path in DOCS_FOLDER.iterdir()}
+    assert written == render_pages()
+
+
+def test_every_kind_of_problem_has_its_rule() -> None:
+    """No problem that the reader can have goes without a finding."""
+    folder = Path(proxmox.__path__[0])
+    kinds: set[str] = set()
+    for path in folder.glob("*.py"):
+        for line in re.findall(r"\bkind ?= ?(.+)", path.read_text(encoding="utf-8")):
+            kinds.update(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', line))
+    rules = [load_rule(entry) for entry in RULES]
+    carried = {rule.kind for rule in rules if issubclass(rule, ProblemRule)}
+    assert kinds == carried

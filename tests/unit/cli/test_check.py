@@ -1,0 +1,157 @@
+"""`vmio check` and `vmio rule` as a person calls them."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from vmio.cli.main import main
+from vmio.lint.registry import RULES
+
+IGNORED = "cores: 1\nscsi0: local-lvm:vm-1-disk-0,iothread=1\nscsihw: virtio-scsi-pci\n"
+CLEAN = IGNORED.replace("-pci", "-single")
+
+
+def call(*words: str) -> int:
+    """Runs vmio and returns its exit status."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    status = caught.value.code
+    assert isinstance(status, int)
+    return status
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns the current folder, with a config that has a finding and one that has none."""
+    monkeypatch.chdir(tmp_path)
+    Path("100.conf").write_text(IGNORED, encoding="utf-8")
+    Path("101.conf").write_text(CLEAN, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_of_a_clean_config_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without findings nothing is printed but the count, and the status is 0."""
+    assert call("check", "101.conf") == 0
+    assert capsys.readouterr() == ("", "no findings in 1 file\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_prints_findings_and_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """Findings go to standard output without colours, the count to standard error."""
+    assert call("check", "100.conf", "101.conf") == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("100.conf:2:30: TH001 warning: iothread of scsi0 does nothing")
+    assert "\x1b" not in out
+    assert err == "1 warning in 2 files\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_goes_on_after_an_unreadable_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that cannot be read is named, the others are checked, and the status is 3."""
+    Path("junk.conf").write_bytes(b"\0\x01\x02")
+    assert call("check", "missing.conf", "junk.conf", ".", "100.conf") == 3
+    out, err = capsys.readouterr()
+    assert "100.conf:2:30: TH001" in out
+    assert "cannot read missing.conf" in err
+    assert "junk.conf is binary" in err
+    assert err.endswith("1 warning in 1 file, 3 files unreadable\n")
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_reads_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-` is standard input."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(IGNORED.encode())))
+    assert call("check", "-") == 1
+    assert capsys.readouterr().out.startswith("<stdin>:2:30: TH001")
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_prints_one_json_document(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json everything is in one document, files that cannot be read too."""
+    assert call("check", "--json", "100.conf", "101.conf", "missing.conf") == 3
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == 1
+    assert [len(file["findings"]) for file in document["files"]] == [1, 0, 0]
+    assert "missing.conf" in document["files"][2]["error"]["message"]
+    assert document["counts"]["unreadable"] == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_selects_and_ignores() -> None:
+    """Only the chosen rules count for the status."""
+    assert call("check", "--select", "CA,SA001", "100.conf") == 0
+    assert call("check", "--ignore", "iothread-ignored-by-controller", "100.conf") == 0
+    assert call("check", "--select", "TH", "100.conf") == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_of_an_unknown_rule_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """A slip in a rule's name is said once, with a suggestion, and nothing is checked."""
+    assert call("check", "--select", "TH01", "100.conf", "101.conf") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "there is no rule 'TH01'" in err
+    assert "did you mean TH001?" in err
+
+
+def test_check_without_files_is_a_usage_error() -> None:
+    """At least one file is needed."""
+    assert call("check") == 2
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_of_an_unreadable_storage_cfg_says_so_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A storage.cfg that cannot be read ends the run before any config is checked."""
+    assert call("check", "--storage", "missing.cfg", "100.conf", "101.conf") == 3
+    assert capsys.readouterr().err.count("missing.cfg") == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_goes_by_the_storage_cfg(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a storage does by default decides what is found on it."""
+    config = "virtio0: tree:100/vm-100-disk-0.raw,aio=native\n"
+    Path("102.conf").write_text(config, encoding="utf-8")
+    Path("btrfs.cfg").write_text("btrfs: tree\n\tpath /mnt/tree\n", encoding="utf-8")
+    assert call("check", "102.conf") == 0
+    assert call("check", "--storage", "btrfs.cfg", "102.conf") == 1
+    assert "CA001" in capsys.readouterr().out
+
+
+def test_rule_lists_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a code every rule has a line."""
+    assert call("rule") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [entry.code for entry in RULES]
+
+
+def test_rule_prints_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """A code in any case, or a name, prints that rule's page."""
+    assert call("rule", "th001") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("# TH001 iothread-ignored-by-controller\n")
+    assert "## Fix safety" in out
+
+
+def test_rule_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json a rule is an object with its sections, and the list is a list of them."""
+    assert call("rule", "--json", "SA001") == 0
+    page = json.loads(capsys.readouterr().out)
+    assert (page["code"], page["severity"]) == ("SA001", "error")
+    assert "cache=unsafe" in page["sections"]["Example"]
+    assert call("rule", "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)) == len(RULES)
+
+
+def test_rule_of_an_unknown_code_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """A code that no rule has is answered with status 2."""
+    assert call("rule", "ZZ999") == 2
+    assert "there is no rule 'ZZ999'" in capsys.readouterr().err

@@ -1,0 +1,109 @@
+"""Findings in a terminal show the place, and nothing in a file commands the terminal."""
+
+from __future__ import annotations
+
+from vmio.errors import InputError
+from vmio.lint.diagnostic import Applicability, CheckedFile, Diagnostic, Fix, Severity
+from vmio.model.source import Source, Span
+from vmio.report.findings_text import render_counts, render_text
+
+
+def make_file(data: bytes, *spans: Span | None, message: str = "it is so") -> CheckedFile:
+    """Returns a file with a finding for each span."""
+    fix = Fix(applicability=Applicability.UNSAFE, message="change it")
+    return CheckedFile(
+        name="1.conf",
+        source=Source(name="1.conf", data=data),
+        diagnostics=tuple(
+            Diagnostic(
+                code="XX001",
+                name="x",
+                severity=Severity.WARNING,
+                message=message,
+                source="1.conf",
+                span=span,
+                notes=("mind this",),
+                fix=fix,
+            )
+            for span in spans
+        ),
+    )
+
+
+def test_render_text_points_at_the_place() -> None:
+    """A finding has its place, its line, a caret under each character, its notes and its fix."""
+    text = render_text(make_file(b"cores: 1\nname: db\n", Span(start=15, end=17)))
+    assert text == (
+        "1.conf:2:7: XX001 warning: it is so\n"
+        "  2 | name: db\n"
+        "    |       ^^\n"
+        "    = note: mind this\n"
+        "    = fix (unsafe): change it\n"
+    )
+
+
+def test_render_text_says_a_shared_remark_once() -> None:
+    """A note or fix that several findings share stands under the first."""
+    text = render_text(make_file(b"cores: 1\n", Span(start=0, end=1), Span(start=1, end=2)))
+    assert text.count("XX001") == 2
+    assert text.count("mind this") == text.count("change it") == 1
+
+
+def test_render_text_without_a_place_shows_no_line() -> None:
+    """What is missing from a file as a whole has no line to show."""
+    assert render_text(make_file(b"cores: 1\n", None)) == (
+        "1.conf: XX001 warning: it is so\n   = note: mind this\n   = fix (unsafe): change it\n"
+    )
+
+
+def test_render_text_of_a_clean_file_is_empty() -> None:
+    """A file without findings prints nothing."""
+    assert render_text(make_file(b"cores: 1\n")) == ""
+
+
+def test_render_text_keeps_carets_under_wide_and_hidden_signs() -> None:
+    """Wide signs, tabs and spelled-out control characters move the carets as they move the text."""
+    data = "日\t\x1b[2Jx".encode()
+    start = data.index(b"x")
+    _, line, carets, *_ = render_text(
+        make_file(data, Span(start=start, end=start + 1))
+    ).splitlines()
+    assert line == "  1 | 日 \\x1b[2Jx"
+    assert carets == "    | " + " " * 10 + "^"
+
+
+def test_render_text_spells_out_control_characters_everywhere() -> None:
+    """Neither a line nor a message nor a file's name reaches the terminal as a command."""
+    checked = make_file(b"\x1b]0;x\x07\xc2\x9b\n", Span(start=0, end=2), message="a\x1bb\nc\udc80")
+    text = render_text(checked)
+    assert all(character.isprintable() for character in text.replace("\n", ""))
+    assert "a\\x1bb c\\udc80" in text
+
+
+def test_render_text_shows_a_part_of_a_long_line() -> None:
+    """Of a line that no terminal can show, the part around the place is shown."""
+    data = b"args: " + b"a" * 5000 + b"HERE" + b"b" * 5000
+    start = data.index(b"HERE")
+    _, line, carets, *_ = render_text(
+        make_file(data, Span(start=start, end=start + 4))
+    ).splitlines()
+    assert line.index("HERE") == carets.index("^^^^")
+    assert len(line) < 140
+    assert line.count("…") == 2
+
+
+def test_render_text_paints_only_when_asked() -> None:
+    """Colours are escape sequences around the very same words."""
+    checked = make_file(b"cores: 1\n", Span(start=0, end=5))
+    plain, painted = render_text(checked), render_text(checked, colour=True)
+    assert "\x1b" not in plain
+    assert "\x1b[1;33mwarning\x1b[0m" in painted
+
+
+def test_render_counts_counts_by_severity() -> None:
+    """The closing line counts findings, files and what could not be read."""
+    found = make_file(b"a\n", Span(start=0, end=1), Span(start=0, end=1))
+    lost = CheckedFile(name="2.conf", error=InputError("no"))
+    assert render_counts([found]) == "2 warnings in 1 file"
+    assert render_counts([found, found, lost]) == "4 warnings in 2 files, 1 file unreadable"
+    assert render_counts([make_file(b"a\n")]) == "no findings in 1 file"
