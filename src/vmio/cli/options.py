@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["host_options", "storage_option"]
+__all__ = ["boot_options", "host_options", "storage_option"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -30,3 +30,35 @@ def host_options(function: _Function) -> _Function:
     return click.option(
         "--host", metavar="FILE", help="Host facts to go by, instead of this host's."
     )(function)
+
+
+def boot_options(function: _Function) -> _Function:
+    """Adds what says where a guest's disks come from here and how it is run."""
+    options = (
+        click.option("--scratch", metavar="SIZE", help="Stand in empty temporary disks."),
+        click.option(
+            "--disk",
+            "disks",
+            metavar="DISK=PATH",
+            multiple=True,
+            help="Use a file or block device, for writing too, as in scsi0=test.raw.",
+        ),
+        click.option(
+            "--own-volumes",
+            is_flag=True,
+            help="Open the volumes that the config names, for writing, where they exist.",
+        ),
+        click.option(
+            "--accel",
+            type=click.Choice(["auto", "kvm", "tcg"]),
+            default="auto",
+            show_default=True,
+            help="auto tries KVM with a tiny guest and falls back to TCG, saying so.",
+        ),
+        click.option("--kernel", metavar="FILE", help="Boot this kernel."),
+        click.option("--initrd", metavar="FILE", help="With this initramfs."),
+        click.option("--append", metavar="TEXT", help="And this command line."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
