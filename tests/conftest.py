@@ -1,12 +1,43 @@
-"""What every test runs under: hypothesis profiles without deadlines, derandomised on CI."""
+"""What every test runs under.
+
+Hypothesis has no deadlines and is derandomised on CI; what needs QEMU is skipped by name where there
+is none; a process that outlives the tests which started it fails the run.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+
+INTEGRATION = Path(__file__).parent / "integration"
+PROGRAMS = ("qemu-system-x86_64", "qemu-img")
 
 # Two shared cores: a slow example says nothing about the code, so no example has a deadline.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the integration tests by their folder, and skips them where a program is missing."""
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    for item in items:
+        if item.path.is_relative_to(INTEGRATION):
+            item.add_marker("integration")
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)} on PATH"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_process_left() -> Iterator[None]:
+    """Fails the run when a child process is still there after the last test."""
+    yield
+    tasks = Path("/proc/self/task")
+    children = " ".join(path.read_text() for path in tasks.glob("*/children")).split()
+    names = [Path("/proc", pid, "comm").read_text().strip() for pid in children]
+    assert names == [], "the tests left processes behind"
