@@ -1,0 +1,58 @@
+"""What the pages show is what vmio prints.
+
+A block marked `console` is run, each `$ vmio …` in the root of the checkout, and its output
+compared line by line. What cannot come out the same twice, as a measurement, stands in a block of
+another mark.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+_BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def list_calls() -> Iterator[tuple[str, str, list[str]]]:
+    """Yields every call on a page: the page's name, the words, and the lines shown below it."""
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for block in _BLOCK.findall(page.read_text(encoding="utf-8")):
+            for piece in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+                command, *lines = piece.splitlines()
+                yield page.name, command, lines
+
+
+CALLS = list(list_calls())
+
+
+def test_readme_shows_calls() -> None:
+    """The README has a session to check, so that the test below is not an empty one."""
+    assert sum(page == "README.md" for page, _, _ in CALLS) >= 3
+
+
+@pytest.mark.parametrize(
+    ("command", "lines"),
+    [call[1:] for call in CALLS],
+    ids=[f"{page}: {command}" for page, command, _ in CALLS],
+)
+def test_page_shows_what_vmio_prints(command: str, lines: list[str]) -> None:
+    """The lines below a call are the lines that the call prints."""
+    program, *arguments = shlex.split(command)
+    assert program == "vmio"
+    done = subprocess.run(
+        [sys.executable, "-m", "vmio", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert [line.rstrip() for line in done.stdout.splitlines()] == lines
