@@ -215,7 +215,7 @@ def test_rule_example_triggers_it(entry: Entry) -> None:
 def test_docs_are_current() -> None:
     """docs/rules holds what `python -m vmio.lint.pages docs/rules` writes, and nothing else."""
     written = {path.name: path.read_text(encoding="utf-8") for path in DOCS_FOLDER.iterdir()}
-    assert written == render_pages()
+    assert written == render_pages(), "run `python -m vmio.lint.pages docs/rules`"
 
 
 def test_every_kind_of_problem_has_its_rule() -> None:

@@ -62,12 +62,11 @@ def test_render_text_of_a_clean_file_is_empty() -> None:
 
 
 def test_render_text_keeps_carets_under_wide_and_hidden_signs() -> None:
-    """Wide signs, tabs and spelled-out control characters move the carets as they move the text."""
+    """Wide signs, tabs and spelled-out control characters move the carets with the text."""
     data = "日\t\x1b[2Jx".encode()
     start = data.index(b"x")
-    _, line, carets, *_ = render_text(
-        make_file(data, Span(start=start, end=start + 1))
-    ).splitlines()
+    text = render_text(make_file(data, Span(start=start, end=start + 1)))
+    _, line, carets, *_ = text.splitlines()
     assert line == "  1 | 日 \\x1b[2Jx"
     assert carets == "    | " + " " * 10 + "^"
 
@@ -84,9 +83,8 @@ def test_render_text_shows_a_part_of_a_long_line() -> None:
     """Of a line that no terminal can show, the part around the place is shown."""
     data = b"args: " + b"a" * 5000 + b"HERE" + b"b" * 5000
     start = data.index(b"HERE")
-    _, line, carets, *_ = render_text(
-        make_file(data, Span(start=start, end=start + 4))
-    ).splitlines()
+    text = render_text(make_file(data, Span(start=start, end=start + 4)))
+    _, line, carets, *_ = text.splitlines()
     assert line.index("HERE") == carets.index("^^^^")
     assert len(line) < 140
     assert line.count("…") == 2
