@@ -11,7 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vmio.errors import InputError, UsageError
 from vmio.formats.proxmox.reader import Guest, read_guest
@@ -181,7 +181,7 @@ def observe(socket: str) -> Topology:
 
 def choose_boot(
     *,
-    accelerator: str = "auto",
+    accelerator: Literal["auto", "kvm", "tcg"] = "auto",
     kernel: str | None = None,
     initrd: str | None = None,
     append: str = "",
@@ -214,7 +214,7 @@ def choose_boot(
         append=append,
         memory_mib=memory_mib,
     )
-    return boot, chosen.reason
+    return boot, chosen.reason if chosen.fell_back else ""
 
 
 @asynccontextmanager

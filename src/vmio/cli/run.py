@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -44,7 +44,7 @@ def command(
     scratch: str | None,
     disks: tuple[str, ...],
     own_volumes: bool,
-    accel: str,
+    accel: Literal["auto", "kvm", "tcg"],
     kernel: str | None,
     initrd: str | None,
     append: str | None,
@@ -57,6 +57,8 @@ def command(
     No volume is opened unless it is named by --disk, or by --own-volumes all of them; --scratch
     stands in empty disks for the rest. Ctrl-C ends the guest, and nothing of it is left.
     """
+    if qmp is not None and Path(qmp).exists():
+        raise UsageError(f"{qmp} exists already")
     facts = api.read_host(host, overrides, binary=True)
     loaded = api.load(vm, host=facts, storage=storage)
     volumes = parse_volumes(scratch, disks, own=own_volumes)
@@ -148,8 +150,6 @@ async def _run(guest: Guest, how: Boot, volumes: Volumes, qmp: str | None) -> in
     from vmio.qemu.folder import open_runtime_folder
     from vmio.report.topology_text import print_topology
 
-    if qmp is not None and Path(qmp).exists():
-        raise UsageError(f"{qmp} exists already")
     with open_runtime_folder() as folder, ExitStack() as cleanup:
         socket = folder / "qmp"
         if qmp is not None:
