@@ -344,15 +344,15 @@ class Agent:
             pause_s = min(pause_s * 2, 1.0)
 
     async def _wait(self, argv: tuple[str, ...], pid: int, first_poll_s: float) -> Completed:
-        pause_s = first_poll_s
+        pause_s = _POLL_FIRST_S
+        await asyncio.sleep(first_poll_s)
         while True:
-            await asyncio.sleep(pause_s)
             reply = await self._execute("guest-exec-status", {"pid": pid})
             state = self._expect(reply, dict, "guest-exec-status")
             if state.get("exited") is True:
                 break
-            pause_s = _POLL_FIRST_S if pause_s > _POLL_LAST_S else pause_s * 1.5
-            pause_s = min(pause_s, _POLL_LAST_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, _POLL_LAST_S)
         signal = state.get("signal")
         status = -signal if isinstance(signal, int) else state.get("exitcode", 0)
         return Completed(
