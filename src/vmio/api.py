@@ -22,6 +22,7 @@ from vmio.model.topology import Topology
 from vmio.plan.planner import plan_topology
 
 if TYPE_CHECKING:
+    from vmio.lint.diagnostic import Diagnostic
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.process import QemuProcess
 
@@ -30,6 +31,7 @@ __all__ = [
     "choose_boot",
     "emit",
     "find_storage_cfg",
+    "lint",
     "load",
     "observe",
     "plan",
@@ -148,6 +150,27 @@ def load(
 def plan(guest: Guest) -> Topology:
     """Returns the layout that the guest's manager would make from its config."""
     return plan_topology(guest.vm)
+
+
+def lint(
+    guest: Guest, host: Host, *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+) -> tuple[Diagnostic, ...]:
+    """Returns what the rules find in a config, the most harmful first.
+
+    Args:
+        guest: The config.
+        host: The host that it would run on.
+        select: Codes, names or families of the rules to run; all if empty.
+        ignore: Those to leave out.
+
+    Raises:
+        UsageError: There is no such rule.
+    """
+    from vmio.lint.engine import run
+    from vmio.lint.rule import Context
+
+    context = Context(vm=guest.vm, topology=plan(guest), host=host)
+    return run(context, select=select, ignore=ignore)
 
 
 def emit(guest: Guest, host: Host, *, pretty: bool = False) -> str:

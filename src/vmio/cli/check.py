@@ -11,9 +11,7 @@ from vmio import api
 from vmio.cli.options import host_options, storage_option
 from vmio.errors import InputError, PlanError, VmioError
 from vmio.lint.diagnostic import CheckedFile
-from vmio.lint.engine import run
 from vmio.lint.registry import select_rules
-from vmio.lint.rule import Context
 from vmio.model.host import Host
 from vmio.report.findings_text import render_counts, render_text
 
@@ -91,10 +89,9 @@ def _check(
 ) -> CheckedFile:
     try:
         guest = api.load(name, host=facts, storage=storage)
-        context = Context(vm=guest.vm, topology=api.plan(guest), host=facts)
+        found = api.lint(guest, facts, select=select, ignore=ignore)
     except (InputError, PlanError) as error:
         return CheckedFile(name=name, error=error)
-    found = run(context, select=select, ignore=ignore)
     return CheckedFile(name=guest.vm.source.name, source=guest.vm.source, diagnostics=found)
 
 
