@@ -152,6 +152,8 @@ class Comparison:
     b: Subject
     disk: str
     """The disk that was measured, by its id in the configs."""
+    volume: str = ""
+    """What lay under it, in words."""
     device: str = ""
     """What it is called in the guest."""
     jobs: tuple[JobResult, ...]

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     from vmio.bench.result import Comparison, JobResult, Subject, Summary
 
-__all__ = ["render_comparison_html", "write_comparison_html"]
+__all__ = ["check_report_path", "render_comparison_html", "write_comparison_html"]
 
+_HINT = "name another file with --html"
 _CSS: Final = """
 :root{color-scheme:light dark;--ink:#1b2430;--soft:#586474;--page:#f5f7f9;--card:#fff;
 --line:#dfe4ea;--a:#5d6b7a;--b:#a3358c;--good:#00664b;--bad:#a33a00;--code:#f0f3f6}
@@ -130,6 +131,21 @@ def render_comparison_html(comparison: Comparison) -> str:
     return "\n".join(sections)
 
 
+def check_report_path(path: Path) -> None:
+    """Finds out before a long measurement whether its report can be written at all.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    if path.is_dir():
+        raise OutputError(f"cannot write the report {path}: it is a folder", hint=_HINT)
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _refuse(path, error) from error
+
+
 def write_comparison_html(comparison: Comparison, path: Path) -> None:
     """Writes the page to a file, whole or not at all.
 
@@ -161,10 +177,7 @@ def write_comparison_html(comparison: Comparison, path: Path) -> None:
 
 
 def _refuse(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"cannot write the report {path}: {error.strerror or error}",
-        hint="name another file with --html",
-    )
+    return OutputError(f"cannot write the report {path}: {error.strerror or error}", hint=_HINT)
 
 
 def _key(side: str) -> str:
@@ -326,6 +339,7 @@ def _render_facts(comparison: Comparison) -> str:
         ("System", ", ".join(word for word in (host.distribution, host.kernel) if word)),
         ("QEMU", f"{comparison.qemu_version}, accelerator {comparison.accelerator}{why}"),
         ("Guest", comparison.guest),
+        ("Disk", f"{comparison.disk}: {comparison.volume}" if comparison.volume else ""),
         ("Boot", f"A in {comparison.a.boot_s:.1f} s, B in {comparison.b.boot_s:.1f} s"),
         ("Measured", f"{comparison.started_at}, {comparison.duration_s:.0f} s in all"),
         ("vmio", comparison.vmio_version),

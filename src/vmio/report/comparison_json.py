@@ -36,6 +36,7 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "started_at": comparison.started_at,
         "duration_s": comparison.duration_s,
         "disk": comparison.disk,
+        "volume": comparison.volume,
         "device": comparison.device,
         "accelerator": comparison.accelerator,
         "accelerator_reason": comparison.accelerator_reason,

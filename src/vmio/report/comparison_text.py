@@ -32,17 +32,13 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for result in comparison.jobs:
         console.print(_make_verdict(result), soft_wrap=True)
     why = f", {comparison.accelerator_reason}" if comparison.accelerator_reason else ""
-    console.print(
-        Text(
-            printable(
-                f"QEMU {comparison.qemu_version} with {comparison.accelerator}{why}; "
-                f"fio {comparison.fio_version}; load {comparison.host.load_average_1min:.2f} before"
-                f", {comparison.host.cpu_count} processors; {comparison.duration_s:.0f} s in all"
-            ),
-            style="dim",
-        ),
-        soft_wrap=True,
+    host = comparison.host
+    context = (
+        f"QEMU {comparison.qemu_version} with {comparison.accelerator}{why}; fio "
+        f"{comparison.fio_version}; load before {host.load_average_1min:.2f} on {host.cpu_count} "
+        f"processors; {comparison.duration_s:.0f} s in all"
     )
+    console.print(Text(printable(context), style="dim"), soft_wrap=True)
 
 
 def _describe_subject(side: str, subject: Subject, disk: str) -> Text:

@@ -156,6 +156,7 @@ def make_comparison(*, name: str = "701.conf", drop: int = 0) -> Comparison:
             boot_s=6.4,
         ),
         disk="scsi0",
+        volume="an empty scratch file of 1 GiB",
         device="/dev/sda",
         jobs=jobs,
         host=HostFacts(

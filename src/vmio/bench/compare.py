@@ -1,0 +1,330 @@
+"""Two guests side by side, of which one runs and is measured while the other is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from attrs import evolve, field, frozen
+
+from vmio import __version__
+from vmio.bench.devices import pick_device
+from vmio.bench.host_facts import read_host_facts
+from vmio.bench.jobs import Job, fio_argv, parse_fio
+from vmio.bench.result import Comparison, JobResult, Measurement, Pair, Side, Subject
+from vmio.bench.threads import (
+    Sample,
+    ThreadName,
+    name_threads,
+    read_sample,
+    summarise_threads,
+)
+from vmio.errors import GuestError, QmpError, ToolError, UsageError
+from vmio.guest.agent import Agent, agent_argv
+from vmio.qemu.boot import Boot, Volumes, place_volumes, render_boot
+from vmio.qemu.folder import open_runtime_folder
+from vmio.qemu.process import QemuProcess
+from vmio.units import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from vmio.formats.proxmox.reader import Guest
+    from vmio.guest.agent import BlockDevice
+    from vmio.model.topology import AttachedDisk, Topology
+
+__all__ = ["MAX_PAIRS", "Layout", "Progress", "compare"]
+
+MAX_PAIRS = 1000
+_BOOT_TIMEOUT_S = 180.0
+_RUN_GRACE_S = 60.0
+"""How much longer than its own time fio may take: a guest under TCG on a busy host is slow."""
+_SAMPLE_INTERVAL_S = 0.1
+_STARTUP_S = 0.35
+"""About what fio takes to begin; it tells only when to ask first, and the remaining time."""
+_TAIL_S = 0.25
+"""How long fio's load has ended at most when that is known: an agent is asked, it does not tell."""
+_WARM_UP_S = 0.1
+
+
+@frozen(kw_only=True)
+class Layout:
+    """One of the two layouts, planned."""
+
+    name: str
+    title: str
+    guest: Guest
+    topology: Topology
+    config_argv: tuple[str, ...] = ()
+    """The command that the config comes to on its own host, for the report."""
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far a comparison has come."""
+
+    share: float
+    """Of the whole, 0 to 1."""
+    words: str
+    left_s: float | None = None
+    """None while that is not known."""
+
+
+@frozen(kw_only=True)
+class _Guest:
+    """A booted guest."""
+
+    process: QemuProcess
+    agent: Agent
+    device: BlockDevice
+    threads: dict[int, ThreadName]
+    subject: Subject
+
+
+async def compare(  # what a comparison depends on
+    a: Layout,
+    b: Layout,
+    *,
+    jobs: tuple[Job, ...],
+    pairs: int,
+    disk: str,
+    boot: Boot,
+    scratch_bytes: int,
+    accelerator_reason: str = "",
+    guest_description: str = "",
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Comparison:
+    """Boots two layouts and measures a disk of each, in pairs, one while the other is stopped.
+
+    Whatever ends it, both guests and all that belongs to them are gone when it returns.
+
+    Args:
+        a: The layout that the other is compared with.
+        b: The other one.
+        jobs: What fio does in both.
+        pairs: How many times each job runs on each side.
+        disk: The disk's id, which both layouts have.
+        boot: How both are booted, with the benchmark guest's kernel.
+        scratch_bytes: Size of the empty files that each side gets as its disks.
+        accelerator_reason: Why `boot` has this accelerator, for the report.
+        guest_description: What the guest is made of, for the report.
+        report: Told of the progress before each step.
+
+    Raises:
+        UsageError: No such disk, or too few pairs.
+        GuestError: A guest does not boot, or its agent does not answer.
+        ToolError: QEMU or fio failed.
+    """
+    if not 2 <= pairs <= MAX_PAIRS:  # noqa: PLR2004  # a spread needs two
+        raise UsageError(f"--pairs {pairs}: from 2 to {MAX_PAIRS} pairs can be measured")
+    for layout in (a, b):
+        _find_disk(layout, disk)
+    host = read_host_facts()
+    started_at = datetime.now(UTC)
+    began_s = time.monotonic()
+    report(Progress(share=0.0, words="booting both guests"))
+    async with _boot_pair(a, b, disk=disk, boot=boot, scratch_bytes=scratch_bytes) as guests:
+        course = _Course(guests=guests, jobs=jobs, pairs=pairs, report=report)
+        await course.warm_up()
+        results = tuple([await course.run_job(number) for number in range(len(jobs))])
+        qemu_version = str(guests["A"].process.qmp.version)
+    report(Progress(share=1.0, words="done", left_s=0.0))
+    return Comparison(
+        a=guests["A"].subject,
+        b=guests["B"].subject,
+        disk=disk,
+        volume=f"an empty sparse file of {format_bytes(scratch_bytes)} on each side",
+        device=guests["A"].device.path,
+        jobs=results,
+        host=host,
+        accelerator=boot.accelerator,
+        accelerator_reason=accelerator_reason,
+        qemu_version=qemu_version,
+        guest=guest_description,
+        fio_version=results[0].pairs[0].a.figures.fio_version,
+        vmio_version=__version__,
+        started_at=started_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        duration_s=time.monotonic() - began_s,
+    )
+
+
+@frozen(kw_only=True)
+class _Course:
+    """The measurements of one comparison, in their order."""
+
+    guests: dict[Side, _Guest]
+    jobs: tuple[Job, ...]
+    pairs: int
+    report: Callable[[Progress], None]
+    started_s: float = field(factory=time.monotonic)
+
+    async def warm_up(self) -> None:
+        """Runs fio once on each side, so that no measured run is the one that loads it."""
+        job = evolve(self.jobs[0], runtime_s=_WARM_UP_S, ramp_s=0.0)
+        for side in self.guests:
+            await self._measure(side, job)
+
+    async def run_job(self, number: int) -> JobResult:
+        """Measures all pairs of a job; which side goes first alternates, as in A B B A."""
+        job = self.jobs[number]
+        pairs = []
+        for index in range(self.pairs):
+            runs: dict[Side, Measurement] = {}
+            order: tuple[Side, Side] = ("A", "B") if index % 2 == 0 else ("B", "A")
+            for side in order:
+                words = f"{job.name}, pair {index + 1} of {self.pairs}, {side}"
+                self._tell(words, number, 2 * index + len(runs))
+                runs[side] = await self._measure(side, job)
+            pairs.append(Pair(first=order[0], a=runs["A"], b=runs["B"]))
+        return JobResult(job=job, pairs=tuple(pairs))
+
+    async def _measure(self, side: Side, job: Job) -> Measurement:
+        guest = self.guests[side]
+        other = self.guests["B" if side == "A" else "A"]
+        await other.process.qmp.stop()
+        await guest.process.qmp.cont()
+        samples: list[Sample] = []
+        sampler = asyncio.create_task(_sample(guest.process.pid, samples))
+        argv = fio_argv(job, guest.device.path, scratch=True)
+        length_s = job.ramp_s + job.runtime_s
+        try:
+            completed = await guest.agent.run(
+                argv, timeout_s=length_s + _RUN_GRACE_S, first_poll_s=length_s + _STARTUP_S / 2
+            )
+        except GuestError as error:
+            if guest.process.running:
+                raise
+            raise ToolError(
+                f"QEMU with {guest.subject.name} ended during {job.name}",
+                argv=guest.subject.argv,
+                output=guest.process.output,
+            ) from error
+        finally:
+            sampler.cancel()
+            with suppress(asyncio.CancelledError):
+                await sampler
+        end_s = time.monotonic() - _TAIL_S
+        if completed.status:
+            raise ToolError(
+                f"fio failed in the guest with {guest.subject.name} during {job.name}",
+                argv=argv,
+                status=completed.status,
+                output=completed.stderr.decode("utf-8", "replace"),
+            )
+        return Measurement(
+            figures=parse_fio(completed.stdout),
+            threads=summarise_threads(
+                samples, guest.threads, start_s=end_s - job.runtime_s, end_s=end_s
+            ),
+        )
+
+    def _tell(self, words: str, job: int, done: int) -> None:
+        """Reports the state before a measurement, the remaining time at the pace so far."""
+        lengths_s = [
+            (one.ramp_s + one.runtime_s + _STARTUP_S + _TAIL_S) * 2 * self.pairs
+            for one in self.jobs
+        ]
+        passed_s = sum(lengths_s[:job]) + lengths_s[job] * done / (2 * self.pairs)
+        share = passed_s / sum(lengths_s)
+        left_s = sum(lengths_s) - passed_s
+        if passed_s:
+            left_s *= (time.monotonic() - self.started_s) / passed_s
+        self.report(Progress(share=share, words=words, left_s=left_s))
+
+
+async def _sample(pid: int, samples: list[Sample]) -> None:
+    """Reads a process's threads until it is cancelled or the process ends."""
+    with suppress(ToolError):  # whoever waits for the process says that better
+        while True:
+            samples.append(read_sample(pid, at_s=time.monotonic()))
+            await asyncio.sleep(_SAMPLE_INTERVAL_S)
+
+
+@asynccontextmanager
+async def _boot_pair(
+    a: Layout, b: Layout, *, disk: str, boot: Boot, scratch_bytes: int
+) -> AsyncIterator[dict[Side, _Guest]]:
+    """Boots both guests at once, and ends them."""
+    sides: tuple[tuple[Side, Layout], ...] = (("A", a), ("B", b))
+    volumes = Volumes(scratch_bytes=scratch_bytes)
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(open_runtime_folder())
+        started: list[tuple[Side, Layout, Topology, QemuProcess, float]] = []
+        for side, layout in sides:
+            topology = stack.enter_context(place_volumes(layout.topology, volumes))
+            extra = (*boot.extra, *agent_argv(folder / side))
+            argv = render_boot(layout.guest, topology, evolve(boot, extra=extra))
+            process = await stack.enter_async_context(QemuProcess.start(argv))
+            started.append((side, layout, topology, process, time.monotonic()))
+        guests: dict[Side, _Guest] = {}
+        for side, layout, topology, process, at_s in started:
+            agent = await stack.enter_async_context(_connect(folder / side, layout, process))
+            boot_s = time.monotonic() - at_s
+            attached = _find_disk(layout, disk)
+            guests[side] = _Guest(
+                process=process,
+                agent=agent,
+                device=pick_device(await agent.disks(), topology, attached),
+                threads=await _read_thread_names(process),
+                subject=Subject(
+                    name=layout.name,
+                    title=layout.title,
+                    topology=await _observe(process, topology),
+                    argv=process.argv,
+                    config_argv=layout.config_argv,
+                    boot_s=boot_s,
+                ),
+            )
+        yield guests
+
+
+@asynccontextmanager
+async def _connect(socket: Path, layout: Layout, process: QemuProcess) -> AsyncIterator[Agent]:
+    """Waits for a guest's agent, and says so if it was QEMU that ended."""
+    async with AsyncExitStack() as stack:
+        try:
+            agent = await stack.enter_async_context(Agent.connect(socket, _BOOT_TIMEOUT_S))
+        except GuestError as error:
+            if process.running:
+                raise GuestError(
+                    f"the guest with {layout.name} did not boot: {error.message}",
+                    hint="a guest given with --kernel and --initrd needs a guest agent",
+                ) from error
+            raise ToolError(
+                f"QEMU with {layout.name} ended before its guest was up",
+                argv=process.argv,
+                output=process.output,
+            ) from error
+        yield agent
+
+
+async def _observe(process: QemuProcess, planned: Topology) -> Topology:
+    return planned
+
+
+async def _read_thread_names(process: QemuProcess) -> dict[int, ThreadName]:
+    iothreads = await process.qmp.execute("query-iothreads")
+    vcpus = await process.qmp.execute("query-cpus-fast")
+    try:
+        return name_threads(
+            process.pid,
+            {int(one["thread-id"]): str(one["id"]) for one in iothreads},
+            {int(one["thread-id"]): int(one["cpu-index"]) for one in vcpus},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise QmpError("QEMU does not tell its threads") from error
+
+
+def _find_disk(layout: Layout, disk: str) -> AttachedDisk:
+    attached = layout.topology.find_disk(disk)
+    known = [one.disk.id for one in layout.topology.disks if one.disk.media == "disk"]
+    if attached is None or disk not in known:
+        raise UsageError(
+            f"{layout.name} has no disk '{disk}'",
+            hint=f"it has {', '.join(known[:20])}; choose with --disk" if known else "",
+        )
+    return attached

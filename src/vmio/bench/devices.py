@@ -1,0 +1,62 @@
+"""Which of a guest's block devices a configured disk is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmio.errors import GuestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from vmio.guest.agent import BlockDevice
+    from vmio.model.topology import AttachedDisk, Topology
+
+__all__ = ["pick_device"]
+
+_ROOT_BUSES = ("pci.0", "pcie.0")
+
+
+def pick_device(
+    devices: Sequence[BlockDevice], topology: Topology, attached: AttachedDisk
+) -> BlockDevice:
+    """Returns the guest's name for a disk, by where it hangs: names like sda follow no order.
+
+    Raises:
+        GuestError: None of the devices is it, or more than one could be.
+    """
+    controller = topology.controller_of(attached)
+    prefix = "vd" if controller.bus == "virtio" else "sd"
+    fits = [device for device in devices if device.name.startswith(prefix)]
+    if controller.pci is not None:
+        step = f"{controller.pci.slot:02x}.{controller.pci.function}"
+        fits = [device for device in fits if device.pci_path[-1:] == (step,)]
+        # Two buses can have the same slot; the root bus is known by having no bridge before it.
+        direct = controller.pci.bus in _ROOT_BUSES
+        fits = _narrow(fits, [device for device in fits if direct == (len(device.pci_path) == 1)])
+    serial = attached.disk.serial or _default_serial(topology, attached)
+    fits = _narrow(fits, [device for device in fits if serial and device.serial == serial[:20]])
+    address = dict(attached.address)
+    scsi = tuple(address.get(key, 0) for key in ("channel", "scsi-id", "lun"))
+    fits = _narrow(fits, [device for device in fits if device.scsi == scsi])
+    if len(fits) != 1:
+        names = ", ".join(device.path for device in fits or devices)
+        what = f"more than one device may be it: {names}" if fits else f"it has {names or 'none'}"
+        raise GuestError(
+            f"the guest's device of {attached.disk.id} cannot be told: {what}",
+            hint="its kernel may lack the controller's driver" if not fits else "",
+        )
+    return fits[0]
+
+
+def _narrow(devices: list[BlockDevice], fits: list[BlockDevice]) -> list[BlockDevice]:
+    """Returns those that fit, or all where a mark tells nothing."""
+    return fits or devices
+
+
+def _default_serial(topology: Topology, attached: AttachedDisk) -> str:
+    """Returns the serial number that QEMU gives an IDE or SATA drive: it counts them from 1."""
+    drives = [one.disk.id for one in topology.disks if one.disk.bus in ("ide", "sata")]
+    if attached.disk.id not in drives:
+        return ""
+    return f"QM{drives.index(attached.disk.id) + 1:05d}"
