@@ -86,6 +86,7 @@ class QemuProcess:
                     if await guest._wait_exit(_DEATH_TIMEOUT_S):
                         raise guest._explain_death("QEMU refused to start") from error
                     raise
+                guest.qmp.peer_pid = process.pid  # the pair itself was made by this process
                 session.push_async_callback(guest._shut_down)
                 try:
                     yield guest

@@ -1,0 +1,88 @@
+"""What a monitor says of the medium in a drive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast, get_args
+
+from attrs import evolve
+
+from vmio.model.disk import AioEngine, Backing, CacheMode, DetectZeroes
+from vmio.model.topology import AttachedDisk
+
+__all__ = ["as_integer", "insert_medium"]
+
+_PROTOCOLS = frozenset({"file", "host_device", "host_cdrom"})
+_CACHE_MODES: Mapping[tuple[bool, bool, bool], CacheMode] = {
+    # direct, no-flush, writeback
+    (True, False, True): "none",
+    (True, False, False): "directsync",
+    (False, False, False): "writethrough",
+    (False, False, True): "writeback",
+    (False, True, True): "unsafe",
+}
+
+
+def insert_medium(
+    attached: AttachedDisk,
+    block: Mapping[str, Any],
+    nodes: Sequence[Mapping[str, Any]],
+    engines: Mapping[str, AioEngine],
+) -> AttachedDisk:
+    """Returns a drive with what is in it, unchanged when that is nothing.
+
+    Args:
+        attached: The drive.
+        block: Its entry of query-block.
+        nodes: The answer to query-named-block-nodes.
+        engines: aio engines by drive id and node name.
+    """
+    inserted = _mapping(block.get("inserted"))
+    if not inserted:
+        return attached
+    filename = str(inserted.get("file", ""))
+    lowest = _find_protocol_node(filename, nodes)
+    cache, below = _mapping(inserted.get("cache")), _mapping(lowest.get("cache"))
+    # The node that the drive uses may only pass on what the one that opens the file does.
+    direct = bool(below.get("direct", cache.get("direct")))
+    no_flush = bool(cache.get("no-flush")) or bool(below.get("no-flush"))
+    write_cache = bool(cache.get("writeback"))
+    names = (block.get("device"), inserted.get("node-name"))
+    zeroes = inserted.get("detect_zeroes")
+    return evolve(
+        attached,
+        disk=evolve(
+            attached.disk,
+            volume=filename,
+            backing=Backing(
+                filename=filename,
+                format=str(inserted.get("drv", "")),
+                driver=str(lowest.get("drv", "")),
+            ),
+            read_only=bool(inserted.get("ro")),
+            size_bytes=as_integer(_mapping(inserted.get("image")).get("virtual-size")),
+        ),
+        cache=_CACHE_MODES.get((direct, no_flush, write_cache)),
+        cache_direct=direct,
+        cache_no_flush=no_flush,
+        write_cache=write_cache,
+        aio=next((engines[name] for name in map(str, names) if name in engines), None),
+        detect_zeroes=cast("DetectZeroes", zeroes) if zeroes in get_args(DetectZeroes) else None,
+    )
+
+
+def as_integer(value: object, minimum: int = 0) -> int | None:
+    """Returns a number of at least the minimum, None for anything else."""
+    return value if type(value) is int and value >= minimum else None
+
+
+def _find_protocol_node(filename: str, nodes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Returns the node that opens a file; nothing when it is not the only one."""
+    found = [
+        node for node in nodes if node.get("file") == filename and node.get("drv") in _PROTOCOLS
+    ]
+    return found[0] if len(found) == 1 else {}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
