@@ -26,6 +26,7 @@ from vmio.errors import GuestError, QmpError, ToolError, UsageError
 from vmio.guest.agent import Agent, agent_argv
 from vmio.qemu.boot import Boot, Volumes, place_volumes, render_boot
 from vmio.qemu.folder import open_runtime_folder
+from vmio.qemu.live import read_live
 from vmio.qemu.process import QemuProcess
 from vmio.units import format_bytes
 
@@ -47,7 +48,7 @@ _SAMPLE_INTERVAL_S = 0.1
 _STARTUP_S = 0.35
 """About what fio takes to begin; it tells only when to ask first, and the remaining time."""
 _TAIL_S = 0.25
-"""How long fio's load has ended at most when that is known: an agent is asked, it does not tell."""
+"""How long fio's load has ended at most when that is known: agents have to be asked."""
 _WARM_UP_S = 0.1
 
 
@@ -303,7 +304,15 @@ async def _connect(socket: Path, layout: Layout, process: QemuProcess) -> AsyncI
 
 
 async def _observe(process: QemuProcess, planned: Topology) -> Topology:
-    return planned
+    """Returns what QEMU reports, with the plan's word on settings that QEMU never heard of."""
+    live = await read_live(process.qmp, pid=process.pid)
+    effects = {attached.disk.id: attached.effects for attached in planned.disks}
+    return evolve(
+        live,
+        disks=tuple(
+            evolve(attached, effects=effects.get(attached.disk.id, ())) for attached in live.disks
+        ),
+    )
 
 
 async def _read_thread_names(process: QemuProcess) -> dict[int, ThreadName]:

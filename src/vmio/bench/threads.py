@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from attrs import field, frozen
 from vmio.bench.result import ThreadKind, ThreadLoad
 from vmio.errors import ToolError
 from vmio.model.iothread import MAIN_LOOP
+from vmio.qemu.threads import read_cpu_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["WORKERS", "Sample", "ThreadName", "name_threads", "read_sample", "summarise_threads"]
 
 WORKERS = "workers"
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 @frozen(kw_only=True)
@@ -45,26 +44,13 @@ def read_sample(pid: int, *, at_s: float) -> Sample:
     Raises:
         ToolError: The process has ended.
     """
-    cpu_ns: dict[int, int] = {}
     try:
-        tasks = tuple(Path(f"/proc/{pid}/task").iterdir())
+        threads = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
     except OSError as error:
         raise ToolError(f"QEMU (process {pid}) has ended during the measurement") from error
-    for task in tasks:
-        try:
-            cpu_ns[int(task.name)] = _read_cpu_ns(task)
-        except (OSError, ValueError, IndexError):
-            continue  # that thread has just ended
-    return Sample(at_s=at_s, cpu_ns=cpu_ns)
-
-
-def _read_cpu_ns(task: Path) -> int:
-    """Returns a thread's processor time, from schedstat (ns) or else from stat (ticks)."""
-    try:
-        return int((task / "schedstat").read_bytes().split()[0])
-    except FileNotFoundError:
-        fields = (task / "stat").read_bytes().rpartition(b")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * 1_000_000_000 // _TICKS_PER_S
+    used = {thread: read_cpu_ns(pid, thread) for thread in threads}
+    # A thread that has just ended tells nothing any more.
+    return Sample(at_s=at_s, cpu_ns={one: ns for one, ns in used.items() if ns is not None})
 
 
 def summarise_threads(

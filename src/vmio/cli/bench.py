@@ -6,7 +6,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -88,7 +88,7 @@ def command(
     as_json: bool,
     html: str | None,
     scratch: str,
-    accel: str,
+    accel: Literal["auto", "kvm", "tcg"],
     kernel: str | None,
     initrd: str | None,
     storage: str | None,

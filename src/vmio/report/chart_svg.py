@@ -142,7 +142,7 @@ def draw_latencies(result: JobResult, *, prefix: str) -> str:
     parts = [_line(30, _BOTTOM, _RIGHT, _BOTTOM, "axis")]
     taken: list[float] = []
     for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):
-        for digit in (1, 2, 5):
+        for digit in (1, 2, 3, 5, 7):
             tick = digit * 10.0**power
             x = place(tick)
             if low < tick and x < _RIGHT - 8 and all(abs(x - o) > _TICK_ROOM + 8 for o in taken):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
-from vmio.model.iothread import MAIN_LOOP, IOThread
+from vmio.model.iothread import MAIN_LOOP
 from vmio.report.markup import display_width, escape, shorten
 from vmio.units import format_bytes, format_duration_ns
 
@@ -129,9 +130,10 @@ def _describe(topology: Topology) -> str:
 
 def _draw(topology: Topology) -> tuple[str, float]:
     """Returns everything between the element's tags, and how high it is."""
-    order = {controller.id: number for number, controller in enumerate(topology.controllers)}
-    disks = sorted(topology.disks, key=lambda attached: order[attached.controller])
-    used = {attached.controller for attached in disks}
+    disks = sorted(topology.disks, key=lambda attached: _natural(attached.disk.id))
+    # A controller stands where its first disk does, and its other disks stand beside that one.
+    used = list(dict.fromkeys(attached.controller for attached in disks))
+    disks.sort(key=lambda attached: used.index(attached.controller))
     controllers = [one for one in topology.controllers if one.id in used or not one.built_in]
     served = {one.id: _count_queues(topology, one) for one in controllers}
     names = [MAIN_LOOP, *(one.id for one in topology.iothreads)]
@@ -187,6 +189,13 @@ def _draw(topology: Topology) -> tuple[str, float]:
     ]
     cards = [*disk_cards.values(), *controller_cards.values(), *thread_cards.values()]
     return "\n".join(parts), max(card.top for card in cards) + _CARD_HEIGHT + 1
+
+
+def _natural(name: str) -> tuple[tuple[str, int], ...]:
+    """Returns what puts scsi2 before scsi10."""
+    return tuple(
+        (word, int(digits or 0)) for word, digits in re.findall(r"(\D*)(\d{0,9})", name, re.ASCII)
+    )
 
 
 def _count_queues(topology: Topology, controller: Controller) -> dict[str, int]:
@@ -320,7 +329,9 @@ def _draw_thread(card: _Card, topology: Topology, lane: str, disks: int) -> str:
     host = next((one for one in topology.host_threads if one.serves == card.key), None)
     serves = "serves no disk" if not disks else f"serves {disks} disk{'s' if disks > 1 else ''}"
     details = [f"thread {host.thread_id}"] if host else []
-    details += _list_parameters(iothread) if iothread else []
+    if iothread is not None and iothread.poll_max_ns is not None:
+        polls = iothread.poll_max_ns
+        details.append(f"polls {format_duration_ns(polls)}" if polls else "never polls")
     if not details:
         details = ["and all else of QEMU" if card.key == MAIN_LOOP else "an IOThread"]
     bar = (
@@ -334,17 +345,3 @@ def _draw_thread(card: _Card, topology: Topology, lane: str, disks: int) -> str:
         _text(left, card.top + 54, ", ".join(details), room=room),
     )
     return _box(card, f"{lane}{'' if disks else ' idle'}", lines)
-
-
-def _list_parameters(iothread: IOThread) -> list[str]:
-    """Lists what fits of an IOThread's parameters."""
-    parameters = []
-    if iothread.poll_max_ns is not None:
-        parameters.append(
-            f"polls {format_duration_ns(iothread.poll_max_ns)}"
-            if iothread.poll_max_ns
-            else "never polls"
-        )
-    if iothread.thread_pool_max is not None:
-        parameters.append(f"pool {iothread.thread_pool_max}")
-    return parameters
