@@ -1,7 +1,7 @@
 """What every test runs under.
 
-Hypothesis has no deadlines and is derandomised on CI; what needs QEMU is skipped by name where there
-is none; a process that outlives the tests which started it fails the run.
+Hypothesis has no deadlines and is derandomised on CI; what needs QEMU is skipped by name where
+there is none; a process that outlives the tests which started it fails the run.
 """
 
 from __future__ import annotations
