@@ -305,7 +305,7 @@ def _render_threads(jobs: Sequence[JobResult]) -> str:
 def _render_commands(subject: Subject, side: str) -> str:
     parts = [
         f'<div class="card job"><h3>{_key(side)} {escape(subject.name)}</h3>',
-        "<details open><summary>QEMU as it was measured</summary>",
+        '<details open=""><summary>QEMU as it was measured</summary>',
         f"<pre><code>{escape(render_command_lines(subject.argv))}</code></pre></details>",
     ]
     if subject.config_argv:

@@ -39,7 +39,7 @@ def shorten(text: str, columns: int) -> str:
         return text
     head, tail = text[: len(text) // 2], text[len(text) // 2 :]
     while display_width(head) + display_width(tail) > columns - 1:
-        if display_width(head) > display_width(tail):
+        if display_width(head) >= display_width(tail):
             head = head[:-1]
         else:
             tail = tail[1:]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from vmio.bench.jobs import DEFAULT_JOBS, Job, JobFigures
 from vmio.bench.result import (
     Comparison,
@@ -16,8 +20,6 @@ from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Effect, HostThread, Topology
-
-__all__ = ["make_comparison", "make_shared", "make_single"]
 
 _DRIFT = (1.0, 0.8, 0.55, 0.7, 1.05)
 _LEAD = ((1.02, 0.97, 1.04, 0.99, 1.03), (1.7, 1.5, 1.65, 1.8, 1.55), (0.92, 1.1, 0.97, 1.02, 1.0))
@@ -38,7 +40,7 @@ def _attach(index: int, controller: str, effect: Effect, name: str = "scsi") -> 
     )
 
 
-def make_shared() -> Topology:
+def _make_shared() -> Topology:
     """Returns three disks on one controller, their iothread=1 ignored."""
     effect = Effect(
         setting="iothread", value="", verdict="ignored", reason="scsihw is virtio-scsi-pci"
@@ -52,7 +54,7 @@ def make_shared() -> Topology:
     )
 
 
-def make_single(count: int = 3, name: str = "scsi") -> Topology:
+def _make_single(count: int = 3, name: str = "scsi") -> Topology:
     """Returns disks with a controller and an IOThread each."""
     identities = [f"virtioscsi{index}" for index in range(count)]
     return Topology(
@@ -117,7 +119,7 @@ _B_THREADS = (
 )
 
 
-def make_comparison(*, name: str = "701.conf", drop: int = 0) -> Comparison:
+def _make_comparison(*, name: str = "701.conf", drop: int = 0) -> Comparison:
     """Returns a comparison of the two layouts over the default jobs.
 
     Args:
@@ -145,12 +147,12 @@ def make_comparison(*, name: str = "701.conf", drop: int = 0) -> Comparison:
     )
     return Comparison(
         a=Subject(
-            name=name, title="virtio-scsi-pci", topology=make_shared(), argv=command, boot_s=6.2
+            name=name, title="virtio-scsi-pci", topology=_make_shared(), argv=command, boot_s=6.2
         ),
         b=Subject(
             name="single/701.conf",
             title="virtio-scsi-single",
-            topology=make_single(),
+            topology=_make_single(),
             argv=(*command, "-object", "iothread,id=iothread-virtioscsi0"),
             config_argv=("/usr/bin/kvm", "-id", "701"),
             boot_s=6.4,
@@ -176,3 +178,27 @@ def make_comparison(*, name: str = "701.conf", drop: int = 0) -> Comparison:
         started_at="2026-01-02T03:04:05Z",
         duration_s=71.4,
     )
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    """Returns the two layouts compared over the default jobs, five pairs each."""
+    return _make_comparison()
+
+
+@pytest.fixture
+def make_comparison() -> Callable[..., Comparison]:
+    """Returns what makes such a comparison with another name or fewer pairs."""
+    return _make_comparison
+
+
+@pytest.fixture
+def shared() -> Topology:
+    """Returns three disks on one controller, their iothread=1 ignored."""
+    return _make_shared()
+
+
+@pytest.fixture
+def make_single() -> Callable[..., Topology]:
+    """Returns what makes disks with a controller and an IOThread each."""
+    return _make_single
