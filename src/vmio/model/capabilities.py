@@ -96,7 +96,7 @@ def parse_version_text(text: str) -> QemuVersion:
     line = text.partition("\n")[0]
     match = _VERSION_LINE.search(line)
     if match is None or "QEMU" not in line:
-        raise ValueError(line[:200])
+        raise ValueError(f"no version of a QEMU: {line[:200]}")
     major, minor, micro = match.groups(default="0")
     return QemuVersion(int(major), int(minor), int(micro))
 
@@ -111,7 +111,7 @@ def parse_qmp_version(reply: object) -> QemuVersion:
         case {"qemu": {"major": int(major), "minor": int(minor), "micro": int(micro)}}:
             return QemuVersion(major, minor, micro)
         case _:
-            raise ValueError(str(reply)[:200])
+            raise ValueError(f"no version of a QEMU: {str(reply)[:200]}")
 
 
 def parse_device_names(transcript: str) -> tuple[str, ...]:
@@ -178,15 +178,15 @@ def _read_answers(transcript: str) -> Iterator[tuple[str, Any]]:
     for line in transcript.splitlines():
         try:
             message = json.loads(line)
-        except RecursionError as error:
-            raise ValueError(line[:200]) from error
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"no answer of a monitor: {line[:200]}") from error
         match message:
             case {"id": str(name), "return": answer}:
                 yield name, answer
             case {"QMP": _} | {"event": _} | {"return": _} | {"error": _}:
                 pass
             case _:
-                raise ValueError(line[:200])
+                raise ValueError(f"no answer of a monitor: {line[:200]}")
 
 
 def _entries(answer: object) -> Iterator[dict[str, Any]]:

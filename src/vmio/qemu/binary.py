@@ -122,7 +122,7 @@ def read_capabilities(binary: Path) -> Capabilities:
         capabilities = parse_capabilities(first + second)
     except ValueError as error:
         raise ToolError(
-            f"{binary} does not answer as a QEMU does: {str(error)[:200]}", argv=(str(binary),)
+            f"{binary} does not answer as a QEMU does: {error}", argv=(str(binary),)
         ) from error
     write_entry("capabilities", identity, asdict(capabilities))
     return capabilities
