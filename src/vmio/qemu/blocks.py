@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast, get_args
 
@@ -40,7 +41,7 @@ def insert_medium(
     inserted = _mapping(block.get("inserted"))
     if not inserted:
         return attached
-    filename = str(inserted.get("file", ""))
+    filename = _unwrap_filename(str(inserted.get("file", "")))
     lowest = _find_protocol_node(filename, nodes)
     cache, below = _mapping(inserted.get("cache")), _mapping(lowest.get("cache"))
     # The node that the drive uses may only pass on what the one that opens the file does.
@@ -74,6 +75,22 @@ def insert_medium(
 def as_integer(value: object, minimum: int = 0) -> int | None:
     """Returns a number of at least the minimum, None for anything else."""
     return value if type(value) is int and value >= minimum else None
+
+
+def _unwrap_filename(text: str) -> str:
+    """Returns the file under a chain of nodes that a plain name cannot describe.
+
+    Source: QEMU 10.0: such a chain, a throttle filter for one, is reported as `json:{…}`.
+    """
+    if not text.startswith("json:"):
+        return text
+    try:
+        node = json.loads(text.removeprefix("json:"))
+        while isinstance(node, dict) and "file" in node:
+            node = node["file"]
+    except (ValueError, RecursionError):
+        return text
+    return str(node["filename"]) if isinstance(node, dict) and "filename" in node else text
 
 
 def _find_protocol_node(filename: str, nodes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

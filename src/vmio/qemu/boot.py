@@ -20,6 +20,7 @@ from vmio.formats.proxmox.argv_drives import Argument, render_drives, render_obj
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.disk import Backing
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.qemu.folder import open_runtime_folder
 
 __all__ = ["Boot", "Volumes", "place_volumes", "render_boot"]
 
@@ -75,12 +76,8 @@ def place_volumes(topology: Topology, volumes: Volumes) -> Iterator[Topology]:
             raise UsageError(
                 f"there is no disk '{name}'", hint=f"the guest has {', '.join(sorted(known))}"
             )
-    with tempfile.TemporaryDirectory(prefix="vmio-scratch-", dir=find_scratch_folder()) as folder:
-        disks = tuple(
-            evolve(attached, disk=evolve(attached.disk, backing=backing))
-            for attached in topology.disks
-            for backing in (_place(attached, volumes, Path(folder)),)
-        )
+    with open_runtime_folder(Path(find_scratch_folder())) as folder:
+        disks = tuple(_place(attached, volumes, folder) for attached in topology.disks)
         yield evolve(topology, disks=disks)
 
 
@@ -108,11 +105,20 @@ def find_scratch_folder() -> str:
     return candidates[0]
 
 
-def _place(attached: AttachedDisk, volumes: Volumes, folder: Path) -> Backing | None:
-    disk = attached.disk
-    backing = disk.backing
+def _place(attached: AttachedDisk, volumes: Volumes, folder: Path) -> AttachedDisk:
+    """Returns a disk on a file of this host, which needs an aio engine whatever it had."""
+    backing = attached.disk.backing
     if backing is None:
-        return None
+        return attached
+    placed = _choose_backing(attached, backing, volumes, folder)
+    aio = attached.aio or attached.disk.aio or "io_uring"
+    return evolve(attached, disk=evolve(attached.disk, backing=placed), aio=aio)
+
+
+def _choose_backing(
+    attached: AttachedDisk, backing: Backing, volumes: Volumes, folder: Path
+) -> Backing:
+    disk = attached.disk
     named = volumes.paths.get(disk.id)
     if named is not None:
         path = Path(named).absolute()

@@ -157,7 +157,7 @@ def describe_failure(
     QEMU warns before it fails, and an assertion comes after the line that explains it: its last
     line that is no warning is the one to show, and all of them are kept.
     """
-    text = errors.decode("utf-8", "replace")
+    text = errors[-_CHUNK_BYTES:].decode("utf-8", "replace")
     prefix = f"{Path(argv[0]).name}: "
     lines = [line.strip().removeprefix(prefix) for line in text.splitlines() if line.strip()]
     telling = [

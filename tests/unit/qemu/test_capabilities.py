@@ -126,14 +126,14 @@ def test_capabilities_take_an_error_for_nothing() -> None:
 def test_capabilities_refuse_any_other_talk(messages: list[object]) -> None:
     """Whatever JSON comes, it is understood or refused as no transcript."""
     transcript = "\n".join(json.dumps(message) for message in messages)
-    with pytest.raises(ValueError, match="no (version of a QEMU|answer of a monitor)"):
+    with pytest.raises(ValueError, match=r"no (version of a QEMU|answer of a monitor)"):
         parse_capabilities(transcript)
 
 
 @pytest.mark.parametrize("transcript", ["not json", "[" * 100_000, '{"id": 1}'])
 def test_capabilities_refuse_junk(transcript: str) -> None:
     """Text that is no transcript is refused, however deep it nests."""
-    with pytest.raises(ValueError, match="no (version of a QEMU|answer of a monitor)"):
+    with pytest.raises(ValueError, match=r"no (version of a QEMU|answer of a monitor)"):
         parse_capabilities(transcript)
 
 
