@@ -132,9 +132,13 @@ def draw_ratios(result: JobResult, *, prefix: str) -> str:
 
 def draw_latencies(result: JobResult, *, prefix: str) -> str:
     """Draws the way from the median latency to the 99th percentile, of both sides."""
-    runs = [run for pair in result.pairs for run in (pair.a, pair.b)]
-    low = min(*(run.figures.latency_p50_ns for run in runs), result.a.latency_p50_ns) / 1.25
-    high = max(run.figures.latency_p99_ns for run in runs) * 1.25
+    values_ns = [
+        value
+        for pair in result.pairs
+        for run in (pair.a.figures, pair.b.figures)
+        for value in (run.latency_p50_ns, run.latency_p99_ns)
+    ]
+    low, high = min(values_ns) / 1.25, max(values_ns) * 1.25
 
     def place(value: float) -> float:
         return _scale(math.log(value), math.log(low), math.log(high), 30, _RIGHT)
