@@ -3,7 +3,7 @@
 A problem *in* a person's config is a finding, never one of these. The tree::
 
     VmioError               says what is wrong in one line, and with `hint` what to do about it
-    ├── UsageError          the call does not make sense (no such disk, options that exclude each other)
+    ├── UsageError          the call does not make sense (no such disk, clashing options)
     ├── InputError          a file that cannot be read, or is not what it should be
     ├── PlanError           a valid config that no valid plan exists for
     │   └── UnsupportedError    a part of a config that vmio does not know how to print yet
