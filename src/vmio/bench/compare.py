@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from vmio.guest.agent import BlockDevice
     from vmio.model.topology import AttachedDisk, Topology
 
-__all__ = ["MAX_PAIRS", "Layout", "Progress", "compare"]
+__all__ = ["MAX_PAIRS", "Layout", "Progress", "compare", "find_disk"]
 
 MAX_PAIRS = 1000
 _BOOT_TIMEOUT_S = 180.0
@@ -123,7 +123,7 @@ async def compare(  # what a comparison depends on
     if not 2 <= pairs <= MAX_PAIRS:  # noqa: PLR2004  # a spread needs two
         raise UsageError(f"--pairs {pairs}: from 2 to {MAX_PAIRS} pairs can be measured")
     for layout in (a, b):
-        _find_disk(layout, disk)
+        find_disk(layout, disk)
     host = read_host_facts()
     started_at = datetime.now(UTC)
     began_s = time.monotonic()
@@ -265,7 +265,7 @@ async def _boot_pair(
         for side, layout, topology, process, at_s in started:
             agent = await stack.enter_async_context(_connect(folder / side, layout, process))
             boot_s = time.monotonic() - at_s
-            attached = _find_disk(layout, disk)
+            attached = find_disk(layout, disk)
             guests[side] = _Guest(
                 process=process,
                 agent=agent,
@@ -328,7 +328,12 @@ async def _read_thread_names(process: QemuProcess) -> dict[int, ThreadName]:
         raise QmpError("QEMU does not tell its threads") from error
 
 
-def _find_disk(layout: Layout, disk: str) -> AttachedDisk:
+def find_disk(layout: Layout, disk: str) -> AttachedDisk:
+    """Returns the disk of that id.
+
+    Raises:
+        UsageError: The layout has none that can be measured.
+    """
     attached = layout.topology.find_disk(disk)
     known = [one.disk.id for one in layout.topology.disks if one.disk.media == "disk"]
     if attached is None or disk not in known:

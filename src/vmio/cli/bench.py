@@ -101,7 +101,7 @@ def command(
     touched. fio runs in one while the other is stopped, in pairs and in alternating order, so that
     what else the host does hits both.
     """
-    from vmio.bench.compare import compare
+    from vmio.bench.compare import compare, find_disk
     from vmio.bench.jobs import DEFAULT_JOBS, parse_job
     from vmio.qemu.signals import run_async
 
@@ -119,6 +119,8 @@ def command(
     layouts = [_load_layout(path, facts, storage) for path in (a, b)]
     if disk is None:
         disk = _choose_disk(*layouts)
+    for layout in layouts:
+        find_disk(layout, disk)
     image = _ensure_image(kernel, initrd)
     how, reason = api.choose_boot(
         accelerator=accel,

@@ -1,0 +1,124 @@
+"""Two real guests measured against each other with real fio."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vmio.errors import CapabilityError
+from vmio.guest.image import ensure_image
+
+ROOT = Path(__file__).parents[2]
+SHARED = str(ROOT / "examples" / "701.conf")
+SINGLE = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
+QUICK = ("--accel", "tcg", "--scratch", "64M", "--pairs", "2")
+PROGRAM = (sys.executable, "-m", "vmio", "bench", SHARED, SINGLE, *QUICK)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def guest() -> None:
+    """Builds the benchmark guest, or skips where this host cannot."""
+    try:
+        ensure_image()
+    except CapabilityError as error:
+        pytest.skip(f"needs a host that can build the guest: {error.message}")
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Returns an environment with this vmio, and with a folder of its own for temporary files."""
+    return {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT / "src")}
+
+
+def list_children(pid: int) -> list[int]:
+    """Lists the processes that a process has started and that still run."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(word) for task in tasks for word in task.read_text(encoding="ascii").split()]
+
+
+def test_bench_measures_both_layouts(tmp_path: Path) -> None:
+    """Jobs have their pairs in turn, and the thread that serves the disk did the work."""
+    report = tmp_path / "report.html"
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    done = subprocess.run(
+        [
+            *PROGRAM,
+            *("--job", "rw=randread,bs=4k,iodepth=32,runtime=0.5,ramp=0.2", "--disk", "scsi1"),
+            *("--job", "rw=randwrite,bs=4k,iodepth=1,runtime=0.5,ramp=0.2"),
+            *("--json", "--html", str(report)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env=environment(scratch),
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["disk"], told["accelerator"]) == ("scsi1", "tcg")
+    for side, thread in (("a", "main loop"), ("b", "iothread-virtioscsi1")):
+        disks = {disk["id"]: disk["served_by"] for disk in told[side]["topology"]["disks"]}
+        assert disks["scsi1"] == [thread]
+    for job in told["jobs"]:
+        assert [pair["first"] for pair in job["pairs"]] == ["A", "B"]
+        for side, thread in (("a", "main loop"), ("b", "iothread-virtioscsi1")):
+            assert job[side]["iops"] > 1
+            shares = {load["name"]: load["cpu_share"] for load in job[side]["threads"]}
+            assert {"main loop", "vCPU 0", "vCPU 1", "workers"} <= shares.keys()
+            assert shares[thread] > 0
+            idle = shares.get("iothread-virtioscsi0", 0.0)
+            assert idle < shares[thread]
+    assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert "http" not in report.read_text(encoding="utf-8")
+    assert not [*scratch.iterdir()]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_bench_leaves_nothing_when_it_is_ended(
+    number: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    """Ended in the middle of a measurement, both guests and all their files are gone."""
+    with subprocess.Popen(
+        [*PROGRAM, "--html", "report.html", "--job", "rw=read,bs=4k,iodepth=1,runtime=60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+    ) as process:
+        assert process.stderr is not None
+        assert next(line for line in process.stderr if "pair 1 of 2, A" in line)
+        guests = list_children(process.pid)
+        assert len(guests) == 2
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert out == ""
+    assert not [*tmp_path.iterdir()]
+    assert not [pid for pid in guests if Path(f"/proc/{pid}").exists()]
+
+
+def test_bench_says_what_qemu_says_of_a_bad_kernel(tmp_path: Path) -> None:
+    """A kernel that is none ends in QEMU's own words, and nothing is left."""
+    junk = tmp_path / "kernel"
+    junk.write_bytes(b"no kernel at all" * 64)
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    done = subprocess.run(
+        [*PROGRAM, "--kernel", str(junk), "--initrd", str(junk)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment(folder),
+    )
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+    assert "vmio: error:" in done.stderr
+    assert not [*folder.iterdir()]

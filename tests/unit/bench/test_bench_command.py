@@ -1,0 +1,83 @@
+"""`vmio bench` as a person calls it, as far as it goes without a guest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vmio.cli.main import main
+
+ROOT = Path(__file__).parents[3]
+SHARED = str(ROOT / "examples" / "701.conf")
+SINGLE = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
+FACTS = ("--set", "qemu_version=10.0.2")
+
+
+def call(*words: str) -> int:
+    """Runs vmio and returns its exit status."""
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    status = caught.value.code
+    assert isinstance(status, int)
+    return status
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns the current folder, which is empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("--pairs", "1"), 2, "1 is not in the range"),
+        (("--runtime", "0"), 2, "0.0 is not in the range"),
+        (("--scratch", "lots"), 2, "--scratch lots: 16M is the least"),
+        (("--scratch", "1K"), 2, "--scratch 1K: 16M is the least"),
+        (("--job", "rw=trim"), 2, "rw='trim' is none of"),
+        (("--job", "bs=4k,size=1G"), 2, "cannot take 'size=1G'"),
+        (("--disk", "scsi9"), 2, "has no disk 'scsi9'"),
+        (("--html", "missing/report.html"), 4, "cannot write the report missing/report.html"),
+        (("--kernel", "vmlinuz"), 2, "--kernel and --initrd go together"),
+        (("--kernel", "missing", "--initrd", "missing"), 3, "missing: No such file"),
+        (("--storage", "missing.cfg"), 3, "cannot read missing.cfg"),
+    ],
+)
+def test_bench_says_what_is_wrong_before_anything_starts(
+    words: tuple[str, ...],
+    status: int,
+    said: str,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What cannot work is told at once, in a line, with its status, and leaves nothing behind."""
+    assert call("bench", SHARED, SINGLE, *FACTS, *words) == status
+    out, err = capsys.readouterr()
+    assert said in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not [*folder.iterdir()]
+
+
+@pytest.mark.usefixtures("folder")
+def test_bench_needs_a_disk_that_both_have(capsys: pytest.CaptureFixture[str]) -> None:
+    """Layouts without a disk of the same name cannot be compared."""
+    Path("100.conf").write_text("scsi0: local:100/a.raw\n", encoding="utf-8")
+    Path("101.conf").write_text("virtio1: local:101/a.raw\n", encoding="utf-8")
+    assert call("bench", "100.conf", "101.conf", *FACTS) == 2
+    assert "100.conf and 101.conf have no disk in common" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("data", [b"\0\x01\x02\x03", None])
+def test_bench_names_the_config_that_it_cannot_read(
+    data: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing file and binary junk end in one line that names the file."""
+    if data is not None:
+        Path("junk.conf").write_bytes(data)
+    assert call("bench", SHARED, "junk.conf", *FACTS) == 3
+    assert "junk.conf" in capsys.readouterr().err
