@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import field, frozen
 
-__all__ = ["Edit", "Location", "Problem", "Source", "Span"]
+__all__ = ["Edit", "Location", "Problem", "Source", "Span", "apply_edits"]
 
 
 @frozen(kw_only=True, order=True)
@@ -74,3 +76,21 @@ class Problem:
     span: Span
     subject: str = ""
     """The key or device that it is about, such as `scsi0`."""
+
+
+def apply_edits(source: Source, edits: Iterable[Edit]) -> bytes:
+    """Returns a source's bytes with edits made; every byte that no edit covers stays as it is.
+
+    Of several insertions at one place the text comes in the order of the edits.
+
+    Raises:
+        ValueError: Two edits cover the same bytes, or one lies outside the source.
+    """
+    pieces: list[bytes] = []
+    done = 0
+    for edit in sorted(edits, key=lambda edit: edit.span):
+        if not done <= edit.span.start <= edit.span.end <= len(source.data):
+            raise ValueError(f"an edit of {source.name} at {edit.span} clashes with another")
+        pieces += (source.data[done : edit.span.start], edit.text.encode())
+        done = edit.span.end
+    return b"".join((*pieces, source.data[done:]))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.lint.diagnostic import Applicability, Fix
-from vmio.lint.edits import apply_fixes, remove_option, set_scsihw
+from vmio.lint.edits import apply_fixes, set_scsihw
 from vmio.model.disk import Disk
 from vmio.model.source import Edit, Source, Span
 from vmio.model.vm import Vm
@@ -64,26 +64,6 @@ def test_apply_fixes_keeps_every_other_byte(data: bytes, draw: st.DataObject) ->
     end = draw.draw(st.integers(start, len(data)))
     fixed = apply_fixes(make_source(data), [make_fix((start, end, "é"))])
     assert fixed == data[:start] + "é".encode() + data[end:]
-
-
-def test_remove_option_takes_one_comma_along() -> None:
-    """An option goes with the comma before it, or after it if it is the first."""
-    source = make_source(b"a=1,b=2,c=3")
-    spans = {"a": Span(start=0, end=3), "b": Span(start=4, end=7), "c": Span(start=8, end=11)}
-    left = {
-        name: apply_fixes(
-            source,
-            [
-                Fix(
-                    applicability=Applicability.SAFE,
-                    message="",
-                    edits=(remove_option(source, span),),
-                )
-            ],
-        )
-        for name, span in spans.items()
-    }
-    assert left == {"a": b"b=2,c=3", "b": b"a=1,c=3", "c": b"a=1,b=2"}
 
 
 def test_set_scsihw_keeps_a_carriage_return() -> None:

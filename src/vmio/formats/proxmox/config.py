@@ -190,8 +190,11 @@ def _parse_lines(
     description: list[str] = []
     for line, line_span in lines:
         if line.startswith((b"#", b"description:")):
-            text = line[1:].rstrip() if line[:1] == b"#" else line.partition(b":")[2].strip()
-            description.append(unquote_to_bytes(text).decode("utf-8", "replace"))
+            # The old form takes no newline after it. Blanks at a line's end are Markdown's breaks.
+            old = line[:1] != b"#"
+            text = line.partition(b":")[2].strip() if old else line[1:]
+            decoded = unquote_to_bytes(text).decode("utf-8", "replace")
+            description.append(decoded if old else f"{decoded}\n")
             continue
         entry = _parse_entry(data, line, line_span)
         if entry is None or (entry.key == "snapstate" and not _is_snapstate(kind, entry.value)):
@@ -214,7 +217,7 @@ def _parse_lines(
             )
         else:
             entries.append(entry)
-    return tuple(entries), "\n".join(description).rstrip()
+    return tuple(entries), "".join(description).rstrip()
 
 
 def _is_snapstate(kind: SectionKind, value: str) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmio.formats.proxmox.writer import cut_option
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.edits import remove_option
 from vmio.lint.rule import Context, Rule
 from vmio.model.topology import AttachedDisk
 
@@ -81,7 +81,7 @@ class AioNativeWithoutDirect(Rule):
                 fix=Fix(
                     applicability=Applicability.SAFE,
                     message="remove aio=native, or write cache=none",
-                    edits=(remove_option(vm.source, span),),
+                    edits=(cut_option(vm.source, span),),
                 )
                 if span is not None and vm.notation == "proxmox"
                 else None,

@@ -1,0 +1,113 @@
+"""What Proxmox finds wrong with a config when it reads it, in every section and in its words.
+
+Source: qemu-server 9.2.6. Reading for a command line goes on past a bad line; strict reading, as
+Proxmox does it where a config is about to be written, ends at the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import evolve
+
+from vmio.errors import InputError
+from vmio.formats.keyval import split_parts
+from vmio.formats.proxmox.config import Config, Entry, Section
+from vmio.formats.proxmox.drives import parse_drive
+from vmio.formats.proxmox.schema import (
+    DRIVE_KEY,
+    EFIDISK_OPTIONS,
+    TPMSTATE_OPTIONS,
+    Option,
+    check_options,
+    check_setting,
+)
+from vmio.model.disk import BusKind, Disk
+from vmio.model.source import Problem, Source
+
+__all__ = ["find_problems", "list_sections", "read_drive", "refuse_problems", "valid_entries"]
+
+_BUSES: Mapping[str, BusKind] = {"ide": "ide", "sata": "sata", "scsi": "scsi", "virtio": "virtio"}
+_STATE_OPTIONS: Mapping[str, Mapping[str, Option]] = {
+    "efidisk0": EFIDISK_OPTIONS,
+    "tpmstate0": TPMSTATE_OPTIONS,
+}
+_FLEECING_KEY = "fleecing-images"
+
+
+def find_problems(config: Config) -> tuple[Problem, ...]:
+    """Returns everything that Proxmox cannot take, in the file's order."""
+    found = list(config.problems)
+    for section in list_sections(config):
+        for entry in section.entries:
+            problem = _check(config.source, section, entry)
+            if problem is not None:
+                found.append(problem)
+    return tuple(sorted(found, key=lambda problem: problem.span))
+
+
+def list_sections(config: Config) -> tuple[Section, ...]:
+    """Returns every section that was read, in the order in which Proxmox writes them."""
+    pending = () if config.pending is None else (config.pending,)
+    special = sorted(config.special, key=lambda section: section.name)
+    snapshots = sorted(config.snapshots, key=lambda section: section.name)
+    return config.main, *pending, *special, *snapshots
+
+
+def refuse_problems(config: Config, vmid: str) -> None:
+    """Reads strictly: the first thing that Proxmox cannot take is the end.
+
+    Raises:
+        InputError: There is one; the message is Proxmox's own.
+    """
+    for problem in find_problems(config):
+        raise InputError(
+            f"vm {vmid} - {problem.message}",
+            hint="without --strict such a line is left out, as Proxmox VE leaves it out",
+        )
+
+
+def valid_entries(source: Source, section: Section) -> dict[str, Entry]:
+    """Returns the line that counts for every key: the last one that Proxmox can take."""
+    return {
+        entry.key: entry for entry in section.entries if _check(source, section, entry) is None
+    }
+
+
+def read_drive(source: Source, entry: Entry) -> tuple[Disk | None, tuple[Problem, ...]]:
+    """Returns the drive that a line describes, None if it describes none, and what is wrong."""
+    match = DRIVE_KEY.fullmatch(entry.key)
+    if match is None:
+        return None, ()
+    return parse_drive(source, entry, _BUSES[match[1]], int(match[2]), lambda *_: None)
+
+
+def _check(source: Source, section: Section, entry: Entry) -> Problem | None:
+    return next(_check_entry(source, section, entry), None)
+
+
+def _check_entry(source: Source, section: Section, entry: Entry) -> Iterator[Problem]:
+    if section.kind == "special":
+        # Values of [special:cloudinit] are not looked at.
+        known = section.name != "fleecing" or entry.key == _FLEECING_KEY
+        reason = "" if known else f"unknown setting '{entry.key}'"
+    else:
+        reason = check_setting(entry.key, entry.value)
+    options = _STATE_OPTIONS.get(entry.key)
+    if not reason and section.kind != "special":
+        if options is not None:
+            _, errors = check_options(split_parts(source.data, entry.value_span), options)
+            reason = "\n".join(f"{name}: {why}" if name else why for _, name, why in errors)
+            reason = reason and f"format error\n{reason}"
+        else:
+            key = "ide2" if entry.key == "cdrom" else entry.key
+            _, problems = read_drive(source, evolve(entry, key=key))
+            # A drive that is well written and still left out is no error to Proxmox.
+            yield from (problem for problem in problems if problem.kind != "drive-dropped")
+    if reason:
+        yield Problem(
+            kind="bad-value",
+            message=f"unable to parse value of '{entry.key}' - {reason}",
+            span=entry.span,
+            subject=entry.key,
+        )
