@@ -151,6 +151,8 @@ def fio_argv(job: Job, device: str, *, scratch: bool = False) -> tuple[str, ...]
         "--time_based",
         f"--runtime={round(job.runtime_s * 1000)}ms",
         f"--ramp_time={round(job.ramp_s * 1000)}ms",
+        # By itself fio measures the TSC's rate as it starts, wrongly under TCG on a busy host.
+        "--clocksource=clock_gettime",
         # One seed for all runs would read the same blocks again and again from the host's cache.
         "--randrepeat=0",
         "--norandommap",
