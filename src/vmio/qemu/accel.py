@@ -125,7 +125,7 @@ def _probe(binary: Path) -> tuple[str, str]:
 def _run_guest(
     binary: Path, image: Path, name: AcceleratorName, timeout_s: float
 ) -> tuple[ToolError | None, float]:
-    processor = {"kvm": "host", "tcg": "max"}[name]
+    processor = "host" if name == "kvm" else "max"
     argv = (
         *(str(binary), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-machine", "pc", "-accel", name, "-cpu", processor, "-m", "16"),

@@ -95,7 +95,12 @@ def test_thread_of_junk_is_refused(stat: bytes, status: bytes, schedstat: bytes)
 def run_idle_thread() -> Iterator[int]:
     """Runs a thread that waits, and gives its id."""
     begun, end = threading.Event(), threading.Event()
-    thread = threading.Thread(target=lambda: (begun.set(), end.wait()))
+
+    def wait() -> None:
+        begun.set()
+        end.wait()
+
+    thread = threading.Thread(target=wait)
     thread.start()
     begun.wait()
     try:
