@@ -31,6 +31,7 @@ _VERSION_TIMEOUT_S = 10.0
 _PROBE_TIMEOUT_S = 30.0
 _SCHEMA = "1"
 """Part of the cached answers' identity: a new number when `Capabilities` changes."""
+_END = "vmio-end"
 _FIRST_QUESTIONS: tuple[tuple[str, str, Mapping[str, object]], ...] = (
     ("version", "query-version", {}),
     ("machines", "query-machines", {}),
@@ -129,19 +130,25 @@ def read_capabilities(binary: Path) -> Capabilities:
 
 
 def _ask(binary: Path, questions: Sequence[tuple[str, str, Mapping[str, object]]]) -> str:
-    """Returns the transcript of a session that asks the questions and quits."""
+    """Returns the transcript of a session that asks the questions."""
     messages: list[Mapping[str, object]] = [{"execute": "qmp_capabilities"}]
     messages += [
         {"execute": command, "arguments": arguments, "id": name}
         for name, command, arguments in questions
     ]
-    messages.append({"execute": "quit"})
+    # Not `quit`: QEMU would not wait until all that it has said is read.
+    messages.append({"execute": "query-version", "id": _END})
     argv = (
         *(str(binary), "-machine", "none", "-accel", "tcg", "-nodefaults", "-no-user-config"),
         *("-display", "none", "-S", "-qmp", "stdio"),
     )
     stdin = "".join(f"{json.dumps(message)}\n" for message in messages).encode()
-    finished = run_command(argv, stdin=stdin, timeout_s=_PROBE_TIMEOUT_S, limit_bytes=64 << 20)
+    finished = run_command(
+        argv,
+        stdin=stdin,
+        until=f'"{_END}"}}'.encode(),
+        timeout_s=_PROBE_TIMEOUT_S,
+    )
     if finished.status != 0:
         raise describe_failure(
             f"{binary} does not tell what it can do",

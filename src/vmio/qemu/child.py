@@ -101,9 +101,22 @@ def destroy_child(process: subprocess.Popen[bytes]) -> int:
 
 
 def run_command(
-    argv: Sequence[str], *, stdin: bytes = b"", timeout_s: float, limit_bytes: int = 16 << 20
+    argv: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    until: bytes = b"",
+    timeout_s: float,
+    limit_bytes: int = 16 << 20,
 ) -> Finished:
     """Runs a program to its end, within a time limit and a limit of what it may print.
+
+    Args:
+        argv: The program and its arguments.
+        stdin: What it is given to read.
+        until: What it has said all when it has said this, so that it is killed and counts as
+            having ended well; empty for a program that ends by itself.
+        timeout_s: When it is killed.
+        limit_bytes: How much it may print.
 
     Raises:
         CapabilityError: There is no such program.
@@ -132,6 +145,8 @@ def run_command(
                 key.data.extend(chunk)
                 if not chunk:
                     selector.unregister(key.fd)
+            if until and until in streams["output"]:
+                return _finish(0, streams)
             if sum(map(len, streams.values())) > limit_bytes:
                 raise ToolError(
                     f"{argv[0]} printed more than {limit_bytes} bytes", argv=tuple(argv)

@@ -21,6 +21,13 @@ def test_command_gives_what_it_prints() -> None:
     assert (finished.status, finished.output, finished.errors) == (3, b"text", b"wrong\n")
 
 
+def test_command_that_has_said_all_is_ended() -> None:
+    """A program that would go on for ever is ended when it has said what it was asked for."""
+    finished = run_command(("sh", "-c", "echo all; exec sleep 1000"), until=b"all\n", timeout_s=60)
+
+    assert (finished.status, finished.output) == (0, b"all\n")
+
+
 def test_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
     """At the time limit nothing of the command is left, and its status is None."""
     pid_file = tmp_path / "pid"
