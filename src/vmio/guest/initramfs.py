@@ -18,7 +18,16 @@ from vmio.errors import CapabilityError, InputError
 from vmio.guest.elf import parse_modinfo, parse_needed
 from vmio.guest.packages import Files
 
-__all__ = ["DRIVERS", "Entry", "Modules", "render_cpio", "resolve_libraries", "resolve_modules"]
+__all__ = [
+    "DRIVERS",
+    "LIBRARIES",
+    "LOADER",
+    "Entry",
+    "Modules",
+    "render_cpio",
+    "resolve_libraries",
+    "resolve_modules",
+]
 
 DRIVERS = (
     "virtio_pci",

@@ -61,6 +61,8 @@ STANZA = "Package: {name}\nVersion: {version}\nSection: {section}\nSize: 1000\nD
 PACKAGES = (
     ("linux-image-cloud-amd64", "kernel", "linux-image-6.1-cloud-amd64 (= 1)"),
     ("linux-image-6.1-cloud-amd64", "kernel", "kmod"),
+    ("linux-image-amd64", "kernel", "linux-image-6.1-amd64 (= 1)"),
+    ("linux-image-6.1-amd64", "kernel", "kmod"),
     ("kmod", "admin", ""),
     ("busybox-static", "shells", ""),
     ("fio", "utils", "libc6 (>= 2.34), python3"),
@@ -120,6 +122,22 @@ class Archive:
                 "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": make_elf(),
             },
             {"lib64/ld-linux-x86-64.so.2": "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"},
+        )
+
+    def add_generic_kernel(self) -> None:
+        """Puts the generic kernel in the place of the cloud kernel, with one driver more."""
+        debs = self.folder / "debs"
+        (debs / "linux-image-6.1-cloud-amd64_1_amd64.deb").unlink()
+        make_deb(
+            debs / "linux-image-6.1-amd64_1_amd64.deb",
+            {
+                "boot/vmlinuz-6.1": b"generic",
+                "lib/modules/6.1/modules.builtin": b"",
+                "lib/modules/6.1/kernel/drivers/scsi/scsi_mod.ko": make_elf(modinfo={}),
+                "lib/modules/6.1/kernel/drivers/scsi/sym53c8xx_2/sym53c8xx.ko": make_elf(
+                    modinfo={"depends": "scsi_mod"}
+                ),
+            },
         )
 
     def write_lists(self, version: str) -> None:

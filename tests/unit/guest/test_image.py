@@ -40,6 +40,18 @@ def test_image_is_built_from_the_packages(tmp_path: Path) -> None:
     assert image.description == "6.1-cloud-amd64 (1), fio 1, qemu-guest-agent 1"
 
 
+@pytest.mark.parametrize("controller", ["lsi", "megasas", "ahci"])
+def test_image_has_the_generic_kernel_where_the_cloud_has_no_driver(
+    archive: Archive, tmp_path: Path, controller: str
+) -> None:
+    """An old controller gets the kernel that can drive it."""
+    archive.add_generic_kernel()
+    image = ensure_image(cache_dir=tmp_path / "c", controllers=("virtio-scsi-pci", controller))
+    assert image.kernel.read_bytes() == b"generic"
+    assert "sym53c8xx" not in image.absent_drivers
+    assert b"scsi_mod\nsym53c8xx\n" in image.initrd.read_bytes()
+
+
 def test_image_is_found_again(archive: Archive, tmp_path: Path) -> None:
     """A second run downloads nothing and returns the same."""
     first = ensure_image(cache_dir=tmp_path / "c")
