@@ -15,6 +15,8 @@ from vmio.units import KIB, MIB, parse_size_bytes
 
 __all__ = [
     "DEFAULT_JOBS",
+    "RAMP_S",
+    "RUNTIME_S",
     "AccessPattern",
     "Job",
     "JobFigures",
@@ -24,6 +26,11 @@ __all__ = [
 ]
 
 AccessPattern = Literal["read", "randread", "write", "randwrite"]
+
+RUNTIME_S: Final = 0.6
+"""How long a run counts. Many short pairs find more than few long ones in the same time: what
+disturbs a run here comes and goes in seconds, and the interval narrows with the pairs."""
+RAMP_S: Final = 0.2
 
 _MAX_OUTPUT_BYTES = 4 * MIB
 _SECTOR_BYTES = 512
@@ -38,8 +45,8 @@ class Job:
     rw: AccessPattern
     block_size_bytes: int = field(validator=and_(ge(_SECTOR_BYTES), le(16 * MIB)))
     iodepth: int = field(validator=and_(ge(1), le(1024)))
-    runtime_s: float = field(default=1.0, validator=and_(ge(0.1), le(3600.0)))
-    ramp_s: float = field(default=0.3, validator=and_(ge(0.0), le(600.0)))
+    runtime_s: float = field(default=RUNTIME_S, validator=and_(ge(0.1), le(3600.0)))
+    ramp_s: float = field(default=RAMP_S, validator=and_(ge(0.0), le(600.0)))
     """How long the load runs before anything is counted."""
 
     @property
@@ -111,8 +118,8 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
             iodepth=int(_parse_number("iodepth", options.get("iodepth", "1"))),
             runtime_s=_parse_number("runtime", options["runtime"])
             if "runtime" in options
-            else runtime_s or 1.0,
-            ramp_s=_parse_number("ramp", options.get("ramp", "0.3")),
+            else runtime_s or RUNTIME_S,
+            ramp_s=_parse_number("ramp", options["ramp"]) if "ramp" in options else RAMP_S,
         )
     except ValueError as error:
         # attrs says "'iodepth' must be <= 1024: 4096", and a tuple for a pattern that differs.

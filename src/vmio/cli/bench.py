@@ -39,7 +39,7 @@ _CALM_S = 10.0
 @click.option(
     "--pairs",
     type=click.IntRange(2, 1000),
-    default=5,
+    default=8,
     show_default=True,
     help="How often each job runs on each side.",
 )
@@ -55,7 +55,7 @@ _CALM_S = 10.0
     "runtime_s",
     type=click.FloatRange(0.1, 3600),
     metavar="SECONDS",
-    help="How long each run counts.  [default: 1]",
+    help="How long each run counts.  [default: 0.6]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", metavar="FILE", help="Write a report that opens in any browser, offline.")
