@@ -9,7 +9,8 @@ A problem *in* a person's config is a finding, never one of these. The tree::
     │   └── UnsupportedError    a part of a config that vmio does not know how to print yet
     ├── CapabilityError     this QEMU or this host lacks something
     ├── ToolError           a program that failed; carries its argv, exit status and last words
-    ├── QmpError            a monitor that does not answer, or answers with an error
+    ├── QmpError            a monitor that does not answer, or not in QMP
+    │   └── CommandRefusedError     one that answered with an error (in `vmio.qemu.qmp`)
     ├── GuestError          a guest that does not boot, or whose agent does not answer
     ├── OutputError         a result that could not be written
     ├── ConflictError       a file that changed since it was read, or is locked

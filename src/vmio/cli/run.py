@@ -62,25 +62,26 @@ def command(
     facts = api.read_host(host, overrides, binary=True)
     loaded = api.load(vm, host=facts, storage=storage)
     volumes = parse_volumes(scratch, disks, own=own_volumes)
-    if guest:
-        kernel, initrd, append = _find_guest(kernel, initrd, append)
-    how, reason = api.choose_boot(
-        accelerator=accel,
-        kernel=kernel,
-        initrd=initrd,
-        append=append or "",
-        memory_mib=memory_mib,
-    )
-    if reason:
-        click.echo(f"vmio: {reason}", err=True)
-    if dry_run:
-        click.echo(_render_dry(loaded, how, volumes))
-        return
-    from vmio.qemu.signals import run_async
+    from vmio.qemu.signals import run_async, unwind_on_signals
 
-    status = run_async(
-        _verify(loaded, how, volumes) if verify else _run(loaded, how, volumes, qmp)
-    )
+    with unwind_on_signals():
+        if guest:
+            kernel, initrd, append = _find_guest(loaded, kernel, initrd, append)
+        how, reason = api.choose_boot(
+            accelerator=accel,
+            kernel=kernel,
+            initrd=initrd,
+            append=append or "",
+            memory_mib=memory_mib,
+        )
+        if reason:
+            click.echo(f"vmio: {reason}", err=True)
+        if dry_run:
+            click.echo(_render_dry(loaded, how, volumes))
+            return
+        status = run_async(
+            _verify(loaded, how, volumes) if verify else _run(loaded, how, volumes, qmp)
+        )
     if status:
         raise click.exceptions.Exit(status)
 
@@ -108,13 +109,14 @@ def parse_volumes(scratch: str | None, disks: tuple[str, ...], *, own: bool) -> 
 
 
 def _find_guest(
-    kernel: str | None, initrd: str | None, append: str | None
+    loaded: Guest, kernel: str | None, initrd: str | None, append: str | None
 ) -> tuple[str, str, str]:
     from vmio.guest.image import ensure_image
 
     image = ensure_image(
         kernel=Path(kernel) if kernel else None,
         initrd=Path(initrd) if initrd else None,
+        controllers={controller.model for controller in api.plan(loaded).controllers},
         report=lambda task, _: click.echo(f"vmio: {task}", err=True),
     )
     return str(image.kernel), str(image.initrd), append or image.append

@@ -318,7 +318,8 @@ def _compare_disk(planned: Topology, wanted: AttachedDisk, live: Topology) -> It
     yield from _differ(name, f"queues of {ours.id}", ours.num_queues, theirs.num_queues)
     yield from _differ(name, "device", wanted.driver or None, found.driver)
     if wanted.disk.backing is not None:
-        for setting in ("cache_direct", "cache_no_flush", "write_cache", "aio", "detect_zeroes"):
+        # Not write_cache: the guest may switch it, and its firmware does on virtio-blk.
+        for setting in ("cache_direct", "cache_no_flush", "aio", "detect_zeroes"):
             yield from _differ(name, setting, getattr(wanted, setting), getattr(found, setting))
 
 

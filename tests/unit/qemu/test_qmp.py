@@ -264,7 +264,7 @@ def test_session_ends_though_the_monitor_does_not_read(tmp_path: Path) -> None:
 
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await greet(reader, writer)
-        await asyncio.Event().wait()
+        await asyncio.sleep(3600)  # a bare Event holds no task alive: it would be collected
 
     async def run() -> None:
         connecting = QmpConnection.connect(tmp_path / "qmp", timeout_s=20.0)
