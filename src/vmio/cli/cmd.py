@@ -10,8 +10,10 @@ import click
 from vmio import api
 from vmio.cli.options import host_options, storage_option
 from vmio.errors import UsageError
+from vmio.formats.proxmox.argv import build_command
+from vmio.formats.proxmox.reader import Guest
+from vmio.model.host import Host
 from vmio.model.topology import Topology
-from vmio.model.vm import Vm
 
 __all__ = ["command"]
 
@@ -44,18 +46,20 @@ def command(
     facts = api.read_host(host, overrides, binary=True)
     guest = api.load(vm, host=facts, storage=storage, vmid=vmid, snapshot=snapshot)
     text = api.emit(guest, facts, pretty=pretty)
-    for line in list_warnings(guest.vm, api.plan(guest)):
+    for line in list_warnings(guest, api.plan(guest), facts):
         click.echo(line, err=True)
     click.echo(text)
 
 
-def list_warnings(vm: Vm, topology: Topology) -> list[str]:
+def list_warnings(guest: Guest, topology: Topology, host: Host) -> list[str]:
     """Returns what Proxmox itself would say on standard error, in its words."""
+    vm = guest.vm
     lines = [
         f"vm {vm.id} - {problem.message}"
         for problem in vm.problems
         if problem.kind != "drive-dropped"
     ]
+    lines += build_command(guest, topology, host).warnings
     for attached in topology.disks:
         effect = attached.find_effect("iothread")
         if effect is not None and effect.verdict == "ignored":

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-__all__ = ["BackingChains", "Cpu", "Files", "Host", "Memory", "Pci", "Sev"]
+__all__ = ["BackingChains", "Cpu", "Files", "Host", "Memory", "Pci", "Sev", "Usb"]
 
 BackingChains = Mapping[str, tuple[str, ...]]
 
@@ -60,6 +60,14 @@ class Pci:
 
 
 @frozen(kw_only=True)
+class Usb:
+    """The names that the cluster gives to this host's USB devices."""
+
+    mappings: Mapping[str, str] = field(factory=dict)
+    """A device as VENDOR:PRODUCT or BUS-PORT, by name."""
+
+
+@frozen(kw_only=True)
 class Host:
     """The facts of one host, captured on it or written by hand."""
 
@@ -84,4 +92,5 @@ class Host:
     """LUN by volume for ZFS over iSCSI; one not named has 0."""
     backing_chains: BackingChains = field(factory=dict)
     pci: Pci = Pci()
+    usb: Usb = Usb()
     cpu_models: Mapping[str, Mapping[str, Any]] = field(factory=dict)

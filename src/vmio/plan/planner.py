@@ -57,18 +57,20 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
                 id=disk.id,
                 model="virtio-blk-pci",
                 bus="virtio",
-                pci=pci_address(disk.id),
+                pci=pci_address(disk.id, vm.chipset),
                 iothread=f"iothread-{disk.id}" if disk.iothread else None,
             )
             return controller, (), "virtio-blk-pci"
         case "scsi":
             hardware = policy.find_scsi_hardware(vm.scsihw)
             number = disk.index // hardware.disks_per_controller
-            controller = _scsi_controller(disk, hardware, number)
+            controller = _scsi_controller(vm, disk, hardware, number)
             driver = "scsi-cd" if is_cdrom or disk.cloudinit else "scsi-hd"
             return controller, _scsi_address(disk, hardware, controller), driver
         case "sata":
-            controller = Controller(id="ahci0", model="ahci", bus="sata", pci=pci_address("ahci0"))
+            controller = Controller(
+                id="ahci0", model="ahci", bus="sata", pci=pci_address("ahci0", vm.chipset)
+            )
             address: Address = (("bus", f"ahci0.{disk.index}"),)
             return controller, address, "ide-cd" if is_cdrom else "ide-hd"
         case "ide":
@@ -82,19 +84,24 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
             return controller, address, "ide-cd" if is_cdrom else "ide-hd"
 
 
-def _scsi_controller(disk: Disk, hardware: ScsiHardware, number: int) -> Controller:
+def _scsi_controller(vm: Vm, disk: Disk, hardware: ScsiHardware, number: int) -> Controller:
     if hardware.dedicated:
         identity = f"virtioscsi{number}"
         return Controller(
             id=identity,
             model=hardware.model,
             bus="scsi",
-            pci=pci_address(identity),
+            pci=pci_address(identity, vm.chipset),
             iothread=f"iothread-{identity}" if disk.iothread else None,
             num_queues=disk.queues,
         )
     identity = f"scsihw{number}"
-    return Controller(id=identity, model=hardware.model, bus="scsi", pci=pci_address(identity))
+    return Controller(
+        id=identity,
+        model=hardware.model,
+        bus="scsi",
+        pci=pci_address(identity, vm.chipset),
+    )
 
 
 def _scsi_address(disk: Disk, hardware: ScsiHardware, controller: Controller) -> Address:

@@ -25,7 +25,7 @@
   -device 'virtio-balloon-pci,id=balloon0,bus=pci.0,addr=0x3,free-page-reporting=on' \
   -iscsi 'initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff' \
   -drive 'file=/var/lib/vz/template/iso/debian.iso,if=none,id=drive-ide2,media=cdrom,format=raw,aio=io_uring' \
-  -device 'ide-cd,bus=ide.1,unit=0,drive=drive-ide2,id=ide2,bootindex=200' \
+  -device 'ide-cd,bus=ide.1,unit=0,drive=drive-ide2,id=ide2,bootindex=101' \
   -drive 'file=/dev/pve/vm-110-disk-0,if=none,id=drive-virtio0,discard=on,format=raw,cache=none,aio=io_uring,detect-zeroes=unmap' \
   -device 'virtio-blk-pci,drive=drive-virtio0,id=virtio0,bus=pci.0,addr=0xa,iothread=iothread-virtio0,bootindex=100' \
   -drive 'file=/var/lib/vz/images/110/vm-110-disk-7.qcow2,if=none,id=drive-virtio7,cache=writethrough,format=qcow2,aio=threads,detect-zeroes=on' \

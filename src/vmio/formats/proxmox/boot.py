@@ -33,7 +33,7 @@ def boot_indices(
         return {}
     order, letters = _parse_boot(boot or "")
     if order is not None and letters is None:
-        return {device: _STEP * (position + 1) for position, device in enumerate(order)}
+        return {device: _STEP + position for position, device in enumerate(order)}
     next_index = {
         letter: _STEP * (position + 1) for position, letter in enumerate(letters or "cdn")
     }

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import cast
 from urllib.parse import unquote
 
+from attrs import evolve
+
 from vmio.formats.keyval import Part, split_parts
 from vmio.formats.proxmox.config import Entry
 from vmio.formats.proxmox.schema import OPTIONS_BY_BUS, check_options, parse_bool
@@ -129,12 +131,16 @@ def _build(
     size = _text(parts, "size")
     serial, model = _text(parts, "serial"), _text(parts, "model")
     discard = _text(parts, "discard")
+    backing = resolve(volume, _text(parts, "format"), entry.key)
+    if backing is not None and not backing.error and ":iso/" in volume and "media" not in parts:
+        error = f"{entry.key}: explicit media parameter is required for iso images"
+        backing = evolve(backing, error=error)
     return Disk(
         id=entry.key,
         bus=bus,
         index=index,
         volume=volume,
-        backing=resolve(volume, _text(parts, "format"), entry.key),
+        backing=backing,
         media=media,
         cloudinit=bool(_CLOUDINIT.fullmatch(last)),
         cache=cast("CacheMode | None", _text(parts, "cache")),

@@ -10,14 +10,41 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from vmio.formats.proxmox.properties import read_properties
 from vmio.model.vm import Chipset
 
-__all__ = ["Machine", "is_windows", "parse_machine", "parse_version"]
+__all__ = [
+    "WINDOWS_7",
+    "WINDOWS_8",
+    "WINDOWS_11",
+    "WINDOWS_VISTA",
+    "WINDOWS_XP",
+    "Machine",
+    "is_windows",
+    "newest_revision",
+    "parse_machine",
+    "parse_version",
+    "windows_version",
+]
 
 _VERSION = re.compile(
     r"-(\d{1,3})\.(\d{1,3})(?:\.\d{1,3})?(?:\+pve(\d{1,3}))?(?:\.pxe)?$", re.ASCII
 )
 _NEWEST_REVISION: Mapping[tuple[int, int], int] = {(4, 1): 2, (9, 2): 1, (10, 0): 1, (11, 0): 2}
+WINDOWS_XP, WINDOWS_VISTA, WINDOWS_7, WINDOWS_8, WINDOWS_11 = 5, 6, 7, 8, 11
+"""Windows versions as Proxmox counts them; servers go with their desktops."""
+
+_WINDOWS: Mapping[str, int] = {
+    "w2k": WINDOWS_XP,
+    "wxp": WINDOWS_XP,
+    "w2k3": WINDOWS_XP,
+    "w2k8": WINDOWS_VISTA,
+    "wvista": WINDOWS_VISTA,
+    "win7": WINDOWS_7,
+    "win8": WINDOWS_8,
+    "win10": 10,
+    "win11": WINDOWS_11,
+}
 _WINDOWS_DEFAULT = (5, 1)
 _WINDOWS_PINNED_SINCE = (9, 1)
 
@@ -32,6 +59,10 @@ class Machine:
     version: tuple[int, int]
     revision: int = 0
     """Proxmox's own, `+pveN`."""
+    is_versioned: bool = False
+    """Whether the setting itself names a version."""
+    is_pxe: bool = False
+    """Whether it is one of the old types whose network devices bring boot ROMs of their own."""
 
     def is_at_least(self, major: int, minor: int, revision: int = 0) -> bool:
         """Returns whether the machine is of a version and Proxmox revision, or a later one."""
@@ -40,10 +71,17 @@ class Machine:
     def needed_revision(self, *features: tuple[tuple[int, int], int]) -> int:
         """Returns the revision that the features in use ask for.
 
-        A feature is the version and revision that brought it; a later version has it anyway.
+        A feature is the version and revision that brought it; a later version has it anyway, and
+        an earlier revision goes without.
         """
-        needed = (revision for version, revision in features if version == self.version)
-        return max(needed, default=0)
+        return max(
+            (
+                revision
+                for version, revision in features
+                if version == self.version and revision <= self.revision
+            ),
+            default=0,
+        )
 
 
 def parse_version(text: str) -> tuple[int, int]:
@@ -52,48 +90,61 @@ def parse_version(text: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
+def newest_revision(version: tuple[int, int]) -> int:
+    """Returns the newest revision that Proxmox has added to a version; 0 is QEMU's own."""
+    return _NEWEST_REVISION.get(version, 0)
+
+
+def windows_version(ostype: str) -> int:
+    """Returns the Windows that an `ostype` stands for, as Proxmox counts; 0 for all others."""
+    return _WINDOWS.get(ostype, 0)
+
+
 def is_windows(ostype: str) -> bool:
     """Returns whether an `ostype` is one of Windows."""
-    return ostype.startswith("win") or ostype in {"w2k", "w2k3", "w2k8", "wvista", "wxp"}
+    return ostype in _WINDOWS
 
 
 def parse_machine(
-    written: str, *, installed: tuple[int, int], windows: bool = False, creation_qemu: str = ""
+    written: str,
+    *,
+    installed: tuple[int, int],
+    arch: str = "x86_64",
+    windows: bool = False,
+    creation_qemu: str = "",
 ) -> Machine:
     """Returns the machine that a `machine:` setting means.
 
     Args:
         written: The setting; empty where there is none.
         installed: The version of the installed QEMU.
+        arch: The guest's architecture, for the type where none is written.
         windows: Whether the guest is one; Windows stays on the version it was installed on.
         creation_qemu: The QEMU version that the VM was made with.
     """
-    kind = written.partition(",")[0].removeprefix("type=")
+    kind = read_properties("machine", written).get("type", "")
+    type_ = re.sub(r"\+pve\d+", "", kind) or ("virt" if arch == "aarch64" else "pc")
     chipset: Chipset = "i440fx"
-    if kind.startswith("virt"):
+    if type_.startswith("virt"):
         chipset = "virt"
-    elif "q35" in kind:
+    elif "q35" in type_:
         chipset = "q35"
     match = _VERSION.search(kind)
     if match is not None:
-        version = (int(match[1]), int(match[2]))
         return Machine(
-            type=re.sub(r"\+pve\d+", "", kind).removesuffix(".pxe"),
+            type=type_.removesuffix(".pxe"),
             chipset=chipset,
-            version=version,
+            version=(int(match[1]), int(match[2])),
             revision=int(match[3] or 0),
+            is_versioned=True,
+            is_pxe=type_.endswith(".pxe"),
         )
-    version = installed
-    type_ = kind or "pc"
-    if windows:
-        created = parse_version(creation_qemu)
-        version = created if created >= _WINDOWS_PINNED_SINCE else _WINDOWS_DEFAULT
-        version = min(version, installed)
-        prefix = {"i440fx": "pc-i440fx", "q35": "pc-q35", "virt": "virt"}[chipset]
-        type_ = f"{prefix}-{version[0]}.{version[1]}"
+    if not windows:
+        revision = newest_revision(installed)
+        return Machine(type=type_, chipset=chipset, version=installed, revision=revision)
+    created = parse_version(creation_qemu)
+    version = min(created if created >= _WINDOWS_PINNED_SINCE else _WINDOWS_DEFAULT, installed)
+    prefix = {"i440fx": "pc-i440fx", "q35": "pc-q35", "virt": "virt"}[chipset]
     return Machine(
-        type=type_,
-        chipset=chipset,
-        version=version,
-        revision=_NEWEST_REVISION.get(version, 0),
+        type=f"{prefix}-{version[0]}.{version[1]}", chipset=chipset, version=version, revision=0
     )

@@ -15,9 +15,14 @@ from attrs import evolve, frozen
 from vmio.errors import InputError
 from vmio.formats.proxmox.boot import boot_indices
 from vmio.formats.proxmox.config import Config, Entry, parse_config
-from vmio.formats.proxmox.drives import parse_drive
+from vmio.formats.proxmox.drives import Resolve, parse_drive
 from vmio.formats.proxmox.machine import Machine, is_windows, parse_machine, parse_version
-from vmio.formats.proxmox.schema import DRIVE_COUNTS, check_setting, parse_bool
+from vmio.formats.proxmox.properties import Properties, check_property, read_properties
+from vmio.formats.proxmox.schema import (
+    DRIVE_COUNTS,
+    check_setting,
+    parse_bool,
+)
 from vmio.formats.proxmox.storage import Storages, resolve_volume
 from vmio.formats.qemu_argv import find_iothreads
 from vmio.model.disk import Backing, Disk
@@ -27,6 +32,11 @@ from vmio.model.source import Problem, Source
 from vmio.model.vm import Vm
 
 __all__ = ["Guest", "read_guest"]
+
+_IN_TEMPLATE = re.compile(
+    r"(?:ide|scsi|virtio|sata)\d+|arch|bios|efidisk0|name|scsihw|template", re.ASCII
+)
+"""A template's command line, with which its disks are only looked at, knows nothing else."""
 
 
 @frozen(kw_only=True)
@@ -39,10 +49,28 @@ class Guest:
     """The valid settings of the section that was read, by key."""
     machine: Machine
     bootindex: Mapping[str, int]
+    volumes: Mapping[str, Backing]
+    """What is opened for `efidisk0`, `tpmstate0` and `vmstate`, where the config has them."""
+    snapshot: str | None = None
+    """The snapshot that was read instead of the VM."""
 
     def is_on(self, key: str, *, default: bool = False) -> bool:
         """Returns the truth of a yes-or-no setting."""
         return bool(parse_bool(self.settings.get(key, "1" if default else "0")))
+
+    @property
+    def has_legacy_igd(self) -> bool:
+        """Whether a graphics unit of the host is passed through where the guest's own would be."""
+        return any(
+            "legacy-igd" in value and parse_bool(self.read(key).get("legacy-igd", "0"))
+            for key, value in self.settings.items()
+            if key.startswith("hostpci")
+        )
+
+    def read(self, key: str) -> Properties:
+        """Returns the parts of a setting that is a list of them; none if it is not written."""
+        value = self.settings.get(key)
+        return {} if value is None else read_properties(key, value)
 
 
 def read_guest(
@@ -75,8 +103,11 @@ def read_guest(
         section = found
     problems = list(config.problems)
     settings = _valid_settings(section.settings(), problems)
-    disks = _read_disks(source, settings, problems, storages=storages, host=host)
+    resolve = _resolver(storages, host)
+    disks = _read_disks(source, settings, problems, resolve)
     values = {key: entry.value for key, entry in settings.items()}
+    if parse_bool(values.get("template", "0")):
+        values = {key: value for key, value in values.items() if _IN_TEMPLATE.fullmatch(key)}
     machine = _read_machine(values, host, is_snapshot=snapshot is not None)
     bootindex = boot_indices(
         values.get("boot"),
@@ -102,13 +133,21 @@ def read_guest(
         problems=tuple(sorted(problems, key=lambda problem: problem.span)),
         spans={key: entry.span for key, entry in settings.items()},
     )
-    return Guest(vm=vm, config=config, settings=values, machine=machine, bootindex=bootindex)
+    return Guest(
+        vm=vm,
+        config=config,
+        settings=values,
+        machine=machine,
+        bootindex=bootindex,
+        volumes=_read_volumes(values, resolve),
+        snapshot=snapshot,
+    )
 
 
 def _valid_settings(written: Mapping[str, Entry], problems: list[Problem]) -> dict[str, Entry]:
     settings: dict[str, Entry] = {}
     for key, entry in written.items():
-        reason = check_setting(key, entry.value)
+        reason = check_setting(key, entry.value) or check_property(key, entry.value)
         if reason:
             kind = "unknown-setting" if reason.startswith("unknown") else "bad-value"
             span = entry.span if kind == "unknown-setting" else entry.value_span
@@ -127,14 +166,7 @@ def _valid_settings(written: Mapping[str, Entry], problems: list[Problem]) -> di
     return settings
 
 
-def _read_disks(
-    source: Source,
-    settings: dict[str, Entry],
-    problems: list[Problem],
-    *,
-    storages: Storages | None,
-    host: Host,
-) -> list[Disk]:
+def _resolver(storages: Storages | None, host: Host) -> Resolve:
     def resolve(volume: str, written_format: str | None, drive: str) -> Backing | None:
         if volume == "none":
             return None
@@ -149,6 +181,12 @@ def _read_disks(
             )
         return resolve_volume(volume, written_format, storages or {}, host, drive=drive)
 
+    return resolve
+
+
+def _read_disks(
+    source: Source, settings: dict[str, Entry], problems: list[Problem], resolve: Resolve
+) -> list[Disk]:
     disks = []
     for bus, count in DRIVE_COUNTS.items():
         for index in range(count):
@@ -164,16 +202,35 @@ def _read_disks(
     return disks
 
 
+def _read_volumes(values: Mapping[str, str], resolve: Resolve) -> dict[str, Backing]:
+    """Returns what is opened for the volumes that are no drive of the guest's."""
+    volumes: dict[str, Backing] = {}
+    for key in ("efidisk0", "tpmstate0"):
+        if key in values:
+            parts = read_properties(key, values[key])
+            volume, written = parts["file"], parts.get("format")
+            backing = resolve(volume, written, key)
+            if backing is None:
+                continue
+            if key == "efidisk0" and written is None and volume.startswith("/"):
+                backing = evolve(backing, error="efidisk format must be specified")
+            volumes[key] = backing
+    if "vmstate" in values:
+        backing = resolve(values["vmstate"], None, "vmstate")
+        if backing is not None:
+            volumes["vmstate"] = backing
+    return volumes
+
+
 def _read_machine(values: Mapping[str, str], host: Host, *, is_snapshot: bool) -> Machine:
     written = values.get("machine", "")
     if is_snapshot:
         written = values.get("runningmachine", written)
-    if parse_bool(values.get("template", "0")):
-        written = ""
     creation = re.search(r"creation-qemu=([\d.]+)", values.get("meta", ""), re.ASCII)
     return parse_machine(
         written,
         installed=parse_version(host.qemu_version),
+        arch=values.get("arch", host.arch),
         windows=is_windows(values.get("ostype", "")),
         creation_qemu=creation[1] if creation else "",
     )
@@ -186,8 +243,7 @@ def _count_vcpus(values: Mapping[str, str]) -> int:
 
 
 def _read_memory(values: Mapping[str, str]) -> int:
-    digits = values.get("memory", "512").removeprefix("current=")
-    return int(digits) if re.fullmatch(r"\d{1,9}", digits, re.ASCII) else 512
+    return int(read_properties("memory", values.get("memory", "")).get("current", "512"))
 
 
 def _read_args(

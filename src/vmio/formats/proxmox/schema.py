@@ -21,8 +21,15 @@ __all__ = [
     "OPTIONS_BY_BUS",
     "TPMSTATE_OPTIONS",
     "Option",
+    "any_text",
+    "at_least",
+    "between",
+    "check_boolean",
+    "check_number",
     "check_options",
     "check_setting",
+    "matching",
+    "one_of",
     "parse_bool",
 ]
 
@@ -123,11 +130,13 @@ class Option(NamedTuple):
     """The option that this one is another name for; empty if it is its own."""
 
 
-def _check_bool(value: str) -> str:
+def check_boolean(value: str) -> str:
+    """Returns why a value is no boolean, empty if it is one."""
     return "" if parse_bool(value) is not None else _wrong_type("boolean", value)
 
 
-def _check_number(value: str) -> str:
+def check_number(value: str) -> str:
+    """Returns why a value is no number, empty if it is one."""
     return "" if _is_number(value) else _wrong_type("number", value)
 
 
@@ -137,11 +146,14 @@ def _check_size(value: str) -> str:
     return f"invalid format - value does not look like a valid disk size: {value}"
 
 
-def _check_text(value: str) -> str:  # noqa: ARG001 - any text will do; it has the checks' shape
+def any_text(value: str) -> str:  # noqa: ARG001 - any text will do; it has the checks' shape
+    """Accepts any value."""
     return ""
 
 
-def _at_least(minimum: int) -> Callable[[str], str]:
+def at_least(minimum: int) -> Callable[[str], str]:
+    """Returns a check for whole numbers from a minimum on."""
+
     def check(value: str) -> str:
         if not _is_integer(value):
             return _wrong_type("integer", value)
@@ -152,7 +164,22 @@ def _at_least(minimum: int) -> Callable[[str], str]:
     return check
 
 
-def _one_of(*values: str) -> Callable[[str], str]:
+def between(minimum: int, maximum: int) -> Callable[[str], str]:
+    """Returns a check for whole numbers in a range."""
+    lowest = at_least(minimum)
+
+    def check(value: str) -> str:
+        reason = lowest(value)
+        if not reason and int(value) > maximum:
+            return f"value must have a maximum value of {maximum}"
+        return reason
+
+    return check
+
+
+def one_of(*values: str) -> Callable[[str], str]:
+    """Returns a check for one of some words."""
+
     def check(value: str) -> str:
         if value in values:
             return ""
@@ -161,7 +188,8 @@ def _one_of(*values: str) -> Callable[[str], str]:
     return check
 
 
-def _matching(pattern: str) -> Callable[[str], str]:
+def matching(pattern: str) -> Callable[[str], str]:
+    """Returns a check for texts that match a pattern as a whole."""
     compiled = re.compile(pattern, re.ASCII)
 
     def check(value: str) -> str:
@@ -188,63 +216,63 @@ def _any_integer(value: str) -> str:
 
 
 _BASE: dict[str, Option] = {
-    "file": Option(_check_text),
-    "volume": Option(_check_text, "file"),
-    "media": Option(_one_of("cdrom", "disk")),
-    "snapshot": Option(_check_bool),
-    "cache": Option(_one_of("none", "writethrough", "writeback", "unsafe", "directsync")),
-    "format": Option(_one_of("raw", "qcow", "qed", "qcow2", "vmdk", "cloop")),
+    "file": Option(any_text),
+    "volume": Option(any_text, "file"),
+    "media": Option(one_of("cdrom", "disk")),
+    "snapshot": Option(check_boolean),
+    "cache": Option(one_of("none", "writethrough", "writeback", "unsafe", "directsync")),
+    "format": Option(one_of("raw", "qcow", "qed", "qcow2", "vmdk", "cloop")),
     "size": Option(_check_size),
-    "backup": Option(_check_bool),
-    "replicate": Option(_check_bool),
-    "shared": Option(_check_bool),
-    "rerror": Option(_one_of("ignore", "report", "stop")),
-    "werror": Option(_one_of("enospc", "ignore", "report", "stop")),
-    "aio": Option(_one_of("native", "threads", "io_uring")),
-    "discard": Option(_one_of("ignore", "on")),
-    "detect_zeroes": Option(_check_bool),
+    "backup": Option(check_boolean),
+    "replicate": Option(check_boolean),
+    "shared": Option(check_boolean),
+    "rerror": Option(one_of("ignore", "report", "stop")),
+    "werror": Option(one_of("enospc", "ignore", "report", "stop")),
+    "aio": Option(one_of("native", "threads", "io_uring")),
+    "discard": Option(one_of("ignore", "on")),
+    "detect_zeroes": Option(check_boolean),
     "serial": Option(_url_encoded(60)),
 }
 for _direction in ("", "_rd", "_wr"):
-    _BASE[f"mbps{_direction}"] = Option(_check_number)
-    _BASE[f"mbps{_direction}_max"] = Option(_check_number)
+    _BASE[f"mbps{_direction}"] = Option(check_number)
+    _BASE[f"mbps{_direction}_max"] = Option(check_number)
     _BASE[f"bps{_direction}"] = Option(_any_integer)
-    _BASE[f"bps{_direction}_max_length"] = Option(_at_least(1))
+    _BASE[f"bps{_direction}_max_length"] = Option(at_least(1))
     _BASE[f"iops{_direction}"] = Option(_any_integer)
     _BASE[f"iops{_direction}_max"] = Option(_any_integer)
-    _BASE[f"iops{_direction}_max_length"] = Option(_at_least(1))
+    _BASE[f"iops{_direction}_max_length"] = Option(at_least(1))
     if _direction:
         for _kind in ("bps", "iops"):
             _BASE[f"{_kind}{_direction}_length"] = Option(
-                _at_least(1), f"{_kind}{_direction}_max_length"
+                at_least(1), f"{_kind}{_direction}_max_length"
             )
 
-_WWN = Option(_matching(r"0x[0-9a-fA-F]{16}"))
+_WWN = Option(matching(r"0x[0-9a-fA-F]{16}"))
 
 OPTIONS_BY_BUS: Mapping[BusKind, Mapping[str, Option]] = {
-    "ide": _BASE | {"ssd": Option(_check_bool), "wwn": _WWN, "model": Option(_url_encoded(120))},
+    "ide": _BASE | {"ssd": Option(check_boolean), "wwn": _WWN, "model": Option(_url_encoded(120))},
     "scsi": _BASE
     | {
-        "iothread": Option(_check_bool),
-        "queues": Option(_at_least(2)),
-        "ro": Option(_check_bool),
-        "scsiblock": Option(_check_bool),
-        "ssd": Option(_check_bool),
+        "iothread": Option(check_boolean),
+        "queues": Option(at_least(2)),
+        "ro": Option(check_boolean),
+        "scsiblock": Option(check_boolean),
+        "ssd": Option(check_boolean),
         "wwn": _WWN,
-        "product": Option(_matching(r"[A-Za-z0-9\-_\s]{,16}")),
-        "vendor": Option(_matching(r"[A-Za-z0-9\-_\s]{,8}")),
+        "product": Option(matching(r"[A-Za-z0-9\-_\s]{,16}")),
+        "vendor": Option(matching(r"[A-Za-z0-9\-_\s]{,8}")),
     },
-    "virtio": _BASE | {"iothread": Option(_check_bool), "ro": Option(_check_bool)},
-    "sata": _BASE | {"ssd": Option(_check_bool), "wwn": _WWN},
+    "virtio": _BASE | {"iothread": Option(check_boolean), "ro": Option(check_boolean)},
+    "sata": _BASE | {"ssd": Option(check_boolean), "wwn": _WWN},
 }
 _VOLUME = {name: _BASE[name] for name in ("file", "volume", "format", "size")}
 EFIDISK_OPTIONS: Mapping[str, Option] = _VOLUME | {
-    "efitype": Option(_one_of("2m", "4m")),
-    "pre-enrolled-keys": Option(_check_bool),
-    "ms-cert": Option(_one_of("2011", "2023", "2023w", "2023k")),
+    "efitype": Option(one_of("2m", "4m")),
+    "pre-enrolled-keys": Option(check_boolean),
+    "ms-cert": Option(one_of("2011", "2023", "2023w", "2023k")),
 }
 TPMSTATE_OPTIONS: Mapping[str, Option] = _VOLUME | {
-    "version": Option(_one_of("v1.2", "v2.0")),
+    "version": Option(one_of("v1.2", "v2.0")),
 }
 
 OptionError = tuple[Literal["bad", "undefined"], str, str]
@@ -260,6 +288,8 @@ def check_options(
     """
     found: dict[str, Part] = {}
     for part in parts:
+        if not part.key and part.span != part.value_span:
+            return found, (("bad", "", "missing key in comma-separated list property"),)
         key = part.key or "file"
         option = schema.get(key)
         name = (option.name or key) if option is not None else key

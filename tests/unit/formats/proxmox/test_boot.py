@@ -10,7 +10,7 @@ DRIVES = (("ide0", False), ("ide2", True), ("scsi0", False), ("scsi1", False))
 def test_order_numbers_by_position_even_what_is_missing() -> None:
     """A device that is not there still uses up a number; a repeated one keeps its last."""
     found = boot_indices("order=scsi0;net9;ide2;scsi0", None, DRIVES, ["net0"])
-    assert found == {"scsi0": 400, "net9": 200, "ide2": 300}
+    assert found == {"scsi0": 103, "net9": 101, "ide2": 102}
 
 
 def test_nothing_written_numbers_cdroms_and_nets_but_no_disk() -> None:

@@ -1,0 +1,259 @@
+"""The whole command line that Proxmox VE would run, in its order.
+
+A family of settings that is not printed yet is refused by name, never left out.
+
+Source: qemu-server 9.2.6.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from base64 import b64decode
+from collections.abc import Iterator
+
+from attrs import frozen
+
+from vmio.errors import PlanError, UnsupportedError
+from vmio.formats.proxmox.argv.context import RUN_FOLDER, Argument, Context, is_on
+from vmio.formats.proxmox.argv.cpu import render_cpu, render_smp
+from vmio.formats.proxmox.argv.devices import (
+    render_agent,
+    render_audio,
+    render_balloon,
+    render_ivshmem,
+    render_ports,
+    render_rng,
+    render_sev,
+    render_virtiofs,
+    render_vmgenid,
+    render_watchdog,
+)
+from vmio.formats.proxmox.argv.display import (
+    Display,
+    choose_display,
+    render_display,
+    render_qxl_memory,
+    render_spice,
+    render_vga,
+)
+from vmio.formats.proxmox.argv.drives import render_bridges, render_drives, render_objects
+from vmio.formats.proxmox.argv.firmware import render_firmware, render_tpm
+from vmio.formats.proxmox.argv.hostpci import find_passed_gpu, render_hostpci
+from vmio.formats.proxmox.argv.machine import (
+    check_machine,
+    render_chipset,
+    render_hotplug_fix,
+    render_iommu,
+    render_machine,
+    render_rtc,
+    render_suspend,
+)
+from vmio.formats.proxmox.argv.memory import render_memory
+from vmio.formats.proxmox.argv.net import render_nets
+from vmio.formats.proxmox.argv.usb import (
+    render_usb_controllers,
+    render_usb_devices,
+    render_usb_input,
+)
+from vmio.formats.proxmox.machine import WINDOWS_VISTA
+from vmio.formats.proxmox.reader import Guest
+from vmio.model.host import Host
+from vmio.model.topology import Topology
+
+__all__ = ["CommandLine", "build_command", "render_argv", "render_command"]
+
+_UNSUPPORTED = ("intel-tdx",)
+_SHOWN = 60
+
+
+@frozen(kw_only=True)
+class CommandLine:
+    """A command and what Proxmox says on standard error while it builds it."""
+
+    argv: tuple[Argument, ...]
+    """An option with its value at a time; the first is the program."""
+    warnings: tuple[str, ...]
+
+
+def build_command(guest: Guest, topology: Topology, host: Host) -> CommandLine:
+    """Returns the command that Proxmox would run.
+
+    Raises:
+        UnsupportedError: The config uses something that vmio cannot print yet.
+        PlanError: Proxmox itself would refuse.
+    """
+    ctx = Context(guest=guest, topology=topology, host=host)
+    _refuse(ctx)
+    argv = tuple(_render(ctx))
+    return CommandLine(argv=argv, warnings=tuple(ctx.warnings))
+
+
+def render_argv(guest: Guest, topology: Topology, host: Host) -> tuple[Argument, ...]:
+    """Returns the command, an option with its value at a time; the first is the program.
+
+    Raises:
+        UnsupportedError: The config uses something that vmio cannot print yet.
+        PlanError: Proxmox itself would refuse.
+    """
+    return build_command(guest, topology, host).argv
+
+
+def render_command(argv: tuple[Argument, ...], *, pretty: bool = False) -> str:
+    """Returns a command as `qm showcmd` prints it, each word quoted for a shell."""
+    line = " ".join([_quote(word) for argument in argv for word in argument])
+    return line.replace(" -", " \\\n  -") if pretty else line
+
+
+_BARE = re.compile(r"[A-Za-z0-9_!%+,\-./:@^]+", re.ASCII)
+
+
+def _quote(word: str) -> str:
+    if _BARE.fullmatch(word):
+        return word
+    if "'" not in word:
+        return f"'{word}'"
+    # A single quote ends the quoting, comes escaped, and begins it again; several in a row come
+    # in double quotes instead.
+    body = re.sub(
+        r"'+",
+        lambda found: r"'\''" if len(found[0]) == 1 else f"'\"{found[0]}\"'",
+        word,
+    )
+    quoted = f"'{body}'"
+    return quoted.removeprefix("''").removesuffix("''") or "''"
+
+
+def _refuse(ctx: Context) -> None:
+    check_machine(ctx)
+    guest = ctx.guest
+    for key in _UNSUPPORTED:
+        if key in guest.settings:
+            value = guest.settings[key]
+            shown = value if len(value) <= _SHOWN else f"{value[:_SHOWN]}..."
+            raise UnsupportedError(
+                f"vmio cannot print the setting '{key}: {shown}' yet",
+                hint="'vmio show' and 'vmio check' read this config nevertheless",
+            )
+    backings = [attached.disk.backing for attached in ctx.topology.disks]
+    for backing in (*backings, *guest.volumes.values()):
+        if backing is not None and backing.error:
+            raise PlanError(backing.error, hint="--storage FILE names the storage.cfg to go by")
+
+
+def _render(ctx: Context) -> Iterator[Argument]:
+    guest, settings = ctx.guest, ctx.guest.settings
+    display = choose_display(ctx)
+    is_gpu_passed = find_passed_gpu(ctx)
+    yield from _render_program(ctx)
+    yield from render_firmware(ctx)
+    yield from render_hotplug_fix(ctx)
+    yield from render_smp(ctx)
+    yield ("-nodefaults",)
+    splash = "splash=/usr/share/qemu-server/bootsplash.jpg"
+    yield "-boot", f"menu=on,strict=on,reboot-timeout=1000,{splash}"
+    if not guest.is_on("reboot", default=True):
+        yield ("-no-reboot",)
+    # The tablet is for the display that is written, the picture on the one that there is.
+    shown = Display("none") if is_gpu_passed and "vga" not in settings else display
+    yield from render_display(ctx, shown)
+    if ctx.windows >= WINDOWS_VISTA and not ctx.is_arm:
+        yield "-global", "kvm-pit.lost_tick_policy=discard"
+    yield render_cpu(ctx, is_gpu_passed=is_gpu_passed)
+    yield from render_memory(ctx)
+    if guest.is_on("freeze"):
+        yield ("-S",)
+    if "keyboard" in settings:
+        yield "-k", settings["keyboard"]
+    yield from render_qxl_memory(ctx, shown)
+    yield from render_objects(guest, ctx.topology)
+    yield from render_suspend(ctx)
+    yield from _render_devices(ctx, display, shown)
+    yield from render_rtc(ctx)
+    yield render_machine(ctx, shown)
+    if "vmstate" in guest.volumes:
+        ctx.warnings.append(f"activating and using '{settings['vmstate']}' as vmstate")
+        yield "-loadstate", guest.volumes["vmstate"].filename
+    if guest.is_on("template"):
+        yield ("-snapshot",)
+    yield from _split_args(settings.get("args", ""))
+
+
+def _render_program(ctx: Context) -> Iterator[Argument]:
+    guest, vmid = ctx.guest, ctx.guest.vm.id
+    if "affinity" in guest.settings:
+        cpus = guest.settings["affinity"]
+        yield "/usr/bin/taskset", "--cpu-list", "--all-tasks", cpus
+    yield (f"/usr/bin/{'kvm' if ctx.is_native else f'qemu-system-{guest.vm.arch}'}",)
+    yield "-id", vmid
+    naming = ",debug-threads=on" if ctx.installed < (11, 0) else ""
+    yield "-name", f"{guest.vm.name or f'vm{vmid}'}{naming}"
+    yield ("-no-shutdown",)
+    yield "-chardev", f"socket,id=qmp,path={RUN_FOLDER}/{vmid}.qmp,server=on,wait=off"
+    yield "-mon", "chardev=qmp,mode=control"
+    if guest.machine.is_at_least(2, 12):
+        reconnect = "reconnect-ms=5000" if ctx.installed >= (9, 2) else "reconnect=5"
+        yield "-chardev", f"socket,id=qmp-event,path=/var/run/qmeventd.sock,{reconnect}"
+        yield "-mon", "chardev=qmp-event,mode=control"
+    yield "-pidfile", f"{RUN_FOLDER}/{vmid}.pid"
+    yield ("-daemonize",)
+    if "smbios1" in guest.settings:
+        yield "-smbios", f"type=1{_render_smbios(ctx)}"
+
+
+def _render_smbios(ctx: Context) -> str:
+    parts = dict(ctx.guest.read("smbios1"))
+    encoded = is_on(parts.pop("base64", None))
+    shown = []
+    for key, value in sorted(parts.items()):
+        plain = value
+        if encoded and key != "uuid":
+            try:
+                plain = b64decode(value, validate=True).decode("utf-8", "replace")
+            except ValueError as error:
+                raise PlanError(f"smbios1: '{key}' is not base64: {error}") from error
+        if plain not in {"", "0"}:
+            shown.append(f",{key}={plain.replace(',', ',,')}")
+    return "".join(shown)
+
+
+def _render_devices(ctx: Context, display: Display, shown: Display) -> Iterator[Argument]:
+    guest, host = ctx.guest, ctx.host
+    yield from render_iommu(ctx, "intel")
+    bridges = render_bridges(guest, ctx.topology)
+    if ctx.is_q35:
+        yield from render_chipset(ctx)
+        yield from (bridge for bridge in bridges if "id=pci.4," in bridge[1])
+    else:
+        yield from bridges
+    yield from render_vmgenid(ctx)
+    yield from render_usb_controllers(ctx)
+    yield from render_usb_input(ctx, display)
+    yield from render_hostpci(ctx)
+    yield from render_usb_devices(ctx)
+    yield from render_ports(ctx)
+    yield from render_audio(ctx)
+    yield from render_tpm(ctx)
+    yield from render_vga(ctx, shown)
+    yield from render_agent(ctx)
+    yield from render_rng(ctx)
+    yield from render_spice(ctx, shown)
+    yield from render_balloon(ctx)
+    yield from render_watchdog(ctx)
+    if host.iscsi_initiator:
+        yield "-iscsi", f"initiator-name={host.iscsi_initiator}"
+    yield from render_drives(guest, ctx.topology)
+    yield from render_nets(ctx)
+    yield from render_ivshmem(ctx)
+    yield from render_iommu(ctx, "virtio")
+    yield from render_sev(ctx)
+    yield from render_virtiofs(ctx)
+
+
+def _split_args(text: str) -> Iterator[Argument]:
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return  # the reader has found fault with it; Proxmox adds no word of it
+    if words:
+        yield tuple(words)

@@ -1,0 +1,174 @@
+"""The small devices: ports, sound, the guest agent, random numbers, ballooning and the like.
+
+Source: qemu-server 9.2.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.errors import PlanError
+from vmio.formats.proxmox.argv.context import RUN_FOLDER, Argument, Context, is_on
+
+__all__ = [
+    "render_agent",
+    "render_audio",
+    "render_balloon",
+    "render_ivshmem",
+    "render_ports",
+    "render_rng",
+    "render_sev",
+    "render_virtiofs",
+    "render_vmgenid",
+    "render_watchdog",
+]
+
+_SEV_KINDS = {"std": "SEV", "es": "SEV-ES", "snp": "SEV-SNP"}
+_NO_DEBUG, _NO_KEY_SHARING, _ENCRYPTED_STATE, _NO_SEND = 1, 2, 4, 8
+_SNP_SMT, _SNP_RESERVED, _SNP_DEBUG = 1 << 16, 1 << 17, 1 << 19
+
+
+def render_vmgenid(ctx: Context) -> Iterator[Argument]:
+    """Yields the number by which a guest sees that it was cloned or set back."""
+    value = ctx.guest.settings.get("vmgenid", "0")
+    if value != "0":
+        yield "-device", f"vmgenid,guid={value}"
+
+
+def render_ports(ctx: Context) -> Iterator[Argument]:
+    """Yields the serial ports, then the parallel ones."""
+    for index in range(4):
+        path = ctx.guest.settings.get(f"serial{index}")
+        if path is None:
+            continue
+        if path == "socket":
+            socket = f"{RUN_FOLDER}/{ctx.guest.vm.id}.serial{index}"
+            yield "-chardev", f"socket,id=serial{index},path={socket},server=on,wait=off"
+            if ctx.is_arm and index == 0:
+                # The first port is part of the machine.
+                yield "-serial", "chardev:serial0"
+                continue
+        else:
+            yield "-chardev", f"serial,id=serial{index},path={path}"
+        yield "-device", f"isa-serial,chardev=serial{index}"
+    for index in range(3):
+        path = ctx.guest.settings.get(f"parallel{index}")
+        if path is not None:
+            kind = "serial" if path.startswith("/dev/usb/lp") else "parallel"
+            yield "-chardev", f"{kind},id=parallel{index},path={path}"
+            yield "-device", f"isa-parallel,chardev=parallel{index}"
+
+
+def render_audio(ctx: Context) -> Iterator[Argument]:
+    """Yields the sound card and where its sound goes."""
+    audio = ctx.guest.read("audio0")
+    if not audio:
+        return
+    device, driver = audio["device"], audio.get("driver", "spice")
+    backend = f",audiodev={driver}-backend0" if ctx.guest.machine.is_at_least(4, 2) else ""
+    address = ctx.pci("audio0")
+    if device == "AC97":
+        yield "-device", f"AC97,id=audiodev0{address}{backend}"
+    else:
+        yield "-device", f"{device},id=audiodev0{address}"
+        for number, codec in enumerate(("hda-micro", "hda-duplex")):
+            place = f"id=audiodev0-codec{number},bus=audiodev0.0,cad={number}"
+            yield "-device", f"{codec},{place}{backend}"
+    yield "-audiodev", f"{driver},id={driver}-backend0"
+
+
+def render_agent(ctx: Context) -> Iterator[Argument]:
+    """Yields the port of the guest agent."""
+    agent = ctx.guest.read("agent")
+    if not is_on(agent.get("enabled")):
+        return
+    socket = f"{RUN_FOLDER}/{ctx.guest.vm.id}.qga"
+    yield "-chardev", f"socket,path={socket},server=on,wait=off,id=qga0"
+    if agent.get("type") == "isa":
+        yield "-device", "isa-serial,chardev=qga0"
+    else:
+        yield "-device", f"virtio-serial,id=qga0{ctx.pci('qga0')}"
+        yield "-device", "virtserialport,chardev=qga0,name=org.qemu.guest_agent.0"
+
+
+def render_rng(ctx: Context) -> Iterator[Argument]:
+    """Yields the source of random numbers, of which a guest gets only so many in a time."""
+    rng = ctx.guest.read("rng0")
+    if not rng:
+        return
+    most = int(rng.get("max_bytes", "1024"))
+    limit = f",max-bytes={most},period={int(rng.get('period', '1000'))}" if most else ""
+    yield "-object", f"rng-random,filename={rng['source']},id=rng0"
+    yield "-device", f"virtio-rng-pci,rng=rng0{limit}{ctx.pci('rng0')}"
+
+
+def render_balloon(ctx: Context) -> Iterator[Argument]:
+    """Yields the device that gives memory back to the host."""
+    if int(ctx.guest.settings.get("balloon", "1")):
+        reporting = ",free-page-reporting=on" if ctx.guest.machine.is_at_least(6, 2) else ""
+        yield "-device", f"virtio-balloon-pci,id=balloon0{ctx.pci('balloon0')}{reporting}"
+
+
+def render_watchdog(ctx: Context) -> Iterator[Argument]:
+    """Yields the watchdog and what it does."""
+    if "watchdog" not in ctx.guest.settings:
+        return
+    watchdog = ctx.guest.read("watchdog")
+    yield "-device", f"{watchdog.get('model', 'i6300esb')}{ctx.pci('watchdog')}"
+    if "action" in watchdog:
+        yield "-watchdog-action", watchdog["action"]
+
+
+def render_ivshmem(ctx: Context) -> Iterator[Argument]:
+    """Yields memory that the guest shares with others."""
+    shared = ctx.guest.read("ivshmem")
+    if not shared:
+        return
+    address = ",bus=pcie.0,addr=0x14" if ctx.is_q35 else ctx.pci("ivshmem")
+    # The comma at the end is what Proxmox prints.
+    yield "-device", f"ivshmem-plain,memdev=ivshmem{address},"
+    path = f"/dev/shm/pve-shm-{shared.get('name', ctx.guest.vm.id)}"  # noqa: S108 - as printed
+    size = f"{int(shared['size'])}M"
+    yield "-object", f"memory-backend-file,id=ivshmem,share=on,mem-path={path},size={size}"
+
+
+def render_virtiofs(ctx: Context) -> Iterator[Argument]:
+    """Yields the folders of the host that are shared; a program of its own serves each."""
+    for index in range(10):
+        shared = ctx.guest.read(f"virtiofs{index}")
+        if shared:
+            socket = f"/run/qemu-server/virtiofsd/vm{ctx.guest.vm.id}-fs{index}"
+            yield "-chardev", f"socket,id=virtiofs{index},path={socket}"
+            # Windows guests fail with a longer queue.
+            device = f"vhost-user-fs-pci,queue-size=1024,chardev=virtiofs{index}"
+            yield "-device", f"{device},tag={shared['dirid']}"
+
+
+def render_sev(ctx: Context) -> Iterator[Argument]:
+    """Yields AMD's memory encryption.
+
+    Raises:
+        PlanError: The host's processors or the firmware do not go with it.
+    """
+    sev = ctx.guest.read("amd-sev")
+    if not sev:
+        return
+    kind, host = sev["type"], ctx.host.cpu.sev
+    supported = {"std": host.sev, "es": host.sev_es, "snp": host.sev_snp}
+    if not supported[kind]:
+        raise PlanError(f"Your CPU does not support AMD {_SEV_KINDS[kind]}.")
+    if ctx.guest.settings.get("bios") != "ovmf":
+        raise PlanError("To use AMD SEV, please change bios to OVMF.")
+    no_debug = is_on(sev.get("no-debug"))
+    if kind == "snp":
+        name = "sev-snp-guest"
+        policy = _SNP_RESERVED | (0 if no_debug else _SNP_DEBUG)
+        policy |= _SNP_SMT if is_on(sev.get("allow-smt"), default=True) else 0
+    else:
+        name = "sev-guest"
+        policy = _NO_SEND | (_ENCRYPTED_STATE if kind == "es" else 0)
+        policy |= _NO_DEBUG if no_debug else 0
+        policy |= _NO_KEY_SHARING if is_on(sev.get("no-key-sharing")) else 0
+    bits = f"cbitpos={host.cbitpos},reduced-phys-bits={host.reduced_phys_bits}"
+    hashes = ",kernel-hashes=on" if is_on(sev.get("kernel-hashes")) else ""
+    yield "-object", f"{name},id=sev0,{bits},policy={policy:#x}{hashes}"

@@ -1,0 +1,273 @@
+"""The storage half of a command line, in both of the forms that Proxmox writes.
+
+Machines below 10.0 get a `-drive` for each disk. From 10.0 on each gets a throttle group and a
+`-blockdev` of three nodes: throttle over image format over file.
+
+Source: qemu-server 9.2.6.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from vmio.errors import PlanError
+from vmio.formats.proxmox.argv.context import Argument, render_pci
+from vmio.formats.proxmox.pci import pci_address
+from vmio.formats.proxmox.reader import Guest
+from vmio.model.controller import Controller
+from vmio.model.disk import Backing, Disk
+from vmio.model.topology import AttachedDisk, Topology
+
+__all__ = [
+    "has_blockdev",
+    "render_bridges",
+    "render_chain",
+    "render_drives",
+    "render_json",
+    "render_objects",
+    "render_throttle_group",
+]
+
+_ADDRESSABLE = frozenset({"scsi-hd", "scsi-cd"})
+_AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
+
+
+def has_blockdev(guest: Guest) -> bool:
+    """Returns whether the guest's machine is of the versions whose disks are `-blockdev`s."""
+    return guest.machine.is_at_least(10, 0)
+
+
+def render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
+    """Yields the PCI bridges that no `-readconfig` brings; pci.3 needs no disk to be there."""
+    used = {c.pci.bus for c in topology.controllers if c.pci is not None}
+    bridges = {"pci.1", "pci.2"} | (used & {"pci.4"})
+    if guest.vm.scsihw == "virtio-scsi-single":
+        bridges.add("pci.3")
+    for bridge in sorted(bridges):
+        number = bridge.rpartition(".")[2]
+        place = bridge
+        if bridge == "pci.2" and guest.has_legacy_igd:
+            place = "pci.2-igd"
+        address = render_pci(pci_address(place, guest.vm.chipset))
+        yield "-device", f"pci-bridge,id={bridge},chassis_nr={number}{address}"
+
+
+def render_objects(guest: Guest, topology: Topology) -> Iterator[Argument]:
+    """Yields the objects that the drives need, drive by drive, each IOThread first."""
+    for attached in topology.disks:
+        controller = topology.controller_of(attached)
+        if controller.iothread is not None:
+            yield "-object", f"iothread,id={controller.iothread}"
+        if has_blockdev(guest) and attached.disk.backing is not None:
+            yield render_throttle_group(attached.disk.id, dict(attached.disk.limits))
+
+
+def render_throttle_group(drive: str, limits: Mapping[str, int]) -> Argument:
+    """Returns the object that holds a drive's limits, even where there are none."""
+    group = {"id": f"throttle-drive-{drive}", "limits": limits, "qom-type": "throttle-group"}
+    return "-object", render_json(group)
+
+
+def render_drives(guest: Guest, topology: Topology) -> Iterator[Argument]:
+    """Yields each disk's controller if it is the first there, its drive, and its device."""
+    seen: set[str] = set()
+    for attached in topology.disks:
+        controller = topology.controller_of(attached)
+        if controller.id not in seen:
+            seen.add(controller.id)
+            if controller.bus != "virtio" and not controller.built_in:
+                yield "-device", _render_controller(controller)
+        if not has_blockdev(guest):
+            yield "-drive", _render_drive(guest, attached)
+        elif attached.disk.backing is not None:
+            yield "-blockdev", render_json(_blockdev(guest, attached, attached.disk.backing))
+        yield "-device", _render_device(guest, attached, controller)
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode
+
+
+def render_json(value: object) -> str:
+    """Returns JSON without blanks and with its keys in order."""
+    return _encode(value)
+
+
+def _render_controller(controller: Controller) -> str:
+    text = f"{controller.model},id={controller.id}"
+    if controller.model == "ahci":
+        text += ",multifunction=on"
+    if controller.pci is not None:
+        text += render_pci(controller.pci)
+    if controller.iothread is not None:
+        text += f",iothread={controller.iothread}"
+    if controller.num_queues is not None:
+        text += f",num_queues={controller.num_queues}"
+    return text
+
+
+def _render_device(guest: Guest, attached: AttachedDisk, controller: Controller) -> str:
+    disk = attached.disk
+    blockdev = has_blockdev(guest)
+    driver = attached.driver
+    if driver == "ide-hd" and guest.is_on("template"):
+        # A template's disks are read-only, which an IDE disk cannot be.
+        driver = "ide-cd"
+    parts = [driver, *(f"{key}={value}" for key, value in attached.address)]
+    if disk.backing is not None or not blockdev:
+        parts.append(f"drive=drive-{disk.id}")
+    parts.append(f"id={disk.id}")
+    if disk.bus == "virtio" and controller.pci is not None:
+        parts[-1] += render_pci(controller.pci)
+        if controller.iothread is not None:
+            parts.append(f"iothread={controller.iothread}")
+    if blockdev and driver in _ADDRESSABLE:
+        parts.append(f"device_id=drive-{disk.id}")
+    parts.extend(_identity(disk, is_hd=driver.endswith("-hd")))
+    if disk.bootindex is not None:
+        parts.append(f"bootindex={disk.bootindex}")
+    if disk.serial is not None:
+        parts.append(f"serial={_escape(disk.serial)}")
+    if blockdev:
+        if disk.media != "cdrom":
+            parts.append(f"write-cache={'on' if attached.write_cache else 'off'}")
+        parts.extend(
+            f"{key}={value}"
+            for key, value in (("rerror", disk.rerror), ("werror", disk.werror))
+            if value is not None
+        )
+    return ",".join(parts)
+
+
+def _identity(disk: Disk, *, is_hd: bool) -> Iterator[str]:
+    """Yields what the guest is told that the disk is, in the order of its bus."""
+    if disk.bus == "ide" and is_hd and disk.model is not None:
+        yield f"model={_escape(disk.model)}"
+    if disk.ssd and (is_hd or disk.bus == "sata"):
+        yield "rotation_rate=1"
+    if disk.wwn is not None:
+        yield f"wwn={disk.wwn}"
+    if disk.vendor is not None:
+        yield f"vendor={disk.vendor}"
+    if disk.product is not None:
+        yield f"product={disk.product}"
+
+
+def _escape(text: str) -> str:
+    return text.replace(",", ",,")
+
+
+def _render_drive(guest: Guest, attached: AttachedDisk) -> str:
+    disk = attached.disk
+    backing = disk.backing
+    if backing is not None and backing.discard_no_unref:
+        raise PlanError(
+            f"storage for '{disk.volume}' is configured for snapshots as a volume chain - this"
+            " requires QEMU machine version >= 10.0. See"
+            " https://pve.proxmox.com/wiki/QEMU_Machine_Version_Upgrade"
+        )
+    parts = [] if backing is None else [f"file={backing.filename}"]
+    parts.append(f"if=none,id=drive-{disk.id}")
+    written = (
+        ("media", "cdrom" if disk.media == "cdrom" else _written(guest, disk, "media")),
+        ("cache", disk.cache),
+        ("rerror", disk.rerror),
+        ("werror", disk.werror),
+        ("discard", {"unmap": "on", "ignore": "ignore", None: None}[disk.discard]),
+        ("snapshot", _on_off(value=disk.snapshot)),
+        ("readonly", _on_off(value=disk.read_only if "ro" in disk.spans else None)),
+        *((f"throttling.{name}", str(value)) for name, value in disk.limits),
+        ("format", backing.format if backing is not None else None),
+        ("cache", "none" if disk.cache is None and attached.cache_direct else None),
+        ("aio", attached.aio or disk.aio or "io_uring"),
+        ("detect-zeroes", attached.detect_zeroes),
+    )
+    parts.extend(f"{key}={value}" for key, value in written if value is not None)
+    return ",".join(parts)
+
+
+def _written(guest: Guest, disk: Disk, option: str) -> str | None:
+    span = disk.spans.get(option)
+    return None if span is None else guest.vm.source.read_span(span).partition("=")[2]
+
+
+def _on_off(*, value: bool | None) -> str | None:
+    return None if value is None else ("on" if value else "off")
+
+
+def _blockdev(guest: Guest, attached: AttachedDisk, backing: Backing) -> Mapping[str, object]:
+    disk = attached.disk
+    if disk.snapshot:
+        raise PlanError("'snapshot' option is not yet supported for '-blockdev'")
+    cached: dict[str, object] = {
+        "cache": {"direct": attached.cache_direct, "no-flush": attached.cache_no_flush},
+        "read-only": disk.media == "cdrom" or disk.read_only or guest.is_on("template"),
+    }
+    if disk.media != "cdrom":
+        cached["discard"] = disk.discard or "ignore"
+        cached["detect-zeroes"] = attached.detect_zeroes
+    return render_chain(
+        disk.id, disk.volume, backing, cached, attached.aio, throttled=not disk.scsiblock
+    )
+
+
+def render_chain(
+    drive: str,
+    volume: str,
+    backing: Backing,
+    cached: Mapping[str, object],
+    aio: str | None,
+    *,
+    throttled: bool = True,
+    size_bytes: int | None = None,
+) -> Mapping[str, object]:
+    """Returns a drive's nodes: the throttle over the image's format over the file.
+
+    Args:
+        drive: The drive's key.
+        volume: The volume as the config names it.
+        backing: What is opened.
+        cached: What every node says of caching, discarding and writing; the throttle has no cache.
+        aio: How a driver that can choose does its I/O.
+        throttled: Whether there is a throttle; without one the format has its name.
+        size_bytes: Where a raw image ends, if that is not where the file does.
+    """
+    image: dict[str, object] = {}
+    for path in (*reversed(backing.parents), backing.filename):
+        parent = image
+        key = _hash_node(drive, volume, "" if path == backing.filename else path)
+        file = {**cached, **dict(backing.options), "driver": backing.driver}
+        file["node-name"] = f"e{key}"
+        if backing.driver in _AIO_DRIVERS:
+            file["aio"] = aio
+        if not backing.options:
+            file["filename"] = path
+        image = {**cached, "driver": backing.format, "node-name": f"f{key}", "file": file}
+        if backing.discard_no_unref:
+            image["discard-no-unref"] = True
+        if size_bytes is not None and backing.format == "raw":
+            image["size"] = size_bytes
+        if parent:
+            image["backing"] = parent
+    name = f"drive-{drive}"
+    if not throttled:
+        return image | {"node-name": name}
+    common = {key: value for key, value in cached.items() if key != "cache"}
+    throttle = {"driver": "throttle", "node-name": name, "throttle-group": f"throttle-{name}"}
+    return common | throttle | {"file": image}
+
+
+_SNAPSHOT_FILE = re.compile(r"(?:snap-)?(.+?)-(?:vm|base)-\d+-disk.*|snap_[^/]*_([^/_]+)\.qcow2")
+
+
+def _hash_node(drive: str, volume: str, path: str) -> str:
+    """Returns the part of a node's name that tells its drive, volume and snapshot."""
+    text = f"drive={drive},"
+    if path:
+        match = _SNAPSHOT_FILE.fullmatch(path.rpartition("/")[2])
+        snapshot = (match[1] or match[2]) if match else path.rpartition("/")[2]
+        text += f"snap={snapshot},"
+    text += f"volid={volume}"
+    return hashlib.sha256(text.encode()).hexdigest()[:30]

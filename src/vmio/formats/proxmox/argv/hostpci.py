@@ -1,0 +1,198 @@
+"""PCI devices of the host, passed through.
+
+Source: qemu-server 9.2.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from vmio.errors import PlanError
+from vmio.formats.proxmox.argv.context import Argument, Context, is_on
+from vmio.formats.proxmox.machine import WINDOWS_7
+from vmio.formats.proxmox.properties import Properties
+
+__all__ = ["find_passed_gpu", "render_hostpci"]
+
+_MAX_DEVICES = 16
+_PORTS_AT_HAND = 4
+"""So many PCI Express ports are in the file that a q35 machine is read from."""
+_OVERRIDES = ("vendor-id", "device-id", "sub-vendor-id", "sub-device-id")
+_WIN7_SLOTS = (*range(0x10, 0x14), *range(9, 16), *range(21, 26))
+"""Windows 7 wants its devices on the root bus itself."""
+
+
+class _Device(NamedTuple):
+    """A `hostpciN` line and the functions of the host that it stands for."""
+
+    number: int
+    options: Properties
+    functions: Sequence[str]
+
+    def is_set(self, option: str) -> bool:
+        return is_on(self.options.get(option))
+
+
+def _read_options(ctx: Context) -> Iterator[tuple[int, Properties]]:
+    for index in range(_MAX_DEVICES):
+        if f"hostpci{index}" in ctx.guest.settings:
+            yield index, ctx.guest.read(f"hostpci{index}")
+
+
+def find_passed_gpu(ctx: Context) -> bool:
+    """Returns whether a graphics card of the host is to be the guest's first."""
+    return any(is_on(options.get("x-vga")) for _, options in _read_options(ctx))
+
+
+def _choose_devices(ctx: Context) -> list[_Device]:
+    """Returns the functions of each line; a name gets what no other line has yet.
+
+    Raises:
+        PlanError: There is no such function, or none is left.
+    """
+    lines = list(_read_options(ctx))
+    used: set[str] = set()
+    direct = [
+        _Device(number, options, _find_direct(ctx, number, options, used))
+        for number, options in lines
+        if "mapping" not in options
+    ]
+    named = [
+        _Device(number, options, _find_named(ctx, number, options, used))
+        for number, options in lines
+        if "mapping" in options
+    ]
+    return sorted((*direct, *named), key=lambda device: device.number)
+
+
+def _find_direct(ctx: Context, number: int, options: Properties, used: set[str]) -> list[str]:
+    if "host" not in options:
+        raise PlanError(f"hostpci{number}: either 'host' or 'mapping' must be set")
+    functions = _find_all(ctx, options["host"])
+    if "mdev" not in options:
+        for name in functions:
+            if name in used:
+                raise PlanError(f"device '{name}' assigned more than once")
+            used.add(name)
+    return functions
+
+
+def _find_named(ctx: Context, number: int, options: Properties, used: set[str]) -> list[str]:
+    mapping = ctx.host.pci.mappings.get(options["mapping"])
+    if mapping is None:
+        raise PlanError(f"PCI device mapping not found for '{options['mapping']}'")
+    for entry in mapping.get("functions", ()):
+        functions = _find_all(ctx, str(entry))
+        if "mdev" in options:
+            return functions
+        if not used.intersection(functions):
+            used.update(functions)
+            return functions
+    raise PlanError(f"could not find a free device for 'hostpci{number}'")
+
+
+def _find_all(ctx: Context, text: str) -> list[str]:
+    return [name for part in text.split(";") for name in _find(ctx, part)]
+
+
+def _find(ctx: Context, text: str) -> list[str]:
+    """Returns the functions that an address means: itself, or all of its slot."""
+    full = text.lower() if text.count(":") > 1 else f"0000:{text.lower()}"
+    known = ctx.host.pci.functions
+    if "." in full:
+        found = [full] if not known or full in known else []
+    else:
+        found = sorted(name for name in known if name.rpartition(".")[0] == full)
+    if not found:
+        raise PlanError(
+            f"no PCI device found for '{text}'",
+            hint="the host description lists the functions under [pci]",
+        )
+    return found
+
+
+def render_hostpci(ctx: Context) -> Iterator[Argument]:
+    """Yields the devices, and the PCI Express ports that the machine does not bring.
+
+    Raises:
+        PlanError: Proxmox would refuse one.
+    """
+    igd: int | None = None
+    for device in _choose_devices(ctx):
+        is_express = device.is_set("pcie")
+        if is_express and not ctx.is_q35:
+            raise PlanError("q35 machine model is not enabled")
+        if device.is_set("legacy-igd"):
+            if igd is not None:
+                raise PlanError("only one device can be assigned in legacy-igd mode")
+            igd = device.number
+            _check_legacy_igd(ctx, device)
+        if is_express and device.number >= _PORTS_AT_HAND and ctx.windows != WINDOWS_7:
+            yield "-device", _render_root_port(device.number)
+        yield from _render_functions(ctx, device)
+
+
+def _check_legacy_igd(ctx: Context, device: _Device) -> None:
+    wrong = ""
+    if ctx.guest.settings.get("vga") != "none":
+        wrong = "requires VGA mode to be 'none'"
+    elif not is_on(device.options.get("rombar"), default=True):
+        wrong = "requires rombar to be enabled"
+    elif device.is_set("x-vga"):
+        wrong = "is not compatible with x-vga"
+    elif "mdev" in device.options:
+        wrong = "is not compatible with mdev"
+    elif ctx.is_q35:
+        wrong = "is not compatible with q35"
+    elif len(device.functions) > 1:
+        wrong = "is not compatible with multifunction devices"
+    elif not device.functions[0].endswith("02.0"):
+        wrong = "only works for devices on host bus 00:02.0"
+    if wrong:
+        raise PlanError(f"legacy IGD assignment {wrong}")
+
+
+def _render_root_port(index: int) -> str:
+    slot, function = divmod(index - _PORTS_AT_HAND, 8)
+    port = index + 1
+    return (
+        f"pcie-root-port,id=ich9-pcie-port-{port},addr={0x10 + slot:x}.{function},x-speed=16,"
+        f"x-width=32,multifunction=on,bus=pcie.0,port={port},chassis={port}"
+    )
+
+
+def _place(ctx: Context, device: _Device) -> str:
+    if device.is_set("pcie"):
+        if ctx.windows == WINDOWS_7:
+            return f",bus=pcie.0,addr={_WIN7_SLOTS[device.number]:#x}"
+        return f",bus=ich9-pcie-port-{device.number + 1},addr=0x0"
+    return ctx.pci("legacy-igd" if device.is_set("legacy-igd") else f"hostpci{device.number}")
+
+
+def _render_functions(ctx: Context, device: _Device) -> Iterator[Argument]:
+    name, place, options = f"hostpci{device.number}", _place(ctx, device), device.options
+    is_mediated = "mdev" in options
+    functions = device.functions[:1] if is_mediated else device.functions
+    is_multifunction = len(functions) > 1
+    for order, function in enumerate(functions):
+        if is_mediated:
+            uuid = f"{device.number:08d}-0000-0000-0000-{ctx.guest.vm.id:0>12}"
+            source = f"sysfsdev=/sys/bus/mdev/devices/{uuid}"
+        else:
+            source = f"host={function}"
+        suffix = f".{order}" if is_multifunction else ""
+        parts = [f"vfio-pci,{source},id={name}{suffix}{place}{suffix}"]
+        if order == 0:
+            if not is_on(options.get("rombar"), default=True):
+                parts.append("rombar=0")
+            if device.is_set("x-vga") and ctx.guest.settings.get("bios") != "ovmf":
+                parts.append("x-vga=on")
+            if is_multifunction:
+                parts.append("multifunction=on")
+            if "romfile" in options:
+                parts.append(f"romfile=/usr/share/kvm/{options['romfile']}")
+            if name in ctx.guest.bootindex:
+                parts.append(f"bootindex={ctx.guest.bootindex[name]}")
+            parts += [f"x-pci-{key}={options[key]}" for key in _OVERRIDES if key in options]
+        yield "-device", ",".join(parts)

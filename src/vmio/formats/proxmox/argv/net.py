@@ -1,0 +1,121 @@
+"""The network devices.
+
+Source: qemu-server 9.2.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from vmio.errors import PlanError, UnsupportedError
+from vmio.formats.proxmox.argv.context import Argument, Context, is_on
+from vmio.formats.proxmox.properties import Properties
+
+__all__ = ["count_nets", "render_nets"]
+
+_MAX_NETS = 32
+_DEFAULT_MTU = 1500
+_LEAST_MTU = 576
+_SCRIPTS = "/usr/libexec/qemu-server"
+_ROMS: Mapping[str, str] = {
+    "e1000": "pxe-e1000.rom",
+    "e1000e": "pxe-e1000e.rom",
+    "ne2k_pci": "pxe-ne2k_pci.rom",
+    "pcnet": "pxe-pcnet.rom",
+    "rtl8139": "pxe-rtl8139.rom",
+    "virtio": "pxe-virtio.rom",
+}
+"""The boot ROMs of `.pxe` machines."""
+
+
+def _list_nets(ctx: Context) -> list[str]:
+    settings = ctx.guest.settings
+    return [key for key in (f"net{index}" for index in range(_MAX_NETS)) if key in settings]
+
+
+def count_nets(ctx: Context) -> int:
+    """Returns how many network devices the guest has."""
+    return len(_list_nets(ctx))
+
+
+def render_nets(ctx: Context) -> Iterator[Argument]:
+    """Yields each device after what it is connected to.
+
+    Raises:
+        PlanError: Proxmox would refuse it.
+    """
+    for key in _list_nets(ctx):
+        net = ctx.guest.read(key)
+        yield "-netdev", _render_netdev(ctx, key, net)
+        yield "-device", _render_device(ctx, key, net)
+
+
+def _render_netdev(ctx: Context, key: str, net: Properties) -> str:
+    vm = ctx.guest.vm
+    if "bridge" in net:
+        name = f"tap{vm.id}i{key.removeprefix('net')}"
+        text = (
+            f"type=tap,id={key},ifname={name},script={_SCRIPTS}/pve-bridge,"
+            f"downscript={_SCRIPTS}/pve-bridgedown"
+        )
+        if net["model"] == "virtio" and ctx.is_native and ctx.host.vhost_net:
+            text += ",vhost=on"
+    else:
+        text = f"type=user,id={key},hostname={vm.name or f'vm{vm.id}'}"
+    queues = int(net.get("queues", "0"))
+    if net["model"] == "virtio" and queues:
+        text += f",queues={queues}"
+    return text
+
+
+def _render_device(ctx: Context, key: str, net: Properties) -> str:
+    machine, model = ctx.guest.machine, net["model"]
+    if "macaddr" not in net:
+        raise UnsupportedError(
+            f"{key} has no MAC address, so Proxmox VE would make one up at every start",
+            hint=f"write one, as in '{key}: {model}=BC:24:11:00:00:01'",
+        )
+    is_virtio = model == "virtio"
+    device = "virtio-net-pci" if is_virtio else model
+    parts = [f"{device},mac={net['macaddr']},netdev={key}{ctx.pci(key)},id={key}"]
+    queues = int(net.get("queues", "0"))
+    if is_virtio and queues > 1:
+        parts.append(f"vectors={queues * 2 + 2},mq=on")
+        if machine.is_at_least(7, 1):
+            parts.append("packed=on")
+    if is_virtio and machine.is_at_least(7, 1):
+        parts.append("rx_queue_size=1024,tx_queue_size=256")
+    if key in ctx.guest.bootindex:
+        parts.append(f"bootindex={ctx.guest.bootindex[key]}")
+    mtu = _choose_mtu(ctx, key, net)
+    if mtu is not None and (machine.is_at_least(10, 0, 1) or mtu != _DEFAULT_MTU):
+        parts.append(f"host_mtu={mtu}")
+    if machine.is_pxe and model in _ROMS:
+        parts.append(f"romfile={_ROMS[model]}")
+    if is_virtio and machine.is_at_least(11, 0, 1) and not is_on(net.get("host-tunnel")):
+        parts.append("host_tunnel=off")
+    return ",".join(parts)
+
+
+def _choose_mtu(ctx: Context, key: str, net: Properties) -> int | None:
+    """Returns the MTU that the guest is told, None where it cannot be told one."""
+    written = int(net["mtu"]) if "mtu" in net else None
+    if net["model"] != "virtio" or "bridge" not in net:
+        if written is not None:
+            ctx.warnings.append(
+                f"WARN: netdev {key}: ignoring MTU '{written}', not using VirtIO or no bridge"
+                " configured."
+            )
+        return None
+    bridge_mtu = ctx.host.bridges.get(net["bridge"], _DEFAULT_MTU)
+    if written is None or written == 1:
+        return bridge_mtu
+    if written < _LEAST_MTU:
+        raise PlanError(
+            f"netdev {key}: MTU '{written}' is smaller than the IP minimum MTU '{_LEAST_MTU}'"
+        )
+    if written > bridge_mtu:
+        raise PlanError(
+            f"netdev {key}: MTU '{written}' is bigger than the bridge MTU '{bridge_mtu}'"
+        )
+    return written
