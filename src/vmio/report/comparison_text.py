@@ -51,13 +51,14 @@ def _describe_subject(side: str, subject: Subject, disk: str) -> Text:
 
 
 def _make_table(comparison: Comparison) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("job", no_wrap=True)
+    # Eighty columns hold it all, if a job's name is no longer than those of the default jobs.
+    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    table.add_column("job", overflow="fold")
     table.add_column("")
-    for heading in ("IOPS", "MiB/s", "p50", "p99", "guest\nCPU"):
-        table.add_column(heading, justify="right")
-    for heading in ("main\nloop", "IO-\nThreads", "vCPUs", "others"):
-        table.add_column(heading, justify="right")
+    figures = ("IOPS", "MiB/s", "p50", "p99", "guest\nCPU")
+    threads = ("main\nloop", "IO-\nThreads", "vCPUs", "others")
+    for heading in (*figures, *threads):
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in comparison.jobs:
         table.add_row(printable(result.job.name), "A", *_list_figures(result.a))
         table.add_row("", "B", *_list_figures(result.b))

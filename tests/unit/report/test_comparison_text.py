@@ -14,7 +14,7 @@ from vmio.report.comparison_text import print_comparison
 def render(comparison: Comparison) -> str:
     """Returns what is printed on a pipe."""
     stream = io.StringIO()
-    print_comparison(comparison, Console(file=stream, width=100, highlight=False, markup=False))
+    print_comparison(comparison, Console(file=stream, width=80, highlight=False, markup=False))
     return stream.getvalue()
 
 
@@ -29,10 +29,11 @@ def test_print_comparison_says_who_serves_and_who_wins(comparison: Comparison) -
 
 
 def test_print_comparison_fits_a_terminal(comparison: Comparison) -> None:
-    """The table's lines are not folded at a hundred columns."""
+    """The table's lines are not folded at eighty columns."""
     lines = render(comparison).splitlines()
     table = [line for line in lines if line.startswith("randread-4k-qd32  ")]
     assert len(table) == 1
+    assert "…" not in "".join(lines)
     assert table[0].split() == [
         *("randread-4k-qd32", "A", "13.9k", "54", "2.07", "ms", "5.53", "ms"),
         *("0.43", "0.61", "0.00", "0.73", "0.00"),
