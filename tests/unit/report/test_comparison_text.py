@@ -31,7 +31,7 @@ def test_print_comparison_says_who_serves_and_who_wins(comparison: Comparison) -
 def test_print_comparison_fits_a_terminal(comparison: Comparison) -> None:
     """The table's lines are not folded at eighty columns."""
     lines = render(comparison).splitlines()
-    table = [line for line in lines if line.startswith("randread-4k-qd32  ")]
+    table = [line for line in lines if line.startswith("randread-4k-qd32 ")]
     assert len(table) == 1
     assert "…" not in "".join(lines)
     assert table[0].split() == [
