@@ -29,18 +29,14 @@ def split_parts(data: bytes, span: Span) -> tuple[Part, ...]:
     for piece in data[span.start : span.end].split(b","):
         stripped = piece.strip()
         if stripped:
-            begin = start + piece.index(stripped)
-            key, equals, value = stripped.partition(b"=")
-            if not equals:
-                key, value = b"", stripped
+            begin = start if stripped == piece else start + piece.index(stripped)
             end = begin + len(stripped)
-            parts.append(
-                Part(
-                    key.decode("utf-8", "replace"),
-                    value.decode("utf-8", "replace"),
-                    Span(start=begin, end=end),
-                    Span(start=end - len(value), end=end),
-                )
-            )
+            whole = Span(start=begin, end=end)
+            key, equals, value = stripped.decode("utf-8", "replace").partition("=")
+            if equals:
+                inner = Span(start=begin + stripped.index(b"=") + 1, end=end)
+                parts.append(Part(key, value, whole, inner))
+            else:
+                parts.append(Part("", key, whole, whole))
         start += len(piece) + 1
     return tuple(parts)

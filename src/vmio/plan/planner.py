@@ -6,12 +6,13 @@ Source: qemu-server 9.2.6.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from attrs import evolve
 
 from vmio.formats.proxmox.pci import pci_address
 from vmio.model.controller import Controller
-from vmio.model.disk import CacheMode, DetectZeroes, Disk
+from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Effect, Topology
 from vmio.model.vm import Vm
@@ -33,10 +34,22 @@ def plan_topology(vm: Vm, policy: Policy = PROXMOX) -> Topology:
         known = controllers.setdefault(controller.id, controller)
         if known is controller and controller.iothread is not None:
             iothreads.append(IOThread(id=controller.iothread))
-        attached = AttachedDisk(disk=disk, controller=known.id, address=address, driver=driver)
-        attached = _settle(attached, policy)
-        effects = tuple(_find_effects(vm, attached, known))
-        disks.append(evolve(attached, effects=effects))
+        engine = _choose_engine(disk, policy)
+        disks.append(
+            AttachedDisk(
+                disk=disk,
+                controller=known.id,
+                address=address,
+                driver=driver,
+                cache=engine.cache,
+                cache_direct=engine.cache_direct,
+                cache_no_flush=disk.cache == "unsafe",
+                write_cache=disk.cache not in {"writethrough", "directsync"},
+                aio=engine.aio,
+                detect_zeroes=engine.detect_zeroes,
+                effects=tuple(_find_effects(vm, disk, known, engine)),
+            )
+        )
     return Topology(
         iothreads=(*iothreads, *vm.iothreads),
         controllers=tuple(controllers.values()),
@@ -115,17 +128,21 @@ def _scsi_address(disk: Disk, hardware: ScsiHardware, controller: Controller) ->
             return bus, ("channel", 0), ("scsi-id", 0), ("lun", disk.index)
 
 
-def _settle(attached: AttachedDisk, policy: Policy) -> AttachedDisk:
-    """Returns the disk with what its cache, aio and zero detection come to."""
-    disk = attached.disk
+class _Engine(NamedTuple):
+    """What a disk's cache, aio and zero detection come to."""
+
+    cache: CacheMode
+    cache_direct: bool
+    aio: AioEngine | None
+    detect_zeroes: DetectZeroes | None
+
+
+def _choose_engine(disk: Disk, policy: Policy) -> _Engine:
     direct = _is_direct(disk)
     has_aio = disk.backing is not None and disk.backing.driver in _AIO_DRIVERS
-    return evolve(
-        attached,
+    return _Engine(
         cache=disk.cache or _name_cache(direct=direct),
         cache_direct=direct,
-        cache_no_flush=disk.cache == "unsafe",
-        write_cache=disk.cache not in {"writethrough", "directsync"},
         aio=(disk.aio or policy.choose_aio(disk, direct=direct)) if has_aio else None,
         detect_zeroes=_choose_detect_zeroes(disk),
     )
@@ -151,8 +168,7 @@ def _choose_detect_zeroes(disk: Disk) -> DetectZeroes | None:
     return "unmap" if disk.discard == "unmap" else "on"
 
 
-def _find_effects(vm: Vm, attached: AttachedDisk, controller: Controller) -> Iterator[Effect]:
-    disk = attached.disk
+def _find_effects(vm: Vm, disk: Disk, controller: Controller, engine: _Engine) -> Iterator[Effect]:
     yield _iothread_effect(vm, disk, controller)
     if disk.queues is not None:
         if controller.num_queues == disk.queues:
@@ -166,13 +182,13 @@ def _find_effects(vm: Vm, attached: AttachedDisk, controller: Controller) -> Ite
             )
     yield Effect(
         setting="cache",
-        value=attached.cache or "",
+        value=engine.cache,
         verdict="used" if disk.cache is not None else "default",
     )
-    if attached.aio is not None:
+    if engine.aio is not None:
         yield Effect(
             setting="aio",
-            value=attached.aio,
+            value=engine.aio,
             verdict="used" if disk.aio is not None else "default",
         )
     elif disk.aio is not None:
@@ -186,7 +202,7 @@ def _find_effects(vm: Vm, attached: AttachedDisk, controller: Controller) -> Ite
         )
         yield Effect(
             setting="detect_zeroes",
-            value=attached.detect_zeroes or "",
+            value=engine.detect_zeroes or "",
             verdict="used" if disk.detect_zeroes is not None else "default",
         )
 

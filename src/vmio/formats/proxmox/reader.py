@@ -129,7 +129,10 @@ def read_guest(
         scsihw=values.get("scsihw"),
         iothreads=iothreads,
         iothread_users=users,
-        disks=tuple(evolve(disk, bootindex=bootindex.get(disk.id)) for disk in disks),
+        disks=tuple(
+            evolve(disk, bootindex=bootindex[disk.id]) if disk.id in bootindex else disk
+            for disk in disks
+        ),
         problems=tuple(sorted(problems, key=lambda problem: problem.span)),
         spans={key: entry.span for key, entry in settings.items()},
     )

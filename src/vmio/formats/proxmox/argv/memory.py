@@ -30,7 +30,7 @@ _MAX_LISTED = 4096
 
 def has_virtiofs(ctx: Context) -> bool:
     """Returns whether a folder of the host is shared, for which memory must be shared too."""
-    return any(f"virtiofs{index}" in ctx.guest.settings for index in range(10))
+    return any(key.startswith("virtiofs") for key in ctx.guest.settings)
 
 
 def render_memory(ctx: Context) -> Iterator[Argument]:

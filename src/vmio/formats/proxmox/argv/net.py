@@ -5,6 +5,7 @@ Source: qemu-server 9.2.6.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from vmio.errors import PlanError, UnsupportedError
@@ -13,7 +14,7 @@ from vmio.formats.proxmox.properties import Properties
 
 __all__ = ["count_nets", "render_nets"]
 
-_MAX_NETS = 32
+_NET = re.compile(r"net\d+", re.ASCII)
 _DEFAULT_MTU = 1500
 _LEAST_MTU = 576
 _SCRIPTS = "/usr/libexec/qemu-server"
@@ -29,8 +30,8 @@ _ROMS: Mapping[str, str] = {
 
 
 def _list_nets(ctx: Context) -> list[str]:
-    settings = ctx.guest.settings
-    return [key for key in (f"net{index}" for index in range(_MAX_NETS)) if key in settings]
+    keys = [key for key in ctx.guest.settings if _NET.fullmatch(key)]
+    return sorted(keys, key=lambda key: int(key.removeprefix("net")))
 
 
 def count_nets(ctx: Context) -> int:
