@@ -56,8 +56,8 @@ lock: ## pins the newest versions that pyproject.toml allows, with hashes
 	@tools/lock
 
 .PHONY: clean
-clean: ## removes the virtual environment, caches and what was built
-	@rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+clean: ## removes the virtual environment, caches, the report and what was built
+	@rm -rf .venv build dist vmio-report.html .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	@find bench examples src tests -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: setup-dev
