@@ -27,7 +27,7 @@ __all__ = [
 
 AccessPattern = Literal["read", "randread", "write", "randwrite"]
 
-RUNTIME_S: Final = 0.6
+RUNTIME_S: Final = 0.5
 """How long a run counts. Many short pairs find more than few long ones in the same time: what
 disturbs a run here comes and goes in seconds, and the interval narrows with the pairs."""
 RAMP_S: Final = 0.2

@@ -55,7 +55,7 @@ _CALM_S = 10.0
     "runtime_s",
     type=click.FloatRange(0.1, 3600),
     metavar="SECONDS",
-    help="How long each run counts.  [default: 0.6]",
+    help="How long each run counts.  [default: 0.5]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", metavar="FILE", help="Write a report that opens in any browser, offline.")
