@@ -190,10 +190,11 @@ def one_of(*values: str) -> Callable[[str], str]:
 
 def matching(pattern: str) -> Callable[[str], str]:
     """Returns a check for texts that match a pattern as a whole."""
-    compiled = re.compile(pattern, re.ASCII)
 
     def check(value: str) -> str:
-        return "" if compiled.fullmatch(value) else "value does not match the regex pattern"
+        # Compiled at its first use, not at import: most configs need few of them.
+        matches = re.fullmatch(pattern, value, re.ASCII)
+        return "" if matches else "value does not match the regex pattern"
 
     return check
 

@@ -105,7 +105,7 @@ def _render_host_device(ctx: Context, index: int, device: Properties) -> str:
         if not host:
             raise PlanError(f"USB device mapping not found for '{name}'")
     if ":" in host:
-        vendor, product = (part.removeprefix("0x").lower() for part in host.split(":", 1))
+        vendor, product = (part.removeprefix("0x") for part in host.split(":", 1))
         return f",vendorid=0x{vendor},productid=0x{product}"
     bus, dash, port = host.partition("-")
     if not dash:

@@ -1,0 +1,37 @@
+/usr/bin/kvm \
+  -id 100 \
+  -name 'vm100,debug-threads=on' \
+  -no-shutdown \
+  -chardev 'socket,id=qmp,path=/var/run/qemu-server/100.qmp,server=on,wait=off' \
+  -mon 'chardev=qmp,mode=control' \
+  -chardev 'socket,id=qmp-event,path=/var/run/qmeventd.sock,reconnect-ms=5000' \
+  -mon 'chardev=qmp-event,mode=control' \
+  -pidfile /var/run/qemu-server/100.pid \
+  -daemonize \
+  -object '{"id":"throttle-drive-efidisk0","limits":{},"qom-type":"throttle-group"}' \
+  -blockdev '{"driver":"raw","file":{"driver":"file","filename":"/usr/share/pve-edk2-firmware//OVMF_CODE_4M.secboot.fd"},"node-name":"pflash0","read-only":true}' \
+  -blockdev '{"detect-zeroes":"on","discard":"ignore","driver":"throttle","file":{"cache":{"direct":false,"no-flush":false},"detect-zeroes":"on","discard":"ignore","driver":"raw","file":{"auth-client-required":["none"],"cache":{"direct":false,"no-flush":false},"detect-zeroes":"on","discard":"ignore","driver":"rbd","image":"vm-100-disk-1","namespace":"ns1","node-name":"eddcaccd523224d4c7d6898f1ba4128","pool":"cpool","read-only":false,"server":[{"host":"192.0.2.11","port":"3300"},{"host":"192.0.2.12","port":"3300"}]},"node-name":"fddcaccd523224d4c7d6898f1ba4128","read-only":false,"size":540672},"node-name":"drive-efidisk0","read-only":false,"throttle-group":"throttle-drive-efidisk0"}' \
+  -smp '1,sockets=1,cores=1,maxcpus=1' \
+  -nodefaults \
+  -boot 'menu=on,strict=on,reboot-timeout=1000,splash=/usr/share/qemu-server/bootsplash.jpg' \
+  -vga none \
+  -nographic \
+  -cpu 'kvm64,enforce,kvm=off,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep' \
+  -m 512 \
+  -global 'ICH9-LPC.disable_s3=1' \
+  -global 'ICH9-LPC.disable_s4=1' \
+  -readconfig /usr/share/qemu-server/pve-q35-4.0.cfg \
+  -device 'usb-tablet,id=tablet,bus=ehci.0,port=1' \
+  -device 'vfio-pci,host=0000:01:00.0,id=hostpci0.0,bus=ich9-pcie-port-1,addr=0x0.0,multifunction=on' \
+  -device 'vfio-pci,host=0000:01:00.1,id=hostpci0.1,bus=ich9-pcie-port-1,addr=0x0.1' \
+  -device 'vfio-pci,host=0000:03:00.0,id=hostpci1,bus=pci.0,addr=0x11,rombar=0' \
+  -device 'vfio-pci,host=0000:02:00.0,id=hostpci2,bus=pci.0,addr=0x1b,x-pci-vendor-id=0x10de,x-pci-sub-device-id=0x0001' \
+  -device 'vfio-pci,host=0000:03:00.1,id=hostpci3,bus=pci.0,addr=0x1c' \
+  -device 'pcie-root-port,id=ich9-pcie-port-5,addr=10.0,x-speed=16,x-width=32,multifunction=on,bus=pcie.0,port=5,chassis=5' \
+  -device 'vfio-pci,sysfsdev=/sys/bus/mdev/devices/00000004-0000-0000-0000-000000000100,id=hostpci4,bus=ich9-pcie-port-5,addr=0x0' \
+  -device 'pcie-root-port,id=ich9-pcie-port-14,addr=11.1,x-speed=16,x-width=32,multifunction=on,bus=pcie.0,port=14,chassis=14' \
+  -device 'vfio-pci,host=0000:05:00.0,id=hostpci13,bus=ich9-pcie-port-14,addr=0x0' \
+  -device 'vfio-pci,sysfsdev=/sys/bus/mdev/devices/00000015-0000-0000-0000-000000000100,id=hostpci15,bus=pci.2,addr=0x18' \
+  -device 'virtio-balloon-pci,id=balloon0,bus=pci.0,addr=0x3,free-page-reporting=on' \
+  -iscsi 'initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff' \
+  -machine 'pflash0=pflash0,pflash1=drive-efidisk0,hpet=off,type=q35+pve0'

@@ -1,0 +1,56 @@
+/usr/bin/taskset \
+  --cpu-list \
+  --all-tasks 0,2-3 /usr/bin/kvm \
+  -id 100 \
+  -name 'odds-and-ends,debug-threads=on' \
+  -no-shutdown \
+  -chardev 'socket,id=qmp,path=/var/run/qemu-server/100.qmp,server=on,wait=off' \
+  -mon 'chardev=qmp,mode=control' \
+  -chardev 'socket,id=qmp-event,path=/var/run/qmeventd.sock,reconnect-ms=5000' \
+  -mon 'chardev=qmp-event,mode=control' \
+  -pidfile /var/run/qemu-server/100.pid \
+  -daemonize \
+  -smbios 'type=1,manufacturer=A,, Inc,uuid=11111111-2222-3333-4444-555555555555' \
+  -smp '1,sockets=1,cores=1,maxcpus=1' \
+  -nodefaults \
+  -boot 'menu=on,strict=on,reboot-timeout=1000,splash=/usr/share/qemu-server/bootsplash.jpg' \
+  -no-reboot \
+  -vnc 'unix:/var/run/qemu-server/100.vnc,password=on' \
+  -cpu kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep \
+  -m 512 \
+  -object 'memory-backend-memfd,id=virtiofs-mem,size=512M,share=on' \
+  -S \
+  -k en-us \
+  -global 'PIIX4_PM.disable_s3=1' \
+  -global 'PIIX4_PM.disable_s4=1' \
+  -device 'pci-bridge,id=pci.1,chassis_nr=1,bus=pci.0,addr=0x1e' \
+  -device 'pci-bridge,id=pci.2,chassis_nr=2,bus=pci.0,addr=0x1f' \
+  -device 'vmgenid,guid=66666666-7777-8888-9999-aaaaaaaaaaaa' \
+  -device 'piix3-usb-uhci,id=uhci,bus=pci.0,addr=0x1.0x2' \
+  -device 'usb-tablet,id=tablet,bus=uhci.0,port=1' \
+  -chardev 'socket,id=serial2,path=/var/run/qemu-server/100.serial2,server=on,wait=off' \
+  -device 'isa-serial,chardev=serial2' \
+  -chardev 'parallel,id=parallel0,path=/dev/parport0' \
+  -device 'isa-parallel,chardev=parallel0' \
+  -chardev 'serial,id=parallel1,path=/dev/usb/lp0' \
+  -device 'isa-parallel,chardev=parallel1' \
+  -device 'intel-hda,id=audiodev0,bus=pci.2,addr=0xc' \
+  -device 'hda-micro,id=audiodev0-codec0,bus=audiodev0.0,cad=0,audiodev=spice-backend0' \
+  -device 'hda-duplex,id=audiodev0-codec1,bus=audiodev0.0,cad=1,audiodev=spice-backend0' \
+  -audiodev 'spice,id=spice-backend0' \
+  -device 'VGA,id=vga,bus=pci.0,addr=0x2' \
+  -chardev 'socket,path=/var/run/qemu-server/100.qga,server=on,wait=off,id=qga0' \
+  -device 'isa-serial,chardev=qga0' \
+  -object 'rng-random,filename=/dev/urandom,id=rng0' \
+  -device 'virtio-rng-pci,rng=rng0,max-bytes=512,period=2000,bus=pci.1,addr=0x1d' \
+  -device 'i6300esb,bus=pci.0,addr=0x4' \
+  -watchdog-action reset \
+  -iscsi 'initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff' \
+  -device 'ivshmem-plain,memdev=ivshmem,bus=pci.2,addr=0xb,' \
+  -object 'memory-backend-file,id=ivshmem,share=on,mem-path=/dev/shm/pve-shm-100,size=16M' \
+  -chardev 'socket,id=virtiofs0,path=/run/qemu-server/virtiofsd/vm100-fs0' \
+  -device 'vhost-user-fs-pci,queue-size=1024,chardev=virtiofs0,tag=home' \
+  -rtc 'base=localtime' \
+  -machine 'memory-backend=virtiofs-mem,type=pc+pve0,mem-merge=off' \
+  -fw_cfg 'name=opt/a b,string=x' \
+  -d guest_errors
