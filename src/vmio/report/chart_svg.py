@@ -160,7 +160,7 @@ def draw_latencies(result: JobResult, *, prefix: str) -> str:
     for name, css, summary, side_runs, y in sides:
         parts.append(_label(14, y + 4, name, "mid strong"))
         parts += _draw_latency_side(summary, side_runs, css=css, y=y, place=place)
-    parts.append(_label((30 + _RIGHT) / 2, _HEIGHT - 3, "completion latency, logarithmic", "mid"))
+    parts.append(_label((30 + _RIGHT) / 2, _HEIGHT - 3, "latency, logarithmic", "mid"))
     told = " ".join(
         f"{name}: median {format_duration_ns(one.latency_p50_ns)}, 99th percentile "
         f"{format_duration_ns(one.latency_p99_ns)}."

@@ -19,15 +19,17 @@ RECORDED = (DATA / "fio-3.33-randread.json").read_bytes()
 def test_parse_fio_reads_a_recorded_report() -> None:
     """A report that fio 3.33 printed comes out in the units that the names say."""
     figures = parse_fio(RECORDED)
-    assert figures.iops == pytest.approx(77325.349301)
-    assert figures.bandwidth_bytes_per_s == 316978075
-    assert figures.requests == 38740
+    assert figures.iops == pytest.approx(16349.301397)
+    assert figures.bandwidth_bytes_per_s == 67228359
+    assert figures.requests == 8191
     assert figures.runtime_s == pytest.approx(0.501)
-    assert (figures.latency_p50_ns, figures.latency_p99_ns) == (366592, 1028096)
-    assert figures.latency_mean_ns == pytest.approx(408246.533105)
-    assert figures.guest_cpu_user_share == pytest.approx(0.08, abs=0.001)
-    assert figures.guest_cpu_system_share == pytest.approx(0.398, abs=0.001)
+    assert (figures.latency_p50_ns, figures.latency_p99_ns) == (1826816, 4685824)
+    assert figures.latency_mean_ns == pytest.approx(1946262.003527)
+    assert figures.guest_cpu_user_share == pytest.approx(0.158)
+    assert figures.guest_cpu_system_share == pytest.approx(0.78)
     assert figures.fio_version == "3.33"
+    # By Little's law, which holds for the whole latency only, 32 requests were under way.
+    assert figures.iops * figures.latency_mean_ns / 1e9 == pytest.approx(32, rel=0.02)
 
 
 def test_parse_fio_skips_what_is_printed_before_the_report() -> None:
