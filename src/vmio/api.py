@@ -7,9 +7,11 @@ what a person waits for.
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,6 +24,8 @@ from vmio.model.topology import Topology
 from vmio.plan.planner import plan_topology
 
 if TYPE_CHECKING:
+    from vmio.formats.qemu_argv import Command
+    from vmio.formats.qemu_diff import Difference
     from vmio.lint.diagnostic import Diagnostic
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.process import QemuProcess
@@ -29,10 +33,12 @@ if TYPE_CHECKING:
 __all__ = [
     "boot",
     "choose_boot",
+    "diff",
     "emit",
     "find_storage_cfg",
     "lint",
     "load",
+    "load_source",
     "observe",
     "plan",
     "read_host",
@@ -43,6 +49,7 @@ __all__ = [
 MAX_INPUT_BYTES = 16 * 1024 * 1024
 """No config, storage.cfg or host description comes near; reading stops there."""
 
+_PID = "pid:"
 _ETC_STORAGE = Path("/etc/pve/storage.cfg")
 _LEVELS_UP = 4
 """`storage.cfg` lies this far above a VM's config at most: /etc/pve/nodes/NODE/qemu-server."""
@@ -138,13 +145,23 @@ def load(
     Raises:
         InputError: A file cannot be read or is not what it should be.
     """
+    return load_source(read_source(path), host=host, storage=storage, vmid=vmid, snapshot=snapshot)
+
+
+def load_source(
+    source: Source,
+    *,
+    host: Host,
+    storage: str | None = None,
+    vmid: str | None = None,
+    snapshot: str | None = None,
+) -> Guest:
+    """Reads a VM's config whose bytes are here already, as `load` does."""
     storages: Storages | None = None
-    found = storage if storage is not None else find_storage_cfg(path)
+    found = storage if storage is not None else find_storage_cfg(source.name)
     if found is not None:
         storages = parse_storages(read_source(str(found)))
-    return read_guest(
-        read_source(path), storages=storages, host=host, vmid=vmid, snapshot=snapshot
-    )
+    return read_guest(source, storages=storages, host=host, vmid=vmid, snapshot=snapshot)
 
 
 def plan(guest: Guest) -> Topology:
@@ -268,3 +285,64 @@ async def verify(process: QemuProcess, planned: Topology) -> tuple[Topology, tup
 
     live = await read_live(process.qmp)
     return live, compare(planned, live)
+
+
+def diff(
+    a: str,
+    b: str,
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    vmid: str | None = None,
+) -> tuple[Difference, ...]:
+    """Returns where two command lines differ.
+
+    Args:
+        a: A config, a saved command line, or `pid:NUMBER`; `-` is standard input.
+        b: The other side.
+        host: The host description that a config goes by; None for this host.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
+        storage: The storage.cfg to go by.
+        vmid: The number of a config's VM, where its file's name does not give it.
+
+    Raises:
+        UsageError: A side makes no sense.
+        InputError: A side cannot be read, or is neither of these.
+        PlanError: A config has no command line.
+    """
+    from vmio.formats.qemu_diff import compare_commands, leave_out_process
+
+    if a == b == "-":
+        raise UsageError("standard input can be one side only")
+
+    @cache
+    def facts() -> Host:
+        return read_host(host, overrides, binary=True)
+
+    one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
+    if a.startswith(_PID) or b.startswith(_PID):
+        one, other = leave_out_process(one), leave_out_process(other)
+    return compare_commands(one, other)
+
+
+def _read_side(
+    side: str, facts: Callable[[], Host], *, storage: str | None, vmid: str | None
+) -> Command:
+    from vmio.formats.qemu_argv import is_command, parse_command, parse_words
+
+    if side.startswith(_PID):
+        from vmio.host.process import read_command_line
+
+        number = side.removeprefix(_PID)
+        if not re.fullmatch(r"[1-9]\d{0,9}", number, re.ASCII):
+            raise UsageError(f"'{number}' is not a process's number")
+        return parse_words(read_command_line(int(number)))
+    source = read_source(side)
+    if is_command(source):
+        return parse_command(source)
+    from vmio.formats.proxmox.argv import render_argv
+
+    guest = load_source(source, host=facts(), storage=storage, vmid=vmid)
+    argv = render_argv(guest, plan(guest), facts())
+    return parse_words([word for argument in argv for word in argument])

@@ -29,6 +29,7 @@ _VERBS = {
     "check": "Find settings that are ignored, slow or unsafe.",
     "cmd": "Print the QEMU command line that would run.",
     "completion": "Print what makes a shell complete vmio's words.",
+    "diff": "Tell where two QEMU command lines differ.",
     "rule": "Explain a rule, or list them all.",
     "run": "Boot a config on this host.",
     "show": "Show which thread serves each disk.",

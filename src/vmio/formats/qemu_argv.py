@@ -1,90 +1,305 @@
-"""IOThreads in the words of a QEMU command line.
+"""A QEMU command line as data: options, and their properties in one flat notation.
 
-So far only what a Proxmox `args:` line can add: definitions, and references by anything else.
+QEMU takes most options as `key=value,…`, some as JSON too, and lets nested keys be written with
+dots (`file.driver=raw`, `iothread-vq-mapping.0.iothread=a`). Everything becomes the dotted form
+here, so that two ways of saying the same are the same. What QEMU would refuse is read as well as
+it goes: whatever the words are, the answer is an answer.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import fields
+from attrs import field, fields, frozen
 
+from vmio.errors import InputError
+from vmio.formats.shell import split_words
 from vmio.model.iothread import IOThread
+from vmio.model.source import Source
 
-__all__ = ["find_iothreads"]
+__all__ = ["Command", "Option", "find_iothreads", "is_command", "parse_command", "parse_words"]
 
-_PARAMETERS = tuple(
-    attribute.name for attribute in fields(IOThread) if attribute.name not in {"id", "span"}
+_MAX_BYTES = 2 * 1024 * 1024
+"""No program can be started with more than the kernel's 2 MiB of words by default."""
+_MAX_DEPTH = 32
+
+_FLAGS = frozenset(
+    """
+    S daemonize enable-kvm full-screen mem-prealloc no-acpi no-fd-bootchk no-hpet no-quit no-reboot
+    no-shutdown no-user-config nodefaults nographic only-migratable preconfig singlestep snapshot
+    usb version help h
+    """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
-_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
+"""Options without a value."""
+_RAW = frozenset(
+    """
+    D L append bios cdrom chroot d debugcon dtb fda fdb gdb hda hdb hdc hdd incoming initrd k
+    kernel loadstate loadvm mem-path option-rom pflash pidfile readconfig runas seed semihosting
+    shim uuid vga watchdog-action
+    """.split()  # noqa: SIM905 - as above
+)
+"""Options whose value is one text, commas and all."""
+_IMPLIED: Mapping[str, str] = {
+    "accel": "accel",
+    "audiodev": "driver",
+    "blockdev": "driver",
+    "boot": "order",
+    "chardev": "backend",
+    "cpu": "model",
+    "device": "driver",
+    "display": "type",
+    "fsdev": "fsdriver",
+    "icount": "shift",
+    "m": "size",
+    "machine": "type",
+    "mon": "chardev",
+    "msg": "timestamp",
+    "name": "guest",
+    "netdev": "type",
+    "nic": "type",
+    "numa": "type",
+    "object": "qom-type",
+    "sandbox": "enable",
+    "smp": "cpus",
+    "tpmdev": "type",
+    "trace": "enable",
+    "vnc": "display",
+}
+"""What a first value without a key stands for; `value` where the option is not here."""
+_VALUE = "value"
+_IDENTITIES: Mapping[str, tuple[str, ...]] = {
+    "blockdev": ("node-name",),
+    "drive": ("id", "node-name"),
+    "mon": ("id", "chardev"),
+    "numa": ("nodeid",),
+    "smbios": ("type",),
+}
+_DASHED = frozenset({"cpu", "machine"})
+"""Options of which the keys may be written with `_` as well as with `-`."""
+_LISTING = frozenset({"netdev", "nic", "smbios"})
+"""Options of which a key may come several times, each time adding something."""
+_MERGED = frozenset({"boot", "global", "m", "machine", "name", "set", "smp"})
+"""Options that QEMU makes one of, however often they come."""
+
+
+@frozen(kw_only=True)
+class Option:
+    """One option with its value taken apart."""
+
+    name: str
+    """Without dashes."""
+    properties: Mapping[str, str] = field(factory=dict)
+    """Values by key, nested keys joined by dots, items of a list by their number."""
+
+    @property
+    def id(self) -> str:
+        """What others refer to it by, and what it is found again by; empty if it has no name."""
+        keys = _IDENTITIES.get(self.name, ("id",))
+        return next((self.properties[key] for key in keys if key in self.properties), "")
+
+    @property
+    def kind(self) -> str:
+        """What it is one of: a device's driver, an object's type."""
+        return self.properties.get(_IMPLIED.get(self.name, ""), "")
+
+
+@frozen(kw_only=True)
+class Command:
+    """A whole command line."""
+
+    program: str = ""
+    options: tuple[Option, ...] = ()
+
+
+def is_command(source: Source) -> bool:
+    """Tells a saved command line from a VM config, whose first line is `key: value`."""
+    for line in source.data.split(b"\n"):
+        if line.strip() and not line.startswith(b"#"):
+            return re.match(rb"[a-z][a-z_-]*[0-9]*:\s|\[", line) is None
+    return False
+
+
+def parse_command(source: Source) -> Command:
+    """Reads a saved command line: quoted for a shell on one line or many, or as /proc shows it.
+
+    Raises:
+        InputError: It is not the command line of a QEMU.
+    """
+    data = source.data
+    if len(data) > _MAX_BYTES:
+        raise InputError(f"{source.name} is too large for a command line: {len(data)} bytes")
+    text = data.decode("utf-8", "replace")
+    try:
+        if "\0" in text:
+            words = text.removesuffix("\0").split("\0")
+        else:
+            text = re.sub(r"(?m)^#.*$", "", text.replace("\r\n", "\n"))
+            words = split_words(text)
+    except ValueError as error:
+        raise InputError(f"{source.name} is not a command line: {error}") from error
+    if not any(word.startswith("-") for word in words):
+        raise InputError(
+            f"{source.name} is neither a VM config nor a QEMU command line",
+            hint="a command line is as `qm showcmd` or `ps` prints it, quoted for a shell",
+        )
+    return parse_words(words)
+
+
+def parse_words(words: Sequence[str]) -> Command:
+    """Reads the words of a command line; variables of the environment may stand before them."""
+    start = 0
+    while start < len(words) and re.match(r"[A-Za-z_][A-Za-z0-9_]*=", words[start]):
+        start += 1
+    program = ""
+    if start < len(words) and not words[start].startswith("-"):
+        program = words[start]
+        start += 1
+    return Command(program=program, options=tuple(_merge(_read_options(words[start:]))))
 
 
 def find_iothreads(words: Sequence[str]) -> tuple[tuple[IOThread, ...], frozenset[str]]:
-    """Returns the IOThreads that a command line defines, and the ids that it refers to.
-
-    Options may be written with one dash or two, values as `key=value,…` or as JSON; a value that
-    is neither is passed over, since QEMU is the one to refuse it.
-    """
+    """Returns the IOThreads that a command line defines, and the ids that it refers to."""
     defined: list[IOThread] = []
     users: set[str] = set()
-    for option, value in pairwise(words):
-        if not option.startswith("-"):
+    for option in _read_options(words):
+        if option.name == "object" and option.kind == "iothread":
+            if option.id:
+                defined.append(_build_iothread(option))
             continue
-        properties = dict(_read_properties(value))
-        kind = properties.get("qom-type")
-        if option.lstrip("-") == "object" and kind == "iothread":
-            identity = properties.get("id")
-            if isinstance(identity, str):
-                defined.append(_build_iothread(identity, properties))
-            continue
-        users.update(_referred(properties))
+        users.update(
+            value
+            for key, value in option.properties.items()
+            if key.rpartition(".")[2] == "iothread"
+        )
     return tuple(defined), frozenset(users)
 
 
-def _read_properties(value: str) -> Iterator[tuple[str, object]]:
+def _build_iothread(option: Option) -> IOThread:
+    parameters: dict[str, Any] = {}
+    for attribute in fields(IOThread):
+        value = option.properties.get(attribute.name.replace("_", "-"), "")
+        if attribute.name != "id" and re.fullmatch(r"\d{1,19}", value, re.ASCII):
+            parameters[attribute.name] = int(value)
+    try:
+        return IOThread(id=option.id, **parameters)
+    except ValueError:
+        # A value out of QEMU's range: QEMU would not start, but the thread is defined.
+        return IOThread(id=option.id)
+
+
+def _read_options(words: Sequence[str]) -> Iterator[Option]:
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        if not word.startswith("-") or word == "-":
+            yield Option(name="hda", properties={_VALUE: word})
+            continue
+        name = word[2:] if word.startswith("--") else word[1:]
+        following = words[position] if position < len(words) else None
+        known = name in _IMPLIED or name in _RAW
+        if name in _FLAGS or following is None or (following.startswith("-") and not known):
+            yield from _split_aliases(Option(name=name))
+            continue
+        position += 1
+        properties = _read_properties(name, following)
+        yield from _split_aliases(Option(name=name, properties=properties))
+
+
+def _split_aliases(option: Option) -> Iterator[Option]:
+    """Yields an option under its own name: QEMU has several for a machine and its accelerator."""
+    if option.name == "enable-kvm":
+        yield Option(name="accel", properties={"accel": "kvm"})
+    elif option.name == "M":
+        properties = dict(option.properties)
+        if _VALUE in properties:
+            properties = {"type": properties.pop(_VALUE), **properties}
+        yield from _split_aliases(Option(name="machine", properties=properties))
+    elif option.name == "machine" and "accel" in option.properties:
+        properties = dict(option.properties)
+        for accelerator in properties.pop("accel").split(":"):
+            yield Option(name="accel", properties={"accel": accelerator})
+        yield Option(name="machine", properties=properties)
+    else:
+        yield option
+
+
+def _merge(options: Iterable[Option]) -> Iterator[Option]:
+    """Yields options, those that QEMU makes one of as one, where the first of them stood."""
+    merged: dict[str, Option] = {}
+    rest: list[Option] = []
+    for option in options:
+        if option.name in merged:
+            properties = {**merged[option.name].properties, **option.properties}
+            merged[option.name] = Option(name=option.name, properties=properties)
+        elif option.name in _MERGED:
+            merged[option.name] = option
+            rest.append(option)
+        else:
+            rest.append(option)
+    return (merged.get(option.name, option) for option in rest)
+
+
+def _read_properties(name: str, value: str) -> dict[str, str]:
+    if name in _RAW:
+        return {_VALUE: value}
     if value.startswith("{"):
         try:
             loaded = json.loads(value)
+            return dict(_flatten("", loaded, 0))
         except (ValueError, RecursionError):
+            return {_VALUE: value}
+    properties: dict[str, str] = {}
+    for position, piece in enumerate(re.findall(r"(?:[^,]+|,,)+", value)):
+        key, text = _read_piece(name, piece, first=position == 0)
+        if name in _DASHED:
+            key = key.replace("_", "-")
+        if name in _LISTING and key in properties:
+            key = f"{key}.{position}"
+        properties[key] = text
+    if name == "global" and {"driver", "property"} <= properties.keys():
+        key = f"{properties['driver']}.{properties['property']}"
+        return {key: properties.get("value", "")}
+    return properties
+
+
+def _read_piece(name: str, piece: str, *, first: bool) -> tuple[str, str]:
+    key, equals, text = piece.partition("=")
+    text = text.replace(",,", ",")
+    if equals:
+        return key, text
+    if first:
+        return _IMPLIED.get(name, _VALUE), piece.replace(",,", ",")
+    if name == "cpu" and key[:1] in {"+", "-"}:
+        return key[1:], "on" if key[0] == "+" else "off"
+    if name != "cpu" and key.startswith("no") and key != "no":
+        return key[2:], "off"
+    return key, "on"
+
+
+def _flatten(prefix: str, value: object, depth: int) -> Iterator[tuple[str, str]]:
+    """Yields a JSON value's leaves with dotted keys."""
+    inner: Iterable[tuple[object, object]]
+    match value:
+        case dict() if value and depth < _MAX_DEPTH:
+            inner = value.items()
+        case list() if value and depth < _MAX_DEPTH:
+            inner = enumerate(value)
+        case _:
+            yield prefix, _render_leaf(value)
             return
-        if isinstance(loaded, dict):
-            yield from loaded.items()
-        return
-    for position, part in enumerate(re.split(r"(?<!,),(?!,)", value)):
-        key, equals, text = part.partition("=")
-        if equals:
-            yield key, text
-        elif position == 0:
-            yield "qom-type", key
+    for key, below in inner:
+        yield from _flatten(f"{prefix}.{key}" if prefix else str(key), below, depth + 1)
 
 
-def _build_iothread(identity: str, properties: dict[str, object]) -> IOThread:
-    parameters: dict[str, Any] = {}
-    for name in _PARAMETERS:
-        value = str(properties.get(name.replace("_", "-"), ""))
-        if _NUMBER.fullmatch(value):
-            parameters[name] = int(value)
-    try:
-        return IOThread(id=identity, **parameters)
-    except ValueError:
-        # A value out of QEMU's range: QEMU would not start, but the thread is defined.
-        return IOThread(id=identity)
-
-
-def _referred(properties: dict[str, object]) -> Iterator[str]:
-    """Yields the ids under `iothread` at any depth, and those of a `-set device.x.iothread=id`."""
-    pending: list[object] = [properties]
-    while pending:
-        current = pending.pop()
-        if isinstance(current, dict):
-            for key, value in current.items():
-                if isinstance(value, str) and str(key).rpartition(".")[2] == "iothread":
-                    yield value
-                else:
-                    pending.append(value)
-        elif isinstance(current, list):
-            pending.extend(current)
+def _render_leaf(value: object) -> str:
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case str():
+            return value
+        case _:
+            return json.dumps(value)

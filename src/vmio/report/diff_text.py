@@ -1,0 +1,93 @@
+"""A comparison of two command lines in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vmio.formats.qemu_diff import Change, Difference
+
+__all__ = ["render_diff_text"]
+
+_NAMES = {
+    "blockdev": "block node",
+    "chardev": "chardev",
+    "device": "device",
+    "drive": "drive",
+    "netdev": "netdev",
+    "object": "object",
+}
+_REFERENCES = frozenset({"iothread"})
+"""Keys of which none is written when nothing is meant."""
+_MAX_VALUE = 120
+
+
+def render_diff_text(differences: Sequence[Difference]) -> str:
+    """Returns a line for each difference."""
+    return "".join(f"{_render(difference)}\n" for difference in differences)
+
+
+def _render(difference: Difference) -> str:
+    match difference.kind:
+        case "only-a":
+            return f"{_name(difference)} only in A"
+        case "only-b":
+            return f"{_name(difference)} only in B"
+        case "order":
+            change = difference.changes[0]
+            return (
+                "devices without an address come in another order, and so get other addresses: "
+                f"{change.a} → {change.b}"
+            )
+        case "changed":
+            paths = [_shorten(change.key) for change in difference.changes]
+            return f"{_name_short(difference)}: " + ", ".join(
+                _render_change(change, change.key if paths.count(path) > 1 else path)
+                for change, path in zip(difference.changes, paths, strict=True)
+            )
+
+
+def _render_change(change: Change, key: str) -> str:
+    unset = "none" if key in _REFERENCES else "unset"
+    a, b = (unset if value is None else _clip(value) for value in (change.a, change.b))
+    return f"{a} → {b}" if key == "value" else f"{key} {a} → {b}"
+
+
+def _shorten(key: str) -> str:
+    """Returns a key without the layers of a block node that only lead to it."""
+    while key.startswith("file.") and key != "file.":
+        key = key.removeprefix("file.")
+    return key
+
+
+def _name_short(difference: Difference) -> str:
+    if not difference.id:
+        known = difference.option in _NAMES
+        return f"-{difference.option} {difference.driver}" if known else _dash(difference.option)
+    if difference.option in {"device", "drive", "blockdev"}:
+        return _bare(difference.id)
+    return _name(difference)
+
+
+def _name(difference: Difference) -> str:
+    if not difference.id:
+        return f"{_dash(difference.option)} {difference.driver}".strip()
+    if difference.option == "object" and difference.driver == "iothread":
+        return f"IOThread {difference.id}"
+    name = _NAMES.get(difference.option, _dash(difference.option))
+    driver = f" ({difference.driver})" if difference.driver else ""
+    shown = difference.id if difference.option != "drive" else _bare(difference.id)
+    return f"{name} {shown}{driver}"
+
+
+def _bare(identity: str) -> str:
+    """Returns the disk that a drive belongs to, as Proxmox and libvirt name drives after disks."""
+    return identity.removeprefix("drive-")
+
+
+def _dash(option: str) -> str:
+    return option if option == "program" else f"-{option}"
+
+
+def _clip(value: str) -> str:
+    printable = "".join(c if c.isprintable() else "�" for c in value)
+    return printable if len(printable) <= _MAX_VALUE else f"{printable[:_MAX_VALUE]}…"
