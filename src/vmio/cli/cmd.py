@@ -54,11 +54,13 @@ def command(
 def list_warnings(guest: Guest, topology: Topology, host: Host) -> list[str]:
     """Returns what Proxmox itself would say on standard error, in its words."""
     vm = guest.vm
-    lines = [
-        f"vm {vm.id} - {problem.message}"
-        for problem in vm.problems
-        if problem.kind != "drive-dropped"
-    ]
+    lines = []
+    for problem in vm.problems:
+        if problem.kind != "drive-dropped":
+            lines.append(f"vm {vm.id} - {problem.message}")
+        elif " requires " in problem.message or problem.message.startswith("both "):
+            # Of the other drives that it leaves out Proxmox says nothing.
+            lines.append(problem.message)
     lines += build_command(guest, topology, host).warnings
     for attached in topology.disks:
         effect = attached.find_effect("iothread")

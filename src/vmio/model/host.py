@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-__all__ = ["BackingChains", "Cpu", "Files", "Host", "Memory", "Pci", "Sev", "Usb"]
+__all__ = ["BackingChains", "Cpu", "Files", "Host", "Memory", "Pci", "PciMapping", "Sev", "Usb"]
 
 BackingChains = Mapping[str, tuple[str, ...]]
 
@@ -52,11 +52,25 @@ class Files:
 
 
 @frozen(kw_only=True)
+class PciMapping:
+    """What a name that the cluster gives to PCI devices stands for on this host."""
+
+    functions: tuple[str, ...] = ()
+    """Devices to choose from, each a function or several with `;` between them."""
+    mdev: bool = False
+    """Whether they are shared in parts (mediated devices)."""
+    id: str = ""
+    """VENDOR:DEVICE."""
+    iommu_group: int = -1
+    """Negative where it is not known."""
+
+
+@frozen(kw_only=True)
 class Pci:
     """PCI functions that can be passed through, and the names that the cluster gives them."""
 
     functions: tuple[str, ...] = ()
-    mappings: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    mappings: Mapping[str, PciMapping] = field(factory=dict)
 
 
 @frozen(kw_only=True)

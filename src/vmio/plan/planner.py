@@ -21,6 +21,7 @@ from vmio.plan.policy import PROXMOX, Policy, ScsiHardware
 __all__ = ["plan_topology"]
 
 _Q35_IDE_BUS = (0, 2, 1, 3)
+_NO_GENERIC_SINCE = (4, 1)
 _AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
@@ -78,7 +79,7 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
             hardware = policy.find_scsi_hardware(vm.scsihw)
             number = disk.index // hardware.disks_per_controller
             controller = _scsi_controller(vm, disk, hardware, number)
-            driver = "scsi-cd" if is_cdrom or disk.cloudinit else "scsi-hd"
+            driver = "scsi-cd" if is_cdrom or disk.cloudinit else _choose_scsi_disk(vm, disk)
             return controller, _scsi_address(disk, hardware, controller), driver
         case "sata":
             controller = Controller(
@@ -95,6 +96,12 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
                 bus, unit = divmod(disk.index, 2)
             address = (("bus", f"ide.{bus}"), ("unit", unit))
             return controller, address, "ide-cd" if is_cdrom else "ide-hd"
+
+
+def _choose_scsi_disk(vm: Vm, disk: Disk) -> str:
+    """Returns the device of a SCSI disk; old machines pass the commands to an iSCSI target on."""
+    is_iscsi = disk.backing is not None and disk.backing.filename.startswith("iscsi://")
+    return "scsi-generic" if is_iscsi and vm.machine_version < _NO_GENERIC_SINCE else "scsi-hd"
 
 
 def _scsi_controller(vm: Vm, disk: Disk, hardware: ScsiHardware, number: int) -> Controller:

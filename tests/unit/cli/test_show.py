@@ -80,8 +80,8 @@ def test_words_of_a_config_cannot_drive_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Escape sequences and markup in a name come out spelled, not obeyed."""
-    config = tmp_path / "100.conf"
-    config.write_text("name: \x1b[31m[bold]x\nscsi0: local:100/b.raw\n")
+    config = tmp_path / "\x1b[31m[bold]x.conf"
+    config.write_text("scsi0: local:100/b.raw\n")
     assert run("show", str(config)) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out

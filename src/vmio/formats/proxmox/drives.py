@@ -135,6 +135,9 @@ def _build(
     if backing is not None and not backing.error and ":iso/" in volume and "media" not in parts:
         error = f"{entry.key}: explicit media parameter is required for iso images"
         backing = evolve(backing, error=error)
+    is_own_drive = volume.startswith("/") and media == "cdrom"
+    if backing is not None and backing.driver == "host_device" and is_own_drive:
+        backing = evolve(backing, driver="host_cdrom")
     return Disk(
         id=entry.key,
         bus=bus,

@@ -45,6 +45,21 @@ def _checks(options: Mapping[str, Option]) -> dict[str, Check]:
     return {name: option.check for name, option in options.items() if not option.name}
 
 
+def _check_boot_order(value: str) -> str:
+    for device in re.split(r"[;\s]+", value.strip()):
+        if device and not _BOOT_DEVICE.fullmatch(device):
+            return f"invalid format - invalid boot device '{device}'"
+    return ""
+
+
+def _check_dns_name(value: str) -> str:
+    if all(_DNS_LABEL.fullmatch(label) for label in value.split(".")):
+        return ""
+    return "invalid format - value does not look like a valid DNS name"
+
+
+_BOOT_DEVICE = re.compile(r"(?:ide|sata|scsi|virtio|net|usb|hostpci)\d{1,2}", re.ASCII)
+_DNS_LABEL = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?", re.ASCII)
 _NIC_MODELS = (
     "e1000",
     "e1000-82540em",
@@ -143,6 +158,13 @@ _FORMATS: Mapping[str, _Format] = {
             "enable-s4": check_boolean,
         },
         "type",
+    ),
+    "boot": _Format(
+        {
+            "legacy": matching(r"[acdn]{1,4}"),
+            "order": _check_boot_order,
+        },
+        "legacy",
     ),
     "memory": _Format({"current": at_least(16)}, "current", ("current",)),
     "numa[n]": _Format(
@@ -257,6 +279,7 @@ _KINDS: Mapping[str, str] = {
 _NUMBERED = re.compile(r"(net|numa|usb|hostpci|virtiofs)\d+", re.ASCII)
 _LISTS: Mapping[str, Check] = {
     "affinity": matching(r"\s*\d{1,9}(?:-\d{1,9})?(?:\s*,\s*\d{1,9}(?:-\d{1,9})?)*\s*"),
+    "name": _check_dns_name,
     "hotplug": matching(
         r"[01]|(?:network|disk|cpu|memory|usb|cloudinit)"
         r"(?:[,;\s]+(?:network|disk|cpu|memory|usb|cloudinit))*"

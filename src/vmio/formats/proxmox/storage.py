@@ -330,22 +330,22 @@ def _resolve_rbd(storage: Storage, name: str, volume: str, host: Host) -> Backin
         options["namespace"] = namespace
     filename = f"rbd:{image}"
     monitors = [part for part in re.split(r"[\s,;]+", storage.options.get("monhost", "")) if part]
+    # Whether the key ring's file is there is for the host to say.
+    has_keyring = bool(host.ceph.get("keyring"))
     if monitors:
-        # Without a look at the host's key rings, one is taken to be there where a user is named.
+        auth = "cephx" if has_keyring else "none"
         bracketed = [f"[{part}]" if part.count(":") > 1 else part for part in monitors]
         escaped = ";".join(bracketed).replace(":", r"\:")
-        user = storage.options.get("username", "")
-        filename += f":mon_host={escaped}:auth_supported=none"
+        filename += f":mon_host={escaped}:auth_supported={auth}"
         options["server"] = [_ceph_server(part) for part in monitors]
-        options["auth-client-required"] = ["none"]
-        if user and host.ceph.get("keyring"):
-            keyring = f"/etc/pve/priv/ceph/{storage.id}.keyring"
-            filename = filename.removesuffix("none") + f"cephx:id={user}:keyring={keyring}"
-            options["auth-client-required"] = ["cephx"]
-            options["user"] = user
+        options["auth-client-required"] = [auth]
     else:
         filename += ":conf=/etc/pve/ceph.conf"
         options["conf"] = "/etc/pve/ceph.conf"
+    if has_keyring:
+        user = storage.options.get("username") or "admin"
+        filename += f":id={user}:keyring=/etc/pve/priv/ceph/{storage.id}.keyring"
+        options["user"] = user
     return _backing(storage, filename, driver="rbd", options=tuple(sorted(options.items())))
 
 

@@ -11,7 +11,7 @@ from vmio.errors import PlanError, UnsupportedError
 from vmio.formats.proxmox.argv import CommandLine, build_command
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storage
-from vmio.model.host import Cpu, Files, Host, Memory, Pci, Sev, Usb
+from vmio.model.host import Cpu, Files, Host, Memory, Pci, PciMapping, Sev, Usb
 from vmio.model.source import Source
 from vmio.plan.planner import plan_topology
 
@@ -23,7 +23,7 @@ HOST = Host(
     memory=Memory(hugepages_mib=(2,), numa_nodes=(0,)),
     pci=Pci(
         functions=("0000:00:02.0", "0000:01:00.0", "0000:01:00.1", "0000:02:00.0"),
-        mappings={"nic": {"functions": ["0000:02:00.0"]}},
+        mappings={"nic": PciMapping(functions=("0000:02:00.0",))},
     ),
     usb=Usb(mappings={"stick": "2-3.1"}),
     cpu_models={"plain": {}, "own": {"flags": "-kvm_pv_unhalt", "reported-model": "max"}},

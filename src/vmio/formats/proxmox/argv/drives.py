@@ -125,13 +125,13 @@ def _render_device(guest: Guest, attached: AttachedDisk, controller: Controller)
             parts.append(f"iothread={controller.iothread}")
     if blockdev and driver in _ADDRESSABLE:
         parts.append(f"device_id=drive-{disk.id}")
-    parts.extend(_identity(disk, is_hd=driver.endswith("-hd")))
+    parts.extend(_identity(disk, driver))
     if disk.bootindex is not None:
         parts.append(f"bootindex={disk.bootindex}")
     if disk.serial is not None:
         parts.append(f"serial={_escape(disk.serial)}")
     if blockdev:
-        if disk.media != "cdrom":
+        if disk.media != "cdrom" and driver != "scsi-generic":
             parts.append(f"write-cache={'on' if attached.write_cache else 'off'}")
         parts.extend(
             f"{key}={value}"
@@ -141,18 +141,20 @@ def _render_device(guest: Guest, attached: AttachedDisk, controller: Controller)
     return ",".join(parts)
 
 
-def _identity(disk: Disk, *, is_hd: bool) -> Iterator[str]:
+def _identity(disk: Disk, driver: str) -> Iterator[str]:
     """Yields what the guest is told that the disk is, in the order of its bus."""
+    is_hd = driver.endswith("-hd")
     if disk.bus == "ide" and is_hd and disk.model is not None:
         yield f"model={_escape(disk.model)}"
     if disk.ssd and (is_hd or disk.bus == "sata"):
         yield "rotation_rate=1"
     if disk.wwn is not None:
         yield f"wwn={disk.wwn}"
-    if disk.vendor is not None:
-        yield f"vendor={disk.vendor}"
-    if disk.product is not None:
-        yield f"product={disk.product}"
+    if driver in _ADDRESSABLE:
+        if disk.vendor is not None:
+            yield f"vendor={disk.vendor}"
+        if disk.product is not None:
+            yield f"product={disk.product}"
 
 
 def _escape(text: str) -> str:

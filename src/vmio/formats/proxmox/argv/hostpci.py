@@ -82,8 +82,8 @@ def _find_named(ctx: Context, number: int, options: Properties, used: set[str]) 
     mapping = ctx.host.pci.mappings.get(options["mapping"])
     if mapping is None:
         raise PlanError(f"PCI device mapping not found for '{options['mapping']}'")
-    for entry in mapping.get("functions", ()):
-        functions = _find_all(ctx, str(entry))
+    for entry in mapping.functions:
+        functions = _find_all(ctx, entry)
         if "mdev" in options:
             return functions
         if not used.intersection(functions):

@@ -98,6 +98,15 @@ def _render_device(ctx: Context, key: str, net: Properties) -> str:
     return ",".join(parts)
 
 
+def _read_running_mtu(ctx: Context, key: str) -> int | None:
+    """Returns the MTU that a snapshot's guest was told, 0 for none; None if it is not kept."""
+    if ctx.guest.snapshot is None:
+        return None
+    kept = ctx.guest.settings.get("running-nets-host-mtu", "")
+    match = re.search(rf"(?:^|,)\s*{key}=(\d{{1,5}})(?![\d])", kept, re.ASCII)
+    return int(match[1]) if match else None
+
+
 def _choose_mtu(ctx: Context, key: str, net: Properties) -> int | None:
     """Returns the MTU that the guest is told, None where it cannot be told one."""
     written = int(net["mtu"]) if "mtu" in net else None
@@ -108,6 +117,9 @@ def _choose_mtu(ctx: Context, key: str, net: Properties) -> int | None:
                 " configured."
             )
         return None
+    running = _read_running_mtu(ctx, key)
+    if running is not None:
+        return running or None
     bridge_mtu = ctx.host.bridges.get(net["bridge"], _DEFAULT_MTU)
     if written is None or written == 1:
         return bridge_mtu
