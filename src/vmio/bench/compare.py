@@ -50,6 +50,8 @@ _STARTUP_S = 0.35
 _TAIL_S = 0.25
 """How long fio's load has ended at most when that is known: agents have to be asked."""
 _WARM_UP_S = 0.1
+_DISKS_TIMEOUT_S = 20.0
+_DISKS_INTERVAL_S = 0.2
 _TCG_CLOCK = "clocksource=tsc tsc=reliable"
 """What a kernel under TCG is told of its clock.
 
@@ -278,7 +280,7 @@ async def _boot_pair(
             guests[side] = _Guest(
                 process=process,
                 agent=agent,
-                device=pick_device(await agent.disks(), topology, attached),
+                device=pick_device(await _wait_for_disks(agent, topology), topology, attached),
                 threads=await _read_thread_names(process),
                 subject=Subject(
                     name=layout.name,
@@ -322,6 +324,24 @@ async def _observe(process: QemuProcess, planned: Topology) -> Topology:
             evolve(attached, effects=effects.get(attached.disk.id, ())) for attached in live.disks
         ),
     )
+
+
+async def _wait_for_disks(agent: Agent, topology: Topology) -> tuple[BlockDevice, ...]:
+    """Returns a guest's disks once they are all there: kernels look for them in the background.
+
+    One that is behind a controller without a driver never comes; what is there is then taken.
+    """
+    expected = sum(
+        attached.disk.media == "disk" and attached.disk.backing is not None
+        for attached in topology.disks
+    )
+    deadline_s = time.monotonic() + _DISKS_TIMEOUT_S
+    while True:
+        devices = await agent.disks()
+        found = sum(device.name.startswith(("sd", "vd")) for device in devices)
+        if found >= expected or time.monotonic() > deadline_s:
+            return devices
+        await asyncio.sleep(_DISKS_INTERVAL_S)
 
 
 async def _read_thread_names(process: QemuProcess) -> dict[int, ThreadName]:

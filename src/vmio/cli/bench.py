@@ -16,7 +16,7 @@ from vmio.errors import PlanError, UsageError
 from vmio.units import parse_size_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from vmio.bench.compare import Layout, Progress
     from vmio.bench.result import Comparison
@@ -103,7 +103,7 @@ def command(
     """
     from vmio.bench.compare import compare, find_disk
     from vmio.bench.jobs import DEFAULT_JOBS, parse_job
-    from vmio.qemu.signals import run_async
+    from vmio.qemu.signals import run_async, unwind_on_signals
 
     names = job_texts or tuple(job.name for job in DEFAULT_JOBS)
     jobs = tuple(parse_job(name, runtime_s=runtime_s) for name in names)
@@ -121,7 +121,8 @@ def command(
         disk = _choose_disk(*layouts)
     for layout in layouts:
         find_disk(layout, disk)
-    image = _ensure_image(kernel, initrd)
+    with unwind_on_signals():
+        image = _ensure_image(kernel, initrd, layouts)
     how, reason = api.choose_boot(
         accelerator=accel,
         kernel=str(image.kernel),
@@ -176,7 +177,7 @@ def _choose_disk(a: Layout, b: Layout) -> str:
     raise UsageError(f"{a.name} and {b.name} have no disk in common")
 
 
-def _ensure_image(kernel: str | None, initrd: str | None) -> GuestImage:
+def _ensure_image(kernel: str | None, initrd: str | None, layouts: Sequence[Layout]) -> GuestImage:
     """Returns the benchmark guest, telling each step of its making once."""
     from vmio.guest.image import ensure_image
 
@@ -190,6 +191,9 @@ def _ensure_image(kernel: str | None, initrd: str | None) -> GuestImage:
     return ensure_image(
         kernel=Path(kernel) if kernel is not None else None,
         initrd=Path(initrd) if initrd is not None else None,
+        controllers={
+            controller.model for layout in layouts for controller in layout.topology.controllers
+        },
         report=tell,
     )
 

@@ -69,7 +69,7 @@ def start_child(
     escape = next((word for word in argv if word in _ESCAPES), None)
     if escape is not None:
         raise UsageError(f"{escape} would let QEMU outlive the command that starts it")
-    setpriv = shutil.which("setpriv")
+    setpriv = shutil.which("setpriv") or shutil.which("setpriv", path=os.defpath)
     guard: tuple[str, ...] = ()
     if setpriv is not None:
         guard = (setpriv, "--pdeathsig", "KILL", "/bin/sh", "-c", _CHECK_OWNER, str(os.getpid()))

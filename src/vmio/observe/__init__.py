@@ -1,1 +1,0 @@
-"""Running guests watched from outside: samples, and what they come to per second."""
