@@ -43,6 +43,7 @@ __all__ = [
     "plan",
     "read_host",
     "read_source",
+    "save_host",
     "verify",
 ]
 
@@ -123,6 +124,24 @@ def read_host(path: str | None, overrides: Sequence[str] = (), *, binary: bool =
 
         host = evolve(host, qemu_version=str(read_version(find_qemu())))
     return host
+
+
+def save_host(host: Host, path: str, *, force: bool = False) -> None:
+    """Writes a host's description to a file, whole or not at all.
+
+    Args:
+        host: The host.
+        path: The file's name.
+        force: Whether a file that is there already is replaced.
+
+    Raises:
+        UsageError: There is such a file already.
+        OutputError: The file cannot be written; what was there before is still there.
+    """
+    from vmio.formats.host_toml import render_host
+    from vmio.host.save import write_file
+
+    write_file(Path(path), render_host(host).encode(), force=force)
 
 
 def load(

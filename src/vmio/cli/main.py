@@ -30,6 +30,7 @@ _VERBS = {
     "cmd": "Print the QEMU command line that would run.",
     "completion": "Print what makes a shell complete vmio's words.",
     "diff": "Tell where two QEMU command lines differ.",
+    "host": "Tell what a command line depends on besides the config.",
     "rule": "Explain a rule, or list them all.",
     "run": "Boot a config on this host.",
     "show": "Show which thread serves each disk.",

@@ -1,9 +1,12 @@
-"""Host descriptions: TOML to `Host`."""
+"""Host descriptions: TOML to `Host`, and back."""
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
 from typing import Any
 
 import cattrs
@@ -13,7 +16,7 @@ from vmio.errors import InputError
 from vmio.model.host import Host
 from vmio.model.source import Source
 
-__all__ = ["parse_host"]
+__all__ = ["host_to_dict", "parse_host", "render_host"]
 
 _MAX_BYTES = 1024 * 1024
 
@@ -50,6 +53,50 @@ def parse_host(
         return _CONVERTER.structure(table, Host)
     except BaseValidationError as error:
         raise InputError(f"{name}: {_explain(error)}") from error
+
+
+def host_to_dict(host: Host) -> dict[str, Any]:
+    """Returns a host as tables, arrays and plain values."""
+    table: dict[str, Any] = _CONVERTER.unstructure(host)
+    return table
+
+
+def render_host(host: Host) -> str:
+    """Returns a host's description as TOML, which `parse_host` reads as the same host."""
+    return "".join(_render_table((), host_to_dict(host)))
+
+
+def _render_table(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[str]:
+    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    # A table that only holds others needs no header; an empty one would be lost without.
+    if path and (plain or not inner):
+        yield f"\n[{'.'.join(map(_render_key, path))}]\n"
+    for key, value in plain.items():
+        yield f"{_render_key(key)} = {_render_value(value)}\n"
+    for key, value in inner.items():
+        yield from _render_table((*path, key), value)
+
+
+def _render_key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key, re.ASCII) else _render_value(key)
+
+
+def _render_value(value: object) -> str:
+    match value:
+        case list() | tuple():
+            return f"[{', '.join(map(_render_value, value))}]"
+        case Mapping():
+            pairs = (
+                f"{_render_key(key)} = {_render_value(inner)}" for key, inner in value.items()
+            )
+            return f"{{{', '.join(pairs)}}}"
+        case float() | date() | time():
+            # What a model of processors holds is not looked at, so it may be anything.
+            return str(value)
+        case _:
+            # JSON's whole numbers, truths and strings are TOML's, but for one control character.
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _override(table: dict[str, Any], dotted: str, text: str) -> None:
