@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 import pytest
 from attrs import evolve
 
 from vmio.errors import PlanError, UnsupportedError
-from vmio.formats.proxmox.argv import CommandLine, build_command
+from vmio.formats.proxmox.argv import CommandLine, build_command, render_command
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storage
 from vmio.model.host import Cpu, Files, Host, Memory, Pci, PciMapping, Sev, Usb
@@ -371,6 +372,38 @@ def test_snapshot_runs_on_the_machine_that_it_was_taken_on() -> None:
     command = build_command(guest, plan_topology(guest.vm), HOST)
     assert value_of(command, "-machine") == "type=pc-q35-8.1+pve0"
     assert value_of(command, "-cpu") == "host,-x"
+
+
+@pytest.mark.parametrize(
+    ("kept", "shown"),
+    [("net0=1400,net1=9000", ",host_mtu=1400"), ("net0=0", ""), ("net1=9000", ",host_mtu=1500")],
+)
+def test_snapshot_keeps_the_mtu_that_was_told(kept: str, shown: str) -> None:
+    """A device is told the MTU that it had, none if it had none, else the bridge's."""
+    text = f"cores: 1\n[now]\nrunning-nets-host-mtu: {kept}\n{NET}\n"
+    source = Source(name="100.conf", data=text.encode())
+    guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
+    command = build_command(guest, plan_topology(guest.vm), HOST)
+    device = value_of(command, "-device", having="virtio-net-pci")
+    assert f",bootindex=300{shown},host_tunnel=off" in device
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("a-b_c!%+,./:@^9", "a-b_c!%+,./:@^9"),
+        ("", "''"),
+        ("a=b", "'a=b'"),
+        ("it's", r"'it'\''s'"),
+        ("'x", r"\''x'"),
+        ("a''b", "'a'\"''\"'b'"),
+        ("é", "'é'"),
+    ],
+)
+def test_word_is_quoted_for_a_shell(word: str, quoted: str) -> None:
+    """A word is bare only if a shell can do nothing to it, and comes back from one as it was."""
+    assert render_command((("x", word),)) == f"x {quoted}"
+    assert shlex.split(quoted) == [word]
 
 
 def test_unbalanced_args_add_nothing() -> None:

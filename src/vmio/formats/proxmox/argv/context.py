@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from vmio.errors import PlanError
 from vmio.formats.proxmox.machine import parse_version, windows_version
 from vmio.formats.proxmox.pci import pci_address
 from vmio.formats.proxmox.reader import Guest
@@ -87,7 +86,4 @@ class Context:
 
     def pci(self, device: str) -> str:
         """Returns the part of a device's `-device` that says where it sits."""
-        try:
-            return render_pci(pci_address(device, self.guest.vm.chipset))
-        except KeyError:
-            raise PlanError(f"there is no PCI address for '{device}'") from None
+        return render_pci(pci_address(device, self.guest.vm.chipset))

@@ -1,0 +1,68 @@
+"""What `vmio cmd` says besides the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vmio.cli.main import main
+
+
+def run(config: Path, *arguments: str) -> int:
+    """Runs `vmio cmd` for QEMU 11.0 and returns its exit status."""
+    with pytest.raises(SystemExit) as caught:
+        main(["cmd", str(config), "--set", "qemu_version=11.0.0", *arguments])
+    code = caught.value.code
+    return code if isinstance(code, int) else 0
+
+
+@pytest.mark.parametrize(
+    ("text", "warnings"),
+    [
+        (
+            "scsi0: /dev/sda,iothread=1",
+            [
+                (
+                    "WARN: iothread is only valid with virtio disk or virtio-scsi-single"
+                    " controller, ignoring"
+                ),
+            ],
+        ),
+        ("scsi0: /dev/sda,mbps_rd_max=5", ["mbps_rd_max requires mbps_rd"]),
+        ("scsi0: /dev/sda,bps=5,mbps=5", ["both bps and mbps specified"]),
+        ("scsi0: /dev/sda,mbps=5,mbps_rd=5", []),
+        ("virtio0: none,media=cdrom", []),
+        (
+            "name: a_b",
+            [
+                (
+                    "vm 100 - unable to parse value of 'name' - invalid format - value does not"
+                    " look like a valid DNS name"
+                ),
+            ],
+        ),
+        ("bios: ovmf", ["WARN: no efidisk configured! Using temporary efivars disk."]),
+    ],
+)
+def test_proxmox_warnings_are_repeated(
+    text: str, warnings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Standard error has what Proxmox would say, standard output the command alone."""
+    config = tmp_path / "100.conf"
+    config.write_text(f"cores: 1\n{text}\n")
+    assert run(config) == 0
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == warnings
+    assert captured.out.startswith("/usr/bin/kvm -id 100 ")
+    assert len(captured.out.splitlines()) == 1
+
+
+def test_snapshot_is_printed_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A snapshot's command is its own, and one that is not there is an error."""
+    config = tmp_path / "100.conf"
+    config.write_text("name: now\n[before]\nname: then\n")
+    assert run(config, "--snapshot", "before") == 0
+    assert " -name then " in capsys.readouterr().out
+    assert run(config, "--snapshot", "after") == 3
+    assert "snapshot 'after' does not exist" in capsys.readouterr().err
