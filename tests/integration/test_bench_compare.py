@@ -122,3 +122,31 @@ def test_bench_says_what_qemu_says_of_a_bad_kernel(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "vmio: error:" in done.stderr
     assert not [*folder.iterdir()]
+
+
+def test_guest_that_never_boots_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A guest whose agent never answers ends in one line with the status of a failed guest."""
+    from vmio import api
+    from vmio.bench import compare
+    from vmio.cli.main import main
+    from vmio.qemu.boot import Boot
+
+    def boot_nothing(**_: object) -> tuple[Boot, str]:
+        """Returns how to boot empty disks: the firmware finds nothing and waits."""
+        how, reason = choose_boot(accelerator="tcg", memory_mib=128)
+        return how, reason
+
+    choose_boot = api.choose_boot
+    monkeypatch.setattr(api, "choose_boot", boot_nothing)
+    monkeypatch.setattr(compare, "_BOOT_TIMEOUT_S", 2.0)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with pytest.raises(SystemExit) as caught:
+        main(["bench", SHARED, SINGLE, *QUICK])
+    assert caught.value.code == 4
+    captured = capsys.readouterr()
+    assert "did not boot" in captured.err
+    assert captured.out == ""
+    assert list_children(os.getpid()) == []
+    assert not [*tmp_path.iterdir()]

@@ -233,10 +233,6 @@ def _format_left(progress: Progress) -> str:
 
 
 def _tell(comparison: Comparison, *, as_json: bool, report_path: Path | None) -> None:
-    if report_path is not None:
-        from vmio.report.comparison_html import write_comparison_html
-
-        write_comparison_html(comparison, report_path)
     if as_json:
         from vmio.report.comparison_json import render_comparison_json
 
@@ -247,4 +243,7 @@ def _tell(comparison: Comparison, *, as_json: bool, report_path: Path | None) ->
 
         print_comparison(comparison, make_console())
     if report_path is not None:
+        from vmio.report.comparison_html import write_comparison_html
+
+        write_comparison_html(comparison, report_path)  # last: a full disk loses no figures
         click.echo(f"vmio: the report is in {report_path}", err=True)
