@@ -94,7 +94,8 @@ def read_host(path: str | None, overrides: Sequence[str] = (), *, binary: bool =
     Args:
         path: A host description; None for the host that this runs on.
         overrides: `KEY=VALUE` texts, each of which replaces one fact.
-        binary: Whether the version of this host's QEMU is needed where nothing says it.
+        binary: Whether a command line is made, which needs the version of this host's QEMU and
+            the next port for SPICE where nothing says them.
 
     Raises:
         InputError: The description is none.
@@ -110,7 +111,7 @@ def read_host(path: str | None, overrides: Sequence[str] = (), *, binary: bool =
     if path is None:
         from vmio.host.local import read_local_host
 
-        host = read_local_host()
+        host = read_local_host(ports=binary)
     else:
         host = Host()
     if path is not None or pairs:

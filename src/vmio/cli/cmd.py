@@ -23,6 +23,7 @@ __all__ = ["command"]
 @click.option("--vmid", metavar="NUMBER", help="The VM's number, if its file is not NUMBER.conf.")
 @click.option("--snapshot", metavar="NAME", help="Print a snapshot's command instead.")
 @click.option("--pretty", is_flag=True, help="One option a line.")
+@click.option("--strict", is_flag=True, help="End at the first line that Proxmox cannot take.")
 @storage_option
 @host_options
 def command(
@@ -34,8 +35,13 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
     pretty: bool,
+    strict: bool,
 ) -> None:
-    """Print the QEMU command line that Proxmox VE would run for the config VM."""
+    """Print the QEMU command line that Proxmox VE would run for the config VM.
+
+    What Proxmox cannot take of a config it leaves out with a warning; with --strict, as where it
+    is about to write the config, the first such line of any section is an error.
+    """
     if vmid is None and not re.fullmatch(r"\d+", PurePath(vm).stem, re.ASCII):
         raise UsageError(
             f"the name of {vm} is not NUMBER.conf, so the VM's number is not known",
@@ -45,6 +51,10 @@ def command(
         raise UsageError(f"'{vmid}' is not a VM's number")
     facts = api.read_host(host, overrides, binary=True)
     guest = api.load(vm, host=facts, storage=storage, vmid=vmid, snapshot=snapshot)
+    if strict:
+        from vmio.formats.proxmox.strict import refuse_problems
+
+        refuse_problems(guest.config, guest.vm.id)
     text = api.emit(guest, facts, pretty=pretty)
     for line in list_warnings(guest, api.plan(guest), facts):
         click.echo(line, err=True)

@@ -128,9 +128,10 @@ def test_mappings_are_those_of_this_node(node: Path) -> None:
 
 def test_spice_port_is_the_first_free_one(node: Path) -> None:
     """A port that somebody listens on is passed over, a connection from it is not."""
-    assert read_local_host(node).spice_port == 61001
-    write(node, {"proc/net/tcp": TCP.replace(" 0A ", " 01 ")})
+    assert read_local_host(node, ports=True).spice_port == 61001
     assert read_local_host(node).spice_port == 61000
+    write(node, {"proc/net/tcp": TCP.replace(" 0A ", " 01 ")})
+    assert read_local_host(node, ports=True).spice_port == 61000
 
 
 def test_firmware_is_missed_only_beside_proxmox(node: Path) -> None:

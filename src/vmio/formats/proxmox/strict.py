@@ -11,27 +11,16 @@ from collections.abc import Iterator, Mapping
 from attrs import evolve
 
 from vmio.errors import InputError
-from vmio.formats.keyval import split_parts
 from vmio.formats.proxmox.config import Config, Entry, Section
 from vmio.formats.proxmox.drives import parse_drive
-from vmio.formats.proxmox.schema import (
-    DRIVE_KEY,
-    EFIDISK_OPTIONS,
-    TPMSTATE_OPTIONS,
-    Option,
-    check_options,
-    check_setting,
-)
+from vmio.formats.proxmox.properties import check_property
+from vmio.formats.proxmox.schema import DRIVE_KEY, check_setting
 from vmio.model.disk import BusKind, Disk
 from vmio.model.source import Problem, Source
 
 __all__ = ["find_problems", "list_sections", "read_drive", "refuse_problems", "valid_entries"]
 
 _BUSES: Mapping[str, BusKind] = {"ide": "ide", "sata": "sata", "scsi": "scsi", "virtio": "virtio"}
-_STATE_OPTIONS: Mapping[str, Mapping[str, Option]] = {
-    "efidisk0": EFIDISK_OPTIONS,
-    "tpmstate0": TPMSTATE_OPTIONS,
-}
 _FLEECING_KEY = "fleecing-images"
 
 
@@ -92,18 +81,7 @@ def _check_entry(source: Source, section: Section, entry: Entry) -> Iterator[Pro
         known = section.name != "fleecing" or entry.key == _FLEECING_KEY
         reason = "" if known else f"unknown setting '{entry.key}'"
     else:
-        reason = check_setting(entry.key, entry.value)
-    options = _STATE_OPTIONS.get(entry.key)
-    if not reason and section.kind != "special":
-        if options is not None:
-            _, errors = check_options(split_parts(source.data, entry.value_span), options)
-            reason = "\n".join(f"{name}: {why}" if name else why for _, name, why in errors)
-            reason = reason and f"format error\n{reason}"
-        else:
-            key = "ide2" if entry.key == "cdrom" else entry.key
-            _, problems = read_drive(source, evolve(entry, key=key))
-            # A drive that is well written and still left out is no error to Proxmox.
-            yield from (problem for problem in problems if problem.kind != "drive-dropped")
+        reason = check_setting(entry.key, entry.value) or check_property(entry.key, entry.value)
     if reason:
         yield Problem(
             kind="bad-value",
@@ -111,3 +89,8 @@ def _check_entry(source: Source, section: Section, entry: Entry) -> Iterator[Pro
             span=entry.span,
             subject=entry.key,
         )
+    elif section.kind != "special":
+        key = "ide2" if entry.key == "cdrom" else entry.key
+        _, problems = read_drive(source, evolve(entry, key=key))
+        # A drive that is well written and still left out is no error to Proxmox.
+        yield from (problem for problem in problems if problem.kind != "drive-dropped")

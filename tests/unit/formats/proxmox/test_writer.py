@@ -246,7 +246,7 @@ def test_render_config_is_what_proxmox_writes(before: str, after: str) -> None:
 
 def test_render_config_keeps_bytes_of_values() -> None:
     """A value that is not UTF-8 is written as it was read."""
-    assert render_config(parse(b"name: \xff\n")) == b"name: \xff\n"
+    assert render_config(parse(b"args: \xff\n")) == b"args: \xff\n"
 
 
 def test_digest_is_of_the_raw_bytes() -> None:
@@ -264,6 +264,7 @@ def test_digest_is_of_the_raw_bytes() -> None:
         ("name: a\n[PENDING]\n[pending]\n", "duplicate section: pending"),
         ("name: a\n[snap]\nnuma: verify meee~ :)\n", "unable to parse value of 'numa' - type"),
         ("scsi0: a:b,foo=1\n", "unable to parse value of 'scsi0' - format error\nfoo: property"),
+        ("net0: virtio,rate=fast\n", "unable to parse value of 'net0' - format error\nrate: type"),
         ("efidisk0: a:b,efitype=9m\n", "unable to parse value of 'efidisk0' - format error"),
         ("name: a\n[special:fleecing]\nname: b\n", "of 'name' - unknown setting 'name'"),
         ("name: a\ndelete: b\n", "property 'delete' is only allowed in [PENDING]"),
