@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from vmio.formats.proxmox.properties import read_properties
+
 __all__ = ["boot_indices"]
 
-_DEVICE = re.compile(r"(ide|sata|scsi|virtio|net|usb|hostpci)\d+", re.ASCII)
 _STEP = 100
 
 
@@ -31,12 +32,12 @@ def boot_indices(
     """
     if boot is not None and not boot.strip():
         return {}
-    order, letters = _parse_boot(boot or "")
-    if order is not None and letters is None:
-        return {device: _STEP + position for position, device in enumerate(order)}
-    next_index = {
-        letter: _STEP * (position + 1) for position, letter in enumerate(letters or "cdn")
-    }
+    parts = read_properties("boot", boot or "")
+    if "order" in parts and "legacy" not in parts:
+        devices = [device for device in re.split(r"[;\s]+", parts["order"]) if device]
+        return {device: _STEP + position for position, device in enumerate(devices)}
+    letters = parts.get("legacy", "cdn")
+    next_index = {letter: _STEP * (position + 1) for position, letter in enumerate(letters)}
     indices: dict[str, int] = {}
     for drive, is_cdrom in drives:
         letter = "d" if is_cdrom else "c"
@@ -49,22 +50,3 @@ def boot_indices(
         for position, net in enumerate(nets):
             indices[net] = next_index["n"] + position
     return indices
-
-
-def _parse_boot(text: str) -> tuple[tuple[str, ...] | None, str | None]:
-    """Returns the devices of `order=` and the letters, each None where it is not written."""
-    order: tuple[str, ...] | None = None
-    letters: str | None = None
-    for part in text.split(","):
-        key, equals, value = part.strip().partition("=")
-        if not equals:
-            key, value = "legacy", key
-        if key == "order":
-            order = tuple(device for device in re.split(r"[;\s]+", value) if device)
-            if not all(_DEVICE.fullmatch(device) for device in order):
-                return None, None
-        elif key == "legacy" and value:
-            if not re.fullmatch(r"[acdn]{1,4}", value):
-                return None, None
-            letters = value
-    return order, letters

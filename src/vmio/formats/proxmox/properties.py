@@ -52,6 +52,12 @@ def _check_boot_order(value: str) -> str:
     return ""
 
 
+def _check_mac(value: str) -> str:
+    if _MAC.fullmatch(value):
+        return ""
+    return "invalid format - value does not look like a valid unicast MAC address"
+
+
 def _check_dns_name(value: str) -> str:
     if all(_DNS_LABEL.fullmatch(label) for label in value.split(".")):
         return ""
@@ -76,7 +82,7 @@ _NIC_MODELS = (
     "virtio",
     "vmxnet3",
 )
-_MAC = matching(r"(?:[0-9a-fA-F]{2}:){5}[0-9a-fA-F]{2}")
+_MAC = re.compile(r"[0-9a-fA-F][02468aceACE](?::[0-9a-fA-F]{2}){5}", re.ASCII)
 _HEX_ID = matching(r"0x[0-9a-fA-F]{4}")
 _NODES = r"\d{1,9}(?:-\d{1,9})?(?:;\d{1,9}(?:-\d{1,9})?)*"
 _CPU_FLAG = rf"[+-](?:{'|'.join(sorted(VM_FLAGS))})"
@@ -94,7 +100,7 @@ _FORMATS: Mapping[str, _Format] = {
     "net[n]": _Format(
         {
             "model": one_of(*_NIC_MODELS),
-            "macaddr": _MAC,
+            "macaddr": _check_mac,
             "bridge": matching(r"[-_.\w\d]+"),
             "firewall": check_boolean,
             "host-tunnel": check_boolean,

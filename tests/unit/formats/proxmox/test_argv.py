@@ -263,7 +263,10 @@ def test_doubtful_setting_is_warned_of(text: str, warning: str) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "reason"),
     [
-        ("net0: virtio=00:11,bridge=b", "net0", "macaddr: value does not match the regex pattern"),
+        ("net0: virtio=00:11,bridge=b", "net0", "does not look like a valid unicast MAC address"),
+        ("net0: virtio=01:11:11:11:11:11", "net0", "macaddr: invalid format - value does not"),
+        ("boot: order=scsi0;efidisk0", "boot", "order: invalid format - invalid boot device 'efi"),
+        ("boot: legacy=x", "boot", "legacy: value does not match the regex pattern"),
         ("net0: bridge=b", "net0", "model: property is missing and it is not optional"),
         ("net0: virtio,mtu=70000", "net0", "mtu: value must have a maximum value of 65520"),
         ("cpu: host,flags=+nx", "cpu", "flags: value does not match the regex pattern"),

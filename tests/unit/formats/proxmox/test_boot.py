@@ -37,13 +37,6 @@ def test_lone_blank_boots_nothing() -> None:
     assert boot_indices(" ", "scsi0", DRIVES, ["net0"]) == {}
 
 
-def test_bad_device_makes_the_order_invalid() -> None:
-    """One name that cannot boot, and the order counts as not written."""
-    assert boot_indices("order=scsi0;efidisk0", "scsi0", DRIVES, []) == boot_indices(
-        None, "scsi0", DRIVES, []
-    )
-
-
 def test_legacy_wins_over_order() -> None:
     """With both forms the letters hold."""
     assert boot_indices("legacy=c,order=ide2", "ide0", DRIVES, []) == {"ide0": 100}
