@@ -246,6 +246,7 @@ def choose_boot(
     initrd: str | None = None,
     append: str = "",
     memory_mib: int | None = None,
+    arch: str = "x86_64",
 ) -> tuple[Boot, str]:
     """Returns how guests are booted on this host, and why not with KVM where that is so.
 
@@ -255,6 +256,7 @@ def choose_boot(
         initrd: Its initramfs.
         append: Its command line.
         memory_mib: Memory of the guest; None for what its config says.
+        arch: The guest's architecture.
 
     Raises:
         CapabilityError: There is no QEMU, or the accelerator asked for does not work here.
@@ -263,7 +265,7 @@ def choose_boot(
     from vmio.qemu.binary import find_qemu, read_capabilities
     from vmio.qemu.boot import Boot
 
-    binary = find_qemu()
+    binary = find_qemu(arch)
     chosen = choose_accelerator(binary, ask=accelerator)
     boot = Boot(
         binary=str(binary),

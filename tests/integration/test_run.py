@@ -47,7 +47,10 @@ async def differences(guest: Guest) -> tuple[str, ...]:
 @pytest.mark.parametrize("config", sorted(GOLDENS.glob("*.conf")), ids=lambda path: path.stem)
 def test_qemu_takes_each_golden_and_runs_it_as_planned(config: Path) -> None:
     """A real QEMU accepts the storage half of every golden and reports the planned layout."""
-    assert asyncio.run(differences(load(config))) == ()
+    guest = load(config)
+    if guest.vm.arch != "x86_64":
+        pytest.skip(f"needs a QEMU for {guest.vm.arch}, which the set-up does not install")
+    assert asyncio.run(differences(guest)) == ()
 
 
 def test_layout_that_differs_from_the_plan_is_told() -> None:

@@ -73,6 +73,7 @@ def command(
             initrd=initrd,
             append=append or "",
             memory_mib=memory_mib,
+            arch=loaded.vm.arch,
         )
         if reason:
             click.echo(f"vmio: {reason}", err=True)

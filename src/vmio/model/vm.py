@@ -33,6 +33,8 @@ class Vm:
     """QEMU's machine version that the guest would get."""
     vcpus: int = 1
     memory_mib: int = 512
+    template: bool = False
+    """Whether other guests are cloned from it and it is only looked at itself."""
     scsihw: str | None = None
     """The kind of SCSI controller that disks get which name none; None if that is not written."""
     iothreads: tuple[IOThread, ...] = ()

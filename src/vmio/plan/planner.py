@@ -86,7 +86,7 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
                 id="ahci0", model="ahci", bus="sata", pci=pci_address("ahci0", vm.chipset)
             )
             address: Address = (("bus", f"ahci0.{disk.index}"),)
-            return controller, address, "ide-cd" if is_cdrom else "ide-hd"
+            return controller, address, _choose_ata_disk(vm, disk)
         case "ide":
             controller = Controller(id="ide", model="piix3-ide", bus="ide", built_in=True)
             if vm.chipset == "q35":
@@ -95,7 +95,12 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
             else:
                 bus, unit = divmod(disk.index, 2)
             address = (("bus", f"ide.{bus}"), ("unit", unit))
-            return controller, address, "ide-cd" if is_cdrom else "ide-hd"
+            return controller, address, _choose_ata_disk(vm, disk)
+
+
+def _choose_ata_disk(vm: Vm, disk: Disk) -> str:
+    """Returns the device of an IDE or SATA disk; a template's are read-only, as no disk can be."""
+    return "ide-cd" if disk.media == "cdrom" or vm.template else "ide-hd"
 
 
 def _choose_scsi_disk(vm: Vm, disk: Disk) -> str:

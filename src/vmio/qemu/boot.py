@@ -26,6 +26,7 @@ __all__ = ["Boot", "Volumes", "place_volumes", "render_boot"]
 
 _MAX_SCRATCH_BYTES = 1 << 44
 _SECTOR_BYTES = 512
+_PASSTHROUGH = frozenset({"scsi-block", "scsi-generic"})
 
 
 @frozen(kw_only=True)
@@ -112,7 +113,10 @@ def _place(attached: AttachedDisk, volumes: Volumes, folder: Path) -> AttachedDi
         return attached
     placed = _choose_backing(attached, backing, volumes, folder)
     aio = attached.aio or attached.disk.aio or "io_uring"
-    return evolve(attached, disk=evolve(attached.disk, backing=placed), aio=aio)
+    driver = attached.driver
+    if placed is not backing and driver in _PASSTHROUGH:
+        driver = "scsi-hd"  # no file answers SCSI commands
+    return evolve(attached, disk=evolve(attached.disk, backing=placed), driver=driver, aio=aio)
 
 
 def _choose_backing(

@@ -126,6 +126,7 @@ def read_guest(
         machine_version=machine.version,
         vcpus=_count_vcpus(values),
         memory_mib=_read_memory(values),
+        template=bool(parse_bool(values.get("template", "0"))),
         scsihw=values.get("scsihw"),
         iothreads=iothreads,
         iothread_users=users,

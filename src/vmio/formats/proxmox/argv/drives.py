@@ -112,9 +112,6 @@ def _render_device(guest: Guest, attached: AttachedDisk, controller: Controller)
     disk = attached.disk
     blockdev = has_blockdev(guest)
     driver = attached.driver
-    if driver == "ide-hd" and guest.is_on("template"):
-        # A template's disks are read-only, which an IDE disk cannot be.
-        driver = "ide-cd"
     parts = [driver, *(f"{key}={value}" for key, value in attached.address)]
     if disk.backing is not None or not blockdev:
         parts.append(f"drive=drive-{disk.id}")
