@@ -143,7 +143,7 @@ def parse_command(source: Source) -> Command:
     if not any(word.startswith("-") for word in words):
         raise InputError(
             f"{source.name} is neither a VM config nor a QEMU command line",
-            hint="a command line is as `qm showcmd` or `ps` prints it, quoted for a shell",
+            hint="a command line is as `qm showcmd` prints it, quoted for a shell",
         )
     return parse_words(words)
 
