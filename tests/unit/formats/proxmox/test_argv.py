@@ -337,6 +337,25 @@ def test_machine_type_names_what_it_needs(text: str, machine: str) -> None:
     assert value_of(build(text), "-machine") == machine
 
 
+@pytest.mark.parametrize(
+    ("text", "clock"),
+    [
+        ("ostype: l26", ()),
+        ("ostype: l26\nlocaltime: 1", ("base=localtime",)),
+        ("ostype: l26\ntdf: 1", ("driftfix=slew",)),
+        ("ostype: wxp", ("driftfix=slew,base=localtime",)),
+        ("ostype: win10\ntdf: 0", ("base=localtime",)),
+        ("ostype: win10\nacpi: 0", ("base=localtime",)),
+        ("ostype: win10\nlocaltime: 0", ("driftfix=slew",)),
+        ("ostype: win10\nstartdate: now", ("driftfix=slew,base=localtime",)),
+        ("ostype: win10\nstartdate: 2006-06-17", ("driftfix=slew,base=2006-06-17",)),
+    ],
+)
+def test_clock_is_as_the_guest_expects_it(text: str, clock: tuple[str, ...]) -> None:
+    """Windows keeps local time and loses ticks; others are asked for what they want."""
+    assert tuple(a[1] for a in build(text).argv if a[0] == "-rtc") == clock
+
+
 def test_guest_made_since_6_1_needs_no_hotplug_fix() -> None:
     """Only Linux on a q35 machine without a version, made before 6.1, keeps its old names."""
 

@@ -128,10 +128,11 @@ def render_chipset(ctx: Context) -> Iterator[Argument]:
 
 
 def render_rtc(ctx: Context) -> Iterator[Argument]:
-    """Yields the clock, which Windows takes to show local time."""
+    """Yields the clock, which Windows takes to show local time and which must catch up for it."""
     settings, parts = ctx.guest.settings, []
     local = ctx.guest.is_on("localtime", default=ctx.windows >= WINDOWS_XP)
-    if ctx.windows >= WINDOWS_XP and ctx.guest.is_on("acpi", default=True):
+    catches_up = ctx.windows >= WINDOWS_XP and ctx.guest.is_on("acpi", default=True)
+    if ctx.guest.is_on("tdf", default=catches_up):
         parts.append("driftfix=slew")
     date = settings.get("startdate", "now")
     if date != "now":
