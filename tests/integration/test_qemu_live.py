@@ -9,7 +9,6 @@ import pytest
 
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import Topology
-from vmio.observe.threads import compute_rates, find_role, read_threads
 from vmio.qemu.binary import find_qemu, read_capabilities
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.live import compare, read_live
@@ -145,32 +144,3 @@ def test_many_disks_are_read(tmp_path: Path) -> None:
 
     assert [attached.disk.id for attached in topology.disks] == [f"d{lun}" for lun in range(64)]
     assert [dict(attached.address)["lun"] for attached in topology.disks] == list(range(64))
-
-
-def test_threads_of_a_guest_are_told_apart(tmp_path: Path) -> None:
-    """Main loop, IOThreads and vCPUs are known by QEMU's own lists, whatever they are called."""
-
-    async def main() -> dict[int, tuple[str, str]]:
-        async with QemuProcess.start(make_argv(tmp_path)) as guest:
-            topology = await read_live(guest.qmp)
-            vcpus = await guest.qmp.execute("query-cpus-fast")
-            before, after = read_threads(guest.pid), read_threads(guest.pid)
-            assert len(compute_rates(before, after)) == len(after)
-            return {
-                sample.thread_id: find_role(
-                    sample.thread_id,
-                    sample.name,
-                    process=guest.pid,
-                    iothreads={
-                        thread.thread_id: thread.serves for thread in topology.host_threads[1:]
-                    },
-                    vcpus={vcpu["thread-id"] for vcpu in vcpus},
-                )
-                for sample in after
-            }
-
-    roles = [role for role, _ in asyncio.run(main()).values()]
-
-    assert roles.count("main loop") == 1
-    assert roles.count("iothread") == 2
-    assert roles.count("vcpu") >= 1
