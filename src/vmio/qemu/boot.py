@@ -15,8 +15,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from vmio.errors import CapabilityError, InputError, OutputError, UsageError
-from vmio.formats.proxmox.argv import render_bridges
-from vmio.formats.proxmox.argv_drives import Argument, render_drives, render_objects
+from vmio.formats.proxmox.argv import Argument, render_bridges, render_drives, render_objects
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.disk import Backing
 from vmio.model.topology import AttachedDisk, Topology

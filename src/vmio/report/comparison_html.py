@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import shlex
 import tempfile
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmio.bench.result import METHOD
 from vmio.errors import OutputError
+from vmio.host.save import write_file
 from vmio.report.chart_svg import (
     CHART_CSS,
     draw_host_cpu,
@@ -143,7 +142,8 @@ def check_report_path(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise _refuse(path, error) from error
+        reason = error.strerror or error
+        raise OutputError(f"cannot write the report {path}: {reason}", hint=_HINT) from error
 
 
 def write_comparison_html(comparison: Comparison, path: Path) -> None:
@@ -154,30 +154,10 @@ def write_comparison_html(comparison: Comparison, path: Path) -> None:
     """
     data = render_comparison_html(comparison).encode("utf-8", "replace")
     try:
-        # Beside its goal, since only within one file system is a rename at once.
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
-    except OSError as error:
-        raise _refuse(path, error) from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        if isinstance(error, OSError):
-            raise _refuse(path, error) from error
+        write_file(path, data, force=True)
+    except OutputError as error:
+        error.hint = _HINT
         raise
-
-
-def _refuse(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"cannot write the report {path}: {error.strerror or error}", hint=_HINT)
 
 
 def _key(side: str) -> str:

@@ -36,9 +36,9 @@ def parse_drive(
     parts, errors = check_options(split_parts(source.data, entry.value_span), OPTIONS_BY_BUS[bus])
     if errors:
         reasons = "\n".join(f"{name}: {why}" if name else why for _, name, why in errors)
-        _, name, _ = errors[0]
-        misplaced = any(kind == "undefined" and n in _ONLY_ELSEWHERE for kind, n, _ in errors)
-        part = parts.get(name)
+        misplaced = [name for kind, name, _ in errors if kind == "undefined"]
+        misplaced = [name for name in misplaced if name in _ONLY_ELSEWHERE]
+        part = parts.get(misplaced[0] if misplaced else errors[0][1])
         return None, (
             Problem(
                 kind="option-not-on-bus" if misplaced else "bad-value",

@@ -6,7 +6,6 @@ Source: qemu-server 9.2.6.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 
@@ -25,6 +24,7 @@ from vmio.formats.proxmox.schema import (
 )
 from vmio.formats.proxmox.storage import Storages, resolve_volume
 from vmio.formats.qemu_argv import find_iothreads
+from vmio.formats.shell import split_words
 from vmio.model.disk import Backing, Disk
 from vmio.model.host import Host
 from vmio.model.iothread import IOThread
@@ -257,7 +257,7 @@ def _read_args(
     if entry is None:
         return (), frozenset()
     try:
-        words = shlex.split(entry.value)
+        words = split_words(entry.value)
     except ValueError as error:
         problems.append(
             Problem(

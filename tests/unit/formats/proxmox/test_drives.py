@@ -80,6 +80,7 @@ def test_volume_may_stand_anywhere(line: str) -> None:
         ("scsi0: a:b,ssd=1,ssd=1", "bad-value", "duplicate key in comma-separated list property: ssd", None),
         ("scsi0: ssd=1", "bad-value", "file: property is missing and it is not optional", None),
         ("ide0: a:b,iothread=1", "option-not-on-bus", "iothread: property is not defined", "iothread=1"),
+        ("ide0: a:b,foo=1,iothread=1", "option-not-on-bus", "foo: property is not", "iothread=1"),
         ("sata0: a:b,iothread=1", "option-not-on-bus", "iothread: property is not defined", "iothread=1"),
         ("virtio0: a:b,ssd=1", "option-not-on-bus", "ssd: property is not defined", "ssd=1"),
         ("virtio0: a:b,queues=4", "option-not-on-bus", "queues: property is not defined", "queues=4"),
