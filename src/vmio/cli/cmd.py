@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import PurePath
+import sys
+from contextlib import closing
+from functools import partial
+from pathlib import Path, PurePath
 
 import click
+from attrs import frozen
 
 from vmio import api
 from vmio.cli.options import host_options, storage_option
-from vmio.errors import UsageError
+from vmio.errors import InputError, UsageError, VmioError
 from vmio.formats.proxmox.argv import build_command
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
@@ -19,7 +24,7 @@ __all__ = ["command"]
 
 
 @click.command("cmd")
-@click.argument("vm")
+@click.argument("vms", metavar="VM...", nargs=-1, required=True)
 @click.option("--vmid", metavar="NUMBER", help="The VM's number, if its file is not NUMBER.conf.")
 @click.option("--snapshot", metavar="NAME", help="Print a snapshot's command instead.")
 @click.option("--pretty", is_flag=True, help="One option a line.")
@@ -27,7 +32,7 @@ __all__ = ["command"]
 @storage_option
 @host_options
 def command(
-    vm: str,
+    vms: tuple[str, ...],
     *,
     vmid: str | None,
     snapshot: str | None,
@@ -36,29 +41,126 @@ def command(
     overrides: tuple[str, ...],
     pretty: bool,
     strict: bool,
-) -> None:
+) -> int:
     """Print the QEMU command line that Proxmox VE would run for the config VM.
 
     What Proxmox cannot take of a config it leaves out with a warning; with --strict, as where it
     is about to write the config, the first such line of any section is an error.
+
+    Of a folder every *.conf is printed, and of several configs each, under a line with its name;
+    one that cannot be printed is said and the rest goes on.
     """
-    if vmid is None and not re.fullmatch(r"\d+", PurePath(vm).stem, re.ASCII):
-        raise UsageError(
-            f"the name of {vm} is not NUMBER.conf, so the VM's number is not known",
-            hint="give it with --vmid",
-        )
     if vmid is not None and not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
         raise UsageError(f"'{vmid}' is not a VM's number")
+    many = len(vms) > 1 or Path(vms[0].replace("\0", "")).is_dir()
+    if many and vmid is not None:
+        raise UsageError("--vmid is for one config")
+    if not many:
+        _check_name(vms[0], vmid)
     facts = api.read_host(host, overrides, binary=True)
-    guest = api.load(vm, host=facts, storage=storage, vmid=vmid, snapshot=snapshot)
-    if strict:
+    task = _Task(
+        host=facts, storage=storage, vmid=vmid, snapshot=snapshot, pretty=pretty, strict=strict
+    )
+    if not many:
+        printed = _print_config(vms[0], task)
+        click.echo("".join(f"{line}\n" for line in printed.warnings), err=True, nl=False)
+        click.echo(printed.text)
+        return 0
+    return _print_all(_list_configs(vms), task)
+
+
+@frozen(kw_only=True)
+class _Task:
+    """What is the same for every config of a call."""
+
+    host: Host
+    storage: str | None
+    vmid: str | None
+    snapshot: str | None
+    pretty: bool
+    strict: bool
+
+
+@frozen(kw_only=True)
+class _Printed:
+    """What became of one config."""
+
+    path: str
+    text: str = ""
+    warnings: tuple[str, ...] = ()
+    error: str = ""
+    status: int = 0
+
+
+def _check_name(path: str, vmid: str | None) -> None:
+    if vmid is None and not re.fullmatch(r"\d+", PurePath(path).stem, re.ASCII):
+        raise UsageError(
+            f"the name of {path} is not NUMBER.conf, so the VM's number is not known",
+            hint="give it with --vmid",
+        )
+
+
+def _list_configs(vms: tuple[str, ...]) -> list[str]:
+    """Returns the files, with every folder's configs in its place, as people count them.
+
+    Raises:
+        InputError: A folder cannot be read or holds no config.
+    """
+    paths = []
+    for name in vms:
+        if not Path(name).is_dir():
+            paths.append(name)
+            continue
+        try:
+            found = [entry.path for entry in os.scandir(name) if entry.name.endswith(".conf")]
+        except OSError as error:
+            raise InputError(f"cannot read {name}: {error.strerror}") from error
+        if not found:
+            raise InputError(f"there is no *.conf in {name}")
+        paths += sorted(found, key=lambda path: (len(path), path))
+    return paths
+
+
+def _print_config(path: str, task: _Task) -> _Printed:
+    _check_name(path, task.vmid)
+    guest = api.load(
+        path, host=task.host, storage=task.storage, vmid=task.vmid, snapshot=task.snapshot
+    )
+    if task.strict:
         from vmio.formats.proxmox.strict import refuse_problems
 
         refuse_problems(guest.config, guest.vm.id)
-    text = api.emit(guest, facts, pretty=pretty)
-    for line in list_warnings(guest, api.plan(guest), facts):
-        click.echo(line, err=True)
-    click.echo(text)
+    text = api.emit(guest, task.host, pretty=task.pretty)
+    warnings = list_warnings(guest, api.plan(guest), task.host)
+    return _Printed(path=path, text=text, warnings=tuple(warnings))
+
+
+def _print_chunk(task: _Task, paths: list[str]) -> list[_Printed]:
+    results = []
+    for path in paths:
+        try:
+            results.append(_print_config(path, task))
+        except VmioError as error:
+            results.append(_Printed(path=path, error=error.message, status=error.exit_status))
+    return results
+
+
+def _print_all(paths: list[str], task: _Task) -> int:
+    """Prints many configs in their order and returns the worst status."""
+    from vmio.fleet.runner import map_in_order
+
+    status = 0
+    with closing(map_in_order(partial(_print_chunk, task), paths)) as results:
+        for printed in results:
+            lines = [f"{printed.path}: {line}\n" for line in printed.warnings]
+            if printed.error:
+                lines.append(f"vmio: error: {printed.path}: {printed.error}\n")
+                status = max(status, printed.status)
+            else:
+                # Not click.echo, which flushes: half the time of a large folder would be that.
+                sys.stdout.write(f"# {printed.path}\n{printed.text}\n")
+            sys.stderr.write("".join(lines))
+    return status
 
 
 def list_warnings(guest: Guest, topology: Topology, host: Host) -> list[str]:

@@ -38,6 +38,10 @@ _VERBS = {
 """Each is a module of this package; its help stands here so that no other is imported."""
 
 
+class _ReaderGoneError(Exception):
+    """Whoever read the output has gone, as `head` does."""
+
+
 class _LazyGroup(click.Group):
     """A group whose verbs are imported when they are called."""
 
@@ -50,6 +54,13 @@ class _LazyGroup(click.Group):
         command = import_module(f"vmio.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - every verb's module has one
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs a verb; click itself would end with 1 when whoever reads the output has gone."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Verbs"):
@@ -85,9 +96,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     except VmioError as error:
         _explain(error)
         return error.exit_status
+    except _ReaderGoneError:
+        # Python must not try to flush again what nobody reads.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except SystemExit as error:
-        # click and rich end with 1, a status with a meaning here, when whoever read the output has
-        # gone, as `head` does.
+        # rich ends with 1, which means findings here, when whoever read the output has gone.
         if isinstance(error.__context__, BrokenPipeError):
             return 0
         raise

@@ -1,0 +1,76 @@
+"""One function over many things, on all processors, its answers in order."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from itertools import chain, islice
+from typing import TypeVar
+
+__all__ = ["CHUNK", "map_in_order"]
+
+CHUNK = 64
+"""So many things go to a process at a time; sending one costs as much as a config's whole way."""
+
+_WAITING_PER_WORKER = 4
+_PR_SET_PDEATHSIG = 1
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def map_in_order(
+    function: Callable[[list[_Item]], list[_Result]],
+    items: Iterable[_Item],
+    *,
+    workers: int | None = None,
+) -> Generator[_Result, None, None]:
+    """Yields what a function makes of all items, in their order, as soon as it is known.
+
+    Only a few chunks are ever under way, so that memory does not grow with the number of items.
+
+    Args:
+        function: Takes a chunk of items; it is sent to other processes, so it is a module's own.
+        items: What to go through.
+        workers: How many processes to use; None for one a processor. With one, or with no more
+            than a chunk of items, this process does it all.
+    """
+    chunks = _split(items)
+    workers = workers or len(os.sched_getaffinity(0))
+    ahead = list(islice(chunks, 2))
+    if workers < 2 or len(ahead) < 2:  # noqa: PLR2004 - what two do, one cannot do faster
+        for chunk in chain(ahead, chunks):
+            yield from function(chunk)
+        return
+    with ProcessPoolExecutor(
+        workers, initializer=_become_worker, initargs=(os.getpid(),)
+    ) as executor:
+        waiting: deque[Future[list[_Result]]] = deque()
+        try:
+            for chunk in chain(ahead, chunks):
+                waiting.append(executor.submit(function, chunk))
+                if len(waiting) >= workers * _WAITING_PER_WORKER:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _split(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _become_worker(owner: int) -> None:
+    """Leaves Ctrl-C to the owner, and dies with it, even if that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != owner:
+        os._exit(1)

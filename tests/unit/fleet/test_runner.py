@@ -1,0 +1,62 @@
+"""Many things on all processors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from vmio.fleet.runner import CHUNK, map_in_order
+
+
+def double(numbers: list[int]) -> list[int]:
+    """Doubles each number."""
+    return [2 * number for number in numbers]
+
+
+def tell_process(numbers: list[int]) -> list[int]:
+    """Tells for each number which process had it."""
+    return [os.getpid()] * len(numbers)
+
+
+def fail(numbers: list[int]) -> list[int]:
+    """Fails as a bug would."""
+    raise ZeroDivisionError(numbers[0])
+
+
+@pytest.mark.parametrize("count", [0, 1, CHUNK, CHUNK + 1, 20 * CHUNK + 7])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_map_in_order_keeps_the_order(count: int, workers: int) -> None:
+    """However many processes work, the answers come in the order of the questions."""
+    assert list(map_in_order(double, range(count), workers=workers)) == [
+        2 * number for number in range(count)
+    ]
+
+
+def test_map_in_order_uses_other_processes_only_where_it_helps() -> None:
+    """A chunk's worth is done here; more is done elsewhere."""
+    assert set(map_in_order(tell_process, range(CHUNK), workers=2)) == {os.getpid()}
+    assert os.getpid() not in set(map_in_order(tell_process, range(9 * CHUNK), workers=2))
+
+
+def test_map_in_order_takes_only_a_little_ahead() -> None:
+    """What is not asked for is not begun, so memory does not grow with the number of items."""
+    taken = 0
+
+    def items() -> Iterator[int]:
+        nonlocal taken
+        for number in range(1000 * CHUNK):
+            taken += 1
+            yield number
+
+    results = map_in_order(double, items(), workers=2)
+    assert next(results) == 0
+    results.close()
+    assert taken <= 16 * CHUNK
+
+
+def test_map_in_order_passes_a_failure_on() -> None:
+    """An exception of the function reaches the caller, and no process stays."""
+    with pytest.raises(ZeroDivisionError):
+        list(map_in_order(fail, range(9 * CHUNK), workers=2))
