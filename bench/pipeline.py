@@ -34,7 +34,7 @@ def write_many_disks(folder: Path) -> Path:
     """Writes a config of 31 disks, each with limits and an IOThread."""
     lines = ["cores: 8", "memory: 8192", "name: many", "scsihw: virtio-scsi-single"]
     lines += [
-        f"scsi{index}: nvmpool-data:vm-9-disk-{index},discard=on,iothread=1,mbps_rd=100,"
+        f"scsi{index}: /dev/zvol/tank/vm-9-disk-{index},discard=on,iothread=1,mbps_rd=100,"
         "mbps_wr=50,iops_rd=1000,iops_rd_max=2000,iops_wr=500,ssd=1,size=32G"
         for index in range(31)
     ]
