@@ -359,7 +359,11 @@ def _read_side(
         number = side.removeprefix(_PID)
         if not re.fullmatch(r"[1-9]\d{0,9}", number, re.ASCII):
             raise UsageError(f"'{number}' is not a process's number")
-        return parse_words(read_command_line(int(number)))
+        words = read_command_line(int(number))
+        program = Path(words[0]).name
+        if not re.search("qemu|kvm", program):
+            raise InputError(f"process {number} is not a QEMU: its program is '{program[:60]}'")
+        return parse_words(words)
     source = read_source(side)
     if is_command(source):
         return parse_command(source)

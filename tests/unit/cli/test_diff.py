@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -176,8 +178,17 @@ def test_side_that_makes_no_sense_is_named(
 
 
 def test_process_is_a_side(capsys: pytest.CaptureFixture[str]) -> None:
-    """The words of a running process are read, here those of the tests themselves."""
-    side = f"pid:{os.getpid()}"
-    assert call("diff", side, side) == 0
-    assert call("diff", side, "a/100.conf", *HOST) == 1
+    """The words of a running process are read, here those of one that calls itself QEMU."""
+    words = ["qemu-system-x86_64", "-c", "input()", "-m", "512"]
+    with subprocess.Popen(words, executable=sys.executable, stdin=subprocess.PIPE) as process:
+        side = f"pid:{process.pid}"
+        assert call("diff", side, side) == 0
+        assert call("diff", side, "a/100.conf", *HOST) == 1
+        process.kill()
     assert "scsi0" in capsys.readouterr().out
+
+
+def test_process_that_is_no_qemu_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """The tests' own process is not a guest."""
+    assert call("diff", f"pid:{os.getpid()}", "a/100.conf", *HOST) == 3
+    assert f"process {os.getpid()} is not a QEMU" in capsys.readouterr().err
