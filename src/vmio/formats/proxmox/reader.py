@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from vmio.errors import InputError
 from vmio.formats.proxmox.boot import boot_indices
-from vmio.formats.proxmox.config import Config, Entry, parse_config
+from vmio.formats.proxmox.config import Config, Entry, Section, parse_config
 from vmio.formats.proxmox.drives import Resolve, parse_drive
 from vmio.formats.proxmox.machine import Machine, is_windows, parse_machine, parse_version
 from vmio.formats.proxmox.properties import Properties, check_property, read_properties
@@ -25,13 +25,18 @@ from vmio.formats.proxmox.schema import (
 from vmio.formats.proxmox.storage import Storages, resolve_volume
 from vmio.formats.qemu_argv import find_iothreads
 from vmio.formats.shell import split_words
-from vmio.model.disk import Backing, Disk
+from vmio.model.disk import Backing, BusKind, Disk
 from vmio.model.host import Host
 from vmio.model.iothread import IOThread
 from vmio.model.source import Problem, Source
 from vmio.model.vm import Vm
 
 __all__ = ["Guest", "read_guest"]
+
+_DRIVE_KEYS: Mapping[str, tuple[BusKind, int]] = {
+    f"{bus}{index}": (bus, index) for bus, count in DRIVE_COUNTS.items() for index in range(count)
+}
+"""Every drive that there can be, in the order in which Proxmox visits them."""
 
 _IN_TEMPLATE = re.compile(
     r"(?:ide|scsi|virtio|sata)\d+|arch|bios|efidisk0|name|scsihw|template", re.ASCII
@@ -102,9 +107,9 @@ def read_guest(
             raise InputError(f"snapshot '{snapshot}' does not exist")
         section = found
     problems = list(config.problems)
-    settings = _valid_settings(section.settings(), problems)
     resolve = _resolver(storages, host)
-    disks = _read_disks(source, settings, problems, resolve)
+    settings, drives = _read_entries(source, section, problems, resolve)
+    disks = [drives[key] for key in _DRIVE_KEYS if key in drives]
     values = {key: entry.value for key, entry in settings.items()}
     if parse_bool(values.get("template", "0")):
         values = {key: value for key, value in values.items() if _IN_TEMPLATE.fullmatch(key)}
@@ -148,26 +153,45 @@ def read_guest(
     )
 
 
-def _valid_settings(written: Mapping[str, Entry], problems: list[Problem]) -> dict[str, Entry]:
+def _read_entries(
+    source: Source, section: Section, problems: list[Problem], resolve: Resolve
+) -> tuple[dict[str, Entry], dict[str, Disk]]:
+    """Returns the line that counts for every key, the last valid one, and the usable drives."""
     settings: dict[str, Entry] = {}
-    for key, entry in written.items():
-        reason = check_setting(key, entry.value) or check_property(key, entry.value)
-        if reason:
-            kind = "unknown-setting" if reason.startswith("unknown") else "bad-value"
-            span = entry.span if kind == "unknown-setting" else entry.value_span
-            problems.append(
-                Problem(
-                    kind=kind,
-                    message=f"unable to parse value of '{key}' - {reason}",
-                    span=span,
-                    subject=key,
-                )
-            )
-        elif key == "cdrom":
-            settings["ide2"] = evolve(entry, key="ide2")
-        else:
-            settings[key] = entry
-    return settings
+    drives: dict[str, Disk | None] = {}
+    unusable: dict[str, tuple[Problem, ...]] = {}
+    for written in section.entries:
+        problem = _check_entry(written)
+        if problem is not None:
+            problems.append(problem)
+            continue
+        entry = evolve(written, key="ide2") if written.key == "cdrom" else written
+        if entry.key in _DRIVE_KEYS:
+            bus, index = _DRIVE_KEYS[entry.key]
+            disk, found = parse_drive(source, entry, bus, index, resolve)
+            if any(one.kind != "drive-dropped" for one in found):
+                problems.extend(found)
+                continue
+            drives[entry.key], unusable[entry.key] = disk, found
+        settings[entry.key] = entry
+    for key, found in unusable.items():
+        problems.extend(found)
+        if drives[key] is None:
+            del settings[key]
+    return settings, {key: disk for key, disk in drives.items() if disk is not None}
+
+
+def _check_entry(entry: Entry) -> Problem | None:
+    reason = check_setting(entry.key, entry.value) or check_property(entry.key, entry.value)
+    if not reason:
+        return None
+    kind = "unknown-setting" if reason.startswith("unknown") else "bad-value"
+    return Problem(
+        kind=kind,
+        message=f"unable to parse value of '{entry.key}' - {reason}",
+        span=entry.span if kind == "unknown-setting" else entry.value_span,
+        subject=entry.key,
+    )
 
 
 def _resolver(storages: Storages | None, host: Host) -> Resolve:
@@ -186,24 +210,6 @@ def _resolver(storages: Storages | None, host: Host) -> Resolve:
         return resolve_volume(volume, written_format, storages or {}, host, drive=drive)
 
     return resolve
-
-
-def _read_disks(
-    source: Source, settings: dict[str, Entry], problems: list[Problem], resolve: Resolve
-) -> list[Disk]:
-    disks = []
-    for bus, count in DRIVE_COUNTS.items():
-        for index in range(count):
-            entry = settings.get(f"{bus}{index}")
-            if entry is None:
-                continue
-            disk, found = parse_drive(source, entry, bus, index, resolve)
-            problems.extend(found)
-            if disk is None:
-                del settings[entry.key]
-            else:
-                disks.append(disk)
-    return disks
 
 
 def _read_volumes(values: Mapping[str, str], resolve: Resolve) -> dict[str, Backing]:
