@@ -210,16 +210,17 @@ def lint(
     return run(context, select=select, ignore=ignore)
 
 
-def emit(guest: Guest, host: Host, *, pretty: bool = False) -> str:
-    """Returns the command line that the guest's manager would run.
+def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Returns the command line that the guest's manager would run, and what it would warn of.
 
     Raises:
         UnsupportedError: The config uses something that vmio cannot print yet.
         PlanError: The manager itself would refuse.
     """
-    from vmio.formats.proxmox.argv import render_argv, render_command
+    from vmio.formats.proxmox.argv import build_command, render_command
 
-    return render_command(render_argv(guest, plan(guest), host), pretty=pretty)
+    command = build_command(guest, plan(guest), host)
+    return render_command(command.argv, pretty=pretty), command.warnings
 
 
 def observe(socket: str) -> Topology:

@@ -15,10 +15,7 @@ from attrs import frozen
 from vmio import api
 from vmio.cli.options import host_options, storage_option
 from vmio.errors import InputError, UsageError, VmioError
-from vmio.formats.proxmox.argv import build_command
-from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
-from vmio.model.topology import Topology
 
 __all__ = ["command"]
 
@@ -130,9 +127,8 @@ def _print_config(path: str, task: _Task) -> _Printed:
         from vmio.formats.proxmox.strict import refuse_problems
 
         refuse_problems(guest.config, guest.vm.id)
-    text = api.emit(guest, task.host, pretty=task.pretty)
-    warnings = list_warnings(guest, api.plan(guest), task.host)
-    return _Printed(path=path, text=text, warnings=tuple(warnings))
+    text, warnings = api.emit(guest, task.host, pretty=task.pretty)
+    return _Printed(path=path, text=text, warnings=warnings)
 
 
 def _print_chunk(task: _Task, paths: list[str]) -> list[_Printed]:
@@ -161,24 +157,3 @@ def _print_all(paths: list[str], task: _Task) -> int:
                 sys.stdout.write(f"# {printed.path}\n{printed.text}\n")
             sys.stderr.write("".join(lines))
     return status
-
-
-def list_warnings(guest: Guest, topology: Topology, host: Host) -> list[str]:
-    """Returns what Proxmox itself would say on standard error, in its words."""
-    vm = guest.vm
-    lines = []
-    for problem in vm.problems:
-        if problem.kind != "drive-dropped":
-            lines.append(f"vm {vm.id} - {problem.message}")
-        elif " requires " in problem.message or problem.message.startswith("both "):
-            # Of the other drives that it leaves out Proxmox says nothing.
-            lines.append(problem.message)
-    lines += build_command(guest, topology, host).warnings
-    for attached in topology.disks:
-        effect = attached.find_effect("iothread")
-        if effect is not None and effect.verdict == "ignored":
-            lines.append(
-                "WARN: iothread is only valid with virtio disk or virtio-scsi-single controller,"
-                " ignoring"
-            )
-    return lines

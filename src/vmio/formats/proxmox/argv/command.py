@@ -86,7 +86,27 @@ def build_command(guest: Guest, topology: Topology, host: Host) -> CommandLine:
     ctx = Context(guest=guest, topology=topology, host=host)
     _refuse(ctx)
     argv = tuple(_render(ctx))
-    return CommandLine(argv=argv, warnings=tuple(ctx.warnings))
+    warnings = (*_warn_of_problems(guest), *ctx.warnings, *_warn_of_iothreads(topology))
+    return CommandLine(argv=argv, warnings=warnings)
+
+
+def _warn_of_problems(guest: Guest) -> Iterator[str]:
+    for problem in guest.vm.problems:
+        if problem.kind != "drive-dropped":
+            yield f"vm {guest.vm.id} - {problem.message}"
+        elif " requires " in problem.message or problem.message.startswith("both "):
+            # Of the other drives that it leaves out Proxmox says nothing.
+            yield problem.message
+
+
+def _warn_of_iothreads(topology: Topology) -> Iterator[str]:
+    for attached in topology.disks:
+        effect = attached.find_effect("iothread")
+        if effect is not None and effect.verdict == "ignored":
+            yield (
+                "WARN: iothread is only valid with virtio disk or virtio-scsi-single controller,"
+                " ignoring"
+            )
 
 
 def render_argv(guest: Guest, topology: Topology, host: Host) -> tuple[Argument, ...]:
