@@ -38,6 +38,7 @@ from vmio.guest.packages import (
     read_files,
     select_libraries,
 )
+from vmio.qemu.cache import find_cache_folder
 
 __all__ = [
     "APPEND",
@@ -126,12 +127,8 @@ def image_argv(image: GuestImage) -> tuple[str, ...]:
 
 
 def default_cache_dir() -> Path:
-    """Returns the folder for guests under the user's cache.
-
-    Source: XDG Base Directory Specification 0.8: a relative path must be ignored.
-    """
-    root = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (root if root.is_absolute() else Path.home() / ".cache") / "vmio" / "guest"
+    """Returns the folder for guests under the user's cache."""
+    return find_cache_folder() / "guest"
 
 
 def ensure_image(

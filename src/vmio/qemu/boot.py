@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import evolve, field, frozen
@@ -19,6 +19,7 @@ from vmio.formats.proxmox.argv import Argument, render_bridges, render_drives, r
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.disk import Backing
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.qemu.cache import find_cache_folder
 from vmio.qemu.folder import open_runtime_folder
 
 __all__ = ["Boot", "Volumes", "place_volumes", "render_boot"]
@@ -86,8 +87,10 @@ def find_scratch_folder() -> str:
 
     A tmpfs takes it only since Linux 6.6, and cache=none asks for it.
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    candidates = (tempfile.gettempdir(), cache)
+    cache = find_cache_folder()
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    candidates = (tempfile.gettempdir(), str(cache))
     for folder in candidates:
         try:
             descriptor, path = tempfile.mkstemp(dir=folder)

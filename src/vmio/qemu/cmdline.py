@@ -6,14 +6,12 @@ cannot work is an error at start, hence what was asked for is what is in force.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import cast, get_args
 
+from vmio.formats.qemu_argv import parse_words
 from vmio.model.disk import AioEngine
 
 __all__ = ["parse_aio_engines", "read_aio_engines"]
@@ -21,6 +19,7 @@ __all__ = ["parse_aio_engines", "read_aio_engines"]
 _MAX_BYTES = 4 << 20
 _MAX_DEPTH = 8
 _DEFAULT = "threads"
+_FILE_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
 def read_aio_engines(process: int) -> dict[str, AioEngine]:
@@ -34,62 +33,31 @@ def read_aio_engines(process: int) -> dict[str, AioEngine]:
 def parse_aio_engines(words: tuple[str, ...]) -> dict[str, AioEngine]:
     """Returns the engines by drive id (`-drive`) and node name (`-blockdev`)."""
     engines: dict[str, AioEngine] = {}
-    nodes: dict[str, Mapping[str, object]] = {}
-    for option, value in pairwise(words):
-        match option.lstrip("-") if option.startswith("-") else "":
-            case "drive":
-                options = _split(value)
-                _note(engines, options.get("id"), options.get("aio", _DEFAULT))
-            case "blockdev":
-                node = _load(value)
-                nodes |= {str(node["node-name"]): node} if "node-name" in node else {}
-            case _:
-                pass
+    nodes: dict[str, Mapping[str, str]] = {}
+    for option in parse_words(words).options:
+        if option.name == "drive" and "id" in option.properties:
+            _note(engines, option.id, option.properties.get("aio", _DEFAULT))
+        elif option.name == "blockdev" and option.id:
+            nodes[option.id] = option.properties
     for name, node in nodes.items():
         _note(engines, name, _find_engine(node, nodes))
     return engines
 
 
-def _note(engines: dict[str, AioEngine], name: str | None, engine: object) -> None:
-    if name is not None and engine in get_args(AioEngine):
+def _note(engines: dict[str, AioEngine], name: str, engine: str | None) -> None:
+    if engine in get_args(AioEngine):
         engines[name] = cast("AioEngine", engine)
 
 
-def _split(value: str) -> dict[str, str]:
-    """Returns the options of `key=value,…`; a comma in a value is written twice."""
-    parts = (part.replace(",,", ",") for part in re.split(r"(?<!,),(?=(?:,,)*(?!,))", value))
-    return {key: text for part in parts for key, _, text in (part.partition("="),)}
-
-
-def _load(value: str) -> Mapping[str, object]:
-    """Returns a block node's options, with dotted keys made into what they stand for."""
-    if value.startswith("{"):
-        with suppress(ValueError, RecursionError):
-            loaded = json.loads(value)
-            return loaded if isinstance(loaded, dict) else {}
-        return {}
-    options = _split(value)
-    below = {key[5:]: text for key, text in options.items() if key.startswith("file.")}
-    return {**options, "file": below} if below else options
-
-
-def _find_engine(node: Mapping[str, object], nodes: Mapping[str, Mapping[str, object]]) -> object:
+def _find_engine(node: Mapping[str, str], nodes: Mapping[str, Mapping[str, str]]) -> str | None:
     """Returns the engine of the lowest node under a node, None where that does no file I/O."""
-    for lower in _walk_down(node, nodes):
-        if lower.get("driver") in {"file", "host_device", "host_cdrom"}:
-            return lower.get("aio", _DEFAULT)
-    return None
-
-
-def _walk_down(
-    node: Mapping[str, object], nodes: Mapping[str, Mapping[str, object]]
-) -> Iterator[Mapping[str, object]]:
+    prefix = ""
     for _ in range(_MAX_DEPTH):
-        yield node
-        match node.get("file"):
-            case str(name) if name in nodes:
-                node = nodes[name]
-            case dict(below):
-                node = below
-            case _:
-                return
+        if node.get(f"{prefix}driver") in _FILE_DRIVERS:
+            return node.get(f"{prefix}aio", _DEFAULT)
+        below = f"{prefix}file"
+        if below in node:
+            node, prefix = nodes.get(node[below], {}), ""
+        else:
+            prefix = f"{below}."
+    return None
