@@ -1,9 +1,10 @@
 """Every rule does what its page and its cases say.
 
-A file of cases has a heading per case and under it fences: `conf`, the config; `storage`, the
-storage.cfg if it matters; `findings`, a line for each thing that the rule has to find and for each
-of its notes, none if it has to be silent; `fixed`, what its fix makes of the config, if it has one
-to apply.
+A file of cases has a heading per case and under it fences: `conf`, the config, or `cmd`, a QEMU
+command line; `storage`, the storage.cfg if it matters; `host`, the host's facts in TOML if they
+matter (without them it has QEMU 10.0.2); `findings`, a line for each thing that the rule has to
+find and for each of its notes, none if it has to be silent; `fixed`, what its fix makes of the
+config, if it has one to apply.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.formats import proxmox
+from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.edits import apply_fixes
 from vmio.lint.engine import run
-from vmio.lint.pages import SECTIONS, parse_page, render_pages
+from vmio.lint.pages import SECTIONS, Page, parse_page, render_pages
 from vmio.lint.problems import ProblemRule
 from vmio.lint.registry import FAMILIES, RULES, Entry, load_rule
 from vmio.lint.rule import Context
@@ -45,7 +47,9 @@ class Case:
     code: str
     title: str
     conf: str
+    is_command: bool
     storage: str | None
+    host: str | None
     findings: str
     fixed: str | None
 
@@ -58,12 +62,14 @@ def parse_cases(code: str, text: str) -> Iterator[Case]:
     _, *parts = _HEADING.split(text)
     for title, body in zip(parts[::2], parts[1::2], strict=True):
         fences = dict(_FENCE.findall(body))
-        assert set(fences) <= {"storage", "conf", "findings", "fixed"}, title
+        assert set(fences) <= {"storage", "host", "conf", "cmd", "findings", "fixed"}, title
         yield Case(
             code=code,
             title=title,
-            conf=fences["conf"],
+            conf=fences["cmd" if "cmd" in fences else "conf"],
+            is_command="cmd" in fences,
             storage=fences.get("storage"),
+            host=fences.get("host"),
             findings=fences.get("findings", ""),
             fixed=fences.get("fixed"),
         )
@@ -79,10 +85,14 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_rule = pytest.mark.parametrize("entry", RULES, ids=lambda entry: entry.code)
 
 
-def read_context(conf: bytes | str, storage: str | None = None) -> Context:
+def read_context(
+    conf: bytes | str, storage: str | None = None, host_text: str | None = None
+) -> Context:
     """Returns what rules see of a config."""
     data = conf.encode() if isinstance(conf, str) else conf
     host = Host(qemu_version="10.0.2")
+    if host_text is not None:
+        host = parse_host(Source(name="host.toml", data=host_text.encode()))
     storages = None
     if storage is not None:
         storages = parse_storages(Source(name="storage.cfg", data=storage.encode()))
@@ -113,7 +123,7 @@ def name_findings(found: tuple[Diagnostic, ...]) -> set[tuple[str, str]]:
 @every_case
 def test_case_finds_what_it_lists(case: Case) -> None:
     """A rule finds what its case lists, at that place and in those words, and nothing else."""
-    context = read_context(case.conf, case.storage)
+    context = read_context(case.conf, case.storage, case.host)
     found = run(context, select=[case.code])
     assert (
         "".join(describe(diagnostic, context.vm.source) for diagnostic in found) == case.findings
@@ -123,18 +133,18 @@ def test_case_finds_what_it_lists(case: Case) -> None:
 @every_case
 def test_case_is_fixed_as_it_says(case: Case) -> None:
     """A rule's fixes make a case's fixed config of it, and change nothing if it has none."""
-    context = read_context(case.conf, case.storage)
+    context = read_context(case.conf, case.storage, case.host)
     fixed = fix(context, run(context, select=[case.code]))
     assert fixed.decode() == (case.conf if case.fixed is None else case.fixed)
     assert case.fixed != case.conf
 
 
-def check_fixes(conf: bytes | str, storage: str | None) -> None:
+def check_fixes(conf: bytes | str, storage: str | None = None, host: str | None = None) -> None:
     """Asserts what holds of every set of fixes."""
-    context = read_context(conf, storage)
+    context = read_context(conf, storage, host)
     before = run(context)
     fixed = fix(context, before)
-    again = read_context(fixed, storage)
+    again = read_context(fixed, storage, host)
     after = run(again)
     assert name_findings(after) <= name_findings(before)
     assert fix(again, after) == fixed
@@ -145,7 +155,7 @@ def check_fixes(conf: bytes | str, storage: str | None) -> None:
 @every_case
 def test_fixing_a_case_once_is_enough(case: Case) -> None:
     """Fixing adds no finding, settles what it was made for, and a second time changes nothing."""
-    check_fixes(case.conf, case.storage)
+    check_fixes(case.conf, case.storage, case.host)
 
 
 _LINES = sorted({line for case in CASES for line in case.conf.splitlines()} | {"scsihw: lsi\r"})
@@ -154,7 +164,7 @@ _LINES = sorted({line for case in CASES for line in case.conf.splitlines()} | {"
 @given(st.lists(st.sampled_from(_LINES), min_size=1, max_size=8))
 def test_fixing_any_mixture_of_lines_once_is_enough(lines: list[str]) -> None:
     """The same holds of the cases' lines put together at random, whatever that comes to."""
-    check_fixes("\n".join(["cores: 1", *lines]), None)
+    check_fixes("\n".join(["cores: 1", *lines]))
 
 
 @every_rule
@@ -207,9 +217,15 @@ def test_rule_page_has_every_section(entry: Entry) -> None:
 def test_rule_example_triggers_it(entry: Entry) -> None:
     """A rule's Example makes it speak up, and what its page says to use instead does not."""
     page = parse_page(load_rule(entry))
-    example, instead = page.find_config("Example"), page.find_config("Use instead")
-    assert run(read_context(example), select=[entry.code])
-    assert run(read_context(instead)) == ()
+    assert run(read_page(page, "Example"), select=[entry.code])
+    found = run(read_page(page, "Use instead"))
+    assert [one for one in found if one.code == entry.code or one.severity != "info"] == []
+
+
+def read_page(page: Page, heading: str) -> Context:
+    """Returns what rules see of the config, and its storages and host, under a page's heading."""
+    fences = page.find_fences(heading)
+    return read_context(fences[""], fences.get("storage"), fences.get("host"))
 
 
 def test_docs_are_current() -> None:

@@ -13,14 +13,22 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from attrs import field, fields, frozen
+from attrs import fields, frozen
 
 from vmio.errors import InputError
 from vmio.formats.shell import split_words
 from vmio.model.iothread import IOThread
+from vmio.model.option import Option
 from vmio.model.source import Source
 
-__all__ = ["Command", "Option", "find_iothreads", "is_command", "parse_command", "parse_words"]
+__all__ = [
+    "Command",
+    "find_iothreads",
+    "is_command",
+    "parse_command",
+    "parse_words",
+    "read_options",
+]
 
 _MAX_BYTES = 2 * 1024 * 1024
 """No program can be started with more than the kernel's 2 MiB of words by default."""
@@ -86,27 +94,6 @@ _MERGED = frozenset({"boot", "global", "m", "machine", "name", "set", "smp"})
 
 
 @frozen(kw_only=True)
-class Option:
-    """One option with its value taken apart."""
-
-    name: str
-    """Without dashes."""
-    properties: Mapping[str, str] = field(factory=dict)
-    """Values by key, nested keys joined by dots, items of a list by their number."""
-
-    @property
-    def id(self) -> str:
-        """What others refer to it by, and what it is found again by; empty if it has no name."""
-        keys = _IDENTITIES.get(self.name, ("id",))
-        return next((self.properties[key] for key in keys if key in self.properties), "")
-
-    @property
-    def kind(self) -> str:
-        """What it is one of: a device's driver, an object's type."""
-        return self.properties.get(_IMPLIED.get(self.name, ""), "")
-
-
-@frozen(kw_only=True)
 class Command:
     """A whole command line."""
 
@@ -157,14 +144,14 @@ def parse_words(words: Sequence[str]) -> Command:
     if start < len(words) and not words[start].startswith("-"):
         program = words[start]
         start += 1
-    return Command(program=program, options=tuple(_merge(_read_options(words[start:]))))
+    return Command(program=program, options=tuple(_merge(read_options(words[start:]))))
 
 
-def find_iothreads(words: Sequence[str]) -> tuple[tuple[IOThread, ...], frozenset[str]]:
-    """Returns the IOThreads that a command line defines, and the ids that it refers to."""
+def find_iothreads(options: Iterable[Option]) -> tuple[tuple[IOThread, ...], frozenset[str]]:
+    """Returns the IOThreads that options define, and the ids that they refer to."""
     defined: list[IOThread] = []
     users: set[str] = set()
-    for option in _read_options(words):
+    for option in options:
         if option.name == "object" and option.kind == "iothread":
             if option.id:
                 defined.append(_build_iothread(option))
@@ -190,39 +177,50 @@ def _build_iothread(option: Option) -> IOThread:
         return IOThread(id=option.id)
 
 
-def _read_options(words: Sequence[str]) -> Iterator[Option]:
+def _build_option(name: str, properties: Mapping[str, str]) -> Option:
+    keys = _IDENTITIES.get(name, ("id",))
+    return Option(
+        name=name,
+        id=next((properties[key] for key in keys if key in properties), ""),
+        kind=properties.get(_IMPLIED.get(name, ""), ""),
+        properties=properties,
+    )
+
+
+def read_options(words: Sequence[str]) -> Iterator[Option]:
+    """Yields the options of a command line's words, one that comes twice as two."""
     position = 0
     while position < len(words):
         word = words[position]
         position += 1
         if not word.startswith("-") or word == "-":
-            yield Option(name="hda", properties={_VALUE: word})
+            yield _build_option("hda", {_VALUE: word})
             continue
         name = word[2:] if word.startswith("--") else word[1:]
         following = words[position] if position < len(words) else None
         known = name in _IMPLIED or name in _RAW
         if name in _FLAGS or following is None or (following.startswith("-") and not known):
-            yield from _split_aliases(Option(name=name))
+            yield from _split_aliases(_build_option(name, {}))
             continue
         position += 1
         properties = _read_properties(name, following)
-        yield from _split_aliases(Option(name=name, properties=properties))
+        yield from _split_aliases(_build_option(name, properties))
 
 
 def _split_aliases(option: Option) -> Iterator[Option]:
     """Yields an option under its own name: QEMU has several for a machine and its accelerator."""
     if option.name == "enable-kvm":
-        yield Option(name="accel", properties={"accel": "kvm"})
+        yield _build_option("accel", {"accel": "kvm"})
     elif option.name == "M":
         properties = dict(option.properties)
         if _VALUE in properties:
             properties = {"type": properties.pop(_VALUE), **properties}
-        yield from _split_aliases(Option(name="machine", properties=properties))
+        yield from _split_aliases(_build_option("machine", properties))
     elif option.name == "machine" and "accel" in option.properties:
         properties = dict(option.properties)
         for accelerator in properties.pop("accel").split(":"):
-            yield Option(name="accel", properties={"accel": accelerator})
-        yield Option(name="machine", properties=properties)
+            yield _build_option("accel", {"accel": accelerator})
+        yield _build_option("machine", properties)
     else:
         yield option
 
@@ -234,7 +232,7 @@ def _merge(options: Iterable[Option]) -> Iterator[Option]:
     for option in options:
         if option.name in merged:
             properties = {**merged[option.name].properties, **option.properties}
-            merged[option.name] = Option(name=option.name, properties=properties)
+            merged[option.name] = _build_option(option.name, properties)
         elif option.name in _MERGED:
             merged[option.name] = option
             rest.append(option)

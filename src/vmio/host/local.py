@@ -17,11 +17,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from vmio.model.host import Cpu, Files, Host, Memory, Pci, PciMapping, Sev, Usb
+from vmio.model.host import Cpu, Files, Host, Kernel, Memory, Pci, PciMapping, Sev, Usb
 
 __all__ = ["read_local_host"]
 
 _MAX_BYTES = 256 * 1024
+_MAX_PACKAGES_BYTES = 64 * 1024 * 1024
 _MAX_ENTRIES = 4096
 _CDROMS = ("dev/cdrom", "dev/cdrom1", "dev/cdrom2")
 _CEPH_CONFIGS = ("etc/pve/ceph.conf", "etc/ceph/ceph.conf")
@@ -34,7 +35,9 @@ _Section = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def read_local_host(root: Path = Path("/"), *, ports: bool = False) -> Host:
-    """Returns the facts of this host; QEMU's version, which only QEMU can tell, is not among them.
+    """Returns the facts of this host.
+
+    QEMU's version is among them only where it is Proxmox's; any other QEMU has to be asked.
 
     Args:
         root: The folder that stands for `/`.
@@ -44,9 +47,12 @@ def read_local_host(root: Path = Path("/"), *, ports: bool = False) -> Host:
     node = platform.node().partition(".")[0]
     initiator = _search(root / "etc/iscsi/initiatorname.iscsi", r"^InitiatorName=(\S+)")
     ceph = _read_ceph(root)
+    package = _read_pve_qemu_version(root)
     return Host(
         node=node,
         arch=platform.machine(),
+        qemu_version=package.partition("-")[0],
+        pve_qemu_version=package,
         kvm=os.access(root / "dev/kvm", os.R_OK | os.W_OK),
         vhost_net=(root / "dev/vhost-net").exists(),
         iscsi_initiator=initiator or "",
@@ -55,6 +61,7 @@ def read_local_host(root: Path = Path("/"), *, ports: bool = False) -> Host:
         cpu=_read_cpu(root),
         bridges=_read_bridges(root / "sys/class/net"),
         memory=_read_memory(root / "sys"),
+        kernel=_read_kernel(root / "proc/sys"),
         files=Files(firmware_exists=_has_firmware(root)),
         ceph={"fsid": ceph} if ceph else {},
         pci=Pci(
@@ -74,6 +81,7 @@ def _read_cpu(root: Path) -> Cpu:
     info = _read_text(root / "proc/cpuinfo")
     vendor = re.search(r"^vendor_id\s*:\s*(\S+)", info, re.MULTILINE)
     bits = re.search(r"^address sizes\s*:\s*(\d{1,3}) bits physical", info, re.MULTILINE)
+    folder = root / "sys/devices/system/node"
     flags = re.search(r"^flags\s*:\s*(.+)", info, re.MULTILINE)
     return Cpu(
         vendor=vendor[1] if vendor else "",
@@ -81,6 +89,11 @@ def _read_cpu(root: Path) -> Cpu:
         phys_bits=int(bits[1]) if bits else _DEFAULT_PHYS_BITS,
         flags=tuple(flags[1].split()) if flags else (),
         sev=_read_sev(root / "run/qemu-server/host-hw-capabilities.json"),
+        nodes={
+            name.removeprefix("node"): _read_text(folder / name / "cpulist").strip()
+            for name in _list_names(folder)
+            if re.fullmatch(r"node\d{1,5}", name, re.ASCII)
+        },
     )
 
 
@@ -115,6 +128,30 @@ def _read_memory(sys: Path) -> Memory:
         hugepages_mib=tuple(kib // _KIB_PER_MIB for kib in sizes if kib >= _KIB_PER_MIB),
         numa_nodes=_list_numbers(sys / "devices/system/node", r"node(\d{1,5})"),
     )
+
+
+def _read_kernel(sys: Path) -> Kernel:
+    def read(name: str) -> int:
+        return int(_search(sys / name, r"^(\d{1,18})$") or -1)
+
+    return Kernel(
+        release=_read_text(sys / "kernel/osrelease").strip(),
+        io_uring_disabled=read("kernel/io_uring_disabled"),
+        aio_nr=read("fs/aio-nr"),
+        aio_max_nr=read("fs/aio-max-nr"),
+        dirty_ratio=read("vm/dirty_ratio"),
+    )
+
+
+def _read_pve_qemu_version(root: Path) -> str:
+    """Returns the version of Proxmox's QEMU package, empty where Proxmox is not installed."""
+    if not (root / "usr/share/qemu-server").is_dir():
+        return ""
+    status = _read_text(root / "var/lib/dpkg/status", _MAX_PACKAGES_BYTES)
+    found = re.search(
+        r"^Package: pve-qemu-kvm\n(?:\S.*\n| .*\n)*?Version: (\S{1,40})$", status, re.MULTILINE
+    )
+    return found[1] if found else ""
 
 
 def _has_firmware(root: Path) -> bool:
@@ -210,12 +247,12 @@ def _search(path: Path, pattern: str) -> str | None:
     return match[1] if match else None
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, limit: int = _MAX_BYTES) -> str:
     """Returns the beginning of a file, empty where there is none to read."""
     try:
         # Not blocking: nothing there may hang every verb.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            return (file.read(_MAX_BYTES) or b"").decode("utf-8", "replace")
+            return (file.read(limit) or b"").decode("utf-8", "replace")
     except OSError:
         return ""

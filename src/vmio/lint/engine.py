@@ -37,6 +37,8 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
     """
     found: list[Diagnostic] = []
     for rule in rules:
+        if rule.versions is not None and not rule.versions.hold(context.host):
+            continue
         try:
             found.extend(_check(rule(), context))
         except Exception as error:

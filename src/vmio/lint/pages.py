@@ -26,7 +26,7 @@ SECTIONS = (
 """What every rule's docstring has, in this order."""
 
 _HEADING = re.compile(r"^## (.+)\n\n", re.MULTILINE)
-_FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @frozen(kw_only=True)
@@ -39,6 +39,8 @@ class Page:
     family: str
     summary: str
     """One sentence."""
+    versions: str
+    """The QEMU that it holds for; empty for every."""
     sections: tuple[tuple[str, str], ...]
     """Heading and Markdown text."""
 
@@ -46,10 +48,9 @@ class Page:
         """Returns the text under a heading, empty if there is none."""
         return dict(self.sections).get(heading, "")
 
-    def find_config(self, heading: str) -> str:
-        """Returns the config in the first fence under a heading, empty if there is none."""
-        fence = _FENCE.search(self.find_section(heading))
-        return fence[1] if fence is not None else ""
+    def find_fences(self, heading: str) -> dict[str, str]:
+        """Returns the fenced texts under a heading by their labels; a config's fence has none."""
+        return dict(_FENCE.findall(self.find_section(heading)))
 
 
 def parse_page(rule: type[Rule]) -> Page:
@@ -63,6 +64,7 @@ def parse_page(rule: type[Rule]) -> Page:
         severity=rule.severity.value,
         family=FAMILIES[rule.code[:2]].title,
         summary=summary.strip(),
+        versions=str(rule.versions or ""),
         sections=tuple(
             (heading, text.strip()) for heading, text in zip(parts[::2], parts[1::2], strict=True)
         ),
@@ -73,7 +75,8 @@ def render_page(page: Page) -> str:
     """Returns a rule's page in Markdown."""
     sections = "".join(f"\n## {heading}\n\n{text}\n" for heading, text in page.sections)
     head = f"# {page.code} {page.name}\n\n{page.summary}\n\n"
-    return f"{head}Family: {page.family}. Severity: {page.severity}.\n{sections}"
+    holds = f" Holds for {page.versions}." if page.versions else ""
+    return f"{head}Family: {page.family}. Severity: {page.severity}.{holds}\n{sections}"
 
 
 def render_index(pages: tuple[Page, ...]) -> str:

@@ -38,8 +38,13 @@ class Entry(NamedTuple):
 FAMILIES = {
     "CA": Family("cache", "Cache modes and AIO engines"),
     "CF": Family("config", "Form of the configuration"),
+    "DI": Family("discard", "Discard and zeroes"),
+    "LI": Family("limits", "Throttling limits"),
+    "PL": Family("placement", "Placement on the host's processors"),
+    "QU": Family("queues", "Virtqueues"),
     "SA": Family("safety", "Data safety"),
     "TH": Family("threads", "I/O threads"),
+    "VE": Family("versions", "Defects of certain QEMU releases"),
 }
 
 RULES = (

@@ -9,6 +9,7 @@ from typing import ClassVar
 from attrs import frozen
 
 from vmio.lint.diagnostic import Diagnostic, Fix, Severity
+from vmio.lint.versions import Versions
 from vmio.model.host import Host
 from vmio.model.source import Span
 from vmio.model.topology import Topology
@@ -40,6 +41,8 @@ class Rule(ABC):
     name: ClassVar[str]
     severity: ClassVar[Severity]
     """What a finding has unless `report` is told otherwise."""
+    versions: ClassVar[Versions | None] = None
+    """The QEMU that it holds for; on any other, or an unknown one, the rule does not run."""
 
     @abstractmethod
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -7,7 +7,18 @@ from typing import Any
 
 from attrs import field, frozen
 
-__all__ = ["BackingChains", "Cpu", "Files", "Host", "Memory", "Pci", "PciMapping", "Sev", "Usb"]
+__all__ = [
+    "BackingChains",
+    "Cpu",
+    "Files",
+    "Host",
+    "Kernel",
+    "Memory",
+    "Pci",
+    "PciMapping",
+    "Sev",
+    "Usb",
+]
 
 BackingChains = Mapping[str, tuple[str, ...]]
 
@@ -32,6 +43,8 @@ class Cpu:
     phys_bits: int = 40
     flags: tuple[str, ...] = ()
     sev: Sev = Sev()
+    nodes: Mapping[str, str] = field(factory=dict)
+    """Processors of each NUMA node, as `0-7,16-23`, by its number."""
 
 
 @frozen(kw_only=True)
@@ -40,6 +53,22 @@ class Memory:
 
     hugepages_mib: tuple[int, ...] = ()
     numa_nodes: tuple[int, ...] = ()
+
+
+@frozen(kw_only=True)
+class Kernel:
+    """The host's kernel, and its limits on I/O; a negative number is not known."""
+
+    release: str = ""
+    """As `uname -r` says it."""
+    io_uring_disabled: int = -1
+    """0: everybody may use io_uring; 1: some groups; 2: nobody."""
+    aio_nr: int = -1
+    """Requests that linux-aio contexts are set up for."""
+    aio_max_nr: int = -1
+    """How many there may be on the whole host."""
+    dirty_ratio: int = -1
+    """Percent of memory that may wait to be written before writers are held up."""
 
 
 @frozen(kw_only=True)
@@ -90,6 +119,8 @@ class Host:
     arch: str = "x86_64"
     qemu_version: str = ""
     """The installed QEMU's; empty where none is installed."""
+    pve_qemu_version: str = ""
+    """Of Proxmox VE's package, such as `10.1.2-7`; empty for another QEMU."""
     kvm: bool = True
     vhost_net: bool = True
     iscsi_initiator: str = ""
@@ -100,6 +131,7 @@ class Host:
     bridges: Mapping[str, int] = field(factory=dict)
     """MTU by bridge; one not named has 1500."""
     memory: Memory = Memory()
+    kernel: Kernel = Kernel()
     files: Files = Files()
     ceph: Mapping[str, str] = field(factory=dict)
     iscsi_luns: Mapping[str, int] = field(factory=dict)

@@ -10,12 +10,14 @@ from attrs import field, frozen
 from vmio.model.controller import Controller
 from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
+from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span
 
-__all__ = ["Chipset", "Notation", "Vm"]
+__all__ = ["Chipset", "GuestOs", "Notation", "Vm"]
 
 Notation = Literal["proxmox", "libvirt", "qemu"]
 Chipset = Literal["i440fx", "q35", "virt"]
+GuestOs = Literal["linux", "windows", "other"]
 
 
 @frozen(kw_only=True)
@@ -27,6 +29,8 @@ class Vm:
     name: str = ""
     notation: Notation
     source: Source
+    os: GuestOs = "other"
+    """The family of the guest's system; other where that is not said."""
     arch: str = "x86_64"
     chipset: Chipset = "i440fx"
     machine_version: tuple[int, int] = (0, 0)
@@ -44,7 +48,13 @@ class Vm:
     controllers: tuple[Controller, ...] = ()
     """Those that the configuration itself defines."""
     disks: tuple[Disk, ...] = ()
+    options: tuple[Option, ...] = ()
+    """QEMU's own options: a whole command line, or those that a config adds to its manager's."""
     problems: tuple[Problem, ...] = ()
     """What the reader could not take."""
+    settings: Mapping[str, str] = field(factory=dict, repr=False)
+    """Valid settings of the whole machine and of each device, by the notation's own name."""
+    pending: Mapping[str, str] = field(factory=dict, repr=False)
+    """Settings that change when the guest is next started; of `delete`, the names that go."""
     spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
     """Where settings of the whole machine are written, by the notation's own name."""

@@ -15,6 +15,7 @@ from vmio.formats.qemu_argv import (
     is_command,
     parse_command,
     parse_words,
+    read_options,
 )
 from vmio.model.source import Source
 
@@ -50,14 +51,16 @@ def read(*words: str) -> dict[str, str]:
 def test_objects_are_found_in_both_notations() -> None:
     """Key-value and JSON objects define the same."""
     defined, users = find_iothreads(
-        [
-            "-object",
-            "iothread,id=a,poll-max-ns=5",
-            "--object",
-            '{"qom-type":"iothread","id":"b","aio-max-batch":8}',
-            "-object",
-            "memory-backend-ram,id=m,size=1G",
-        ]
+        read_options(
+            [
+                "-object",
+                "iothread,id=a,poll-max-ns=5",
+                "--object",
+                '{"qom-type":"iothread","id":"b","aio-max-batch":8}',
+                "-object",
+                "memory-backend-ram,id=m,size=1G",
+            ]
+        )
     )
     assert [(thread.id, thread.poll_max_ns, thread.aio_max_batch) for thread in defined] == [
         ("a", 5, None),
@@ -69,30 +72,32 @@ def test_objects_are_found_in_both_notations() -> None:
 def test_references_are_found_at_any_depth() -> None:
     """A device, a mapping, a `-set` and an export all count as users."""
     _, users = find_iothreads(
-        [
-            "-device",
-            "virtio-blk-pci,drive=d,iothread=a",
-            "-device",
-            '{"driver":"virtio-blk-pci","iothread-vq-mapping":[{"iothread":"b"},{"iothread":"c"}]}',
-            "-set",
-            "device.scsi0.iothread=d",
-            "-export",
-            "type=nbd,iothread=e",
-        ]
+        read_options(
+            [
+                "-device",
+                "virtio-blk-pci,drive=d,iothread=a",
+                "-device",
+                '{"driver":"virtio-blk-pci","iothread-vq-mapping":[{"iothread":"b"},{"iothread":"c"}]}',
+                "-set",
+                "device.scsi0.iothread=d",
+                "-export",
+                "type=nbd,iothread=e",
+            ]
+        )
     )
     assert users == {"a", "b", "c", "d", "e"}
 
 
 def test_comma_in_a_value_is_doubled() -> None:
     """A doubled comma belongs to the value."""
-    defined, _ = find_iothreads(["-object", "iothread,poll-max-ns=1,,2,id=x"])
+    defined, _ = find_iothreads(read_options(["-object", "iothread,poll-max-ns=1,,2,id=x"]))
     assert [thread.id for thread in defined] == ["x"]
     assert defined[0].poll_max_ns is None
 
 
 def test_value_out_of_range_is_not_taken() -> None:
     """QEMU would refuse it; the thread counts as defined all the same."""
-    defined, _ = find_iothreads(["-object", "iothread,id=x,thread-pool-max=0"])
+    defined, _ = find_iothreads(read_options(["-object", "iothread,id=x,thread-pool-max=0"]))
     assert defined[0].thread_pool_max is None
 
 
@@ -246,7 +251,7 @@ def test_command_line_is_told_from_a_config(text: str, expected: bool) -> None: 
 )
 def test_no_words_at_all_raise(words: list[str]) -> None:
     """Whatever the words, the answer is an answer, of texts only."""
-    find_iothreads(words)
+    find_iothreads(read_options(words))
     for option in parse_words(words).options:
         assert all(isinstance(value, str) for value in option.properties.values())
 

@@ -10,7 +10,7 @@ import pytest
 
 from vmio.formats.host_toml import parse_host, render_host
 from vmio.host.local import read_local_host
-from vmio.model.host import Host, Memory, PciMapping, Sev
+from vmio.model.host import Host, Kernel, Memory, PciMapping, Sev
 from vmio.model.source import Source
 
 NODE = platform.node().partition(".")[0]
@@ -182,3 +182,44 @@ def test_host_that_was_read_is_written_and_read_again(
     source = Source(name="host.toml", data=render_host(host).encode())
     assert parse_host(source) == host
     assert parse_host(source) != Host()
+
+
+def test_kernel_tells_its_limits(tmp_path: Path) -> None:
+    """Limits are read; one that is not there, as on an older kernel, is not known."""
+    write(
+        tmp_path,
+        {
+            "proc/sys/kernel/osrelease": "6.8.12-4-pve\n",
+            "proc/sys/kernel/io_uring_disabled": "2\n",
+            "proc/sys/fs/aio-nr": "1024\n",
+            "proc/sys/vm/dirty_ratio": "junk\n",
+        },
+    )
+    kernel = read_local_host(tmp_path).kernel
+    assert kernel == Kernel(release="6.8.12-4-pve", io_uring_disabled=2, aio_nr=1024)
+
+
+def test_package_of_proxmox_tells_the_version(tmp_path: Path) -> None:
+    """Where Proxmox is installed its package says which QEMU it is, fixes and all."""
+    status = (
+        "Package: other\nStatus: install ok installed\nVersion: 1\n\n"
+        "Package: pve-qemu-kvm\nStatus: install ok installed\nDepends: a,\n b\n"
+        "Version: 10.1.2-7\n\n"
+    )
+    write(tmp_path, {"var/lib/dpkg/status": status})
+    assert read_local_host(tmp_path).pve_qemu_version == ""
+    write(tmp_path, {"usr/share/qemu-server/x": ""})
+    host = read_local_host(tmp_path)
+    assert (host.qemu_version, host.pve_qemu_version) == ("10.1.2", "10.1.2-7")
+
+
+def test_numa_nodes_have_processors(tmp_path: Path) -> None:
+    """Each node's processors are kept as the kernel writes them."""
+    write(
+        tmp_path,
+        {
+            "sys/devices/system/node/node0/cpulist": "0-3,8\n",
+            "sys/devices/system/node/node1/cpulist": "4-7\n",
+        },
+    )
+    assert read_local_host(tmp_path).cpu.nodes == {"0": "0-3,8", "1": "4-7"}

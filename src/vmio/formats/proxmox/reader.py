@@ -23,13 +23,13 @@ from vmio.formats.proxmox.schema import (
     parse_bool,
 )
 from vmio.formats.proxmox.storage import Storages, resolve_volume
-from vmio.formats.qemu_argv import find_iothreads
+from vmio.formats.qemu_argv import find_iothreads, read_options
 from vmio.formats.shell import split_words
 from vmio.model.disk import Backing, BusKind, Disk
 from vmio.model.host import Host
-from vmio.model.iothread import IOThread
+from vmio.model.option import Option
 from vmio.model.source import Problem, Source
-from vmio.model.vm import Vm
+from vmio.model.vm import GuestOs, Vm
 
 __all__ = ["Guest", "read_guest"]
 
@@ -120,12 +120,14 @@ def read_guest(
         ((disk.id, disk.media == "cdrom" and not disk.cloudinit) for disk in disks),
         sorted((key for key in values if re.fullmatch(r"net\d+", key)), key=lambda k: int(k[3:])),
     )
-    iothreads, users = _read_args(settings.get("args"), problems)
+    options = _read_args(settings.get("args"), problems)
+    iothreads, users = find_iothreads(options)
     vm = Vm(
         id=vmid or PurePath(source.name).stem,
         name=values.get("name", ""),
         notation="proxmox",
         source=source,
+        os=_name_os(values.get("ostype", "")),
         arch=values.get("arch", host.arch),
         chipset=machine.chipset,
         machine_version=machine.version,
@@ -133,13 +135,16 @@ def read_guest(
         memory_mib=_read_memory(values),
         template=bool(parse_bool(values.get("template", "0"))),
         scsihw=values.get("scsihw"),
-        iothreads=iothreads,
+        iothreads=tuple(evolve(iothread, span=settings["args"].span) for iothread in iothreads),
         iothread_users=users,
+        options=options,
         disks=tuple(
             evolve(disk, bootindex=bootindex[disk.id]) if disk.id in bootindex else disk
             for disk in disks
         ),
         problems=tuple(sorted(problems, key=lambda problem: problem.span)),
+        settings=values,
+        pending=_read_pending(config.pending) if snapshot is None else {},
         spans={key: entry.span for key, entry in settings.items()},
     )
     return Guest(
@@ -256,12 +261,21 @@ def _read_memory(values: Mapping[str, str]) -> int:
     return int(read_properties("memory", values.get("memory", "")).get("current", "512"))
 
 
-def _read_args(
-    entry: Entry | None, problems: list[Problem]
-) -> tuple[tuple[IOThread, ...], frozenset[str]]:
-    """Returns the IOThreads that a line `args:` defines and those that it refers to."""
+def _name_os(ostype: str) -> GuestOs:
+    if is_windows(ostype):
+        return "windows"
+    return "linux" if ostype in {"l24", "l26"} else "other"
+
+
+def _read_pending(section: Section | None) -> dict[str, str]:
+    entries = section.settings() if section is not None else {}
+    return {key: entry.value for key, entry in entries.items()}
+
+
+def _read_args(entry: Entry | None, problems: list[Problem]) -> tuple[Option, ...]:
+    """Returns the options of QEMU's own that a line `args:` adds."""
     if entry is None:
-        return (), frozenset()
+        return ()
     try:
         words = split_words(entry.value)
     except ValueError as error:
@@ -273,6 +287,5 @@ def _read_args(
                 subject="args",
             )
         )
-        return (), frozenset()
-    defined, users = find_iothreads(words)
-    return tuple(evolve(iothread, span=entry.span) for iothread in defined), users
+        return ()
+    return tuple(evolve(option, span=entry.value_span) for option in read_options(words))

@@ -1,0 +1,1 @@
+"""DI: discard and the detection of zeroes."""

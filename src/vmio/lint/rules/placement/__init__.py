@@ -1,0 +1,1 @@
+"""PL: where threads run on the host's processors."""

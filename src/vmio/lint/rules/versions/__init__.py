@@ -1,0 +1,1 @@
+"""VE: defects of certain QEMU releases."""

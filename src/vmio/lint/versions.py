@@ -1,0 +1,68 @@
+"""The QEMU releases that a claim holds for."""
+
+from __future__ import annotations
+
+import re
+
+from attrs import frozen
+
+from vmio.model.host import Host
+
+__all__ = ["Versions", "parse_release"]
+
+Release = tuple[int, ...]
+
+
+@frozen(kw_only=True)
+class Versions:
+    """A range of QEMU releases, and of Proxmox VE's packages where those differ.
+
+    Proxmox VE's package carries fixes that its upstream release has not, so a host whose package
+    is known goes by that one.
+    """
+
+    since: str = ""
+    """The first release that it holds for, such as `10.0`; empty for every older one."""
+    before: str = ""
+    """The first release that it holds for no more; empty if there is none yet."""
+    pve_since: str = ""
+    """The first package, such as `8.1.2-1`, where that is not the first of the release."""
+    pve_before: str = ""
+    """The first package that it holds for no more, such as `10.1.2-1`; empty: as the release."""
+
+    def __str__(self) -> str:
+        ranges = [_describe("QEMU", self.since, self.before)]
+        if self.pve_since or self.pve_before:
+            before = self.pve_before or self.before
+            ranges.append(_describe("pve-qemu", self.pve_since or self.since, before))
+        return "; ".join(ranges)
+
+    def hold(self, host: Host) -> bool:
+        """Returns whether a host's QEMU is among them; one that is not known never is."""
+        package = parse_release(host.pve_qemu_version)
+        if package:
+            since = parse_release(self.pve_since or self.since)
+            before = parse_release(self.pve_before or self.before)
+            return since <= package and (not before or package < before)
+        release = parse_release(host.qemu_version)
+        before = parse_release(self.before)
+        return bool(release) and parse_release(self.since) <= release < (before or (10**9,))
+
+
+def parse_release(text: str) -> Release:
+    """Returns the numbers of a version, such as 10, 1, 2, 7 of `10.1.2-7`; none if it is none."""
+    if not re.match(r"\d{1,6}\.", text, re.ASCII):
+        return ()
+    return tuple(int(number) for number in re.findall(r"\d{1,9}", text.partition("+")[0])[:5])
+
+
+def _describe(what: str, since: str, before: str) -> str:
+    match bool(since), bool(before):
+        case True, True:
+            return f"{what} from {since}, before {before}"
+        case True, False:
+            return f"{what} {since} and later"
+        case False, True:
+            return f"{what} before {before}"
+        case _:
+            return f"every {what}"

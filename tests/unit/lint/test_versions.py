@@ -1,0 +1,68 @@
+"""Which QEMU a version-gated rule holds for."""
+
+from __future__ import annotations
+
+import pytest
+
+from vmio.lint.versions import Versions, parse_release
+from vmio.model.host import Host
+
+DRAIN = Versions(since="8.1", before="8.2", pve_since="8.1.2-1", pve_before="8.1.5-2")
+
+
+@pytest.mark.parametrize(
+    ("release", "package", "expected"),
+    [
+        ("8.0.5", "", False),
+        ("8.1.0", "", True),
+        ("8.1.5", "", True),
+        ("8.2.0", "", False),
+        ("8.1.2", "8.1.2-1", True),
+        ("8.1.5", "8.1.5-1", True),
+        ("8.1.5", "8.1.5-2", False),
+        ("8.1.5", "8.1.5-10", False),
+        ("8.0.2", "8.0.2-4", False),
+        ("", "", False),
+        ("unknown", "", False),
+        ("", "8.1.2-6", True),
+    ],
+)
+def test_range_goes_by_the_package_where_it_is_known(
+    release: str,
+    package: str,
+    expected: bool,  # noqa: FBT001
+) -> None:
+    """A package carries fixes that its release has not; an unknown QEMU is in no range."""
+    host = Host(qemu_version=release, pve_qemu_version=package)
+    assert DRAIN.hold(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("versions", "text"),
+    [
+        (Versions(since="10.0"), "QEMU 10.0 and later"),
+        (Versions(before="10.0"), "QEMU before 10.0"),
+        (Versions(), "every QEMU"),
+        (DRAIN, "QEMU from 8.1, before 8.2; pve-qemu from 8.1.2-1, before 8.1.5-2"),
+    ],
+)
+def test_range_says_itself(versions: Versions, text: str) -> None:
+    """A rule's page says which QEMU it is about."""
+    assert str(versions) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "release"),
+    [
+        ("10.1.2-7", (10, 1, 2, 7)),
+        ("10.0", (10, 0)),
+        ("10.0.2+ds-2+deb13u1", (10, 0, 2)),
+        ("", ()),
+        ("9", ()),
+        ("x1.2", ()),
+        ("9" * 5000 + ".1", ()),
+    ],
+)
+def test_release_is_its_numbers(text: str, release: tuple[int, ...]) -> None:
+    """A version is compared number by number; what is none has none."""
+    assert parse_release(text) == release
