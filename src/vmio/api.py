@@ -6,9 +6,7 @@ what a person waits for.
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from vmio.errors import InputError, UsageError
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages
+from vmio.host.files import read_source
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
@@ -47,35 +46,10 @@ __all__ = [
     "verify",
 ]
 
-MAX_INPUT_BYTES = 16 * 1024 * 1024
-"""No config, storage.cfg or host description comes near; reading stops there."""
-
 _PID = "pid:"
 _ETC_STORAGE = Path("/etc/pve/storage.cfg")
 _LEVELS_UP = 4
 """`storage.cfg` lies this far above a VM's config at most: /etc/pve/nodes/NODE/qemu-server."""
-
-
-def read_source(path: str) -> Source:
-    """Returns a file's bytes with its name; `-` is standard input.
-
-    Raises:
-        InputError: The file cannot be read, or is larger than any config is.
-    """
-    try:
-        if path == "-":
-            data = sys.stdin.buffer.read(MAX_INPUT_BYTES + 1)
-        else:
-            # Not blocking: a named pipe that nobody writes to must not hang the tool.
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with os.fdopen(descriptor, "rb") as file:
-                data = file.read(MAX_INPUT_BYTES + 1) or b""
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"cannot read {path}: {reason or error}") from error
-    if len(data) > MAX_INPUT_BYTES:
-        raise InputError(f"{path} is too large: more than {MAX_INPUT_BYTES} bytes")
-    return Source(name="<stdin>" if path == "-" else path, data=data)
 
 
 def find_storage_cfg(config: str) -> Path | None:
@@ -173,14 +147,17 @@ def load_source(
     *,
     host: Host,
     storage: str | None = None,
+    storages: Storages | Literal["look"] | None = "look",
     vmid: str | None = None,
     snapshot: str | None = None,
 ) -> Guest:
-    """Reads a VM's config whose bytes are here already, as `load` does."""
-    storages: Storages | None = None
-    found = storage if storage is not None else find_storage_cfg(source.name)
-    if found is not None:
-        storages = parse_storages(read_source(str(found)))
+    """Reads a VM's config whose bytes are here already, as `load` does.
+
+    The cluster's storages can be here already, too; None where they are not known.
+    """
+    if storages == "look":
+        found = storage if storage is not None else find_storage_cfg(source.name)
+        storages = parse_storages(read_source(str(found))) if found is not None else None
     return read_guest(source, storages=storages, host=host, vmid=vmid, snapshot=snapshot)
 
 
