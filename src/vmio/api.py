@@ -25,28 +25,45 @@ from vmio.plan.planner import plan_topology
 if TYPE_CHECKING:
     from vmio.formats.qemu_argv import Command
     from vmio.formats.qemu_diff import Difference
-    from vmio.lint.diagnostic import Diagnostic
+    from vmio.lint.baseline import Baseline
+    from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
+    from vmio.lint.fixing import Fixed
+    from vmio.lint.house import House
+    from vmio.model.capabilities import QemuVersion
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.process import QemuProcess
+    from vmio.sim.polling import PollSettings
+    from vmio.sim.replay import Agreement
 
 __all__ = [
     "boot",
+    "check",
+    "check_recording",
+    "choose_baseline",
     "choose_boot",
     "diff",
     "emit",
     "find_storage_cfg",
+    "fix",
     "lint",
     "load",
     "load_source",
     "observe",
     "plan",
+    "read_baseline",
     "read_host",
+    "read_house",
     "read_source",
     "save_host",
     "verify",
+    "write_baseline",
+    "write_fixed",
 ]
 
 _PID = "pid:"
+_STDIN = "<stdin>"
+_HOUSE = "vmio.toml"
+_BASELINE = "vmio-baseline.json"
 _ETC_STORAGE = Path("/etc/pve/storage.cfg")
 _LEVELS_UP = 4
 """`storage.cfg` lies this far above a VM's config at most: /etc/pve/nodes/NODE/qemu-server."""
@@ -187,6 +204,169 @@ def lint(
     return run(context, select=select, ignore=ignore)
 
 
+def check(
+    guest: Guest,
+    host: Host,
+    *,
+    house: House,
+    baseline: Baseline | None = None,
+    node: str = "",
+) -> CheckedFile:
+    """Returns a config's findings: those that count in a house, and those that are accepted."""
+    from vmio.lint.checking import check_context
+    from vmio.lint.rule import Context
+
+    context = Context(vm=guest.vm, topology=plan(guest), host=host)
+    return check_context(context, house=house, baseline=baseline, node=node)
+
+
+def read_house(
+    config: str | None,
+    *,
+    select: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
+    severity: Severity | None = None,
+) -> House:
+    """Returns the house rules with what a call says besides, its paths as they open from here.
+
+    Args:
+        config: Their file; None for vmio.toml in the current folder or the nearest above it.
+        select: Rules to run instead of those that the house selects.
+        ignore: Rules to leave out besides those that the house ignores.
+        severity: The least severity to go by instead of the house's.
+
+    Raises:
+        UsageError: There is no such rule.
+        InputError: The file cannot be read, or says something that no house rule is.
+    """
+    from attrs import evolve
+
+    from vmio.lint.house import House, override_house, parse_house
+
+    path = config if config is not None else _find_house()
+    house = House()
+    if path is not None:
+        house = parse_house(read_source(path))
+        house = evolve(
+            house,
+            baseline=_join(path, house.baseline),
+            storage=_join(path, house.storage),
+            host=_join(path, house.host),
+        )
+    return override_house(house, select=select, ignore=ignore, severity=severity)
+
+
+def _join(house: str, written: str) -> str:
+    return str(Path(house).parent / written) if written else ""
+
+
+def _find_house() -> str | None:
+    folder = Path.cwd()
+    for candidate in (folder, *folder.parents):
+        path = candidate / _HOUSE
+        if path.is_file():
+            return _HOUSE if candidate == folder else str(path)
+    return None
+
+
+def choose_baseline(house: House, path: str | None = None) -> tuple[str, bool]:
+    """Returns where the baseline is kept, and whether it must be there.
+
+    That is what the call names, or else the house, or else `vmio-baseline.json` beside vmio.toml,
+    or in the current folder where there is none.
+    """
+    named = path or house.baseline
+    return named or str(Path(house.name).parent / _BASELINE), bool(named)
+
+
+def read_baseline(house: House, path: str | None = None) -> Baseline | None:
+    """Returns the findings that are known, None where no file is named and none is there.
+
+    Raises:
+        InputError: The file cannot be read, or is no baseline.
+    """
+    from vmio.lint.baseline import parse_baseline
+
+    found, needed = choose_baseline(house, path)
+    if not (needed or Path(found).is_file()):
+        return None
+    return parse_baseline(read_source(found))
+
+
+def write_baseline(baseline: Baseline, path: str, *, force: bool = False) -> None:
+    """Writes a baseline's file, whole or not at all.
+
+    Raises:
+        UsageError: There is such a file already.
+        OutputError: The file cannot be written; what was there before is still there.
+    """
+    from vmio.host.save import write_file
+    from vmio.lint.baseline import render_baseline
+
+    write_file(Path(path), render_baseline(baseline).encode(), force=force)
+
+
+def fix(
+    guest: Guest,
+    host: Host,
+    *,
+    house: House,
+    baseline: Baseline | None = None,
+    storage: str | None = None,
+    unsafe: bool = False,
+) -> Fixed:
+    """Returns what a config becomes when its findings are fixed; nothing is written.
+
+    Findings that are accepted are left alone, and so is every section but the VM's own.
+
+    Args:
+        guest: The config.
+        host: The host that the VM would run on.
+        house: Which findings count.
+        baseline: Those that are known.
+        storage: The storage.cfg to go by, as for `load`.
+        unsafe: Whether to make fixes that the guest may notice, too.
+    """
+    from vmio.formats.proxmox.config import parse_config
+    from vmio.lint.fixing import Fixed, fix_source
+    from vmio.model.source import Span
+
+    source = guest.vm.source
+    if guest.vm.notation != "proxmox":
+        left = check(guest, host, house=house, baseline=baseline).diagnostics
+        return Fixed(source=source, data=source.data, left=left)
+
+    def check_again(text: Source) -> tuple[Diagnostic, ...]:
+        again = load_source(text, host=host, storage=storage, vmid=guest.vm.id)
+        return check(again, host, house=house, baseline=baseline).diagnostics
+
+    def find_editable(text: Source) -> Span:
+        return parse_config(text).main.span
+
+    return fix_source(source, check_again, unsafe=unsafe, find_editable=find_editable)
+
+
+def write_fixed(fixed: Fixed) -> None:
+    """Writes a fixed text to its file, whole or not at all; does nothing if no byte differs.
+
+    Raises:
+        UsageError: It came from standard input.
+        ConflictError: The file changed since it was read.
+        OutputError: It cannot be written; what was there before is still there.
+    """
+    if not fixed.changed:
+        return
+    from vmio.errors import ConflictError
+    from vmio.host.save import write_file
+
+    name = fixed.source.name
+    if name == _STDIN:
+        raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
+    if read_source(name).data != fixed.source.data:
+        raise ConflictError(f"{name} changed while it was checked; nothing is written")
+    write_file(Path(name).resolve(), fixed.data, force=True)
+
+
 def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
     """Returns the command line that the guest's manager would run, and what it would warn of.
 
@@ -285,6 +465,26 @@ async def verify(process: QemuProcess, planned: Topology) -> tuple[Topology, tup
 
     live = await read_live(process.qmp)
     return live, compare(planned, live)
+
+
+def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> Agreement:
+    """Computes an event loop's polling from a recording's inputs and compares it with QEMU's own.
+
+    Args:
+        path: The recording, as it is or compressed with xz; `-` is standard input.
+        version: The QEMU that it was made of.
+        settings: The parameters that its IOThread had.
+
+    Raises:
+        InputError: The file cannot be read, is no recording, or is cut off.
+        CapabilityError: How that QEMU polls is not known.
+    """
+    from vmio.formats.qemu_trace import decompress, parse_recording
+    from vmio.sim.polling import choose_generation
+    from vmio.sim.replay import check_recording as check
+
+    generation = choose_generation(version)
+    return check(parse_recording(decompress(read_source(path))), generation, settings)
 
 
 def diff(

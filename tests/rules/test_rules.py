@@ -23,8 +23,8 @@ from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
 from vmio.lint.diagnostic import Diagnostic
-from vmio.lint.edits import apply_fixes
 from vmio.lint.engine import run
+from vmio.lint.fixing import apply_fixes
 from vmio.lint.pages import SECTIONS, Page, parse_page, render_pages
 from vmio.lint.problems import ProblemRule
 from vmio.lint.registry import FAMILIES, RULES, Entry, load_rule
@@ -111,8 +111,7 @@ def describe(diagnostic: Diagnostic, source: Source) -> str:
 
 def fix(context: Context, found: tuple[Diagnostic, ...]) -> bytes:
     """Returns the config with all fixes of some findings applied."""
-    fixes = (diagnostic.fix for diagnostic in found if diagnostic.fix is not None)
-    return apply_fixes(context.vm.source, fixes, unsafe=True)
+    return apply_fixes(context.vm.source, found, unsafe=True)
 
 
 def name_findings(found: tuple[Diagnostic, ...]) -> set[tuple[str, str]]:

@@ -9,7 +9,7 @@ from attrs import frozen
 from vmio.errors import VmioError
 from vmio.model.source import Edit, Source, Span
 
-__all__ = ["Applicability", "CheckedFile", "Diagnostic", "Fix", "Severity"]
+__all__ = ["Applicability", "CheckedFile", "Diagnostic", "Fix", "Severity", "Suppressed"]
 
 
 class Severity(StrEnum):
@@ -71,6 +71,15 @@ class Diagnostic:
 
 
 @frozen(kw_only=True)
+class Suppressed:
+    """A finding that somebody has looked at and accepted."""
+
+    diagnostic: Diagnostic
+    reason: str
+    """Who or what says so: an exception's reason, or that a baseline knows it."""
+
+
+@frozen(kw_only=True)
 class CheckedFile:
     """What came of checking one file: its findings, or why it could not be read."""
 
@@ -78,4 +87,14 @@ class CheckedFile:
     source: Source | None = None
     """None where it could not be read."""
     diagnostics: tuple[Diagnostic, ...] = ()
+    """Those that count, the most harmful first."""
     error: VmioError | None = None
+    node: str = ""
+    """The host that the VM belongs to, where that is known."""
+    vm: str = ""
+    """What its manager calls the VM."""
+    vm_name: str = ""
+    disks: int = 0
+    suppressed: tuple[Suppressed, ...] = ()
+    stale: int = 0
+    """So many findings that the baseline knows of this VM are not there any more."""

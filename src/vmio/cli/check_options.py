@@ -1,0 +1,112 @@
+"""What `vmio check` can be told, apart from what it looks at and how many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from vmio.errors import UsageError
+from vmio.lint.diagnostic import Severity
+
+__all__ = ["OUTPUTS", "check_options", "choose_output", "rule_options"]
+
+OUTPUTS = ("text", "json", "sarif", "github", "table")
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+_SELECTORS = "CODE,…"
+
+
+def _split(
+    _ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    return tuple(word.strip() for text in value for word in text.split(",") if word.strip())
+
+
+def _read_severity(
+    _ctx: click.Context, _param: click.Parameter, value: str | None
+) -> Severity | None:
+    return None if value is None else Severity(value)
+
+
+def rule_options(function: _Function) -> _Function:
+    """Adds what says which findings count: `select`, `ignore`, `severity` and `config`.
+
+    They come as two tuples of texts, `Severity | None` and `str | None`.
+    """
+    options = (
+        click.option(
+            "--select",
+            metavar=_SELECTORS,
+            multiple=True,
+            callback=_split,
+            help="Run these rules only: codes, names, or families such as TH.",
+        ),
+        click.option(
+            "--ignore",
+            metavar=_SELECTORS,
+            multiple=True,
+            callback=_split,
+            help="Leave these rules out.",
+        ),
+        click.option(
+            "--severity",
+            type=click.Choice([severity.value for severity in Severity]),
+            callback=_read_severity,
+            help="Show and count nothing less harmful than this.",
+        ),
+        click.option(
+            "--config",
+            metavar="FILE",
+            help="The house rules; else vmio.toml in this folder or one above it.",
+        ),
+    )
+    return _add(function, options)
+
+
+def check_options(function: _Function) -> _Function:
+    """Adds what `rule_options` adds, how findings come out, and what becomes of them.
+
+    They come as `output: str | None`, `as_json`, `statistics`, `baseline: str | None`, `fix`,
+    `unsafe_fixes`, `diff` and `dry_run`.
+    """
+    options = (
+        click.option(
+            "--output",
+            type=click.Choice(OUTPUTS),
+            help="How findings are printed; text if not said.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="The same as --output json."),
+        click.option(
+            "--statistics", is_flag=True, help="Count findings by rule instead of listing them."
+        ),
+        click.option(
+            "--baseline",
+            metavar="FILE",
+            help="Hide the findings that this file knows, as vmio baseline writes it.",
+        ),
+        click.option("--fix", is_flag=True, help="Make the fixes that are safe in the files."),
+        click.option("--unsafe-fixes", is_flag=True, help="Also those that the guest may notice."),
+        click.option("--diff", is_flag=True, help="Show what fixes would change; write nothing."),
+        click.option("--dry-run", is_flag=True, help="Say what --fix would do; write nothing."),
+    )
+    return rule_options(_add(function, options))
+
+
+def choose_output(output: str | None, *, as_json: bool) -> str:
+    """Returns the form of output that is asked for.
+
+    Raises:
+        UsageError: Two forms are.
+    """
+    if as_json and output not in {None, "json"}:
+        raise UsageError(f"--json and --output {output} ask for two forms")
+    return "json" if as_json else output or "text"
+
+
+def _add(function: _Function, options: tuple[Callable[[_Function], _Function], ...]) -> _Function:
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -1,0 +1,171 @@
+"""Findings that are known and accepted, kept in a file beside the configs.
+
+A config of Proxmox VE has no comments that could say so. A finding is found again by its rule, its
+VM, what it is about, and a fingerprint of the words that it points at, so that edits elsewhere in
+the config, and other words in a newer vmio's message, do not bring it back.
+
+The file is JSON, sorted, a line a finding, so that version control shows what came and went::
+
+    {"schema": 1, "findings": [
+    {"rule": "TH001", "vm": "701", "subject": "scsi0", "fingerprint": "9f86d081884c7d65"}
+    ]}
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from hashlib import sha256
+from typing import NamedTuple
+
+from attrs import field, frozen
+
+from vmio.errors import InputError
+from vmio.lint.diagnostic import Diagnostic, Suppressed
+from vmio.model.source import Source
+
+__all__ = [
+    "MAX_BASELINE_BYTES",
+    "Baseline",
+    "Known",
+    "fingerprint",
+    "hide_known",
+    "identify",
+    "merge_baselines",
+    "parse_baseline",
+    "render_baseline",
+]
+
+MAX_BASELINE_BYTES = 16 * 1024 * 1024
+"""About 150,000 findings."""
+
+_SCHEMA = 1
+
+
+class Known(NamedTuple):
+    """What a finding is found again by, within one VM."""
+
+    rule: str
+    subject: str
+    fingerprint: str
+
+
+@frozen(kw_only=True)
+class Baseline:
+    """Known findings; one that is there twice is known twice."""
+
+    name: str = ""
+    """Of its file."""
+    vms: Mapping[str, Mapping[Known, int]] = field(factory=dict, repr=False)
+    """How often each is known, by VM."""
+
+    def __len__(self) -> int:
+        return sum(sum(known.values()) for known in self.vms.values())
+
+
+def fingerprint(diagnostic: Diagnostic, source: Source | None) -> str:
+    """Returns what tells a finding's words from other words, wherever in the file they stand."""
+    if diagnostic.span is None or source is None:
+        words = b""
+    else:
+        # Blanks at the ends and a carriage return are no change of what is said.
+        words = source.data[diagnostic.span.start : diagnostic.span.end].strip()
+    return sha256(words).hexdigest()[:16]
+
+
+def identify(diagnostic: Diagnostic, source: Source | None) -> Known:
+    """Returns what a finding is found again by."""
+    return Known(diagnostic.code, diagnostic.subject, fingerprint(diagnostic, source))
+
+
+def hide_known(
+    findings: Iterable[Diagnostic],
+    baseline: Baseline,
+    *,
+    vm: str,
+    source: Source | None,
+    codes: Collection[str],
+) -> tuple[tuple[Diagnostic, ...], tuple[Suppressed, ...], int]:
+    """Returns a VM's findings that are new, those known, and how many known ones are gone.
+
+    Args:
+        findings: All of the VM.
+        baseline: The known findings of all VMs.
+        vm: What the VM is called.
+        source: Its config.
+        codes: The rules that ran; what another rule had found cannot be called gone.
+    """
+    left = Counter(baseline.vms.get(vm, {}))
+    new: list[Diagnostic] = []
+    known: list[Suppressed] = []
+    for diagnostic in findings:
+        identity = identify(diagnostic, source)
+        if left[identity] > 0:
+            left[identity] -= 1
+            known.append(
+                Suppressed(diagnostic=diagnostic, reason=f"known to {baseline.name or 'baseline'}")
+            )
+        else:
+            new.append(diagnostic)
+    gone = sum(count for identity, count in left.items() if identity.rule in codes)
+    return tuple(new), tuple(known), gone
+
+
+def merge_baselines(old: Baseline, new: Baseline) -> Baseline:
+    """Returns a baseline with the new findings of the VMs that the new one has, else the old."""
+    return Baseline(name=old.name, vms={**old.vms, **new.vms})
+
+
+def render_baseline(baseline: Baseline) -> str:
+    """Returns a baseline as the text of its file."""
+    rows = [
+        (vm, known)
+        for vm in sorted(baseline.vms, key=lambda vm: (len(vm), vm))
+        for known in sorted(Counter(baseline.vms[vm]).elements())
+    ]
+    lines = ",\n".join(
+        json.dumps(
+            {"rule": known.rule, "vm": vm, "subject": known.subject}
+            | {"fingerprint": known.fingerprint}
+        )
+        for vm, known in rows
+    )
+    return f'{{"schema": {_SCHEMA}, "findings": [\n{lines}\n]}}\n'
+
+
+def parse_baseline(source: Source) -> Baseline:
+    """Reads a baseline's file.
+
+    Raises:
+        InputError: It is none.
+    """
+    if len(source.data) > MAX_BASELINE_BYTES:
+        raise InputError(f"{source.name} is too large for a baseline")
+    try:
+        document = json.loads(source.data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{source.name} is not a baseline: {str(error)[:200]}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("findings"), list):
+        raise InputError(f"{source.name} is not a baseline: it has no list of findings")
+    if document.get("schema") != _SCHEMA:
+        raise InputError(
+            f"{source.name} is a baseline of another kind than {_SCHEMA}",
+            hint="write it anew with vmio baseline, or use the vmio that wrote it",
+        )
+    vms: dict[str, Counter[Known]] = {}
+    for number, row in enumerate(document["findings"], 1):
+        match row:
+            case {
+                "rule": str(rule),
+                "vm": str(vm),
+                "subject": str(subject),
+                "fingerprint": str(words),
+            }:
+                vms.setdefault(vm, Counter())[Known(rule, subject, words)] += 1
+            case _:
+                raise InputError(
+                    f"{source.name}: finding {number} has not the texts rule, vm, subject and"
+                    " fingerprint"
+                )
+    return Baseline(name=source.name, vms=vms)

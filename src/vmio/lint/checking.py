@@ -1,0 +1,45 @@
+"""One configuration checked the way a house wants it."""
+
+from __future__ import annotations
+
+from vmio.lint.baseline import Baseline, hide_known
+from vmio.lint.diagnostic import CheckedFile
+from vmio.lint.engine import run_rules
+from vmio.lint.house import House, apply_house, drop_below, load_rules
+from vmio.lint.rule import Context
+
+__all__ = ["check_context"]
+
+
+def check_context(
+    context: Context, *, house: House, baseline: Baseline | None = None, node: str = ""
+) -> CheckedFile:
+    """Returns a configuration's findings: those that count, and those that are accepted.
+
+    Args:
+        context: The configuration.
+        house: Which findings count, and as what.
+        baseline: The findings that are known.
+        node: The host that the VM belongs to, for reports.
+    """
+    vm = context.vm
+    rules = load_rules(house)
+    findings, accepted = apply_house(run_rules(context, rules), house, vm=vm.id)
+    stale = 0
+    if baseline is not None:
+        codes = {rule.code for rule in rules}
+        findings, known, stale = hide_known(
+            findings, baseline, vm=vm.id, source=vm.source, codes=codes
+        )
+        accepted += known
+    return CheckedFile(
+        name=vm.source.name,
+        source=vm.source,
+        diagnostics=drop_below(findings, house.severity),
+        node=node,
+        vm=vm.id,
+        vm_name=vm.name,
+        disks=len(vm.disks),
+        suppressed=accepted,
+        stale=stale,
+    )

@@ -1,0 +1,136 @@
+"""Fixes made: which edits go together, and a text fixed until nothing is left to fix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from attrs import evolve, frozen
+
+from vmio.errors import InputError, PlanError
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix
+from vmio.model.source import Edit, Source, Span, apply_edits
+
+__all__ = ["MAX_ROUNDS", "Fixed", "apply_fixes", "choose_fixes", "fix_source", "may_apply"]
+
+MAX_ROUNDS = 10
+"""A fix rarely uncovers another; so many in a row would mean that two undo each other."""
+
+
+@frozen(kw_only=True)
+class Fixed:
+    """What became of a text."""
+
+    source: Source
+    """As it was."""
+    data: bytes
+    """As it is now."""
+    applied: tuple[Diagnostic, ...] = ()
+    """The findings whose fixes were made, in their order."""
+    left: tuple[Diagnostic, ...] = ()
+    """Those that the text has now, with places in `data`."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether any byte differs."""
+        return self.data != self.source.data
+
+    @property
+    def after(self) -> Source:
+        """The text as it is now, by the same name."""
+        return evolve(self.source, data=self.data)
+
+
+def fix_source(
+    source: Source,
+    check: Callable[[Source], Sequence[Diagnostic]],
+    *,
+    unsafe: bool = False,
+    find_editable: Callable[[Source], Span] | None = None,
+) -> Fixed:
+    """Returns a text with the fixes of its findings made, again and again until none is left.
+
+    A round that would make the text unreadable, touch what must not change, or come to a text that
+    was there before, is not made.
+
+    Args:
+        source: The text.
+        check: Returns the findings of such a text.
+        unsafe: Whether to make those that are not safe, too.
+        find_editable: Returns the part that edits may touch; all of it if None.
+
+    Raises:
+        InputError: The text cannot be read in the first place.
+        PlanError: No plan exists for it.
+    """
+    now = source
+    found = tuple(check(now))
+    applied: list[Diagnostic] = []
+    seen = {now.data}
+    for _ in range(MAX_ROUNDS):
+        editable = find_editable(now) if find_editable is not None else None
+        chosen, edits = choose_fixes(found, unsafe=unsafe, editable=editable)
+        data = apply_edits(now, edits)
+        if data in seen:
+            break
+        seen.add(data)
+        after = evolve(now, data=data)
+        try:
+            if editable is not None and find_editable is not None:
+                rest = now.data[editable.end :]
+                if after.data[find_editable(after).end :] != rest:
+                    break
+            found_after = tuple(check(after))
+        except (InputError, PlanError):
+            break
+        now, found = after, found_after
+        applied += chosen
+    return Fixed(source=source, data=now.data, applied=tuple(applied), left=found)
+
+
+def may_apply(fix: Fix | None, *, unsafe: bool) -> bool:
+    """Returns whether vmio may make a fix, and has edits for it."""
+    allowed = {Applicability.SAFE, Applicability.UNSAFE} if unsafe else {Applicability.SAFE}
+    return fix is not None and bool(fix.edits) and fix.applicability in allowed
+
+
+def choose_fixes(
+    findings: Iterable[Diagnostic], *, unsafe: bool = False, editable: Span | None = None
+) -> tuple[tuple[Diagnostic, ...], tuple[Edit, ...]]:
+    """Returns the findings whose fixes can be made together, and their edits, each once.
+
+    A fix that would touch an earlier one's place waits, as a whole.
+
+    Args:
+        findings: The most important first.
+        unsafe: Whether fixes that are not safe may be made, too.
+        editable: The part of the text that edits may touch.
+    """
+    chosen: list[Diagnostic] = []
+    taken: dict[Edit, None] = {}
+    for diagnostic in findings:
+        fix = diagnostic.fix
+        if fix is None or not may_apply(fix, unsafe=unsafe):
+            continue
+        new = [edit for edit in fix.edits if edit not in taken]
+        if editable is not None and not all(_within(edit.span, editable) for edit in new):
+            continue
+        if any(_clash(one, other) for one in new for other in taken):
+            continue
+        taken |= dict.fromkeys(new)
+        chosen.append(diagnostic)
+    return tuple(chosen), tuple(taken)
+
+
+def apply_fixes(source: Source, findings: Iterable[Diagnostic], *, unsafe: bool = False) -> bytes:
+    """Returns a text with the fixes of its findings made once, as far as they go together."""
+    return apply_edits(source, choose_fixes(findings, unsafe=unsafe)[1])
+
+
+def _within(inner: Span, outer: Span) -> bool:
+    return outer.start <= inner.start and inner.end <= outer.end
+
+
+def _clash(one: Edit, other: Edit) -> bool:
+    if one.span.start == other.span.start:
+        return True
+    return one.span.start < other.span.end and other.span.start < one.span.end

@@ -1,0 +1,184 @@
+"""What all reports of findings share: pieces file by file, and the sums of all files.
+
+A piece is made where a file is checked, which may be another process; what comes back from there
+is the piece and a `Tally`, both small. `assemble` puts the pieces together one after the other, so
+no report needs more memory for more files, except the table, which keeps a row for each.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from attrs import field, frozen, mutable
+
+from vmio.lint.diagnostic import Applicability, CheckedFile, Diagnostic, Severity
+
+__all__ = [
+    "Part",
+    "Report",
+    "RuleCount",
+    "Summary",
+    "Tally",
+    "assemble",
+    "make_part",
+    "make_tally",
+]
+
+
+@frozen(kw_only=True)
+class RuleCount:
+    """How often one rule was found, in one file or in all."""
+
+    code: str
+    name: str
+    severity: Severity
+    """The worst that it had."""
+    findings: int
+    fixable: int
+    """For how many of them there are edits that `--fix` or `--unsafe-fixes` would make."""
+    files: int = 1
+
+
+@frozen(kw_only=True)
+class Tally:
+    """What is counted of one file."""
+
+    name: str
+    node: str = ""
+    vm: str = ""
+    vm_name: str = ""
+    disks: int = 0
+    rules: tuple[RuleCount, ...] = ()
+    severities: tuple[int, ...] = (0,) * len(Severity)
+    """How many findings have each severity, the worst first."""
+    worst: str = ""
+    """The code and message of the most harmful finding."""
+    suppressed: int = 0
+    stale: int = 0
+    error: str = ""
+    """Why it could not be read."""
+
+
+@mutable(kw_only=True)
+class Summary:
+    """The sums of all files so far."""
+
+    files: int = 0
+    unreadable: int = 0
+    suppressed: int = 0
+    stale: int = 0
+    severities: Counter[Severity] = field(factory=Counter)
+    rules: dict[str, RuleCount] = field(factory=dict)
+    """By code."""
+    rows: list[Tally] = field(factory=list)
+    """Every file, where the report has a row for each."""
+
+    def add(self, tally: Tally) -> None:
+        """Counts one more file."""
+        self.files += 1
+        self.unreadable += bool(tally.error)
+        self.suppressed += tally.suppressed
+        self.stale += tally.stale
+        for severity, count in zip(Severity, tally.severities, strict=True):
+            self.severities[severity] += count
+        for rule in tally.rules:
+            known = self.rules.get(rule.code)
+            self.rules[rule.code] = rule if known is None else _merge(known, rule)
+
+    def sort_rules(self) -> list[RuleCount]:
+        """Returns the counts by rule, the most frequent first."""
+        return sorted(self.rules.values(), key=lambda rule: (-rule.findings, rule.code))
+
+
+class Report(ABC):
+    """One form of report: an opening, a piece for each file, and a closing."""
+
+    separator = ""
+    """What stands between the pieces of two files."""
+    has_rows = False
+    """Whether its closing tells of every file, so that their tallies are kept until then."""
+
+    def render_start(self) -> str:
+        """Returns what comes before the first file."""
+        return ""
+
+    @abstractmethod
+    def render_file(self, file: CheckedFile) -> str:
+        """Returns the piece of one file; it depends on nothing but that file."""
+
+    @abstractmethod
+    def render_end(self, summary: Summary) -> str:
+        """Returns what comes after the last file."""
+
+
+Part = tuple[str, Tally]
+"""A file's piece of a report, and what is counted of it."""
+
+
+def make_part(report: Report, file: CheckedFile) -> Part:
+    """Returns one file's piece of a report and its counts."""
+    return report.render_file(file), make_tally(file)
+
+
+def assemble(report: Report, parts: Iterable[Part], summary: Summary) -> Iterator[str]:
+    """Yields a report bit by bit, and adds each file to a summary as it passes."""
+    yield report.render_start()
+    separator = ""
+    for piece, tally in parts:
+        summary.add(tally)
+        if report.has_rows:
+            summary.rows.append(tally)
+        if piece:
+            yield f"{separator}{piece}"
+            separator = report.separator
+    yield report.render_end(summary)
+
+
+def make_tally(file: CheckedFile) -> Tally:
+    """Returns what is counted of a file."""
+    by_code: dict[str, list[Diagnostic]] = {}
+    for diagnostic in file.diagnostics:
+        by_code.setdefault(diagnostic.code, []).append(diagnostic)
+    found = Counter(diagnostic.severity for diagnostic in file.diagnostics)
+    first = file.diagnostics[0] if file.diagnostics else None
+    return Tally(
+        name=file.name,
+        node=file.node,
+        vm=file.vm,
+        vm_name=file.vm_name,
+        disks=file.disks,
+        rules=tuple(_count(same) for same in by_code.values()),
+        severities=tuple(found[severity] for severity in Severity),
+        worst=f"{first.code} {first.message}" if first is not None else "",
+        suppressed=len(file.suppressed),
+        stale=file.stale,
+        error=file.error.message if file.error is not None else "",
+    )
+
+
+def _count(same: list[Diagnostic]) -> RuleCount:
+    return RuleCount(
+        code=same[0].code,
+        name=same[0].name,
+        severity=min((one.severity for one in same), key=lambda severity: severity.rank),
+        findings=len(same),
+        fixable=sum(
+            one.fix is not None
+            and bool(one.fix.edits)
+            and one.fix.applicability is not Applicability.DISPLAY
+            for one in same
+        ),
+    )
+
+
+def _merge(one: RuleCount, other: RuleCount) -> RuleCount:
+    return RuleCount(
+        code=one.code,
+        name=one.name,
+        severity=min(one.severity, other.severity, key=lambda severity: severity.rank),
+        findings=one.findings + other.findings,
+        fixable=one.fixable + other.fixable,
+        files=one.files + other.files,
+    )
