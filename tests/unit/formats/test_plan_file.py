@@ -1,0 +1,92 @@
+"""Plans as files."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmio import api
+from vmio.errors import InputError
+from vmio.formats.plan_file import parse_plan, render_plan
+from vmio.formats.proxmox.writer import compute_digest
+from vmio.model.host import Host
+from vmio.model.plan import Change, LiveChange, Plan, Step
+from vmio.model.source import Source
+
+GUEST = api.load(
+    str(Path(__file__).parents[3] / "examples" / "701.conf"), host=Host(qemu_version="9.2.0")
+)
+PLAN = Plan(
+    vm="701",
+    notation="proxmox",
+    config="examples/701.conf",
+    digest=compute_digest(GUEST.vm.source),
+    policy="per-disk",
+    steps=(
+        Step(
+            what="Give each disk a controller",
+            why="all share one",
+            source="qm(1)",
+            changes=(Change(key="scsihw", old="lsi", new="virtio-scsi-single"),),
+            live=(LiveChange(path="/objects/a", property="poll-max-ns", new=0),),
+        ),
+    ),
+    before=api.plan(GUEST),
+    after=api.plan(GUEST),
+)
+TEXT = render_plan(PLAN)
+
+
+def parse(data: bytes) -> Plan:
+    """Reads a plan from bytes."""
+    return parse_plan(Source(name="plan.json", data=data))
+
+
+def test_plan_is_read_back() -> None:
+    """A written plan is the same plan when it is read, and written again the same file."""
+    assert parse(TEXT.encode()) == PLAN
+    assert render_plan(parse(TEXT.encode())) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"schema": 1', '"schema": 2', "does not know"),
+        ('"schema": 1,', "", "no number 'schema'"),
+        ('"new": 0', '"new": "0"', r"expected int @ \$.steps\[0\].live\[0\].new"),
+        ('"notation": "proxmox"', '"notation": "x"', "notation"),
+        ('"vm": "701"', '"vm": "701", "more": 1', "more"),
+        ('"what": "Give each disk a controller"', '"what": ""', r"steps\[0\]"),
+    ],
+)
+def test_what_is_no_plan_is_refused(old: str, new: str, message: str) -> None:
+    """A file that differs from what a plan can be is refused with the place in it."""
+    assert old in TEXT
+    with pytest.raises(InputError, match=message):
+        parse(TEXT.replace(old, new).encode())
+
+
+@given(st.binary() | st.recursive(st.none() | st.text(), st.lists).map(str).map(str.encode))
+def test_any_bytes_are_a_plan_or_refused(data: bytes) -> None:
+    """No bytes make the reader raise anything but `InputError`."""
+    with suppress(InputError):
+        parse(data)
+
+
+@given(
+    st.sampled_from(sorted(json.loads(TEXT))),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ),
+)
+def test_any_value_of_a_field_is_a_plan_or_refused(key: str, value: object) -> None:
+    """A field that is anything at all makes the reader raise nothing but `InputError`."""
+    data = json.dumps(json.loads(TEXT) | {key: value}).encode()
+    with suppress(InputError):
+        assert render_plan(parse(data)) != TEXT or value == json.loads(TEXT)[key]
