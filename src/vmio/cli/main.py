@@ -31,6 +31,7 @@ _VERBS = {
     "completion": "Print what makes a shell complete vmio's words.",
     "diff": "Tell where two QEMU command lines differ.",
     "host": "Tell what a command line depends on besides the config.",
+    "replay": "Compute a recorded event loop's polling again.",
     "rule": "Explain a rule, or list them all.",
     "run": "Boot a config on this host.",
     "show": "Show which thread serves each disk.",

@@ -1,0 +1,300 @@
+"""QEMU's trace lines, and recordings of an event loop that have its inputs beside them.
+
+A trace is what the log backend writes: an event's name and its fields, behind a thread and a time
+if there are time stamps. A recording has, in the loop's own order, the readings of the clock, the
+waits and the reads too, so that the loop's decisions can be computed again.
+
+Source: QEMU 7.2.22, 10.0.2 and 11.1.1.
+"""
+
+from __future__ import annotations
+
+import lzma
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from attrs import field, frozen
+
+from vmio.errors import InputError
+from vmio.model.source import Source
+
+__all__ = [
+    "Block",
+    "Clock",
+    "Event",
+    "Handler",
+    "Ready",
+    "Record",
+    "Wait",
+    "decompress",
+    "parse_event",
+    "parse_recording",
+    "parse_trace",
+]
+
+_MAX_BYTES = 512 * 1024 * 1024
+"""Minutes of a busy loop; a small archive must not become all of memory."""
+_XZ = b"\xfd7zXZ\0"
+
+_STAMP = re.compile(
+    r"(?:(?P<tid>\d{1,10})@(?P<s>\d{1,12})\.(?P<us>\d{6}):"
+    r"|(?P<iso>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z )?",
+    re.ASCII,
+)
+_NAME = re.compile(r"[a-z][a-z0-9_]{2,79}", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,19}|0x[0-9a-f]{1,16}", re.ASCII)
+_FIELDS = {
+    "run_poll_handlers_begin": ("ctx", "max_ns", "timeout"),
+    "run_poll_handlers_end": ("ctx", "progress", "timeout"),
+    "poll_grow": ("ctx", "old", "new"),
+    "poll_shrink": ("ctx", "old", "new"),
+    "poll_add": ("ctx", "node", "fd", "revents"),
+    "poll_remove": ("ctx", "node", "fd"),
+}
+"""What the events have that polling is told by; `new timeout` is one field."""
+
+
+class Handler(NamedTuple):
+    """A file descriptor that a loop watches."""
+
+    node: str
+    """Its address in QEMU, the same for as long as it is registered."""
+    fd: int
+
+
+@frozen(kw_only=True)
+class Event:
+    """One trace event."""
+
+    name: str
+    ctx: str = ""
+    """The event loop that it is of; empty for an event that is of none."""
+    values: dict[str, int] = field(factory=dict)
+    node: str = ""
+    time_ns: int | None = None
+    """Since the epoch; None without time stamps."""
+    thread_id: int | None = None
+
+
+@frozen(kw_only=True)
+class Clock:
+    """Consecutive readings of the clock.
+
+    Units: ns of the host's monotonic clock.
+    """
+
+    count: int
+    first_ns: int
+    last_ns: int
+    before_last_ns: int | None = None
+    """The last but one; None where that was not recorded."""
+
+
+@frozen(kw_only=True)
+class Wait:
+    """Entry to `ppoll`: how long at most, and the descriptors that are watched."""
+
+    timeout: int
+    fds: tuple[int, ...]
+
+
+@frozen(kw_only=True)
+class Ready:
+    """Return from `ppoll` with what is ready; of another wait, which does not say, None."""
+
+    fds: tuple[int, ...] | None
+
+
+@frozen(kw_only=True)
+class Block:
+    """A wait as the loop itself measured it, with all polled handlers and whether each was hit."""
+
+    ctx: str
+    block_ns: int
+    handlers: tuple[tuple[Handler, bool], ...]
+
+
+Record = Event | Clock | Wait | Ready | Block
+
+
+def decompress(source: Source) -> Source:
+    """Returns a recording that is compressed with xz as it was, any other as it is.
+
+    Raises:
+        InputError: It is cut off, damaged, or larger than any recording.
+    """
+    if not source.data.startswith(_XZ):
+        return source
+    decompressor = lzma.LZMADecompressor(memlimit=_MAX_BYTES)
+    try:
+        data = decompressor.decompress(source.data, _MAX_BYTES)
+    except lzma.LZMAError as error:
+        raise InputError(f"{source.name} is damaged: {error}") from error
+    if not decompressor.eof:
+        why = "too large" if len(data) == _MAX_BYTES else "cut off"
+        raise InputError(f"{source.name} is no whole recording: {why}")
+    return Source(name=source.name, data=data)
+
+
+def parse_event(line: str) -> Event | None:
+    """Returns the event of a line of a trace, None if it is none or of none that is known."""
+    match = _STAMP.match(line)
+    assert match is not None  # noqa: S101 - the pattern matches nothing as well
+    name, _, rest = line[match.end() :].partition(" ")
+    if not _NAME.fullmatch(name):
+        return None
+    time_ns = None
+    if match["s"]:
+        time_ns = int(match["s"]) * 10**9 + int(match["us"]) * 1000
+    elif match["iso"]:
+        stamp = datetime.fromisoformat(f"{match['iso']}+00:00")
+        time_ns = int(stamp.timestamp()) * 10**9 + stamp.microsecond * 1000
+    fields = _read_fields(rest.replace("new timeout", "timeout"))
+    if fields is None or any(key not in fields for key in _FIELDS.get(name, ())):
+        return None
+    return Event(
+        name=name,
+        ctx=fields.get("ctx", ""),
+        node=fields.get("node", ""),
+        values={
+            key: int(text, 16 if text.startswith("0x") else 10)
+            for key, text in fields.items()
+            if key not in {"ctx", "node"} and _NUMBER.fullmatch(text)
+        },
+        time_ns=time_ns,
+        thread_id=int(match["tid"]) if match["tid"] else None,
+    )
+
+
+def parse_trace(source: Source) -> Iterator[Event]:
+    """Yields the events of a trace; lines that are none, such as QEMU's own messages, are passed.
+
+    Raises:
+        InputError: A line of an event that polling is told by is cut off.
+    """
+    for number, line in _split(source):
+        event = parse_event(line)
+        if event is not None:
+            yield event
+        elif _is_known(line):
+            raise _cut_off(source, number, line)
+
+
+def parse_recording(source: Source) -> Iterator[Record]:
+    """Yields what a recording of one event loop holds, in its order.
+
+    Raises:
+        InputError: A line is none of a recording, or is cut off.
+    """
+    for number, line in _split(source):
+        try:
+            record = _parse_record(line)
+        except (ValueError, IndexError):
+            raise _cut_off(source, number, line) from None
+        if record is not None:
+            yield record
+
+
+def _parse_record(line: str) -> Record | None:
+    kind, _, rest = line.partition(" ")
+    match kind:
+        case "C":
+            return _parse_clock(tuple(map(_to_int, rest.split())))
+        case "P":
+            timeout, number, *fds = rest.split()
+            if number != f"n={len(fds)}":
+                raise ValueError
+            return Wait(timeout=_to_int(timeout), fds=tuple(map(_to_int, fds)))
+        case "R":
+            return _parse_ready(tuple(map(_to_int, rest.split())))
+        case "V":
+            _to_int(rest)
+            return Ready(fds=None)
+        case "U" | "E":
+            # Nothing of these goes into a decision.
+            if len(tuple(map(_to_int, rest.split()))) != (1 if kind == "U" else 2):
+                raise ValueError
+            return None
+        case "probe":
+            return _parse_block(rest)
+        case _:
+            event = parse_event(rest if kind == "T" else line)
+            if event is None or not (event.ctx or kind == "T"):
+                raise ValueError
+            return event
+
+
+def _parse_clock(numbers: tuple[int, ...]) -> Clock:
+    """Reads the number of readings, the first, perhaps the last but one, and the last."""
+    if len(numbers) not in {3, 4} or numbers[0] < 1:
+        raise ValueError
+    count, first, *between, last = numbers
+    before_last = between[0] if between and count > 1 else None
+    if count == 2:  # noqa: PLR2004 - of two readings the first is the last but one
+        before_last = first
+    return Clock(count=count, first_ns=first, last_ns=last, before_last_ns=before_last)
+
+
+def _parse_ready(numbers: tuple[int, ...]) -> Ready:
+    """Reads what `ppoll` returned, and the descriptors that are ready."""
+    if max(numbers[0], 0) != len(numbers) - 1:
+        raise ValueError
+    return Ready(fds=numbers[1:])
+
+
+def _parse_block(text: str) -> Block:
+    words = text.split()
+    if words[:1] != ["ctx"] or words[2:3] != ["block"] or words[4:5] != ["handlers"]:
+        raise ValueError
+    handlers = []
+    for word in words[5:]:
+        node, descriptor, active = word.split(":")
+        if active not in {"0", "1"}:
+            raise ValueError
+        handlers.append((Handler(node, _to_int(descriptor)), active == "1"))
+    return Block(ctx=words[1], block_ns=_to_int(words[3]), handlers=tuple(handlers))
+
+
+def _read_fields(text: str) -> dict[str, str] | None:
+    """Returns `key value` pairs; None where a key of them has no value."""
+    words = text.split()
+    fields = dict(zip(words[::2], words[1::2], strict=False))
+    return None if len(words) % 2 and words[-1] in {"ctx", "node", "timeout", "new"} else fields
+
+
+def _to_int(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError
+    return int(text)
+
+
+def _is_known(line: str) -> bool:
+    match = _STAMP.match(line)
+    assert match is not None  # noqa: S101 - the pattern matches nothing as well
+    return line[match.end() :].partition(" ")[0] in _FIELDS
+
+
+def _split(source: Source) -> Iterator[tuple[int, str]]:
+    """Yields the lines that are not empty with their numbers, one after the other."""
+    data, start, number = source.data, 0, 0
+    if data and not data.endswith(b"\n"):
+        # Its last number could lack digits, which nothing else would tell.
+        last = data[data.rfind(b"\n") + 1 :].decode("utf-8", "replace")
+        raise _cut_off(source, data.count(b"\n") + 1, last)
+    while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
+        number += 1
+        line = data[start:end].decode("utf-8", "replace").strip()
+        start = end + 1
+        if line:
+            yield number, line
+
+
+def _cut_off(source: Source, number: int, line: str) -> InputError:
+    return InputError(
+        f"{source.name}:{number}: a line that is cut off or of another kind: {line[:80]!r}",
+        hint="a recording begins and ends with whole lines",
+    )

@@ -1,0 +1,1 @@
+"""QEMU's event loop and its adaptive polling: the algorithm, recordings replayed, predictions."""
