@@ -29,10 +29,12 @@ class Versions:
     """The first package, such as `8.1.2-1`, where that is not the first of the release."""
     pve_before: str = ""
     """The first package that it holds for no more, such as `10.1.2-1`; empty: as the release."""
+    pve_only: bool = False
+    """Whether it is a claim about Proxmox VE's packages and about no other QEMU."""
 
     def __str__(self) -> str:
-        ranges = [_describe("QEMU", self.since, self.before)]
-        if self.pve_since or self.pve_before:
+        ranges = [] if self.pve_only else [_describe("QEMU", self.since, self.before)]
+        if self.pve_only or self.pve_since or self.pve_before:
             before = self.pve_before or self.before
             ranges.append(_describe("pve-qemu", self.pve_since or self.since, before))
         return "; ".join(ranges)
@@ -44,6 +46,8 @@ class Versions:
             since = parse_release(self.pve_since or self.since)
             before = parse_release(self.pve_before or self.before)
             return since <= package and (not before or package < before)
+        if self.pve_only:
+            return False
         release = parse_release(host.qemu_version)
         before = parse_release(self.before)
         return bool(release) and parse_release(self.since) <= release < (before or (10**9,))

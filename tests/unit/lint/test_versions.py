@@ -43,6 +43,10 @@ def test_range_goes_by_the_package_where_it_is_known(
         (Versions(since="10.0"), "QEMU 10.0 and later"),
         (Versions(before="10.0"), "QEMU before 10.0"),
         (Versions(), "every QEMU"),
+        (
+            Versions(since="9.0", pve_before="9.0.0-4", pve_only=True),
+            "pve-qemu from 9.0, before 9.0.0-4",
+        ),
         (DRAIN, "QEMU from 8.1, before 8.2; pve-qemu from 8.1.2-1, before 8.1.5-2"),
     ],
 )
@@ -66,3 +70,11 @@ def test_range_says_itself(versions: Versions, text: str) -> None:
 def test_release_is_its_numbers(text: str, release: tuple[int, ...]) -> None:
     """A version is compared number by number; what is none has none."""
     assert parse_release(text) == release
+
+
+def test_range_of_packages_holds_for_no_other_qemu() -> None:
+    """What is known of Proxmox VE's packages alone says nothing of the same release elsewhere."""
+    versions = Versions(since="9.0", pve_before="9.0.0-4", pve_only=True)
+    assert versions.hold(Host(qemu_version="9.0.0", pve_qemu_version="9.0.0-3"))
+    assert not versions.hold(Host(qemu_version="9.0.0", pve_qemu_version="9.0.0-4"))
+    assert not versions.hold(Host(qemu_version="9.0.0"))

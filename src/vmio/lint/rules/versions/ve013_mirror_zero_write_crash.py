@@ -1,0 +1,103 @@
+"""VE013."""
+
+from __future__ import annotations
+
+from vmio.lint.defects import DefectRule
+from vmio.lint.diagnostic import Severity
+from vmio.lint.rule import Context
+from vmio.lint.versions import Versions
+from vmio.model.topology import AttachedDisk
+
+__all__ = ["MirrorZeroWriteCrash"]
+
+
+class MirrorZeroWriteCrash(DefectRule):
+    """Finds local disks that can crash the guest when it is migrated under pve-qemu 10.1.
+
+    ## What it does
+
+    Looks for disks on storage that no other host can reach (ZFS pools, LVM-thin, btrfs) while the
+    host has pve-qemu 10.1 without the fix. Storage that can be shared is left out.
+
+    ## Why is this bad
+
+    To migrate a running guest with a local disk, QEMU mirrors the disk, and in the end mirrors
+    every write at once. A write of zeroes that is shorter than the unit the mirror counts in then
+    fails an assertion, and QEMU ends, taking the guest with it.
+
+    ## Example
+
+    ```
+    scsi0: tank:vm-100-disk-0,discard=on,iothread=1,size=32G,ssd=1
+    scsihw: virtio-scsi-single
+    ```
+
+    ```storage
+    zfspool: tank
+        pool tank
+        content images
+
+    nfs: nas
+        path /mnt/pve/nas
+        server 192.0.2.1
+        export /vm
+        content images
+    ```
+
+    ```host
+    qemu_version = "10.1.2"
+    pve_qemu_version = "10.1.2-6"
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: tank:vm-100-disk-0,discard=on,iothread=1,size=32G,ssd=1
+    scsihw: virtio-scsi-single
+    ```
+
+    ```storage
+    zfspool: tank
+        pool tank
+        content images
+
+    nfs: nas
+        path /mnt/pve/nas
+        server 192.0.2.1
+        export /vm
+        content images
+    ```
+
+    ```host
+    qemu_version = "10.1.2"
+    pve_qemu_version = "10.1.2-7"
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: the configuration is right. Install the newer QEMU, then stop and
+    start the guest or migrate it to a host that has it; a guest that runs on keeps the old one.
+
+    ## References
+
+    - bugzilla.proxmox.com bug 7222; forum.proxmox.com thread 177981
+    - Changelog of pve-qemu 10.1.2-7; QEMU commit 4a7b1bd18d, which mends one of QEMU 10.1
+    """
+
+    code = "VE013"
+    name = "mirror-zero-write-crash"
+    severity = Severity.WARNING
+    versions = Versions(since="10.1", pve_before="10.1.2-7", pve_only=True)
+    option = "file"
+
+    def concerns(self, context: Context, attached: AttachedDisk) -> bool:  # noqa: ARG002 - the disk decides
+        """Returns whether it lies on storage of this host alone."""
+        backing = attached.disk.backing
+        return backing is not None and backing.storage_type in {"zfspool", "lvmthin", "btrfs"}
+
+    def explain(self, disks: str) -> str:
+        """Returns what can happen to the disks."""
+        return (
+            f"migrating the running guest together with {disks} can crash it: QEMU 10.1 fails an"
+            " assertion when a short write of zeroes meets the mirror"
+        )
