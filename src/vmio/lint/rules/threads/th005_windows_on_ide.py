@@ -1,0 +1,82 @@
+"""TH005."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import keeps_data
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+from vmio.model.source import Span
+
+__all__ = ["WindowsOnIde"]
+
+
+class WindowsOnIde(Rule):
+    """Finds disks of Windows guests that hang on IDE.
+
+    ## What it does
+
+    Looks for `ideN` disks in a guest whose `ostype` is one of Windows. Cd-roms and cloud-init
+    drives are left in peace.
+
+    ## Why is this bad
+
+    IDE is what Proxmox VE's wizard offers for Windows, because its installer has a driver for it.
+    It is emulated register by register, does one request at a time and has no IOThread, so the
+    main loop, which also runs the monitor and every other emulated device, serves the disk.
+
+    ## Example
+
+    ```
+    ide0: local-lvm:vm-100-disk-0,size=64G
+    ostype: win11
+    ```
+
+    ## Use instead
+
+    ```
+    ostype: win11
+    scsi0: local-lvm:vm-100-disk-0,iothread=1,size=64G
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: Windows does not boot from a controller that it has no driver for.
+    Install the virtio drivers, add a small second disk on `scsi` with `scsihw:
+    virtio-scsi-single` and start once, so that Windows sets the driver up; then detach the disk
+    and attach it as `scsi0`, and correct the boot order.
+
+    ## References
+
+    - pve-manager, the wizard's defaults by guest system: bus IDE for everything but Linux
+    - qemu-server 9.2.6: no option `iothread` on IDE drives
+    """
+
+    code = "TH005"
+    name = "windows-on-ide"
+    severity = Severity.WARNING
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk."""
+        vm = context.vm
+        if vm.os != "windows":
+            return
+        for disk in vm.disks:
+            if disk.bus != "ide" or not keeps_data(disk):
+                continue
+            span = disk.span
+            yield self.report(
+                context,
+                f"{disk.id} is on emulated IDE, the slowest bus of all, and can have no IOThread",
+                subject=disk.id,
+                span=span and Span(start=span.start, end=span.start + len(disk.id)),
+                fix=Fix(
+                    applicability=Applicability.DISPLAY,
+                    message="install the virtio drivers in the guest, then move the disk to scsi"
+                    " with scsihw: virtio-scsi-single",
+                )
+                if vm.notation == "proxmox"
+                else None,
+            )

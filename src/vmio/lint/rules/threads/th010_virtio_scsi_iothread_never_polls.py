@@ -1,0 +1,96 @@
+"""TH010."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import find_property, list_devices
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+from vmio.lint.versions import Versions
+from vmio.model.vm import Vm
+
+__all__ = ["VirtioScsiIothreadNeverPolls"]
+
+
+class VirtioScsiIothreadNeverPolls(Rule):
+    """Finds a polling time that was set on an IOThread which virtio-scsi keeps from polling.
+
+    ## What it does
+
+    Looks for a `poll-max-ns` above 0 on an IOThread that a virtio-scsi controller runs in, where
+    QEMU is older than 10.0. An IOThread on which nobody set anything is left in peace: what it
+    loses is little.
+
+    ## Why is this bad
+
+    An IOThread busy-polls only when everything that it watches can be polled. Before QEMU 10.0
+    virtio-scsi's event queue was served there, too, and cannot be. So the whole IOThread, with
+    all other disks on it, never polls, whatever `poll-max-ns` says; `query-iothreads` shows the
+    value all the same.
+
+    ## Example
+
+    ```
+    args: -object iothread,id=io0,poll-max-ns=200000 -device virtio-scsi-pci,id=extra,iothread=io0
+    ```
+
+    ```host
+    qemu_version = "9.2.0"
+    ```
+
+    ## Use instead
+
+    ```
+    args: -object iothread,id=io0,poll-max-ns=200000 -device virtio-scsi-pci,id=extra,iothread=io0
+    ```
+
+    ```host
+    qemu_version = "10.0.2"
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply. Disks that shall be polled for go to virtio-blk, on an IOThread
+    without virtio-scsi, or QEMU to 10.0 or later.
+
+    ## References
+
+    - QEMU 7.2.22, virtio-scsi in an IOThread: 3 phases of polling in 75,000 requests
+    - QEMU 10.0: virtio-scsi's control and event queues moved to the main loop
+    """
+
+    code = "TH010"
+    name = "virtio-scsi-iothread-never-polls"
+    severity = Severity.WARNING
+    versions = Versions(before="10.0")
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per IOThread."""
+        vm = context.vm
+        polling = {iothread.id for iothread in vm.iothreads if iothread.poll_max_ns}
+        blocked = _find_scsi_users(vm) if polling else {}
+        for option in vm.options:
+            if option.name != "object" or option.id not in polling & blocked.keys():
+                continue
+            yield self.report(
+                context,
+                f"poll-max-ns of {option.id} does nothing: before QEMU 10.0 an IOThread with a"
+                f" virtio-scsi controller ({blocked[option.id]}) never polls",
+                subject=option.id,
+                span=find_property(vm.source, option, "poll-max-ns"),
+                fix=Fix(
+                    applicability=Applicability.DISPLAY,
+                    message="give the controller an IOThread of its own, use virtio-blk,"
+                    " or update QEMU",
+                ),
+            )
+
+
+def _find_scsi_users(vm: Vm) -> dict[str, str]:
+    """Returns a virtio-scsi controller that runs in an IOThread, by the IOThread's id."""
+    return {
+        option.properties["iothread"]: option.id or option.kind
+        for option in list_devices(vm)
+        if option.kind.startswith("virtio-scsi") and "iothread" in option.properties
+    }
