@@ -174,7 +174,8 @@ def _split_passes(records: Iterable[Record]) -> Iterator[_Pass]:
                     yield current
                     current = _Pass(start_ns=clock.last_ns if clock else 0)
                 current.wait = record
-            case Ready():
+            case Ready() if current.clock is None:
+                # A later one is of a submission while events are dispatched.
                 current.ready = record
             case Event(name="run_poll_handlers_begin"):
                 yield current

@@ -129,6 +129,16 @@ def test_wrong_record_of_handlers_disagrees(old: str, new: str) -> None:
     assert not check(PER_HANDLER.replace(old, new), "handler").is_complete
 
 
+def test_submission_while_events_are_dispatched_is_no_wait() -> None:
+    """A call of io_uring's after the wait says nothing of what was ready."""
+    change = "T poll_grow ctx 0xc old 0 new 4000\nC 1 610000"
+    submitted = PER_HANDLER.replace(change, f"U 1\nV 1\n{change}")
+    assert submitted != PER_HANDLER
+    assert check(submitted, "handler").is_complete
+    wrong = submitted.replace("R 1 20", "R 1 9")
+    assert not check(wrong, "handler").is_complete
+
+
 def test_handler_that_is_watched_no_more_counts_no_more() -> None:
     """A handler that is gone from a wait's descriptors leaves the budget."""
     gone = PER_HANDLER + (
