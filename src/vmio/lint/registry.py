@@ -49,6 +49,11 @@ FAMILIES = {
 
 RULES = (
     Entry("CA001", "aio-native-without-direct"),
+    Entry("CA002", "io-uring-on-thick-lvm"),
+    Entry("CA003", "io-uring-on-buffered-krbd"),
+    Entry("CA004", "io-uring-on-cifs"),
+    Entry("CA005", "io-uring-disabled-on-host"),
+    Entry("CA006", "aio-contexts-exhausted"),
     Entry("CF001", "unparsable-line"),
     Entry("CF002", "unknown-setting"),
     Entry("CF003", "bad-value"),
@@ -57,6 +62,10 @@ RULES = (
     Entry("CF006", "unknown-section"),
     Entry("CF007", "duplicate-section"),
     Entry("CF008", "misplaced-setting"),
+    Entry("LI001", "byte-limit-becomes-none"),
+    Entry("LI002", "burst-without-limit"),
+    Entry("LI003", "scsiblock-ignores-limits"),
+    Entry("LI004", "burst-below-limit"),
     Entry("SA001", "cache-unsafe"),
     Entry("TH001", "iothread-ignored-by-controller"),
     Entry("TH002", "scsihw-defaults-to-lsi"),

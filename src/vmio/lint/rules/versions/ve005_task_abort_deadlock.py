@@ -66,7 +66,7 @@ class TaskAbortDeadlock(DefectRule):
     code = "VE005"
     name = "task-abort-deadlock"
     severity = Severity.ERROR
-    versions = Versions(since="10.0", before="10.1.2", pve_before="10.1.2-1")
+    versions = Versions(since="10.0", pve_before="10.1.2-1", pve_only=True)
     option = "file"
 
     def concerns(self, context: Context, attached: AttachedDisk) -> bool:

@@ -1,0 +1,103 @@
+"""LI001."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.limits import DIRECTIONS
+from vmio.lint.rule import Context, Rule
+from vmio.model.disk import Disk
+from vmio.model.source import Edit, Source, Span
+from vmio.units import MIB
+
+__all__ = ["ByteLimitBecomesNone"]
+
+
+class ByteLimitBecomesNone(Rule):
+    """Finds limits in bytes, an old spelling that Proxmox VE takes for no limit.
+
+    ## What it does
+
+    Looks for `bps`, `bps_rd` and `bps_wr` on disks, which set a limit in bytes per second.
+
+    ## Why is this bad
+
+    The options are valid and are meant to become `mbps`, `mbps_rd` and `mbps_wr`, in MiB per
+    second. Only that they are there is kept on the way, not their number, and what comes out is a
+    limit of 0, which means none: the disk runs unlimited, and nothing says so.
+
+    ## Example
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,bps_wr=104857600,discard=on,iothread=1,size=32G,ssd=1
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,discard=on,iothread=1,mbps_wr=100,size=32G,ssd=1
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Fix safety
+
+    The fix writes the same limit as `mbps`, in MiB per second. It is unsafe only in that the limit
+    comes into force: the guest gets slower than it has been. Where both directions together and
+    one of them are limited, which does not go together, there is no fix to apply.
+
+    ## References
+
+    - qemu-server 9.2.6, run: `bps_rd=10485760` becomes `throttling.bps-read=0`, and `mbps_rd=10`
+      becomes `throttling.bps-read=10485760`
+    """
+
+    code = "LI001"
+    name = "byte-limit-becomes-none"
+    severity = Severity.WARNING
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per limit that is lost."""
+        source = context.vm.source
+        if context.vm.notation != "proxmox" or context.vm.template:
+            return
+        for disk in context.vm.disks:
+            for option, span in _list_limits(disk):
+                limit = _read_limit(source, span)
+                if limit:
+                    text = f"m{option}={limit / MIB:.6f}".rstrip("0").rstrip(".")
+                    yield self.report(
+                        context,
+                        f"{option} of {disk.id} limits nothing: Proxmox VE takes a limit in bytes"
+                        " for no limit",
+                        subject=disk.id,
+                        span=span,
+                        fix=Fix(
+                            applicability=Applicability.UNSAFE,
+                            message=f"write {text}",
+                            edits=(Edit(span=span, text=text),),
+                        )
+                        if _is_taken(disk)
+                        else None,
+                    )
+
+
+def _list_limits(disk: Disk) -> Iterator[tuple[str, Span]]:
+    if disk.limits and disk.media == "disk":
+        for direction in DIRECTIONS.values():
+            option = f"bps{direction}"
+            if option in disk.spans:
+                yield option, disk.spans[option]
+
+
+def _read_limit(source: Source, span: Span) -> int:
+    digits = source.data[span.start : span.end].partition(b"=")[2]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _is_taken(disk: Disk) -> bool:
+    """Returns whether Proxmox would take the disk's limits if all were in MiB."""
+    both = {"bps", "mbps"} & disk.spans.keys()
+    one = {"bps_rd", "bps_wr", "mbps_rd", "mbps_wr"} & disk.spans.keys()
+    return not (both and one)

@@ -1,0 +1,73 @@
+"""LI003."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["ScsiblockIgnoresLimits"]
+
+_SINCE_BLOCKDEV = (10, 0)
+
+
+class ScsiblockIgnoresLimits(Rule):
+    """Finds limits on disks with `scsiblock=1`, which have no throttle.
+
+    ## What it does
+
+    Looks for disks with `scsiblock=1` and a limit (`mbps`, `iops` and the like), on machine
+    versions from 10.0 on. How older machines behave is not looked at.
+
+    ## Why is this bad
+
+    The limits end up in a throttle group that no disk uses: for `scsiblock=1` Proxmox VE leaves
+    out the filter that would hold requests back. The disk runs unlimited.
+
+    ## Example
+
+    ```
+    scsi0: /dev/disk/by-id/ata-EXAMPLE_1,iothread=1,mbps=100,scsiblock=1
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: /dev/disk/by-id/ata-EXAMPLE_1,iothread=1,mbps=100
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: without `scsiblock=1` the guest sees another device, one that takes
+    no SCSI commands for the real disk. A limit on the host (`io.max` of the guest's cgroup) works
+    with both.
+
+    ## References
+
+    - qemu-server 9.2.6, the part that builds a drive's `-blockdev`, run: there is no throttle node
+    """
+
+    code = "LI003"
+    name = "scsiblock-ignores-limits"
+    severity = Severity.WARNING
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk whose limits do nothing."""
+        vm = context.vm
+        if vm.notation != "proxmox" or vm.template or vm.machine_version < _SINCE_BLOCKDEV:
+            return
+        for disk in vm.disks:
+            if disk.limits and disk.media == "disk" and disk.scsiblock:
+                yield self.report(
+                    context,
+                    f"limits of {disk.id} do nothing: a disk with scsiblock=1 has no throttle",
+                    subject=disk.id,
+                    span=disk.spans.get("scsiblock", disk.span),
+                    fix=Fix(
+                        applicability=Applicability.DISPLAY,
+                        message="remove scsiblock=1, or limit the guest's cgroup (io.max)",
+                    ),
+                )
