@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING, Literal
 from vmio.errors import InputError, UsageError
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages
-from vmio.host.files import read_source
+from vmio.formats.registry import recognise
+from vmio.host.files import find_storage_cfg, read_source
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
 from vmio.plan.planner import plan_topology
 
 if TYPE_CHECKING:
+    from vmio.fleet.inventory import Found
+    from vmio.fleet.places import Places
     from vmio.formats.qemu_argv import Command
     from vmio.formats.qemu_diff import Difference
+    from vmio.formats.qemu_vm import CommandGuest
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
-    from vmio.lint.fixing import Fixed
     from vmio.lint.house import House
     from vmio.model.capabilities import QemuVersion
     from vmio.qemu.boot import Boot, Volumes
@@ -43,43 +46,38 @@ __all__ = [
     "choose_boot",
     "diff",
     "emit",
-    "find_storage_cfg",
+    "find_vms",
     "fix",
     "lint",
     "load",
+    "load_config",
     "load_source",
     "observe",
     "plan",
     "read_baseline",
     "read_host",
     "read_house",
+    "read_places",
     "read_source",
     "save_host",
     "verify",
     "write_baseline",
-    "write_fixed",
 ]
 
 _PID = "pid:"
 _STDIN = "<stdin>"
 _HOUSE = "vmio.toml"
 _BASELINE = "vmio-baseline.json"
-_ETC_STORAGE = Path("/etc/pve/storage.cfg")
-_LEVELS_UP = 4
-"""`storage.cfg` lies this far above a VM's config at most: /etc/pve/nodes/NODE/qemu-server."""
 
 
-def find_storage_cfg(config: str) -> Path | None:
-    """Returns the storage.cfg that a config goes by: in its folder, above it, or this host's."""
-    folder = Path(config).absolute().parent
-    for candidate in (folder, *folder.parents[:_LEVELS_UP]):
-        path = candidate / "storage.cfg"
-        if path.is_file():
-            return path
-    return _ETC_STORAGE if _ETC_STORAGE.is_file() else None
-
-
-def read_host(path: str | None, overrides: Sequence[str] = (), *, binary: bool = False) -> Host:
+def read_host(
+    path: str | None,
+    overrides: Sequence[str] = (),
+    *,
+    binary: bool = False,
+    base: Host | None = None,
+    qemu_version: str | None = None,
+) -> Host:
     """Returns the host that a guest would run on.
 
     Args:
@@ -87,10 +85,12 @@ def read_host(path: str | None, overrides: Sequence[str] = (), *, binary: bool =
         overrides: `KEY=VALUE` texts, each of which replaces one fact.
         binary: Whether a command line is made, which needs the version of this host's QEMU and
             the next port for SPICE where nothing says them.
+        base: What is known without a description, instead of this host.
+        qemu_version: The version of its QEMU or of Proxmox VE's package of it, whatever else says.
 
     Raises:
         InputError: The description is none.
-        UsageError: An override has no value.
+        UsageError: An override has no value, or the version is none.
         CapabilityError: No QEMU is installed and its version is needed.
     """
     pairs = []
@@ -99,16 +99,19 @@ def read_host(path: str | None, overrides: Sequence[str] = (), *, binary: bool =
         if not equals or not key:
             raise UsageError(f"'{override}' is not of the form KEY=VALUE")
         pairs.append((key, value))
-    if path is None:
+    host = base if base is not None else Host()
+    if path is None and base is None:
         from vmio.host.local import read_local_host
 
         host = read_local_host(ports=binary)
-    else:
-        host = Host()
     if path is not None or pairs:
         from vmio.formats.host_toml import parse_host
 
         host = parse_host(read_source(path) if path is not None else None, pairs, base=host)
+    if qemu_version is not None:
+        from vmio.formats.proxmox.versions import set_qemu_version
+
+        host = set_qemu_version(host, qemu_version)
     if binary and not host.qemu_version:
         from attrs import evolve
 
@@ -136,7 +139,85 @@ def save_host(host: Host, path: str, *, force: bool = False) -> None:
     write_file(Path(path), render_host(host).encode(), force=force)
 
 
+def find_vms(names: Sequence[str]) -> tuple[Found, ...]:
+    """Returns the configs that files, folders and whole clusters' trees mean, each once."""
+    from vmio.fleet.inventory import list_vms
+
+    return list_vms(names)
+
+
+def read_places(
+    vms: Sequence[Found],
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    qemu_version: str | None = None,
+    storage: str | None = None,
+) -> Places:
+    """Returns the host and the storages that each config goes by.
+
+    Args:
+        vms: The configs.
+        host: A host description to go by for all, instead of what each node's is.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of every host.
+        qemu_version: The version of every host's QEMU.
+        storage: The storage.cfg to go by for all.
+
+    Raises:
+        InputError: A file that the call names cannot be read; others become errors of the result.
+        UsageError: An override has no value, or the version is none.
+    """
+    from vmio.fleet.places import read_places as read
+
+    def describe(path: str | None, base: Host | None) -> Host:
+        return read_host(path, overrides, base=base, qemu_version=qemu_version)
+
+    describe(None, Host())  # so that what the call says wrong ends it, and not a node's part
+    return read(
+        vms,
+        describe=describe,
+        host=describe(host, None) if host is not None else None,
+        storages=parse_storages(read_source(storage)) if storage is not None else None,
+    )
+
+
 def load(
+    path: str,
+    *,
+    host: Host,
+    storage: str | None = None,
+    storages: Storages | Literal["look"] | None = "look",
+    vmid: str | None = None,
+    snapshot: str | None = None,
+) -> Guest | CommandGuest:
+    """Reads a VM's config, or a QEMU command line.
+
+    Args:
+        path: The file's path; `-` for standard input; `pid:NUMBER` for a running QEMU.
+        host: The host that it would run on.
+        storage: The storage.cfg to go by; None to look for one where Proxmox keeps it.
+        storages: What is in it, where that is read already; None if nobody knows.
+        vmid: The VM's number, where the file's name does not give it.
+        snapshot: The snapshot to read instead of the VM itself.
+
+    Raises:
+        InputError: A file cannot be read or is not what it should be.
+    """
+    if path.startswith(_PID):
+        from vmio.host.command import read_process
+
+        return read_process(path, host=host)
+    return load_source(
+        read_source(path),
+        host=host,
+        storage=storage,
+        storages=storages,
+        vmid=vmid,
+        snapshot=snapshot,
+    )
+
+
+def load_config(
     path: str,
     *,
     host: Host,
@@ -144,19 +225,18 @@ def load(
     vmid: str | None = None,
     snapshot: str | None = None,
 ) -> Guest:
-    """Reads a VM's config.
-
-    Args:
-        path: The config's path; `-` for standard input.
-        host: The host that it would run on.
-        storage: The storage.cfg to go by; None to look for one where Proxmox keeps it.
-        vmid: The VM's number, where the file's name does not give it.
-        snapshot: The snapshot to read instead of the VM itself.
+    """Reads a VM's config, for what a command line alone has too little for, as `load` does.
 
     Raises:
-        InputError: A file cannot be read or is not what it should be.
+        InputError: It is a command line, or cannot be read.
     """
-    return load_source(read_source(path), host=host, storage=storage, vmid=vmid, snapshot=snapshot)
+    guest = load(path, host=host, storage=storage, vmid=vmid, snapshot=snapshot)
+    if not isinstance(guest, Guest):
+        raise InputError(
+            f"{path} is a QEMU command line, and a VM config is needed here",
+            hint="`vmio show`, `check`, `explain` and `diff` take command lines",
+        )
+    return guest
 
 
 def load_source(
@@ -167,24 +247,34 @@ def load_source(
     storages: Storages | Literal["look"] | None = "look",
     vmid: str | None = None,
     snapshot: str | None = None,
-) -> Guest:
-    """Reads a VM's config whose bytes are here already, as `load` does.
+) -> Guest | CommandGuest:
+    """Reads a VM whose text is here already, as `load` does.
 
     The cluster's storages can be here already, too; None where they are not known.
     """
+    if recognise(source) == "qemu":
+        from vmio.host.command import read_command_source
+
+        if snapshot is not None:
+            raise UsageError(f"{source.name} is a QEMU command line, which has no snapshots")
+        return read_command_source(source, host=host)
     if storages == "look":
-        found = storage if storage is not None else find_storage_cfg(source.name)
+        found = storage if storage is not None else find_storage_cfg(Path(source.name).parent)
         storages = parse_storages(read_source(str(found))) if found is not None else None
     return read_guest(source, storages=storages, host=host, vmid=vmid, snapshot=snapshot)
 
 
-def plan(guest: Guest) -> Topology:
-    """Returns the layout that the guest's manager would make from its config."""
+def plan(guest: Guest | CommandGuest) -> Topology:
+    """Returns the layout that a config comes to, or that a command line has."""
     return plan_topology(guest.vm)
 
 
 def lint(
-    guest: Guest, host: Host, *, select: Sequence[str] = (), ignore: Sequence[str] = ()
+    guest: Guest | CommandGuest,
+    host: Host,
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
 ) -> tuple[Diagnostic, ...]:
     """Returns what the rules find in a config, the most harmful first.
 
@@ -205,7 +295,7 @@ def lint(
 
 
 def check(
-    guest: Guest,
+    guest: Guest | CommandGuest,
     host: Host,
     *,
     house: House,
@@ -307,15 +397,18 @@ def write_baseline(baseline: Baseline, path: str, *, force: bool = False) -> Non
 
 
 def fix(
-    guest: Guest,
+    guest: Guest | CommandGuest,
     host: Host,
     *,
     house: House,
     baseline: Baseline | None = None,
+    node: str = "",
     storage: str | None = None,
+    storages: Storages | Literal["look"] | None = "look",
     unsafe: bool = False,
-) -> Fixed:
-    """Returns what a config becomes when its findings are fixed; nothing is written.
+    write: bool = False,
+) -> CheckedFile:
+    """Fixes a config's findings, and returns those that it has afterwards.
 
     Findings that are accepted are left alone, and so is every section but the VM's own.
 
@@ -324,47 +417,56 @@ def fix(
         host: The host that the VM would run on.
         house: Which findings count.
         baseline: Those that are known.
+        node: The host that the VM belongs to, for reports.
         storage: The storage.cfg to go by, as for `load`.
+        storages: What is in it, as for `load`.
         unsafe: Whether to make fixes that the guest may notice, too.
+        write: Whether the file is changed, or only the result.
+
+    Raises:
+        UsageError: What came from standard input cannot be written.
+        ConflictError: The file changed since it was read.
+        OutputError: It cannot be written; what was there before is still there.
     """
+    from attrs import evolve
+
     from vmio.formats.proxmox.config import parse_config
-    from vmio.lint.fixing import Fixed, fix_source
+    from vmio.lint.fixing import fix_source
     from vmio.model.source import Span
 
-    source = guest.vm.source
+    before = guest.vm.source
     if guest.vm.notation != "proxmox":
-        left = check(guest, host, house=house, baseline=baseline).diagnostics
-        return Fixed(source=source, data=source.data, left=left)
+        checked = check(guest, host, house=house, baseline=baseline, node=node)
+        return evolve(checked, before=before)
 
-    def check_again(text: Source) -> tuple[Diagnostic, ...]:
-        again = load_source(text, host=host, storage=storage, vmid=guest.vm.id)
-        return check(again, host, house=house, baseline=baseline).diagnostics
+    def check_text(text: Source) -> CheckedFile:
+        again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
+        return check(again, host, house=house, baseline=baseline, node=node)
 
     def find_editable(text: Source) -> Span:
         return parse_config(text).main.span
 
-    return fix_source(source, check_again, unsafe=unsafe, find_editable=find_editable)
+    fixed = fix_source(
+        before,
+        lambda text: check_text(text).diagnostics,
+        unsafe=unsafe,
+        find_editable=find_editable,
+    )
+    if write and fixed.changed:
+        _write_config(before, fixed.data)
+    return evolve(check_text(fixed.after), before=before, fixed=fixed.applied)
 
 
-def write_fixed(fixed: Fixed) -> None:
-    """Writes a fixed text to its file, whole or not at all; does nothing if no byte differs.
-
-    Raises:
-        UsageError: It came from standard input.
-        ConflictError: The file changed since it was read.
-        OutputError: It cannot be written; what was there before is still there.
-    """
-    if not fixed.changed:
-        return
+def _write_config(before: Source, data: bytes) -> None:
+    """Replaces a config that is still what it was."""
     from vmio.errors import ConflictError
     from vmio.host.save import write_file
 
-    name = fixed.source.name
-    if name == _STDIN:
+    if before.name == _STDIN:
         raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
-    if read_source(name).data != fixed.source.data:
-        raise ConflictError(f"{name} changed while it was checked; nothing is written")
-    write_file(Path(name).resolve(), fixed.data, force=True)
+    if read_source(before.name).data != before.data:
+        raise ConflictError(f"{before.name} changed while it was checked; nothing is written")
+    write_file(Path(before.name).resolve(), data, force=True)
 
 
 def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
@@ -376,7 +478,7 @@ def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[
     """
     from vmio.formats.proxmox.argv import build_command, render_command
 
-    command = build_command(guest, plan(guest), host)
+    command = build_command(guest, plan_topology(guest.vm, with_args=False), host)
     return render_command(command.argv, pretty=pretty), command.warnings
 
 
@@ -529,24 +631,18 @@ def diff(
 def _read_side(
     side: str, facts: Callable[[], Host], *, storage: str | None, vmid: str | None
 ) -> Command:
-    from vmio.formats.qemu_argv import is_command, parse_command, parse_words
+    from vmio.formats.qemu_argv import parse_command, parse_words
 
     if side.startswith(_PID):
-        from vmio.host.process import read_command_line
+        from vmio.host.command import read_qemu_words
 
-        number = side.removeprefix(_PID)
-        if not re.fullmatch(r"[1-9]\d{0,9}", number, re.ASCII):
-            raise UsageError(f"'{number}' is not a process's number")
-        words = read_command_line(int(number))
-        program = Path(words[0]).name
-        if not re.search("qemu|kvm", program):
-            raise InputError(f"process {number} is not a QEMU: its program is '{program[:60]}'")
-        return parse_words(words)
+        return parse_words(read_qemu_words(side))
     source = read_source(side)
-    if is_command(source):
+    if recognise(source) == "qemu":
         return parse_command(source)
     from vmio.formats.proxmox.argv import render_argv
 
     guest = load_source(source, host=facts(), storage=storage, vmid=vmid)
-    argv = render_argv(guest, plan(guest), facts())
+    assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
+    argv = render_argv(guest, plan_topology(guest.vm, with_args=False), facts())
     return parse_words([word for argument in argv for word in argument])

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["boot_options", "host_options", "storage_option"]
+__all__ = ["boot_options", "host_options", "qemu_version_option", "storage_option"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -15,6 +15,12 @@ storage_option = click.option(
     "--storage",
     metavar="FILE",
     help="The storage.cfg to go by; else the one beside or above the config, or this host's.",
+)
+
+qemu_version_option = click.option(
+    "--qemu-version",
+    metavar="VERSION",
+    help="The QEMU to go by: a Proxmox package as 10.1.2-7, or a release as 9.2.0.",
 )
 
 

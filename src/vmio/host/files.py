@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 from vmio.errors import InputError
 from vmio.model.source import Source
 
-__all__ = ["MAX_INPUT_BYTES", "read_source"]
+__all__ = ["MAX_INPUT_BYTES", "find_storage_cfg", "read_source"]
 
 MAX_INPUT_BYTES = 16 * 1024 * 1024
 """No config, storage.cfg or host description comes near; reading stops there."""
+
+_ETC_STORAGE = Path("/etc/pve/storage.cfg")
+_LEVELS_UP = 4
+"""`storage.cfg` lies this far above a VM's config at most: /etc/pve/nodes/NODE/qemu-server."""
 
 
 def read_source(path: str) -> Source:
@@ -34,3 +39,13 @@ def read_source(path: str) -> Source:
     if len(data) > MAX_INPUT_BYTES:
         raise InputError(f"{path} is too large: more than {MAX_INPUT_BYTES} bytes")
     return Source(name="<stdin>" if path == "-" else path, data=data)
+
+
+def find_storage_cfg(folder: Path) -> Path | None:
+    """Returns the storage.cfg that a folder's configs go by: in it, above it, or this host's."""
+    absolute = folder.absolute()
+    for candidate in (absolute, *absolute.parents[:_LEVELS_UP]):
+        path = candidate / "storage.cfg"
+        if path.is_file():
+            return path
+    return _ETC_STORAGE if _ETC_STORAGE.is_file() else None

@@ -1,0 +1,196 @@
+"""The configs that are meant by files, folders, a whole /etc/pve or a copy of one.
+
+In a folder VMs are found as Proxmox VE keeps them: every `*.conf` in a folder `qemu-server`,
+however deep, and `NUMBER.conf` anywhere else. A folder that has no `qemu-server` in it is a plain
+one, of which every `*.conf` counts. Containers (`lxc`) are none of ours.
+
+Links are followed as far as they stay inside what was named, which those of /etc/pve do; a VM that
+two ways lead to is there once.
+
+Source: the layout of pmxcfs, Proxmox VE's file system at /etc/pve.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path, PurePath
+
+from attrs import frozen
+
+from vmio.errors import InputError
+
+__all__ = ["MAX_DEPTH", "MAX_ENTRIES", "Found", "list_vms"]
+
+MAX_DEPTH = 16
+"""A backup of a cluster's nodes has its `qemu-server` at less than ten."""
+
+MAX_ENTRIES = 200_000
+"""So many names are looked at in all that one argument means."""
+
+_CONFIGS = "qemu-server"
+_PRUNED = frozenset({"lxc", "priv"})
+"""Of /etc/pve: containers, and keys, which only root may see."""
+
+
+@frozen(kw_only=True)
+class Found:
+    """A config, or why there may be some that were not found."""
+
+    path: str
+    """As it is called from what was named; `-` is standard input."""
+    folder: str = ""
+    """The folder that it is really in; empty where it is in none."""
+    node: str = ""
+    """The host that it belongs to; empty where its place does not tell."""
+    error: InputError | None = None
+
+
+def list_vms(names: Iterable[str]) -> tuple[Found, ...]:
+    """Returns the configs that names mean, each once.
+
+    Those of one folder come in the order of their nodes, then of the VMs' numbers.
+    """
+    seen: set[str] = set()
+    found: list[Found] = []
+    for name in names:
+        meant = _search(name) if _is_folder(name) else (_place(name),)
+        for one in meant:
+            identity = _identify(one)
+            if identity not in seen:
+                seen.add(identity)
+                found.append(one)
+    return tuple(found)
+
+
+def _is_folder(name: str) -> bool:
+    # Not Path's, which raises where there is no leave to look.
+    return name != "-" and os.path.isdir(name)  # noqa: PTH112
+
+
+def _identify(found: Found) -> str:
+    if found.folder and not Path(found.path).is_symlink():
+        return f"{found.folder}/{PurePath(found.path).name}"
+    # What is in no folder of ours: standard input, a process, a broken name.
+    return os.path.realpath(found.path) if found.folder else f"\0{found.path}"
+
+
+def _place(path: str) -> Found:
+    if path == "-" or not os.path.exists(path):  # noqa: PTH110 - as above
+        return Found(path=path)
+    folder = PurePath(os.path.realpath(path)).parent
+    return Found(path=path, folder=str(folder), node=_name_node(folder))
+
+
+def _name_node(folder: PurePath) -> str:
+    """Returns the node of a folder `nodes/NODE/qemu-server`, and of no other."""
+    parents = folder.parts[-3:]
+    is_place = len(parents) == 3 and parents[0] == "nodes" and parents[2] == _CONFIGS  # noqa: PLR2004
+    return parents[1] if is_place else ""
+
+
+def _search(name: str) -> list[Found]:
+    walk = _Walk(name)
+    found = [*walk.configs, *walk.errors] if walk.has_tree else [*walk.plain, *walk.errors]
+    if not found:
+        error = InputError(f"there is no VM's config in {name}", hint="its name ends in .conf")
+        return [Found(path=name, error=error)]
+    return sorted(found, key=_order)
+
+
+def _order(found: Found) -> tuple[bool, str, float, str]:
+    """Returns the place of a config: by node and number, as people count; errors come last."""
+    stem = PurePath(found.path).stem
+    number = float(stem) if re.fullmatch(r"\d{1,15}", stem, re.ASCII) else float("inf")
+    return found.error is not None, found.node, number, found.path
+
+
+class _Walk:
+    """What is below one folder, every folder of it looked at once.
+
+    Attributes:
+        configs: What is a VM's by its place or its number.
+        plain: The same, and every `*.conf` of the folder itself.
+        errors: What could not be looked at.
+        has_tree: Whether there is a folder `qemu-server`.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.root = Path(name).resolve()
+        self.has_tree = False
+        self.configs: list[Found] = []
+        self.plain: list[Found] = []
+        self.errors: list[Found] = []
+        self._entries = 0
+        # The way that a person would write comes first: a link is gone into at the end.
+        links: list[tuple[str, int]] = []
+        waiting = [(name, 0)]
+        seen: set[str] = set()
+        while waiting or links:
+            path, depth = waiting.pop() if waiting else links.pop()
+            real = os.path.realpath(path)
+            if real in seen or not self._holds(real):
+                continue
+            seen.add(real)
+            in_tree = PurePath(real).name == _CONFIGS
+            self.has_tree = self.has_tree or in_tree
+            for entry in self._list(path):
+                if self._look_at(entry, real, depth, in_tree=in_tree):
+                    (links if entry.is_symlink() else waiting).append((entry.path, depth + 1))
+
+    def _holds(self, real: str) -> bool:
+        return PurePath(real).is_relative_to(self.root)
+
+    def _list(self, path: str) -> Iterator[os.DirEntry[str]]:
+        try:
+            with os.scandir(path) as entries:
+                names = list(islice(entries, max(0, MAX_ENTRIES - self._entries) + 1))
+        except OSError as error:
+            self._fail(path, f"cannot read {path}: {error.strerror}")
+            return
+        self._entries += len(names)
+        if self._entries > MAX_ENTRIES:
+            self._fail(path, f"{path} is left out: there are more than {MAX_ENTRIES} files")
+            return
+        yield from names
+
+    def _look_at(self, entry: os.DirEntry[str], folder: str, depth: int, *, in_tree: bool) -> bool:
+        """Keeps a config, and returns whether it is a folder to go into."""
+        if entry.name.startswith("."):
+            return False
+        try:
+            is_folder = entry.is_dir()
+        except OSError:  # a link that leads to itself
+            is_folder = False
+        if not is_folder:
+            if entry.name.endswith(".conf"):
+                self._keep(entry, folder, in_tree=in_tree, is_own=depth == 0)
+            return False
+        if entry.name in _PRUNED:
+            return False
+        if depth >= MAX_DEPTH:
+            self._fail(entry.path, f"{entry.path} is left out: it is too deep")
+        return depth < MAX_DEPTH
+
+    def _keep(self, entry: os.DirEntry[str], folder: str, *, in_tree: bool, is_own: bool) -> None:
+        is_vm = in_tree or re.fullmatch(r"\d+\.conf", entry.name, re.ASCII) is not None
+        if not is_vm and not is_own:
+            return
+        if not entry.is_symlink():
+            found = Found(path=entry.path, folder=folder, node=_name_node(PurePath(folder)))
+        elif self._holds(os.path.realpath(entry.path)):
+            found = _place(entry.path)
+        else:
+            error = InputError(
+                f"{entry.path} is left out: it links out of {self.root}",
+                hint="name it itself to have it read",
+            )
+            found = Found(path=entry.path, error=error)
+        self.plain.append(found)
+        if is_vm:
+            self.configs.append(found)
+
+    def _fail(self, path: str, message: str) -> None:
+        self.errors.append(Found(path=path, error=InputError(message)))

@@ -1,0 +1,124 @@
+"""What is true of all configs in one folder: the host that they would run on, and its storages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+
+from attrs import frozen
+
+from vmio.errors import InputError
+from vmio.fleet.inventory import Found
+from vmio.formats.proxmox.storage import Storages, parse_storages
+from vmio.formats.proxmox.versions import parse_pveversion
+from vmio.host.files import find_storage_cfg, read_source
+from vmio.model.host import Host
+
+__all__ = ["Place", "Places", "read_places"]
+
+_VERSIONS = ("pveversion.txt", "versions.txt")
+
+
+@frozen(kw_only=True)
+class Place:
+    """Where configs are from."""
+
+    host: Host
+    storages: Storages | None = None
+    """None where nobody knows them."""
+    known: bool = True
+    """Whether more is known of the host than its name."""
+
+
+@frozen(kw_only=True)
+class Places:
+    """The places of configs, by their folders, and what could not be read there."""
+
+    by_folder: dict[str, Place]
+    errors: tuple[InputError, ...] = ()
+
+
+def read_places(
+    vms: Iterable[Found],
+    *,
+    describe: Callable[[str | None, Host | None], Host],
+    host: Host | None = None,
+    storages: Storages | None = None,
+) -> Places:
+    """Returns the places of configs.
+
+    A node's host is what is saved of it: `host.toml` or `NODE.toml` in its folder, or `NODE.toml`
+    beside that, as `vmio host --save` writes it; else what `pveversion -v` said, in
+    `pveversion.txt` or `versions.txt`. A node of which neither is there is this host if it has its
+    name, and else unknown. Configs of no node go by this host.
+
+    Args:
+        vms: The configs.
+        describe: Returns the host of a description's path, or what a call makes of a bare one; of
+            neither, this host.
+        host: The host to go by instead, for all.
+        storages: The storages to go by instead, for all.
+    """
+    reader = _Reader(describe, host, storages)
+    places = {vm.folder: vm.node for vm in vms if vm.error is None}
+    return Places(
+        by_folder={folder: reader.read(folder, node) for folder, node in places.items()},
+        errors=tuple(reader.errors),
+    )
+
+
+class _Reader:
+    def __init__(
+        self,
+        describe: Callable[[str | None, Host | None], Host],
+        host: Host | None,
+        storages: Storages | None,
+    ) -> None:
+        self.errors: list[InputError] = []
+        self._describe = describe
+        self._host = host
+        self._local: Host | None = None
+        self._storages = storages
+        self._by_path: dict[Path, Storages | None] = {}
+
+    def read(self, folder: str, node: str) -> Place:
+        host, known = self._host, True
+        if host is None:
+            host, known = self._read_host(folder, node)
+        storages = self._storages
+        if storages is None:
+            storages = self._read_storages(folder)
+        return Place(host=host, storages=storages, known=known)
+
+    def _read_host(self, folder: str, node: str) -> tuple[Host, bool]:
+        if PurePath(folder).name == "qemu-server":
+            home = Path(folder).parent
+            saved = (home / "host.toml", home / f"{home.name}.toml", Path(f"{home}.toml"))
+            for path in filter(Path.is_file, saved):
+                with self._going_on():
+                    return self._describe(str(path), None), True
+            for path in filter(Path.is_file, (home / name for name in _VERSIONS)):
+                with self._going_on():
+                    named = parse_pveversion(read_source(str(path)), Host(node=home.name))
+                    return self._describe(None, named), True
+        if self._local is None:
+            self._local = self._describe(None, None)
+        if node in {"", self._local.node}:
+            return self._local, True
+        return self._describe(None, Host(node=node)), False
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            self.errors.append(error)
+
+    def _read_storages(self, folder: str) -> Storages | None:
+        path = find_storage_cfg(Path(folder))
+        if path is not None and path not in self._by_path:
+            self._by_path[path] = None
+            with self._going_on():
+                self._by_path[path] = parse_storages(read_source(str(path)))
+        return self._by_path[path] if path is not None else None
