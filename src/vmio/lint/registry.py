@@ -62,6 +62,8 @@ RULES = (
     Entry("CF006", "unknown-section"),
     Entry("CF007", "duplicate-section"),
     Entry("CF008", "misplaced-setting"),
+    Entry("CF009", "serial-too-long"),
+    Entry("CF010", "machine-gone"),
     Entry("LI001", "byte-limit-becomes-none"),
     Entry("LI002", "burst-without-limit"),
     Entry("LI003", "scsiblock-ignores-limits"),

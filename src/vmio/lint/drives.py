@@ -1,0 +1,66 @@
+"""What rules about drives ask and change alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.formats.proxmox.writer import cut_option
+from vmio.lint.diagnostic import Applicability, Fix
+from vmio.lint.rule import Context
+from vmio.model.disk import Disk
+from vmio.model.source import Edit, Span
+from vmio.model.topology import AttachedDisk
+from vmio.model.vm import Vm
+
+__all__ = ["add_option", "list_disks", "list_writable_disks", "remove_option", "replace_option"]
+
+
+def list_disks(context: Context) -> Iterator[AttachedDisk]:
+    """Yields a guest's disks whose backing is known; those of a template do no I/O."""
+    if context.vm.template:
+        return
+    for attached in context.topology.disks:
+        disk, backing = attached.disk, attached.disk.backing
+        if disk.media == "cdrom" or disk.cloudinit:
+            continue
+        if backing is not None and not backing.error:
+            yield attached
+
+
+def list_writable_disks(context: Context) -> Iterator[AttachedDisk]:
+    """Yields those disks of a guest's that keep what it writes."""
+    for attached in list_disks(context):
+        if not attached.disk.read_only and not attached.disk.snapshot:
+            yield attached
+
+
+def remove_option(vm: Vm, disk: Disk, option: str, message: str) -> Fix:
+    """Returns the safe fix that removes an option, for display where vmio cannot write it."""
+    span = disk.spans.get(option)
+    return _make_fix(vm, message, None if span is None else cut_option(vm.source, span))
+
+
+def replace_option(vm: Vm, disk: Disk, option: str, value: str, message: str) -> Fix:
+    """Returns the safe fix that gives a written option another value."""
+    span = disk.spans.get(option)
+    edit = None if span is None else Edit(span=span, text=f"{option}={value}")
+    return _make_fix(vm, message, edit)
+
+
+def add_option(vm: Vm, disk: Disk, option: str, value: str, fix: Fix) -> Fix:
+    """Returns a fix with the edit that adds an option where Proxmox VE would write it.
+
+    That is behind the volume, the options sorted by their names.
+    """
+    before = [span for name, span in disk.spans.items() if name == "file" or name < option]
+    if vm.notation != "proxmox" or not before:
+        return fix
+    place = max(before, key=lambda span: span.end).end
+    edit = Edit(span=Span(start=place, end=place), text=f",{option}={value}")
+    return Fix(applicability=fix.applicability, message=fix.message, edits=(edit,))
+
+
+def _make_fix(vm: Vm, message: str, edit: Edit | None) -> Fix:
+    if edit is None or vm.notation != "proxmox":
+        return Fix(applicability=Applicability.DISPLAY, message=message)
+    return Fix(applicability=Applicability.SAFE, message=message, edits=(edit,))

@@ -1,0 +1,85 @@
+"""CA003."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.drives import list_disks, remove_option
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["IoUringOnBufferedKrbd"]
+
+
+class IoUringOnBufferedKrbd(Rule):
+    """Finds disks on Ceph's kernel client that use io_uring through the host's page cache.
+
+    ## What it does
+
+    Looks for a written `aio=io_uring` on `rbd` storage with `krbd`, together with a cache mode
+    that does not bypass the host's page cache: writeback, writethrough or unsafe. Without `krbd`
+    QEMU talks to Ceph itself, and `aio` does nothing.
+
+    ## Why is this bad
+
+    Guests were seen to hang with this combination. Without `aio` Proxmox VE picks threads here.
+
+    ## Example
+
+    ```
+    scsi0: ceph:vm-100-disk-0,aio=io_uring,cache=writeback,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ```storage
+    rbd: ceph
+        pool vms
+        krbd 1
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: ceph:vm-100-disk-0,cache=writeback,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ```storage
+    rbd: ceph
+        pool vms
+        krbd 1
+    ```
+
+    ## Fix safety
+
+    The fix removes `aio=io_uring` and is safe: the guest sees the same device with the same cache
+    mode. With `cache=none` instead, io_uring may stay.
+
+    ## References
+
+    - qemu-server, commit 628937f5 and the default engine in version 9.2.6
+    - Proxmox forum, thread 91629
+    """
+
+    code = "CA003"
+    name = "io-uring-on-buffered-krbd"
+    severity = Severity.ERROR
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk."""
+        for attached in list_disks(context):
+            disk, backing = attached.disk, attached.disk.backing
+            if disk.aio != "io_uring" or attached.cache_direct is not False or backing is None:
+                continue
+            if backing.storage_type != "rbd" or backing.driver != "host_device":
+                continue
+            yield self.report(
+                context,
+                f"aio=io_uring of {disk.id} can hang the guest: with cache={attached.cache} the"
+                " Ceph kernel client is used through the host's page cache",
+                subject=disk.id,
+                span=disk.spans.get("aio", disk.span),
+                fix=remove_option(
+                    context.vm, disk, "aio", "remove aio=io_uring, or write cache=none"
+                ),
+            )
