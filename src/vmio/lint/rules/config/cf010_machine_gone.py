@@ -1,0 +1,85 @@
+"""CF010."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+from vmio.lint.versions import Versions
+
+__all__ = ["MachineGone"]
+
+_VERSION = re.compile(r"pc-(?:i440fx|q35)-(\d{1,3})\.\d{1,3}", re.ASCII)
+_OLDEST = 6
+
+
+class MachineGone(Rule):
+    """Finds machine versions that the host's QEMU has no more.
+
+    ## What it does
+
+    Looks for a `machine` with a version before 6.0 while the host has pve-qemu 11.0 or later. A
+    machine without a version is left out: it is whatever QEMU has.
+
+    ## Why is this bad
+
+    QEMU drops old machine versions, and Proxmox VE 9 runs none before 6.0. The guest does not
+    start on this host, and cannot be migrated to it.
+
+    ## Example
+
+    ```
+    machine: pc-i440fx-5.1
+    virtio0: local-lvm:vm-100-disk-0,discard=on,iothread=1,size=32G
+    ```
+
+    ```host
+    qemu_version = "11.0.0"
+    pve_qemu_version = "11.0.0-2"
+    ```
+
+    ## Use instead
+
+    ```
+    machine: pc-i440fx-10.0
+    virtio0: local-lvm:vm-100-disk-0,discard=on,iothread=1,size=32G
+    ```
+
+    ```host
+    qemu_version = "11.0.0"
+    pve_qemu_version = "11.0.0-2"
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: a newer version changes the guest's hardware in small ways. Linux
+    takes it in its stride as a rule; Windows may find its network card anew and lose its address.
+
+    ## References
+
+    - Changelog of pve-qemu 11.0.0-1
+    """
+
+    code = "CF010"
+    name = "machine-gone"
+    severity = Severity.ERROR
+    versions = Versions(since="11.0", pve_since="11.0.0-1", pve_only=True)
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding if the guest names such a machine."""
+        vm = context.vm
+        match = _VERSION.search(vm.settings.get("machine", ""))
+        if match is None or int(match[1]) >= _OLDEST or vm.template:
+            return
+        yield self.report(
+            context,
+            f"the guest does not start: this host's QEMU has no machine {match[0]}",
+            subject="machine",
+            span=vm.spans.get("machine"),
+            fix=Fix(
+                applicability=Applicability.DISPLAY,
+                message=f"set a machine version of {_OLDEST}.0 or later, or none",
+            ),
+        )
