@@ -15,21 +15,26 @@ from vmio.model.vm import Vm
 __all__ = ["add_option", "list_disks", "list_writable_disks", "remove_option", "replace_option"]
 
 
-def list_disks(context: Context) -> Iterator[AttachedDisk]:
-    """Yields a guest's disks whose backing is known; those of a template do no I/O."""
+def list_disks(context: Context, *, unresolved: bool = False) -> Iterator[AttachedDisk]:
+    """Yields a guest's disks; those of a template do no I/O and are left out.
+
+    Args:
+        context: The guest.
+        unresolved: Whether to yield also those of which it is not known what QEMU opens.
+    """
     if context.vm.template:
         return
     for attached in context.topology.disks:
         disk, backing = attached.disk, attached.disk.backing
         if disk.media == "cdrom" or disk.cloudinit:
             continue
-        if backing is not None and not backing.error:
+        if unresolved or (backing is not None and not backing.error):
             yield attached
 
 
-def list_writable_disks(context: Context) -> Iterator[AttachedDisk]:
-    """Yields those disks of a guest's that keep what it writes."""
-    for attached in list_disks(context):
+def list_writable_disks(context: Context, *, unresolved: bool = False) -> Iterator[AttachedDisk]:
+    """Yields those of a guest's disks that keep what it writes."""
+    for attached in list_disks(context, unresolved=unresolved):
         if not attached.disk.read_only and not attached.disk.snapshot:
             yield attached
 

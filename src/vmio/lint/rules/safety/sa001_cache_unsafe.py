@@ -40,9 +40,10 @@ class CacheUnsafe(Rule):
 
     ## Fix safety
 
-    The fix writes `cache=writeback`, which keeps the host's page cache and heeds flushes. It is
-    safe: the guest sees the same device. Flushes take time again. For a guest that may be thrown
-    away at any moment, ignore the rule.
+    The fix writes `cache=writeback`, which keeps the host's page cache and heeds flushes, and on a
+    ZFS volume, which has a cache of its own, `cache=none`. It is safe: the guest sees the same
+    device. Flushes take time again. For a guest that may be thrown away at any moment, ignore the
+    rule.
 
     ## References
 
@@ -60,6 +61,8 @@ class CacheUnsafe(Rule):
             if disk.cache != "unsafe" or not keeps:
                 continue
             span = disk.spans.get("cache")
+            on_zfs = disk.backing is not None and disk.backing.storage_type == "zfspool"
+            instead = "cache=none" if on_zfs else "cache=writeback"
             yield self.report(
                 context,
                 f"cache=unsafe of {disk.id} drops the guest's flushes:"
@@ -68,8 +71,8 @@ class CacheUnsafe(Rule):
                 span=span or disk.span,
                 fix=Fix(
                     applicability=Applicability.SAFE,
-                    message="write cache=writeback",
-                    edits=(Edit(span=span, text="cache=writeback"),),
+                    message=f"write {instead}",
+                    edits=(Edit(span=span, text=instead),),
                 )
                 if span is not None and context.vm.notation == "proxmox"
                 else None,

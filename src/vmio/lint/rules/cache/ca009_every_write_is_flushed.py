@@ -1,0 +1,73 @@
+"""CA009."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.drives import list_writable_disks
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["EveryWriteIsFlushed"]
+
+_WITHOUT_FLUSHES = {"writethrough": "writeback", "directsync": "none"}
+
+
+class EveryWriteIsFlushed(Rule):
+    """Finds disks whose cache mode flushes every single write.
+
+    ## What it does
+
+    Looks for `cache=writethrough` and `cache=directsync` on disks that the guest can write to.
+
+    ## Why is this bad
+
+    The guest is told that its disk has no write cache, and no write is done before it is on stable
+    storage. That costs most of a disk's write performance, and it only protects guests that do
+    not flush when they should. File systems and databases of today do.
+
+    ## Example
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,cache=directsync,size=32G
+    ```
+
+    ## Use instead
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,cache=none,size=32G
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: whether the guest flushes when it should, only a person knows.
+
+    ## References
+
+    - QEMU's manual page, the table of cache modes under `-drive`
+    - QEMU 10.0 sends such writes with FUA, older ones a flush after each: the message
+      20250311160021.349761-4-kwolf@redhat.com has 45,600 against 56,100 writes a second
+    """
+
+    code = "CA009"
+    name = "every-write-is-flushed"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk."""
+        for attached in list_writable_disks(context, unresolved=True):
+            disk = attached.disk
+            if disk.cache not in _WITHOUT_FLUSHES:
+                continue
+            instead = _WITHOUT_FLUSHES[disk.cache]
+            yield self.report(
+                context,
+                f"cache={disk.cache} of {disk.id} has every write wait for stable storage,"
+                f" where cache={instead} waits only when the guest asks",
+                subject=disk.id,
+                span=disk.spans.get("cache", disk.span),
+                fix=Fix(
+                    applicability=Applicability.DISPLAY,
+                    message=f"write cache={instead} if the guest's file systems use barriers",
+                ),
+            )

@@ -1,0 +1,76 @@
+"""CA011."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.drives import list_disks, remove_option
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["AioWithoutEffect"]
+
+
+class AioWithoutEffect(Rule):
+    """Finds network disks with an AIO engine, which nothing uses.
+
+    ## What it does
+
+    Looks for `aio` on disks that QEMU reaches over the network itself: `rbd` storage without
+    `krbd`, `iscsidirect` and ZFS over iSCSI.
+
+    ## Why is this bad
+
+    The engine is one for files and block devices of the host. Here the option does nothing, and
+    whoever compares engines by it measures the same thing twice.
+
+    ## Example
+
+    ```
+    virtio0: ceph:vm-100-disk-0,aio=native,size=32G
+    ```
+
+    ```storage
+    rbd: ceph
+        pool vms
+    ```
+
+    ## Use instead
+
+    ```
+    virtio0: ceph:vm-100-disk-0,size=32G
+    ```
+
+    ```storage
+    rbd: ceph
+        pool vms
+    ```
+
+    ## Fix safety
+
+    The fix removes the option and is safe: nothing else changes.
+
+    ## References
+
+    - qemu-server 9.2.6: `aio` is given to the drivers file, host_device and host_cdrom only
+    """
+
+    code = "CA011"
+    name = "aio-without-effect"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk."""
+        for attached in list_disks(context):
+            disk, backing = attached.disk, attached.disk.backing
+            effect = attached.find_effect("aio")
+            if effect is None or effect.verdict != "ignored" or backing is None:
+                continue
+            yield self.report(
+                context,
+                f"aio={disk.aio} of {disk.id} does nothing:"
+                f" QEMU's {backing.driver} driver does its I/O over the network itself",
+                subject=disk.id,
+                span=disk.spans.get("aio", disk.span),
+                fix=remove_option(context.vm, disk, "aio", f"remove aio={disk.aio}"),
+            )
