@@ -28,7 +28,7 @@ def load(config: Path) -> tuple[Guest, Host]:
     if reference:
         overrides.append("qemu_version=11.0.0")
     host = api.read_host(str(FOLDER / "host.toml"), overrides)
-    guest = api.load(
+    guest = api.load_config(
         str(config),
         host=host,
         storage=str(FOLDER / "storage.cfg"),

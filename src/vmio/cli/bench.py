@@ -153,7 +153,7 @@ def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
     from vmio.bench.compare import Layout
     from vmio.formats.proxmox.argv import render_argv
 
-    guest = api.load(path, host=host, storage=storage)
+    guest = api.load_config(path, host=host, storage=storage)
     topology = api.plan(guest)
     try:
         arguments = render_argv(guest, topology, host)

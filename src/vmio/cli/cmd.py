@@ -120,7 +120,7 @@ def _list_configs(vms: tuple[str, ...]) -> list[str]:
 
 def _print_config(path: str, task: _Task) -> _Printed:
     _check_name(path, task.vmid)
-    guest = api.load(
+    guest = api.load_config(
         path, host=task.host, storage=task.storage, vmid=task.vmid, snapshot=task.snapshot
     )
     if task.strict:

@@ -60,7 +60,7 @@ def command(
     if qmp is not None and Path(qmp).exists():
         raise UsageError(f"{qmp} exists already")
     facts = api.read_host(host, overrides, binary=True)
-    loaded = api.load(vm, host=facts, storage=storage)
+    loaded = api.load_config(vm, host=facts, storage=storage)
     volumes = parse_volumes(scratch, disks, own=own_volumes)
     from vmio.qemu.signals import run_async, unwind_on_signals
 

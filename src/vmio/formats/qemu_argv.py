@@ -11,18 +11,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 from attrs import fields, frozen
 
 from vmio.errors import InputError
-from vmio.formats.shell import split_words
+from vmio.formats.shell import Word, scan_words
 from vmio.model.iothread import IOThread
 from vmio.model.option import Option
-from vmio.model.source import Source
+from vmio.model.source import Source, Span
 
 __all__ = [
     "Command",
+    "build_option",
     "find_iothreads",
     "is_command",
     "parse_command",
@@ -78,6 +80,7 @@ _IMPLIED: Mapping[str, str] = {
 }
 """What a first value without a key stands for; `value` where the option is not here."""
 _VALUE = "value"
+_PIECE = re.compile(r"(?:[^,]+|,,)+")
 _IDENTITIES: Mapping[str, tuple[str, ...]] = {
     "blockdev": ("node-name",),
     "drive": ("id", "node-name"),
@@ -85,6 +88,11 @@ _IDENTITIES: Mapping[str, tuple[str, ...]] = {
     "numa": ("nodeid",),
     "smbios": ("type",),
 }
+_LAUNCHERS = frozenset(
+    "chrt env exec ionice nice nohup numactl setsid strace sudo systemd-run taskset time".split()  # noqa: SIM905
+)
+"""Programs that start another one, with words of their own before it."""
+_PROGRAM = re.compile(r"qemu-system-\w+|qemu-kvm|kvm|qemu", re.ASCII)
 _DASHED = frozenset({"cpu", "machine"})
 """Options of which the keys may be written with `_` as well as with `-`."""
 _LISTING = frozenset({"netdev", "nic", "smbios"})
@@ -101,11 +109,26 @@ class Command:
     options: tuple[Option, ...] = ()
 
 
+_COMMAND = re.compile(
+    rb"""(?:\s|\\\r?\n|\#[^\n]*\n)*+                      # comments
+    (?:[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+)*+       # variables of the environment
+    (?:(?:'[^'\n]*'|"[^"\n]*"|[^\s\0'"-][^\s\0'"]*)[\s\\\0]+)?+    # the program
+    --?[A-Za-z]""",
+    re.VERBOSE,
+)
+
+
 def is_command(source: Source) -> bool:
-    """Tells a saved command line from a VM config, whose first line is `key: value`."""
+    """Tells a saved command line from a VM config, whose first line is `key: value`.
+
+    A command line begins with a program and an option, or with an option; variables of the
+    environment may stand before.
+    """
     for line in source.data.split(b"\n"):
         if line.strip() and not line.startswith(b"#"):
-            return re.match(rb"[a-z][a-z_-]*[0-9]*:\s|\[", line) is None
+            if re.match(rb"[a-z][a-z_-]*[0-9]*:\s|\[", line):
+                return False
+            return _COMMAND.match(source.data) is not None
     return False
 
 
@@ -118,33 +141,61 @@ def parse_command(source: Source) -> Command:
     data = source.data
     if len(data) > _MAX_BYTES:
         raise InputError(f"{source.name} is too large for a command line: {len(data)} bytes")
-    text = data.decode("utf-8", "replace")
     try:
-        if "\0" in text:
-            words = text.removesuffix("\0").split("\0")
-        else:
-            text = re.sub(r"(?m)^#.*$", "", text.replace("\r\n", "\n"))
-            words = split_words(text)
+        # A character a byte, so that places in the text are places in the file.
+        words = list(_scan(data.decode("latin-1")))
     except ValueError as error:
         raise InputError(f"{source.name} is not a command line: {error}") from error
-    if not any(word.startswith("-") for word in words):
+    if not any(word.text.startswith("-") for word in words):
         raise InputError(
             f"{source.name} is neither a VM config nor a QEMU command line",
             hint="a command line is as `qm showcmd` prints it, quoted for a shell",
         )
-    return parse_words(words)
+    return parse_words([_decode(word.text) for word in words], words)
 
 
-def parse_words(words: Sequence[str]) -> Command:
-    """Reads the words of a command line; variables of the environment may stand before them."""
+def _scan(text: str) -> Iterator[Word]:
+    if "\0" not in text:
+        # Comments become blanks, and what follows them stays where it is.
+        yield from scan_words(re.sub(r"(?m)^#[^\n]*", lambda match: " " * len(match[0]), text))
+        return
+    start = 0
+    for word in text.removesuffix("\0").split("\0"):
+        end = start + len(word)
+        yield Word(text=word, start=start, end=end, runs=((0, start),))
+        start = end + 1
+
+
+def _decode(text: str) -> str:
+    return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
+
+
+def parse_words(words: Sequence[str], places: Sequence[Word] | None = None) -> Command:
+    """Reads the words of a command line; variables of the environment may stand before them.
+
+    Args:
+        words: The words.
+        places: The same words, a character a byte, with where they stand in a source.
+    """
     start = 0
     while start < len(words) and re.match(r"[A-Za-z_][A-Za-z0-9_]*=", words[start]):
         start += 1
+    start = _skip_launcher(words, start)
     program = ""
     if start < len(words) and not words[start].startswith("-"):
         program = words[start]
         start += 1
-    return Command(program=program, options=tuple(_merge(read_options(words[start:]))))
+    options = read_options(words[start:], None if places is None else places[start:])
+    return Command(program=program, options=tuple(_merge(options)))
+
+
+def _skip_launcher(words: Sequence[str], start: int) -> int:
+    """Returns where the program stands that another one, such as taskset, is to start."""
+    if start < len(words) and words[start].rpartition("/")[2] in _LAUNCHERS:
+        for position in range(start + 1, len(words)):
+            if _PROGRAM.fullmatch(words[position].rpartition("/")[2]):
+                return position
+    return start
 
 
 def find_iothreads(options: Iterable[Option]) -> tuple[tuple[IOThread, ...], frozenset[str]]:
@@ -170,57 +221,86 @@ def _build_iothread(option: Option) -> IOThread:
         value = option.properties.get(attribute.name.replace("_", "-"), "")
         if attribute.name != "id" and re.fullmatch(r"\d{1,19}", value, re.ASCII):
             parameters[attribute.name] = int(value)
+    span = option.spans.get("id", option.span)
     try:
-        return IOThread(id=option.id, **parameters)
+        return IOThread(id=option.id, span=span, **parameters)
     except ValueError:
         # A value out of QEMU's range: QEMU would not start, but the thread is defined.
-        return IOThread(id=option.id)
+        return IOThread(id=option.id, span=span)
 
 
-def _build_option(name: str, properties: Mapping[str, str]) -> Option:
+def build_option(
+    name: str,
+    properties: Mapping[str, str],
+    span: Span | None = None,
+    spans: Mapping[str, Span] | None = None,
+) -> Option:
+    """Returns an option that knows its id and what it is one of."""
     keys = _IDENTITIES.get(name, ("id",))
     return Option(
         name=name,
         id=next((properties[key] for key in keys if key in properties), ""),
         kind=properties.get(_IMPLIED.get(name, ""), ""),
         properties=properties,
+        span=span,
+        spans=spans or {},
     )
 
 
-def read_options(words: Sequence[str]) -> Iterator[Option]:
-    """Yields the options of a command line's words, one that comes twice as two."""
+def read_options(words: Sequence[str], places: Sequence[Word] | None = None) -> Iterator[Option]:
+    """Yields the options of a command line's words, one that comes twice as two.
+
+    Args:
+        words: The words after the program.
+        places: The same words, a character a byte, with where they stand in a source.
+    """
     position = 0
     while position < len(words):
-        word = words[position]
+        word, place = words[position], None if places is None else places[position]
         position += 1
         if not word.startswith("-") or word == "-":
-            yield _build_option("hda", {_VALUE: word})
+            span = _cover(place, place)
+            yield build_option("hda", {_VALUE: word}, span, _mark(_VALUE, span))
             continue
         name = word[2:] if word.startswith("--") else word[1:]
         following = words[position] if position < len(words) else None
         known = name in _IMPLIED or name in _RAW
         if name in _FLAGS or following is None or (following.startswith("-") and not known):
-            yield from _split_aliases(_build_option(name, {}))
+            yield from _split_aliases(build_option(name, {}, _cover(place, place)))
             continue
+        value = None if places is None else places[position]
         position += 1
-        properties = _read_properties(name, following)
-        yield from _split_aliases(_build_option(name, properties))
+        read = _read_properties(name, following, value)
+        option = build_option(name, read.properties, _cover(place, value), read.spans)
+        yield from _split_aliases(option)
+
+
+def _cover(first: Word | None, last: Word | None) -> Span | None:
+    return Span(start=first.start, end=last.end) if first and last else None
+
+
+def _mark(key: str, span: Span | None) -> Mapping[str, Span]:
+    return {} if span is None else {key: span}
+
+
+def _rebuild(option: Option, name: str, properties: Mapping[str, str]) -> Option:
+    return build_option(name, properties, option.span, option.spans)
 
 
 def _split_aliases(option: Option) -> Iterator[Option]:
     """Yields an option under its own name: QEMU has several for a machine and its accelerator."""
     if option.name == "enable-kvm":
-        yield _build_option("accel", {"accel": "kvm"})
+        yield _rebuild(option, "accel", {"accel": "kvm"})
     elif option.name == "M":
         properties = dict(option.properties)
         if _VALUE in properties:
             properties = {"type": properties.pop(_VALUE), **properties}
-        yield from _split_aliases(_build_option("machine", properties))
+        yield from _split_aliases(_rebuild(option, "machine", properties))
     elif option.name == "machine" and "accel" in option.properties:
         properties = dict(option.properties)
         for accelerator in properties.pop("accel").split(":"):
-            yield _build_option("accel", {"accel": accelerator})
-        yield _build_option("machine", properties)
+            yield _rebuild(option, "accel", {"accel": accelerator})
+        yield _rebuild(option, "machine", properties)
     else:
         yield option
 
@@ -231,8 +311,10 @@ def _merge(options: Iterable[Option]) -> Iterator[Option]:
     rest: list[Option] = []
     for option in options:
         if option.name in merged:
-            properties = {**merged[option.name].properties, **option.properties}
-            merged[option.name] = _build_option(option.name, properties)
+            known = merged[option.name]
+            properties = {**known.properties, **option.properties}
+            spans = {**known.spans, **option.spans}
+            merged[option.name] = build_option(option.name, properties, known.span, spans)
         elif option.name in _MERGED:
             merged[option.name] = option
             rest.append(option)
@@ -241,27 +323,47 @@ def _merge(options: Iterable[Option]) -> Iterator[Option]:
     return (merged.get(option.name, option) for option in rest)
 
 
-def _read_properties(name: str, value: str) -> dict[str, str]:
+class _Read(NamedTuple):
+    """The value of an option taken apart, and where each part stands if that is known."""
+
+    properties: dict[str, str]
+    spans: dict[str, Span]
+
+
+def _read_properties(name: str, value: str, place: Word | None) -> _Read:
     if name in _RAW:
-        return {_VALUE: value}
+        return _read_whole(_VALUE, value, place)
     if value.startswith("{"):
         try:
-            loaded = json.loads(value)
-            return dict(_flatten("", loaded, 0))
+            return _Read(dict(_flatten("", json.loads(value), 0)), {})
         except (ValueError, RecursionError):
-            return {_VALUE: value}
+            return _read_whole(_VALUE, value, place)
+    key, equals, text = value.partition("=")
+    if equals and "," not in key and (name == "set" or (name == "global" and "." in key)):
+        # QEMU takes the rest as it is, commas and all.
+        return _read_whole(key, text, place)
     properties: dict[str, str] = {}
-    for position, piece in enumerate(re.findall(r"(?:[^,]+|,,)+", value)):
+    spans: dict[str, Span] = {}
+    # A comma is a byte of its own in any text, so both have the same pieces.
+    places = () if place is None else _PIECE.finditer(place.text)
+    for position, (piece, there) in enumerate(zip_longest(_PIECE.findall(value), places)):
         key, text = _read_piece(name, piece, first=position == 0)
         if name in _DASHED:
             key = key.replace("_", "-")
         if name in _LISTING and key in properties:
             key = f"{key}.{position}"
         properties[key] = text
+        if place is not None and there is not None:
+            start, end = place.find(*there.span())
+            spans[key] = Span(start=start, end=end)
     if name == "global" and {"driver", "property"} <= properties.keys():
         key = f"{properties['driver']}.{properties['property']}"
-        return {key: properties.get("value", "")}
-    return properties
+        return _read_whole(key, properties.get("value", ""), place)
+    return _Read(properties, spans)
+
+
+def _read_whole(key: str, value: str, place: Word | None) -> _Read:
+    return _Read({key: value}, dict(_mark(key, _cover(place, place))))
 
 
 def _read_piece(name: str, piece: str, *, first: bool) -> tuple[str, str]:

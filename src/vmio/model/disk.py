@@ -22,7 +22,7 @@ __all__ = [
     "Media",
 ]
 
-BusKind = Literal["ide", "sata", "scsi", "virtio"]
+BusKind = Literal["ide", "sata", "scsi", "virtio", "nvme", "usb"]
 Media = Literal["disk", "cdrom"]
 CacheMode = Literal["none", "writethrough", "writeback", "unsafe", "directsync"]
 AioEngine = Literal["native", "threads", "io_uring"]

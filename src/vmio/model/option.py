@@ -25,3 +25,5 @@ class Option:
     """Values by key, nested keys joined by dots, items of a list by their number."""
     span: Span | None = field(default=None, eq=False)
     """Where it is written, if that is known."""
+    spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
+    """Where each property is written; none for those in JSON."""

@@ -12,6 +12,7 @@ from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span
+from vmio.model.topology import AttachedDisk
 
 __all__ = ["Chipset", "GuestOs", "Notation", "Vm"]
 
@@ -48,6 +49,8 @@ class Vm:
     controllers: tuple[Controller, ...] = ()
     """Those that the configuration itself defines."""
     disks: tuple[Disk, ...] = ()
+    attached: tuple[AttachedDisk, ...] = ()
+    """The disks in their places, in a notation that says the places itself."""
     options: tuple[Option, ...] = ()
     """QEMU's own options: a whole command line, or those that a config adds to its manager's."""
     problems: tuple[Problem, ...] = ()

@@ -5,7 +5,8 @@ Source: qemu-server 9.2.6.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from attrs import evolve
@@ -16,6 +17,7 @@ from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Effect, Topology
 from vmio.model.vm import Vm
+from vmio.plan.literal import place_literally
 from vmio.plan.policy import PROXMOX, Policy, ScsiHardware
 
 __all__ = ["plan_topology"]
@@ -25,16 +27,29 @@ _NO_GENERIC_SINCE = (4, 1)
 _AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
-def plan_topology(vm: Vm, policy: Policy = PROXMOX) -> Topology:
-    """Returns the layout that a config comes to."""
+def plan_topology(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) -> Topology:
+    """Returns the layout that a config comes to.
+
+    Args:
+        vm: What the config says.
+        policy: Its manager's defaults.
+        with_args: Whether options of QEMU's own that the config adds count: they do in what runs,
+            not in the rest of the command line that the manager writes.
+    """
+    if vm.notation == "qemu":
+        return place_literally(vm)
+    overrides = _read_overrides(vm) if with_args else {}
     controllers: dict[str, Controller] = {}
     iothreads: list[IOThread] = []
     disks: list[AttachedDisk] = []
     for disk in vm.disks:
         controller, address, driver = _place(vm, disk, policy)
-        known = controllers.setdefault(controller.id, controller)
-        if known is controller and controller.iothread is not None:
-            iothreads.append(IOThread(id=controller.iothread))
+        known = controllers.get(controller.id)
+        if known is None:
+            if controller.iothread is not None:
+                iothreads.append(IOThread(id=controller.iothread))
+            known = _override(controller, overrides.get(controller.id, {}))
+            controllers[controller.id] = known
         engine = _choose_engine(disk, policy)
         disks.append(
             AttachedDisk(
@@ -52,10 +67,39 @@ def plan_topology(vm: Vm, policy: Policy = PROXMOX) -> Topology:
             )
         )
     return Topology(
-        iothreads=(*iothreads, *vm.iothreads),
+        iothreads=(*iothreads, *(vm.iothreads if with_args else ())),
         controllers=tuple(controllers.values()),
         disks=tuple(disks),
         vcpus=vm.vcpus,
+    )
+
+
+def _read_overrides(vm: Vm) -> Mapping[str, Mapping[str, str]]:
+    """Returns what `-set device.ID.PROPERTY=VALUE` changes, by device: the last one counts.
+
+    Source: QEMU 10.0.2, run: it works on a device written as `key=value`, as Proxmox VE writes
+    them, also over a value that the device has already.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for option in vm.options:
+        for key, value in option.properties.items() if option.name == "set" else ():
+            group, _, rest = key.partition(".")
+            device, _, name = rest.partition(".")
+            if group == "device" and name:
+                found.setdefault(device, {})[name.replace("_", "-")] = value
+    return found
+
+
+def _override(controller: Controller, properties: Mapping[str, str]) -> Controller:
+    if not controller.takes_iothread:
+        return controller
+    count = properties.get("num-queues", "")
+    return evolve(
+        controller,
+        iothread=properties.get("iothread", controller.iothread) or None,
+        num_queues=int(count)
+        if re.fullmatch(r"[1-9]\d{0,4}", count, re.ASCII)
+        else controller.num_queues,
     )
 
 
@@ -96,6 +140,8 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
                 bus, unit = divmod(disk.index, 2)
             address = (("bus", f"ide.{bus}"), ("unit", unit))
             return controller, address, _choose_ata_disk(vm, disk)
+        case "nvme" | "usb":
+            raise AssertionError(f"no manager that is planned for has {disk.bus} disks")
 
 
 def _choose_ata_disk(vm: Vm, disk: Disk) -> str:

@@ -161,7 +161,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
         (("pid:x", "a/100.conf"), 2, "'x' is not a process's number"),
         (("pid:4294967295", "a/100.conf"), 3, "there is no process 4294967295"),
         (("missing", "a/100.conf"), 3, "cannot read missing"),
-        (("words", "a/100.conf"), 3, "words is neither a VM config nor a QEMU command line"),
+        (("words", "a/100.conf"), 3, "words is not a VM config"),
         (("bad.conf", "a/100.conf"), 3, "bad.conf"),
     ],
 )

@@ -1,0 +1,498 @@
+"""What a QEMU command line opens for its drives: `-drive` and chains of `-blockdev` nodes.
+
+Source: QEMU 10.0: a node that is written inside another takes over its cache flags and passes
+discards on; one that is referred to by its name has QEMU's own defaults.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import cast, get_args
+
+from attrs import field, frozen
+
+from vmio.model.disk import AioEngine, Backing, CacheMode, DetectZeroes, Discard, Media
+from vmio.model.option import Option
+from vmio.model.source import Span
+
+__all__ = ["Blocks", "Medium", "name_cache", "read_blocks", "to_bool"]
+
+_MAX_DEPTH = 16
+_FILTERS = frozenset(
+    """
+    blkdebug blklogwrites blkverify compress copy-before-write copy-on-read preallocate
+    snapshot-access throttle
+    """.split()  # noqa: SIM905 - a list a line each would hide the words
+)
+_FORMATS = frozenset(
+    "raw qcow qcow2 qed vmdk vdi vpc vhdx parallels luks cloop dmg bochs".split()  # noqa: SIM905
+)
+_FILES = frozenset({"file", "host_device", "host_cdrom"})
+_MODES: Mapping[str, tuple[bool, bool, bool]] = {
+    # direct, no-flush, writeback
+    "none": (True, False, True),
+    "off": (True, False, True),
+    "directsync": (True, False, False),
+    "writethrough": (False, False, False),
+    "writeback": (False, False, True),
+    "unsafe": (False, True, True),
+}
+_TRUE = frozenset({"on", "yes", "true", "y"})
+_FALSE = frozenset({"off", "no", "false", "n"})
+_DISCARDS = frozenset({"on", "unmap"})
+_NOTED = frozenset(
+    """
+    aio cache cache.direct cache.no-flush cache.writeback detect-zeroes discard read-only readonly
+    """.split()  # noqa: SIM905 - as above
+)
+"""Properties of nodes and drives of which the place is told."""
+_LIMIT = re.compile(
+    r"(?:limits\.|throttling\.|x-)?"
+    r"((?:bps|iops)-(?:total|read|write)(?:-max(?:-length)?)?|iops-size)",
+    re.ASCII,
+)
+_OLD_LIMIT = re.compile(r"(bps|iops)(?:_(rd|wr|size))?(_max(?:_length)?)?", re.ASCII)
+_OLD_WORDS = {"rd": "-read", "wr": "-write", "size": "-size", None: "-total"}
+
+
+def to_bool(text: str | None) -> bool | None:
+    """Returns a truth as QEMU spells it; None for anything else."""
+    return True if text in _TRUE else False if text in _FALSE else None
+
+
+def name_cache(*, direct: bool, no_flush: bool, writeback: bool) -> CacheMode | None:
+    """Returns the cache mode that has these flags; None where no mode has them."""
+    found = (mode for mode, flags in _MODES.items() if flags == (direct, no_flush, writeback))
+    return cast("CacheMode | None", next(found, None))
+
+
+@frozen(kw_only=True)
+class Medium:
+    """What a device finds behind `drive=`; what is None was not written."""
+
+    name: str
+    option: Option
+    interface: str = "none"
+    """What `if=` says; none of a node."""
+    place: tuple[int | None, int | None] = (None, None)
+    """The bus and the unit that a `-drive` says, or None and its index."""
+    media: Media | None = None
+    backing: Backing | None = None
+    cache: CacheMode | None = None
+    """The mode that all that is written of the cache comes to."""
+    cache_direct: bool | None = None
+    cache_no_flush: bool | None = None
+    write_cache: bool | None = None
+    aio: AioEngine | None = None
+    discard: Discard | None = None
+    discard_kept: str = ""
+    """The node that does not pass discards on, where one above it does."""
+    detect_zeroes: DetectZeroes | None = None
+    read_only: bool = False
+    snapshot: bool | None = None
+    rerror: str | None = None
+    werror: str | None = None
+    limits: tuple[tuple[str, int], ...] = ()
+    spans: Mapping[str, Span] = field(factory=dict, eq=False)
+    refused: tuple[str, ...] = ()
+    """Why QEMU would not take it."""
+
+
+@frozen(kw_only=True)
+class Blocks:
+    """All that devices can refer to by `drive=`, and the drives that make their own devices."""
+
+    media: Mapping[str, Medium]
+    drives: tuple[Medium, ...]
+    """Every `-drive`, `-hda`, `-cdrom` and the like, in their order."""
+
+
+@frozen(kw_only=True)
+class _Layer:
+    """One node of a chain, the guest's side first."""
+
+    name: str
+    driver: str
+    properties: Mapping[str, str]
+    """Its own; those of the nodes in it have their prefix."""
+    inside: bool
+    """Whether it is written inside the node above it."""
+    option: Option
+    prefix: str
+
+    def find_span(self, key: str) -> Span | None:
+        """Returns where a property is written, or else the whole option."""
+        return self.option.spans.get(self.prefix + key, self.option.span)
+
+
+def read_blocks(options: Sequence[Option], patterns: Iterable[str], default: str) -> Blocks:
+    """Returns the drives and nodes that options define.
+
+    Args:
+        options: The whole command line.
+        patterns: What paths of block devices look like.
+        default: The interface of a `-drive` that says none.
+    """
+    reader = _Reader(
+        nodes={option.id: option for option in options if option.name == "blockdev"},
+        groups={
+            option.id: option
+            for option in options
+            if option.name == "object" and option.kind == "throttle-group"
+        },
+        patterns=tuple(patterns),
+    )
+    media: dict[str, Medium] = {}
+    for option in reader.nodes.values():
+        for name, prefix in _list_names(option.properties):
+            media[name] = reader.read_node(option, name, prefix)
+    counts: dict[str, int] = {}
+    drives: list[Medium] = []
+    for option in options:
+        drive = reader.read_drive(option, default, counts)
+        if drive is not None:
+            drives.append(drive)
+            media[drive.name] = drive
+            if node_name := option.properties.get("node-name"):
+                media.setdefault(node_name, drive)
+    return Blocks(media=media, drives=tuple(drives))
+
+
+def _list_names(properties: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key, value in properties.items():
+        if key == "node-name" or key.endswith(".node-name"):
+            yield value, key.removesuffix("node-name")
+
+
+_SHORT = {
+    "hda": ("ide", 0, "disk"),
+    "hdb": ("ide", 1, "disk"),
+    "hdc": ("ide", 2, "disk"),
+    "hdd": ("ide", 3, "disk"),
+    "cdrom": ("", 2, "cdrom"),
+}
+
+
+@frozen(kw_only=True)
+class _Reader:
+    nodes: Mapping[str, Option]
+    groups: Mapping[str, Option]
+    patterns: tuple[str, ...]
+
+    def read_drive(self, option: Option, default: str, counts: dict[str, int]) -> Medium | None:
+        """Returns what an option makes a drive of; None if it is another option."""
+        properties = dict(option.properties)
+        if option.name in _SHORT:
+            interface, index, media = _SHORT[option.name]
+            properties = {
+                "file": properties.get("value", ""),
+                "if": interface or default,
+                "index": str(index),
+                "media": media,
+            }
+        elif option.name != "drive":
+            return None
+        interface = properties.get("if", default)
+        bus, unit = _number(properties.get("bus")), _number(properties.get("unit"))
+        if "index" in properties and unit is None:
+            bus, unit = None, _number(properties["index"])
+        number = counts.get(interface, 0)
+        counts[interface] = number + 1
+        name = option.properties.get("id") or f"{interface}{number}"
+        layers = self._list_layers(option, _unfold_drive(properties), "", "")
+        refused = list(_check_drive(properties))
+        flags = _read_flags(properties)
+        medium = self._summarise(name, option, layers, flags)
+        is_cdrom = properties.get("media") == "cdrom"
+        backing = self._guess_backing(layers[0].properties, is_cdrom=is_cdrom)
+        if len(layers) > 1 or layers[0].driver in _FILES or "file.driver" in properties:
+            backing = medium.backing
+        aio = _pick_aio(layers[-1].properties.get("aio") or properties.get("aio"))
+        return Medium(
+            name=name,
+            option=option,
+            interface=interface,
+            place=(bus, unit),
+            media="cdrom" if is_cdrom else "disk" if "media" in properties else None,
+            backing=backing,
+            cache=medium.cache,
+            cache_direct=medium.cache_direct,
+            cache_no_flush=medium.cache_no_flush,
+            write_cache=flags[2],
+            aio=aio,
+            discard=medium.discard,
+            detect_zeroes=medium.detect_zeroes,
+            read_only=medium.read_only,
+            snapshot=to_bool(properties.get("snapshot")),
+            rerror=properties.get("rerror"),
+            werror=properties.get("werror"),
+            limits=_read_limits(properties),
+            spans=medium.spans,
+            refused=(*refused, *medium.refused),
+        )
+
+    def read_node(self, option: Option, name: str, prefix: str) -> Medium:
+        """Returns a node of a `-blockdev` with all that is below it."""
+        layers = self._list_layers(option, option.properties, prefix, name)
+        return self._summarise(name, option, layers, (None, None, None))
+
+    def _list_layers(
+        self, option: Option, properties: Mapping[str, str], prefix: str, name: str
+    ) -> tuple[_Layer, ...]:
+        """Returns the chain from a node down to the one that opens the file."""
+        layers: list[_Layer] = []
+        inside = False
+        for _ in range(_MAX_DEPTH):
+            own = {
+                key.removeprefix(prefix): value
+                for key, value in properties.items()
+                if key.startswith(prefix)
+            }
+            layers.append(
+                _Layer(
+                    name=own.get("node-name", name),
+                    driver=own.get("driver", ""),
+                    properties=own,
+                    inside=inside,
+                    option=option,
+                    prefix=prefix,
+                )
+            )
+            below = own.get("file", own.get("image"))
+            if below is not None and below in self.nodes:
+                option = self.nodes[below]
+                properties, prefix, inside, name = option.properties, "", False, below
+            elif any(key.startswith("file.") for key in own) and own.get("driver") not in _FILES:
+                prefix, inside, name = f"{prefix}file.", True, ""
+            else:
+                break
+        return tuple(layers)
+
+    def _summarise(
+        self,
+        name: str,
+        option: Option,
+        layers: Sequence[_Layer],
+        given: tuple[bool | None, bool | None, bool | None],
+    ) -> Medium:
+        """Returns what a chain of nodes comes to."""
+        direct, no_flush, writeback = given
+        skips_flush = no_flush
+        spans: dict[str, Span] = {}
+        zeroes: DetectZeroes | None = None
+        for layer in layers:
+            own = layer.properties
+            if not layer.inside and layer is not layers[0]:
+                direct = no_flush = None
+            direct = to_bool(own["cache.direct"]) if "cache.direct" in own else direct
+            no_flush = to_bool(own["cache.no-flush"]) if "cache.no-flush" in own else no_flush
+            skips_flush = skips_flush or no_flush
+            zeroes = _choose_zeroes(zeroes, own.get("detect-zeroes"))
+            for key in _NOTED & own.keys():
+                _note(spans, key.partition(".")[0].replace("-", "_"), layer, key)
+        discard, kept = _choose_discard(layers)
+        lowest = layers[-1]
+        written = any(flag is not None for flag in (direct, skips_flush, writeback))
+        return Medium(
+            name=name,
+            option=option,
+            backing=self._read_backing(layers),
+            cache=_choose_cache(direct, skips_flush, writeback) if written else None,
+            cache_direct=direct,
+            cache_no_flush=skips_flush,
+            aio=_pick_aio(lowest.properties.get("aio")),
+            discard=discard,
+            discard_kept=kept,
+            detect_zeroes=zeroes,
+            read_only=any(_is_read_only(layer) for layer in layers),
+            limits=self._find_limits(layers),
+            spans=spans,
+            refused=tuple(said for layer in layers for said in _check_layer(layer)),
+        )
+
+    def _find_limits(self, layers: Sequence[_Layer]) -> tuple[tuple[str, int], ...]:
+        for layer in layers:
+            group = self.groups.get(layer.properties.get("throttle-group", ""))
+            if layer.driver == "throttle" and group is not None:
+                return _read_limits(group.properties)
+        return ()
+
+    def _read_backing(self, layers: Sequence[_Layer]) -> Backing:
+        lowest = layers[-1]
+        formats = [layer for layer in layers if layer.driver in _FORMATS]
+        return Backing(
+            filename=_name_file(lowest),
+            format=formats[0].driver if formats else "raw",
+            driver=lowest.driver,
+            parents=tuple(self._list_parents(formats[0])) if formats else (),
+        )
+
+    def _list_parents(self, layer: _Layer) -> Iterator[str]:
+        """Yields the files of the images that an image lies over, newest first."""
+        for _ in range(_MAX_DEPTH):
+            below = layer.properties.get("backing")
+            if below is not None and below in self.nodes:
+                layers = self._list_layers(self.nodes[below], self.nodes[below].properties, "", "")
+            elif any(key.startswith("backing.") for key in layer.properties):
+                prefix = f"{layer.prefix}backing."
+                properties = layer.option.properties
+                layers = self._list_layers(layer.option, properties, prefix, "")
+            else:
+                return
+            yield _name_file(layers[-1])
+            formats = [each for each in layers if each.driver in _FORMATS]
+            if not formats:
+                return
+            layer = formats[0]
+
+    def _guess_backing(self, own: Mapping[str, str], *, is_cdrom: bool) -> Backing | None:
+        """Returns what a file name alone means to QEMU; None is an empty drive."""
+        name = own.get("file", "")
+        if not name:
+            return None
+        kind = own.get("driver", "")
+        scheme = re.match(r"([a-z][a-z0-9+_-]*):", name)
+        if scheme is not None and "/" not in scheme[1]:
+            driver = scheme[1].partition("+")[0]
+            return Backing(filename=name, format=kind, driver=driver)
+        is_device = any(fnmatchcase(name, pattern) for pattern in self.patterns)
+        device = "host_cdrom" if is_cdrom else "host_device"
+        return Backing(filename=name, format=kind, driver=device if is_device else "file")
+
+
+def _unfold_drive(properties: Mapping[str, str]) -> Mapping[str, str]:
+    """Returns a drive's properties as those of a node, `file=json:{…}` taken apart."""
+    found = dict(properties)
+    if "format" in found:
+        found.setdefault("driver", found["format"])
+    name = found.get("file", "")
+    if name.startswith("json:"):
+        try:
+            described = json.loads(name.removeprefix("json:"))
+        except (ValueError, RecursionError):
+            return found
+        if isinstance(described, dict) and isinstance(described.get("file"), dict):
+            del found["file"]
+            inner = described["file"]
+            found.update(
+                {f"file.{key}": str(value) for key, value in inner.items() if key != "file"}
+            )
+            found.setdefault("driver", str(described.get("driver", "")))
+    return found
+
+
+def _read_flags(
+    properties: Mapping[str, str],
+) -> tuple[bool | None, bool | None, bool | None]:
+    """Returns direct, no-flush and writeback as `cache=` or a single `cache.…` has them."""
+    mode = _MODES.get(properties.get("cache", ""), (None, None, None))
+    own = (
+        to_bool(properties.get(f"cache.{flag}")) for flag in ("direct", "no-flush", "writeback")
+    )
+    direct, no_flush, writeback = (
+        flag if flag is not None else default for flag, default in zip(own, mode, strict=True)
+    )
+    return direct, no_flush, writeback
+
+
+def _choose_cache(
+    direct: bool | None,  # noqa: FBT001 - three flags of one kind
+    no_flush: bool | None,  # noqa: FBT001 - as above
+    writeback: bool | None,  # noqa: FBT001 - as above
+) -> CacheMode | None:
+    """Returns a mode for flags; who skips flushes is unsafe whatever else is written."""
+    if no_flush:
+        return "unsafe"
+    return name_cache(direct=bool(direct), no_flush=False, writeback=writeback is not False)
+
+
+def _choose_discard(layers: Sequence[_Layer]) -> tuple[Discard | None, str]:
+    """Returns what becomes of discards, and the node that stops them where one above does not."""
+    if not any("discard" in layer.properties for layer in layers):
+        return None, ""
+    for position, layer in enumerate(layers):
+        if layer.properties.get("discard", "unmap" if layer.inside else "") not in _DISCARDS:
+            return "ignore", (layer.name or layer.driver) if position else ""
+    return "unmap", ""
+
+
+def _choose_zeroes(above: DetectZeroes | None, text: str | None) -> DetectZeroes | None:
+    if text in get_args(DetectZeroes) and above in {None, "off"}:
+        return cast("DetectZeroes", text)
+    return above
+
+
+def _is_read_only(layer: _Layer) -> bool:
+    own = layer.properties
+    return bool(to_bool(own.get("read-only", own.get("readonly"))))
+
+
+def _note(spans: dict[str, Span], name: str, layer: _Layer, key: str) -> None:
+    span = layer.find_span(key) if key in layer.properties else None
+    if span is not None:
+        spans.setdefault(name, span)
+
+
+def _check_layer(layer: _Layer) -> Iterator[str]:
+    own = layer.properties
+    for key, allowed in (
+        ("aio", get_args(AioEngine)),
+        ("discard", ("on", "off", "unmap", "ignore")),
+        ("detect-zeroes", get_args(DetectZeroes)),
+    ):
+        if key in own and own[key] not in allowed:
+            yield f"{key}={own[key]} is none of {', '.join(allowed)}"
+
+
+def _check_drive(properties: Mapping[str, str]) -> Iterator[str]:
+    if "cache" in properties and properties["cache"] not in _MODES:
+        yield f"cache={properties['cache']} is no cache mode"
+    media = properties.get("media", "disk")
+    if media not in get_args(Media):
+        yield f"media={media} is neither disk nor cdrom"
+
+
+def _read_limits(properties: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    limits: dict[str, int] = {}
+    for key, text in properties.items():
+        number = _number(text)
+        if not number:
+            continue
+        if match := _LIMIT.fullmatch(key):
+            limits[match[1]] = number
+        elif match := _OLD_LIMIT.fullmatch(key):
+            ending = (match[3] or "").replace("_", "-")
+            limits[f"{match[1]}{_OLD_WORDS[match[2]]}{ending}"] = number
+    return tuple(limits.items())
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and re.fullmatch(r"\d{1,18}", text, re.ASCII) else None
+
+
+def _pick_aio(text: str | None) -> AioEngine | None:
+    return cast("AioEngine", text) if text in get_args(AioEngine) else None
+
+
+def _name_file(layer: _Layer) -> str:
+    """Returns a file's name, or a text like QEMU's own for what is opened without one."""
+    own = layer.properties
+    if "filename" in own:
+        return own["filename"]
+    match layer.driver:
+        case "rbd":
+            parts = (own.get("pool"), own.get("namespace"), own.get("image"))
+            return f"rbd:{'/'.join(part for part in parts if part)}"
+        case "iscsi":
+            return f"iscsi://{own.get('portal', '')}/{own.get('target', '')}/{own.get('lun', 0)}"
+        case "nbd":
+            address = own.get("server.path") or (
+                f"{own.get('server.host', own.get('host', ''))}"
+                f":{own.get('server.port', own.get('port', '10809'))}"
+            )
+            return f"nbd://{address}/{own.get('export', '')}"
+        case _:
+            return next((own[key] for key in ("url", "path", "file") if key in own), layer.driver)

@@ -1,0 +1,526 @@
+"""Where the devices of a QEMU command line sit: controllers, their buses, and disks on them.
+
+Source: QEMU 10.0.2, run: a device that names no bus sits on the newest one of its kind that has
+room; buses of a device without an id are numbered through, those of the machine first; devices in
+JSON are made after all others.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
+from attrs import define, evolve, field, frozen
+
+from vmio.formats.qemu_blocks import Blocks, Medium, name_cache, to_bool
+from vmio.model.controller import Controller, PciAddress
+from vmio.model.disk import BusKind, Disk, Media
+from vmio.model.iothread import VirtqueueMapping
+from vmio.model.option import Option
+from vmio.model.source import Problem, Span
+from vmio.model.topology import AttachedDisk, Effect
+from vmio.model.vm import Chipset
+
+__all__ = ["Attachments", "attach_devices"]
+
+_HBA = re.compile(
+    r"virtio-scsi(?:-(?:pci|ccw|device)(?:-non-transitional|-transitional)?)?|lsi(?:53c8\w+)?"
+    r"|megasas(?:-gen2)?|mptsas1068|pvscsi|am53c974|dc390|spapr-vscsi|usb-uas|usb-bot",
+    re.ASCII,
+)
+_BLK = re.compile(
+    r"virtio-blk(?:-(?:pci|ccw|device)(?:-non-transitional|-transitional)?)?", re.ASCII
+)
+_ATA: Mapping[str, tuple[int, int]] = {
+    # buses, devices on each
+    "ahci": (6, 1),
+    "ich9-ahci": (6, 1),
+    "piix3-ide": (2, 2),
+    "piix4-ide": (2, 2),
+    "via-ide": (2, 2),
+    "cmd646-ide": (2, 2),
+    "isa-ide": (1, 2),
+}
+_OWN_CONTROLLER: Mapping[str, BusKind] = {"nvme": "nvme", "usb-storage": "usb"}
+_DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)", re.ASCII)
+_SCSI_MAX = 1 << 14
+_SLOT = re.compile(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", re.ASCII | re.IGNORECASE)
+_NUMBER = re.compile(r"0x[0-9a-f]{1,8}|\d{1,9}", re.ASCII | re.IGNORECASE)
+_FAMILIES = {
+    "virtio-blk": ("virtio-blk-device", "virtio-blk-pci"),
+    "virtio-scsi": ("virtio-scsi-common", "virtio-scsi-device", "virtio-scsi-pci"),
+}
+"""Types whose `-global` defaults hold for the devices of a family."""
+
+Address = tuple[tuple[str, str | int], ...]
+
+
+@frozen(kw_only=True)
+class Attachments:
+    """The storage devices of a command line."""
+
+    controllers: tuple[Controller, ...]
+    disks: tuple[AttachedDisk, ...]
+    problems: tuple[Problem, ...]
+
+
+@define
+class _Bus:
+    """A bus that disks sit on, and the places on it that are taken."""
+
+    name: str
+    kind: Literal["scsi", "ide"]
+    controller: Controller
+    room: int
+    """Units of an IDE bus; targets of a SCSI bus."""
+    taken: set[tuple[int, ...]] = field(factory=set)
+
+
+def attach_devices(
+    options: Sequence[Option], blocks: Blocks, *, chipset: Chipset, arch: str
+) -> Attachments:
+    """Returns the storage controllers and disks that the options of a command line make.
+
+    Args:
+        options: All of them, in their order.
+        blocks: What they open.
+        chipset: The machine's.
+        arch: The guest's architecture.
+    """
+    board = _Board(blocks=blocks, chipset=chipset, arch=arch, defaults=_read_globals(options))
+    board.build_in(chipset, arch)
+    for drive in blocks.drives:
+        board.place_drive(drive)
+    devices = [option for option in options if option.name == "device"]
+    for option in devices:
+        if option.spans:
+            board.add(option)
+    for drive in blocks.drives:
+        if drive.interface == "virtio":
+            model = "virtio-blk-ccw" if arch == "s390x" else "virtio-blk-pci"
+            board.add(
+                Option(
+                    name="device",
+                    kind=model,
+                    properties={"driver": model, "drive": drive.name},
+                    span=drive.option.span,
+                )
+            )
+    for option in devices:
+        if not option.spans:
+            board.add(option)
+    return Attachments(
+        controllers=tuple(board.controllers.values()),
+        disks=tuple(board.disks),
+        problems=tuple(board.problems),
+    )
+
+
+def _read_globals(options: Sequence[Option]) -> Mapping[str, Mapping[str, str]]:
+    defaults: dict[str, dict[str, str]] = {}
+    for option in options:
+        if option.name == "global":
+            for key, value in option.properties.items():
+                driver, dot, name = key.partition(".")
+                if dot:
+                    defaults.setdefault(driver, {})[name] = value
+    return defaults
+
+
+@define
+class _Board:
+    """A machine while its devices are put on it."""
+
+    blocks: Blocks
+    chipset: Chipset
+    arch: str
+    defaults: Mapping[str, Mapping[str, str]]
+    controllers: dict[str, Controller] = field(factory=dict)
+    disks: list[AttachedDisk] = field(factory=list)
+    problems: list[Problem] = field(factory=list)
+    _buses: dict[str, _Bus] = field(factory=dict)
+    _numbers: dict[str, int] = field(factory=dict)
+    _nameless: int = 0
+
+    def build_in(self, chipset: Chipset, arch: str) -> None:
+        """Puts the IDE buses that a PC has on it."""
+        if arch not in {"x86_64", "i386"} or chipset == "virt":
+            return
+        model, count, room = ("ich9-ahci", 6, 1) if chipset == "q35" else ("piix3-ide", 2, 2)
+        controller = Controller(id="ide", model=model, bus="ide", built_in=True)
+        for number in range(count):
+            self._add_bus(f"ide.{number}", "ide", controller, room)
+        self._numbers["ide"] = count
+
+    def place_drive(self, drive: Medium) -> None:
+        """Makes the device of a `-drive if=ide`, and says where the machine has none for it."""
+        self._refuse(drive.option, drive.name, *drive.refused)
+        if drive.interface == "scsi":
+            self._refuse(drive.option, drive.name, "this machine makes no device of if=scsi")
+        if drive.interface != "ide":
+            return
+        buses = [bus for bus in self._buses.values() if bus.controller.built_in]
+        places = [(bus, unit) for bus in buses for unit in range(bus.room)]
+        number, unit = drive.place
+        if number is None and unit is not None:
+            chosen = places[unit : unit + 1]
+        elif number is None:
+            chosen = [(bus, each) for bus, each in places if (each,) not in bus.taken]
+        else:
+            chosen = (
+                [place for place in places if place == (buses[number], unit or 0)]
+                if (number < len(buses))
+                else []
+            )
+        if not chosen or (chosen[0][1],) in chosen[0][0].taken:
+            self._refuse(drive.option, drive.name, "this machine has no place for it")
+            return
+        bus, unit = chosen[0]
+        bus.taken.add((unit,))
+        kind = "cd" if drive.media == "cdrom" else "hd"
+        name = f"ide{buses.index(bus)}-{kind}{unit}"
+        option = Option(
+            name="device",
+            id=drive.option.properties.get("id") or name,
+            kind=f"ide-{kind}",
+            properties={"drive": drive.name},
+            span=drive.option.span,
+        )
+        self._attach(option, option.properties, bus, (("bus", bus.name), ("unit", unit)))
+
+    def add(self, option: Option) -> None:
+        """Puts a device in its place."""
+        kind = option.kind
+        identity = option.id
+        if not identity:
+            identity = f"peripheral-anon/device[{self._nameless}]"
+            self._nameless += 1
+        own = self._with_defaults(option)
+        if _HBA.fullmatch(kind):
+            controller = self._make_controller(identity, option, own, "scsi")
+            self._add_buses(option, "scsi", controller, 1, _SCSI_MAX)
+        elif kind in _ATA:
+            bus: BusKind = "sata" if kind.endswith("ahci") else "ide"
+            controller = self._make_controller(identity, option, own, bus)
+            self._add_buses(option, "ide", controller, *_ATA[kind])
+        elif _BLK.fullmatch(kind):
+            self._attach_to_itself(identity, option, own, "virtio")
+        elif kind == "nvme" and "drive" not in own:
+            self._make_controller(identity, option, own, "nvme")
+        elif kind in _OWN_CONTROLLER:
+            self._attach_to_itself(identity, option, own, _OWN_CONTROLLER[kind])
+        elif kind == "nvme-ns":
+            self._attach_namespace(option, own)
+        elif _DISK.fullmatch(kind):
+            self._attach_to_bus(option, own)
+
+    def _add_buses(
+        self,
+        option: Option,
+        kind: Literal["scsi", "ide"],
+        controller: Controller,
+        count: int,
+        room: int,
+    ) -> None:
+        first = 0 if option.id else self._numbers.get(kind, 0)
+        for number in range(first, first + count):
+            self._add_bus(f"{option.id or kind}.{number}", kind, controller, room)
+        if not option.id:
+            self._numbers[kind] = first + count
+
+    def _add_bus(
+        self, name: str, kind: Literal["scsi", "ide"], controller: Controller, room: int
+    ) -> None:
+        self._buses[name] = _Bus(name, kind, controller, room)
+
+    def _with_defaults(self, option: Option) -> Mapping[str, str]:
+        """Returns a device's properties, those of `-global` where it has none of its own."""
+        if not self.defaults:
+            return option.properties
+        family = re.match(r"virtio-(?:blk|scsi)", option.kind)
+        types = (*_FAMILIES.get(family[0] if family else "", ()), option.kind)
+        found: dict[str, str] = {}
+        for kind in types:
+            found.update(self.defaults.get(kind, {}))
+        return {**found, **option.properties}
+
+    def _make_controller(
+        self, identity: str, option: Option, own: Mapping[str, str], bus: BusKind
+    ) -> Controller:
+        model = option.kind
+        if model in {"virtio-blk", "virtio-scsi"}:
+            model += "-ccw" if self.arch == "s390x" else "-pci"
+        queues = own.get("num_queues" if model.startswith("virtio-scsi") else "num-queues")
+        controller = Controller(
+            id=identity,
+            model=model,
+            bus=bus,
+            pci=_read_pci(own, self.chipset),
+            num_queues=_read_number(queues) or None,
+        )
+        if controller.takes_iothread:
+            if controller.num_queues is None and "-pci" not in model:
+                controller = evolve(controller, num_queues=1)
+            controller = evolve(
+                controller,
+                iothread=own.get("iothread") or None,
+                iothread_vq_mapping=tuple(_read_mapping(own)),
+            )
+        elif "iothread" in own and bus not in {"ide", "sata"}:
+            self._refuse(option, identity, f"{model} has no property iothread", key="iothread")
+        self.controllers[identity] = controller
+        return controller
+
+    def _attach_to_itself(
+        self, identity: str, option: Option, own: Mapping[str, str], bus: BusKind
+    ) -> None:
+        """Attaches a disk that is its own controller."""
+        controller = self._make_controller(identity, option, own, bus)
+        self._attach(
+            option,
+            own,
+            _Bus(name="", kind="scsi", controller=controller, room=1),
+            (),
+            identity=identity,
+        )
+
+    def _attach_namespace(self, option: Option, own: Mapping[str, str]) -> None:
+        found = [each for each in self.controllers.values() if each.model == "nvme"]
+        wanted = own.get("bus", "")
+        found = [each for each in found if not wanted or each.id == wanted]
+        if not found:
+            self._report("missing-reference", option, option.id, f"there is no nvme '{wanted}'")
+            return
+        bus = _Bus(name=found[-1].id, kind="scsi", controller=found[-1], room=256)
+        address: Address = tuple(("nsid", own[key]) for key in ("nsid",) if key in own)
+        self._attach(option, own, bus, (("bus", found[-1].id), *address))
+
+    def _attach_to_bus(self, option: Option, own: Mapping[str, str]) -> None:
+        kind: Literal["scsi", "ide"] = "scsi" if option.kind.startswith("scsi") else "ide"
+        bus = self._find_bus(option, kind, own.get("bus"))
+        address = _place_scsi(bus, own) if kind == "scsi" else _place_ata(bus, own)
+        if address is None:
+            self._refuse(option, option.id, f"its place on {bus.name} is taken or not there")
+            address = ()
+        if kind == "scsi" and "iothread" in own:
+            said = f"{option.kind} has no property iothread: it is its controller's"
+            self._refuse(option, option.id, said, key="iothread")
+        self._attach(option, own, bus, (("bus", bus.name), *address))
+
+    def _find_bus(self, option: Option, kind: Literal["scsi", "ide"], name: str | None) -> _Bus:
+        if name is not None:
+            if name in self._buses and self._buses[name].kind == kind:
+                return self._buses[name]
+            said = f"there is no {kind} bus '{name}'"
+        else:
+            newest = [bus for bus in reversed(self._buses.values()) if bus.kind == kind]
+            free = [bus for bus in newest if len(bus.taken) < bus.room]
+            if free or newest:
+                return (free or newest)[0]
+            name, said = f"{kind}.0", f"there is no {kind} bus"
+        self._report("missing-reference", option, option.id, said, key="bus")
+        identity = name.rpartition(".")[0] or name
+        controller = self.controllers.get(identity) or Controller(
+            id=identity, model="unknown", bus=kind
+        )
+        self.controllers.setdefault(identity, controller)
+        bus = _Bus(name=name, kind=kind, controller=controller, room=_SCSI_MAX)
+        self._buses.setdefault(name, bus)
+        return bus
+
+    def _attach(
+        self,
+        option: Option,
+        own: Mapping[str, str],
+        bus: _Bus,
+        address: Address,
+        *,
+        identity: str = "",
+    ) -> None:
+        medium = self._find_medium(option, own)
+        is_cdrom = option.kind.endswith("-cd") or (medium is not None and medium.media == "cdrom")
+        name = self._name_disk(option, own, identity)
+        digits = re.search(r"\d{1,6}\Z", name, re.ASCII)
+        controller = self.controllers.setdefault(bus.controller.id, bus.controller)
+        disk = Disk(
+            id=name,
+            bus=controller.bus,
+            index=int(digits[0]) if digits else len(self.disks),
+            media="cdrom" if is_cdrom else "disk",
+            iothread_id=own.get("iothread") if controller.bus in _NAMES_ITS_OWN else None,
+            iothread_vq_mapping=controller.iothread_vq_mapping if bus.name == "" else (),
+            queues=controller.num_queues,
+            bootindex=_read_number(own.get("bootindex")),
+            serial=own.get("serial"),
+            wwn=own.get("wwn"),
+            vendor=own.get("vendor"),
+            product=own.get("product"),
+            model=own.get("model"),
+            rerror=own.get("rerror"),
+            werror=own.get("werror"),
+            ssd=own.get("rotation_rate") == "1",
+            scsiblock=option.kind == "scsi-block",
+            span=option.span,
+            spans=_list_spans(option),
+        )
+        attached = AttachedDisk(
+            disk=disk,
+            controller=controller.id,
+            address=address,
+            driver=_name_driver(controller, option),
+        )
+        if medium is not None:
+            attached = _insert(attached, medium)
+        self.disks.append(_set_write_cache(attached, to_bool(own.get("write-cache"))))
+
+    def _find_medium(self, option: Option, own: Mapping[str, str]) -> Medium | None:
+        name = own.get("drive", "")
+        medium = self.blocks.media.get(name)
+        if medium is None and (name or not option.kind.endswith("-cd")):
+            said = f"there is no drive '{name}'" if name else f"{option.kind} has no drive"
+            self._report("missing-reference", option, option.id, said, key="drive")
+        elif medium is not None and medium.option.name == "blockdev":
+            self._refuse(medium.option, medium.name, *medium.refused)
+        return medium
+
+    def _name_disk(self, option: Option, own: Mapping[str, str], identity: str) -> str:
+        """Returns a device's id, or else that of its drive, which QEMU's lists have too."""
+        taken = {attached.disk.id for attached in self.disks}
+        path = identity or f"peripheral-anon/device[{self._nameless - 1}]"
+        names = (option.id, own.get("drive", ""), path, f"{path}#{len(self.disks)}")
+        return next(name for name in names if name and name not in taken)
+
+    def _refuse(self, option: Option, subject: str, *said: str, key: str = "") -> None:
+        for text in said:
+            self._report("refused-option", option, subject, text, key=key)
+
+    def _report(
+        self, kind: str, option: Option, subject: str, said: str, *, key: str = ""
+    ) -> None:
+        span = option.spans.get(key, option.span) or Span(start=0, end=0)
+        problem = Problem(kind=kind, message=said, span=span, subject=subject or option.kind)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+_NAMES_ITS_OWN = frozenset({"virtio", "ide", "sata"})
+"""Buses of which a disk can name an IOThread, or would, if it could have one."""
+
+
+def _name_driver(controller: Controller, option: Option) -> str:
+    return controller.model if controller.bus == "virtio" else option.kind
+
+
+def _insert(attached: AttachedDisk, medium: Medium) -> AttachedDisk:
+    """Returns a disk with what it finds behind `drive=`."""
+    disk = attached.disk
+    media: Media = "cdrom" if medium.media == "cdrom" else disk.media
+    effects: tuple[Effect, ...] = ()
+    if medium.discard_kept:
+        reason = f"{medium.discard_kept} below it has no discard=unmap"
+        effects = (Effect(setting="discard", value="", verdict="ignored", reason=reason),)
+    return evolve(
+        attached,
+        disk=evolve(
+            disk,
+            volume=medium.backing.filename if medium.backing is not None else "",
+            backing=medium.backing,
+            media=media,
+            cache=medium.cache,
+            aio=medium.aio,
+            discard=medium.discard,
+            detect_zeroes=None if medium.detect_zeroes is None else medium.detect_zeroes != "off",
+            read_only=medium.read_only,
+            snapshot=medium.snapshot,
+            rerror=disk.rerror or medium.rerror,
+            werror=disk.werror or medium.werror,
+            limits=medium.limits,
+            spans={**medium.spans, **disk.spans},
+        ),
+        cache=name_cache(
+            direct=bool(medium.cache_direct),
+            no_flush=bool(medium.cache_no_flush),
+            writeback=medium.write_cache is not False,
+        ),
+        cache_direct=bool(medium.cache_direct),
+        cache_no_flush=bool(medium.cache_no_flush),
+        write_cache=medium.write_cache is not False,
+        detect_zeroes=medium.detect_zeroes,
+        effects=effects,
+    )
+
+
+def _set_write_cache(attached: AttachedDisk, written: bool | None) -> AttachedDisk:  # noqa: FBT001
+    """Returns a disk with what its device says of the guest's write cache, if it says anything."""
+    if written is None or attached.cache_direct is None:
+        return attached
+    mode = name_cache(
+        direct=attached.cache_direct,
+        no_flush=bool(attached.cache_no_flush),
+        writeback=written,
+    )
+    return evolve(attached, write_cache=written, cache=mode)
+
+
+def _list_spans(option: Option) -> Mapping[str, Span]:
+    spans = {key.replace("-", "_"): span for key, span in option.spans.items()}
+    if "num_queues" in spans:
+        spans["queues"] = spans["num_queues"]
+    return spans
+
+
+def _read_number(text: str | None) -> int | None:
+    return (
+        int(text, 0 if text[:2].lower() == "0x" else 10)
+        if (text is not None and _NUMBER.fullmatch(text))
+        else None
+    )
+
+
+def _read_pci(own: Mapping[str, str], chipset: Chipset) -> PciAddress | None:
+    match = _SLOT.fullmatch(own.get("addr", ""))
+    if match is None:
+        return None
+    root = "pci.0" if chipset == "i440fx" else "pcie.0"
+    return PciAddress(
+        bus=own.get("bus", root), slot=int(match[1], 16), function=int(match[2] or 0)
+    )
+
+
+def _read_mapping(own: Mapping[str, str]) -> Iterator[VirtqueueMapping]:
+    for position in range(len(own)):
+        prefix = f"iothread-vq-mapping.{position}."
+        name = own.get(f"{prefix}iothread")
+        if name is None:
+            return
+        queues = [value for key, value in own.items() if key.startswith(f"{prefix}vqs.")]
+        numbers = tuple(number for text in queues if (number := _read_number(text)) is not None)
+        yield VirtqueueMapping(iothread=name, vqs=numbers)
+
+
+def _place_ata(bus: _Bus, own: Mapping[str, str]) -> Address | None:
+    unit = _read_number(own.get("unit"))
+    if unit is None:
+        unit = next((each for each in range(bus.room) if (each,) not in bus.taken), bus.room)
+    if unit >= bus.room or (unit,) in bus.taken:
+        return None
+    bus.taken.add((unit,))
+    return (("unit", unit),) if "unit" in own or bus.room > 1 else ()
+
+
+def _place_scsi(bus: _Bus, own: Mapping[str, str]) -> Address | None:
+    """Returns a SCSI disk's address: what is written of it, and what QEMU counts up."""
+    keys = [key for key in ("channel", "scsi-id", "lun") if key in own]
+    written = {key: _read_number(own[key]) for key in keys}
+    channel, target, lun = (written.get(key) for key in ("channel", "scsi-id", "lun"))
+    place = (channel or 0, target or 0, lun or 0)
+    while place in bus.taken:
+        if target is not None and lun is not None:
+            return None
+        # QEMU counts targets, and units only where the target is written.
+        place = (place[0], place[1] + (target is None), place[2] + (target is not None))
+    bus.taken.add(place)
+    if keys:
+        return tuple((key, number) for key, number in written.items() if number is not None)
+    return (("channel", place[0]), ("scsi-id", place[1]), ("lun", place[2]))

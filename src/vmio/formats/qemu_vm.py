@@ -1,0 +1,218 @@
+"""A QEMU command line to a `Vm`: every device where it is written, none planned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from math import prod
+
+from attrs import evolve, frozen
+
+from vmio.formats.qemu_argv import Command, build_option, find_iothreads, parse_command
+from vmio.formats.qemu_blocks import read_blocks
+from vmio.formats.qemu_config import parse_config_file
+from vmio.formats.qemu_devices import attach_devices
+from vmio.model.host import Host
+from vmio.model.option import Option
+from vmio.model.source import Problem, Source, Span
+from vmio.model.vm import Chipset, Vm
+
+__all__ = ["CommandGuest", "find_config_files", "read_command_vm"]
+
+_MIB = 1 << 20
+_SUFFIXES = {"": _MIB, "b": 1, "k": 1 << 10, "m": _MIB, "g": 1 << 30, "t": 1 << 40}
+_DEFAULT_MIB = 128
+"""QEMU's own, where `-m` is not written."""
+_MAX_VCPUS = 4096
+"""No machine has more; a mapping of queues is made for each."""
+_TOPOLOGY = ("sockets", "dies", "clusters", "modules", "cores", "threads", "drawers", "books")
+_ARCHITECTURE = re.compile(r"qemu-system-([a-z0-9_]+)")
+_PATH = re.compile(r"([^.]{1,63})\.([^.]{1,63})\.(.+)", re.DOTALL)
+_NOWHERE = Span(start=0, end=0)
+_CHECKED = frozenset({"blockdev", "device", "object"})
+"""Options of which the value may be JSON."""
+
+
+@frozen(kw_only=True)
+class CommandGuest:
+    """A VM that is a QEMU command line, and that line."""
+
+    vm: Vm
+    command: Command
+
+
+def find_config_files(source: Source) -> tuple[str, ...]:
+    """Returns the names of the files that a command line has QEMU read its options from.
+
+    Raises:
+        InputError: It is not the command line of a QEMU.
+    """
+    return tuple(
+        option.properties.get("value", "")
+        for option in parse_command(source).options
+        if option.name == "readconfig"
+    )
+
+
+def read_command_vm(
+    source: Source, *, host: Host, files: Mapping[str, Source | str] | None = None
+) -> CommandGuest:
+    """Reads a saved command line, with everything of it where it is written.
+
+    Args:
+        source: The command line.
+        host: The host that it runs on.
+        files: What `find_config_files` names: a file, or why it cannot be read.
+
+    Raises:
+        InputError: It is not the command line of a QEMU.
+    """
+    command = parse_command(source)
+    problems: list[Problem] = []
+    options = tuple(_apply_set(_include(command.options, files or {}, problems), problems))
+    problems += _check_options(options)
+    machine = _merge_properties(options, "machine")
+    arch = _find_arch(command.program)
+    chipset = _find_chipset(machine.get("type", ""), arch)
+    is_pc = arch in {"x86_64", "i386"} and chipset != "virt"
+    blocks = read_blocks(options, host.files.block_device_patterns, "ide" if is_pc else "virtio")
+    found = attach_devices(options, blocks, chipset=chipset, arch=arch)
+    iothreads, users = find_iothreads(options)
+    name = _merge_properties(options, "name").get("guest", "")
+    numbers = [option.properties.get("value", "") for option in options if option.name == "id"]
+    vm = Vm(
+        id=numbers[-1] if numbers else source.name,
+        name=name,
+        notation="qemu",
+        source=source,
+        arch=arch,
+        chipset=chipset,
+        machine_version=_find_version(machine.get("type", ""), host),
+        vcpus=_count_vcpus(options),
+        memory_mib=_read_memory(_merge_properties(options, "m").get("size", "")),
+        iothreads=iothreads,
+        iothread_users=users,
+        controllers=found.controllers,
+        disks=tuple(attached.disk for attached in found.disks),
+        attached=found.disks,
+        options=options,
+        problems=(*problems, *found.problems),
+    )
+    return CommandGuest(vm=vm, command=evolve(command, options=options))
+
+
+def _include(
+    options: Sequence[Option], files: Mapping[str, Source | str], problems: list[Problem]
+) -> Iterator[Option]:
+    """Yields options, those of a `-readconfig` file in its place."""
+    for option in options:
+        if option.name != "readconfig":
+            yield option
+            continue
+        name, span = option.properties.get("value", ""), option.span or _NOWHERE
+        file = files.get(name, "it was not looked for")
+        if isinstance(file, str):
+            said = f"{name} is not known here: {file}"
+            problems.append(
+                Problem(kind="unread-config", message=said, span=span, subject="readconfig")
+            )
+            continue
+        read, refused = parse_config_file(file, span)
+        yield from read
+        problems += (
+            Problem(kind="refused-option", message=said, span=span, subject="readconfig")
+            for said in refused
+        )
+
+
+def _apply_set(options: Iterator[Option], problems: list[Problem]) -> Sequence[Option]:
+    """Returns options with what `-set GROUP.ID.KEY=VALUE` changes of them."""
+    changed = list(options)
+    for setter in [option for option in changed if option.name == "set"]:
+        for path, value in setter.properties.items():
+            match = _PATH.fullmatch(path)
+            if match is None or not _set(changed, match, value, setter.spans.get(path)):
+                said = f"there is nothing that {path} could be set of"
+                span = setter.spans.get(path, setter.span) or _NOWHERE
+                problems.append(
+                    Problem(kind="missing-reference", message=said, span=span, subject="set")
+                )
+    return changed
+
+
+def _set(options: list[Option], path: re.Match[str], value: str, span: Span | None) -> bool:
+    group, identity, key = path.groups()
+    for position, option in enumerate(options):
+        if (option.name, option.id) == (group, identity):
+            properties = {**option.properties, key: value}
+            spans = option.spans if span is None else {**option.spans, key: span}
+            options[position] = build_option(group, properties, option.span, spans)
+            return True
+    return False
+
+
+def _check_options(options: Sequence[Option]) -> Iterator[Problem]:
+    """Yields what QEMU cannot even read, and names that it finds twice."""
+    seen: set[tuple[str, str]] = set()
+    for option in options:
+        span = option.span or _NOWHERE
+        if option.name in _CHECKED and option.properties.get("value", "").startswith("{"):
+            said = f"the value of -{option.name} is not JSON"
+            yield Problem(kind="refused-option", message=said, span=span, subject=option.name)
+        group = "block" if option.name in {"blockdev", "drive"} else option.name
+        if not option.id or group not in {"block", "device", "object"}:
+            continue
+        if (group, option.id) in seen:
+            said = f"the {option.name} '{option.id}' is defined twice"
+            place = option.spans.get("id", span)
+            yield Problem(kind="duplicate-id", message=said, span=place, subject=option.id)
+        seen.add((group, option.id))
+
+
+def _merge_properties(options: Sequence[Option], name: str) -> Mapping[str, str]:
+    merged: dict[str, str] = {}
+    for option in options:
+        if option.name == name:
+            merged.update(option.properties)
+    return merged
+
+
+def _find_arch(program: str) -> str:
+    match = _ARCHITECTURE.search(program)
+    return match[1] if match else "x86_64"
+
+
+def _find_chipset(machine: str, arch: str) -> Chipset:
+    if "q35" in machine:
+        return "q35"
+    is_pc = re.match(r"pc\b|$", machine) is not None
+    return "i440fx" if arch in {"x86_64", "i386"} and is_pc else "virt"
+
+
+def _find_version(machine: str, host: Host) -> tuple[int, int]:
+    for text in (machine, host.qemu_version):
+        match = re.search(r"(\d{1,3})\.(\d{1,3})", text, re.ASCII)
+        if match is not None:
+            return int(match[1]), int(match[2])
+    return 0, 0
+
+
+def _count_vcpus(options: Sequence[Option]) -> int:
+    """Returns how many processors a guest starts with, those that are devices among them."""
+    smp = _merge_properties(options, "smp")
+    counts = {key: int(text) for key, text in smp.items() if re.fullmatch(r"\d{1,5}", text)}
+    plugged = sum(option.name == "device" and option.kind.endswith("-cpu") for option in options)
+    if "cpus" in counts:
+        count = counts["cpus"]
+    elif any(key in counts for key in _TOPOLOGY):
+        count = prod(max(1, counts.get(key, 1)) for key in _TOPOLOGY)
+    else:
+        count = counts.get("maxcpus", 1)
+    return max(1, min(count, _MAX_VCPUS)) + plugged
+
+
+def _read_memory(text: str) -> int:
+    match = re.fullmatch(r"(\d{1,12})([bkmgt]?)", text.lower(), re.ASCII)
+    if match is None:
+        return _DEFAULT_MIB
+    return max(1, int(match[1]) * _SUFFIXES[match[2]] // _MIB)
