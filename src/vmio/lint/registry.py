@@ -72,6 +72,14 @@ RULES = (
     Entry("LI002", "burst-without-limit"),
     Entry("LI003", "scsiblock-ignores-limits"),
     Entry("LI004", "burst-below-limit"),
+    Entry("QU001", "many-disks-on-one-controller"),
+    Entry("QU002", "queues-ignored"),
+    Entry("QU003", "queues-exceed-vcpus"),
+    Entry("QU004", "single-queue-on-smp"),
+    Entry("QU005", "machine-type-with-one-queue"),
+    Entry("QU006", "vq-mapping-refused"),
+    Entry("QU007", "more-iothreads-than-queues"),
+    Entry("QU008", "vq-mapping-is-unmanaged"),
     Entry("SA001", "cache-unsafe"),
     Entry("TH001", "iothread-ignored-by-controller"),
     Entry("TH002", "scsihw-defaults-to-lsi"),
@@ -85,6 +93,10 @@ RULES = (
     Entry("TH010", "virtio-scsi-iothread-never-polls"),
     Entry("TH012", "poll-factor-of-one"),
     Entry("TH013", "aio-max-batch-without-native"),
+    Entry("TH014", "iothread-name-hidden"),
+    Entry("TH015", "iothread-with-scsi-cd"),
+    Entry("TH016", "legacy-windows-iothread"),
+    Entry("TH017", "poll-time-out-of-range"),
     Entry("VE001", "stuck-io-after-drain"),
     Entry("VE002", "resize-deadlock"),
     Entry("VE003", "suspend-backup-deadlock"),
@@ -99,6 +111,7 @@ RULES = (
     Entry("VE013", "mirror-zero-write-crash"),
     Entry("VE014", "backup-refused-with-iothread"),
     Entry("VE015", "snapshot-resume-crash"),
+    Entry("VE016", "sata-reset-writes-sector-0"),
 )
 
 
