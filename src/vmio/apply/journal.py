@@ -1,0 +1,207 @@
+"""What vmio wrote over: the last states of each config, and what was done to it.
+
+A state is two files, `00012.conf` with the very bytes and `00012.json` about them, so that a
+person can put a config back without vmio too. Both are on the disk before the config is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+import cattrs
+from attrs import evolve, field, frozen
+from attrs.validators import matches_re
+
+from vmio.errors import InputError, OutputError
+from vmio.formats.proxmox.writer import compute_digest
+from vmio.host.save import write_file
+from vmio.model.source import Source
+
+__all__ = ["Entry", "Journal", "find_state_folder", "list_journals"]
+
+KEPT = 20
+"""So many states of a config are kept; a config is a few KiB."""
+
+_MAX_BYTES = 16 << 20
+_NAME = re.compile(r"([0-9]{5,9})\.(?:conf|json)", re.ASCII)
+_DIGEST = r"[0-9a-f]{40}"
+
+
+def find_state_folder() -> Path:
+    """Returns vmio's folder under XDG_STATE_HOME, or root's, whether it exists or not.
+
+    Raises:
+        OutputError: This account has no place of its own.
+    """
+    home = os.environ.get("XDG_STATE_HOME", "")
+    # The XDG specification has a relative path ignored.
+    if home.startswith("/"):
+        return Path(home) / "vmio"
+    if os.geteuid() == 0:
+        return Path("/var/lib/vmio")
+    try:
+        return Path("~/.local/state/vmio").expanduser()
+    except RuntimeError as error:
+        raise OutputError(
+            "this account has no home to keep backups in", hint="XDG_STATE_HOME names a place"
+        ) from error
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One change that vmio made, or was about to make, to a config."""
+
+    number: int = 0
+    path: str
+    what: str
+    time: str
+    """In UTC, ISO 8601."""
+    before: str = field(validator=matches_re(_DIGEST))
+    """The digest of the state that is kept."""
+    after: str = field(validator=matches_re(_DIGEST))
+    """That of what was written instead."""
+    undoes: int | None = None
+    """The number of the change that this one took back."""
+
+
+class Journal:
+    """The kept states of one config."""
+
+    def __init__(self, state: Path, path: Path) -> None:
+        """Names the folder; nothing is read or made yet.
+
+        Args:
+            state: vmio's own folder.
+            path: The config, without symbolic links.
+        """
+        key = sha256(os.fsencode(path)).hexdigest()[:12]
+        self.folder = state / "backups" / f"{path.name[:60]}-{key}"
+        self.path = path
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Returns what is known about each kept state, the oldest first."""
+        return tuple(_read_entries(self.folder))
+
+    def locate(self, entry: Entry) -> Path:
+        """Returns the file that holds a state's bytes."""
+        return self.folder / f"{entry.number:05}.conf"
+
+    def read(self, entry: Entry) -> bytes:
+        """Returns the bytes of a kept state.
+
+        Raises:
+            InputError: They cannot be read, or are not what was kept.
+        """
+        path = self.locate(entry)
+        try:
+            with path.open("rb") as file:
+                data = file.read(_MAX_BYTES)
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        if _digest(data) != entry.before:
+            raise InputError(f"{path} is damaged: it is not what was kept")
+        return data
+
+    def record(self, old: bytes, new: bytes, *, what: str, undoes: int | None = None) -> Entry:
+        """Keeps a state that is about to be written over.
+
+        Raises:
+            OutputError: It cannot be kept.
+        """
+        entry = Entry(
+            path=str(self.path),
+            what=what,
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            before=_digest(old),
+            after=_digest(new),
+            undoes=undoes,
+        )
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            numbers = [_number(name) for name in _list_names(self.folder)]
+            entry = evolve(entry, number=max(numbers, default=0) + 1)
+            write_file(self.locate(entry), old, force=True)
+            about = json.dumps(cattrs.unstructure(entry) | {"schema": 1}, indent=2) + "\n"
+            write_file(self.locate(entry).with_suffix(".json"), about.encode(), force=True)
+            _flush_folders(self.folder, 3)
+        except (OSError, OutputError) as error:
+            self.forget(entry)
+            reason = error.strerror if isinstance(error, OSError) else error.message
+            raise OutputError(
+                f"cannot keep a backup in {self.folder}: {reason}",
+                hint="nothing was changed; XDG_STATE_HOME names another place for backups",
+            ) from error
+        self._prune(max(0, entry.number - KEPT))
+        return entry
+
+    def forget(self, entry: Entry) -> None:
+        """Drops a state whose config was not written over after all."""
+        for suffix in (".json", ".conf"):
+            with suppress(OSError):
+                self.locate(entry).with_suffix(suffix).unlink()
+
+    def _prune(self, oldest: int) -> None:
+        """Removes old states, and what a run that was killed has left."""
+        with suppress(OSError):
+            for name in _list_names(self.folder):
+                if _number(name) <= oldest:
+                    (self.folder / name).unlink()
+
+
+def list_journals(state: Path) -> tuple[Journal, ...]:
+    """Returns the journals of all configs that vmio has changed, in the order of their names."""
+    journals = []
+    with suppress(OSError):
+        for name in sorted(_list_names(state / "backups")):
+            entries = list(_read_entries(state / "backups" / name))
+            journal = Journal(state, Path(entries[-1].path)) if entries else None
+            if journal is not None and journal.folder.name == name:
+                journals.append(journal)
+    return tuple(journals)
+
+
+def _list_names(folder: Path) -> list[str]:
+    with os.scandir(folder) as found:
+        return [entry.name for entry in found]
+
+
+def _digest(data: bytes) -> str:
+    return compute_digest(Source(name="", data=data))
+
+
+def _number(name: str) -> int:
+    """Returns a kept file's number; 0 for a stray one, which is older than any."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match is not None else 0
+
+
+def _read_entries(folder: Path) -> Iterator[Entry]:
+    """Yields what can be read; what cannot is no backup, but hides no other one."""
+    try:
+        names = sorted(_list_names(folder), key=_number)
+    except OSError:
+        return
+    for name in names:
+        if _number(name) and name.endswith(".json"):
+            with suppress(OSError, ValueError, RecursionError, cattrs.BaseValidationError):
+                with (folder / name).open("rb") as file:
+                    table = json.loads(file.read(_MAX_BYTES))
+                yield evolve(cattrs.structure(table, Entry), number=_number(name))
+
+
+def _flush_folders(folder: Path, count: int) -> None:
+    """Puts the names in a folder, and in those above it, on the disk."""
+    for place in (folder, *folder.parents[: count - 1]):
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
