@@ -9,21 +9,22 @@ from vmio.model.disk import Disk
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
-from vmio.model.topology import Topology
 from vmio.model.vm import Vm
 
 __all__ = [
     "asks_iothread",
+    "default_queues",
     "find_property",
     "is_off",
     "keeps_data",
     "list_devices",
+    "may_add_vcpus",
     "read_mapping",
     "read_queues",
-    "runs_in_iothread",
 ]
 
 _MAPPING = "iothread-vq-mapping"
+_QUEUE_PER_VCPU_SINCE = (5, 2)
 _ENTRY = re.compile(rf"{_MAPPING}\.(\d{{1,6}})\.(?:iothread|vqs(?:\.\d{{1,6}})?)", re.ASCII)
 
 
@@ -37,20 +38,18 @@ def keeps_data(disk: Disk) -> bool:
     return disk.media == "disk" and not disk.cloudinit
 
 
-def runs_in_iothread(topology: Topology, disk_id: str) -> bool:
-    """Returns whether an IOThread, of its own or shared, serves a disk of the topology."""
-    attached = topology.find_disk(disk_id)
-    if attached is None:
-        return False
-    controller = topology.controller_of(attached)
-    return controller.iothread is not None or bool(controller.iothread_vq_mapping)
-
-
 def list_devices(vm: Vm) -> Iterator[Option]:
     """Yields the virtio-blk and virtio-scsi devices that QEMU's own options make."""
     for option in vm.options:
         if option.name == "device" and option.kind.startswith(("virtio-blk", "virtio-scsi")):
             yield option
+
+
+def may_add_vcpus(vm: Vm) -> bool:
+    """Returns whether the guest can get more virtual processors while it runs."""
+    return "vcpus" in vm.settings or any(
+        option.name == "smp" and "maxcpus" in option.properties for option in vm.options
+    )
 
 
 def is_off(value: str) -> bool:
@@ -62,6 +61,19 @@ def read_queues(option: Option) -> int | None:
     """Returns the request queues that a device is written with; None if it is not."""
     written = option.properties.get("num-queues", option.properties.get("num_queues", ""))
     return int(written) if re.fullmatch(r"\d{1,9}", written, re.ASCII) else None
+
+
+def default_queues(vm: Vm, option: Option) -> int | None:
+    """Returns a device's request queues, written or by default; None where that is not known.
+
+    Source: QEMU 5.2: one per virtual processor of a PCI device, on machines of that version and
+    later.
+    """
+    written = read_queues(option)
+    if written is not None:
+        return written
+    is_pci = "-pci" in option.kind or option.kind in {"virtio-blk", "virtio-scsi"}
+    return vm.vcpus if is_pci and vm.machine_version >= _QUEUE_PER_VCPU_SINCE else None
 
 
 def read_mapping(option: Option) -> tuple[VirtqueueMapping, ...]:

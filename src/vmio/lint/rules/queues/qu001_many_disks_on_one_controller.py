@@ -1,0 +1,92 @@
+"""QU001."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import asks_iothread, keeps_data
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.edits import set_scsihw
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["ManyDisksOnOneController"]
+
+
+class ManyDisksOnOneController(Rule):
+    """Finds virtio-scsi controllers that several disks share.
+
+    ## What it does
+
+    Counts the disks on each virtio-scsi controller. Cd-roms and cloud-init drives do not count,
+    nor does a controller whose queues are spread over several IOThreads. Where a disk asks for an
+    IOThread and gets none, TH001 tells of the same.
+
+    ## Why is this bad
+
+    One controller has one set of queues and, with Proxmox VE's settings, one thread, so its disks
+    wait for each other. It matters when two of them are busy at the same time, which a
+    configuration does not tell; hence advice and no warning.
+
+    ## Example
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,size=32G
+    scsi1: local-lvm:vm-100-disk-1,size=500G
+    scsihw: virtio-scsi-pci
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    scsi1: local-lvm:vm-100-disk-1,iothread=1,size=500G
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Fix safety
+
+    The fix sets `scsihw: virtio-scsi-single` and is unsafe: the guest finds its disks on other
+    controllers at other PCI addresses, so what refers to a device by its path has to follow. The
+    driver is the same. The change takes hold when the guest is stopped and started.
+
+    ## References
+
+    - qemu-server 9.2.6: up to 256 disks on a `virtio-scsi-pci` controller, one on a
+      `virtio-scsi-single`
+    - QEMU's guide to configuring virtio-blk and virtio-scsi, 2021-01-19
+    """
+
+    code = "QU001"
+    name = "many-disks-on-one-controller"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per controller."""
+        vm, topology = context.vm, context.topology
+        for controller in topology.controllers:
+            if not controller.model.startswith("virtio-scsi") or controller.iothread_vq_mapping:
+                continue
+            sharing = [
+                attached.disk
+                for attached in topology.disks
+                if attached.controller == controller.id and keeps_data(attached.disk)
+            ]
+            ignored = controller.iothread is None and any(map(asks_iothread, sharing))
+            if len(sharing) < 2 or ignored:  # noqa: PLR2004 - a second one makes it shared
+                continue
+            is_proxmox = vm.notation == "proxmox"
+            yield self.report(
+                context,
+                f"{', '.join(disk.id for disk in sharing)} share the controller {controller.id},"
+                " its queues and its thread",
+                subject=controller.id,
+                span=(vm.spans.get("scsihw") if is_proxmox else None) or sharing[0].span,
+                fix=Fix(
+                    applicability=Applicability.UNSAFE,
+                    message="set scsihw: virtio-scsi-single, then stop and start the guest;"
+                    " it will see other controllers",
+                    edits=set_scsihw(vm, "virtio-scsi-single"),
+                )
+                if is_proxmox
+                else None,
+            )

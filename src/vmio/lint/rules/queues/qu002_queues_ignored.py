@@ -1,0 +1,79 @@
+"""QU002."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.formats.proxmox.writer import cut_option
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["QueuesIgnored"]
+
+
+class QueuesIgnored(Rule):
+    """Finds SCSI drives with `queues` whose controller does not take it.
+
+    ## What it does
+
+    Looks for `queues=` on `scsiN` drives of a guest whose `scsihw` is not `virtio-scsi-single`.
+
+    ## Why is this bad
+
+    Queues belong to a controller. Only with `virtio-scsi-single` does a drive have one of its
+    own; with every other `scsihw` Proxmox VE drops the option without a word. A
+    `virtio-scsi-pci` controller has a queue per virtual processor anyway, and the emulated ones
+    have none.
+
+    ## Example
+
+    ```
+    cores: 4
+    scsi0: local-lvm:vm-100-disk-0,queues=4,size=32G
+    scsihw: virtio-scsi-pci
+    ```
+
+    ## Use instead
+
+    ```
+    cores: 4
+    scsi0: local-lvm:vm-100-disk-0,queues=4,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Fix safety
+
+    The fix removes `queues` and is safe: nothing changes. Those who want queues for each disk set
+    `scsihw: virtio-scsi-single` instead, with which the guest sees other controllers.
+
+    ## References
+
+    - qemu-server 9.2.6, the part that builds the command line of a SCSI controller
+    """
+
+    code = "QU002"
+    name = "queues-ignored"
+    severity = Severity.WARNING
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per drive."""
+        vm = context.vm
+        for attached in context.topology.disks if vm.notation == "proxmox" else ():
+            disk, effect = attached.disk, attached.find_effect("queues")
+            if effect is None or effect.verdict != "ignored":
+                continue
+            span = disk.spans.get("queues")
+            yield self.report(
+                context,
+                f"queues of {disk.id} does nothing:"
+                f" scsihw is {vm.scsihw or 'not set (lsi by default)'}",
+                subject=disk.id,
+                span=span or disk.span,
+                fix=Fix(
+                    applicability=Applicability.SAFE,
+                    message="remove queues, or set scsihw: virtio-scsi-single",
+                    edits=(cut_option(vm.source, span),),
+                )
+                if span is not None
+                else None,
+            )

@@ -1,0 +1,109 @@
+"""QU003."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.formats.proxmox.writer import cut_option
+from vmio.lint.devices import (
+    find_property,
+    list_devices,
+    may_add_vcpus,
+    read_mapping,
+    read_queues,
+)
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["QueuesExceedVcpus"]
+
+_QUEUE_PER_VCPU_SINCE = (5, 2)
+
+
+class QueuesExceedVcpus(Rule):
+    """Finds devices with more request queues than the guest has virtual processors.
+
+    ## What it does
+
+    Compares `queues` of a SCSI drive, where it counts, and `num-queues` of a device in QEMU's own
+    options with the number of virtual processors. Guests that can get more of these while they
+    run are left in peace, and so are devices whose queues are mapped to IOThreads by hand.
+
+    ## Why is this bad
+
+    A processor submits to one queue, so those beyond their number stay empty. Linux does not even
+    set them up. QEMU reserves memory and interrupt vectors for all of them.
+
+    ## Example
+
+    ```
+    cores: 2
+    scsi0: local-lvm:vm-100-disk-0,iothread=1,queues=8,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Use instead
+
+    ```
+    cores: 2
+    scsi0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Fix safety
+
+    The fix removes `queues`, where the machine version is 5.2 or later and QEMU so makes a queue
+    per virtual processor. It is unsafe, as the guest sees a controller with fewer queues.
+
+    ## References
+
+    - QEMU 5.2: a request queue per virtual processor unless the number is written
+    - Linux, virtio_scsi and virtio_blk: no more queues than possible processors
+    """
+
+    code = "QU003"
+    name = "queues-exceed-vcpus"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per device."""
+        vm = context.vm
+        if may_add_vcpus(vm):
+            return
+        for attached in context.topology.disks if vm.notation == "proxmox" else ():
+            disk, effect = attached.disk, attached.find_effect("queues")
+            used = effect is not None and effect.verdict == "used"
+            if not used or disk.queues is None or disk.queues <= vm.vcpus:
+                continue
+            span = disk.spans.get("queues")
+            removable = span is not None and vm.machine_version >= _QUEUE_PER_VCPU_SINCE
+            yield self.report(
+                context,
+                _explain(disk.id, disk.queues, vm.vcpus),
+                subject=disk.id,
+                span=span or disk.span,
+                fix=Fix(
+                    applicability=Applicability.UNSAFE if removable else Applicability.DISPLAY,
+                    message="remove queues, so that there is one per virtual processor"
+                    if removable
+                    else f"write no more than {vm.vcpus} queues",
+                    edits=(cut_option(vm.source, span),) if removable and span else (),
+                ),
+            )
+        for option in list_devices(vm):
+            queues = read_queues(option)
+            if queues is None or queues <= vm.vcpus or read_mapping(option):
+                continue
+            key = "num-queues" if "num-queues" in option.properties else "num_queues"
+            span = find_property(vm.source, option, key)
+            yield self.report(
+                context,
+                _explain(option.id or option.kind, queues, vm.vcpus),
+                subject=option.id or option.kind,
+                span=span,
+            )
+
+
+def _explain(device: str, queues: int, vcpus: int) -> str:
+    processors = "one virtual processor" if vcpus == 1 else f"{vcpus} virtual processors"
+    return f"{device} has {queues} request queues for {processors}, and the rest stay empty"

@@ -1,0 +1,80 @@
+"""QU004."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import find_property, list_devices, read_mapping, read_queues
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["SingleQueueOnSmp"]
+
+
+class SingleQueueOnSmp(Rule):
+    """Finds devices with a single request queue in guests with several virtual processors.
+
+    ## What it does
+
+    Looks for `num-queues=1` on virtio-blk and virtio-scsi devices of QEMU's own options, where
+    the guest has more than one virtual processor. It is a warning where `iothread-vq-mapping`
+    gives such a device several IOThreads.
+
+    ## Why is this bad
+
+    All processors of the guest then queue at the same place, and a request may finish on another
+    one than it came from. And an IOThread serves whole queues: of several that are mapped to a
+    device with one queue, one works and the others never do.
+
+    ## Example
+
+    ```
+    args: -object iothread,id=io0 -device virtio-scsi-pci,id=extra,iothread=io0,num_queues=1
+    cores: 4
+    ```
+
+    ## Use instead
+
+    ```
+    args: -object iothread,id=io0 -device virtio-scsi-pci,id=extra,iothread=io0
+    cores: 4
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: a single queue may have been measured to be best, as it can be for a
+    slow disk.
+
+    ## References
+
+    - qemu-devel, cover letter of the change of the default in QEMU 5.2: 1 to 4 % more requests a
+      second with a queue per virtual processor
+    - QEMU 10.0.2: more IOThreads than queues are accepted, and those in excess stay idle
+    """
+
+    code = "QU004"
+    name = "single-queue-on-smp"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per device."""
+        vm = context.vm
+        for option in list_devices(vm):
+            threads = len(read_mapping(option))
+            if read_queues(option) != 1 or (vm.vcpus == 1 and threads <= 1):
+                continue
+            device = option.id or option.kind
+            key = "num-queues" if "num-queues" in option.properties else "num_queues"
+            yield self.report(
+                context,
+                f"{device} has one request queue, so one of its {threads} IOThreads does all"
+                if threads > 1
+                else f"{device} has one request queue for {vm.vcpus} virtual processors",
+                subject=device,
+                span=find_property(vm.source, option, key),
+                severity=Severity.WARNING if threads > 1 else None,
+                fix=Fix(
+                    applicability=Applicability.DISPLAY,
+                    message=f"remove {key}, so that there is a queue per virtual processor",
+                ),
+            )

@@ -1,0 +1,97 @@
+"""QU005."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import asks_iothread, keeps_data
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+from vmio.model.topology import AttachedDisk
+from vmio.model.vm import Vm
+
+__all__ = ["MachineTypeWithOneQueue"]
+
+_QUEUE_PER_VCPU_SINCE = (5, 2)
+
+
+class MachineTypeWithOneQueue(Rule):
+    """Finds guests whose machine version is too old for a queue per virtual processor.
+
+    ## What it does
+
+    Looks for virtio disks without `queues` in guests with several virtual processors and a machine
+    version before 5.2. Proxmox VE gives Windows guests version 5.1 where neither the config nor
+    its `meta` names a newer one.
+
+    ## Why is this bad
+
+    Up to version 5.1 a virtio-blk device and a virtio-scsi controller have one request queue
+    unless a number is written; from 5.2 on they have one per virtual processor. All processors
+    queue at the same place then.
+
+    ## Example
+
+    ```
+    cores: 4
+    machine: pc-i440fx-5.1
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    ```
+
+    ## Use instead
+
+    ```
+    cores: 4
+    machine: pc-i440fx-10.0
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: another machine version is another machine to the guest. Windows may
+    set its network up anew and ask to be activated; take a snapshot first. With
+    `virtio-scsi-single`, `queues=` on a drive does the same for that drive alone.
+
+    ## References
+
+    - QEMU 5.2, release notes and the properties that keep older machines as they were
+    - qemu-server 9.2.6: the machine version of Windows guests
+    """
+
+    code = "QU005"
+    name = "machine-type-with-one-queue"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields one finding per guest."""
+        vm = context.vm
+        is_old = (0, 0) < vm.machine_version < _QUEUE_PER_VCPU_SINCE
+        if vm.notation != "proxmox" or not is_old or vm.vcpus == 1:
+            return
+        slow = [disk for disk in context.topology.disks if _has_one_queue(vm, disk)]
+        if not slow:
+            return
+        version = ".".join(map(str, vm.machine_version))
+        where = vm.spans.get("machine") or vm.spans.get("ostype") or slow[0].disk.span
+        yield self.report(
+            context,
+            f"virtio disks have one request queue for {vm.vcpus} virtual processors on a machine"
+            f" of version {version}",
+            subject="machine",
+            span=where,
+            notes=(f"it is so for {', '.join(attached.disk.id for attached in slow)}",),
+            fix=Fix(
+                applicability=Applicability.DISPLAY,
+                message="choose a machine version of 5.2 or later, after a snapshot",
+            ),
+        )
+
+
+def _has_one_queue(vm: Vm, attached: AttachedDisk) -> bool:
+    """Returns whether a disk is on virtio, or would be if it got the IOThread it asks for."""
+    disk, effect = attached.disk, attached.find_effect("queues")
+    if not keeps_data(disk) or (effect is not None and effect.verdict == "used"):
+        return False
+    if disk.bus == "scsi":
+        return (vm.scsihw or "virtio-scsi").startswith("virtio-scsi") or asks_iothread(disk)
+    return disk.bus == "virtio"

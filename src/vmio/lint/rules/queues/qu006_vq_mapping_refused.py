@@ -1,0 +1,113 @@
+"""QU006."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import default_queues, find_property, list_devices, read_mapping
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.rule import Context, Rule
+from vmio.lint.versions import Versions
+from vmio.model.host import Host
+from vmio.model.iothread import VirtqueueMapping
+from vmio.model.option import Option
+
+__all__ = ["VqMappingRefused"]
+
+_WITHOUT = {"virtio-blk": Versions(before="9.0"), "virtio-scsi": Versions(before="10.0")}
+
+
+class VqMappingRefused(Rule):
+    """Finds mappings of virtqueues to IOThreads that QEMU does not take.
+
+    ## What it does
+
+    Checks each `iothread-vq-mapping` of QEMU's own options: no `iothread` beside it, no IOThread
+    twice, queue numbers in all entries or in none, every queue of the device in exactly one of
+    them, and a QEMU that knows the property. Ids that nothing defines are TH006's. How many
+    queues there are without `num-queues` is taken from the virtual processors.
+
+    ## Why is this bad
+
+    QEMU does not start.
+
+    ## Example
+
+    ```
+    args: -object iothread,id=a -device '{"driver":"virtio-scsi-pci","id":"s","num_queues":2,"iothread-vq-mapping":[{"iothread":"a","vqs":[0]}]}'
+    ```
+
+    ## Use instead
+
+    ```
+    args: -object iothread,id=a -device '{"driver":"virtio-scsi-pci","id":"s","num_queues":2,"iothread-vq-mapping":[{"iothread":"a","vqs":[0,1]}]}'
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: who shall serve which queue only a person knows. Without any `vqs`
+    QEMU deals the queues out in turn.
+
+    ## References
+
+    - QEMU 10.0.2 refuses each of these; the messages are those about `iothread-vq-mapping`, such
+      as `missing vq 1 IOThread assignment in iothread-vq-mapping`
+    - QEMU 9.0 for virtio-blk, 10.0 for virtio-scsi: the property's first releases. For virtio-scsi
+      the numbers are those of the command queues
+    """  # noqa: E501 - a config has no way to break a line
+
+    code = "QU006"
+    name = "vq-mapping-refused"
+    severity = Severity.ERROR
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields the first refusal of each device."""
+        vm = context.vm
+        for option in list_devices(vm):
+            mapping = read_mapping(option)
+            if not mapping:
+                continue
+            reason = _refuse(option, mapping, default_queues(vm, option), context.host)
+            if not reason:
+                continue
+            device = option.id or option.kind
+            yield self.report(
+                context,
+                f"QEMU refuses the iothread-vq-mapping of {device}: {reason}",
+                subject=device,
+                span=find_property(vm.source, option, "iothread-vq-mapping"),
+            )
+
+
+def _refuse(
+    option: Option, mapping: tuple[VirtqueueMapping, ...], queues: int | None, host: Host
+) -> str:
+    """Returns why QEMU does not take a mapping, empty if it does."""
+    family = "virtio-scsi" if option.kind.startswith("virtio-scsi") else "virtio-blk"
+    threads = [entry.iothread for entry in mapping]
+    twice = next((thread for thread in threads if threads.count(thread) > 1), None)
+    if _WITHOUT[family].hold(host):
+        return f"{family} has it from QEMU {_WITHOUT[family].before} on"
+    if option.properties.get("iothread"):
+        return "iothread is set, too"
+    if twice is not None:
+        return f"IOThread {twice[:80]} comes twice"
+    if not any(entry.vqs for entry in mapping):
+        return ""
+    if not all(entry.vqs for entry in mapping):
+        return "some entries have vqs and some have not"
+    return _refuse_queues([vq for entry in mapping for vq in entry.vqs], queues)
+
+
+def _refuse_queues(written: list[int], queues: int | None) -> str:
+    seen = set()
+    for vq in written:
+        if queues is not None and vq >= queues:
+            return f"there is no queue {vq}, for they go from 0 to {queues - 1}"
+        if vq in seen:
+            return f"queue {vq} comes twice"
+        seen.add(vq)
+    missing = next((vq for vq in range(len(seen) + 1) if vq not in seen), 0)
+    if queues is not None and missing < queues:
+        return f"queue {missing} is in no entry"
+    return ""

@@ -1,0 +1,83 @@
+"""QU007."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import (
+    default_queues,
+    find_property,
+    list_devices,
+    read_mapping,
+    read_queues,
+)
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["MoreIothreadsThanQueues"]
+
+
+class MoreIothreadsThanQueues(Rule):
+    """Finds devices that are given more IOThreads than they have request queues.
+
+    ## What it does
+
+    Counts the IOThreads of each `iothread-vq-mapping` that leaves the dealing to QEMU, and the
+    device's queues: `num-queues`, or else one per virtual processor. A device with a single queue
+    on purpose is QU004's.
+
+    ## Why is this bad
+
+    A queue is served by one IOThread, so those in excess never get a request. QEMU starts them
+    without a word.
+
+    ## Example
+
+    ```
+    args: -object iothread,id=a -object iothread,id=b -device '{"driver":"virtio-scsi-pci","iothread-vq-mapping":[{"iothread":"a"},{"iothread":"b"}]}'
+    cores: 1
+    ```
+
+    ## Use instead
+
+    ```
+    args: -object iothread,id=a -object iothread,id=b -device '{"driver":"virtio-scsi-pci","iothread-vq-mapping":[{"iothread":"a"},{"iothread":"b"}]}'
+    cores: 2
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: either fewer IOThreads or more queues may be meant.
+
+    ## References
+
+    - QEMU 10.0.2: surplus IOThreads in a mapping are accepted and stay idle
+    - QEMU 5.2: a request queue per virtual processor unless the number is written
+    """  # noqa: E501 - a config has no way to break a line
+
+    code = "QU007"
+    name = "more-iothreads-than-queues"
+    severity = Severity.WARNING
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per device."""
+        vm = context.vm
+        for option in list_devices(vm):
+            mapping, queues = read_mapping(option), default_queues(vm, option)
+            if queues is None or len(mapping) <= queues or read_queues(option) == 1:
+                continue
+            if any(entry.vqs for entry in mapping):
+                continue
+            device = option.id or option.kind
+            count = "one request queue" if queues == 1 else f"{queues} request queues"
+            idle = ", ".join(entry.iothread[:80] for entry in mapping[queues:])
+            yield self.report(
+                context,
+                f"{device} has {count} for {len(mapping)} IOThreads: {idle} will stay idle",
+                subject=device,
+                span=find_property(vm.source, option, "iothread-vq-mapping"),
+                fix=Fix(
+                    applicability=Applicability.DISPLAY,
+                    message="take IOThreads away, or set num-queues to a multiple of their number",
+                ),
+            )

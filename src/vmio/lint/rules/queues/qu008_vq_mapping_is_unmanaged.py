@@ -1,0 +1,70 @@
+"""QU008."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import find_property, list_devices, read_mapping
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["VqMappingIsUnmanaged"]
+
+
+class VqMappingIsUnmanaged(Rule):
+    """Finds mappings of virtqueues that stand where Proxmox VE does not look.
+
+    ## What it does
+
+    Looks for `iothread-vq-mapping` in the `args` of a Proxmox VE config.
+
+    ## Why is this bad
+
+    Proxmox VE has no setting of its own for it, so `args` is the only way, and a good one for who
+    knows what it costs: the device is hidden from Proxmox VE. A disk on it that is defined in
+    `args`, too, is in no backup, snapshot, replication or move, and the web interface shows
+    neither.
+
+    ## Example
+
+    ```
+    args: -object iothread,id=a -object iothread,id=b -device '{"driver":"virtio-scsi-pci","iothread-vq-mapping":[{"iothread":"a"},{"iothread":"b"}]}'
+    cores: 2
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: keep it if the guest needs more than one IOThread for a disk, and
+    have another way to back that disk up.
+
+    ## References
+
+    - qemu-server 9.2.6: `args` goes to QEMU as it is; no setting for `iothread-vq-mapping`
+    - Proxmox forum, thread 154823, where users ask for one
+    """  # noqa: E501 - a config has no way to break a line
+
+    code = "QU008"
+    name = "vq-mapping-is-unmanaged"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per device."""
+        vm = context.vm
+        for option in list_devices(vm) if vm.notation == "proxmox" else ():
+            if not read_mapping(option):
+                continue
+            device = option.id or option.kind
+            yield self.report(
+                context,
+                f"Proxmox VE does not know of {device} with its iothread-vq-mapping: check that"
+                " its disks are backed up",
+                subject=device,
+                span=find_property(vm.source, option, "iothread-vq-mapping"),
+            )

@@ -1,0 +1,95 @@
+"""TH014."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from vmio.lint.devices import find_property
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+from vmio.lint.versions import Versions
+from vmio.model.vm import Vm
+
+__all__ = ["IothreadNameHidden"]
+
+_LONGEST = 12
+_PROXMOX_OWN = re.compile(r"iothread-virtio(?:scsi)?\d+", re.ASCII)
+_NAMED_ON_REQUEST = Versions(before="11.0")
+
+
+class IothreadNameHidden(Rule):
+    """Finds IOThreads that `top` and `pidstat` cannot show by name.
+
+    ## What it does
+
+    Looks for IOThreads of QEMU's own options whose id has more than 12 characters, and for whole
+    command lines of a QEMU before 11.0 that do not switch the naming of threads on. The ids that
+    Proxmox VE makes are longer, too, but nobody can choose them, so they are left in peace.
+
+    ## Why is this bad
+
+    Nothing is slower for it. But an IOThread is called `IO` and its id only when that fits the 15
+    characters that the kernel has for a name. Otherwise it is called like the process, as the main
+    loop is, and what a tool on the host says of it cannot be told from the rest. `query-iothreads`
+    over QMP gives its number all the same.
+
+    ## Example
+
+    ```
+    args: -object iothread,id=database-disk-0 -device virtio-scsi-pci,id=a,iothread=database-disk-0
+    ```
+
+    ## Use instead
+
+    ```
+    args: -object iothread,id=database0 -device virtio-scsi-pci,id=a,iothread=database0
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: the id may be known to other tools.
+
+    ## References
+
+    - QEMU 10.0.2 and 11.1.1, names under /proc: an id of 12 characters shows, one of 13 does not;
+      before 11.0 only with `-name …,debug-threads=on`
+    """
+
+    code = "TH014"
+    name = "iothread-name-hidden"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per long id, and one for a command line that names no thread."""
+        vm = context.vm
+        unnamed = _names_no_threads(vm) and _NAMED_ON_REQUEST.hold(context.host)
+        for option in vm.options:
+            if option.name != "object" or option.kind != "iothread":
+                continue
+            if len(option.id) > _LONGEST and not _PROXMOX_OWN.fullmatch(option.id):
+                message = (
+                    f"the thread of {option.id[:80]} goes without a name: its id has more than"
+                    f" {_LONGEST} characters"
+                )
+                advice = f"choose an id of at most {_LONGEST} characters"
+            elif unnamed:
+                message = f"the thread of {option.id[:80]} goes without a name"
+                advice = "add debug-threads=on to -name"
+                unnamed = False
+            else:
+                continue
+            yield self.report(
+                context,
+                message,
+                subject=option.id,
+                span=find_property(vm.source, option, "id"),
+                fix=Fix(applicability=Applicability.DISPLAY, message=advice),
+            )
+
+
+def _names_no_threads(vm: Vm) -> bool:
+    """Returns whether a command line leaves threads unnamed; Proxmox VE's never does."""
+    return vm.notation == "qemu" and not any(
+        option.name == "name" and "debug-threads" in option.properties for option in vm.options
+    )

@@ -1,0 +1,90 @@
+"""TH015."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.formats.proxmox.writer import cut_option
+from vmio.lint.devices import asks_iothread, keeps_data
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+from vmio.lint.versions import Versions
+
+__all__ = ["IothreadWithScsiCd"]
+
+
+class IothreadWithScsiCd(Rule):
+    """Finds SCSI cd-roms on a controller that runs in an IOThread.
+
+    ## What it does
+
+    Looks for `scsiN` cd-roms and cloud-init drives that ask for an IOThread, or whose virtio-scsi
+    controller has one, where QEMU is older than 7.0.
+
+    ## Why is this bad
+
+    Before 7.0 QEMU's own tests leave the combination out as one that is not supported. A cd-rom
+    gains nothing from an IOThread either.
+
+    ## Example
+
+    ```
+    scsi2: none,iothread=1,media=cdrom
+    scsihw: virtio-scsi-single
+    ```
+
+    ```host
+    qemu_version = "6.2.0"
+    ```
+
+    ## Use instead
+
+    ```
+    scsi2: none,media=cdrom
+    scsihw: virtio-scsi-single
+    ```
+
+    ```host
+    qemu_version = "6.2.0"
+    ```
+
+    ## Fix safety
+
+    The fix removes `iothread` from the cd-rom, which with `scsihw: virtio-scsi-single` has a
+    controller of its own. It is safe: the guest sees the same devices.
+
+    ## References
+
+    - tp-qemu, pull request 3363: scsi-cd with an IOThread is tested from QEMU 7.0 on
+    """
+
+    code = "TH015"
+    name = "iothread-with-scsi-cd"
+    severity = Severity.INFO
+    versions = Versions(before="7.0")
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per cd-rom."""
+        vm, topology = context.vm, context.topology
+        for attached in topology.disks:
+            disk = attached.disk
+            if disk.bus != "scsi" or keeps_data(disk):
+                continue
+            controller = topology.controller_of(attached)
+            if not asks_iothread(disk) and controller.iothread is None:
+                continue
+            span = disk.spans.get("iothread")
+            yield self.report(
+                context,
+                f"{disk.id} is a cd-rom and has or asks for an IOThread,"
+                " which QEMU before 7.0 is not tested with",
+                subject=disk.id,
+                span=span or disk.span,
+                fix=Fix(
+                    applicability=Applicability.SAFE,
+                    message="remove iothread",
+                    edits=(cut_option(vm.source, span),),
+                )
+                if span is not None and vm.notation == "proxmox"
+                else None,
+            )

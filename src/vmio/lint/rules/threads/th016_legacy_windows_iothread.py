@@ -1,0 +1,73 @@
+"""TH016."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import asks_iothread
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["LegacyWindowsIothread"]
+
+_LEGACY = {"w2k": "Windows 2000", "w2k3": "Windows Server 2003", "wxp": "Windows XP"}
+
+
+class LegacyWindowsIothread(Rule):
+    """Finds IOThreads under a Windows whose virtio drivers are no longer maintained.
+
+    ## What it does
+
+    Looks for disks with `iothread=1` in a guest whose `ostype` is `w2k`, `wxp` or `w2k3`.
+
+    ## Why is this bad
+
+    It works for many. But the virtio drivers for these systems have not been built or tested for
+    years, IOThreads have changed a great deal since, and a project that packages QEMU for such
+    guests has switched IOThreads off for them. Guests this old rarely have a load that needs one.
+
+    ## Example
+
+    ```
+    ostype: wxp
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    ```
+
+    ## Use instead
+
+    ```
+    ostype: wxp
+    virtio0: local-lvm:vm-100-disk-0,size=32G
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: where the guest runs well there is nothing to mend. Without
+    `iothread=1` it sees the same devices.
+
+    ## References
+
+    - qemus/qemu, pull request 1299: no IOThread for legacy Windows
+    """
+
+    code = "TH016"
+    name = "legacy-windows-iothread"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk."""
+        vm = context.vm
+        system = _LEGACY.get(vm.settings.get("ostype", ""))
+        for disk in vm.disks if system is not None else ():
+            if disk.bus not in {"scsi", "virtio"} or not asks_iothread(disk):
+                continue
+            yield self.report(
+                context,
+                f"{disk.id} has an IOThread, which the drivers for {system} are not tested with",
+                subject=disk.id,
+                span=disk.spans.get("iothread", disk.span),
+                fix=Fix(
+                    applicability=Applicability.DISPLAY,
+                    message="remove iothread if the guest hangs or loses its disk",
+                ),
+            )
