@@ -164,3 +164,35 @@ def test_ide_units_differ_on_q35() -> None:
     assert addresses == [{"bus": "ide.0", "unit": 0}, {"bus": "ide.1", "unit": 1}]
     addresses = [dict(attached.address) for attached in plan(f"{text}machine: q35\n").disks]
     assert addresses == [{"bus": "ide.0", "unit": 0}, {"bus": "ide.3", "unit": 0}]
+
+
+def test_args_give_a_controller_another_thread() -> None:
+    """`-set` counts in what runs, over what the config says, and not in the manager's own part."""
+    text = (
+        "args: -object iothread,id=a,poll-max-ns=0 -set device.virtio0.iothread=a"
+        " -set device.scsihw0.iothread=a -set device.scsihw0.num_queues=3\n"
+        "scsihw: virtio-scsi-pci\n"
+        "scsi0: tank:vm-1-disk-0\n"
+        "scsi1: tank:vm-1-disk-1,iothread=1\n"
+        "virtio0: tank:vm-1-disk-2,iothread=1\n"
+    )
+    topology = plan(text)
+    assert served(topology) == {"scsi0": ("a",), "scsi1": ("a",), "virtio0": ("a",)}
+    assert [(each.id, each.poll_max_ns) for each in topology.iothreads] == [
+        ("iothread-virtio0", None),
+        ("a", 0),
+    ]
+    assert topology.controller_of(topology.disks[0]).num_queues == 3
+    effects = [attached.find_effect("iothread") for attached in topology.disks]
+    assert [effect.verdict for effect in effects if effect] == ["used"] * 3
+    source = Source(name="100.conf", data=text.encode())
+    guest = read_guest(source, storages=STORAGES, host=Host(qemu_version="10.0.2"))
+    own = plan_topology(guest.vm, with_args=False)
+    assert [iothread.id for iothread in own.iothreads] == ["iothread-virtio0"]
+    assert served(own)["scsi0"] == (MAIN_LOOP,)
+
+
+def test_set_of_what_takes_no_thread_changes_nothing() -> None:
+    """QEMU itself refuses to give such a controller an IOThread; the plan shows none."""
+    topology = plan("args: -set device.scsihw0.iothread=a\nscsi0: tank:vm-1-disk-0\n")
+    assert served(topology) == {"scsi0": (MAIN_LOOP,)}

@@ -13,12 +13,15 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from attrs import fields
+
 from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import Argument, render_pci
 from vmio.formats.proxmox.pci import pci_address
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
+from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
 
 __all__ = [
@@ -57,12 +60,26 @@ def render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
 
 def render_objects(guest: Guest, topology: Topology) -> Iterator[Argument]:
     """Yields the objects that the drives need, drive by drive, each IOThread first."""
+    iothreads = {iothread.id: iothread for iothread in topology.iothreads}
     for attached in topology.disks:
-        controller = topology.controller_of(attached)
-        if controller.iothread is not None:
-            yield "-object", f"iothread,id={controller.iothread}"
+        iothread = iothreads.pop(topology.controller_of(attached).iothread or "", None)
+        if iothread is not None:
+            yield _render_iothread(iothread)
         if has_blockdev(guest) and attached.disk.backing is not None:
             yield render_throttle_group(attached.disk.id, dict(attached.disk.limits))
+    for iothread in iothreads.values():
+        yield _render_iothread(iothread)
+
+
+def _render_iothread(iothread: IOThread) -> Argument:
+    """Returns an IOThread with those of its parameters that were set."""
+    written = (
+        (attribute.name.replace("_", "-"), getattr(iothread, attribute.name))
+        for attribute in fields(IOThread)
+        if attribute.name != "span"
+    )
+    parts = (f"{key}={value}" for key, value in written if value is not None)
+    return "-object", ",".join(("iothread", *parts))
 
 
 def render_throttle_group(drive: str, limits: Mapping[str, int]) -> Argument:
