@@ -18,10 +18,12 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.formats import proxmox
+from vmio import formats
 from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
+from vmio.formats.qemu_vm import read_command_vm
+from vmio.formats.registry import recognise
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run
 from vmio.lint.fixing import apply_fixes
@@ -85,6 +87,13 @@ every_case = pytest.mark.parametrize("case", CASES, ids=str)
 every_rule = pytest.mark.parametrize("entry", RULES, ids=lambda entry: entry.code)
 
 
+EXTRA = """\
+# what `-readconfig extra.cfg` of a case reads
+[object "io9"]
+  qom-type = "iothread"
+"""
+
+
 def read_context(
     conf: bytes | str, storage: str | None = None, host_text: str | None = None
 ) -> Context:
@@ -96,8 +105,13 @@ def read_context(
     storages = None
     if storage is not None:
         storages = parse_storages(Source(name="storage.cfg", data=storage.encode()))
-    guest = read_guest(Source(name="100.conf", data=data), storages=storages, host=host)
-    return Context(vm=guest.vm, topology=plan_topology(guest.vm), host=host)
+    source = Source(name="100.conf", data=data)
+    if recognise(source) == "qemu":
+        files = {"extra.cfg": Source(name="extra.cfg", data=EXTRA.encode())}
+        vm = read_command_vm(source, host=host, files=files).vm
+    else:
+        vm = read_guest(source, storages=storages, host=host).vm
+    return Context(vm=vm, topology=plan_topology(vm), host=host)
 
 
 def describe(diagnostic: Diagnostic, source: Source) -> str:
@@ -157,7 +171,8 @@ def test_fixing_a_case_once_is_enough(case: Case) -> None:
     check_fixes(case.conf, case.storage, case.host)
 
 
-_LINES = sorted({line for case in CASES for line in case.conf.splitlines()} | {"scsihw: lsi\r"})
+_CONFIGS = [case for case in CASES if not case.is_command]
+_LINES = sorted({line for case in _CONFIGS for line in case.conf.splitlines()} | {"scsihw: lsi\r"})
 
 
 @given(st.lists(st.sampled_from(_LINES), min_size=1, max_size=8))
@@ -234,11 +249,11 @@ def test_docs_are_current() -> None:
 
 
 def test_every_kind_of_problem_has_its_rule() -> None:
-    """No problem that the reader can have goes without a finding."""
-    folder = Path(proxmox.__path__[0])
+    """No problem that a reader can have goes without a finding."""
+    folder = Path(formats.__path__[0])
     kinds: set[str] = set()
-    for path in folder.glob("*.py"):
-        for line in re.findall(r"\bkind ?= ?(.+)", path.read_text(encoding="utf-8")):
+    for path in (*folder.glob("proxmox/*.py"), *folder.glob("qemu_[bcdv]*.py")):
+        for line in re.findall(r"\bkind ?=(?!=) ?(.+)", path.read_text(encoding="utf-8")):
             kinds.update(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', line))
     rules = [load_rule(entry) for entry in RULES]
     carried = {rule.kind for rule in rules if issubclass(rule, ProblemRule)}

@@ -43,10 +43,9 @@ _MODES: Mapping[str, tuple[bool, bool, bool]] = {
 _TRUE = frozenset({"on", "yes", "true", "y"})
 _FALSE = frozenset({"off", "no", "false", "n"})
 _DISCARDS = frozenset({"on", "unmap"})
-_NOTED = frozenset(
-    """
-    aio cache cache.direct cache.no-flush cache.writeback detect-zeroes discard read-only readonly
-    """.split()  # noqa: SIM905 - as above
+_NOTED = (
+    *("aio", "cache", "cache.no-flush", "cache.direct", "cache.writeback"),
+    *("detect-zeroes", "discard", "read-only", "readonly"),
 )
 """Properties of nodes and drives of which the place is told."""
 _LIMIT = re.compile(
@@ -97,8 +96,8 @@ class Medium:
     werror: str | None = None
     limits: tuple[tuple[str, int], ...] = ()
     spans: Mapping[str, Span] = field(factory=dict, eq=False)
-    refused: tuple[str, ...] = ()
-    """Why QEMU would not take it."""
+    refused: tuple[tuple[str, str], ...] = ()
+    """Properties that QEMU would not take, each with the reason."""
 
 
 @frozen(kw_only=True)
@@ -291,7 +290,7 @@ class _Reader:
             no_flush = to_bool(own["cache.no-flush"]) if "cache.no-flush" in own else no_flush
             skips_flush = skips_flush or no_flush
             zeroes = _choose_zeroes(zeroes, own.get("detect-zeroes"))
-            for key in _NOTED & own.keys():
+            for key in _NOTED:
                 _note(spans, key.partition(".")[0].replace("-", "_"), layer, key)
         discard, kept = _choose_discard(layers)
         lowest = layers[-1]
@@ -436,7 +435,7 @@ def _note(spans: dict[str, Span], name: str, layer: _Layer, key: str) -> None:
         spans.setdefault(name, span)
 
 
-def _check_layer(layer: _Layer) -> Iterator[str]:
+def _check_layer(layer: _Layer) -> Iterator[tuple[str, str]]:
     own = layer.properties
     for key, allowed in (
         ("aio", get_args(AioEngine)),
@@ -444,15 +443,16 @@ def _check_layer(layer: _Layer) -> Iterator[str]:
         ("detect-zeroes", get_args(DetectZeroes)),
     ):
         if key in own and own[key] not in allowed:
-            yield f"{key}={own[key]} is none of {', '.join(allowed)}"
+            said = f"{key}={own[key]} is none of {', '.join(allowed)}"
+            yield layer.prefix + key, said
 
 
-def _check_drive(properties: Mapping[str, str]) -> Iterator[str]:
+def _check_drive(properties: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if "cache" in properties and properties["cache"] not in _MODES:
-        yield f"cache={properties['cache']} is no cache mode"
+        yield "cache", f"cache={properties['cache']} is no cache mode"
     media = properties.get("media", "disk")
     if media not in get_args(Media):
-        yield f"media={media} is neither disk nor cdrom"
+        yield "media", f"media={media} is neither disk nor cdrom"
 
 
 def _read_limits(properties: Mapping[str, str]) -> tuple[tuple[str, int], ...]:

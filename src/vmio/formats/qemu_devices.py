@@ -155,7 +155,7 @@ class _Board:
 
     def place_drive(self, drive: Medium) -> None:
         """Makes the device of a `-drive if=ide`, and says where the machine has none for it."""
-        self._refuse(drive.option, drive.name, *drive.refused)
+        self._refuse_medium(drive)
         if drive.interface == "scsi":
             self._refuse(drive.option, drive.name, "this machine makes no device of if=scsi")
         if drive.interface != "ide":
@@ -290,7 +290,9 @@ class _Board:
         wanted = own.get("bus", "")
         found = [each for each in found if not wanted or each.id == wanted]
         if not found:
-            self._report("missing-reference", option, option.id, f"there is no nvme '{wanted}'")
+            self._report(
+                option, option.id, f"there is no nvme '{wanted}'", kind="missing-reference"
+            )
             return
         bus = _Bus(name=found[-1].id, kind="scsi", controller=found[-1], room=256)
         address: Address = tuple(("nsid", own[key]) for key in ("nsid",) if key in own)
@@ -319,7 +321,7 @@ class _Board:
             if free or newest:
                 return (free or newest)[0]
             name, said = f"{kind}.0", f"there is no {kind} bus"
-        self._report("missing-reference", option, option.id, said, key="bus")
+        self._report(option, option.id, said, kind="missing-reference", key="bus")
         identity = name.rpartition(".")[0] or name
         controller = self.controllers.get(identity) or Controller(
             id=identity, model="unknown", bus=kind
@@ -379,9 +381,9 @@ class _Board:
         medium = self.blocks.media.get(name)
         if medium is None and (name or not option.kind.endswith("-cd")):
             said = f"there is no drive '{name}'" if name else f"{option.kind} has no drive"
-            self._report("missing-reference", option, option.id, said, key="drive")
+            self._report(option, option.id, said, kind="missing-reference", key="drive")
         elif medium is not None and medium.option.name == "blockdev":
-            self._refuse(medium.option, medium.name, *medium.refused)
+            self._refuse_medium(medium)
         return medium
 
     def _name_disk(self, option: Option, own: Mapping[str, str], identity: str) -> str:
@@ -391,12 +393,15 @@ class _Board:
         names = (option.id, own.get("drive", ""), path, f"{path}#{len(self.disks)}")
         return next(name for name in names if name and name not in taken)
 
-    def _refuse(self, option: Option, subject: str, *said: str, key: str = "") -> None:
-        for text in said:
-            self._report("refused-option", option, subject, text, key=key)
+    def _refuse_medium(self, medium: Medium) -> None:
+        for key, said in medium.refused:
+            self._refuse(medium.option, medium.name, said, key=key)
+
+    def _refuse(self, option: Option, subject: str, said: str, *, key: str = "") -> None:
+        self._report(option, subject, said, kind="refused-option", key=key)
 
     def _report(
-        self, kind: str, option: Option, subject: str, said: str, *, key: str = ""
+        self, option: Option, subject: str, said: str, *, kind: str, key: str = ""
     ) -> None:
         span = option.spans.get(key, option.span) or Span(start=0, end=0)
         problem = Problem(kind=kind, message=said, span=span, subject=subject or option.kind)

@@ -77,7 +77,7 @@ def _verdict(written: bool) -> Verdict:  # noqa: FBT001 - one truth is all it ta
 def _zeroes_effect(attached: AttachedDisk) -> Effect:
     disk = attached.disk
     if attached.detect_zeroes == "unmap" and disk.discard != "unmap":
-        reason = "QEMU refuses detect-zeroes=unmap without discard=unmap"
+        reason = "nothing is unmapped without discard=unmap; QEMU refuses it of a -blockdev"
         return Effect(setting="detect_zeroes", value="", verdict="ignored", reason=reason)
     return Effect(
         setting="detect_zeroes",

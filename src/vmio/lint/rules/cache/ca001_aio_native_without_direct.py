@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from vmio.formats.proxmox.writer import cut_option
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.model.disk import Disk
 from vmio.model.topology import AttachedDisk
+from vmio.model.vm import Vm
 
 __all__ = ["AioNativeWithoutDirect"]
 
@@ -70,7 +72,7 @@ class AioNativeWithoutDirect(Rule):
             yield self.report(
                 context,
                 f"QEMU refuses to start: aio=native of {disk.id} needs O_DIRECT,"
-                f" and {_name_cause(attached)}",
+                f" and {_name_cause(attached, vm)}",
                 subject=disk.id,
                 span=span or disk.span,
                 notes=(
@@ -88,10 +90,17 @@ class AioNativeWithoutDirect(Rule):
             )
 
 
-def _name_cause(attached: AttachedDisk) -> str:
+def _name_cause(attached: AttachedDisk, vm: Vm) -> str:
     disk = attached.disk
+    if vm.notation == "qemu" and "cache=" not in _read_cache(disk, vm):
+        return "cache.direct is not on"
     if disk.cache is not None:
         return f"cache={disk.cache} goes through the host's page cache"
     if disk.media == "cdrom":
         return "a cd-rom goes through the host's page cache unless cache=none is written"
     return "this storage goes through the host's page cache unless cache=none is written"
+
+
+def _read_cache(disk: Disk, vm: Vm) -> str:
+    span = disk.spans.get("cache")
+    return vm.source.read_span(span) if span is not None else ""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
-from vmio.model.source import Edit
+from vmio.model.source import Edit, Span
+from vmio.model.vm import Vm
 
 __all__ = ["CacheUnsafe"]
 
@@ -65,7 +66,7 @@ class CacheUnsafe(Rule):
             instead = "cache=none" if on_zfs else "cache=writeback"
             yield self.report(
                 context,
-                f"cache=unsafe of {disk.id} drops the guest's flushes:"
+                f"{_name_setting(context.vm, span)} of {disk.id} drops the guest's flushes:"
                 " a crash of the host can ruin its file systems",
                 subject=disk.id,
                 span=span or disk.span,
@@ -77,3 +78,8 @@ class CacheUnsafe(Rule):
                 if span is not None and context.vm.notation == "proxmox"
                 else None,
             )
+
+
+def _name_setting(vm: Vm, span: Span | None) -> str:
+    written = vm.source.read_span(span) if span is not None else ""
+    return "cache.no-flush" if "no-flush" in written else "cache=unsafe"

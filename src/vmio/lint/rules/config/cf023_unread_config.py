@@ -1,0 +1,54 @@
+"""CF023."""
+
+from __future__ import annotations
+
+from vmio.lint.diagnostic import Severity
+from vmio.lint.problems import ProblemRule
+from vmio.model.source import Problem
+
+__all__ = ["UnreadConfig"]
+
+
+class UnreadConfig(ProblemRule):
+    """Finds files of options that a QEMU command line names and that are not known here.
+
+    ## What it does
+
+    Looks for the file of every `-readconfig`: from the process's own folder for one that runs,
+    from the current folder for a saved command line.
+
+    ## Why is this bad
+
+    What the file defines, vmio does not see. Devices of it are missing from what it shows, and the
+    checks of the rest are right only as far as nothing in the file matters to them. On a Proxmox
+    host the file of a q35 machine holds bridges and USB controllers, and no disk.
+
+    ## Example
+
+    ```
+    qemu-system-x86_64 -machine q35 -readconfig /nonexistent/extra.cfg
+    ```
+
+    ## Use instead
+
+    ```
+    qemu-system-x86_64 -machine q35 -nodefaults
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: run vmio where the file is, or bring the file along.
+
+    ## References
+
+    - QEMU's manual page, `-readconfig`
+    """
+
+    code = "CF023"
+    name = "unread-config"
+    severity = Severity.INFO
+    kind = "unread-config"
+
+    def explain(self, problem: Problem) -> str:
+        """Returns which file is missing and why."""
+        return f"options are missing: {problem.message}"
