@@ -7,12 +7,21 @@ from collections.abc import Iterator
 from vmio.formats.proxmox.writer import cut_option
 from vmio.lint.diagnostic import Applicability, Fix
 from vmio.lint.rule import Context
-from vmio.model.disk import Disk
+from vmio.model.disk import Backing, Disk
 from vmio.model.source import Edit, Span
 from vmio.model.topology import AttachedDisk
 from vmio.model.vm import Vm
 
-__all__ = ["add_option", "list_disks", "list_writable_disks", "remove_option", "replace_option"]
+__all__ = [
+    "add_option",
+    "is_thin",
+    "list_disks",
+    "list_writable_disks",
+    "remove_option",
+    "replace_option",
+]
+
+_FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 
 
 def list_disks(context: Context, *, unresolved: bool = False) -> Iterator[AttachedDisk]:
@@ -37,6 +46,15 @@ def list_writable_disks(context: Context, *, unresolved: bool = False) -> Iterat
     for attached in list_disks(context, unresolved=unresolved):
         if not attached.disk.read_only and not attached.disk.snapshot:
             yield attached
+
+
+def is_thin(backing: Backing) -> bool:
+    """Returns whether writing to a volume can need room that is not there.
+
+    A raw file or a ZFS volume may or may not have all its room; that is not known here.
+    """
+    in_qcow2_file = backing.format == "qcow2" and backing.storage_type in _FILE_STORAGES
+    return not backing.error and (backing.storage_type == "lvmthin" or in_qcow2_file)
 
 
 def remove_option(vm: Vm, disk: Disk, option: str, message: str) -> Fix:

@@ -113,6 +113,7 @@ RULES = (
     Entry("VE005", "task-abort-deadlock"),
     Entry("VE006", "io-uring-stall-on-ide"),
     Entry("VE007", "io-pressure-on-idle-guest"),
+    Entry("VE008", "throttle-group-deadlock"),
     Entry("VE009", "qcow2-discard-corruption"),
     Entry("VE010", "io-uring-iothread-hang"),
     Entry("VE011", "virtio-scsi-iothread-spins"),

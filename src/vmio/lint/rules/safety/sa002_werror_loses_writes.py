@@ -1,0 +1,90 @@
+"""SA002."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.drives import is_thin, list_writable_disks, remove_option
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["WerrorLosesWrites"]
+
+
+class WerrorLosesWrites(Rule):
+    """Finds disks whose failed writes are dropped, or not waited for when a thin pool is full.
+
+    ## What it does
+
+    Looks for `werror=ignore` on any disk that keeps what the guest writes, and for `werror=report`
+    on disks that grow as they are written: on `lvmthin` storage and in qcow2 images on storage of
+    files.
+
+    ## Why is this bad
+
+    With `ignore` a write that fails is reported to the guest as done: what it wrote is gone, and
+    nobody is told. With `report` a full pool gives the guests errors, upon which they mount their
+    file systems read-only and databases stop, all of them at once. Without the option QEMU pauses
+    the guest when there is no room, and it goes on where it was once there is.
+
+    ## Example
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,size=32G,werror=report
+    ```
+
+    ```storage
+    lvmthin: local-lvm
+        vgname pve
+        thinpool data
+    ```
+
+    ## Use instead
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,discard=on,size=32G
+    ```
+
+    ```storage
+    lvmthin: local-lvm
+        vgname pve
+        thinpool data
+    ```
+
+    ## Fix safety
+
+    The fix removes the option and is safe: the guest sees the same device. Those who want a guest
+    to fail rather than to wait, as in a cluster of its own, keep `report` and ignore the rule.
+
+    ## References
+
+    - QEMU's manual page, `werror` under `-drive`: the default is `enospc`
+    - Linux, drivers/md/dm-thin.c: a pool without room answers writes with ENOSPC
+    """
+
+    code = "SA002"
+    name = "werror-loses-writes"
+    severity = Severity.WARNING
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk: an error for writes dropped, a warning for a full pool."""
+        for attached in list_writable_disks(context, unresolved=True):
+            disk, backing = attached.disk, attached.disk.backing
+            if disk.werror == "ignore":
+                severity = Severity.ERROR
+                what = "tells the guest that a write is done that failed: its data is lost"
+            elif disk.werror == "report" and backing is not None and is_thin(backing):
+                severity = Severity.WARNING
+                what = (
+                    "gives the guest errors when its thin storage is full, instead of pausing it"
+                )
+            else:
+                continue
+            yield self.report(
+                context,
+                f"werror={disk.werror} of {disk.id} {what}",
+                subject=disk.id,
+                span=disk.spans.get("werror", disk.span),
+                severity=severity,
+                fix=remove_option(context.vm, disk, "werror", f"remove werror={disk.werror}"),
+            )
