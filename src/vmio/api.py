@@ -6,13 +6,13 @@ what a person waits for.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from vmio.errors import InputError, UsageError
+from vmio.errors import InputError, UsageError, VmioError
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages
 from vmio.formats.registry import recognise
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "boot",
     "check",
+    "check_all",
     "check_recording",
     "choose_baseline",
     "choose_boot",
@@ -62,6 +63,8 @@ __all__ = [
     "verify",
     "write_baseline",
 ]
+
+_Result = TypeVar("_Result")
 
 _PID = "pid:"
 _STDIN = "<stdin>"
@@ -307,6 +310,97 @@ def check(
 
     context = Context(vm=guest.vm, topology=plan(guest), host=host)
     return check_context(context, house=house, baseline=baseline, node=node)
+
+
+def check_all(
+    vms: Sequence[Found],
+    places: Places,
+    convert: Callable[[CheckedFile], _Result],
+    *,
+    house: House,
+    baseline: Baseline | None = None,
+    fixing: bool = False,
+    unsafe: bool = False,
+    write: bool = False,
+    workers: int | None = None,
+) -> Generator[_Result, None, None]:
+    """Yields what comes of checking each of many configs, in their order, on all processors.
+
+    What cannot be read, planned or written is told by the `CheckedFile` of it, and the rest goes
+    on.
+
+    Args:
+        vms: The configs.
+        places: Where they are from.
+        convert: Makes of each result what is small to send between processes; a module's own
+            function, or a partial of one.
+        house: Which findings count.
+        baseline: Those that are known.
+        fixing: Whether fixes are made first, as `fix` makes them.
+        unsafe: Whether those that the guest may notice, too.
+        write: Whether they are written to the files.
+        workers: How many processes to use; None for one a processor.
+
+    Raises:
+        ToolError: A process that did a part of it was killed.
+    """
+    from vmio.fleet.runner import map_in_order
+    from vmio.lint.house import load_rules
+
+    load_rules(house)  # so that not every process has to
+    if write or any(vm.path == "-" for vm in vms):
+        workers = 1  # what is being written is not interrupted; only this process has the input
+    one = partial(
+        _check_found,
+        places=places,
+        house=house,
+        baseline=baseline,
+        fixing=fixing,
+        unsafe=unsafe,
+        write=write,
+    )
+    return map_in_order(partial(_check_chunk, one, convert), vms, workers=workers)
+
+
+def _check_chunk(
+    check_one: Callable[[Found], CheckedFile],
+    convert: Callable[[CheckedFile], _Result],
+    vms: list[Found],
+) -> list[_Result]:
+    return [convert(check_one(vm)) for vm in vms]
+
+
+def _check_found(
+    vm: Found,
+    *,
+    places: Places,
+    house: House,
+    baseline: Baseline | None,
+    fixing: bool,
+    unsafe: bool,
+    write: bool,
+) -> CheckedFile:
+    try:
+        if vm.error is not None:
+            raise vm.error
+        place = places.by_folder[vm.folder]
+        guest = load(vm.path, host=place.host, storages=place.storages)
+        if not fixing:
+            return check(guest, place.host, house=house, baseline=baseline, node=vm.node)
+        return fix(
+            guest,
+            place.host,
+            house=house,
+            baseline=baseline,
+            node=vm.node,
+            storages=place.storages,
+            unsafe=unsafe,
+            write=write,
+        )
+    except VmioError as error:
+        from vmio.lint.diagnostic import CheckedFile
+
+        return CheckedFile(name=vm.path, error=error, node=vm.node)
 
 
 def read_house(

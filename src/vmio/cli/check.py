@@ -3,105 +3,191 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vmio import api
-from vmio.cli.options import host_options, storage_option
-from vmio.errors import InputError, PlanError, VmioError
-from vmio.lint.diagnostic import CheckedFile
-from vmio.lint.registry import select_rules
-from vmio.model.host import Host
-from vmio.report.findings_text import render_counts, render_text
+from vmio.cli.check_options import check_options, choose_fixing, choose_output
+from vmio.cli.options import host_options, qemu_version_option, storage_option
+from vmio.cli.progress import ProgressLine
+from vmio.errors import UsageError, VmioError
+from vmio.lint.diagnostic import CheckedFile, Severity
+from vmio.lint.house import choose_rules
+from vmio.report.findings import (
+    Part,
+    Report,
+    Summary,
+    assemble,
+    choose_report,
+    make_part,
+    render_summary,
+)
+
+if TYPE_CHECKING:
+    from vmio.fleet.inventory import Found
+    from vmio.fleet.places import Places
 
 __all__ = ["command"]
 
-_FINDINGS = 1
-
-_SELECTORS = "CODE,…"
-
-
-def _split(
-    _ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]
-) -> tuple[str, ...]:
-    return tuple(word.strip() for text in value for word in text.split(",") if word.strip())
+_CLUSTER = "/etc/pve"
 
 
 @click.command("check")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@check_options
 @click.option(
-    "--select",
-    metavar=_SELECTORS,
-    multiple=True,
-    callback=_split,
-    help="Run these rules only: codes, names, or families such as TH.",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many processes check; one a processor if not said.",
 )
-@click.option(
-    "--ignore", metavar=_SELECTORS, multiple=True, callback=_split, help="Leave these rules out."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
+@click.option("--watch", is_flag=True, help="Stay, and tell what every change of a file brings.")
+@qemu_version_option
 @storage_option
 @host_options
 def command(
     *,
-    files: tuple[str, ...],
+    paths: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
+    severity: Severity | None,
+    config: str | None,
+    output: str | None,
+    as_json: bool,
+    statistics: bool,
+    baseline: str | None,
+    fix: bool,
+    unsafe_fixes: bool,
+    diff: bool,
+    dry_run: bool,
+    jobs: int | None,
+    watch: bool,
+    qemu_version: str | None,
     storage: str | None,
     host: str | None,
     overrides: tuple[str, ...],
-    as_json: bool,
 ) -> int:
-    """Find settings in VM configs that are ignored, slow or unsafe; - is standard input.
+    """Find settings in VM configs that are ignored, slow or unsafe.
+
+    PATH is a config, a folder of them, a whole /etc/pve or a copy of one, or - for standard
+    input; without any it is /etc/pve.
 
     Exits with 0 if nothing was found, 1 if something was, 3 if a file could not be read. `vmio
     rule CODE` explains a finding.
     """
-    select_rules(select, ignore)
-    facts = api.read_host(host, overrides)
-    if storage is not None:
-        api.read_source(storage)  # one line about it, not one for each config
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    checked = []
-    for name in files:
-        file = _check(name, storage, facts, select=select, ignore=ignore)
-        checked.append(file)
-        if file.error is not None:
-            _say_error(file.error)
-        elif not as_json:
-            click.echo(render_text(file, colour=colour), nl=False, color=colour)
-    if as_json:
-        from vmio.report.findings_json import render_json
+    form = choose_output(output, as_json=as_json, diff=diff)
+    fixing = choose_fixing(fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
+    if watch and (form != "text" or statistics or fixing is not None or "-" in paths):
+        raise UsageError("--watch tells findings of files as text, and does nothing else")
+    read_house = partial(api.read_house, config, select=select, ignore=ignore, severity=severity)
+    house = read_house()
+    known = api.read_baseline(house, baseline)
+    read_places = partial(
+        api.read_places,
+        host=host or house.host or None,
+        overrides=overrides,
+        qemu_version=qemu_version,
+        storage=storage or house.storage or None,
+    )
+    names = paths or _choose_cluster()
+    vms = api.find_vms(names)
+    places = read_places(vms)
+    vms = (*places.errors, *vms)
+    terminal = sys.stdout.isatty()
+    report = choose_report(
+        form,
+        statistics=statistics,
+        colour=terminal and not os.environ.get("NO_COLOR"),
+        columns=shutil.get_terminal_size().columns if terminal else 0,
+        rules=choose_rules(house),
+    )
+    results = api.check_all(
+        vms,
+        places,
+        partial(_make_part, report),
+        house=house,
+        baseline=known,
+        fixing=fixing is not None,
+        unsafe=fixing is not None and fixing.unsafe,
+        write=fixing is not None and fixing.write,
+        workers=jobs,
+    )
+    summary = _print_report(report, results, len(vms))
+    _say_unknown(vms, places)
+    for line in render_summary(summary, written=fixing is None or fixing.write):
+        click.echo(line, err=True)
+    if fixing is not None and not fixing.write and summary.fixed:
+        return summary.status or 1
+    return summary.status
 
-        click.echo(render_json(checked), nl=False)
-    click.echo(render_counts(checked), err=True)
-    return _choose_status(checked)
+
+def _choose_cluster() -> tuple[str, ...]:
+    if not Path(_CLUSTER).is_dir():
+        raise UsageError(
+            f"there is no {_CLUSTER} here, so name what to check",
+            hint="a config, a folder of them, or a copy of a cluster's /etc/pve",
+        )
+    return (_CLUSTER,)
 
 
-def _check(
-    name: str,
-    storage: str | None,
-    facts: Host,
-    *,
-    select: tuple[str, ...],
-    ignore: tuple[str, ...],
-) -> CheckedFile:
-    try:
-        guest = api.load(name, host=facts, storage=storage)
-        found = api.lint(guest, facts, select=select, ignore=ignore)
-    except (InputError, PlanError) as error:
-        return CheckedFile(name=name, error=error)
-    return CheckedFile(name=guest.vm.source.name, source=guest.vm.source, diagnostics=found)
+def _make_part(report: Report, checked: CheckedFile) -> tuple[Part, VmioError | None]:
+    """Returns what is printed of a file; that is less to send between processes than findings."""
+    return make_part(report, checked), checked.error
+
+
+def _print_report(
+    report: Report,
+    results: Generator[tuple[Part, VmioError | None], None, None],
+    total: int,
+) -> Summary:
+    summary = Summary()
+    # Bytes, since a config's may not be text; not click.echo, which flushes every time.
+    stdout = sys.stdout.buffer
+    is_terminal = sys.stdout.isatty()
+    with closing(results), ProgressLine(total, "checking") as progress:
+
+        def pass_on() -> Iterator[Part]:
+            for part, error in results:
+                if error is not None:
+                    progress.hide()
+                    _say_error(error)
+                yield part
+                progress.advance()
+
+        for piece in assemble(report, pass_on(), summary):
+            if piece:
+                if is_terminal:
+                    progress.hide()
+                stdout.write(piece.encode("utf-8", "surrogateescape"))
+                if is_terminal:
+                    stdout.flush()
+        stdout.flush()
+    return summary
+
+
+def _say_unknown(vms: tuple[Found, ...], places: Places) -> None:
+    """Tells of which nodes nothing is known: silence about them must not be taken for health."""
+    unknown = {vm.node for vm in vms if vm.error is None and not places.by_folder[vm.folder].known}
+    if unknown:
+        _say(
+            f"nothing is known of the hosts of {', '.join(sorted(unknown))}, so that rules about"
+            " hosts and versions are silent there"
+        )
+        _say("hint: name a version with --qemu-version, or put there what vmio host --save writes")
 
 
 def _say_error(error: VmioError) -> None:
-    click.echo(f"vmio: error: {error.message}", err=True)
+    _say(f"error: {error.message}")
     if error.hint:
-        click.echo(f"vmio: hint: {error.hint}", err=True)
+        _say(f"hint: {error.hint}")
 
 
-def _choose_status(checked: list[CheckedFile]) -> int:
-    if any(file.error is not None for file in checked):
-        return InputError.exit_status
-    return _FINDINGS if any(file.diagnostics for file in checked) else 0
+def _say(text: str) -> None:
+    click.echo(f"vmio: {text}", err=True)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from attrs import frozen
 
 from vmio.errors import UsageError
 from vmio.lint.diagnostic import Severity
 
-__all__ = ["OUTPUTS", "check_options", "choose_output", "rule_options"]
+__all__ = ["OUTPUTS", "Fixing", "check_options", "choose_fixing", "choose_output", "rule_options"]
 
 OUTPUTS = ("text", "json", "sarif", "github", "table")
 
@@ -95,15 +96,40 @@ def check_options(function: _Function) -> _Function:
     return rule_options(_add(function, options))
 
 
-def choose_output(output: str | None, *, as_json: bool) -> str:
-    """Returns the form of output that is asked for.
+def choose_output(output: str | None, *, as_json: bool, diff: bool = False) -> str:
+    """Returns the form of output that is asked for; with `--diff` that is `diff`.
 
     Raises:
         UsageError: Two forms are.
     """
-    if as_json and output not in {None, "json"}:
-        raise UsageError(f"--json and --output {output} ask for two forms")
-    return "json" if as_json else output or "text"
+    forms = {name for name in (output, "json" if as_json else None) if name}
+    if diff:
+        forms.add("--diff")
+    if len(forms) > 1:
+        raise UsageError(f"{' and '.join(sorted(forms))} are two forms of output")
+    return "diff" if diff else next(iter(forms), "text")
+
+
+@frozen(kw_only=True)
+class Fixing:
+    """What is done about findings besides telling them."""
+
+    unsafe: bool
+    write: bool
+    """Whether files are changed, or it is only said what would."""
+
+
+def choose_fixing(*, fix: bool, unsafe_fixes: bool, diff: bool, dry_run: bool) -> Fixing | None:
+    """Returns what is to be fixed and how; None if nothing.
+
+    Raises:
+        UsageError: A dry run of nothing is asked for.
+    """
+    if fix or unsafe_fixes or diff:
+        return Fixing(unsafe=unsafe_fixes, write=not (diff or dry_run))
+    if dry_run:
+        raise UsageError("--dry-run says nothing without --fix")
+    return None
 
 
 def _add(function: _Function, options: tuple[Callable[[_Function], _Function], ...]) -> _Function:

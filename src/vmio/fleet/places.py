@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
@@ -35,8 +35,10 @@ class Place:
 class Places:
     """The places of configs, by their folders, and what could not be read there."""
 
-    by_folder: dict[str, Place]
-    errors: tuple[InputError, ...] = ()
+    by_folder: Mapping[str, Place]
+    errors: tuple[Found, ...] = ()
+    files: tuple[str, ...] = ()
+    """What was read there."""
 
 
 def read_places(
@@ -65,6 +67,7 @@ def read_places(
     return Places(
         by_folder={folder: reader.read(folder, node) for folder, node in places.items()},
         errors=tuple(reader.errors),
+        files=tuple(reader.files),
     )
 
 
@@ -75,7 +78,8 @@ class _Reader:
         host: Host | None,
         storages: Storages | None,
     ) -> None:
-        self.errors: list[InputError] = []
+        self.errors: list[Found] = []
+        self.files: list[str] = []
         self._describe = describe
         self._host = host
         self._local: Host | None = None
@@ -96,10 +100,10 @@ class _Reader:
             home = Path(folder).parent
             saved = (home / "host.toml", home / f"{home.name}.toml", Path(f"{home}.toml"))
             for path in filter(Path.is_file, saved):
-                with self._going_on():
+                with self._reading(path):
                     return self._describe(str(path), None), True
             for path in filter(Path.is_file, (home / name for name in _VERSIONS)):
-                with self._going_on():
+                with self._reading(path):
                     named = parse_pveversion(read_source(str(path)), Host(node=home.name))
                     return self._describe(None, named), True
         if self._local is None:
@@ -109,16 +113,18 @@ class _Reader:
         return self._describe(None, Host(node=node)), False
 
     @contextmanager
-    def _going_on(self) -> Iterator[None]:
+    def _reading(self, path: Path) -> Iterator[None]:
+        """Notes a file, and goes on past it if it is not what it should be."""
+        self.files.append(str(path))
         try:
             yield
         except InputError as error:
-            self.errors.append(error)
+            self.errors.append(Found(path=str(path), error=error))
 
     def _read_storages(self, folder: str) -> Storages | None:
         path = find_storage_cfg(Path(folder))
         if path is not None and path not in self._by_path:
             self._by_path[path] = None
-            with self._going_on():
+            with self._reading(path):
                 self._by_path[path] = parse_storages(read_source(str(path)))
         return self._by_path[path] if path is not None else None

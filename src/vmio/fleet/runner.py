@@ -7,9 +7,13 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from itertools import chain, islice
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vmio.errors import ToolError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["CHUNK", "map_in_order"]
 
@@ -32,12 +36,17 @@ def map_in_order(
     """Yields what a function makes of all items, in their order, as soon as it is known.
 
     Only a few chunks are ever under way, so that memory does not grow with the number of items.
+    Whoever ends early, by Ctrl-C or by closing the generator, waits for none of them.
 
     Args:
-        function: Takes a chunk of items; it is sent to other processes, so it is a module's own.
+        function: Takes a chunk of items; it is sent to each process once, so it is a module's own
+            or a partial of one.
         items: What to go through.
         workers: How many processes to use; None for one a processor. With one, or with no more
             than a chunk of items, this process does it all.
+
+    Raises:
+        ToolError: One of the processes was killed.
     """
     chunks = _split(items)
     workers = workers or len(os.sched_getaffinity(0))
@@ -46,20 +55,41 @@ def map_in_order(
         for chunk in chain(ahead, chunks):
             yield from function(chunk)
         return
-    with ProcessPoolExecutor(
-        workers, initializer=_become_worker, initargs=(os.getpid(),)
-    ) as executor:
-        waiting: deque[Future[list[_Result]]] = deque()
-        try:
-            for chunk in chain(ahead, chunks):
-                waiting.append(executor.submit(function, chunk))
-                if len(waiting) >= workers * _WAITING_PER_WORKER:
-                    yield from waiting.popleft().result()
-            while waiting:
+    from concurrent.futures.process import BrokenProcessPool
+
+    try:
+        yield from _run(function, chain(ahead, chunks), workers)
+    except BrokenProcessPool as error:
+        raise ToolError(
+            "a process that did a part of the work was killed",
+            hint="where memory ran out, --jobs 1 needs the least",
+        ) from error
+
+
+def _run(
+    function: Callable[[list[_Item]], list[_Result]], chunks: Iterable[list[_Item]], workers: int
+) -> Generator[_Result, None, None]:
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import active_children
+
+    waiting: deque[Future[list[_Result]]] = deque()
+    executor = ProcessPoolExecutor(
+        workers, initializer=_become_worker, initargs=(os.getpid(), function)
+    )
+    before = set(active_children())
+    try:
+        for chunk in chunks:
+            waiting.append(executor.submit(_work, chunk))
+            if len(waiting) >= workers * _WAITING_PER_WORKER:
                 yield from waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BaseException:
+        for worker in set(active_children()) - before:
+            worker.kill()
+        raise
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def _split(items: Iterable[_Item]) -> Iterator[list[_Item]]:
@@ -68,9 +98,18 @@ def _split(items: Iterable[_Item]) -> Iterator[list[_Item]]:
         yield chunk
 
 
-def _become_worker(owner: int) -> None:
+_FUNCTION: list[Callable[[list[Any]], list[Any]]] = []
+"""In a worker: what it does."""
+
+
+def _become_worker(owner: int, function: Callable[[list[Any]], list[Any]]) -> None:
     """Leaves Ctrl-C to the owner, and dies with it, even if that is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != owner:
         os._exit(1)
+    _FUNCTION.append(function)
+
+
+def _work(chunk: list[Any]) -> list[Any]:
+    return _FUNCTION[0](chunk)

@@ -45,7 +45,7 @@ def test_check_prints_findings_and_exits_with_1(capsys: pytest.CaptureFixture[st
     """Findings go to standard output without colours, the count to standard error."""
     assert call("check", "100.conf", "101.conf") == 1
     out, err = capsys.readouterr()
-    assert out.startswith("100.conf:2:30: TH001 warning: iothread of scsi0 does nothing")
+    assert out.startswith("100: 1 warning\n100.conf:2:30: TH001 warning: iothread of scsi0 does")
     assert "\x1b" not in out
     assert err == "1 warning in 2 files\n"
 
@@ -54,7 +54,8 @@ def test_check_prints_findings_and_exits_with_1(capsys: pytest.CaptureFixture[st
 def test_check_goes_on_after_an_unreadable_file(capsys: pytest.CaptureFixture[str]) -> None:
     """A file that cannot be read is named, the others are checked, and the status is 3."""
     Path("junk.conf").write_bytes(b"\0\x01\x02")
-    assert call("check", "missing.conf", "junk.conf", ".", "100.conf") == 3
+    Path("empty").mkdir()
+    assert call("check", "missing.conf", "junk.conf", "empty", "100.conf") == 3
     out, err = capsys.readouterr()
     assert "100.conf:2:30: TH001" in out
     assert "cannot read missing.conf" in err
@@ -69,7 +70,7 @@ def test_check_reads_standard_input(
     """`-` is standard input."""
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(IGNORED.encode())))
     assert call("check", "-") == 1
-    assert capsys.readouterr().out.startswith("<stdin>:2:30: TH001")
+    assert "\n<stdin>:2:30: TH001" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("folder")
@@ -94,16 +95,23 @@ def test_check_selects_and_ignores() -> None:
 @pytest.mark.usefixtures("folder")
 def test_check_of_an_unknown_rule_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     """A slip in a rule's name is said once, with a suggestion, and nothing is checked."""
-    assert call("check", "--select", "TH01", "100.conf", "101.conf") == 2
+    assert call("check", "--select", "THO01", "100.conf", "101.conf") == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "there is no rule 'TH01'" in err
-    assert "did you mean TH001?" in err
+    assert "there is no rule 'THO01'" in err
+    assert "did you mean TH0" in err
 
 
-def test_check_without_files_is_a_usage_error() -> None:
-    """At least one file is needed."""
+def test_check_without_paths_is_of_the_cluster(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It checks /etc/pve where there is one, and elsewhere says what to name."""
+    monkeypatch.setattr("vmio.cli.check._CLUSTER", str(folder / "absent"))
     assert call("check") == 2
+    assert "so name what to check" in capsys.readouterr().err
+    monkeypatch.setattr("vmio.cli.check._CLUSTER", str(folder))
+    assert call("check") == 1
+    assert capsys.readouterr().err == "1 warning in 2 files\n"
 
 
 @pytest.mark.usefixtures("folder")
