@@ -7,8 +7,11 @@ from vmio.lint.diagnostic import Severity
 from vmio.lint.rule import Context
 from vmio.lint.versions import Versions
 from vmio.model.topology import AttachedDisk
+from vmio.model.vm import Vm
 
 __all__ = ["MirrorZeroWriteCrash"]
+
+_LOCAL = frozenset({"zfspool", "lvmthin", "btrfs"})
 
 
 class MirrorZeroWriteCrash(DefectRule):
@@ -17,7 +20,9 @@ class MirrorZeroWriteCrash(DefectRule):
     ## What it does
 
     Looks for disks on storage that no other host can reach (ZFS pools, LVM-thin, btrfs) while the
-    host has pve-qemu 10.1 without the fix. Storage that can be shared is left out.
+    host has pve-qemu 10.1 without the fix. Storage that can be shared is left out, and so are
+    guests that cannot be migrated while they run: those with a PCI device or a bare device of the
+    host.
 
     ## Why is this bad
 
@@ -86,14 +91,15 @@ class MirrorZeroWriteCrash(DefectRule):
 
     code = "VE013"
     name = "mirror-zero-write-crash"
-    severity = Severity.WARNING
+    severity = Severity.INFO
     versions = Versions(since="10.1", pve_before="10.1.2-7", pve_only=True)
     option = "file"
 
-    def concerns(self, context: Context, attached: AttachedDisk) -> bool:  # noqa: ARG002 - the disk decides
-        """Returns whether it lies on storage of this host alone."""
+    def concerns(self, context: Context, attached: AttachedDisk) -> bool:
+        """Returns whether it lies on storage of this host alone and the guest can be migrated."""
         backing = attached.disk.backing
-        return backing is not None and backing.storage_type in {"zfspool", "lvmthin", "btrfs"}
+        is_local = backing is not None and backing.storage_type in _LOCAL
+        return is_local and not _is_bound(context.vm)
 
     def explain(self, disks: str) -> str:
         """Returns what can happen to the disks."""
@@ -101,3 +107,9 @@ class MirrorZeroWriteCrash(DefectRule):
             f"migrating the running guest together with {disks} can crash it: QEMU 10.1 fails an"
             " assertion when a short write of zeroes meets the mirror"
         )
+
+
+def _is_bound(vm: Vm) -> bool:
+    """Returns whether a device of the host keeps a guest from being migrated while it runs."""
+    has_pci = any(key.startswith("hostpci") for key in vm.settings)
+    return has_pci or any(disk.volume.startswith("/dev/") for disk in vm.disks)
