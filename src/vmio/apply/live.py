@@ -1,0 +1,233 @@
+"""What a running guest can be given at once: set over QMP, read back, and put back on a failure.
+
+Source: QEMU 10.0.2, run: the properties of `iothread` and `throttle-group` objects are set with
+`qom-set`, the limits of a drive without a group with `block_set_io_throttle`. A refused value of
+the thread pool is stored all the same, so that the old one has to be set again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from vmio.errors import QmpError, UsageError
+from vmio.model.plan import LiveChange
+from vmio.qemu.qmp import CommandRefusedError, QmpConnection
+
+__all__ = ["LiveResult", "check_live", "set_live"]
+
+_OBJECT = re.compile(r"/objects/[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
+_DEVICE = re.compile(r"/machine/peripheral/([A-Za-z][A-Za-z0-9._-]*)", re.ASCII)
+_PARAMETER = re.compile(
+    r"poll-(?:max-ns|grow|shrink|weight)|aio-max-batch|thread-pool-(?:min|max)", re.ASCII
+)
+_LIMIT = re.compile(
+    r"limits\.(?:iops-size|(?:iops|bps)-(?:total|read|write)(?:-max(?:-length)?)?)", re.ASCII
+)
+_THROTTLE = re.compile(
+    r"io-throttle\.(?:iops_size|(?:iops|bps)(?:_rd|_wr)?(?:_max(?:_length)?)?)", re.ASCII
+)
+_NEEDED = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
+"""`block_set_io_throttle` wants these even where nothing is limited."""
+_POOL_MIN, _POOL_MAX = "thread-pool-min", "thread-pool-max"
+
+
+@frozen(kw_only=True)
+class LiveResult:
+    """One property that a running QEMU has now, as it says itself."""
+
+    change: LiveChange
+    old: int
+
+
+def check_live(changes: Sequence[LiveChange]) -> None:
+    """Refuses a change of anything that is not an I/O parameter.
+
+    A plan is a file, and a file is anybody's: QEMU's object tree holds more than these.
+
+    Raises:
+        UsageError: There is such a change.
+    """
+    for change in changes:
+        _choose_value(change)
+
+
+async def set_live(
+    connection: QmpConnection, changes: Sequence[LiveChange]
+) -> tuple[LiveResult, ...]:
+    """Sets properties of a running QEMU one after the other, all of them or none.
+
+    Args:
+        connection: Its monitor.
+        changes: What to set.
+
+    Raises:
+        UsageError: One of them is not about I/O.
+        QmpError: QEMU lacks or refuses one; those before it have their old values again.
+    """
+    values = {change: _choose_value(change) for change in changes}
+    old = {change: await value.read(connection) for change, value in values.items()}
+    touched: list[LiveChange] = []
+    try:
+        for change in _order(changes, old):
+            touched.append(change)
+            await _set_and_compare(connection, values[change], change)
+    except (QmpError, asyncio.CancelledError) as error:
+        left = [
+            f"{change.path}: {change.property}"
+            for change in reversed(touched)
+            if not await _put_back(connection, values[change], old[change])
+        ]
+        if isinstance(error, QmpError):
+            hint = "all values are as they were"
+            if left:
+                hint = f"these could not be put back: {', '.join(left)}"
+            raise QmpError(error.message, hint=hint) from error
+        raise
+    return tuple(LiveResult(change=change, old=old[change]) for change in changes)
+
+
+def _order(changes: Sequence[LiveChange], old: Mapping[LiveChange, int]) -> tuple[LiveChange, ...]:
+    """Returns changes so that a thread pool's minimum never is above its maximum."""
+    least = {change.path: old[change] for change in changes if change.property == _POOL_MIN}
+
+    def rank(change: LiveChange) -> int:
+        if change.property == _POOL_MAX:
+            return 2 if change.new < least.get(change.path, 0) else 0
+        return 1
+
+    return tuple(sorted(changes, key=rank))
+
+
+async def _set_and_compare(connection: QmpConnection, value: _Value, change: LiveChange) -> None:
+    await value.write(connection, change.new)
+    found = await value.read(connection)
+    if found != change.new:
+        raise QmpError(
+            f"{connection.name}: {change.path}: {change.property} is {found}"
+            f" after {change.new} was set"
+        )
+
+
+async def _put_back(connection: QmpConnection, value: _Value, old: int) -> bool:
+    try:
+        await value.write(connection, old)
+        return await value.read(connection) == old
+    except QmpError:
+        return False
+
+
+def _choose_value(change: LiveChange) -> _Value:
+    name = change.property
+    if _OBJECT.fullmatch(change.path):
+        if _PARAMETER.fullmatch(name):
+            return _Property(path=change.path, name=name)
+        if _LIMIT.fullmatch(name):
+            return _Limit(path=change.path, name=name.partition(".")[2])
+    device = _DEVICE.fullmatch(change.path)
+    if device is not None and _THROTTLE.fullmatch(name):
+        return _Throttle(device=device[1], name=name.partition(".")[2])
+    raise UsageError(f"{change.path}: {name} is nothing that vmio sets on a running guest")
+
+
+class _Value(Protocol):
+    """A number in a running QEMU."""
+
+    async def read(self, connection: QmpConnection) -> int:
+        """Returns what it is."""
+
+    async def write(self, connection: QmpConnection, value: int) -> None:
+        """Sets it."""
+
+
+@frozen(kw_only=True)
+class _Property:
+    """A property of an object, such as an IOThread's."""
+
+    path: str
+    name: str
+
+    async def read(self, connection: QmpConnection) -> int:
+        try:
+            return _take(await connection.qom_get(self.path, self.name), self.path, self.name)
+        except CommandRefusedError as error:
+            raise QmpError(
+                f"{connection.name}: {self.path} has no {self.name}: {error.message}",
+                hint="the guest runs with another layout, or its QEMU is older",
+            ) from error
+
+    async def write(self, connection: QmpConnection, value: int) -> None:
+        await _set(connection, self.path, self.name, value)
+
+
+@frozen(kw_only=True)
+class _Limit:
+    """One limit of a throttle group, which has them all in one property."""
+
+    path: str
+    name: str
+
+    async def read(self, connection: QmpConnection) -> int:
+        return _take((await self._read_all(connection)).get(self.name), self.path, self.name)
+
+    async def write(self, connection: QmpConnection, value: int) -> None:
+        limits = await self._read_all(connection)
+        await _set(connection, self.path, "limits", {**limits, self.name: value})
+
+    async def _read_all(self, connection: QmpConnection) -> Mapping[str, Any]:
+        limits = await connection.qom_get(self.path, "limits")
+        if not isinstance(limits, dict):
+            raise QmpError(f"{connection.name}: {self.path} has no limits")
+        return limits
+
+
+@frozen(kw_only=True)
+class _Throttle:
+    """One limit of a drive that has them itself, as Proxmox VE makes it before machine 10.0."""
+
+    device: str
+    name: str
+
+    async def read(self, connection: QmpConnection) -> int:
+        _, limits = await self._find(connection)
+        # What is not limited in bursts is not told.
+        default = 1 if self.name.endswith("_length") else 0
+        return _take(limits.get(self.name, default), self.device, self.name)
+
+    async def write(self, connection: QmpConnection, value: int) -> None:
+        identity, limits = await self._find(connection)
+        arguments = {**dict.fromkeys(_NEEDED, 0), **limits, "id": identity, self.name: value}
+        await connection.execute("block_set_io_throttle", arguments)
+
+    async def _find(self, connection: QmpConnection) -> tuple[str, Mapping[str, Any]]:
+        blocks = await connection.execute("query-block")
+        for block in blocks if isinstance(blocks, list) else ():
+            qdev = block.get("qdev") if isinstance(block, dict) else None
+            medium = block.get("inserted") if isinstance(block, dict) else None
+            if (
+                isinstance(qdev, str)
+                and isinstance(medium, dict)
+                and self.device in qdev.split("/")
+            ):
+                limits = {
+                    key: value
+                    for key, value in medium.items()
+                    if key == "group" or _THROTTLE.fullmatch(f"io-throttle.{key}")
+                }
+                return qdev, limits
+        raise QmpError(f"{connection.name} has no disk {self.device} with limits")
+
+
+async def _set(connection: QmpConnection, path: str, name: str, value: object) -> None:
+    arguments = {"path": path, "property": name, "value": value}
+    await connection.execute("qom-set", arguments)
+
+
+def _take(value: object, path: str, name: str) -> int:
+    if type(value) is not int:
+        raise QmpError(f"{path}: {name} is not a number")
+    return value
