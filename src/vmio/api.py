@@ -551,15 +551,12 @@ def fix(
 
 
 def _write_config(before: Source, data: bytes) -> None:
-    """Replaces a config that is still what it was."""
-    from vmio.errors import ConflictError
-    from vmio.host.save import write_file
-
+    """Replaces a config that is still what it was, and that may be changed now."""
     if before.name == _STDIN:
         raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
-    if read_source(before.name).data != before.data:
-        raise ConflictError(f"{before.name} changed while it was checked; nothing is written")
-    write_file(Path(before.name).resolve(), data, force=True)
+    from vmio.apply.proxmox import replace_config
+
+    replace_config(Path(before.name), before.data, data, what="vmio check --fix")
 
 
 def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
