@@ -96,5 +96,9 @@ class CheckedFile:
     vm_name: str = ""
     disks: int = 0
     suppressed: tuple[Suppressed, ...] = ()
+    before: Source | None = None
+    """What the text was before fixes were made, if any were asked for."""
+    fixed: tuple[Diagnostic, ...] = ()
+    """The findings that these fixes settled, with places in texts on the way."""
     stale: int = 0
     """So many findings that the baseline knows of this VM are not there any more."""

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attrs import field, frozen, mutable
 
-from vmio.lint.diagnostic import Applicability, CheckedFile, Diagnostic, Severity
+from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
+from vmio.lint.fixing import may_apply
+from vmio.lint.registry import Entry
 
 __all__ = [
     "Part",
@@ -22,8 +24,13 @@ __all__ = [
     "Summary",
     "Tally",
     "assemble",
+    "choose_report",
+    "count",
+    "count_severities",
     "make_part",
     "make_tally",
+    "readable",
+    "render_summary",
 ]
 
 
@@ -57,8 +64,11 @@ class Tally:
     """The code and message of the most harmful finding."""
     suppressed: int = 0
     stale: int = 0
+    fixed: int = 0
     error: str = ""
-    """Why it could not be read."""
+    """Why it could not be read, or written."""
+    status: int = 0
+    """The exit status that goes with the error."""
 
 
 @mutable(kw_only=True)
@@ -66,21 +76,35 @@ class Summary:
     """The sums of all files so far."""
 
     files: int = 0
-    unreadable: int = 0
     suppressed: int = 0
     stale: int = 0
+    fixed: int = 0
+    fixed_files: int = 0
+    worst_status: int = 0
+    """The highest exit status of an error."""
     severities: Counter[Severity] = field(factory=Counter)
     rules: dict[str, RuleCount] = field(factory=dict)
     """By code."""
+    errors: list[tuple[str, str]] = field(factory=list)
+    """The files that could not be read, and why."""
     rows: list[Tally] = field(factory=list)
     """Every file, where the report has a row for each."""
+
+    @property
+    def status(self) -> int:
+        """The exit status: that of the worst error, else 1 if anything was found, else 0."""
+        return self.worst_status or int(any(self.severities.values()))
 
     def add(self, tally: Tally) -> None:
         """Counts one more file."""
         self.files += 1
-        self.unreadable += bool(tally.error)
+        if tally.error:
+            self.errors.append((tally.name, tally.error))
+            self.worst_status = max(self.worst_status, tally.status)
         self.suppressed += tally.suppressed
         self.stale += tally.stale
+        self.fixed += tally.fixed
+        self.fixed_files += bool(tally.fixed)
         for severity, count in zip(Severity, tally.severities, strict=True):
             self.severities[severity] += count
         for rule in tally.rules:
@@ -136,6 +160,101 @@ def assemble(report: Report, parts: Iterable[Part], summary: Summary) -> Iterato
     yield report.render_end(summary)
 
 
+def choose_report(
+    output: str,
+    *,
+    statistics: bool = False,
+    colour: bool = False,
+    columns: int = 0,
+    rules: Sequence[Entry] = (),
+) -> Report:
+    """Returns the report of a form.
+
+    Args:
+        output: text, json, sarif, github, table, or diff for what fixes change.
+        statistics: Whether text lists the rules with their counts instead of findings.
+        colour: Whether it is painted for a terminal.
+        columns: How wide that is; 0 for no terminal.
+        rules: Those that run, which SARIF describes.
+    """
+    match output:
+        case "diff":
+            from vmio.report.fix_diff import DiffReport
+
+            return DiffReport(colour=colour)
+        case "json":
+            from vmio.report.findings_json import JsonReport
+
+            return JsonReport()
+        case "sarif":
+            from vmio.report.findings_sarif import SarifReport
+
+            return SarifReport(rules)
+        case "github":
+            from vmio.report.findings_github import GithubReport
+
+            return GithubReport()
+        case "table":
+            from vmio.report.findings_table import TableReport
+
+            return TableReport(colour=colour, columns=columns, statistics=statistics)
+        case _ if statistics:
+            from vmio.report.findings_table import StatisticsReport
+
+            return StatisticsReport(colour=colour)
+        case _:
+            from vmio.report.findings_text import TextReport
+
+            return TextReport(colour=colour, columns=columns)
+
+
+def render_summary(summary: Summary, *, written: bool = True) -> tuple[str, ...]:
+    """Returns what is said at the end: the counts, and what was fixed or hidden or is gone.
+
+    Args:
+        summary: All files.
+        written: Whether what is fixed was written, or only would be.
+    """
+    unreadable = len(summary.errors)
+    text = f"{count_severities(summary.severities)} in {count(summary.files - unreadable, 'file')}"
+    if unreadable:
+        text += f", {count(unreadable, 'file')} unreadable"
+    lines = []
+    if summary.fixed:
+        verb = "fixed" if written else "would fix"
+        made = f"{count(summary.fixed, 'finding')} in {count(summary.fixed_files, 'file')}"
+        lines.append(f"{verb} {made}")
+        text += " left" if written else " would be left"
+    lines.append(text)
+    if summary.suppressed:
+        lines.append(f"{count(summary.suppressed, 'accepted finding')} not shown")
+    if summary.stale:
+        verb = "is" if summary.stale == 1 else "are"
+        lines.append(
+            f"{count(summary.stale, 'finding')} of the baseline {verb} gone;"
+            " vmio baseline --update forgets them"
+        )
+    return tuple(lines)
+
+
+def count_severities(found: Mapping[Severity, int]) -> str:
+    """Returns how many findings there are of each severity, such as `1 error, 2 warnings`."""
+    parts = [count(found[one], one.value) for one in Severity if found.get(one)]
+    return ", ".join(parts) or "no findings"
+
+
+def count(number: int, noun: str) -> str:
+    """Returns a number with its noun."""
+    return f"{number:,} {noun}{'' if number == 1 or noun == 'info' else 's'}"
+
+
+def readable(text: str) -> str:
+    r"""Returns a text that may be a file's name as UTF-8 can write it, other bytes as `\xff`."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def make_tally(file: CheckedFile) -> Tally:
     """Returns what is counted of a file."""
     by_code: dict[str, list[Diagnostic]] = {}
@@ -154,6 +273,8 @@ def make_tally(file: CheckedFile) -> Tally:
         worst=f"{first.code} {first.message}" if first is not None else "",
         suppressed=len(file.suppressed),
         stale=file.stale,
+        fixed=len(file.fixed),
+        status=file.error.exit_status if file.error is not None else 0,
         error=file.error.message if file.error is not None else "",
     )
 
@@ -164,12 +285,7 @@ def _count(same: list[Diagnostic]) -> RuleCount:
         name=same[0].name,
         severity=min((one.severity for one in same), key=lambda severity: severity.rank),
         findings=len(same),
-        fixable=sum(
-            one.fix is not None
-            and bool(one.fix.edits)
-            and one.fix.applicability is not Applicability.DISPLAY
-            for one in same
-        ),
+        fixable=sum(may_apply(one.fix, unsafe=True) for one in same),
     )
 
 

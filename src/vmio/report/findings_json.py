@@ -1,66 +1,81 @@
 """Findings for programs.
 
-The document is one object. Fields may be added; those below keep their names and meaning as long
-as `schema` is 1::
-
-    schema      1
-    vmio        the version that wrote it
-    files       one object per file, in the order given:
-      file        its name
-      error       null, or why it could not be read: {message, hint}
-      findings    the most harmful first, then in the order of the text:
-        code, name  of the rule
-        severity    error | warning | info
-        message     one line
-        subject     the device, object or setting that it is about, such as "scsi0"; "" if none
-        location    null, or {line, column, width, start_byte, end_byte}
-        notes       lines of text
-        fix         null, or {applicability: safe | unsafe | display, message, edits}; each edit
-                    is {start_byte, end_byte, text} and replaces these bytes of the file
-    counts      {files, unreadable, error, warning, info}
-
-Units: lines and columns from 1, columns and width in characters; bytes from 0, the end excluded.
+The document is one object, as `docs/schema/findings.json` describes it. Fields may be added; those
+that are there keep their names and meaning as long as `schema` is 1.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 from vmio import __version__
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Fix, Severity
 from vmio.model.source import Source, Span
+from vmio.report.findings import Report, RuleCount, Summary, readable
 
-__all__ = ["SCHEMA", "render_json"]
+__all__ = ["SCHEMA", "JsonReport"]
 
 SCHEMA = 1
 
 
-def render_json(files: Iterable[CheckedFile]) -> str:
-    """Returns the findings of all files as one JSON document."""
-    checked = tuple(files)
-    found = Counter(d.severity for file in checked for d in file.diagnostics)
-    document = {
-        "schema": SCHEMA,
-        "vmio": __version__,
-        "files": [_describe_file(file) for file in checked],
-        "counts": {
-            "files": len(checked),
-            "unreadable": sum(file.error is not None for file in checked),
-            **{severity.value: found[severity] for severity in Severity},
-        },
+class JsonReport(Report):
+    """One JSON document, written file by file."""
+
+    separator = ",\n"
+
+    def render_start(self) -> str:
+        """Returns the document up to its first file."""
+        return f'{{\n"schema": {SCHEMA},\n"vmio": {json.dumps(__version__)},\n"files": [\n'
+
+    def render_file(self, file: CheckedFile) -> str:
+        """Returns the object of a file."""
+        return json.dumps(_describe_file(file), indent=2)
+
+    def render_end(self, summary: Summary) -> str:
+        """Returns the sums."""
+        statistics = [_describe_rule(rule) for rule in summary.sort_rules()]
+        counts = {
+            "files": summary.files,
+            "unreadable": len(summary.errors),
+            **{severity.value: summary.severities[severity] for severity in Severity},
+            "suppressed": summary.suppressed,
+            "stale": summary.stale,
+        }
+        return (
+            f'\n],\n"statistics": {json.dumps(statistics, indent=2)},\n'
+            f'"counts": {json.dumps(counts, indent=2)}\n}}\n'
+        )
+
+
+def _describe_rule(rule: RuleCount) -> dict[str, Any]:
+    return {
+        "code": rule.code,
+        "name": rule.name,
+        "severity": rule.severity.value,
+        "findings": rule.findings,
+        "files": rule.files,
+        "fixable": rule.fixable,
     }
-    return json.dumps(document, indent=2) + "\n"
 
 
 def _describe_file(file: CheckedFile) -> dict[str, Any]:
     error = file.error
     return {
-        "file": file.name,
-        "error": None if error is None else {"message": error.message, "hint": error.hint},
+        "file": readable(file.name),
+        "node": readable(file.node),
+        "vm": readable(file.vm),
+        "name": file.vm_name,
+        "disks": file.disks,
+        "error": None
+        if error is None
+        else {"message": readable(error.message), "hint": readable(error.hint)},
         "findings": [_describe(diagnostic, file.source) for diagnostic in file.diagnostics],
+        "suppressed": [
+            {**_describe(one.diagnostic, file.source), "reason": readable(one.reason)}
+            for one in file.suppressed
+        ],
+        "stale": file.stale,
     }
 
 
@@ -69,10 +84,10 @@ def _describe(diagnostic: Diagnostic, source: Source | None) -> dict[str, Any]:
         "code": diagnostic.code,
         "name": diagnostic.name,
         "severity": diagnostic.severity.value,
-        "message": diagnostic.message,
+        "message": readable(diagnostic.message),
         "subject": diagnostic.subject,
         "location": _describe_location(diagnostic.span, source),
-        "notes": list(diagnostic.notes),
+        "notes": [readable(note) for note in diagnostic.notes],
         "fix": _describe_fix(diagnostic.fix),
     }
 

@@ -3,56 +3,75 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.model.source import Location, Source
+from vmio.report.findings import Report, Summary, count_severities
 from vmio.report.plain import printable
 
-__all__ = ["render_counts", "render_text"]
+__all__ = ["TextReport"]
 
 _MAX_MESSAGE_CHARACTERS = 500
 _MAX_LINE_CHARACTERS = 120
-_BEFORE_CHARACTERS = 40
-"""How much of a longer line is shown before the place that a finding is about."""
+_MIN_LINE_CHARACTERS = 40
+_GUTTER_COLUMNS = 10
+"""What stands beside a config's line: its number, a bar, and the signs that it goes on."""
 
 _BOLD, _RED, _YELLOW, _CYAN = "1", "1;31", "1;33", "36"
 _COLOURS = {Severity.ERROR: _RED, Severity.WARNING: _YELLOW, Severity.INFO: _CYAN}
 
 
-def render_text(checked: CheckedFile, *, colour: bool = False) -> str:
-    """Returns a file's findings, each with its line; empty if there are none.
+class TextReport(Report):
+    """Each file's findings under a line that says what is wrong with which VM."""
 
-    A note or a fix that several findings share stands under the first of them.
-    """
-    said: set[str] = set()
-    return "".join(
-        f"{line}\n"
-        for diagnostic in checked.diagnostics
-        for line in _render(diagnostic, checked.source, said, colour=colour)
-    )
+    separator = "\n"
+
+    def __init__(self, *, colour: bool = False, columns: int = 0) -> None:
+        self.colour = colour
+        self.columns = columns
+
+    def render_file(self, file: CheckedFile) -> str:
+        """Returns a file's findings, each with its line; empty if there are none.
+
+        A note or a fix that several findings share stands under the first of them.
+        """
+        if not file.diagnostics:
+            return ""
+        said: set[str] = set()
+        width = _MAX_LINE_CHARACTERS
+        if self.columns:
+            width = max(_MIN_LINE_CHARACTERS, min(width, self.columns - _GUTTER_COLUMNS))
+        lines = [_head(file, colour=self.colour)]
+        for diagnostic in file.diagnostics:
+            lines += _render(
+                diagnostic,
+                file.source,
+                said,
+                colour=self.colour,
+                width=width,
+            )
+        return "".join(f"{line}\n" for line in lines)
+
+    def render_end(self, summary: Summary) -> str:  # noqa: ARG002 - the sums are talk
+        """Returns nothing."""
+        return ""
 
 
-def render_counts(files: Iterable[CheckedFile]) -> str:
-    """Returns one line that says how many findings there are in how many files."""
-    checked = tuple(files)
-    found = Counter(d.severity for file in checked for d in file.diagnostics)
-    parts = [
-        _count(found[severity], severity.value) for severity in Severity if found[severity]
-    ] or ["no findings"]
-    readable = sum(file.error is None for file in checked)
-    text = f"{', '.join(parts)} in {_count(readable, 'file')}"
-    if readable < len(checked):
-        text += f", {_count(len(checked) - readable, 'file')} unreadable"
-    return text
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 or noun == 'info' else 's'}"
+def _head(file: CheckedFile, *, colour: bool) -> str:
+    name = " ".join(word for word in (file.vm or file.name, file.vm_name) if word)
+    place = f" on {file.node}" if file.node else ""
+    found = count_severities(Counter(one.severity for one in file.diagnostics))
+    return f"{_paint(_clean(name + place), _BOLD, colour=colour)}: {found}"
 
 
 def _render(
-    diagnostic: Diagnostic, source: Source | None, said: set[str], *, colour: bool
+    diagnostic: Diagnostic,
+    source: Source | None,
+    said: set[str],
+    *,
+    colour: bool,
+    width: int,
 ) -> Iterator[str]:
     location = None
     if source is not None and diagnostic.span is not None:
@@ -65,7 +84,7 @@ def _render(
     yield f"{place}: {code} {label}: {_clean(diagnostic.message)}"
     gutter = " " * (len(str(location.line)) if location is not None else 0)
     if location is not None:
-        text, carets = _excerpt(location)
+        text, carets = _excerpt(location, width)
         yield f"  {location.line} | {text}"
         yield f"  {gutter} | {_paint(carets, _COLOURS[diagnostic.severity], colour=colour)}"
     remarks = [f"note: {note}" for note in diagnostic.notes]
@@ -77,12 +96,12 @@ def _render(
             yield f"  {gutter} = {_clean(remark)}"
 
 
-def _excerpt(location: Location) -> tuple[str, str]:
+def _excerpt(location: Location, width: int) -> tuple[str, str]:
     """Returns a line, or the part of a long one around the place, and the carets under it."""
     text, begin = location.text, location.column - 1
-    if len(text) > _MAX_LINE_CHARACTERS:
-        left = max(0, begin - _BEFORE_CHARACTERS)
-        right = left + _MAX_LINE_CHARACTERS
+    if len(text) > width:
+        left = max(0, min(begin - width // 3, len(text) - width))
+        right = left + width
         head, tail = "…" if left else "", "…" if right < len(text) else ""
         text, begin = f"{head}{text[left:right]}{tail}", begin - left + len(head)
     marked = text[begin : begin + location.width]

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from vmio.errors import InputError
-from vmio.lint.diagnostic import Applicability, CheckedFile, Diagnostic, Fix, Severity
+from vmio.lint.diagnostic import (
+    Applicability,
+    CheckedFile,
+    Diagnostic,
+    Fix,
+    Severity,
+    Suppressed,
+)
 from vmio.model.source import Source, Span
-from vmio.report.findings_text import render_counts, render_text
+from vmio.report.findings import Summary, make_tally, render_summary
+from vmio.report.findings_text import TextReport
+
+
+def render_text(file: CheckedFile, *, colour: bool = False, columns: int = 0) -> str:
+    """Returns a file's part of the text without its first line."""
+    text = TextReport(colour=colour, columns=columns).render_file(file)
+    return text.partition("\n")[2]
+
+
+def render_lines(*files: CheckedFile, written: bool = True) -> tuple[str, ...]:
+    """Returns what is said at the end."""
+    summary = Summary()
+    for file in files:
+        summary.add(make_tally(file))
+    return render_summary(summary, written=written)
 
 
 def make_file(data: bytes, *spans: Span | None, message: str = "it is so") -> CheckedFile:
@@ -98,10 +122,50 @@ def test_render_text_paints_only_when_asked() -> None:
     assert "\x1b[1;33mwarning\x1b[0m" in painted
 
 
-def test_render_counts_counts_by_severity() -> None:
+def test_text_report_heads_a_file_with_its_vm() -> None:
+    """The first line of a file says which VM it is, where, and how much is wrong with it."""
+    found = make_file(b"a\n", Span(start=0, end=1), Span(start=0, end=1))
+    named = evolve(found, vm="701", vm_name="stor\x1bage", node="alpha")
+    assert TextReport().render_file(found).startswith("1.conf: 2 warnings\n1.conf:1:1: ")
+    head = TextReport().render_file(named).partition("\n")[0]
+    assert head == "701 stor\\x1bage on alpha: 2 warnings"
+
+
+def test_render_text_cuts_a_line_to_the_terminal() -> None:
+    """On a narrow terminal the part around the place is what fits."""
+    data = b"args: " + b"a" * 100 + b"HERE" + b"b" * 100
+    text = render_text(make_file(data, Span(start=106, end=110)), columns=80)
+    _, line, carets, *_ = text.splitlines()
+    assert line.index("HERE") == carets.index("^^^^")
+    assert len(line) <= 80
+
+
+def test_render_summary_counts_by_severity() -> None:
     """The closing line counts findings, files and what could not be read."""
     found = make_file(b"a\n", Span(start=0, end=1), Span(start=0, end=1))
     lost = CheckedFile(name="2.conf", error=InputError("no"))
-    assert render_counts([found]) == "2 warnings in 1 file"
-    assert render_counts([found, found, lost]) == "4 warnings in 2 files, 1 file unreadable"
-    assert render_counts([make_file(b"a\n")]) == "no findings in 1 file"
+    assert render_lines(found) == ("2 warnings in 1 file",)
+    assert render_lines(found, found, lost) == ("4 warnings in 2 files, 1 file unreadable",)
+    assert render_lines(make_file(b"a\n")) == ("no findings in 1 file",)
+
+
+def test_render_summary_tells_of_what_is_not_shown() -> None:
+    """What was fixed, what is accepted and what a baseline knows in vain has a line each."""
+    found = make_file(b"a\n", Span(start=0, end=1))
+    (finding,) = found.diagnostics
+    quiet = evolve(
+        found,
+        fixed=(finding, finding),
+        suppressed=(Suppressed(diagnostic=finding, reason="so be it"),),
+        stale=1,
+    )
+    assert render_lines(quiet) == (
+        "fixed 2 findings in 1 file",
+        "1 warning in 1 file left",
+        "1 accepted finding not shown",
+        "1 finding of the baseline is gone; vmio baseline --update forgets them",
+    )
+    assert render_lines(quiet, written=False)[:2] == (
+        "would fix 2 findings in 1 file",
+        "1 warning in 1 file would be left",
+    )
