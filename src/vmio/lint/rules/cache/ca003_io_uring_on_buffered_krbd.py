@@ -40,7 +40,7 @@ class IoUringOnBufferedKrbd(Rule):
     ## Use instead
 
     ```
-    scsi0: ceph:vm-100-disk-0,cache=writeback,size=32G
+    scsi0: ceph:vm-100-disk-0,cache=writeback,discard=on,size=32G
     scsihw: virtio-scsi-single
     ```
 

@@ -38,7 +38,7 @@ class AioWithoutEffect(Rule):
     ## Use instead
 
     ```
-    virtio0: ceph:vm-100-disk-0,size=32G
+    virtio0: ceph:vm-100-disk-0,discard=on,size=32G
     ```
 
     ```storage

@@ -1,0 +1,99 @@
+"""DI001."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.drives import add_option, list_writable_disks
+from vmio.lint.rule import Context, Rule
+from vmio.model.disk import Disk
+from vmio.model.vm import Vm
+
+__all__ = ["DiscardOffOnThinStorage"]
+
+_THIN_STORAGES = {"lvmthin": "thin pool", "rbd": "Ceph pool"}
+
+
+class DiscardOffOnThinStorage(Rule):
+    """Finds disks on thin storage that never give room back.
+
+    ## What it does
+
+    Looks for disks on storage of type `lvmthin` and `rbd` for which no `discard` is written. A
+    written `discard=ignore` is taken for meant. ZFS and storage of files are left out: whether
+    their volumes are thin is not said in a VM's configuration.
+
+    ## Why is this bad
+
+    What the guest deletes stays allocated: the volume only grows, up to its whole size, and the
+    pool fills up with what nobody needs. A full pool stops all its guests.
+
+    ## Example
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,size=32G
+    ```
+
+    ```storage
+    lvmthin: local-lvm
+        vgname pve
+        thinpool data
+    ```
+
+    ## Use instead
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,discard=on,size=32G
+    ```
+
+    ```storage
+    lvmthin: local-lvm
+        vgname pve
+        thinpool data
+    ```
+
+    ## Fix safety
+
+    The fix writes `discard=on` and is safe: the guest sees the same device, and only what the
+    guest itself discards is given back. The guest has to trim its file systems once, such as by
+    `fstrim -a`. For Windows on another bus than virtio the fix is for display: it may need `ssd=1`
+    as well, of which DI002 tells.
+
+    ## References
+
+    - Proxmox VE's manual, qm.adoc: trim and discard
+    - QEMU's manual page, `discard` under `-blockdev`: the default is to ignore
+    """
+
+    code = "DI001"
+    name = "discard-off-on-thin-storage"
+    severity = Severity.WARNING
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk."""
+        for attached in list_writable_disks(context):
+            disk, backing = attached.disk, attached.disk.backing
+            if disk.discard is not None or disk.scsiblock or backing is None:
+                continue
+            pool = _THIN_STORAGES.get(backing.storage_type)
+            if pool is None:
+                continue
+            yield self.report(
+                context,
+                f"{disk.id} never gives room back to its {pool}: without discard=on, what the"
+                " guest deletes stays allocated",
+                subject=disk.id,
+                span=disk.span,
+                fix=_make_fix(context.vm, disk),
+            )
+
+
+def _make_fix(vm: Vm, disk: Disk) -> Fix:
+    if vm.os == "windows" and disk.bus != "virtio" and not disk.ssd:
+        return Fix(
+            applicability=Applicability.DISPLAY,
+            message="write discard=on, and ssd=1 where this Windows trims nothing but SSDs",
+        )
+    fix = Fix(applicability=Applicability.SAFE, message="write discard=on")
+    return add_option(vm, disk, "discard", "on", fix)
