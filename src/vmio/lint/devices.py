@@ -100,9 +100,9 @@ def find_property(source: Source, option: Option, key: str) -> Span | None:
 
     What is nested in JSON is found by the innermost name that is written as it is.
     """
-    span = option.span
-    if span is None:
-        return None
+    span = option.spans.get(key, option.span)
+    if span is None or key in option.spans:
+        return span
     value = option.properties.get(key)
     name = next((part for part in reversed(key.split(".")) if not part.isdigit()), key)
     for text in (f"{key}={value}", f'"{name}":"{value}"', f'"{name}":{value}', f'"{name}"'):

@@ -8,8 +8,11 @@ from vmio.lint.devices import find_property
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.option import Option
+from vmio.model.vm import Vm
 
 __all__ = ["IothreadUndefined"]
+
+_PLACES = frozenset({"device", "object", "set", "export"})
 
 
 class IothreadUndefined(Rule):
@@ -19,7 +22,8 @@ class IothreadUndefined(Rule):
 
     Compares the ids after `iothread=` in QEMU's own options, and those in an
     `iothread-vq-mapping`, with the IOThreads that the options define and those that Proxmox VE
-    makes for drives with `iothread=1`. It is silent when options are read from another file.
+    makes for drives with `iothread=1`. It is silent when options come from a file
+    that is not known.
 
     ## Why is this bad
 
@@ -55,11 +59,13 @@ class IothreadUndefined(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per reference."""
         vm = context.vm
-        if any(option.name == "readconfig" for option in vm.options):
+        if any(option.name == "readconfig" for option in vm.options) or any(
+            problem.kind == "unread-config" for problem in vm.problems
+        ):
             return
         defined = {iothread.id for iothread in context.topology.iothreads}
         defined.update(iothread.id for iothread in vm.iothreads)
-        for option, key, iothread in _list_references(vm.options):
+        for option, key, iothread in _list_references(vm):
             if iothread in defined:
                 continue
             yield self.report(
@@ -71,9 +77,11 @@ class IothreadUndefined(Rule):
             )
 
 
-def _list_references(options: tuple[Option, ...]) -> Iterator[tuple[Option, str, str]]:
-    for option in options:
-        if option.name not in {"device", "object", "set", "export"}:
+def _list_references(vm: Vm) -> Iterator[tuple[Option, str, str]]:
+    # Of a whole command line `-set` is part of the device already.
+    names = _PLACES - {"set"} if vm.notation == "qemu" else _PLACES
+    for option in vm.options:
+        if option.name not in names:
             continue
         for key, value in option.properties.items():
             if value and key.rpartition(".")[2] == "iothread":

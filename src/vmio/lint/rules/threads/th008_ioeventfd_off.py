@@ -65,6 +65,9 @@ class IoeventfdOff(Rule):
             return
         devices = tuple(_list_users(vm))
         for option in vm.options:
+            # Of a whole command line `-set` is part of the device already.
+            if option.name == "set" and vm.notation == "qemu":
+                continue
             for key, value in option.properties.items():
                 if not is_off(value):
                     continue

@@ -1,0 +1,89 @@
+"""PL001."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.devices import asks_iothread
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["MoreIothreadsThanProcessors"]
+
+
+class MoreIothreadsThanProcessors(Rule):
+    """Finds guests with more IOThreads than their host has processors.
+
+    ## What it does
+
+    Compares the number of the guest's IOThreads with the host's processors. A host of which no
+    number is known, or one, is left in peace.
+
+    ## Why is this bad
+
+    An IOThread that has nothing to do sleeps and costs nothing. But when the disks are busy
+    together, IOThreads that poll take processors from each other and from the guest's own, and
+    more of them bring nothing. How busy the disks are a configuration does not tell; hence advice
+    and no warning.
+
+    ## Example
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    virtio1: local-lvm:vm-100-disk-1,iothread=1,size=32G
+    virtio2: local-lvm:vm-100-disk-2,iothread=1,size=32G
+    ```
+
+    ```host
+    [cpu]
+    count = 2
+    ```
+
+    ## Use instead
+
+    ```
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    virtio1: local-lvm:vm-100-disk-1,iothread=1,size=32G
+    virtio2: local-lvm:vm-100-disk-2,size=32G
+    ```
+
+    ```host
+    [cpu]
+    count = 2
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: which disks can do without an IOThread only a person knows.
+
+    ## References
+
+    - libvirt's domain format, IOThreads: one or two per processor of the host
+    - IBM, Linux on KVM, I/O threads: not more than the host's processors, nor than block devices
+    - QEMU 10.0.2: 0.000 processors for an idle IOThread, with and without polling
+    """
+
+    code = "PL001"
+    name = "more-iothreads-than-processors"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields one finding per guest."""
+        vm, processors = context.vm, context.host.cpu.count
+        count = len({iothread.id for iothread in context.topology.iothreads})
+        if processors <= 1 or count <= processors:
+            return
+        first = next((disk for disk in vm.disks if asks_iothread(disk)), None)
+        span = vm.iothreads[0].span if vm.iothreads else None
+        if first is not None:
+            span = first.spans.get("iothread", first.span)
+        yield self.report(
+            context,
+            f"{count} IOThreads for a host of {processors} processors",
+            subject="iothreads",
+            span=span,
+            fix=Fix(
+                applicability=Applicability.DISPLAY,
+                message="leave IOThreads to the disks that are busy",
+            ),
+        )

@@ -1,0 +1,79 @@
+"""PL002."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.processors import count_asked_iothreads, parse_processors
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["AffinitySharesProcessors"]
+
+
+class AffinitySharesProcessors(Rule):
+    """Finds guests whose `affinity` leaves no processor to their IOThreads.
+
+    ## What it does
+
+    Compares the processors that `affinity` names with the guest's virtual processors, where disks
+    ask for IOThreads. It speaks when there is not one more than the virtual processors need.
+
+    ## Why is this bad
+
+    Proxmox VE's `affinity` holds for the whole process: virtual processors, IOThreads and the main
+    loop share what it names. When the guest uses all its processors, an IOThread gets its turn
+    only by taking one of them away, and one that polls takes it for longer. How busy the guest is
+    a configuration does not tell; hence advice and no warning.
+
+    ## Example
+
+    ```
+    affinity: 0-3
+    cores: 4
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    ```
+
+    ## Use instead
+
+    ```
+    affinity: 0-4
+    cores: 4
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: which other processors are free only a person knows.
+
+    ## References
+
+    - qemu-server 9.2.6: `affinity` becomes `taskset --cpu-list --all-tasks` before QEMU
+    - KubeVirt user guide, "SupplementalPool": processors for IOThreads beside those of the guest
+    """
+
+    code = "PL002"
+    name = "affinity-shares-processors"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields one finding per guest."""
+        vm = context.vm
+        written = vm.settings.get("affinity")
+        if vm.notation != "proxmox" or written is None:
+            return
+        processors = parse_processors(written).bit_count()
+        iothreads = count_asked_iothreads(vm)
+        if not processors or not iothreads or processors > vm.vcpus:
+            return
+        yield self.report(
+            context,
+            f"affinity has {processors} of the host's processors for {vm.vcpus} virtual ones and"
+            f" {iothreads} IOThread{'s' if iothreads > 1 else ''}",
+            subject="affinity",
+            span=vm.spans.get("affinity"),
+            fix=Fix(
+                applicability=Applicability.DISPLAY,
+                message="add a processor for the IOThreads, on the same NUMA node",
+            ),
+        )

@@ -1,0 +1,99 @@
+"""PL003."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.formats.proxmox.schema import parse_bool
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.processors import count_asked_iothreads, parse_processors, read_nodes
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["AffinityAcrossNodes"]
+
+
+class AffinityAcrossNodes(Rule):
+    """Finds guests that are held to processors of several NUMA nodes and would fit on one.
+
+    ## What it does
+
+    Compares the processors that `affinity` names with the host's NUMA nodes. It speaks when they
+    are of more than one node, although one of these has enough for the guest's virtual processors
+    and IOThreads together. Guests with NUMA nodes of their own are left in peace, and so is an
+    `affinity` that names every processor of the host.
+
+    ## Why is this bad
+
+    The guest's memory is on the node where it was touched first. An IOThread or a virtual
+    processor on another node reaches it, and often the disk, over the link between the nodes,
+    which takes longer for each access. Whether the guest's memory fits on one node vmio does not
+    know; hence advice and no warning.
+
+    ## Example
+
+    ```
+    affinity: 6-9
+    cores: 3
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    ```
+
+    ```host
+    [cpu]
+    count = 16
+    nodes = { "0" = "0-7", "1" = "8-15" }
+    ```
+
+    ## Use instead
+
+    ```
+    affinity: 4-7
+    cores: 3
+    virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
+    ```
+
+    ```host
+    [cpu]
+    count = 16
+    nodes = { "0" = "0-7", "1" = "8-15" }
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: which processors other guests use only a person knows.
+
+    ## References
+
+    - KVM Forum 2020, tuning of virtio-blk for NVMe disks: NUMA comes first
+    - qemu-server 9.2.6: `affinity` becomes `taskset --cpu-list --all-tasks` before QEMU
+    """
+
+    code = "PL003"
+    name = "affinity-across-nodes"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields one finding per guest."""
+        vm = context.vm
+        written = vm.settings.get("affinity")
+        if vm.notation != "proxmox" or written is None:
+            return
+        if parse_bool(vm.settings.get("numa", "0")) or "numa0" in vm.settings:
+            return
+        processors, nodes = parse_processors(written), read_nodes(context.host)
+        touched = {node: bits for node, bits in nodes.items() if bits & processors}
+        threads = vm.vcpus + count_asked_iothreads(vm)
+        fits = [node for node, bits in touched.items() if bits.bit_count() >= threads]
+        is_all = all(bits & processors == bits for bits in nodes.values())
+        if len(touched) <= 1 or not fits or is_all:
+            return
+        yield self.report(
+            context,
+            f"affinity has processors of NUMA nodes {', '.join(touched)}, though node {fits[0]}"
+            " alone has enough",
+            subject="affinity",
+            span=vm.spans.get("affinity"),
+            fix=Fix(
+                applicability=Applicability.DISPLAY,
+                message=f"choose from the processors {context.host.cpu.nodes[fits[0]]}",
+            ),
+        )
