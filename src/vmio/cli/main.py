@@ -25,6 +25,7 @@ _BUG = 70
 _INTERRUPTED = 130
 
 _VERBS = {
+    "baseline": "Accept the findings of today, so that only new ones are told.",
     "bench": "Measure two layouts of a guest against each other.",
     "check": "Find settings that are ignored, slow or unsafe.",
     "cmd": "Print the QEMU command line that would run.",

@@ -13,10 +13,8 @@ The file is JSON, sorted, a line a finding, so that version control shows what c
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from hashlib import sha256
 from typing import NamedTuple
 
 from attrs import field, frozen
@@ -29,6 +27,7 @@ __all__ = [
     "MAX_BASELINE_BYTES",
     "Baseline",
     "Known",
+    "compare_baselines",
     "fingerprint",
     "hide_known",
     "identify",
@@ -71,6 +70,8 @@ def fingerprint(diagnostic: Diagnostic, source: Source | None) -> str:
     else:
         # Blanks at the ends and a carriage return are no change of what is said.
         words = source.data[diagnostic.span.start : diagnostic.span.end].strip()
+    from hashlib import sha256
+
     return sha256(words).hexdigest()[:16]
 
 
@@ -112,13 +113,37 @@ def hide_known(
     return tuple(new), tuple(known), gone
 
 
-def merge_baselines(old: Baseline, new: Baseline) -> Baseline:
-    """Returns a baseline with the new findings of the VMs that the new one has, else the old."""
-    return Baseline(name=old.name, vms={**old.vms, **new.vms})
+def merge_baselines(
+    old: Baseline, found: Mapping[str, Mapping[Known, int]], *, codes: Collection[str]
+) -> Baseline:
+    """Returns a baseline brought up to date.
+
+    Args:
+        old: What was known.
+        found: What was found, of each VM that was checked.
+        codes: The rules that ran; what is known from others stays.
+    """
+    vms: dict[str, Mapping[Known, int]] = dict(old.vms)
+    for vm, known in found.items():
+        kept = {one: n for one, n in vms.pop(vm, {}).items() if one.rule not in codes}
+        if now := kept | dict(known):
+            vms[vm] = now
+    return Baseline(name=old.name, vms=vms)
+
+
+def compare_baselines(old: Baseline, new: Baseline) -> tuple[int, int]:
+    """Returns how many findings came, and how many are gone."""
+    before, after = (
+        Counter({(vm, one): n for vm, known in side.vms.items() for one, n in known.items()})
+        for side in (old, new)
+    )
+    return (after - before).total(), (before - after).total()
 
 
 def render_baseline(baseline: Baseline) -> str:
     """Returns a baseline as the text of its file."""
+    import json
+
     rows = [
         (vm, known)
         for vm in sorted(baseline.vms, key=lambda vm: (len(vm), vm))
@@ -140,6 +165,8 @@ def parse_baseline(source: Source) -> Baseline:
     Raises:
         InputError: It is none.
     """
+    import json
+
     if len(source.data) > MAX_BASELINE_BYTES:
         raise InputError(f"{source.name} is too large for a baseline")
     try:

@@ -1,0 +1,197 @@
+"""House rules change what counts, and a slip in their file is told with its line."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmio.errors import InputError, UsageError
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.house import (
+    MAX_HOUSE_BYTES,
+    House,
+    apply_house,
+    choose_rules,
+    drop_below,
+    override_house,
+    parse_house,
+)
+from vmio.model.source import Source
+
+FULL = """\
+[check]
+select = ["TH", "cache-unsafe", "CA001"]
+ignore = ["TH004"]
+severity = "warning"
+baseline = "known.json"
+storage = "storage.cfg"
+host = "node1.toml"
+
+[rules.CA001]
+severity = "info"
+
+[rules."cache-unsafe"]
+severity = "off"
+
+[[exceptions]]
+vm = 701
+disk = "scsi0"
+rules = ["TH001"]
+reason = "moves in March"
+
+[[exceptions]]
+vm = "702"
+rules = ["TH"]
+reason = "is switched off"
+"""
+
+EXCEPTION = "[[exceptions]]\nvm='1'\nrules=['TH']\nreason='x'\n"
+
+
+def parse(text: str) -> House:
+    """Returns the house of a text."""
+    return parse_house(Source(name="vmio.toml", data=text.encode()))
+
+
+def make_finding(
+    code: str, subject: str = "scsi0", severity: Severity = Severity.ERROR
+) -> Diagnostic:
+    """Returns a finding of a rule."""
+    return Diagnostic(
+        code=code, name="x", severity=severity, message="m", source="1", subject=subject
+    )
+
+
+def test_parse_house_reads_everything() -> None:
+    """Every key has its place, rules by their codes however they are called."""
+    house = parse(FULL)
+    assert house.select == ("TH", "cache-unsafe", "CA001")
+    assert house.severity is Severity.WARNING
+    assert (house.baseline, house.storage, house.host) == (
+        "known.json",
+        "storage.cfg",
+        "node1.toml",
+    )
+    assert house.levels == {"CA001": Severity.INFO}
+    assert house.off == {"SA001"}
+    assert [(one.vm, one.disk, one.reason) for one in house.exceptions] == [
+        ("701", "scsi0", "moves in March"),
+        ("702", "", "is switched off"),
+    ]
+    assert house.exceptions[0].codes == {"TH001"}
+    assert house.exceptions[1].codes >= {"TH001", "TH004"}
+
+
+def test_choose_rules_leaves_out_what_is_off() -> None:
+    """A rule that is off does not run, and neither does one that is ignored."""
+    codes = {entry.code for entry in choose_rules(parse(FULL))}
+    assert {"TH001", "CA001"} <= codes
+    assert not codes & {"TH004", "SA001", "CF001"}
+
+
+def test_apply_house_gives_rules_their_severity_here() -> None:
+    """A finding counts as the house says, and the most harmful still come first."""
+    found = (make_finding("CA001"), make_finding("TH002", severity=Severity.WARNING))
+    kept, accepted = apply_house(found, parse(FULL), vm="1")
+    assert [(one.code, one.severity) for one in kept] == [
+        ("TH002", Severity.WARNING),
+        ("CA001", Severity.INFO),
+    ]
+    assert accepted == ()
+    assert [one.code for one in drop_below(kept, Severity.WARNING)] == ["TH002"]
+
+
+def test_apply_house_accepts_exceptions_of_one_vm_and_disk() -> None:
+    """An exception holds for its VM, its disk and its rules, and says its reason."""
+    found = (make_finding("TH001"), make_finding("TH001", "scsi1"), make_finding("TH002"))
+    kept, (accepted,) = apply_house(found, parse(FULL), vm="701")
+    assert kept == found[1:]
+    assert (accepted.diagnostic, accepted.reason) == (found[0], "moves in March")
+    assert apply_house(found, parse(FULL), vm="702")[0] == ()
+    assert apply_house(found, parse(FULL), vm="703")[0] == found
+
+
+def test_apply_house_without_rules_changes_nothing() -> None:
+    """An empty file is a house in which all counts as it is."""
+    found = (make_finding("TH001"),)
+    assert apply_house(found, parse(""), vm="1") == (found, ())
+
+
+def test_override_house_selects_anew_and_ignores_besides() -> None:
+    """What a call selects replaces what the house does; what it ignores adds to it."""
+    house = override_house(parse(FULL), select=("CF",), ignore=("CF001",), severity=Severity.ERROR)
+    assert house.select == ("CF",)
+    assert house.ignore == ("TH004", "CF001")
+    assert house.severity is Severity.ERROR
+    assert override_house(parse(FULL)) == parse(FULL)
+    with pytest.raises(UsageError):
+        override_house(House(), select=("NO",))
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("[check]\n\nselct = []\n", "vmio.toml:3: there is no key 'check.selct'", "select"),
+        ("[chek]\n", "vmio.toml:1: there is no key 'chek'", "did you mean check?"),
+        ("a = 1\ncheck = 1\n", "vmio.toml:1: there is no key 'a'", "check, rules, exceptions"),
+        ("check = 1\n", "vmio.toml:1: 'check' is a table", ""),
+        ("[check]\nselect = ['TH', 'XX9']\n", "vmio.toml:2: there is no rule 'XX9'", ""),
+        ("[check]\nselect = 'TH'\n", "vmio.toml:2: 'check.select' is a list of rules", ""),
+        ("check.severity = 'bad'\n", "vmio.toml:1: 'check.severity' is one of error, w", ""),
+        ("[check]\nseverity = 'eror'\n", "vmio.toml:2: 'check.severity' is one of", "error?"),
+        ("[check]\nseverity = 'off'\n", "vmio.toml:2: 'check.severity' is one of", ""),
+        ("[check]\nhost = ''\n", "vmio.toml:2: 'check.host' is a line of text", ""),
+        ("\n[rules.TH999]\nseverity='off'", "vmio.toml:2: there is no rule 'TH999'", ""),
+        ("[rules.TH001]\nseverty='off'", "vmio.toml:2: there is no key 'rules.TH001.s", "sev"),
+        ("[rules.TH001]\n", "vmio.toml:1: 'rules.TH001.severity' is missing", ""),
+        ("[rules.TH001]\nseverity='of'", "vmio.toml:2: 'rules.TH001.severity' is one", "off?"),
+        ("[exceptions]\n", "vmio.toml:1: exceptions are written as [[exceptions]]", ""),
+        (
+            f"{EXCEPTION}[[exceptions]]\nvm=true\n",
+            "vmio.toml:5: an exception names its rules",
+            "",
+        ),
+        (
+            f"{EXCEPTION}[[exceptions]]\nvm=true\nrules=['TH']\nreason='x'\n",
+            "vmio.toml:6: 'exceptions.vm' is a line of text",
+            "",
+        ),
+        (
+            "[[exceptions]]\nvm='1'\nrules=['TH']\n",
+            "vmio.toml:1: 'exceptions.reason' is missing",
+            "",
+        ),
+        ("[check\n", "vmio.toml is not TOML: ", ""),
+    ],
+)
+def test_parse_house_tells_a_slip_with_its_line(text: str, message: str, hint: str) -> None:
+    """One line names the file, the line and the key, and what was meant if that is plain."""
+    with pytest.raises(InputError) as caught:
+        parse(text)
+    assert caught.value.message.startswith(message)
+    assert "\n" not in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_parse_house_is_bounded() -> None:
+    """A file that is far larger than any house rules is not even parsed."""
+    with pytest.raises(InputError, match="too large"):
+        parse("#" * (MAX_HOUSE_BYTES + 1))
+
+
+WORDS = st.sampled_from(
+    [
+        *("[check]", "[rules.TH001]", "[[exceptions]]", "vm=", '"701"', "rules=", '["TH"]'),
+        *("reason=", "severity=", '"off"', "select=", "=", "\n", "é", "[", "]", "{", "}", "1"),
+    ]
+)
+
+
+@given(st.binary(max_size=60) | st.lists(WORDS, max_size=20).map(lambda w: "".join(w).encode()))
+def test_parse_house_raises_nothing_but_input_errors(data: bytes) -> None:
+    """No bytes make it raise anything else, and its message is one line."""
+    with contextlib.suppress(InputError):
+        parse_house(Source(name="vmio.toml", data=data))
