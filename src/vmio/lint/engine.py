@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import islice
 
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.registry import load_rule, select_rules
 from vmio.lint.rule import Context, Rule
+from vmio.model.host import Host
 
 __all__ = ["MAX_FINDINGS_PER_RULE", "run", "run_rules"]
 
@@ -36,24 +38,28 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
         RuntimeError: A rule failed, which is a bug in that rule; the message names it.
     """
     found: list[Diagnostic] = []
-    for rule in rules:
-        if rule.versions is not None and not rule.versions.hold(context.host):
-            continue
+    host = context.host
+    for rule in _start(rules, host.qemu_version, host.pve_qemu_version):
         try:
-            found.extend(_check(rule(), context))
+            taken = list(islice(rule.check(context), MAX_FINDINGS_PER_RULE + 1))
         except Exception as error:
             message = f"rule {rule.code} {rule.name} failed on {context.vm.source.name}: {error!r}"
             raise RuntimeError(message) from error
+        if len(taken) > MAX_FINDINGS_PER_RULE:
+            taken[-1] = rule.report(
+                context, f"{rule.name} was found more than {MAX_FINDINGS_PER_RULE} times"
+            )
+        found += taken
     return tuple(sorted(found, key=_order))
 
 
-def _check(rule: Rule, context: Context) -> Iterable[Diagnostic]:
-    findings = rule.check(context)
-    yield from islice(findings, MAX_FINDINGS_PER_RULE)
-    if next(findings, None) is not None:
-        yield rule.report(
-            context, f"{rule.name} was found more than {MAX_FINDINGS_PER_RULE} times"
-        )
+@lru_cache(maxsize=64)
+def _start(
+    rules: tuple[type[Rule], ...], qemu_version: str, pve_qemu_version: str
+) -> tuple[Rule, ...]:
+    """Returns the rules that hold for a QEMU; they keep nothing, so they serve every VM."""
+    host = Host(qemu_version=qemu_version, pve_qemu_version=pve_qemu_version)
+    return tuple(rule() for rule in rules if rule.versions is None or rule.versions.hold(host))
 
 
 def _order(diagnostic: Diagnostic) -> tuple[int, int, str, str]:
