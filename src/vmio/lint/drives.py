@@ -13,6 +13,7 @@ from vmio.model.topology import AttachedDisk
 from vmio.model.vm import Vm
 
 __all__ = [
+    "HOST_DRIVERS",
     "add_option",
     "is_thin",
     "list_disks",
@@ -20,6 +21,9 @@ __all__ = [
     "remove_option",
     "replace_option",
 ]
+
+HOST_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
+"""QEMU's drivers for what the host has, which use its page cache and an AIO engine."""
 
 _FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 
@@ -70,20 +74,24 @@ def replace_option(vm: Vm, disk: Disk, option: str, value: str, message: str) ->
     return _make_fix(vm, message, edit)
 
 
-def add_option(vm: Vm, disk: Disk, option: str, value: str, fix: Fix) -> Fix:
-    """Returns a fix with the edit that adds an option where Proxmox VE would write it.
+def add_option(
+    vm: Vm, disk: Disk, option: str, value: str, *, applicability: Applicability
+) -> Fix:
+    """Returns the fix that adds an option where Proxmox VE would write it.
 
     That is behind the volume, the options sorted by their names.
     """
     before = [span for name, span in disk.spans.items() if name == "file" or name < option]
-    if vm.notation != "proxmox" or not before:
-        return fix
-    place = max(before, key=lambda span: span.end).end
-    edit = Edit(span=Span(start=place, end=place), text=f",{option}={value}")
-    return Fix(applicability=fix.applicability, message=fix.message, edits=(edit,))
+    edit = None
+    if before:
+        place = max(span.end for span in before)
+        edit = Edit(span=Span(start=place, end=place), text=f",{option}={value}")
+    return _make_fix(vm, f"write {option}={value}", edit, applicability)
 
 
-def _make_fix(vm: Vm, message: str, edit: Edit | None) -> Fix:
+def _make_fix(
+    vm: Vm, message: str, edit: Edit | None, applicability: Applicability = Applicability.SAFE
+) -> Fix:
     if edit is None or vm.notation != "proxmox":
         return Fix(applicability=Applicability.DISPLAY, message=message)
-    return Fix(applicability=Applicability.SAFE, message=message, edits=(edit,))
+    return Fix(applicability=applicability, message=message, edits=(edit,))

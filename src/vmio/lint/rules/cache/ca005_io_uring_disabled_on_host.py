@@ -105,5 +105,4 @@ def _make_fix(vm: Vm, attached: AttachedDisk) -> Fix:
         return Fix(applicability=Applicability.DISPLAY, message=message)
     if disk.aio is not None:
         return replace_option(vm, disk, "aio", "native", "write aio=native")
-    fix = Fix(applicability=Applicability.SAFE, message="write aio=native")
-    return add_option(vm, disk, "aio", "native", fix)
+    return add_option(vm, disk, "aio", "native", applicability=Applicability.SAFE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.drives import list_disks, remove_option
+from vmio.lint.drives import HOST_DRIVERS, list_disks, remove_option
 from vmio.lint.rule import Context, Rule
 
 __all__ = ["AioWithoutEffect"]
@@ -65,6 +65,8 @@ class AioWithoutEffect(Rule):
             disk, backing = attached.disk, attached.disk.backing
             effect = attached.find_effect("aio")
             if effect is None or effect.verdict != "ignored" or backing is None:
+                continue
+            if backing.driver in HOST_DRIVERS:
                 continue
             yield self.report(
                 context,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.drives import list_writable_disks
+from vmio.lint.drives import HOST_DRIVERS, list_writable_disks
 from vmio.lint.rule import Context, Rule
 
 __all__ = ["DirtyPagesHoldUpWriters"]
@@ -22,7 +22,7 @@ class DirtyPagesHoldUpWriters(Rule):
     Looks for a disk that is written to through the host's page cache, by `cache=writeback` or
     `cache=unsafe` or because its storage has no other way, when the host's `vm.dirty_ratio` is 20
     percent of memory or more. Where `vm.dirty_bytes` is set instead, the ratio is 0 and the rule
-    silent.
+    silent. Network disks that QEMU reaches itself do not use the page cache.
 
     ## Why is this bad
 
@@ -73,8 +73,10 @@ class DirtyPagesHoldUpWriters(Rule):
         if ratio < _LARGE_PERCENT:
             return
         for attached in list_writable_disks(context):
-            disk = attached.disk
-            if attached.cache not in {"writeback", "unsafe"}:
+            disk, backing = attached.disk, attached.disk.backing
+            if attached.cache_direct is not False or attached.write_cache is not True:
+                continue
+            if backing is None or backing.driver not in HOST_DRIVERS:
                 continue
             yield self.report(
                 context,

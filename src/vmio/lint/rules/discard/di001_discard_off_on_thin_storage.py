@@ -95,5 +95,4 @@ def _make_fix(vm: Vm, disk: Disk) -> Fix:
             applicability=Applicability.DISPLAY,
             message="write discard=on, and ssd=1 where this Windows trims nothing but SSDs",
         )
-    fix = Fix(applicability=Applicability.SAFE, message="write discard=on")
-    return add_option(vm, disk, "discard", "on", fix)
+    return add_option(vm, disk, "discard", "on", applicability=Applicability.SAFE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.diagnostic import Applicability, Diagnostic, Severity
 from vmio.lint.drives import add_option, list_writable_disks
 from vmio.lint.rule import Context, Rule
 
@@ -64,12 +64,11 @@ class SsdEmulationMissingForWindows(Rule):
             disk = attached.disk
             if disk.discard != "unmap" or disk.ssd or disk.bus == "virtio" or disk.scsiblock:
                 continue
-            fix = Fix(applicability=Applicability.UNSAFE, message="write ssd=1")
             yield self.report(
                 context,
                 f"Windows may send no TRIM to {disk.id}: it has discard=on, but says of itself"
                 " that it rotates",
                 subject=disk.id,
                 span=disk.spans.get("discard", disk.span),
-                fix=add_option(vm, disk, "ssd", "1", fix),
+                fix=add_option(vm, disk, "ssd", "1", applicability=Applicability.UNSAFE),
             )
