@@ -216,15 +216,16 @@ def render_summary(summary: Summary, *, written: bool = True) -> tuple[str, ...]
         written: Whether what is fixed was written, or only would be.
     """
     unreadable = len(summary.errors)
-    text = f"{count_severities(summary.severities)} in {count(summary.files - unreadable, 'file')}"
-    if unreadable:
-        text += f", {count(unreadable, 'file')} unreadable"
+    text = count_severities(summary.severities)
     lines = []
     if summary.fixed:
         verb = "fixed" if written else "would fix"
         made = f"{count(summary.fixed, 'finding')} in {count(summary.fixed_files, 'file')}"
         lines.append(f"{verb} {made}")
         text += " left" if written else " would be left"
+    text += f" in {count(summary.files - unreadable, 'file')}"
+    if unreadable:
+        text += f", {count(unreadable, 'file')} unreadable"
     lines.append(text)
     if summary.suppressed:
         lines.append(f"{count(summary.suppressed, 'accepted finding')} not shown")

@@ -144,7 +144,7 @@ def test_fix_makes_safe_fixes_and_tells_what_is_left(
     out, err = capsys.readouterr()
     assert "TH001" in out
     assert "CA001" not in out
-    assert err.startswith("fixed 1 finding in 1 file\n1 warning in 1 file left\n")
+    assert err.startswith("fixed 1 finding in 1 file\n1 warning left in 1 file\n")
     assert config.read_text(encoding="utf-8") == CONFIG.replace("aio=native,", "", 1)
 
 

@@ -161,11 +161,11 @@ def test_render_summary_tells_of_what_is_not_shown() -> None:
     )
     assert render_lines(quiet) == (
         "fixed 2 findings in 1 file",
-        "1 warning in 1 file left",
+        "1 warning left in 1 file",
         "1 accepted finding not shown",
         "1 finding of the baseline is gone; vmio baseline --update forgets them",
     )
     assert render_lines(quiet, written=False)[:2] == (
         "would fix 2 findings in 1 file",
-        "1 warning in 1 file would be left",
+        "1 warning would be left in 1 file",
     )
