@@ -13,7 +13,10 @@ import pytest
 
 from vmio import api
 from vmio.formats.proxmox.reader import Guest
+from vmio.formats.qemu_vm import read_command_vm
 from vmio.model.host import Host
+from vmio.model.source import Source
+from vmio.model.topology import AttachedDisk
 
 FOLDER = Path(__file__).parent / "proxmox"
 CONFIGS = sorted(FOLDER.glob("*.conf"))
@@ -45,6 +48,36 @@ def test_golden_command_line(config: Path) -> None:
     assert guest.vm.problems == ()
     expected = config.with_name(f"{config.name}.cmd").read_text(encoding="utf-8")
     assert api.emit(guest, host, pretty=True)[0] == expected.rstrip("\n")
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_command_line_says_what_was_planned(config: Path) -> None:
+    """Reading a config's command line gives the very layout that the config is planned to."""
+    guest, host = load(config)
+    line = config.with_name(f"{config.name}.cmd")
+    read = read_command_vm(Source(name=line.name, data=line.read_bytes()), host=host)
+    # What lies on a Proxmox host, and holds bridges and USB controllers only.
+    assert {problem.kind for problem in read.vm.problems} <= {"unread-config"}
+    planned, said = api.plan(guest), api.plan(read)
+    assert (said.iothreads, said.controllers) == (planned.iothreads, planned.controllers)
+    assert said.vcpus == planned.vcpus
+    for wanted, found in zip(planned.disks, said.disks, strict=True):
+        assert describe(found) == describe(wanted)
+
+
+def describe(attached: AttachedDisk) -> dict[str, object]:
+    """Returns what of a disk stands on a command line; an empty drive has no cache there."""
+    names = ["controller", "address", "driver"]
+    if attached.disk.backing is not None:
+        names += ["cache", "cache_direct", "cache_no_flush", "write_cache", "aio"]
+        names += ["detect_zeroes"] if not attached.driver.endswith("-cd") else []
+    disk = attached.disk
+    told = {name: getattr(attached, name) for name in names}
+    told |= {name: getattr(disk, name) for name in ("id", "bus", "index", "limits", "queues")}
+    if disk.backing is not None and disk.backing.driver != "rbd":
+        names = ["filename", "format", "driver", "parents"]
+        told |= {name: getattr(disk.backing, name) for name in names}
+    return told
 
 
 def test_golden_configs_show_every_controller() -> None:

@@ -11,6 +11,11 @@ from vmio.model.topology import Topology
 __all__ = ["command"]
 
 _QMP = "qmp:"
+_ORIGINS = {
+    "command": "as its command line says",
+    "plan": "as planned",
+    "running": "as the running QEMU reports it",
+}
 
 
 @click.command("show")
@@ -32,7 +37,8 @@ def command(
 ) -> None:
     """Show which thread serves each disk of VM, and which of its settings have an effect.
 
-    VM is a config, or qmp:SOCKET for what a running QEMU itself reports.
+    VM is a config, a saved QEMU command line (- is standard input), pid:NUMBER for the command
+    line of a process, or qmp:SOCKET for what a running QEMU itself reports.
     """
     if as_json and as_svg:
         raise click.UsageError("--json and --svg exclude each other")
@@ -42,7 +48,8 @@ def command(
     else:
         facts = api.read_host(host, overrides)
         guest = api.load(vm, host=facts, storage=storage, snapshot=snapshot)
-        topology, origin = api.plan(guest), "plan"
+        topology = api.plan(guest)
+        origin = "command" if guest.vm.notation == "qemu" else "plan"
         name = f"{guest.vm.id} {guest.vm.name}".strip()
         for problem in guest.vm.problems:
             text = problem.message.replace("\n", ": ")
@@ -63,5 +70,4 @@ def _print(topology: Topology, *, name: str, origin: str, as_json: bool, as_svg:
         from vmio.cli.console import make_console
         from vmio.report.topology_text import print_topology
 
-        said = "as planned" if origin == "plan" else "as the running QEMU reports it"
-        print_topology(topology, make_console(), title=f"{name}, {said}")
+        print_topology(topology, make_console(), title=f"{name}, {_ORIGINS[origin]}")

@@ -112,10 +112,11 @@ class Command:
 _COMMAND = re.compile(
     rb"""(?:\s|\\\r?\n|\#[^\n]*\n)*+                      # comments
     (?:[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+)*+       # variables of the environment
-    (?:(?:'[^'\n]*'|"[^"\n]*"|[^\s\0'"-][^\s\0'"]*)[\s\\\0]+)?+    # the program
-    --?[A-Za-z]""",
+    (?:(?:'[^'\n]*'|"[^"\n]*"|(?P<program>[^\s\0'"-][^\s\0'"]*))[\s\\\0]+)?+
+    (?P<option>--?[A-Za-z])?""",
     re.VERBOSE,
 )
+_HEAD_BYTES = 4096
 
 
 def is_command(source: Source) -> bool:
@@ -128,7 +129,11 @@ def is_command(source: Source) -> bool:
         if line.strip() and not line.startswith(b"#"):
             if re.match(rb"[a-z][a-z_-]*[0-9]*:\s|\[", line):
                 return False
-            return _COMMAND.match(source.data) is not None
+            match = _COMMAND.match(source.data)
+            if match is None or match["option"]:
+                return match is not None
+            program = (match["program"] or b"").rpartition(b"/")[2].decode("ascii", "replace")
+            return program in _LAUNCHERS and b"qemu" in source.data[:_HEAD_BYTES]
     return False
 
 

@@ -88,7 +88,7 @@ class Medium:
     aio: AioEngine | None = None
     discard: Discard | None = None
     discard_kept: str = ""
-    """The node that does not pass discards on, where one above it does."""
+    """The node that does not pass discards on, where another one would."""
     detect_zeroes: DetectZeroes | None = None
     read_only: bool = False
     snapshot: bool | None = None
@@ -409,12 +409,14 @@ def _choose_cache(
 
 
 def _choose_discard(layers: Sequence[_Layer]) -> tuple[Discard | None, str]:
-    """Returns what becomes of discards, and the node that stops them where one above does not."""
-    if not any("discard" in layer.properties for layer in layers):
+    """Returns what becomes of discards, and the node that stops them where another passes them."""
+    written = [layer.properties["discard"] for layer in layers if "discard" in layer.properties]
+    if not written:
         return None, ""
-    for position, layer in enumerate(layers):
+    for layer in layers:
         if layer.properties.get("discard", "unmap" if layer.inside else "") not in _DISCARDS:
-            return "ignore", (layer.name or layer.driver) if position else ""
+            passed = not _DISCARDS.isdisjoint(written)
+            return "ignore", (layer.name or layer.driver or "the drive") if passed else ""
     return "unmap", ""
 
 

@@ -423,7 +423,7 @@ def _insert(attached: AttachedDisk, medium: Medium) -> AttachedDisk:
     media: Media = "cdrom" if medium.media == "cdrom" else disk.media
     effects: tuple[Effect, ...] = ()
     if medium.discard_kept:
-        reason = f"{medium.discard_kept} below it has no discard=unmap"
+        reason = f"the node {medium.discard_kept} has no discard=unmap"
         effects = (Effect(setting="discard", value="", verdict="ignored", reason=reason),)
     return evolve(
         attached,

@@ -53,9 +53,8 @@ def _find_effects(attached: AttachedDisk, controller: Controller) -> Iterator[Ef
         yield Effect(setting="queues", value=str(controller.num_queues), verdict="used")
     if backing is None:
         return
-    yield Effect(
-        setting="cache", value=attached.cache or "", verdict=_verdict(disk.cache is not None)
-    )
+    written = disk.cache is not None or "write_cache" in disk.spans
+    yield Effect(setting="cache", value=attached.cache or "", verdict=_verdict(written))
     if attached.aio is not None:
         yield Effect(setting="aio", value=attached.aio, verdict=_verdict(disk.aio is not None))
     elif disk.aio is not None:

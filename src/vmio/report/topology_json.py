@@ -23,7 +23,8 @@ def render_topology_json(topology: Topology, *, vm: str, origin: str) -> str:
     Args:
         topology: What to tell.
         vm: What it is the topology of.
-        origin: `plan` for what a config comes to, `running` for what a QEMU reports.
+        origin: `plan` for what a config comes to, `command` for what a command line says,
+            `running` for what a QEMU reports.
     """
     told = {"schema": SCHEMA, "vm": vm, "origin": origin} | describe_topology(topology)
     return json.dumps(told, indent=2, ensure_ascii=False)

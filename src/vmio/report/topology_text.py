@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vmio.model.controller import Controller
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import HostThread, Topology
 from vmio.report.plain import printable
@@ -50,7 +51,7 @@ def _make_disk_table(topology: Topology) -> Table:
             Text(printable(attached.disk.id), style="bold"),
             Text(attached.disk.bus),
             Text(printable(f"{controller.id} ({controller.model})")),
-            Text(str(controller.pci) if controller.pci is not None else "built in"),
+            Text(_name_place(controller)),
             Text(
                 printable(", ".join(served_by)),
                 style="yellow" if MAIN_LOOP in served_by else "green",
@@ -59,6 +60,12 @@ def _make_disk_table(topology: Topology) -> Table:
             Text(attached.aio or "-"),
         )
     return table
+
+
+def _name_place(controller: Controller) -> str:
+    if controller.pci is not None:
+        return str(controller.pci)
+    return "built in" if controller.built_in else "QEMU's choice"
 
 
 def _make_effect_table(topology: Topology) -> Table:

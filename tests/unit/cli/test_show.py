@@ -115,3 +115,42 @@ def test_cmd_prints_a_snapshot(tmp_path: Path, capsys: pytest.CaptureFixture[str
     )
     assert run("cmd", str(config), "--snapshot", "old", "--set", 'qemu_version="10.0.0"') == 0
     assert " -m 1024 " in capsys.readouterr().out
+
+
+LINE = "qemu-system-x86_64 -drive file=/a,if=virtio,cache=none -id 7 -name web"
+
+
+def test_command_line_is_shown_as_it_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A saved command line has a table of its own, and what QEMU chooses is said to be so."""
+    saved = tmp_path / "saved.args"
+    saved.write_text(LINE)
+    assert run("show", str(saved)) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("7 web, as its command line says\n")
+    assert "QEMU's choice" in out
+    assert run("show", str(saved), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["origin"] == "command"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("cmd", "--vmid", "7"), 3, "is a QEMU command line, and a VM config is needed here"),
+        (("run", "--dry-run"), 3, "is a QEMU command line, and a VM config is needed here"),
+        (("show", "--snapshot", "x"), 2, "has no snapshots"),
+    ],
+)
+def test_verb_that_needs_a_config_says_so(
+    words: tuple[str, ...],
+    status: int,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A command line has no manager that would start it and no snapshots."""
+    saved = tmp_path / "saved.args"
+    saved.write_text(LINE)
+    assert run(*words, str(saved)) == status
+    assert said in capsys.readouterr().err

@@ -118,7 +118,7 @@ def parse_config(source: Source) -> Config:
                     span=Span(start=span.start, end=span.start + len(header or b"") + 2),
                 )
             )
-        entries, description = _parse_lines(data, kind, lines, problems)
+        entries, description = _parse_lines(kind, lines, problems)
         sections[named] = Section(
             kind=kind, name=name, span=span, entries=entries, description=description
         )
@@ -137,33 +137,23 @@ def parse_config(source: Source) -> Config:
     )
 
 
-def _split_lines(data: bytes) -> Iterator[tuple[bytes, Span]]:
-    start = 0
-    for line in data.split(b"\n"):
-        yield line, Span(start=start, end=start + len(line))
-        start += len(line) + 1
+_Line = tuple[bytes, int]
+"""A line without its newline, and where it starts."""
 
 
-def _read_header(line: bytes) -> bytes | None:
-    stripped = line.rstrip()
-    return stripped[1:-1] if stripped[:1] == b"[" and stripped[-1:] == b"]" else None
-
-
-def _split_sections(
-    data: bytes,
-) -> Iterator[tuple[bytes | None, list[tuple[bytes, Span]], Span]]:
+def _split_sections(data: bytes) -> Iterator[tuple[bytes | None, list[_Line], Span]]:
     """Yields each header's text (None for the part before the first), lines and extent."""
     header: bytes | None = None
-    lines: list[tuple[bytes, Span]] = []
-    start = 0
-    for line, span in _split_lines(data):
-        found = _read_header(line)
-        if found is not None:
-            yield header, lines, Span(start=start, end=span.start)
-            header, lines, start = found, [], span.start
-        elif line.strip():
-            lines.append((line, span))
-    yield header, lines, Span(start=start, end=len(data))
+    lines: list[_Line] = []
+    first = start = 0
+    for line in data.split(b"\n"):
+        if line[:1] == b"[" and (stripped := line.rstrip())[-1:] == b"]":
+            yield header, lines, Span(start=first, end=start)
+            header, lines, first = stripped[1:-1], [], start
+        elif line and not line.isspace():
+            lines.append((line, start))
+        start += len(line) + 1
+    yield header, lines, Span(start=first, end=len(data))
 
 
 def _name_section(header: bytes | None) -> tuple[SectionKind, str] | None:
@@ -180,15 +170,14 @@ def _name_section(header: bytes | None) -> tuple[SectionKind, str] | None:
 
 
 def _parse_lines(
-    data: bytes,
     kind: SectionKind,
-    lines: list[tuple[bytes, Span]],
+    lines: list[_Line],
     problems: list[Problem],
 ) -> tuple[tuple[Entry, ...], str]:
     """Returns a section's settings and its description."""
     entries = []
     description: list[str] = []
-    for line, line_span in lines:
+    for line, start in lines:
         if line.startswith((b"#", b"description:")):
             # The old form takes no newline after it. Blanks at a line's end are Markdown's breaks.
             old = line[:1] != b"#"
@@ -196,14 +185,14 @@ def _parse_lines(
             decoded = unquote_to_bytes(text).decode("utf-8", "replace")
             description.append(decoded if old else f"{decoded}\n")
             continue
-        entry = _parse_entry(data, line, line_span)
+        entry = _parse_entry(line, start)
         if entry is None or (entry.key == "snapstate" and not _is_snapstate(kind, entry.value)):
             shown = line.decode("utf-8", "replace")
             problems.append(
                 Problem(
                     kind="unparsable-line",
                     message=f"unable to parse config: {shown}",
-                    span=line_span,
+                    span=Span(start=start, end=start + len(line)),
                 )
             )
         elif entry.key == "delete" and kind != "pending":
@@ -211,7 +200,7 @@ def _parse_lines(
                 Problem(
                     kind="misplaced-setting",
                     message="property 'delete' is only allowed in [PENDING]",
-                    span=line_span,
+                    span=Span(start=start, end=start + len(line)),
                     subject=entry.key,
                 )
             )
@@ -224,23 +213,23 @@ def _is_snapstate(kind: SectionKind, value: str) -> bool:
     return kind == "snapshot" and value in {"prepare", "delete"}
 
 
-def _parse_entry(data: bytes, line: bytes, span: Span) -> Entry | None:
+def _parse_entry(line: bytes, line_start: int) -> Entry | None:
     match = _KEY.match(line)
     if match is None:
         return None
     rest = line[match.end() :]
     value = rest.strip()
+    end = line_start + len(line)
     if value:
-        start = span.start + match.end() + rest.index(value)
+        start = end - len(rest.lstrip())
     elif rest:
         # A lone blank is a value: `boot: ` switches every boot device off.
-        value, start = rest[-1:], span.end - 1
+        value, start = rest[-1:], end - 1
     else:
         return None
-    value_span = Span(start=start, end=start + len(value))
     return Entry(
         key=match[1].decode("ascii"),
-        value=data[value_span.start : value_span.end].decode("utf-8", "replace"),
-        span=span,
-        value_span=value_span,
+        value=value.decode("utf-8", "replace"),
+        span=Span(start=line_start, end=end),
+        value_span=Span(start=start, end=start + len(value)),
     )

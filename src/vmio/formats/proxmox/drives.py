@@ -107,6 +107,8 @@ def _limits(parts: dict[str, Part]) -> tuple[tuple[str, int], ...]:
     comes out as a limit of 0, so as no limit at all.
     """
     limits: list[tuple[str, int]] = []
+    if not any("ps" in name for name in parts):
+        return ()
     for suffix, word in (("", "total"), ("_rd", "read"), ("_wr", "write")):
         for kind, option, factor in (("bps", "mbps", MIB), ("iops", "iops", 1)):
             if kind == "bps" and f"bps{suffix}" in parts:
@@ -124,14 +126,15 @@ def _limits(parts: dict[str, Part]) -> tuple[tuple[str, int], ...]:
 def _build(
     entry: Entry, bus: BusKind, index: int, parts: dict[str, Part], resolve: Resolve
 ) -> Disk:
+    text = {name: part.value for name, part in parts.items()}.get
     volume = parts["file"].value
-    media = cast("Media", _text(parts, "media") or "disk")
-    last = re.split(r"[/:]", volume)[-1]
-    queues = _text(parts, "queues")
-    size = _text(parts, "size")
-    serial, model = _text(parts, "serial"), _text(parts, "model")
-    discard = _text(parts, "discard")
-    backing = resolve(volume, _text(parts, "format"), entry.key)
+    media = cast("Media", text("media") or "disk")
+    last = volume.replace(":", "/").rpartition("/")[2]
+    queues = text("queues")
+    size = text("size")
+    serial, model = text("serial"), text("model")
+    discard = text("discard")
+    backing = resolve(volume, text("format"), entry.key)
     if backing is not None and not backing.error and ":iso/" in volume and "media" not in parts:
         error = f"{entry.key}: explicit media parameter is required for iso images"
         backing = evolve(backing, error=error)
@@ -146,8 +149,8 @@ def _build(
         backing=backing,
         media=media,
         cloudinit=bool(_CLOUDINIT.fullmatch(last)),
-        cache=cast("CacheMode | None", _text(parts, "cache")),
-        aio=cast("AioEngine | None", _text(parts, "aio")),
+        cache=cast("CacheMode | None", text("cache")),
+        aio=cast("AioEngine | None", text("aio")),
         discard=None if discard is None else ("unmap" if discard == "on" else "ignore"),
         detect_zeroes=_bool(parts, "detect_zeroes"),
         read_only=bool(_bool(parts, "ro")),
@@ -155,12 +158,12 @@ def _build(
         queues=int(queues) if queues is not None else None,
         size_bytes=parse_size_bytes(size) if size is not None else None,
         serial=unquote(serial) if serial is not None else None,
-        wwn=_text(parts, "wwn"),
-        vendor=_text(parts, "vendor"),
-        product=_text(parts, "product"),
+        wwn=text("wwn"),
+        vendor=text("vendor"),
+        product=text("product"),
         model=unquote(model) if model is not None else None,
-        rerror=_text(parts, "rerror"),
-        werror=_text(parts, "werror"),
+        rerror=text("rerror"),
+        werror=text("werror"),
         snapshot=_bool(parts, "snapshot"),
         ssd=bool(_bool(parts, "ssd")),
         scsiblock=bool(_bool(parts, "scsiblock")),

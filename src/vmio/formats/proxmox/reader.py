@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePath
 
 from attrs import evolve, frozen
@@ -38,6 +39,7 @@ _DRIVE_KEYS: Mapping[str, tuple[BusKind, int]] = {
 }
 """Every drive that there can be, in the order in which Proxmox visits them."""
 
+_SHORT_CHARACTERS = 200
 _IN_TEMPLATE = re.compile(
     r"(?:ide|scsi|virtio|sata)\d+|arch|bios|efidisk0|name|scsihw|template", re.ASCII
 )
@@ -187,7 +189,9 @@ def _read_entries(
 
 
 def _check_entry(entry: Entry) -> Problem | None:
-    reason = check_setting(entry.key, entry.value) or check_property(entry.key, entry.value)
+    is_short = len(entry.value) <= _SHORT_CHARACTERS
+    check = _check_short if is_short else _check_value
+    reason = check(entry.key, entry.value)
     if not reason:
         return None
     kind = "unknown-setting" if reason.startswith("unknown") else "bad-value"
@@ -197,6 +201,15 @@ def _check_entry(entry: Entry) -> Problem | None:
         span=entry.span if kind == "unknown-setting" else entry.value_span,
         subject=entry.key,
     )
+
+
+def _check_value(key: str, value: str) -> str:
+    """Returns why Proxmox drops a setting, empty if it does not."""
+    return check_setting(key, value) or check_property(key, value)
+
+
+_check_short = lru_cache(maxsize=4096)(_check_value)
+"""Most settings of many VMs are the same few; what is kept of them stays small."""
 
 
 def _resolver(storages: Storages | None, host: Host) -> Resolve:

@@ -1,0 +1,78 @@
+"""Command lines as a real QEMU runs them: what vmio reads in them is what the monitor reports."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from vmio import api
+from vmio.cli.main import main
+from vmio.model.host import Host
+from vmio.qemu.binary import find_qemu
+from vmio.qemu.boot import Volumes
+from vmio.qemu.live import compare, read_live
+from vmio.qemu.process import QemuProcess
+
+ROOT = Path(__file__).parents[2]
+
+LINE = """
+    -M {machine} -accel tcg -S -display none -nodefaults -smp 3
+    -object iothread,id=io0,poll-max-ns=1000 -object iothread,id=io1
+    -device virtio-scsi-pci,id=s0,iothread=io0 -device virtio-scsi-pci -device lsi -device ahci
+    -device scsi-hd,drive=a,bus=s0.0,lun=3 -drive file=a,if=none,id=a,format=raw,cache=none
+    -drive file=b,if=none,id=b,format=raw,cache.direct=on,aio=native -device scsi-hd,drive=b
+    -drive file=c,if=none,id=c,format=raw,cache=directsync -device ide-hd,drive=c,id=disk-c
+    -drive file=d,if=virtio,format=raw,detect-zeroes=on,cache=unsafe
+    -blockdev driver=file,node-name=e0,filename=e,discard=unmap,cache.direct=on
+    -blockdev driver=raw,node-name=e,file=e0 -global virtio-blk-pci.num-queues=2
+    -device virtio-blk-pci,drive=e,id=disk-e,iothread=io1,addr=0x10
+"""
+
+
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+def test_layout_of_a_process_is_what_its_monitor_reports(
+    machine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Buses, numbers and caches that QEMU chooses are those that vmio reads from pid:N."""
+    monkeypatch.chdir(tmp_path)
+    for name in "abcde":
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+
+    async def run() -> tuple[str, ...]:
+        argv = (str(find_qemu("x86_64")), *LINE.format(machine=machine).split())
+        async with QemuProcess.start(argv) as process:
+            said = api.load(f"pid:{process.pid}", host=Host())
+            assert said.vm.problems == ()
+            live = await read_live(process.qmp)
+            # The monitor calls a device without an id by its place, vmio by its drive.
+            places = {a.disk.volume: (a.controller, a.driver) for a in live.disks}
+            for attached in api.plan(said).disks:
+                assert places[attached.disk.volume] == (attached.controller, attached.driver)
+            return tuple(
+                line for line in compare(api.plan(said), live) if line.startswith(("disk-", "io"))
+            )
+
+    assert asyncio.run(run()) == ()
+
+
+def test_verbs_take_a_process(capsys: pytest.CaptureFixture[str]) -> None:
+    """The reference guest's process shows the layout that its config is planned to."""
+    guest = api.load_config(str(ROOT / "examples" / "701.conf"), host=Host(qemu_version="10.0.2"))
+    how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
+
+    async def run() -> tuple[str, ...]:
+        async with api.boot(guest, how, Volumes(scratch_bytes=1 << 20)) as (process, planned):
+            side = f"pid:{process.pid}"
+            for verb in ("show", "check"):
+                with pytest.raises(SystemExit) as caught:
+                    main((verb, side))
+                assert caught.value.code in {0, 1}
+            said = api.plan(api.load(side, host=Host()))
+            live, _ = await api.verify(process, planned)
+            return (*compare(planned, said), *compare(said, live))
+
+    assert asyncio.run(run()) == ()
+    out = capsys.readouterr().out
+    assert "scsihw0 (virtio-scsi-pci)" in out
