@@ -6,6 +6,7 @@ in vmio, 130 and 143 ended by Ctrl-C and SIGTERM.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from vmio import __version__
-from vmio.errors import ToolError, VmioError
+from vmio.errors import OutputError, ToolError, VmioError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,8 @@ __all__ = ["main"]
 
 _BUG = 70
 _INTERRUPTED = 130
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""How writing to a file that standard output goes to fails; files of vmio's own say so earlier."""
 
 _VERBS = {
     "baseline": "Accept the findings of today, so that only new ones are told.",
@@ -108,6 +111,10 @@ def _run(arguments: Sequence[str] | None) -> int:
             return 0
         raise
     except Exception as error:  # noqa: BLE001 - whatever is left is a bug, and says so
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _explain(OutputError(f"cannot write the output: {error.strerror}"))
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OutputError.exit_status
         return _report_bug(error)
     return result if isinstance(result, int) else 0
 

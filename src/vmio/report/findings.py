@@ -61,7 +61,7 @@ class Tally:
     severities: tuple[int, ...] = (0,) * len(Severity)
     """How many findings have each severity, the worst first."""
     worst: str = ""
-    """The code and message of the most harmful finding."""
+    """The code and name of the rule of the most harmful finding."""
     suppressed: int = 0
     stale: int = 0
     fixed: int = 0
@@ -271,7 +271,7 @@ def make_tally(file: CheckedFile) -> Tally:
         disks=file.disks,
         rules=tuple(_count(same) for same in by_code.values()),
         severities=tuple(found[severity] for severity in Severity),
-        worst=f"{first.code} {first.message}" if first is not None else "",
+        worst=f"{first.code} {first.name}" if first is not None else "",
         suppressed=len(file.suppressed),
         stale=file.stale,
         fixed=len(file.fixed),

@@ -115,13 +115,23 @@ def _render_table(
             blanks = " " * (width - display_width(cell))
             shown = _paint(title, cell, is_head=number == 0) if colour else cell
             padded.append(blanks + shown if title in right else shown + blanks)
-        last = shorten(cells[-1], rest)
+        last = _cut(cells[-1], rest)
         padded.append(_paint(head[-1], last, is_head=number == 0) if colour else last)
         lines.append(f"{_GAP.join(padded).rstrip()}\n")
     if not colour:
         width = max(display_width(line.rstrip("\n")) for line in lines)
         lines.insert(1, f"{'─' * width}\n")
     return "".join(lines)
+
+
+def _cut(text: str, columns: int) -> str:
+    """Returns the beginning of a text, as much as fits."""
+    if display_width(text) <= columns:
+        return text
+    text = text[: columns - 1]
+    while display_width(text) > columns - 1:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def _paint(title: str, cell: str, *, is_head: bool) -> str:

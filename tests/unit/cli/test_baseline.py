@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -206,3 +208,18 @@ def test_documents_are_whole_when_nothing_can_be_read(
     """A run in which every file is missing still prints one document."""
     assert call("check", "--output", output, "missing.conf") == 3
     assert isinstance(json.loads(capsys.readouterr().out), dict)
+
+
+@pytest.mark.parametrize("output", ["text", "json", "table"])
+def test_output_to_a_full_disk_is_an_output_error(output: str, config: Path) -> None:
+    """Where standard output cannot be written it is said in one line, and is no bug."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "vmio", "check", "--output", output, str(config), *RULES],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 4
+    assert done.stderr == "vmio: error: cannot write the output: No space left on device\n"
