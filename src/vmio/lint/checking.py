@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from vmio.lint.baseline import Baseline, hide_known
+from typing import TYPE_CHECKING
+
 from vmio.lint.diagnostic import CheckedFile
 from vmio.lint.engine import run_rules
 from vmio.lint.house import House, apply_house, drop_below, load_rules
 from vmio.lint.rule import Context
+
+if TYPE_CHECKING:
+    from vmio.lint.baseline import Baseline
 
 __all__ = ["check_context"]
 
@@ -27,6 +31,8 @@ def check_context(
     findings, accepted = apply_house(run_rules(context, rules), house, vm=vm.id)
     stale = 0
     if baseline is not None:
+        from vmio.lint.baseline import hide_known
+
         codes = {rule.code for rule in rules}
         findings, known, stale = hide_known(
             findings, baseline, vm=vm.id, source=vm.source, codes=codes

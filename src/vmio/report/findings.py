@@ -10,8 +10,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from attrs import field, frozen, mutable
+from attrs import field, mutable
 
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.lint.fixing import may_apply
@@ -34,8 +35,7 @@ __all__ = [
 ]
 
 
-@frozen(kw_only=True)
-class RuleCount:
+class RuleCount(NamedTuple):
     """How often one rule was found, in one file or in all."""
 
     code: str
@@ -48,8 +48,7 @@ class RuleCount:
     files: int = 1
 
 
-@frozen(kw_only=True)
-class Tally:
+class Tally(NamedTuple):
     """What is counted of one file."""
 
     name: str
