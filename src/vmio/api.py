@@ -468,11 +468,11 @@ def read_baseline(house: House, path: str | None = None) -> Baseline | None:
     Raises:
         InputError: The file cannot be read, or is no baseline.
     """
-    from vmio.lint.baseline import parse_baseline
-
     found, needed = choose_baseline(house, path)
     if not (needed or Path(found).is_file()):
         return None
+    from vmio.lint.baseline import parse_baseline
+
     return parse_baseline(read_source(found))
 
 
