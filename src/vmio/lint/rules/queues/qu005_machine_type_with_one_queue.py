@@ -48,9 +48,9 @@ class MachineTypeWithOneQueue(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: another machine version is another machine to the guest. Windows may
-    set its network up anew and ask to be activated; take a snapshot first. With
-    `virtio-scsi-single`, `queues=` on a drive does the same for that drive alone.
+    There is no fix to apply: another machine version is another machine to the guest, and Windows
+    may set devices up anew; take a snapshot first. With `virtio-scsi-single`, `queues=` on a drive
+    does the same for that drive alone.
 
     ## References
 

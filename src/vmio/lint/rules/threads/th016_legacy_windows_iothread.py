@@ -14,7 +14,7 @@ _LEGACY = {"w2k": "Windows 2000", "w2k3": "Windows Server 2003", "wxp": "Windows
 
 
 class LegacyWindowsIothread(Rule):
-    """Finds IOThreads under a Windows whose virtio drivers are no longer maintained.
+    """Finds IOThreads under a Windows as old as XP.
 
     ## What it does
 
@@ -22,9 +22,9 @@ class LegacyWindowsIothread(Rule):
 
     ## Why is this bad
 
-    It works for many. But the virtio drivers for these systems have not been built or tested for
-    years, IOThreads have changed a great deal since, and a project that packages QEMU for such
-    guests has switched IOThreads off for them. Guests this old rarely have a load that needs one.
+    It works for many. But a project that packages QEMU for such guests has switched IOThreads off
+    for legacy Windows, whose virtio drivers are years older than QEMU's IOThreads of today. Guests
+    this old rarely have a load that needs one.
 
     ## Example
 
@@ -63,7 +63,7 @@ class LegacyWindowsIothread(Rule):
                 continue
             yield self.report(
                 context,
-                f"{disk.id} has an IOThread, which the drivers for {system} are not tested with",
+                f"{disk.id} has an IOThread, which the old drivers of {system} may not cope with",
                 subject=disk.id,
                 span=disk.spans.get("iothread", disk.span),
                 fix=Fix(
