@@ -1,0 +1,132 @@
+"""What holds for every layout that vmio proposes, whatever the policy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from vmio.errors import PlanError
+from vmio.model.controller import Controller, PciAddress
+from vmio.model.iothread import MAIN_LOOP
+from vmio.model.topology import AttachedDisk, Topology
+
+__all__ = ["check_topology", "find_violations"]
+
+_MOST_DISKS: Mapping[str, int] = {
+    "lsi": 7,
+    "lsi53c810": 7,
+    "ahci": 6,
+    "piix3-ide": 4,
+    "ich9-ahci": 4,
+}
+"""By the controller's model; any other SCSI controller has place for all of Proxmox's disks."""
+_MOST_ON_BUS: Mapping[str, int] = {"scsi": 31, "virtio": 16, "sata": 6, "ide": 4}
+"""Source: qemu-server 9.2.6, the numbers that a drive's key can have."""
+_MAPPED_SINCE: Mapping[str, tuple[int, int]] = {"virtio-blk": (9, 0), "virtio-scsi": (10, 0)}
+"""Source: QEMU's release notes; the version that has `iothread-vq-mapping`."""
+
+
+def check_topology(
+    topology: Topology, *, qemu: tuple[int, int] | None = None, taken: Iterable[PciAddress] = ()
+) -> None:
+    """Refuses a layout that no QEMU would run, or not as it is meant.
+
+    Raises:
+        PlanError: Something does not hold; the message is the first of what does not.
+    """
+    for violation in find_violations(topology, qemu=qemu, taken=taken):
+        raise PlanError(f"this layout cannot be: {violation}")
+
+
+def find_violations(
+    topology: Topology, *, qemu: tuple[int, int] | None = None, taken: Iterable[PciAddress] = ()
+) -> tuple[str, ...]:
+    """Returns in words what does not hold.
+
+    Args:
+        topology: The layout.
+        qemu: The version that it is for; None where it is not known.
+        taken: Where the guest's other devices sit.
+    """
+    return (
+        *_check_unique("IOThread", (iothread.id for iothread in topology.iothreads)),
+        *_check_unique("controller", (controller.id for controller in topology.controllers)),
+        *_check_unique("disk", (attached.disk.id for attached in topology.disks)),
+        *_check_unique(
+            "PCI address",
+            map(str, (*(c.pci for c in topology.controllers if c.pci is not None), *taken)),
+        ),
+        *_check_unique("place", map(_name_place, topology.disks)),
+        *_check_buses(topology),
+        *(line for each in topology.controllers for line in _check_threads(topology, each, qemu)),
+        *(line for each in topology.disks for line in _check_served(topology, each)),
+    )
+
+
+def _check_unique(what: str, names: Iterable[str]) -> Iterator[str]:
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield f"the {what} {name} is there {count} times"
+
+
+def _name_place(attached: AttachedDisk) -> str:
+    if not attached.address:
+        return attached.controller
+    return ", ".join(f"{key} {value}" for key, value in attached.address)
+
+
+def _check_buses(topology: Topology) -> Iterator[str]:
+    models = {controller.id: controller.model for controller in topology.controllers}
+    on_controller = Counter(attached.controller for attached in topology.disks)
+    for name, count in on_controller.items():
+        most = _MOST_DISKS.get(models.get(name, ""), count)
+        if name not in models:
+            yield f"there is no controller {name}"
+        elif count > most:
+            yield f"{name} has {count} disks, and place for {most}"
+    for bus, count in Counter(attached.disk.bus for attached in topology.disks).items():
+        if count > _MOST_ON_BUS.get(bus, count):
+            yield f"there are {count} disks on {bus}, and numbers for {_MOST_ON_BUS[bus]}"
+
+
+def _check_threads(
+    topology: Topology, controller: Controller, qemu: tuple[int, int] | None
+) -> Iterator[str]:
+    name, mapping = controller.id, controller.iothread_vq_mapping
+    known = {iothread.id for iothread in topology.iothreads}
+    named = [entry.iothread for entry in mapping]
+    if controller.iothread is not None:
+        named.append(controller.iothread)
+    yield from (f"{name}: there is no IOThread {each}" for each in named if each not in known)
+    if named and not controller.takes_iothread:
+        yield f"{name}: {controller.model} cannot have an IOThread"
+    if not mapping:
+        return
+    if controller.iothread is not None:
+        yield f"{name}: iothread and iothread-vq-mapping exclude each other"
+    yield from _check_unique(f"mapping of {name} to", (entry.iothread for entry in mapping))
+    since = _MAPPED_SINCE.get(controller.model.removesuffix("-pci"), (0, 0))
+    if qemu is not None and qemu < since:
+        version = ".".join(map(str, since))
+        yield f"{name}: {controller.model} has iothread-vq-mapping since QEMU {version}"
+    with_queues = [entry for entry in mapping if entry.vqs]
+    if not with_queues:
+        return
+    if len(with_queues) < len(mapping):
+        yield f"{name}: either all entries of a mapping name queues or none does"
+    queues = [queue for entry in mapping for queue in entry.vqs]
+    wanted = range(controller.num_queues or topology.vcpus)
+    yield from _check_unique(f"queue of {name}", map(str, queues))
+    if set(queues) != set(wanted):
+        yield f"{name}: a mapping that names queues names all of the {len(wanted)}, and no other"
+
+
+def _check_served(topology: Topology, attached: AttachedDisk) -> Iterator[str]:
+    if attached.controller not in {controller.id for controller in topology.controllers}:
+        return  # said already
+    controller = topology.controller_of(attached)
+    by = topology.served_by(attached)
+    if len(by) != 1 and not controller.iothread_vq_mapping:
+        yield f"{attached.disk.id} is served by {', '.join(by) or 'nothing'}"
+    if controller.iothread_vq_mapping and MAIN_LOOP in by:
+        yield f"{attached.disk.id}: a queue is left to the main loop"

@@ -1,0 +1,100 @@
+"""A whole plan for one guest: what its disks shall be served by, and the way there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from vmio.errors import CapabilityError, PlanError, UnsupportedError
+from vmio.formats.proxmox.pci import pci_address
+from vmio.formats.proxmox.writer import compute_digest
+from vmio.model.controller import PciAddress
+from vmio.model.host import Host
+from vmio.model.plan import Plan
+from vmio.model.vm import Vm
+from vmio.plan.invariants import check_topology
+from vmio.plan.planner import plan_topology
+from vmio.plan.policies import Choice
+from vmio.plan.steps import list_changes, make_steps, trim_queues
+from vmio.plan.target import SINGLE, find_candidates, shape_vm
+
+__all__ = ["propose"]
+
+_NUMBERED = re.compile(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
+_MAPPED_SINCE = {"virtio": (9, 0), "scsi": (10, 0)}
+
+
+def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
+    """Returns the steps to the layout that a policy wants, none where it is that already.
+
+    Args:
+        vm: The guest.
+        host: The host that it runs on.
+        choice: The policy.
+
+    Raises:
+        UnsupportedError: The guest is not one of Proxmox VE's.
+        PlanError: The policy makes no sense for this guest, or a change of the config waits for a
+            restart that this plan would have to change again.
+        CapabilityError: The host's QEMU is too old for the policy.
+    """
+    if vm.notation != "proxmox":
+        raise UnsupportedError(
+            f"vmio plans Proxmox VE's configs only, and {vm.source.name} is none",
+            hint="'vmio show' and 'vmio check' read it nevertheless",
+        )
+    disks = find_candidates(vm)
+    spread = choice.policy.spread(vm, disks, host, choice.number)
+    if spread.mapped > 1:
+        _check_version(host, {disk.bus for disk in disks})
+    target = trim_queues(shape_vm(vm, spread)) if disks else vm
+    before, after = plan_topology(vm), plan_topology(target)
+    check_topology(after, taken=_list_taken(target))
+    steps = make_steps(
+        vm, target, layouts=(before, after), host=host, choice=choice, mapped=spread.mapped
+    )
+    waiting = {change.key for change in list_changes(steps)} & _list_pending(vm)
+    if waiting:
+        names = ", ".join(sorted(waiting))
+        raise PlanError(
+            f"{vm.source.name}: {names} will change anyway when the guest is next started",
+            hint="stop and start the guest, or take that change back, and plan again",
+        )
+    return Plan(
+        vm=vm.id,
+        notation=vm.notation,
+        config=vm.source.name,
+        digest=compute_digest(vm.source),
+        policy=choice.name,
+        steps=steps,
+        before=before,
+        after=after,
+    )
+
+
+def _check_version(host: Host, buses: set[str]) -> None:
+    match = re.match(r"(\d{1,4})\.(\d{1,4})", host.qemu_version, re.ASCII)
+    since = max((_MAPPED_SINCE[bus] for bus in buses), default=(0, 0))
+    if match is not None and (int(match[1]), int(match[2])) < since:
+        raise CapabilityError(
+            f"QEMU {host.qemu_version} cannot map the queues of these disks to IOThreads:"
+            f" it can since {since[0]}.{since[1]}"
+        )
+
+
+def _list_pending(vm: Vm) -> frozenset[str]:
+    deleted = re.split(r"[,; ]+", vm.pending.get("delete", ""))
+    return frozenset({*vm.pending, *(name.lstrip("!") for name in deleted)} - {"delete", ""})
+
+
+def _list_taken(vm: Vm) -> Iterator[PciAddress]:
+    """Yields where devices sit that are no disk's controller: Proxmox's, and those in `args`."""
+    bridges = ("pci.1", "pci.2", *(("pci.3",) if vm.scsihw == SINGLE else ()))
+    balloon = () if vm.settings.get("balloon") == "0" else ("balloon0",)
+    for name in (*bridges, *balloon, *filter(_NUMBERED.fullmatch, vm.settings)):
+        yield pci_address(name, vm.chipset)
+    for option in vm.options:
+        bus, addr = option.properties.get("bus", ""), option.properties.get("addr", "")
+        match = re.fullmatch(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", addr, re.IGNORECASE)
+        if option.name == "device" and bus and match is not None:
+            yield PciAddress(bus=bus, slot=int(match[1], 16), function=int(match[2] or "0", 16))

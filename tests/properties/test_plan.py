@@ -1,0 +1,150 @@
+"""What holds for every plan of every policy, whatever the guest."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from vmio.errors import PlanError
+from vmio.formats.plan_file import parse_plan, render_plan
+from vmio.formats.proxmox.changes import apply_changes
+from vmio.formats.proxmox.reader import read_guest
+from vmio.model.host import Cpu, Host
+from vmio.model.iothread import MAIN_LOOP
+from vmio.model.plan import Plan
+from vmio.model.source import Source
+from vmio.model.topology import Topology
+from vmio.model.vm import Vm
+from vmio.plan.invariants import find_violations
+from vmio.plan.policies import POLICIES, Choice
+from vmio.plan.proposal import propose
+from vmio.plan.steps import list_changes
+
+HOST = Host(qemu_version="10.0.2")
+OPTIONS = st.lists(
+    st.sampled_from(
+        "iothread=1 iothread=0 ssd=1 size=32G queues=4 iops=500 mbps=10 media=cdrom aio=native"
+        " ro=1 discard=on".split()
+    ),
+    max_size=4,
+    unique_by=lambda option: option.partition("=")[0],
+)
+DRIVES = st.sampled_from(
+    [f"scsi{n}" for n in (0, 1, 2, 6, 7, 8, 15, 30)]
+    + [f"virtio{n}" for n in (0, 1, 5, 6, 15)]
+    + ["ide0", "ide2", "sata0", "sata5"]
+)
+SETTINGS = st.fixed_dictionaries(
+    {"cores": st.sampled_from(["1", "2", "8"])},
+    optional={
+        "scsihw": st.sampled_from(
+            ["lsi", "lsi53c810", "megasas", "pvscsi", "virtio-scsi-pci", "virtio-scsi-single"]
+        ),
+        "ostype": st.sampled_from(["l26", "win11", "other"]),
+        "machine": st.sampled_from(["q35", "pc-i440fx-8.1"]),
+        "affinity": st.sampled_from(["0-1", "0,2-3"]),
+        "template": st.just("1"),
+        "net0": st.just("virtio=BC:24:11:00:00:01,bridge=vmbr0"),
+        "args": st.sampled_from(
+            [
+                "-object iothread,id=vmio0 -set device.virtio0.iothread=vmio0",
+                "-cpu max -object iothread,id=vmio3,poll-max-ns=0 -no-hpet",
+                "-set device.scsihw0.num_queues=2",
+                "-device 'virtio-rng-pci,bus=pci.2,addr=0x1f'",
+                "'no end",
+            ]
+        ),
+    },
+)
+CONFIGS = st.tuples(SETTINGS, st.dictionaries(DRIVES, OPTIONS, max_size=9)).map(
+    lambda both: "".join(
+        f"{key}: {value}\n"
+        for key, value in sorted(
+            {
+                **both[0],
+                **{key: ",".join((f"/dev/{key}", *rest)) for key, rest in both[1].items()},
+            }.items()
+        )
+    )
+)
+CHOICES = st.sampled_from(list(POLICIES.values())).flatmap(
+    lambda policy: st.integers(1, 9).map(
+        lambda number: Choice(
+            policy=policy,
+            number=number if policy.needs_number or policy.number is not None else 0,
+        )
+    )
+)
+HOSTS = st.builds(
+    lambda count, nodes: evolve(HOST, cpu=Cpu(count=count, nodes=nodes)),
+    st.sampled_from([1, 2, 3, 16]),
+    st.sampled_from([{}, {"0": "0-1", "1": "2-3"}]),
+)
+
+
+def read(data: bytes) -> Vm:
+    """Reads a config."""
+    return read_guest(Source(name="100.conf", data=data), storages={}, host=HOST).vm
+
+
+def make_plan(text: str, host: Host, choice: Choice) -> Plan:
+    """Plans a config, or discards the example where no plan is possible."""
+    try:
+        return propose(read(text.encode()), host, choice)
+    except PlanError:
+        assume(False)
+        raise
+
+
+def name_threads(topology: Topology) -> dict[str, tuple[str, ...]]:
+    """Returns what serves each disk."""
+    return {attached.disk.id: topology.served_by(attached) for attached in topology.disks}
+
+
+@given(CONFIGS, HOSTS, CHOICES)
+def test_plan_keeps_what_every_layout_has_to(text: str, host: Host, choice: Choice) -> None:
+    """Both layouts of a plan are such as QEMU runs, and no disk loses its thread."""
+    plan = make_plan(text, host, choice)
+    assert find_violations(plan.after) == ()
+    assert [each.disk.id for each in plan.before.disks] == [
+        each.disk.id for each in plan.after.disks
+    ]
+    before, after = name_threads(plan.before), name_threads(plan.after)
+    for name, threads in before.items():
+        media = next(each.disk.media for each in plan.before.disks if each.disk.id == name)
+        assert threads == (MAIN_LOOP,) or after[name] != (MAIN_LOOP,) or media == "cdrom"
+
+
+@given(CONFIGS, HOSTS, CHOICES)
+def test_planned_config_comes_to_the_planned_layout(text: str, host: Host, choice: Choice) -> None:
+    """With its changes made the config is read as what was planned, and needs no further ones."""
+    plan = make_plan(text, host, choice)
+    source = Source(name="100.conf", data=text.encode())
+    changed = read(apply_changes(source, list_changes(plan.steps)))
+    again = propose(changed, host, choice)
+    assert again.before == plan.after
+    assert list_changes(again.steps) == ()
+    assert again.after == again.before
+
+
+@given(CONFIGS, HOSTS, CHOICES)
+def test_file_of_any_plan_is_read_back(text: str, host: Host, choice: Choice) -> None:
+    """A plan that is written as a file is the same plan."""
+    plan = make_plan(text, host, choice)
+    assert parse_plan(Source(name="plan.json", data=render_plan(plan).encode())) == plan
+
+
+@given(CONFIGS, HOSTS, CHOICES, CHOICES)
+def test_policies_can_follow_each_other(
+    text: str, host: Host, first: Choice, second: Choice
+) -> None:
+    """A policy comes to the same, whether the config was as it is or as another one left it."""
+    one = make_plan(text, host, first)
+    source = Source(name="100.conf", data=text.encode())
+    changed = apply_changes(source, list_changes(one.steps)).decode()
+    direct, by_way = make_plan(text, host, second), make_plan(changed, host, second)
+    held = {each.disk.id for each in direct.after.disks if each.disk.media == "cdrom"}
+    assert {k: v for k, v in name_threads(direct.after).items() if k not in held} == {
+        k: v for k, v in name_threads(by_way.after).items() if k not in held
+    }
