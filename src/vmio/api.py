@@ -12,14 +12,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from vmio.errors import InputError, UsageError, VmioError
+from vmio.errors import InputError, PlanError, UsageError, VmioError
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages
 from vmio.formats.registry import recognise
 from vmio.host.files import find_storage_cfg, read_source
 from vmio.model.host import Host
 from vmio.model.source import Source
-from vmio.model.topology import Topology
+from vmio.model.topology import AttachedDisk, Topology
 from vmio.plan.planner import plan_topology
 
 if TYPE_CHECKING:
@@ -31,13 +31,17 @@ if TYPE_CHECKING:
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
     from vmio.lint.house import House
+    from vmio.lint.story import Argument, Origin, Story
     from vmio.model.capabilities import QemuVersion
+    from vmio.model.plan import Plan
+    from vmio.model.vm import Vm
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.process import QemuProcess
     from vmio.sim.polling import PollSettings
     from vmio.sim.replay import Agreement
 
 __all__ = [
+    "apply_plan",
     "boot",
     "check",
     "check_all",
@@ -46,12 +50,15 @@ __all__ = [
     "choose_boot",
     "diff",
     "emit",
+    "explain",
     "find_vms",
     "fix",
     "lint",
+    "list_policies",
     "load",
     "load_config",
     "load_source",
+    "make_plan",
     "observe",
     "plan",
     "read_baseline",
@@ -60,6 +67,7 @@ __all__ = [
     "read_places",
     "read_source",
     "save_host",
+    "save_plan",
     "verify",
     "write_baseline",
 ]
@@ -67,6 +75,7 @@ __all__ = [
 _Result = TypeVar("_Result")
 
 _PID = "pid:"
+_QMP = "qmp:"
 _STDIN = "<stdin>"
 _HOUSE = "vmio.toml"
 _BASELINE = "vmio-baseline.json"
@@ -269,6 +278,57 @@ def load_source(
 def plan(guest: Guest | CommandGuest) -> Topology:
     """Returns the layout that a config comes to, or that a command line has."""
     return plan_topology(guest.vm)
+
+
+def list_policies() -> tuple[tuple[str, str], ...]:
+    """Returns how each policy of `make_plan` is written, and what it is."""
+    from vmio.plan.policies import POLICIES
+
+    return tuple((policy.usage, policy.summary) for policy in POLICIES.values())
+
+
+def make_plan(guest: Guest | CommandGuest, host: Host, policy: str = "auto") -> Plan:
+    """Returns the steps to the layout that a policy wants, none where it is that already.
+
+    Args:
+        guest: The guest.
+        host: The host that it runs on.
+        policy: A policy with its number, such as `pool:2`.
+
+    Raises:
+        UsageError: There is no such policy.
+        PlanError: It makes no sense for this guest, or the guest is none of a manager's.
+        CapabilityError: The host's QEMU is too old for it.
+    """
+    from vmio.plan.policies import choose_policy
+    from vmio.plan.proposal import propose
+
+    return propose(guest.vm, host, choose_policy(policy))
+
+
+def apply_plan(guest: Guest | CommandGuest, plan: Plan) -> bytes:
+    """Returns the config's text with a plan's changes made; nothing is written.
+
+    Raises:
+        ConflictError: The config no longer says what the plan goes from.
+    """
+    from vmio.formats.proxmox.changes import apply_changes
+    from vmio.plan.steps import list_changes
+
+    return apply_changes(guest.vm.source, list_changes(plan.steps))
+
+
+def save_plan(plan: Plan, path: str, *, force: bool = False) -> None:
+    """Writes a plan to a file, whole or not at all.
+
+    Raises:
+        UsageError: There is such a file already, and it shall not be replaced.
+        OutputError: The file cannot be written.
+    """
+    from vmio.formats.plan_file import render_plan
+    from vmio.host.save import write_file
+
+    write_file(Path(path), render_plan(plan).encode(), force=force)
 
 
 def lint(
@@ -570,6 +630,101 @@ def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[
 
     command = build_command(guest, plan_topology(guest.vm, with_args=False), host)
     return render_command(command.argv, pretty=pretty), command.warnings
+
+
+def explain(
+    path: str,
+    disk: str | None = None,
+    *,
+    host: Host,
+    storage: str | None = None,
+    snapshot: str | None = None,
+) -> tuple[str, Origin, tuple[Story, ...]]:
+    """Returns what a guest is called, where that is from, and the story of one disk or of all.
+
+    Args:
+        path: A config, a command line or `pid:NUMBER` as for `load`, or `qmp:SOCKET`.
+        disk: The disk's name; None for all.
+        host: The host that the guest runs on.
+        storage: The storage.cfg to go by.
+        snapshot: The snapshot to read instead of the VM itself.
+
+    Raises:
+        UsageError: The guest has no such disk.
+        InputError: A file cannot be read or is not what it should be.
+        QmpError: Nothing answers on the socket, or not in QMP.
+    """
+    from vmio.lint.story import tell_story
+
+    if path.startswith(_QMP):
+        topology = observe(path.removeprefix(_QMP))
+        chosen = _choose_disks(topology, disk, None)
+        stories = (
+            tell_story(each, topology, vm=None, name=path, origin="running") for each in chosen
+        )
+        return path, "running", tuple(stories)
+    guest = load(path, host=host, storage=storage, snapshot=snapshot)
+    topology = plan(guest)
+    chosen = _choose_disks(topology, disk, guest.vm)
+    name = f"{guest.vm.id} {guest.vm.name}".strip()
+    origin: Origin = "command" if guest.vm.notation == "qemu" else "plan"
+    arguments, findings = _list_arguments(guest, host), lint(guest, host)
+    return (
+        name,
+        origin,
+        tuple(
+            tell_story(
+                each,
+                topology,
+                vm=guest.vm,
+                name=name,
+                origin=origin,
+                arguments=arguments,
+                findings=findings,
+            )
+            for each in chosen
+        ),
+    )
+
+
+def _choose_disks(topology: Topology, disk: str | None, vm: Vm | None) -> tuple[AttachedDisk, ...]:
+    if disk is None:
+        return topology.disks
+    found = topology.find_disk(disk)
+    if found is not None:
+        return (found,)
+    reasons = [each.message for each in vm.problems if each.subject == disk] if vm else []
+    said = f": {reasons[0].splitlines()[-1]}" if reasons else ""
+    names = ", ".join(attached.disk.id for attached in topology.disks)
+    raise UsageError(
+        f"there is no disk '{disk[:60]}'{said}",
+        hint=f"the disks are {names}" if names else "the guest has no disks",
+    )
+
+
+def _list_arguments(guest: Guest | CommandGuest, host: Host) -> tuple[Argument, ...]:
+    """Returns a guest's command line, an option at a time; nothing where it cannot be made."""
+    from vmio.formats.qemu_argv import read_options
+    from vmio.lint.story import Argument
+
+    if not isinstance(guest, Guest):
+        source = guest.vm.source
+        return tuple(
+            Argument(text=source.read_span(option.span), option=option)
+            for option in guest.vm.options
+            if option.span is not None
+        )
+    from vmio.formats.proxmox.argv import render_argv, render_command
+
+    try:
+        argv = render_argv(guest, plan_topology(guest.vm, with_args=False), host)
+    except PlanError:
+        return ()
+    return tuple(
+        Argument(text=render_command((words,)), option=option)
+        for words in argv[1:]
+        for option in read_options(words)
+    )
 
 
 def observe(socket: str) -> Topology:

@@ -24,8 +24,10 @@ from vmio.plan.steps import list_changes
 HOST = Host(qemu_version="10.0.2")
 OPTIONS = st.lists(
     st.sampled_from(
-        "iothread=1 iothread=0 ssd=1 size=32G queues=4 iops=500 mbps=10 media=cdrom aio=native"
-        " ro=1 discard=on".split()
+        [
+            *("iothread=1", "iothread=0", "ssd=1", "size=32G", "queues=4", "iops=500", "mbps=10"),
+            *("media=cdrom", "aio=native", "ro=1", "discard=on"),
+        ]
     ),
     max_size=4,
     unique_by=lambda option: option.partition("=")[0],

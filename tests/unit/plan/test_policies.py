@@ -110,7 +110,7 @@ def test_kubevirt_has_two_threads_for_each_processor() -> None:
 
 
 def test_ovirt_has_one_thread_unless_told() -> None:
-    """oVirt's one thread, or several in turn."""
+    """One thread for all, or several in turn."""
     assert set(served(plan(SINGLE + FOUR, "ovirt")).values()) == {"vmio0"}
     assert len(set(served(plan(SINGLE + FOUR, "ovirt:3")).values())) == 3
 

@@ -1,0 +1,136 @@
+"""`vmio plan`: a better layout for a guest, step by step, with the reasons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, assert_never
+
+import click
+
+from vmio import api
+from vmio.cli.options import host_options, qemu_version_option, storage_option
+from vmio.errors import UsageError, VmioError
+from vmio.formats.proxmox.reader import Guest
+from vmio.model.host import Host
+from vmio.model.plan import Plan
+
+__all__ = ["command"]
+
+_COMPARED = ("auto", "per-disk", "shared", "pool:2", "vq-map:2", "kubevirt-auto", "ovirt")
+
+
+@click.command("plan")
+@click.argument("vms", metavar="VM...", nargs=-1)
+@click.option("--policy", metavar="NAME", default="auto", show_default=True, help="How to spread.")
+@click.option("--list-policies", is_flag=True, help="Say which policies there are.")
+@click.option("--compare", is_flag=True, help="Show what every policy comes to.")
+@click.option("--all", "many", is_flag=True, help="One line for each guest of several, or a tree.")
+@click.option("-o", "--output", metavar="FILE", help="Write the plan, for vmio apply.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as it would be written.")
+@click.option("--diff", "as_diff", is_flag=True, help="Print the config's changes only.")
+@storage_option
+@qemu_version_option
+@host_options
+def command(
+    vms: tuple[str, ...],
+    *,
+    policy: str,
+    list_policies: bool,
+    compare: bool,
+    many: bool,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+    as_diff: bool,
+    storage: str | None,
+    qemu_version: str | None,
+    host: str | None,
+    overrides: tuple[str, ...],
+) -> int:
+    """Plan which IOThreads serve the disks of VM, and say why.
+
+    Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o.
+    """
+    if list_policies:
+        for usage, summary in api.list_policies():
+            click.echo(f"{usage:14} {summary}")
+        return 0
+    if sum((compare, many, as_json, as_diff)) > 1:
+        raise UsageError("--compare, --all, --json and --diff exclude each other")
+    if not vms or (len(vms) > 1 and not many):
+        raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
+    facts = api.read_host(host, overrides, qemu_version=qemu_version)
+    if many:
+        return _print_all(vms, policy, facts, storage)
+    guest = api.load_config(vms[0], host=facts, storage=storage)
+    for problem in guest.vm.problems:
+        click.echo(f"vmio: {vms[0]}: {problem.message}".replace("\n", ": "), err=True)
+    if compare:
+        return _print_comparison(guest, facts)
+    plan = api.make_plan(guest, facts, policy)
+    _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
+    if output is not None:
+        api.save_plan(plan, output, force=force)
+        click.echo(f"vmio: wrote {output}; vmio apply {output} makes the changes", err=True)
+    return 0
+
+
+def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"]) -> None:
+    match form:
+        case "json":
+            from vmio.formats.plan_file import render_plan
+
+            click.echo(render_plan(plan), nl=False)
+        case "diff":
+            _print_diff(guest.vm.source.data, api.apply_plan(guest, plan), guest.vm.source.name)
+        case "text":
+            from vmio.cli.console import make_console
+            from vmio.report.plan_text import print_plan
+
+            print_plan(plan, make_console(), name=f"{guest.vm.id} {guest.vm.name}".strip())
+        case _:
+            assert_never(form)
+
+
+def _print_diff(old: bytes, new: bytes, path: str) -> None:
+    from difflib import unified_diff
+
+    before, after = (data.decode("utf-8", "replace").splitlines() for data in (old, new))
+    for line in unified_diff(before, after, path, f"{path}, as planned", lineterm=""):
+        click.echo(line)
+
+
+def _print_comparison(guest: Guest, host: Host) -> int:
+    from vmio.cli.console import make_console
+    from vmio.report.plan_text import Row, print_comparison
+
+    rows = []
+    for name in _COMPARED:
+        try:
+            rows.append(Row(name=name, plan=api.make_plan(guest, host, name)))
+        except VmioError as error:
+            rows.append(Row(name=name, error=error.message))
+    print_comparison(rows, make_console())
+    return 0
+
+
+def _print_all(vms: tuple[str, ...], policy: str, host: Host, storage: str | None) -> int:
+    """Prints one line a guest, and returns the worst status."""
+    from vmio.cli.console import make_console
+    from vmio.report.plan_text import Row, print_plans
+
+    rows, status = [], 0
+    for found in api.find_vms(vms):
+        name = Path(found.path).name
+        try:
+            if found.error is not None:
+                raise found.error
+            guest = api.load_config(found.path, host=host, storage=storage)
+            name = f"{guest.vm.id} {guest.vm.name}".strip()
+            rows.append(Row(name=name, plan=api.make_plan(guest, host, policy)))
+        except VmioError as error:
+            rows.append(Row(name=name, error=error.message))
+            status = max(status, error.exit_status)
+    print_plans(rows, make_console())
+    return status
