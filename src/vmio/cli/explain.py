@@ -1,0 +1,57 @@
+"""`vmio explain`: the story of one disk, from its file to the thread that serves it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from vmio import api
+from vmio.cli.options import host_options, storage_option
+from vmio.errors import CapabilityError
+
+__all__ = ["command"]
+
+
+@click.command("explain")
+@click.argument("vm")
+@click.argument("disk", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
+@click.option("--snapshot", metavar="NAME", help="Explain a snapshot instead.")
+@storage_option
+@host_options
+def command(
+    vm: str,
+    disk: str | None,
+    *,
+    as_json: bool,
+    snapshot: str | None,
+    storage: str | None,
+    host: str | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Tell what becomes of DISK of VM: each option, who heeds it, and what would make it count.
+
+    VM is a config, a saved QEMU command line (- is standard input), pid:NUMBER for a process, or
+    qmp:SOCKET for what a running QEMU itself reports. Without DISK there is a line for each.
+    """
+    try:
+        facts = api.read_host(host, overrides, binary=True)
+    except CapabilityError:
+        # Without a QEMU all is told but the command line.
+        facts = api.read_host(host, overrides)
+    name, origin, stories = api.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
+    if as_json:
+        from vmio.report.story_json import render_story_json
+
+        click.echo(render_story_json(stories, vm=name, origin=origin))
+        return
+    from vmio.report.story_text import render_overview, render_story
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    if disk is None:
+        text = render_overview(stories, colour=colour) or "no disks\n"
+    else:
+        text = render_story(stories[0], colour=colour)
+    click.echo(text, nl=False, color=colour)
