@@ -122,9 +122,11 @@ def _make_table(first: str, rows: Iterable[Row]) -> Table:
 
 
 def _count_served(topology: Topology) -> dict[str, int]:
-    """Returns how many disks each thread serves."""
+    """Returns how many disks each thread serves; cd drives do not count."""
     counts: dict[str, int] = {}
     for attached in topology.disks:
+        if attached.disk.media == "cdrom" or attached.disk.cloudinit:
+            continue
         for thread in topology.served_by(attached):
             counts[thread] = counts.get(thread, 0) + 1
     return counts
