@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,31 @@ def test_layout_of_a_process_is_what_its_monitor_reports(
     assert asyncio.run(run()) == ()
 
 
+def test_monitor_tells_the_story_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a running QEMU reports of a disk is told from its file to the thread's number."""
+    guest = api.load_config(
+        str(ROOT / "examples" / "virtio-scsi-single" / "701.conf"),
+        host=Host(qemu_version="10.0.2"),
+    )
+    how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
+    socket = tmp_path / "qmp"
+
+    async def run() -> str:
+        volumes = Volumes(scratch_bytes=1 << 20)
+        async with api.boot(guest, how, volumes, qmp_socket=socket):
+            vmio = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "vmio", "explain", f"qmp:{socket}", "scsi1"),
+                stdout=asyncio.subprocess.PIPE,
+            )
+            out, _ = await vmio.communicate()
+            assert vmio.returncode == 0
+            return out.decode()
+
+    out = asyncio.run(run())
+    assert "controller  virtioscsi1 (virtio-scsi-pci), at pci.3:0x2" in out
+    assert "thread      the IOThread iothread-virtioscsi1 (thread " in out
+
+
 def test_verbs_take_a_process(capsys: pytest.CaptureFixture[str]) -> None:
     """The reference guest's process shows the layout that its config is planned to."""
     guest = api.load_config(str(ROOT / "examples" / "701.conf"), host=Host(qemu_version="10.0.2"))
@@ -65,7 +91,7 @@ def test_verbs_take_a_process(capsys: pytest.CaptureFixture[str]) -> None:
     async def run() -> tuple[str, ...]:
         async with api.boot(guest, how, Volumes(scratch_bytes=1 << 20)) as (process, planned):
             side = f"pid:{process.pid}"
-            for verb in ("show", "check"):
+            for verb in ("show", "check", "explain"):
                 with pytest.raises(SystemExit) as caught:
                     main((verb, side))
                 assert caught.value.code in {0, 1}

@@ -229,7 +229,7 @@ def _list_devices(attached: AttachedDisk, topology: Topology) -> Iterator[Statio
         yield Station(name="queues", text=f"{len(queues)}, {why}")
     for thread in topology.served_by(attached):
         served = [str(queue.index) for queue in queues if queue.served_by == thread]
-        part = f" for the queues {', '.join(served)}" if len(served) < len(queues) else ""
+        part = f", on queue {' and '.join(served)}" if len(served) < len(queues) else ""
         yield Station(name="thread", text=_describe_thread(thread, topology) + part)
 
 

@@ -1,0 +1,133 @@
+"""`vmio explain`: the story of one disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vmio.cli.main import main
+
+ROOT = Path(__file__).parents[3]
+SHARED = str(ROOT / "examples" / "701.conf")
+SINGLE = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
+LIBVIRT = str(ROOT / "tests" / "golden" / "qemu" / "libvirt-web.args")
+HOST = ("--set", "qemu_version=10.0.2", "--set", 'pve_qemu_version=""')
+
+
+def run(*words: str) -> int:
+    """Runs vmio in this process and returns its exit status."""
+    with pytest.raises(SystemExit) as caught:
+        main(("explain", *words, *HOST))
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def read_json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict[str, object]]:
+    """Returns the settings that a story tells, by name."""
+    assert run(*words, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["schema"] == 1
+    return {setting["name"]: setting for setting in told["disks"][0]["settings"]}
+
+
+def test_setting_in_vain_says_who_drops_it_and_what_would_help(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """An IOThread that the controller cannot have is ignored, with the fix of its rule."""
+    iothread = read_json(capsys, SHARED, "scsi0")["iothread"]
+    assert (iothread["verdict"], iothread["by"], iothread["became"]) == (
+        "ignored",
+        "Proxmox VE",
+        [],
+    )
+    assert iothread["written"] == "iothread=1"
+    (remedy,) = iothread["remedies"]  # type: ignore[misc]
+    assert str(remedy).startswith("TH001: set scsihw: virtio-scsi-single")
+
+
+def test_setting_that_counts_says_what_it_became(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is written and what Proxmox chooses both stand on the command line."""
+    settings = read_json(capsys, SINGLE, "scsi1")
+    assert settings["iothread"]["became"] == ["-device iothread=iothread-virtioscsi1"]
+    assert settings["discard"]["became"] == ["-drive discard=on"]
+    assert (settings["aio"]["verdict"], settings["aio"]["by"]) == ("default", "Proxmox VE")
+    assert settings["aio"]["became"] == ["-drive aio=io_uring"]
+    assert (settings["size"]["by"], settings["size"]["became"]) == ("Proxmox VE", [])
+
+
+def test_old_spelling_of_a_limit_is_no_limit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`bps=` is read by Proxmox as no limit at all, `mbps=` ends on the command line."""
+    config = tmp_path / "100.conf"
+    config.write_text("virtio0: /a.raw,bps_rd=1000\nvirtio1: /b.raw,mbps=5\n")
+    assert read_json(capsys, str(config), "virtio0")["bps_rd"]["verdict"] == "ignored"
+    (word,) = read_json(capsys, str(config), "virtio1")["mbps"]["became"]  # type: ignore[misc]
+    assert "bps-total=5242880" in str(word)
+
+
+def test_way_of_a_disk_is_told_from_its_file_to_its_threads(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A mapping of virtqueues has a thread for each part of the queues."""
+    assert run(LIBVIRT, "virtio-disk0") == 0
+    out = capsys.readouterr().out
+    assert "opened      /var/lib/libvirt/images/web.qcow2 as qcow2, by the driver file" in out
+    assert "over        /var/lib/libvirt/images/base.qcow2" in out
+    assert "thread      the IOThread iothread1, for this disk alone, on queue 0 and 2" in out
+    assert '"iothread-vq-mapping":[{"iothread":"iothread1"' in out
+    assert "What the guest sees" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_word_of_a_json_option_is_told_by_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    """What JSON says is told as key and value, not as the whole option."""
+    settings = read_json(capsys, LIBVIRT, "scsi0-0-0-0")
+    assert settings["aio"]["written"] == "aio=io_uring"
+    assert settings["discard"]["verdict"] == "ignored"
+    assert settings["discard"]["why"] == "the node libvirt-2-filter has no discard=unmap"
+
+
+def test_without_a_disk_every_disk_has_its_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """The overview names every disk and what is ignored of it."""
+    assert run(SHARED) == 0
+    out = capsys.readouterr().out
+    for disk in ("scsi0", "scsi1", "scsi2"):
+        assert f"{disk}  " in out
+    assert out.count("iothread is ignored: scsihw is virtio-scsi-pci") == 3
+
+
+def test_disk_that_is_not_there_names_those_that_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unknown disk is a wrong call; of one that is dropped the reason is said."""
+    assert run(SHARED, "scsi9") == 2
+    err = capsys.readouterr().err
+    assert "there is no disk 'scsi9'" in err
+    assert "the disks are scsi0, scsi1, scsi2" in err
+    config = tmp_path / "100.conf"
+    config.write_text("ide0: /a.raw,iothread=1\n")
+    assert run(str(config), "ide0") == 2
+    assert "iothread: property is not defined" in capsys.readouterr().err
+
+
+def test_guest_without_disks_is_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There may be nothing to explain."""
+    config = tmp_path / "100.conf"
+    config.write_text("cores: 1\n")
+    assert run(str(config)) == 0
+    assert capsys.readouterr().out == "no disks\n"
+
+
+def test_words_of_a_config_cannot_drive_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Escape sequences come out spelled, not obeyed."""
+    config = tmp_path / "x.args"
+    config.write_text("qemu -drive 'file=/\x1b[31m,if=virtio'")
+    assert run(str(config), "virtio0") == 0
+    assert "\x1b" not in capsys.readouterr().out
