@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from vmio.sim.replay import Agreement
 
 __all__ = [
-    "apply_plan",
     "boot",
     "check",
     "check_all",
@@ -61,6 +60,7 @@ __all__ = [
     "make_plan",
     "observe",
     "plan",
+    "preview_plan",
     "read_baseline",
     "read_host",
     "read_house",
@@ -306,7 +306,7 @@ def make_plan(guest: Guest | CommandGuest, host: Host, policy: str = "auto") -> 
     return propose(guest.vm, host, choose_policy(policy))
 
 
-def apply_plan(guest: Guest | CommandGuest, plan: Plan) -> bytes:
+def preview_plan(guest: Guest | CommandGuest, plan: Plan) -> bytes:
     """Returns the config's text with a plan's changes made; nothing is written.
 
     Raises:

@@ -42,7 +42,7 @@ def carry_out(data: bytes, policy: str, host: Host = HOST) -> tuple[Plan, Guest]
     """Returns a plan, and the guest with its changes made."""
     guest = load(data)
     plan = api.make_plan(guest, host, policy)
-    return plan, load(api.apply_plan(guest, plan))
+    return plan, load(api.preview_plan(guest, plan))
 
 
 async def boot(guest: Guest) -> tuple[Topology, tuple[str, ...]]:

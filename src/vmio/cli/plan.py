@@ -83,7 +83,7 @@ def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"])
 
             click.echo(render_plan(plan), nl=False)
         case "diff":
-            _print_diff(guest.vm.source.data, api.apply_plan(guest, plan), guest.vm.source.name)
+            _print_diff(guest.vm.source.data, api.preview_plan(guest, plan), guest.vm.source.name)
         case "text":
             from vmio.cli.console import make_console
             from vmio.report.plan_text import print_plan

@@ -24,7 +24,7 @@ __all__ = ["list_changes", "make_steps", "trim_queues"]
 _GUIDE = "Proxmox VE Administration Guide, 'IO Thread'; qemu-server 9.2.6"
 _RUN = "QEMU 10.0.2, run"
 _GAIN = (
-    "requests no longer wait for the main loop; with 8 vCPUs on an NVMe disk QEMU's maintainers"
+    "requests no longer wait for the main loop; with 8 vCPUs QEMU's maintainers"
     " measured 7 % to 21 % more of them a second (qemu-devel, 2025-11-04)"
 )
 _VIRTIO = frozenset({SINGLE, "virtio-scsi-pci"})
