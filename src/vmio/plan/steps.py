@@ -7,6 +7,7 @@ measurement with the message that published it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from shlex import quote
 
 from attrs import evolve
 
@@ -233,6 +234,11 @@ def _choose_queues(vm: Vm, target: Vm) -> Iterator[Step]:
     )
 
 
+def _qm_set(vm: Vm) -> str:
+    # What is in a config can be anybody's, and a person may paste this into a shell.
+    return f"qm set {quote(vm.id)}"
+
+
 def _leave_windows(vm: Vm) -> Iterator[Step]:
     disks = [disk for disk in vm.disks if disk.bus == "scsi" and disk.media == "disk"]
     if vm.os != "windows" or vm.scsihw in _VIRTIO or not disks:
@@ -245,7 +251,7 @@ def _leave_windows(vm: Vm) -> Iterator[Step]:
         effect="then this plan can go on",
         guest_notices="it needs the driver vioscsi",
         by_hand="install the virtio-win drivers in the guest and let it see a small disk on a"
-        f" virtio-scsi controller once; then stop it and run: qm set {vm.id} --scsihw {SINGLE}",
+        f" virtio-scsi controller once; then stop it and run: {_qm_set(vm)} --scsihw {SINGLE}",
     )
 
 
@@ -273,7 +279,7 @@ def _move_disks(vm: Vm) -> Iterator[Step]:
     names = _join(disk.id for disk in disks)
     free = [n for n in range(31) if all(disk.id != f"scsi{n}" for disk in vm.disks)]
     moves = "; ".join(
-        f"qm set {vm.id} --delete {disk.id} && qm set {vm.id} --scsi{number} {disk.volume}"
+        f"{_qm_set(vm)} --delete {disk.id} && {_qm_set(vm)} --scsi{number} {quote(disk.volume)}"
         for disk, number in zip(disks, free, strict=False)
     )
     yield Step(
@@ -328,7 +334,7 @@ def _widen_affinity(vm: Vm, after: Topology, host: Host) -> Iterator[Step]:
         source="KubeVirt user guide, 'IOThreads with Dedicated CPUs'; Proxmox VE's affinity is"
         " for all threads of a guest",
         by_hand=f"choose processors{place} that no other guest is bound to, and run:"
-        f" qm set {vm.id} --affinity {written},…",
+        f" {_qm_set(vm)} --affinity {quote(written)},…",
     )
 
 

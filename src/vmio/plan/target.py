@@ -79,7 +79,7 @@ def shape_vm(vm: Vm, spread: Spread) -> Vm:
     written = vm.settings.get("args", "")
     ours = " ".join(_render_args(target, spread))
     if ours:
-        _check_args(vm, written)
+        _check_args(vm)
     args = f"{_cut_ours(written)} {ours}".strip() if ours or _OURS.search(written) else written
     return target if args == written else _set_args(target, args)
 
@@ -118,7 +118,7 @@ def _render_args(target: Vm, spread: Spread) -> Iterator[str]:
     yield from (f"-set device.{name}.iothread={by}" for name, by in controllers.items())
 
 
-def _check_args(vm: Vm, written: str) -> None:
+def _check_args(vm: Vm) -> None:
     if vm.template:
         raise PlanError(
             f"{vm.id} is a template, whose args nothing uses",
@@ -126,8 +126,8 @@ def _check_args(vm: Vm, written: str) -> None:
         )
     if any(problem.subject == "args" for problem in vm.problems):
         raise PlanError(
-            f"the args of {vm.id} cannot be read, and would not count with more in them either: "
-            f"{written[:60]}"
+            f"the args of {vm.id} cannot be read, and would not count with more in them either",
+            hint="'vmio check' tells what is wrong with them",
         )
 
 

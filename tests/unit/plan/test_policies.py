@@ -158,6 +158,12 @@ def test_ide_disks_are_moved_by_hand() -> None:
     assert "qm set 100 --delete sata0 && qm set 100 --scsi0 /dev/a" in step.by_hand
 
 
+def test_commands_for_a_person_are_quoted() -> None:
+    """A volume's name cannot become a command of its own in a shell."""
+    (step,) = plan("sata0: /dev/a;reboot\n", "per-disk").steps
+    assert "--scsi0 '/dev/a;reboot'" in step.by_hand
+
+
 def test_surplus_queues_go() -> None:
     """A disk with more queues than vCPUs is left to QEMU's default."""
     text = "scsihw: virtio-scsi-single\ncores: 2\nscsi0: /dev/a,iothread=1,queues=8\n"
