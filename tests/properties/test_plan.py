@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from attrs import evolve
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -17,9 +19,10 @@ from vmio.model.source import Source
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
 from vmio.plan.invariants import find_violations
-from vmio.plan.policies import POLICIES, Choice
+from vmio.plan.policies import OWN, POLICIES, Choice
 from vmio.plan.proposal import propose
 from vmio.plan.steps import list_changes
+from vmio.plan.target import find_candidates
 
 HOST = Host(qemu_version="10.0.2")
 OPTIONS = st.lists(
@@ -128,6 +131,36 @@ def test_planned_config_comes_to_the_planned_layout(text: str, host: Host, choic
     assert again.before == plan.after
     assert list_changes(again.steps) == ()
     assert again.after == again.before
+
+
+def name_devices(topology: Topology) -> set[str]:
+    """Returns the ids that `-set` can name."""
+    return {each.id for each in topology.controllers} | {each.disk.id for each in topology.disks}
+
+
+@given(CONFIGS, HOSTS, CHOICES)
+def test_each_disk_is_served_as_its_policy_wants(text: str, host: Host, choice: Choice) -> None:
+    """A thread of its own is shared with no other disk, and one of a name is just that."""
+    plan = make_plan(text, host, choice)
+    vm = read(text.encode())
+    wanted = choice.policy.spread(vm, find_candidates(vm), host, choice.number).threads
+    served = name_threads(plan.after)
+    for disk, thread in wanted.items():
+        own = f"iothread-{disk.replace('scsi', 'virtioscsi')}"
+        assert served[disk] == (own if thread == OWN else thread,)
+
+
+@given(CONFIGS, HOSTS, CHOICES)
+def test_args_name_no_device_that_has_gone(text: str, host: Host, choice: Choice) -> None:
+    """QEMU does not start where `-set` names a device that is not there."""
+    plan = make_plan(text, host, choice)
+    source = Source(name="100.conf", data=text.encode())
+    args = read(apply_changes(source, list_changes(plan.steps))).settings.get("args", "")
+    named = set(re.findall(r"-set device\.(\w+)\.", args))
+    ours = set(re.findall(r"-set device\.(\w+)\.iothread=vmio", args))
+    touched = list_changes(plan.steps) != ()
+    assert named & name_devices(plan.before) <= name_devices(plan.after)
+    assert not touched or ours <= name_devices(plan.after)
 
 
 @given(CONFIGS, HOSTS, CHOICES)
