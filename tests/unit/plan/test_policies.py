@@ -124,6 +124,14 @@ def test_one_controller_stays_where_one_thread_serves_it() -> None:
     assert made.steps[0].guest_notices == ""
 
 
+def test_one_controller_goes_where_several_threads_serve_it() -> None:
+    """A pool of two cannot serve three disks of one controller; each gets its own."""
+    text = "scsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b\nscsi2: /dev/c\n"
+    made = plan(text, "pool:2")
+    assert list_changes(made.steps)[0].new == "virtio-scsi-single"
+    assert sorted(set(served(made).values())) == ["vmio0", "vmio1"]
+
+
 def test_own_words_in_args_stay() -> None:
     """What somebody else wrote into args is there after a plan and after the next one."""
     text = f"args: -cpu max,+x -no-hpet\n{SINGLE}{FOUR}"
