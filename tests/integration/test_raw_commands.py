@@ -58,7 +58,7 @@ def test_layout_of_a_process_is_what_its_monitor_reports(
     assert asyncio.run(run()) == ()
 
 
-def test_monitor_tells_the_story_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_monitor_tells_the_story_too(tmp_path: Path) -> None:
     """What a running QEMU reports of a disk is told from its file to the thread's number."""
     guest = api.load_config(
         str(ROOT / "examples" / "virtio-scsi-single" / "701.conf"),

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import cast, get_args
 
 from attrs import field, frozen
@@ -146,7 +147,7 @@ def read_blocks(options: Sequence[Option], patterns: Iterable[str], default: str
     )
     media: dict[str, Medium] = {}
     for option in reader.nodes.values():
-        for name, prefix in _list_names(option.properties):
+        for name, prefix in islice(_list_names(option.properties), _MAX_DEPTH):
             media[name] = reader.read_node(option, name, prefix)
     counts: dict[str, int] = {}
     drives: list[Medium] = []

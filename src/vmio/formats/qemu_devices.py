@@ -75,6 +75,8 @@ class _Bus:
     room: int
     """Units of an IDE bus; targets of a SCSI bus."""
     taken: set[tuple[int, ...]] = field(factory=set)
+    next: dict[tuple[int | None, ...], int] = field(factory=dict)
+    """Where to go on counting, by what is written of a place."""
 
 
 def attach_devices(
@@ -142,6 +144,8 @@ class _Board:
     _buses: dict[str, _Bus] = field(factory=dict)
     _numbers: dict[str, int] = field(factory=dict)
     _nameless: int = 0
+    _names: set[str] = field(factory=set)
+    _said: set[tuple[str, str, Span]] = field(factory=set)
 
     def build_in(self, chipset: Chipset, arch: str) -> None:
         """Puts the IDE buses that a PC has on it."""
@@ -388,10 +392,11 @@ class _Board:
 
     def _name_disk(self, option: Option, own: Mapping[str, str], identity: str) -> str:
         """Returns a device's id, or else that of its drive, which QEMU's lists have too."""
-        taken = {attached.disk.id for attached in self.disks}
         path = identity or f"peripheral-anon/device[{self._nameless - 1}]"
         names = (option.id, own.get("drive", ""), path, f"{path}#{len(self.disks)}")
-        return next(name for name in names if name and name not in taken)
+        chosen = next(name for name in names if name and name not in self._names)
+        self._names.add(chosen)
+        return chosen
 
     def _refuse_medium(self, medium: Medium) -> None:
         for key, said in medium.refused:
@@ -405,7 +410,8 @@ class _Board:
     ) -> None:
         span = option.spans.get(key, option.span) or Span(start=0, end=0)
         problem = Problem(kind=kind, message=said, span=span, subject=subject or option.kind)
-        if problem not in self.problems:
+        if (kind, said, span) not in self._said:
+            self._said.add((kind, said, span))
             self.problems.append(problem)
 
 
@@ -519,13 +525,27 @@ def _place_scsi(bus: _Bus, own: Mapping[str, str]) -> Address | None:
     keys = [key for key in ("channel", "scsi-id", "lun") if key in own]
     written = {key: _read_number(own[key]) for key in keys}
     channel, target, lun = (written.get(key) for key in ("channel", "scsi-id", "lun"))
-    place = (channel or 0, target or 0, lun or 0)
-    while place in bus.taken:
-        if target is not None and lun is not None:
+    if target is not None and lun is not None:
+        place = (channel or 0, target, lun)
+        if place in bus.taken:
             return None
-        # QEMU counts targets, and units only where the target is written.
-        place = (place[0], place[1] + (target is None), place[2] + (target is not None))
+    else:
+        place = _count_up(bus, channel or 0, target, lun)
     bus.taken.add(place)
     if keys:
         return tuple((key, number) for key, number in written.items() if number is not None)
     return (("channel", place[0]), ("scsi-id", place[1]), ("lun", place[2]))
+
+
+def _count_up(
+    bus: _Bus, channel: int, target: int | None, lun: int | None
+) -> tuple[int, int, int]:
+    """Returns the next free place: QEMU counts targets, and units only of a written target."""
+    wanted = (channel, target, lun)
+    number = bus.next.get(wanted, 0)
+    while True:
+        place = (channel, number, lun or 0) if target is None else (channel, target, number)
+        number += 1
+        if place not in bus.taken:
+            bus.next[wanted] = number
+            return place

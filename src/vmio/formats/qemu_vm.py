@@ -8,6 +8,7 @@ from math import prod
 
 from attrs import evolve, frozen
 
+from vmio.errors import InputError
 from vmio.formats.qemu_argv import Command, build_option, find_iothreads, parse_command
 from vmio.formats.qemu_blocks import read_blocks
 from vmio.formats.qemu_config import parse_config_file
@@ -23,6 +24,9 @@ _MIB = 1 << 20
 _SUFFIXES = {"": _MIB, "b": 1, "k": 1 << 10, "m": _MIB, "g": 1 << 30, "t": 1 << 40}
 _DEFAULT_MIB = 128
 """QEMU's own, where `-m` is not written."""
+_MAX_OPTIONS = 10_000
+_MAX_PROPERTIES = 100_000
+"""Enough for two thousand disks."""
 _MAX_VCPUS = 4096
 """No machine has more; a mapping of queues is made for each."""
 _TOPOLOGY = ("sockets", "dies", "clusters", "modules", "cores", "threads", "drawers", "books")
@@ -69,7 +73,9 @@ def read_command_vm(
     """
     command = parse_command(source)
     problems: list[Problem] = []
-    options = tuple(_apply_set(_include(command.options, files or {}, problems), problems))
+    included = tuple(_include(command.options, files or {}, problems))
+    _check_size(source, included)
+    options = tuple(_apply_set(included, problems))
     problems += _check_options(options)
     machine = _merge_properties(options, "machine")
     arch = _find_arch(command.program)
@@ -101,6 +107,15 @@ def read_command_vm(
     return CommandGuest(vm=vm, command=evolve(command, options=options))
 
 
+def _check_size(source: Source, options: Sequence[Option]) -> None:
+    properties = sum(len(option.properties) for option in options)
+    if len(options) > _MAX_OPTIONS or properties > _MAX_PROPERTIES:
+        raise InputError(
+            f"{source.name} has {len(options)} options with {properties} properties,"
+            " more than any QEMU is started with"
+        )
+
+
 def _include(
     options: Sequence[Option], files: Mapping[str, Source | str], problems: list[Problem]
 ) -> Iterator[Option]:
@@ -125,7 +140,7 @@ def _include(
         )
 
 
-def _apply_set(options: Iterator[Option], problems: list[Problem]) -> Sequence[Option]:
+def _apply_set(options: Sequence[Option], problems: list[Problem]) -> Sequence[Option]:
     """Returns options with what `-set GROUP.ID.KEY=VALUE` changes of them."""
     changed = list(options)
     for setter in [option for option in changed if option.name == "set"]:

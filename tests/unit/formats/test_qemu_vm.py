@@ -298,3 +298,17 @@ def test_what_is_no_command_line_is_refused() -> None:
     """A text without options is none."""
     with pytest.raises(InputError, match=r"x\.args"):
         read("hello world")
+
+
+def test_command_line_without_end_is_refused() -> None:
+    """More options than any QEMU is started with are no guest, and cost no minutes to read."""
+    with pytest.raises(InputError, match="more than any QEMU"):
+        read("qemu " + "-device lsi " * 10_001)
+
+
+def test_disks_on_a_full_target_are_counted_on() -> None:
+    """Units of a written target are counted up, and targets where none is written."""
+    devices = "-device scsi-cd,scsi-id=1 " * 2 + "-device scsi-cd " * 3
+    topology = place(f"qemu -nodefaults -device virtio-scsi-pci,id=s {devices}")
+    assert len(topology.disks) == 5
+    assert [dict(a.address).get("scsi-id") for a in topology.disks] == [1, 1, 0, 2, 3]
