@@ -23,6 +23,10 @@ from vmio.model.topology import AttachedDisk, Topology
 from vmio.plan.planner import plan_topology
 
 if TYPE_CHECKING:
+    from vmio.apply.journal import Journal
+    from vmio.apply.planned import Outcome, Work
+    from vmio.apply.proxmox import Applied
+    from vmio.apply.undo import Restore
     from vmio.fleet.inventory import Found
     from vmio.fleet.places import Places
     from vmio.formats.qemu_argv import Command
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from vmio.sim.replay import Agreement
 
 __all__ = [
+    "apply",
     "boot",
     "check",
     "check_all",
@@ -53,6 +58,7 @@ __all__ = [
     "find_vms",
     "fix",
     "lint",
+    "list_changed",
     "list_policies",
     "load",
     "load_config",
@@ -60,14 +66,19 @@ __all__ = [
     "make_plan",
     "observe",
     "plan",
+    "prepare_apply",
+    "prepare_undo",
     "preview_plan",
     "read_baseline",
     "read_host",
     "read_house",
     "read_places",
+    "read_plan",
     "read_source",
+    "render_qm",
     "save_host",
     "save_plan",
+    "undo",
     "verify",
     "write_baseline",
 ]
@@ -725,6 +736,105 @@ def _list_arguments(guest: Guest | CommandGuest, host: Host) -> tuple[Argument, 
         for words in argv[1:]
         for option in read_options(words)
     )
+
+
+def read_plan(path: str) -> Plan:
+    """Reads a plan that `vmio plan -o` wrote.
+
+    Raises:
+        InputError: The file cannot be read, or is no plan.
+    """
+    from vmio.formats.plan_file import parse_plan
+
+    return parse_plan(read_source(path))
+
+
+def prepare_apply(
+    plan: Plan,
+    config: str | None = None,
+    *,
+    qmp: str | None = None,
+    live: bool | None = None,
+    check: bool = True,
+) -> Work:
+    """Returns what a plan comes to for a config as it is now; nothing is changed.
+
+    Args:
+        plan: The plan.
+        config: The config; None for the one that the plan was made from.
+        qmp: The running guest's QMP socket; None to look where Proxmox VE has it.
+        live: Whether to set what can be set at once; None where a running guest is found.
+        check: Whether to refuse a config that must not be changed now.
+
+    Raises:
+        UsageError: The plan is for another guest, or the running guest is not found.
+        InputError: The config cannot be read.
+        ConflictError: It is not what the plan was made for, or must not be changed now.
+    """
+    from vmio.apply.planned import prepare_plan
+
+    source = read_source(plan.config if config is None else config)
+    if source.name == _STDIN:
+        raise UsageError("standard input cannot be changed", hint="name the config as a file")
+    return prepare_plan(plan, source, qmp=qmp, live=live, check=check)
+
+
+def apply(work: Work) -> Outcome:
+    """Carries out a plan: writes the config, and sets what a running guest can be given.
+
+    Raises:
+        ConflictError: The config changed meanwhile, or must not be changed now.
+        OutputError: It cannot be written; what was there before is still there.
+        QmpError: The running guest does not take it; it has its old values then.
+    """
+    from vmio.apply.planned import carry_out
+
+    return carry_out(work)
+
+
+def render_qm(work: Work) -> str:
+    """Returns the command of Proxmox VE that makes a plan's changes; empty if there are none."""
+    from vmio.apply.commands import render_command
+    from vmio.plan.steps import list_changes
+
+    return render_command(work.plan.vm, work.source, list_changes(work.plan.steps))
+
+
+def list_changed(vm: str = "") -> tuple[Journal, ...]:
+    """Returns what vmio has changed of a guest, or of all.
+
+    Raises:
+        UsageError: It has changed nothing of that guest.
+    """
+    from vmio.apply.proxmox import Places
+    from vmio.apply.undo import find_journals
+
+    return find_journals(vm, Places())
+
+
+def prepare_undo(vm: str = "", *, number: int | None = None, force: bool = False) -> Restore:
+    """Returns what taking a change back would do, of the config that vmio changed last if none.
+
+    Raises:
+        UsageError: There is nothing to take back.
+        InputError: The config or its backup cannot be read.
+        ConflictError: The config is not what vmio wrote, or must not be changed now.
+    """
+    from vmio.apply.undo import prepare_undo as prepare
+
+    return prepare(vm, number=number, force=force)
+
+
+def undo(restore: Restore) -> Applied:
+    """Puts back what a config was; this is a change of its own, which can be taken back.
+
+    Raises:
+        ConflictError: The config changed meanwhile, or must not be changed now.
+        OutputError: It cannot be written; what was there before is still there.
+    """
+    from vmio.apply.undo import undo as put_back
+
+    return put_back(restore)
 
 
 def observe(socket: str) -> Topology:

@@ -28,6 +28,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """How writing to a file that standard output goes to fails; files of vmio's own say so earlier."""
 
 _VERBS = {
+    "apply": "Carry out a plan, or print the commands that would.",
     "baseline": "Accept the findings of today, so that only new ones are told.",
     "bench": "Measure two layouts of a guest against each other.",
     "check": "Find settings that are ignored, slow or unsafe.",
@@ -41,6 +42,7 @@ _VERBS = {
     "rule": "Explain a rule, or list them all.",
     "run": "Boot a config on this host.",
     "show": "Show which thread serves each disk.",
+    "undo": "Put back what a config was before vmio changed it.",
 }
 """Each is a module of this package; its help stands here so that no other is imported."""
 

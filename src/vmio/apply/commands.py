@@ -1,0 +1,40 @@
+"""The same changes as a command of Proxmox VE's, for a person to run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from vmio.formats.proxmox.changes import apply_changes
+from vmio.formats.proxmox.config import parse_config
+from vmio.formats.proxmox.writer import compute_digest
+from vmio.model.plan import Change
+from vmio.model.source import Source
+
+__all__ = ["render_command"]
+
+
+def render_command(vmid: str, source: Source, changes: Sequence[Change]) -> str:
+    """Returns the `qm set` line that makes changes; empty if there are none.
+
+    It is one line, since the digest in it is that of the config before the first change: qm
+    refuses it once the config is another. A drive is given whole, as qm takes it.
+
+    Raises:
+        ConflictError: The config is not what the changes go from.
+        UsageError: Proxmox VE would not take what they come to.
+    """
+    if not changes:
+        return ""
+    changed = Source(name=source.name, data=apply_changes(source, changes))
+    settings = parse_config(changed).main.settings()
+    keys = list(dict.fromkeys(change.key for change in changes))
+    words = ["qm", "set", vmid]
+    for key in keys:
+        if key in settings:
+            value = settings[key].value_span
+            words += [f"--{key}", changed.data[value.start : value.end].decode("utf-8", "replace")]
+    gone = [key for key in keys if key not in settings]
+    if gone:
+        words += ["--delete", ",".join(gone)]
+    return shlex.join([*words, "--digest", compute_digest(source)])

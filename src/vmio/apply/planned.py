@@ -1,0 +1,171 @@
+"""A plan carried out: what it comes to for a config now, and the doing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import evolve, field, frozen
+
+from vmio.apply.live import LiveResult, check_live, set_live
+from vmio.apply.proxmox import (
+    Applied,
+    Places,
+    check_config,
+    find_qmp_socket,
+    find_vmid,
+    is_running,
+    replace_config,
+)
+from vmio.errors import ConflictError, QmpError, UnsupportedError, UsageError
+from vmio.formats.proxmox.changes import apply_changes
+from vmio.formats.proxmox.writer import compute_digest
+from vmio.model.plan import LiveChange, Plan, Step
+from vmio.model.source import Source
+from vmio.plan.steps import list_changes
+from vmio.qemu.qmp import QmpConnection
+from vmio.qemu.signals import run_async
+
+__all__ = ["Outcome", "Work", "carry_out", "prepare_plan"]
+
+
+@frozen(kw_only=True)
+class Work:
+    """What a plan comes to for one config."""
+
+    plan: Plan
+    path: Path
+    source: Source
+    """The config as it is."""
+    new: bytes = field(repr=False)
+    """The config as it shall be."""
+    running: bool
+    """Whether the guest runs on this node, so that its config has to stay as it is."""
+    socket: Path | None = None
+    """The running guest's monitor; None where nothing is set on it."""
+
+    @property
+    def live(self) -> tuple[LiveChange, ...]:
+        """What the running guest can be given at once."""
+        if self.socket is None:
+            return ()
+        return tuple(change for step in self._doable for change in step.live)
+
+    @property
+    def by_hand(self) -> tuple[Step, ...]:
+        """The steps that only a person can take."""
+        return tuple(step for step in self.plan.steps if step.by_hand)
+
+    @property
+    def waiting(self) -> tuple[Step, ...]:
+        """The steps that count after a full stop and start of the guest."""
+        return tuple(
+            step
+            for step in self._doable
+            if step.changes and (step.takes_effect == "restart" or self.socket is None)
+        )
+
+    @property
+    def writes(self) -> bool:
+        """Whether the config is to be written."""
+        return self.new != self.source.data and not self.running
+
+    @property
+    def _doable(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.plan.steps if not step.by_hand)
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What was done."""
+
+    config: Applied | None = None
+    """None where the config was not written."""
+    live: tuple[LiveResult, ...] = ()
+
+
+def prepare_plan(
+    plan: Plan,
+    source: Source,
+    *,
+    qmp: str | None = None,
+    live: bool | None = None,
+    check: bool = True,
+    places: Places | None = None,
+) -> Work:
+    """Returns what a plan comes to; nothing is written or set.
+
+    Args:
+        plan: The plan.
+        source: The config that it is for, as it is now.
+        qmp: The running guest's QMP socket; None to look where Proxmox VE has it.
+        live: Whether to set what can be set at once; None where a running guest is found.
+        check: Whether to refuse a config that must not be changed now.
+        places: Where things are; None for where they are on every host.
+
+    Raises:
+        UnsupportedError: The plan is for another kind of config.
+        UsageError: It is for another guest, or a running guest was asked for and is not found.
+        InputError: It is no VM's config.
+        ConflictError: The config is not what the plan was made for, or must not be changed now.
+    """
+    if plan.notation != "proxmox":
+        raise UnsupportedError(f"vmio applies plans for Proxmox VE only, not for {plan.notation}")
+    places = places if places is not None else Places()
+    path = Path(source.name)
+    if path.stem.isdigit() and path.stem != plan.vm:
+        raise UsageError(f"the plan is for guest {plan.vm}, and {path} is another")
+    if compute_digest(source) != plan.digest:
+        raise ConflictError(
+            f"{path} has changed since the plan was made", hint="plan again, and apply that"
+        )
+    check_live([change for step in plan.steps for change in step.live])
+    new = apply_changes(source, list_changes(plan.steps))
+    vmid = find_vmid(path, places)
+    running = bool(vmid) and is_running(vmid, places)
+    if check and not running and new != source.data:
+        check_config(source, path, places)
+    socket = None
+    if live is not False:
+        socket = Path(qmp) if qmp is not None else find_qmp_socket(path, places)
+        if live and socket is None:
+            raise UsageError(
+                f"no running guest {plan.vm} is found here", hint="--qmp names its socket"
+            )
+    return Work(plan=plan, path=path, source=source, new=new, running=running, socket=socket)
+
+
+def carry_out(work: Work, *, places: Places | None = None) -> Outcome:
+    """Writes the config, unless the guest runs, and sets what a running guest can be given.
+
+    Raises:
+        ConflictError: The config changed meanwhile, or must not be changed now.
+        OutputError: It cannot be written.
+        QmpError: The running guest does not take it; it has its old values then.
+    """
+    done = Outcome()
+    if work.writes:
+        what = f"{work.plan.policy}: {'; '.join(_name_changed(work.plan.steps))}"
+        applied = replace_config(
+            work.path, work.source.data, work.new, what=what[:500], places=places
+        )
+        done = evolve(done, config=applied)
+    if work.live and work.socket is not None:
+        try:
+            done = evolve(done, live=run_async(_set(work.socket, work.live)))
+        except QmpError as error:
+            if done.config is None:
+                raise
+            hint = f"{error.hint}; {work.path} is written all the same".removeprefix("; ")
+            raise QmpError(error.message, hint=hint) from error
+    return done
+
+
+def _name_changed(steps: Sequence[Step]) -> list[str]:
+    return [step.what for step in steps if step.changes and not step.by_hand]
+
+
+async def _set(socket: Path, changes: Sequence[LiveChange]) -> tuple[LiveResult, ...]:
+    # Proxmox VE's own daemons wait for the same socket: it is held for these commands only.
+    async with QmpConnection.connect(socket) as connection:
+        return await set_live(connection, changes)

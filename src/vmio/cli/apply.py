@@ -1,0 +1,170 @@
+"""`vmio apply`: a plan carried out, or printed as Proxmox VE's own commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from vmio import api
+from vmio.cli.options import host_options, qemu_version_option, storage_option
+from vmio.errors import UsageError
+from vmio.model.source import Source
+from vmio.report.plain import printable
+
+if TYPE_CHECKING:
+    from vmio.apply.planned import Outcome, Work
+
+__all__ = ["command", "confirm", "print_diff"]
+
+_LEFT = 1
+
+
+@click.command("apply")
+@click.argument("plan")
+@click.argument("config", required=False)
+@click.option("--policy", metavar="NAME", help="Plan and apply at once: PLAN is a config then.")
+@click.option("--dry-run", is_flag=True, help="Show the change and make none.")
+@click.option("--commands", is_flag=True, help="Print the qm command that would do it, and end.")
+@click.option(
+    "--live/--no-live",
+    default=None,
+    help="Set what a running guest can be given at once; if one is found, unless said.",
+)
+@click.option("--qmp", metavar="SOCKET", help="The running guest's QMP socket.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
+@qemu_version_option
+@storage_option
+@host_options
+def command(
+    plan: str,
+    *,
+    config: str | None,
+    policy: str | None,
+    dry_run: bool,
+    commands: bool,
+    live: bool | None,
+    qmp: str | None,
+    yes: bool,
+    as_json: bool,
+    qemu_version: str | None,
+    storage: str | None,
+    host: str | None,
+    overrides: tuple[str, ...],
+) -> int:
+    """Carry out PLAN, a file that vmio plan -o wrote, on the config it names or on CONFIG.
+
+    The config is written under Proxmox VE's lock, whole or not at all, if it still is what the
+    plan was made for; vmio undo puts back what it was. While a guest runs on this node its config
+    stays as it is, and --commands prints what makes Proxmox VE keep the change for its next start.
+
+    Exits with 0 if all is done, and 1 if a config was left as it is.
+    """
+    if commands and (dry_run or as_json or live or qmp is not None):
+        raise UsageError("--commands prints, and does nothing else")
+    if live is False and qmp is not None:
+        raise UsageError("--no-live and --qmp exclude each other")
+    if policy is not None and config is not None:
+        raise UsageError("with --policy there is one config, and no plan")
+    if policy is not None:
+        facts = api.read_host(host, overrides, qemu_version=qemu_version)
+        wanted = api.make_plan(api.load(plan, host=facts, storage=storage), facts, policy)
+    else:
+        wanted = api.read_plan(plan)
+    work = api.prepare_apply(wanted, config, qmp=qmp, live=live, check=not commands)
+    if commands:
+        _print_commands(work)
+        return 0
+    if not as_json:
+        print_diff(work.source, work.new)
+        _print_steps(work)
+    outcome = None
+    if not dry_run:
+        if work.writes or work.live:
+            confirm(_ask(work), yes=yes)
+        outcome = api.apply(work)
+    if as_json:
+        from vmio.report.apply_json import render_apply_json
+
+        click.echo(render_apply_json(work, outcome, api.render_qm(work)))
+    _say_outcome(work, outcome)
+    return _LEFT if work.running and work.new != work.source.data else 0
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Asks on a terminal, and goes on if the answer is yes.
+
+    Raises:
+        UsageError: There is nobody to ask.
+        Abort: The answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "there is no terminal to ask on, so nothing is changed",
+            hint="--yes says that the change is meant; --dry-run shows it",
+        )
+    click.confirm(question, abort=True, err=True)
+
+
+def print_diff(source: Source, new: bytes) -> None:
+    """Prints what changes in a config, in colours on a terminal."""
+    from vmio.report.fix_diff import render_fix_diff
+
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    text = render_fix_diff(source, new, colour=colour)
+    if sys.stdout.isatty():
+        text = "\n".join(line if colour else printable(line) for line in text.split("\n"))
+    click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
+
+
+def _print_commands(work: Work) -> None:
+    line = api.render_qm(work)
+    if line:
+        click.echo(printable(line) if sys.stdout.isatty() else line)
+    for step in work.by_hand:
+        click.echo(f"# by hand: {printable(step.what)}: {printable(step.by_hand)}")
+
+
+def _print_steps(work: Work) -> None:
+    for change in work.live:
+        click.echo(f"live: {change.path} {change.property} = {change.new}")
+    for step in work.by_hand:
+        click.echo(f"by hand: {printable(step.what)}")
+        click.echo(f"    {printable(step.by_hand)}")
+
+
+def _ask(work: Work) -> str:
+    parts = [f"write {work.path}"] if work.writes else []
+    parts += [f"set {len(work.live)} values of the running guest"] if work.live else []
+    text = " and ".join(parts)
+    return f"vmio: {text[:1].upper()}{text[1:]}?"
+
+
+def _say_outcome(work: Work, outcome: Outcome | None) -> None:
+    if work.new == work.source.data and not work.live:
+        _say(f"{work.path}: nothing to change")
+    elif outcome is None:
+        _say("a dry run: nothing is changed")
+    if outcome is not None and outcome.config is not None:
+        _say(f"{work.path} is written; vmio undo {_name(work)} puts back what it was")
+    for result in outcome.live if outcome is not None else ():
+        change = result.change
+        _say(f"{change.path} has {change.property} = {change.new} now; it was {result.old}")
+    if work.running and work.new != work.source.data:
+        _say(f"guest {work.plan.vm} is running, so its config stays as it is")
+        _say("hint: stop it first, or run what vmio apply --commands prints")
+    elif work.waiting and work.writes:
+        _say("it counts after a full stop and start of the guest; a reboot inside is not enough")
+
+
+def _name(work: Work) -> str:
+    return work.plan.vm if work.path.stem == work.plan.vm else str(work.path)
+
+
+def _say(text: str) -> None:
+    click.echo(f"vmio: {printable(text)}", err=True)

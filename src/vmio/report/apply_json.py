@@ -1,0 +1,104 @@
+"""What `vmio apply` and `vmio undo` did, or would do, as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from vmio.apply.journal import Journal
+from vmio.apply.planned import Outcome, Work
+from vmio.apply.proxmox import Applied
+from vmio.apply.undo import Restore
+from vmio.formats.proxmox.writer import compute_digest
+from vmio.model.source import Source
+
+__all__ = ["render_apply_json", "render_journals_json", "render_undo_json"]
+
+SCHEMA = 1
+
+
+def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
+    """Returns one document: the config, what was set live, and what is left to do.
+
+    Args:
+        work: What the plan comes to.
+        outcome: What was done; None for a dry run.
+        command: The `qm set` line that does the same to the config.
+    """
+    applied = outcome.config if outcome is not None else None
+    return _dump(
+        {
+            "vm": work.plan.vm,
+            "policy": work.plan.policy,
+            "dry_run": outcome is None,
+            "config": _describe(str(work.path), work.source.data, work.new, applied),
+            "running": work.running,
+            "command": command,
+            "live": [
+                {
+                    "path": change.path,
+                    "property": change.property,
+                    "new": change.new,
+                    "old": next(
+                        (r.old for r in (outcome.live if outcome else ()) if r.change == change),
+                        None,
+                    ),
+                }
+                for change in work.live
+            ],
+            "waits_for_restart": [step.what for step in work.waiting],
+            "by_hand": [{"what": step.what, "how": step.by_hand} for step in work.by_hand],
+        }
+    )
+
+
+def render_undo_json(restore: Restore, applied: Applied | None) -> str:
+    """Returns one document: which change was taken back, and what the config is now."""
+    return _dump(
+        {
+            "number": restore.entry.number,
+            "what": restore.entry.what,
+            "dry_run": applied is None,
+            "config": _describe(str(restore.path), restore.old, restore.new, applied),
+        }
+    )
+
+
+def render_journals_json(journals: Sequence[Journal]) -> str:
+    """Returns one document: the kept states of each config, the oldest first."""
+    return _dump(
+        {
+            "configs": [
+                {
+                    "path": str(journal.path),
+                    "changes": [
+                        {
+                            "number": entry.number,
+                            "time": entry.time,
+                            "what": entry.what,
+                            "before": entry.before,
+                            "after": entry.after,
+                            "backup": str(journal.locate(entry)),
+                        }
+                        for entry in journal.entries()
+                    ],
+                }
+                for journal in journals
+            ]
+        }
+    )
+
+
+def _describe(path: str, old: bytes, new: bytes, applied: Applied | None) -> dict[str, object]:
+    before, after = (compute_digest(Source(name=path, data=data)) for data in (old, new))
+    return {
+        "path": path,
+        "before": before,
+        "after": after,
+        "written": applied is not None and applied.changed,
+        "backup": str(applied.backup) if applied is not None and applied.backup else None,
+    }
+
+
+def _dump(table: dict[str, object]) -> str:
+    return json.dumps({"schema": SCHEMA} | table, indent=2)

@@ -1,0 +1,98 @@
+"""`vmio apply` and `vmio undo`, as a person calls them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vmio.cli.main import main
+
+CONFIG = (
+    "cores: 2\nscsi0: local-lvm:vm-701-disk-0,iothread=1,size=32G\nscsihw: virtio-scsi-pci\n"
+    "\n[PENDING]\nname: later\n\n[snap]\nscsihw: lsi\n"
+)
+
+
+@pytest.fixture(name="config")
+def make_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Returns a config in the current folder, with a place for backups of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "701.conf"
+    path.write_text(CONFIG)
+    return path
+
+
+def call(*arguments: str) -> object:
+    """Runs vmio and returns its exit status."""
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    return end.value.code
+
+
+def test_plan_is_applied_and_taken_back(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan's file changes the config once, and an undo puts back every byte."""
+    assert call("plan", "701.conf", "--policy", "per-disk", "-o", "plan.json") == 0
+    assert call("apply", "plan.json", "--yes") == 0
+    assert config.read_text() == CONFIG.replace("virtio-scsi-pci", "virtio-scsi-single")
+    capsys.readouterr()
+
+    assert call("apply", "plan.json", "--yes") == 3
+    assert "has changed since the plan was made" in capsys.readouterr().err
+    assert call("undo", "701", "--yes") == 0
+    assert config.read_text() == CONFIG
+
+
+@pytest.mark.parametrize("words", [("--dry-run",), ("--commands",), (), ("--dry-run", "--json")])
+def test_nothing_is_written_unless_meant(config: Path, words: tuple[str, ...]) -> None:
+    """A dry run, printed commands, and a call that nobody can be asked about change nothing."""
+    status = call("apply", "701.conf", "--policy", "per-disk", *words)
+    assert status == (0 if words else 2)
+    assert config.read_text() == CONFIG
+    assert not (config.parent / "state").exists()
+
+
+def test_commands_are_for_a_shell(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They name the digest of the config that they were made for, and whole drives."""
+    config.write_text(CONFIG.replace("iothread=1,", "serial=a%20b,"))
+    assert call("apply", "701.conf", "--policy", "per-disk", "--commands") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("qm set 701 --scsihw virtio-scsi-single --scsi0 ")
+    assert "local-lvm:vm-701-disk-0,iothread=1,serial=a%20b,size=32G" in line
+    assert " --digest " in line
+
+
+def test_json_tells_what_was_done(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One document holds the digests, the backup and what waits for a restart."""
+    assert call("apply", "701.conf", "--policy", "per-disk", "--yes", "--json") == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["config"]["written"]
+    assert Path(done["config"]["backup"]).read_text() == CONFIG
+    assert done["waits_for_restart"] == ["Set scsihw to virtio-scsi-single"]
+    assert call("undo", "--list", "--json") == 0
+    (listed,) = json.loads(capsys.readouterr().out)["configs"]
+    assert listed["path"] == str(config)
+    assert [change["number"] for change in listed["changes"]] == [1]
+
+
+def test_plan_of_another_guest_is_refused(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A plan is for the guest that it was made for."""
+    call("plan", "701.conf", "--policy", "per-disk", "-o", "plan.json")
+    config.rename("702.conf")
+    assert call("apply", "plan.json", "702.conf", "--yes") == 2
+    assert "is for guest 701" in capsys.readouterr().err
+
+
+def test_calls_that_make_no_sense_are_refused(config: Path) -> None:
+    """Options that exclude each other are said to."""
+    del config
+    assert call("apply", "x", "--commands", "--json") == 2
+    assert call("apply", "x", "--no-live", "--qmp", "y") == 2
+    assert call("apply", "x", "y", "--policy", "auto") == 2
+    assert call("undo", "--list", "--yes") == 2
+    assert call("undo", "--to", "1") == 2
+    assert call("undo") == 2
