@@ -88,7 +88,7 @@ def test_planned_config_is_what_runs(config: str, policy: str) -> None:
 def test_pool_on_a_small_host_does_not_spin() -> None:
     """The parameters of the threads in args are in force."""
     small = Host(qemu_version="10.0.2", cpu=Cpu(count=2))
-    _, guest = carry_out(MIXED.encode(), "auto", small)
+    _, guest = carry_out(f"{MIXED}virtio8: /dev/e\n".encode(), "auto", small)
     live, differences = asyncio.run(boot(guest))
     assert differences == ()
     assert [iothread.poll_max_ns for iothread in live.iothreads] == [0, 0]

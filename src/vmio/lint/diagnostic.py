@@ -25,7 +25,7 @@ class Severity(StrEnum):
     @property
     def rank(self) -> int:
         """Its place when findings are put in order, 0 for the worst."""
-        return _RANKS[self.value]
+        return _RANKS[self._value_]
 
 
 _RANKS = {severity.value: rank for rank, severity in enumerate(Severity)}

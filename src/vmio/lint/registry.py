@@ -81,7 +81,7 @@ RULES = (
     Entry("LI002", "burst-without-limit"),
     Entry("LI003", "scsiblock-ignores-limits"),
     Entry("LI004", "burst-below-limit"),
-    Entry("PL001", "more-iothreads-than-processors"),
+    Entry("PL001", "too-many-iothreads"),
     Entry("PL002", "affinity-shares-processors"),
     Entry("PL003", "affinity-across-nodes"),
     Entry("QU001", "many-disks-on-one-controller"),

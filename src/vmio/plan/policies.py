@@ -120,6 +120,9 @@ _FAST = 100_000
 _OTHER = 20_000
 _REQUEST_BYTES = 4096
 
+_PER_CPU = 2
+"""The most of libvirt's "one or two" IOThreads a host CPU."""
+
 
 def weigh_disk(disk: Disk, vcpus: int) -> int:
     """Returns how much of a thread a disk is taken to want, in requests a second.
@@ -223,13 +226,13 @@ def _spread_mapped(vm: Vm, disks: Sequence[Disk], host: Host, number: int) -> Sp
 
 
 def _spread_auto(vm: Vm, disks: Sequence[Disk], host: Host, number: int) -> Spread:  # noqa: ARG001
-    """Gives each disk its own thread while the host has a processor for each; else pools them.
+    """Gives each disk its own thread up to two a processor of the host; else pools them.
 
     An idle IOThread costs nothing, so there is no reason to save threads before that. Beyond it
     threads that spin while they wait take time from the virtual processors: they do not spin.
     """
     cpus = count_cpus(vm, host)
-    if not cpus or len(disks) <= cpus:
+    if not cpus or len(disks) <= _PER_CPU * cpus:
         return _spread_per_disk(vm, disks, host, 0)
     return Spread(threads=_spread_pool(vm, disks, host, cpus).threads, poll_max_ns=0)
 
@@ -243,8 +246,8 @@ POLICIES: Mapping[str, NamedPolicy] = {
     for policy in (
         NamedPolicy(
             name="auto",
-            summary="own threads while the host has processors for them, else a pool",
-            source="IBM, 'I/O threads': not more than host CPUs, and not more than disks",
+            summary="own threads, up to two a host processor; else a pool",
+            source="libvirt, domain format: one or two IOThreads a host CPU",
             spread=_spread_auto,
         ),
         NamedPolicy(

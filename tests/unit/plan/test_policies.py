@@ -20,6 +20,7 @@ from vmio.plan.steps import list_changes
 HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=8))
 SINGLE = "ostype: l26\nscsihw: virtio-scsi-single\ncores: 4\n"
 FOUR = "".join(f"scsi{n}: /dev/d{n},iothread=1\n" for n in range(4))
+FIVE = f"{FOUR}scsi4: /dev/d4,iothread=1\n"
 
 
 def read(text: str) -> Vm:
@@ -82,8 +83,10 @@ def test_disk_weighs_what_it_can_do(options: dict[str, object], weight: int) -> 
 
 
 def test_auto_pools_what_the_host_has_no_processor_for() -> None:
-    """With more disks than processors threads are shared, and do not spin."""
-    made = plan(SINGLE + FOUR, "auto", Host(qemu_version="10.0.2", cpu=Cpu(count=2)))
+    """With more than two disks a processor threads are shared, and do not spin."""
+    host = Host(qemu_version="10.0.2", cpu=Cpu(count=2))
+    assert len(set(served(plan(SINGLE + FOUR, "auto", host)).values())) == 4
+    made = plan(SINGLE + FIVE, "auto", host)
     assert len(set(served(made).values())) == 2
     assert {thread.poll_max_ns for thread in made.after.iothreads} == {0}
 
@@ -189,9 +192,9 @@ def test_narrow_affinity_is_told() -> None:
 def test_running_threads_are_tuned_live() -> None:
     """Where only a parameter of vmio's threads differs, a running guest can have it at once."""
     two = Host(qemu_version="10.0.2", cpu=Cpu(count=2))
-    args = list_changes(plan(SINGLE + FOUR, "auto", two).steps)[-1].new
+    args = list_changes(plan(SINGLE + FIVE, "auto", two).steps)[-1].new
     assert args is not None
-    text = SINGLE + FOUR.replace(",iothread=1", "") + f"args: {args}\n".replace("=0 ", "=9 ")
+    text = SINGLE + FIVE.replace(",iothread=1", "") + f"args: {args}\n".replace("=0 ", "=9 ")
     (step,) = plan(text, "auto", two).steps
     assert step.takes_effect == "live"
     assert [(live.path, live.property, live.new) for live in step.live] == [

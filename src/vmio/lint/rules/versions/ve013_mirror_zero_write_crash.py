@@ -111,5 +111,9 @@ class MirrorZeroWriteCrash(DefectRule):
 
 def _is_bound(vm: Vm) -> bool:
     """Returns whether a device of the host keeps a guest from being migrated while it runs."""
-    has_pci = any(key.startswith("hostpci") for key in vm.settings)
-    return has_pci or any(disk.volume.startswith("/dev/") for disk in vm.disks)
+    return any(disk.volume.startswith("/dev/") for disk in vm.disks) or any(
+        key.startswith(("hostpci", "parallel", "virtiofs"))
+        or (key.startswith("usb") and "spice" not in value)
+        or (key.startswith("serial") and value != "socket")
+        for key, value in vm.settings.items()
+    )

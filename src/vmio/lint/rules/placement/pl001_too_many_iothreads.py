@@ -8,16 +8,19 @@ from vmio.lint.devices import asks_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 
-__all__ = ["MoreIothreadsThanProcessors"]
+__all__ = ["TooManyIothreads"]
+
+_PER_PROCESSOR = 2
+"""libvirt's advice is one or two."""
 
 
-class MoreIothreadsThanProcessors(Rule):
-    """Finds guests with more IOThreads than their host has processors.
+class TooManyIothreads(Rule):
+    """Finds guests with more than two IOThreads for each processor of their host.
 
     ## What it does
 
-    Compares the number of the guest's IOThreads with the host's processors. A host of which no
-    number is known, or one, is left in peace.
+    Compares the number of the guest's IOThreads with twice the host's processors. A host of which
+    no number is known, or one, is left in peace.
 
     ## Why is this bad
 
@@ -32,6 +35,8 @@ class MoreIothreadsThanProcessors(Rule):
     virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
     virtio1: local-lvm:vm-100-disk-1,iothread=1,size=32G
     virtio2: local-lvm:vm-100-disk-2,iothread=1,size=32G
+    virtio3: local-lvm:vm-100-disk-3,iothread=1,size=32G
+    virtio4: local-lvm:vm-100-disk-4,iothread=1,size=32G
     ```
 
     ```host
@@ -44,7 +49,9 @@ class MoreIothreadsThanProcessors(Rule):
     ```
     virtio0: local-lvm:vm-100-disk-0,iothread=1,size=32G
     virtio1: local-lvm:vm-100-disk-1,iothread=1,size=32G
-    virtio2: local-lvm:vm-100-disk-2,size=32G
+    virtio2: local-lvm:vm-100-disk-2,iothread=1,size=32G
+    virtio3: local-lvm:vm-100-disk-3,iothread=1,size=32G
+    virtio4: local-lvm:vm-100-disk-4,size=32G
     ```
 
     ```host
@@ -64,14 +71,14 @@ class MoreIothreadsThanProcessors(Rule):
     """
 
     code = "PL001"
-    name = "more-iothreads-than-processors"
+    name = "too-many-iothreads"
     severity = Severity.INFO
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
         vm, processors = context.vm, context.host.cpu.count
         count = len({iothread.id for iothread in context.topology.iothreads})
-        if processors <= 1 or count <= processors:
+        if processors <= 1 or count <= _PER_PROCESSOR * processors:
             return
         first = next((disk for disk in vm.disks if asks_iothread(disk)), None)
         span = vm.iothreads[0].span if vm.iothreads else None
@@ -79,7 +86,8 @@ class MoreIothreadsThanProcessors(Rule):
             span = first.spans.get("iothread", first.span)
         yield self.report(
             context,
-            f"{count} IOThreads for a host of {processors} processors",
+            f"{count} IOThreads for a host of {processors} processors,"
+            f" where {_PER_PROCESSOR * processors} are the most that help",
             subject="iothreads",
             span=span,
             fix=Fix(
