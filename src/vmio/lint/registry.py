@@ -57,6 +57,7 @@ RULES = (
     Entry("CA007", "page-cache-over-zfs"),
     Entry("CA009", "every-write-is-flushed"),
     Entry("CA011", "aio-without-effect"),
+    Entry("CA012", "aio-native-on-sparse-file"),
     Entry("CA014", "dirty-pages-hold-up-writers"),
     Entry("CF001", "unparsable-line"),
     Entry("CF002", "unknown-setting"),

@@ -56,6 +56,9 @@ class Backing:
     """File names of the images it is an overlay of, newest first."""
     discard_no_unref: bool = False
     """Whether a discarded qcow2 cluster keeps its place, as images in a chain need it."""
+    preallocation: str = ""
+    """How new images on that storage get their room: off, metadata, falloc, full; empty where that
+    is not said, or it is no matter of files."""
     error: str = ""
     """Why QEMU could not be told to open it, in the manager's words; empty when it can."""
 

@@ -1,7 +1,7 @@
 """What the rules say of a small cluster of ordinary guests, `examples/fleet`.
 
-Each guest is what one finds on a real host: most of it right, some of it not. The golden file has a
-line per finding, and every line has been read: when a rule is added or changed, read the lines
+Each guest is what one finds on a real host: most of it right, some of it not. The golden file has
+a line per finding, and every line has been read: when a rule is added or changed, read the lines
 that change before they are written there.
 """
 

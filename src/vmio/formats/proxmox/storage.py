@@ -199,6 +199,7 @@ def _backing(
         direct_by_default=storage.type != "btrfs" or storage.is_set("nocow"),
         parents=tuple(chain) if is_qcow2 else (),
         discard_no_unref=is_qcow2 and storage.is_set("snapshot-as-volume-chain"),
+        preallocation=storage.options.get("preallocation", ""),
     )
 
 

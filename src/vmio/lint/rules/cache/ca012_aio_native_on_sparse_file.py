@@ -1,0 +1,90 @@
+"""CA012."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.drives import list_writable_disks, remove_option
+from vmio.lint.rule import Context, Rule
+
+__all__ = ["AioNativeOnSparseFile"]
+
+_STORAGES = frozenset({"dir", "nfs"})
+_WITH_ROOM = frozenset({"falloc", "full"})
+
+
+class AioNativeOnSparseFile(Rule):
+    """Finds image files that may have to grow under an engine which then waits.
+
+    ## What it does
+
+    Looks for `aio=native` on image files on storage of the types `dir` and `nfs`, unless that
+    storage gives new images all their room (`preallocation full` or `falloc`).
+
+    ## Why is this bad
+
+    With linux-aio a request is handed to the kernel by a call that is meant to return at once.
+    When the file system has to find room for the block first, as for a file that is still sparse,
+    the call waits for that, and the thread which serves the disk waits with it: all its other
+    disks and requests, too. An image that was written to everywhere once has its room; a
+    configuration does not tell, hence advice and no warning.
+
+    ## Example
+
+    ```
+    scsi0: files:100/vm-100-disk-0.raw,aio=native,discard=on,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ```storage
+    dir: files
+        path /srv/files
+    ```
+
+    ## Use instead
+
+    ```
+    scsi0: files:100/vm-100-disk-0.raw,discard=on,size=32G
+    scsihw: virtio-scsi-single
+    ```
+
+    ```storage
+    dir: files
+        path /srv/files
+    ```
+
+    ## Fix safety
+
+    The fix is safe: it removes `aio=native`, which leaves `io_uring`. The guest sees the same
+    device, and the kernel lets workers of its own do what would wait.
+
+    ## References
+
+    - KubeVirt, the choice of the I/O mode: native for block devices and preallocated images only
+    - OpenStack Nova, the specification on libvirt's AIO mode: native for preallocated images
+    - qemu-server 9.2.6, the default of the engine
+    """
+
+    code = "CA012"
+    name = "aio-native-on-sparse-file"
+    severity = Severity.INFO
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per disk."""
+        for attached in list_writable_disks(context):
+            disk, backing = attached.disk, attached.disk.backing
+            if disk.aio != "native" or not attached.cache_direct or backing is None:
+                continue
+            if backing.driver != "file" or backing.storage_type not in _STORAGES:
+                continue
+            if backing.preallocation in _WITH_ROOM:
+                continue
+            yield self.report(
+                context,
+                f"aio=native of {disk.id} waits whenever its image file has to grow, and holds up"
+                " the thread that serves it",
+                subject=disk.id,
+                span=disk.spans.get("aio", disk.span),
+                fix=remove_option(context.vm, disk, "aio", "remove aio=native"),
+            )
