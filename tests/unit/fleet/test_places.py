@@ -43,7 +43,7 @@ def cluster(tmp_path: Path) -> Path:
 def read(root: Path, **words: str) -> tuple[list[Place], Places]:
     """Returns the places of a tree's configs in their order, and all that was read."""
     vms = api.find_vms([str(root)])
-    places = api.read_places(vms, **words)  # type: ignore[arg-type]
+    places = api.read_places(vms, **words)
     return [places.by_folder[vm.folder] for vm in vms], places
 
 
