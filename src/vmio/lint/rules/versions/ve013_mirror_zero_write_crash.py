@@ -21,8 +21,8 @@ class MirrorZeroWriteCrash(DefectRule):
 
     Looks for disks on storage that no other host can reach (ZFS pools, LVM-thin, btrfs) while the
     host has pve-qemu 10.1 without the fix. Storage that can be shared is left out, and so are
-    guests that cannot be migrated while they run: those with a PCI device or a bare device of the
-    host.
+    guests that cannot be migrated while they run: those with a PCI or USB device, a port or a bare
+    disk of the host.
 
     ## Why is this bad
 
