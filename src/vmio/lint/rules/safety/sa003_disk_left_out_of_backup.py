@@ -17,7 +17,8 @@ class DiskLeftOutOfBackup(Rule):
 
     ## What it does
 
-    Looks for `backup=0` on disks that keep what the guest writes.
+    Looks for `backup=0` on disks that keep what the guest writes. A device of the host that is
+    passed through whole is left in peace: Proxmox VE's backups are rarely meant for it.
 
     ## Why is this bad
 
@@ -60,6 +61,7 @@ class DiskLeftOutOfBackup(Rule):
             span = disk.spans.get("backup")
             if (
                 span is None
+                or disk.volume.startswith("/dev/")
                 or parse_bool(vm.source.read_span(span).partition("=")[2]) is not False
             ):
                 continue
