@@ -20,10 +20,10 @@ class DirtyPagesHoldUpWriters(Rule):
     ## What it does
 
     Looks for a disk that is written to through the host's page cache, by `cache=writeback` or
-    because its storage has no other way, when the host's `vm.dirty_ratio` is 20 percent of memory
-    or more. Where `vm.dirty_bytes` is set instead, the ratio is 0 and the rule silent. Network
-    disks that QEMU reaches itself do not use the page cache. Of `cache=unsafe` and of the page
-    cache over ZFS other rules tell, SA001 and CA007, and what they advise settles this, too.
+    `cache=unsafe` or because its storage has no other way, when the host's `vm.dirty_ratio` is 20
+    percent of memory or more. Where `vm.dirty_bytes` is set instead, the ratio is 0 and the rule
+    silent. Network disks that QEMU reaches itself do not use the page cache. Of the page cache
+    over ZFS another rule tells, CA007, and what it advises settles this, too.
 
     ## Why is this bad
 
@@ -79,7 +79,7 @@ class DirtyPagesHoldUpWriters(Rule):
                 continue
             if backing is None or backing.driver not in HOST_DRIVERS:
                 continue
-            if disk.cache == "unsafe" or backing.storage_type == "zfspool":
+            if backing.storage_type == "zfspool":
                 continue
             yield self.report(
                 context,
