@@ -73,6 +73,8 @@ class Loops(NamedTuple):
     """Processor time of reaping completions, however many."""
     done_request_ns: Ints
     """And of each of them, until the guest can see it."""
+    first_ns: Ints
+    """The polling time that the loop and each of its handlers begin with."""
 
 
 class Queues(NamedTuple):
@@ -273,6 +275,14 @@ def simulate(
     times = [0] * (loop_count * handlers)
     active = [0] * (loop_count * handlers)
     poll_ns = [0] * loop_count
+    for loop in range(loop_count):
+        first_ns = loops.first_ns[loop]
+        poll_ns[loop] = first_ns
+        for handler in range(FIRST_QUEUE):
+            times[loop * handlers + handler] = first_ns
+    for queue in range(queue_count):
+        loop = loop_of[queue]
+        times[loop * handlers + FIRST_QUEUE + queue] = poll_ns[loop]
     start = [0] * loop_count
     """When the present pass began, which is when the one before ended."""
     stale = [0] * loop_count

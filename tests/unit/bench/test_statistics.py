@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.bench.statistics import geometric_mean, paired_ratio, student_t_quantile
+from vmio.bench.statistics import geometric_mean, paired_ratio
+from vmio.sim.statistics import student_t_quantile
 from vmio.errors import UsageError
 
 FIGURES = st.floats(min_value=1e-3, max_value=1e9)

@@ -50,6 +50,7 @@ class Case:
 
     generation: int = BY_HANDLER
     max_ns: int = 0
+    first_ns: int = 0
     loop_of: tuple[int, ...] = (0,)
     depth: int = 1
     interval_ns: int = 0
@@ -86,6 +87,7 @@ def prepare(case: Case) -> dict[str, object]:
             queue_request_ns=[REQUEST] * count,
             done_run_ns=[DONE] * count,
             done_request_ns=[REAP] * count,
+            first_ns=[case.first_ns] * count,
         ),
         "queues": Queues(
             loop=list(case.loop_of),
@@ -240,6 +242,7 @@ def test_nothing_is_lost_or_made_up(
         Case(
             generation=generation,
             max_ns=max_ns,
+            first_ns=first_ns,
             loop_of=loop_of,
             depth=depth,
             interval_ns=0 if depth else 90_000,
@@ -250,10 +253,12 @@ def test_nothing_is_lost_or_made_up(
             events=4 * 8_000,
         )
         for generation in (BY_LOOP, BY_HANDLER, WEIGHTED)
-        for max_ns in (0, 32_768, 200_000)
+        for max_ns, first_ns in ((0, 0), (32_768, 0), (32_768, 32_768), (200_000, 0))
         for loop_of, depth in (*LAYOUTS, ((0, 1, 0), 0))
     ],
-    ids=lambda case: f"{case.generation}-{case.max_ns}-{case.loop_of}-{case.depth}",
+    ids=lambda case: (
+        f"{case.generation}-{case.max_ns}-{case.first_ns}-{case.loop_of}-{case.depth}"
+    ),
 )
 def test_compiled_form_agrees_event_for_event(case: Case) -> None:
     """Every event, each with its loop's polling time then, and every count is the same."""
