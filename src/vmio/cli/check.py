@@ -48,7 +48,6 @@ _CLUSTER = "/etc/pve"
     metavar="N",
     help="How many processes check; one a processor if not said.",
 )
-@click.option("--watch", is_flag=True, help="Stay, and tell what every change of a file brings.")
 @qemu_version_option
 @storage_option
 @host_options
@@ -68,7 +67,6 @@ def command(
     diff: bool,
     dry_run: bool,
     jobs: int | None,
-    watch: bool,
     qemu_version: str | None,
     storage: str | None,
     host: str | None,
@@ -84,21 +82,16 @@ def command(
     """
     form = choose_output(output, as_json=as_json, diff=diff)
     fixing = choose_fixing(fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
-    if watch and (form != "text" or statistics or fixing is not None or "-" in paths):
-        raise UsageError("--watch tells findings of files as text, and does nothing else")
-    read_house = partial(api.read_house, config, select=select, ignore=ignore, severity=severity)
-    house = read_house()
+    house = api.read_house(config, select=select, ignore=ignore, severity=severity)
     known = api.read_baseline(house, baseline)
-    read_places = partial(
-        api.read_places,
+    vms = api.find_vms(paths or _choose_cluster())
+    places = api.read_places(
+        vms,
         host=host or house.host or None,
         overrides=overrides,
         qemu_version=qemu_version,
         storage=storage or house.storage or None,
     )
-    names = paths or _choose_cluster()
-    vms = api.find_vms(names)
-    places = read_places(vms)
     vms = (*places.errors, *vms)
     terminal = sys.stdout.isatty()
     report = choose_report(

@@ -41,11 +41,16 @@ class Found:
 
     path: str
     """As it is called from what was named; `-` is standard input."""
-    folder: str = ""
-    """The folder that it is really in; empty where it is in none."""
+    real: str = ""
+    """The file that it really is, whatever links lead to it; empty where it is none."""
     node: str = ""
     """The host that it belongs to; empty where its place does not tell."""
     error: InputError | None = None
+
+    @property
+    def folder(self) -> str:
+        """The folder that it is really in; empty where it is in none."""
+        return self.real.rpartition("/")[0]
 
 
 def list_vms(names: Iterable[str]) -> tuple[Found, ...]:
@@ -58,7 +63,7 @@ def list_vms(names: Iterable[str]) -> tuple[Found, ...]:
     for name in names:
         meant = _search(name) if _is_folder(name) else (_place(name),)
         for one in meant:
-            identity = _identify(one)
+            identity = one.real or f"\0{one.path}"
             if identity not in seen:
                 seen.add(identity)
                 found.append(one)
@@ -70,25 +75,19 @@ def _is_folder(name: str) -> bool:
     return name != "-" and os.path.isdir(name)  # noqa: PTH112
 
 
-def _identify(found: Found) -> str:
-    if found.folder and not Path(found.path).is_symlink():
-        return f"{found.folder}/{PurePath(found.path).name}"
-    # What is in no folder of ours: standard input, a process, a broken name.
-    return os.path.realpath(found.path) if found.folder else f"\0{found.path}"
-
-
 def _place(path: str) -> Found:
     if path == "-" or not os.path.exists(path):  # noqa: PTH110 - as above
         return Found(path=path)
-    folder = PurePath(os.path.realpath(path)).parent
-    return Found(path=path, folder=str(folder), node=_name_node(folder))
+    real = os.path.realpath(path)
+    return Found(path=path, real=real, node=_name_node(real.rpartition("/")[0]))
 
 
-def _name_node(folder: PurePath) -> str:
+def _name_node(folder: str) -> str:
     """Returns the node of a folder `nodes/NODE/qemu-server`, and of no other."""
-    parents = folder.parts[-3:]
-    is_place = len(parents) == 3 and parents[0] == "nodes" and parents[2] == _CONFIGS  # noqa: PLR2004
-    return parents[1] if is_place else ""
+    match folder.rsplit("/", 3)[1:]:
+        case ["nodes", node, name] if name == _CONFIGS:
+            return node
+    return ""
 
 
 def _search(name: str) -> list[Found]:
@@ -102,8 +101,8 @@ def _search(name: str) -> list[Found]:
 
 def _order(found: Found) -> tuple[bool, str, float, str]:
     """Returns the place of a config: by node and number, as people count; errors come last."""
-    stem = PurePath(found.path).stem
-    number = float(stem) if re.fullmatch(r"\d{1,15}", stem, re.ASCII) else float("inf")
+    match = re.search(r"(?:^|/)(\d{1,15})\.conf$", found.path, re.ASCII)
+    number = float(match[1]) if match is not None else float("inf")
     return found.error is not None, found.node, number, found.path
 
 
@@ -179,7 +178,7 @@ class _Walk:
         if not is_vm and not is_own:
             return
         if not entry.is_symlink():
-            found = Found(path=entry.path, folder=folder, node=_name_node(PurePath(folder)))
+            found = Found(path=entry.path, real=f"{folder}/{entry.name}", node=_name_node(folder))
         elif self._holds(os.path.realpath(entry.path)):
             found = _place(entry.path)
         else:

@@ -163,3 +163,32 @@ def test_rule_of_an_unknown_code_is_a_usage_error(capsys: pytest.CaptureFixture[
     """A code that no rule has is answered with status 2."""
     assert call("rule", "ZZ999") == 2
     assert "there is no rule 'ZZ999'" in capsys.readouterr().err
+
+
+def test_check_of_a_folder_is_the_same_on_any_number_of_processors(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Many configs come out in the order of their numbers, however many processes check."""
+    for number in range(102, 300):
+        (folder / f"{number}.conf").write_text(IGNORED, encoding="utf-8")
+    (folder / "250.conf").write_bytes(b"\0")
+    assert call("check", "--jobs", "1", ".") == 3
+    alone = capsys.readouterr()
+    assert call("check", "--jobs", "3", ".") == 3
+    assert capsys.readouterr() == alone
+    assert alone.out.startswith("100: 1 warning\n./100.conf:2:30: TH001")
+    assert alone.err.endswith("198 warnings in 199 files, 1 file unreadable\n")
+
+
+def test_check_of_a_cluster_says_of_which_hosts_nothing_is_known(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Silence about another node's QEMU is not taken for health; a version ends it."""
+    place = folder / "nodes" / "elsewhere" / "qemu-server"
+    place.mkdir(parents=True)
+    (place / "101.conf").write_text(CLEAN, encoding="utf-8")
+    assert call("check", "nodes") == 0
+    assert "nothing is known of the hosts of elsewhere" in capsys.readouterr().err
+    (place.parent / "versions.txt").write_text("pve-qemu-kvm: 10.1.2-7\n", encoding="utf-8")
+    assert call("check", "nodes") == 0
+    assert "nothing is known" not in capsys.readouterr().err

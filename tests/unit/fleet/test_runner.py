@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
+from vmio.errors import ToolError
 from vmio.fleet.runner import CHUNK, map_in_order
 
 
@@ -23,6 +26,12 @@ def tell_process(numbers: list[int]) -> list[int]:
 def fail(numbers: list[int]) -> list[int]:
     """Fails as a bug would."""
     raise ZeroDivisionError(numbers[0])
+
+
+def die(numbers: list[int]) -> list[int]:
+    """Ends its process as the kernel does where memory runs out."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    return numbers
 
 
 @pytest.mark.parametrize("count", [0, 1, CHUNK, CHUNK + 1, 20 * CHUNK + 7])
@@ -60,3 +69,19 @@ def test_map_in_order_passes_a_failure_on() -> None:
     """An exception of the function reaches the caller, and no process stays."""
     with pytest.raises(ZeroDivisionError):
         list(map_in_order(fail, range(9 * CHUNK), workers=2))
+
+
+def test_map_in_order_tells_of_a_killed_process() -> None:
+    """It is an error in words, not a bug, and the other processes end."""
+    with pytest.raises(ToolError, match="was killed"):
+        list(map_in_order(die, range(9 * CHUNK), workers=2))
+    assert multiprocessing.active_children() == []
+
+
+def test_map_in_order_leaves_no_process_when_it_ends_early() -> None:
+    """Whoever takes no more waits for nothing."""
+    results = map_in_order(double, range(100 * CHUNK), workers=2)
+    next(results)
+    assert len(multiprocessing.active_children()) == 2
+    results.close()
+    assert multiprocessing.active_children() == []
