@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.bench.statistics import geometric_mean, paired_ratio
-from vmio.sim.statistics import student_t_quantile
 from vmio.errors import UsageError
+from vmio.sim.statistics import student_t_quantile
 
 FIGURES = st.floats(min_value=1e-3, max_value=1e9)
 PAIRS = st.lists(st.tuples(FIGURES, FIGURES), min_size=2, max_size=12)

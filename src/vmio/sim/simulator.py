@@ -1,0 +1,450 @@
+"""What a layout would do under a load, before anyone touches a guest.
+
+A layout's disks, virtqueues and event loops become the flat lists of `vmio.sim.reference`, which
+runs several times with other random numbers. It runs from two beginnings, no polling and polling
+for as long as allowed: where the two do not meet the outcome is not one number, since the real
+loop stays in whichever of the two it came into.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from attrs import frozen
+
+from vmio.errors import PlanError, UsageError
+from vmio.model.capabilities import QemuVersion
+from vmio.model.iothread import MAIN_LOOP, IOThread
+from vmio.model.topology import AttachedDisk, Topology
+from vmio.sim import kernel, reference
+from vmio.sim.polling import (
+    DEFAULT_MAX_NS,
+    Generation,
+    PollSettings,
+    choose_generation,
+    complete_settings,
+)
+from vmio.sim.profile import Profile
+from vmio.sim.reference import Counts, Devices, Host, Ints, Loops, Queues
+from vmio.sim.statistics import student_t_quantile
+from vmio.sim.workload import Workload
+
+__all__ = ["Estimate", "LoopEstimate", "Prediction", "predict", "set_parameters"]
+
+MAX_REQUESTS: Final = 10_000_000
+MAX_SEEDS: Final = 100
+
+_PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight")
+_MAX_INT64: Final = 2**63 - 1
+_MAX_SHIFT: Final = 63
+_SCSI_POLLS: Final = QemuVersion(10, 0)
+_SAMPLES: Final = 1 << 13
+_KERNEL_FROM: Final = 3_000_000
+"""Below so many requests compiling takes longer than it saves."""
+_CODES: Final[Mapping[Generation, int]] = {
+    "loop": reference.BY_LOOP,
+    "handler": reference.BY_HANDLER,
+    "weighted": reference.WEIGHTED,
+}
+# From which difference on two beginnings have come to two ends: more than repeats of a real
+# guest differ by.
+_APART_RATIO: Final = 1.05
+_APART_CPU: Final = 0.1
+
+
+@frozen(kw_only=True)
+class Estimate:
+    """A mean over seeds with its 95 % interval; where the outcome is one of two, their span."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@frozen(kw_only=True)
+class LoopEstimate:
+    """One event loop."""
+
+    id: str
+    """An IOThread's id, or `MAIN_LOOP`."""
+    cpu_share: Estimate
+    """Processor time per time: 1 is a processor all the time."""
+    sleeps_per_request: Estimate
+    """Of the requests of all loops."""
+    polled_share: Estimate
+    """How many of its waits polling caught."""
+
+
+@frozen(kw_only=True)
+class Prediction:
+    """What a layout would do."""
+
+    profile: str
+    workload: str
+    qemu_version: str
+    seeds: int
+    requests: int
+    """Counted in each run."""
+    bistable: bool
+    """Whether the outcome is one of two, and the intervals span both."""
+    iops: Estimate
+    latency_mean_ns: Estimate
+    latency_p50_ns: Estimate
+    latency_p95_ns: Estimate
+    latency_p99_ns: Estimate
+    cpu_share: Estimate
+    """Of all event loops together."""
+    loops: tuple[LoopEstimate, ...]
+    notes: tuple[str, ...]
+    """What the model does not know of this layout."""
+
+
+@frozen(kw_only=True)
+class _Setup:
+    """A layout as the flat lists have it."""
+
+    names: tuple[str, ...]
+    settings: tuple[PollSettings, ...]
+    can_poll: tuple[int, ...]
+    queues: tuple[tuple[int, int, int], ...]
+    """Loop, disk and depth."""
+    disks: int
+    notes: tuple[str, ...]
+
+
+def set_parameters(topology: Topology, texts: Sequence[str]) -> Topology:
+    """Returns a layout with parameters of its IOThreads replaced.
+
+    Args:
+        topology: The layout.
+        texts: As `ID.poll_max_ns=0`; without `ID.` it is set on all.
+
+    Raises:
+        UsageError: There is no such IOThread or parameter, or the value is none.
+    """
+    from attrs import evolve
+
+    iothreads = topology.iothreads
+    for text in texts:
+        where, _, value = text.partition("=")
+        name, _, parameter = where.rpartition(".")
+        if parameter not in _PARAMETERS:
+            raise UsageError(
+                f"--set {text[:80]!r}: '{parameter[:40]}' is no parameter of polling",
+                hint=f"there are {', '.join(_PARAMETERS)}, as in ID.poll_max_ns=0",
+            )
+        most = _MAX_SHIFT if parameter == "poll_weight" else _MAX_INT64
+        if not (value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= most):  # noqa: PLR2004 - the digits of an int64
+            raise UsageError(f"--set {text[:80]!r}: the value is from 0 to {most}")
+        if name and name not in {each.id for each in iothreads}:
+            known = ", ".join(each.id for each in iothreads)
+            raise UsageError(
+                f"--set {text[:80]!r}: there is no IOThread '{name[:60]}'",
+                hint=f"there are {known}" if known else "the main loop serves all disks",
+            )
+        changed: dict[str, Any] = {parameter: int(value)}
+        iothreads = tuple(
+            evolve(each, **changed) if name in ("", each.id) else each for each in iothreads
+        )
+    return evolve(topology, iothreads=iothreads)
+
+
+def predict(
+    topology: Topology,
+    workload: Workload,
+    *,
+    profile: Profile,
+    version: QemuVersion,
+    seeds: int = 5,
+    requests: int = 5_000,
+) -> Prediction:
+    """Returns what a layout would do; the same for the same arguments.
+
+    Args:
+        topology: The layout.
+        workload: What its guest asks of every disk.
+        profile: What each step costs.
+        version: The QEMU.
+        seeds: How many runs from each beginning, at least 2.
+        requests: How many of each run count, after a tenth as many that do not.
+
+    Raises:
+        CapabilityError: How that QEMU polls is not known.
+        PlanError: There is no disk.
+        UsageError: The number of runs or requests makes no sense.
+    """
+    if not 2 <= seeds <= MAX_SEEDS or not 100 <= requests <= MAX_REQUESTS:  # noqa: PLR2004 - a spread needs two
+        raise UsageError(
+            f"{seeds} seeds of {requests} requests cannot be simulated",
+            hint=f"2 to {MAX_SEEDS} seeds, 100 to {MAX_REQUESTS} requests",
+        )
+    generation = choose_generation(version)
+    setup = _lay_out(topology, workload, version, generation)
+    polls = any(s.max_ns and can for s, can in zip(setup.settings, setup.can_poll, strict=True))
+    compiled = seeds * requests * (1 + polls) > _KERNEL_FROM and kernel.is_available()
+    idle, grown = (
+        [
+            _run(
+                setup,
+                workload,
+                profile,
+                generation,
+                seed=seed,
+                requests=requests,
+                grown=grown,
+                compiled=compiled,
+            )
+            for seed in range(seeds)
+        ]
+        if polls or not grown
+        else []
+        for grown in (False, True)
+    )
+    bistable = bool(grown) and _are_apart(idle, grown)
+
+    def estimate(row: int) -> Estimate:
+        sides = [_estimate([run[row] for run in runs]) for runs in (idle, grown) if runs]
+        if bistable:
+            low, high = min(side.low for side in sides), max(side.high for side in sides)
+            return Estimate(mean=math.fsum(s.mean for s in sides) / 2, low=low, high=high)
+        return _estimate([(sum(pair) / len(pair)) for pair in _pair(idle, grown, row)])
+
+    loops = tuple(
+        LoopEstimate(
+            id=name,
+            cpu_share=estimate(_FIRST_LOOP + 3 * at),
+            sleeps_per_request=estimate(_FIRST_LOOP + 3 * at + 1),
+            polled_share=estimate(_FIRST_LOOP + 3 * at + 2),
+        )
+        for at, name in enumerate(setup.names)
+    )
+    return Prediction(
+        profile=profile.name if profile.is_this_host else f"{profile.name}, not this host",
+        workload=workload.name,
+        qemu_version=str(version),
+        seeds=seeds,
+        requests=requests,
+        bistable=bistable,
+        iops=estimate(_IOPS),
+        latency_mean_ns=estimate(1),
+        latency_p50_ns=estimate(2),
+        latency_p95_ns=estimate(3),
+        latency_p99_ns=estimate(4),
+        cpu_share=estimate(_CPU),
+        loops=loops,
+        notes=(*setup.notes, *_note_depth(setup, workload, profile)),
+    )
+
+
+_IOPS, _CPU, _FIRST_LOOP = 0, 5, 6
+"""Places in the row of figures of a run."""
+
+
+def _pair(
+    idle: Sequence[Sequence[float]], grown: Sequence[Sequence[float]], row: int
+) -> list[list[float]]:
+    """Returns a figure by seed, from each of the beginnings that there are."""
+    return [[run[row] for run in runs] for runs in zip(*filter(None, (idle, grown)), strict=True)]
+
+
+def _estimate(values: Sequence[float]) -> Estimate:
+    mean = math.fsum(values) / len(values)
+    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    spread = student_t_quantile(0.975, len(values) - 1) * math.sqrt(variance / len(values))
+    return Estimate(mean=mean, low=max(0.0, mean - spread), high=mean + spread)
+
+
+def _are_apart(idle: Sequence[Sequence[float]], grown: Sequence[Sequence[float]]) -> bool:
+    for row in (_IOPS, _CPU):
+        one, other = sorted(
+            (_estimate([run[row] for run in runs]) for runs in (idle, grown)),
+            key=lambda side: side.mean,
+        )
+        far = (
+            other.mean > one.mean * _APART_RATIO
+            if row == _IOPS
+            else other.mean > one.mean + _APART_CPU
+        )
+        if far and other.low > one.high:
+            return True
+    return False
+
+
+def _lay_out(
+    topology: Topology, workload: Workload, version: QemuVersion, generation: Generation
+) -> _Setup:
+    disks = [each for each in topology.disks if each.disk.media == "disk"]
+    if not disks:
+        raise PlanError("there is no disk to simulate")
+    iothreads = {each.id: each for each in topology.iothreads}
+    names: list[str] = []
+    deaf: set[str] = set()
+    notes: dict[str, None] = {}
+    queues = []
+    for number, attached in enumerate(disks):
+        controller = topology.controller_of(attached)
+        served = [queue.served_by for queue in topology.virtqueues_of(controller)]
+        jobs = min(workload.jobs, len(served))
+        for queue in range(jobs):
+            name = served[queue]
+            if name not in names:
+                names.append(name)
+            here = len(range(queue, workload.jobs, jobs))
+            depth = 0 if workload.rate_per_s else workload.depth * here
+            queues.append((names.index(name), number, depth))
+            if controller.model.startswith("virtio-scsi") and version < _SCSI_POLLS:
+                deaf.add(name)
+                notes["virtio-scsi keeps its IOThread from polling before QEMU 10.0"] = None
+        notes.update(dict.fromkeys(_note_disk(attached, generation, controller.takes_iothread)))
+    if len(queues) > len(disks) and workload.rate_per_s == 0 and workload.jobs > 1:
+        notes["job j of a disk is taken to use its virtqueue j"] = None
+    return _Setup(
+        names=tuple(names),
+        settings=tuple(_settings(iothreads.get(name), generation) for name in names),
+        can_poll=tuple(0 if name in deaf or name == MAIN_LOOP else 1 for name in names),
+        queues=tuple(queues),
+        disks=len(disks),
+        notes=tuple(notes),
+    )
+
+
+def _note_disk(attached: AttachedDisk, generation: Generation, takes_iothread: bool) -> list[str]:  # noqa: FBT001 - one of a row of facts
+    notes = []
+    if not takes_iothread:
+        notes.append("a device that is not virtio is taken to cost what virtio costs")
+    if attached.aio == "threads":
+        notes.append("aio=threads is simulated as native: handing over to a worker is not known")
+    if attached.aio == "io_uring" and generation == "weighted":
+        notes.append("aio=io_uring since QEMU 11.1 wakes the loop otherwise than is simulated")
+    if attached.disk.limits:
+        notes.append("limits of disks are left out")
+    return notes
+
+
+def _note_depth(setup: _Setup, workload: Workload, profile: Profile) -> list[str]:
+    deepest = profile.service[-1].depth
+    depth = max(queue[2] for queue in setup.queues)
+    if workload.rate_per_s or depth <= deepest:
+        return []
+    return [f"disks are taken to be as fast with {depth} requests under way as with {deepest}"]
+
+
+def _settings(iothread: IOThread | None, generation: Generation) -> PollSettings:
+    """Returns an IOThread's parameters in force; the main loop never polls."""
+    if iothread is None:
+        return complete_settings(PollSettings(max_ns=0), generation)
+    max_ns = iothread.poll_max_ns
+    return complete_settings(
+        PollSettings(
+            max_ns=DEFAULT_MAX_NS if max_ns is None else max_ns,
+            grow=iothread.poll_grow or 0,
+            shrink=iothread.poll_shrink or 0,
+            weight=iothread.poll_weight or 0,
+        ),
+        generation,
+    )
+
+
+def _run(
+    setup: _Setup,
+    workload: Workload,
+    profile: Profile,
+    generation: Generation,
+    *,
+    seed: int,
+    requests: int,
+    grown: bool,
+    compiled: bool,
+) -> list[float]:
+    """Returns the row of figures of one run."""
+    source = random.Random(seed)  # noqa: S311 - a simulation's, not a secret's
+    costs, count, queues = profile.loop, len(setup.names), setup.queues
+    counts = Counts(
+        cpu_ns=[0] * count,
+        sleeps=[0] * count,
+        passes=[0] * count,
+        polled=[0] * count,
+        latencies_ns=[0] * requests,
+        events=[],
+    )
+    # A rate is a disk's, which its queues share.
+    rates = [sum(1 for each in queues if each[1] == queue[1]) for queue in queues]
+    interval_ns = 10**9 // workload.rate_per_s if workload.rate_per_s else 0
+    # A time that is no longer held cannot grow past what 64 bits hold in the compiled form.
+    longest_ns = [min(each.max_ns, 10**12) for each in setup.settings]
+    span_ns = (kernel if compiled else reference).simulate(
+        _CODES[generation],
+        loops=Loops(
+            max_ns=longest_ns,
+            grow=[min(each.grow, 10**6) for each in setup.settings],
+            shrink=[each.shrink for each in setup.settings],
+            weight=[each.weight for each in setup.settings],
+            can_poll=setup.can_poll,
+            wake_ns=[costs.wake_ns] * count,
+            sleep_ns=[costs.sleep_ns] * count,
+            queue_run_ns=[costs.queue_run_ns] * count,
+            queue_request_ns=[costs.queue_request_ns] * count,
+            done_run_ns=[costs.done_run_ns] * count,
+            done_request_ns=[costs.done_request_ns] * count,
+            first_ns=longest_ns if grown else [0] * count,
+        ),
+        queues=Queues(
+            loop=[queue[0] for queue in queues],
+            device=[queue[1] for queue in queues],
+            depth=[queue[2] for queue in queues],
+            interval_ns=[interval_ns * share for share in rates],
+            think_ns=[workload.think_ns] * len(queues),
+            guest_run_ns=[profile.guest_run_ns] * len(queues),
+            guest_request_ns=[profile.guest_request_ns] * len(queues),
+        ),
+        devices=_draw_devices(profile, setup.disks, source),
+        host=Host(
+            syscall_ns=profile.syscall_ns,
+            poll_pass_ns=profile.poll_pass_ns,
+            self_kick_ns=profile.self_kick_ns,
+            processors=profile.processors,
+        ),
+        gaps=[round(source.expovariate(1 / 1024)) for _ in range(_SAMPLES)],
+        requests=requests,
+        warm_up=requests // 10,
+        counts=counts,
+    )
+    ordered = sorted(counts.latencies_ns)
+    figures = [
+        requests * 1e9 / span_ns,
+        sum(ordered) / requests,
+        *(float(ordered[requests * percent // 100]) for percent in (50, 95, 99)),
+        sum(counts.cpu_ns) / span_ns,
+    ]
+    for at in range(count):
+        waits = counts.polled[at] + counts.sleeps[at]
+        figures += [
+            counts.cpu_ns[at] / span_ns,
+            counts.sleeps[at] / requests,
+            counts.polled[at] / waits if waits else 0.0,
+        ]
+    return figures
+
+
+def _draw_devices(profile: Profile, disks: int, source: random.Random) -> Devices:
+    """Draws service times, all disks alike but each with a table of its own."""
+    most = profile.service[-1].depth
+    samples: list[int] = []
+    tables: list[int] = []
+    for disk in range(disks):
+        for table in profile.service:
+            samples += [_draw(table.quantiles_ns, source) for _ in range(_SAMPLES)]
+        for depth in range(1, most + 1):
+            held = sum(table.depth <= depth for table in profile.service) - 1
+            tables.append(disk * len(profile.service) + held)
+    return Devices(samples=samples, size=_SAMPLES, tables=tables, most=most)
+
+
+def _draw(quantiles_ns: Ints, source: random.Random) -> int:
+    place = source.random() * (len(quantiles_ns) - 1)
+    below = int(place)
+    low, high = quantiles_ns[below], quantiles_ns[below + 1]
+    return round(low + (high - low) * (place - below))

@@ -1,0 +1,79 @@
+"""What a guest is taken to ask of each of its disks."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from attrs import field, frozen
+from attrs.validators import and_, ge, le
+
+from vmio.errors import UsageError
+
+__all__ = ["Workload", "parse_workload"]
+
+_HINT: Final = "it reads qd=16,jobs=2,think=100us, rate=5000, or a name such as 4k-randread-qd32"
+_UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
+_MAX_DEPTH: Final = 1024
+_MAX_JOBS: Final = 64
+_MAX_THINK_NS: Final = 10**9
+_MAX_RATE: Final = 10_000_000
+
+
+@frozen(kw_only=True)
+class Workload:
+    """Random reads of 4 KiB on every disk at once, in a closed or an open loop."""
+
+    name: str
+    depth: int = field(default=1, validator=and_(ge(1), le(_MAX_DEPTH)))
+    """Requests that a job has under way; without meaning in an open loop."""
+    jobs: int = field(default=1, validator=and_(ge(1), le(_MAX_JOBS)))
+    """Programs on each disk; each has a processor of the guest, and so a virtqueue."""
+    think_ns: int = field(default=0, validator=and_(ge(0), le(_MAX_THINK_NS)))
+    """What a program waits before it asks for more."""
+    rate_per_s: int = field(default=0, validator=and_(ge(0), le(_MAX_RATE)))
+    """Requests a second and disk that come by themselves; 0 for a closed loop."""
+
+
+def parse_workload(text: str) -> Workload:
+    """Returns the load that a text such as `qd=16,think=100us` means.
+
+    Raises:
+        UsageError: It means none, or one that cannot be.
+    """
+    text = text.strip()
+    named = re.fullmatch(r"(?:4k-randread|randread-4k)-qd(\d{1,6})", text, re.ASCII)
+    pairs = [f"qd={named[1]}"] if named else text.split(",")
+    values: dict[str, int] = {}
+    for pair in pairs:
+        key, _, value = (piece.strip() for piece in pair.partition("="))
+        number = _parse_value(key, value)
+        if number is None or key in values:
+            raise UsageError(f"--workload {text[:80]!r}: cannot take {pair[:40]!r}", hint=_HINT)
+        values[key] = number
+    if "rate" in values and len(values) > 1:
+        raise UsageError(
+            f"--workload {text[:80]!r}: a rate goes with nothing else",
+            hint="requests of an open loop come whether or not others are done",
+        )
+    if values.get("rate") == 0:
+        raise UsageError(f"--workload {text[:80]!r}: a rate of 0 asks for nothing", hint=_HINT)
+    try:
+        return Workload(
+            name=text,
+            depth=values.get("qd", 1),
+            jobs=values.get("jobs", 1),
+            think_ns=values.get("think", 0),
+            rate_per_s=values.get("rate", 0),
+        )
+    except ValueError as error:
+        raise UsageError(f"--workload {text[:80]!r}: {error.args[0]}", hint=_HINT) from error
+
+
+def _parse_value(key: str, text: str) -> int | None:
+    match = re.fullmatch(r"(\d{1,9})(ns|us|ms|s)?", text, re.ASCII)
+    if match is None or key not in ("qd", "jobs", "think", "rate"):
+        return None
+    if (key == "think") != (match[2] is not None):
+        return None
+    return int(match[1]) * _UNITS_NS[match[2] or "ns"]
