@@ -36,6 +36,8 @@ def explain(error: BaseException, what: str) -> str:
     if isinstance(error, ForbiddenExtraKeysError):
         path.append(min(error.extra_fields))
         return f"{what} has no key '{'.'.join(path)}'"
+    if isinstance(error, KeyError):
+        return f"there is no '{'.'.join(path)}'"
     return f"'{'.'.join(path)}': {error}"
 
 
