@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from vmio.qemu.process import QemuProcess
     from vmio.sim.polling import PollSettings
     from vmio.sim.replay import Agreement
+    from vmio.sim.simulator import Prediction
 
 __all__ = [
     "apply",
@@ -78,6 +79,7 @@ __all__ = [
     "render_qm",
     "save_host",
     "save_plan",
+    "simulate",
     "undo",
     "verify",
     "write_baseline",
@@ -942,6 +944,55 @@ def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> 
 
     generation = choose_generation(version)
     return check(parse_recording(decompress(read_source(path))), generation, settings)
+
+
+def simulate(
+    guest: Guest | CommandGuest,
+    host: Host,
+    workload: str,
+    *,
+    parameters: Sequence[str] = (),
+    policy: str | None = None,
+    seeds: int = 5,
+    requests: int = 5_000,
+) -> Prediction:
+    """Returns what a guest's layout would do by the default profile, which is not this host's.
+
+    Args:
+        guest: The guest.
+        host: The host, for the version of its QEMU.
+        workload: Such as `qd=16,think=100us`.
+        parameters: As `ID.poll_max_ns=0`; without `ID.` it is set on every IOThread.
+        policy: The policy whose plan is simulated; None for the guest as it is.
+        seeds: How many runs to average over.
+        requests: How many requests count in each.
+
+    Raises:
+        UsageError: The workload, a parameter or the policy makes no sense.
+        PlanError: There is no disk, or no such plan.
+        CapabilityError: The QEMU's version, or how it polls, is not known.
+    """
+    from vmio.errors import CapabilityError
+    from vmio.model.capabilities import QemuVersion
+    from vmio.sim.profile import DEFAULT_PROFILE
+    from vmio.sim.simulator import predict, set_parameters
+    from vmio.sim.workload import parse_workload
+
+    numbers = host.qemu_version.split(".")
+    if not 2 <= len(numbers) <= 3 or not all(each.isdecimal() for each in numbers):  # noqa: PLR2004 - as versions are written
+        raise CapabilityError(
+            "which QEMU it runs on is not known", hint="--qemu-version 10.0.2 says it"
+        )
+    load = parse_workload(workload)
+    topology = plan(guest) if policy is None else make_plan(guest, host, policy).after
+    return predict(
+        set_parameters(topology, parameters),
+        load,
+        profile=DEFAULT_PROFILE,
+        version=QemuVersion(*map(int, numbers)),
+        seeds=seeds,
+        requests=requests,
+    )
 
 
 def diff(

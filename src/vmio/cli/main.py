@@ -41,6 +41,7 @@ _VERBS = {
     "replay": "Compute a recorded event loop's polling again.",
     "rule": "Explain a rule, or list them all.",
     "run": "Boot a config on this host.",
+    "simulate": "Predict what a guest's layout does under a load.",
     "show": "Show which thread serves each disk.",
     "undo": "Put back what a config was before vmio changed it.",
 }

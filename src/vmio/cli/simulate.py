@@ -1,0 +1,72 @@
+"""`vmio simulate`: what a guest's layout would do under a load."""
+
+from __future__ import annotations
+
+import click
+
+from vmio import api
+from vmio.cli.options import qemu_version_option, storage_option
+
+__all__ = ["command"]
+
+
+@click.command("simulate")
+@click.argument("vm")
+@click.option(
+    "--workload",
+    metavar="LOAD",
+    default="4k-randread-qd1",
+    show_default=True,
+    help="qd=16,jobs=2,think=100us or rate=5000, on every disk; random reads of 4 KiB.",
+)
+@click.option(
+    "--set",
+    "parameters",
+    metavar="[ID.]KEY=VALUE",
+    multiple=True,
+    help="Replace a parameter of an IOThread, or of all: poll_max_ns=0.",
+)
+@click.option("--policy", metavar="NAME", help="Simulate what vmio plan would make of VM.")
+@click.option("--seeds", type=int, default=5, show_default=True, help="Runs to average over.")
+@click.option("--requests", type=int, default=5000, show_default=True, help="Requests of a run.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@storage_option
+@qemu_version_option
+def command(
+    *,
+    vm: str,
+    workload: str,
+    parameters: tuple[str, ...],
+    policy: str | None,
+    seeds: int,
+    requests: int,
+    as_json: bool,
+    storage: str | None,
+    qemu_version: str | None,
+) -> int:
+    """Predict what the event loops of VM do under a load, without running it.
+
+    The costs are those of the default profile, which is not this host's: compare layouts and
+    parameters by it, and measure what matters with `vmio bench`.
+    """
+    host = api.read_host(None, qemu_version=qemu_version)
+    guest = api.load(vm, host=host, storage=storage)
+    found = api.simulate(
+        guest,
+        host,
+        workload,
+        parameters=parameters,
+        policy=policy,
+        seeds=seeds,
+        requests=requests,
+    )
+    if as_json:
+        from vmio.report.simulation_json import render_prediction_json
+
+        click.echo(render_prediction_json(found))
+        return 0
+    from vmio.cli.console import make_console
+    from vmio.report.simulation_text import print_prediction
+
+    print_prediction(found, make_console())
+    return 0

@@ -1,0 +1,63 @@
+"""`vmio simulate` on configs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vmio.cli.main import main
+
+VM = str(Path(__file__).parents[3] / "examples" / "virtio-scsi-single" / "701.conf")
+QEMU = ("--qemu-version", "10.0.2", "--requests", "300", "--seeds", "2")
+
+
+def run(*arguments: str) -> int:
+    """Runs vmio in this process and returns its exit status."""
+    with pytest.raises(SystemExit) as caught:
+        main(("simulate", VM, *arguments))
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_table_says_that_it_is_predicted_and_by_what(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody can take it for a measurement of this host."""
+    assert run(*QEMU, "--set", "poll_max_ns=0") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("predicted: 4k-randread-qd1 on every disk, QEMU 10.0.2, default profile")
+    assert "not this host" in out
+    assert all(f"iothread-virtioscsi{number}" in out for number in range(3))
+
+
+def test_json_is_the_same_each_time(capsys: pytest.CaptureFixture[str]) -> None:
+    """With every loop of the policy's layout in it."""
+    texts = []
+    for _ in range(2):
+        assert run(*QEMU, "--json", "--workload", "qd=2") == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    found = json.loads(texts[0])
+    assert found["predicted"] is True
+    assert len(found["loops"]) == 3
+    assert found["iops"]["low"] <= found["iops"]["mean"] <= found["iops"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("--workload", "qd=0"), 2, "--workload 'qd=0'"),
+        (("--set", "nix.poll_max_ns=0"), 2, "there is no IOThread 'nix'"),
+        (("--policy", "nix"), 2, "there is no policy 'nix'"),
+        (("--seeds", "1"), 2, "cannot be simulated"),
+        (("--qemu-version", "6.0.0"), 4, "is not known here"),
+    ],
+)
+def test_wrong_call_is_told_in_one_line(
+    arguments: tuple[str, ...], status: int, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a hint below it, and nothing on standard output."""
+    assert run(*QEMU, *arguments) == status
+    told = capsys.readouterr()
+    assert not told.out
+    assert words in told.err.splitlines()[0]
