@@ -299,6 +299,10 @@ def _lay_out(
                 deaf.add(name)
                 notes["virtio-scsi keeps its IOThread from polling before QEMU 10.0"] = None
         notes.update(dict.fromkeys(_note_disk(attached, generation, controller.takes_iothread)))
+    if generation != "weighted" and any(
+        each.poll_weight is not None for each in topology.iothreads
+    ):
+        notes["poll_weight is left out: QEMU has it since 11.1"] = None
     if len(queues) > len(disks) and workload.rate_per_s == 0 and workload.jobs > 1:
         notes["job j of a disk is taken to use its virtqueue j"] = None
     return _Setup(

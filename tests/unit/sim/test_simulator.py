@@ -133,6 +133,13 @@ def test_virtio_scsi_does_not_poll_before_10_0() -> None:
     assert new.loops[0].polled_share.low > 0.9
 
 
+def test_weight_that_qemu_does_not_have_is_told() -> None:
+    """It changes nothing before 11.1, and is no surprise there."""
+    layout = set_parameters(lay_out("a"), ["poll_weight=5"])
+    assert any("poll_weight" in note for note in run(layout).notes)
+    assert not run(layout, version=QemuVersion(11, 1)).notes
+
+
 def test_jobs_spread_over_mapped_queues() -> None:
     """Two jobs on a disk of two IOThreads keep both of them busy."""
     layout = lay_out("a", "b")
