@@ -953,10 +953,11 @@ def simulate(
     *,
     parameters: Sequence[str] = (),
     policy: str | None = None,
+    profile: str | None = None,
     seeds: int = 5,
     requests: int = 5_000,
 ) -> Prediction:
-    """Returns what a guest's layout would do by the default profile, which is not this host's.
+    """Returns what a guest's layout would do under a load, by what each step costs.
 
     Args:
         guest: The guest.
@@ -964,17 +965,20 @@ def simulate(
         workload: Such as `qd=16,think=100us`.
         parameters: As `ID.poll_max_ns=0`; without `ID.` it is set on every IOThread.
         policy: The policy whose plan is simulated; None for the guest as it is.
+        profile: A file of costs; None for the default profile, which is not this host's.
         seeds: How many runs to average over.
         requests: How many requests count in each.
 
     Raises:
         UsageError: The workload, a parameter or the policy makes no sense.
+        InputError: The file of costs cannot be read, or is none.
         PlanError: There is no disk, or no such plan.
         CapabilityError: The QEMU's version, or how it polls, is not known.
     """
     from vmio.errors import CapabilityError
     from vmio.model.capabilities import QemuVersion
     from vmio.sim.profile import DEFAULT_PROFILE
+    from vmio.sim.profile_toml import parse_profile
     from vmio.sim.simulator import predict, set_parameters
     from vmio.sim.workload import parse_workload
 
@@ -988,7 +992,7 @@ def simulate(
     return predict(
         set_parameters(topology, parameters),
         load,
-        profile=DEFAULT_PROFILE,
+        profile=DEFAULT_PROFILE if profile is None else parse_profile(read_source(profile)),
         version=QemuVersion(*map(int, numbers)),
         seeds=seeds,
         requests=requests,

@@ -27,6 +27,7 @@ __all__ = ["command"]
     help="Replace a parameter of an IOThread, or of all: poll_max_ns=0.",
 )
 @click.option("--policy", metavar="NAME", help="Simulate what vmio plan would make of VM.")
+@click.option("--profile", metavar="FILE", help="Costs to go by, instead of the default's.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Runs to average over.")
 @click.option("--requests", type=int, default=5000, show_default=True, help="Requests of a run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -38,6 +39,7 @@ def command(
     workload: str,
     parameters: tuple[str, ...],
     policy: str | None,
+    profile: str | None,
     seeds: int,
     requests: int,
     as_json: bool,
@@ -46,7 +48,7 @@ def command(
 ) -> int:
     """Predict what the event loops of VM do under a load, without running it.
 
-    The costs are those of the default profile, which is not this host's: compare layouts and
+    Without --profile the costs are those of the default one, not of this host: compare layouts and
     parameters by it, and measure what matters with `vmio bench`.
     """
     host = api.read_host(None, qemu_version=qemu_version)
@@ -57,6 +59,7 @@ def command(
         workload,
         parameters=parameters,
         policy=policy,
+        profile=profile,
         seeds=seeds,
         requests=requests,
     )

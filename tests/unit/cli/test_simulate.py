@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
 import pytest
 
 from vmio.cli.main import main
+from vmio.sim.profile import DEFAULT_PROFILE
+from vmio.sim.profile_toml import render_profile
 
 VM = str(Path(__file__).parents[3] / "examples" / "virtio-scsi-single" / "701.conf")
 QEMU = ("--qemu-version", "10.0.2", "--requests", "300", "--seeds", "2")
@@ -41,6 +44,24 @@ def test_json_is_the_same_each_time(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["predicted"] is True
     assert len(found["loops"]) == 3
     assert found["iops"]["low"] <= found["iops"]["mean"] <= found["iops"]["high"]
+
+
+def test_profile_from_a_file_is_gone_by(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The output names it, and its costs count."""
+    path = tmp_path / "fast.toml"
+    fast = attrs.evolve(DEFAULT_PROFILE, name="fast", is_this_host=True, guest_run_ns=0)
+    path.write_text(render_profile(fast))
+    iops = []
+    for arguments in ((), ("--profile", str(path))):
+        assert run(*QEMU, "--json", *arguments) == 0
+        found = json.loads(capsys.readouterr().out)
+        iops.append(found["iops"]["mean"])
+    assert found["profile"] == "fast"
+    assert iops[1] > 1.5 * iops[0]
+    path.write_text("name = 5")
+    assert run(*QEMU, "--profile", str(path)) == 3
 
 
 @pytest.mark.parametrize(
