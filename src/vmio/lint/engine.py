@@ -38,8 +38,10 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
         RuntimeError: A rule failed, which is a bug in that rule; the message names it.
     """
     found: list[Diagnostic] = []
-    host = context.host
+    vm, host = context.vm, context.host
     for rule in _start(rules, host.qemu_version, host.pve_qemu_version):
+        if rule.needs and not getattr(vm, rule.needs):
+            continue
         try:
             taken = list(islice(rule.check(context), MAX_FINDINGS_PER_RULE + 1))
         except Exception as error:

@@ -22,6 +22,7 @@ class ProblemRule(Rule):
     """
 
     kind: ClassVar[str]
+    needs = "problems"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per problem."""

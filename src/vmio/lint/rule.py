@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from attrs import frozen
 
@@ -41,6 +41,8 @@ class Rule(ABC):
     name: ClassVar[str]
     severity: ClassVar[Severity]
     """What a finding has unless `report` is told otherwise."""
+    needs: ClassVar[Literal["", "options", "pending", "problems"]] = ""
+    """What of a `Vm` it is all about; the rule does not run for one that has none of it."""
     versions: ClassVar[Versions | None] = None
     """The QEMU that it holds for; on any other, or an unknown one, the rule does not run."""
 

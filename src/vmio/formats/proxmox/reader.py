@@ -46,6 +46,10 @@ _IN_TEMPLATE = re.compile(
 """A template's command line, with which its disks are only looked at, knows nothing else."""
 
 
+_NET = re.compile(r"net\d+", re.ASCII)
+_CREATION = re.compile(r"creation-qemu=([\d.]+)", re.ASCII)
+
+
 @frozen(kw_only=True)
 class Guest:
     """A VM with everything of its config that a command line needs besides its storage."""
@@ -120,7 +124,7 @@ def read_guest(
         values.get("boot"),
         values.get("bootdisk"),
         ((disk.id, disk.media == "cdrom" and not disk.cloudinit) for disk in disks),
-        sorted((key for key in values if re.fullmatch(r"net\d+", key)), key=lambda k: int(k[3:])),
+        sorted(filter(_NET.fullmatch, values), key=lambda key: int(key[3:])),
     )
     options = _read_args(settings.get("args"), problems)
     iothreads, users = find_iothreads(options)
@@ -254,7 +258,7 @@ def _read_machine(values: Mapping[str, str], host: Host, *, is_snapshot: bool) -
     written = values.get("machine", "")
     if is_snapshot:
         written = values.get("runningmachine", written)
-    creation = re.search(r"creation-qemu=([\d.]+)", values.get("meta", ""), re.ASCII)
+    creation = _CREATION.search(values.get("meta", ""))
     return parse_machine(
         written,
         installed=parse_version(host.qemu_version),

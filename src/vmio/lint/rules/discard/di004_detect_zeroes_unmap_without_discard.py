@@ -48,6 +48,7 @@ class DetectZeroesUnmapWithoutDiscard(Rule):
     code = "DI004"
     name = "detect-zeroes-unmap-without-discard"
     severity = Severity.ERROR
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per node."""

@@ -55,6 +55,7 @@ class SingleQueueOnSmp(Rule):
     code = "QU004"
     name = "single-queue-on-smp"
     severity = Severity.INFO
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per device."""

@@ -59,6 +59,7 @@ class VqMappingRefused(Rule):
     code = "QU006"
     name = "vq-mapping-refused"
     severity = Severity.ERROR
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields the first refusal of each device."""

@@ -58,6 +58,7 @@ class MoreIothreadsThanQueues(Rule):
     code = "QU007"
     name = "more-iothreads-than-queues"
     severity = Severity.WARNING
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per device."""

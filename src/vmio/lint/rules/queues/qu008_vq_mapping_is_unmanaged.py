@@ -53,6 +53,7 @@ class VqMappingIsUnmanaged(Rule):
     code = "QU008"
     name = "vq-mapping-is-unmanaged"
     severity = Severity.INFO
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per device."""

@@ -58,6 +58,7 @@ class VhostUserBlkMemory(Rule):
     code = "SA008"
     name = "vhost-user-blk-memory"
     severity = Severity.ERROR
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per device."""

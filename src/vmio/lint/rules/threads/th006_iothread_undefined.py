@@ -55,6 +55,7 @@ class IothreadUndefined(Rule):
     code = "TH006"
     name = "iothread-undefined"
     severity = Severity.ERROR
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per reference."""

@@ -61,6 +61,7 @@ class ChangeWaitsForRestart(Rule):
     code = "TH007"
     name = "change-waits-for-restart"
     severity = Severity.INFO
+    needs = "pending"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per setting that changes."""

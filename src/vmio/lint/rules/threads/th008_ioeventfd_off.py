@@ -57,6 +57,7 @@ class IoeventfdOff(Rule):
     code = "TH008"
     name = "ioeventfd-off"
     severity = Severity.ERROR
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per place where ioeventfd is switched off in vain."""

@@ -63,6 +63,7 @@ class VirtioScsiIothreadNeverPolls(Rule):
     code = "TH010"
     name = "virtio-scsi-iothread-never-polls"
     severity = Severity.WARNING
+    needs = "options"
     versions = Versions(before="10.0")
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -60,6 +60,7 @@ class PollingBlockedByHandler(Rule):
     code = "TH011"
     name = "polling-blocked-by-handler"
     severity = Severity.WARNING
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per IOThread."""

@@ -59,6 +59,7 @@ class PollFactorOfOne(Rule):
     code = "TH012"
     name = "poll-factor-of-one"
     severity = Severity.WARNING
+    needs = "options"
     versions = Versions(before="11.1")
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

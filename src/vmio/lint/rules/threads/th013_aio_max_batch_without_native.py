@@ -55,6 +55,7 @@ class AioMaxBatchWithoutNative(Rule):
     code = "TH013"
     name = "aio-max-batch-without-native"
     severity = Severity.WARNING
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per IOThread."""

@@ -59,6 +59,7 @@ class IothreadNameHidden(Rule):
     code = "TH014"
     name = "iothread-name-hidden"
     severity = Severity.INFO
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per long id, and one for a command line that names no thread."""

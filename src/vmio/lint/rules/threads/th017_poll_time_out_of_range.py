@@ -65,6 +65,7 @@ class PollTimeOutOfRange(Rule):
     code = "TH017"
     name = "poll-time-out-of-range"
     severity = Severity.ERROR
+    needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per parameter."""
