@@ -30,6 +30,8 @@ __all__ = [
 _VERSION = re.compile(
     r"-(\d{1,3})\.(\d{1,3})(?:\.\d{1,3})?(?:\+pve(\d{1,3}))?(?:\.pxe)?$", re.ASCII
 )
+_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
+_REVISION = re.compile(r"\+pve\d+")
 _NEWEST_REVISION: Mapping[tuple[int, int], int] = {(4, 1): 2, (9, 2): 1, (10, 0): 1, (11, 0): 2}
 WINDOWS_XP, WINDOWS_VISTA, WINDOWS_7, WINDOWS_8, WINDOWS_11 = 5, 6, 7, 8, 11
 """Windows versions as Proxmox counts them; servers go with their desktops."""
@@ -86,7 +88,7 @@ class Machine:
 
 def parse_version(text: str) -> tuple[int, int]:
     """Returns major and minor of a QEMU version such as `10.0.2`; (0, 0) where it is none."""
-    match = re.match(r"(\d{1,3})\.(\d{1,3})", text, re.ASCII)
+    match = _RELEASE.match(text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
@@ -123,7 +125,7 @@ def parse_machine(
         creation_qemu: The QEMU version that the VM was made with.
     """
     kind = read_properties("machine", written).get("type", "")
-    type_ = re.sub(r"\+pve\d+", "", kind) or ("virt" if arch == "aarch64" else "pc")
+    type_ = _REVISION.sub("", kind) or ("virt" if arch == "aarch64" else "pc")
     chipset: Chipset = "i440fx"
     if type_.startswith("virt"):
         chipset = "virt"

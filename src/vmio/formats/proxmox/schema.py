@@ -79,6 +79,8 @@ _STRINGS = frozenset(
     startup tags vga vmgenid vmstate vmstatestorage watchdog
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
+_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,15})?", re.ASCII)
 _KEY_NUMBER = re.compile(r"([a-z][a-z_-]*?)(\d+)", re.ASCII)
 
 
@@ -114,11 +116,11 @@ def _wrong_type(kind: str, value: str) -> str:
 
 
 def _is_integer(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII) is not None
+    return _INTEGER.fullmatch(text) is not None
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?\d{1,15}(\.\d{1,15})?", text, re.ASCII) is not None
+    return _NUMBER.fullmatch(text) is not None
 
 
 class Option(NamedTuple):
