@@ -1,0 +1,180 @@
+"""What a plain trace tells of the polling of each event loop, and whether it fits the algorithm.
+
+A trace has the polling phases and the changes of polling times, but neither the waits nor which
+handler a change is of. So it can be held against the algorithm only where that leaves no choice:
+a step must be one that QEMU takes, from a time that the loop or one of its handlers had, and a
+phase must poll for the longest time there was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from attrs import define, field, frozen
+
+from vmio.errors import InputError
+from vmio.formats.qemu_trace import Event
+from vmio.sim.polling import (
+    FIRST_NS,
+    Generation,
+    PollSettings,
+    choose_budget,
+    complete_settings,
+)
+
+__all__ = ["LoopTrace", "summarize_trace"]
+
+_MAX_LOOPS = 4096
+"""A QEMU has as many only in a file that nobody's QEMU wrote."""
+
+
+@frozen(kw_only=True)
+class LoopTrace:
+    """One event loop in a trace."""
+
+    ctx: str
+    thread_id: int | None
+    span_ns: int | None
+    """From its first event to its last; None without time stamps, as `polling_ns`."""
+    polling_ns: int | None
+    phases: int
+    phases_in_vain: int
+    """That used up their time: neither an event nor the loop's own notifier ended them."""
+    grows: int
+    shrinks: int
+    drops: int
+    """Shrinks to 0 from more than 0."""
+    budgets: tuple[tuple[int, int], ...]
+    """What phases polled for at most, in ns, and how many did, by length."""
+    events_agreed: int
+    """Of `grows` and `shrinks`, those that are steps of the algorithm."""
+    budgets_agreed: int
+    """Of `phases`, those that polled for as long as the algorithm would."""
+
+
+def summarize_trace(
+    events: Iterable[Event], generation: Generation, settings: PollSettings, *, zeros: int = 0
+) -> tuple[LoopTrace, ...]:
+    """Returns the event loops of a trace, the busiest first; memory does not grow with its length.
+
+    Args:
+        events: The trace.
+        generation: How that QEMU adapts its polling.
+        settings: The parameters that its IOThreads had.
+        zeros: How many handlers each loop had when the trace began, all with a polling time of 0;
+            of use for 10.0 to 10.2 only. A loop with a time of its own is taken to begin at 0.
+
+    Raises:
+        InputError: There is no polling in it.
+    """
+    complete = complete_settings(settings, generation)
+    loops: dict[str, _Loop] = {}
+    for event in events:
+        if event.name not in _NAMES:
+            continue
+        if event.ctx not in loops:
+            if len(loops) == _MAX_LOOPS:
+                raise InputError(f"more than {_MAX_LOOPS} event loops are in it")
+            times = Counter({0: zeros if generation == "handler" else 1})
+            loops[event.ctx] = _Loop(generation, complete, times)
+        loops[event.ctx].take(event)
+    found = [loop.freeze(ctx) for ctx, loop in loops.items()]
+    polled = [one for one in found if one.phases or one.grows or one.shrinks]
+    if not polled:
+        raise InputError(
+            "no polling is in the trace",
+            hint="switch on run_poll_handlers_begin, run_poll_handlers_end and poll_*",
+        )
+    return tuple(sorted(polled, key=lambda one: -(one.phases + one.grows + one.shrinks)))
+
+
+_NAMES = {
+    "run_poll_handlers_begin",
+    "run_poll_handlers_end",
+    "poll_grow",
+    "poll_shrink",
+    "poll_add",
+    "poll_remove",
+}
+
+
+@define
+class _Loop:
+    generation: Generation
+    settings: PollSettings
+    times: Counter[int]
+    """How many handlers have each polling time; up to 9.x and in 11.1 the loop's one time."""
+    thread_id: int | None = None
+    first_ns: int | None = None
+    last_ns: int | None = None
+    begin_ns: int | None = None
+    polling_ns: int = 0
+    in_vain: int = 0
+    drops: int = 0
+    changes: Counter[str] = field(factory=Counter)
+    budgets: Counter[int] = field(factory=Counter)
+    events_agreed: int = 0
+    budgets_agreed: int = 0
+
+    def take(self, event: Event) -> None:
+        self.thread_id = self.thread_id or event.thread_id
+        self.first_ns = event.time_ns if self.first_ns is None else self.first_ns
+        self.last_ns = event.time_ns
+        match event:
+            case Event(name="run_poll_handlers_begin", values=values):
+                budget = choose_budget(values["timeout"], max(self.times, default=0))
+                self.budgets[values["max_ns"]] += 1
+                self.budgets_agreed += values["max_ns"] == budget
+                self.begin_ns = event.time_ns
+            case Event(name="run_poll_handlers_end", values=values):
+                self.in_vain += not values["progress"] and values["timeout"] != 0
+                if self.begin_ns is not None and event.time_ns is not None:
+                    self.polling_ns += max(0, event.time_ns - self.begin_ns)
+                self.begin_ns = None
+            case Event(name="poll_add") if self.generation == "handler":
+                self.times[0] += 1
+            case Event(name="poll_grow" | "poll_shrink", values={"old": old, "new": new}):
+                self._change(event.name, old, new)
+            case _:
+                pass
+
+    def _change(self, name: str, old: int, new: int) -> None:
+        self.changes[name] += 1
+        self.drops += name == "poll_shrink" and new == 0 < old
+        held = self.times[old] > 0
+        self.events_agreed += held and self._is_step(name, old, new)
+        if self.generation != "handler":
+            self.times = Counter({new: 1})
+        elif held:
+            self.times[old] -= 1
+            self.times[new] += 1
+        self.times = +self.times
+
+    def _is_step(self, name: str, old: int, new: int) -> bool:
+        settings = self.settings
+        if name == "poll_shrink":
+            return new == (old // settings.shrink if settings.shrink else 0)
+        grown = old * (settings.grow or 2)
+        if self.generation == "weighted":
+            return min(grown, settings.max_ns) <= new <= settings.max_ns and new > 0
+        return new == min(grown or FIRST_NS, settings.max_ns)
+
+    def freeze(self, ctx: str) -> LoopTrace:
+        timed = self.first_ns is not None and self.last_ns is not None
+        return LoopTrace(
+            ctx=ctx,
+            thread_id=self.thread_id,
+            span_ns=self.last_ns - self.first_ns
+            if self.first_ns is not None and self.last_ns is not None
+            else None,
+            polling_ns=self.polling_ns if timed else None,
+            phases=self.budgets.total(),
+            phases_in_vain=self.in_vain,
+            grows=self.changes["poll_grow"],
+            shrinks=self.changes["poll_shrink"],
+            drops=self.drops,
+            budgets=tuple(sorted(self.budgets.items())),
+            events_agreed=self.events_agreed,
+            budgets_agreed=self.budgets_agreed,
+        )

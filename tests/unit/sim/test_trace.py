@@ -1,0 +1,53 @@
+"""Plain traces, told by event loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vmio.errors import InputError
+from vmio.formats.qemu_trace import decompress, parse_trace
+from vmio.model.source import Source
+from vmio.sim.polling import PollSettings
+from vmio.sim.trace import summarize_trace
+
+TRACE = Path(__file__).parents[2] / "data" / "traces" / "start-10.0.2.txt.xz"
+
+
+def read(data: bytes) -> Source:
+    """Makes a source of a trace."""
+    return decompress(Source(name="t", data=data))
+
+
+def test_real_trace_fits_its_generation() -> None:
+    """A trace of QEMU 10.0.2 from its start on agrees in every step and every budget."""
+    loop, *_ = summarize_trace(parse_trace(read(TRACE.read_bytes())), "handler", PollSettings())
+    assert loop.phases > 1000
+    assert loop.events_agreed == loop.grows + loop.shrinks > 1000
+    assert loop.budgets_agreed == loop.phases
+    assert loop.span_ns is not None
+    assert loop.polling_ns is not None
+    assert 0 < loop.polling_ns < loop.span_ns
+
+
+def test_real_trace_does_not_fit_another_generation() -> None:
+    """One polling time for the loop does not explain what handlers did each for itself."""
+    loop, *_ = summarize_trace(parse_trace(read(TRACE.read_bytes())), "loop", PollSettings())
+    assert loop.budgets_agreed < loop.phases
+
+
+def test_handlers_of_before_count_when_they_are_told() -> None:
+    """A trace that begins later has no `poll_add`, so the handlers come from the caller."""
+    text = b"poll_grow ctx 0xc old 0 new 4000\n"
+    for zeros in (0, 1):
+        (loop,) = summarize_trace(parse_trace(read(text)), "handler", PollSettings(), zeros=zeros)
+        assert (loop.events_agreed, loop.span_ns) == (zeros, None)
+
+
+def test_trace_of_other_events_is_refused() -> None:
+    """A trace without polling is said to be one."""
+    with pytest.raises(InputError, match="no polling"):
+        summarize_trace(
+            parse_trace(read(b"virtio_notify vdev 0x1 vq 0x2\n")), "loop", PollSettings()
+        )
