@@ -42,8 +42,12 @@ if TYPE_CHECKING:
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.process import QemuProcess
     from vmio.sim.polling import PollSettings
+    from vmio.sim.profile import Profile
     from vmio.sim.replay import Agreement
+    from vmio.sim.trace import LoopTrace
     from vmio.sim.simulator import Prediction
+    from vmio.sim.sweep import Sweep, SweepPoint
+    from vmio.sim.workload import Workload
 
 __all__ = [
     "apply",
@@ -76,10 +80,12 @@ __all__ = [
     "read_places",
     "read_plan",
     "read_source",
+    "read_trace",
     "render_qm",
     "save_host",
     "save_plan",
     "simulate",
+    "simulate_sweep",
     "undo",
     "verify",
     "write_baseline",
@@ -975,11 +981,79 @@ def simulate(
         PlanError: There is no disk, or no such plan.
         CapabilityError: The QEMU's version, or how it polls, is not known.
     """
+    from vmio.sim.simulator import predict
+
+    topology, load, costs, version = _prepare_simulation(
+        guest, host, workload, parameters=parameters, policy=policy, profile=profile
+    )
+    return predict(topology, load, profile=costs, version=version, seeds=seeds, requests=requests)
+
+
+def simulate_sweep(
+    guest: Guest | CommandGuest,
+    host: Host,
+    workload: str,
+    sweep: str,
+    *,
+    parameters: Sequence[str] = (),
+    policy: str | None = None,
+    profile: str | None = None,
+    seeds: int = 5,
+    requests: int = 5_000,
+    workers: int | None = None,
+) -> tuple[Sweep, Generator[SweepPoint, None, None]]:
+    """Returns the values that a parameter takes, and what comes of each, in their order.
+
+    Args:
+        guest: As `simulate` takes it, and what follows.
+        host: The host.
+        workload: The load.
+        sweep: Such as `poll_max_ns=0:1000000`, of one IOThread with `ID.` before it, else of all.
+        parameters: What is replaced besides.
+        policy: The policy whose plan is simulated.
+        profile: A file of costs.
+        seeds: How many runs for each value.
+        requests: How many requests count in each.
+        workers: How many processes to use; None for one a processor.
+
+    Raises:
+        UsageError: The range makes no sense.
+        VmioError: As `simulate` raises it.
+    """
+    from vmio.fleet.runner import map_in_order
+    from vmio.sim.sweep import parse_sweep, simulate_values
+
+    topology, load, costs, version = _prepare_simulation(
+        guest, host, workload, parameters=parameters, policy=policy, profile=profile
+    )
+    swept = parse_sweep(sweep, topology)
+    one = partial(
+        simulate_values,
+        topology,
+        swept,
+        load,
+        profile=costs,
+        version=version,
+        seeds=seeds,
+        requests=requests,
+    )
+    return swept, map_in_order(one, swept.values, workers=workers, chunk_size=1)
+
+
+def _prepare_simulation(
+    guest: Guest | CommandGuest,
+    host: Host,
+    workload: str,
+    *,
+    parameters: Sequence[str],
+    policy: str | None,
+    profile: str | None,
+) -> tuple[Topology, Workload, Profile, QemuVersion]:
     from vmio.errors import CapabilityError
     from vmio.model.capabilities import QemuVersion
     from vmio.sim.profile import DEFAULT_PROFILE
     from vmio.sim.profile_toml import parse_profile
-    from vmio.sim.simulator import predict, set_parameters
+    from vmio.sim.simulator import set_parameters
     from vmio.sim.workload import parse_workload
 
     numbers = host.qemu_version.split(".")
@@ -989,14 +1063,30 @@ def simulate(
         )
     load = parse_workload(workload)
     topology = plan(guest) if policy is None else make_plan(guest, host, policy).after
-    return predict(
+    return (
         set_parameters(topology, parameters),
         load,
-        profile=DEFAULT_PROFILE if profile is None else parse_profile(read_source(profile)),
-        version=QemuVersion(*map(int, numbers)),
-        seeds=seeds,
-        requests=requests,
+        DEFAULT_PROFILE if profile is None else parse_profile(read_source(profile)),
+        QemuVersion(*map(int, numbers)),
     )
+
+
+def read_trace(
+    path: str, version: QemuVersion, settings: PollSettings, *, zeros: int = 0
+) -> tuple[LoopTrace, ...]:
+    """Returns the event loops of a trace, the busiest first, read line by line.
+
+    Raises:
+        InputError: The file cannot be read, is cut off, or has no polling in it.
+        CapabilityError: How that QEMU polls is not known.
+    """
+    from vmio.formats.qemu_trace import parse_trace_lines
+    from vmio.host.trace_file import read_lines
+    from vmio.sim.polling import choose_generation
+    from vmio.sim.trace import summarize_trace
+
+    events = parse_trace_lines(path, read_lines(path))
+    return summarize_trace(events, choose_generation(version), settings, zeros=zeros)
 
 
 def diff(

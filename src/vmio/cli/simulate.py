@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
 import click
 
 from vmio import api
 from vmio.cli.options import qemu_version_option, storage_option
+
+if TYPE_CHECKING:
+    from vmio.sim.sweep import Sweep, SweepPoint
 
 __all__ = ["command"]
 
@@ -28,6 +34,8 @@ __all__ = ["command"]
 )
 @click.option("--policy", metavar="NAME", help="Simulate what vmio plan would make of VM.")
 @click.option("--profile", metavar="FILE", help="Costs to go by, instead of the default's.")
+@click.option("--sweep", metavar="[ID.]KEY=LOW:HIGH", help="Go through values of a parameter.")
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Processes of a sweep.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Runs to average over.")
 @click.option("--requests", type=int, default=5000, show_default=True, help="Requests of a run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -40,6 +48,8 @@ def command(
     parameters: tuple[str, ...],
     policy: str | None,
     profile: str | None,
+    sweep: str | None,
+    jobs: int | None,
     seeds: int,
     requests: int,
     as_json: bool,
@@ -53,6 +63,21 @@ def command(
     """
     host = api.read_host(None, qemu_version=qemu_version)
     guest = api.load(vm, host=host, storage=storage)
+    if sweep is not None:
+        swept, results = api.simulate_sweep(
+            guest,
+            host,
+            workload,
+            sweep,
+            parameters=parameters,
+            policy=policy,
+            profile=profile,
+            seeds=seeds,
+            requests=requests,
+            workers=jobs,
+        )
+        _print_sweep(swept, results, as_json=as_json)
+        return 0
     found = api.simulate(
         guest,
         host,
@@ -73,3 +98,23 @@ def command(
 
     print_prediction(found, make_console())
     return 0
+
+
+def _print_sweep(
+    sweep: Sweep, results: Generator[SweepPoint, None, None], *, as_json: bool
+) -> None:
+    from contextlib import closing
+
+    from vmio.cli.console import make_console
+    from vmio.cli.progress import ProgressLine
+    from vmio.report.simulation_sweep import print_sweep, render_sweep_json
+
+    points = []
+    with ProgressLine(len(sweep.values), "simulating") as line, closing(results):
+        for point in results:
+            points.append(point)
+            line.advance()
+    if as_json:
+        click.echo(render_sweep_json(sweep, points))
+    else:
+        print_sweep(sweep, points, make_console())

@@ -32,6 +32,7 @@ def map_in_order(
     items: Iterable[_Item],
     *,
     workers: int | None = None,
+    chunk_size: int = CHUNK,
 ) -> Generator[_Result, None, None]:
     """Yields what a function makes of all items, in their order, as soon as it is known.
 
@@ -44,11 +45,12 @@ def map_in_order(
         items: What to go through.
         workers: How many processes to use; None for one a processor. With one, or with no more
             than a chunk of items, this process does it all.
+        chunk_size: How many things go to a process at a time.
 
     Raises:
         ToolError: One of the processes was killed.
     """
-    chunks = _split(items)
+    chunks = _split(items, chunk_size)
     workers = workers or len(os.sched_getaffinity(0))
     ahead = list(islice(chunks, 2))
     if workers < 2 or len(ahead) < 2:  # noqa: PLR2004 - what two do, one cannot do faster
@@ -92,9 +94,9 @@ def _run(
         executor.shutdown(cancel_futures=True)
 
 
-def _split(items: Iterable[_Item]) -> Iterator[list[_Item]]:
+def _split(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
     iterator = iter(items)
-    while chunk := list(islice(iterator, CHUNK)):
+    while chunk := list(islice(iterator, size)):
         yield chunk
 
 

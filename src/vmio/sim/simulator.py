@@ -115,12 +115,13 @@ class _Setup:
     notes: tuple[str, ...]
 
 
-def set_parameters(topology: Topology, texts: Sequence[str]) -> Topology:
+def set_parameters(topology: Topology, texts: Sequence[str], *, option: str = "--set") -> Topology:
     """Returns a layout with parameters of its IOThreads replaced.
 
     Args:
         topology: The layout.
         texts: As `ID.poll_max_ns=0`; without `ID.` it is set on all.
+        option: What they were given as, for what is told of them.
 
     Raises:
         UsageError: There is no such IOThread or parameter, or the value is none.
@@ -133,16 +134,16 @@ def set_parameters(topology: Topology, texts: Sequence[str]) -> Topology:
         name, _, parameter = where.rpartition(".")
         if parameter not in _PARAMETERS:
             raise UsageError(
-                f"--set {text[:80]!r}: '{parameter[:40]}' is no parameter of polling",
+                f"{option} {text[:80]!r}: '{parameter[:40]}' is no parameter of polling",
                 hint=f"there are {', '.join(_PARAMETERS)}, as in ID.poll_max_ns=0",
             )
         most = _MAX_SHIFT if parameter == "poll_weight" else _MAX_INT64
         if not (value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= most):  # noqa: PLR2004 - the digits of an int64
-            raise UsageError(f"--set {text[:80]!r}: the value is from 0 to {most}")
-        if name and name not in {each.id for each in iothreads}:
+            raise UsageError(f"{option} {text[:80]!r}: the value is from 0 to {most}")
+        if not iothreads or (name and name not in {each.id for each in iothreads}):
             known = ", ".join(each.id for each in iothreads)
             raise UsageError(
-                f"--set {text[:80]!r}: there is no IOThread '{name[:60]}'",
+                f"{option} {text[:80]!r}: there is no IOThread" + f" '{name[:60]}'" * bool(name),
                 hint=f"there are {known}" if known else "the main loop serves all disks",
             )
         changed: dict[str, Any] = {parameter: int(value)}
@@ -221,6 +222,13 @@ def predict(
         )
         for at, name in enumerate(setup.names)
     )
+    cpu_share = estimate(_CPU)
+    crowd = []
+    if cpu_share.high > profile.processors:
+        crowd.append(
+            f"loops want more than the {profile.processors} processors: their waits for one are in"
+            " CPU"
+        )
     return Prediction(
         profile=profile.name if profile.is_this_host else f"{profile.name}, not this host",
         workload=workload.name,
@@ -233,9 +241,9 @@ def predict(
         latency_p50_ns=estimate(2),
         latency_p95_ns=estimate(3),
         latency_p99_ns=estimate(4),
-        cpu_share=estimate(_CPU),
+        cpu_share=cpu_share,
         loops=loops,
-        notes=(*setup.notes, *_note_depth(setup, workload, profile)),
+        notes=(*setup.notes, *_note_depth(setup, workload, profile), *crowd),
     )
 
 

@@ -64,12 +64,38 @@ def test_profile_from_a_file_is_gone_by(
     assert run(*QEMU, "--profile", str(path)) == 3
 
 
+def test_sweep_marks_today_and_says_that_it_is_predicted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A line for each value; today's is marked, and bars show latency and processor time."""
+    assert run(*QEMU, "--sweep", "poll_max_ns=0:60000", "--jobs", "1") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("predicted: ")
+    assert "not this host" in lines[0]
+    today = [line.split() for line in lines if line.rstrip().endswith("today")]
+    assert [words[0] for words in today] == ["32768"]
+    assert sum("█" in line for line in lines) == 12
+
+
+def test_sweep_over_processes_is_that_of_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same values in the same order with the same figures."""
+    texts = []
+    for jobs in ("1", "2"):
+        assert run(*QEMU, "--sweep", "poll_grow=1:3", "--jobs", jobs, "--json") == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    found = json.loads(texts[0])
+    assert [point["value"] for point in found["points"]] == [1, 2, 3]
+    assert found["predicted"] is True
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
         (("--workload", "qd=0"), 2, "--workload 'qd=0'"),
         (("--set", "nix.poll_max_ns=0"), 2, "there is no IOThread 'nix'"),
         (("--policy", "nix"), 2, "there is no policy 'nix'"),
+        (("--sweep", "poll_max_ns=5"), 2, "--sweep 'poll_max_ns=5' is no range"),
         (("--seeds", "1"), 2, "cannot be simulated"),
         (("--qemu-version", "6.0.0"), 4, "is not known here"),
     ],
