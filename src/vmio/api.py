@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from vmio.sim.polling import PollSettings
     from vmio.sim.profile import Profile
     from vmio.sim.replay import Agreement
-    from vmio.sim.trace import LoopTrace
     from vmio.sim.simulator import Prediction
     from vmio.sim.sweep import Sweep, SweepPoint
+    from vmio.sim.trace import LoopTrace
     from vmio.sim.workload import Workload
 
 __all__ = [

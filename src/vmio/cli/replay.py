@@ -1,4 +1,4 @@
-"""`vmio replay`: a recorded event loop, computed again."""
+"""`vmio replay`: the polling in a trace, told, or of a recorded loop, computed again."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
 
 
 @click.command("replay")
+@click.argument("trace", metavar="[TRACE]", required=False)
 @click.option(
     "--check",
     "recording",
     metavar="RECORDING",
-    required=True,
     help="Compute every decision of a recorded loop again, and compare.",
 )
 @click.option(
@@ -42,21 +42,32 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
 @click.option("--poll-grow", type=click.IntRange(0, _MAX_INT64), default=0)
 @click.option("--poll-shrink", type=click.IntRange(0, _MAX_INT64), default=0)
 @click.option("--poll-weight", type=click.IntRange(0, _MAX_SHIFT), default=0)
+@click.option(
+    "--zeros",
+    type=click.IntRange(0, 65536),
+    default=0,
+    help="Handlers, all at 0, that each loop of TRACE had before it (10.0 to 10.2).",
+)
 def command(
     *,
-    recording: str,
+    trace: str | None,
+    recording: str | None,
     version: QemuVersion,
     poll_max_ns: int | None,
     poll_grow: int,
     poll_shrink: int,
     poll_weight: int,
+    zeros: int,
 ) -> int:
-    """Compute the polling of a recorded event loop again, decision by decision.
+    """Tell the polling in TRACE, or compute that of a recorded event loop again.
 
-    Of the recording only the inputs are taken: the clock and what was ready. Prints how many
-    changes of a polling time (events) and how many polling times (budgets) came out as QEMU's own,
-    and exits with 0 only if all did, else with 1. Parameters that are not given are QEMU's
-    defaults.
+    TRACE is what QEMU's log backend wrote; `-` is standard input, and xz is read too. Each event
+    loop in it is told, with how much of it is as the algorithm would have it.
+
+    With --check every decision of a recording is computed, from its inputs only: the clock and
+    what was ready. Prints how many changes of a polling time (events) and how many polling times
+    (budgets) came out as QEMU's own, and exits with 0 only if all did, else with 1. Parameters
+    that are not given are QEMU's defaults.
     """
     from vmio.sim.polling import DEFAULT_MAX_NS, PollSettings
 
@@ -66,6 +77,15 @@ def command(
         shrink=poll_shrink,
         weight=poll_weight,
     )
+    if (trace is None) == (recording is None):
+        raise UsageError("one of TRACE and --check RECORDING is needed")
+    if trace is not None:
+        from vmio.report.trace_text import render_trace
+
+        loops = api.read_trace(trace, version, settings, zeros=zeros)
+        click.echo(render_trace(loops), nl=False)
+        return 0
+    assert recording is not None  # noqa: S101 - one of them is given
     found = api.check_recording(recording, version, settings)
     click.echo(
         f"events {found.events_agreed}/{found.events},"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import lzma
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -32,6 +32,7 @@ __all__ = [
     "parse_event",
     "parse_recording",
     "parse_trace",
+    "parse_trace_lines",
 ]
 
 _MAX_BYTES = 512 * 1024 * 1024
@@ -149,7 +150,10 @@ def parse_event(line: str) -> Event | None:
     if match["s"]:
         time_ns = int(match["s"]) * 10**9 + int(match["us"]) * 1000
     elif match["iso"]:
-        stamp = datetime.fromisoformat(f"{match['iso']}+00:00")
+        try:
+            stamp = datetime.fromisoformat(f"{match['iso']}+00:00")
+        except ValueError:
+            return None
         time_ns = int(stamp.timestamp()) * 10**9 + stamp.microsecond * 1000
     fields = _read_fields(rest.replace("new timeout", "timeout"))
     if fields is None or any(key not in fields for key in _FIELDS.get(name, ())):
@@ -179,7 +183,26 @@ def parse_trace(source: Source) -> Iterator[Event]:
         if event is not None:
             yield event
         elif _is_known(line):
-            raise _cut_off(source, number, line)
+            raise _cut_off(source.name, number, line)
+
+
+def parse_trace_lines(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
+    """Yields the events of a trace that comes line by line, so that it need not fit in memory.
+
+    Args:
+        name: What the trace is called in messages.
+        lines: Its lines with their ends.
+
+    Raises:
+        InputError: The last line has no end, or one that polling is told by is cut off.
+    """
+    for number, data in enumerate(lines, start=1):
+        line = data.decode("utf-8", "replace").strip()
+        event = parse_event(line)
+        if event is not None and data.endswith(b"\n"):
+            yield event
+        elif event is not None or _is_known(line):
+            raise _cut_off(name, number, line)
 
 
 def parse_recording(source: Source) -> Iterator[Record]:
@@ -192,7 +215,7 @@ def parse_recording(source: Source) -> Iterator[Record]:
         try:
             record = _parse_record(line)
         except (ValueError, IndexError):
-            raise _cut_off(source, number, line) from None
+            raise _cut_off(source.name, number, line) from None
         if record is not None:
             yield record
 
@@ -282,7 +305,7 @@ def _split(source: Source) -> Iterator[tuple[int, str]]:
     if data and not data.endswith(b"\n"):
         # Its last number could lack digits, which nothing else would tell.
         last = data[data.rfind(b"\n") + 1 :].decode("utf-8", "replace")
-        raise _cut_off(source, data.count(b"\n") + 1, last)
+        raise _cut_off(source.name, data.count(b"\n") + 1, last)
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
@@ -293,8 +316,8 @@ def _split(source: Source) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
-def _cut_off(source: Source, number: int, line: str) -> InputError:
+def _cut_off(name: str, number: int, line: str) -> InputError:
     return InputError(
-        f"{source.name}:{number}: a line that is cut off or of another kind: {line[:80]!r}",
+        f"{name}:{number}: a line that is cut off or of another kind: {line[:80]!r}",
         hint="a recording begins and ends with whole lines",
     )
