@@ -38,7 +38,7 @@ _VERBS = {
     "explain": "Tell what becomes of a disk, option by option.",
     "host": "Tell what a command line depends on besides the config.",
     "plan": "Plan which IOThreads serve a guest's disks.",
-    "replay": "Compute a recorded event loop's polling again.",
+    "replay": "Tell the polling in a trace, or compute a recording's again.",
     "rule": "Explain a rule, or list them all.",
     "run": "Boot a config on this host.",
     "simulate": "Predict what a guest's layout does under a load.",
