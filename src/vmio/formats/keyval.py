@@ -31,10 +31,10 @@ def split_parts(data: bytes, span: Span) -> tuple[Part, ...]:
         if stripped:
             begin = start if stripped == piece else start + piece.index(stripped)
             end = begin + len(stripped)
-            whole = Span(start=begin, end=end)
+            whole = Span(begin, end)
             key, equals, value = stripped.decode("utf-8", "replace").partition("=")
             if equals:
-                inner = Span(start=begin + stripped.index(b"=") + 1, end=end)
+                inner = Span(begin + stripped.index(b"=") + 1, end)
                 parts.append(Part(key, value, whole, inner))
             else:
                 parts.append(Part("", key, whole, whole))

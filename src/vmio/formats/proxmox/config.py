@@ -24,6 +24,8 @@ MAX_CONFIG_BYTES = 1024 * 1024
 SectionKind = Literal["main", "pending", "special", "snapshot"]
 
 _KEY = re.compile(rb"([a-z][a-z_-]*[0-9]*):")
+_ENTRY = re.compile(_KEY.pattern + rb"\s*+(.*\S)", re.DOTALL)
+"""With a value that is more than blanks; `*+` gives nothing back, so that a line is read once."""
 _SPECIAL = re.compile(rb"special:(cloudinit|fleecing)")
 _SNAPSHOT_NAME = re.compile(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
 
@@ -214,22 +216,22 @@ def _is_snapstate(kind: SectionKind, value: str) -> bool:
 
 
 def _parse_entry(line: bytes, line_start: int) -> Entry | None:
-    match = _KEY.match(line)
-    if match is None:
-        return None
-    rest = line[match.end() :]
-    value = rest.strip()
-    end = line_start + len(line)
-    if value:
-        start = end - len(rest.lstrip())
-    elif rest:
-        # A lone blank is a value: `boot: ` switches every boot device off.
-        value, start = rest[-1:], end - 1
+    whole = Span(line_start, line_start + len(line))
+    match = _ENTRY.match(line)
+    if match is not None:
+        key, value = match.groups()
+        start, end = match.span(2)
+        value_span = Span(line_start + start, line_start + end)
     else:
-        return None
+        # A lone blank is a value: `boot: ` switches every boot device off.
+        match = _KEY.match(line)
+        if match is None or match.end() == len(line):
+            return None
+        key, value = match[1], line[-1:]
+        value_span = Span(whole.end - 1, whole.end)
     return Entry(
-        key=match[1].decode("ascii"),
+        key=key.decode("ascii"),
         value=value.decode("utf-8", "replace"),
-        span=Span(start=line_start, end=end),
-        value_span=Span(start=start, end=start + len(value)),
+        span=whole,
+        value_span=value_span,
     )
