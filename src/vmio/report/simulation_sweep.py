@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-import attrs
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from vmio.report.figures import format_rate
 from vmio.report.plain import printable
+from vmio.report.simulation_json import tabulate_prediction
 from vmio.sim.simulator import Estimate
 from vmio.sim.sweep import Sweep, SweepPoint
 from vmio.units import format_duration_ns
@@ -64,7 +64,14 @@ def render_sweep_json(sweep: Sweep, points: Sequence[SweepPoint]) -> str:
         "predicted": True,
         "parameter": sweep.parameter,
         "today": sweep.today,
-        "points": [attrs.asdict(point) for point in points],
+        "points": [
+            {
+                "value": point.value,
+                "is_today": point.is_today,
+                "prediction": tabulate_prediction(point.prediction),
+            }
+            for point in points
+        ],
     }
     return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
 

@@ -37,7 +37,7 @@ def test_json_is_the_same_each_time(capsys: pytest.CaptureFixture[str]) -> None:
     """With every loop of the policy's layout in it."""
     texts = []
     for _ in range(2):
-        assert run(*QEMU, "--json", "--workload", "qd=2") == 0
+        assert run(*QEMU, "--json", "--workload", "qd=2", "--set", "poll_max_ns=0") == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
     found = json.loads(texts[0])
@@ -55,7 +55,7 @@ def test_profile_from_a_file_is_gone_by(
     path.write_text(render_profile(fast))
     iops = []
     for arguments in ((), ("--profile", str(path))):
-        assert run(*QEMU, "--json", *arguments) == 0
+        assert run(*QEMU, "--json", "--set", "poll_max_ns=0", *arguments) == 0
         found = json.loads(capsys.readouterr().out)
         iops.append(found["iops"]["mean"])
     assert found["profile"] == "fast"
@@ -87,6 +87,19 @@ def test_sweep_over_processes_is_that_of_one(capsys: pytest.CaptureFixture[str])
     found = json.loads(texts[0])
     assert [point["value"] for point in found["points"]] == [1, 2, 3]
     assert found["predicted"] is True
+
+
+def test_json_has_a_range_and_no_mean_where_it_is_bistable(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Between two outcomes there is nothing that could be seen."""
+    call = ("--qemu-version", "10.0.2", "--set", "poll_max_ns=65536", "--json")
+    assert run(*call) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["bistable"] is True
+    assert found["iops"]["mean"] is None
+    assert all(loop["cpu_share"]["mean"] is None for loop in found["loops"])
+    assert found["cpu_share"]["high"] > 1.5 * found["cpu_share"]["low"]
 
 
 @pytest.mark.parametrize(
