@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack
@@ -28,7 +29,9 @@ def read_lines(path: str) -> Generator[bytes, None, None]:
             if path == "-":
                 stream: IO[bytes] = sys.stdin.buffer
             else:
-                stream = stack.enter_context(open(path, "rb"))  # noqa: PTH123 - `-` is no path
+                # Not blocking: a named pipe that nobody writes to must not hang the tool.
+                descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                stream = stack.enter_context(os.fdopen(descriptor, "rb"))
             head = stream.peek(len(_XZ)) if hasattr(stream, "peek") else b""
             if head.startswith(_XZ):
                 stream = cast("IO[bytes]", stack.enter_context(lzma.open(stream)))

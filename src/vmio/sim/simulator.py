@@ -53,6 +53,8 @@ _CODES: Final[Mapping[Generation, int]] = {
 # guest differ by.
 _APART_RATIO: Final = 1.05
 _APART_CPU: Final = 0.1
+_KEPT_UP: Final = 0.9
+"""Of what an open loop asks for; the random times of short runs miss their mean by less."""
 
 
 @frozen(kw_only=True)
@@ -222,8 +224,13 @@ def predict(
         )
         for at, name in enumerate(setup.names)
     )
-    cpu_share = estimate(_CPU)
+    iops, cpu_share = estimate(_IOPS), estimate(_CPU)
     crowd = []
+    if iops.high < workload.rate_per_s * setup.disks * _KEPT_UP:
+        crowd.append(
+            f"{workload.rate_per_s} requests a second and disk are more than can be done: the"
+            " latency grows for as long as they come"
+        )
     if cpu_share.high > profile.processors:
         crowd.append(
             f"loops want more than the {profile.processors} processors: their waits for one are in"
@@ -236,7 +243,7 @@ def predict(
         seeds=seeds,
         requests=requests,
         bistable=bistable,
-        iops=estimate(_IOPS),
+        iops=iops,
         latency_mean_ns=estimate(1),
         latency_p50_ns=estimate(2),
         latency_p95_ns=estimate(3),

@@ -25,7 +25,7 @@ from vmio.sim.polling import (
 
 __all__ = ["LoopTrace", "summarize_trace"]
 
-_MAX_LOOPS = 4096
+_MAX_LOOPS = _MAX_HANDLERS = _MAX_BUDGETS = 4096
 """A QEMU has as many only in a file that nobody's QEMU wrote."""
 
 
@@ -124,7 +124,7 @@ class _Loop:
         match event:
             case Event(name="run_poll_handlers_begin", values=values):
                 budget = choose_budget(values["timeout"], max(self.times, default=0))
-                self.budgets[values["max_ns"]] += 1
+                self._count_budget(values["max_ns"])
                 self.budgets_agreed += values["max_ns"] == budget
                 self.begin_ns = event.time_ns
             case Event(name="run_poll_handlers_end", values=values):
@@ -133,23 +133,30 @@ class _Loop:
                     self.polling_ns += max(0, event.time_ns - self.begin_ns)
                 self.begin_ns = None
             case Event(name="poll_add") if self.generation == "handler":
-                self.times[0] += 1
+                self.times[0] += self.times.total() < _MAX_HANDLERS
             case Event(name="poll_grow" | "poll_shrink", values={"old": old, "new": new}):
                 self._change(event.name, old, new)
             case _:
                 pass
 
+    def _count_budget(self, budget_ns: int) -> None:
+        if budget_ns not in self.budgets and len(self.budgets) >= _MAX_BUDGETS:
+            # Timers can cut a phase to any length; of so many only the magnitude is told.
+            budget_ns = 1 << max(0, budget_ns.bit_length() - 1)
+        self.budgets[budget_ns] += 1
+
     def _change(self, name: str, old: int, new: int) -> None:
         self.changes[name] += 1
         self.drops += name == "poll_shrink" and new == 0 < old
-        held = self.times[old] > 0
+        held = self.times.get(old, 0) > 0
         self.events_agreed += held and self._is_step(name, old, new)
         if self.generation != "handler":
             self.times = Counter({new: 1})
         elif held:
-            self.times[old] -= 1
             self.times[new] += 1
-        self.times = +self.times
+            self.times[old] -= 1
+            if self.times[old] == 0:
+                del self.times[old]
 
     def _is_step(self, name: str, old: int, new: int) -> bool:
         settings = self.settings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import decompress, parse_trace
+from vmio.formats.qemu_trace import decompress, parse_event, parse_trace
 from vmio.model.source import Source
 from vmio.sim.polling import PollSettings
 from vmio.sim.trace import summarize_trace
@@ -51,3 +51,15 @@ def test_trace_of_other_events_is_refused() -> None:
         summarize_trace(
             parse_trace(read(b"virtio_notify vdev 0x1 vq 0x2\n")), "loop", PollSettings()
         )
+
+
+def test_hostile_trace_keeps_few_counts() -> None:
+    """However many lengths and handlers a file has, few are kept, and no phase is lost."""
+    lines = [f"poll_add ctx 0xc node 0x{n:x} fd {n} revents 0x1" for n in range(5000)]
+    lines += [f"poll_grow ctx 0xc old 0 new {n}" for n in range(1, 5000)]
+    lines += [f"run_poll_handlers_begin ctx 0xc max_ns {n} timeout -1" for n in range(1, 6000)]
+    events = [event for line in lines if (event := parse_event(line)) is not None]
+    (loop,) = summarize_trace(events, "handler", PollSettings())
+    assert loop.phases == 5999
+    assert len(loop.budgets) < 4200
+    assert loop.grows == 4999
