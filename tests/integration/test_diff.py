@@ -9,21 +9,12 @@ from pathlib import Path
 import pytest
 
 from vmio import api
-from vmio.cli.main import main
 from vmio.qemu.boot import Volumes, place_volumes, render_boot
+from vmio.testing import call
 
 ROOT = Path(__file__).parents[2]
 SHARED = str(ROOT / "examples" / "701.conf")
 SINGLE = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
-
-
-def call(*words: str) -> int:
-    """Runs vmio and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    status = caught.value.code
-    assert isinstance(status, int)
-    return status
 
 
 def test_process_equals_its_plan_and_no_other(

@@ -6,21 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from vmio.cli.main import main
+from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
 SHARED = str(ROOT / "examples" / "701.conf")
 SINGLE = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
 FACTS = ("--set", "qemu_version=10.0.2")
-
-
-def call(*words: str) -> int:
-    """Runs vmio and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    status = caught.value.code
-    assert isinstance(status, int)
-    return status
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio.cli.main import main
+from vmio.testing import call
 
 CONFIG = (
     "cores: 2\nscsi0: local-lvm:vm-701-disk-0,iothread=1,size=32G\nscsihw: virtio-scsi-pci\n"
@@ -23,13 +23,6 @@ def make_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "701.conf"
     path.write_text(CONFIG)
     return path
-
-
-def call(*arguments: str) -> object:
-    """Runs vmio and returns its exit status."""
-    with pytest.raises(SystemExit) as end:
-        main(arguments)
-    return end.value.code
 
 
 def test_plan_is_applied_and_taken_back(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio.cli.main import main
+from vmio.testing import call
 
 CONFIG = """\
 cores: 1
@@ -23,15 +23,6 @@ scsi0: local-lvm:vm-1-disk-0,aio=native,cache=writeback,iothread=1
 scsihw: virtio-scsi-pci
 """
 RULES = ("--select", "CA001,TH001", "--set", "qemu_version=10.0.2")
-
-
-def call(*words: str) -> int:
-    """Runs vmio and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    status = caught.value.code
-    assert isinstance(status, int)
-    return status
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio.cli.main import main
+from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
 VERSION = ("--set", 'qemu_version="10.0.2"')
@@ -14,10 +14,7 @@ VERSION = ("--set", 'qemu_version="10.0.2"')
 
 def run(*arguments: str) -> int:
     """Runs vmio in this process and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(("cmd", *arguments, *VERSION))
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
+    return call("cmd", *arguments, *VERSION)
 
 
 def write(folder: Path, names: list[str]) -> None:

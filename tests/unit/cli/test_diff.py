@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio.cli.main import main
+from vmio.testing import call
 
 CONFIG = """\
 cores: 1
@@ -22,15 +22,6 @@ scsihw: virtio-scsi-pci
 """
 SINGLE = CONFIG.replace("virtio-scsi-pci", "virtio-scsi-single").replace("discard=on,", "")
 HOST = ("--set", "qemu_version=10.0.2")
-
-
-def call(*words: str) -> int:
-    """Runs vmio and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    status = caught.value.code
-    assert isinstance(status, int)
-    return status
 
 
 @pytest.fixture(autouse=True)
@@ -179,8 +170,12 @@ def test_side_that_makes_no_sense_is_named(
 
 def test_process_is_a_side(capsys: pytest.CaptureFixture[str]) -> None:
     """The words of a running process are read, here those of one that calls itself QEMU."""
-    words = ["qemu-system-x86_64", "-c", "input()", "-m", "512"]
-    with subprocess.Popen(words, executable=sys.executable, stdin=subprocess.PIPE) as process:
+    words = ["qemu-system-x86_64", "-c", "print(flush=True), input()", "-m", "512"]
+    with subprocess.Popen(
+        words, executable=sys.executable, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # for a moment a process that starts has no words yet
         side = f"pid:{process.pid}"
         assert call("diff", side, side) == 0
         assert call("diff", side, "a/100.conf", *HOST) == 1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from vmio.cli.main import main
+from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
 SHARED = str(ROOT / "examples" / "701.conf")
@@ -19,10 +19,7 @@ HOST = ("--set", "qemu_version=10.0.2", "--set", 'pve_qemu_version=""')
 
 def run(*words: str) -> int:
     """Runs vmio in this process and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(("explain", *words, *HOST))
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
+    return call("explain", *words, *HOST)
 
 
 def read_json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:

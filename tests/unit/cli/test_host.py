@@ -8,18 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from vmio.cli.main import main
+from vmio.testing import call
 
 SET = ("--set", "qemu_version=10.0.2")
-
-
-def call(*words: str) -> int:
-    """Runs vmio and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    status = caught.value.code
-    assert isinstance(status, int)
-    return status
 
 
 def test_toml_and_json_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,29 +10,21 @@ from pathlib import Path
 import pytest
 
 from vmio import __version__, api
-from vmio.cli.main import main
+from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = str(ROOT / "examples" / "701.conf")
 
 
-def run(*arguments: str) -> int:
-    """Runs vmio in this process and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
-
-
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     """`--version` prints the name and the version."""
-    assert run("--version") == 0
+    assert call("--version") == 0
     assert capsys.readouterr().out == f"vmio {__version__}\n"
 
 
 def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     """Each module of `vmio.cli` that has a command is a verb in the help."""
-    assert run("--help") == 0
+    assert call("--help") == 0
     text = capsys.readouterr().out
     folder = ROOT / "src" / "vmio" / "cli"
     verbs = [path.stem for path in folder.glob("*.py") if "@click.command" in path.read_text()]
@@ -40,7 +32,7 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert verbs
     for verb in verbs:
         assert f"\n  {verb} " in text
-        assert run(verb, "--help") == 0
+        assert call(verb, "--help") == 0
 
 
 @pytest.mark.parametrize(
@@ -70,7 +62,7 @@ def test_error_is_one_line_with_its_status(
     """A wrong call or a wrong file: one line on standard error, nothing on standard output."""
     import re
 
-    assert run(*arguments) == status
+    assert call(*arguments) == status
     captured = capsys.readouterr()
     assert captured.out == ""
     assert re.search(words, captured.err)
@@ -84,7 +76,7 @@ def test_unknown_storage_is_named_with_a_hint(
     config = tmp_path / "100.conf"
     config.write_text("machine: pc-i440fx-8.1\nscsi0: nowhere:vm-100-disk-0\n")
     (tmp_path / "storage.cfg").write_text("")
-    assert run("cmd", str(config), "--set", 'qemu_version="10.0.0"') == 3
+    assert call("cmd", str(config), "--set", 'qemu_version="10.0.0"') == 3
     error = capsys.readouterr().err
     assert "error: storage 'nowhere' does not exist\n" in error
     assert "hint: --storage" in error
@@ -96,7 +88,7 @@ def test_setting_that_cannot_be_printed_is_named(
     """A family of settings that is not supported is refused, never left out."""
     config = tmp_path / "100.conf"
     config.write_text("machine: pc-i440fx-8.1\nintel-tdx: type=tdx\n")
-    assert run("cmd", str(config), "--set", 'qemu_version="10.0.0"') == 3
+    assert call("cmd", str(config), "--set", 'qemu_version="10.0.0"') == 3
     assert "cannot print the setting 'intel-tdx: type=tdx' yet" in capsys.readouterr().err
 
 
@@ -109,12 +101,12 @@ def test_bug_is_reported_as_one(
         raise ZeroDivisionError("boom")
 
     monkeypatch.setattr(api, "plan", fail)
-    assert run("show", EXAMPLE) == 70
+    assert call("show", EXAMPLE) == 70
     error = capsys.readouterr().err
     assert "this is a bug in vmio: ZeroDivisionError: boom" in error
     assert "Traceback" not in error
     monkeypatch.setenv("VMIO_DEBUG", "1")
-    assert run("show", EXAMPLE) == 70
+    assert call("show", EXAMPLE) == 70
     assert "Traceback" in capsys.readouterr().err
 
 
@@ -127,7 +119,7 @@ def test_interrupt_ends_with_130(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "plan", interrupt)
-    assert run("show", EXAMPLE) == 130
+    assert call("show", EXAMPLE) == 130
     assert capsys.readouterr().err.strip() == "vmio: interrupted"
 
 
@@ -159,5 +151,5 @@ def test_unknown_verb_imports_no_verb() -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_script_is_printed(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each shell has its script."""
-    assert run("completion", shell) == 0
+    assert call("completion", shell) == 0
     assert "_VMIO_COMPLETE" in capsys.readouterr().out

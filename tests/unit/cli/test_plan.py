@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vmio.cli.main import main
 from vmio.formats.plan_file import parse_plan
 from vmio.model.source import Source
+from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
 SHARED = str(ROOT / "examples" / "701.conf")
@@ -16,17 +16,9 @@ SINGLE = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
 HOST = ("--set", "qemu_version=10.0.2", "--set", "cpu.count=8")
 
 
-def run(*arguments: str) -> int:
-    """Runs vmio in this process and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
-
-
 def test_plan_shows_both_layouts_and_why(capsys: pytest.CaptureFixture[str]) -> None:
     """The step stands between today's layout and the one after it, with reason and source."""
-    assert run("plan", SHARED, *HOST) == 0
+    assert call("plan", SHARED, *HOST) == 0
     out = capsys.readouterr().out
     assert out.index("as it is") < out.index("1. Set scsihw") < out.index("as planned")
     assert "   scsihw: virtio-scsi-pci -> virtio-scsi-single\n" in out
@@ -35,7 +27,7 @@ def test_plan_shows_both_layouts_and_why(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_plan_without_a_step_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     """A guest that is as its policy wants it has nothing to change."""
-    assert run("plan", SINGLE, *HOST) == 0
+    assert call("plan", SINGLE, *HOST) == 0
     assert "nothing to change" in capsys.readouterr().out
 
 
@@ -44,16 +36,16 @@ def test_written_plan_is_the_printed_one(
 ) -> None:
     """The file that apply reads is what --json prints; it is replaced only when asked."""
     path = tmp_path / "plan.json"
-    assert run("plan", SHARED, *HOST, "--policy", "pool:2", "--json", "-o", str(path)) == 0
+    assert call("plan", SHARED, *HOST, "--policy", "pool:2", "--json", "-o", str(path)) == 0
     assert capsys.readouterr().out == path.read_text()
     assert parse_plan(Source(name="plan.json", data=path.read_bytes())).policy == "pool:2"
-    assert run("plan", SHARED, *HOST, "-o", str(path)) == 2
-    assert run("plan", SHARED, *HOST, "-o", str(path), "--force") == 0
+    assert call("plan", SHARED, *HOST, "-o", str(path)) == 2
+    assert call("plan", SHARED, *HOST, "-o", str(path), "--force") == 0
 
 
 def test_diff_shows_the_changed_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Only lines that change are marked."""
-    assert run("plan", SHARED, *HOST, "--diff") == 0
+    assert call("plan", SHARED, *HOST, "--diff") == 0
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line for line in lines if line[0] in "+-"] == [
         "-scsihw: virtio-scsi-pci",
@@ -67,7 +59,7 @@ def test_comparison_has_a_line_for_each_policy(
     """A policy that this guest cannot have has its reason below the table."""
     config = tmp_path / "100.conf"
     config.write_text("scsihw: virtio-scsi-single\nscsi0: /dev/a\nscsi1: /dev/b\n")
-    assert run("plan", str(config), *HOST, "--compare") == 0
+    assert call("plan", str(config), *HOST, "--compare") == 0
     out = capsys.readouterr().out
     rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line}
     assert rows["per-disk"] == ["2", "0", "1+1", "2", "0", "no", "yes"]
@@ -79,7 +71,7 @@ def test_several_guests_are_a_table(tmp_path: Path, capsys: pytest.CaptureFixtur
     """Each has its line, one that cannot be read its reason, and the status is the worst."""
     (tmp_path / "100.conf").write_text("scsihw: virtio-scsi-single\nscsi0: /dev/a\n")
     (tmp_path / "101.conf").write_text("")
-    assert run("plan", "--all", str(tmp_path), *HOST) == 3
+    assert call("plan", "--all", str(tmp_path), *HOST) == 3
     out = capsys.readouterr().out
     assert "\n100" in out
     assert "101.conf: " in out
@@ -87,7 +79,7 @@ def test_several_guests_are_a_table(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_policies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """Each has its name as it is written, and what it is."""
-    assert run("plan", "--list-policies") == 0
+    assert call("plan", "--list-policies") == 0
     assert "pool:N " in capsys.readouterr().out
 
 
@@ -96,4 +88,4 @@ def test_policies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_call_that_makes_no_sense_is_refused(arguments: tuple[str, ...]) -> None:
     """No VM, two, two forms, or a policy that there is not."""
-    assert run("plan", *arguments) == 2
+    assert call("plan", *arguments) == 2

@@ -7,26 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from vmio.cli.main import main
+from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
 SHARED = str(ROOT / "examples" / "701.conf")
 SINGLE = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
 
 
-def run(*arguments: str) -> int:
-    """Runs vmio in this process and returns its exit status."""
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
-
-
 def test_table_says_what_serves_each_disk_and_what_is_ignored(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The reference guest's disks are in the main loop, and the reason stands below once."""
-    assert run("show", SHARED) == 0
+    assert call("show", SHARED) == 0
     out = capsys.readouterr().out
     rows = [line.split() for line in out.splitlines()]
     assert ["scsi0", "scsi", "scsihw0", "(virtio-scsi-pci)", "pci.0:0x5", "main", "loop", "none", "io_uring"] in rows  # fmt: skip # noqa: E501
@@ -36,7 +28,7 @@ def test_table_says_what_serves_each_disk_and_what_is_ignored(
 
 def test_json_tells_the_whole_topology(capsys: pytest.CaptureFixture[str]) -> None:
     """Disks, controllers with their queues, IOThreads and effects are all there."""
-    assert run("show", SINGLE, "--json") == 0
+    assert call("show", SINGLE, "--json") == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["schema"], told["vm"], told["origin"]) == (1, "701 storage-a", "plan")
     assert [thread["id"] for thread in told["iothreads"]] == [
@@ -57,7 +49,7 @@ def test_json_tells_the_whole_topology(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_svg_is_a_picture_of_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     """The picture names the disks and what serves them."""
-    assert run("show", SINGLE, "--svg") == 0
+    assert call("show", SINGLE, "--svg") == 0
     out = capsys.readouterr().out
     assert out.startswith("<svg")
     assert "scsi2" in out
@@ -69,7 +61,7 @@ def test_problem_of_the_config_is_told_on_standard_error(
     """A disk that Proxmox drops is not in the table, and why is said."""
     config = tmp_path / "100.conf"
     config.write_text("ide0: local:100/a.raw,iothread=1\nscsi0: local:100/b.raw\n")
-    assert run("show", str(config)) == 0
+    assert call("show", str(config)) == 0
     captured = capsys.readouterr()
     assert "ide0" not in captured.out
     assert "unable to parse value of 'ide0'" in captured.err
@@ -82,7 +74,7 @@ def test_words_of_a_config_cannot_drive_the_terminal(
     """Escape sequences and markup in a name come out spelled, not obeyed."""
     config = tmp_path / "\x1b[31m[bold]x.conf"
     config.write_text("scsi0: local:100/b.raw\n")
-    assert run("show", str(config)) == 0
+    assert call("show", str(config)) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "\\x1b[31m[bold]x" in out
@@ -94,13 +86,13 @@ def test_config_without_disks_is_no_error(
     """A guest may have no disk at all."""
     config = tmp_path / "100.conf"
     config.write_text("cores: 1\n")
-    assert run("show", str(config)) == 0
+    assert call("show", str(config)) == 0
     assert "no disks" in capsys.readouterr().out
 
 
 def test_cmd_warns_like_proxmox(capsys: pytest.CaptureFixture[str]) -> None:
     """Each ignored iothread is one warning in Proxmox's words; the command comes all the same."""
-    assert run("cmd", SHARED, "--pretty", "--set", 'qemu_version="11.0.0"') == 0
+    assert call("cmd", SHARED, "--pretty", "--set", 'qemu_version="11.0.0"') == 0
     captured = capsys.readouterr()
     warning = "WARN: iothread is only valid with virtio disk or virtio-scsi-single controller, ignoring\n"  # noqa: E501
     assert captured.err == warning * 3
@@ -113,7 +105,7 @@ def test_cmd_prints_a_snapshot(tmp_path: Path, capsys: pytest.CaptureFixture[str
     config.write_text(
         "machine: pc-i440fx-8.1\nmemory: 4096\n[old]\nmachine: pc-i440fx-8.1\nmemory: 1024\n"
     )
-    assert run("cmd", str(config), "--snapshot", "old", "--set", 'qemu_version="10.0.0"') == 0
+    assert call("cmd", str(config), "--snapshot", "old", "--set", 'qemu_version="10.0.0"') == 0
     assert " -m 1024 " in capsys.readouterr().out
 
 
@@ -126,11 +118,11 @@ def test_command_line_is_shown_as_it_is_written(
     """A saved command line has a table of its own, and what QEMU chooses is said to be so."""
     saved = tmp_path / "saved.args"
     saved.write_text(LINE)
-    assert run("show", str(saved)) == 0
+    assert call("show", str(saved)) == 0
     out = capsys.readouterr().out
     assert out.startswith("7 web, as its command line says\n")
     assert "QEMU's choice" in out
-    assert run("show", str(saved), "--json") == 0
+    assert call("show", str(saved), "--json") == 0
     assert json.loads(capsys.readouterr().out)["origin"] == "command"
 
 
@@ -152,5 +144,5 @@ def test_verb_that_needs_a_config_says_so(
     """A command line has no manager that would start it and no snapshots."""
     saved = tmp_path / "saved.args"
     saved.write_text(LINE)
-    assert run(*words, str(saved)) == status
+    assert call(*words, str(saved)) == status
     assert said in capsys.readouterr().err
