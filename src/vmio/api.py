@@ -60,6 +60,7 @@ __all__ = [
     "diff",
     "emit",
     "explain",
+    "find_house",
     "find_vms",
     "fix",
     "lint",
@@ -505,7 +506,7 @@ def read_house(
 
     from vmio.lint.house import House, override_house, parse_house
 
-    path = config if config is not None else _find_house()
+    path = config if config is not None else find_house()
     house = House()
     if path is not None:
         house = parse_house(read_source(path))
@@ -522,7 +523,8 @@ def _join(house: str, written: str) -> str:
     return str(Path(house).parent / written) if written else ""
 
 
-def _find_house() -> str | None:
+def find_house() -> str | None:
+    """Returns the vmio.toml of the current folder, or of the nearest one above that has one."""
     folder = Path.cwd()
     for candidate in (folder, *folder.parents):
         path = candidate / _HOUSE

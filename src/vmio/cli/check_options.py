@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -11,7 +11,15 @@ from attrs import frozen
 from vmio.errors import UsageError
 from vmio.lint.diagnostic import Severity
 
-__all__ = ["OUTPUTS", "Fixing", "check_options", "choose_fixing", "choose_output", "rule_options"]
+__all__ = [
+    "OUTPUTS",
+    "Fixing",
+    "check_options",
+    "choose_fixing",
+    "choose_output",
+    "rule_options",
+    "validate_watch",
+]
 
 OUTPUTS = ("text", "json", "sarif", "github", "table")
 
@@ -130,6 +138,20 @@ def choose_fixing(*, fix: bool, unsafe_fixes: bool, diff: bool, dry_run: bool) -
     if dry_run:
         raise UsageError("--dry-run says nothing without --fix")
     return None
+
+
+def validate_watch(paths: Sequence[str], form: str, fixing: Fixing | None) -> None:
+    """Raises what a call with `--watch` cannot mean.
+
+    Raises:
+        UsageError: It reads standard input, fixes, or prints what is whole only at an end.
+    """
+    if "-" in paths:
+        raise UsageError("--watch cannot read standard input again", hint="name a file")
+    if fixing is not None:
+        raise UsageError("--watch changes no file, so it goes with nothing that fixes")
+    if form != "text":
+        raise UsageError(f"--watch prints text as things change, not {form}")
 
 
 def _add(function: _Function, options: tuple[Callable[[_Function], _Function], ...]) -> _Function:
