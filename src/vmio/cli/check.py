@@ -137,7 +137,8 @@ class Scene:
 @click.option(
     "--watch",
     is_flag=True,
-    help="Stay, look at all files every second, and print what changes.",
+    help="Stay, look at all files every second, which works on /etc/pve too where inotify does"
+    " not, and print what changes.",
 )
 @qemu_version_option
 @storage_option

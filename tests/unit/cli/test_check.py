@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 from pathlib import Path
 
 import pytest
 
 from vmio.cli.main import main
-from vmio.lint.registry import RULES
+from vmio.lint.diagnostic import Diagnostic
+from vmio.lint.registry import RULES, find_rule, load_rule
 
 IGNORED = "cores: 1\nscsi0: local-lvm:vm-1-disk-0,iothread=1\nscsihw: virtio-scsi-pci\n"
 CLEAN = IGNORED.replace("-pci", "-single")
@@ -192,3 +194,43 @@ def test_check_of_a_cluster_says_of_which_hosts_nothing_is_known(
     (place.parent / "versions.txt").write_text("pve-qemu-kvm: 10.1.2-7\n", encoding="utf-8")
     assert call("check", "nodes") == 0
     assert "nothing is known" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_check_with_a_rule_that_raises_is_a_bug(
+    jobs: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whichever process it happens in, the status is 70, a line says so, and none stays."""
+    for number in range(102, 300):
+        (folder / f"{number}.conf").write_text(CLEAN, encoding="utf-8")
+
+    def fail(*_: object) -> list[Diagnostic]:
+        raise ZeroDivisionError("of a rule")
+
+    monkeypatch.delenv("VMIO_DEBUG", raising=False)
+    monkeypatch.setattr(load_rule(find_rule("TH001")), "check", fail)
+    assert call("check", "--jobs", jobs, ".") == 70
+    out, err = capsys.readouterr()
+    assert out == ""
+    told, hint = err.splitlines()
+    assert told.startswith("vmio: this is a bug in vmio: ")
+    assert "TH001 iothread-ignored-by-controller failed on ./100.conf" in told
+    assert "of a rule" in told
+    assert hint == "vmio: VMIO_DEBUG=1 in the environment shows where it happened"
+    assert multiprocessing.active_children() == []
+
+
+def test_check_in_many_processes_goes_on_after_an_unreadable_file(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A config in the middle that cannot be read is said, and all others are checked."""
+    for number in range(102, 300):
+        (folder / f"{number}.conf").write_text(IGNORED, encoding="utf-8")
+    (folder / "200.conf").write_bytes(b"\0")
+    assert call("check", "--jobs", "2", ".") == 3
+    out, err = capsys.readouterr()
+    assert "error: ./200.conf is binary, not a VM config\n" in err
+    assert err.endswith("198 warnings in 199 files, 1 file unreadable\n")
+    heads = [line for line in out.splitlines() if line.endswith(": 1 warning")]
+    numbers = [number for number in range(100, 300) if number not in {101, 200}]
+    assert heads == [f"{number}: 1 warning" for number in numbers]

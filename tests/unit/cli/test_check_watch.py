@@ -106,7 +106,7 @@ def test_watch_prints_what_changes_until_a_signal_ends_it(
 
 
 def test_watch_goes_by_house_rules_that_change(folder: Path) -> None:
-    """What a new vmio.toml leaves out is settled; one that is half written changes nothing."""
+    """What a new vmio.toml leaves out or accepts is told; a half-written one changes nothing."""
     with start(folder) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -116,6 +116,12 @@ def test_watch_goes_by_house_rules_that_change(folder: Path) -> None:
         replace(folder / "vmio.toml", '[check]\nignore = ["TH001"]\n')
         settled = read_until(process.stdout, "settled")
         assert settled[2:] == ["settled: 100 scsi0 TH001 iothread-ignored-by-controller\n"]
+        (folder / "vmio.toml").unlink()
+        read_until(process.stdout, "fix (")
+        exception = '[[exceptions]]\nvm = 100\nrules = ["TH001"]\nreason = "known"\n'
+        replace(folder / "vmio.toml", exception)
+        accepted = read_until(process.stdout, "accepted")
+        assert accepted[2:] == ["accepted: 100 scsi0 TH001 iothread-ignored-by-controller\n"]
         process.terminate()
 
 
