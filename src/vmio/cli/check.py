@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -195,7 +194,7 @@ def command(
         form,
         statistics=statistics,
         colour=terminal and not os.environ.get("NO_COLOR"),
-        columns=shutil.get_terminal_size().columns if terminal else 0,
+        columns=_measure_terminal() if terminal else 0,
         rules=choose_rules(scene.house),
     )
     if watch:
@@ -211,6 +210,12 @@ def command(
     if fixing is not None and not fixing.write and summary.fixed:
         return summary.status or 1
     return summary.status
+
+
+def _measure_terminal() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
 
 
 def _choose_cluster() -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
@@ -114,6 +113,8 @@ def _become_worker(owner: int, function: Callable[[list[Any]], list[Any]]) -> No
     looking for those often is a fifteenth of the work.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import ctypes
+
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != owner:
         os._exit(1)

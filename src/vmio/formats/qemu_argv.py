@@ -8,7 +8,6 @@ it goes: whatever the words are, the answer is an answer.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -339,6 +338,8 @@ def _read_properties(name: str, value: str, place: Word | None) -> _Read:
     if name in _RAW:
         return _read_whole(_VALUE, value, place)
     if value.startswith("{"):
+        import json
+
         try:
             return _Read(dict(_flatten("", json.loads(value), 0)), {})
         except (ValueError, RecursionError):
@@ -407,4 +408,6 @@ def _render_leaf(value: object) -> str:
         case str():
             return value
         case _:
+            import json
+
             return json.dumps(value)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Literal
-from urllib.parse import unquote_to_bytes
 
 from attrs import frozen
 
@@ -184,7 +183,7 @@ def _parse_lines(
             # The old form takes no newline after it. Blanks at a line's end are Markdown's breaks.
             old = line[:1] != b"#"
             text = line.partition(b":")[2].strip() if old else line[1:]
-            decoded = unquote_to_bytes(text).decode("utf-8", "replace")
+            decoded = _decode(text)
             description.append(decoded if old else f"{decoded}\n")
             continue
         entry = _parse_entry(line, start)
@@ -209,6 +208,15 @@ def _parse_lines(
         else:
             entries.append(entry)
     return tuple(entries), "".join(description).rstrip()
+
+
+def _decode(text: bytes) -> str:
+    """Returns a line of a description, of which all but plain characters may be %-encoded."""
+    if b"%" in text:
+        from urllib.parse import unquote_to_bytes
+
+        text = unquote_to_bytes(text)
+    return text.decode("utf-8", "replace")
 
 
 def _is_snapstate(kind: SectionKind, value: str) -> bool:

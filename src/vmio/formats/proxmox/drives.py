@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import cast
-from urllib.parse import unquote
 
 from attrs import evolve
 
@@ -123,6 +122,15 @@ def _limits(parts: dict[str, Part]) -> tuple[tuple[str, int], ...]:
     return tuple(limits)
 
 
+def _decode(text: str | None) -> str | None:
+    """Returns a text of which all but plain characters may be %-encoded."""
+    if text is None or "%" not in text:
+        return text
+    from urllib.parse import unquote
+
+    return unquote(text)
+
+
 def _build(
     entry: Entry, bus: BusKind, index: int, parts: dict[str, Part], resolve: Resolve
 ) -> Disk:
@@ -157,11 +165,11 @@ def _build(
         iothread=_bool(parts, "iothread"),
         queues=int(queues) if queues is not None else None,
         size_bytes=parse_size_bytes(size) if size is not None else None,
-        serial=unquote(serial) if serial is not None else None,
+        serial=_decode(serial),
         wwn=text("wwn"),
         vendor=text("vendor"),
         product=text("product"),
-        model=unquote(model) if model is not None else None,
+        model=_decode(model),
         rerror=text("rerror"),
         werror=text("werror"),
         snapshot=_bool(parts, "snapshot"),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import quote
 
 from attrs import evolve
 
@@ -281,6 +280,8 @@ def _sort_option(key: str, option: str) -> tuple[bool, str]:
 
 
 def _render_description(source: Source, section: Section) -> bytes:
+    from urllib.parse import quote
+
     lines = [f"#{quote(line, safe=_PLAIN)}\n" for line in section.description.split("\n")]
     if section.description:
         return "".join(lines).encode()
