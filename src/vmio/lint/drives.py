@@ -28,21 +28,14 @@ HOST_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 _FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 
 
-def list_disks(context: Context, *, unresolved: bool = False) -> Iterator[AttachedDisk]:
-    """Yields a guest's disks; those of a template do no I/O and are left out.
+def list_disks(context: Context, *, unresolved: bool = False) -> tuple[AttachedDisk, ...]:
+    """Returns a guest's disks; those of a template do no I/O and are left out.
 
     Args:
         context: The guest.
-        unresolved: Whether to yield also those of which it is not known what QEMU opens.
+        unresolved: Whether to take also those of which it is not known what QEMU opens.
     """
-    if context.vm.template:
-        return
-    for attached in context.topology.disks:
-        disk, backing = attached.disk, attached.disk.backing
-        if disk.media == "cdrom" or disk.cloudinit:
-            continue
-        if unresolved or (backing is not None and not backing.error):
-            yield attached
+    return context.disks if unresolved else context.resolved_disks
 
 
 def list_writable_disks(context: Context, *, unresolved: bool = False) -> Iterator[AttachedDisk]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import cached_property
 from typing import ClassVar, Literal
 
 from attrs import frozen
@@ -12,7 +13,7 @@ from vmio.lint.diagnostic import Diagnostic, Fix, Severity
 from vmio.lint.versions import Versions
 from vmio.model.host import Host
 from vmio.model.source import Span
-from vmio.model.topology import Topology
+from vmio.model.topology import AttachedDisk, Topology
 from vmio.model.vm import Vm
 
 __all__ = ["Context", "Rule"]
@@ -26,6 +27,26 @@ class Context:
     topology: Topology
     """The layout that the configuration comes to."""
     host: Host
+
+    @cached_property
+    def disks(self) -> tuple[AttachedDisk, ...]:
+        """The guest's disks, without cd-roms and cloud-init images; none of a template's."""
+        if self.vm.template:
+            return ()
+        return tuple(
+            attached
+            for attached in self.topology.disks
+            if attached.disk.media != "cdrom" and not attached.disk.cloudinit
+        )
+
+    @cached_property
+    def resolved_disks(self) -> tuple[AttachedDisk, ...]:
+        """Those of them of which it is known what QEMU opens."""
+        return tuple(
+            attached
+            for attached in self.disks
+            if attached.disk.backing is not None and not attached.disk.backing.error
+        )
 
 
 class Rule(ABC):

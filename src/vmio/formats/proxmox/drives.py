@@ -67,6 +67,8 @@ def _bool(parts: dict[str, Part], name: str) -> bool | None:
 
 def _reject_combination(bus: BusKind, parts: dict[str, Part]) -> tuple[str, str] | None:
     """Returns the option that makes Proxmox leave the whole drive out, and why."""
+    if "media" not in parts and not any("ps" in name for name in parts):
+        return None
     for direction in ("", "_rd", "_wr"):
         if f"bps{direction}" in parts and f"mbps{direction}" in parts:
             return f"bps{direction}", "both bps and mbps specified"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.edits import set_scsihw
 from vmio.lint.rule import Context, Rule
-from vmio.model.iothread import MAIN_LOOP
 from vmio.model.vm import Vm
 
 __all__ = ["IothreadIgnoredByController"]
@@ -66,9 +65,11 @@ class IothreadIgnoredByController(Rule):
         for attached in topology.disks:
             disk = attached.disk
             asks = disk.bus == "scsi" and (disk.iothread or disk.iothread_id is not None)
-            if not asks or topology.served_by(attached) != (MAIN_LOOP,):
+            if not asks:
                 continue
             controller = topology.controller_of(attached)
+            if controller.iothread is not None or controller.iothread_vq_mapping:
+                continue
             sharing = [a.disk.id for a in topology.disks if a.controller == controller.id]
             yield self.report(
                 context,
