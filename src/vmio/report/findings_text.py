@@ -123,6 +123,8 @@ def _measure(text: str) -> int:
 
 
 def _show(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     # A file's name can hold bytes that no encoding of the terminal takes.
     encodable = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return printable(encodable.expandtabs(1).replace("\n", " "))

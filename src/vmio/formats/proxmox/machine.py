@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -107,6 +108,7 @@ def is_windows(ostype: str) -> bool:
     return ostype in _WINDOWS
 
 
+@lru_cache(maxsize=256)
 def parse_machine(
     written: str,
     *,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import PurePath
 
 from attrs import evolve, frozen
 
@@ -129,7 +128,7 @@ def read_guest(
     options = _read_args(settings.get("args"), problems)
     iothreads, users = find_iothreads(options)
     vm = Vm(
-        id=vmid or PurePath(source.name).stem,
+        id=vmid or _name_stem(source.name),
         name=values.get("name", ""),
         notation="proxmox",
         source=source,
@@ -162,6 +161,13 @@ def read_guest(
         volumes=_read_volumes(values, resolve),
         snapshot=snapshot,
     )
+
+
+def _name_stem(path: str) -> str:
+    """Returns a file's name without its folder and its last suffix."""
+    name = path.rstrip("/").rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return stem if dot and stem and suffix else name
 
 
 def _read_entries(
