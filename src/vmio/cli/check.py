@@ -31,10 +31,10 @@ from vmio.report.findings import (
     Report,
     Summary,
     assemble,
-    choose_report,
     make_part,
     render_summary,
 )
+from vmio.report.findings_forms import choose_report
 
 if TYPE_CHECKING:
     from vmio.fleet.inventory import Found

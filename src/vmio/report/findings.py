@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from attrs import field, mutable
 
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.lint.fixing import may_apply
-from vmio.lint.registry import Entry
 
 __all__ = [
     "Part",
@@ -25,7 +24,6 @@ __all__ = [
     "Summary",
     "Tally",
     "assemble",
-    "choose_report",
     "count",
     "count_severities",
     "make_part",
@@ -157,54 +155,6 @@ def assemble(report: Report, parts: Iterable[Part], summary: Summary) -> Iterato
             yield f"{separator}{piece}"
             separator = report.separator
     yield report.render_end(summary)
-
-
-def choose_report(
-    output: str,
-    *,
-    statistics: bool = False,
-    colour: bool = False,
-    columns: int = 0,
-    rules: Sequence[Entry] = (),
-) -> Report:
-    """Returns the report of a form.
-
-    Args:
-        output: text, json, sarif, github, table, or diff for what fixes change.
-        statistics: Whether text lists the rules with their counts instead of findings.
-        colour: Whether it is painted for a terminal.
-        columns: How wide that is; 0 for no terminal.
-        rules: Those that run, which SARIF describes.
-    """
-    match output:
-        case "diff":
-            from vmio.report.fix_diff import DiffReport
-
-            return DiffReport(colour=colour)
-        case "json":
-            from vmio.report.findings_json import JsonReport
-
-            return JsonReport()
-        case "sarif":
-            from vmio.report.findings_sarif import SarifReport
-
-            return SarifReport(rules)
-        case "github":
-            from vmio.report.findings_github import GithubReport
-
-            return GithubReport()
-        case "table":
-            from vmio.report.findings_table import TableReport
-
-            return TableReport(colour=colour, columns=columns, statistics=statistics)
-        case _ if statistics:
-            from vmio.report.findings_table import StatisticsReport
-
-            return StatisticsReport(colour=colour)
-        case _:
-            from vmio.report.findings_text import TextReport
-
-            return TextReport(colour=colour, columns=columns)
 
 
 def render_summary(summary: Summary, *, written: bool = True) -> tuple[str, ...]:
