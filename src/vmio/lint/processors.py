@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from vmio.lint.devices import asks_iothread, keeps_data
-from vmio.model.host import Host
+from vmio.model.host import Host, parse_processors
 from vmio.model.vm import Vm
 
-__all__ = ["count_asked_iothreads", "parse_processors", "read_nodes"]
-
-_MOST = 8192
-"""No Linux knows more processors."""
-_PIECE = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
-
-
-def parse_processors(text: str) -> int:
-    """Returns the processors of a list such as `0-3,8` as bits, none if it is no such list."""
-    bits = 0
-    for piece in text.split(","):
-        match = _PIECE.fullmatch(piece)
-        if match is None:
-            return 0
-        first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < _MOST:
-            return 0
-        bits |= ((1 << (last - first + 1)) - 1) << first
-    return bits
+__all__ = ["count_asked_iothreads", "read_nodes"]
 
 
 def read_nodes(host: Host) -> dict[str, int]:

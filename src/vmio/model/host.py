@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ __all__ = [
     "PciMapping",
     "Sev",
     "Usb",
+    "parse_processors",
 ]
 
 BackingChains = Mapping[str, tuple[str, ...]]
@@ -140,3 +142,22 @@ class Host:
     pci: Pci = Pci()
     usb: Usb = Usb()
     cpu_models: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+
+
+_MOST = 8192
+"""No Linux knows more processors."""
+_PIECE = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
+
+
+def parse_processors(text: str) -> int:
+    """Returns the processors of a list such as `0-3,8` as bits, none if it is no such list."""
+    bits = 0
+    for piece in text.split(","):
+        match = _PIECE.fullmatch(piece)
+        if match is None:
+            return 0
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < _MOST:
+            return 0
+        bits |= ((1 << (last - first + 1)) - 1) << first
+    return bits

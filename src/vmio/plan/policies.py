@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from vmio.errors import PlanError, UsageError
 from vmio.model.disk import Disk
-from vmio.model.host import Host
+from vmio.model.host import Host, parse_processors
 from vmio.model.vm import Vm
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "Spread",
     "choose_policy",
     "count_cpus",
-    "parse_cpus",
     "weigh_disk",
 ]
 
@@ -143,26 +142,16 @@ def weigh_disk(disk: Disk, vcpus: int) -> int:
     return max(weight, 1)
 
 
-def parse_cpus(text: str) -> frozenset[int]:
-    """Returns the processors of a list such as `0-3,8`; what is none of that form counts none."""
-    found: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part, re.ASCII)
-        if match is not None:
-            found.update(range(int(match[1]), int(match[2] or match[1]) + 1))
-    return frozenset(found)
-
-
 def count_cpus(vm: Vm, host: Host) -> int:
     """Returns how many of the host's processors a guest's threads have; 0 if it is not known.
 
     Those of `affinity`; else, where the guest fits into a NUMA node, those of the largest node,
     since a thread on another node works on memory far away; else all.
     """
-    pinned = parse_cpus(vm.settings.get("affinity", ""))
+    pinned = parse_processors(vm.settings.get("affinity", ""))
     if pinned:
-        return len(pinned)
-    nodes = [len(parse_cpus(cpus)) for cpus in host.cpu.nodes.values()]
+        return pinned.bit_count()
+    nodes = [parse_processors(cpus).bit_count() for cpus in host.cpu.nodes.values()]
     largest = max(nodes, default=0)
     if len(nodes) > 1 and vm.vcpus <= largest:
         return largest

@@ -12,12 +12,12 @@ from shlex import quote
 from attrs import evolve
 
 from vmio.model.disk import Disk
-from vmio.model.host import Host
+from vmio.model.host import Host, parse_processors
 from vmio.model.iothread import IOThread
 from vmio.model.plan import Change, LiveChange, Step
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
-from vmio.plan.policies import Choice, count_cpus, parse_cpus
+from vmio.plan.policies import Choice, count_cpus
 from vmio.plan.target import SINGLE, find_candidates, find_held
 
 __all__ = ["list_changes", "make_steps", "trim_queues"]
@@ -317,16 +317,17 @@ def _map_queues(target: Vm, after: Topology, mapped: int) -> Iterator[Step]:
 def _widen_affinity(vm: Vm, after: Topology, host: Host) -> Iterator[Step]:
     """Yields advice where all threads of a guest share the processors of its vCPUs."""
     written = vm.settings.get("affinity", "")
-    pinned = parse_cpus(written)
+    pinned = parse_processors(written)
     threads = {thread.id for thread in after.iothreads}
-    if not pinned or not threads or len(pinned) > vm.vcpus:
+    if not pinned or not threads or pinned.bit_count() > vm.vcpus:
         return
     near = next(
-        (cpus for cpus in map(parse_cpus, host.cpu.nodes.values()) if pinned <= cpus),
-        frozenset(range(host.cpu.count)),
+        (cpus for cpus in map(parse_processors, host.cpu.nodes.values()) if not pinned & ~cpus),
+        (1 << host.cpu.count) - 1,
     )
-    free = sorted(near - pinned)
-    place = f" of the same NUMA node, such as {free[0]}" if free and host.cpu.nodes else ""
+    free = near & ~pinned
+    first = (free & -free).bit_length() - 1
+    place = f" of the same NUMA node, such as {first}" if free and host.cpu.nodes else ""
     yield Step(
         what="Widen affinity by a processor or more for the IOThreads",
         why=f"affinity leaves {count_cpus(vm, host)} processors to {vm.vcpus} vCPUs and"

@@ -13,7 +13,7 @@ from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan
 from vmio.model.source import Source
 from vmio.model.vm import Vm
-from vmio.plan.policies import choose_policy, count_cpus, parse_cpus, weigh_disk
+from vmio.plan.policies import choose_policy, count_cpus, weigh_disk
 from vmio.plan.proposal import propose
 from vmio.plan.steps import list_changes
 
@@ -98,7 +98,6 @@ def test_processors_are_those_that_a_guest_may_use() -> None:
     assert count_cpus(read(FOUR), numa) == 5
     assert count_cpus(read("cores: 9\n" + FOUR), numa) == 12
     assert count_cpus(read(FOUR), Host()) == 0
-    assert parse_cpus("0-2,x,5") == {0, 1, 2, 5}
 
 
 def test_kubevirt_has_two_threads_for_each_processor() -> None:

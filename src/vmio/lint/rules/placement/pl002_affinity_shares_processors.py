@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.processors import count_asked_iothreads, parse_processors
+from vmio.lint.processors import count_asked_iothreads
 from vmio.lint.rule import Context, Rule
+from vmio.model.host import parse_processors
 
 __all__ = ["AffinitySharesProcessors"]
 

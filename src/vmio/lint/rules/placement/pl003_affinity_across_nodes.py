@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from vmio.formats.proxmox.schema import parse_bool
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.processors import count_asked_iothreads, parse_processors, read_nodes
+from vmio.lint.processors import count_asked_iothreads, read_nodes
 from vmio.lint.rule import Context, Rule
+from vmio.model.host import parse_processors
 
 __all__ = ["AffinityAcrossNodes"]
 
