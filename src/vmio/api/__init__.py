@@ -1,0 +1,79 @@
+"""What every face of vmio calls: files and sockets in, models out, models in, text out.
+
+A function that a quick verb does not need is imported where it is used, since what is imported is
+what a person waits for.
+"""
+
+from vmio.api.changing import (
+    apply,
+    list_changed,
+    list_policies,
+    make_plan,
+    prepare_apply,
+    prepare_undo,
+    preview_plan,
+    read_plan,
+    render_qm,
+    save_plan,
+    undo,
+)
+from vmio.api.checking import (
+    check,
+    check_all,
+    choose_baseline,
+    find_house,
+    fix,
+    lint,
+    read_baseline,
+    read_house,
+    write_baseline,
+)
+from vmio.api.guests import diff, emit, find_vms, load, load_config, load_source, plan, read_places
+from vmio.api.hosts import read_host, save_host
+from vmio.api.polling import check_recording, read_trace, simulate, simulate_sweep
+from vmio.api.running import boot, choose_boot, observe, verify
+from vmio.api.stories import explain
+from vmio.host.files import read_source
+
+__all__ = [
+    "apply",
+    "boot",
+    "check",
+    "check_all",
+    "check_recording",
+    "choose_baseline",
+    "choose_boot",
+    "diff",
+    "emit",
+    "explain",
+    "find_house",
+    "find_vms",
+    "fix",
+    "lint",
+    "list_changed",
+    "list_policies",
+    "load",
+    "load_config",
+    "load_source",
+    "make_plan",
+    "observe",
+    "plan",
+    "prepare_apply",
+    "prepare_undo",
+    "preview_plan",
+    "read_baseline",
+    "read_host",
+    "read_house",
+    "read_places",
+    "read_plan",
+    "read_source",
+    "read_trace",
+    "render_qm",
+    "save_host",
+    "save_plan",
+    "simulate",
+    "simulate_sweep",
+    "undo",
+    "verify",
+    "write_baseline",
+]

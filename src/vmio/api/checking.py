@@ -1,0 +1,330 @@
+"""Findings: made for one VM or for many, fixed, and held against what is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from vmio.api.guests import load, load_source, plan
+from vmio.errors import UsageError, VmioError
+from vmio.formats.proxmox.reader import Guest
+from vmio.formats.proxmox.storage import Storages
+from vmio.host.files import read_source
+from vmio.model.host import Host
+from vmio.model.source import Source
+
+if TYPE_CHECKING:
+    from vmio.fleet.inventory import Found
+    from vmio.fleet.places import Places
+    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.lint.baseline import Baseline
+    from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
+    from vmio.lint.house import House
+
+__all__ = [
+    "check",
+    "check_all",
+    "choose_baseline",
+    "find_house",
+    "fix",
+    "lint",
+    "read_baseline",
+    "read_house",
+    "write_baseline",
+]
+
+_Result = TypeVar("_Result")
+_STDIN = "<stdin>"
+_HOUSE = "vmio.toml"
+_BASELINE = "vmio-baseline.json"
+
+
+def lint(
+    guest: Guest | CommandGuest,
+    host: Host,
+    *,
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> tuple[Diagnostic, ...]:
+    """Returns what the rules find in a config, the most harmful first.
+
+    Args:
+        guest: The config.
+        host: The host that it would run on.
+        select: Codes, names or families of the rules to run; all if empty.
+        ignore: Those to leave out.
+
+    Raises:
+        UsageError: There is no such rule.
+    """
+    from vmio.lint.engine import run
+    from vmio.lint.rule import Context
+
+    context = Context(vm=guest.vm, topology=plan(guest), host=host)
+    return run(context, select=select, ignore=ignore)
+
+
+def check(
+    guest: Guest | CommandGuest,
+    host: Host,
+    *,
+    house: House,
+    baseline: Baseline | None = None,
+    node: str = "",
+) -> CheckedFile:
+    """Returns a config's findings: those that count in a house, and those that are accepted."""
+    from vmio.lint.checking import check_context
+    from vmio.lint.rule import Context
+
+    context = Context(vm=guest.vm, topology=plan(guest), host=host)
+    return check_context(context, house=house, baseline=baseline, node=node)
+
+
+def check_all(
+    vms: Sequence[Found],
+    places: Places,
+    convert: Callable[[CheckedFile], _Result],
+    *,
+    house: House,
+    baseline: Baseline | None = None,
+    fixing: bool = False,
+    unsafe: bool = False,
+    write: bool = False,
+    workers: int | None = None,
+) -> Generator[_Result, None, None]:
+    """Yields what comes of checking each of many configs, in their order, on all processors.
+
+    What cannot be read, planned or written is told by the `CheckedFile` of it, and the rest goes
+    on.
+
+    Args:
+        vms: The configs.
+        places: Where they are from.
+        convert: Makes of each result what is small to send between processes; a module's own
+            function, or a partial of one.
+        house: Which findings count.
+        baseline: Those that are known.
+        fixing: Whether fixes are made first, as `fix` makes them.
+        unsafe: Whether those that the guest may notice, too.
+        write: Whether they are written to the files.
+        workers: How many processes to use; None for one a processor.
+
+    Raises:
+        ToolError: A process that did a part of it was killed.
+    """
+    from vmio.fleet.runner import map_in_order
+    from vmio.lint.house import load_rules
+
+    load_rules(house)  # so that not every process has to
+    if write or any(vm.path == "-" for vm in vms):
+        workers = 1  # what is being written is not interrupted; only this process has the input
+    one = partial(
+        _check_found,
+        places=places,
+        house=house,
+        baseline=baseline,
+        fixing=fixing,
+        unsafe=unsafe,
+        write=write,
+    )
+    return map_in_order(partial(_check_chunk, one, convert), vms, workers=workers)
+
+
+def _check_chunk(
+    check_one: Callable[[Found], CheckedFile],
+    convert: Callable[[CheckedFile], _Result],
+    vms: list[Found],
+) -> list[_Result]:
+    return [convert(check_one(vm)) for vm in vms]
+
+
+def _check_found(
+    vm: Found,
+    *,
+    places: Places,
+    house: House,
+    baseline: Baseline | None,
+    fixing: bool,
+    unsafe: bool,
+    write: bool,
+) -> CheckedFile:
+    try:
+        if vm.error is not None:
+            raise vm.error
+        place = places.by_folder[vm.folder]
+        guest = load(vm.path, host=place.host, storages=place.storages)
+        if not fixing:
+            return check(guest, place.host, house=house, baseline=baseline, node=vm.node)
+        return fix(
+            guest,
+            place.host,
+            house=house,
+            baseline=baseline,
+            node=vm.node,
+            storages=place.storages,
+            unsafe=unsafe,
+            write=write,
+        )
+    except VmioError as error:
+        from vmio.lint.diagnostic import CheckedFile
+
+        return CheckedFile(name=vm.path, error=error, node=vm.node)
+
+
+def read_house(
+    config: str | None,
+    *,
+    select: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
+    severity: Severity | None = None,
+) -> House:
+    """Returns the house rules with what a call says besides, its paths as they open from here.
+
+    Args:
+        config: Their file; None for vmio.toml in the current folder or the nearest above it.
+        select: Rules to run instead of those that the house selects.
+        ignore: Rules to leave out besides those that the house ignores.
+        severity: The least severity to go by instead of the house's.
+
+    Raises:
+        UsageError: There is no such rule.
+        InputError: The file cannot be read, or says something that no house rule is.
+    """
+    from attrs import evolve
+
+    from vmio.lint.house import House, override_house, parse_house
+
+    path = config if config is not None else find_house()
+    house = House()
+    if path is not None:
+        house = parse_house(read_source(path))
+        house = evolve(
+            house,
+            baseline=_join(path, house.baseline),
+            storage=_join(path, house.storage),
+            host=_join(path, house.host),
+        )
+    return override_house(house, select=select, ignore=ignore, severity=severity)
+
+
+def _join(house: str, written: str) -> str:
+    return str(Path(house).parent / written) if written else ""
+
+
+def find_house() -> str | None:
+    """Returns the vmio.toml of the current folder, or of the nearest one above that has one."""
+    folder = Path.cwd()
+    for candidate in (folder, *folder.parents):
+        path = candidate / _HOUSE
+        if path.is_file():
+            return _HOUSE if candidate == folder else str(path)
+    return None
+
+
+def choose_baseline(house: House, path: str | None = None) -> tuple[str, bool]:
+    """Returns where the baseline is kept, and whether it must be there.
+
+    That is what the call names, or else the house, or else `vmio-baseline.json` beside vmio.toml,
+    or in the current folder where there is none.
+    """
+    named = path or house.baseline
+    return named or str(Path(house.name).parent / _BASELINE), bool(named)
+
+
+def read_baseline(house: House, path: str | None = None) -> Baseline | None:
+    """Returns the findings that are known, None where no file is named and none is there.
+
+    Raises:
+        InputError: The file cannot be read, or is no baseline.
+    """
+    found, needed = choose_baseline(house, path)
+    if not (needed or Path(found).is_file()):
+        return None
+    from vmio.lint.baseline import parse_baseline
+
+    return parse_baseline(read_source(found))
+
+
+def write_baseline(baseline: Baseline, path: str, *, force: bool = False) -> None:
+    """Writes a baseline's file, whole or not at all.
+
+    Raises:
+        UsageError: There is such a file already.
+        OutputError: The file cannot be written; what was there before is still there.
+    """
+    from vmio.host.save import write_file
+    from vmio.lint.baseline import render_baseline
+
+    write_file(Path(path), render_baseline(baseline).encode(), force=force)
+
+
+def fix(
+    guest: Guest | CommandGuest,
+    host: Host,
+    *,
+    house: House,
+    baseline: Baseline | None = None,
+    node: str = "",
+    storage: str | None = None,
+    storages: Storages | Literal["look"] | None = "look",
+    unsafe: bool = False,
+    write: bool = False,
+) -> CheckedFile:
+    """Fixes a config's findings, and returns those that it has afterwards.
+
+    Findings that are accepted are left alone, and so is every section but the VM's own.
+
+    Args:
+        guest: The config.
+        host: The host that the VM would run on.
+        house: Which findings count.
+        baseline: Those that are known.
+        node: The host that the VM belongs to, for reports.
+        storage: The storage.cfg to go by, as for `load`.
+        storages: What is in it, as for `load`.
+        unsafe: Whether to make fixes that the guest may notice, too.
+        write: Whether the file is changed, or only the result.
+
+    Raises:
+        UsageError: What came from standard input cannot be written.
+        ConflictError: The file changed since it was read.
+        OutputError: It cannot be written; what was there before is still there.
+    """
+    from attrs import evolve
+
+    from vmio.formats.proxmox.config import parse_config
+    from vmio.lint.fixing import fix_source
+    from vmio.model.source import Span
+
+    before = guest.vm.source
+    if guest.vm.notation != "proxmox":
+        checked = check(guest, host, house=house, baseline=baseline, node=node)
+        return evolve(checked, before=before)
+
+    def check_text(text: Source) -> CheckedFile:
+        again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
+        return check(again, host, house=house, baseline=baseline, node=node)
+
+    def find_editable(text: Source) -> Span:
+        return parse_config(text).main.span
+
+    fixed = fix_source(
+        before,
+        lambda text: check_text(text).diagnostics,
+        unsafe=unsafe,
+        find_editable=find_editable,
+    )
+    if write and fixed.changed:
+        _write_config(before, fixed.data)
+    return evolve(check_text(fixed.after), before=before, fixed=fixed.applied)
+
+
+def _write_config(before: Source, data: bytes) -> None:
+    """Replaces a config that is still what it was, and that may be changed now."""
+    if before.name == _STDIN:
+        raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
+    from vmio.apply.proxmox import replace_config
+
+    replace_config(Path(before.name), before.data, data, what="vmio check --fix")

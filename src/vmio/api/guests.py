@@ -1,0 +1,232 @@
+"""VMs: found, read from configs and command lines, told and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vmio.api.hosts import read_host
+from vmio.errors import InputError, UsageError
+from vmio.formats.proxmox.reader import Guest, read_guest
+from vmio.formats.proxmox.storage import Storages, parse_storages
+from vmio.formats.registry import recognise
+from vmio.host.files import find_storage_cfg, read_source
+from vmio.model.host import Host
+from vmio.model.source import Source
+from vmio.model.topology import Topology
+from vmio.plan.planner import plan_topology
+
+if TYPE_CHECKING:
+    from vmio.fleet.inventory import Found
+    from vmio.fleet.places import Places
+    from vmio.formats.qemu_argv import Command
+    from vmio.formats.qemu_diff import Difference
+    from vmio.formats.qemu_vm import CommandGuest
+
+__all__ = ["diff", "emit", "find_vms", "load", "load_config", "load_source", "plan", "read_places"]
+
+_PID = "pid:"
+
+
+def find_vms(names: Sequence[str]) -> tuple[Found, ...]:
+    """Returns the configs that files, folders and whole clusters' trees mean, each once."""
+    from vmio.fleet.inventory import list_vms
+
+    return list_vms(names)
+
+
+def read_places(
+    vms: Sequence[Found],
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    qemu_version: str | None = None,
+    storage: str | None = None,
+) -> Places:
+    """Returns the host and the storages that each config goes by.
+
+    Args:
+        vms: The configs.
+        host: A host description to go by for all, instead of what each node's is.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of every host.
+        qemu_version: The version of every host's QEMU.
+        storage: The storage.cfg to go by for all.
+
+    Raises:
+        InputError: A file that the call names cannot be read; others become errors of the result.
+        UsageError: An override has no value, or the version is none.
+    """
+    from vmio.fleet.places import read_places as read
+
+    def describe(path: str | None, base: Host | None) -> Host:
+        return read_host(path, overrides, base=base, qemu_version=qemu_version)
+
+    describe(None, Host())  # so that what the call says wrong ends it, and not a node's part
+    return read(
+        vms,
+        describe=describe,
+        host=describe(host, None) if host is not None else None,
+        storages=parse_storages(read_source(storage)) if storage is not None else None,
+    )
+
+
+def load(
+    path: str,
+    *,
+    host: Host,
+    storage: str | None = None,
+    storages: Storages | Literal["look"] | None = "look",
+    vmid: str | None = None,
+    snapshot: str | None = None,
+) -> Guest | CommandGuest:
+    """Reads a VM's config, or a QEMU command line.
+
+    Args:
+        path: The file's path; `-` for standard input; `pid:NUMBER` for a running QEMU.
+        host: The host that it would run on.
+        storage: The storage.cfg to go by; None to look for one where Proxmox keeps it.
+        storages: What is in it, where that is read already; None if nobody knows.
+        vmid: The VM's number, where the file's name does not give it.
+        snapshot: The snapshot to read instead of the VM itself.
+
+    Raises:
+        InputError: A file cannot be read or is not what it should be.
+    """
+    if path.startswith(_PID):
+        from vmio.host.command import read_process
+
+        return read_process(path, host=host)
+    return load_source(
+        read_source(path),
+        host=host,
+        storage=storage,
+        storages=storages,
+        vmid=vmid,
+        snapshot=snapshot,
+    )
+
+
+def load_config(
+    path: str,
+    *,
+    host: Host,
+    storage: str | None = None,
+    vmid: str | None = None,
+    snapshot: str | None = None,
+) -> Guest:
+    """Reads a VM's config, for what a command line alone has too little for, as `load` does.
+
+    Raises:
+        InputError: It is a command line, or cannot be read.
+    """
+    guest = load(path, host=host, storage=storage, vmid=vmid, snapshot=snapshot)
+    if not isinstance(guest, Guest):
+        raise InputError(
+            f"{path} is a QEMU command line, and a VM config is needed here",
+            hint="`vmio show`, `check`, `explain` and `diff` take command lines",
+        )
+    return guest
+
+
+def load_source(
+    source: Source,
+    *,
+    host: Host,
+    storage: str | None = None,
+    storages: Storages | Literal["look"] | None = "look",
+    vmid: str | None = None,
+    snapshot: str | None = None,
+) -> Guest | CommandGuest:
+    """Reads a VM whose text is here already, as `load` does.
+
+    The cluster's storages can be here already, too; None where they are not known.
+    """
+    if recognise(source) == "qemu":
+        from vmio.host.command import read_command_source
+
+        if snapshot is not None:
+            raise UsageError(f"{source.name} is a QEMU command line, which has no snapshots")
+        return read_command_source(source, host=host)
+    if storages == "look":
+        found = storage if storage is not None else find_storage_cfg(Path(source.name).parent)
+        storages = parse_storages(read_source(str(found))) if found is not None else None
+    return read_guest(source, storages=storages, host=host, vmid=vmid, snapshot=snapshot)
+
+
+def plan(guest: Guest | CommandGuest) -> Topology:
+    """Returns the layout that a config comes to, or that a command line has."""
+    return plan_topology(guest.vm)
+
+
+def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Returns the command line that the guest's manager would run, and what it would warn of.
+
+    Raises:
+        UnsupportedError: The config uses something that vmio cannot print yet.
+        PlanError: The manager itself would refuse.
+    """
+    from vmio.formats.proxmox.argv import build_command, render_command
+
+    command = build_command(guest, plan_topology(guest.vm, with_args=False), host)
+    return render_command(command.argv, pretty=pretty), command.warnings
+
+
+def diff(
+    a: str,
+    b: str,
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    vmid: str | None = None,
+) -> tuple[Difference, ...]:
+    """Returns where two command lines differ.
+
+    Args:
+        a: A config, a saved command line, or `pid:NUMBER`; `-` is standard input.
+        b: The other side.
+        host: The host description that a config goes by; None for this host.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
+        storage: The storage.cfg to go by.
+        vmid: The number of a config's VM, where its file's name does not give it.
+
+    Raises:
+        UsageError: A side makes no sense.
+        InputError: A side cannot be read, or is neither of these.
+        PlanError: A config has no command line.
+    """
+    from vmio.formats.qemu_diff import compare_commands, leave_out_process
+
+    if a == b == "-":
+        raise UsageError("standard input can be one side only")
+
+    @cache
+    def facts() -> Host:
+        return read_host(host, overrides, binary=True)
+
+    one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
+    if a.startswith(_PID) or b.startswith(_PID):
+        one, other = leave_out_process(one), leave_out_process(other)
+    return compare_commands(one, other)
+
+
+def _read_side(
+    side: str, facts: Callable[[], Host], *, storage: str | None, vmid: str | None
+) -> Command:
+    from vmio.formats.qemu_argv import parse_command, parse_words
+
+    if side.startswith(_PID):
+        from vmio.host.command import read_qemu_words
+
+        return parse_words(read_qemu_words(side))
+    source = read_source(side)
+    if recognise(source) == "qemu":
+        return parse_command(source)
+    from vmio.formats.proxmox.argv import render_argv
+
+    guest = load_source(source, host=facts(), storage=storage, vmid=vmid)
+    assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
+    argv = render_argv(guest, plan_topology(guest.vm, with_args=False), facts())
+    return parse_words([word for argument in argv for word in argument])

@@ -1,0 +1,81 @@
+"""The facts of hosts: read, overridden, kept in files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vmio.errors import UsageError
+from vmio.host.files import read_source
+from vmio.model.host import Host
+
+__all__ = ["read_host", "save_host"]
+
+
+def read_host(
+    path: str | None,
+    overrides: Sequence[str] = (),
+    *,
+    binary: bool = False,
+    base: Host | None = None,
+    qemu_version: str | None = None,
+) -> Host:
+    """Returns the host that a guest would run on.
+
+    Args:
+        path: A host description; None for the host that this runs on.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact.
+        binary: Whether a command line is made, which needs the version of this host's QEMU and
+            the next port for SPICE where nothing says them.
+        base: What is known without a description, instead of this host.
+        qemu_version: The version of its QEMU or of Proxmox VE's package of it, whatever else says.
+
+    Raises:
+        InputError: The description is none.
+        UsageError: An override has no value, or the version is none.
+        CapabilityError: No QEMU is installed and its version is needed.
+    """
+    pairs = []
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise UsageError(f"'{override}' is not of the form KEY=VALUE")
+        pairs.append((key, value))
+    host = base if base is not None else Host()
+    if path is None and base is None:
+        from vmio.host.local import read_local_host
+
+        host = read_local_host(ports=binary)
+    if path is not None or pairs:
+        from vmio.formats.host_toml import parse_host
+
+        host = parse_host(read_source(path) if path is not None else None, pairs, base=host)
+    if qemu_version is not None:
+        from vmio.formats.proxmox.versions import set_qemu_version
+
+        host = set_qemu_version(host, qemu_version)
+    if binary and not host.qemu_version:
+        from attrs import evolve
+
+        from vmio.qemu.binary import find_qemu, read_version
+
+        host = evolve(host, qemu_version=str(read_version(find_qemu())))
+    return host
+
+
+def save_host(host: Host, path: str, *, force: bool = False) -> None:
+    """Writes a host's description to a file, whole or not at all.
+
+    Args:
+        host: The host.
+        path: The file's name.
+        force: Whether a file that is there already is replaced.
+
+    Raises:
+        UsageError: There is such a file already.
+        OutputError: The file cannot be written; what was there before is still there.
+    """
+    from vmio.formats.host_toml import render_host
+    from vmio.host.save import write_file
+
+    write_file(Path(path), render_host(host).encode(), force=force)

@@ -1,0 +1,118 @@
+"""What becomes of a disk, told option by option."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmio.api.checking import lint
+from vmio.api.guests import load, plan
+from vmio.api.running import observe
+from vmio.errors import PlanError, UsageError
+from vmio.formats.proxmox.reader import Guest
+from vmio.model.host import Host
+from vmio.model.topology import AttachedDisk, Topology
+from vmio.plan.planner import plan_topology
+
+if TYPE_CHECKING:
+    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.lint.story import Argument, Origin, Story
+    from vmio.model.vm import Vm
+
+__all__ = ["explain"]
+
+_QMP = "qmp:"
+
+
+def explain(
+    path: str,
+    disk: str | None = None,
+    *,
+    host: Host,
+    storage: str | None = None,
+    snapshot: str | None = None,
+) -> tuple[str, Origin, tuple[Story, ...]]:
+    """Returns what a guest is called, where that is from, and the story of one disk or of all.
+
+    Args:
+        path: A config, a command line or `pid:NUMBER` as for `load`, or `qmp:SOCKET`.
+        disk: The disk's name; None for all.
+        host: The host that the guest runs on.
+        storage: The storage.cfg to go by.
+        snapshot: The snapshot to read instead of the VM itself.
+
+    Raises:
+        UsageError: The guest has no such disk.
+        InputError: A file cannot be read or is not what it should be.
+        QmpError: Nothing answers on the socket, or not in QMP.
+    """
+    from vmio.lint.story import tell_story
+
+    if path.startswith(_QMP):
+        topology = observe(path.removeprefix(_QMP))
+        chosen = _choose_disks(topology, disk, None)
+        stories = (
+            tell_story(each, topology, vm=None, name=path, origin="running") for each in chosen
+        )
+        return path, "running", tuple(stories)
+    guest = load(path, host=host, storage=storage, snapshot=snapshot)
+    topology = plan(guest)
+    chosen = _choose_disks(topology, disk, guest.vm)
+    name = f"{guest.vm.id} {guest.vm.name}".strip()
+    origin: Origin = "command" if guest.vm.notation == "qemu" else "plan"
+    arguments, findings = _list_arguments(guest, host), lint(guest, host)
+    return (
+        name,
+        origin,
+        tuple(
+            tell_story(
+                each,
+                topology,
+                vm=guest.vm,
+                name=name,
+                origin=origin,
+                arguments=arguments,
+                findings=findings,
+            )
+            for each in chosen
+        ),
+    )
+
+
+def _choose_disks(topology: Topology, disk: str | None, vm: Vm | None) -> tuple[AttachedDisk, ...]:
+    if disk is None:
+        return topology.disks
+    found = topology.find_disk(disk)
+    if found is not None:
+        return (found,)
+    reasons = [each.message for each in vm.problems if each.subject == disk] if vm else []
+    said = f": {reasons[0].splitlines()[-1]}" if reasons else ""
+    names = ", ".join(attached.disk.id for attached in topology.disks)
+    raise UsageError(
+        f"there is no disk '{disk[:60]}'{said}",
+        hint=f"the disks are {names}" if names else "the guest has no disks",
+    )
+
+
+def _list_arguments(guest: Guest | CommandGuest, host: Host) -> tuple[Argument, ...]:
+    """Returns a guest's command line, an option at a time; nothing where it cannot be made."""
+    from vmio.formats.qemu_argv import read_options
+    from vmio.lint.story import Argument
+
+    if not isinstance(guest, Guest):
+        source = guest.vm.source
+        return tuple(
+            Argument(text=source.read_span(option.span), option=option)
+            for option in guest.vm.options
+            if option.span is not None
+        )
+    from vmio.formats.proxmox.argv import render_argv, render_command
+
+    try:
+        argv = render_argv(guest, plan_topology(guest.vm, with_args=False), host)
+    except PlanError:
+        return ()
+    return tuple(
+        Argument(text=render_command((words,)), option=option)
+        for words in argv[1:]
+        for option in read_options(words)
+    )
