@@ -7,7 +7,7 @@ from typing import Final
 from attrs import field, frozen
 from attrs.validators import and_, ge, le, min_len
 
-__all__ = ["DEFAULT_PROFILE", "LoopCosts", "Profile", "ServiceTimes"]
+__all__ = ["DEFAULT_PROFILE", "Profile", "ServiceTimes", "StepCosts"]
 
 _MAX_NS: Final = 10**10
 
@@ -18,18 +18,28 @@ def _ns() -> int:
 
 
 @frozen(kw_only=True)
-class LoopCosts:
-    """What the steps of an event loop cost; see `vmio.sim.reference.Loops`.
+class StepCosts:
+    """What each step of event loops and guests takes; see `vmio.sim.reference.Costs`.
 
     Units: nanoseconds.
     """
 
     wake_ns: int = _ns()
+    crowded_wake_ns: int = _ns()
     sleep_ns: int = _ns()
+    syscall_ns: int = _ns()
+    poll_pass_ns: int = _ns()
+    self_kick_ns: int = _ns()
     queue_run_ns: int = _ns()
     queue_request_ns: int = _ns()
+    submit_ns: int = _ns()
     done_run_ns: int = _ns()
     done_request_ns: int = _ns()
+    irq_ns: int = _ns()
+    guest_wake_ns: int = _ns()
+    guest_irq_ns: int = _ns()
+    guest_request_ns: int = _ns()
+    guest_kick_ns: int = _ns()
 
 
 @frozen(kw_only=True)
@@ -52,17 +62,9 @@ class Profile:
 
     name: str
     is_this_host: bool
-    loop: LoopCosts
-    """Of an IOThread and of the main loop alike."""
+    costs: StepCosts
     service: tuple[ServiceTimes, ...] = field(validator=min_len(1))
     """By depth, ascending; between two depths the one below holds."""
-    guest_run_ns: int = _ns()
-    """From a completion that the guest can see to its next request in the queue."""
-    guest_request_ns: int = _ns()
-    """And more for each further request that goes along."""
-    syscall_ns: int = _ns()
-    poll_pass_ns: int = _ns()
-    self_kick_ns: int = _ns()
     processors: int = field(validator=and_(ge(1), le(4096)))
     sources: tuple[tuple[str, str], ...] = ()
     """Where a number comes from, by its name."""
@@ -82,31 +84,26 @@ _DEPTH_1_NS = (19_100, 27_000, 31_200, 34_700, 37_900, 41_200, 44_900, 49_000, 5
 DEFAULT_PROFILE: Final = Profile(
     name="default profile",
     is_this_host=False,
-    loop=LoopCosts(
+    costs=StepCosts(
         wake_ns=22_000,
-        sleep_ns=15_000,
-        queue_run_ns=12_000,
-        queue_request_ns=5_000,
-        done_run_ns=7_000,
-        done_request_ns=3_000,
+        crowded_wake_ns=50_000,
+        sleep_ns=10_000,
+        syscall_ns=3_000,
+        poll_pass_ns=50,
+        self_kick_ns=2_500,
+        queue_run_ns=10_000,
+        queue_request_ns=4_000,
+        submit_ns=3_000,
+        done_run_ns=6_000,
+        done_request_ns=4_000,
+        irq_ns=25_000,
+        guest_wake_ns=15_000,
+        guest_irq_ns=50_000,
+        guest_request_ns=80_000,
+        guest_kick_ns=25_000,
     ),
     service=(ServiceTimes(depth=1, quantiles_ns=_DEPTH_1_NS),),
-    guest_run_ns=145_000,
-    guest_request_ns=30_000,
-    syscall_ns=3_000,
-    poll_pass_ns=50,
-    self_kick_ns=2_500,
     processors=2,
-    sources=(
-        ("service", "traced on QEMU 10.0.2 at depth 1: mean 44 us, p10 27, p90 63"),
-        ("wake_ns", "a cycle without polling less one with long polling, halved: 22 us"),
-        ("sleep_ns", "processor time without polling less that of dispatch, halved: 15 us"),
-        ("queue_run_ns, queue_request_ns", "17 us for one request together; split by assumption"),
-        ("done_run_ns, done_request_ns", "10 us for one request together; split by assumption"),
-        ("guest_run_ns", "traced: 138 to 153 us, of a guest under TCG"),
-        ("guest_request_ns", "chosen so that 16 requests at once take the 845 us that were seen"),
-        ("syscall_ns, self_kick_ns, poll_pass_ns", "traced: 3 us, 2 to 3 us, 34 to 75 ns"),
-        ("processors", "of the host that was measured"),
-    ),
+    sources=(),
 )
 """A guest under TCG on a host of two processors; no host of the reader's."""

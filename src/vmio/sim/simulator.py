@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from vmio.errors import PlanError, UsageError
 from vmio.model.capabilities import QemuVersion
@@ -28,7 +29,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import Profile
-from vmio.sim.reference import Counts, Devices, Host, Ints, Loops, Queues
+from vmio.sim.reference import Costs, Counts, Devices, Ints, Loops, Queues
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import Workload
 
@@ -37,10 +38,14 @@ __all__ = ["Estimate", "LoopEstimate", "Prediction", "predict", "set_parameters"
 MAX_REQUESTS: Final = 10_000_000
 MAX_SEEDS: Final = 100
 
-_PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight")
+_PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", "aio_max_batch")
 _MAX_INT64: Final = 2**63 - 1
 _MAX_SHIFT: Final = 63
 _SCSI_POLLS: Final = QemuVersion(10, 0)
+_LOOP_RING: Final = QemuVersion(10, 2)
+_AIO_BATCH: Final = 32
+"""What linux-aio submits at once at most, where nothing says it."""
+_POOL_MAX: Final = 64
 _SAMPLES: Final = 1 << 13
 _KERNEL_FROM: Final = 3_000_000
 """Below so many requests compiling takes longer than it saves."""
@@ -53,6 +58,8 @@ _CODES: Final[Mapping[Generation, int]] = {
 # guest differ by.
 _APART_RATIO: Final = 1.05
 _APART_CPU: Final = 0.1
+_FULL: Final = 0.97
+"""Of all processors: what is left between two threads is not used by either."""
 _KEPT_UP: Final = 0.9
 """Of what an open loop asks for; the random times of short runs miss their mean by less."""
 
@@ -98,10 +105,24 @@ class Prediction:
     latency_p95_ns: Estimate
     latency_p99_ns: Estimate
     cpu_share: Estimate
-    """Of all event loops together."""
+    """Of all event loops together, with what the main loop does for interrupts."""
+    vcpu_share: Estimate
+    """How busy the guest's processors are with these requests, 1 for one that always is: near it,
+    the guest is what limits."""
     loops: tuple[LoopEstimate, ...]
     notes: tuple[str, ...]
     """What the model does not know of this layout."""
+
+
+@frozen(kw_only=True)
+class _Queue:
+    """A virtqueue with a program on it."""
+
+    loop: int
+    disk: int
+    vcpu: int
+    engine: int
+    depth: int
 
 
 @frozen(kw_only=True)
@@ -111,9 +132,12 @@ class _Setup:
     names: tuple[str, ...]
     settings: tuple[PollSettings, ...]
     can_poll: tuple[int, ...]
-    queues: tuple[tuple[int, int, int], ...]
-    """Loop, disk and depth."""
+    is_main: tuple[int, ...]
+    batches: tuple[int, ...]
+    workers: tuple[int, ...]
+    queues: tuple[_Queue, ...]
     disks: int
+    vcpus: int
     notes: tuple[str, ...]
 
 
@@ -224,17 +248,19 @@ def predict(
         )
         for at, name in enumerate(setup.names)
     )
-    iops, cpu_share = estimate(_IOPS), estimate(_CPU)
+    iops, cpu_share, vcpu_share = (estimate(row) for row in (_IOPS, _CPU, _VCPU))
     crowd = []
     if iops.high < workload.rate_per_s * setup.disks * _KEPT_UP:
         crowd.append(
             f"{workload.rate_per_s} requests a second and disk are more than can be done: the"
             " latency grows for as long as they come"
         )
-    if cpu_share.high > profile.processors:
+    wanted = cpu_share.high + setup.vcpus * vcpu_share.high
+    if wanted > profile.processors * _FULL:
+        count = profile.processors
         crowd.append(
-            f"loops want more than the {profile.processors} processors: their waits for one are in"
-            " CPU"
+            f"event loops and vCPUs have only {count} processor{'s' * (count > 1)} between them,"
+            " which are used up"
         )
     return Prediction(
         profile=profile.name if profile.is_this_host else f"{profile.name}, not this host",
@@ -249,12 +275,13 @@ def predict(
         latency_p95_ns=estimate(3),
         latency_p99_ns=estimate(4),
         cpu_share=cpu_share,
+        vcpu_share=vcpu_share,
         loops=loops,
         notes=(*setup.notes, *_note_depth(setup, workload, profile), *crowd),
     )
 
 
-_IOPS, _CPU, _FIRST_LOOP = 0, 5, 6
+_IOPS, _CPU, _VCPU, _FIRST_LOOP = 0, 5, 6, 7
 """Places in the row of figures of a run."""
 
 
@@ -299,45 +326,75 @@ def _lay_out(
     deaf: set[str] = set()
     notes: dict[str, None] = {}
     queues = []
+    vcpus = max(1, min(topology.vcpus, len(disks) * workload.jobs))
     for number, attached in enumerate(disks):
         controller = topology.controller_of(attached)
         served = [queue.served_by for queue in topology.virtqueues_of(controller)]
-        jobs = min(workload.jobs, len(served))
-        for queue in range(jobs):
-            name = served[queue]
+        # Programs go around the vCPUs, and each vCPU has its virtqueue, as the guest's kernel
+        # gives them out; two programs of a vCPU are one with the depth of both.
+        programs = Counter((number * workload.jobs + job) % vcpus for job in range(workload.jobs))
+        for vcpu, jobs in sorted(programs.items()):
+            name = served[vcpu % len(served)]
             if name not in names:
                 names.append(name)
-            here = len(range(queue, workload.jobs, jobs))
-            depth = 0 if workload.rate_per_s else workload.depth * here
-            queues.append((names.index(name), number, depth))
+            queues.append(
+                _Queue(
+                    loop=names.index(name),
+                    disk=number,
+                    vcpu=vcpu,
+                    engine=_choose_engine(attached, version),
+                    depth=0 if workload.rate_per_s else workload.depth * jobs,
+                )
+            )
             if controller.model.startswith("virtio-scsi") and version < _SCSI_POLLS:
                 deaf.add(name)
                 notes["virtio-scsi keeps its IOThread from polling before QEMU 10.0"] = None
-        notes.update(dict.fromkeys(_note_disk(attached, generation, controller.takes_iothread)))
+        notes.update(dict.fromkeys(_note_disk(attached, controller.takes_iothread)))
     if generation != "weighted" and any(
         each.poll_weight is not None for each in topology.iothreads
     ):
         notes["poll_weight is left out: QEMU has it since 11.1"] = None
-    if len(queues) > len(disks) and workload.rate_per_s == 0 and workload.jobs > 1:
-        notes["job j of a disk is taken to use its virtqueue j"] = None
+    if len(queues) > len(disks):
+        notes["jobs are taken to go around the vCPUs, each with its own virtqueue"] = None
     return _Setup(
         names=tuple(names),
         settings=tuple(_settings(iothreads.get(name), generation) for name in names),
         can_poll=tuple(0 if name in deaf or name == MAIN_LOOP else 1 for name in names),
+        is_main=tuple(int(name == MAIN_LOOP) for name in names),
+        batches=tuple(
+            (iothreads[name].aio_max_batch if name in iothreads else 0) or _AIO_BATCH
+            for name in names
+        ),
+        workers=tuple(
+            (iothreads[name].thread_pool_max if name in iothreads else 0) or _POOL_MAX
+            for name in names
+        ),
         queues=tuple(queues),
         disks=len(disks),
+        vcpus=vcpus,
         notes=tuple(notes),
     )
 
 
-def _note_disk(attached: AttachedDisk, generation: Generation, takes_iothread: bool) -> list[str]:  # noqa: FBT001 - one of a row of facts
+def _choose_engine(attached: AttachedDisk, version: QemuVersion) -> int:
+    """Returns how a disk's requests reach it.
+
+    Source: QEMU 10.0.2 and 10.2.2, `block/io_uring.c`, `util/fdmon-io_uring.c`: since 10.2 a loop
+    waits with the ring that its requests go through.
+    """
+    if attached.aio == "threads":
+        return reference.THREADS
+    if attached.aio == "io_uring":
+        return reference.IO_URING if version < _LOOP_RING else reference.LOOP_RING
+    return reference.NATIVE
+
+
+def _note_disk(attached: AttachedDisk, takes_iothread: bool) -> list[str]:  # noqa: FBT001 - one of a row of facts
     notes = []
     if not takes_iothread:
         notes.append("a device that is not virtio is taken to cost what virtio costs")
     if attached.aio == "threads":
-        notes.append("aio=threads is simulated as native: handing over to a worker is not known")
-    if attached.aio == "io_uring" and generation == "weighted":
-        notes.append("aio=io_uring since QEMU 11.1 wakes the loop otherwise than is simulated")
+        notes.append("aio=threads: a worker is taken to start as late as a loop wakes up")
     if attached.disk.limits:
         notes.append("limits of disks are left out")
     return notes
@@ -345,7 +402,7 @@ def _note_disk(attached: AttachedDisk, generation: Generation, takes_iothread: b
 
 def _note_depth(setup: _Setup, workload: Workload, profile: Profile) -> list[str]:
     deepest = profile.service[-1].depth
-    depth = max(queue[2] for queue in setup.queues)
+    depth = max(queue.depth for queue in setup.queues)
     if workload.rate_per_s or depth <= deepest:
         return []
     return [f"disks are taken to be as fast with {depth} requests under way as with {deepest}"]
@@ -380,17 +437,19 @@ def _run(
 ) -> list[float]:
     """Returns the row of figures of one run."""
     source = random.Random(seed)  # noqa: S311 - a simulation's, not a secret's
-    costs, count, queues = profile.loop, len(setup.names), setup.queues
+    count, queues = len(setup.names), setup.queues
     counts = Counts(
         cpu_ns=[0] * count,
         sleeps=[0] * count,
         passes=[0] * count,
         polled=[0] * count,
+        irq_cpu_ns=[0],
+        vcpu_ns=[0] * setup.vcpus,
         latencies_ns=[0] * requests,
-        events=[],
+        passes_seen=[],
     )
     # A rate is a disk's, which its queues share.
-    rates = [sum(1 for each in queues if each[1] == queue[1]) for queue in queues]
+    rates = [sum(other.disk == queue.disk for other in queues) for queue in queues]
     interval_ns = 10**9 // workload.rate_per_s if workload.rate_per_s else 0
     # A time that is no longer held cannot grow past what 64 bits hold in the compiled form.
     longest_ns = [min(each.max_ns, 10**12) for each in setup.settings]
@@ -402,46 +461,42 @@ def _run(
             shrink=[each.shrink for each in setup.settings],
             weight=[each.weight for each in setup.settings],
             can_poll=setup.can_poll,
-            wake_ns=[costs.wake_ns] * count,
-            sleep_ns=[costs.sleep_ns] * count,
-            queue_run_ns=[costs.queue_run_ns] * count,
-            queue_request_ns=[costs.queue_request_ns] * count,
-            done_run_ns=[costs.done_run_ns] * count,
-            done_request_ns=[costs.done_request_ns] * count,
+            is_main=setup.is_main,
+            batch=setup.batches,
+            workers=setup.workers,
             first_ns=longest_ns if grown else [0] * count,
         ),
         queues=Queues(
-            loop=[queue[0] for queue in queues],
-            device=[queue[1] for queue in queues],
-            depth=[queue[2] for queue in queues],
+            loop=[queue.loop for queue in queues],
+            device=[queue.disk for queue in queues],
+            vcpu=[queue.vcpu for queue in queues],
+            engine=[queue.engine for queue in queues],
+            depth=[queue.depth for queue in queues],
+            batch=[workload.batch] * len(queues),
             interval_ns=[interval_ns * share for share in rates],
             think_ns=[workload.think_ns] * len(queues),
-            guest_run_ns=[profile.guest_run_ns] * len(queues),
-            guest_request_ns=[profile.guest_request_ns] * len(queues),
         ),
         devices=_draw_devices(profile, setup.disks, source),
-        host=Host(
-            syscall_ns=profile.syscall_ns,
-            poll_pass_ns=profile.poll_pass_ns,
-            self_kick_ns=profile.self_kick_ns,
-            processors=profile.processors,
-        ),
+        costs=Costs(**asdict(profile.costs), processors=profile.processors),
         gaps=[round(source.expovariate(1 / 1024)) for _ in range(_SAMPLES)],
-        requests=requests,
         warm_up=requests // 10,
         counts=counts,
     )
     ordered = sorted(counts.latencies_ns)
+    loop_cpu_ns = list(counts.cpu_ns)
+    if 1 in setup.is_main:
+        loop_cpu_ns[setup.is_main.index(1)] += counts.irq_cpu_ns[0]
     figures = [
         requests * 1e9 / span_ns,
         sum(ordered) / requests,
         *(float(ordered[requests * percent // 100]) for percent in (50, 95, 99)),
-        sum(counts.cpu_ns) / span_ns,
+        (sum(counts.cpu_ns) + counts.irq_cpu_ns[0]) / span_ns,
+        sum(counts.vcpu_ns) / setup.vcpus / span_ns,
     ]
     for at in range(count):
         waits = counts.polled[at] + counts.sleeps[at]
         figures += [
-            counts.cpu_ns[at] / span_ns,
+            loop_cpu_ns[at] / span_ns,
             counts.sleeps[at] / requests,
             counts.polled[at] / waits if waits else 0.0,
         ]

@@ -12,9 +12,13 @@ from vmio.errors import UsageError
 
 __all__ = ["Workload", "parse_workload"]
 
-_HINT: Final = "it reads qd=16,jobs=2,think=100us, rate=5000, or a name such as 4k-randread-qd32"
+_HINT: Final = (
+    "it reads qd=16,batch=4,jobs=2,think=100us, rate=5000, or a name such as 4k-randread-qd32"
+)
 _UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _MAX_DEPTH: Final = 1024
+_MAX_BATCH: Final = 32
+"""What a plug of Linux holds at most. Source: Linux 6.1, `block/blk.h`, BLK_MAX_REQUEST_COUNT."""
 _MAX_JOBS: Final = 64
 _MAX_THINK_NS: Final = 10**9
 _MAX_RATE: Final = 10_000_000
@@ -27,8 +31,11 @@ class Workload:
     name: str
     depth: int = field(default=1, validator=and_(ge(1), le(_MAX_DEPTH)))
     """Requests that a job has under way; without meaning in an open loop."""
+    batch: int = field(default=1, validator=and_(ge(1), le(_MAX_BATCH)))
+    """So many completions a job waits for, before it submits as many requests in one go, which the
+    guest's block layer plugs: they reach the queue together, with one kick."""
     jobs: int = field(default=1, validator=and_(ge(1), le(_MAX_JOBS)))
-    """Programs on each disk; each has a processor of the guest, and so a virtqueue."""
+    """Programs on each disk, which go around the guest's processors, each with its virtqueue."""
     think_ns: int = field(default=0, validator=and_(ge(0), le(_MAX_THINK_NS)))
     """What a program waits before it asks for more."""
     rate_per_s: int = field(default=0, validator=and_(ge(0), le(_MAX_RATE)))
@@ -58,10 +65,13 @@ def parse_workload(text: str) -> Workload:
         )
     if values.get("rate") == 0:
         raise UsageError(f"--workload {text[:80]!r}: a rate of 0 asks for nothing", hint=_HINT)
+    if values.get("batch", 1) > values.get("qd", 1):
+        raise UsageError(f"--workload {text[:80]!r}: a batch is of no more than qd requests")
     try:
         return Workload(
             name=text,
             depth=values.get("qd", 1),
+            batch=values.get("batch", 1),
             jobs=values.get("jobs", 1),
             think_ns=values.get("think", 0),
             rate_per_s=values.get("rate", 0),
@@ -72,7 +82,7 @@ def parse_workload(text: str) -> Workload:
 
 def _parse_value(key: str, text: str) -> int | None:
     match = re.fullmatch(r"(\d{1,9})(ns|us|ms|s)?", text, re.ASCII)
-    if match is None or key not in ("qd", "jobs", "think", "rate"):
+    if match is None or key not in ("qd", "batch", "jobs", "think", "rate"):
         return None
     if (key == "think") != (match[2] is not None):
         return None
