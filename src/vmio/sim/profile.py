@@ -39,6 +39,7 @@ class StepCosts:
     guest_wake_ns: int = _ns()
     guest_irq_ns: int = _ns()
     guest_request_ns: int = _ns()
+    guest_submit_ns: int = _ns()
     guest_kick_ns: int = _ns()
 
 
@@ -64,8 +65,10 @@ class Profile:
     is_this_host: bool
     costs: StepCosts
     service: tuple[ServiceTimes, ...] = field(validator=min_len(1))
-    """By depth, ascending; between two depths the one below holds."""
+    """By depth, ascending; between two depths it is taken to grow evenly."""
     processors: int = field(validator=and_(ge(1), le(4096)))
+    host: str = ""
+    """What tells the host from others."""
     sources: tuple[tuple[str, str], ...] = ()
     """Where a number comes from, by its name."""
 
@@ -99,7 +102,8 @@ DEFAULT_PROFILE: Final = Profile(
         irq_ns=25_000,
         guest_wake_ns=15_000,
         guest_irq_ns=50_000,
-        guest_request_ns=80_000,
+        guest_request_ns=25_000,
+        guest_submit_ns=40_000,
         guest_kick_ns=25_000,
     ),
     service=(ServiceTimes(depth=1, quantiles_ns=_DEPTH_1_NS),),

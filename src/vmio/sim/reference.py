@@ -164,7 +164,9 @@ class Costs(NamedTuple):
     guest_irq_ns: int
     """Of a vCPU: an interrupt, however many completions it finds."""
     guest_request_ns: int
-    """And for each of them, until its program's next request is in the queue."""
+    """And for each of them, in the block layer and in its program."""
+    guest_submit_ns: int
+    """And for a program to go on and to submit its next requests, however many."""
     guest_kick_ns: int
     """And for waking up a loop that sleeps; one that polls has switched that off."""
     processors: int
@@ -618,6 +620,10 @@ def answer(
         m[at.seen + queue] = 0
         for _ in range(count):
             then += request_ns
+            held = m[at.held + queue] + 1 if m[at.depth + queue] > 0 else 0
+            goes_on = held > 0 and held >= m[at.batch + queue]
+            if goes_on:
+                then += costs.guest_submit_ns * share // 1024
             finished = m[at.finished]
             place = finished - warm_up
             if 0 <= place < len(latencies_ns):
@@ -628,22 +634,13 @@ def answer(
             m[at.finished] = finished + 1
             if finished + 1 == warm_up:
                 start_counting(m, at, then)
-            if m[at.depth + queue] > 0:
-                m[at.held + queue] += 1
-                if m[at.held + queue] >= m[at.batch + queue]:
-                    push(
-                        m,
-                        at,
-                        heap,
-                        then + m[at.think_ns + queue],
-                        SUBMIT,
-                        queue,
-                        m[at.held + queue],
-                    )
-                    m[at.held + queue] = 0
-                    if kicks and not is_awake(m, at, loop, then):
-                        then += costs.guest_kick_ns * share // 1024
-                        kicks = False
+            m[at.held + queue] = 0 if goes_on else held
+            if not goes_on:
+                continue
+            push(m, at, heap, then + m[at.think_ns + queue], SUBMIT, queue, held)
+            if kicks and not is_awake(m, at, loop, then):
+                then += costs.guest_kick_ns * share // 1024
+                kicks = False
     m[at.vcpu_ns + vcpu] += then - now
     m[at.vcpu_free_ns + vcpu] = then
 

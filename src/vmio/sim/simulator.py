@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from attrs import asdict, frozen
@@ -28,12 +29,22 @@ from vmio.sim.polling import (
     choose_generation,
     complete_settings,
 )
-from vmio.sim.profile import Profile
+from vmio.sim.profile import Profile, ServiceTimes
 from vmio.sim.reference import Costs, Counts, Devices, Ints, Loops, Queues
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import Workload
 
-__all__ = ["Estimate", "LoopEstimate", "Prediction", "predict", "set_parameters"]
+__all__ = [
+    "Estimate",
+    "LoopEstimate",
+    "Prediction",
+    "RunFigures",
+    "Setup",
+    "predict",
+    "prepare",
+    "run_once",
+    "set_parameters",
+]
 
 MAX_REQUESTS: Final = 10_000_000
 MAX_SEEDS: Final = 100
@@ -46,7 +57,8 @@ _LOOP_RING: Final = QemuVersion(10, 2)
 _AIO_BATCH: Final = 32
 """What linux-aio submits at once at most, where nothing says it."""
 _POOL_MAX: Final = 64
-_SAMPLES: Final = 1 << 13
+_SAMPLES: Final = 1 << 11
+"""Service times drawn for each depth; they come again in the same order."""
 _KERNEL_FROM: Final = 3_000_000
 """Below so many requests compiling takes longer than it saves."""
 _CODES: Final[Mapping[Generation, int]] = {
@@ -115,6 +127,38 @@ class Prediction:
 
 
 @frozen(kw_only=True)
+class RunFigures:
+    """What one run came to."""
+
+    iops: float
+    latency_mean_ns: float
+    latency_p50_ns: float
+    latency_p95_ns: float
+    latency_p99_ns: float
+    cpu_share: float
+    irq_cpu_share: float
+    """Of the main loop, for interrupts; in `cpu_share`."""
+    vcpu_share: float
+    """Of the vCPUs, on average."""
+    loop_cpu_shares: tuple[float, ...]
+    loop_sleeps: tuple[float, ...]
+    """A request."""
+    loop_polled: tuple[float, ...]
+    """Share of waits that polling caught."""
+
+    def average(self, other: RunFigures) -> RunFigures:
+        """Returns what lies between two runs."""
+        middle: dict[str, Any] = {}
+        for name, mine in asdict(self, recurse=False).items():
+            theirs = getattr(other, name)
+            if isinstance(mine, tuple):
+                middle[name] = tuple((a + b) / 2 for a, b in zip(mine, theirs, strict=True))
+            else:
+                middle[name] = (mine + theirs) / 2
+        return RunFigures(**middle)
+
+
+@frozen(kw_only=True)
 class _Queue:
     """A virtqueue with a program on it."""
 
@@ -126,8 +170,10 @@ class _Queue:
 
 
 @frozen(kw_only=True)
-class _Setup:
-    """A layout as the flat lists have it."""
+class Setup:
+    """A guest under a load, as the flat lists have it."""
+
+    generation: Generation
 
     names: tuple[str, ...]
     settings: tuple[PollSettings, ...]
@@ -138,6 +184,15 @@ class _Setup:
     queues: tuple[_Queue, ...]
     disks: int
     vcpus: int
+
+    @property
+    def polls(self) -> bool:
+        """Whether any loop can."""
+        return any(
+            settings.max_ns and can_poll
+            for settings, can_poll in zip(self.settings, self.can_poll, strict=True)
+        )
+
     notes: tuple[str, ...]
 
 
@@ -208,17 +263,14 @@ def predict(
             f"{seeds} seeds of {requests} requests cannot be simulated",
             hint=f"2 to {MAX_SEEDS} seeds, 100 to {MAX_REQUESTS} requests",
         )
-    generation = choose_generation(version)
-    setup = _lay_out(topology, workload, version, generation)
-    polls = any(s.max_ns and can for s, can in zip(setup.settings, setup.can_poll, strict=True))
-    compiled = seeds * requests * (1 + polls) > _KERNEL_FROM and kernel.is_available()
+    setup = prepare(topology, workload, version)
+    compiled = seeds * requests * (1 + setup.polls) > _KERNEL_FROM and kernel.is_available()
     idle, grown = (
         [
-            _run(
+            run_once(
                 setup,
                 workload,
                 profile,
-                generation,
                 seed=seed,
                 requests=requests,
                 grown=grown,
@@ -226,29 +278,32 @@ def predict(
             )
             for seed in range(seeds)
         ]
-        if polls or not grown
+        if setup.polls or not grown
         else []
         for grown in (False, True)
     )
     bistable = bool(grown) and _are_apart(idle, grown)
 
-    def estimate(row: int) -> Estimate:
-        sides = [_estimate([run[row] for run in runs]) for runs in (idle, grown) if runs]
-        if bistable:
-            low, high = min(side.low for side in sides), max(side.high for side in sides)
-            return Estimate(mean=math.fsum(s.mean for s in sides) / 2, low=low, high=high)
-        return _estimate([(sum(pair) / len(pair)) for pair in _pair(idle, grown, row)])
+    def estimate(find: Callable[[RunFigures], float]) -> Estimate:
+        if not bistable:
+            pairs = zip(*filter(None, (idle, grown)), strict=True)
+            return _estimate([sum(map(find, pair)) / len(pair) for pair in pairs])
+        sides = [_estimate([find(run) for run in runs]) for runs in (idle, grown)]
+        low, high = min(side.low for side in sides), max(side.high for side in sides)
+        return Estimate(mean=math.fsum(side.mean for side in sides) / 2, low=low, high=high)
 
     loops = tuple(
         LoopEstimate(
             id=name,
-            cpu_share=estimate(_FIRST_LOOP + 3 * at),
-            sleeps_per_request=estimate(_FIRST_LOOP + 3 * at + 1),
-            polled_share=estimate(_FIRST_LOOP + 3 * at + 2),
+            cpu_share=estimate(lambda run: run.loop_cpu_shares[at]),  # noqa: B023 - called at once
+            sleeps_per_request=estimate(lambda run: run.loop_sleeps[at]),  # noqa: B023
+            polled_share=estimate(lambda run: run.loop_polled[at]),  # noqa: B023
         )
         for at, name in enumerate(setup.names)
     )
-    iops, cpu_share, vcpu_share = (estimate(row) for row in (_IOPS, _CPU, _VCPU))
+    iops = estimate(lambda run: run.iops)
+    cpu_share = estimate(lambda run: run.cpu_share)
+    vcpu_share = estimate(lambda run: run.vcpu_share)
     crowd = []
     if iops.high < workload.rate_per_s * setup.disks * _KEPT_UP:
         crowd.append(
@@ -270,26 +325,15 @@ def predict(
         requests=requests,
         bistable=bistable,
         iops=iops,
-        latency_mean_ns=estimate(1),
-        latency_p50_ns=estimate(2),
-        latency_p95_ns=estimate(3),
-        latency_p99_ns=estimate(4),
+        latency_mean_ns=estimate(lambda run: run.latency_mean_ns),
+        latency_p50_ns=estimate(lambda run: run.latency_p50_ns),
+        latency_p95_ns=estimate(lambda run: run.latency_p95_ns),
+        latency_p99_ns=estimate(lambda run: run.latency_p99_ns),
         cpu_share=cpu_share,
         vcpu_share=vcpu_share,
         loops=loops,
         notes=(*setup.notes, *_note_depth(setup, workload, profile), *crowd),
     )
-
-
-_IOPS, _CPU, _VCPU, _FIRST_LOOP = 0, 5, 6, 7
-"""Places in the row of figures of a run."""
-
-
-def _pair(
-    idle: Sequence[Sequence[float]], grown: Sequence[Sequence[float]], row: int
-) -> list[list[float]]:
-    """Returns a figure by seed, from each of the beginnings that there are."""
-    return [[run[row] for run in runs] for runs in zip(*filter(None, (idle, grown)), strict=True)]
 
 
 def _estimate(values: Sequence[float]) -> Estimate:
@@ -299,25 +343,29 @@ def _estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean=mean, low=max(0.0, mean - spread), high=mean + spread)
 
 
-def _are_apart(idle: Sequence[Sequence[float]], grown: Sequence[Sequence[float]]) -> bool:
-    for row in (_IOPS, _CPU):
-        one, other = sorted(
-            (_estimate([run[row] for run in runs]) for runs in (idle, grown)),
-            key=lambda side: side.mean,
-        )
-        far = (
-            other.mean > one.mean * _APART_RATIO
-            if row == _IOPS
-            else other.mean > one.mean + _APART_CPU
-        )
-        if far and other.low > one.high:
-            return True
-    return False
+def _are_apart(idle: Sequence[RunFigures], grown: Sequence[RunFigures]) -> bool:
+    """Returns whether two beginnings came to two ends."""
+
+    def order(find: Callable[[RunFigures], float]) -> tuple[Estimate, Estimate]:
+        sides = (_estimate([find(run) for run in runs]) for runs in (idle, grown))
+        less, more = sorted(sides, key=lambda side: side.mean)
+        return less, more
+
+    less, more = order(lambda run: run.iops)
+    if more.mean > less.mean * _APART_RATIO and more.low > less.high:
+        return True
+    less, more = order(lambda run: run.cpu_share)
+    return more.mean > less.mean + _APART_CPU and more.low > less.high
 
 
-def _lay_out(
-    topology: Topology, workload: Workload, version: QemuVersion, generation: Generation
-) -> _Setup:
+def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Setup:
+    """Returns a guest's queues and loops under a load.
+
+    Raises:
+        CapabilityError: How that QEMU polls is not known.
+        PlanError: There is no disk.
+    """
+    generation = choose_generation(version)
     disks = [each for each in topology.disks if each.disk.media == "disk"]
     if not disks:
         raise PlanError("there is no disk to simulate")
@@ -356,7 +404,8 @@ def _lay_out(
         notes["poll_weight is left out: QEMU has it since 11.1"] = None
     if len(queues) > len(disks):
         notes["jobs are taken to go around the vCPUs, each with its own virtqueue"] = None
-    return _Setup(
+    return Setup(
+        generation=generation,
         names=tuple(names),
         settings=tuple(_settings(iothreads.get(name), generation) for name in names),
         can_poll=tuple(0 if name in deaf or name == MAIN_LOOP else 1 for name in names),
@@ -400,7 +449,7 @@ def _note_disk(attached: AttachedDisk, takes_iothread: bool) -> list[str]:  # no
     return notes
 
 
-def _note_depth(setup: _Setup, workload: Workload, profile: Profile) -> list[str]:
+def _note_depth(setup: Setup, workload: Workload, profile: Profile) -> list[str]:
     deepest = profile.service[-1].depth
     depth = max(queue.depth for queue in setup.queues)
     if workload.rate_per_s or depth <= deepest:
@@ -424,19 +473,27 @@ def _settings(iothread: IOThread | None, generation: Generation) -> PollSettings
     )
 
 
-def _run(
-    setup: _Setup,
+def run_once(
+    setup: Setup,
     workload: Workload,
     profile: Profile,
-    generation: Generation,
     *,
     seed: int,
     requests: int,
-    grown: bool,
-    compiled: bool,
-) -> list[float]:
-    """Returns the row of figures of one run."""
-    source = random.Random(seed)  # noqa: S311 - a simulation's, not a secret's
+    grown: bool = False,
+    compiled: bool = False,
+) -> RunFigures:
+    """Returns what one run comes to.
+
+    Args:
+        setup: The guest.
+        workload: Its load.
+        profile: What each step costs.
+        seed: Of the random times.
+        requests: How many count.
+        grown: Whether the loops begin by polling for as long as they may.
+        compiled: Whether to use numba.
+    """
     count, queues = len(setup.names), setup.queues
     counts = Counts(
         cpu_ns=[0] * count,
@@ -454,7 +511,7 @@ def _run(
     # A time that is no longer held cannot grow past what 64 bits hold in the compiled form.
     longest_ns = [min(each.max_ns, 10**12) for each in setup.settings]
     span_ns = (kernel if compiled else reference).simulate(
-        _CODES[generation],
+        _CODES[setup.generation],
         loops=Loops(
             max_ns=longest_ns,
             grow=[min(each.grow, 10**6) for each in setup.settings],
@@ -476,9 +533,9 @@ def _run(
             interval_ns=[interval_ns * share for share in rates],
             think_ns=[workload.think_ns] * len(queues),
         ),
-        devices=_draw_devices(profile, setup.disks, source),
+        devices=_draw_devices(profile.service, setup.disks, seed),
         costs=Costs(**asdict(profile.costs), processors=profile.processors),
-        gaps=[round(source.expovariate(1 / 1024)) for _ in range(_SAMPLES)],
+        gaps=_draw_gaps(seed) if workload.rate_per_s else (1024,),
         warm_up=requests // 10,
         counts=counts,
     )
@@ -486,35 +543,63 @@ def _run(
     loop_cpu_ns = list(counts.cpu_ns)
     if 1 in setup.is_main:
         loop_cpu_ns[setup.is_main.index(1)] += counts.irq_cpu_ns[0]
-    figures = [
-        requests * 1e9 / span_ns,
-        sum(ordered) / requests,
-        *(float(ordered[requests * percent // 100]) for percent in (50, 95, 99)),
-        (sum(counts.cpu_ns) + counts.irq_cpu_ns[0]) / span_ns,
-        sum(counts.vcpu_ns) / setup.vcpus / span_ns,
-    ]
-    for at in range(count):
-        waits = counts.polled[at] + counts.sleeps[at]
-        figures += [
-            loop_cpu_ns[at] / span_ns,
-            counts.sleeps[at] / requests,
-            counts.polled[at] / waits if waits else 0.0,
-        ]
-    return figures
+    waits = [polled + sleeps for polled, sleeps in zip(counts.polled, counts.sleeps, strict=True)]
+    return RunFigures(
+        iops=requests * 1e9 / span_ns,
+        latency_mean_ns=sum(ordered) / requests,
+        latency_p50_ns=ordered[requests * 50 // 100],
+        latency_p95_ns=ordered[requests * 95 // 100],
+        latency_p99_ns=ordered[requests * 99 // 100],
+        cpu_share=(sum(counts.cpu_ns) + counts.irq_cpu_ns[0]) / span_ns,
+        irq_cpu_share=counts.irq_cpu_ns[0] / span_ns,
+        vcpu_share=sum(counts.vcpu_ns) / setup.vcpus / span_ns,
+        loop_cpu_shares=tuple(each / span_ns for each in loop_cpu_ns),
+        loop_sleeps=tuple(each / requests for each in counts.sleeps),
+        loop_polled=tuple(
+            polled / max(1, all_waits)
+            for polled, all_waits in zip(counts.polled, waits, strict=True)
+        ),
+    )
 
 
-def _draw_devices(profile: Profile, disks: int, source: random.Random) -> Devices:
-    """Draws service times, all disks alike but each with a table of its own."""
-    most = profile.service[-1].depth
+@lru_cache(maxsize=64)
+def _draw_devices(service: tuple[ServiceTimes, ...], disks: int, seed: int) -> Devices:
+    """Draws service times, all disks alike but each with tables of its own.
+
+    Between two depths that were measured quantiles are taken to grow evenly with the logarithm of
+    the depth; there is a table for each power of two.
+    """
+    source = random.Random(seed)  # noqa: S311 - a simulation's, not a secret's
+    most = service[-1].depth
+    powers = [1 << power for power in range(most.bit_length())]
     samples: list[int] = []
     tables: list[int] = []
     for disk in range(disks):
-        for table in profile.service:
-            samples += [_draw(table.quantiles_ns, source) for _ in range(_SAMPLES)]
-        for depth in range(1, most + 1):
-            held = sum(table.depth <= depth for table in profile.service) - 1
-            tables.append(disk * len(profile.service) + held)
+        for power in powers:
+            quantiles_ns = _interpolate(service, power)
+            samples += [_draw(quantiles_ns, source) for _ in range(_SAMPLES)]
+        tables += [disk * len(powers) + d.bit_length() - 1 for d in range(1, most + 1)]
     return Devices(samples=samples, size=_SAMPLES, tables=tables, most=most)
+
+
+def _interpolate(service: tuple[ServiceTimes, ...], depth: int) -> Ints:
+    """Returns the quantiles at a depth from those of its neighbours; they need as many steps."""
+    below = max((each for each in service if each.depth <= depth), key=lambda each: each.depth)
+    above = min((each for each in service if each.depth >= depth), key=lambda each: each.depth)
+    if above.depth == below.depth or len(above.quantiles_ns) != len(below.quantiles_ns):
+        return below.quantiles_ns
+    share = math.log(depth / below.depth) / math.log(above.depth / below.depth)
+    return [
+        round(low + (high - low) * share)
+        for low, high in zip(below.quantiles_ns, above.quantiles_ns, strict=True)
+    ]
+
+
+@lru_cache(maxsize=16)
+def _draw_gaps(seed: int) -> tuple[int, ...]:
+    """Draws times between requests of an open loop."""
+    source = random.Random(f"gaps {seed}")  # noqa: S311 - as above
+    return tuple(round(source.expovariate(1 / 1024)) for _ in range(_SAMPLES))
 
 
 def _draw(quantiles_ns: Ints, source: random.Random) -> int:

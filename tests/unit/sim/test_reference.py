@@ -130,6 +130,7 @@ def prepare(case: Case) -> dict[str, object]:
             guest_wake_ns=0,
             guest_irq_ns=GUEST - MORE,
             guest_request_ns=MORE,
+            guest_submit_ns=0,
             guest_kick_ns=case.kick_ns,
             processors=case.processors,
         ),
