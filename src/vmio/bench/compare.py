@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from vmio.guest.agent import BlockDevice
     from vmio.model.topology import AttachedDisk, Topology
 
-__all__ = ["MAX_PAIRS", "Layout", "Progress", "compare", "find_disk"]
+__all__ = ["MAX_PAIRS", "TCG_CLOCK", "Layout", "Progress", "compare", "find_disk"]
 
 MAX_PAIRS = 1000
 _BOOT_TIMEOUT_S = 180.0
@@ -52,7 +52,7 @@ _TAIL_S = 0.25
 _WARM_UP_S = 0.1
 _DISKS_TIMEOUT_S = 20.0
 _DISKS_INTERVAL_S = 0.2
-_TCG_CLOCK = "clocksource=tsc tsc=reliable"
+TCG_CLOCK = "clocksource=tsc tsc=reliable"
 """What a kernel under TCG is told of its clock.
 
 By itself it takes the emulated TSCs for unsynchronised, which they are not, and reads the time
@@ -263,7 +263,7 @@ async def _boot_pair(
     sides: tuple[tuple[Side, Layout], ...] = (("A", a), ("B", b))
     volumes = Volumes(scratch_bytes=scratch_bytes)
     if boot.accelerator == "tcg":
-        boot = evolve(boot, append=f"{boot.append} {_TCG_CLOCK}")
+        boot = evolve(boot, append=f"{boot.append} {TCG_CLOCK}")
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(open_runtime_folder())
         started: list[tuple[Side, Layout, Topology, QemuProcess, float]] = []

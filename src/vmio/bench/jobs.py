@@ -48,6 +48,10 @@ class Job:
     runtime_s: float = field(default=RUNTIME_S, validator=and_(ge(0.1), le(3600.0)))
     ramp_s: float = field(default=RAMP_S, validator=and_(ge(0.0), le(600.0)))
     """How long the load runs before anything is counted."""
+    batch: int = field(default=1, validator=and_(ge(1), le(1024)))
+    """So many completions it waits for, before it submits as many requests in one call."""
+    think_us: int = field(default=0, validator=and_(ge(0), le(10**6)))
+    """What it waits after each completion."""
 
     @property
     def writes(self) -> bool:
@@ -168,20 +172,30 @@ def fio_argv(job: Job, device: str, *, scratch: bool = False) -> tuple[str, ...]
         "--randrepeat=0",
         "--norandommap",
         "--thread",
+        *(
+            (f"--iodepth_batch_submit={job.batch}", f"--iodepth_batch_complete_min={job.batch}")
+            if job.batch > 1
+            else ()
+        ),
+        *((f"--thinktime={job.think_us}us",) if job.think_us else ()),
         *(() if job.writes else ("--readonly",)),
         "--output-format=json",
     )
 
 
-def parse_fio(data: bytes) -> JobFigures:
+def parse_fio(data: bytes, number: int = 0) -> JobFigures:
     """Returns the figures in what fio printed with `--output-format=json`.
+
+    Args:
+        data: What it printed.
+        number: The job's, where there are several.
 
     Raises:
         ToolError: It is no report of fio's, or one of a job that failed or did nothing.
     """
     try:
         report = _parse_object(data)
-        job = report["jobs"][0]
+        job = report["jobs"][number]
         if job.get("error"):
             raise ToolError(
                 f"fio's job {str(job.get('jobname'))[:40]!r} failed with error {job['error']}",

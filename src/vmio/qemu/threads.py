@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["find_process", "read_cpu_ns"]
+__all__ = ["find_process", "read_cpu_ns", "read_sleeps"]
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -26,6 +26,19 @@ def read_cpu_ns(process: int, thread: int) -> int | None:
         fields = (task / "stat").read_bytes().rpartition(b")")[2].split()
         return (int(fields[11]) + int(fields[12])) * _TICK_NS
     return None
+
+
+def read_sleeps(process: int, thread: int) -> int:
+    """Returns how many times a thread has gone to sleep so far; 0 if it is not there.
+
+    Source: proc_pid_status(5), voluntary_ctxt_switches.
+    """
+    with suppress(OSError, ValueError):
+        for line in Path(f"/proc/{process}/task/{thread}/status").read_bytes().splitlines():
+            name, _, value = line.partition(b":")
+            if name == b"voluntary_ctxt_switches":
+                return int(value)
+    return 0
 
 
 def find_process(thread: int) -> int | None:

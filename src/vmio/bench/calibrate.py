@@ -1,0 +1,304 @@
+"""What steps cost on this host: a small guest under a few loads, and the host's own waits.
+
+A guest with one disk and one vCPU runs each load a few times, in an order that turns around; the
+medians count. What can be measured by itself is: waits of the host, and the disk's service times,
+by QEMU's own histogram. The other costs are those by which the simulator comes nearest to what
+the guest did (`vmio.sim.fitting`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import statistics
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import evolve, frozen
+
+from vmio.bench.host_facts import read_host_facts
+from vmio.bench.jobs import Job
+from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
+from vmio.errors import CapabilityError, QmpError, ToolError
+from vmio.host.timing import WaitCosts, measure_busy, measure_waits
+from vmio.sim.fitting import FITTED, Observation, Residual, compare_observations, fit_costs
+from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
+from vmio.sim.simulator import set_parameters
+from vmio.sim.workload import Workload
+
+if TYPE_CHECKING:
+    from vmio.formats.proxmox.reader import Guest
+    from vmio.model.capabilities import QemuVersion
+    from vmio.model.topology import Topology
+    from vmio.qemu.boot import Boot
+
+__all__ = ["Calibration", "calibrate", "check_idle", "identify_host"]
+
+_BUSY: Final = 0.25
+"""Of a processor; more than that in use by others is in every number."""
+_ROUNDS: Final = 3
+_RUNTIME_S: Final = 0.6
+_RAMP_S: Final = 0.2
+_WARM_UP_S: Final = 0.3
+_LONG_NS: Final = 500_000
+_MIDDLE_NS: Final = 65_536
+_STEPS: Final = 20
+"""Of probability, in a table of service times."""
+_BOUNDARIES_NS: Final = tuple(round(4_000 * 1.12**step) for step in range(90))
+"""Of the histogram's bins: 4 µs to 100 ms, each 12 % above the last."""
+
+
+@frozen(kw_only=True)
+class _Setting:
+    """A load, and how long the IOThread polls at most meanwhile."""
+
+    depth: int
+    poll_max_ns: int
+    batch: int = 1
+    think_us: int = 0
+
+    @property
+    def job(self) -> Job:
+        return Job(
+            name="calibrate",
+            rw="randread",
+            block_size_bytes=4096,
+            iodepth=self.depth,
+            runtime_s=_RUNTIME_S,
+            ramp_s=_RAMP_S,
+            batch=self.batch,
+            think_us=self.think_us,
+        )
+
+    @property
+    def workload(self) -> Workload:
+        return Workload(
+            name=f"qd={self.depth},batch={self.batch},think={self.think_us}us",
+            depth=self.depth,
+            batch=self.batch,
+            think_ns=1000 * self.think_us,
+        )
+
+
+_SETTINGS: Final = (
+    _Setting(depth=1, think_us=200, poll_max_ns=0),
+    _Setting(depth=1, think_us=200, poll_max_ns=_LONG_NS),
+    _Setting(depth=2, poll_max_ns=0),
+    _Setting(depth=2, poll_max_ns=_MIDDLE_NS),
+    _Setting(depth=2, poll_max_ns=_LONG_NS),
+    _Setting(depth=8, poll_max_ns=0),
+    _Setting(depth=8, poll_max_ns=_MIDDLE_NS),
+    _Setting(depth=8, poll_max_ns=_LONG_NS),
+    _Setting(depth=32, poll_max_ns=0),
+    _Setting(depth=32, poll_max_ns=_LONG_NS),
+    _Setting(depth=8, batch=8, poll_max_ns=0),
+    _Setting(depth=8, batch=8, poll_max_ns=_LONG_NS),
+    _Setting(depth=32, batch=32, poll_max_ns=0),
+    _Setting(depth=32, batch=32, poll_max_ns=_LONG_NS),
+)
+_SERVICE: Final = (
+    _Setting(depth=1, think_us=200, poll_max_ns=_LONG_NS),
+    _Setting(depth=8, batch=8, poll_max_ns=_LONG_NS),
+    _Setting(depth=32, batch=32, poll_max_ns=_LONG_NS),
+)
+"""Those whose depth is what the disk sees, and whose loop keeps no request waiting."""
+
+
+@frozen(kw_only=True)
+class Calibration:
+    """A host's profile, and how near it comes to what it was made from."""
+
+    profile: Profile
+    residuals: tuple[Residual, ...]
+
+
+def identify_host() -> str:
+    """Returns what tells this host from others: its name and its processor."""
+    return f"{platform.node()}, {read_host_facts().cpu_model}"
+
+
+def check_idle(*, force: bool = False) -> float:
+    """Returns how many processors others use now.
+
+    Raises:
+        ToolError: They use so much that it would be in every number.
+    """
+    busy = measure_busy()
+    if busy > _BUSY and not force:
+        raise ToolError(
+            f"this host is busy: other programs use {busy:.1f} of its processors",
+            hint="what is measured now would be wrong; stop them, or --force takes it as it is",
+        )
+    return busy
+
+
+async def calibrate(
+    guest: Guest,
+    topology: Topology,
+    boot: Boot,
+    version: QemuVersion,
+    *,
+    aio: str,
+    folder: Path | None = None,
+    report: Callable[[float, str], None] = lambda _share, _words: None,
+) -> Calibration:
+    """Measures for about a minute and a half; everything that it starts is gone afterwards.
+
+    Args:
+        guest: A guest with one disk on an IOThread and one vCPU.
+        topology: Its layout.
+        boot: How it is booted.
+        version: The QEMU.
+        aio: The engine that the disk has, for the record.
+        folder: Where scratch files are made.
+        report: Told of the progress.
+
+    Raises:
+        GuestError: The guest does not boot.
+        ToolError: QEMU or fio failed, or the host was too busy to watch.
+        OutputError: The scratch files cannot be made.
+    """
+    report(0.0, "measuring waits of the host")
+    waits = await asyncio.to_thread(measure_waits)
+    report(0.02, "booting the guest")
+    async with boot_guest(guest, topology, boot, folder=folder) as loaded:
+        found, service = await _measure(loaded, report)
+    observations = tuple(_observe(topology, setting, runs) for setting, runs in found.items())
+    facts = read_host_facts()
+    start = _begin(waits, service, facts.cpu_count)
+    fitted = fit_costs(
+        observations,
+        start,
+        version,
+        report=lambda share: report(0.7 + 0.3 * share, "fitting the costs"),
+    )
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    profile = evolve(
+        fitted,
+        name=f"calibrated {now}, QEMU {version}, {boot.accelerator}, aio={aio}",
+        is_this_host=True,
+        host=identify_host(),
+        sources=(
+            ("host", f"{facts.cpu_model}, {facts.cpu_count} processors, Linux {facts.kernel}"),
+            ("syscall_ns, poll_pass_ns", "measured between two processes"),
+            ("service", "QEMU's histogram of the disk, while its IOThread polled"),
+            (", ".join(FITTED), f"fitted to {len(observations)} loads of a guest"),
+            (
+                "queue_request_ns, done_request_ns, self_kick_ns, submit_ns",
+                "of the default profile",
+            ),
+        ),
+    )
+    residuals = compare_observations(observations, profile, version, requests=3_000)
+    return Calibration(profile=profile, residuals=residuals)
+
+
+async def _measure(
+    loaded: LoadedGuest, report: Callable[[float, str], None]
+) -> tuple[dict[_Setting, list[RunFigures]], tuple[ServiceTimes, ...]]:
+    """Runs every load in each round, the other way round every second time."""
+    found: dict[_Setting, list[RunFigures]] = {setting: [] for setting in _SETTINGS}
+    bins: dict[_Setting, list[int]] = {}
+    await loaded.run(evolve(_SETTINGS[0].job, runtime_s=_WARM_UP_S))
+    total, done = _ROUNDS * len(_SETTINGS), 0
+    for number in range(_ROUNDS):
+        for setting in _SETTINGS if number % 2 == 0 else reversed(_SETTINGS):
+            words = f"round {number + 1} of {_ROUNDS}, {setting.workload.name}"
+            report(0.08 + 0.62 * done / total, words)
+            await loaded.set_polling(setting.poll_max_ns)
+            if setting in _SERVICE:
+                await _reset_histogram(loaded)
+            found[setting].append(await loaded.run(setting.job))
+            if setting in _SERVICE:
+                counted = await _read_histogram(loaded)
+                bins[setting] = [
+                    a + b
+                    for a, b in zip(bins.get(setting, [0] * len(counted)), counted, strict=True)
+                ]
+            done += 1
+    service = tuple(
+        ServiceTimes(
+            depth=setting.depth, quantiles_ns=find_quantiles(_BOUNDARIES_NS, bins[setting])
+        )
+        for setting in _SERVICE
+    )
+    return found, service
+
+
+def _observe(topology: Topology, setting: _Setting, runs: Sequence[RunFigures]) -> Observation:
+    def middle(find: Callable[[RunFigures], float]) -> float:
+        return statistics.median(map(find, runs))
+
+    return Observation(
+        topology=set_parameters(topology, [f"poll_max_ns={setting.poll_max_ns}"]),
+        workload=setting.workload,
+        iops=middle(lambda run: run.iops),
+        latency_mean_ns=middle(lambda run: run.latency_mean_ns),
+        loop_cpu_share=middle(lambda run: run.iothreads[0].cpu_share),
+        irq_cpu_share=middle(lambda run: run.main_loop.cpu_share),
+    )
+
+
+def _begin(waits: WaitCosts, service: tuple[ServiceTimes, ...], processors: int) -> Profile:
+    """Returns the profile from which fitting begins: what was measured, and else the default."""
+    costs = evolve(
+        DEFAULT_PROFILE.costs,
+        wake_ns=waits.wake_ns,
+        sleep_ns=waits.sleep_ns // 2,
+        syscall_ns=max(waits.syscall_ns, DEFAULT_PROFILE.costs.self_kick_ns),
+    )
+    return evolve(DEFAULT_PROFILE, costs=costs, service=service, processors=processors)
+
+
+async def _find_device(loaded: LoadedGuest) -> dict[str, Any]:
+    """Returns QEMU's statistics of the guest's only disk."""
+    for entry in await loaded.process.qmp.execute("query-blockstats"):
+        if isinstance(entry, dict) and entry.get("qdev"):
+            return entry
+    raise QmpError("QEMU has no statistics of the guest's disk")
+
+
+async def _reset_histogram(loaded: LoadedGuest) -> None:
+    device = await _find_device(loaded)
+    try:
+        await loaded.process.qmp.execute(
+            "block-latency-histogram-set",
+            {"id": device["qdev"], "boundaries": list(_BOUNDARIES_NS)},
+        )
+    except QmpError as error:
+        raise CapabilityError(
+            f"this QEMU keeps no histogram of latencies: {error.message}"
+        ) from error
+
+
+async def _read_histogram(loaded: LoadedGuest) -> list[int]:
+    device = await _find_device(loaded)
+    try:
+        bins = [int(each) for each in device["stats"]["rd_latency_histogram"]["bins"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise QmpError("QEMU does not tell its histogram of latencies") from error
+    if len(bins) != len(_BOUNDARIES_NS) + 1 or sum(bins) < _STEPS:
+        raise ToolError("the disk had too few requests to measure its service times")
+    return bins
+
+
+def find_quantiles(boundaries_ns: Sequence[int], bins: Sequence[int]) -> tuple[int, ...]:
+    """Returns the values at even steps of probability of a histogram, straight within each bin.
+
+    Args:
+        boundaries_ns: Between the bins, ascending.
+        bins: Counts; one more than there are boundaries.
+    """
+    edges = (boundaries_ns[0] // 2, *boundaries_ns, round(boundaries_ns[-1] * 1.12))
+    found: list[int] = []
+    total, before = sum(bins), 0
+    wanted = [total * step / _STEPS for step in range(_STEPS + 1)]
+    for (low, high), count in zip(pairwise(edges), bins, strict=True):
+        while len(found) <= _STEPS and count and wanted[len(found)] <= before + count:
+            place = (wanted[len(found)] - before) / count
+            found.append(round(low + (high - low) * place))
+        before += count
+    return tuple(found)

@@ -1,0 +1,249 @@
+"""A guest of one's own under a load, and what its event loops did meanwhile.
+
+The guest is small, its disks are scratch files with data in them, and the polling of its IOThreads
+is set while it runs; so many settings are measured with one boot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from attrs import evolve, field, frozen
+
+from vmio.bench.compare import TCG_CLOCK
+from vmio.bench.jobs import Job, JobFigures, fio_argv, parse_fio
+from vmio.bench.threads import name_threads
+from vmio.errors import OutputError, QmpError, ToolError
+from vmio.formats.proxmox.reader import Guest
+from vmio.guest.agent import Agent, agent_argv
+from vmio.model.topology import Topology
+from vmio.qemu.boot import Boot, Volumes, find_scratch_folder, place_volumes, render_boot
+from vmio.qemu.folder import open_runtime_folder
+from vmio.qemu.process import QemuProcess
+from vmio.qemu.threads import read_cpu_ns, read_sleeps
+
+__all__ = ["LoadedGuest", "LoopFigures", "RunFigures", "boot_guest"]
+
+SCRATCH_BYTES: Final = 256 << 20
+_CHUNK_BYTES: Final = 1 << 20
+_BOOT_TIMEOUT_S: Final = 180.0
+_GRACE_S: Final = 60.0
+_SAMPLE_S: Final = 0.05
+_TAIL_S: Final = 0.25
+"""How long fio's load has ended at most when that is known."""
+_DISKS_TIMEOUT_S: Final = 20.0
+
+
+@frozen(kw_only=True)
+class LoopFigures:
+    """A thread while the load ran."""
+
+    name: str
+    """An IOThread's id, or `MAIN_LOOP`."""
+    cpu_share: float
+    sleeps_per_s: float
+
+
+@frozen(kw_only=True)
+class RunFigures:
+    """What one run of a job on all disks came to."""
+
+    iops: float
+    """Of all disks together."""
+    latency_mean_ns: float
+    iothreads: tuple[LoopFigures, ...]
+    main_loop: LoopFigures
+    vcpu_cpu_share: float
+    """Of all vCPUs together."""
+
+
+@frozen(kw_only=True)
+class LoadedGuest:
+    """A booted guest with its disks."""
+
+    process: QemuProcess
+    agent: Agent
+    topology: Topology
+    devices: tuple[str, ...]
+    """The guest's names of its disks."""
+    _threads: dict[int, str] = field(alias="threads")
+    _vcpus: frozenset[int] = field(alias="vcpus")
+
+    async def set_polling(self, poll_max_ns: int) -> None:
+        """Sets how long every IOThread polls at most, and forgets what it had adapted to."""
+        for iothread in self.topology.iothreads:
+            await self.process.qmp.execute(
+                "qom-set",
+                {
+                    "path": f"/objects/{iothread.id}",
+                    "property": "poll-max-ns",
+                    "value": poll_max_ns,
+                },
+            )
+
+    async def run(self, job: Job) -> RunFigures:
+        """Runs a job on every disk at once.
+
+        Raises:
+            ToolError: QEMU or fio failed.
+        """
+        blocks = (fio_argv(evolve(job, name=f"disk{n}"), d) for n, d in enumerate(self.devices))
+        argv = ("fio", *(word for block in blocks for word in block[1:]))
+        samples: list[tuple[float, dict[int, tuple[int, int]]]] = []
+        sampler = asyncio.create_task(self._sample(samples))
+        length_s = job.ramp_s + job.runtime_s
+        try:
+            completed = await self.agent.run(
+                argv, timeout_s=length_s + _GRACE_S, first_poll_s=length_s
+            )
+        finally:
+            sampler.cancel()
+            with suppress(asyncio.CancelledError):
+                await sampler
+        end_s = time.monotonic() - _TAIL_S
+        if completed.status:
+            raise ToolError(
+                "fio failed in the guest",
+                argv=argv,
+                status=completed.status,
+                output=completed.stderr.decode("utf-8", "replace"),
+            )
+        figures = tuple(parse_fio(completed.stdout, number) for number in range(len(self.devices)))
+        inside = [each for each in samples if end_s - job.runtime_s <= each[0] <= end_s]
+        if len(inside) < 2:  # noqa: PLR2004 - a difference needs two
+            raise ToolError("this host is too busy to watch QEMU's threads")
+        return self._summarise(figures, inside[0], inside[-1])
+
+    async def _sample(self, samples: list[tuple[float, dict[int, tuple[int, int]]]]) -> None:
+        pid = self.process.pid
+        while True:
+            used = {
+                thread: (read_cpu_ns(pid, thread) or 0, read_sleeps(pid, thread))
+                for thread in (*self._threads, *self._vcpus)
+            }
+            samples.append((time.monotonic(), used))
+            await asyncio.sleep(_SAMPLE_S)
+
+    def _summarise(
+        self,
+        figures: Sequence[JobFigures],
+        first: tuple[float, dict[int, tuple[int, int]]],
+        last: tuple[float, dict[int, tuple[int, int]]],
+    ) -> RunFigures:
+        span_s = last[0] - first[0]
+
+        def compare(thread: int) -> tuple[float, float]:
+            cpu_ns, sleeps = (
+                b - a for a, b in zip(first[1][thread], last[1][thread], strict=True)
+            )
+            return cpu_ns / 1e9 / span_s, sleeps / span_s
+
+        loops = [
+            LoopFigures(name=name, cpu_share=share, sleeps_per_s=sleeps)
+            for thread, name in self._threads.items()
+            for share, sleeps in [compare(thread)]
+        ]
+        iops = sum(each.iops for each in figures)
+        return RunFigures(
+            iops=iops,
+            latency_mean_ns=sum(each.iops * each.latency_mean_ns for each in figures) / iops,
+            iothreads=tuple(loops[1:]),
+            main_loop=loops[0],
+            vcpu_cpu_share=sum(compare(thread)[0] for thread in self._vcpus),
+        )
+
+
+@asynccontextmanager
+async def boot_guest(
+    guest: Guest,
+    topology: Topology,
+    boot: Boot,
+    *,
+    scratch_bytes: int = SCRATCH_BYTES,
+    folder: Path | None = None,
+) -> AsyncIterator[LoadedGuest]:
+    """Boots a guest with scratch files full of data as its disks, and ends it with all of them.
+
+    Args:
+        guest: What the layout belongs to.
+        topology: The layout.
+        boot: How it is booted, with the benchmark guest's kernel.
+        scratch_bytes: Size of each file.
+        folder: Where the files are made; None for where scratch files go.
+
+    Raises:
+        OutputError: The files cannot be made.
+        GuestError: The guest does not boot.
+        ToolError: QEMU refused.
+    """
+    if boot.accelerator == "tcg":
+        boot = evolve(boot, append=f"{boot.append} {TCG_CLOCK}")
+    async with AsyncExitStack() as stack:
+        runtime = stack.enter_context(open_runtime_folder())
+        place = folder if folder is not None else Path(find_scratch_folder())
+        scratch = stack.enter_context(open_runtime_folder(place))
+        paths = {}
+        for attached in topology.disks:
+            path = scratch / f"{attached.disk.id}.data"
+            await asyncio.to_thread(_fill, path, scratch_bytes)
+            paths[attached.disk.id] = str(path)
+        placed = stack.enter_context(place_volumes(topology, Volumes(paths=paths)))
+        argv = render_boot(
+            guest, placed, evolve(boot, extra=(*boot.extra, *agent_argv(runtime / "agent")))
+        )
+        process = await stack.enter_async_context(QemuProcess.start(argv))
+        agent = await stack.enter_async_context(Agent.connect(runtime / "agent", _BOOT_TIMEOUT_S))
+        iothreads, vcpus = await _read_threads(process)
+        yield LoadedGuest(
+            process=process,
+            agent=agent,
+            topology=placed,
+            devices=await _wait_for_devices(agent, len(paths)),
+            threads=iothreads,
+            vcpus=vcpus,
+        )
+
+
+def _fill(path: Path, size_bytes: int) -> None:
+    """Writes a file full: a hole would be read without asking the disk."""
+    try:
+        with path.open("xb") as file:
+            for _ in range(0, size_bytes, _CHUNK_BYTES):
+                file.write(os.urandom(_CHUNK_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"cannot make the scratch file {path}: {error.strerror}") from error
+
+
+async def _read_threads(process: QemuProcess) -> tuple[dict[int, str], frozenset[int]]:
+    """Returns the main loop and the IOThreads by thread id, in that order, and the vCPUs."""
+    iothreads = await process.qmp.execute("query-iothreads")
+    vcpus = await process.qmp.execute("query-cpus-fast")
+    try:
+        names = name_threads(
+            process.pid,
+            {int(one["thread-id"]): str(one["id"]) for one in iothreads},
+            {int(one["thread-id"]): int(one["cpu-index"]) for one in vcpus},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise QmpError("QEMU does not tell its threads") from error
+    loops = {thread: name.name for thread, name in names.items() if name.kind != "vcpu"}
+    return loops, frozenset(t for t, name in names.items() if name.kind == "vcpu")
+
+
+async def _wait_for_devices(agent: Agent, count: int) -> tuple[str, ...]:
+    deadline_s = time.monotonic() + _DISKS_TIMEOUT_S
+    while True:
+        disks = [each.path for each in await agent.disks() if each.name.startswith(("sd", "vd"))]
+        if len(disks) >= count:
+            return tuple(sorted(disks))
+        if time.monotonic() > deadline_s:
+            raise ToolError(f"the guest sees {len(disks)} of its {count} disks")
+        await asyncio.sleep(0.2)
