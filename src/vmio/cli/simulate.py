@@ -11,7 +11,7 @@ from vmio import api
 from vmio.cli.options import qemu_version_option, storage_option
 
 if TYPE_CHECKING:
-    from vmio.sim.sweep import Sweep, SweepPoint
+    from vmio.sim.sweep import Grid, SweepPoint
 
 __all__ = ["command"]
 
@@ -34,7 +34,14 @@ __all__ = ["command"]
 )
 @click.option("--policy", metavar="NAME", help="Simulate what vmio plan would make of VM.")
 @click.option("--profile", metavar="FILE", help="Costs to go by, instead of the default's.")
-@click.option("--sweep", metavar="[ID.]KEY=LOW:HIGH", help="Go through values of a parameter.")
+@click.option(
+    "--sweep",
+    "sweeps",
+    metavar="[ID.]KEY=LOW:HIGH[:STEP]",
+    multiple=True,
+    help="Go through values of a parameter, or of the load: qd, jobs, think_ns, rate_per_s. Of"
+    " several, through every combination.",
+)
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes of a sweep.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Runs to average over.")
 @click.option("--requests", type=int, default=5000, show_default=True, help="Requests of a run.")
@@ -48,7 +55,7 @@ def command(
     parameters: tuple[str, ...],
     policy: str | None,
     profile: str | None,
-    sweep: str | None,
+    sweeps: tuple[str, ...],
     jobs: int | None,
     seeds: int,
     requests: int,
@@ -63,12 +70,12 @@ def command(
     """
     host = api.read_host(None, qemu_version=qemu_version)
     guest = api.load(vm, host=host, storage=storage)
-    if sweep is not None:
-        swept, results = api.simulate_sweep(
+    if sweeps:
+        grid, results = api.simulate_sweep(
             guest,
             host,
             workload,
-            sweep,
+            sweeps,
             parameters=parameters,
             policy=policy,
             profile=profile,
@@ -76,7 +83,7 @@ def command(
             requests=requests,
             workers=jobs,
         )
-        _print_sweep(swept, results, as_json=as_json)
+        _print_sweep(grid, results, as_json=as_json)
         return 0
     found = api.simulate(
         guest,
@@ -100,21 +107,30 @@ def command(
     return 0
 
 
-def _print_sweep(
-    sweep: Sweep, results: Generator[SweepPoint, None, None], *, as_json: bool
-) -> None:
+def _print_sweep(grid: Grid, results: Generator[SweepPoint, None, None], *, as_json: bool) -> None:
     from contextlib import closing
 
     from vmio.cli.console import make_console
     from vmio.cli.progress import ProgressLine
+    from vmio.report.simulation_grid import GridTable, render_grid_json
     from vmio.report.simulation_sweep import print_sweep, render_sweep_json
 
-    points = []
-    with ProgressLine(len(sweep.values), "simulating") as line, closing(results):
+    points, table = [], GridTable(grid)
+    is_grid = len(grid.sweeps) > 1
+    with ProgressLine(grid.size, "simulating") as line, closing(results):
         for point in results:
-            points.append(point)
+            # A large grid's points are in memory only where all of them are printed.
+            if as_json or not is_grid:
+                points.append(point)
+            else:
+                table.add(point)
             line.advance()
-    if as_json:
-        click.echo(render_sweep_json(sweep, points))
-    else:
-        print_sweep(sweep, points, make_console())
+    match is_grid, as_json:
+        case True, True:
+            click.echo(render_grid_json(grid, points))
+        case True, False:
+            table.print(make_console())
+        case False, True:
+            click.echo(render_sweep_json(grid.sweeps[0], points))
+        case _:
+            print_sweep(grid.sweeps[0], points, make_console())
