@@ -15,7 +15,9 @@ from vmio.model.topology import Topology
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
 
+    from vmio.fleet.cluster import Cluster
     from vmio.formats.qemu_vm import CommandGuest
     from vmio.model.capabilities import QemuVersion
     from vmio.sim.polling import PollSettings
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from vmio.sim.trace import LoopTrace
     from vmio.sim.workload import Workload
 
-__all__ = ["check_recording", "read_trace", "simulate", "simulate_sweep"]
+__all__ = ["check_recording", "connect_cluster", "read_trace", "simulate", "simulate_sweep"]
 
 
 def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> Agreement:
@@ -47,6 +49,20 @@ def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> 
 
     generation = choose_generation(version)
     return check(parse_recording(decompress(read_source(path))), generation, settings)
+
+
+def connect_cluster(address: str) -> AbstractContextManager[Cluster]:
+    """Returns a connection to a Dask scheduler, whose executor runs sweeps until it is closed.
+
+    Args:
+        address: As `tcp://HOST:PORT`.
+
+    Raises:
+        VmioError: When it is entered, as `vmio.fleet.cluster.connect_cluster` raises it.
+    """
+    from vmio.fleet.cluster import connect_cluster as connect
+
+    return connect(address)
 
 
 def simulate(

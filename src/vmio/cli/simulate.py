@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vmio import api
 from vmio.cli.options import qemu_version_option, storage_option
+from vmio.errors import UsageError
 
 if TYPE_CHECKING:
     from vmio.sim.sweep import Grid, SweepPoint
@@ -43,6 +46,9 @@ __all__ = ["command"]
     " several, through every combination.",
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes of a sweep.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run a sweep on the Dask cluster there.")
+@click.option("--parquet", metavar="FILE", help="Write a sweep's points into a file, a row each.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Runs to average over.")
 @click.option("--requests", type=int, default=5000, show_default=True, help="Requests of a run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -57,6 +63,9 @@ def command(
     profile: str | None,
     sweeps: tuple[str, ...],
     jobs: int | None,
+    scheduler: str | None,
+    parquet: str | None,
+    force: bool,
     seeds: int,
     requests: int,
     as_json: bool,
@@ -68,22 +77,32 @@ def command(
     Without --profile the costs are those of the default one, not of this host: compare layouts and
     parameters by it, and measure what matters with `vmio bench`.
     """
+    _check_options(sweeps, jobs, scheduler, parquet, force=force)
     host = api.read_host(None, qemu_version=qemu_version)
     guest = api.load(vm, host=host, storage=storage)
     if sweeps:
-        grid, results = api.simulate_sweep(
-            guest,
-            host,
-            workload,
-            sweeps,
-            parameters=parameters,
-            policy=policy,
-            profile=profile,
-            seeds=seeds,
-            requests=requests,
-            workers=jobs,
-        )
-        _print_sweep(grid, results, as_json=as_json)
+        with ExitStack() as stack:
+            cluster = stack.enter_context(api.connect_cluster(scheduler)) if scheduler else None
+            grid, results = api.simulate_sweep(
+                guest,
+                host,
+                workload,
+                sweeps,
+                parameters=parameters,
+                policy=policy,
+                profile=profile,
+                seeds=seeds,
+                requests=requests,
+                workers=jobs if cluster is None else cluster.workers,
+                executor=None if cluster is None else cluster.executor,
+            )
+            if parquet is not None:
+                from vmio.report.simulation_parquet import save_points
+
+                results = save_points(grid, results, Path(parquet), force=force)
+            _print_sweep(grid, results, as_json=as_json)
+            if parquet is not None:
+                click.echo(f"vmio: {grid.size} points are in {parquet}", err=True)
         return 0
     found = api.simulate(
         guest,
@@ -107,9 +126,24 @@ def command(
     return 0
 
 
-def _print_sweep(grid: Grid, results: Generator[SweepPoint, None, None], *, as_json: bool) -> None:
-    from contextlib import closing
+def _check_options(
+    sweeps: tuple[str, ...],
+    jobs: int | None,
+    scheduler: str | None,
+    parquet: str | None,
+    *,
+    force: bool,
+) -> None:
+    for option, value in (("--scheduler ADDRESS", scheduler), ("--parquet FILE", parquet)):
+        if value is not None and not sweeps:
+            raise UsageError(f"{option} says nothing without --sweep")
+    if jobs is not None and scheduler is not None:
+        raise UsageError("--jobs and --scheduler exclude each other: a cluster has its workers")
+    if force and parquet is None:
+        raise UsageError("--force says nothing without --parquet FILE")
 
+
+def _print_sweep(grid: Grid, results: Generator[SweepPoint, None, None], *, as_json: bool) -> None:
     from vmio.cli.console import make_console
     from vmio.cli.progress import ProgressLine
     from vmio.report.simulation_grid import GridTable, render_grid_json

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, product
-from typing import Final
+from typing import Any, Final
 
 from attrs import evolve, frozen
 
@@ -248,8 +248,9 @@ def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
             f"--sweep {first} does not go with --workload {workload.name[:80]!r}",
             hint="requests of an open loop come whether or not others are done",
         )
+    changed: dict[str, Any] = {LOADS[name]: value for name, value in values.items()}
     try:
-        load = evolve(workload, **{LOADS[name]: value for name, value in values.items()})
+        load = evolve(workload, **changed)
     except ValueError as error:
         raise UsageError(f"--sweep {first}: {error.args[0]}") from error
     if load.rate_per_s:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import attrs
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from vmio.cli.main import main
@@ -166,3 +167,44 @@ def test_grid_as_json_has_each_combination(capsys: pytest.CaptureFixture[str]) -
         "qd=1",
         "qd=1,think=1ns",
     ]
+
+
+def test_parquet_holds_the_points_that_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one parameter too; where it is was talk, so it is on standard error."""
+    path = tmp_path / "x.parquet"
+    call = (*QEMU, "--sweep", "poll_grow=1:3", "--json", "--parquet", str(path))
+    assert run(*call) == 0
+    told = capsys.readouterr()
+    points = json.loads(told.out)["points"]
+    rows = pq.read_table(path).to_pylist()
+    assert [row["poll_grow"] for row in rows] == [1, 2, 3]
+    assert [row["iops"] for row in rows] == [point["prediction"]["iops"] for point in points]
+    assert told.err == f"vmio: 3 points are in {path}\n"
+    assert run(*call) == 2
+    assert f"{path} exists already" in capsys.readouterr().err
+    assert run(*call, "--force") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--parquet", "x"), "--parquet FILE says nothing without --sweep"),
+        (("--scheduler", "tcp://x:1"), "--scheduler ADDRESS says nothing without --sweep"),
+        (("--sweep", "qd=1:2", "--force"), "--force says nothing without --parquet"),
+        (
+            ("--sweep", "qd=1:2", "--jobs", "2", "--scheduler", "tcp://x:1"),
+            "--jobs and --scheduler exclude each other",
+        ),
+        (("--sweep", "qd=1:2", "--scheduler", "x:1"), "'x:1' is no address of a Dask scheduler"),
+    ],
+)
+def test_option_that_would_do_nothing_is_refused(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rather than ignored."""
+    assert run(*QEMU, *arguments) == 2
+    told = capsys.readouterr()
+    assert not told.out
+    assert words in told.err.splitlines()[0]
