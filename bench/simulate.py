@@ -18,11 +18,13 @@ from os import sched_getaffinity
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from types import ModuleType
 
+from attrs import asdict
+
 from vmio import api
 from vmio.model.source import Source
 from vmio.sim import kernel, reference
 from vmio.sim.profile import DEFAULT_PROFILE, Profile
-from vmio.sim.reference import BY_HANDLER, Counts, Devices, Host, Loops, Queues
+from vmio.sim.reference import BY_HANDLER, NATIVE, Costs, Counts, Devices, Loops, Queues
 
 CASES = ((1, 0), (1, 32_768), (1, 1_000_000), (16, 0), (16, 32_768), (16, 1_000_000))
 """Depth and poll_max_ns."""
@@ -35,7 +37,7 @@ def simulate(
     form: ModuleType, depth: int, max_ns: int, requests: int, profile: Profile = DEFAULT_PROFILE
 ) -> None:
     """Runs one disk on one IOThread."""
-    costs, source = profile.loop, random.Random(1)  # noqa: S311 - a simulation's, not a secret's
+    source = random.Random(1)  # noqa: S311 - a simulation's, not a secret's
     quantiles = profile.service[0].quantiles_ns
     form.simulate(
         BY_HANDLER,
@@ -45,22 +47,20 @@ def simulate(
             shrink=[0],
             weight=[0],
             can_poll=[1],
-            wake_ns=[costs.wake_ns],
-            sleep_ns=[costs.sleep_ns],
-            queue_run_ns=[costs.queue_run_ns],
-            queue_request_ns=[costs.queue_request_ns],
-            done_run_ns=[costs.done_run_ns],
-            done_request_ns=[costs.done_request_ns],
+            is_main=[0],
+            batch=[32],
+            workers=[64],
             first_ns=[0],
         ),
         queues=Queues(
             loop=[0],
             device=[0],
+            vcpu=[0],
+            engine=[NATIVE],
             depth=[depth],
+            batch=[1],
             interval_ns=[0],
             think_ns=[0],
-            guest_run_ns=[profile.guest_run_ns],
-            guest_request_ns=[profile.guest_request_ns],
         ),
         devices=Devices(
             samples=[source.choice(quantiles) for _ in range(SAMPLES)],
@@ -68,17 +68,18 @@ def simulate(
             tables=[0],
             most=1,
         ),
-        host=Host(
-            syscall_ns=profile.syscall_ns,
-            poll_pass_ns=profile.poll_pass_ns,
-            self_kick_ns=profile.self_kick_ns,
-            processors=64,
-        ),
+        costs=Costs(**asdict(profile.costs), processors=64),
         gaps=[1024],
-        requests=requests,
         warm_up=requests // 10,
         counts=Counts(
-            cpu_ns=[0], sleeps=[0], passes=[0], polled=[0], latencies_ns=[0] * requests, events=[]
+            cpu_ns=[0],
+            sleeps=[0],
+            passes=[0],
+            polled=[0],
+            irq_cpu_ns=[0],
+            vcpu_ns=[0],
+            latencies_ns=[0] * requests,
+            passes_seen=[],
         ),
     )
 
