@@ -42,8 +42,8 @@ __all__ = ["command"]
     "sweeps",
     metavar="[ID.]KEY=LOW:HIGH[:STEP]",
     multiple=True,
-    help="Go through values of a parameter, or of the load: qd, jobs, think_ns, rate_per_s. Of"
-    " several, through every combination.",
+    help="Go through values of a parameter, or of the load: qd, batch, jobs, think_ns, rate_per_s."
+    " Of several, through every combination.",
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes of a sweep.")
 @click.option("--scheduler", metavar="ADDRESS", help="Run a sweep on the Dask cluster there.")

@@ -35,6 +35,7 @@ MAX_POINTS: Final = 100_000
 
 LOADS: Final[Mapping[str, str]] = {
     "qd": "depth",
+    "batch": "batch",
     "jobs": "jobs",
     "think_ns": "think_ns",
     "rate_per_s": "rate_per_s",
@@ -141,6 +142,10 @@ def parse_grid(texts: Sequence[str], topology: Topology, workload: Workload) -> 
         raise UsageError("--sweep: a rate goes with no other load")
     grid = Grid(sweeps=sweeps)
     _check_size(grid.size)
+    values = {sweep.parameter: sweep.values for sweep in sweeps}
+    depth, batch = values.get("qd", [workload.depth]), values.get("batch", [workload.batch])
+    if max(batch) > min(depth):
+        raise UsageError("--sweep: a batch is of no more than qd requests")
     return grid
 
 
@@ -242,7 +247,7 @@ def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
     first = next(iter(values))
     if values.get("rate_per_s") == 0:
         raise UsageError("--sweep rate_per_s: a rate of 0 asks for nothing")
-    plain = (workload.depth, workload.jobs, workload.think_ns) == (1, 1, 0)
+    plain = evolve(workload, name="", rate_per_s=0) == Workload(name="")
     if (not is_open and workload.rate_per_s) or (is_open and not plain):
         raise UsageError(
             f"--sweep {first} does not go with --workload {workload.name[:80]!r}",
@@ -256,6 +261,8 @@ def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
     if load.rate_per_s:
         return evolve(load, name=f"rate={load.rate_per_s}")
     words = [f"qd={load.depth}"]
+    if load.batch > 1:
+        words.append(f"batch={load.batch}")
     if load.jobs > 1:
         words.append(f"jobs={load.jobs}")
     if load.think_ns:

@@ -45,6 +45,7 @@ def make_points(*, closed: list[bool] | None = None) -> Generator[SweepPoint, No
                 latency_p95_ns=one,
                 latency_p99_ns=one,
                 cpu_share=one,
+                vcpu_share=one,
                 loops=tuple(
                     LoopEstimate(id=name, cpu_share=one, sleeps_per_request=one, polled_share=one)
                     for name in ("iot0", "iot1")
@@ -104,6 +105,7 @@ def test_schema_says_what_each_column_is(tmp_path: Path) -> None:
         "latency_p95_ns": estimate,
         "latency_p99_ns": estimate,
         "cpu_share": estimate,
+        "vcpu_share": estimate,
         "notes": pa.list_(pa.field("element", texts, nullable=False)),
         "vmio_version": texts,
     }

@@ -167,6 +167,14 @@ def test_load_is_swept_as_a_parameter_is() -> None:
     assert points[-1].prediction.iops.low > points[0].prediction.iops.high
 
 
+def test_batch_is_swept_with_a_depth_that_holds_it() -> None:
+    """It is in the load's name where it is more than one request."""
+    grid = parse_grid(["qd=2:3", "batch=1:2"], ONE, QD1)
+    assert [point.prediction.workload for point in run_grid(grid, QD1)] == [
+        "qd=2", "qd=2,batch=2", "qd=3", "qd=3,batch=2",
+    ]  # fmt: skip
+
+
 def test_think_time_of_none_is_a_value_of_today() -> None:
     """A rate that nobody asked for is not."""
     assert parse_sweep("think_ns=0:4", ONE, QD1).today == 0
@@ -194,6 +202,8 @@ def test_grid_is_every_combination() -> None:
         (("poll_grow=0:1", "iot0.poll_grow=1:2"), "qd=1", "sets what --sweep 'poll_grow' does"),
         (("qd=1:2", "qd=1:4"), "qd=1", "sets what --sweep 'qd' does"),
         (("qd=1:2", "rate_per_s=1:4"), "qd=1", "a rate goes with no other load"),
+        (("qd=1:4",), "qd=4,batch=2", "a batch is of no more than qd requests"),
+        (("qd=1:4", "batch=1:2"), "qd=1", "a batch is of no more than qd requests"),
         (("rate_per_s=1:4",), "qd=8", "does not go with --workload 'qd=8'"),
         (("qd=1:4",), "rate=8", "does not go with --workload 'rate=8'"),
         (
