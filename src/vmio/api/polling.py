@@ -14,17 +14,21 @@ from vmio.model.host import Host
 from vmio.model.topology import Topology
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
+
+    from vmio.fleet.cluster import Cluster
     from vmio.formats.qemu_vm import CommandGuest
     from vmio.model.capabilities import QemuVersion
     from vmio.sim.polling import PollSettings
     from vmio.sim.profile import Profile
     from vmio.sim.replay import Agreement
     from vmio.sim.simulator import Prediction
-    from vmio.sim.sweep import Sweep, SweepPoint
+    from vmio.sim.sweep import Grid, SweepPoint
     from vmio.sim.trace import LoopTrace
     from vmio.sim.workload import Workload
 
-__all__ = ["check_recording", "read_trace", "simulate", "simulate_sweep"]
+__all__ = ["check_recording", "connect_cluster", "read_trace", "simulate", "simulate_sweep"]
 
 
 def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> Agreement:
@@ -45,6 +49,20 @@ def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> 
 
     generation = choose_generation(version)
     return check(parse_recording(decompress(read_source(path))), generation, settings)
+
+
+def connect_cluster(address: str) -> AbstractContextManager[Cluster]:
+    """Returns a connection to a Dask scheduler, whose executor runs sweeps until it is closed.
+
+    Args:
+        address: As `tcp://HOST:PORT`.
+
+    Raises:
+        VmioError: When it is entered, as `vmio.fleet.cluster.connect_cluster` raises it.
+    """
+    from vmio.fleet.cluster import connect_cluster as connect
+
+    return connect(address)
 
 
 def simulate(
@@ -88,7 +106,7 @@ def simulate_sweep(
     guest: Guest | CommandGuest,
     host: Host,
     workload: str,
-    sweep: str,
+    sweeps: Sequence[str],
     *,
     parameters: Sequence[str] = (),
     policy: str | None = None,
@@ -96,43 +114,53 @@ def simulate_sweep(
     seeds: int = 5,
     requests: int = 5_000,
     workers: int | None = None,
-) -> tuple[Sweep, Generator[SweepPoint, None, None]]:
-    """Returns the values that a parameter takes, and what comes of each, in their order.
+    executor: Executor | None = None,
+) -> tuple[Grid, Generator[SweepPoint, None, None]]:
+    """Returns the values that parameters take, and what comes of each, in their order.
+
+    Wherever it runs, the same call gives the same points.
 
     Args:
         guest: As `simulate` takes it, and what follows.
         host: The host.
         workload: The load.
-        sweep: Such as `poll_max_ns=0:1000000`, of one IOThread with `ID.` before it, else of all.
+        sweeps: Such as `poll_max_ns=0:1000000`, of one IOThread with `ID.` before it, else of all;
+            or `qd=1:64`, `batch`, `jobs`, `think_ns` or `rate_per_s` of the load. Of several,
+            every combination is simulated.
         parameters: What is replaced besides.
         policy: The policy whose plan is simulated.
         profile: A file of costs.
-        seeds: How many runs for each value.
+        seeds: How many runs for each point.
         requests: How many requests count in each.
-        workers: How many processes to use; None for one a processor.
+        workers: How many processes to use, or how many points an executor does at a time; None
+            for one a processor.
+        executor: What to run it on instead of processes of this host: any of
+            `concurrent.futures`, or what `connect_cluster` gives.
 
     Raises:
-        UsageError: The range makes no sense.
+        UsageError: A range makes no sense, or there are too many points.
+        ToolError: One of the processes was killed.
         VmioError: As `simulate` raises it.
     """
     from vmio.fleet.runner import map_in_order
-    from vmio.sim.sweep import parse_sweep, simulate_values
+    from vmio.sim.sweep import parse_grid, simulate_points
 
     topology, load, costs, version = _prepare_simulation(
         guest, host, workload, parameters=parameters, policy=policy, profile=profile
     )
-    swept = parse_sweep(sweep, topology)
+    grid = parse_grid(sweeps, topology, load)
     one = partial(
-        simulate_values,
+        simulate_points,
         topology,
-        swept,
+        grid,
         load,
         profile=costs,
         version=version,
         seeds=seeds,
         requests=requests,
     )
-    return swept, map_in_order(one, swept.values, workers=workers, chunk_size=1)
+    points = grid.list_points()
+    return grid, map_in_order(one, points, workers=workers, chunk_size=1, executor=executor)
 
 
 def _prepare_simulation(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vmio import api
 from vmio.cli.options import qemu_version_option, storage_option
+from vmio.errors import UsageError
 
 if TYPE_CHECKING:
-    from vmio.sim.sweep import Sweep, SweepPoint
+    from vmio.sim.sweep import Grid, SweepPoint
 
 __all__ = ["command"]
 
@@ -34,8 +37,18 @@ __all__ = ["command"]
 )
 @click.option("--policy", metavar="NAME", help="Simulate what vmio plan would make of VM.")
 @click.option("--profile", metavar="FILE", help="Costs to go by, instead of the default's.")
-@click.option("--sweep", metavar="[ID.]KEY=LOW:HIGH", help="Go through values of a parameter.")
+@click.option(
+    "--sweep",
+    "sweeps",
+    metavar="[ID.]KEY=LOW:HIGH[:STEP]",
+    multiple=True,
+    help="Go through values of a parameter, or of the load: qd, batch, jobs, think_ns, rate_per_s."
+    " Of several, through every combination.",
+)
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes of a sweep.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run a sweep on the Dask cluster there.")
+@click.option("--parquet", metavar="FILE", help="Write a sweep's points into a file, a row each.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Runs to average over.")
 @click.option("--requests", type=int, default=5000, show_default=True, help="Requests of a run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -48,8 +61,11 @@ def command(
     parameters: tuple[str, ...],
     policy: str | None,
     profile: str | None,
-    sweep: str | None,
+    sweeps: tuple[str, ...],
     jobs: int | None,
+    scheduler: str | None,
+    parquet: str | None,
+    force: bool,
     seeds: int,
     requests: int,
     as_json: bool,
@@ -61,22 +77,32 @@ def command(
     Without --profile the costs are those of the default one, not of this host: compare layouts and
     parameters by it, and measure what matters with `vmio bench`.
     """
+    _check_options(sweeps, jobs, scheduler, parquet, force=force)
     host = api.read_host(None, qemu_version=qemu_version)
     guest = api.load(vm, host=host, storage=storage)
-    if sweep is not None:
-        swept, results = api.simulate_sweep(
-            guest,
-            host,
-            workload,
-            sweep,
-            parameters=parameters,
-            policy=policy,
-            profile=profile,
-            seeds=seeds,
-            requests=requests,
-            workers=jobs,
-        )
-        _print_sweep(swept, results, as_json=as_json)
+    if sweeps:
+        with ExitStack() as stack:
+            cluster = stack.enter_context(api.connect_cluster(scheduler)) if scheduler else None
+            grid, results = api.simulate_sweep(
+                guest,
+                host,
+                workload,
+                sweeps,
+                parameters=parameters,
+                policy=policy,
+                profile=profile,
+                seeds=seeds,
+                requests=requests,
+                workers=jobs if cluster is None else cluster.workers,
+                executor=None if cluster is None else cluster.executor,
+            )
+            if parquet is not None:
+                from vmio.report.simulation_parquet import save_points
+
+                results = save_points(grid, results, Path(parquet), force=force)
+            _print_sweep(grid, results, as_json=as_json)
+            if parquet is not None:
+                click.echo(f"vmio: {grid.size} points are in {parquet}", err=True)
         return 0
     found = api.simulate(
         guest,
@@ -100,21 +126,45 @@ def command(
     return 0
 
 
-def _print_sweep(
-    sweep: Sweep, results: Generator[SweepPoint, None, None], *, as_json: bool
+def _check_options(
+    sweeps: tuple[str, ...],
+    jobs: int | None,
+    scheduler: str | None,
+    parquet: str | None,
+    *,
+    force: bool,
 ) -> None:
-    from contextlib import closing
+    for option, value in (("--scheduler ADDRESS", scheduler), ("--parquet FILE", parquet)):
+        if value is not None and not sweeps:
+            raise UsageError(f"{option} says nothing without --sweep")
+    if jobs is not None and scheduler is not None:
+        raise UsageError("--jobs and --scheduler exclude each other: a cluster has its workers")
+    if force and parquet is None:
+        raise UsageError("--force says nothing without --parquet FILE")
 
+
+def _print_sweep(grid: Grid, results: Generator[SweepPoint, None, None], *, as_json: bool) -> None:
     from vmio.cli.console import make_console
     from vmio.cli.progress import ProgressLine
+    from vmio.report.simulation_grid import GridTable, render_grid_json
     from vmio.report.simulation_sweep import print_sweep, render_sweep_json
 
-    points = []
-    with ProgressLine(len(sweep.values), "simulating") as line, closing(results):
+    points, table = [], GridTable(grid)
+    is_grid = len(grid.sweeps) > 1
+    with ProgressLine(grid.size, "simulating") as line, closing(results):
         for point in results:
-            points.append(point)
+            # A large grid's points are in memory only where all of them are printed.
+            if as_json or not is_grid:
+                points.append(point)
+            else:
+                table.add(point)
             line.advance()
-    if as_json:
-        click.echo(render_sweep_json(sweep, points))
-    else:
-        print_sweep(sweep, points, make_console())
+    match is_grid, as_json:
+        case True, True:
+            click.echo(render_grid_json(grid, points))
+        case True, False:
+            table.print(make_console())
+        case False, True:
+            click.echo(render_sweep_json(grid.sweeps[0], points))
+        case _:
+            print_sweep(grid.sweeps[0], points, make_console())

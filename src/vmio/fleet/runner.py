@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from vmio.errors import ToolError
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Executor, Future
 
 __all__ = ["CHUNK", "map_in_order"]
 
@@ -35,6 +35,7 @@ def map_in_order(
     *,
     workers: int | None = None,
     chunk_size: int = CHUNK,
+    executor: Executor | None = None,
 ) -> Generator[_Result, None, None]:
     """Yields what a function makes of all items, in their order, as soon as it is known.
 
@@ -45,28 +46,35 @@ def map_in_order(
         function: Takes a chunk of items; it is sent to each process once, so it is a module's own
             or a partial of one.
         items: What to go through.
-        workers: How many processes to use; None for one a processor. With one, or with no more
-            than a chunk of items, this process does it all.
+        workers: How many processes to use, or how many chunks an executor does at a time; None for
+            one a processor. With one, or with no more than a chunk of items, and no executor, this
+            process does it all.
         chunk_size: How many things go to a process at a time.
+        executor: What to run it on instead of processes made for it: threads, processes or a
+            cluster. It is used and not shut down, and is sent the function with each chunk; of
+            what it has begun it may have to finish a chunk for each worker.
 
     Raises:
         ToolError: One of the processes was killed.
     """
+    from concurrent.futures import BrokenExecutor
+
     chunks = _split(items, chunk_size)
     workers = workers or len(os.sched_getaffinity(0))
-    ahead = list(islice(chunks, 2))
-    if workers < 2 or len(ahead) < 2:  # noqa: PLR2004 - what two do, one cannot do faster
-        for chunk in chain(ahead, chunks):
-            yield from function(chunk)
-        return
-    from concurrent.futures.process import BrokenProcessPool
-
     try:
+        if executor is not None:
+            yield from _submit(lambda chunk: executor.submit(function, chunk), chunks, workers)
+            return
+        ahead = list(islice(chunks, 2))
+        if workers < 2 or len(ahead) < 2:  # noqa: PLR2004 - what two do, one cannot do faster
+            for chunk in chain(ahead, chunks):
+                yield from function(chunk)
+            return
         yield from _run(function, chain(ahead, chunks), workers)
-    except BrokenProcessPool as error:
+    except BrokenExecutor as error:
         raise ToolError(
             "a process that did a part of the work was killed",
-            hint="where memory ran out, --jobs 1 needs the least",
+            hint="where memory ran out, --jobs 1 needs the least" if executor is None else "",
         ) from error
 
 
@@ -76,24 +84,37 @@ def _run(
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import active_children
 
-    waiting: deque[Future[list[_Result]]] = deque()
     executor = ProcessPoolExecutor(
         workers, initializer=_become_worker, initargs=(os.getpid(), function)
     )
     before = set(active_children())
     try:
-        for chunk in chunks:
-            waiting.append(executor.submit(_work, chunk))
-            if len(waiting) >= workers * _WAITING_PER_WORKER:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
+        yield from _submit(lambda chunk: executor.submit(_work, chunk), chunks, workers)
     except BaseException:
         for worker in set(active_children()) - before:
             worker.kill()
         raise
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _submit(
+    submit: Callable[[list[_Item]], Future[list[_Result]]],
+    chunks: Iterable[list[_Item]],
+    workers: int,
+) -> Generator[_Result, None, None]:
+    waiting: deque[Future[list[_Result]]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(submit(chunk))
+            if len(waiting) >= workers * _WAITING_PER_WORKER:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        # Nothing is left here but when it ends early.
+        for future in waiting:
+            future.cancel()
 
 
 def _split(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

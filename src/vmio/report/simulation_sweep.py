@@ -14,7 +14,7 @@ from vmio.report.figures import format_rate
 from vmio.report.plain import printable
 from vmio.report.simulation_json import tabulate_prediction
 from vmio.sim.simulator import Estimate
-from vmio.sim.sweep import Sweep, SweepPoint
+from vmio.sim.sweep import LOADS, Sweep, SweepPoint
 from vmio.units import format_duration_ns
 
 __all__ = ["SCHEMA", "print_sweep", "render_sweep_json"]
@@ -27,8 +27,9 @@ _COLUMNS = 24
 def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) -> None:
     """Prints a sweep whole, what it goes by first; a range is a bar with a pale end."""
     first = points[0].prediction
+    load = "each load" if sweep.parameter in LOADS else first.workload
     console.print(
-        f"predicted: {printable(first.workload)} on every disk, QEMU {first.qemu_version}, "
+        f"predicted: {printable(load)} on every disk, QEMU {first.qemu_version}, "
         f"{printable(first.profile)}"
     )
     table = Table(box=box.SIMPLE_HEAD)

@@ -1,12 +1,14 @@
-"""One parameter over its range, all else as it is."""
+"""Parameters and loads over their ranges, all else as it is."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations, product
+from typing import Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmio.errors import UsageError
 from vmio.model.capabilities import QemuVersion
@@ -16,11 +18,34 @@ from vmio.sim.profile import Profile
 from vmio.sim.simulator import Prediction, predict, set_parameters
 from vmio.sim.workload import Workload
 
-__all__ = ["Sweep", "SweepPoint", "parse_sweep", "simulate_values"]
+__all__ = [
+    "LOADS",
+    "MAX_POINTS",
+    "Grid",
+    "Shortlist",
+    "Sweep",
+    "SweepPoint",
+    "parse_grid",
+    "parse_sweep",
+    "simulate_points",
+]
+
+MAX_POINTS: Final = 100_000
+"""Of a grid; at half a second for each that is a night on two processors."""
+
+LOADS: Final[Mapping[str, str]] = {
+    "qd": "depth",
+    "batch": "batch",
+    "jobs": "jobs",
+    "think_ns": "think_ns",
+    "rate_per_s": "rate_per_s",
+}
+"""What of a load can be swept, and its name in `Workload`."""
 
 _HALVINGS: Final = 9
 """From a maximum down to a 512th of it; below, little differs from nothing."""
 _FEW: Final = 16
+_RANGE: Final = re.compile(r"([^=]{1,200})=(\d{1,19}):(\d{1,19})(?::(\d{1,19}))?", re.ASCII)
 
 
 @frozen(kw_only=True)
@@ -28,7 +53,7 @@ class Sweep:
     """Which values a parameter takes one after the other."""
 
     parameter: str
-    """As `ID.poll_max_ns`; without `ID.` it is that of every IOThread."""
+    """As `ID.poll_max_ns`; without `ID.` it is that of every IOThread. Or one of `LOADS`."""
     values: tuple[int, ...]
     """Ascending."""
     today: int | None = None
@@ -36,33 +61,125 @@ class Sweep:
 
 
 @frozen(kw_only=True)
-class SweepPoint:
-    """What one value comes to."""
+class Grid:
+    """All combinations of what several sweeps go through; of one, its values."""
 
-    value: int
+    sweeps: tuple[Sweep, ...]
+
+    @property
+    def size(self) -> int:
+        """How many points there are."""
+        return math.prod(len(sweep.values) for sweep in self.sweeps)
+
+    def list_points(self) -> Iterator[tuple[int, ...]]:
+        """Yields a value for each sweep, the last of them changing fastest."""
+        return product(*(sweep.values for sweep in self.sweeps))
+
+
+@frozen(kw_only=True)
+class SweepPoint:
+    """What one value of each sweep comes to."""
+
+    values: tuple[int, ...]
+    """As the grid has its sweeps."""
     is_today: bool
     prediction: Prediction
 
+    @property
+    def value(self) -> int:
+        """The value of the first sweep, which may be the only one."""
+        return self.values[0]
 
-def parse_sweep(text: str, topology: Topology) -> Sweep:
-    """Returns what a text such as `poll_max_ns=0:1000000` means for a layout.
 
-    Its values are both ends and what halving the upper one gives between them; all, where there
-    are few; and what it is today.
+class Shortlist:
+    """The points that no other one of the same load beats.
+
+    One beats another if it is as fast and as cheap and not the same in both: if neither its mean
+    latency nor its processor time is greater, to three digits; of equals the first one stays.
+    Where an outcome is bistable the worse end counts.
+    """
+
+    def __init__(self) -> None:
+        self._by_load: dict[str, list[tuple[tuple[float, float], SweepPoint]]] = {}
+
+    def add(self, point: SweepPoint) -> None:
+        """Considers one more point; those that it beats are forgotten."""
+        latency_ns, cpu_share = weight = _weigh(point)
+        kept = self._by_load.setdefault(point.prediction.workload, [])
+        if any(ns <= latency_ns and share <= cpu_share for (ns, share), _ in kept):
+            return
+        kept[:] = [each for each in kept if each[0][0] < latency_ns or each[0][1] < cpu_share]
+        kept.append((weight, point))
+
+    def list_points(self) -> tuple[SweepPoint, ...]:
+        """Returns what is left: by load, as they came, and of each the fastest first."""
+        return tuple(
+            point
+            for kept in self._by_load.values()
+            for _, point in sorted(kept, key=lambda each: each[0])
+        )
+
+
+def parse_grid(texts: Sequence[str], topology: Topology, workload: Workload) -> Grid:
+    """Returns the grid that several sweeps make.
 
     Raises:
-        UsageError: It is no range, or of no parameter of this layout.
+        UsageError: One of them makes no sense, two of them set the same, or there are more than
+            `MAX_POINTS` points.
     """
-    match = re.fullmatch(r"([^=]{1,200})=(\d{1,19}):(\d{1,19})", text.strip(), re.ASCII)
-    if match is None or int(match[2]) >= int(match[3]):
+    sweeps = tuple(parse_sweep(text, topology, workload) for text in texts)
+    for one, other in combinations(sweeps, 2):
+        (name, _, field), (another, _, same) = (
+            each.parameter.rpartition(".") for each in (one, other)
+        )
+        if field == same and (not name or not another or name == another):
+            raise UsageError(
+                f"--sweep {other.parameter[:80]!r} sets what --sweep {one.parameter[:80]!r} does"
+            )
+    if "rate_per_s" in {sweep.parameter for sweep in sweeps} and any(
+        sweep.parameter in LOADS for sweep in sweeps if sweep.parameter != "rate_per_s"
+    ):
+        raise UsageError("--sweep: a rate goes with no other load")
+    grid = Grid(sweeps=sweeps)
+    _check_size(grid.size)
+    values = {sweep.parameter: sweep.values for sweep in sweeps}
+    depth, batch = values.get("qd", [workload.depth]), values.get("batch", [workload.batch])
+    if max(batch) > min(depth):
+        raise UsageError("--sweep: a batch is of no more than qd requests")
+    return grid
+
+
+def parse_sweep(text: str, topology: Topology, workload: Workload) -> Sweep:
+    """Returns what a text such as `poll_max_ns=0:1000000` means for a layout and a load.
+
+    Its values are both ends and what halving the upper one gives between them; all, where there
+    are few; with a third number, as in `0:1000000:1000`, those at even steps of that from the
+    lower end. And what it is today.
+
+    Raises:
+        UsageError: It is no range, or of nothing that this layout or a load has.
+    """
+    match = _RANGE.fullmatch(text.strip())
+    if match is None or int(match[2]) >= int(match[3]) or int(match[4] or 1) == 0:
         raise UsageError(
-            f"--sweep {text[:80]!r} is no range", hint="one reads poll_max_ns=0:1000000"
+            f"--sweep {text[:80]!r} is no range",
+            hint="one reads poll_max_ns=0:1000000, or 0:1000000:1000 for even steps",
         )
     parameter, low, high = match[1], int(match[2]), int(match[3])
-    for value in (low, high):
-        set_parameters(topology, [f"{parameter}={value}"], option="--sweep")
-    today = _find_today(topology, parameter)
-    if high - low < _FEW:
+    if parameter in LOADS:
+        for value in (low, high):
+            _set_load(workload, {parameter: value})
+        is_absent = parameter == "rate_per_s" and workload.rate_per_s == 0
+        today = None if is_absent else getattr(workload, LOADS[parameter])
+    else:
+        for value in (low, high):
+            set_parameters(topology, [f"{parameter}={value}"], option="--sweep")
+        today = _find_today(topology, parameter)
+    if match[4] is not None:
+        steps = range(low, high + 1, int(match[4]))
+        _check_size((high - low) // steps.step)
+        values = set(steps)
+    elif high - low < _FEW:
         values = set(range(low, high + 1))
     else:
         values = {low, high, *(high >> halving for halving in range(_HALVINGS + 1))}
@@ -75,33 +192,83 @@ def parse_sweep(text: str, topology: Topology) -> Sweep:
     )
 
 
-def simulate_values(
+def simulate_points(
     topology: Topology,
-    sweep: Sweep,
+    grid: Grid,
     workload: Workload,
-    values: Sequence[int],
+    points: Iterable[tuple[int, ...]],
     *,
     profile: Profile,
     version: QemuVersion,
     seeds: int,
     requests: int,
 ) -> list[SweepPoint]:
-    """Returns what some values of a sweep come to, as `vmio.sim.simulator.predict` says it."""
-    return [
-        SweepPoint(
-            value=value,
-            is_today=value == sweep.today,
-            prediction=predict(
-                set_parameters(topology, [f"{sweep.parameter}={value}"], option="--sweep"),
-                workload,
-                profile=profile,
-                version=version,
-                seeds=seeds,
-                requests=requests,
-            ),
+    """Returns what some points of a grid come to, as `vmio.sim.simulator.predict` says it."""
+    found = []
+    for values in points:
+        chosen = {sweep.parameter: v for sweep, v in zip(grid.sweeps, values, strict=True)}
+        loads = {name: value for name, value in chosen.items() if name in LOADS}
+        texts = [f"{name}={value}" for name, value in chosen.items() if name not in LOADS]
+        prediction = predict(
+            set_parameters(topology, texts, option="--sweep"),
+            _set_load(workload, loads) if loads else workload,
+            profile=profile,
+            version=version,
+            seeds=seeds,
+            requests=requests,
         )
-        for value in values
-    ]
+        is_today = values == tuple(sweep.today for sweep in grid.sweeps)
+        found.append(SweepPoint(values=values, is_today=is_today, prediction=prediction))
+    return found
+
+
+def _check_size(points: int) -> None:
+    if points > MAX_POINTS:
+        raise UsageError(
+            f"--sweep comes to {points} points; {MAX_POINTS} are the most",
+            hint="a range without a step has about ten values",
+        )
+
+
+def _weigh(point: SweepPoint) -> tuple[float, float]:
+    found = point.prediction
+    figures = (found.latency_mean_ns, found.cpu_share)
+    latency_ns, share = (each.high if found.bistable else each.mean for each in figures)
+    return float(f"{latency_ns:.3g}"), float(f"{share:.3g}")
+
+
+def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
+    """Returns a load with some of it replaced, and the name that says all of it.
+
+    Raises:
+        UsageError: It cannot be.
+    """
+    is_open = "rate_per_s" in values
+    first = next(iter(values))
+    if values.get("rate_per_s") == 0:
+        raise UsageError("--sweep rate_per_s: a rate of 0 asks for nothing")
+    plain = evolve(workload, name="", rate_per_s=0) == Workload(name="")
+    if (not is_open and workload.rate_per_s) or (is_open and not plain):
+        raise UsageError(
+            f"--sweep {first} does not go with --workload {workload.name[:80]!r}",
+            hint="requests of an open loop come whether or not others are done",
+        )
+    changed: dict[str, Any] = {LOADS[name]: value for name, value in values.items()}
+    try:
+        load = evolve(workload, **changed)
+    except ValueError as error:
+        raise UsageError(f"--sweep {first}: {error.args[0]}") from error
+    if load.rate_per_s:
+        return evolve(load, name=f"rate={load.rate_per_s}")
+    words = [f"qd={load.depth}"]
+    if load.batch > 1:
+        words.append(f"batch={load.batch}")
+    if load.jobs > 1:
+        words.append(f"jobs={load.jobs}")
+    if load.think_ns:
+        micro, rest = divmod(load.think_ns, 1000)
+        words.append(f"think={load.think_ns}ns" if rest else f"think={micro}us")
+    return evolve(load, name=",".join(words))
 
 
 def _find_today(topology: Topology, parameter: str) -> int | None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import attrs
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from vmio.cli.main import main
@@ -118,6 +119,92 @@ def test_wrong_call_is_told_in_one_line(
 ) -> None:
     """With a hint below it, and nothing on standard output."""
     assert run(*QEMU, *arguments) == status
+    told = capsys.readouterr()
+    assert not told.out
+    assert words in told.err.splitlines()[0]
+
+
+def test_grid_shows_a_line_for_each_combination(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a column for each parameter; what nothing beats and today's point are marked."""
+    assert run(*QEMU, "--sweep", "poll_max_ns=32767:32768", "--sweep", "qd=1:2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("predicted: each load on every disk, QEMU 10.0.2")
+    assert lines[2].split()[:2] == ["poll_max_ns", "qd"]
+    rows = [line.split()[:2] for line in lines[4:8]]
+    assert rows == [["32767", "1"], ["32767", "2"], ["32768", "1"], ["32768", "2"]]
+    assert [line.split()[:2] for line in lines if "today" in line] == [["32768", "1"]]
+    assert "4 of 4 points" in "\n".join(lines)
+
+
+def test_large_grid_is_cut_down_to_what_nothing_beats(capsys: pytest.CaptureFixture[str]) -> None:
+    """And the line below the table says how many there are; today's is there, beaten or not."""
+    sweeps = ("--sweep", "poll_max_ns=0:50000:2000", "--sweep", "poll_grow=0:1")
+    assert run(*QEMU, *sweeps, "--jobs", "2") == 0
+    out = capsys.readouterr().out
+    shown, size = (int(number) for number in out.split(" points;")[0].split()[-3::2])
+    assert size == 54
+    assert 1 <= shown <= 41
+    assert out.count("unbeaten") == shown + 1
+
+
+def test_grid_as_json_has_each_combination(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the parameters' names, the same over processes as in one."""
+    texts = []
+    for jobs in ("1", "2"):
+        sweeps = ("--sweep", "poll_max_ns=0:1", "--sweep", "think_ns=0:1")
+        assert run(*QEMU, *sweeps, "--json", "--jobs", jobs) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    found = json.loads(texts[0])
+    assert found["parameters"] == [
+        {"name": "poll_max_ns", "today": 32768},
+        {"name": "think_ns", "today": 0},
+    ]
+    assert [point["values"] for point in found["points"]] == [
+        {"poll_max_ns": ns, "think_ns": think_ns} for ns in (0, 1) for think_ns in (0, 1)
+    ]
+    assert [point["prediction"]["workload"] for point in found["points"][:2]] == [
+        "qd=1",
+        "qd=1,think=1ns",
+    ]
+
+
+def test_parquet_holds_the_points_that_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one parameter too; where it is was talk, so it is on standard error."""
+    path = tmp_path / "x.parquet"
+    call = (*QEMU, "--sweep", "poll_grow=1:3", "--json", "--parquet", str(path))
+    assert run(*call) == 0
+    told = capsys.readouterr()
+    points = json.loads(told.out)["points"]
+    rows = pq.read_table(path).to_pylist()
+    assert [row["poll_grow"] for row in rows] == [1, 2, 3]
+    assert [row["iops"] for row in rows] == [point["prediction"]["iops"] for point in points]
+    assert told.err == f"vmio: 3 points are in {path}\n"
+    assert run(*call) == 2
+    assert f"{path} exists already" in capsys.readouterr().err
+    assert run(*call, "--force") == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--parquet", "x"), "--parquet FILE says nothing without --sweep"),
+        (("--scheduler", "tcp://x:1"), "--scheduler ADDRESS says nothing without --sweep"),
+        (("--sweep", "qd=1:2", "--force"), "--force says nothing without --parquet"),
+        (
+            ("--sweep", "qd=1:2", "--jobs", "2", "--scheduler", "tcp://x:1"),
+            "--jobs and --scheduler exclude each other",
+        ),
+        (("--sweep", "qd=1:2", "--scheduler", "x:1"), "'x:1' is no address of a Dask scheduler"),
+    ],
+)
+def test_option_that_would_do_nothing_is_refused(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rather than ignored."""
+    assert run(*QEMU, *arguments) == 2
     told = capsys.readouterr()
     assert not told.out
     assert words in told.err.splitlines()[0]

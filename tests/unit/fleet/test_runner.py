@@ -5,7 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
@@ -85,3 +87,42 @@ def test_map_in_order_leaves_no_process_when_it_ends_early() -> None:
     assert len(multiprocessing.active_children()) == 2
     results.close()
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_map_in_order_runs_on_an_executor_and_leaves_it_usable(
+    kind: type[ThreadPoolExecutor | ProcessPoolExecutor],
+) -> None:
+    """Whoever made it shuts it down; the order is kept, even with one chunk."""
+    with kind(2) as executor:
+        for count in (1, 9 * CHUNK + 1):
+            answers = map_in_order(double, range(count), workers=2, executor=executor)
+            assert list(answers) == [2 * number for number in range(count)]
+        assert executor.submit(double, [1]).result() == [2]
+
+
+def test_map_in_order_cancels_what_an_executor_has_not_begun() -> None:
+    """Ending early leaves it nothing to do but what it is at."""
+    begun: list[int] = []
+    go_on = threading.Event()
+
+    def note(numbers: list[int]) -> list[int]:
+        begun.append(numbers[0])
+        if numbers[0]:
+            go_on.wait()
+        return numbers
+
+    with ThreadPoolExecutor(1) as executor:
+        results = map_in_order(note, range(100), workers=2, chunk_size=1, executor=executor)
+        assert next(results) == 0
+        results.close()
+        go_on.set()
+    assert len(begun) <= 2
+
+
+def test_map_in_order_tells_of_a_process_of_an_executor_that_was_killed() -> None:
+    """In the same words, without a hint at an option that says nothing about it."""
+    executor: Executor
+    with ProcessPoolExecutor(2) as executor, pytest.raises(ToolError, match="was killed") as told:
+        list(map_in_order(die, range(9 * CHUNK), executor=executor))
+    assert not told.value.hint

@@ -12,8 +12,8 @@ from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.sweep import parse_sweep, simulate_values
-from vmio.sim.workload import parse_workload
+from vmio.sim.sweep import Grid, Shortlist, SweepPoint, parse_grid, parse_sweep, simulate_points
+from vmio.sim.workload import Workload, parse_workload
 
 ONE = Topology(
     iothreads=(IOThread(id="iot0"),),
@@ -22,9 +22,12 @@ ONE = Topology(
 )
 
 
+QD1 = parse_workload("qd=1")
+
+
 def test_values_are_ends_halves_and_today() -> None:
     """A default that nobody wrote is today's value as well."""
-    sweep = parse_sweep("iot0.poll_max_ns=0:1000000", ONE)
+    sweep = parse_sweep("iot0.poll_max_ns=0:1000000", ONE, QD1)
     assert sweep.parameter == "iot0.poll_max_ns"
     assert sweep.today == 32_768
     assert sweep.values == (
@@ -34,13 +37,13 @@ def test_values_are_ends_halves_and_today() -> None:
 
 def test_short_range_is_gone_through_whole() -> None:
     """A factor from 1 to 4 is four values; what is not written and not in it is none of them."""
-    sweep = parse_sweep("poll_grow=1:4", ONE)
+    sweep = parse_sweep("poll_grow=1:4", ONE, QD1)
     assert (sweep.values, sweep.today) == ((1, 2, 3, 4), None)
 
 
 def test_today_outside_the_range_is_not_simulated() -> None:
     """The range is what was asked for."""
-    assert 32_768 not in parse_sweep("poll_max_ns=0:1000", ONE).values
+    assert 32_768 not in parse_sweep("poll_max_ns=0:1000", ONE, QD1).values
 
 
 @pytest.mark.parametrize(
@@ -51,6 +54,13 @@ def test_today_outside_the_range_is_not_simulated() -> None:
         ("poll_max_ns=5:5", "is no range"),
         ("poll_max_ns=5:1", "is no range"),
         ("poll_max_ns=-1:1", "is no range"),
+        ("poll_max_ns=0:9:0", "is no range"),
+        ("poll_max_ns=0:9:", "is no range"),
+        ("poll_max_ns=0:1000000:1", "comes to 1000000 points; 100000 are the most"),
+        ("qd=0:4", "'depth' must be >= 1"),
+        ("qd=1:2000", "'depth' must be <= 1024"),
+        ("rate_per_s=0:5", "a rate of 0 asks for nothing"),
+        ("iot0.qd=1:2", "'qd' is no parameter of polling"),
         ("nix=0:1", "'nix' is no parameter of polling"),
         ("nix.poll_max_ns=0:1", "there is no IOThread 'nix'"),
         ("poll_weight=0:64", "the value is from 0 to 63"),
@@ -59,24 +69,24 @@ def test_today_outside_the_range_is_not_simulated() -> None:
 def test_wrong_range_is_told_as_one(text: str, why: str) -> None:
     """The message names the option that was given."""
     with pytest.raises(UsageError, match=r"^--sweep ") as caught:
-        parse_sweep(text, ONE)
+        parse_sweep(text, ONE, QD1)
     assert why in caught.value.message
 
 
 def test_layout_without_iothreads_has_nothing_to_sweep() -> None:
     """The main loop never polls, so every value would come to the same."""
     with pytest.raises(UsageError, match="there is no IOThread"):
-        parse_sweep("poll_max_ns=0:1", evolve(ONE, iothreads=()))
+        parse_sweep("poll_max_ns=0:1", evolve(ONE, iothreads=()), QD1)
 
 
 def test_longer_polling_costs_more_until_it_catches_every_wait() -> None:
     """No polling is the cheapest; over every wait it takes a whole processor and is faster."""
-    sweep = parse_sweep("poll_max_ns=0:1000000", ONE)
-    none, today, longest = simulate_values(
+    sweep = parse_sweep("poll_max_ns=0:1000000", ONE, QD1)
+    none, today, longest = simulate_points(
         ONE,
-        sweep,
-        parse_workload("qd=1"),
-        (0, 32_768, 1_000_000),
+        Grid(sweeps=(sweep,)),
+        QD1,
+        [(0,), (32_768,), (1_000_000,)],
         profile=DEFAULT_PROFILE,
         version=QemuVersion(10, 0, 2),
         seeds=3,
@@ -91,15 +101,15 @@ def test_longer_polling_costs_more_until_it_catches_every_wait() -> None:
 
 def test_sweep_in_parts_is_the_whole() -> None:
     """Which process simulates a value changes nothing."""
-    sweep = parse_sweep("poll_max_ns=0:100000", ONE)
+    sweep = parse_sweep("poll_max_ns=0:100000", ONE, QD1)
 
     def run(*values: int) -> list[object]:
         return list(
-            simulate_values(
+            simulate_points(
                 ONE,
-                sweep,
+                Grid(sweeps=(sweep,)),
                 parse_workload("qd=4"),
-                values,
+                [(value,) for value in values],
                 profile=DEFAULT_PROFILE,
                 version=QemuVersion(9, 2),
                 seeds=2,
@@ -124,14 +134,131 @@ def test_more_loops_than_processors_are_told_of() -> None:
             AttachedDisk(disk=Disk(id="virtio1", bus="virtio", index=1), controller="virtio1"),
         ),
     )
-    (point,) = simulate_values(
+    (point,) = simulate_points(
         two,
-        parse_sweep("poll_max_ns=0:1000000", two),
-        parse_workload("qd=1"),
-        (1_000_000,),
+        parse_grid(["poll_max_ns=0:1000000"], two, QD1),
+        QD1,
+        [(1_000_000,)],
         profile=evolve(DEFAULT_PROFILE, processors=1),
         version=QemuVersion(10, 0, 2),
         seeds=2,
         requests=500,
     )
     assert any("only 1 processor" in note for note in point.prediction.notes)
+
+
+def test_steps_go_from_the_lower_end_and_today_is_among_them() -> None:
+    """A third number says how far apart the values are."""
+    assert parse_sweep("poll_max_ns=10000:40000:10000", ONE, QD1).values == (
+        10_000, 20_000, 30_000, 32_768, 40_000,
+    )  # fmt: skip
+
+
+def test_load_is_swept_as_a_parameter_is() -> None:
+    """Depths by halves; each point's load has a name that says all of it."""
+    load = parse_workload("qd=4,think=5us")
+    grid = parse_grid(["qd=1:64"], ONE, load)
+    assert grid.sweeps[0].values == (1, 2, 4, 8, 16, 32, 64)
+    points = run_grid(grid, load)
+    assert [point.prediction.workload for point in points][:2] == [
+        "qd=1,think=5us", "qd=2,think=5us",
+    ]  # fmt: skip
+    assert [point.value for point in points if point.is_today] == [4]
+    assert points[-1].prediction.iops.low > points[0].prediction.iops.high
+
+
+def test_batch_is_swept_with_a_depth_that_holds_it() -> None:
+    """It is in the load's name where it is more than one request."""
+    grid = parse_grid(["qd=2:3", "batch=1:2"], ONE, QD1)
+    assert [point.prediction.workload for point in run_grid(grid, QD1)] == [
+        "qd=2", "qd=2,batch=2", "qd=3", "qd=3,batch=2",
+    ]  # fmt: skip
+
+
+def test_think_time_of_none_is_a_value_of_today() -> None:
+    """A rate that nobody asked for is not."""
+    assert parse_sweep("think_ns=0:4", ONE, QD1).today == 0
+    assert parse_sweep("rate_per_s=1:4", ONE, QD1).today is None
+
+
+def test_grid_is_every_combination() -> None:
+    """The last sweep changes fastest, and today's point is where all values are today's."""
+    grid = parse_grid(["poll_max_ns=32768:32769", "qd=1:3"], ONE, QD1)
+    points = run_grid(grid, QD1)
+    assert [point.values for point in points] == [
+        (32_768, 1), (32_768, 2), (32_768, 3), (32_769, 1), (32_769, 2), (32_769, 3),
+    ]  # fmt: skip
+    assert grid.size == len(points)
+    assert [point.values for point in points if point.is_today] == [(32_768, 1)]
+    (alone,) = run_grid(parse_grid(["qd=3:4"], ONE, QD1), QD1, points=[(3,)])
+    (same,) = run_grid(parse_grid(["qd=3:4", "poll_grow=0:1"], ONE, QD1), QD1, points=[(3, 0)])
+    assert alone.prediction == same.prediction
+
+
+@pytest.mark.parametrize(
+    ("texts", "load", "why"),
+    [
+        (("poll_grow=0:1", "poll_grow=1:2"), "qd=1", "sets what --sweep 'poll_grow' does"),
+        (("poll_grow=0:1", "iot0.poll_grow=1:2"), "qd=1", "sets what --sweep 'poll_grow' does"),
+        (("qd=1:2", "qd=1:4"), "qd=1", "sets what --sweep 'qd' does"),
+        (("qd=1:2", "rate_per_s=1:4"), "qd=1", "a rate goes with no other load"),
+        (("qd=1:4",), "qd=4,batch=2", "a batch is of no more than qd requests"),
+        (("qd=1:4", "batch=1:2"), "qd=1", "a batch is of no more than qd requests"),
+        (("rate_per_s=1:4",), "qd=8", "does not go with --workload 'qd=8'"),
+        (("qd=1:4",), "rate=8", "does not go with --workload 'rate=8'"),
+        (
+            ("poll_max_ns=0:99999:100", "qd=1:512:4"),
+            "qd=1",
+            "comes to 128128 points; 100000 are the most",
+        ),
+    ],
+)
+def test_grid_that_cannot_be_is_told_as_one(texts: tuple[str, ...], load: str, why: str) -> None:
+    """In one line that names the sweeps."""
+    with pytest.raises(UsageError, match=r"^--sweep") as caught:
+        parse_grid(texts, ONE, parse_workload(load))
+    assert why in caught.value.message
+
+
+def test_shortlist_is_what_nothing_else_beats() -> None:
+    """Of each load apart, the fastest first; of equals the first, of ranges the worse end."""
+    grid = parse_grid(["poll_max_ns=0:1000000", "qd=1:2"], ONE, QD1)
+    points = run_grid(grid, QD1)
+    shortlist = Shortlist()
+    for point in (*points, *points):
+        shortlist.add(point)
+    kept = shortlist.list_points()
+
+    def weigh(point: SweepPoint) -> tuple[float, float]:
+        found = point.prediction
+        figures = (found.latency_mean_ns, found.cpu_share)
+        latency_ns, share = (each.high if found.bistable else each.mean for each in figures)
+        return float(f"{latency_ns:.3g}"), float(f"{share:.3g}")
+
+    for load in ("qd=1", "qd=2"):
+        mine = [weigh(point) for point in kept if point.prediction.workload == load]
+        every = {weigh(point) for point in points if point.prediction.workload == load}
+        assert mine == sorted(
+            one
+            for one in every
+            if not any(
+                other != one and other[0] <= one[0] and other[1] <= one[1] for other in every
+            )
+        )
+    assert 2 < len(kept) < len(points)
+
+
+def run_grid(
+    grid: Grid, load: Workload, *, points: list[tuple[int, ...]] | None = None
+) -> list[SweepPoint]:
+    """Simulates a grid, or some of its points, in short runs."""
+    return simulate_points(
+        ONE,
+        grid,
+        load,
+        points or grid.list_points(),
+        profile=DEFAULT_PROFILE,
+        version=QemuVersion(10, 0, 2),
+        seeds=2,
+        requests=500,
+    )
