@@ -143,12 +143,14 @@ def simulate_sweep(
         VmioError: As `simulate` raises it.
     """
     from vmio.fleet.runner import map_in_order
+    from vmio.sim.simulator import pays_to_compile
     from vmio.sim.sweep import parse_grid, simulate_points
 
     topology, load, costs, version = _prepare_simulation(
         guest, host, workload, parameters=parameters, policy=policy, profile=profile
     )
     grid = parse_grid(sweeps, topology, load)
+    compiled = pays_to_compile(2 * grid.size * seeds * requests)
     one = partial(
         simulate_points,
         topology,
@@ -158,8 +160,12 @@ def simulate_sweep(
         version=version,
         seeds=seeds,
         requests=requests,
+        compiled=compiled,
     )
     points = grid.list_points()
+    if compiled and executor is None:
+        # Once, for all the processes that are forked of this one.
+        one([next(grid.list_points())], seeds=2, requests=100)
     return grid, map_in_order(one, points, workers=workers, chunk_size=1, executor=executor)
 
 

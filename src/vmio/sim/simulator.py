@@ -40,6 +40,7 @@ __all__ = [
     "Prediction",
     "RunFigures",
     "Setup",
+    "pays_to_compile",
     "predict",
     "prepare",
     "run_once",
@@ -234,6 +235,11 @@ def set_parameters(topology: Topology, texts: Sequence[str], *, option: str = "-
     return evolve(topology, iothreads=iothreads)
 
 
+def pays_to_compile(requests: int) -> bool:
+    """Returns whether so many requests take longer than compiling what simulates them faster."""
+    return requests > _KERNEL_FROM and kernel.is_available()
+
+
 def predict(
     topology: Topology,
     workload: Workload,
@@ -242,6 +248,7 @@ def predict(
     version: QemuVersion,
     seeds: int = 5,
     requests: int = 5_000,
+    compiled: bool | None = None,
 ) -> Prediction:
     """Returns what a layout would do; the same for the same arguments.
 
@@ -252,6 +259,8 @@ def predict(
         version: The QEMU.
         seeds: How many runs from each beginning, at least 2.
         requests: How many of each run count, after a tenth as many that do not.
+        compiled: Whether the compiled form does it, which answers the same; None for where that
+            pays in this one call.
 
     Raises:
         CapabilityError: How that QEMU polls is not known.
@@ -264,7 +273,8 @@ def predict(
             hint=f"2 to {MAX_SEEDS} seeds, 100 to {MAX_REQUESTS} requests",
         )
     setup = prepare(topology, workload, version)
-    compiled = seeds * requests * (1 + setup.polls) > _KERNEL_FROM and kernel.is_available()
+    if compiled is None:
+        compiled = pays_to_compile(seeds * requests * (1 + setup.polls))
     idle, grown = (
         [
             run_once(

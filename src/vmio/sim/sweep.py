@@ -202,6 +202,7 @@ def simulate_points(
     version: QemuVersion,
     seeds: int,
     requests: int,
+    compiled: bool | None = None,
 ) -> list[SweepPoint]:
     """Returns what some points of a grid come to, as `vmio.sim.simulator.predict` says it."""
     found = []
@@ -216,6 +217,7 @@ def simulate_points(
             version=version,
             seeds=seeds,
             requests=requests,
+            compiled=compiled,
         )
         is_today = values == tuple(sweep.today for sweep in grid.sweeps)
         found.append(SweepPoint(values=values, is_today=is_today, prediction=prediction))
