@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from vmio.bench.statistics import LEAST_EFFECT
+from vmio.report.axis import nice_step, scale
 from vmio.report.figures import format_rate, format_ratio
-from vmio.report.svg import draw_label, draw_line, nice_step, render_svg, scale
+from vmio.report.svg import draw_label, draw_line, render_svg
 from vmio.units import format_duration_ns
 
 if TYPE_CHECKING:

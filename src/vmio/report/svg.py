@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from vmio.report.markup import escape
 
-__all__ = ["draw_label", "draw_line", "nice_step", "render_svg", "scale"]
+__all__ = ["draw_label", "draw_line", "render_svg"]
 
 
 def render_svg(
@@ -36,17 +35,6 @@ def render_svg(
         f'<title id="{identity}-t">{escape(title)}</title>\n'
         f'<desc id="{identity}-d">{escape(told)}</desc>\n{"".join(parts)}\n</svg>'
     )
-
-
-def scale(value: float, low: float, high: float, start: float, end: float) -> float:
-    """Returns where a value between two lies on the way from one place to another."""
-    return start + (value - low) / (high - low) * (end - start)
-
-
-def nice_step(least: float) -> float:
-    """Returns the round number next above."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(power * digit for digit in (1, 2, 2.5, 5, 10) if power * digit >= least)
 
 
 def draw_line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
