@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +12,9 @@ from vmio import api
 from vmio.cli.options import qemu_version_option, storage_option
 
 if TYPE_CHECKING:
+    from vmio.formats.proxmox.reader import Guest
+    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.report.simulation_chart import ChartPoint
     from vmio.sim.sweep import Sweep, SweepPoint
 
 __all__ = ["command"]
@@ -39,6 +43,7 @@ __all__ = ["command"]
 @click.option("--seeds", type=int, default=5, show_default=True, help="Runs to average over.")
 @click.option("--requests", type=int, default=5000, show_default=True, help="Requests of a run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", metavar="FILE", help="Write a page that opens in any browser, offline.")
 @storage_option
 @qemu_version_option
 def command(
@@ -53,6 +58,7 @@ def command(
     seeds: int,
     requests: int,
     as_json: bool,
+    html: str | None,
     storage: str | None,
     qemu_version: str | None,
 ) -> int:
@@ -61,6 +67,10 @@ def command(
     Without --profile the costs are those of the default one, not of this host: compare layouts and
     parameters by it, and measure what matters with `vmio bench`.
     """
+    if html is not None:
+        from vmio.report.page import check_report_path
+
+        check_report_path(Path(html))
     host = api.read_host(None, qemu_version=qemu_version)
     guest = api.load(vm, host=host, storage=storage)
     if sweep is not None:
@@ -76,7 +86,11 @@ def command(
             requests=requests,
             workers=jobs,
         )
-        _print_sweep(swept, results, as_json=as_json)
+        points = _print_sweep(swept, results, as_json=as_json)
+        if html is not None:
+            from vmio.report.simulation_chart import list_chart_points
+
+            _write_page(html, guest, list_chart_points(points), parameter=swept.parameter)
         return 0
     found = api.simulate(
         guest,
@@ -92,17 +106,22 @@ def command(
         from vmio.report.simulation_json import render_prediction_json
 
         click.echo(render_prediction_json(found))
-        return 0
-    from vmio.cli.console import make_console
-    from vmio.report.simulation_text import print_prediction
+    else:
+        from vmio.cli.console import make_console
+        from vmio.report.simulation_text import print_prediction
 
-    print_prediction(found, make_console())
+        print_prediction(found, make_console())
+    if html is not None:
+        from vmio.report.simulation_chart import ChartPoint
+
+        label = ", ".join((policy or "as it is", *parameters))
+        _write_page(html, guest, [ChartPoint(label=label, prediction=found)], parameter="")
     return 0
 
 
 def _print_sweep(
     sweep: Sweep, results: Generator[SweepPoint, None, None], *, as_json: bool
-) -> None:
+) -> list[SweepPoint]:
     from contextlib import closing
 
     from vmio.cli.console import make_console
@@ -118,3 +137,15 @@ def _print_sweep(
         click.echo(render_sweep_json(sweep, points))
     else:
         print_sweep(sweep, points, make_console())
+    return points
+
+
+def _write_page(
+    path: str, guest: Guest | CommandGuest, points: Sequence[ChartPoint], *, parameter: str
+) -> None:
+    from vmio.report.page import write_page
+    from vmio.report.simulation_html import render_simulation_html
+
+    name = f"{guest.vm.id} {guest.vm.name}".strip() or guest.vm.source.name
+    write_page(render_simulation_html(points, guest=name, parameter=parameter), Path(path))
+    click.echo(f"vmio: the page is in {path}", err=True)
