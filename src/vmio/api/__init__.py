@@ -30,7 +30,13 @@ from vmio.api.checking import (
 )
 from vmio.api.guests import diff, emit, find_vms, load, load_config, load_source, plan, read_places
 from vmio.api.hosts import read_host, save_host
-from vmio.api.polling import check_recording, read_trace, simulate, simulate_sweep
+from vmio.api.polling import (
+    check_recording,
+    rank_plans,
+    read_trace,
+    simulate,
+    simulate_sweep,
+)
 from vmio.api.running import boot, choose_boot, observe, verify
 from vmio.api.stories import explain
 from vmio.host.files import read_source
@@ -61,6 +67,7 @@ __all__ = [
     "prepare_apply",
     "prepare_undo",
     "preview_plan",
+    "rank_plans",
     "read_baseline",
     "read_host",
     "read_house",

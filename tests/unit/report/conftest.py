@@ -20,7 +20,6 @@ from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Effect, HostThread, Topology
-from vmio.sim.simulator import Estimate, LoopEstimate, Prediction
 
 _DRIFT = (1.0, 0.8, 0.55, 0.7, 1.05)
 _LEAD = ((1.02, 0.97, 1.04, 0.99, 1.03), (1.7, 1.5, 1.65, 1.8, 1.55), (0.92, 1.1, 0.97, 1.02, 1.0))
@@ -203,54 +202,3 @@ def shared() -> Topology:
 def make_single() -> Callable[..., Topology]:
     """Returns what makes disks with a controller and an IOThread each."""
     return _make_single
-
-
-def _make_prediction(
-    latency_us: float | tuple[float, float],
-    cpu: float | tuple[float, float],
-    *,
-    notes: tuple[str, ...] = (),
-    loop: str = "iot0",
-) -> Prediction:
-    """Returns a prediction; one with a range in it is bistable."""
-
-    def estimate(value: float | tuple[float, float]) -> Estimate:
-        low, high = value if isinstance(value, tuple) else (value, value)
-        return Estimate(mean=(low + high) / 2, low=low, high=high)
-
-    spans = [each if isinstance(each, tuple) else (each, each) for each in (latency_us, cpu)]
-    latency_ns = estimate((spans[0][0] * 1000, spans[0][1] * 1000))
-    share = estimate(0.5)
-    return Prediction(
-        profile="bench-host, not this host",
-        workload="4k-randread-qd1",
-        qemu_version="10.0.2",
-        seeds=5,
-        requests=5000,
-        bistable=isinstance(latency_us, tuple) or isinstance(cpu, tuple),
-        iops=Estimate(
-            mean=1e9 / (latency_ns.mean or 1),
-            low=1e9 / (latency_ns.high or 1),
-            high=1e9 / (latency_ns.low or 1),
-        ),
-        latency_mean_ns=latency_ns,
-        latency_p50_ns=latency_ns,
-        latency_p95_ns=latency_ns,
-        latency_p99_ns=latency_ns,
-        cpu_share=estimate(cpu),
-        loops=(
-            LoopEstimate(
-                id=loop,
-                cpu_share=estimate(cpu),
-                sleeps_per_request=share,
-                polled_share=share,
-            ),
-        ),
-        notes=notes,
-    )
-
-
-@pytest.fixture(scope="session")
-def make_prediction() -> Callable[..., Prediction]:
-    """Returns what makes predictions by hand, of latencies in µs and processors."""
-    return _make_prediction
