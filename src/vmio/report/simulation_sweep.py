@@ -80,7 +80,7 @@ def _make_table(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
         box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False
     )
     for head in heads:
-        table.add_column(head, justify="right" if head else "left", no_wrap=True)
+        table.add_column(head, justify="right" if head else "left", overflow="fold")
     for point, (value, iops, latency, share, today) in zip(points, cells, strict=True):
         found = point.prediction
         style = "bold" if point.is_today else ""

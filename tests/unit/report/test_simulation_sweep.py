@@ -45,6 +45,15 @@ def test_print_sweep_fits_a_terminal(make_prediction: Make, encoding: str) -> No
     assert len(today) == 1
 
 
+def test_print_sweep_cuts_no_figure_off(make_prediction: Make) -> None:
+    """On a terminal that is too narrow a row is folded, and there is no room for bars."""
+    lines = show(make_points(make_prediction), columns=50)
+    assert max(map(len, lines)) <= 50
+    words = " ".join(lines).split()
+    assert {"1000000", "11.42", "861", "10.1k", "98.6", "ms", "today"} <= {*words}
+    assert "█" not in words
+
+
 def test_print_sweep_says_what_a_range_is(make_prediction: Make) -> None:
     """With the chart, its key and the notes below the table."""
     text = "\n".join(show(make_points(make_prediction), columns=100))
