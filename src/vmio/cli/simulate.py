@@ -114,8 +114,11 @@ def command(
     if html is not None:
         from vmio.report.simulation_chart import ChartPoint
 
-        label = ", ".join((policy or "as it is", *parameters))
-        _write_page(html, guest, [ChartPoint(label=label, prediction=found)], parameter="")
+        changes = (policy or "as it is", *parameters)
+        point = ChartPoint(
+            label=", ".join(changes), prediction=found, is_today=changes == ("as it is",)
+        )
+        _write_page(html, guest, [point], parameter="")
     return 0
 
 

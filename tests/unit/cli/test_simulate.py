@@ -123,6 +123,23 @@ def test_page_is_written_beside_what_is_printed(
     assert [*tmp_path.iterdir()] == [path]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "head"),
+    [
+        ((), "Today: as it is"),
+        (("--set", "poll_max_ns=0"), "as it is, poll_max_ns=0"),
+        (("--policy", "shared"), "shared"),
+    ],
+)
+def test_page_says_which_layout_it_is_of(
+    arguments: tuple[str, ...], head: str, tmp_path: Path
+) -> None:
+    """Only the guest as it is counts as today's."""
+    path = tmp_path / "page.html"
+    assert run(*QEMU, *arguments, "--html", str(path)) == 0
+    assert f"<h3>{head}</h3>" in path.read_text(encoding="utf-8")
+
+
 def test_page_that_cannot_be_written_is_refused_before_anything_is_simulated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
