@@ -33,6 +33,7 @@ from vmio.api.hosts import read_host, save_host
 from vmio.api.polling import (
     check_recording,
     connect_cluster,
+    rank_plans,
     read_trace,
     simulate,
     simulate_sweep,
@@ -68,6 +69,7 @@ __all__ = [
     "prepare_apply",
     "prepare_undo",
     "preview_plan",
+    "rank_plans",
     "read_baseline",
     "read_host",
     "read_house",

@@ -22,13 +22,21 @@ if TYPE_CHECKING:
     from vmio.model.capabilities import QemuVersion
     from vmio.sim.polling import PollSettings
     from vmio.sim.profile import Profile
+    from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.replay import Agreement
     from vmio.sim.simulator import Prediction
     from vmio.sim.sweep import Grid, SweepPoint
     from vmio.sim.trace import LoopTrace
     from vmio.sim.workload import Workload
 
-__all__ = ["check_recording", "connect_cluster", "read_trace", "simulate", "simulate_sweep"]
+__all__ = [
+    "check_recording",
+    "connect_cluster",
+    "rank_plans",
+    "read_trace",
+    "simulate",
+    "simulate_sweep",
+]
 
 
 def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> Agreement:
@@ -167,6 +175,79 @@ def simulate_sweep(
         # Once, for all the processes that are forked of this one.
         one([next(grid.list_points())], seeds=2, requests=100)
     return grid, map_in_order(one, points, workers=workers, chunk_size=1, executor=executor)
+
+
+def rank_plans(
+    guest: Guest | CommandGuest,
+    host: Host,
+    workload: str,
+    *,
+    by: Criterion = "iops",
+    policies: Sequence[str] = (),
+    profile: str | None = None,
+    seeds: int = 5,
+    requests: int = 5_000,
+    workers: int | None = None,
+) -> Ranking:
+    """Returns a guest as it is and as policies would make it, in order of what is predicted.
+
+    A layout that several policies come to is simulated once. A policy that has no plan for this
+    guest is left out, with the reason.
+
+    Args:
+        guest: The guest.
+        host: The host, for the version of its QEMU and for the policies.
+        workload: Such as `qd=16,think=100us`.
+        by: What they are ranked by.
+        policies: Their names, such as `pool:2`; those that `vmio plan --compare` shows if none.
+        profile: A file of costs; None for the default profile, which is not this host's.
+        seeds: How many runs to average over.
+        requests: How many requests count in each.
+        workers: How many processes to use; None for one a processor.
+
+    Raises:
+        UsageError: The workload or the name of a policy makes no sense.
+        InputError: The file of costs cannot be read, or is none.
+        PlanError: There is no disk, or the guest is none of a manager's.
+        CapabilityError: The QEMU's version, or how it polls, is not known.
+    """
+    from contextlib import closing
+
+    from vmio.errors import CapabilityError, PlanError, UnsupportedError
+    from vmio.fleet.runner import map_in_order
+    from vmio.plan.policies import COMPARED, choose_policy
+    from vmio.plan.proposal import lay_out
+    from vmio.sim.ranking import join_layouts, predict_layouts, rank_layouts
+
+    today, load, costs, version = _prepare_simulation(
+        guest, host, workload, parameters=(), policy=None, profile=profile
+    )
+    named, left_out, notes = [("as it is", today)], [], []
+    for name in policies or COMPARED:
+        choice = choose_policy(name)
+        try:
+            layout, by_hand = lay_out(guest.vm, host, choice)
+        except UnsupportedError:
+            raise
+        except (PlanError, CapabilityError) as error:
+            left_out.append((name, error.message))
+            continue
+        named.append((name, layout))
+        notes += [f"done by hand, and not in the predictions: {what}" for what in by_hand]
+    layouts = join_layouts(named)
+    mapped = (each.iothread_vq_mapping for _, layout in named for each in layout.controllers)
+    if load.jobs == 1 and any(mapped):
+        notes.append("one job asks one virtqueue of a disk, whatever others are mapped to")
+    one = partial(
+        predict_layouts, load, profile=costs, version=version, seeds=seeds, requests=requests
+    )
+    with closing(map_in_order(one, layouts, workers=workers, chunk_size=1)) as results:
+        return rank_layouts(
+            by,
+            zip(layouts, results, strict=True),
+            left_out=left_out,
+            notes=dict.fromkeys(notes),
+        )
 
 
 def _prepare_simulation(

@@ -112,7 +112,7 @@ def command(
         raise UsageError(f"--scratch {scratch}: 16M is the least", hint="write it as 512M or 1G")
     report_path = Path(html) if html is not None else None
     if report_path is not None:
-        from vmio.report.comparison_html import check_report_path
+        from vmio.report.page import check_report_path
 
         check_report_path(report_path)
     facts = api.read_host(host, overrides, binary=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 import click
 
@@ -14,9 +14,12 @@ from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
 from vmio.model.plan import Plan
 
+if TYPE_CHECKING:
+    from vmio.sim.ranking import Criterion, Ranking
+
 __all__ = ["command"]
 
-_COMPARED = ("auto", "per-disk", "shared", "pool:2", "vq-map:2", "kubevirt-auto", "ovirt")
+_LOAD = "4k-randread-qd1"
 
 
 @click.command("plan")
@@ -24,6 +27,13 @@ _COMPARED = ("auto", "per-disk", "shared", "pool:2", "vq-map:2", "kubevirt-auto"
 @click.option("--policy", metavar="NAME", default="auto", show_default=True, help="How to spread.")
 @click.option("--list-policies", is_flag=True, help="Say which policies there are.")
 @click.option("--compare", is_flag=True, help="Show what every policy comes to.")
+@click.option(
+    "--rank",
+    type=click.Choice(["iops", "latency", "cpu"]),
+    help="Put what every policy comes to in order, as predicted.",
+)
+@click.option("--workload", metavar="LOAD", help=f"For --rank.  [default: {_LOAD}]")
+@click.option("--profile", metavar="FILE", help="Costs that --rank goes by.")
 @click.option("--all", "many", is_flag=True, help="One line for each guest of several, or a tree.")
 @click.option("-o", "--output", metavar="FILE", help="Write the plan, for vmio apply.")
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
@@ -38,6 +48,9 @@ def command(
     policy: str,
     list_policies: bool,
     compare: bool,
+    rank: Criterion | None,
+    workload: str | None,
+    profile: str | None,
     many: bool,
     output: str | None,
     force: bool,
@@ -56,8 +69,10 @@ def command(
         for usage, summary in api.list_policies():
             click.echo(f"{usage:14} {summary}")
         return 0
-    if sum((compare, many, as_json, as_diff)) > 1:
-        raise UsageError("--compare, --all, --json and --diff exclude each other")
+    forms = {"--compare": compare, "--all": many, "--diff": as_diff}
+    _check_forms([name for name, given in forms.items() if given], rank, output, as_json=as_json)
+    if rank is None and (workload is not None or profile is not None):
+        raise UsageError("--workload and --profile are for --rank")
     if not vms or (len(vms) > 1 and not many):
         raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
     facts = api.read_host(host, overrides, qemu_version=qemu_version)
@@ -68,12 +83,29 @@ def command(
         click.echo(f"vmio: {vms[0]}: {problem.message}".replace("\n", ": "), err=True)
     if compare:
         return _print_comparison(guest, facts)
+    if rank is not None:
+        ranking = api.rank_plans(
+            guest, facts, _LOAD if workload is None else workload, by=rank, profile=profile
+        )
+        return _print_ranking(ranking, as_json=as_json)
     plan = api.make_plan(guest, facts, policy)
     _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
     if output is not None:
         api.save_plan(plan, output, force=force)
         click.echo(f"vmio: wrote {output}; vmio apply {output} makes the changes", err=True)
     return 0
+
+
+def _check_forms(
+    forms: list[str], rank: Criterion | None, output: str | None, *, as_json: bool
+) -> None:
+    if len(forms) + (rank is not None) + (as_json and rank is None) > 1:
+        raise UsageError(
+            "--compare, --rank, --all, --json and --diff exclude each other",
+            hint="--rank goes with --json",
+        )
+    if rank is not None and output is not None:
+        raise UsageError("--rank writes no plan", hint="-o writes that of one --policy")
 
 
 def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"]) -> None:
@@ -103,15 +135,29 @@ def _print_diff(old: bytes, new: bytes, path: str) -> None:
 
 def _print_comparison(guest: Guest, host: Host) -> int:
     from vmio.cli.console import make_console
+    from vmio.plan.policies import COMPARED
     from vmio.report.plan_text import Row, print_comparison
 
     rows = []
-    for name in _COMPARED:
+    for name in COMPARED:
         try:
             rows.append(Row(name=name, plan=api.make_plan(guest, host, name)))
         except VmioError as error:
             rows.append(Row(name=name, error=error.message))
     print_comparison(rows, make_console())
+    return 0
+
+
+def _print_ranking(ranking: Ranking, *, as_json: bool) -> int:
+    if as_json:
+        from vmio.report.ranking_json import render_ranking_json
+
+        click.echo(render_ranking_json(ranking))
+    else:
+        from vmio.cli.console import make_console
+        from vmio.report.ranking_text import print_ranking
+
+        print_ranking(ranking, make_console())
     return 0
 
 

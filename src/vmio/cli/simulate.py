@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,9 @@ from vmio.cli.options import qemu_version_option, storage_option
 from vmio.errors import UsageError
 
 if TYPE_CHECKING:
+    from vmio.formats.proxmox.reader import Guest
+    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.report.simulation_chart import ChartPoint
     from vmio.sim.sweep import Grid, SweepPoint
 
 __all__ = ["command"]
@@ -52,6 +55,7 @@ __all__ = ["command"]
 @click.option("--seeds", type=int, default=5, show_default=True, help="Runs to average over.")
 @click.option("--requests", type=int, default=5000, show_default=True, help="Requests of a run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", metavar="FILE", help="Write a page that opens in any browser, offline.")
 @storage_option
 @qemu_version_option
 def command(
@@ -69,6 +73,7 @@ def command(
     seeds: int,
     requests: int,
     as_json: bool,
+    html: str | None,
     storage: str | None,
     qemu_version: str | None,
 ) -> int:
@@ -77,7 +82,11 @@ def command(
     Without --profile the costs are those of the default one, not of this host: compare layouts and
     parameters by it, and measure what matters with `vmio bench`.
     """
-    _check_options(sweeps, jobs, scheduler, parquet, force=force)
+    _check_options(sweeps, jobs, scheduler, parquet, html, force=force)
+    if html is not None:
+        from vmio.report.page import check_report_path
+
+        check_report_path(Path(html))
     host = api.read_host(None, qemu_version=qemu_version)
     guest = api.load(vm, host=host, storage=storage)
     if sweeps:
@@ -100,9 +109,14 @@ def command(
                 from vmio.report.simulation_parquet import save_points
 
                 results = save_points(grid, results, Path(parquet), force=force)
-            _print_sweep(grid, results, as_json=as_json)
+            points = _print_sweep(grid, results, as_json=as_json)
             if parquet is not None:
                 click.echo(f"vmio: {grid.size} points are in {parquet}", err=True)
+            if html is not None:
+                from vmio.report.simulation_chart import list_chart_points
+
+                shown = list_chart_points(points)
+                _write_page(html, guest, shown, parameter=grid.sweeps[0].parameter)
         return 0
     found = api.simulate(
         guest,
@@ -118,11 +132,19 @@ def command(
         from vmio.report.simulation_json import render_prediction_json
 
         click.echo(render_prediction_json(found))
-        return 0
-    from vmio.cli.console import make_console
-    from vmio.report.simulation_text import print_prediction
+    else:
+        from vmio.cli.console import make_console
+        from vmio.report.simulation_text import print_prediction
 
-    print_prediction(found, make_console())
+        print_prediction(found, make_console())
+    if html is not None:
+        from vmio.report.simulation_chart import ChartPoint
+
+        changes = (policy or "as it is", *parameters)
+        point = ChartPoint(
+            label=", ".join(changes), prediction=found, is_today=changes == ("as it is",)
+        )
+        _write_page(html, guest, [point], parameter="")
     return 0
 
 
@@ -131,6 +153,7 @@ def _check_options(
     jobs: int | None,
     scheduler: str | None,
     parquet: str | None,
+    html: str | None,
     *,
     force: bool,
 ) -> None:
@@ -141,9 +164,16 @@ def _check_options(
         raise UsageError("--jobs and --scheduler exclude each other: a cluster has its workers")
     if force and parquet is None:
         raise UsageError("--force says nothing without --parquet FILE")
+    if html is not None and len(sweeps) > 1:
+        raise UsageError(
+            "--html shows a sweep of one parameter", hint="--parquet and --json take several"
+        )
 
 
-def _print_sweep(grid: Grid, results: Generator[SweepPoint, None, None], *, as_json: bool) -> None:
+def _print_sweep(
+    grid: Grid, results: Generator[SweepPoint, None, None], *, as_json: bool
+) -> list[SweepPoint]:
+    """Prints what comes, and returns the points where they are kept."""
     from vmio.cli.console import make_console
     from vmio.cli.progress import ProgressLine
     from vmio.report.simulation_grid import GridTable, render_grid_json
@@ -168,3 +198,15 @@ def _print_sweep(grid: Grid, results: Generator[SweepPoint, None, None], *, as_j
             click.echo(render_sweep_json(grid.sweeps[0], points))
         case _:
             print_sweep(grid.sweeps[0], points, make_console())
+    return points
+
+
+def _write_page(
+    path: str, guest: Guest | CommandGuest, points: Sequence[ChartPoint], *, parameter: str
+) -> None:
+    from vmio.report.page import write_page
+    from vmio.report.simulation_html import render_simulation_html
+
+    name = f"{guest.vm.id} {guest.vm.name}".strip() or guest.vm.source.name
+    write_page(render_simulation_html(points, guest=name, parameter=parameter), Path(path))
+    click.echo(f"vmio: the page is in {path}", err=True)

@@ -19,6 +19,7 @@ from vmio.model.host import Host, parse_processors
 from vmio.model.vm import Vm
 
 __all__ = [
+    "COMPARED",
     "OWN",
     "POLICIES",
     "Choice",
@@ -281,3 +282,6 @@ POLICIES: Mapping[str, NamedPolicy] = {
         ),
     )
 }
+
+COMPARED: Final = ("auto", "per-disk", "shared", "pool:2", "vq-map:2", "kubevirt-auto", "ovirt")
+"""What a guest's alternatives are, unless somebody names others."""

@@ -11,14 +11,16 @@ from vmio.formats.proxmox.writer import compute_digest
 from vmio.model.controller import PciAddress
 from vmio.model.host import Host
 from vmio.model.plan import Plan
+from vmio.model.topology import Topology
 from vmio.model.vm import Vm
 from vmio.plan.invariants import check_topology
+from vmio.plan.mapping import map_queues
 from vmio.plan.planner import plan_topology
 from vmio.plan.policies import Choice
-from vmio.plan.steps import list_changes, make_steps, trim_queues
+from vmio.plan.steps import MAPPING, list_changes, make_steps, trim_queues
 from vmio.plan.target import SINGLE, find_candidates, shape_vm
 
-__all__ = ["propose"]
+__all__ = ["lay_out", "propose"]
 
 _NUMBERED = re.compile(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
 _MAPPED_SINCE = {"virtio": (9, 0), "scsi": (10, 0)}
@@ -70,6 +72,33 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
         before=before,
         after=after,
     )
+
+
+def lay_out(vm: Vm, host: Host, choice: Choice) -> tuple[Topology, tuple[str, ...]]:
+    """Returns the layout that a policy wants, and what it leaves to be done by hand besides.
+
+    Other than a plan's, it has the mapping of virtqueues in it that no config can say.
+
+    Args:
+        vm: The guest.
+        host: The host that it runs on.
+        choice: The policy.
+
+    Raises:
+        PlanError: As `propose` raises it, or no QEMU would run the layout.
+        CapabilityError: As `propose` raises it.
+    """
+    plan = propose(vm, host, choice)
+    disks = find_candidates(vm)
+    mapped = choice.policy.spread(vm, disks, host, choice.number).mapped
+    by_hand = tuple(
+        step.what for step in plan.steps if step.by_hand and not step.what.startswith(MAPPING)
+    )
+    if mapped <= 1:
+        return plan.after, by_hand
+    layout = map_queues(plan.after, {disk.id for disk in disks}, mapped)
+    check_topology(layout)
+    return layout, by_hand
 
 
 def _check_version(host: Host, buses: set[str]) -> None:

@@ -20,7 +20,10 @@ from vmio.model.vm import Vm
 from vmio.plan.policies import Choice, count_cpus
 from vmio.plan.target import SINGLE, find_candidates, find_held
 
-__all__ = ["list_changes", "make_steps", "trim_queues"]
+__all__ = ["MAPPING", "list_changes", "make_steps", "trim_queues"]
+
+MAPPING = "Map the queues"
+"""How the step begins that makes a mapping."""
 
 _GUIDE = "Proxmox VE Administration Guide, 'IO Thread'; qemu-server 9.2.6"
 _RUN = "QEMU 10.0.2, run"
@@ -301,8 +304,7 @@ def _map_queues(target: Vm, after: Topology, mapped: int) -> Iterator[Step]:
     controllers = dict.fromkeys(after.controller_of(attached).id for attached in found)
     threads = ", ".join(f'{{"iothread": "vmio{number}"}}' for number in range(mapped))
     yield Step(
-        what=f"Map the queues of {_join(attached.disk.id for attached in found)} to {mapped}"
-        " IOThreads",
+        what=f"{MAPPING} of {_join(attached.disk.id for attached in found)} to {mapped} IOThreads",
         why="one IOThread for a fast disk of a guest with many vCPUs is soon busy",
         source=f"{_RUN}: -set takes no list ('expected: array'), and -global with one ends QEMU"
         " with a segmentation fault",

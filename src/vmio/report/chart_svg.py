@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from vmio.bench.statistics import LEAST_EFFECT
+from vmio.report.axis import nice_step, scale
 from vmio.report.figures import format_rate, format_ratio
-from vmio.report.markup import escape
+from vmio.report.svg import draw_label, draw_line, render_svg
 from vmio.units import format_duration_ns
 
 if TYPE_CHECKING:
@@ -60,22 +61,22 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 def draw_pairs(result: JobResult, *, prefix: str) -> str:
     """Draws the IOPS of every pair, in the order of measuring."""
     highest = max(max(p.a.figures.iops, p.b.figures.iops) for p in result.pairs)
-    step = _nice_step(highest / 4)
+    step = nice_step(highest / 4)
     top = step * math.ceil(highest / step)
     parts = []
     for number in range(round(top / step) + 1):
-        y = _scale(number * step, 0, top, _BOTTOM, _TOP)
-        parts.append(_line(_LEFT, y, _RIGHT, y, "grid" if number else "axis"))
-        parts.append(_label(_LEFT - 6, y + 3.5, format_rate(number * step), "end"))
+        y = scale(number * step, 0, top, _BOTTOM, _TOP)
+        parts.append(draw_line(_LEFT, y, _RIGHT, y, "grid" if number else "axis"))
+        parts.append(draw_label(_LEFT - 6, y + 3.5, format_rate(number * step), "end"))
     count = len(result.pairs)
     for number, pair in enumerate(result.pairs):
         x = _LEFT + (number + 0.5) * (_RIGHT - _LEFT) / count
-        y_a, y_b = (_scale(one.figures.iops, 0, top, _BOTTOM, _TOP) for one in (pair.a, pair.b))
-        parts.append(_line(x, y_a, x, y_b, "thin"))
+        y_a, y_b = (scale(one.figures.iops, 0, top, _BOTTOM, _TOP) for one in (pair.a, pair.b))
+        parts.append(draw_line(x, y_a, x, y_b, "thin"))
         parts += [_mark_a(x, y_a), _mark_b(x, y_b)]
         if number % math.ceil(count / 10) == 0:
-            parts.append(_label(x, _BOTTOM + 15, str(number + 1), "mid"))
-    parts.append(_label((_LEFT + _RIGHT) / 2, _HEIGHT - 3, "pair", "mid"))
+            parts.append(draw_label(x, _BOTTOM + 15, str(number + 1), "mid"))
+    parts.append(draw_label((_LEFT + _RIGHT) / 2, _HEIGHT - 3, "pair", "mid"))
     told = "; ".join(
         f"pair {number}: A {pair.a.figures.iops:.0f}, B {pair.b.figures.iops:.0f}"
         for number, pair in enumerate(result.pairs, start=1)
@@ -93,7 +94,7 @@ def draw_ratios(result: JobResult, *, prefix: str) -> str:
 
     def place(value: float) -> float:
         inside = min(max(value, lowest), highest)
-        return _scale(math.log(inside), math.log(lowest), math.log(highest), 12, _RIGHT)
+        return scale(math.log(inside), math.log(lowest), math.log(highest), 12, _RIGHT)
 
     left, right = place(1 / (1 + LEAST_EFFECT)), place(1 + LEAST_EFFECT)
     parts = [
@@ -101,27 +102,27 @@ def draw_ratios(result: JobResult, *, prefix: str) -> str:
             f'<rect class="band" x="{left:.1f}" y="{_TOP:g}" width="{right - left:.1f}" '
             f'height="{_BOTTOM - _TOP:g}"/>'
         ),
-        _line(12, _BOTTOM, _RIGHT, _BOTTOM, "axis"),
-        _line(place(1), _TOP, place(1), _BOTTOM, "axis"),
-        _label(place(1) - 8, 13, "A faster", "end") if place(1) > 70 else "",  # noqa: PLR2004
-        _label(place(1) + 8, 13, "B faster") if place(1) < _RIGHT - 60 else "",
+        draw_line(12, _BOTTOM, _RIGHT, _BOTTOM, "axis"),
+        draw_line(place(1), _TOP, place(1), _BOTTOM, "axis"),
+        draw_label(place(1) - 8, 13, "A faster", "end") if place(1) > 70 else "",  # noqa: PLR2004
+        draw_label(place(1) + 8, 13, "B faster") if place(1) < _RIGHT - 60 else "",
     ]
     taken: list[float] = []
     for tick in sorted(_RATIO_TICKS, key=lambda value: abs(math.log(value))):
         x = place(tick)
         if lowest < tick < highest and all(abs(x - other) > _TICK_ROOM for other in taken):
             taken.append(x)
-            parts.append(_line(x, _BOTTOM, x, _BOTTOM + 4, "axis"))
-            parts.append(_label(x, _BOTTOM + 16, f"{tick:g}", "mid"))
+            parts.append(draw_line(x, _BOTTOM, x, _BOTTOM + 4, "axis"))
+            parts.append(draw_label(x, _BOTTOM + 16, f"{tick:g}", "mid"))
     rows = _BOTTOM - _TOP - 44
     for number, value in enumerate(ratios):
         y = _TOP + 8 + number * rows / max(1, len(ratios) - 1)
         parts.append(_mark_b(place(value), y, css="b faint"))
     y = _BOTTOM - 16
     parts += [
-        _line(place(ratio.low), y, place(ratio.high), y, "interval"),
+        draw_line(place(ratio.low), y, place(ratio.high), y, "interval"),
         _mark_b(place(ratio.ratio), y, size=7),
-        _label((12 + _RIGHT) / 2, _HEIGHT - 3, "B ÷ A, logarithmic", "mid"),
+        draw_label((12 + _RIGHT) / 2, _HEIGHT - 3, "B ÷ A, logarithmic", "mid"),
     ]
     told = (
         f"Mean ratio {format_ratio(ratio.ratio)}, {ratio.confidence:.0%} interval "
@@ -141,9 +142,9 @@ def draw_latencies(result: JobResult, *, prefix: str) -> str:
     low, high = min(values_ns) / 1.25, max(values_ns) * 1.25
 
     def place(value: float) -> float:
-        return _scale(math.log(value), math.log(low), math.log(high), 30, _RIGHT)
+        return scale(math.log(value), math.log(low), math.log(high), 30, _RIGHT)
 
-    parts = [_line(30, _BOTTOM, _RIGHT, _BOTTOM, "axis")]
+    parts = [draw_line(30, _BOTTOM, _RIGHT, _BOTTOM, "axis")]
     taken: list[float] = []
     for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):
         for digit in (1, 2, 3, 5, 7):
@@ -151,16 +152,16 @@ def draw_latencies(result: JobResult, *, prefix: str) -> str:
             x = place(tick)
             if low < tick and x < _RIGHT - 8 and all(abs(x - o) > _TICK_ROOM + 8 for o in taken):
                 taken.append(x)
-                parts.append(_line(x, _TOP, x, _BOTTOM, "grid"))
-                parts.append(_label(x, _BOTTOM + 15, format_duration_ns(tick), "mid"))
+                parts.append(draw_line(x, _TOP, x, _BOTTOM, "grid"))
+                parts.append(draw_label(x, _BOTTOM + 15, format_duration_ns(tick), "mid"))
     sides = (
         ("A", "a", result.a, [pair.a for pair in result.pairs], 62.0),
         ("B", "b", result.b, [pair.b for pair in result.pairs], 128.0),
     )
     for name, css, summary, side_runs, y in sides:
-        parts.append(_label(14, y + 4, name, "mid strong"))
+        parts.append(draw_label(14, y + 4, name, "mid strong"))
         parts += _draw_latency_side(summary, side_runs, css=css, y=y, place=place)
-    parts.append(_label((30 + _RIGHT) / 2, _HEIGHT - 3, "latency, logarithmic", "mid"))
+    parts.append(draw_label((30 + _RIGHT) / 2, _HEIGHT - 3, "latency, logarithmic", "mid"))
     told = " ".join(
         f"{name}: median {format_duration_ns(one.latency_p50_ns)}, 99th percentile "
         f"{format_duration_ns(one.latency_p99_ns)}."
@@ -173,33 +174,33 @@ def draw_host_cpu(result: JobResult, *, prefix: str) -> str:
     """Draws how many host processors the threads of each side kept busy."""
     shares = [(name, _group_threads(one)) for name, one in (("A", result.a), ("B", result.b))]
     highest = max(0.1, *(sum(share.values()) for _, share in shares))
-    step = _nice_step(highest / 4)
+    step = nice_step(highest / 4)
     top = step * math.ceil(highest / step)
     left, bottom = 30.0, 86.0
     parts = []
     for number in range(round(top / step) + 1):
-        x = _scale(number * step, 0, top, left, _RIGHT)
-        parts.append(_line(x, 10, x, bottom, "grid" if number else "axis"))
-        parts.append(_label(x, bottom + 13, f"{number * step:g}", "mid"))
+        x = scale(number * step, 0, top, left, _RIGHT)
+        parts.append(draw_line(x, 10, x, bottom, "grid" if number else "axis"))
+        parts.append(draw_label(x, bottom + 13, f"{number * step:g}", "mid"))
     for (name, share), y in zip(shares, (18.0, 54.0), strict=True):
-        parts.append(_label(14, y + 15, name, "mid strong"))
+        parts.append(draw_label(14, y + 15, name, "mid strong"))
         x = left
         for kind, _ in _KINDS:
-            width = _scale(share[kind], 0, top, 0, _RIGHT - left)
+            width = scale(share[kind], 0, top, 0, _RIGHT - left)
             parts.append(
                 f'<rect class="{kind.split()[0]}" x="{x:.1f}" y="{y:g}" width="{width:.1f}" '
                 f'height="22"/>'
             )
             x += width
-    parts += [_label(232, 121, "A", "end strong"), _label(292, 121, "B", "end strong")]
+    parts += [draw_label(232, 121, "A", "end strong"), draw_label(292, 121, "B", "end strong")]
     for number, (kind, words) in enumerate(_KINDS):
         y = 138.0 + number * 16
         parts.append(
             f'<rect class="{kind.split()[0]}" x="30" y="{y - 9:g}" width="10" height="10" rx="2"/>'
         )
-        parts.append(_label(46, y, words))
+        parts.append(draw_label(46, y, words))
         for (_, share), x in zip(shares, (232, 292), strict=True):
-            parts.append(_label(x, y, f"{share[kind]:.2f}", "end"))
+            parts.append(draw_label(x, y, f"{share[kind]:.2f}", "end"))
     told = " ".join(
         f"{name}: " + ", ".join(f"{words} {share[kind]:.2f}" for kind, words in _KINDS) + "."
         for name, share in shares
@@ -217,7 +218,7 @@ def _draw_latency_side(
 ) -> list[str]:
     mark = _mark_a if css == "a" else _mark_b
     x_50, x_99 = place(summary.latency_p50_ns), place(summary.latency_p99_ns)
-    parts = [_line(x_50, y, x_99, y, f"range {css}")]
+    parts = [draw_line(x_50, y, x_99, y, f"range {css}")]
     parts += [
         mark(place(value), y, css=f"{css} faint")
         for run in runs
@@ -231,7 +232,7 @@ def _draw_latency_side(
         (x_99, "p99", summary.latency_p99_ns, "" if close and x_99 < 230 else "mid"),  # noqa: PLR2004
     ):
         inside = min(max(x, 58.0 if anchor == "mid" else 0.0), 282.0 if anchor == "mid" else 300)
-        parts.append(_label(inside, y - 14, f"{words} {format_duration_ns(value)}", anchor))
+        parts.append(draw_label(inside, y - 14, f"{words} {format_duration_ns(value)}", anchor))
     return parts
 
 
@@ -243,29 +244,9 @@ def _group_threads(summary: Summary) -> dict[ThreadKind, float]:
 
 
 def _svg(parts: Iterable[str], identity: str, title: str, told: str) -> str:
-    return (
-        f'<svg class="ch" role="img" aria-labelledby="{identity}-t {identity}-d" '
-        f'viewBox="0 0 {_WIDTH} {_HEIGHT}">\n<title id="{identity}-t">{escape(title)}</title>\n'
-        f'<desc id="{identity}-d">{escape(told)}</desc>\n{"".join(parts)}\n</svg>'
+    return render_svg(
+        parts, identity=identity, title=title, told=told, css="ch", size=(_WIDTH, _HEIGHT)
     )
-
-
-def _scale(value: float, low: float, high: float, start: float, end: float) -> float:
-    return start + (value - low) / (high - low) * (end - start)
-
-
-def _nice_step(least: float) -> float:
-    """Returns the round number next above."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(power * digit for digit in (1, 2, 2.5, 5, 10) if power * digit >= least)
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
-    return f'<line class="{css}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _label(x: float, y: float, text: str, css: str = "") -> str:
-    return f'<text class="{css}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
 def _mark_a(x: float, y: float, *, size: float = 4.5, css: str = "a") -> str:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from vmio.bench.result import METHOD
-from vmio.errors import OutputError
-from vmio.host.save import write_file
 from vmio.report.chart_svg import (
     CHART_CSS,
     draw_host_cpu,
@@ -19,6 +16,7 @@ from vmio.report.chart_svg import (
 )
 from vmio.report.figures import format_rate, format_ratio
 from vmio.report.markup import escape
+from vmio.report.page import render_facts, render_page, render_table, write_page
 from vmio.report.topology_svg import TOPOLOGY_CSS, draw_topology
 from vmio.units import format_bytes, format_duration_ns
 
@@ -27,57 +25,7 @@ if TYPE_CHECKING:
 
     from vmio.bench.result import Comparison, JobResult, Subject, Summary
 
-__all__ = ["check_report_path", "render_comparison_html", "write_comparison_html"]
-
-_HINT = "name another file with --html"
-_CSS: Final = """
-:root{color-scheme:light dark;--ink:#1b2430;--soft:#586474;--page:#f5f7f9;--card:#fff;
---line:#dfe4ea;--a:#5d6b7a;--b:#a3358c;--good:#00664b;--bad:#a33a00;--code:#f0f3f6}
-@media (prefers-color-scheme:dark){:root{--ink:#e8edf3;--soft:#a3afbd;--page:#12171e;
---card:#1d2530;--line:#323d4a;--a:#b4bfcb;--b:#e58fd0;--good:#4fd8b0;--bad:#ffab73;
---code:#161c24}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--ink);
-font:15px/1.5 system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
-main{max-width:1360px;margin:0 auto;padding:28px clamp(12px,3vw,36px) 56px}
-h1{font-size:clamp(22px,3.2vw,30px);line-height:1.2;margin:0 0 6px;letter-spacing:-.01em;
-overflow-wrap:anywhere}
-h2{font-size:19px;margin:40px 0 12px}h3{font-size:15px;margin:0 0 2px;overflow-wrap:anywhere}
-h4{font-size:13px;margin:0 0 6px;font-weight:650}
-p{margin:0 0 10px}.method{max-width:80ch;margin:0}.soft{color:var(--soft)}
-.grid{display:grid;gap:16px}
-.cards{grid-template-columns:repeat(auto-fit,minmax(min(100%,250px),1fr));margin-top:22px}
-.two{grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr))}
-.four{grid-template-columns:repeat(auto-fit,minmax(min(100%,270px),1fr))}
-.card{background:var(--card);border:1px solid var(--line);border-radius:12px;
-padding:16px 18px;min-width:0}
-.card+.card.job{margin-top:16px}
-.verdict{font-size:26px;font-weight:700;line-height:1.2;letter-spacing:-.01em}
-.faster{color:var(--good)}.slower{color:var(--bad)}
-.key{display:inline-block;min-width:1.6em;padding:0 .4em;border-radius:5px;font-weight:700;
-text-align:center;border:2px solid var(--a);color:var(--a);line-height:1.35}
-.key.b{border-color:var(--b);background:var(--b);color:var(--card)}
-figure{margin:0;min-width:0}
-.scroll{overflow-x:auto}
-.scroll svg.tp{min-width:480px}
-svg{display:block;width:100%;height:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:13.5px}
-caption{text-align:left;color:var(--soft);padding-bottom:8px}
-th,td{padding:7px 12px 7px 0;border-bottom:1px solid var(--line);text-align:right;
-white-space:nowrap}
-th:first-child,td:first-child{text-align:left}
-thead th{color:var(--soft);font-weight:600;vertical-align:bottom}
-tbody th{font-weight:600}
-tbody tr.b td,tbody tr.b th{border-bottom-color:var(--soft)}
-code,pre{font:12.5px/1.55 ui-monospace,"SF Mono","DejaVu Sans Mono",monospace}
-pre{background:var(--code);border-radius:8px;padding:12px 14px;margin:8px 0 0;
-white-space:pre-wrap;overflow-wrap:anywhere;user-select:all;-webkit-user-select:all}
-dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:4px 18px;margin:0}
-dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
-summary{cursor:pointer;font-weight:600}
-@media (max-width:560px){dl{grid-template-columns:1fr}dd{margin-bottom:6px}}
-@media print{body{background:#fff}.card{break-inside:avoid}}
-""".strip()
+__all__ = ["render_comparison_html", "write_comparison_html"]
 
 
 def render_comparison_html(comparison: Comparison) -> str:
@@ -86,13 +34,7 @@ def render_comparison_html(comparison: Comparison) -> str:
     title = f"{a.title} against {b.title}" if a.title != b.title else f"{a.name} against {b.name}"
     device = f" ({comparison.device} in the guest)" if comparison.device else ""
     sections = (
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f'<meta name="generator" content="vmio {escape(comparison.vmio_version)}">',
-        f"<title>{escape(title)}</title>",
-        f"<style>{_CSS}\n{TOPOLOGY_CSS}\n{CHART_CSS}</style></head>",
-        f"<body><main><header><h1>{escape(title)}</h1>",
+        f"<header><h1>{escape(title)}</h1>",
         (
             f'<p class="soft">Disk {escape(comparison.disk)}{escape(device)}, measured with fio '
             f"{escape(comparison.fio_version)} inside both guests on "
@@ -125,25 +67,13 @@ def render_comparison_html(comparison: Comparison) -> str:
             f'<section><h2>How this was measured</h2><div class="card"><p class="method">'
             f"{escape(METHOD)}</p></div></section>"
         ),
-        "</main></body></html>\n",
     )
-    return "\n".join(sections)
-
-
-def check_report_path(path: Path) -> None:
-    """Finds out before a long measurement whether its report can be written at all.
-
-    Raises:
-        OutputError: It cannot.
-    """
-    if path.is_dir():
-        raise OutputError(f"cannot write the report {path}: it is a folder", hint=_HINT)
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise OutputError(f"cannot write the report {path}: {reason}", hint=_HINT) from error
+    return render_page(
+        title,
+        sections,
+        css=f"{TOPOLOGY_CSS}\n{CHART_CSS}",
+        vmio_version=comparison.vmio_version,
+    )
 
 
 def write_comparison_html(comparison: Comparison, path: Path) -> None:
@@ -152,12 +82,7 @@ def write_comparison_html(comparison: Comparison, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written; what was there before is still there.
     """
-    data = render_comparison_html(comparison).encode("utf-8", "replace")
-    try:
-        write_file(path, data, force=True)
-    except OutputError as error:
-        error.hint = _HINT
-        raise
+    write_page(render_comparison_html(comparison), path)
 
 
 def _key(side: str) -> str:
@@ -211,14 +136,6 @@ def _render_job(result: JobResult, number: int) -> str:
     )
 
 
-def _render_table(caption: str, heads: Iterable[str], rows: Iterable[str]) -> str:
-    head = "".join(f'<th scope="col">{escape(one)}</th>' for one in heads)
-    return (
-        f'<div class="card job scroll"><table><caption>{escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
 def _render_row(side: str, cells: Sequence[str]) -> str:
     first, *others = cells
     return (
@@ -237,7 +154,7 @@ def _render_figures(jobs: Iterable[JobResult]) -> str:
         name = result.job.name
         rows.append(_render_row("a", (name, *_list_figures(result.a), "1", "", "")))
         rows.append(_render_row("b", (name, *_list_figures(result.b), *against)))
-    return _render_table(
+    return render_table(
         "Geometric means over all pairs; shares of CPU are means.",
         (
             *("Job", "IOPS", "Bandwidth", "Mean", "p50", "p99", "Guest CPU", "Host CPU"),
@@ -275,7 +192,7 @@ def _render_threads(jobs: Sequence[JobResult]) -> str:
         + "</tr>"
         for name in dict.fromkeys(name for share in shares for name in share)
     ]
-    return _render_table(
+    return render_table(
         "Host CPU of each thread of QEMU, in processors; empty where a side has no such thread.",
         ("Thread", *(f"{job.job.name} {side}" for job in jobs for side in "AB")),
         rows,
@@ -324,8 +241,4 @@ def _render_facts(comparison: Comparison) -> str:
         ("Measured", f"{comparison.started_at}, {comparison.duration_s:.0f} s in all"),
         ("vmio", comparison.vmio_version),
     )
-    return (
-        "<dl>"
-        + "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in facts if text)
-        + "</dl>"
-    )
+    return render_facts(facts)

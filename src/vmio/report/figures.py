@@ -1,8 +1,8 @@
-"""Rates and ratios as people write them."""
+"""Rates, ratios and shares as people write them."""
 
 from __future__ import annotations
 
-__all__ = ["format_rate", "format_ratio"]
+__all__ = ["format_rate", "format_ratio", "format_share"]
 
 
 def format_rate(value: float) -> str:
@@ -21,3 +21,8 @@ def format_ratio(value: float) -> str:
     if value < 0.001:  # noqa: PLR2004  # as above
         return "<0.001"
     return f"{value:.2f}" if 0.1 <= value < 10 else f"{value:.3g}"  # noqa: PLR2004
+
+
+def format_share(value: float) -> str:
+    """Returns processor time per time, or another share: `0.69`."""
+    return f"{value:.2f}"

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Final
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vmio.report.figures import format_rate
+from vmio.report.figures import format_rate, format_share
 from vmio.report.plain import printable
+from vmio.report.simulation_chart import draw_chart, list_chart_points
 from vmio.report.simulation_json import tabulate_prediction
-from vmio.sim.simulator import Estimate
+from vmio.report.simulation_text import show_range
+from vmio.sim.simulator import Estimate, Prediction
 from vmio.sim.sweep import LOADS, Sweep, SweepPoint
 from vmio.units import format_duration_ns
 
 __all__ = ["SCHEMA", "print_sweep", "render_sweep_json"]
 
 SCHEMA = 1
-_COLUMNS = 24
-"""Of the longest bar."""
+_MOST_COLUMNS: Final = 100
+"""Of the table, however wide the terminal is."""
+_GAP: Final = 2
 
 
 def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) -> None:
@@ -32,30 +36,65 @@ def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
         f"predicted: {printable(load)} on every disk, QEMU {first.qemu_version}, "
         f"{printable(first.profile)}"
     )
-    table = Table(box=box.SIMPLE_HEAD)
-    for head in (sweep.parameter, "IOPS", "latency, mean", "", "CPU", ""):
-        table.add_column(printable(head), justify="right" if head else "left", no_wrap=True)
-    table.add_column("")
+    console.print(f"sweep of {printable(sweep.parameter)}")
+    console.print()
+    console.print(_make_table(sweep, points, console))
+    console.print()
+    lines = draw_chart(
+        list_chart_points(points),
+        columns=console.width,
+        ascii_only=console.options.ascii_only,
+    )
+    console.print(Text("\n".join(lines)), no_wrap=True, crop=True)
+    console.print()
+    console.print("CPU is of all event loops together, in processors")
+    if any(point.prediction.bistable for point in points):
+        console.print(
+            "a range, in the chart a box: bistable, it depends on how polling began, and nothing"
+            " says where in it"
+        )
+    for note in dict.fromkeys(note for point in points for note in point.prediction.notes):
+        console.print(f"note: {note}")
+
+
+def _make_table(sweep: Sweep, points: Sequence[SweepPoint], console: Console) -> Table:
+    heads = (sweep.parameter.rpartition(".")[2], "IOPS", "latency", "", "CPU", "", "")
+    cells = [
+        (
+            str(point.value),
+            show_range(point.prediction, point.prediction.iops, format_rate),
+            show_range(point.prediction, point.prediction.latency_mean_ns, format_duration_ns),
+            show_range(point.prediction, point.prediction.cpu_share, format_share),
+            "today" * point.is_today,
+        )
+        for point in points
+    ]
+    used = sum(
+        max(map(len, column)) for column in zip(heads[:3] + heads[4:6], *cells, strict=True)
+    )
+    room = min(console.width, _MOST_COLUMNS) - used - _GAP * (len(heads) - 1)
+    columns = max(room // 2, 0)
     longest = max(point.prediction.latency_mean_ns.high for point in points)
     busiest = max(point.prediction.cpu_share.high for point in points)
-    for point in points:
+    signs = "#." if console.options.ascii_only else "█░"
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False
+    )
+    for head in heads:
+        table.add_column(head, justify="right" if head else "left", overflow="fold")
+    for point, (value, iops, latency, share, today) in zip(points, cells, strict=True):
         found = point.prediction
         style = "bold" if point.is_today else ""
         table.add_row(
-            Text(str(point.value), style=style),
-            _show(found.iops, format_rate, bistable=found.bistable),
-            _show(found.latency_mean_ns, format_duration_ns, bistable=found.bistable),
-            _draw(found.latency_mean_ns, longest, bistable=found.bistable),
-            _show(found.cpu_share, _format_share, bistable=found.bistable),
-            _draw(found.cpu_share, busiest, bistable=found.bistable),
-            Text("today" if point.is_today else "", style=style),
+            Text(value, style=style),
+            iops,
+            latency,
+            _draw(found, found.latency_mean_ns, longest, columns, signs),
+            share,
+            _draw(found, found.cpu_share, busiest, columns, signs),
+            Text(today, style=style),
         )
-    console.print(table)
-    console.print("CPU is of all event loops together, in processors")
-    if any(point.prediction.bistable for point in points):
-        console.print("a range: bistable, it depends on how polling began")
-    for note in dict.fromkeys(note for point in points for note in point.prediction.notes):
-        console.print(f"note: {note}")
+    return table
 
 
 def render_sweep_json(sweep: Sweep, points: Sequence[SweepPoint]) -> str:
@@ -77,15 +116,7 @@ def render_sweep_json(sweep: Sweep, points: Sequence[SweepPoint]) -> str:
     return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _show(value: Estimate, show: Callable[[float], str], *, bistable: bool) -> str:
-    return f"{show(value.low)} to {show(value.high)}" if bistable else show(value.mean)
-
-
-def _draw(value: Estimate, most: float, *, bistable: bool) -> Text:
-    low, high = (value.low, value.high) if bistable else (value.mean, value.mean)
-    solid, whole = (round(each / most * _COLUMNS) if most else 0 for each in (low, high))
-    return Text("█" * solid + "░" * (whole - solid))
-
-
-def _format_share(value: float) -> str:
-    return f"{value:.2f}"
+def _draw(found: Prediction, value: Estimate, most: float, columns: int, signs: str) -> Text:
+    low, high = (value.low, value.high) if found.bistable else (value.mean, value.mean)
+    solid, whole = (round(each / most * columns) if most else 0 for each in (low, high))
+    return Text(signs[0] * solid + signs[1] * (whole - solid))

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vmio.report.figures import format_rate
+from vmio.report.figures import format_rate, format_share
 from vmio.report.plain import printable
 from vmio.sim.simulator import Estimate, Prediction
 from vmio.units import format_duration_ns
 
-__all__ = ["print_prediction"]
+__all__ = ["print_prediction", "show_range"]
 
 
 def print_prediction(prediction: Prediction, console: Console) -> None:
@@ -33,7 +33,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         ("latency, p50", prediction.latency_p50_ns, format_duration_ns),
         ("latency, p95", prediction.latency_p95_ns, format_duration_ns),
         ("latency, p99", prediction.latency_p99_ns, format_duration_ns),
-        ("processors of event loops", prediction.cpu_share, _format_share),
+        ("processors of event loops", prediction.cpu_share, format_share),
     )
     for name, value, show in rows:
         mean = "" if prediction.bistable else show(value.mean)
@@ -44,7 +44,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         loops.add_column(head, justify="left" if head == "event loop" else "right")
     for loop in prediction.loops:
         shares = (loop.cpu_share, loop.sleeps_per_request, loop.polled_share)
-        cells = (_format_range(each, prediction.bistable) for each in shares)
+        cells = (show_range(prediction, each, format_share) for each in shares)
         loops.add_row(Text(printable(loop.id)), *cells)
     console.print(loops)
     if prediction.bistable:
@@ -53,11 +53,10 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         console.print(f"note: {note}")
 
 
-def _format_share(value: float) -> str:
-    return f"{value:.2f}"
-
-
-def _format_range(value: Estimate, bistable: bool) -> str:  # noqa: FBT001 - how to say the value
-    if bistable:
-        return f"{_format_share(value.low)} to {_format_share(value.high)}"
-    return _format_share(value.mean)
+def show_range(prediction: Prediction, value: Estimate, show: Callable[[float], str]) -> str:
+    """Returns a mean, or where the outcome is one of two their span: `105 to 116 µs`."""
+    if not prediction.bistable:
+        return show(value.mean)
+    (low, *unit), high = show(value.low).split(), show(value.high)
+    # A unit that both have is said once.
+    return f"{low} to {high}" if high.split()[1:] == unit else f"{show(value.low)} to {high}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import attrs
 import pytest
 
 from vmio.formats.plan_file import parse_plan
 from vmio.model.source import Source
+from vmio.sim.profile import DEFAULT_PROFILE
+from vmio.sim.profile_toml import render_profile
 from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
@@ -67,6 +71,60 @@ def test_comparison_has_a_line_for_each_policy(
     assert "vq-map:2: a guest with one processor" in out
 
 
+def test_ranking_has_every_policy_and_today(capsys: pytest.CaptureFixture[str]) -> None:
+    """Policies that come to one layout share a line; it is said to be predicted, and by what."""
+    assert call("plan", SHARED, *HOST, "--rank", "cpu", "--workload", "qd=2", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    names = {tuple(each["names"]) for each in found["layouts"]}
+    assert names == {
+        ("as it is",),
+        ("auto", "per-disk", "kubevirt-auto"),
+        ("shared", "ovirt"),
+        ("pool:2",),
+        ("vq-map:2",),
+    }
+    assert {each["prediction"]["workload"] for each in found["layouts"]} == {"qd=2"}
+    assert call("plan", SHARED, *HOST, "--rank", "cpu") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("predicted, nothing was measured: 4k-randread-qd1 on every disk")
+    assert "not this host\nranked by CPU, the least first\n" in out
+
+
+def test_ranking_joins_todays_layout_with_the_policies_that_keep_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What needs no change cannot be better than what there is."""
+    assert call("plan", SINGLE, *HOST, "--rank", "iops", "--json") == 0
+    layouts = json.loads(capsys.readouterr().out)["layouts"]
+    assert ["as it is", "auto", "per-disk", "kubevirt-auto"] in [each["names"] for each in layouts]
+
+
+def test_ranking_says_why_a_policy_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A guest with one processor has nothing to map."""
+    config = tmp_path / "100.conf"
+    config.write_text("scsihw: virtio-scsi-single\nscsi0: /dev/a\nide0: /dev/b\n")
+    assert call("plan", str(config), *HOST, "--rank", "iops") == 0
+    out = capsys.readouterr().out
+    assert "not ranked: vq-map:2: a guest with one processor" in out
+    assert "note: done by hand, and not in the predictions: Move ide0" in out
+    config.write_text("scsihw: virtio-scsi-single\n")
+    assert call("plan", str(config), *HOST, "--rank", "iops") == 3
+
+
+def test_ranking_is_by_the_costs_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named, and a file that is none is refused."""
+    path = tmp_path / "fast.toml"
+    path.write_text(render_profile(attrs.evolve(DEFAULT_PROFILE, name="fast", is_this_host=True)))
+    assert call("plan", SHARED, *HOST, "--rank", "iops", "--profile", str(path)) == 0
+    assert "QEMU 10.0.2, fast\n" in capsys.readouterr().out
+    path.write_text("name = 5")
+    assert call("plan", SHARED, *HOST, "--rank", "iops", "--profile", str(path)) == 3
+
+
 def test_several_guests_are_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each has its line, one that cannot be read its reason, and the status is the worst."""
     (tmp_path / "100.conf").write_text("scsihw: virtio-scsi-single\nscsi0: /dev/a\n")
@@ -84,8 +142,19 @@ def test_policies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), (SHARED, SINGLE), (SHARED, "--json", "--diff"), (SHARED, "--policy", "x")]
+    "arguments",
+    [
+        (),
+        (SHARED, SINGLE),
+        (SHARED, "--json", "--diff"),
+        (SHARED, "--policy", "x"),
+        (SHARED, "--rank", "x"),
+        (SHARED, "--rank", "cpu", "--compare"),
+        (SHARED, "--rank", "cpu", "-o", "plan.json"),
+        (SHARED, *HOST, "--rank", "cpu", "--workload", "qd=0"),
+        (SHARED, "--workload", "qd=1"),
+    ],
 )
 def test_call_that_makes_no_sense_is_refused(arguments: tuple[str, ...]) -> None:
-    """No VM, two, two forms, or a policy that there is not."""
+    """No VM, two, two forms, a policy or a load that there is not, or a load for nothing."""
     assert call("plan", *arguments) == 2

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import attrs
@@ -101,6 +103,67 @@ def test_json_has_a_range_and_no_mean_where_it_is_bistable(
     assert found["iops"]["mean"] is None
     assert all(loop["cpu_share"]["mean"] is None for loop in found["loops"])
     assert found["cpu_share"]["high"] > 1.5 * found["cpu_share"]["low"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--set", "poll_max_ns=0"), ("--sweep", "poll_max_ns=0:60000", "--jobs", "1")]
+)
+def test_page_is_written_beside_what_is_printed(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one prediction and of a sweep; where it is stands on standard error."""
+    path = tmp_path / "page.html"
+    assert run(*QEMU, *arguments, "--json", "--html", str(path)) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["predicted"] is True
+    assert str(path) in told.err
+    page = path.read_text(encoding="utf-8")
+    assert "701 storage-a" in page
+    assert "default profile, not this host" in page
+    assert "http" not in page
+    assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "head"),
+    [
+        ((), "Today: as it is"),
+        (("--set", "poll_max_ns=0"), "as it is, poll_max_ns=0"),
+        (("--policy", "shared"), "shared"),
+    ],
+)
+def test_page_says_which_layout_it_is_of(
+    arguments: tuple[str, ...], head: str, tmp_path: Path
+) -> None:
+    """Only the guest as it is counts as today's."""
+    path = tmp_path / "page.html"
+    assert run(*QEMU, *arguments, "--html", str(path)) == 0
+    assert f"<h3>{head}</h3>" in path.read_text(encoding="utf-8")
+
+
+def test_page_that_cannot_be_written_is_refused_before_anything_is_simulated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As that of vmio bench."""
+    assert run(*QEMU, "--html", str(tmp_path)) == 4
+    assert run(*QEMU, "--html", str(tmp_path / "missing" / "page.html")) == 4
+    told = capsys.readouterr()
+    assert not told.out
+    assert "it is a folder" in told.err
+
+
+def test_terminal_without_unicode_gets_a_table_and_a_chart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every sign is ASCII, microseconds are us, and nothing ends in an error."""
+    data = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(data, encoding="ascii"))
+    assert run(*QEMU, "--sweep", "poll_max_ns=0:60000", "--jobs", "1") == 0
+    sys.stdout.flush()
+    text = data.getvalue().decode("ascii")
+    assert " us" in text
+    assert "latency, mean" in text
+    assert "?" not in text
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from vmio.bench.result import Comparison
 from vmio.errors import OutputError
 from vmio.report.comparison_html import (
-    check_report_path,
     render_command_lines,
     render_comparison_html,
     write_comparison_html,
 )
+from vmio.report.page import check_report_path
 
 VOID = frozenset({"meta", "br", "hr", "img", "input", "link"})
 LOADERS = frozenset({"script", "link", "img", "iframe", "object", "embed", "base", "form", "a"})

@@ -1,0 +1,41 @@
+"""The one layout that a policy wants and no config can say: virtqueues over several IOThreads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from attrs import evolve
+
+from vmio.model.iothread import IOThread, VirtqueueMapping
+from vmio.model.topology import Topology
+
+__all__ = ["map_queues"]
+
+
+def map_queues(topology: Topology, disks: Collection[str], count: int) -> Topology:
+    """Returns a layout as the step by hand of `vq-map` leaves it.
+
+    All controllers of the disks share the same IOThreads, each over its queues in turn; IOThreads
+    that serve nothing then are gone.
+
+    Args:
+        topology: The layout without that step.
+        disks: Whose controllers are mapped.
+        count: To how many IOThreads.
+    """
+    names = [f"vmio{number}" for number in range(count)]
+    mapping = tuple(VirtqueueMapping(iothread=name) for name in names)
+    mapped = {attached.controller for attached in topology.disks if attached.disk.id in disks}
+    controllers = tuple(
+        evolve(each, iothread=None, iothread_vq_mapping=mapping) if each.id in mapped else each
+        for each in topology.controllers
+    )
+    used = {each.iothread for each in controllers} | {
+        entry.iothread for each in controllers for entry in each.iothread_vq_mapping
+    }
+    kept = (each for each in topology.iothreads if each.id in used and each.id not in names)
+    return evolve(
+        topology,
+        iothreads=(*kept, *(IOThread(id=name) for name in names)),
+        controllers=controllers,
+    )

@@ -1,0 +1,183 @@
+"""Layouts put in order by what is predicted of them, as far as that tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Literal, get_args
+
+from attrs import frozen
+
+from vmio.errors import PlanError
+from vmio.model.capabilities import QemuVersion
+from vmio.model.iothread import MAIN_LOOP
+from vmio.model.topology import Topology
+from vmio.sim.profile import Profile
+from vmio.sim.simulator import Estimate, Prediction, predict
+from vmio.sim.workload import Workload
+
+__all__ = [
+    "CRITERIA",
+    "LEAST_EFFECT",
+    "Criterion",
+    "Layout",
+    "RankedLayout",
+    "Ranking",
+    "join_layouts",
+    "predict_layouts",
+    "rank_layouts",
+]
+
+Criterion = Literal["iops", "latency", "cpu"]
+CRITERIA: Final[tuple[Criterion, ...]] = get_args(Criterion)
+
+LEAST_EFFECT: Final = 0.05
+"""Of the smaller one; `vmio bench` calls no less a difference either."""
+
+_FIGURES: Final[Mapping[Criterion, Callable[[Prediction], Estimate]]] = {
+    "iops": lambda found: found.iops,
+    "latency": lambda found: found.latency_mean_ns,
+    "cpu": lambda found: found.cpu_share,
+}
+
+
+@frozen(kw_only=True)
+class Layout:
+    """A layout, and by what names there is a way to it."""
+
+    names: tuple[str, ...]
+    topology: Topology
+
+
+@frozen(kw_only=True)
+class RankedLayout:
+    """A layout with what is predicted of it, and its place."""
+
+    layout: Layout
+    prediction: Prediction
+    first: int
+    """Its place if it is the best of those that it cannot be told from; from 1."""
+    last: int
+    """Its place if it is the worst of them."""
+
+
+@frozen(kw_only=True)
+class Ranking:
+    """Some layouts in order."""
+
+    by: Criterion
+    layouts: tuple[RankedLayout, ...]
+    """The best first; of those that cannot be told apart, as they were given."""
+    left_out: tuple[tuple[str, str], ...]
+    """What there is no prediction of, by name, and why."""
+    notes: tuple[str, ...]
+    """What is not in the predictions."""
+
+
+def join_layouts(named: Iterable[tuple[str, Topology]]) -> tuple[Layout, ...]:
+    """Returns each layout once, with all of its names, in the order of the first."""
+    found: list[Layout] = []
+    for name, topology in named:
+        for at, layout in enumerate(found):
+            if layout.topology == topology:
+                found[at] = Layout(names=(*layout.names, name), topology=topology)
+                break
+        else:
+            found.append(Layout(names=(name,), topology=topology))
+    return tuple(found)
+
+
+def predict_layouts(
+    workload: Workload,
+    layouts: Sequence[Layout],
+    *,
+    profile: Profile,
+    version: QemuVersion,
+    seeds: int,
+    requests: int,
+) -> list[Prediction | PlanError]:
+    """Returns what each layout would do, or why that cannot be said of it.
+
+    Raises:
+        CapabilityError: How that QEMU polls is not known.
+        UsageError: The number of runs or requests makes no sense.
+    """
+    results: list[Prediction | PlanError] = []
+    for layout in layouts:
+        try:
+            results.append(
+                predict(
+                    layout.topology,
+                    workload,
+                    profile=profile,
+                    version=version,
+                    seeds=seeds,
+                    requests=requests,
+                )
+            )
+        except PlanError as error:
+            results.append(error)
+    return results
+
+
+def rank_layouts(
+    by: Criterion,
+    results: Iterable[tuple[Layout, Prediction | PlanError]],
+    *,
+    left_out: Iterable[tuple[str, str]] = (),
+    notes: Iterable[str] = (),
+) -> Ranking:
+    """Returns layouts in order: the most IOPS, or the least latency or processor time first.
+
+    One comes before another where its whole interval, or where it is bistable its whole range, is
+    better by more than `LEAST_EFFECT`. All places that this leaves open are its place.
+
+    Args:
+        by: What they are ranked by.
+        results: Each layout with what is predicted of it.
+        left_out: What there is no layout of, and why.
+        notes: What is not in the predictions.
+
+    Raises:
+        PlanError: There is no prediction of any.
+    """
+    results = list(results)
+    found = [(layout, result) for layout, result in results if isinstance(result, Prediction)]
+    failed = [(layout, result) for layout, result in results if isinstance(result, PlanError)]
+    if not found:
+        raise failed[0][1] if failed else PlanError("there is no layout to rank")
+    figures = [_FIGURES[by](prediction) for _, prediction in found]
+    ranked = [
+        RankedLayout(
+            layout=layout,
+            prediction=prediction,
+            first=1 + sum(_is_better(other, figure, by) for other in figures),
+            last=len(found) - sum(_is_better(figure, other, by) for other in figures),
+        )
+        for (layout, prediction), figure in zip(found, figures, strict=True)
+    ]
+    return Ranking(
+        by=by,
+        layouts=tuple(sorted(ranked, key=lambda each: (each.first, each.last))),
+        left_out=(
+            *left_out,
+            *((name, error.message) for layout, error in failed for name in layout.names),
+        ),
+        notes=(*notes, *_note_main_loop(found)),
+    )
+
+
+def _note_main_loop(found: Iterable[tuple[Layout, Prediction]]) -> tuple[str, ...]:
+    names = [
+        layout.names[0]
+        for layout, prediction in found
+        if any(loop.id == MAIN_LOOP for loop in prediction.loops)
+    ]
+    if not names:
+        return ()
+    return (f"{', '.join(names)}: the main loop is taken to serve these disks and nothing else",)
+
+
+def _is_better(one: Estimate, other: Estimate, by: Criterion) -> bool:
+    if by == "iops":
+        return one.low > other.high * (1 + LEAST_EFFECT)
+    return other.low > one.high * (1 + LEAST_EFFECT)
