@@ -142,7 +142,9 @@ def tell(measured: list[Measured], profile: Profile, host: Host) -> None:
             f"{found.iops.mean / seen_iops - 1:+.0%} | {seen_cpu:.2f} | {shown} | "
             f"{cpu - seen_cpu:+.2f} |"
         )
-    print("| layout | depth | poll_max_ns | IOPS seen | predicted | off | CPU seen | predicted | off |")
+    print(
+        "| layout | depth | poll_max_ns | IOPS seen | predicted | off | CPU seen | predicted | off |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     print("\n".join(rows))
     count = len(measured)
@@ -202,9 +204,7 @@ async def run(arguments: argparse.Namespace) -> None:
             Path(arguments.save_profile).write_text(render_profile(profile), encoding="utf-8")
     if not arguments.load:
         measured = [
-            one
-            for layout in LAYOUTS
-            for one in await measure(layout, host, how, arguments.rounds)
+            one for layout in LAYOUTS for one in await measure(layout, host, how, arguments.rounds)
         ]
     if arguments.save:
         data = json.dumps([asdict(one) for one in measured])

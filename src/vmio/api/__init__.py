@@ -4,6 +4,13 @@ A function that a quick verb does not need is imported where it is used, since w
 what a person waits for.
 """
 
+from vmio.api.calibrating import (
+    calibrate,
+    check_idle,
+    find_profile,
+    read_profile,
+    save_profile,
+)
 from vmio.api.changing import (
     apply,
     list_changed,
@@ -45,8 +52,10 @@ from vmio.host.files import read_source
 __all__ = [
     "apply",
     "boot",
+    "calibrate",
     "check",
     "check_all",
+    "check_idle",
     "check_recording",
     "choose_baseline",
     "choose_boot",
@@ -55,6 +64,7 @@ __all__ = [
     "emit",
     "explain",
     "find_house",
+    "find_profile",
     "find_vms",
     "fix",
     "lint",
@@ -75,11 +85,13 @@ __all__ = [
     "read_house",
     "read_places",
     "read_plan",
+    "read_profile",
     "read_source",
     "read_trace",
     "render_qm",
     "save_host",
     "save_plan",
+    "save_profile",
     "simulate",
     "simulate_sweep",
     "undo",

@@ -6,6 +6,7 @@ from collections.abc import Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from vmio.api.calibrating import read_profile
 from vmio.api.changing import make_plan
 from vmio.api.guests import plan
 from vmio.formats.proxmox.reader import Guest
@@ -92,7 +93,7 @@ def simulate(
         workload: Such as `qd=16,think=100us`.
         parameters: As `ID.poll_max_ns=0`; without `ID.` it is set on every IOThread.
         policy: The policy whose plan is simulated; None for the guest as it is.
-        profile: A file of costs; None for the default profile, which is not this host's.
+        profile: A file of costs, as `read_profile` takes it.
         seeds: How many runs to average over.
         requests: How many requests count in each.
 
@@ -200,7 +201,7 @@ def rank_plans(
         workload: Such as `qd=16,think=100us`.
         by: What they are ranked by.
         policies: Their names, such as `pool:2`; those that `vmio plan --compare` shows if none.
-        profile: A file of costs; None for the default profile, which is not this host's.
+        profile: A file of costs, as `read_profile` takes it.
         seeds: How many runs to average over.
         requests: How many requests count in each.
         workers: How many processes to use; None for one a processor.
@@ -261,8 +262,6 @@ def _prepare_simulation(
 ) -> tuple[Topology, Workload, Profile, QemuVersion]:
     from vmio.errors import CapabilityError
     from vmio.model.capabilities import QemuVersion
-    from vmio.sim.profile import DEFAULT_PROFILE
-    from vmio.sim.profile_toml import parse_profile
     from vmio.sim.simulator import set_parameters
     from vmio.sim.workload import parse_workload
 
@@ -276,7 +275,7 @@ def _prepare_simulation(
     return (
         set_parameters(topology, parameters),
         load,
-        DEFAULT_PROFILE if profile is None else parse_profile(read_source(profile)),
+        read_profile(profile),
         QemuVersion(*map(int, numbers)),
     )
 

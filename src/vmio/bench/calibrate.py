@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, frozen
 
+from vmio.bench.compare import Progress
 from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
 from vmio.errors import CapabilityError, QmpError, ToolError
 from vmio.host.timing import WaitCosts, measure_busy, measure_waits
-from vmio.sim.fitting import FITTED, Observation, Residual, compare_observations, fit_costs
+from vmio.sim.fitting import FITTED, TRIES, Observation, Residual, compare_observations, fit_costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.simulator import set_parameters
 from vmio.sim.workload import Workload
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     from vmio.model.topology import Topology
     from vmio.qemu.boot import Boot
 
-__all__ = ["Calibration", "calibrate", "check_idle", "identify_host"]
+__all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles", "identify_host"]
 
 _BUSY: Final = 0.25
 """Of a processor; more than that in use by others is in every number."""
-_ROUNDS: Final = 3
+ROUNDS: Final = 3
 _RUNTIME_S: Final = 0.6
 _RAMP_S: Final = 0.2
 _WARM_UP_S: Final = 0.3
@@ -143,7 +144,9 @@ async def calibrate(
     *,
     aio: str,
     folder: Path | None = None,
-    report: Callable[[float, str], None] = lambda _share, _words: None,
+    rounds: int = ROUNDS,
+    tries: int = TRIES,
+    report: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
     """Measures for about a minute and a half; everything that it starts is gone afterwards.
 
@@ -154,6 +157,8 @@ async def calibrate(
         version: The QEMU.
         aio: The engine that the disk has, for the record.
         folder: Where scratch files are made.
+        rounds: How many times each load runs.
+        tries: How many costs are tried, as for `fit_costs`.
         report: Told of the progress.
 
     Raises:
@@ -161,11 +166,11 @@ async def calibrate(
         ToolError: QEMU or fio failed, or the host was too busy to watch.
         OutputError: The scratch files cannot be made.
     """
-    report(0.0, "measuring waits of the host")
+    report(Progress(share=0.0, words="measuring waits of the host"))
     waits = await asyncio.to_thread(measure_waits)
-    report(0.02, "booting the guest")
+    report(Progress(share=0.02, words="booting the guest"))
     async with boot_guest(guest, topology, boot, folder=folder) as loaded:
-        found, service = await _measure(loaded, report)
+        found, service = await _measure(loaded, rounds, report)
     observations = tuple(_observe(topology, setting, runs) for setting, runs in found.items())
     facts = read_host_facts()
     start = _begin(waits, service, facts.cpu_count)
@@ -173,7 +178,8 @@ async def calibrate(
         observations,
         start,
         version,
-        report=lambda share: report(0.7 + 0.3 * share, "fitting the costs"),
+        tries=tries,
+        report=lambda share: report(Progress(share=0.7 + 0.3 * share, words="fitting the costs")),
     )
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     profile = evolve(
@@ -197,17 +203,17 @@ async def calibrate(
 
 
 async def _measure(
-    loaded: LoadedGuest, report: Callable[[float, str], None]
+    loaded: LoadedGuest, rounds: int, report: Callable[[Progress], None]
 ) -> tuple[dict[_Setting, list[RunFigures]], tuple[ServiceTimes, ...]]:
     """Runs every load in each round, the other way round every second time."""
     found: dict[_Setting, list[RunFigures]] = {setting: [] for setting in _SETTINGS}
     bins: dict[_Setting, list[int]] = {}
     await loaded.run(evolve(_SETTINGS[0].job, runtime_s=_WARM_UP_S))
-    total, done = _ROUNDS * len(_SETTINGS), 0
-    for number in range(_ROUNDS):
+    total, done = rounds * len(_SETTINGS), 0
+    for number in range(rounds):
         for setting in _SETTINGS if number % 2 == 0 else reversed(_SETTINGS):
-            words = f"round {number + 1} of {_ROUNDS}, {setting.workload.name}"
-            report(0.08 + 0.62 * done / total, words)
+            words = f"round {number + 1} of {rounds}, {setting.workload.name}"
+            report(Progress(share=0.08 + 0.62 * done / total, words=words))
             await loaded.set_polling(setting.poll_max_ns)
             if setting in _SERVICE:
                 await _reset_histogram(loaded)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from vmio import api
+from vmio.cli.guest import ensure_image, show_progress
 from vmio.cli.options import host_options, storage_option
 from vmio.errors import PlanError, UsageError
 from vmio.units import parse_size_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from vmio.bench.compare import Layout, Progress
+    from vmio.bench.compare import Layout
     from vmio.bench.result import Comparison
-    from vmio.guest.image import GuestImage
     from vmio.model.host import Host
 
 __all__ = ["command"]
@@ -28,8 +23,6 @@ __all__ = ["command"]
 _MEMORY_MIB = 512
 """All that the benchmark guest needs; both sides have to fit beside each other."""
 _MIN_SCRATCH_BYTES = 16 << 20
-_CALM_S = 10.0
-"""How often progress is told where no terminal shows a bar."""
 
 
 @click.command("bench")
@@ -122,7 +115,11 @@ def command(
     for layout in layouts:
         find_disk(layout, disk)
     with unwind_on_signals():
-        image = _ensure_image(kernel, initrd, layouts)
+        image = ensure_image(
+            {each.model for layout in layouts for each in layout.topology.controllers},
+            kernel=kernel,
+            initrd=initrd,
+        )
     how, reason = api.choose_boot(
         accelerator=accel,
         kernel=str(image.kernel),
@@ -132,7 +129,7 @@ def command(
     )
     if reason:
         click.echo(f"vmio: {reason}", err=True)
-    with _show_progress() as report:
+    with show_progress() as report:
         comparison = run_async(
             compare(
                 *layouts,
@@ -175,61 +172,6 @@ def _choose_disk(a: Layout, b: Layout) -> str:
         if other is not None and {attached.disk.media, other.disk.media} == {"disk"}:
             return attached.disk.id
     raise UsageError(f"{a.name} and {b.name} have no disk in common")
-
-
-def _ensure_image(kernel: str | None, initrd: str | None, layouts: Sequence[Layout]) -> GuestImage:
-    """Returns the benchmark guest, telling each step of its making once."""
-    from vmio.guest.image import ensure_image
-
-    told: list[str] = []
-
-    def tell(task: str, _share: float | None) -> None:
-        if told[-1:] != [task]:
-            told.append(task)
-            click.echo(f"vmio: {task}", err=True)
-
-    return ensure_image(
-        kernel=Path(kernel) if kernel is not None else None,
-        initrd=Path(initrd) if initrd is not None else None,
-        controllers={
-            controller.model for layout in layouts for controller in layout.topology.controllers
-        },
-        report=tell,
-    )
-
-
-@contextmanager
-def _show_progress() -> Iterator[Callable[[Progress], None]]:
-    """Yields what to tell progress to: a bar on a terminal, else a line now and then."""
-    if not sys.stderr.isatty():
-        last_s = [-_CALM_S]
-
-        def tell(progress: Progress) -> None:
-            if time.monotonic() - last_s[0] >= _CALM_S or progress.share in {0.0, 1.0}:
-                last_s[0] = time.monotonic()
-                left = _format_left(progress)
-                click.echo(f"vmio: {progress.share:4.0%} {progress.words}{left}", err=True)
-
-        yield tell
-        return
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    from vmio.cli.console import make_console
-
-    columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}", markup=False))
-    with Bar(*columns, console=make_console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda progress: bar.update(
-            task, completed=progress.share, description=progress.words + _format_left(progress)
-        )
-
-
-def _format_left(progress: Progress) -> str:
-    if progress.left_s is None or progress.share in {0.0, 1.0}:
-        return ""
-    minutes, seconds = divmod(round(progress.left_s), 60)
-    return f", {minutes}:{seconds:02d} left"
 
 
 def _tell(comparison: Comparison, *, as_json: bool, report_path: Path | None) -> None:

@@ -31,6 +31,7 @@ _VERBS = {
     "apply": "Carry out a plan, or print the commands that would.",
     "baseline": "Accept the findings of today, so that only new ones are told.",
     "bench": "Measure two layouts of a guest against each other.",
+    "calibrate": "Measure what predictions go by on this host.",
     "check": "Find settings that are ignored, slow or unsafe.",
     "cmd": "Print the QEMU command line that would run.",
     "completion": "Print what makes a shell complete vmio's words.",

@@ -39,7 +39,11 @@ __all__ = ["command"]
     help="Replace a parameter of an IOThread, or of all: poll_max_ns=0.",
 )
 @click.option("--policy", metavar="NAME", help="Simulate what vmio plan would make of VM.")
-@click.option("--profile", metavar="FILE", help="Costs to go by, instead of the default's.")
+@click.option(
+    "--profile",
+    metavar="FILE",
+    help="Costs to go by: a file, or default; else what vmio calibrate measured here.",
+)
 @click.option(
     "--sweep",
     "sweeps",
@@ -79,8 +83,9 @@ def command(
 ) -> int:
     """Predict what the event loops of VM do under a load, without running it.
 
-    Without --profile the costs are those of the default one, not of this host: compare layouts and
-    parameters by it, and measure what matters with `vmio bench`.
+    Costs are those that `vmio calibrate` measured on this host; where it has not run, a default
+    profile's, which is not this host's. Compare layouts and parameters by it, and measure what
+    matters with `vmio bench`.
     """
     _check_options(sweeps, jobs, scheduler, parquet, html, force=force)
     if html is not None:

@@ -20,12 +20,13 @@ from vmio.sim.profile import Profile
 from vmio.sim.simulator import RunFigures, prepare, run_once
 from vmio.sim.workload import Workload
 
-__all__ = ["FITTED", "Observation", "Residual", "compare_observations", "fit_costs"]
+__all__ = ["FITTED", "TRIES", "Observation", "Residual", "compare_observations", "fit_costs"]
 
 FITTED: Final = (
     "guest_request_ns",
     "guest_submit_ns",
     "guest_irq_ns",
+    "guest_switch_ns",
     "wake_ns",
     "queue_run_ns",
     "done_run_ns",
@@ -37,7 +38,8 @@ FITTED: Final = (
 )
 """Costs that are looked for, those first that matter most."""
 
-_TRIES: Final = 180
+TRIES: Final = 180
+"""Half a minute's worth."""
 _FIRST_STEP: Final = 0.5
 """Of a cost's logarithm: the spread of what is tried at first."""
 _LAST_STEP: Final = 0.02
@@ -45,6 +47,9 @@ _AT_ONCE: Final = 3
 """So many costs are changed together at most: one often takes what another gives."""
 _LEAST_NS: Final = 300
 """What a cost that counts is taken to be at least, so that it can grow again."""
+_BATCH_WEIGHT: Final = 0.2
+"""Of a load in batches: a disk ends their requests in clusters, which the simulator does not know;
+they only keep what a request costs apart from what a submission costs."""
 _CPU_WEIGHT: Final = 2.0
 """A processor's tenth weighs as much as a fifth of the throughput."""
 _WORST: Final = 1.5
@@ -103,6 +108,7 @@ def fit_costs(
     profile: Profile,
     version: QemuVersion,
     *,
+    tries: int = TRIES,
     report: Callable[[float], None] = lambda _: None,
 ) -> Profile:
     """Returns a profile with costs that come nearest to what was observed.
@@ -111,13 +117,14 @@ def fit_costs(
         observations: What a guest did.
         profile: Where to begin, with the host's service times.
         version: The QEMU that it ran on.
+        tries: How many times costs are changed; most changes are for the worse.
         report: Told of the share that is done.
     """
     source = random.Random(1)  # noqa: S311 - the same observations give the same profile
     best, error = profile, _measure_error(compare_observations(observations, profile, version))
     step = _FIRST_STEP
-    for attempt in range(_TRIES):
-        report(attempt / _TRIES)
+    for attempt in range(tries):
+        report(attempt / tries)
         costs = {
             name: round(
                 max(_LEAST_NS, getattr(best.costs, name)) * math.exp(source.gauss(0, step))
@@ -135,7 +142,7 @@ def fit_costs(
 
 def _measure_error(residuals: Sequence[Residual]) -> float:
     """Returns the mean of what is wrong: logarithms of ratios, and shares of a processor."""
-    total = 0.0
+    total = weights = 0.0
     for each in residuals:
         seen, said = each.observation, each.predicted
         # A program that thinks does as many requests whatever they take: its latency tells more.
@@ -144,10 +151,14 @@ def _measure_error(residuals: Sequence[Residual]) -> float:
             if seen.workload.think_ns
             else each.iops_ratio
         )
-        total += min(_WORST, abs(math.log(ratio)))
-        total += _CPU_WEIGHT * min(_WORST, abs(each.cpu_difference))
-        total += _CPU_WEIGHT / 2 * min(_WORST, abs(said.irq_cpu_share - seen.irq_cpu_share))
-    return total / len(residuals)
+        weight = 1.0 if seen.workload.batch == 1 else _BATCH_WEIGHT
+        weights += weight
+        total += weight * (
+            min(_WORST, abs(math.log(ratio)))
+            + _CPU_WEIGHT * min(_WORST, abs(each.cpu_difference))
+            + _CPU_WEIGHT / 4 * min(_WORST, abs(said.irq_cpu_share - seen.irq_cpu_share))
+        )
+    return total / weights
 
 
 def _predict(

@@ -38,6 +38,7 @@ class StepCosts:
     irq_ns: int = _ns()
     guest_wake_ns: int = _ns()
     guest_irq_ns: int = _ns()
+    guest_switch_ns: int = _ns()
     guest_request_ns: int = _ns()
     guest_submit_ns: int = _ns()
     guest_kick_ns: int = _ns()
@@ -102,7 +103,8 @@ DEFAULT_PROFILE: Final = Profile(
         irq_ns=25_000,
         guest_wake_ns=15_000,
         guest_irq_ns=50_000,
-        guest_request_ns=25_000,
+        guest_switch_ns=40_000,
+        guest_request_ns=20_000,
         guest_submit_ns=40_000,
         guest_kick_ns=25_000,
     ),

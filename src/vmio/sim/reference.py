@@ -162,9 +162,11 @@ class Costs(NamedTuple):
     guest_wake_ns: int
     """Time that an idle vCPU needs to wake up."""
     guest_irq_ns: int
-    """Of a vCPU: an interrupt, however many completions it finds."""
+    """Of a vCPU: an interrupt, however many completions are behind it."""
+    guest_switch_ns: int
+    """And for waking a program that sleeps, or going from one to another."""
     guest_request_ns: int
-    """And for each of them, in the block layer and in its program."""
+    """And for each completion, in the block layer and in its program."""
     guest_submit_ns: int
     """And for a program to go on and to submit its next requests, however many."""
     guest_kick_ns: int
@@ -293,7 +295,11 @@ class Places(NamedTuple):
     vcpu_free_ns: int
     """By vCPU: until when it is busy."""
     called: int
-    """Whether an interrupt is under way."""
+    """Whether it is about to take what is done."""
+    interrupts: int
+    """How many reached it since it last did."""
+    program: int
+    """The queue whose program ran last."""
     vcpu_ns: int
 
 
@@ -517,6 +523,7 @@ def interrupt(
         then += costs.irq_ns * measure_share(m, at, costs, then, -1, -1) // 1024
         m[at.irq_cpu_ns] += costs.irq_ns
         m[at.main_free_ns] = then
+    m[at.interrupts + vcpu] += 1
     if m[at.called + vcpu] == 0:
         m[at.called + vcpu] = 1
         if m[at.vcpu_free_ns + vcpu] <= then:
@@ -610,14 +617,18 @@ def answer(
     m[at.called + vcpu] = 0
     share, room = measure_share(m, at, costs, now, -1, vcpu), at.room
     request_ns = costs.guest_request_ns * share // 1024
-    then = now
+    was_idle = m[at.vcpu_free_ns + vcpu] < now
+    # A busy vCPU is interrupted each time; what it was interrupted for is taken in one go.
+    then = now + costs.guest_irq_ns * m[at.interrupts + vcpu] * share // 1024
+    m[at.interrupts + vcpu] = 0
     for queue in range(at.queue_count):
         if m[at.vcpu_of + queue] != vcpu or m[at.seen + queue] == 0:
             continue
-        if then == now:
-            then += costs.guest_irq_ns * share // 1024
-        count, loop, kicks = m[at.seen + queue], m[at.loop_of + queue], True
+        count, loop, kick_ns = m[at.seen + queue], m[at.loop_of + queue], now
         m[at.seen + queue] = 0
+        if was_idle or m[at.program + vcpu] != queue:
+            then += costs.guest_switch_ns * share // 1024
+        m[at.program + vcpu] = queue
         for _ in range(count):
             then += request_ns
             held = m[at.held + queue] + 1 if m[at.depth + queue] > 0 else 0
@@ -638,9 +649,10 @@ def answer(
             if not goes_on:
                 continue
             push(m, at, heap, then + m[at.think_ns + queue], SUBMIT, queue, held)
-            if kicks and not is_awake(m, at, loop, then):
+            # A loop that was just woken up looks for more before it sleeps again.
+            if then >= kick_ns and not is_awake(m, at, loop, then):
+                kick_ns = then + costs.wake_ns + costs.queue_run_ns + costs.queue_request_ns
                 then += costs.guest_kick_ns * share // 1024
-                kicks = False
     m[at.vcpu_ns + vcpu] += then - now
     m[at.vcpu_free_ns + vcpu] = then
 
@@ -686,7 +698,10 @@ def lay_out(
         **{key: [0] for key in _NUMBERS},
         **{name: [0] * loop_count for name in _BY_LOOP},
         **{name: [0] * queue_count for name in _BY_QUEUE},
-        **{name: [0] * vcpu_count for name in ("vcpu_free_ns", "called", "vcpu_ns")},
+        **{
+            name: [0] * vcpu_count
+            for name in ("vcpu_free_ns", "called", "interrupts", "program", "vcpu_ns")
+        },
         "max_ns": loops.max_ns,
         "grow": loops.grow,
         "shrink": loops.shrink,

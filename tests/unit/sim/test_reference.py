@@ -129,6 +129,7 @@ def prepare(case: Case) -> dict[str, object]:
             irq_ns=case.irq_ns,
             guest_wake_ns=0,
             guest_irq_ns=GUEST - MORE,
+            guest_switch_ns=0,
             guest_request_ns=MORE,
             guest_submit_ns=0,
             guest_kick_ns=case.kick_ns,

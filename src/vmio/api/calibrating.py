@@ -1,0 +1,137 @@
+"""This host's costs: measured, kept, and found again by what predicts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vmio.api.guests import load_source, plan
+from vmio.errors import InputError
+from vmio.formats.proxmox.reader import Guest
+from vmio.host.files import read_source
+from vmio.model.host import Host
+from vmio.model.source import Source
+
+if TYPE_CHECKING:
+    from vmio.bench.calibrate import Calibration
+    from vmio.bench.compare import Progress
+    from vmio.qemu.boot import Boot
+    from vmio.sim.profile import Profile
+
+__all__ = ["calibrate", "check_idle", "find_profile", "read_profile", "save_profile"]
+
+_DEFAULT = "default"
+_GUEST = """\
+cores: 1
+memory: 512
+name: calibration
+ostype: l26
+virtio0: /scratch/calibration.raw,aio={aio},iothread=1,size=1G
+"""
+
+
+def check_idle(*, force: bool = False) -> float:
+    """Returns how many of this host's processors others use.
+
+    Raises:
+        ToolError: They use so much that nothing can be measured, and it is not forced.
+    """
+    from vmio.bench.calibrate import check_idle as check
+
+    return check(force=force)
+
+
+async def calibrate(
+    how: Boot,
+    *,
+    aio: str = "io_uring",
+    folder: Path | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Calibration:
+    """Measures what steps cost here, with a small guest on a scratch disk.
+
+    Args:
+        how: How the guest is booted, with the benchmark guest's kernel.
+        aio: The engine of its disk.
+        folder: Where the scratch file is made.
+        report: Told of the progress.
+
+    Raises:
+        GuestError: The guest does not boot.
+        ToolError: QEMU or fio failed.
+        OutputError: The scratch file cannot be made.
+    """
+    from vmio.bench.calibrate import calibrate as measure
+    from vmio.qemu.binary import read_version
+
+    version = read_version(Path(how.binary))
+    text = _GUEST.format(aio=aio).encode()
+    guest = load_source(
+        Source(name="calibration.conf", data=text),
+        host=Host(qemu_version=str(version)),
+        storages=None,
+        vmid="900",
+    )
+    assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
+    return await measure(guest, plan(guest), how, version, aio=aio, folder=folder, report=report)
+
+
+def find_profile() -> Path:
+    """Returns where this host's profile is kept, whether there is one or not."""
+    home = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification has a relative path ignored.
+    base = Path(home) if home.startswith("/") else Path("~/.local/share").expanduser()
+    return base / "vmio" / "profile.toml"
+
+
+def save_profile(profile: Profile, path: Path | None = None) -> Path:
+    """Writes a profile whole, replacing what was there, and returns where.
+
+    Raises:
+        OutputError: It cannot be written; what was there before is still there.
+    """
+    from vmio.errors import OutputError
+    from vmio.host.save import write_file
+    from vmio.sim.profile_toml import render_profile
+
+    if path is None:
+        path = find_profile()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise OutputError(f"cannot make {path.parent}: {error.strerror}") from error
+    write_file(path, render_profile(profile).encode(), force=True)
+    return path
+
+
+def read_profile(path: str | None) -> Profile:
+    """Returns the costs to go by, which are this host's only if they were measured on it.
+
+    Args:
+        path: A file of costs; `default` for the default profile; None for the one that was
+            measured here, or the default one if there is none.
+
+    Raises:
+        InputError: The file cannot be read, or is none.
+    """
+    from attrs import evolve
+
+    from vmio.sim.profile import DEFAULT_PROFILE
+    from vmio.sim.profile_toml import parse_profile
+
+    found = find_profile()
+    if path == _DEFAULT or (path is None and not found.is_file()):
+        return DEFAULT_PROFILE
+    try:
+        profile = parse_profile(read_source(str(found) if path is None else path))
+    except InputError as error:
+        if path is None and not error.hint:
+            error.hint = "vmio calibrate makes it again; --profile default does without"
+        raise
+    if not profile.host:
+        return profile
+    from vmio.bench.calibrate import identify_host
+
+    return evolve(profile, is_this_host=profile.host == identify_host())

@@ -1,0 +1,81 @@
+"""A calibration for people and as JSON: the costs, and how near predictions come with them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import attrs
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from vmio.report.figures import format_rate, format_share
+from vmio.report.plain import printable
+from vmio.units import format_duration_ns
+
+if TYPE_CHECKING:
+    from vmio.bench.calibrate import Calibration
+
+__all__ = ["SCHEMA", "print_calibration", "render_calibration_json"]
+
+SCHEMA = 1
+
+
+def print_calibration(found: Calibration, console: Console) -> None:
+    """Prints the costs, and each load as it was seen and as it is predicted with them."""
+    profile = found.profile
+    console.print(f"{printable(profile.host)}: {printable(profile.name)}")
+    costs = Table(box=box.SIMPLE_HEAD)
+    costs.add_column("cost")
+    costs.add_column("", justify="right")
+    for name, value in attrs.asdict(profile.costs).items():
+        costs.add_row(name.removesuffix("_ns"), format_duration_ns(value))
+    for table in profile.service:
+        middle = table.quantiles_ns[len(table.quantiles_ns) // 2]
+        costs.add_row(f"the disk, {table.depth} at once, median", format_duration_ns(middle))
+    console.print(costs)
+    loads = Table(box=box.SIMPLE_HEAD)
+    for head in ("load", "poll_max_ns", "IOPS", "predicted", "CPU", "predicted"):
+        loads.add_column(head, justify="left" if head == "load" else "right")
+    for each in found.residuals:
+        seen, said = each.observation, each.predicted
+        loads.add_row(
+            seen.workload.name,
+            str(seen.topology.iothreads[0].poll_max_ns),
+            format_rate(seen.iops),
+            format_rate(said.iops),
+            format_share(seen.loop_cpu_share),
+            format_share(said.loop_cpu_shares[0]),
+        )
+    console.print(loads)
+    console.print(f"throughput is off by {find_middle(found):.0%} in the middle of these loads")
+
+
+def find_middle(found: Calibration) -> float:
+    """Returns the median of how far predictions are off, as a share of what was seen."""
+    import statistics
+
+    return statistics.median(abs(each.iops_ratio - 1) for each in found.residuals)
+
+
+def render_calibration_json(found: Calibration) -> str:
+    """Returns one document: the profile, and the loads as seen and as predicted."""
+    table = {
+        "schema": SCHEMA,
+        "profile": attrs.asdict(found.profile),
+        "loads": [
+            {
+                "workload": each.observation.workload.name,
+                "poll_max_ns": each.observation.topology.iothreads[0].poll_max_ns,
+                "iops": each.observation.iops,
+                "iops_predicted": each.predicted.iops,
+                "latency_mean_ns": each.observation.latency_mean_ns,
+                "latency_mean_predicted_ns": each.predicted.latency_mean_ns,
+                "cpu_share": each.observation.loop_cpu_share,
+                "cpu_share_predicted": each.predicted.loop_cpu_shares[0],
+            }
+            for each in found.residuals
+        ],
+    }
+    return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)

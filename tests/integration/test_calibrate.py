@@ -1,0 +1,74 @@
+"""This host calibrated for real, though shortly: a guest boots, is loaded and is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from vmio import api
+from vmio.bench.calibrate import Calibration, calibrate, identify_host
+from vmio.errors import OutputError
+from vmio.formats.proxmox.reader import Guest
+from vmio.guest.image import ensure_image
+from vmio.model.host import Host
+from vmio.model.source import Source
+from vmio.qemu.binary import read_version
+
+CONFIG = b"""\
+cores: 1
+memory: 512
+name: calibration
+ostype: l26
+virtio0: /scratch/calibration.raw,aio=io_uring,iothread=1,size=1G
+"""
+
+
+def run(folder: Path | None) -> Calibration:
+    """Calibrates with one round and few tries."""
+    image = ensure_image()
+    how, _ = api.choose_boot(
+        accelerator="tcg",
+        kernel=str(image.kernel),
+        initrd=str(image.initrd),
+        append=image.append,
+        memory_mib=512,
+    )
+    version = read_version(Path(how.binary))
+    guest = api.load_source(
+        Source(name="calibration.conf", data=CONFIG),
+        host=Host(qemu_version=str(version)),
+        storages=None,
+        vmid="900",
+    )
+    assert isinstance(guest, Guest)
+    topology = api.plan(guest)
+    return asyncio.run(
+        calibrate(
+            guest, topology, how, version, aio="io_uring", folder=folder, rounds=1, tries=20
+        )
+    )
+
+
+def test_host_is_calibrated_and_its_profile_is_gone_by(tmp_path: Path) -> None:
+    """Costs come from what was measured; the profile is kept, and is this host's."""
+    found = run(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert [table.depth for table in found.profile.service] == [1, 8, 32]
+    assert all(each.observation.iops > 0 for each in found.residuals)
+    assert len(found.residuals) == 14
+    api.save_profile(found.profile)
+    try:
+        again = api.read_profile(None)
+    finally:
+        api.find_profile().unlink()
+    assert again == found.profile
+    assert again.is_this_host
+    assert again.host == identify_host()
+
+
+def test_folder_that_cannot_hold_the_scratch_file_is_told_of(tmp_path: Path) -> None:
+    """A folder that is gone ends it before anything is booted."""
+    with pytest.raises(OutputError):
+        run(tmp_path / "gone")
