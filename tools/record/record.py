@@ -31,6 +31,7 @@ SOURCE = Path(__file__).resolve().parent / "recorder.c"
 BOOT_TIMEOUT_S = 180.0
 GRACE_S = 60.0
 DISK_BYTES = 64 << 20
+DRAIN_INTERVAL_S = 0.02
 EVENTS = ("poll_add", "poll_remove", "poll_grow", "poll_shrink", "run_poll_handlers_*")
 SETTINGS = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight")
 
@@ -112,12 +113,27 @@ async def run_load(agent: Agent, options: argparse.Namespace) -> None:
             raise GuestError(f"fio failed in the guest: {completed.stderr.decode()[:200]}")
 
 
+async def drain(process: QemuProcess) -> None:
+    """Gives the first disk the size that it has, again and again, until it is cancelled.
+
+    Each time QEMU drains the disk, and so unregisters its handlers and registers them again.
+    """
+    while True:
+        await process.qmp.execute("block_resize", {"node-name": "node0", "size": DISK_BYTES})
+        await asyncio.sleep(DRAIN_INTERVAL_S)
+
+
 async def record(options: argparse.Namespace, library: Path) -> bytes:
     """Returns the recording: whole lines of the IOThread's, as many as were asked for."""
     with open_runtime_folder() as folder:
         async with boot(options, library, folder) as (process, agent):
             threads = await process.qmp.execute("query-iothreads")
-            await run_load(agent, options)
+            drains = asyncio.create_task(drain(process)) if options.drain else None
+            try:
+                await run_load(agent, options)
+            finally:
+                if drains is not None:
+                    drains.cancel()
         path = folder / "loops" / f"{threads[0]['thread-id']}.txt"
         with path.open("rb") as lines:
             kept = [line for line, _ in zip(lines, range(options.lines), strict=False)]
@@ -141,6 +157,7 @@ def parse_options() -> argparse.Namespace:
         metavar="DEPTH:THINK_US:DISKS",
         help="one run of fio; may be given again (default: 1:0:1)",
     )
+    parser.add_argument("--drain", action="store_true", help="drain the first disk all the while")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each load")
     parser.add_argument("--lines", type=int, default=2**62, metavar="N", help="keep the first N")
     options = parser.parse_args()
