@@ -166,17 +166,22 @@ def parse_event(line: str) -> Event | None:
             return None
         time_ns = int(stamp.timestamp()) * 10**9 + stamp.microsecond * 1000
     fields = _read_fields(rest.replace("new timeout", "timeout"))
-    if fields is None or any(key not in fields for key in _FIELDS.get(name, ())):
+    if fields is None:
+        return None
+    values = {
+        key: int(text, 16 if text.startswith("0x") else 10)
+        for key, text in fields.items()
+        if key not in {"ctx", "node"} and _NUMBER.fullmatch(text)
+    }
+    if any(
+        key not in (fields if key in {"ctx", "node"} else values) for key in _FIELDS.get(name, ())
+    ):
         return None
     return Event(
         name=name,
         ctx=fields.get("ctx", ""),
         node=fields.get("node", ""),
-        values={
-            key: int(text, 16 if text.startswith("0x") else 10)
-            for key, text in fields.items()
-            if key not in {"ctx", "node"} and _NUMBER.fullmatch(text)
-        },
+        values=values,
         time_ns=time_ns,
         thread_id=int(match["tid"]) if match["tid"] else None,
     )

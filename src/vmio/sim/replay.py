@@ -453,7 +453,10 @@ def _list_ready(
     seen = Counter(change.adjustment for change in one.changes)
     seen -= Counter(adjust_handlers(times, known, block_ns, settings)[1])
     if one.wait is None and one.ready is None and one.end is not None:
-        for found in _list_polled(one.end, changes, seen, notifier, is_known=bool(known)):
+        is_endless = one.begin is not None and one.begin.values["timeout"] < 0
+        for found in _list_polled(
+            one.end, changes, seen, notifier, is_known=bool(known), is_endless=is_endless
+        ):
             yield (*known, *found)
         return
     left_polling = one.wait is not None and one.wait.timeout == 0
@@ -470,10 +473,15 @@ def _list_polled(
     notifier: int | None,
     *,
     is_known: bool,
+    is_endless: bool,
 ) -> Iterator[tuple[int, ...]]:
     """Yields what polling can have found: others than the notifier if it made progress."""
     if not end.values["progress"]:
         if end.values["timeout"] == 0:
+            if is_endless and notifier is not None and notifier in changes:
+                # Without a timer nothing else ends the wait.
+                yield (notifier,)
+                return
             only = changes if notifier is None else {notifier} & changes.keys()
             for found in _list_subsets({fd: changes[fd] for fd in only}, seen):
                 if len(found) <= 1:
@@ -536,6 +544,11 @@ class _Loop:
                 self.expect_nothing()
                 budget = choose_budget(values["timeout"], self.state.poll_ns)
                 self.tally.count_budget(agrees=values["max_ns"] == budget)
+            case Event(name="poll_add", node=node, values={"fd": descriptor}):
+                # Without a removal before it is another one, at a place that had become free.
+                handler = Handler(node, descriptor)
+                means = {**self.state.means, handler: self.removed.pop(handler, 0)}
+                self.state = WeightedTimes(poll_ns=self.state.poll_ns, means=means)
             case Event(name="poll_remove", node=node, values={"fd": descriptor}):
                 handler = Handler(node, descriptor)
                 # Its mean is kept for the time when it is polled again.
