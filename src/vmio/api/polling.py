@@ -52,12 +52,13 @@ def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> 
         InputError: The file cannot be read, is no recording, or is cut off.
         CapabilityError: How that QEMU polls is not known.
     """
-    from vmio.formats.qemu_trace import decompress, parse_recording
+    from vmio.formats.qemu_trace import parse_recording_lines
+    from vmio.host.trace_file import read_lines
     from vmio.sim.polling import choose_generation
     from vmio.sim.replay import check_recording as check
 
     generation = choose_generation(version)
-    return check(parse_recording(decompress(read_source(path))), generation, settings)
+    return check(parse_recording_lines(path, read_lines(path)), generation, settings)
 
 
 def connect_cluster(address: str) -> AbstractContextManager[Cluster]:

@@ -25,12 +25,14 @@ __all__ = [
     "Clock",
     "Event",
     "Handler",
+    "Read",
     "Ready",
     "Record",
     "Wait",
     "decompress",
     "parse_event",
     "parse_recording",
+    "parse_recording_lines",
     "parse_trace",
     "parse_trace_lines",
 ]
@@ -109,6 +111,14 @@ class Ready:
 
 
 @frozen(kw_only=True)
+class Read:
+    """A read of an eventfd, and what it returned: 8, or -1 where nothing was to be read."""
+
+    fd: int
+    result: int
+
+
+@frozen(kw_only=True)
 class Block:
     """A wait as the loop itself measured it, with all polled handlers and whether each was hit."""
 
@@ -117,7 +127,7 @@ class Block:
     handlers: tuple[tuple[Handler, bool], ...]
 
 
-Record = Event | Clock | Wait | Ready | Block
+Record = Event | Clock | Wait | Ready | Read | Block
 
 
 def decompress(source: Source) -> Source:
@@ -156,17 +166,22 @@ def parse_event(line: str) -> Event | None:
             return None
         time_ns = int(stamp.timestamp()) * 10**9 + stamp.microsecond * 1000
     fields = _read_fields(rest.replace("new timeout", "timeout"))
-    if fields is None or any(key not in fields for key in _FIELDS.get(name, ())):
+    if fields is None:
+        return None
+    values = {
+        key: int(text, 16 if text.startswith("0x") else 10)
+        for key, text in fields.items()
+        if key not in {"ctx", "node"} and _NUMBER.fullmatch(text)
+    }
+    if any(
+        key not in (fields if key in {"ctx", "node"} else values) for key in _FIELDS.get(name, ())
+    ):
         return None
     return Event(
         name=name,
         ctx=fields.get("ctx", ""),
         node=fields.get("node", ""),
-        values={
-            key: int(text, 16 if text.startswith("0x") else 10)
-            for key, text in fields.items()
-            if key not in {"ctx", "node"} and _NUMBER.fullmatch(text)
-        },
+        values=values,
         time_ns=time_ns,
         thread_id=int(match["tid"]) if match["tid"] else None,
     )
@@ -206,16 +221,35 @@ def parse_trace_lines(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
 
 
 def parse_recording(source: Source) -> Iterator[Record]:
-    """Yields what a recording of one event loop holds, in its order.
+    """Returns what a recording of one event loop holds, in its order.
 
     Raises:
         InputError: A line is none of a recording, or is cut off.
     """
-    for number, line in _split(source):
+    return parse_recording_lines(source.name, source.data.splitlines(keepends=True))
+
+
+def parse_recording_lines(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
+    """Yields what a recording holds that comes line by line, so that it need not fit in memory.
+
+    Args:
+        name: What the recording is called in messages.
+        lines: Its lines with their ends.
+
+    Raises:
+        InputError: A line is none of a recording, or is cut off.
+    """
+    for number, data in enumerate(lines, start=1):
+        line = data.decode("utf-8", "replace").strip()
+        if not data.endswith(b"\n"):
+            # Its last number could lack digits, which nothing else would tell.
+            raise _cut_off(name, number, line)
+        if not line:
+            continue
         try:
             record = _parse_record(line)
         except (ValueError, IndexError):
-            raise _cut_off(source.name, number, line) from None
+            raise _cut_off(name, number, line) from None
         if record is not None:
             yield record
 
@@ -235,11 +269,13 @@ def _parse_record(line: str) -> Record | None:
         case "V":
             _to_int(rest)
             return Ready(fds=None)
-        case "U" | "E":
-            # Nothing of these goes into a decision.
-            if len(tuple(map(_to_int, rest.split()))) != (1 if kind == "U" else 2):
-                raise ValueError
+        case "U":
+            # Nothing of it goes into a decision.
+            _to_int(rest)
             return None
+        case "E":
+            descriptor, result = map(_to_int, rest.split())
+            return Read(fd=descriptor, result=result)
         case "probe":
             return _parse_block(rest)
         case _:

@@ -9,13 +9,13 @@ a successful poll found is not in the record, so every state that fits what is s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from itertools import combinations
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import combinations, islice, product
 
 from attrs import define, field, frozen
 
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import Block, Clock, Event, Handler, Ready, Record, Wait
+from vmio.formats.qemu_trace import Block, Clock, Event, Handler, Read, Ready, Record, Wait
 from vmio.sim.polling import (
     Adjustment,
     Generation,
@@ -32,8 +32,6 @@ __all__ = ["Agreement", "check_recording"]
 
 _MAX_STATES = 256
 """Recordings of real loops never needed more than two."""
-_MAX_UNKNOWN = 10
-"""Of so many handlers every subset may have been found; of more, small ones only."""
 
 
 @frozen(kw_only=True)
@@ -148,6 +146,8 @@ class _Pass:
     """The readings of which the first ends the wait."""
     added: list[int] = field(factory=list)
     removed: list[int] = field(factory=list)
+    detached: list[int] = field(factory=list)
+    """Descriptors that were read in vain, as a device does with one that it unregisters."""
     changes: list[_Change] = field(factory=list)
 
     @property
@@ -177,6 +177,8 @@ def _split_passes(records: Iterable[Record]) -> Iterator[_Pass]:
             case Ready() if current.clock is None:
                 # A later one is of a submission while events are dispatched.
                 current.ready = record
+            case Read(fd=descriptor, result=result) if result < 0:
+                current.detached.append(descriptor)
             case Event(name="run_poll_handlers_begin"):
                 yield current
                 current = _Pass(start_ns=clock.last_ns if clock else 0, begin=record)
@@ -238,91 +240,275 @@ def _check_loop(records: Iterable[Record], settings: PollSettings) -> Agreement:
     return tally.freeze()
 
 
-_State = frozenset[tuple[int, int]]
+_Times = frozenset[tuple[int, int]]
 """Polling time by file descriptor."""
+
+
+@frozen
+class _State:
+    """What the handlers of a loop may be at: one reading of the record."""
+
+    times: _Times = frozenset()
+    gone: _Times = frozenset()
+    """Handlers that must have been unregistered, for a budget to be as it was, with their times;
+    what follows in the record has yet to show it."""
 
 
 def _check_handlers(records: Iterable[Record], settings: PollSettings) -> Agreement:
     """Checks a loop of 10.0 to 10.2, in which each handler has its own polling time."""
-    tally = _Tally()
-    states: set[_State] = {frozenset()}
-    notifier: int | None = None
+    checker = _Handlers(settings)
     for one in _split_passes(records):
+        checker.take(one)
+    return checker.finish()
+
+
+@frozen(kw_only=True)
+class _Doubt:
+    """A budget or a pass's changes that agree only if handlers are gone; later passes show that.
+
+    That a handler is unregistered is not traced, and another thread may do it at any time.
+    """
+
+    is_budget: bool
+    seen: Counter[Adjustment] = field(factory=Counter)
+    computed: Counter[Adjustment] = field(factory=Counter)
+    """The changes if no handler is gone."""
+
+
+@define
+class _Handlers:
+    """A loop of 10.0 to 10.2 as it is followed, in every reading that fits."""
+
+    settings: PollSettings
+    states: set[_State] = field(factory=lambda: {_State()})
+    notifier: int | None = None
+    doubts: list[_Doubt] = field(factory=list)
+    tally: _Tally = field(factory=_Tally)
+
+    def take(self, one: _Pass) -> None:
         if one.begin is not None:
-            seen, timeout = one.begin.values["max_ns"], one.begin.values["timeout"]
+            self._take_budget(one.begin.values["timeout"], one.begin.values["max_ns"])
+        if one.wait is not None:
+            if self.notifier is None and len(one.wait.fds) == 1:
+                self.notifier = one.wait.fds[0]
+            watched = set(one.wait.fds)
+            self.states = {
+                _State(_keep(state.times, watched), _keep(state.gone, watched))
+                for state in self.states
+            }
+        self._settle(one)
+        if one.block_ns is not None:
+            self._follow(one, one.block_ns)
+        else:
+            self.tally.count([change.adjustment for change in one.changes], [])
+
+    def finish(self) -> Agreement:
+        """Returns how much agrees; a doubt that nothing has settled by now is a difference."""
+        self._decide(agrees=False)
+        return self.tally.freeze()
+
+    def _take_budget(self, timeout: int, seen: int) -> None:
+        fitting = {state for state in self.states if _find_budget(timeout, state.times) == seen}
+        if fitting:
+            self.states = fitting
+            self.tally.count_budget(agrees=True)
+            return
+        smaller = {
+            _State(
+                frozenset(item for item in state.times if item[1] <= seen),
+                state.gone | {item for item in state.times if item[1] > seen},
+            )
+            for state in self.states
+        }
+        fitting = {state for state in smaller if _find_budget(timeout, state.times) == seen}
+        if fitting:
+            self.states = fitting
+            self.doubts.append(_Doubt(is_budget=True))
+        else:
+            self.tally.count_budget(agrees=False)
+
+    def _settle(self, one: _Pass) -> None:
+        """Sees which of the handlers that must be gone are, by what a pass shows of them."""
+        if not self.doubts:
+            return
+        shown = {*one.added, *one.detached}
+        # One that has an event and is not new was there all the time.
+        ready = one.ready.fds if one.ready is not None else None
+        there = set(ready or ()) - shown
+        states = {
+            _State(state.times, frozenset(item for item in state.gone if item[0] not in shown))
+            for state in self.states
+        }
+        possible = {state for state in states if not there & {fd for fd, _ in state.gone}}
+        if not possible:
+            self.states = {
+                _State(frozenset({**dict(state.gone), **dict(state.times)}.items()))
+                for state in states
+            }
+            self._decide(agrees=False)
+            return
+        self.states = possible
+        if settled := {state for state in possible if not state.gone}:
+            self.states = settled
+            self._decide(agrees=True)
+
+    def _decide(self, *, agrees: bool) -> None:
+        for doubt in self.doubts:
+            if doubt.is_budget:
+                self.tally.count_budget(agrees=agrees)
+            else:
+                computed = doubt.seen if agrees else doubt.computed
+                self.tally.count(doubt.seen.elements(), computed.elements())
+        self.doubts.clear()
+
+    def _follow(self, one: _Pass, block_ns: int) -> None:
+        """Takes the states after a pass that fit its changes, or the one that fits them best."""
+        seen = Counter(change.adjustment for change in one.changes)
+        readings = [
+            reading for state in self.states for reading in self._read(state, one, block_ns, seen)
+        ]
+        fitting = {state for misfit, state, _ in readings if misfit == 0}
+        if fitting:
+            self.tally.count(seen.elements(), seen.elements())
+        else:
+            _, best, computed = min(readings, key=lambda reading: reading[0])
             fitting = {
                 state
-                for state in states
-                if choose_budget(timeout, max((ns for _, ns in state), default=0)) == seen
+                for before in self.states
+                for less in _lose_ready(before, one)
+                for misfit, state, _ in self._read(less, one, block_ns, seen)
+                if misfit == 0
             }
-            tally.count_budget(agrees=bool(fitting))
-            states = fitting or states
-        if one.wait is not None:
-            if notifier is None and len(one.wait.fds) == 1:
-                notifier = one.wait.fds[0]
-            watched = set(one.wait.fds)
-            states = {frozenset(item for item in state if item[0] in watched) for state in states}
-        if one.block_ns is not None:
-            states = _follow(states, one, notifier, settings, tally)
-        else:
-            tally.count([change.adjustment for change in one.changes], [])
-    return tally.freeze()
+            if fitting:
+                self.doubts.append(_Doubt(is_budget=False, seen=seen, computed=computed))
+            else:
+                self.tally.count(seen.elements(), computed.elements())
+                fitting = {best}
+        self.states = set(islice(fitting, _MAX_STATES))
+
+    def _read(
+        self, state: _State, one: _Pass, block_ns: int, seen: Counter[Adjustment]
+    ) -> Iterator[tuple[int, _State, Counter[Adjustment]]]:
+        """Yields what may be after a pass, with how much differs from what is in the record."""
+        lost = {fd for fd, _ in state.gone}
+        for times in _list_members(state, one):
+            for ready in _list_ready(one, times, self.notifier, block_ns, self.settings):
+                still = [fd for fd in ready if fd not in lost or fd in one.added]
+                after, changes = adjust_handlers(times, still, block_ns, self.settings)
+                computed = Counter(changes)
+                misfit = ((seen - computed) + (computed - seen)).total()
+                kept = ((fd, ns) for fd, ns in after.items() if fd not in one.detached)
+                yield misfit, _State(frozenset(kept), state.gone), computed
 
 
-def _follow(
-    states: set[_State], one: _Pass, notifier: int | None, settings: PollSettings, tally: _Tally
-) -> set[_State]:
-    """Returns the states after a pass that fit its changes, or the one that fits them best."""
-    block_ns = one.block_ns or 0
-    seen = [change.adjustment for change in one.changes]
-    fitting: set[_State] = set()
-    best: tuple[int, _State, tuple[Adjustment, ...]] | None = None
-    for state in states:
-        times = {fd: ns for fd, ns in state if fd not in one.removed} | dict.fromkeys(one.added, 0)
-        for ready in _list_ready(one, tuple(times), notifier):
-            after, computed = adjust_handlers(times, ready, block_ns, settings)
-            overlap = (Counter(seen) & Counter(computed)).total()
-            misfit = len(seen) + len(computed) - 2 * overlap
-            if misfit == 0 and len(fitting) < _MAX_STATES:
-                fitting.add(frozenset(after.items()))
-            if best is None or misfit < best[0]:
-                best = misfit, frozenset(after.items()), computed
-    assert best is not None  # noqa: S101 - there is a state, and it has a set of ready handlers
-    tally.count(seen, best[2])
-    return fitting or {best[1]}
+def _lose_ready(state: _State, one: _Pass) -> Iterator[_State]:
+    """Yields a state without handlers that were ready, but unregistered before it was their turn.
+
+    Another thread can do that between a loop's wait and what it does then.
+    """
+    ready = one.ready.fds if one.ready is not None else None
+    candidates = [item for item in state.times if item[0] in (ready or ())]
+    for size in range(1, len(candidates) + 1):
+        for lost in islice(combinations(candidates, size), _MAX_STATES):
+            yield _State(state.times - set(lost), state.gone | set(lost))
+
+
+def _keep(times: _Times, watched: Collection[int]) -> _Times:
+    return frozenset(item for item in times if item[0] in watched)
+
+
+def _find_budget(timeout: int, times: _Times) -> int:
+    return choose_budget(timeout, max((ns for _, ns in times), default=0))
+
+
+def _list_members(state: _State, one: _Pass) -> Iterator[dict[int, int]]:
+    """Yields the handlers that a pass can have adjusted, with their times before.
+
+    One that is detached in a pass is so before its events are dispatched; but a pass that leaves
+    no trace of its own may have followed, and then it was after them.
+    """
+    added = dict.fromkeys(one.added, 0)
+    times = {fd: ns for fd, ns in state.times if fd not in one.removed}
+    yield {fd: ns for fd, ns in times.items() if fd not in one.detached} | added
+    if any(fd in times for fd in one.detached):
+        yield times | added
 
 
 def _list_ready(
-    one: _Pass, members: tuple[int, ...], notifier: int | None
+    one: _Pass,
+    times: Mapping[int, int],
+    notifier: int | None,
+    block_ns: int,
+    settings: PollSettings,
 ) -> Iterator[tuple[int, ...]]:
-    """Yields every set of handlers that can have had an event in a pass."""
+    """Yields every set of handlers that can have had an event in a pass, as far as it matters.
+
+    Of those that no change would show only one set is yielded: they stay as they are.
+    """
     known: tuple[int, ...] = tuple(one.added)
     if one.ready is not None and one.ready.fds is not None:
         known = tuple(dict.fromkeys((*known, *one.ready.fds)))
-    rest = tuple(fd for fd in members if fd not in known)
+    rest = tuple(fd for fd in times if fd not in known)
+    changes = {fd: adjust_time(times[fd], block_ns, settings)[1] for fd in rest}
+    seen = Counter(change.adjustment for change in one.changes)
+    seen -= Counter(adjust_handlers(times, known, block_ns, settings)[1])
     if one.wait is None and one.ready is None and one.end is not None:
-        if one.end.values["progress"]:
-            for found in _list_subsets(rest):
-                if any(fd != notifier for fd in found) or known:
-                    yield (*known, *found)
-            return
-        yield known
-        if one.end.values["timeout"] == 0:
-            for fd in rest if notifier is None else {notifier} & set(rest):
-                yield (*known, fd)
+        is_endless = one.begin is not None and one.begin.values["timeout"] < 0
+        for found in _list_polled(
+            one.end, changes, seen, notifier, is_known=bool(known), is_endless=is_endless
+        ):
+            yield (*known, *found)
         return
     left_polling = one.wait is not None and one.wait.timeout == 0
     if left_polling or (one.ready is not None and one.ready.fds is None):
-        for found in _list_subsets(rest):
+        for found in _list_subsets(changes, seen):
             yield (*known, *found)
-        return
     yield known
 
 
-def _list_subsets(members: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-    largest = len(members) if len(members) <= _MAX_UNKNOWN else 2
-    for size in range(largest + 1):
-        yield from combinations(members, size)
+def _list_polled(
+    end: Event,
+    changes: Mapping[int, Adjustment | None],
+    seen: Counter[Adjustment],
+    notifier: int | None,
+    *,
+    is_known: bool,
+    is_endless: bool,
+) -> Iterator[tuple[int, ...]]:
+    """Yields what polling can have found: others than the notifier if it made progress."""
+    if not end.values["progress"]:
+        if end.values["timeout"] == 0:
+            if is_endless and notifier is not None and notifier in changes:
+                # Without a timer nothing else ends the wait.
+                yield (notifier,)
+                return
+            only = changes if notifier is None else {notifier} & changes.keys()
+            for found in _list_subsets({fd: changes[fd] for fd in only}, seen):
+                if len(found) <= 1:
+                    yield found
+        yield ()
+        return
+    others = [fd for fd in changes if fd != notifier]
+    is_quiet = is_known or any(changes[fd] is None for fd in others)
+    for found in _list_subsets(changes, seen):
+        if is_quiet or any(fd != notifier for fd in found):
+            yield found
+    if not is_quiet:
+        # Something was found, whatever the record says of it.
+        yield tuple(others[:1])
+
+
+def _list_subsets(
+    changes: Mapping[int, Adjustment | None], seen: Counter[Adjustment]
+) -> Iterator[tuple[int, ...]]:
+    """Yields the sets of handlers whose changes are those that are seen, as far as they can be."""
+    groups = []
+    for change, number in seen.items():
+        group = [fd for fd, own in changes.items() if own == change]
+        size = min(number, len(group))
+        groups.append(tuple(islice(combinations(group, size), _MAX_STATES)))
+    for parts in islice(product(*groups), _MAX_STATES):
+        yield tuple(fd for part in parts for fd in part)
 
 
 @define
@@ -358,6 +544,11 @@ class _Loop:
                 self.expect_nothing()
                 budget = choose_budget(values["timeout"], self.state.poll_ns)
                 self.tally.count_budget(agrees=values["max_ns"] == budget)
+            case Event(name="poll_add", node=node, values={"fd": descriptor}):
+                # Without a removal before it is another one, at a place that had become free.
+                handler = Handler(node, descriptor)
+                means = {**self.state.means, handler: self.removed.pop(handler, 0)}
+                self.state = WeightedTimes(poll_ns=self.state.poll_ns, means=means)
             case Event(name="poll_remove", node=node, values={"fd": descriptor}):
                 handler = Handler(node, descriptor)
                 # Its mean is kept for the time when it is polled again.

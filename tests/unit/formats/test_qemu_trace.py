@@ -15,6 +15,7 @@ from vmio.formats.qemu_trace import (
     Clock,
     Event,
     Handler,
+    Read,
     Ready,
     Wait,
     decompress,
@@ -73,6 +74,7 @@ def test_recording_is_read() -> None:
         Clock(count=2, first_ns=10, last_ns=20, before_last_ns=10),
         Wait(timeout=-1, fds=(20, 9)),
         Ready(fds=(20,)),
+        Read(fd=9, result=8),
         Ready(fds=None),
         GROW,
         Block(

@@ -73,6 +73,37 @@ def test_factors_multiply_and_divide() -> None:
     ]
 
 
+def test_shrinking_divides_and_growing_goes_on_from_there() -> None:
+    """A wait within the time leaves it, long ones halve it, and the next short one doubles it."""
+    settings = PollSettings(max_ns=1000000, shrink=2)
+    seen = follow(settings, *[50000] * 6, *[2000000] * 3, 60000)
+    assert [ns for ns, _ in seen[:5]] == [4000, 8000, 16000, 32000, 64000]
+    assert seen[5:] == [
+        (64000, NONE),
+        (32000, SHRINK),
+        (16000, SHRINK),
+        (8000, SHRINK),
+        (16000, GROW),
+    ]
+
+
+def test_loop_and_handlers_differ_on_the_same_waits() -> None:
+    """A loop's one time drops where a handler that had no event keeps the budget up."""
+    blocks = ((5000, "V"), (6000, "A"), (9000, "VA"), (40000, "V"))
+    assert [ns for ns, _ in follow(DEFAULT, *(block for block, _ in blocks))] == [
+        4000,
+        8000,
+        16000,
+        0,
+    ]
+    times = {"V": 0, "A": 0}
+    budgets = []
+    for block_ns, ready in blocks:
+        times, _ = adjust_handlers(times, ready, block_ns, DEFAULT)
+        budgets.append(choose_budget(-1, max(times.values())))
+    assert budgets == [4000, 4000, 8000, 8000]
+
+
 @pytest.mark.parametrize(
     ("max_ns", "ns", "block_ns", "after", "kind"),
     [
