@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import statistics
 import sys
 from itertools import product
@@ -23,7 +24,7 @@ from vmio import api
 from vmio.bench.calibrate import calibrate, check_idle
 from vmio.bench.jobs import Job
 from vmio.bench.load import boot_guest
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.guest.image import ensure_image
 from vmio.model.capabilities import QemuVersion
 from vmio.model.host import Host
@@ -32,7 +33,7 @@ from vmio.model.source import Source
 from vmio.model.topology import Topology
 from vmio.qemu.boot import Boot
 from vmio.sim.profile import Profile
-from vmio.sim.profile_toml import parse_profile, render_profile
+from vmio.sim.profile_toml import render_profile
 from vmio.sim.simulator import Prediction, predict, set_parameters
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import parse_workload
@@ -41,6 +42,7 @@ LAYOUTS = ("one disk", "three disks, own IOThreads", "three disks, one IOThread"
 DEPTHS = (1, 4, 16)
 POLLS_NS = (0, 16_384, 32_768, 131_072, 1_000_000)
 AIO = "io_uring"
+NEAR_CPU = 0.07
 
 
 @frozen(kw_only=True)
@@ -65,9 +67,7 @@ def load_layout(layout: str, host: Host) -> tuple[Guest, Topology]:
 
     def read(data: bytes) -> Guest:
         source = Source(name="accuracy.conf", data=data)
-        guest = api.load_source(source, host=host, storages=None, vmid="901")
-        assert isinstance(guest, Guest)
-        return guest
+        return read_guest(source, storages=None, host=host, vmid="901")
 
     guest = read(("\n".join(lines) + "\n").encode())
     if layout == LAYOUTS[2]:
@@ -117,7 +117,7 @@ def forecast(one: Measured, profile: Profile, host: Host) -> Prediction:
 
 def spread(values: list[float]) -> float:
     """Returns half of the 95 % interval of a mean."""
-    error = statistics.stdev(values) / len(values) ** 0.5
+    error = statistics.stdev(values) / math.sqrt(len(values))
     return student_t_quantile(0.975, len(values) - 1) * error
 
 
@@ -134,7 +134,7 @@ def tell(measured: list[Measured], profile: Profile, host: Host) -> None:
         high = statistics.mean(loop.cpu_share.high for loop in found.loops if loop.id != MAIN_LOOP)
         iops_errors.append(abs(found.iops.mean / seen_iops - 1))
         cpu_errors.append(abs(cpu - seen_cpu))
-        inside += low - 0.07 <= seen_cpu <= high + 0.07
+        inside += low - NEAR_CPU <= seen_cpu <= high + NEAR_CPU
         shown = f"{low:.2f} to {high:.2f}" if found.bistable else f"{cpu:.2f}"
         rows.append(
             f"| {one.layout} | {one.depth} | {one.poll_max_ns} | {seen_iops:.0f} "
@@ -142,9 +142,8 @@ def tell(measured: list[Measured], profile: Profile, host: Host) -> None:
             f"{found.iops.mean / seen_iops - 1:+.0%} | {seen_cpu:.2f} | {shown} | "
             f"{cpu - seen_cpu:+.2f} |"
         )
-    print(
-        "| layout | depth | poll_max_ns | IOPS seen | predicted | off | CPU seen | predicted | off |"
-    )
+    heads = ("layout", "depth", "poll_max_ns", "IOPS seen", "predicted", "off")
+    print("|", " | ".join((*heads, "CPU seen", "predicted", "off")), "|")
     print("|---|---|---|---|---|---|---|---|---|")
     print("\n".join(rows))
     count = len(measured)
@@ -152,7 +151,7 @@ def tell(measured: list[Measured], profile: Profile, host: Host) -> None:
         f"\nIOPS: median error {statistics.median(iops_errors):.1%}, 90 % of the settings within "
         f"{sorted(iops_errors)[count * 9 // 10]:.0%}."
         f"\nCPU of an IOThread: median error {statistics.median(cpu_errors):.3f}, "
-        f"{sum(error <= 0.07 for error in cpu_errors)} of {count} within 0.07, "
+        f"{sum(error <= NEAR_CPU for error in cpu_errors)} of {count} within 0.07, "
         f"{inside} of {count} within 0.07 of the predicted range."
     )
     told, right = compare_layouts(measured, said)
@@ -171,7 +170,7 @@ def compare_layouts(
     for depth, poll in product(DEPTHS, POLLS_NS):
         own, shared = (by_place[layout, depth, poll] for layout in LAYOUTS[1:])
         difference = statistics.mean(own.iops) - statistics.mean(shared.iops)
-        if abs(difference) <= (spread(own.iops) ** 2 + spread(shared.iops) ** 2) ** 0.5:
+        if abs(difference) <= math.hypot(spread(own.iops), spread(shared.iops)):
             continue
         told += 1
         predicted = (
@@ -181,35 +180,16 @@ def compare_layouts(
     return told, right
 
 
-async def run(arguments: argparse.Namespace) -> None:
-    """Calibrates, measures and tells."""
-    image = ensure_image()
-    host = api.read_host(None, binary=True)
+def calibrate_host(host: Host, boot: Boot) -> Profile:
+    """Returns what steps cost here now."""
+    guest, topology = load_layout(LAYOUTS[0], host)
     version = QemuVersion(*map(int, host.qemu_version.split(".")))
-    how, _ = api.choose_boot(
-        kernel=str(image.kernel), initrd=str(image.initrd), append=image.append, memory_mib=512
-    )
-    if arguments.load:
-        data = json.loads(Path(arguments.load).read_text(encoding="utf-8"))
-        measured = [Measured(**each) for each in data]
-    else:
-        check_idle()
-    if arguments.profile:
-        path = Path(arguments.profile)
-        profile = parse_profile(Source(name=str(path), data=path.read_bytes()))
-    else:
-        guest, topology = load_layout(LAYOUTS[0], host)
-        profile = (await calibrate(guest, topology, how, version, aio=AIO)).profile
-        if arguments.save_profile:
-            Path(arguments.save_profile).write_text(render_profile(profile), encoding="utf-8")
-    if not arguments.load:
-        measured = [
-            one for layout in LAYOUTS for one in await measure(layout, host, how, arguments.rounds)
-        ]
-    if arguments.save:
-        data = json.dumps([asdict(one) for one in measured])
-        Path(arguments.save).write_text(data, encoding="utf-8")
-    tell(measured, profile, host)
+    return asyncio.run(calibrate(guest, topology, boot, version, aio=AIO)).profile
+
+
+def measure_all(host: Host, boot: Boot, rounds: int) -> list[Measured]:
+    """Measures every setting of every layout."""
+    return [one for layout in LAYOUTS for one in asyncio.run(measure(layout, host, boot, rounds))]
 
 
 def main() -> None:
@@ -220,7 +200,28 @@ def main() -> None:
     parser.add_argument("--save", help="keep the measurements")
     parser.add_argument("--save-profile", help="keep the profile")
     parser.add_argument("--load", help="go by kept measurements")
-    asyncio.run(run(parser.parse_args()))
+    arguments = parser.parse_args()
+    image = ensure_image()
+    host = api.read_host(None, binary=True)
+    boot, _ = api.choose_boot(
+        kernel=str(image.kernel), initrd=str(image.initrd), append=image.append, memory_mib=512
+    )
+    if not (arguments.load and arguments.profile):
+        check_idle()
+    profile = (
+        api.read_profile(arguments.profile) if arguments.profile else calibrate_host(host, boot)
+    )
+    if arguments.save_profile:
+        Path(arguments.save_profile).write_text(render_profile(profile), encoding="utf-8")
+    if arguments.load:
+        data = json.loads(Path(arguments.load).read_text(encoding="utf-8"))
+        measured = [Measured(**each) for each in data]
+    else:
+        measured = measure_all(host, boot, arguments.rounds)
+    if arguments.save:
+        text = json.dumps([asdict(one) for one in measured])
+        Path(arguments.save).write_text(text, encoding="utf-8")
+    tell(measured, profile, host)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from vmio.api.calibrating import read_profile
 from vmio.api.changing import make_plan
 from vmio.api.guests import plan
 from vmio.formats.proxmox.reader import Guest
-from vmio.host.files import read_source
 from vmio.model.host import Host
 from vmio.model.topology import Topology
 

@@ -22,6 +22,8 @@ from vmio.model.capabilities import QemuVersion
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim import kernel, reference
+from vmio.sim.batching import choose_batch_limit
+from vmio.sim.monitor import keeps_scsi_event_queue
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
     Generation,
@@ -53,10 +55,7 @@ MAX_SEEDS: Final = 100
 _PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", "aio_max_batch")
 _MAX_INT64: Final = 2**63 - 1
 _MAX_SHIFT: Final = 63
-_SCSI_POLLS: Final = QemuVersion(10, 0)
 _LOOP_RING: Final = QemuVersion(10, 2)
-_AIO_BATCH: Final = 32
-"""What linux-aio submits at once at most, where nothing says it."""
 _POOL_MAX: Final = 64
 _SAMPLES: Final = 1 << 11
 """Service times drawn for each depth; they come again in the same order."""
@@ -404,7 +403,7 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
                     depth=0 if workload.rate_per_s else workload.depth * jobs,
                 )
             )
-            if controller.model.startswith("virtio-scsi") and version < _SCSI_POLLS:
+            if controller.model.startswith("virtio-scsi") and keeps_scsi_event_queue(version):
                 deaf.add(name)
                 notes["virtio-scsi keeps its IOThread from polling before QEMU 10.0"] = None
         notes.update(dict.fromkeys(_note_disk(attached, controller.takes_iothread)))
@@ -421,8 +420,8 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
         can_poll=tuple(0 if name in deaf or name == MAIN_LOOP else 1 for name in names),
         is_main=tuple(int(name == MAIN_LOOP) for name in names),
         batches=tuple(
-            (iothreads[name].aio_max_batch if name in iothreads else 0) or _AIO_BATCH
-            for name in names
+            choose_batch_limit("native", loop_max=each.aio_max_batch or 0 if each else 0) or 1
+            for each in map(iothreads.get, names)
         ),
         workers=tuple(
             (iothreads[name].thread_pool_max if name in iothreads else 0) or _POOL_MAX
