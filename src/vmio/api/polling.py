@@ -281,18 +281,34 @@ def _prepare_simulation(
 
 
 def read_trace(
-    path: str, version: QemuVersion, settings: PollSettings, *, zeros: int = 0
+    path: str,
+    version: QemuVersion,
+    settings: PollSettings,
+    *,
+    zeros: int = 0,
+    tries: Sequence[str] = (),
 ) -> tuple[LoopTrace, ...]:
     """Returns the event loops of a trace, the busiest first, read line by line.
 
+    Args:
+        path: The trace; `-` is standard input.
+        version: The QEMU that wrote it.
+        settings: The parameters that its IOThreads had.
+        zeros: How many handlers each loop had before it, as for `summarize_trace`.
+        tries: Other parameters to try on its waits, such as `poll_max_ns=65536`.
+
     Raises:
-        InputError: The file cannot be read, is cut off, or has no polling in it.
+        InputError: The file cannot be read, is cut off, or has no polling in it; or nothing can be
+            tried, since it has no times.
+        UsageError: What is to be tried is no setting.
         CapabilityError: How that QEMU polls is not known.
     """
     from vmio.formats.qemu_trace import parse_trace_lines
     from vmio.host.trace_file import read_lines
     from vmio.sim.polling import choose_generation
     from vmio.sim.trace import summarize_trace
+    from vmio.sim.what_if import parse_setting
 
     events = parse_trace_lines(path, read_lines(path))
-    return summarize_trace(events, choose_generation(version), settings, zeros=zeros)
+    wanted = [parse_setting(text, settings) for text in tries]
+    return summarize_trace(events, choose_generation(version), settings, zeros=zeros, tries=wanted)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from vmio import api
 from vmio.errors import UsageError
 from vmio.model.capabilities import QemuVersion
 
+if TYPE_CHECKING:
+    from vmio.sim.polling import PollSettings
+
 __all__ = ["command"]
 
 _DIFFERS = 1
 _MAX_INT64 = 2**63 - 1
 _MAX_SHIFT = 63
+_DOUBTFUL = 0.9
+"""With less of a trace as computed, something that the call says of it is wrong."""
 
 
 def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> QemuVersion:
@@ -48,6 +55,15 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     default=0,
     help="Handlers, all at 0, that each loop of TRACE had before it (10.0 to 10.2).",
 )
+@click.option(
+    "--try",
+    "tries",
+    metavar="KEY=VALUE[,...]",
+    multiple=True,
+    help="Tell what another setting would have done on the waits of TRACE: poll_max_ns=65536.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print TRACE's loops as JSON.")
+@click.option("--html", metavar="FILE", help="Write a page that opens in any browser, offline.")
 def command(
     *,
     trace: str | None,
@@ -58,11 +74,15 @@ def command(
     poll_shrink: int,
     poll_weight: int,
     zeros: int,
+    tries: tuple[str, ...],
+    as_json: bool,
+    html: str | None,
 ) -> int:
     """Tell the polling in TRACE, or compute that of a recorded event loop again.
 
     TRACE is what QEMU's log backend wrote; `-` is standard input, and xz is read too. Each event
-    loop in it is told, with how much of it is as the algorithm would have it.
+    loop in it is told: how long it polled and what came of it, how its polling time moved and by
+    which rule, and how much of it is as the algorithm would have it.
 
     With --check every decision of a recording is computed, from its inputs only: the clock and
     what was ready. Prints how many changes of a polling time (events) and how many polling times
@@ -79,12 +99,12 @@ def command(
     )
     if (trace is None) == (recording is None):
         raise UsageError("one of TRACE and --check RECORDING is needed")
+    if recording is not None and (tries or as_json or html is not None):
+        raise UsageError("--try, --json and --html are for a TRACE")
     if trace is not None:
-        from vmio.report.trace_text import render_trace
-
-        loops = api.read_trace(trace, version, settings, zeros=zeros)
-        click.echo(render_trace(loops), nl=False)
-        return 0
+        return _tell(
+            trace, version, settings, zeros=zeros, tries=tries, as_json=as_json, html=html
+        )
     assert recording is not None  # noqa: S101 - one of them is given
     found = api.check_recording(recording, version, settings)
     click.echo(
@@ -98,3 +118,51 @@ def command(
     if found.events + found.budgets == 0:
         click.echo("vmio: there is no polling in the recording", err=True)
     return 0 if found.is_complete else _DIFFERS
+
+
+def _tell(
+    trace: str,
+    version: QemuVersion,
+    settings: PollSettings,
+    *,
+    zeros: int,
+    tries: tuple[str, ...],
+    as_json: bool,
+    html: str | None,
+) -> int:
+    from pathlib import Path
+
+    from vmio.sim.polling import choose_generation, complete_settings
+
+    if html is not None:
+        from vmio.report.page import check_report_path
+
+        check_report_path(Path(html))
+    generation = choose_generation(version)
+    loops = api.read_trace(trace, version, settings, zeros=zeros, tries=tries)
+    complete = complete_settings(settings, generation)
+    if as_json:
+        from vmio.report.trace_json import render_trace_json
+
+        click.echo(render_trace_json(loops, qemu_version=str(version)))
+    else:
+        from vmio.report.trace_text import render_trace
+
+        click.echo(render_trace(loops, generation, complete), nl=False)
+    first = loops[0]
+    seen = first.grows + first.shrinks + first.phases
+    if first.events_agreed + first.budgets_agreed < seen * _DOUBTFUL:
+        click.echo(
+            "vmio: much of it is not what this QEMU would do: it may be another --qemu, have other"
+            " parameters, or have begun before the trace did (--zeros)",
+            err=True,
+        )
+    if html is not None:
+        from vmio.report.page import write_page
+        from vmio.report.trace_html import render_trace_html
+
+        name = Path(trace).name if trace != "-" else "standard input"
+        page = render_trace_html(loops, generation, complete, name=name, qemu_version=str(version))
+        write_page(page, Path(html))
+        click.echo(f"vmio: the page is in {html}", err=True)
+    return 0

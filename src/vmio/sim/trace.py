@@ -9,7 +9,8 @@ phase must poll for the longest time there was.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from attrs import define, field, frozen
 
@@ -22,8 +23,10 @@ from vmio.sim.polling import (
     choose_budget,
     complete_settings,
 )
+from vmio.sim.timeline import Piece, Timeline
+from vmio.sim.what_if import Outcome, Setting, Waiter, WhatIf
 
-__all__ = ["LoopTrace", "summarize_trace"]
+__all__ = ["LoopTrace", "Transition", "summarize_trace"]
 
 _MAX_LOOPS = _MAX_HANDLERS = _MAX_BUDGETS = 4096
 """A QEMU has as many only in a file that nobody's QEMU wrote."""
@@ -51,10 +54,35 @@ class LoopTrace:
     """Of `grows` and `shrinks`, those that are steps of the algorithm."""
     budgets_agreed: int
     """Of `phases`, those that polled for as long as the algorithm would."""
+    transitions: tuple[Transition, ...]
+    """The changes by what they were from and to, the most frequent first."""
+    unmoved: int
+    """Changes after which the loop polled for as long as before, since another handler's time was
+    the longest."""
+    timeline: tuple[Piece, ...]
+    """The phases from first to last."""
+    outcomes: tuple[Outcome, ...]
+    """What settings come to on the waits of this loop, those in force first; empty unless asked
+    for."""
+
+
+@frozen(kw_only=True)
+class Transition:
+    """A change of a polling time, and how often it happened."""
+
+    kind: Literal["grow", "shrink"]
+    old_ns: int
+    new_ns: int
+    count: int
 
 
 def summarize_trace(
-    events: Iterable[Event], generation: Generation, settings: PollSettings, *, zeros: int = 0
+    events: Iterable[Event],
+    generation: Generation,
+    settings: PollSettings,
+    *,
+    zeros: int = 0,
+    tries: Sequence[Setting] = (),
 ) -> tuple[LoopTrace, ...]:
     """Returns the event loops of a trace, the busiest first; memory does not grow with its length.
 
@@ -64,9 +92,10 @@ def summarize_trace(
         settings: The parameters that its IOThreads had.
         zeros: How many handlers each loop had when the trace began, all with a polling time of 0;
             of use for 10.0 to 10.2 only. A loop with a time of its own is taken to begin at 0.
+        tries: Settings to try on its waits.
 
     Raises:
-        InputError: There is no polling in it.
+        InputError: There is no polling in it, or there are settings to try and it has no times.
     """
     complete = complete_settings(settings, generation)
     loops: dict[str, _Loop] = {}
@@ -77,7 +106,14 @@ def summarize_trace(
             if len(loops) == _MAX_LOOPS:
                 raise InputError(f"more than {_MAX_LOOPS} event loops are in it")
             times = Counter({0: zeros if generation == "handler" else 1})
-            loops[event.ctx] = _Loop(generation, complete, times)
+            wanted = (Setting(name="as it was", settings=settings), *tries) if tries else ()
+            what_ifs = [WhatIf.begin(each, generation) for each in wanted]
+            loops[event.ctx] = _Loop(generation, complete, times, what_ifs)
+        if tries and event.time_ns is None:
+            raise InputError(
+                "the trace has no times, so nothing can be tried on its waits",
+                hint="QEMU writes them with -msg timestamp=on",
+            )
         loops[event.ctx].take(event)
     found = [loop.freeze(ctx) for ctx, loop in loops.items()]
     polled = [one for one in found if one.phases or one.grows or one.shrinks]
@@ -105,6 +141,14 @@ class _Loop:
     settings: PollSettings
     times: Counter[int]
     """How many handlers have each polling time; up to 9.x and in 11.1 the loop's one time."""
+    what_ifs: list[WhatIf] = field(factory=list)
+    pending_ns: int | None = None
+    """When the phase began that polled in vain, until its wait is known."""
+    waited_ns: int | None = None
+    """When the last wait ended that is known."""
+    transitions: Counter[tuple[str, int, int]] = field(factory=Counter)
+    unmoved: int = 0
+    timeline: Timeline = field(factory=Timeline)
     thread_id: int | None = None
     first_ns: int | None = None
     last_ns: int | None = None
@@ -125,19 +169,41 @@ class _Loop:
             case Event(name="run_poll_handlers_begin", values=values):
                 budget = choose_budget(values["timeout"], max(self.times, default=0))
                 self._count_budget(values["max_ns"])
+                self.timeline.add(values["max_ns"])
+                # A wait ends no later than the next pass begins.
+                self._end_wait(event.time_ns, "other")
                 self.budgets_agreed += values["max_ns"] == budget
                 self.begin_ns = event.time_ns
             case Event(name="run_poll_handlers_end", values=values):
-                self.in_vain += not values["progress"] and values["timeout"] != 0
+                in_vain = not values["progress"] and values["timeout"] != 0
+                self.in_vain += in_vain
+                if in_vain:
+                    self.timeline.mark_in_vain()
+                self.pending_ns = self.begin_ns
+                if not in_vain:
+                    self._end_wait(event.time_ns, "other" if values["progress"] else "notifier")
                 if self.begin_ns is not None and event.time_ns is not None:
                     self.polling_ns += max(0, event.time_ns - self.begin_ns)
                 self.begin_ns = None
             case Event(name="poll_add") if self.generation == "handler":
                 self.times[0] += self.times.total() < _MAX_HANDLERS
             case Event(name="poll_grow" | "poll_shrink", values={"old": old, "new": new}):
+                if self.pending_ns is None and max(self.times, default=0) == 0:
+                    # Without polling a pass leaves no trace but the change that its wait makes.
+                    self.pending_ns = self.waited_ns
+                self._end_wait(event.time_ns, "other")
                 self._change(event.name, old, new)
             case _:
                 pass
+
+    def _end_wait(self, time_ns: int | None, waiter: Waiter) -> None:
+        """Takes a wait whose end is known, or no later than now."""
+        begin_ns, self.pending_ns = self.pending_ns, None
+        if time_ns is None or begin_ns is None:
+            return
+        self.waited_ns = time_ns
+        for what_if in self.what_ifs:
+            what_if.take(max(0, time_ns - begin_ns), waiter)
 
     def _count_budget(self, budget_ns: int) -> None:
         if budget_ns not in self.budgets and len(self.budgets) >= _MAX_BUDGETS:
@@ -148,6 +214,9 @@ class _Loop:
     def _change(self, name: str, old: int, new: int) -> None:
         self.changes[name] += 1
         self.drops += name == "poll_shrink" and new == 0 < old
+        longest = max(self.times, default=0)
+        if len(self.transitions) < _MAX_BUDGETS or (name, old, new) in self.transitions:
+            self.transitions[name, old, new] += 1
         held = self.times.get(old, 0) > 0
         self.events_agreed += held and self._is_step(name, old, new)
         if self.generation != "handler":
@@ -157,6 +226,7 @@ class _Loop:
             self.times[old] -= 1
             if self.times[old] == 0:
                 del self.times[old]
+        self.unmoved += max(self.times, default=0) == longest
 
     def _is_step(self, name: str, old: int, new: int) -> bool:
         settings = self.settings
@@ -184,4 +254,16 @@ class _Loop:
             budgets=tuple(sorted(self.budgets.items())),
             events_agreed=self.events_agreed,
             budgets_agreed=self.budgets_agreed,
+            transitions=tuple(
+                Transition(
+                    kind="grow" if name == "poll_grow" else "shrink",
+                    old_ns=old,
+                    new_ns=new,
+                    count=count,
+                )
+                for (name, old, new), count in self.transitions.most_common()
+            ),
+            unmoved=self.unmoved,
+            timeline=tuple(self.timeline.pieces),
+            outcomes=tuple(what_if.freeze() for what_if in self.what_ifs),
         )

@@ -1,0 +1,73 @@
+"""How long a loop's phases polled over a whole trace, in a few pieces however long it is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import define, evolve, field, frozen
+
+__all__ = ["Piece", "Timeline", "join_pieces"]
+
+_MAX_PIECES: Final = 512
+
+
+@frozen(kw_only=True)
+class Piece:
+    """Some phases in a row.
+
+    Units: nanoseconds.
+    """
+
+    least_ns: int
+    most_ns: int
+    """Of their budgets."""
+    phases: int
+    in_vain: int
+
+    def join(self, later: Piece) -> Piece:
+        """Returns this piece and the next as one."""
+        return Piece(
+            least_ns=min(self.least_ns, later.least_ns),
+            most_ns=max(self.most_ns, later.most_ns),
+            phases=self.phases + later.phases,
+            in_vain=self.in_vain + later.in_vain,
+        )
+
+
+@define
+class Timeline:
+    """Pieces of equally many phases, which get longer as there are more of them."""
+
+    pieces: list[Piece] = field(factory=list)
+    _per_piece: int = 1
+
+    def add(self, budget_ns: int) -> None:
+        """Takes the next phase, which has found something until it is said that it has not."""
+        one = Piece(least_ns=budget_ns, most_ns=budget_ns, phases=1, in_vain=0)
+        if self.pieces and self.pieces[-1].phases < self._per_piece:
+            self.pieces[-1] = self.pieces[-1].join(one)
+            return
+        if len(self.pieces) == _MAX_PIECES:
+            self.pieces = join_pieces(self.pieces, _MAX_PIECES // 2)
+            self._per_piece *= 2
+        self.pieces.append(one)
+
+    def mark_in_vain(self) -> None:
+        """Says that the last phase found nothing."""
+        if self.pieces:
+            last = self.pieces[-1]
+            self.pieces[-1] = evolve(last, in_vain=min(last.phases, last.in_vain + 1))
+
+
+def join_pieces(pieces: list[Piece], count: int) -> list[Piece]:
+    """Returns the same phases in at most so many pieces."""
+    if len(pieces) <= count:
+        return list(pieces)
+    found: list[Piece] = []
+    for number in range(count):
+        group = pieces[number * len(pieces) // count : (number + 1) * len(pieces) // count]
+        joined = group[0]
+        for piece in group[1:]:
+            joined = joined.join(piece)
+        found.append(joined)
+    return found

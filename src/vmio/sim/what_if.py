@@ -1,0 +1,146 @@
+"""What another setting would have done on the waits of a trace.
+
+The waits stay as they were: a guest that gets its answers sooner would have asked again sooner,
+which `vmio simulate` follows and this does not. A trace does not say which handler had an event,
+only when it was the loop's own notifier alone; so up to 10.2 there are two handlers here, the
+notifier and whatever else there was. What this makes of the setting that the trace was taken
+under says how far it can be trusted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from attrs import define, evolve, field, frozen
+
+from vmio.errors import UsageError
+from vmio.sim.polling import (
+    Generation,
+    PollSettings,
+    WeightedTimes,
+    adjust_handlers,
+    adjust_time,
+    adjust_weighted,
+    complete_settings,
+)
+
+__all__ = ["Outcome", "Setting", "WhatIf", "parse_setting"]
+
+Waiter = Literal["notifier", "other"]
+
+_KEYS: Final[Mapping[str, str]] = {
+    "poll_max_ns": "max_ns",
+    "poll_grow": "grow",
+    "poll_shrink": "shrink",
+    "poll_weight": "weight",
+}
+_HINT: Final = "it reads poll_max_ns=65536,poll_grow=2"
+
+
+@frozen(kw_only=True)
+class Setting:
+    """Parameters that a loop could have had."""
+
+    name: str
+    settings: PollSettings
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What a setting comes to on the waits of a trace."""
+
+    name: str
+    waits: int
+    caught: int
+    """Those that ended while the loop polled."""
+    polling_ns: int
+    vain_ns: int
+    """Of `polling_ns`, what found nothing."""
+
+
+def parse_setting(text: str, base: PollSettings) -> Setting:
+    """Returns the setting that a text such as `poll_max_ns=65536` means.
+
+    Args:
+        text: Pairs with commas between them.
+        base: What is not in it.
+
+    Raises:
+        UsageError: It names no parameter, or one twice, or a value that none can have.
+    """
+    values: dict[str, int] = {}
+    for pair in text.split(","):
+        match = re.fullmatch(r"(\w{1,20})=(\d{1,19})", pair.strip(), re.ASCII)
+        key = _KEYS.get(match[1]) if match else None
+        if match is None or key is None or key in values:
+            raise UsageError(f"--try {text[:80]!r}: cannot take {pair[:40]!r}", hint=_HINT)
+        values[key] = int(match[2])
+    try:
+        return Setting(name=text.strip(), settings=evolve(base, **values))
+    except ValueError as error:
+        raise UsageError(f"--try {text[:80]!r}: {error.args[0]}", hint=_HINT) from error
+
+
+@define
+class WhatIf:
+    """A loop under a setting, wait by wait."""
+
+    name: str
+    generation: Generation
+    settings: PollSettings
+    _ns: int = 0
+    _handlers: dict[str, int] = field(factory=lambda: {"notifier": 0, "other": 0})
+    _state: WeightedTimes[str] = field(
+        factory=lambda: WeightedTimes(means={"notifier": 0, "other": 0})
+    )
+    _waits: int = 0
+    _caught: int = 0
+    _polling_ns: int = 0
+    _vain_ns: int = 0
+
+    @classmethod
+    def begin(cls, setting: Setting, generation: Generation) -> WhatIf:
+        """Returns a loop that has not waited yet."""
+        return cls(
+            name=setting.name,
+            generation=generation,
+            settings=complete_settings(setting.settings, generation),
+        )
+
+    def take(self, wait_ns: int, waiter: Waiter) -> None:
+        """Lets the loop wait for so long, and adapt to it."""
+        budget_ns = self._find_budget()
+        self._waits += 1
+        if budget_ns > 0:
+            self._polling_ns += min(wait_ns, budget_ns)
+            if wait_ns <= budget_ns:
+                self._caught += 1
+            else:
+                self._vain_ns += budget_ns
+        if self.generation == "loop":
+            self._ns, _ = adjust_time(self._ns, wait_ns, self.settings)
+        elif self.generation == "handler":
+            self._handlers, _ = adjust_handlers(self._handlers, (waiter,), wait_ns, self.settings)
+        else:
+            self._state, _ = adjust_weighted(self._state, (waiter,), wait_ns, self.settings)
+
+    def _find_budget(self) -> int:
+        if self.settings.max_ns == 0:
+            return 0
+        if self.generation == "loop":
+            return self._ns
+        if self.generation == "handler":
+            return max(self._handlers.values())
+        return self._state.poll_ns
+
+    def freeze(self) -> Outcome:
+        """Returns what it came to."""
+        return Outcome(
+            name=self.name,
+            waits=self._waits,
+            caught=self._caught,
+            polling_ns=self._polling_ns,
+            vain_ns=self._vain_ns,
+        )
