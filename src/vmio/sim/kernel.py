@@ -64,7 +64,8 @@ def simulate(
     run, array = _compile()
     goal = len(counts.latencies_ns) + warm_up
     memory, at = reference.lay_out(loops, queues, devices, costs, counts, goal)
-    m, latencies_ns, seen = array(memory), array(counts.latencies_ns), array(counts.passes_seen)
+    m, seen = array(memory), array(counts.passes_seen)
+    latencies_ns = m[:1].repeat(len(counts.latencies_ns))
     run(generation, m, at, costs, array(gaps), warm_up, latencies_ns, seen)
     reference.read_counts(m, at, counts)
     counts.latencies_ns[:] = latencies_ns.tolist()
