@@ -45,9 +45,7 @@ def run(folder: Path | None) -> Calibration:
     assert isinstance(guest, Guest)
     topology = api.plan(guest)
     return asyncio.run(
-        calibrate(
-            guest, topology, how, version, aio="io_uring", folder=folder, rounds=1, tries=20
-        )
+        calibrate(guest, topology, how, version, aio="io_uring", folder=folder, rounds=1, tries=20)
     )
 
 

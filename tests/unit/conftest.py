@@ -42,6 +42,7 @@ def _make_prediction(
         latency_p95_ns=latency_ns,
         latency_p99_ns=latency_ns,
         cpu_share=estimate(cpu),
+        vcpu_share=share,
         loops=(
             LoopEstimate(
                 id=loop,

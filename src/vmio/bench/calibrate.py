@@ -48,6 +48,7 @@ _LONG_NS: Final = 500_000
 _MIDDLE_NS: Final = 65_536
 _STEPS: Final = 20
 """Of probability, in a table of service times."""
+_TAIL: Final = 0.01
 _BOUNDARIES_NS: Final = tuple(round(4_000 * 1.12**step) for step in range(90))
 """Of the histogram's bins: 4 µs to 100 ms, each 12 % above the last."""
 
@@ -294,6 +295,9 @@ async def _read_histogram(loaded: LoadedGuest) -> list[int]:
 def find_quantiles(boundaries_ns: Sequence[int], bins: Sequence[int]) -> tuple[int, ...]:
     """Returns the values at even steps of probability of a histogram, straight within each bin.
 
+    The ends are those of 1 and 99 %: one request that took a hundred times as long would otherwise
+    stretch the last step.
+
     Args:
         boundaries_ns: Between the bins, ascending.
         bins: Counts; one more than there are boundaries.
@@ -301,7 +305,8 @@ def find_quantiles(boundaries_ns: Sequence[int], bins: Sequence[int]) -> tuple[i
     edges = (boundaries_ns[0] // 2, *boundaries_ns, round(boundaries_ns[-1] * 1.12))
     found: list[int] = []
     total, before = sum(bins), 0
-    wanted = [total * step / _STEPS for step in range(_STEPS + 1)]
+    inner = (step / _STEPS for step in range(1, _STEPS))
+    wanted = [total * share for share in (_TAIL, *inner, 1 - _TAIL)]
     for (low, high), count in zip(pairwise(edges), bins, strict=True):
         while len(found) <= _STEPS and count and wanted[len(found)] <= before + count:
             place = (wanted[len(found)] - before) / count

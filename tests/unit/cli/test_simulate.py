@@ -54,7 +54,8 @@ def test_profile_from_a_file_is_gone_by(
 ) -> None:
     """The output names it, and its costs count."""
     path = tmp_path / "fast.toml"
-    fast = attrs.evolve(DEFAULT_PROFILE, name="fast", is_this_host=True, guest_run_ns=0)
+    costs = attrs.evolve(DEFAULT_PROFILE.costs, guest_submit_ns=0, guest_switch_ns=0)
+    fast = attrs.evolve(DEFAULT_PROFILE, name="fast", is_this_host=True, costs=costs)
     path.write_text(render_profile(fast))
     iops = []
     for arguments in ((), ("--profile", str(path))):
@@ -62,7 +63,7 @@ def test_profile_from_a_file_is_gone_by(
         found = json.loads(capsys.readouterr().out)
         iops.append(found["iops"]["mean"])
     assert found["profile"] == "fast"
-    assert iops[1] > 1.5 * iops[0]
+    assert iops[1] > 1.2 * iops[0]
     path.write_text("name = 5")
     assert run(*QEMU, "--profile", str(path)) == 3
 
@@ -102,7 +103,7 @@ def test_json_has_a_range_and_no_mean_where_it_is_bistable(
     assert found["bistable"] is True
     assert found["iops"]["mean"] is None
     assert all(loop["cpu_share"]["mean"] is None for loop in found["loops"])
-    assert found["cpu_share"]["high"] > 1.5 * found["cpu_share"]["low"]
+    assert found["cpu_share"]["high"] > 1.2 * found["cpu_share"]["low"]
 
 
 @pytest.mark.parametrize(

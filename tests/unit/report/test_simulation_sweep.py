@@ -28,8 +28,10 @@ def show(points: list[SweepPoint], *, columns: int, encoding: str = "utf-8") -> 
 def make_points(make: Make) -> list[SweepPoint]:
     """Returns today's value, and one that is a range, as wide as ranges are written."""
     return [
-        SweepPoint(value=0, is_today=True, prediction=make(116, 0.7, notes=("a note",))),
-        SweepPoint(value=1_000_000, is_today=False, prediction=make((98.6, 1161), (0.7, 11.42))),
+        SweepPoint(values=(0,), is_today=True, prediction=make(116, 0.7, notes=("a note",))),
+        SweepPoint(
+            values=(1_000_000,), is_today=False, prediction=make((98.6, 1161), (0.7, 11.42))
+        ),
     ]
 
 
@@ -67,7 +69,7 @@ def test_print_sweep_says_what_a_range_is(make_prediction: Make) -> None:
 
 def test_print_sweep_without_a_range_explains_none(make_prediction: Make) -> None:
     """Nothing is said of what is not there; a processor time of 0 has no bar."""
-    points = [SweepPoint(value=1, is_today=False, prediction=make_prediction(100, 0))]
+    points = [SweepPoint(values=(1,), is_today=False, prediction=make_prediction(100, 0))]
     text = "\n".join(show(points, columns=100))
     assert "bistable" not in text
     assert "today" not in text

@@ -84,25 +84,33 @@ def test_open_loop_uses_its_processor_by_rate_and_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("poll_max_ns", "iops", "cpu", "sleeps"),
-    [(0, 4128, 0.220, 2.0), (8000, 3785, 0.237, 1.99), (32768, 3931, 0.291, 1.91)],
+    ("load", "poll_max_ns", "iops", "cpu"),
+    [
+        ("qd=1", 0, 3280, 0.19),
+        ("qd=1", 16_384, 3325, 0.19),
+        ("qd=1", 32_768, 3244, 0.23),
+        ("qd=4", 0, 6819, 0.28),
+        ("qd=16", 0, 7706, 0.30),
+        ("qd=16", 16_384, 7434, 0.37),
+    ],
 )
 def test_default_profile_comes_near_what_was_seen(
-    poll_max_ns: int, iops: float, cpu: float, sleeps: float
+    load: str, poll_max_ns: int, iops: float, cpu: float
 ) -> None:
-    """A guest under TCG at depth 1: its means over three repeats on QEMU 10.0.2."""
-    found = run(lay_out("a", poll_max_ns=poll_max_ns))
+    """A guest under TCG on QEMU 10.0.2: what docs/concepts/accuracy.md has of it."""
+    layout = evolve(lay_out("a", poll_max_ns=poll_max_ns), vcpus=1)
+    found = run(layout, load)
     assert found.iops.mean == pytest.approx(iops, rel=0.1)
     assert found.loops[0].cpu_share.low - 0.05 < cpu < found.loops[0].cpu_share.high + 0.05
-    assert found.loops[0].sleeps_per_request.mean == pytest.approx(sleeps, abs=0.15)
 
 
 def test_maximum_about_the_usual_wait_is_told_as_a_range() -> None:
-    """At 65536 real repeats used .83, .54 and .54 of a processor; the range holds them all."""
-    found = run(lay_out("a", poll_max_ns=65_536), requests=5_000)
-    assert found.bistable
-    assert found.cpu_share.low < 0.54
-    assert found.cpu_share.high > 0.83
+    """At 32768 depth 1 used 0.23 of a processor and depth 4 0.46; the ranges hold them."""
+    layout = evolve(lay_out("a", poll_max_ns=32_768), vcpus=1)
+    for load, cpu in (("qd=1", 0.23), ("qd=4", 0.46)):
+        found = run(layout, load, requests=4_000)
+        assert found.bistable
+        assert found.loops[0].cpu_share.low < cpu < found.loops[0].cpu_share.high
 
 
 def test_main_loop_never_polls() -> None:
@@ -144,14 +152,11 @@ def test_jobs_spread_over_mapped_queues() -> None:
 
 def test_own_threads_serve_no_fewer_requests_than_a_shared_one() -> None:
     """Where there are processors enough."""
-    profile = evolve(
-        DEFAULT_PROFILE,
-        processors=16,
-        costs=evolve(DEFAULT_PROFILE.costs, guest_irq_ns=0, guest_request_ns=0, irq_ns=0),
-    )
+    costs = evolve(NOTHING, queue_request_ns=20_000, done_request_ns=10_000)
+    profile = evolve(DEFAULT_PROFILE, processors=16, costs=costs)
     shared = run(lay_out("a", "a", "a"), "qd=8", profile=profile)
     apart = run(lay_out("a", "b", "c"), "qd=8", profile=profile)
-    assert apart.iops.low > shared.iops.high
+    assert apart.iops.low > 1.5 * shared.iops.high
 
 
 @settings(max_examples=15, deadline=None)
