@@ -43,8 +43,9 @@ contracts: setup-dev ## checks who may import whom
 	@$(BIN)/lint-imports --no-logo
 
 .PHONY: docs
-docs: setup-dev ## rewrites the pages of docs/ that are made from the code
+docs: setup-dev ## rewrites the pages and pictures of docs/ that are made from the code
 	@$(BIN)/python -m vmio.lint.pages docs/rules
+	@$(BIN)/python -m vmio.report.polling_pictures docs/concepts
 
 .PHONY: bench
 bench: setup-dev ## measures the cold start of vmio's light verbs
