@@ -139,7 +139,7 @@ def _render_figures(points: Sequence[ChartPoint], parameter: str) -> str:
         for point in points
     ]
     return render_table(
-        "Latencies: from the guest's submission to when it can see the completion. CPU: of all"
+        "Latencies: from the guest's submission to when its program can go on. CPU: of all"
         " event loops together, in processors.",
         (parameter or "Layout", *(name for name, _, _ in _FIGURES), ""),
         rows,

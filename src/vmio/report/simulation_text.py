@@ -34,6 +34,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         ("latency, p95", prediction.latency_p95_ns, format_duration_ns),
         ("latency, p99", prediction.latency_p99_ns, format_duration_ns),
         ("processors of event loops", prediction.cpu_share, format_share),
+        ("each vCPU, of its time", prediction.vcpu_share, format_share),
     )
     for name, value, show in rows:
         mean = "" if prediction.bistable else show(value.mean)

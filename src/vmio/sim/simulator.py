@@ -319,6 +319,11 @@ def predict(
             f"{workload.rate_per_s} requests a second and disk are more than can be done: the"
             " latency grows for as long as they come"
         )
+    if vcpu_share.low > _FULL:
+        crowd.append(
+            "the vCPUs are busy with these requests all the time: they are what limits, not the"
+            " event loops"
+        )
     wanted = cpu_share.high + setup.vcpus * vcpu_share.high
     if wanted > profile.processors * _FULL:
         count = profile.processors
