@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vmio import api
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import parse_recording_lines
+from vmio.formats.qemu_trace import parse_recording
 from vmio.model.capabilities import QemuVersion
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.replay import check_recording
@@ -51,7 +51,7 @@ LINES = st.one_of(
 def test_any_bytes_are_checked_or_refused(generation: Generation, lines: list[bytes]) -> None:
     """Lines in any order, with any numbers, agree, disagree or are refused."""
     with contextlib.suppress(InputError):
-        found = check_recording(parse_recording_lines("r", lines), generation, PollSettings())
+        found = check_recording(parse_recording("r", lines), generation, PollSettings())
         assert 0 <= found.events_agreed <= found.events
         assert 0 <= found.budgets_agreed <= found.budgets
 

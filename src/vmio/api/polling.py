@@ -51,13 +51,13 @@ def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> 
         InputError: The file cannot be read, is no recording, or is cut off.
         CapabilityError: How that QEMU polls is not known.
     """
-    from vmio.formats.qemu_trace import parse_recording_lines
+    from vmio.formats.qemu_trace import parse_recording
     from vmio.host.trace_file import read_lines
     from vmio.sim.polling import choose_generation
     from vmio.sim.replay import check_recording as check
 
     generation = choose_generation(version)
-    return check(parse_recording_lines(path, read_lines(path)), generation, settings)
+    return check(parse_recording(path, read_lines(path)), generation, settings)
 
 
 def connect_cluster(address: str) -> AbstractContextManager[Cluster]:
@@ -303,12 +303,12 @@ def read_trace(
         UsageError: What is to be tried is no setting.
         CapabilityError: How that QEMU polls is not known.
     """
-    from vmio.formats.qemu_trace import parse_trace_lines
+    from vmio.formats.qemu_trace import parse_trace
     from vmio.host.trace_file import read_lines
     from vmio.sim.polling import choose_generation
     from vmio.sim.trace import summarize_trace
     from vmio.sim.what_if import parse_setting
 
-    events = parse_trace_lines(path, read_lines(path))
+    events = parse_trace(path, read_lines(path))
     wanted = [parse_setting(text, settings) for text in tries]
     return summarize_trace(events, choose_generation(version), settings, zeros=zeros, tries=wanted)

@@ -9,7 +9,6 @@ Source: QEMU 7.2.22, 10.0.2 and 11.1.1.
 
 from __future__ import annotations
 
-import lzma
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -18,7 +17,6 @@ from typing import NamedTuple
 from attrs import field, frozen
 
 from vmio.errors import InputError
-from vmio.model.source import Source
 
 __all__ = [
     "Block",
@@ -29,12 +27,9 @@ __all__ = [
     "Ready",
     "Record",
     "Wait",
-    "decompress",
     "parse_event",
     "parse_recording",
-    "parse_recording_lines",
     "parse_trace",
-    "parse_trace_lines",
 ]
 
 _MAX_BYTES = 512 * 1024 * 1024
@@ -130,25 +125,6 @@ class Block:
 Record = Event | Clock | Wait | Ready | Read | Block
 
 
-def decompress(source: Source) -> Source:
-    """Returns a recording that is compressed with xz as it was, any other as it is.
-
-    Raises:
-        InputError: It is cut off, damaged, or larger than any recording.
-    """
-    if not source.data.startswith(_XZ):
-        return source
-    decompressor = lzma.LZMADecompressor(memlimit=_MAX_BYTES)
-    try:
-        data = decompressor.decompress(source.data, _MAX_BYTES)
-    except lzma.LZMAError as error:
-        raise InputError(f"{source.name} is damaged: {error}") from error
-    if not decompressor.eof:
-        why = "too large" if len(data) == _MAX_BYTES else "cut off"
-        raise InputError(f"{source.name} is no whole recording: {why}")
-    return Source(name=source.name, data=data)
-
-
 def parse_event(line: str) -> Event | None:
     """Returns the event of a line of a trace, None if it is none or of none that is known."""
     match = _STAMP.match(line)
@@ -187,21 +163,7 @@ def parse_event(line: str) -> Event | None:
     )
 
 
-def parse_trace(source: Source) -> Iterator[Event]:
-    """Yields the events of a trace; lines that are none, such as QEMU's own messages, are passed.
-
-    Raises:
-        InputError: A line of an event that polling is told by is cut off.
-    """
-    for number, line in _split(source):
-        event = parse_event(line)
-        if event is not None:
-            yield event
-        elif _is_known(line):
-            raise _cut_off(source.name, number, line)
-
-
-def parse_trace_lines(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
+def parse_trace(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
     """Yields the events of a trace that comes line by line, so that it need not fit in memory.
 
     Args:
@@ -220,16 +182,7 @@ def parse_trace_lines(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
             raise _cut_off(name, number, line)
 
 
-def parse_recording(source: Source) -> Iterator[Record]:
-    """Returns what a recording of one event loop holds, in its order.
-
-    Raises:
-        InputError: A line is none of a recording, or is cut off.
-    """
-    return parse_recording_lines(source.name, source.data.splitlines(keepends=True))
-
-
-def parse_recording_lines(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
+def parse_recording(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
     """Yields what a recording holds that comes line by line, so that it need not fit in memory.
 
     Args:
@@ -333,23 +286,6 @@ def _is_known(line: str) -> bool:
     match = _STAMP.match(line)
     assert match is not None  # noqa: S101 - the pattern matches nothing as well
     return line[match.end() :].partition(" ")[0] in _FIELDS
-
-
-def _split(source: Source) -> Iterator[tuple[int, str]]:
-    """Yields the lines that are not empty with their numbers, one after the other."""
-    data, start, number = source.data, 0, 0
-    if data and not data.endswith(b"\n"):
-        # Its last number could lack digits, which nothing else would tell.
-        last = data[data.rfind(b"\n") + 1 :].decode("utf-8", "replace")
-        raise _cut_off(source.name, data.count(b"\n") + 1, last)
-    while start < len(data):
-        end = data.find(b"\n", start)
-        end = len(data) if end < 0 else end
-        number += 1
-        line = data[start:end].decode("utf-8", "replace").strip()
-        start = end + 1
-        if line:
-            yield number, line
 
 
 def _cut_off(name: str, number: int, line: str) -> InputError:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vmio.cli.replay import command
 from vmio.errors import InputError, UsageError
-from vmio.formats.qemu_trace import parse_trace_lines
+from vmio.formats.qemu_trace import parse_trace
 
 TRACE = Path(__file__).parents[2] / "data" / "traces" / "start-10.0.2.txt.xz"
 
@@ -54,11 +54,11 @@ def test_trace_and_recording_exclude_each_other() -> None:
 def test_any_bytes_are_read_or_refused(lines: list[bytes]) -> None:
     """No bytes whatever raise anything but InputError."""
     with contextlib.suppress(InputError):
-        list(parse_trace_lines("t", lines))
+        list(parse_trace("t", lines))
 
 
 def test_impossible_date_is_refused() -> None:
     """A stamp that is no date is a damaged line, not a bug."""
     line = b"2026-13-99T01:29:54.797449Z poll_grow ctx 0xc old 0 new 4000\n"
     with pytest.raises(InputError, match="cut off or of another kind"):
-        list(parse_trace_lines("t", [line]))
+        list(parse_trace("t", [line]))

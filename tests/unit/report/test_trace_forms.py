@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio.formats.qemu_trace import parse_trace_lines
+from vmio.formats.qemu_trace import parse_trace
 from vmio.host.trace_file import read_lines
 from vmio.report.trace_html import render_trace_html
 from vmio.report.trace_json import render_trace_json
@@ -29,7 +29,7 @@ def read(generation: Generation = "handler", lines: list[bytes] | None = None) -
     """Returns a trace's loops, with a setting tried where it has times."""
     source = read_lines(str(TRACE)) if lines is None else iter(lines)
     tries = [] if lines else [parse_setting("poll_max_ns=65536", PollSettings())]
-    events = parse_trace_lines("t", source)
+    events = parse_trace("t", source)
     return list(summarize_trace(events, generation, PollSettings(), tries=tries))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio.formats.qemu_trace import parse_recording_lines
+from vmio.formats.qemu_trace import parse_recording
 from vmio.host.trace_file import read_lines
 from vmio.sim import polling
 from vmio.sim.polling import Generation, PollSettings
@@ -36,7 +36,7 @@ def read(name: str) -> tuple[str, ...]:
 
 def check(lines: tuple[str, ...], generation: Generation, settings: PollSettings) -> Agreement:
     """Returns what checking lines comes to."""
-    records = parse_recording_lines("r", (line.encode() for line in lines))
+    records = parse_recording("r", (line.encode() for line in lines))
     return check_recording(records, generation, settings)
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from vmio.errors import InputError
 from vmio.formats.qemu_trace import parse_recording
-from vmio.model.source import Source
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.replay import Agreement, check_recording
 
@@ -80,7 +79,7 @@ poll_grow ctx 0xc old 20000 new 32768
 
 def check(text: str, generation: Generation, settings: PollSettings | None = None) -> Agreement:
     """Returns what checking a recording comes to."""
-    records = parse_recording(Source(name="r", data=text.encode()))
+    records = parse_recording("r", text.encode().splitlines(keepends=True))
     return check_recording(records, generation, settings or PollSettings())
 
 

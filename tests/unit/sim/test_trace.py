@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import decompress, parse_event, parse_trace
-from vmio.model.source import Source
+from vmio.formats.qemu_trace import parse_event, parse_trace
+from vmio.host.trace_file import read_lines
 from vmio.sim.polling import PollSettings
 from vmio.sim.trace import summarize_trace
 
 TRACE = Path(__file__).parents[2] / "data" / "traces" / "start-10.0.2.txt.xz"
 
 
-def read(data: bytes) -> Source:
-    """Makes a source of a trace."""
-    return decompress(Source(name="t", data=data))
+def read(data: bytes) -> list[bytes]:
+    """Returns a trace's lines with their ends."""
+    return data.splitlines(keepends=True)
 
 
 def test_real_trace_fits_its_generation() -> None:
     """A trace of QEMU 10.0.2 from its start on agrees in every step and every budget."""
-    loop, *_ = summarize_trace(parse_trace(read(TRACE.read_bytes())), "handler", PollSettings())
+    loop, *_ = summarize_trace(parse_trace("t", read_lines(str(TRACE))), "handler", PollSettings())
     assert loop.phases > 1000
     assert loop.events_agreed == loop.grows + loop.shrinks > 1000
     assert loop.budgets_agreed == loop.phases
@@ -33,7 +33,7 @@ def test_real_trace_fits_its_generation() -> None:
 
 def test_real_trace_does_not_fit_another_generation() -> None:
     """One polling time for the loop does not explain what handlers did each for itself."""
-    loop, *_ = summarize_trace(parse_trace(read(TRACE.read_bytes())), "loop", PollSettings())
+    loop, *_ = summarize_trace(parse_trace("t", read_lines(str(TRACE))), "loop", PollSettings())
     assert loop.budgets_agreed < loop.phases
 
 
@@ -41,7 +41,9 @@ def test_handlers_of_before_count_when_they_are_told() -> None:
     """A trace that begins later has no `poll_add`, so the handlers come from the caller."""
     text = b"poll_grow ctx 0xc old 0 new 4000\n"
     for zeros in (0, 1):
-        (loop,) = summarize_trace(parse_trace(read(text)), "handler", PollSettings(), zeros=zeros)
+        (loop,) = summarize_trace(
+            parse_trace("t", read(text)), "handler", PollSettings(), zeros=zeros
+        )
         assert (loop.events_agreed, loop.span_ns) == (zeros, None)
 
 
@@ -49,7 +51,7 @@ def test_trace_of_other_events_is_refused() -> None:
     """A trace without polling is said to be one."""
     with pytest.raises(InputError, match="no polling"):
         summarize_trace(
-            parse_trace(read(b"virtio_notify vdev 0x1 vq 0x2\n")), "loop", PollSettings()
+            parse_trace("t", read(b"virtio_notify vdev 0x1 vq 0x2\n")), "loop", PollSettings()
         )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.errors import InputError, UsageError
-from vmio.formats.qemu_trace import parse_trace_lines
+from vmio.formats.qemu_trace import parse_trace
 from vmio.host.trace_file import read_lines
 from vmio.sim.polling import PollSettings
 from vmio.sim.trace import LoopTrace, summarize_trace
@@ -20,7 +20,7 @@ TRACE = Path(__file__).parents[2] / "data" / "traces" / "start-10.0.2.txt.xz"
 
 def read(*tries: str) -> LoopTrace:
     """Returns the busiest loop of a real trace with settings tried on it."""
-    events = parse_trace_lines("t", read_lines(str(TRACE)))
+    events = parse_trace("t", read_lines(str(TRACE)))
     wanted = [parse_setting(text, PollSettings()) for text in tries]
     return summarize_trace(events, "handler", PollSettings(), tries=wanted)[0]
 
@@ -78,7 +78,7 @@ def test_trace_without_times_has_nothing_to_try_on() -> None:
     lines = [b"run_poll_handlers_begin ctx 0xc max_ns 4000 timeout -1\n"]
     wanted = [parse_setting("poll_max_ns=0", PollSettings())]
     with pytest.raises(InputError, match="no times") as caught:
-        summarize_trace(parse_trace_lines("t", lines), "loop", PollSettings(), tries=wanted)
+        summarize_trace(parse_trace("t", lines), "loop", PollSettings(), tries=wanted)
     assert "timestamp=on" in caught.value.hint
 
 
