@@ -23,7 +23,7 @@ from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim import kernel, reference
 from vmio.sim.batching import choose_batch_limit
-from vmio.sim.monitor import keeps_scsi_event_queue
+from vmio.sim.monitor import can_poll, choose_monitor, keeps_scsi_event_queue
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
     Generation,
@@ -55,6 +55,8 @@ MAX_SEEDS: Final = 100
 _PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", "aio_max_batch")
 _MAX_INT64: Final = 2**63 - 1
 _MAX_SHIFT: Final = 63
+_SOCKETS: Final = frozenset({"curl", "http", "https", "iscsi", "nbd", "nfs", "ssh"})
+"""Drivers that watch a socket, which has no poll callback. Source: QEMU 10.0.2, block/."""
 _LOOP_RING: Final = QemuVersion(10, 2)
 _POOL_MAX: Final = 64
 _SAMPLES: Final = 1 << 11
@@ -380,6 +382,7 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
         PlanError: There is no disk.
     """
     generation = choose_generation(version)
+    monitor = choose_monitor(version, fds=0, io_uring_usable=True)
     disks = [each for each in topology.disks if each.disk.media == "disk"]
     if not disks:
         raise PlanError("there is no disk to simulate")
@@ -411,6 +414,13 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
             if controller.model.startswith("virtio-scsi") and keeps_scsi_event_queue(version):
                 deaf.add(name)
                 notes["virtio-scsi keeps its IOThread from polling before QEMU 10.0"] = None
+            backing = attached.disk.backing
+            if backing is not None and backing.driver in _SOCKETS and not can_poll(monitor, 1):
+                deaf.add(name)
+                notes[
+                    f"the socket of {backing.driver} keeps its IOThread from polling while a"
+                    " request is under way, before QEMU 10.2"
+                ] = None
         notes.update(dict.fromkeys(_note_disk(attached, controller.takes_iothread)))
     if generation != "weighted" and any(
         each.poll_weight is not None for each in topology.iothreads

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vmio.errors import CapabilityError, PlanError, UsageError, VmioError
 from vmio.model.capabilities import QemuVersion
 from vmio.model.controller import Controller
-from vmio.model.disk import Disk
+from vmio.model.disk import Backing, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread, VirtqueueMapping
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes, StepCosts
@@ -128,6 +128,19 @@ def test_virtio_scsi_does_not_poll_before_10_0() -> None:
     assert old.loops[0].polled_share.high == 0
     assert any("before QEMU 10.0" in note for note in old.notes)
     assert new.loops[0].polled_share.low > 0.9
+
+
+def test_socket_keeps_a_loop_from_polling_before_10_2() -> None:
+    """A disk over iSCSI has a handler that cannot be polled, and this is said."""
+    layout = lay_out("a", poll_max_ns=1_000_000)
+    attached = layout.disks[0]
+    backing = Backing(filename="iscsi://host/target/1", format="raw", driver="iscsi")
+    disk = evolve(attached, disk=evolve(attached.disk, backing=backing))
+    layout = evolve(layout, disks=(disk,))
+    old, new = run(layout), run(layout, version=QemuVersion(10, 2))
+    assert old.loops[0].polled_share.high == 0
+    assert any("iscsi" in note for note in old.notes)
+    assert new.loops[0].polled_share.low > 0.5
 
 
 def test_weight_that_qemu_does_not_have_is_told() -> None:
