@@ -190,11 +190,12 @@ async def calibrate(
         host=identify_host(),
         sources=(
             ("host", f"{facts.cpu_model}, {facts.cpu_count} processors, Linux {facts.kernel}"),
-            ("syscall_ns, poll_pass_ns", "measured between two processes"),
+            ("syscall_ns", "a ppoll of one descriptor here, and no less than the default"),
+            ("wake_ns, sleep_ns", "fitted, from what two processes take to wake each other"),
             ("service", "QEMU's histogram of the disk, while its IOThread polled"),
             (", ".join(FITTED), f"fitted to {len(observations)} loads of a guest"),
             (
-                "queue_request_ns, done_request_ns, self_kick_ns, submit_ns",
+                "queue_request_ns, done_request_ns, self_kick_ns, submit_ns, poll_pass_ns",
                 "of the default profile",
             ),
         ),
@@ -255,6 +256,7 @@ def _begin(waits: WaitCosts, service: tuple[ServiceTimes, ...], processors: int)
         DEFAULT_PROFILE.costs,
         wake_ns=waits.wake_ns,
         sleep_ns=waits.sleep_ns // 2,
+        # A loop watches more descriptors than the one that was measured.
         syscall_ns=max(waits.syscall_ns, DEFAULT_PROFILE.costs.self_kick_ns),
     )
     return evolve(DEFAULT_PROFILE, costs=costs, service=service, processors=processors)

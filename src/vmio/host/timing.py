@@ -22,7 +22,6 @@ from vmio.errors import ToolError
 __all__ = ["WaitCosts", "measure_busy", "measure_waits"]
 
 _ROUNDS: Final = 3_000
-_CROWDED_ROUNDS: Final = 600
 _CALLS: Final = 20_000
 _PAUSE_S: Final = 60e-6
 """Between two events, as between two requests: a processor falls asleep meanwhile, as it does in
@@ -46,12 +45,10 @@ class WaitCosts:
     """From an event until who slept runs, on a processor that slept too, if there are two."""
     sleep_ns: int
     """Processor time of one sleep and wake-up."""
-    crowded_wake_ns: int
-    """As `wake_ns`, while other threads use all processors."""
 
 
 def measure_waits() -> WaitCosts:
-    """Measures for about two seconds; nothing that it starts outlives it.
+    """Measures for about a second; nothing that it starts outlives it.
 
     Raises:
         ToolError: The other process died, or no process can be started.
@@ -59,15 +56,12 @@ def measure_waits() -> WaitCosts:
     call_ns = _measure_calls()
     event_ns = _measure_events()
     wake_ns, sleep_ns = _measure_wakes(_ROUNDS)
-    with _spinners(len(os.sched_getaffinity(0))):
-        crowded_wake_ns, _ = _measure_wakes(_CROWDED_ROUNDS)
     return WaitCosts(
         syscall_ns=call_ns,
         event_ns=event_ns,
         # What the two calls of the interpreter take is in both directions of a round.
         wake_ns=max(0, wake_ns - event_ns),
         sleep_ns=max(0, sleep_ns - event_ns),
-        crowded_wake_ns=max(0, crowded_wake_ns - event_ns),
     )
 
 
@@ -153,20 +147,6 @@ def _echo(ping: int, pong: int) -> None:
     while True:
         os.eventfd_read(ping)
         os.eventfd_write(pong, 1)
-
-
-@contextmanager
-def _spinners(count: int) -> Iterator[None]:
-    if count == 0:
-        yield
-        return
-    with _child(_spin), _spinners(count - 1):
-        yield
-
-
-def _spin() -> None:
-    while True:
-        pass
 
 
 @contextmanager

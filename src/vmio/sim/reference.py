@@ -21,6 +21,10 @@ Not modelled: handlers that leave after 7 idle seconds, which needs a disk witho
 host's scheduler beyond this: where more threads want to run than there are processors, each runs
 slower by that ratio and wakes up later.
 
+Otherwise than in QEMU: within a pass an interrupt waits for the runs of queues with lower numbers;
+completions are visible to the guest when the pass begins and not when they are reaped; and the
+loop's own kick after a submission is left out.
+
 Source: QEMU 7.2.0, 10.0.2 and 11.1.1: `util/aio-posix.c`, `util/async.c`, `util/thread-pool.c`,
 `block/linux-aio.c`, `block/io_uring.c`, `hw/block/virtio-blk.c`.
 """

@@ -305,7 +305,7 @@ def test_nothing_is_lost_or_made_up(
         )
     )
     under_way = sum(ran.counts.latencies_ns) / ran.span_ns
-    assert under_way == pytest.approx(depth * len(loop_of), rel=0.02)
+    assert under_way == pytest.approx(depth * len(loop_of), rel=0.005)
     assert all(0 < cpu_ns <= ran.span_ns * 1.01 for cpu_ns in ran.counts.cpu_ns)
     assert min(ran.counts.latencies_ns) >= min(draw_services())
 

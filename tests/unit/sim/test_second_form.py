@@ -1,7 +1,7 @@
-"""The simulator against a model of the same guest that shares no line with it.
+"""The simulator against a second form of it, in which threads are processes that wait.
 
-The model is written in SimPy from what `vmio.sim.reference.Costs` says each step is, and from
-QEMU's rules: threads are processes that wait for each other, not entries of lists.
+It is written in SimPy and shares no code with the first, but it was written after it and takes the
+same steps in the same order: what it finds is a slip in the bookkeeping, not a wrong order.
 """
 
 from __future__ import annotations
@@ -297,7 +297,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
-def test_independent_model_agrees(case: Case) -> None:
+def test_second_form_agrees(case: Case) -> None:
     """Throughput, latency, processor time and sleeps agree within their intervals over seeds."""
     model = [run_model(case, seed) for seed in range(SEEDS)]
     simulator = [run_simulator(case, seed) for seed in range(SEEDS)]
@@ -310,7 +310,8 @@ def test_independent_model_agrees(case: Case) -> None:
         # An interval that is wide would agree with anything; 0.01 is for what is nearly 0 in both.
         interval = quantile * error
         assert interval <= max(0.02 * scale, 0.01), name
-        assert abs(difference) <= max(interval, 0.01 * scale, 0.01), (name, ours, theirs)
+        # The second form counts its first requests too, which the first leaves out.
+        assert abs(difference) <= max(interval, 0.002 * scale, 0.005), (name, ours, theirs)
 
 
 def test_costs_of_the_model_are_all_known() -> None:
