@@ -14,9 +14,9 @@ from vmio.model.controller import Controller
 from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.sim import kernel, reference
+from vmio.sim import kernel, memory, reference
+from vmio.sim.memory import Costs, Counts, Devices, Loops, Queues
 from vmio.sim.profile import DEFAULT_PROFILE, StepCosts
-from vmio.sim.reference import Costs, Counts, Devices, Loops, Queues
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
 
@@ -44,7 +44,7 @@ class Guest:
     def prepare(self) -> dict[str, Any]:
         """Returns the arguments of a run."""
         loops, disks = max(self.loop_of) + 1, len(self.loop_of)
-        least = 1 if self.generation == reference.WEIGHTED else 0
+        least = 1 if self.generation == memory.WEIGHTED else 0
         return {
             "loops": Loops(
                 max_ns=[self.max_ns] * loops,
@@ -53,6 +53,7 @@ class Guest:
                 weight=[3] * loops,
                 can_poll=[1] * loops,
                 is_main=[0] * loops,
+                looks=[0] * loops,
                 batch=[4] * loops,
                 workers=[2] * loops,
                 first_ns=[0] * loops,
@@ -168,7 +169,7 @@ def test_what_one_request_at_a_time_costs_shows_in_full(guest: Guest, cost: str)
     """One program with one request is slower by no less than what a step of its way costs more."""
     alone = attrs.evolve(
         guest,
-        engines=(reference.IO_URING,),
+        engines=(memory.IO_URING,),
         loop_of=(0,),
         vcpus=1,
         depth=1,

@@ -24,7 +24,8 @@ from vmio.report.polling_svg import (
     draw_ranges,
     draw_times,
 )
-from vmio.sim import reference
+from vmio.sim import memory, reference
+from vmio.sim.memory import RECORD, Costs, Counts, Devices, Loops, Queues
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
     Generation,
@@ -36,7 +37,6 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.reference import RECORD, Costs, Counts, Devices, Loops, Queues
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
 
@@ -113,7 +113,7 @@ def simulate_loop(first_ns: int) -> list[LoopPass]:
     costs = Costs(**asdict(_PROFILE.costs), processors=64)
     passes_seen = [0] * (RECORD * 2 * _REQUESTS)
     reference.simulate(
-        reference.BY_HANDLER,
+        memory.BY_HANDLER,
         loops=Loops(
             max_ns=[DEFAULT_MAX_NS],
             grow=[0],
@@ -121,6 +121,7 @@ def simulate_loop(first_ns: int) -> list[LoopPass]:
             weight=[0],
             can_poll=[1],
             is_main=[0],
+            looks=[0],
             batch=[32],
             workers=[64],
             first_ns=[first_ns],
@@ -129,7 +130,7 @@ def simulate_loop(first_ns: int) -> list[LoopPass]:
             loop=[0],
             device=[0],
             vcpu=[0],
-            engine=[reference.NATIVE],
+            engine=[memory.NATIVE],
             depth=[1],
             batch=[1],
             interval_ns=[0],
@@ -157,7 +158,7 @@ def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
     """Returns the passes of a loop as a picture has them.
 
     Args:
-        passes_seen: As `vmio.sim.reference.Counts` has them, of one loop; zeros at its
+        passes_seen: As `vmio.sim.memory.Counts` has them, of one loop; zeros at its
             end are none.
         costs: What the simulator went by, with more processors than threads.
     """

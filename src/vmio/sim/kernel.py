@@ -12,27 +12,41 @@ from typing import Any
 
 from vmio.errors import MissingExtraError
 from vmio.sim import reference
-from vmio.sim.reference import Costs, Counts, Devices, Ints, Loops, Queues
+from vmio.sim.memory import Costs, Counts, Devices, Ints, Loops, Queues, lay_out, read_counts
 
 __all__ = ["is_available", "simulate"]
 
 _NAMES = (
     "adjust",
     "adapt",
-    "find_budget",
-    "is_awake",
+    "note_pass",
+    "polls",
     "count_running",
-    "measure_share",
+    "stretch",
     "find_wake",
     "push",
-    "submit",
     "start_service",
-    "complete",
-    "wait",
+    "find_work",
+    "end_wait",
+    "end_pass",
+    "wake_up",
     "interrupt",
-    "dispatch",
+    "reap",
+    "show",
+    "take",
+    "give",
+    "look",
+    "step",
+    "catch_up",
+    "go_on",
+    "put",
+    "complete",
     "start_counting",
-    "answer",
+    "finish",
+    "find_turn",
+    "find_call",
+    "rest",
+    "act",
     "run",
 )
 """The functions, each behind those that it calls."""
@@ -62,15 +76,9 @@ def simulate(
         MissingExtraError: numba is not installed.
     """
     run, array = _compile()
-    goal = len(counts.latencies_ns) + warm_up
-    memory, at = reference.lay_out(loops, queues, devices, costs, counts, goal)
-    m, seen = array(memory), array(counts.passes_seen)
-    latencies_ns = m[:1].repeat(len(counts.latencies_ns))
-    run(generation, m, at, costs, array(gaps), warm_up, latencies_ns, seen)
-    reference.read_counts(m, at, counts)
-    counts.latencies_ns[:] = latencies_ns.tolist()
-    counts.passes_seen[:] = seen.tolist()
-    return int(m[at.to_ns] - m[at.from_ns])
+    m = array(lay_out(generation, loops, queues, devices, costs, warm_up, counts))
+    run(m, array(gaps))
+    return read_counts(m.tolist(), counts)
 
 
 @cache

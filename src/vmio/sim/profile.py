@@ -30,6 +30,7 @@ class StepCosts:
     syscall_ns: int = _ns()
     poll_pass_ns: int = _ns()
     self_kick_ns: int = _ns()
+    main_pass_ns: int = _ns()
     queue_run_ns: int = _ns()
     queue_request_ns: int = _ns()
     submit_ns: int = _ns()
@@ -90,6 +91,7 @@ DEFAULT_PROFILE: Final = Profile(
         syscall_ns=2_500,
         poll_pass_ns=50,
         self_kick_ns=2_500,
+        main_pass_ns=5_000,
         queue_run_ns=6_779,
         queue_request_ns=4_000,
         submit_ns=3_000,

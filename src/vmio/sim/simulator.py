@@ -21,8 +21,9 @@ from vmio.errors import PlanError, UsageError
 from vmio.model.capabilities import QemuVersion
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.sim import kernel, reference
+from vmio.sim import kernel, memory, reference
 from vmio.sim.batching import choose_batch_limit
+from vmio.sim.memory import Costs, Counts, Devices, Ints, Loops, Queues
 from vmio.sim.monitor import can_poll, choose_monitor, keeps_scsi_event_queue
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
@@ -32,7 +33,6 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import Profile, ServiceTimes
-from vmio.sim.reference import Costs, Counts, Devices, Ints, Loops, Queues
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import Workload
 
@@ -64,9 +64,9 @@ _SAMPLES: Final = 1 << 11
 _KERNEL_FROM: Final = 3_000_000
 """Below so many requests compiling takes longer than it saves."""
 _CODES: Final[Mapping[Generation, int]] = {
-    "loop": reference.BY_LOOP,
-    "handler": reference.BY_HANDLER,
-    "weighted": reference.WEIGHTED,
+    "loop": memory.BY_LOOP,
+    "handler": memory.BY_HANDLER,
+    "weighted": memory.WEIGHTED,
 }
 # From which difference on two beginnings have come to two ends: more than repeats of a real
 # guest differ by.
@@ -181,6 +181,7 @@ class Setup:
     settings: tuple[PollSettings, ...]
     can_poll: tuple[int, ...]
     is_main: tuple[int, ...]
+    looks: tuple[int, ...]
     batches: tuple[int, ...]
     workers: tuple[int, ...]
     queues: tuple[_Queue, ...]
@@ -434,6 +435,7 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
         settings=tuple(_settings(iothreads.get(name), generation) for name in names),
         can_poll=tuple(0 if name in deaf or name == MAIN_LOOP else 1 for name in names),
         is_main=tuple(int(name == MAIN_LOOP) for name in names),
+        looks=tuple(int(name == MAIN_LOOP or monitor == "io_uring") for name in names),
         batches=tuple(
             choose_batch_limit("native", loop_max=each.aio_max_batch or 0 if each else 0) or 1
             for each in map(iothreads.get, names)
@@ -456,10 +458,10 @@ def _choose_engine(attached: AttachedDisk, version: QemuVersion) -> int:
     waits with the ring that its requests go through.
     """
     if attached.aio == "threads":
-        return reference.THREADS
+        return memory.THREADS
     if attached.aio == "io_uring":
-        return reference.IO_URING if version < _LOOP_RING else reference.LOOP_RING
-    return reference.NATIVE
+        return memory.IO_URING if version < _LOOP_RING else memory.LOOP_RING
+    return memory.NATIVE
 
 
 def _note_disk(attached: AttachedDisk, takes_iothread: bool) -> list[str]:  # noqa: FBT001 - one of a row of facts
@@ -543,6 +545,7 @@ def run_once(
             weight=[each.weight for each in setup.settings],
             can_poll=setup.can_poll,
             is_main=setup.is_main,
+            looks=setup.looks,
             batch=setup.batches,
             workers=setup.workers,
             first_ns=longest_ns if grown else [0] * count,

@@ -1,0 +1,227 @@
+"""The simulator against a second one that was written from docs/concepts/simulator.md alone."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from collections.abc import Sequence
+from typing import Final
+
+import pytest
+from attrs import asdict, evolve, frozen
+
+from tests.unit.sim import independent
+from vmio.sim import memory, reference
+from vmio.sim.memory import Costs, Counts, Devices, Loops, Queues
+from vmio.sim.statistics import student_t_quantile
+
+SEEDS: Final = 12
+REQUESTS: Final = 2_000
+WARM_UP: Final = 400
+FIGURES: Final = ("iops", "latency", "cpu", "sleeps", "passes", "irq", "vcpu")
+CODES: Final = {
+    "loop": memory.BY_LOOP,
+    "handler": memory.BY_HANDLER,
+    "weighted": memory.WEIGHTED,
+}
+ENGINES: Final = {
+    "native": memory.NATIVE,
+    "io_uring": memory.IO_URING,
+    "loop_ring": memory.LOOP_RING,
+    "threads": memory.THREADS,
+}
+
+COSTS: Final = independent.Costs(
+    wake_ns=23_000, sleep_ns=10_600, syscall_ns=2_700, poll_pass_ns=60, self_kick_ns=2_400,
+    main_pass_ns=5_100, queue_run_ns=6_800, queue_request_ns=4_100, submit_ns=3_100,
+    done_run_ns=10_300, done_request_ns=3_900, irq_ns=23_500, guest_wake_ns=9_900,
+    guest_irq_ns=30_700, guest_switch_ns=34_100, guest_request_ns=19_600, guest_submit_ns=43_000,
+    guest_kick_ns=26_000,
+)  # fmt: skip
+"""As under TCG: every step takes something."""
+QUICK: Final = evolve(
+    COSTS, irq_ns=0, guest_wake_ns=2_000, guest_irq_ns=1_500, guest_switch_ns=1_200,
+    guest_request_ns=900, guest_submit_ns=2_500, guest_kick_ns=1_800,
+)  # fmt: skip
+"""As a guest under KVM would be, so that the loops are what limits."""
+
+CASES: Final = {
+    "one disk, default polling": independent.Case(
+        loops=[independent.Loop(max_ns=32_768)],
+        queues=[independent.Queue()],
+        costs=COSTS, service=lambda source, _: draw(source),
+        requests=REQUESTS, warm_up=WARM_UP,
+    ),
+    "three disks on one IOThread, depth 4": independent.Case(
+        loops=[independent.Loop(max_ns=32_768)],
+        queues=[independent.Queue(disk=disk, depth=4, engine="io_uring") for disk in range(3)],
+        costs=COSTS, service=lambda source, _: draw(source),
+        requests=REQUESTS, warm_up=WARM_UP,
+    ),
+    "two IOThreads, depth 8, long polling": independent.Case(
+        loops=[independent.Loop(max_ns=1_000_000, first_ns=1_000_000)] * 2,
+        queues=[
+            independent.Queue(loop=disk, disk=disk, vcpu=disk, depth=8) for disk in range(2)
+        ],
+        costs=QUICK, service=lambda source, _: draw(source),
+        requests=REQUESTS, warm_up=WARM_UP,
+    ),
+    "three disks on one IOThread, a quick guest": independent.Case(
+        loops=[independent.Loop(max_ns=32_768)],
+        queues=[independent.Queue(disk=disk, vcpu=disk, depth=4) for disk in range(3)],
+        costs=QUICK, service=lambda source, _: draw(source),
+        requests=REQUESTS, warm_up=WARM_UP,
+    ),
+    "batches of 4, QEMU 7.2": independent.Case(
+        loops=[independent.Loop(generation="loop", max_ns=65_536, batch_limit=2)],
+        queues=[independent.Queue(depth=16, batch=4)],
+        costs=COSTS, service=lambda source, _: draw(source),
+        requests=REQUESTS, warm_up=WARM_UP,
+    ),
+    "worker threads, two disks, QEMU 11.1": independent.Case(
+        loops=[independent.Loop(generation="weighted", max_ns=200_000, workers=3,
+                                waits_with_ring=True)],
+        queues=[
+            independent.Queue(disk=disk, vcpu=disk, depth=4, engine="threads") for disk in range(2)
+        ],
+        costs=QUICK, service=lambda source, _: draw(source),
+        requests=REQUESTS, warm_up=WARM_UP,
+    ),
+    "the main loop, two disks that think": independent.Case(
+        loops=[independent.Loop(max_ns=0, is_main=True)],
+        queues=[
+            independent.Queue(disk=disk, depth=2, think_ns=50_000, engine="io_uring")
+            for disk in range(2)
+        ],
+        costs=COSTS, service=lambda source, _: draw(source),
+        requests=REQUESTS, warm_up=WARM_UP,
+    ),
+    "the loop's ring, QEMU 11.1": independent.Case(
+        loops=[independent.Loop(generation="weighted", max_ns=100_000, waits_with_ring=True)],
+        queues=[independent.Queue(depth=4, engine="loop_ring")],
+        costs=QUICK, service=lambda source, _: draw(source),
+        requests=REQUESTS, warm_up=WARM_UP,
+    ),
+}  # fmt: skip
+
+
+def draw(source: random.Random) -> int:
+    """Returns a service time around 60 µs."""
+    return 20_000 + round(source.expovariate(1 / 40_000))
+
+
+@frozen
+class Run:
+    """What one run of either came to, the loops added up."""
+
+    iops: float
+    latency: float
+    cpu: float
+    sleeps: float
+    passes: float
+    irq: float
+    vcpu: float
+
+
+def run_second(case: independent.Case, seed: int) -> Run:
+    """Runs the simulator in SimPy."""
+    ran = independent.simulate(case, seed)
+    total = sum(loop.requests for loop in ran.loops)
+    return Run(
+        iops=ran.iops,
+        latency=ran.latency_ns,
+        cpu=sum(loop.cpu for loop in ran.loops),
+        sleeps=sum(loop.sleeps_per_request * loop.requests for loop in ran.loops) / total,
+        passes=sum(loop.passes_per_request * loop.requests for loop in ran.loops) / total,
+        irq=ran.irq_cpu,
+        vcpu=statistics.mean(ran.vcpu_busy),
+    )
+
+
+def run_first(case: independent.Case, seed: int) -> Run:
+    """Runs the simulator that vmio has."""
+    loops, queues = case.loops, case.queues
+    source = random.Random(f"other {seed}")  # noqa: S311 - a simulation's, not a secret's
+    size = 1 << 13
+    vcpus = 1 + max(queue.vcpu for queue in queues)
+    # QEMU's defaults, which a parameter of 0 means.
+    usual = 2 if loops[0].generation == "weighted" else 0
+    counts = Counts(
+        cpu_ns=[0] * len(loops), sleeps=[0] * len(loops), passes=[0] * len(loops),
+        polled=[0] * len(loops), irq_cpu_ns=[0], vcpu_ns=[0] * vcpus,
+        latencies_ns=[0] * case.requests, passes_seen=[],
+    )  # fmt: skip
+    span_ns = reference.simulate(
+        CODES[loops[0].generation],
+        Loops(
+            max_ns=[loop.max_ns for loop in loops],
+            grow=[loop.grow or usual for loop in loops],
+            shrink=[loop.shrink or usual for loop in loops],
+            weight=[loop.weight or 3 for loop in loops],
+            can_poll=[int(loop.can_poll) for loop in loops],
+            is_main=[int(loop.is_main) for loop in loops],
+            looks=[int(loop.is_main or loop.waits_with_ring) for loop in loops],
+            batch=[loop.batch_limit or 32 for loop in loops],
+            workers=[loop.workers for loop in loops],
+            first_ns=[loop.first_ns for loop in loops],
+        ),
+        Queues(
+            loop=[queue.loop for queue in queues],
+            device=[queue.disk for queue in queues],
+            vcpu=[queue.vcpu for queue in queues],
+            engine=[ENGINES[queue.engine] for queue in queues],
+            depth=[queue.depth for queue in queues],
+            batch=[queue.batch for queue in queues],
+            interval_ns=[round(queue.interval_ns) for queue in queues],
+            think_ns=[round(queue.think_ns) for queue in queues],
+        ),
+        Devices(
+            samples=[draw(source) for _ in range(size)],
+            size=size,
+            tables=[0] * len(queues),
+            most=1,
+        ),
+        Costs(
+            **{name: round(value) for name, value in asdict(case.costs).items()},
+            crowded_wake_ns=0,
+            processors=64,
+        ),
+        [1024],
+        case.warm_up,
+        counts,
+    )
+    return Run(
+        iops=case.requests * 1e9 / span_ns,
+        latency=statistics.mean(counts.latencies_ns),
+        cpu=sum(counts.cpu_ns) / span_ns,
+        sleeps=sum(counts.sleeps) / case.requests,
+        passes=sum(counts.passes) / case.requests,
+        irq=counts.irq_cpu_ns[0] / span_ns,
+        vcpu=sum(counts.vcpu_ns) / vcpus / span_ns,
+    )
+
+
+def compare(first: Sequence[Run], second: Sequence[Run], name: str) -> tuple[float, float, float]:
+    """Returns both means of a figure and the half of the interval that their difference is within.
+
+    The interval is of 95 % for all figures of all cases together, so of 1 - 0.05/56 for each.
+    """
+    ours, theirs = ([getattr(run, name) for run in runs] for runs in (first, second))
+    error = math.sqrt(
+        statistics.variance(ours) / len(ours) + statistics.variance(theirs) / len(theirs)
+    )
+    quantile = student_t_quantile(1 - 0.025 / (len(CASES) * len(FIGURES)), 2 * SEEDS - 2)
+    return statistics.mean(ours), statistics.mean(theirs), quantile * error
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_both_simulators_agree_within_their_interval(case: independent.Case) -> None:
+    """Throughput, latency, processor time, sleeps and passes: no figure differs beyond chance."""
+    first, second = ([run(case, seed) for seed in range(SEEDS)] for run in (run_first, run_second))
+    apart = {}
+    for name in FIGURES:
+        ours, theirs, near = compare(first, second, name)
+        if abs(ours - theirs) > near:
+            apart[name] = (ours, theirs, near)
+    assert not apart
