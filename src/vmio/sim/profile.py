@@ -30,6 +30,7 @@ class StepCosts:
     syscall_ns: int = _ns()
     poll_pass_ns: int = _ns()
     self_kick_ns: int = _ns()
+    main_pass_ns: int = _ns()
     queue_run_ns: int = _ns()
     queue_request_ns: int = _ns()
     submit_ns: int = _ns()
@@ -90,6 +91,7 @@ DEFAULT_PROFILE: Final = Profile(
         syscall_ns=2_500,
         poll_pass_ns=50,
         self_kick_ns=2_500,
+        main_pass_ns=5_000,
         queue_run_ns=6_779,
         queue_request_ns=4_000,
         submit_ns=3_000,
@@ -158,6 +160,7 @@ DEFAULT_PROFILE: Final = Profile(
         ("all", "vmio calibrate on QEMU 10.0.2 under TCG, two shared processors, aio=io_uring"),
         ("queue_request_ns, done_request_ns, submit_ns", "split off by assumption: 3 to 4 us"),
         ("self_kick_ns, poll_pass_ns", "traced on QEMU 10.0.2: 2 to 3 us, 34 to 75 ns"),
+        ("main_pass_ns", "assumed"),
     ),
 )
 """A guest under TCG on a host of two processors; no host of the reader's."""

@@ -152,6 +152,9 @@ class Costs(NamedTuple):
     """Asking every handler once."""
     self_kick_ns: int
     """A pass that finds nothing but the loop's own notification."""
+    main_pass_ns: int
+    """Each pass of QEMU's main loop, which looks through all its GLib sources, beyond what a pass
+    of an IOThread takes."""
     queue_run_ns: int
     """Looking through a queue, whatever is in it."""
     queue_request_ns: int

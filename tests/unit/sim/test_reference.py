@@ -121,6 +121,7 @@ def prepare(case: Case) -> dict[str, object]:
             syscall_ns=SYSCALL,
             poll_pass_ns=POLL,
             self_kick_ns=KICK,
+            main_pass_ns=0,
             queue_run_ns=RUN,
             queue_request_ns=REQUEST,
             submit_ns=SUBMIT,
