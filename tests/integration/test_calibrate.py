@@ -21,7 +21,8 @@ cores: 1
 memory: 512
 name: calibration
 ostype: l26
-virtio0: /scratch/calibration.raw,aio=io_uring,iothread=1,size=1G
+virtio0: /scratch/iothread.raw,aio=io_uring,iothread=1,size=1G
+virtio1: /scratch/main-loop.raw,aio=io_uring,size=1G
 """
 
 
@@ -55,7 +56,14 @@ def test_host_is_calibrated_and_its_profile_is_gone_by(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     assert [table.depth for table in found.profile.service] == [1, 8, 32]
     assert all(each.observation.iops > 0 for each in found.residuals)
-    assert len(found.residuals) == 14
+    assert len(found.residuals) == 16
+    alone = [
+        each.observation for each in found.residuals if not each.observation.topology.iothreads
+    ]
+    assert [each.workload.depth for each in alone] == [1, 2, 8]
+    assert all(each.topology.disks[0].disk.id == "virtio1" for each in alone)
+    # An IOThread that did not serve the load would have slept all the time.
+    assert all(each.observation.loop_cpu_share > 0.02 for each in found.residuals)
     api.save_profile(found.profile)
     try:
         again = api.read_profile(None)

@@ -28,7 +28,8 @@ cores: 1
 memory: 512
 name: calibration
 ostype: l26
-virtio0: /scratch/calibration.raw,aio={aio},iothread=1,size=1G
+virtio0: /scratch/iothread.raw,aio={aio},iothread=1,size=1G
+virtio1: /scratch/main-loop.raw,aio={aio},size=1G
 """
 
 
@@ -50,18 +51,18 @@ async def calibrate(
     folder: Path | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
-    """Measures what steps cost here, with a small guest on a scratch disk.
+    """Measures what steps cost here, with a small guest on two scratch disks.
 
     Args:
         how: How the guest is booted, with the benchmark guest's kernel.
-        aio: The engine of its disk.
-        folder: Where the scratch file is made.
+        aio: The engine of its disks.
+        folder: Where the scratch files are made.
         report: Told of the progress.
 
     Raises:
         GuestError: The guest does not boot.
         ToolError: QEMU or fio failed.
-        OutputError: The scratch file cannot be made.
+        OutputError: The scratch files cannot be made.
     """
     from vmio.bench.calibrate import calibrate as measure
     from vmio.qemu.binary import read_version

@@ -1,9 +1,9 @@
 """What steps cost on this host: a small guest under a few loads, and the host's own waits.
 
-A guest with one disk and one vCPU runs each load a few times, in an order that turns around; the
-medians count. What can be measured by itself is: waits of the host, and the disk's service times,
-by QEMU's own histogram. The other costs are those by which the simulator comes nearest to what
-the guest did (`vmio.sim.fitting`).
+A guest with a disk on an IOThread, one on the main loop and one vCPU runs each load a few times,
+in an order that turns around; the medians count. What can be measured by itself is: waits of the
+host, and the disk's service times, by QEMU's own histogram. The other costs are those by which the
+simulator comes nearest to what the guest did (`vmio.sim.fitting`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
 from vmio.errors import CapabilityError, QmpError, ToolError
 from vmio.host.timing import WaitCosts, measure_busy, measure_waits
+from vmio.model.iothread import MAIN_LOOP
 from vmio.sim.fitting import FITTED, TRIES, Observation, Residual, compare_observations, fit_costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.simulator import set_parameters
@@ -33,7 +34,7 @@ from vmio.sim.workload import Workload
 if TYPE_CHECKING:
     from vmio.formats.proxmox.reader import Guest
     from vmio.model.capabilities import QemuVersion
-    from vmio.model.topology import Topology
+    from vmio.model.topology import AttachedDisk, Topology
     from vmio.qemu.boot import Boot
 
 __all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles", "identify_host"]
@@ -55,10 +56,10 @@ _BOUNDARIES_NS: Final = tuple(round(4_000 * 1.12**step) for step in range(90))
 
 @frozen(kw_only=True)
 class _Setting:
-    """A load, and how long the IOThread polls at most meanwhile."""
+    """A load, and how long the IOThread polls at most meanwhile; None for the main loop's disk."""
 
     depth: int
-    poll_max_ns: int
+    poll_max_ns: int | None
     batch: int = 1
     think_us: int = 0
 
@@ -96,10 +97,12 @@ _SETTINGS: Final = (
     _Setting(depth=8, poll_max_ns=_LONG_NS),
     _Setting(depth=32, poll_max_ns=0),
     _Setting(depth=32, poll_max_ns=_LONG_NS),
-    _Setting(depth=8, batch=8, poll_max_ns=0),
     _Setting(depth=8, batch=8, poll_max_ns=_LONG_NS),
     _Setting(depth=32, batch=32, poll_max_ns=0),
     _Setting(depth=32, batch=32, poll_max_ns=_LONG_NS),
+    _Setting(depth=1, think_us=200, poll_max_ns=None),
+    _Setting(depth=2, poll_max_ns=None),
+    _Setting(depth=8, poll_max_ns=None),
 )
 _SERVICE: Final = (
     _Setting(depth=1, think_us=200, poll_max_ns=_LONG_NS),
@@ -152,11 +155,11 @@ async def calibrate(
     """Measures for about a minute and a half; everything that it starts is gone afterwards.
 
     Args:
-        guest: A guest with one disk on an IOThread and one vCPU.
+        guest: A guest with a disk on an IOThread, a disk on the main loop and one vCPU.
         topology: Its layout.
         boot: How it is booted.
         version: The QEMU.
-        aio: The engine that the disk has, for the record.
+        aio: The engine that the disks have, for the record.
         folder: Where scratch files are made.
         rounds: How many times each load runs.
         tries: How many costs are tried, as for `fit_costs`.
@@ -167,11 +170,9 @@ async def calibrate(
         ToolError: QEMU or fio failed, or the host was too busy to watch.
         OutputError: The scratch files cannot be made.
     """
-    report(Progress(share=0.0, words="measuring waits of the host"))
-    waits = await asyncio.to_thread(measure_waits)
-    report(Progress(share=0.02, words="booting the guest"))
+    report(Progress(share=0.0, words="booting the guest"))
     async with boot_guest(guest, topology, boot, folder=folder) as loaded:
-        found, service = await _measure(loaded, rounds, report)
+        found, service, waits = await _measure(loaded, rounds, report)
     observations = tuple(_observe(topology, setting, runs) for setting, runs in found.items())
     facts = read_host_facts()
     start = _begin(waits, service, facts.cpu_count)
@@ -190,8 +191,9 @@ async def calibrate(
         host=identify_host(),
         sources=(
             ("host", f"{facts.cpu_model}, {facts.cpu_count} processors, Linux {facts.kernel}"),
-            ("syscall_ns", "a ppoll of one descriptor here, and no less than the default"),
-            ("wake_ns, sleep_ns", "fitted, from what two processes take to wake each other"),
+            ("syscall_ns", "a ppoll of five descriptors, one of them ready, and reading it"),
+            ("wake_ns", "half of what two processes take to wake each other in turn"),
+            ("sleep_ns", "processor time of a process that an eventfd wakes up"),
             ("service", "QEMU's histogram of the disk, while its IOThread polled"),
             (", ".join(FITTED), f"fitted to {len(observations)} loads of a guest"),
             (
@@ -206,47 +208,88 @@ async def calibrate(
 
 async def _measure(
     loaded: LoadedGuest, rounds: int, report: Callable[[Progress], None]
-) -> tuple[dict[_Setting, list[RunFigures]], tuple[ServiceTimes, ...]]:
-    """Runs every load in each round, the other way round every second time."""
+) -> tuple[dict[_Setting, list[RunFigures]], tuple[ServiceTimes, ...], WaitCosts]:
+    """Runs every load in each round, the other way round every second time.
+
+    Waits are measured between the rounds, while the guest is idle: they drift within seconds, so
+    one moment's would not be those of the loads.
+    """
     found: dict[_Setting, list[RunFigures]] = {setting: [] for setting in _SETTINGS}
     bins: dict[_Setting, list[int]] = {}
-    await loaded.run(evolve(_SETTINGS[0].job, runtime_s=_WARM_UP_S))
+    waits = [await asyncio.to_thread(measure_waits)]
+    for polled in (True, False):
+        warm_up = evolve(_SETTINGS[0].job, runtime_s=_WARM_UP_S)
+        await loaded.run(warm_up, only=_find_disk(loaded.topology, polled=polled).disk.id)
     total, done = rounds * len(_SETTINGS), 0
     for number in range(rounds):
         for setting in _SETTINGS if number % 2 == 0 else reversed(_SETTINGS):
             words = f"round {number + 1} of {rounds}, {setting.workload.name}"
             report(Progress(share=0.08 + 0.62 * done / total, words=words))
-            await loaded.set_polling(setting.poll_max_ns)
+            disk = _find_disk(loaded.topology, polled=setting.poll_max_ns is not None).disk.id
+            if setting.poll_max_ns is not None:
+                await loaded.set_polling(setting.poll_max_ns)
             if setting in _SERVICE:
-                await _reset_histogram(loaded)
-            found[setting].append(await loaded.run(setting.job))
+                await _reset_histogram(loaded, disk)
+            found[setting].append(await loaded.run(setting.job, only=disk))
             if setting in _SERVICE:
-                counted = await _read_histogram(loaded)
+                counted = await _read_histogram(loaded, disk)
                 bins[setting] = [
                     a + b
                     for a, b in zip(bins.get(setting, [0] * len(counted)), counted, strict=True)
                 ]
             done += 1
+        waits.append(await asyncio.to_thread(measure_waits))
     service = tuple(
         ServiceTimes(
             depth=setting.depth, quantiles_ns=find_quantiles(_BOUNDARIES_NS, bins[setting])
         )
         for setting in _SERVICE
     )
-    return found, service
+    return found, service, _find_middle(waits)
+
+
+def _find_middle(waits: Sequence[WaitCosts]) -> WaitCosts:
+    """Returns the median of each cost."""
+    return WaitCosts(
+        syscall_ns=round(statistics.median(each.syscall_ns for each in waits)),
+        wake_ns=round(statistics.median(each.wake_ns for each in waits)),
+        sleep_ns=round(statistics.median(each.sleep_ns for each in waits)),
+    )
+
+
+def _find_disk(topology: Topology, *, polled: bool) -> AttachedDisk:
+    """Returns the first disk that an IOThread serves, or the first that the main loop does."""
+    return next(
+        attached
+        for attached in topology.disks
+        if (MAIN_LOOP not in topology.served_by(attached)) == polled
+    )
 
 
 def _observe(topology: Topology, setting: _Setting, runs: Sequence[RunFigures]) -> Observation:
+    """Returns what the runs of a load came to, with the layout of the disk that was loaded."""
+
     def middle(find: Callable[[RunFigures], float]) -> float:
         return statistics.median(map(find, runs))
 
+    polled = setting.poll_max_ns is not None
+    loaded = _find_disk(topology, polled=polled)
+    alone = evolve(
+        topology,
+        disks=(loaded,),
+        controllers=(topology.controller_of(loaded),),
+        iothreads=topology.iothreads if polled else (),
+    )
+    if polled:
+        alone = set_parameters(alone, [f"poll_max_ns={setting.poll_max_ns}"])
+    main_loop_cpu = middle(lambda run: run.main_loop.cpu_share)
     return Observation(
-        topology=set_parameters(topology, [f"poll_max_ns={setting.poll_max_ns}"]),
+        topology=alone,
         workload=setting.workload,
         iops=middle(lambda run: run.iops),
         latency_mean_ns=middle(lambda run: run.latency_mean_ns),
-        loop_cpu_share=middle(lambda run: run.iothreads[0].cpu_share),
-        irq_cpu_share=middle(lambda run: run.main_loop.cpu_share),
+        loop_cpu_share=middle(lambda run: run.iothreads[0].cpu_share) if polled else main_loop_cpu,
+        irq_cpu_share=main_loop_cpu if polled else 0.0,
     )
 
 
@@ -255,23 +298,22 @@ def _begin(waits: WaitCosts, service: tuple[ServiceTimes, ...], processors: int)
     costs = evolve(
         DEFAULT_PROFILE.costs,
         wake_ns=waits.wake_ns,
-        sleep_ns=waits.sleep_ns // 2,
-        # A loop watches more descriptors than the one that was measured.
-        syscall_ns=max(waits.syscall_ns, DEFAULT_PROFILE.costs.self_kick_ns),
+        sleep_ns=waits.sleep_ns,
+        syscall_ns=waits.syscall_ns,
     )
     return evolve(DEFAULT_PROFILE, costs=costs, service=service, processors=processors)
 
 
-async def _find_device(loaded: LoadedGuest) -> dict[str, Any]:
-    """Returns QEMU's statistics of the guest's only disk."""
+async def _find_device(loaded: LoadedGuest, disk: str) -> dict[str, Any]:
+    """Returns QEMU's statistics of a disk."""
     for entry in await loaded.process.qmp.execute("query-blockstats"):
-        if isinstance(entry, dict) and entry.get("qdev"):
+        if isinstance(entry, dict) and disk in str(entry.get("qdev")).split("/"):
             return entry
     raise QmpError("QEMU has no statistics of the guest's disk")
 
 
-async def _reset_histogram(loaded: LoadedGuest) -> None:
-    device = await _find_device(loaded)
+async def _reset_histogram(loaded: LoadedGuest, disk: str) -> None:
+    device = await _find_device(loaded, disk)
     try:
         await loaded.process.qmp.execute(
             "block-latency-histogram-set",
@@ -283,8 +325,8 @@ async def _reset_histogram(loaded: LoadedGuest) -> None:
         ) from error
 
 
-async def _read_histogram(loaded: LoadedGuest) -> list[int]:
-    device = await _find_device(loaded)
+async def _read_histogram(loaded: LoadedGuest, disk: str) -> list[int]:
+    device = await _find_device(loaded, disk)
     try:
         bins = [int(each) for each in device["stats"]["rd_latency_histogram"]["bins"]]
     except (KeyError, TypeError, ValueError) as error:

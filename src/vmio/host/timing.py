@@ -1,6 +1,9 @@
 """What waiting costs on this host: system calls, sleeps and wake-ups, measured in moments.
 
 Two processes hand each other an event through eventfds, as an event loop and what wakes it do.
+One processor may take twice as long as another for the same, and moments later half as long; so
+there are several blocks, with the two processes both ways round. What a sleep takes doubles in the
+first tenth of a second, until the processors are as used to sleeping as under a load.
 """
 
 from __future__ import annotations
@@ -21,47 +24,67 @@ from vmio.errors import ToolError
 
 __all__ = ["WaitCosts", "measure_busy", "measure_waits"]
 
-_ROUNDS: Final = 3_000
-_CALLS: Final = 20_000
+_BLOCKS: Final = 6
+_WARM_UP: Final = 3
+"""Blocks that do not count."""
+_WAKES: Final = 100
+_CALLS: Final = 2_000
+"""Of each in a block."""
+_QUIET: Final = 4
+"""Descriptors on which nothing happens, among those that an IOThread's `ppoll` has beside the one
+that is ready: notifiers, and queues of other disks."""
+_MOST_EVENTS: Final = 20
+"""So many times as often as a process is to be woken up it is given an event at most."""
 _PAUSE_S: Final = 60e-6
 """Between two events, as between two requests: a processor falls asleep meanwhile, as it does in
 reality."""
 _PR_SET_PDEATHSIG: Final = 1
 _ANSWER_S: Final = 5.0
+_GONE: Final = "a process that vmio started to measure wake-ups is gone"
 
 
 @frozen(kw_only=True)
 class WaitCosts:
-    """Medians, less what the measuring itself takes.
+    """Medians of blocks, less what the measuring itself takes.
 
     Units: nanoseconds.
     """
 
     syscall_ns: int
-    """A `ppoll` that returns at once."""
-    event_ns: int
-    """Writing an eventfd that nobody waits for, and reading it."""
+    """A `ppoll` of five descriptors that returns at once since one is ready, and reading that
+    eventfd: what a wait takes that does not sleep."""
     wake_ns: int
     """From an event until who slept runs, on a processor that slept too, if there are two."""
     sleep_ns: int
-    """Processor time of one sleep and wake-up."""
+    """Processor time of the thread that sleeps: a `ppoll` of five descriptors until an eventfd
+    wakes it up, and reading that; so leaving the processor, coming back, and both calls."""
 
 
 def measure_waits() -> WaitCosts:
     """Measures for about a second; nothing that it starts outlives it.
 
+    On a shared host what it finds differs by a third within seconds: whoever measures something
+    else for a minute does this several times meanwhile.
+
     Raises:
         ToolError: The other process died, or no process can be started.
     """
-    call_ns = _measure_calls()
-    event_ns = _measure_events()
-    wake_ns, sleep_ns = _measure_wakes(_ROUNDS)
+    allowed = os.sched_getaffinity(0)
+    one, other = min(allowed), max(allowed)
+    calls, wakes, sleeps = [], [], []
+    try:
+        for here, there in ((one, other), (other, one)):
+            os.sched_setaffinity(0, {here})
+            calls += [_measure_calls() for _ in range(_BLOCKS)]
+            wakes.append(_measure_wakes(there) - _measure_events())
+            sleeps.append(_measure_sleeps(there))
+    finally:
+        os.sched_setaffinity(0, allowed)
     return WaitCosts(
-        syscall_ns=call_ns,
-        event_ns=event_ns,
-        # What the two calls of the interpreter take is in both directions of a round.
-        wake_ns=max(0, wake_ns - event_ns),
-        sleep_ns=max(0, sleep_ns - event_ns),
+        syscall_ns=max(1, round(statistics.median(calls))),
+        # A loop runs on either processor, so both count, however far they are apart.
+        wake_ns=max(0, round(statistics.mean(wakes))),
+        sleep_ns=max(0, round(statistics.mean(sleeps))),
     )
 
 
@@ -87,60 +110,108 @@ def _read_busy_s() -> float:
     return counted / os.sysconf("SC_CLK_TCK")
 
 
-def _measure_calls() -> int:
-    waiter, descriptor = select.poll(), os.eventfd(0)
-    try:
-        waiter.register(descriptor, select.POLLIN)
+def _measure_calls() -> float:
+    """Returns what a `ppoll` and a read take of which neither waits."""
+    with _descriptors(ready=_CALLS) as (waiter, event):
         begin_ns = time.perf_counter_ns()
         for _ in range(_CALLS):
             waiter.poll(0)
-        return (time.perf_counter_ns() - begin_ns) // _CALLS
-    finally:
-        os.close(descriptor)
+            os.eventfd_read(event)
+        return (time.perf_counter_ns() - begin_ns) / _CALLS - _measure_interpreter()
 
 
-def _measure_events() -> int:
-    descriptor = os.eventfd(0)
-    try:
+def _measure_interpreter() -> float:
+    """Returns what two calls take that do nothing."""
+    begin_ns = time.perf_counter_ns()
+    for _ in range(_CALLS):
+        abs(0)
+        abs(0)
+    return (time.perf_counter_ns() - begin_ns) / _CALLS
+
+
+def _measure_events() -> float:
+    """Returns what it takes to write an eventfd that nobody waits for, and to read it."""
+    with _descriptors(ready=0) as (_, event):
         begin_ns = time.perf_counter_ns()
         for _ in range(_CALLS):
-            os.eventfd_write(descriptor, 1)
-            os.eventfd_read(descriptor)
-        return (time.perf_counter_ns() - begin_ns) // _CALLS
-    finally:
-        os.close(descriptor)
+            os.eventfd_write(event, 1)
+            os.eventfd_read(event)
+        return (time.perf_counter_ns() - begin_ns) / _CALLS
 
 
-def _measure_wakes(rounds: int) -> tuple[int, int]:
-    """Returns the median of half a round between two processes, and processor time of a half."""
-    ping, pong = os.eventfd(0), os.eventfd(0)
-    allowed = os.sched_getaffinity(0)
-    here, there = min(allowed), max(allowed)
+def _measure_wakes(there: int) -> float:
+    """Returns the median of half a round between this process and one on another processor.
 
-    def echo() -> None:
-        os.sched_setaffinity(0, {there})
-        _echo(ping, pong)
+    What both calls of the interpreter take is in both halves.
+    """
+    with _descriptors(ready=0) as (_, ping), _descriptors(ready=0) as (waiter, pong):
 
-    try:
+        def echo() -> None:
+            os.sched_setaffinity(0, {there})
+            _echo(ping, pong)
+
         with _child(echo):
-            os.sched_setaffinity(0, {here})
-            waiter = select.poll()
-            waiter.register(pong, select.POLLIN)
-            times_ns, spent_ns = [], 0
-            for _ in range(rounds):
+            times_ns = []
+            for _ in range((_WARM_UP + _BLOCKS) * _WAKES):
                 time.sleep(_PAUSE_S)
-                before_ns, begin_ns = time.thread_time_ns(), time.perf_counter_ns()
+                begin_ns = time.perf_counter_ns()
                 os.eventfd_write(ping, 1)
                 if not waiter.poll(_ANSWER_S * 1000):
-                    raise ToolError("a process that vmio started to measure wake-ups is gone")
+                    raise ToolError(_GONE)
                 os.eventfd_read(pong)
                 times_ns.append(time.perf_counter_ns() - begin_ns)
-                spent_ns += time.thread_time_ns() - before_ns
+    return statistics.median(times_ns[_WARM_UP * _WAKES :]) / 2
+
+
+def _measure_sleeps(there: int) -> float:
+    """Returns the processor time of a sleep, which a process on another processor measures."""
+    reader, writer = os.pipe()
+    try:
+        with _descriptors(ready=0) as (waiter, event):
+
+            def sleep() -> None:
+                os.sched_setaffinity(0, {there})
+                blocks_ns = [_sleep(waiter, event) for _ in range(_WARM_UP + _BLOCKS)]
+                os.write(writer, b"%d" % statistics.median(blocks_ns[_WARM_UP:]))
+                signal.pause()
+
+            with _child(sleep):
+                answer = select.poll()
+                answer.register(reader, select.POLLIN)
+                for _ in range(_MOST_EVENTS * (_WARM_UP + _BLOCKS) * _WAKES):
+                    time.sleep(_PAUSE_S)
+                    os.eventfd_write(event, 1)
+                    if answer.poll(0):
+                        break
+                if not answer.poll(_ANSWER_S * 1000):
+                    raise ToolError(_GONE)
+                return int(os.read(reader, 32)) / _WAKES - _measure_interpreter()
     finally:
-        os.sched_setaffinity(0, allowed)
-        os.close(ping)
-        os.close(pong)
-    return round(statistics.median(times_ns) / 2), spent_ns // rounds
+        os.close(reader)
+        os.close(writer)
+
+
+def _sleep(waiter: select.poll, event: int) -> int:
+    """Sleeps until an event comes, as often as in a block, and returns the time of a processor."""
+    before_ns = time.thread_time_ns()
+    for _ in range(_WAKES):
+        waiter.poll()
+        os.eventfd_read(event)
+    return time.thread_time_ns() - before_ns
+
+
+@contextmanager
+def _descriptors(*, ready: int) -> Iterator[tuple[select.poll, int]]:
+    """Opens as many eventfds as an IOThread waits for, one of which can be read so many times."""
+    opened = [os.eventfd(ready, os.EFD_SEMAPHORE), *(os.eventfd(0) for _ in range(_QUIET))]
+    try:
+        waiter = select.poll()
+        for each in opened:
+            waiter.register(each, select.POLLIN)
+        yield waiter, opened[0]
+    finally:
+        for each in opened:
+            os.close(each)
 
 
 def _echo(ping: int, pong: int) -> None:

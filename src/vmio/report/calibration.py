@@ -16,6 +16,7 @@ from vmio.units import format_duration_ns
 
 if TYPE_CHECKING:
     from vmio.bench.calibrate import Calibration
+    from vmio.sim.fitting import Residual
 
 __all__ = ["SCHEMA", "print_calibration", "render_calibration_json"]
 
@@ -42,7 +43,7 @@ def print_calibration(found: Calibration, console: Console) -> None:
         seen, said = each.observation, each.predicted
         loads.add_row(
             seen.workload.name,
-            str(seen.topology.iothreads[0].poll_max_ns),
+            "main loop" if (found_ns := _find_polling(each)) is None else str(found_ns),
             format_rate(seen.iops),
             format_rate(said.iops),
             format_share(seen.loop_cpu_share),
@@ -50,6 +51,12 @@ def print_calibration(found: Calibration, console: Console) -> None:
         )
     console.print(loads)
     console.print(f"throughput is off by {find_middle(found):.0%} in the middle of these loads")
+
+
+def _find_polling(residual: Residual) -> int | None:
+    """Returns how long the loop that was loaded polls at most; None for the main loop."""
+    iothreads = residual.observation.topology.iothreads
+    return iothreads[0].poll_max_ns if iothreads else None
 
 
 def find_middle(found: Calibration) -> float:
@@ -60,14 +67,17 @@ def find_middle(found: Calibration) -> float:
 
 
 def render_calibration_json(found: Calibration) -> str:
-    """Returns one document: the profile, and the loads as seen and as predicted."""
+    """Returns one document: the profile, and the loads as seen and as predicted.
+
+    A load without `poll_max_ns` is one of the main loop.
+    """
     table = {
         "schema": SCHEMA,
         "profile": attrs.asdict(found.profile),
         "loads": [
             {
                 "workload": each.observation.workload.name,
-                "poll_max_ns": each.observation.topology.iothreads[0].poll_max_ns,
+                "poll_max_ns": _find_polling(each),
                 "iops": each.observation.iops,
                 "iops_predicted": each.predicted.iops,
                 "latency_mean_ns": each.observation.latency_mean_ns,
