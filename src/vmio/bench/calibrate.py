@@ -132,7 +132,7 @@ def check_idle(*, force: bool = False) -> float:
     if busy > _BUSY and not force:
         raise ToolError(
             f"this host is busy: other programs use {busy:.1f} of its processors",
-            hint="what is measured now would be wrong; stop them, or --force takes it as it is",
+            hint="that would be in every number; stop them, or --even-if-busy takes it as it is",
         )
     return busy
 
