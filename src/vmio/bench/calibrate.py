@@ -9,7 +9,6 @@ the guest did (`vmio.sim.fitting`).
 from __future__ import annotations
 
 import asyncio
-import platform
 import statistics
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
 from vmio.errors import CapabilityError, QmpError, ToolError
+from vmio.host.local import identify_host
 from vmio.host.timing import WaitCosts, measure_busy, measure_waits
 from vmio.sim.fitting import FITTED, TRIES, Observation, Residual, compare_observations, fit_costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from vmio.model.topology import Topology
     from vmio.qemu.boot import Boot
 
-__all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles", "identify_host"]
+__all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles"]
 
 _BUSY: Final = 0.25
 """Of a processor; more than that in use by others is in every number."""
@@ -115,11 +115,6 @@ class Calibration:
 
     profile: Profile
     residuals: tuple[Residual, ...]
-
-
-def identify_host() -> str:
-    """Returns what tells this host from others: its name and its processor."""
-    return f"{platform.node()}, {read_host_facts().cpu_model}"
 
 
 def check_idle(*, force: bool = False) -> float:
