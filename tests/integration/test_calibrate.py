@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from vmio import api
-from vmio.bench.calibrate import Calibration, calibrate, identify_host
+from vmio.bench.calibrate import Calibration, calibrate
 from vmio.errors import OutputError
 from vmio.formats.proxmox.reader import Guest
 from vmio.guest.image import ensure_image
+from vmio.host.local import identify_host
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.qemu.binary import read_version

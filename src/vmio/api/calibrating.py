@@ -133,6 +133,6 @@ def read_profile(path: str | None) -> Profile:
         raise
     if not profile.host:
         return profile
-    from vmio.bench.calibrate import identify_host
+    from vmio.host.local import identify_host
 
     return evolve(profile, is_this_host=profile.host == identify_host())

@@ -9,7 +9,6 @@ simulator comes nearest to what the guest did (`vmio.sim.fitting`).
 from __future__ import annotations
 
 import asyncio
-import platform
 import statistics
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
 from vmio.errors import CapabilityError, QmpError, ToolError
+from vmio.host.local import identify_host
 from vmio.host.timing import WaitCosts, measure_busy, measure_waits
 from vmio.model.iothread import MAIN_LOOP
 from vmio.sim.fitting import FITTED, TRIES, Observation, Residual, compare_observations, fit_costs
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vmio.model.topology import AttachedDisk, Topology
     from vmio.qemu.boot import Boot
 
-__all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles", "identify_host"]
+__all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles"]
 
 _BUSY: Final = 0.25
 """Of a processor; more than that in use by others is in every number."""
@@ -120,11 +120,6 @@ class Calibration:
     residuals: tuple[Residual, ...]
 
 
-def identify_host() -> str:
-    """Returns what tells this host from others: its name and its processor."""
-    return f"{platform.node()}, {read_host_facts().cpu_model}"
-
-
 def check_idle(*, force: bool = False) -> float:
     """Returns how many processors others use now.
 
@@ -135,7 +130,7 @@ def check_idle(*, force: bool = False) -> float:
     if busy > _BUSY and not force:
         raise ToolError(
             f"this host is busy: other programs use {busy:.1f} of its processors",
-            hint="what is measured now would be wrong; stop them, or --force takes it as it is",
+            hint="that would be in every number; stop them, or --even-if-busy takes it as it is",
         )
     return busy
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from vmio.bench.result import HostFacts
+from vmio.host.local import read_cpu_model
 
 __all__ = ["read_host_facts"]
 
@@ -16,10 +17,9 @@ _MAX_BYTES = 1 << 16
 
 def read_host_facts() -> HostFacts:
     """Reads the host's facts; what it does not say is left empty."""
-    model = re.search(r"^model name\s*:\s*(.+)$", _read_text("/proc/cpuinfo"), re.MULTILINE)
     release = re.search(r'^PRETTY_NAME="?([^"\n]+)', _read_text("/etc/os-release"), re.MULTILINE)
     return HostFacts(
-        cpu_model=model[1].strip() if model else platform.machine(),
+        cpu_model=read_cpu_model(),
         cpu_count=len(os.sched_getaffinity(0)),
         kernel=platform.release(),
         distribution=release[1] if release else "",

@@ -33,7 +33,8 @@ __all__ = ["command"]
     show_default=True,
     help="auto tries KVM with a tiny guest and falls back to TCG, saying so.",
 )
-@click.option("--force", is_flag=True, help="Replace FILE if it exists; measure a busy host.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--even-if-busy", is_flag=True, help="Measure a host that others use, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print the costs and the check as JSON.")
 def command(
     *,
@@ -42,6 +43,7 @@ def command(
     aio: str,
     accel: Literal["auto", "kvm", "tcg"],
     force: bool,
+    even_if_busy: bool,
     as_json: bool,
 ) -> None:
     """Measure what vmio simulate goes by: this host, its storage, and a guest on it.
@@ -55,12 +57,17 @@ def command(
     from vmio.cli.guest import ensure_image, show_progress
     from vmio.qemu.signals import run_async, unwind_on_signals
 
+    if force and output is None:
+        raise UsageError(
+            "--force says nothing without --output FILE",
+            hint="--even-if-busy measures a host that others use",
+        )
     path = Path(output) if output is not None else None
     if path is not None and path.exists() and not force:
         raise UsageError(f"{path} exists already", hint="--force replaces it")
     if folder is not None and not Path(folder).is_dir():
         raise UsageError(f"--folder {folder}: there is no such folder")
-    api.check_idle(force=force)
+    api.check_idle(force=even_if_busy)
     with unwind_on_signals():
         image = ensure_image({"virtio-blk-pci"})
     how, reason = api.choose_boot(

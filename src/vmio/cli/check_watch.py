@@ -13,7 +13,7 @@ from typing import NamedTuple, NoReturn
 import click
 from attrs import evolve
 
-from vmio.cli.check import Scene, print_report, say, say_error, say_unknown
+from vmio.cli.check_scene import Scene, print_report, say, say_error, say_unknown
 from vmio.errors import VmioError
 from vmio.fleet import watch as fleet
 from vmio.fleet.inventory import Found

@@ -1,7 +1,7 @@
 """The program `vmio`: its verbs, and what an error says and exits with.
 
-Exit statuses: 0 clean, 1 findings, 2 usage, 3 unreadable input, 4 tool or host missing, 70 a bug
-in vmio, 130 and 143 ended by Ctrl-C and SIGTERM.
+Exit statuses: 0 clean, 1 findings, 2 usage, 3 unreadable input, 4 tool or host missing or output
+that cannot be written, 70 a bug in vmio, 130 and 143 ended by Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import click
 
@@ -18,7 +19,7 @@ from vmio import __version__
 from vmio.errors import OutputError, ToolError, VmioError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -69,7 +70,10 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Runs a verb; click itself would end with 1 when whoever reads the output has gone."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            # Python would say that it cannot be written after vmio has ended, in words of its own.
+            sys.stdout.flush()
+            return result  # noqa: TRY300 - where it is flushed is the point
         except BrokenPipeError as error:
             raise _ReaderGoneError from error
 
@@ -94,12 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    _fill_closed_streams()
     try:
         result = program.main(arguments, prog_name="vmio", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
-        error.show()
+        with _saying():
+            error.show()
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
@@ -108,8 +114,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         _explain(error)
         return error.exit_status
     except _ReaderGoneError:
-        # Python must not try to flush again what nobody reads.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         return 0
     except SystemExit as error:
         # rich ends with 1, which means findings here, when whoever read the output has gone.
@@ -117,23 +122,67 @@ def _run(arguments: Sequence[str] | None) -> int:
             return 0
         raise
     except Exception as error:  # noqa: BLE001 - whatever is left is a bug, and says so
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and _is_about_output(error):
             _explain(OutputError(f"cannot write the output: {error.strerror}"))
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard(sys.stdout)
             return OutputError.exit_status
         return _report_bug(error)
     return result if isinstance(result, int) else 0
 
 
+def _fill_closed_streams() -> None:
+    """Opens what was closed when vmio was called, as by `>&-`, so that no file takes its number.
+
+    Standard input can be read as little as before and standard output be written, which fails when
+    it comes to that; what is said on standard error is lost.
+    """
+    for name, mode, flags in (
+        ("stdin", "r", os.O_WRONLY),
+        ("stdout", "w", os.O_RDONLY),
+        ("stderr", "w", os.O_WRONLY),
+    ):
+        if getattr(sys, name) is None:
+            # The lowest number that is free, which is the stream's own.
+            descriptor = os.open(os.devnull, flags)
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _is_about_output(error: OSError) -> bool:
+    """Tells whether it is standard output or error that could not be written."""
+    if error.errno != errno.EBADF:
+        return error.errno in _FULL
+    # Closed, or open for reading only; any other bad descriptor is a bug.
+    import fcntl
+
+    modes = [fcntl.fcntl(each.fileno(), fcntl.F_GETFL) for each in (sys.stdout, sys.stderr)]
+    return any(mode & os.O_ACCMODE == os.O_RDONLY for mode in modes)
+
+
+def _discard(stream: IO[str]) -> None:
+    """Lets go what could not be written, which Python would else try again and end with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextmanager
+def _saying() -> Iterator[None]:
+    """Goes on where standard error cannot be written: the exit status still tells."""
+    try:
+        yield
+    except OSError:
+        _discard(sys.stderr)
+
+
 def _say(text: str) -> None:
-    click.echo(f"vmio: {text}", err=True)
+    with _saying():
+        click.echo(f"vmio: {text}", err=True)
 
 
 def _explain(error: VmioError) -> None:
     _say(f"{click.style('error:', fg='red', bold=True)} {error.message}")
     if isinstance(error, ToolError) and error.output:
         for line in error.output.strip().splitlines()[-5:]:
-            click.echo(f"    {line}", err=True)
+            with _saying():
+                click.echo(f"    {line}", err=True)
     if error.hint:
         _say(f"{click.style('hint:', fg='cyan')} {error.hint}")
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from vmio.model.host import Cpu, Files, Host, Kernel, Memory, Pci, PciMapping, Sev, Usb
 
-__all__ = ["read_local_host"]
+__all__ = ["identify_host", "read_cpu_model", "read_local_host"]
 
 _MAX_BYTES = 256 * 1024
 _MAX_PACKAGES_BYTES = 64 * 1024 * 1024
@@ -75,6 +75,21 @@ def read_local_host(root: Path = Path("/"), *, ports: bool = False) -> Host:
         usb=Usb(mappings=dict(_read_usb_mappings(root / "etc/pve/mapping/usb.cfg", node))),
         cpu_models=dict(_read_cpu_models(root / "etc/pve/virtual-guest/cpu-models.conf")),
     )
+
+
+def identify_host() -> str:
+    """Returns what tells this host from others: its name and its processor."""
+    return f"{platform.node()}, {read_cpu_model()}"
+
+
+def read_cpu_model(root: Path = Path("/")) -> str:
+    """Returns the name of the processor, that of its architecture where the kernel has no other.
+
+    Args:
+        root: The folder that stands for `/`.
+    """
+    model = _search(root / "proc/cpuinfo", r"^model name\s*:\s*(.+)$")
+    return model.strip() if model else platform.machine()
 
 
 def _read_cpu(root: Path) -> Cpu:

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import lzma
 import os
 import sys
 from collections.abc import Generator
 from contextlib import ExitStack
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING
 
 from vmio.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 __all__ = ["read_lines"]
 
 _MAX_LINE_BYTES = 4096
 """Far longer than any event; what is longer comes in pieces, which are no events."""
 _XZ = b"\xfd7zXZ\0"
+_PIECE_BYTES = 64 * 1024
+_MAX_MIB = 128
+"""Twice what the largest preset of xz takes; an archive's header may ask for 4 GiB."""
+_TOO_LARGE = "Memory usage limit exceeded"
+"""What Python's lzma says, which has one exception for all that can be wrong."""
 
 
 def read_lines(path: str) -> Generator[bytes, None, None]:
     """Yields a file's lines with their ends, as they are or out of xz; `-` is standard input.
 
     Raises:
-        InputError: The file cannot be read, or the archive is cut off or damaged.
+        InputError: The file cannot be read, or the archive is cut off, damaged, or takes too much
+            memory.
     """
     try:
         with ExitStack() as stack:
@@ -34,7 +44,7 @@ def read_lines(path: str) -> Generator[bytes, None, None]:
                 stream = stack.enter_context(os.fdopen(descriptor, "rb"))
             head = stream.peek(len(_XZ)) if hasattr(stream, "peek") else b""
             if head.startswith(_XZ):
-                stream = cast("IO[bytes]", stack.enter_context(lzma.open(stream)))
+                stream = io.BufferedReader(_Unpacked(stream))
             while line := stream.readline(_MAX_LINE_BYTES):
                 yield line
     except (OSError, ValueError) as error:
@@ -43,4 +53,56 @@ def read_lines(path: str) -> Generator[bytes, None, None]:
     except EOFError as error:
         raise InputError(f"{path} is no whole trace: its archive is cut off") from error
     except lzma.LZMAError as error:
+        if str(error) == _TOO_LARGE:
+            raise InputError(
+                f"{path} takes more than {_MAX_MIB} MiB to unpack",
+                hint="xz -dc FILE | vmio replay - reads one that you trust",
+            ) from error
         raise InputError(f"{path} is damaged: {error}") from error
+
+
+class _Unpacked(io.RawIOBase):
+    """What is in an archive, or in several one after another, unpacked in bounded memory."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._piece = b""
+        self._unpacker = _make_unpacker()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fills a buffer, at the end with nothing.
+
+        Raises:
+            EOFError: The archive is cut off.
+            lzma.LZMAError: It is damaged, or takes too much memory.
+        """
+        view = memoryview(buffer).cast("B")
+        data = b""
+        while not data:
+            if self._unpacker.eof and not self._find_next():
+                break
+            if self._unpacker.needs_input:
+                self._piece = self._piece or self._packed.read(_PIECE_BYTES)
+                if not self._piece:
+                    raise EOFError
+            data = self._unpacker.decompress(self._piece, len(view))
+            self._piece = b""
+        view[: len(data)] = data
+        return len(data)
+
+    def _find_next(self) -> bool:
+        """Goes to the next archive, past the zeros that may stand before it."""
+        self._piece = self._unpacker.unused_data.lstrip(b"\0")
+        while not self._piece:
+            if not (piece := self._packed.read(_PIECE_BYTES)):
+                return False
+            self._piece = piece.lstrip(b"\0")
+        self._unpacker = _make_unpacker()
+        return True
+
+
+def _make_unpacker() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MAX_MIB << 20)

@@ -388,7 +388,7 @@ def _fill_loop(m: list[int], loops: Loops, number: int, loop: int, own: Sequence
     """Fills in a loop, which serves these queues, and makes their handlers."""
     m[loop + NUMBER] = number
     m[loop + MAX_NS : loop + NOTIFIER] = [each[number] for each in loops[:-1]]
-    if loops.can_poll[number] == 0:
+    if loops.can_poll[number] == 0 or loops.is_main[number] == 1:
         m[loop + MAX_NS] = 0
     m[loop + POLL_NS] = loops.first_ns[number] if m[loop + MAX_NS] else 0
     handlers = [_make(m, _HANDLER) for _ in range(2 + len(own))]

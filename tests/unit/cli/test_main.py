@@ -136,6 +136,105 @@ def test_closed_pipe_is_no_error(arguments: list[str]) -> None:
     assert b"Error" not in done.stderr
 
 
+SAYING: list[list[str]] = [
+    ["--version"],
+    ["check", "--help"],
+    ["check", EXAMPLE],
+    ["check", EXAMPLE, "--json"],
+    ["cmd", EXAMPLE, "--set", 'qemu_version="10.0.0"'],
+    ["completion", "bash"],
+    ["diff", EXAMPLE, str(ROOT / "examples" / "601.conf")],
+    ["explain", EXAMPLE],
+    ["host"],
+    ["plan", EXAMPLE],
+    ["plan", EXAMPLE, "--diff"],
+    ["replay", str(ROOT / "tests/data/traces/start-10.0.2.txt.xz"), "--qemu", "10.0"],
+    ["rule"],
+    ["show", EXAMPLE],
+    ["simulate", EXAMPLE, "--qemu-version", "10.0.2", "--seeds", "2", "--requests", "100"],
+]
+"""Calls of what prints by click, by rich, by bytes and in pieces."""
+
+
+def run_redirected(redirections: str, *arguments: str) -> tuple[int, str]:
+    """Runs vmio from a shell and returns its exit status and what comes on standard error."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-m", "vmio", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        # With it there is no buffer that something could be left in.
+        env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
+        cwd=ROOT,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("arguments", SAYING, ids=" ".join)
+@pytest.mark.parametrize(
+    ("redirection", "reason"),
+    [
+        (">&-", "Bad file descriptor"),
+        ("1</dev/null", "Bad file descriptor"),
+        (">/dev/full", "No space left on device"),
+    ],
+    ids=["closed", "for reading", "full"],
+)
+def test_output_that_cannot_be_written_is_one_line(
+    redirection: str, reason: str, arguments: list[str]
+) -> None:
+    """Whatever would print it, it is said once and alike, and is no bug."""
+    status, error = run_redirected(redirection, *arguments)
+    own = [line for line in error.splitlines() if not line.startswith("WARN: ")]
+    assert own == [f"vmio: error: cannot write the output: {reason}"]
+    assert status == 4
+
+
+def test_output_that_is_still_in_a_buffer_at_the_end_is_missed(tmp_path: Path) -> None:
+    """Few lines for many files are written when all is done; that they are lost is told too."""
+    for number in (100, 101):
+        (tmp_path / f"{number}.conf").write_text("memory: 512\n")
+    words = ("cmd", str(tmp_path), "--set", 'qemu_version="10.0.0"')
+    full = (4, "vmio: error: cannot write the output: No space left on device\n")
+    assert run_redirected("", *words) == (0, "")
+    assert run_redirected(">/dev/full", *words) == full
+
+
+@pytest.mark.parametrize("redirections", [">&-", ">/dev/full", ">&- 2>&- <&-"])
+def test_output_that_there_is_none_of_is_not_missed(redirections: str, tmp_path: Path) -> None:
+    """What prints nothing ends as ever, and a file that it writes is whole."""
+    path = tmp_path / "host.toml"
+    status, _ = run_redirected(redirections, "host", "--save", str(path), "--set", "node=n1")
+    assert status == 0
+    text = path.read_text(encoding="utf-8")
+    assert 'node = "n1"' in text
+    assert "vmio:" not in text
+
+
+@pytest.mark.parametrize("words", [["check", "-"], ["show", "-"], ["replay", "-"]], ids=" ".join)
+def test_closed_input_cannot_be_read(words: list[str]) -> None:
+    """It is told as any other input that cannot be read."""
+    if words[0] == "replay":
+        words = [*words, "--qemu", "10.0"]
+    status, error = run_redirected("<&-", *words)
+    assert status == 3
+    assert error.startswith("vmio: error: cannot read -: Bad file descriptor\n")
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [(["nonsense"], 2), (["show", "absent.conf"], 3), (["show", EXAMPLE], 0)],
+)
+def test_status_tells_where_errors_cannot_be_written(
+    redirection: str, arguments: list[str], status: int
+) -> None:
+    """The exit status is what it would be otherwise."""
+    assert run_redirected(redirection, *arguments) == (status, "")
+
+
 def test_unknown_verb_imports_no_verb() -> None:
     """Only the verb that is called is imported."""
     code = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from vmio.cli.main import main
+from vmio.host.local import identify_host
 from vmio.sim.profile import DEFAULT_PROFILE
 from vmio.sim.profile_toml import render_profile
 
@@ -66,6 +69,31 @@ def test_profile_from_a_file_is_gone_by(
     assert iops[1] > 1.2 * iops[0]
     path.write_text("name = 5")
     assert run(*QEMU, "--profile", str(path)) == 3
+
+
+@pytest.mark.parametrize("host", ["", "elsewhere, a processor"])
+def test_profile_is_known_as_this_hosts_without_what_measures(host: str, tmp_path: Path) -> None:
+    """Whether it was measured here is read of the host; QEMU and fio are no part of that."""
+    profile = attrs.evolve(DEFAULT_PROFILE, name="mine", host=host or identify_host())
+    path = tmp_path / "vmio" / "profile.toml"
+    path.parent.mkdir()
+    path.write_text(render_profile(profile))
+    code = (
+        "import sys; from vmio.cli.main import _run; _run(sys.argv[1:]);"
+        "print(*sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "simulate", VM, *QEMU, "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "XDG_DATA_HOME": str(tmp_path)},
+    )
+    assert ("not this host" in json.loads(done.stdout)["profile"]) is bool(host)
+    modules = done.stderr.splitlines()[-1].split()
+    assert "vmio.sim.simulator" in modules
+    unwanted = ("vmio.bench", "vmio.guest", "vmio.qemu", "qemu")
+    assert [name for name in modules if name.startswith(unwanted)] == []
 
 
 def test_sweep_marks_today_and_says_that_it_is_predicted(

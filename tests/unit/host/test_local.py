@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vmio.formats.host_toml import parse_host, render_host
-from vmio.host.local import read_local_host
+from vmio.host.local import identify_host, read_cpu_model, read_local_host
 from vmio.model.host import Host, Kernel, Memory, PciMapping, Sev
 from vmio.model.source import Source
 
@@ -223,3 +223,19 @@ def test_numa_nodes_have_processors(tmp_path: Path) -> None:
         },
     )
     assert read_local_host(tmp_path).cpu.nodes == {"0": "0-3,8", "1": "4-7"}
+
+
+def test_processor_has_its_name_or_that_of_its_architecture(tmp_path: Path) -> None:
+    """ARM kernels name none."""
+    assert read_cpu_model(tmp_path) == platform.machine()
+    write(tmp_path, {"proc/cpuinfo": CPUINFO})
+    assert read_cpu_model(tmp_path) == platform.machine()
+    write(
+        tmp_path, {"proc/cpuinfo": f"{CPUINFO}model name\t: AMD EPYC 9354 \n\nmodel name\t: x\n"}
+    )
+    assert read_cpu_model(tmp_path) == "AMD EPYC 9354"
+
+
+def test_host_is_told_from_others_by_its_name_and_processor() -> None:
+    """The whole name, with its domain: profiles are compared by it."""
+    assert identify_host() == f"{platform.node()}, {read_cpu_model()}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import pytest
 from attrs import asdict, evolve, frozen
 
 from tests.unit.sim import independent
+from tests.unit.sim.test_independent_by_hand import WORKED, Worked
 from vmio.sim import memory, reference
 from vmio.sim.memory import Costs, Counts, Devices, Loops, Queues
 from vmio.sim.statistics import student_t_quantile
@@ -143,7 +144,7 @@ def run_first(case: independent.Case, seed: int) -> Run:
     """Runs the simulator that vmio has."""
     loops, queues = case.loops, case.queues
     source = random.Random(f"other {seed}")  # noqa: S311 - a simulation's, not a secret's
-    size = 1 << 13
+    size, most = 1 << 11, 32
     vcpus = 1 + max(queue.vcpu for queue in queues)
     # QEMU's defaults, which a parameter of 0 means.
     usual = 2 if loops[0].generation == "weighted" else 0
@@ -177,10 +178,14 @@ def run_first(case: independent.Case, seed: int) -> Run:
             think_ns=[round(queue.think_ns) for queue in queues],
         ),
         Devices(
-            samples=[draw(source) for _ in range(size)],
+            samples=[
+                round(case.service(source, under_way))
+                for under_way in range(1, most + 1)
+                for _ in range(size)
+            ],
             size=size,
-            tables=[0] * len(queues),
-            most=1,
+            tables=[*range(most)] * len(queues),
+            most=most,
         ),
         Costs(
             **{name: round(value) for name, value in asdict(case.costs).items()},
@@ -225,3 +230,20 @@ def test_both_simulators_agree_within_their_interval(case: independent.Case) -> 
         if abs(ours - theirs) > near:
             apart[name] = (ours, theirs, near)
     assert not apart
+
+
+@pytest.mark.parametrize("work_out", WORKED, ids=lambda work_out: work_out.__name__)
+def test_simulator_comes_to_what_was_worked_out_by_hand(work_out: Callable[[], Worked]) -> None:
+    """It is held to the same sums of costs; at either end of what counts a step may be cut."""
+    worked = work_out()
+    count = worked.ended * 1000
+    ran = run_first(evolve(worked.case, requests=count, warm_up=worked.ended * 20), seed=1)
+    assert ran.latency == pytest.approx(worked.latency, rel=1e-9)
+    assert ran.iops == pytest.approx(worked.ended / worked.period * 1e9, rel=1e-3)
+    assert ran.sleeps == pytest.approx(worked.sleeps / worked.ended, rel=2e-3)
+    assert ran.passes == pytest.approx(worked.passes / worked.ended, rel=2e-3)
+    assert ran.cpu == pytest.approx(worked.cpu / worked.period, rel=2e-3)
+    assert ran.vcpu * (1 + max(queue.vcpu for queue in worked.case.queues)) == pytest.approx(
+        worked.vcpu / worked.period, rel=2e-3
+    )
+    assert ran.irq == pytest.approx(worked.irq / worked.period, rel=2e-3)
