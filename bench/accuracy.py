@@ -1,10 +1,13 @@
 """Holds predictions against a real guest: settings that no calibration has seen.
 
-    accuracy.py [--profile FILE] [--rounds N] [--save FILE] [--save-profile FILE] [--load FILE]
+    accuracy.py [--settings listed|fresh] [--profile FILE] [--rounds N]
+                [--save FILE] [--save-profile FILE] [--load FILE]
 
-Calibrates this host first, unless a profile is named. Then a guest with one vCPU and one or three
-disks, on IOThreads of their own or on a shared one, runs fio at three depths under five values of
-poll-max-ns, N rounds of each, and every median is compared with the prediction.
+Calibrates this host first as `vmio calibrate` does, unless a profile is named. Then a guest with
+one vCPU and one or more disks, on IOThreads of their own, on a shared one or on the main loop,
+runs fio at three depths under several values of poll-max-ns, N rounds of each, and every median is
+compared with the prediction. `listed` are the settings of docs/concepts/accuracy.md, which were in
+view while the simulator was written; `fresh` are others, which were not.
 """
 
 from __future__ import annotations
@@ -15,20 +18,20 @@ import json
 import math
 import statistics
 import sys
-from itertools import product
+from collections.abc import Sequence
+from itertools import combinations, product
 from pathlib import Path
+from typing import Literal
 
 from attrs import asdict, frozen
 
 from vmio import api
-from vmio.bench.calibrate import calibrate, check_idle
 from vmio.bench.jobs import Job
 from vmio.bench.load import boot_guest
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.guest.image import ensure_image
 from vmio.model.capabilities import QemuVersion
 from vmio.model.host import Host
-from vmio.model.iothread import MAIN_LOOP
 from vmio.model.source import Source
 from vmio.model.topology import Topology
 from vmio.qemu.boot import Boot
@@ -38,11 +41,60 @@ from vmio.sim.simulator import Prediction, predict, set_parameters
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import parse_workload
 
-LAYOUTS = ("one disk", "three disks, own IOThreads", "three disks, one IOThread")
-DEPTHS = (1, 4, 16)
-POLLS_NS = (0, 16_384, 32_768, 131_072, 1_000_000)
 AIO = "io_uring"
 NEAR_CPU = 0.07
+NO_POLLING: tuple[int | None, ...] = (None,)
+"""The main loop's: it has no poll-max-ns."""
+
+
+@frozen(kw_only=True)
+class Layout:
+    """Disks, and what serves them."""
+
+    disks: int
+    served_by: Literal["own IOThreads", "one IOThread", "main loop"]
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        words = ("one disk", "two disks", "three disks")[self.disks - 1]
+        alone = self.disks == 1 and self.served_by != "main loop"
+        return words if alone else f"{words}, {self.served_by}"
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Layouts, each of which is run at each depth and with each value of poll-max-ns."""
+
+    layouts: tuple[Layout, ...]
+    depths: tuple[int, ...]
+    polls_ns: tuple[int, ...]
+
+
+SETTINGS = {
+    "listed": Settings(
+        layouts=(
+            Layout(disks=1, served_by="own IOThreads"),
+            Layout(disks=3, served_by="own IOThreads"),
+            Layout(disks=3, served_by="one IOThread"),
+            Layout(disks=1, served_by="main loop"),
+            Layout(disks=3, served_by="main loop"),
+        ),
+        depths=(1, 4, 16),
+        polls_ns=(0, 16_384, 32_768, 131_072, 1_000_000),
+    ),
+    "fresh": Settings(
+        layouts=(
+            Layout(disks=1, served_by="own IOThreads"),
+            Layout(disks=2, served_by="own IOThreads"),
+            Layout(disks=2, served_by="one IOThread"),
+            Layout(disks=2, served_by="main loop"),
+        ),
+        depths=(3, 6, 12),
+        polls_ns=(8_192, 50_000, 200_000, 600_000),
+    ),
+}
+LAYOUTS = {layout.name: layout for each in SETTINGS.values() for layout in each.layouts}
 
 
 @frozen(kw_only=True)
@@ -51,62 +103,115 @@ class Measured:
 
     layout: str
     depth: int
-    poll_max_ns: int
+    poll_max_ns: int | None
+    """None for the main loop, which has none."""
     iops: list[float]
     cpu_share: list[float]
-    """Of an IOThread, where there are several on average."""
+    """Of the thread that serves the disks, where there are several on average."""
     sleeps: list[float]
     """A request."""
 
 
-def load_layout(layout: str, host: Host) -> tuple[Guest, Topology]:
+@frozen(kw_only=True)
+class Compared:
+    """A setting as it was seen and as it is predicted."""
+
+    seen: Measured
+    said: Prediction
+
+    @property
+    def iops(self) -> float:
+        """The median that was seen."""
+        return statistics.median(self.seen.iops)
+
+    @property
+    def cpu(self) -> float:
+        """The median that was seen."""
+        return statistics.median(self.seen.cpu_share)
+
+    @property
+    def said_cpu(self) -> tuple[float, float, float]:
+        """The least, the mean and the most that is predicted of a loop."""
+        shares = [loop.cpu_share for loop in self.said.loops]
+        return (
+            statistics.mean(each.low for each in shares),
+            statistics.mean(each.mean for each in shares),
+            statistics.mean(each.high for each in shares),
+        )
+
+    @property
+    def iops_error(self) -> float:
+        """Predicted less seen, as a share of what was seen."""
+        return self.said.iops.mean / self.iops - 1
+
+    @property
+    def cpu_error(self) -> float:
+        """Predicted less seen, in processors."""
+        return self.said_cpu[1] - self.cpu
+
+    @property
+    def in_range(self) -> bool:
+        """Whether the CPU seen is near the predicted range."""
+        low, _, high = self.said_cpu
+        return low - NEAR_CPU <= self.cpu <= high + NEAR_CPU
+
+
+def load_layout(layout: Layout, host: Host) -> tuple[Guest, Topology]:
     """Returns a guest of the layout, planned as `vmio plan` does it."""
-    disks = 1 if layout == LAYOUTS[0] else 3
     lines = ["cores: 1", "memory: 512", "name: accuracy", "ostype: l26"]
-    lines += [f"virtio{n}: /scratch/{n}.raw,aio={AIO},iothread=1,size=1G" for n in range(disks)]
+    iothread = "" if layout.served_by == "main loop" else ",iothread=1"
+    lines += [
+        f"virtio{n}: /scratch/{n}.raw,aio={AIO}{iothread},size=1G" for n in range(layout.disks)
+    ]
 
     def read(data: bytes) -> Guest:
         source = Source(name="accuracy.conf", data=data)
         return read_guest(source, storages=None, host=host, vmid="901")
 
     guest = read(("\n".join(lines) + "\n").encode())
-    if layout == LAYOUTS[2]:
+    if layout.served_by == "one IOThread":
         guest = read(api.preview_plan(guest, api.make_plan(guest, host, "shared")))
     return guest, api.plan(guest)
 
 
-async def measure(layout: str, host: Host, boot: Boot, rounds: int) -> list[Measured]:
+async def measure(
+    layout: Layout, settings: Settings, host: Host, boot: Boot, rounds: int
+) -> list[Measured]:
     """Boots a layout and runs every setting of it in each round."""
     guest, topology = load_layout(layout, host)
+    polls_ns = settings.polls_ns if topology.iothreads else NO_POLLING
     found = {
         (depth, poll): Measured(
-            layout=layout, depth=depth, poll_max_ns=poll, iops=[], cpu_share=[], sleeps=[]
+            layout=layout.name, depth=depth, poll_max_ns=poll, iops=[], cpu_share=[], sleeps=[]
         )
-        for depth, poll in product(DEPTHS, POLLS_NS)
+        for depth, poll in product(settings.depths, polls_ns)
     }
     async with boot_guest(guest, topology, boot) as loaded:
         for number in range(rounds):
             for depth, poll in found if number % 2 == 0 else reversed(found):
-                await loaded.set_polling(poll)
+                if poll is not None:
+                    await loaded.set_polling(poll)
                 run = await loaded.run(
                     Job(
                         name="accuracy", rw="randread", block_size_bytes=4096, iodepth=depth,
                         runtime_s=0.6, ramp_s=0.2,
                     )
                 )  # fmt: skip
-                one = found[depth, poll]
+                one, loops = found[depth, poll], run.iothreads or (run.main_loop,)
                 one.iops.append(run.iops)
-                one.cpu_share.append(statistics.mean(each.cpu_share for each in run.iothreads))
-                one.sleeps.append(sum(each.sleeps_per_s for each in run.iothreads) / run.iops)
-            print(f"{layout}: round {number + 1} of {rounds}", file=sys.stderr)
+                one.cpu_share.append(statistics.mean(each.cpu_share for each in loops))
+                one.sleeps.append(sum(each.sleeps_per_s for each in loops) / run.iops)
+            print(f"{layout.name}: round {number + 1} of {rounds}", file=sys.stderr)
     return list(found.values())
 
 
 def forecast(one: Measured, profile: Profile, host: Host) -> Prediction:
     """Returns what the simulator says of a setting."""
-    _, topology = load_layout(one.layout, host)
+    _, topology = load_layout(LAYOUTS[one.layout], host)
+    if one.poll_max_ns is not None:
+        topology = set_parameters(topology, [f"poll_max_ns={one.poll_max_ns}"])
     return predict(
-        set_parameters(topology, [f"poll_max_ns={one.poll_max_ns}"]),
+        topology,
         parse_workload(f"qd={one.depth}"),
         profile=profile,
         version=QemuVersion(*map(int, host.qemu_version.split("."))),
@@ -121,95 +226,125 @@ def spread(values: list[float]) -> float:
     return student_t_quantile(0.975, len(values) - 1) * error
 
 
-def tell(measured: list[Measured], profile: Profile, host: Host) -> None:
+def tell(compared: list[Compared]) -> None:
     """Prints the table in Markdown, and what it comes to."""
-    rows, iops_errors, cpu_errors, inside = [], [], [], 0
-    said: dict[tuple[str, int, int], Prediction] = {}
-    for one in measured:
-        found = forecast(one, profile, host)
-        said[one.layout, one.depth, one.poll_max_ns] = found
-        seen_iops, seen_cpu = statistics.median(one.iops), statistics.median(one.cpu_share)
-        cpu = statistics.mean(loop.cpu_share.mean for loop in found.loops if loop.id != MAIN_LOOP)
-        low = statistics.mean(loop.cpu_share.low for loop in found.loops if loop.id != MAIN_LOOP)
-        high = statistics.mean(loop.cpu_share.high for loop in found.loops if loop.id != MAIN_LOOP)
-        iops_errors.append(abs(found.iops.mean / seen_iops - 1))
-        cpu_errors.append(abs(cpu - seen_cpu))
-        inside += low - NEAR_CPU <= seen_cpu <= high + NEAR_CPU
-        shown = f"{low:.2f} to {high:.2f}" if found.bistable else f"{cpu:.2f}"
-        rows.append(
-            f"| {one.layout} | {one.depth} | {one.poll_max_ns} | {seen_iops:.0f} "
-            f"±{spread(one.iops) / seen_iops:.0%} | {found.iops.mean:.0f} | "
-            f"{found.iops.mean / seen_iops - 1:+.0%} | {seen_cpu:.2f} | {shown} | "
-            f"{cpu - seen_cpu:+.2f} |"
-        )
-    heads = ("layout", "depth", "poll_max_ns", "IOPS seen", "predicted", "off")
-    print("|", " | ".join((*heads, "CPU seen", "predicted", "off")), "|")
-    print("|---|---|---|---|---|---|---|---|---|")
-    print("\n".join(rows))
-    count = len(measured)
-    print(
-        f"\nIOPS: median error {statistics.median(iops_errors):.1%}, 90 % of the settings within "
-        f"{sorted(iops_errors)[count * 9 // 10]:.0%}."
-        f"\nCPU of an IOThread: median error {statistics.median(cpu_errors):.3f}, "
-        f"{sum(error <= NEAR_CPU for error in cpu_errors)} of {count} within 0.07, "
-        f"{inside} of {count} within 0.07 of the predicted range."
+    print_table(
+        ("layout", "depth", "poll_max_ns", "IOPS seen", "predicted", "off",
+         "CPU seen", "predicted", "off"),
+        [tell_setting(each) for each in compared],
+    )  # fmt: skip
+    print()
+    by_layout: dict[str, list[Compared]] = {}
+    for each in compared:
+        by_layout.setdefault(each.seen.layout, []).append(each)
+    print_table(
+        ("layout", "settings", "IOPS: median error", "90 % within", "bias",
+         "CPU: median error", "bias", f"within {NEAR_CPU}", f"within {NEAR_CPU} of the range"),
+        [sum_up(name, group) for name, group in {**by_layout, "all": compared}.items()],
+    )  # fmt: skip
+    told, right = compare_layouts(compared)
+    print(f"\nLayouts: {right} of {told} pairs that differ by more than noise come in that order.")
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table in Markdown."""
+    for row in (heads, ["---"] * len(heads), *rows):
+        print("|", " | ".join(row), "|")
+
+
+def tell_setting(one: Compared) -> tuple[str, ...]:
+    """Returns a setting's row."""
+    seen, (low, cpu, high) = one.seen, one.said_cpu
+    return (
+        seen.layout,
+        str(seen.depth),
+        "-" if seen.poll_max_ns is None else str(seen.poll_max_ns),
+        f"{one.iops:.0f} ±{spread(seen.iops) / one.iops:.0%}",
+        f"{one.said.iops.mean:.0f}",
+        f"{one.iops_error:+.0%}",
+        f"{one.cpu:.2f}",
+        f"{low:.2f} to {high:.2f}" if one.said.bistable else f"{cpu:.2f}",
+        f"{one.cpu_error:+.2f}",
     )
-    told, right = compare_layouts(measured, said)
-    print(f"Layouts: {right} of {told} pairs that differ by more than noise come in that order.")
 
 
-def compare_layouts(
-    measured: list[Measured], said: dict[tuple[str, int, int], Prediction]
-) -> tuple[int, int]:
+def sum_up(name: str, group: Sequence[Compared]) -> tuple[str, ...]:
+    """Returns the row of a layout: how far predictions are off, and to which side."""
+    count = len(group)
+    iops = [each.iops_error for each in group]
+    cpu = [each.cpu_error for each in group]
+    return (
+        name,
+        str(count),
+        f"{statistics.median(map(abs, iops)):.1%}",
+        f"{sorted(map(abs, iops))[count * 9 // 10]:.0%}",
+        f"{statistics.median(iops):+.1%}",
+        f"{statistics.median(map(abs, cpu)):.3f}",
+        f"{statistics.median(cpu):+.3f}",
+        str(sum(abs(each) <= NEAR_CPU for each in cpu)),
+        str(sum(each.in_range for each in group)),
+    )
+
+
+def compare_layouts(compared: Sequence[Compared]) -> tuple[int, int]:
     """Returns how many pairs of settings of two layouts differ, and are predicted in order.
 
-    Compared are layouts of three disks under the same load and the same polling.
+    Compared are layouts of as many disks under the same load and the same polling; the main loop,
+    which never polls, with each.
     """
     told = right = 0
-    by_place = {(one.layout, one.depth, one.poll_max_ns): one for one in measured}
-    for depth, poll in product(DEPTHS, POLLS_NS):
-        own, shared = (by_place[layout, depth, poll] for layout in LAYOUTS[1:])
-        difference = statistics.mean(own.iops) - statistics.mean(shared.iops)
-        if abs(difference) <= math.hypot(spread(own.iops), spread(shared.iops)):
+    for one, other in combinations(compared, 2):
+        if not are_comparable(one.seen, other.seen):
+            continue
+        difference = statistics.mean(one.seen.iops) - statistics.mean(other.seen.iops)
+        if abs(difference) <= math.hypot(spread(one.seen.iops), spread(other.seen.iops)):
             continue
         told += 1
-        predicted = (
-            said[LAYOUTS[1], depth, poll].iops.mean - said[LAYOUTS[2], depth, poll].iops.mean
-        )
-        right += (predicted > 0) == (difference > 0)
+        right += (one.said.iops.mean > other.said.iops.mean) == (difference > 0)
     return told, right
 
 
-def calibrate_host(host: Host, boot: Boot) -> Profile:
-    """Returns what steps cost here now."""
-    guest, topology = load_layout(LAYOUTS[0], host)
-    version = QemuVersion(*map(int, host.qemu_version.split(".")))
-    return asyncio.run(calibrate(guest, topology, boot, version, aio=AIO)).profile
+def are_comparable(one: Measured, other: Measured) -> bool:
+    """Returns whether nothing but what serves the disks tells two settings apart."""
+    polls = {one.poll_max_ns, other.poll_max_ns} - {None}
+    return (
+        one.layout != other.layout
+        and LAYOUTS[one.layout].disks == LAYOUTS[other.layout].disks
+        and one.depth == other.depth
+        and len(polls) == 1
+    )
 
 
-def measure_all(host: Host, boot: Boot, rounds: int) -> list[Measured]:
+def measure_all(settings: Settings, host: Host, boot: Boot, rounds: int) -> list[Measured]:
     """Measures every setting of every layout."""
-    return [one for layout in LAYOUTS for one in asyncio.run(measure(layout, host, boot, rounds))]
+    return [
+        one
+        for layout in settings.layouts
+        for one in asyncio.run(measure(layout, settings, host, boot, rounds))
+    ]
 
 
 def main() -> None:
     """Reads the call."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", choices=SETTINGS, default="listed")
     parser.add_argument("--profile", help="a profile to go by instead of calibrating")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--save", help="keep the measurements")
     parser.add_argument("--save-profile", help="keep the profile")
     parser.add_argument("--load", help="go by kept measurements")
     arguments = parser.parse_args()
-    image = ensure_image()
+    image = ensure_image(controllers=("virtio-blk-pci",))
     host = api.read_host(None, binary=True)
     boot, _ = api.choose_boot(
         kernel=str(image.kernel), initrd=str(image.initrd), append=image.append, memory_mib=512
     )
     if not (arguments.load and arguments.profile):
-        check_idle()
+        api.check_idle()
     profile = (
-        api.read_profile(arguments.profile) if arguments.profile else calibrate_host(host, boot)
+        api.read_profile(arguments.profile)
+        if arguments.profile
+        else asyncio.run(api.calibrate(boot, aio=AIO)).profile
     )
     if arguments.save_profile:
         Path(arguments.save_profile).write_text(render_profile(profile), encoding="utf-8")
@@ -217,11 +352,11 @@ def main() -> None:
         data = json.loads(Path(arguments.load).read_text(encoding="utf-8"))
         measured = [Measured(**each) for each in data]
     else:
-        measured = measure_all(host, boot, arguments.rounds)
+        measured = measure_all(SETTINGS[arguments.settings], host, boot, arguments.rounds)
     if arguments.save:
         text = json.dumps([asdict(one) for one in measured])
         Path(arguments.save).write_text(text, encoding="utf-8")
-    tell(measured, profile, host)
+    tell([Compared(seen=one, said=forecast(one, profile, host)) for one in measured])
 
 
 if __name__ == "__main__":
