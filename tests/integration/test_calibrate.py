@@ -28,7 +28,7 @@ virtio1: /scratch/main-loop.raw,aio=io_uring,size=1G
 
 
 def run(folder: Path | None) -> Calibration:
-    """Calibrates with one round and few tries."""
+    """Calibrates with one round and few steps."""
     image = ensure_image()
     how, _ = api.choose_boot(
         accelerator="tcg",
@@ -47,7 +47,7 @@ def run(folder: Path | None) -> Calibration:
     assert isinstance(guest, Guest)
     topology = api.plan(guest)
     return asyncio.run(
-        calibrate(guest, topology, how, version, aio="io_uring", folder=folder, rounds=1, tries=20)
+        calibrate(guest, topology, how, version, aio="io_uring", folder=folder, rounds=1, steps=20)
     )
 
 

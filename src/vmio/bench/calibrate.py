@@ -26,7 +26,7 @@ from vmio.errors import CapabilityError, QmpError, ToolError
 from vmio.host.local import identify_host
 from vmio.host.timing import WaitCosts, measure_busy, measure_waits
 from vmio.model.iothread import MAIN_LOOP
-from vmio.sim.fitting import FITTED, TRIES, Observation, Residual, compare_observations, fit_costs
+from vmio.sim.fitting import FITTED, STEPS, Observation, Residual, compare_observations, fit_costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.simulator import set_parameters
 from vmio.sim.workload import Workload
@@ -144,7 +144,7 @@ async def calibrate(
     aio: str,
     folder: Path | None = None,
     rounds: int = ROUNDS,
-    tries: int = TRIES,
+    steps: int = STEPS,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
     """Measures for about a minute and a half; everything that it starts is gone afterwards.
@@ -157,7 +157,7 @@ async def calibrate(
         aio: The engine that the disks have, for the record.
         folder: Where scratch files are made.
         rounds: How many times each load runs.
-        tries: How many costs are tried, as for `fit_costs`.
+        steps: How many times costs are changed, as for `fit_costs`.
         report: Told of the progress.
 
     Raises:
@@ -175,7 +175,7 @@ async def calibrate(
         observations,
         start,
         version,
-        tries=tries,
+        steps=steps,
         report=lambda share: report(Progress(share=0.7 + 0.3 * share, words="fitting the costs")),
     )
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -192,7 +192,7 @@ async def calibrate(
             ("service", "QEMU's histogram of the disk, while its IOThread polled"),
             (", ".join(FITTED), f"fitted to {len(observations)} loads of a guest"),
             (
-                "queue_request_ns, done_request_ns, self_kick_ns, submit_ns, poll_pass_ns",
+                "self_kick_ns, submit_ns, poll_pass_ns",
                 "of the default profile",
             ),
         ),

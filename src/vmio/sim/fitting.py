@@ -1,14 +1,13 @@
 """Costs of steps from what a real guest did: those by which the simulator comes nearest to it.
 
 A few costs can be measured by themselves; most only show in what they add up to. So they are
-looked for: a few at a time are made larger or smaller, and what brings the predictions nearer to
-the measurements stays.
+looked for: what follows from each is seen by making it a little larger, and all are changed
+together so that the predictions come nearer to the measurements.
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,7 +19,7 @@ from vmio.sim.profile import Profile
 from vmio.sim.simulator import RunFigures, prepare, run_once
 from vmio.sim.workload import Workload
 
-__all__ = ["FITTED", "TRIES", "Observation", "Residual", "compare_observations", "fit_costs"]
+__all__ = ["FITTED", "STEPS", "Observation", "Residual", "compare_observations", "fit_costs"]
 
 FITTED: Final = (
     "guest_request_ns",
@@ -34,26 +33,30 @@ FITTED: Final = (
     "guest_wake_ns",
     "crowded_wake_ns",
     "main_pass_ns",
+    "queue_request_ns",
+    "done_request_ns",
 )
 """Costs that are looked for, those first that matter most."""
 
-TRIES: Final = 130
-"""Half a minute's worth. For made-up hosts half as many more brought errors of throughput from 4.6
-and 5.0 % to 4.5 and 4.4 %."""
-_FIRST_STEP: Final = 0.5
-"""Of a cost's logarithm: the spread of what is tried at first."""
-_LAST_STEP: Final = 0.02
-_AT_ONCE: Final = 3
-"""So many costs are changed together at most: one often takes what another gives."""
+STEPS: Final = 6
+"""Half a minute's worth; made-up hosts are found in four."""
+_NUDGE: Final = 0.1
+"""Of a cost's logarithm, to see what follows from it: less is lost in the grain of short runs."""
+_LONGEST: Final = 0.7
+"""Of a step, for each cost: a factor of two."""
+_PULL: Final = 0.15
+"""How much a cost is held to where it began: what loads differ by from run to run, a tenth, by what
+costs of two hosts may well differ by, a factor of two."""
+_DAMPING: Final = 0.03
 _LEAST_NS: Final = 300
 """What a cost that counts is taken to be at least, so that it can grow again."""
-_BATCH_WEIGHT: Final = 0.2
+_BATCH_WEIGHT: Final = 0.45
 """Of a load in batches: a disk ends their requests in clusters, which the simulator does not know;
 they only keep what a request costs apart from what a submission costs."""
 _CPU_WEIGHT: Final = 2.0
 """A processor's tenth weighs as much as a fifth of the throughput."""
-_WORST: Final = 1.5
-"""More wrong than that counts no more, so that one outlier does not decide."""
+_FAR: Final = 0.2
+"""What is more wrong than that counts less and less, so that an outlier does not decide."""
 
 
 @frozen(kw_only=True)
@@ -109,57 +112,110 @@ def fit_costs(
     profile: Profile,
     version: QemuVersion,
     *,
-    tries: int = TRIES,
+    steps: int = STEPS,
     report: Callable[[float], None] = lambda _: None,
 ) -> Profile:
     """Returns a profile with costs that come nearest to what was observed.
+
+    By the method of Levenberg and Marquardt on the logarithms of costs, each held to its beginning
+    by a light pull, since loads do not tell all of them apart.
 
     Args:
         observations: What a guest did.
         profile: Where to begin, with the host's service times.
         version: The QEMU that it ran on.
-        tries: How many times costs are changed; most changes are for the worse.
+        steps: How many times all costs are changed.
         report: Told of the share that is done.
     """
-    source = random.Random(1)  # noqa: S311 - the same observations give the same profile
-    best, error = profile, _measure_error(compare_observations(observations, profile, version))
-    step = _FIRST_STEP
-    for attempt in range(tries):
-        report(attempt / tries)
-        costs = {
-            name: round(
-                max(_LEAST_NS, getattr(best.costs, name)) * math.exp(source.gauss(0, step))
+    begin = [math.log(max(_LEAST_NS, getattr(profile.costs, name))) for name in FITTED]
+
+    def build(logs: Sequence[float]) -> Profile:
+        costs = {name: round(math.exp(log)) for name, log in zip(FITTED, logs, strict=True)}
+        return evolve(profile, costs=evolve(profile.costs, **costs))
+
+    def measure(logs: Sequence[float]) -> list[float]:
+        said = compare_observations(observations, build(logs), version)
+        pulls = [_PULL * (log - first) for log, first in zip(logs, begin, strict=True)]
+        return [error for each in said for error in _measure_errors(each)] + pulls
+
+    best, damping = begin, _DAMPING
+    errors = measure(best)
+    for step in range(steps):
+        slopes = []
+        for number in range(len(FITTED)):
+            report((step + number / len(FITTED)) / steps)
+            nudged = [log + _NUDGE * (at == number) for at, log in enumerate(best)]
+            slopes.append(
+                [(new - old) / _NUDGE for new, old in zip(measure(nudged), errors, strict=True)]
             )
-            for name in source.sample(FITTED, source.randint(1, _AT_ONCE))
-        }
-        tried = evolve(best, costs=evolve(best.costs, **costs))
-        found = _measure_error(compare_observations(observations, tried, version))
-        # A step that is right one time in five keeps its length.
-        step = min(_FIRST_STEP, step * 1.35) if found < error else max(_LAST_STEP, step / 1.08)
-        if found < error:
-            best, error = tried, found
-    return best
+        for _ in range(3):
+            change = _solve(slopes, errors, damping)
+            tried = [
+                log + max(-_LONGEST, min(_LONGEST, each))
+                for log, each in zip(best, change, strict=True)
+            ]
+            found = measure(tried)
+            if sum(each**2 for each in found) < sum(each**2 for each in errors):
+                best, errors, damping = tried, found, damping / 3
+                break
+            damping *= 4
+    return build(best)
 
 
-def _measure_error(residuals: Sequence[Residual]) -> float:
-    """Returns the mean of what is wrong: logarithms of ratios, and shares of a processor."""
-    total = weights = 0.0
-    for each in residuals:
-        seen, said = each.observation, each.predicted
-        # A program that thinks does as many requests whatever they take: its latency tells more.
-        ratio = (
-            said.latency_mean_ns / seen.latency_mean_ns
-            if seen.workload.think_ns
-            else each.iops_ratio
+def _measure_errors(each: Residual) -> list[float]:
+    """Returns what is wrong with a load: the logarithm of a ratio, and two shares of a processor."""
+    seen, said = each.observation, each.predicted
+    # A program that thinks does as many requests whatever they take: its latency tells more.
+    ratio = (
+        said.latency_mean_ns / seen.latency_mean_ns if seen.workload.think_ns else each.iops_ratio
+    )
+    weight = 1.0 if seen.workload.batch == 1 else _BATCH_WEIGHT
+    wrong = (
+        math.log(ratio),
+        _CPU_WEIGHT * each.cpu_difference,
+        _CPU_WEIGHT * (said.irq_cpu_share - seen.irq_cpu_share),
+    )
+    # Huber: squares near, straight lines far.
+    return [
+        weight
+        * (
+            error
+            if abs(error) <= _FAR
+            else math.copysign(math.sqrt(2 * _FAR * abs(error) - _FAR**2), error)
         )
-        weight = 1.0 if seen.workload.batch == 1 else _BATCH_WEIGHT
-        weights += weight
-        total += weight * (
-            min(_WORST, abs(math.log(ratio)))
-            + _CPU_WEIGHT * min(_WORST, abs(each.cpu_difference))
-            + _CPU_WEIGHT / 4 * min(_WORST, abs(said.irq_cpu_share - seen.irq_cpu_share))
-        )
-    return total / weights
+        for error in wrong
+    ]
+
+
+def _solve(
+    slopes: Sequence[Sequence[float]], errors: Sequence[float], damping: float
+) -> list[float]:
+    """Returns the step that would leave the least errors, were they straight.
+
+    Args:
+        slopes: For each cost, what each error changes by.
+        errors: The errors.
+        damping: How much shorter the step is where errors hardly tell.
+    """
+    size = len(slopes)
+    rows = [
+        [
+            math.fsum(a * b for a, b in zip(mine, other, strict=True)) + damping * (mine is other)
+            for other in slopes
+        ]
+        + [-math.fsum(a * b for a, b in zip(mine, errors, strict=True))]
+        for mine in slopes
+    ]
+    # Gauss; with damping and pulls no pivot is near 0.
+    for at in range(size):
+        for row in range(at + 1, size):
+            factor = rows[row][at] / rows[at][at]
+            rows[row] = [b - factor * a for a, b in zip(rows[at], rows[row], strict=True)]
+    found = [0.0] * size
+    for at in reversed(range(size)):
+        known = math.fsum(rows[at][place] * found[place] for place in range(at + 1, size))
+        found[at] = (rows[at][size] - known) / rows[at][at]
+    return found
 
 
 def _predict(

@@ -106,7 +106,7 @@ def test_costs_of_another_host_are_found(even: float, odd: float) -> None:
     }
     other = evolve(DEFAULT_PROFILE, costs=evolve(DEFAULT_PROFILE.costs, **true))
     seen, unseen = observe(other), observe(other, OTHER_LOADS)
-    fitted = fit_costs(seen, DEFAULT_PROFILE, QEMU_10, tries=120)
+    fitted = fit_costs(seen, DEFAULT_PROFILE, QEMU_10, steps=120)
     for observations in (seen, unseen):
         errors = (measure_errors(observations, one) for one in (DEFAULT_PROFILE, fitted, other))
         (iops_before, cpu_before), (iops_after, cpu_after), (iops_least, cpu_least) = errors
@@ -120,7 +120,7 @@ def test_costs_that_are_not_looked_for_are_left_alone() -> None:
     """What was measured by itself stays as it was measured."""
     measured = evolve(DEFAULT_PROFILE.costs, wake_ns=40_000, sleep_ns=1_000, syscall_ns=900)
     start = evolve(DEFAULT_PROFILE, costs=measured)
-    fitted = fit_costs(observe(DEFAULT_PROFILE), start, QEMU_10, tries=12)
+    fitted = fit_costs(observe(DEFAULT_PROFILE), start, QEMU_10, steps=12)
     changed = {
         name for name, value in asdict(fitted.costs).items() if value != getattr(start.costs, name)
     }
@@ -132,12 +132,12 @@ def test_costs_that_are_not_looked_for_are_left_alone() -> None:
 def test_same_observations_give_the_same_profile() -> None:
     """What is tried is drawn from one seed."""
     seen = observe(DEFAULT_PROFILE)
-    first = fit_costs(seen, DEFAULT_PROFILE, QEMU_10, tries=6)
-    assert fit_costs(seen, DEFAULT_PROFILE, QEMU_10, tries=6) == first
+    first = fit_costs(seen, DEFAULT_PROFILE, QEMU_10, steps=6)
+    assert fit_costs(seen, DEFAULT_PROFILE, QEMU_10, steps=6) == first
 
 
 def test_progress_goes_from_nothing_to_nearly_all() -> None:
     """Whoever watches is told the share of what is done."""
     told: list[float] = []
-    fit_costs(observe(DEFAULT_PROFILE), DEFAULT_PROFILE, QEMU_10, tries=4, report=told.append)
+    fit_costs(observe(DEFAULT_PROFILE), DEFAULT_PROFILE, QEMU_10, steps=4, report=told.append)
     assert told == [0.0, 0.25, 0.5, 0.75]
