@@ -23,7 +23,7 @@ from attrs import asdict
 from vmio import api
 from vmio.model.source import Source
 from vmio.sim import kernel, reference
-from vmio.sim.memory import BY_HANDLER, NATIVE, Costs, Counts, Devices, Loops, Queues
+from vmio.sim.memory import BY_HANDLER, Costs, Counts, Devices, Loops, Queues
 from vmio.sim.profile import DEFAULT_PROFILE, Profile
 
 CASES = ((1, 0), (1, 32_768), (1, 1_000_000), (16, 0), (16, 32_768), (16, 1_000_000))
@@ -41,28 +41,8 @@ def simulate(
     quantiles = profile.service[0].quantiles_ns
     form.simulate(
         BY_HANDLER,
-        loops=Loops(
-            max_ns=[max_ns],
-            grow=[0],
-            shrink=[0],
-            weight=[0],
-            can_poll=[1],
-            is_main=[0],
-            looks=[0],
-            batch=[32],
-            workers=[64],
-            first_ns=[0],
-        ),
-        queues=Queues(
-            loop=[0],
-            device=[0],
-            vcpu=[0],
-            engine=[NATIVE],
-            depth=[depth],
-            batch=[1],
-            interval_ns=[0],
-            think_ns=[0],
-        ),
+        loops=Loops.alone(max_ns),
+        queues=Queues.alone(depth),
         devices=Devices(
             samples=[source.choice(quantiles) for _ in range(SAMPLES)],
             size=SAMPLES,
@@ -72,16 +52,7 @@ def simulate(
         costs=Costs(**asdict(profile.costs), processors=64),
         gaps=[1024],
         warm_up=requests // 10,
-        counts=Counts(
-            cpu_ns=[0],
-            sleeps=[0],
-            passes=[0],
-            polled=[0],
-            irq_cpu_ns=[0],
-            vcpu_ns=[0],
-            latencies_ns=[0] * requests,
-            passes_seen=[],
-        ),
+        counts=Counts.make(1, 1, requests),
     )
 
 

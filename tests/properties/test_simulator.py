@@ -74,16 +74,7 @@ class Guest:
             "costs": Costs(**self.costs, processors=self.processors),
             "gaps": [1024],
             "warm_up": 50,
-            "counts": Counts(
-                cpu_ns=[0] * loops,
-                sleeps=[0] * loops,
-                passes=[0] * loops,
-                polled=[0] * loops,
-                irq_cpu_ns=[0],
-                vcpu_ns=[0] * self.vcpus,
-                latencies_ns=[0] * REQUESTS,
-                passes_seen=[],
-            ),
+            "counts": Counts.make(loops, self.vcpus, REQUESTS),
         }
 
     def run(self) -> tuple[int, Counts]:

@@ -24,8 +24,8 @@ from vmio.report.polling_svg import (
     draw_ranges,
     draw_times,
 )
-from vmio.sim import memory, reference
-from vmio.sim.memory import RECORD, Costs, Counts, Devices, Loops, Queues
+from vmio.sim import reference
+from vmio.sim.memory import BY_HANDLER, RECORD, Costs, Counts, Devices, Loops, Queues
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
     Generation,
@@ -111,47 +111,18 @@ def _draw_loop() -> str:
 def simulate_loop(first_ns: int) -> list[LoopPass]:
     """Returns the passes of a loop with one disk at depth 1, from a polling time on."""
     costs = Costs(**asdict(_PROFILE.costs), processors=64)
-    passes_seen = [0] * (RECORD * 2 * _REQUESTS)
+    counts = Counts.make(1, 1, _REQUESTS, passes=2 * _REQUESTS)
     reference.simulate(
-        memory.BY_HANDLER,
-        loops=Loops(
-            max_ns=[DEFAULT_MAX_NS],
-            grow=[0],
-            shrink=[0],
-            weight=[0],
-            can_poll=[1],
-            is_main=[0],
-            looks=[0],
-            batch=[32],
-            workers=[64],
-            first_ns=[first_ns],
-        ),
-        queues=Queues(
-            loop=[0],
-            device=[0],
-            vcpu=[0],
-            engine=[memory.NATIVE],
-            depth=[1],
-            batch=[1],
-            interval_ns=[0],
-            think_ns=[0],
-        ),
+        BY_HANDLER,
+        loops=Loops.alone(DEFAULT_MAX_NS, first_ns=first_ns),
+        queues=Queues.alone(1),
         devices=Devices(samples=_SERVICES_NS, size=len(_SERVICES_NS), tables=[0], most=1),
         costs=costs,
         gaps=[1024],
         warm_up=0,
-        counts=Counts(
-            cpu_ns=[0],
-            sleeps=[0],
-            passes=[0],
-            polled=[0],
-            irq_cpu_ns=[0],
-            vcpu_ns=[0],
-            latencies_ns=[0] * _REQUESTS,
-            passes_seen=passes_seen,
-        ),
+        counts=counts,
     )
-    return read_passes(passes_seen, costs)
+    return read_passes(counts.passes_seen, costs)
 
 
 def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:

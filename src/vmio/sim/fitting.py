@@ -39,14 +39,14 @@ FITTED: Final = (
 """Costs that are looked for, those first that matter most."""
 
 STEPS: Final = 6
-"""Half a minute's worth; made-up hosts are found in four."""
+"""Half a minute's worth."""
 _NUDGE: Final = 0.1
 """Of a cost's logarithm, to see what follows from it: less is lost in the grain of short runs."""
 _LONGEST: Final = 0.7
 """Of a step, for each cost: a factor of two."""
 _PULL: Final = 0.15
-"""How much a cost is held to where it began: what loads differ by from run to run, a tenth, by what
-costs of two hosts may well differ by, a factor of two."""
+"""How much a cost is held to where it began: what loads differ by from run to run, a tenth, by
+what costs of two hosts may well differ by, a factor of two."""
 _DAMPING: Final = 0.03
 _LEAST_NS: Final = 300
 """What a cost that counts is taken to be at least, so that it can grow again."""
@@ -163,7 +163,7 @@ def fit_costs(
 
 
 def _measure_errors(each: Residual) -> list[float]:
-    """Returns what is wrong with a load: the logarithm of a ratio, and two shares of a processor."""
+    """Returns what is wrong with a load: a logarithm of a ratio, and two shares of a processor."""
     seen, said = each.observation, each.predicted
     # A program that thinks does as many requests whatever they take: its latency tells more.
     ratio = (

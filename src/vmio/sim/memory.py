@@ -73,6 +73,11 @@ class Loops(NamedTuple):
     first_ns: Ints
     """The polling time that the loop and each of its handlers begin with."""
 
+    @classmethod
+    def alone(cls, max_ns: int, *, first_ns: int = 0) -> Loops:
+        """Returns one IOThread of QEMU 10.0, with its defaults but for these."""
+        return cls([max_ns], [0], [0], [0], [1], [0], [0], [32], [64], [first_ns])
+
 
 class Queues(NamedTuple):
     """The virtqueues; an entry of each list per queue.
@@ -93,6 +98,11 @@ class Queues(NamedTuple):
     """Mean time between requests of an open loop."""
     think_ns: Ints
     """What the guest's program waits before it asks for more."""
+
+    @classmethod
+    def alone(cls, depth: int) -> Queues:
+        """Returns one queue of one loop, disk and vCPU, with linux-aio."""
+        return cls([0], [0], [0], [NATIVE], [depth], [1], [0], [0])
 
 
 class Devices(NamedTuple):
@@ -174,6 +184,20 @@ class Counts(NamedTuple):
     passes_seen: Memory
     """The first passes, six numbers each: loop, begin of the wait, its end, end of the dispatch,
     the budget of the wait, and the loop's polling time after it. No polling is a budget of 0."""
+
+    @classmethod
+    def make(cls, loops: int, vcpus: int, requests: int, *, passes: int = 0) -> Counts:
+        """Returns room for what is counted of so many requests, and of the first passes."""
+        return cls(
+            cpu_ns=[0] * loops,
+            sleeps=[0] * loops,
+            passes=[0] * loops,
+            polled=[0] * loops,
+            irq_cpu_ns=[0],
+            vcpu_ns=[0] * vcpus,
+            latencies_ns=[0] * requests,
+            passes_seen=[0] * (RECORD * passes),
+        )
 
 
 (
@@ -315,7 +339,7 @@ UNDER_WAY, TABLES, _DISK = range(3)
     RESTED,  # whether it was idle since that turn
     CALLS,  # interrupts that it has not taken
     ALL_READY,  # completions that its programs have
-    OWED_NS,  # what kicks take that it is to do
+    OWED_NS,  # what it is to do or to wait for first: kicks, a processor
     VCPU_NS,
     _VCPU,
 ) = range(14)

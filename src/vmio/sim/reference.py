@@ -260,12 +260,11 @@ def polls(m: Memory, loop: int, now: int) -> bool:
 
 
 def count_running(m: Memory, now: int, loop: int, vcpu: int) -> int:
-    """Returns how many threads want a processor at a time, beside a loop and a vCPU; 0 for none.
+    """Returns how many loops and vCPUs want a processor at a time, beside one of each; 0 for none.
 
-    The main loop counts while it injects interrupts.
+    The main loop that injects interrupts does not share: it takes a vCPU's, see `interrupt`.
     """
-    running = 1 if m[MAIN_FREE_NS] > now else 0
-    other = m[LOOPS]
+    running, other = 0, m[LOOPS]
     while other > 0:
         if other != loop:
             if m[other + WAITS] == 0:
@@ -387,11 +386,10 @@ def end_wait(m: Memory, loop: int, now: int) -> int:
         woken = now + m[SYSCALL_NS]
         spent = woken - begin
         m[loop + BY_POLLING] = 0
-    # Who polls leaves its processor to other loops and to vCPUs in turn, but short work such as an
-    # interrupt's does not cost it that: it goes to whoever has run least.
+    # Who polls leaves its processor to other loops and to vCPUs in turn.
     if m[CROWDED] == 1 and spent > 0:
-        rivals = count_running(m, begin, loop, 0) - (m[MAIN_FREE_NS] > begin)
-        spent = spent * m[PROCESSORS] // max(rivals + 1, m[PROCESSORS])
+        running = count_running(m, begin, loop, 0) + 1
+        spent = spent * m[PROCESSORS] // max(running, m[PROCESSORS])
     if m[loop + IS_MAIN] == 1:
         spent += m[MAIN_PASS_NS]
         woken += m[MAIN_PASS_NS]
@@ -639,8 +637,15 @@ def interrupt(m: Memory, heap: Heap, loop: int, queue: int, now: int) -> None:
         else:
             then = m[MAIN_FREE_NS]
         m[IRQ_CPU_NS] += m[IRQ_NS]
-        then += stretch(m, then, 0, 0, m[IRQ_NS]) if m[CROWDED] == 1 else m[IRQ_NS]
+        then += m[IRQ_NS]
         m[MAIN_FREE_NS] = then
+        # Short work goes before long: where no processor is free, it takes that of the vCPU.
+        if (
+            m[CROWDED] == 1
+            and m[vcpu + FREE_NS] > now
+            and count_running(m, now, 0, 0) >= m[PROCESSORS]
+        ):
+            m[vcpu + OWED_NS] += m[IRQ_NS]
     m[queue + CALLED] = 1
     m[queue + REACHES_NS] = then
     m[vcpu + CALLS] += 1

@@ -521,16 +521,7 @@ def run_once(
         compiled: Whether to use numba.
     """
     count, queues = len(setup.names), setup.queues
-    counts = Counts(
-        cpu_ns=[0] * count,
-        sleeps=[0] * count,
-        passes=[0] * count,
-        polled=[0] * count,
-        irq_cpu_ns=[0],
-        vcpu_ns=[0] * setup.vcpus,
-        latencies_ns=[0] * requests,
-        passes_seen=[],
-    )
+    counts = Counts.make(count, setup.vcpus, requests)
     # A rate is a disk's, which its queues share.
     rates = [sum(other.disk == queue.disk for other in queues) for queue in queues]
     interval_ns = 10**9 // workload.rate_per_s if workload.rate_per_s else 0

@@ -148,11 +148,7 @@ def run_first(case: independent.Case, seed: int) -> Run:
     vcpus = 1 + max(queue.vcpu for queue in queues)
     # QEMU's defaults, which a parameter of 0 means.
     usual = 2 if loops[0].generation == "weighted" else 0
-    counts = Counts(
-        cpu_ns=[0] * len(loops), sleeps=[0] * len(loops), passes=[0] * len(loops),
-        polled=[0] * len(loops), irq_cpu_ns=[0], vcpu_ns=[0] * vcpus,
-        latencies_ns=[0] * case.requests, passes_seen=[],
-    )  # fmt: skip
+    counts = Counts.make(len(loops), vcpus, case.requests)
     span_ns = reference.simulate(
         CODES[loops[0].generation],
         Loops(

@@ -143,16 +143,7 @@ def prepare(case: Case) -> dict[str, object]:
         ),
         "gaps": [1024] if case.interval_ns == 0 else draw_gaps(),
         "warm_up": case.warm_up,
-        "counts": Counts(
-            cpu_ns=[0] * count,
-            sleeps=[0] * count,
-            passes=[0] * count,
-            polled=[0] * count,
-            irq_cpu_ns=[0],
-            vcpu_ns=[0] * vcpus,
-            latencies_ns=[0] * case.requests,
-            passes_seen=[0] * case.passes,
-        ),
+        "counts": Counts.make(count, vcpus, case.requests, passes=case.passes),
     }
 
 
@@ -285,6 +276,15 @@ def test_more_threads_than_processors_slow_each_other() -> None:
     assert two.span_ns > four.span_ns * 1.2
 
 
+def test_main_loop_takes_the_processor_of_a_busy_vcpu() -> None:
+    """With a loop that always polls and two processors, interrupts come off the vCPU's time."""
+    case = Case(max_ns=1_000_000, first_ns=1_000_000, depth=8, irq_ns=50_000, warm_up=100)
+    many, two = run(case), run(evolve(case, processors=2))
+    assert many.counts.vcpu_ns[0] > 0.99 * many.span_ns
+    irqs = two.counts.irq_cpu_ns[0] // (50_000 + SLEEP)
+    assert two.span_ns - many.span_ns > 0.5 * irqs * 50_000 > 0
+
+
 def test_open_loop_does_what_is_asked() -> None:
     """Requests that come at a rate below saturation are done at that rate."""
     ran = run(Case(depth=0, interval_ns=200_000, samples=draw_services(), requests=20_000))
@@ -350,7 +350,7 @@ def test_nothing_is_lost_or_made_up(
             processors=3,
             requests=2_000,
             warm_up=100,
-            passes=RECORD * 2_000,
+            passes=2_000,
         )
         for engine in (NATIVE, IO_URING, LOOP_RING, THREADS)
         for generation in (BY_LOOP, BY_HANDLER, WEIGHTED)
