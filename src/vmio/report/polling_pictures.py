@@ -126,7 +126,10 @@ def simulate_loop(first_ns: int) -> list[LoopPass]:
 
 
 def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
-    """Returns the passes of a loop as a picture has them.
+    """Returns the passes of a loop in which it did something, as a picture has them.
+
+    A pass that its own notification ended is too short to see. One that a stale eventfd ended is
+    told with the pass behind it.
 
     Args:
         passes_seen: As `vmio.sim.memory.Counts` has them, of one loop; zeros at its
@@ -134,10 +137,15 @@ def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
         costs: What the simulator went by, with more processors than threads.
     """
     passes: list[LoopPass] = []
+    stale_ns = 0
     for at in range(0, len(passes_seen), RECORD):
         _, begin_ns, woken_ns, end_ns, budget_ns, poll_ns = passes_seen[at : at + RECORD]
         if end_ns == 0:
             break
+        if end_ns == woken_ns:
+            if woken_ns - begin_ns == budget_ns + costs.syscall_ns:
+                stale_ns = begin_ns + budget_ns
+            continue
         slept = woken_ns - begin_ns > budget_ns + max(costs.poll_pass_ns, costs.syscall_ns)
         event_ns = max(begin_ns, woken_ns - (costs.wake_ns if slept else costs.poll_pass_ns))
         polled_ns = begin_ns
@@ -145,12 +153,9 @@ def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
             polled_ns = min(begin_ns + budget_ns, event_ns) if slept else woken_ns
         elif not slept:
             event_ns = begin_ns
-        stale_ns = begin_ns
-        if passes and passes[-1].end_ns < begin_ns:
-            stale_ns -= costs.syscall_ns + costs.self_kick_ns
         passes.append(
             LoopPass(
-                stale_ns=stale_ns,
+                stale_ns=stale_ns or begin_ns,
                 begin_ns=begin_ns,
                 polled_ns=polled_ns,
                 event_ns=event_ns,
@@ -159,6 +164,7 @@ def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
                 poll_ns=poll_ns,
             )
         )
+        stale_ns = 0
     return passes
 
 

@@ -119,16 +119,24 @@ def test_ranges_of_any_number_of_points_can_be_drawn(count: int) -> None:
 
 
 def test_passes_are_read_as_the_simulator_wrote_them() -> None:
-    """A wait no longer than its budget was caught; a longer one polled, slept and woke up."""
+    """A wait no longer than its budget was caught; a longer one polled, slept and woke up.
+
+    Between them the loop's own notification and a stale eventfd end waits.
+    """
+    own_ns = 120_000 + COSTS.self_kick_ns
+    stale_ns = own_ns + 32_768 + COSTS.syscall_ns
     caught, slept = read_passes(
         [0, 100_000, 110_000, 120_000, 32_768, 32_768]
+        + [0, 120_000, own_ns, own_ns, 32_768, 32_768]
+        + [0, own_ns, stale_ns, stale_ns, 32_768, 32_768]
         + [0, 160_000, 260_000, 270_000, 32_768, 32_768]
         + [0] * 6,
         COSTS,
     )
     assert (caught.polled_ns, caught.woken_ns) == (110_000, 110_000)
+    assert caught.stale_ns == caught.begin_ns
     assert (slept.polled_ns, slept.event_ns) == (192_768, 260_000 - COSTS.wake_ns)
-    assert slept.stale_ns == 160_000 - COSTS.syscall_ns - COSTS.self_kick_ns
+    assert slept.stale_ns == own_ns + 32_768
     assert read_passes([], COSTS) == []
 
 
