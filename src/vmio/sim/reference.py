@@ -227,7 +227,9 @@ def adapt(m: Memory, loop: int, block: int) -> None:
         if changed:
             handler = m[loop + NOTIFIER]
             while handler > 0:
-                longest = max(longest, m[handler + HANDLER_NS])
+                ns = m[handler + HANDLER_NS]
+                if ns > longest:
+                    longest = ns
                 handler = m[handler + NEXT_HANDLER]
             m[loop + POLL_NS] = longest
         return
@@ -472,8 +474,9 @@ def end_pass(m: Memory, heap: Heap, loop: int, now: int) -> int:
 
     A pass that finds nothing but the loop's own notification is over at once.
     """
+    notifier, adapts = m[loop + NOTIFIER], m[loop + MAX_NS] > 0
     while True:
-        if m[loop + MAX_NS] > 0:
+        if adapts:
             adapt(m, loop, m[loop + WOKEN_NS] - m[loop + START_NS])
         if m[PASSES_SEEN] < m[PASSES_END]:
             note_pass(m, loop, now)
@@ -504,8 +507,12 @@ def end_pass(m: Memory, heap: Heap, loop: int, now: int) -> int:
             m[loop + OWN] = 1
             return now
         m[loop + PASSES] += 1
-        if budget > 0:
-            m[m[loop + NOTIFIER] + ACTIVE] = 1
+        # By handler nothing comes of a wait that was no longer than the notifier's time.
+        adapts = m[loop + MAX_NS] > 0 and (
+            m[GENERATION] != BY_HANDLER or cost_ns > m[notifier + HANDLER_NS]
+        )
+        if adapts and budget > 0:
+            m[notifier + ACTIVE] = 1
 
 
 def go_on(m: Memory, heap: Heap, loop: int, now: int) -> None:
@@ -690,17 +697,18 @@ def act(m: Memory, heap: Heap, vcpu: int, now: int) -> None:
                 does, cost_ns = IRQ, m[GUEST_IRQ_NS]
         if does == IDLE and m[vcpu + ALL_READY] > 0:
             does, cost_ns = REQUEST, find_turn(m, vcpu)
-        m[vcpu + DOING] = does
         if does == IDLE:
+            m[vcpu + DOING] = IDLE
             rest(m, heap, vcpu)
             return
         if m[CROWDED] == 1:
             cost_ns = stretch(m, now, 0, vcpu, cost_ns)
         now += cost_ns
         m[vcpu + VCPU_NS] += cost_ns
-        m[vcpu + NEXT_NS] = now
         m[vcpu + FREE_NS] = now
         if len(heap) > 0 and heap[0][0] <= now:
+            m[vcpu + DOING] = does
+            m[vcpu + NEXT_NS] = now
             push(m, heap, now, ACT, vcpu, 0)
             return
         did = does
