@@ -1,13 +1,14 @@
 """Holds predictions against a real guest: settings that no calibration has seen.
 
-    accuracy.py [--settings listed|fresh] [--profile FILE] [--rounds N]
+    accuracy.py [--settings listed|fresh|later] [--profile FILE] [--rounds N]
                 [--save FILE] [--save-profile FILE] [--load FILE]
 
 Calibrates this host first as `vmio calibrate` does, unless a profile is named. Then a guest with
 one vCPU and one or more disks, on IOThreads of their own, on a shared one or on the main loop,
 runs fio at three depths under several values of poll-max-ns, N rounds of each, and every median is
-compared with the prediction. `listed` are the settings of docs/concepts/accuracy.md, which were in
-view while the simulator was written; `fresh` are others, which were not.
+compared with the prediction. `listed` are settings that were in view while the simulator was
+written; `fresh` and `later` were not, until each was measured for the first time, in that order.
+What they came to then is in docs/concepts/accuracy.md.
 """
 
 from __future__ import annotations

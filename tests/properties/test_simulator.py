@@ -51,7 +51,6 @@ class Guest:
                 grow=[2] * loops,
                 shrink=[max(self.shrink, least)] * loops,
                 weight=[3] * loops,
-                can_poll=[1] * loops,
                 is_main=[0] * loops,
                 looks=[0] * loops,
                 batch=[4] * loops,

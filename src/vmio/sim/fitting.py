@@ -36,10 +36,10 @@ FITTED: Final = (
     "queue_request_ns",
     "done_request_ns",
 )
-"""Costs that are looked for, those first that matter most."""
+"""Costs that are looked for."""
 
 STEPS: Final = 6
-"""Half a minute's worth."""
+"""A third of a minute's worth."""
 _NUDGE: Final = 0.1
 """Of a cost's logarithm, to see what follows from it: less is lost in the grain of short runs."""
 _LONGEST: Final = 0.7
@@ -56,7 +56,7 @@ they only keep what a request costs apart from what a submission costs."""
 _CPU_WEIGHT: Final = 2.0
 """A processor's tenth weighs as much as a fifth of the throughput."""
 _FAR: Final = 0.2
-"""What is more wrong than that counts less and less, so that an outlier does not decide."""
+"""What is more wrong than that counts by how far, not by its square: no outlier decides."""
 
 
 @frozen(kw_only=True)

@@ -23,6 +23,7 @@ _NAMES = (
     "polls",
     "count_running",
     "stretch",
+    "work",
     "find_wake",
     "push",
     "start_service",

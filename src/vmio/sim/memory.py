@@ -56,11 +56,10 @@ class Loops(NamedTuple):
     """
 
     max_ns: Ints
+    """0 also where something that cannot be polled keeps the whole loop from polling."""
     grow: Ints
     shrink: Ints
     weight: Ints
-    can_poll: Ints
-    """0 where something that cannot be polled keeps the whole loop from polling."""
     is_main: Ints
     """1 for QEMU's main loop, which injects interrupts itself."""
     looks: Ints
@@ -76,7 +75,7 @@ class Loops(NamedTuple):
     @classmethod
     def alone(cls, max_ns: int, *, first_ns: int = 0) -> Loops:
         """Returns one IOThread of QEMU 10.0, with its defaults but for these."""
-        return cls([max_ns], [0], [0], [0], [1], [0], [0], [32], [64], [first_ns])
+        return cls([max_ns], [0], [0], [0], [0], [0], [32], [64], [first_ns])
 
 
 class Queues(NamedTuple):
@@ -262,7 +261,6 @@ queues."""
     GROW,
     SHRINK,
     WEIGHT,
-    _CAN_POLL,
     IS_MAIN,
     LOOKS,
     AIO_BATCH,
@@ -291,7 +289,7 @@ queues."""
     PASSES,
     POLLED,
     _LOOP,
-) = range(35)
+) = range(34)
 
 (
     NEXT_QUEUE,  # of its loop
@@ -412,9 +410,7 @@ def _fill_loop(m: list[int], loops: Loops, number: int, loop: int, own: Sequence
     """Fills in a loop, which serves these queues, and makes their handlers."""
     m[loop + NUMBER] = number
     m[loop + MAX_NS : loop + NOTIFIER] = [each[number] for each in loops[:-1]]
-    if loops.can_poll[number] == 0 or loops.is_main[number] == 1:
-        m[loop + MAX_NS] = 0
-    m[loop + POLL_NS] = loops.first_ns[number] if m[loop + MAX_NS] else 0
+    m[loop + POLL_NS] = loops.first_ns[number]
     handlers = [_make(m, _HANDLER) for _ in range(2 + len(own))]
     m[loop + NOTIFIER], m[loop + COMPLETIONS] = handlers[:2]
     for queue, handler in zip(own, handlers[2:], strict=True):
@@ -449,18 +445,18 @@ def read_counts(m: Memory, counts: Counts) -> int:
     """Fills in what was counted, and returns how long the requests that count took."""
     loop, vcpu, number = m[LOOPS], m[VCPUS], 0
     while loop:
-        counts.cpu_ns[number] = int(m[loop + CPU_NS])
-        counts.sleeps[number] = int(m[loop + SLEEPS])
-        counts.passes[number] = int(m[loop + PASSES])
-        counts.polled[number] = int(m[loop + POLLED])
+        counts.cpu_ns[number] = m[loop + CPU_NS]
+        counts.sleeps[number] = m[loop + SLEEPS]
+        counts.passes[number] = m[loop + PASSES]
+        counts.polled[number] = m[loop + POLLED]
         loop, number = m[loop + NEXT_LOOP], number + 1
     number = 0
     while vcpu:
-        counts.vcpu_ns[number] = int(m[vcpu + VCPU_NS])
+        counts.vcpu_ns[number] = m[vcpu + VCPU_NS]
         vcpu, number = m[vcpu + NEXT_VCPU], number + 1
-    counts.irq_cpu_ns[:] = [int(m[IRQ_CPU_NS])]
-    first, count = int(m[LATENCIES]), len(counts.latencies_ns)
-    counts.latencies_ns[:] = list(m[first : first + count])
-    end = int(m[PASSES_END])
-    counts.passes_seen[:] = list(m[end - len(counts.passes_seen) : end])
-    return int(m[TO_NS] - m[FROM_NS])
+    counts.irq_cpu_ns[:] = [m[IRQ_CPU_NS]]
+    first, count = m[LATENCIES], len(counts.latencies_ns)
+    counts.latencies_ns[:] = m[first : first + count]
+    end = m[PASSES_END]
+    counts.passes_seen[:] = m[end - len(counts.passes_seen) : end]
+    return m[TO_NS] - m[FROM_NS]

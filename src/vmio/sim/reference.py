@@ -167,7 +167,7 @@ from vmio.sim.memory import (
     Queues,
     lay_out,
     read_counts,
-)  # fmt: skip
+)
 
 __all__ = ["adapt", "adjust", "run", "simulate"]
 
@@ -286,6 +286,12 @@ def stretch(m: Memory, now: int, loop: int, vcpu: int, cost_ns: int) -> int:
     """Returns how long a thread takes for a step in a crowd."""
     running = count_running(m, now, loop, vcpu) + 1
     return cost_ns * max(running, m[PROCESSORS]) // m[PROCESSORS]
+
+
+def work(m: Memory, loop: int, now: int, cost_ns: int) -> int:
+    """Lets a loop do something, and returns when that is over."""
+    m[loop + CPU_NS] += cost_ns
+    return now + (stretch(m, now, loop, 0, cost_ns) if m[CROWDED] == 1 else cost_ns)
 
 
 def find_wake(m: Memory, now: int, loop: int) -> int:
@@ -445,9 +451,7 @@ def step(m: Memory, heap: Heap, loop: int, now: int) -> int:
         more = (m[loop + COUNT] - 1) // m[loop + AIO_BATCH]
         if more > 0 and m[queue + ENGINE] == NATIVE:
             m[loop + PHASE] = GIVEN
-            cost_ns = more * m[SUBMIT_NS]
-            m[loop + CPU_NS] += cost_ns
-            return now + (stretch(m, now, loop, 0, cost_ns) if m[CROWDED] == 1 else cost_ns)
+            return work(m, loop, now, more * m[SUBMIT_NS])
     if phase == GIVEN:
         queue = m[loop + QUEUE]
         give(m, heap, loop, queue, now)
@@ -494,10 +498,7 @@ def end_pass(m: Memory, heap: Heap, loop: int, now: int) -> int:
         m[loop + NOTIFIED] = 0
         if m[loop + IS_MAIN] == 1:
             cost_ns += m[MAIN_PASS_NS]
-        m[loop + CPU_NS] += cost_ns
-        if m[CROWDED] == 1:
-            cost_ns = stretch(m, now, loop, 0, cost_ns)
-        now += cost_ns
+        now = work(m, loop, now, cost_ns)
         m[loop + WOKEN_NS] = now
         m[loop + BY_POLLING] = 1 if budget > 0 else 0
         if m[loop + DONE_HERE] + m[loop + PUT_HERE] + m[loop + STALE] > 0 or (
@@ -509,7 +510,7 @@ def end_pass(m: Memory, heap: Heap, loop: int, now: int) -> int:
         m[loop + PASSES] += 1
         # By handler nothing comes of a wait that was no longer than the notifier's time.
         adapts = m[loop + MAX_NS] > 0 and (
-            m[GENERATION] != BY_HANDLER or cost_ns > m[notifier + HANDLER_NS]
+            m[GENERATION] != BY_HANDLER or now - m[loop + START_NS] > m[notifier + HANDLER_NS]
         )
         if adapts and budget > 0:
             m[notifier + ACTIVE] = 1
@@ -583,8 +584,7 @@ def reap(m: Memory, loop: int, now: int, cost_ns: int, found: int, unread: int) 
                 m[m[loop + COMPLETIONS] + ACTIVE] = 1
         queue = m[queue + NEXT_QUEUE]
     m[loop + PHASE] = REAPED
-    m[loop + CPU_NS] += cost_ns
-    return now + (stretch(m, now, loop, 0, cost_ns) if m[CROWDED] == 1 else cost_ns)
+    return work(m, loop, now, cost_ns)
 
 
 def show(m: Memory, loop: int) -> None:
@@ -604,9 +604,7 @@ def take(m: Memory, loop: int, queue: int, now: int, cost_ns: int) -> int:
     m[loop + PUT_HERE] -= count
     m[loop + COUNT] += count
     m[loop + PHASE] = TAKEN
-    cost_ns += m[QUEUE_REQUEST_NS] * count
-    m[loop + CPU_NS] += cost_ns
-    return now + (stretch(m, now, loop, 0, cost_ns) if m[CROWDED] == 1 else cost_ns)
+    return work(m, loop, now, cost_ns + m[QUEUE_REQUEST_NS] * count)
 
 
 def give(m: Memory, heap: Heap, loop: int, queue: int, now: int) -> None:

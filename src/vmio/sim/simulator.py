@@ -526,7 +526,10 @@ def run_once(
     rates = [sum(other.disk == queue.disk for other in queues) for queue in queues]
     interval_ns = 10**9 // workload.rate_per_s if workload.rate_per_s else 0
     # A time that is no longer held cannot grow past what 64 bits hold in the compiled form.
-    longest_ns = [min(each.max_ns, 10**12) for each in setup.settings]
+    longest_ns = [
+        min(each.max_ns, 10**12) if can_poll else 0
+        for each, can_poll in zip(setup.settings, setup.can_poll, strict=True)
+    ]
     span_ns = (kernel if compiled else reference).simulate(
         _CODES[setup.generation],
         loops=Loops(
@@ -534,7 +537,6 @@ def run_once(
             grow=[min(each.grow, 10**6) for each in setup.settings],
             shrink=[each.shrink for each in setup.settings],
             weight=[each.weight for each in setup.settings],
-            can_poll=setup.can_poll,
             is_main=setup.is_main,
             looks=setup.looks,
             batch=setup.batches,

@@ -152,11 +152,10 @@ def run_first(case: independent.Case, seed: int) -> Run:
     span_ns = reference.simulate(
         CODES[loops[0].generation],
         Loops(
-            max_ns=[loop.max_ns for loop in loops],
+            max_ns=[loop.max_ns if loop.can_poll and not loop.is_main else 0 for loop in loops],
             grow=[loop.grow or usual for loop in loops],
             shrink=[loop.shrink or usual for loop in loops],
             weight=[loop.weight or 3 for loop in loops],
-            can_poll=[int(loop.can_poll) for loop in loops],
             is_main=[int(loop.is_main) for loop in loops],
             looks=[int(loop.is_main or loop.waits_with_ring) for loop in loops],
             batch=[loop.batch_limit or 32 for loop in loops],

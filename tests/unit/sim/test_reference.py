@@ -99,7 +99,6 @@ def prepare(case: Case) -> dict[str, object]:
             grow=[grow] * count,
             shrink=[grow] * count,
             weight=[3] * count,
-            can_poll=[1] * count,
             is_main=[0] * count,
             looks=[0] * count,
             batch=[case.aio_batch] * count,
