@@ -23,8 +23,8 @@ from attrs import asdict
 from vmio import api
 from vmio.model.source import Source
 from vmio.sim import kernel, reference
-from vmio.sim.memory import BY_HANDLER, Costs, Counts, Devices, Loops, Queues
 from vmio.sim.profile import DEFAULT_PROFILE, Profile
+from vmio.sim.records import BY_HANDLER, Costs, Counts, Devices, Loops, Queues
 
 CASES = ((1, 0), (1, 32_768), (1, 1_000_000), (16, 0), (16, 32_768), (16, 1_000_000))
 """Depth and poll_max_ns."""

@@ -14,9 +14,9 @@ from vmio.model.controller import Controller
 from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.sim import kernel, memory, reference
-from vmio.sim.memory import Costs, Counts, Devices, Loops, Queues
+from vmio.sim import kernel, records, reference
 from vmio.sim.profile import DEFAULT_PROFILE, StepCosts
+from vmio.sim.records import Costs, Counts, Devices, Loops, Queues
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
 
@@ -44,7 +44,7 @@ class Guest:
     def prepare(self) -> dict[str, Any]:
         """Returns the arguments of a run."""
         loops, disks = max(self.loop_of) + 1, len(self.loop_of)
-        least = 1 if self.generation == memory.WEIGHTED else 0
+        least = 1 if self.generation == records.WEIGHTED else 0
         return {
             "loops": Loops(
                 max_ns=[self.max_ns] * loops,
@@ -159,7 +159,7 @@ def test_what_one_request_at_a_time_costs_shows_in_full(guest: Guest, cost: str)
     """One program with one request is slower by no less than what a step of its way costs more."""
     alone = attrs.evolve(
         guest,
-        engines=(memory.IO_URING,),
+        engines=(records.IO_URING,),
         loop_of=(0,),
         vcpus=1,
         depth=1,

@@ -25,7 +25,6 @@ from vmio.report.polling_svg import (
     draw_times,
 )
 from vmio.sim import reference
-from vmio.sim.memory import BY_HANDLER, RECORD, Costs, Counts, Devices, Loops, Queues
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
     Generation,
@@ -37,6 +36,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import DEFAULT_PROFILE
+from vmio.sim.records import BY_HANDLER, RECORD, Costs, Counts, Devices, Loops, Queues
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
 
@@ -132,7 +132,7 @@ def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
     told with the pass behind it.
 
     Args:
-        passes_seen: As `vmio.sim.memory.Counts` has them, of one loop; zeros at its
+        passes_seen: As `vmio.sim.records.Counts` has them, of one loop; zeros at its
             end are none.
         costs: What the simulator went by, with more processors than threads.
     """

@@ -8,21 +8,34 @@ from __future__ import annotations
 
 from functools import cache
 from types import FunctionType
-from typing import Any
+from typing import Any, Final
 
 from vmio.errors import MissingExtraError
 from vmio.sim import reference
-from vmio.sim.memory import Costs, Counts, Devices, Ints, Loops, Queues, lay_out, read_counts
+from vmio.sim.records import (
+    Costs,
+    Counts,
+    Devices,
+    Ints,
+    Loops,
+    Queues,
+    World,
+    lay_out,
+    read_counts,
+)
+from vmio.sim.reference import Event, Heap
 
 __all__ = ["is_available", "simulate"]
 
-_NAMES = (
+_NAMES: Final = (
     "adjust",
     "adapt",
     "note_pass",
     "polls",
+    "wants_processor",
     "count_running",
     "stretch",
+    "count_others",
     "work",
     "find_wake",
     "push",
@@ -48,6 +61,7 @@ _NAMES = (
     "find_call",
     "rest",
     "act",
+    "submit",
     "run",
 )
 """The functions, each behind those that it calls."""
@@ -76,24 +90,28 @@ def simulate(
     Raises:
         MissingExtraError: numba is not installed.
     """
-    run, array = _compile()
-    m = array(lay_out(generation, loops, queues, devices, costs, warm_up, counts))
-    run(m, array(gaps))
-    return read_counts(m.tolist(), counts)
+    run, block_of = _compile()
+    world = lay_out(generation, loops, queues, devices, costs, gaps, warm_up, counts)
+    block = block_of(world)
+    run(block.address)
+    block.read_back()
+    return read_counts(world, counts)
 
 
 @cache
 def _compile() -> tuple[Any, Any]:
-    """Returns the compiled function, and what turns a list into an array for it."""
+    """Returns the compiled function, and what lays out records for it."""
     try:
         import numba
-        import numpy as np
+
+        from vmio.sim.block import Block
+        from vmio.sim.compiled_records import find_record
     except ImportError as error:
         raise MissingExtraError(
             "the compiled simulator needs numba, which is not installed",
             hint="pip install 'vmio[sim]'",
         ) from error
-    compiled: dict[str, Any] = {}
+    compiled: dict[str, Any] = {"heappush": numba.njit(_push), "heappop": numba.njit(_pop)}
     for name in _NAMES:
         function = getattr(reference, name)
         # The compiler must find the compiled helpers where the interpreter finds the plain ones.
@@ -102,4 +120,42 @@ def _compile() -> tuple[Any, Any]:
         compiled[name] = numba.njit(error_model="numpy")(
             FunctionType(function.__code__, names, name)
         )
-    return compiled["run"], lambda values: np.array(values, dtype=np.int64)
+    find_world, run = find_record(World), compiled["run"]
+    return numba.njit(lambda address: run(find_world(address))), Block
+
+
+def _push(heap: Heap, event: Event) -> None:
+    """Does what `heapq.heappush` does, which compares all of two events: a third slower."""
+    at = len(heap)
+    heap.append(event)
+    while at > 0:
+        parent = (at - 1) >> 1
+        other = heap[parent]
+        if other[0] < event[0] or (other[0] == event[0] and other[1] < event[1]):
+            break
+        heap[at] = other
+        at = parent
+    heap[at] = event
+
+
+def _pop(heap: Heap) -> Event:
+    """Does what `heapq.heappop` does."""
+    event = heap.pop()
+    end = len(heap)
+    if end == 0:
+        return event
+    first, at, child = heap[0], 0, 1
+    while child < end:
+        lesser = heap[child]
+        if child + 1 < end:
+            other = heap[child + 1]
+            if other[0] < lesser[0] or (other[0] == lesser[0] and other[1] < lesser[1]):
+                lesser = other
+                child += 1
+        if event[0] < lesser[0] or (event[0] == lesser[0] and event[1] < lesser[1]):
+            break
+        heap[at] = lesser
+        at = child
+        child = 2 * at + 1
+    heap[at] = event
+    return first

@@ -21,9 +21,8 @@ from vmio.errors import PlanError, UsageError
 from vmio.model.capabilities import QemuVersion
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.sim import kernel, memory, reference
+from vmio.sim import kernel, records, reference
 from vmio.sim.batching import choose_batch_limit
-from vmio.sim.memory import Costs, Counts, Devices, Ints, Loops, Queues
 from vmio.sim.monitor import can_poll, choose_monitor, keeps_scsi_event_queue
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
@@ -33,6 +32,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import Profile, ServiceTimes
+from vmio.sim.records import Costs, Counts, Devices, Ints, Loops, Queues
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import Workload
 
@@ -61,12 +61,12 @@ _LOOP_RING: Final = QemuVersion(10, 2)
 _POOL_MAX: Final = 64
 _SAMPLES: Final = 1 << 11
 """Service times drawn for each depth; they come again in the same order."""
-_KERNEL_FROM: Final = 3_000_000
+_KERNEL_FROM: Final = 1_500_000
 """Below so many requests compiling takes longer than it saves."""
 _CODES: Final[Mapping[Generation, int]] = {
-    "loop": memory.BY_LOOP,
-    "handler": memory.BY_HANDLER,
-    "weighted": memory.WEIGHTED,
+    "loop": records.BY_LOOP,
+    "handler": records.BY_HANDLER,
+    "weighted": records.WEIGHTED,
 }
 # From which difference on two beginnings have come to two ends: more than repeats of a real
 # guest differ by.
@@ -458,10 +458,10 @@ def _choose_engine(attached: AttachedDisk, version: QemuVersion) -> int:
     waits with the ring that its requests go through.
     """
     if attached.aio == "threads":
-        return memory.THREADS
+        return records.THREADS
     if attached.aio == "io_uring":
-        return memory.IO_URING if version < _LOOP_RING else memory.LOOP_RING
-    return memory.NATIVE
+        return records.IO_URING if version < _LOOP_RING else records.LOOP_RING
+    return records.NATIVE
 
 
 def _note_disk(attached: AttachedDisk, takes_iothread: bool) -> list[str]:  # noqa: FBT001 - one of a row of facts

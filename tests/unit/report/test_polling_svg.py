@@ -17,8 +17,8 @@ from vmio.report.polling_svg import (
     draw_ranges,
     draw_times,
 )
-from vmio.sim.memory import Costs
 from vmio.sim.profile import DEFAULT_PROFILE
+from vmio.sim.records import Costs
 
 COSTS = Costs(**asdict(DEFAULT_PROFILE.costs), processors=64)
 SLEPT = LoopPass(

@@ -13,8 +13,8 @@ from attrs import asdict, evolve, frozen
 
 from tests.unit.sim import independent
 from tests.unit.sim.test_independent_by_hand import WORKED, Worked
-from vmio.sim import memory, reference
-from vmio.sim.memory import Costs, Counts, Devices, Loops, Queues
+from vmio.sim import records, reference
+from vmio.sim.records import Costs, Counts, Devices, Loops, Queues
 from vmio.sim.statistics import student_t_quantile
 
 SEEDS: Final = 12
@@ -22,15 +22,15 @@ REQUESTS: Final = 2_000
 WARM_UP: Final = 400
 FIGURES: Final = ("iops", "latency", "cpu", "sleeps", "passes", "irq", "vcpu")
 CODES: Final = {
-    "loop": memory.BY_LOOP,
-    "handler": memory.BY_HANDLER,
-    "weighted": memory.WEIGHTED,
+    "loop": records.BY_LOOP,
+    "handler": records.BY_HANDLER,
+    "weighted": records.WEIGHTED,
 }
 ENGINES: Final = {
-    "native": memory.NATIVE,
-    "io_uring": memory.IO_URING,
-    "loop_ring": memory.LOOP_RING,
-    "threads": memory.THREADS,
+    "native": records.NATIVE,
+    "io_uring": records.IO_URING,
+    "loop_ring": records.LOOP_RING,
+    "threads": records.THREADS,
 }
 
 COSTS: Final = independent.Costs(

@@ -10,18 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.sim import kernel
-from vmio.sim.memory import (
-    ACTIVE,
+from vmio.sim.polling import (
+    PollSettings,
+    WeightedTimes,
+    adjust_handlers,
+    adjust_time,
+    adjust_weighted,
+    complete_settings,
+)
+from vmio.sim.records import (
     BY_HANDLER,
     BY_LOOP,
-    HANDLER_NS,
     IO_URING,
     LOOP_RING,
-    LOOPS,
     NATIVE,
-    NEXT_HANDLER,
-    NOTIFIER,
-    POLL_NS,
     RECORD,
     THREADS,
     WEIGHTED,
@@ -31,14 +33,6 @@ from vmio.sim.memory import (
     Loops,
     Queues,
     lay_out,
-)
-from vmio.sim.polling import (
-    PollSettings,
-    WeightedTimes,
-    adjust_handlers,
-    adjust_time,
-    adjust_weighted,
-    complete_settings,
 )
 from vmio.sim.reference import adapt, adjust, simulate
 
@@ -423,21 +417,16 @@ def test_adaptation_is_that_of_the_algorithm(
     def run_adapt(generation: int, used: PollSettings) -> tuple[int, list[int]]:
         # One queue, so that the loop has three handlers.
         arguments = prepare(Case(generation=generation))
-        loops, queues, devices, costs, _, _, counts = arguments.values()
-        loops = loops._replace(  # type: ignore[attr-defined]
+        arguments["loops"] = arguments["loops"]._replace(  # type: ignore[attr-defined]
             max_ns=[used.max_ns], grow=[used.grow], shrink=[used.shrink], weight=[used.weight]
         )
-        m = lay_out(generation, loops, queues, devices, costs, 0, counts)  # type: ignore[arg-type]
-        loop = m[LOOPS]
-        handlers = [m[loop + NOTIFIER]]
-        while following := m[handlers[-1] + NEXT_HANDLER]:
-            handlers.append(following)
+        loop = lay_out(generation, **arguments).loops[0]  # type: ignore[arg-type]
         # By handler a loop's time is always the longest of theirs.
-        m[loop + POLL_NS] = max(times) if generation == BY_HANDLER else poll_ns
-        for handler, time, was_hit in zip(handlers, times, hit, strict=True):
-            m[handler + HANDLER_NS], m[handler + ACTIVE] = time, int(was_hit)
-        adapt(m, loop, block)
-        return m[loop + POLL_NS], [m[handler + HANDLER_NS] for handler in handlers]
+        loop.poll_ns = max(times) if generation == BY_HANDLER else poll_ns
+        for handler, time, was_hit in zip(loop.handlers, times, hit, strict=True):
+            handler.poll_ns, handler.active = time, was_hit
+        adapt(generation, loop, block)
+        return loop.poll_ns, [handler.poll_ns for handler in loop.handlers]
 
     by_handler, _ = adjust_handlers(before, active, block, settings)
     assert run_adapt(BY_HANDLER, settings) == (
