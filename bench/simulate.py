@@ -24,7 +24,7 @@ from vmio import api
 from vmio.model.source import Source
 from vmio.sim import kernel, reference
 from vmio.sim.profile import DEFAULT_PROFILE, Profile
-from vmio.sim.records import BY_HANDLER, Costs, Counts, Devices, Loops, Queues
+from vmio.sim.records import BY_HANDLER, Costs, Devices, Loops, Queues, lay_out
 
 CASES = ((1, 0), (1, 32_768), (1, 1_000_000), (16, 0), (16, 32_768), (16, 1_000_000))
 """Depth and poll_max_ns."""
@@ -39,7 +39,7 @@ def simulate(
     """Runs one disk on one IOThread."""
     source = random.Random(1)  # noqa: S311 - a simulation's, not a secret's
     quantiles = profile.service[0].quantiles_ns
-    form.simulate(
+    world = lay_out(
         BY_HANDLER,
         loops=Loops.alone(max_ns),
         queues=Queues.alone(depth),
@@ -50,10 +50,10 @@ def simulate(
             most=1,
         ),
         costs=Costs(**asdict(profile.costs), processors=64),
-        gaps=[1024],
+        requests=requests,
         warm_up=requests // 10,
-        counts=Counts.make(1, 1, requests),
     )
+    form.run(world)
 
 
 def measure(form: ModuleType, depth: int, max_ns: int, requests: int) -> float:

@@ -36,7 +36,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.records import BY_HANDLER, RECORD, Costs, Counts, Devices, Loops, Queues
+from vmio.sim.records import BY_HANDLER, RECORD, Costs, Devices, Loops, Queues, lay_out
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
 
@@ -111,18 +111,17 @@ def _draw_loop() -> str:
 def simulate_loop(first_ns: int) -> list[LoopPass]:
     """Returns the passes of a loop with one disk at depth 1, from a polling time on."""
     costs = Costs(**asdict(_PROFILE.costs), processors=64)
-    counts = Counts.make(1, 1, _REQUESTS, passes=2 * _REQUESTS)
-    reference.simulate(
+    world = lay_out(
         BY_HANDLER,
         loops=Loops.alone(DEFAULT_MAX_NS, first_ns=first_ns),
         queues=Queues.alone(1),
         devices=Devices(samples=_SERVICES_NS, size=len(_SERVICES_NS), tables=[0], most=1),
         costs=costs,
-        gaps=[1024],
-        warm_up=0,
-        counts=counts,
+        requests=_REQUESTS,
+        passes=2 * _REQUESTS,
     )
-    return read_passes(counts.passes_seen, costs)
+    reference.run(world)
+    return read_passes(world.passes_seen, costs)
 
 
 def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:

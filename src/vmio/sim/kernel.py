@@ -12,20 +12,10 @@ from typing import Any, Final
 
 from vmio.errors import MissingExtraError
 from vmio.sim import reference
-from vmio.sim.records import (
-    Costs,
-    Counts,
-    Devices,
-    Ints,
-    Loops,
-    Queues,
-    World,
-    lay_out,
-    read_counts,
-)
+from vmio.sim.records import World
 from vmio.sim.reference import Event, Heap
 
-__all__ = ["is_available", "simulate"]
+__all__ = ["is_available", "run"]
 
 _NAMES: Final = (
     "adjust",
@@ -74,28 +64,16 @@ def is_available() -> bool:
     return find_spec("numba") is not None
 
 
-def simulate(
-    generation: int,
-    *,
-    loops: Loops,
-    queues: Queues,
-    devices: Devices,
-    costs: Costs,
-    gaps: Ints,
-    warm_up: int,
-    counts: Counts,
-) -> int:
-    """Does what `vmio.sim.reference.simulate` does.
+def run(world: World) -> None:
+    """Does what `vmio.sim.reference.run` does.
 
     Raises:
         MissingExtraError: numba is not installed.
     """
-    run, block_of = _compile()
-    world = lay_out(generation, loops, queues, devices, costs, gaps, warm_up, counts)
+    compiled, block_of = _compile()
     block = block_of(world)
-    run(block.address)
+    compiled(block.address)
     block.read_back()
-    return read_counts(world, counts)
 
 
 @cache

@@ -9,7 +9,7 @@ Units: nanoseconds where a name ends in `ns`, else counts; times are from the be
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from attrs import Factory, define, field, frozen
@@ -33,7 +33,6 @@ __all__ = [
 ]
 
 Ints = Sequence[int]
-Numbers = MutableSequence[int]
 
 BY_LOOP, BY_HANDLER, WEIGHTED = 0, 1, 2
 """The three generations of the algorithm."""
@@ -173,36 +172,27 @@ class Costs:
 
 
 class Counts(NamedTuple):
-    """What is filled in; an entry per loop, but for the last."""
+    """What a run came to; an entry per loop unless said otherwise.
 
-    cpu_ns: Numbers
-    sleeps: Numbers
-    passes: Numbers
-    polled: Numbers
+    Units: nanoseconds.
+    """
+
+    span_ns: int
+    """How long the requests that count took."""
+    cpu_ns: Ints
+    sleeps: Ints
+    passes: Ints
+    polled: Ints
     """Passes that an event ended while they polled."""
-    irq_cpu_ns: Numbers
-    """One entry: of the main loop, for interrupts."""
-    vcpu_ns: Numbers
+    irq_cpu_ns: int
+    """Of the main loop, for interrupts."""
+    vcpu_ns: Ints
     """An entry per vCPU: how long it was busy, with its waits for a processor."""
-    latencies_ns: Numbers
+    latencies_ns: Ints
     """Of each request, from when it is in the queue to when its program can go on."""
-    passes_seen: Numbers
+    passes_seen: Ints
     """The first passes, six numbers each: loop, begin of the wait, its end, end of the dispatch,
     the budget of the wait, and the loop's polling time after it. No polling is a budget of 0."""
-
-    @classmethod
-    def make(cls, loops: int, vcpus: int, requests: int, *, passes: int = 0) -> Counts:
-        """Returns room for what is counted of so many requests, and of the first passes."""
-        return cls(
-            cpu_ns=[0] * loops,
-            sleeps=[0] * loops,
-            passes=[0] * loops,
-            polled=[0] * loops,
-            irq_cpu_ns=[0],
-            vcpu_ns=[0] * vcpus,
-            latencies_ns=[0] * requests,
-            passes_seen=[0] * (RECORD * passes),
-        )
 
 
 @define(eq=False)
@@ -408,29 +398,32 @@ class World:
     irq_cpu_ns: int = 0
 
 
-def lay_out(  # noqa: PLR0917 - as `vmio.sim.reference.simulate` has them
+def lay_out(
     generation: int,
     loops: Loops,
     queues: Queues,
     devices: Devices,
     costs: Costs,
-    gaps: Ints,
-    warm_up: int,
-    counts: Counts,
+    *,
+    requests: int,
+    warm_up: int = 0,
+    gaps: Ints = (1024,),
+    passes: int = 0,
 ) -> World:
     """Returns everything at rest.
 
     Args:
         generation: Which of the three, see `BY_LOOP`.
         loops: The event loops.
-        queues: The virtqueues.
+        queues: The virtqueues and the programs behind them.
         devices: The disks.
         costs: What each step takes.
+        requests: How many count.
+        warm_up: How many requests to do before any counts.
         gaps: Random times between requests of an open loop, of mean 1024.
-        warm_up: Requests that do not count.
-        counts: For its sizes.
+        passes: How many to note, the first ones.
     """
-    goal = len(counts.latencies_ns) + warm_up
+    goal = requests + warm_up
     # An open loop may have as many under way as come.
     room = 2 * goal + 64 if min(queues.depth) == 0 else max(queues.depth) + 1
     tables = [
@@ -441,7 +434,7 @@ def lay_out(  # noqa: PLR0917 - as `vmio.sim.reference.simulate` has them
         Disk([tables[number] for number in devices.tables[first : first + devices.most]])
         for first in range(0, len(devices.tables), devices.most)
     ]
-    vcpus = [VCPU(number) for number in range(len(counts.vcpu_ns))]
+    vcpus = [VCPU(number) for number in range(max(queues.vcpu) + 1)]
     world = World(
         generation=generation,
         costs=costs,
@@ -453,8 +446,8 @@ def lay_out(  # noqa: PLR0917 - as `vmio.sim.reference.simulate` has them
         room=room,
         warm_up=warm_up,
         goal=goal,
-        latencies_ns=[0] * len(counts.latencies_ns),
-        passes_seen=[0] * len(counts.passes_seen),
+        latencies_ns=[0] * requests,
+        passes_seen=[0] * (RECORD * passes),
     )
     for number, loop in enumerate(queues.loop):
         _add_queue(world, queues, number, world.loops[loop], disks[queues.device[number]])
@@ -508,15 +501,16 @@ def _add_queue(world: World, queues: Queues, number: int, loop: Loop, disk: Disk
     queue.vcpu.queues.append(queue)
 
 
-def read_counts(world: World, counts: Counts) -> int:
-    """Fills in what was counted, and returns how long the requests that count took."""
-    for number, loop in enumerate(world.loops):
-        counts.cpu_ns[number] = loop.cpu_ns
-        counts.sleeps[number] = loop.sleeps
-        counts.passes[number] = loop.passes
-        counts.polled[number] = loop.polled
-    counts.vcpu_ns[:] = [vcpu.busy_ns for vcpu in world.vcpus]
-    counts.irq_cpu_ns[:] = [world.irq_cpu_ns]
-    counts.latencies_ns[:] = world.latencies_ns
-    counts.passes_seen[:] = world.passes_seen
-    return world.to_ns - world.from_ns
+def read_counts(world: World) -> Counts:
+    """Returns what a run came to that is over."""
+    return Counts(
+        span_ns=world.to_ns - world.from_ns,
+        cpu_ns=[loop.cpu_ns for loop in world.loops],
+        sleeps=[loop.sleeps for loop in world.loops],
+        passes=[loop.passes for loop in world.loops],
+        polled=[loop.polled for loop in world.loops],
+        irq_cpu_ns=world.irq_cpu_ns,
+        vcpu_ns=[vcpu.busy_ns for vcpu in world.vcpus],
+        latencies_ns=world.latencies_ns,
+        passes_seen=world.passes_seen,
+    )

@@ -44,19 +44,12 @@ from vmio.sim.records import (
     VCPU,
     WOKEN,
     Costs,
-    Counts,
-    Devices,
-    Ints,
     Loop,
-    Loops,
-    Queues,
     VirtQueue,
     World,
-    lay_out,
-    read_counts,
 )
 
-__all__ = ["adapt", "adjust", "run", "simulate"]
+__all__ = ["adapt", "adjust", "run"]
 
 SUBMIT, COMPLETE, STEP, ACT = 0, 1, 2, 3
 """Events: a program puts requests into a queue; the device is done with one; a step of a loop is
@@ -690,32 +683,3 @@ def submit(world: World, heap: Heap, queue: VirtQueue, count: int, now: int) -> 
         push(world, heap, now + gap_ns, SUBMIT, queue.number, 1)
     if put(world, heap, queue, count, now) and queue.depth > 0:
         queue.vcpu.owed_ns += world.costs.guest_kick_ns
-
-
-def simulate(
-    generation: int,
-    loops: Loops,
-    queues: Queues,
-    devices: Devices,
-    costs: Costs,
-    gaps: Ints,
-    warm_up: int,
-    counts: Counts,
-) -> int:
-    """Runs until all requests that count are done, and returns how long those took.
-
-    Args:
-        generation: Which of the three, see `vmio.sim.records.BY_LOOP`.
-        loops: The event loops.
-        queues: The virtqueues and the programs behind them.
-        devices: The disks.
-        costs: What each step takes.
-        gaps: Random times between requests of an open loop, of mean 1024.
-        warm_up: How many requests to do before any counts.
-        counts: What is filled in; its latencies say how many requests count.
-
-    Units: nanoseconds.
-    """
-    world = lay_out(generation, loops, queues, devices, costs, gaps, warm_up, counts)
-    run(world)
-    return read_counts(world, counts)

@@ -32,7 +32,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import Profile, ServiceTimes
-from vmio.sim.records import Costs, Counts, Devices, Ints, Loops, Queues
+from vmio.sim.records import Costs, Devices, Ints, Loops, Queues, lay_out, read_counts
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import Workload
 
@@ -521,7 +521,6 @@ def run_once(
         compiled: Whether to use numba.
     """
     count, queues = len(setup.names), setup.queues
-    counts = Counts.make(count, setup.vcpus, requests)
     # A rate is a disk's, which its queues share.
     rates = [sum(other.disk == queue.disk for other in queues) for queue in queues]
     interval_ns = 10**9 // workload.rate_per_s if workload.rate_per_s else 0
@@ -530,7 +529,7 @@ def run_once(
         min(each.max_ns, 10**12) if can_poll else 0
         for each, can_poll in zip(setup.settings, setup.can_poll, strict=True)
     ]
-    span_ns = (kernel if compiled else reference).simulate(
+    world = lay_out(
         _CODES[setup.generation],
         loops=Loops(
             max_ns=longest_ns,
@@ -555,14 +554,17 @@ def run_once(
         ),
         devices=_draw_devices(profile.service, setup.disks, seed),
         costs=Costs(**asdict(profile.costs), processors=profile.processors),
-        gaps=_draw_gaps(seed) if workload.rate_per_s else (1024,),
+        requests=requests,
         warm_up=requests // 10,
-        counts=counts,
+        gaps=_draw_gaps(seed) if workload.rate_per_s else (1024,),
     )
+    (kernel if compiled else reference).run(world)
+    counts = read_counts(world)
+    span_ns = counts.span_ns
     ordered = sorted(counts.latencies_ns)
     loop_cpu_ns = list(counts.cpu_ns)
     if 1 in setup.is_main:
-        loop_cpu_ns[setup.is_main.index(1)] += counts.irq_cpu_ns[0]
+        loop_cpu_ns[setup.is_main.index(1)] += counts.irq_cpu_ns
     waits = [polled + sleeps for polled, sleeps in zip(counts.polled, counts.sleeps, strict=True)]
     return RunFigures(
         iops=requests * 1e9 / span_ns,
@@ -570,8 +572,8 @@ def run_once(
         latency_p50_ns=ordered[requests * 50 // 100],
         latency_p95_ns=ordered[requests * 95 // 100],
         latency_p99_ns=ordered[requests * 99 // 100],
-        cpu_share=(sum(counts.cpu_ns) + counts.irq_cpu_ns[0]) / span_ns,
-        irq_cpu_share=counts.irq_cpu_ns[0] / span_ns,
+        cpu_share=(sum(counts.cpu_ns) + counts.irq_cpu_ns) / span_ns,
+        irq_cpu_share=counts.irq_cpu_ns / span_ns,
         vcpu_share=sum(counts.vcpu_ns) / setup.vcpus / span_ns,
         loop_cpu_shares=tuple(each / span_ns for each in loop_cpu_ns),
         loop_sleeps=tuple(each / requests for each in counts.sleeps),

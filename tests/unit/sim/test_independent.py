@@ -14,7 +14,7 @@ from attrs import asdict, evolve, frozen
 from tests.unit.sim import independent
 from tests.unit.sim.test_independent_by_hand import WORKED, Worked
 from vmio.sim import records, reference
-from vmio.sim.records import Costs, Counts, Devices, Loops, Queues
+from vmio.sim.records import Costs, Devices, Loops, Queues, lay_out, read_counts
 from vmio.sim.statistics import student_t_quantile
 
 SEEDS: Final = 12
@@ -145,11 +145,9 @@ def run_first(case: independent.Case, seed: int) -> Run:
     loops, queues = case.loops, case.queues
     source = random.Random(f"other {seed}")  # noqa: S311 - a simulation's, not a secret's
     size, most = 1 << 11, 32
-    vcpus = 1 + max(queue.vcpu for queue in queues)
     # QEMU's defaults, which a parameter of 0 means.
     usual = 2 if loops[0].generation == "weighted" else 0
-    counts = Counts.make(len(loops), vcpus, case.requests)
-    span_ns = reference.simulate(
+    world = lay_out(
         CODES[loops[0].generation],
         Loops(
             max_ns=[loop.max_ns if loop.can_poll and not loop.is_main else 0 for loop in loops],
@@ -187,18 +185,20 @@ def run_first(case: independent.Case, seed: int) -> Run:
             crowded_wake_ns=0,
             processors=64,
         ),
-        [1024],
-        case.warm_up,
-        counts,
+        requests=case.requests,
+        warm_up=case.warm_up,
     )
+    reference.run(world)
+    counts = read_counts(world)
+    span_ns = counts.span_ns
     return Run(
         iops=case.requests * 1e9 / span_ns,
         latency=statistics.mean(counts.latencies_ns),
         cpu=sum(counts.cpu_ns) / span_ns,
         sleeps=sum(counts.sleeps) / case.requests,
         passes=sum(counts.passes) / case.requests,
-        irq=counts.irq_cpu_ns[0] / span_ns,
-        vcpu=sum(counts.vcpu_ns) / vcpus / span_ns,
+        irq=counts.irq_cpu_ns / span_ns,
+        vcpu=statistics.mean(counts.vcpu_ns) / span_ns,
     )
 
 

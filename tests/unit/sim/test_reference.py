@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from types import ModuleType
 
 import pytest
 from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.sim import kernel
+from vmio.sim import kernel, reference
 from vmio.sim.polling import (
     PollSettings,
     WeightedTimes,
@@ -32,9 +33,11 @@ from vmio.sim.records import (
     Devices,
     Loops,
     Queues,
+    World,
     lay_out,
+    read_counts,
 )
-from vmio.sim.reference import adapt, adjust, simulate
+from vmio.sim.reference import adapt, adjust
 
 SERVICE, WAKE, SLEEP, RUN, REQUEST, DONE, REAP = (
     40_000,
@@ -74,21 +77,14 @@ class Case:
     passes: int = 0
 
 
-@frozen(kw_only=True)
-class Ran:
-    """What a run came to."""
-
-    span_ns: int
-    counts: Counts
-
-
-def prepare(case: Case) -> dict[str, object]:
-    """Returns the arguments of a run."""
+def prepare(case: Case) -> World:
+    """Lays a case out."""
     count, queues = max(case.loop_of) + 1, len(case.loop_of)
     vcpus = case.vcpus or queues
     grow = 2 if case.generation == WEIGHTED else 0
-    return {
-        "loops": Loops(
+    return lay_out(
+        case.generation,
+        Loops(
             max_ns=[case.max_ns] * count,
             grow=[grow] * count,
             shrink=[grow] * count,
@@ -99,7 +95,7 @@ def prepare(case: Case) -> dict[str, object]:
             workers=[case.workers] * count,
             first_ns=[case.first_ns] * count,
         ),
-        "queues": Queues(
+        Queues(
             loop=list(case.loop_of),
             device=list(range(queues)),
             vcpu=[queue % vcpus for queue in range(queues)],
@@ -109,10 +105,8 @@ def prepare(case: Case) -> dict[str, object]:
             interval_ns=[case.interval_ns] * queues,
             think_ns=[case.think_ns] * queues,
         ),
-        "devices": Devices(
-            samples=list(case.samples), size=len(case.samples), tables=[0] * queues, most=1
-        ),
-        "costs": Costs(
+        Devices(samples=list(case.samples), size=len(case.samples), tables=[0] * queues, most=1),
+        Costs(
             wake_ns=WAKE,
             crowded_wake_ns=WAKE,
             sleep_ns=SLEEP,
@@ -134,10 +128,11 @@ def prepare(case: Case) -> dict[str, object]:
             guest_kick_ns=case.kick_ns,
             processors=case.processors,
         ),
-        "gaps": [1024] if case.interval_ns == 0 else draw_gaps(),
-        "warm_up": case.warm_up,
-        "counts": Counts.make(count, vcpus, case.requests, passes=case.passes),
-    }
+        requests=case.requests,
+        warm_up=case.warm_up,
+        gaps=draw_gaps(),
+        passes=case.passes,
+    )
 
 
 def draw_gaps() -> list[int]:
@@ -152,40 +147,38 @@ def draw_services(seed: int = 1) -> tuple[int, ...]:
     return tuple(max(10_000, round(source.gauss(44_000, 12_000))) for _ in range(1 << 12))
 
 
-def run(case: Case) -> Ran:
-    """Runs the reference."""
-    arguments = prepare(case)
-    span_ns = simulate(case.generation, *arguments.values())  # type: ignore[arg-type]
-    counts = arguments["counts"]
-    assert isinstance(counts, Counts)
-    return Ran(span_ns=span_ns, counts=counts)
+def run(case: Case, form: ModuleType = reference) -> Counts:
+    """Runs the reference, or the compiled form."""
+    world = prepare(case)
+    form.run(world)
+    return read_counts(world)
 
 
 def test_one_request_at_a_time_without_polling() -> None:
     """Two sleeps a request, and each latency is what its steps add up to."""
     ran = run(Case(warm_up=1))
     latency = WAKE + RUN + REQUEST + SERVICE + WAKE + DONE + REAP + GUEST
-    assert set(ran.counts.latencies_ns) == {latency}
+    assert set(ran.latencies_ns) == {latency}
     assert ran.span_ns == 1000 * latency
-    assert ran.counts.sleeps[0] == 2000
+    assert ran.sleeps[0] == 2000
     busy = 2 * SLEEP + RUN + REQUEST + DONE + REAP + 2 * KICK
-    assert ran.counts.cpu_ns[0] == pytest.approx(1000 * busy, abs=busy)
+    assert ran.cpu_ns[0] == pytest.approx(1000 * busy, abs=busy)
 
 
 def test_polling_for_longer_than_any_wait_never_sleeps() -> None:
     """Once the polling time has grown over every wait, nothing sleeps and all time is spent."""
     ran = run(Case(max_ns=1_000_000, warm_up=100))
     latency = POLL + RUN + REQUEST + SERVICE + POLL + DONE + REAP + GUEST
-    assert set(ran.counts.latencies_ns) == {latency}
-    assert ran.counts.sleeps[0] == 0
-    assert ran.counts.cpu_ns[0] / ran.span_ns == pytest.approx(1, abs=0.01)
-    assert ran.counts.polled[0] == pytest.approx(2000, abs=1)
+    assert set(ran.latencies_ns) == {latency}
+    assert ran.sleeps[0] == 0
+    assert ran.cpu_ns[0] / ran.span_ns == pytest.approx(1, abs=0.01)
+    assert ran.polled[0] == pytest.approx(2000, abs=1)
 
 
 def test_loop_makes_four_passes_a_request() -> None:
     """Kick, own notification, completion, own notification: 4.01 were recorded on QEMU 10.0.2."""
     ran = run(Case(max_ns=1_000_000, warm_up=100))
-    assert ran.counts.passes[0] == pytest.approx(4000, abs=2)
+    assert ran.passes[0] == pytest.approx(4000, abs=2)
 
 
 def test_no_request_takes_less_than_its_steps() -> None:
@@ -205,22 +198,22 @@ def test_no_request_takes_less_than_its_steps() -> None:
     )
     steps = 2 * POLL + RUN + REQUEST + SERVICE + DONE + REAP + MORE
     # Nearer than reaping takes, by which a completion that is seen too early would be early.
-    assert steps <= min(ran.counts.latencies_ns) < steps + DONE + REAP
+    assert steps <= min(ran.latencies_ns) < steps + DONE + REAP
 
 
 def test_polling_in_vain_costs_and_gains_nothing() -> None:
     """A maximum below every wait keeps the throughput and costs processor time."""
     none, vain = run(Case()), run(Case(max_ns=8_000))
-    assert vain.counts.sleeps == none.counts.sleeps
+    assert vain.sleeps == none.sleeps
     assert vain.span_ns == none.span_ns
-    assert vain.counts.cpu_ns[0] > none.counts.cpu_ns[0]
+    assert vain.cpu_ns[0] > none.cpu_ns[0]
 
 
 def test_waits_are_shared_by_requests_that_come_together() -> None:
     """With 16 requests in one kick and equal service times, 16 share two sleeps."""
     ran = run(Case(depth=16, batch=16, requests=16_000, warm_up=16))
-    assert ran.counts.sleeps[0] == 2000
-    assert len(set(ran.counts.latencies_ns)) == 16
+    assert ran.sleeps[0] == 2000
+    assert len(set(ran.latencies_ns)) == 16
 
 
 def test_largest_submission_costs_a_call_for_each_part() -> None:
@@ -238,7 +231,7 @@ def test_pool_serves_no_more_than_it_has_threads() -> None:
     many, one = run(case), run(evolve(case, workers=1))
     assert one.span_ns > 2 * many.span_ns
     assert one.span_ns == pytest.approx(1_600 * 10 * SERVICE, rel=0.02)
-    under_way = sum(one.counts.latencies_ns) / one.span_ns
+    under_way = sum(one.latencies_ns) / one.span_ns
     assert under_way == pytest.approx(16, rel=0.02)
 
 
@@ -246,14 +239,14 @@ def test_interrupts_pass_the_main_loop_where_the_kernel_has_no_way() -> None:
     """Each request then takes its wake-up and its work longer, which the main loop spends."""
     ran, by_main = run(Case(warm_up=1)), run(Case(warm_up=1, irq_ns=30_000))
     assert by_main.span_ns - ran.span_ns == 1000 * (WAKE + 30_000)
-    assert by_main.counts.irq_cpu_ns == [1000 * (SLEEP + 30_000)]
-    assert ran.counts.irq_cpu_ns == [0]
+    assert by_main.irq_cpu_ns == 1000 * (SLEEP + 30_000)
+    assert ran.irq_cpu_ns == 0
 
 
 def test_loop_that_polls_needs_no_kick() -> None:
     """A kick takes a vCPU's time only while the loop sleeps."""
     without, with_kicks = run(Case(warm_up=1)), run(Case(warm_up=1, kick_ns=9_000))
-    more_ns = with_kicks.counts.vcpu_ns[0] - without.counts.vcpu_ns[0]
+    more_ns = with_kicks.vcpu_ns[0] - without.vcpu_ns[0]
     assert more_ns == pytest.approx(1000 * 9_000, abs=9_000)
     polls = Case(max_ns=1_000_000, first_ns=1_000_000, warm_up=100)
     assert run(polls) == run(evolve(polls, kick_ns=9_000))
@@ -269,7 +262,7 @@ def test_disks_of_one_vcpu_wait_for_it() -> None:
 def test_think_time_comes_off_the_throughput() -> None:
     """A program that waits between its requests gets each of them as fast."""
     ran, thinking = run(Case()), run(Case(think_ns=200_000))
-    assert thinking.counts.latencies_ns == ran.counts.latencies_ns
+    assert thinking.latencies_ns == ran.latencies_ns
     assert thinking.span_ns - ran.span_ns == 999 * 200_000
 
 
@@ -293,8 +286,8 @@ def test_main_loop_takes_the_processor_of_a_busy_vcpu() -> None:
         warm_up=100,
     )
     many, two = run(case), run(evolve(case, processors=2))
-    assert many.counts.vcpu_ns[0] > 0.97 * many.span_ns
-    assert two.span_ns - many.span_ns > 0.5 * two.counts.irq_cpu_ns[0]
+    assert many.vcpu_ns[0] > 0.97 * many.span_ns
+    assert two.span_ns - many.span_ns > 0.5 * two.irq_cpu_ns
 
 
 def test_open_loop_does_what_is_asked() -> None:
@@ -337,10 +330,10 @@ def test_nothing_is_lost_or_made_up(
             warm_up=200,
         )
     )
-    under_way = sum(ran.counts.latencies_ns) / ran.span_ns
+    under_way = sum(ran.latencies_ns) / ran.span_ns
     assert under_way == pytest.approx(depth * len(loop_of), rel=0.005)
-    assert all(0 < cpu_ns <= ran.span_ns * 1.01 for cpu_ns in ran.counts.cpu_ns)
-    assert min(ran.counts.latencies_ns) >= min(draw_services())
+    assert all(0 < cpu_ns <= ran.span_ns * 1.01 for cpu_ns in ran.cpu_ns)
+    assert min(ran.latencies_ns) >= min(draw_services())
 
 
 @pytest.mark.parametrize(
@@ -376,11 +369,8 @@ def test_nothing_is_lost_or_made_up(
 def test_compiled_form_agrees_pass_for_pass(case: Case) -> None:
     """Every pass, its wait, budget and polling time, and every count is the same."""
     ran = run(case)
-    arguments = prepare(case)
-    span_ns = kernel.simulate(case.generation, **arguments)  # type: ignore[arg-type]
-    assert arguments["counts"] == ran.counts
-    assert span_ns == ran.span_ns
-    assert any(ran.counts.passes_seen[RECORD * 300 :])
+    assert run(case, kernel) == ran
+    assert any(ran.passes_seen[RECORD * 300 :])
 
 
 SETTINGS = st.builds(
@@ -416,11 +406,9 @@ def test_adaptation_is_that_of_the_algorithm(
 
     def run_adapt(generation: int, used: PollSettings) -> tuple[int, list[int]]:
         # One queue, so that the loop has three handlers.
-        arguments = prepare(Case(generation=generation))
-        arguments["loops"] = arguments["loops"]._replace(  # type: ignore[attr-defined]
-            max_ns=[used.max_ns], grow=[used.grow], shrink=[used.shrink], weight=[used.weight]
-        )
-        loop = lay_out(generation, **arguments).loops[0]  # type: ignore[arg-type]
+        (loop,) = prepare(Case(generation=generation)).loops
+        loop.max_ns, loop.grow = used.max_ns, used.grow
+        loop.shrink, loop.weight = used.shrink, used.weight
         # By handler a loop's time is always the longest of theirs.
         loop.poll_ns = max(times) if generation == BY_HANDLER else poll_ns
         for handler, time, was_hit in zip(loop.handlers, times, hit, strict=True):
