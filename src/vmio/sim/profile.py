@@ -19,7 +19,7 @@ def _ns() -> int:
 
 @frozen(kw_only=True)
 class StepCosts:
-    """What each step of event loops and guests takes; see `vmio.sim.reference.Costs`.
+    """What each step of event loops and guests takes; see `vmio.sim.records.Costs`.
 
     Units: nanoseconds.
     """
