@@ -35,6 +35,7 @@ class Guest:
     loop_of: tuple[int, ...]
     depth: int
     batch: int
+    work_ns: int
     think_ns: int
     vcpus: int
     processors: int
@@ -67,6 +68,7 @@ class Guest:
                 depth=[self.depth] * disks,
                 batch=[min(self.batch, self.depth)] * disks,
                 interval_ns=[0] * disks,
+                work_ns=[self.work_ns] * disks,
                 think_ns=[self.think_ns] * disks,
             ),
             Devices(samples=list(SAMPLES), size=len(SAMPLES), tables=[0] * disks, most=1),
@@ -95,6 +97,7 @@ def guests(draw: st.DrawFn) -> Guest:
         loop_of=tuple(used.index(loop) for loop in loop_of),
         depth=draw(st.integers(1, 12)),
         batch=draw(st.sampled_from([1, 1, 1, 2, 4])),
+        work_ns=draw(st.sampled_from([0, 0, 30_000])),
         think_ns=draw(st.sampled_from([0, 0, 70_000])),
         vcpus=draw(st.integers(1, disks)),
         processors=draw(st.sampled_from([1, 2, 3, 8, 64])),
@@ -121,7 +124,7 @@ def test_no_request_is_lost_or_made_up(guest: Guest) -> None:
 @given(guests())
 def test_littles_law_holds(guest: Guest) -> None:
     """As many requests are under way as programs have asked for, but for the run's two ends."""
-    guest = attrs.evolve(guest, batch=1)
+    guest = attrs.evolve(guest, batch=1, work_ns=0)
     counts = guest.run()
     wanted = guest.depth * len(guest.loop_of)
     with_think_ns = [latency + guest.think_ns for latency in counts.latencies_ns]

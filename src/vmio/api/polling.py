@@ -134,8 +134,8 @@ def simulate_sweep(
         host: The host.
         workload: The load.
         sweeps: Such as `poll_max_ns=0:1000000`, of one IOThread with `ID.` before it, else of all;
-            or `qd=1:64`, `batch`, `jobs`, `think_ns` or `rate_per_s` of the load. Of several,
-            every combination is simulated.
+            or `qd=1:64`, `batch`, `jobs`, `work_ns`, `think_ns` or `rate_per_s` of the load. Of
+            several, every combination is simulated.
         parameters: What is replaced besides.
         policy: The policy whose plan is simulated.
         profile: A file of costs.

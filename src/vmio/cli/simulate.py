@@ -49,7 +49,8 @@ __all__ = ["command"]
     "sweeps",
     metavar="[ID.]KEY=LOW:HIGH[:STEP]",
     multiple=True,
-    help="Go through values of a parameter, or of the load: qd, batch, jobs, think_ns, rate_per_s."
+    help="Go through values of a parameter, or of the load: qd, batch, jobs, work_ns, think_ns,"
+    " rate_per_s."
     " Of several, through every combination.",
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes of a sweep.")

@@ -167,7 +167,9 @@ def _measure_errors(each: Residual) -> list[float]:
     seen, said = each.observation, each.predicted
     # A program that thinks does as many requests whatever they take: its latency tells more.
     ratio = (
-        said.latency_mean_ns / seen.latency_mean_ns if seen.workload.think_ns else each.iops_ratio
+        said.latency_mean_ns / seen.latency_mean_ns
+        if (seen.workload.think_ns or seen.workload.work_ns)
+        else each.iops_ratio
     )
     weight = 1.0 if seen.workload.batch == 1 else _BATCH_WEIGHT
     wrong = (

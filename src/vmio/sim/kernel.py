@@ -47,6 +47,7 @@ _NAMES: Final = (
     "complete",
     "start_counting",
     "finish",
+    "ask",
     "find_turn",
     "find_call",
     "rest",

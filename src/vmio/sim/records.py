@@ -46,8 +46,9 @@ WOKEN, REAPED, TAKEN, GIVEN = 0, 1, 2, 3
 """Which step of a loop is over: its wait; reaping completions; taking requests from a queue;
 giving them to the disk."""
 
-IDLE, IRQ, REQUEST, KICK = 0, 1, 2, 3
-"""What a vCPU does: nothing; an interrupt; a completion in its program; waking up a loop."""
+IDLE, IRQ, REQUEST, WORK, KICK = 0, 1, 2, 3, 4
+"""What a vCPU does: nothing; an interrupt; a completion in its program; what that computes before
+it asks for more; waking up a loop."""
 
 RECORD: Final = 6
 """Numbers in `Counts.passes_seen` for each pass."""
@@ -99,13 +100,15 @@ class Queues(NamedTuple):
     """So many completions a program waits for, before it submits as many requests at once."""
     interval_ns: Ints
     """Mean time between requests of an open loop."""
+    work_ns: Ints
+    """What the guest's program computes before it asks for more."""
     think_ns: Ints
-    """What the guest's program waits before it asks for more."""
+    """What it waits then."""
 
     @classmethod
     def alone(cls, depth: int) -> Queues:
         """Returns one queue of one loop, disk and vCPU, with linux-aio."""
-        return cls([0], [0], [0], [NATIVE], [depth], [1], [0], [0])
+        return cls([0], [0], [0], [NATIVE], [depth], [1], [0], [0], [0])
 
 
 class Devices(NamedTuple):
@@ -241,6 +244,8 @@ class VCPU:
     """Whose program has the turn, or had it last."""
     left: int = 0
     """Completions of that turn."""
+    asks: int = 0
+    """For how many requests that program is about to ask."""
     rested: bool = False
     """Whether it was idle since that turn."""
     calls: int = 0
@@ -323,6 +328,7 @@ class VirtQueue:
     depth: int
     batch: int
     interval_ns: int
+    work_ns: int
     think_ns: int
     number: int
     submitted_ns: list[int]
@@ -490,6 +496,7 @@ def _add_queue(world: World, queues: Queues, number: int, loop: Loop, disk: Disk
         depth=queues.depth[number],
         batch=queues.batch[number],
         interval_ns=queues.interval_ns[number],
+        work_ns=queues.work_ns[number],
         think_ns=queues.think_ns[number],
         number=number,
         submitted_ns=[0] * world.room,

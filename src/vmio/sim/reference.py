@@ -43,6 +43,7 @@ from vmio.sim.records import (
     THREADS,
     VCPU,
     WOKEN,
+    WORK,
     Costs,
     Loop,
     VirtQueue,
@@ -546,11 +547,14 @@ def act(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
             vcpu.ready += queue.seen
             queue.seen = 0
         elif did == REQUEST:
-            if finish(world, heap, vcpu.program, now):
-                vcpu.owed_ns += costs.guest_kick_ns
+            finish(world, vcpu, now)
             if world.finished == world.goal:
                 return
-        if vcpu.owed_ns > 0:
+        if vcpu.asks > 0 and (did == WORK or vcpu.program.work_ns == 0):
+            ask(world, heap, vcpu, now)
+        if vcpu.asks > 0:
+            did, cost_ns = WORK, vcpu.program.work_ns
+        elif vcpu.owed_ns > 0:
             did, cost_ns = KICK, vcpu.owed_ns
             vcpu.owed_ns = 0
         elif vcpu.calls > 0 and find_call(vcpu, now):
@@ -582,9 +586,10 @@ def find_call(vcpu: VCPU, now: int) -> bool:
     return False
 
 
-def finish(world: World, heap: Heap, queue: VirtQueue, now: int) -> bool:
-    """Ends a request for its program, which may submit more, and returns whether with a kick."""
-    done, at = world.finished, queue.answered_at
+def finish(world: World, vcpu: VCPU, now: int) -> None:
+    """Ends a request of the program that has the turn, which then may be about to ask for more."""
+    queue, done = vcpu.program, world.finished
+    at = queue.answered_at
     if done >= world.warm_up:
         world.latencies_ns[done - world.warm_up] = now - queue.born_ns[at]
         world.to_ns = now
@@ -593,17 +598,24 @@ def finish(world: World, heap: Heap, queue: VirtQueue, now: int) -> bool:
     world.finished = done
     if done == world.warm_up:
         start_counting(world, now)
-    if queue.depth == 0 or done == world.goal:
-        return False
+    if queue.depth == 0:
+        return
     held = queue.held + 1
     if held < queue.batch:
         queue.held = held
-        return False
-    queue.held = 0
-    if queue.think_ns == 0:
-        return put(world, heap, queue, held, now)
-    push(world, heap, now + queue.think_ns, SUBMIT, queue.number, held)
-    return False
+    else:
+        queue.held = 0
+        vcpu.asks = held
+
+
+def ask(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
+    """Lets the program that has the turn ask for more, at once or when it has thought."""
+    queue, count = vcpu.program, vcpu.asks
+    vcpu.asks = 0
+    if queue.think_ns > 0:
+        push(world, heap, now + queue.think_ns, SUBMIT, queue.number, count)
+    elif put(world, heap, queue, count, now):
+        vcpu.owed_ns += world.costs.guest_kick_ns
 
 
 def find_turn(costs: Costs, vcpu: VCPU) -> int:

@@ -550,6 +550,7 @@ def run_once(
             depth=[queue.depth for queue in queues],
             batch=[workload.batch] * len(queues),
             interval_ns=[interval_ns * share for share in rates],
+            work_ns=[workload.work_ns] * len(queues),
             think_ns=[workload.think_ns] * len(queues),
         ),
         devices=_draw_devices(profile.service, setup.disks, seed),

@@ -37,6 +37,7 @@ LOADS: Final[Mapping[str, str]] = {
     "qd": "depth",
     "batch": "batch",
     "jobs": "jobs",
+    "work_ns": "work_ns",
     "think_ns": "think_ns",
     "rate_per_s": "rate_per_s",
 }
@@ -267,9 +268,10 @@ def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
         words.append(f"batch={load.batch}")
     if load.jobs > 1:
         words.append(f"jobs={load.jobs}")
-    if load.think_ns:
-        micro, rest = divmod(load.think_ns, 1000)
-        words.append(f"think={load.think_ns}ns" if rest else f"think={micro}us")
+    for name, pause_ns in (("work", load.work_ns), ("think", load.think_ns)):
+        if pause_ns:
+            micro, rest = divmod(pause_ns, 1000)
+            words.append(f"{name}={pause_ns}ns" if rest else f"{name}={micro}us")
     return evolve(load, name=",".join(words))
 
 

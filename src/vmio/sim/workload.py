@@ -13,14 +13,15 @@ from vmio.errors import UsageError
 __all__ = ["Workload", "parse_workload"]
 
 _HINT: Final = (
-    "it reads qd=16,batch=4,jobs=2,think=100us, rate=5000, or a name such as 4k-randread-qd32"
+    "it reads qd=16,batch=4,jobs=2,work=50us,think=100us, rate=5000, or a name such as"
+    " 4k-randread-qd32"
 )
 _UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _MAX_DEPTH: Final = 1024
 _MAX_BATCH: Final = 32
 """What a plug of Linux holds at most. Source: Linux 6.1, `block/blk.h`, BLK_MAX_REQUEST_COUNT."""
 _MAX_JOBS: Final = 64
-_MAX_THINK_NS: Final = 10**9
+_MAX_PAUSE_NS: Final = 10**9
 _MAX_RATE: Final = 10_000_000
 
 
@@ -36,8 +37,10 @@ class Workload:
     guest's block layer plugs: they reach the queue together, with one kick."""
     jobs: int = field(default=1, validator=and_(ge(1), le(_MAX_JOBS)))
     """Programs on each disk, which go around the guest's processors, each with its virtqueue."""
-    think_ns: int = field(default=0, validator=and_(ge(0), le(_MAX_THINK_NS)))
-    """What a program waits before it asks for more."""
+    work_ns: int = field(default=0, validator=and_(ge(0), le(_MAX_PAUSE_NS)))
+    """What a program computes before it asks for more, on its guest's processor."""
+    think_ns: int = field(default=0, validator=and_(ge(0), le(_MAX_PAUSE_NS)))
+    """What it waits then."""
     rate_per_s: int = field(default=0, validator=and_(ge(0), le(_MAX_RATE)))
     """Requests a second and disk that come by themselves; 0 for a closed loop."""
 
@@ -73,6 +76,7 @@ def parse_workload(text: str) -> Workload:
             depth=values.get("qd", 1),
             batch=values.get("batch", 1),
             jobs=values.get("jobs", 1),
+            work_ns=values.get("work", 0),
             think_ns=values.get("think", 0),
             rate_per_s=values.get("rate", 0),
         )
@@ -82,8 +86,8 @@ def parse_workload(text: str) -> Workload:
 
 def _parse_value(key: str, text: str) -> int | None:
     match = re.fullmatch(r"(\d{1,9})(ns|us|ms|s)?", text, re.ASCII)
-    if match is None or key not in ("qd", "batch", "jobs", "think", "rate"):
+    if match is None or key not in ("qd", "batch", "jobs", "work", "think", "rate"):
         return None
-    if (key == "think") != (match[2] is not None):
+    if (key in ("work", "think")) != (match[2] is not None):
         return None
     return int(match[1]) * _UNITS_NS[match[2] or "ns"]

@@ -90,6 +90,7 @@ class Queue:
     depth: int = 1
     batch: int = 1
     interval_ns: float = 0
+    work_ns: float = 0
     think_ns: float = 0
 
     def __attrs_post_init__(self) -> None:
@@ -701,6 +702,7 @@ class VCpu:
         if not submits:
             return
         queue.gathered = 0
+        yield self.busy(queue.queue.work_ns)
         if queue.queue.think_ns:
             self.world.env.process(queue.think_and_submit())
         elif queue.put(queue.queue.batch):

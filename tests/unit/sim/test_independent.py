@@ -89,10 +89,12 @@ CASES: Final = {
         costs=QUICK, service=lambda source, _: draw(source),
         requests=REQUESTS, warm_up=WARM_UP,
     ),
-    "the main loop, two disks that think": independent.Case(
+    "the main loop, two programs that compute and think": independent.Case(
         loops=[independent.Loop(max_ns=0, is_main=True)],
         queues=[
-            independent.Queue(disk=disk, depth=2, think_ns=50_000, engine="io_uring")
+            independent.Queue(
+                disk=disk, depth=2, work_ns=20_000, think_ns=50_000, engine="io_uring"
+            )
             for disk in range(2)
         ],
         costs=COSTS, service=lambda source, _: draw(source),
@@ -168,6 +170,7 @@ def run_first(case: independent.Case, seed: int) -> Run:
             depth=[queue.depth for queue in queues],
             batch=[queue.batch for queue in queues],
             interval_ns=[round(queue.interval_ns) for queue in queues],
+            work_ns=[round(queue.work_ns) for queue in queues],
             think_ns=[round(queue.think_ns) for queue in queues],
         ),
         Devices(

@@ -65,6 +65,7 @@ class Case:
     depth: int = 1
     batch: int = 1
     interval_ns: int = 0
+    work_ns: int = 0
     think_ns: int = 0
     samples: tuple[int, ...] = (SERVICE,)
     vcpus: int = 0
@@ -103,6 +104,7 @@ def prepare(case: Case) -> World:
             depth=[case.depth] * queues,
             batch=[case.batch] * queues,
             interval_ns=[case.interval_ns] * queues,
+            work_ns=[case.work_ns] * queues,
             think_ns=[case.think_ns] * queues,
         ),
         Devices(samples=list(case.samples), size=len(case.samples), tables=[0] * queues, most=1),
@@ -264,6 +266,17 @@ def test_think_time_comes_off_the_throughput() -> None:
     ran, thinking = run(Case()), run(Case(think_ns=200_000))
     assert thinking.latencies_ns == ran.latencies_ns
     assert thinking.span_ns - ran.span_ns == 999 * 200_000
+
+
+def test_work_comes_off_the_throughput_and_keeps_the_vcpu_busy() -> None:
+    """A program that computes between its requests gets each as fast, and wakes up no more."""
+    ran, working = run(Case(warm_up=1)), run(Case(warm_up=1, work_ns=200_000))
+    assert working.latencies_ns == ran.latencies_ns
+    assert working.span_ns - ran.span_ns == 1000 * 200_000
+    assert working.vcpu_ns[0] - ran.vcpu_ns[0] == 1000 * 200_000
+    both = run(Case(warm_up=1, work_ns=200_000, think_ns=50_000))
+    assert both.span_ns - working.span_ns == 1000 * 50_000
+    assert both.vcpu_ns == working.vcpu_ns
 
 
 def test_more_threads_than_processors_slow_each_other() -> None:

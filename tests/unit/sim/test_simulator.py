@@ -64,11 +64,13 @@ def run(
 
 
 def test_costless_loop_serves_as_fast_as_its_disk() -> None:
-    """A disk of 50 µs and a guest of 50 µs make 10,000 requests a second; thinking, 5,000."""
+    """A disk of 50 µs and a guest of 50 µs make 10,000 requests a second; with a pause, 5,000."""
     assert run(lay_out("a"), profile=FREE).iops.mean == pytest.approx(10_000, rel=0.001)
-    thinking = run(lay_out("a"), "qd=1,think=100us", profile=FREE)
-    assert thinking.iops.mean == pytest.approx(5_000, rel=0.001)
-    assert thinking.latency_mean_ns.mean == pytest.approx(100_000, rel=0.001)
+    for pause, busy in (("think=100us", 0.25), ("work=100us", 0.75)):
+        paused = run(lay_out("a"), f"qd=1,{pause}", profile=FREE)
+        assert paused.iops.mean == pytest.approx(5_000, rel=0.001)
+        assert paused.latency_mean_ns.mean == pytest.approx(100_000, rel=0.001)
+        assert paused.vcpu_share.mean == pytest.approx(busy, rel=0.001)
 
 
 def test_open_loop_uses_its_processor_by_rate_and_cost() -> None:
@@ -173,7 +175,7 @@ def test_same_question_gets_the_same_answer(
 @pytest.mark.parametrize(
     "text",
     ["", "qd=0", "qd=1025", "qd=1,qd=2", "jobs=0", "rate=0", "rate=5,qd=1", "think=100", "x=1",
-     "4k-randwrite-qd1", "qd=-1", "qd=1us"],
+     "work=100", "4k-randwrite-qd1", "qd=-1", "qd=1us"],
 )  # fmt: skip
 def test_impossible_workload_is_refused(text: str) -> None:
     """In one line that names the option."""
@@ -184,8 +186,8 @@ def test_impossible_workload_is_refused(text: str) -> None:
 def test_workload_is_read() -> None:
     """By name, and by what it consists of."""
     assert parse_workload("4k-randread-qd32").depth == 32
-    assert parse_workload("qd=2,jobs=3,think=10us") == Workload(
-        name="qd=2,jobs=3,think=10us", depth=2, jobs=3, think_ns=10_000
+    assert parse_workload("qd=2,jobs=3,work=5us,think=10us") == Workload(
+        name="qd=2,jobs=3,work=5us,think=10us", depth=2, jobs=3, work_ns=5_000, think_ns=10_000
     )
     assert parse_workload("rate=5000").rate_per_s == 5000
 

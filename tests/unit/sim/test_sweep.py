@@ -156,12 +156,12 @@ def test_steps_go_from_the_lower_end_and_today_is_among_them() -> None:
 
 def test_load_is_swept_as_a_parameter_is() -> None:
     """Depths by halves; each point's load has a name that says all of it."""
-    load = parse_workload("qd=4,think=5us")
+    load = parse_workload("qd=4,work=7us,think=5us")
     grid = parse_grid(["qd=1:64"], ONE, load)
     assert grid.sweeps[0].values == (1, 2, 4, 8, 16, 32, 64)
     points = run_grid(grid, load)
     assert [point.prediction.workload for point in points][:2] == [
-        "qd=1,think=5us", "qd=2,think=5us",
+        "qd=1,work=7us,think=5us", "qd=2,work=7us,think=5us",
     ]  # fmt: skip
     assert [point.value for point in points if point.is_today] == [4]
     assert points[-1].prediction.iops.low > points[0].prediction.iops.high
