@@ -31,6 +31,7 @@ _NAMES: Final = (
     "push",
     "start_service",
     "find_work",
+    "arm",
     "end_wait",
     "end_pass",
     "wake_up",

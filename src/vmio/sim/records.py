@@ -289,19 +289,21 @@ class Loop:
     asleep: bool = False
     """Whether it slept and is about to run."""
     by_polling: bool = False
-    """Whether polling ended its wait, so that its queues need no kick."""
+    """Whether polling ended its wait: it polls until a wait goes on beyond that."""
     notified: bool = False
     """Whether it has notified itself."""
     own: bool = False
     """Whether that ended the present wait."""
     stale: bool = False
     """Whether the eventfd of a completion that was reaped is still to be read."""
+    kicks: int = 0
+    """Queues whose eventfd is still to be read."""
     phase: int = WOKEN
     """Which step is next to be over."""
     queue: VirtQueue = field(init=False)
     """The queue that it takes requests from, or did last."""
     found: int = 0
-    """Queues that its wait found requests in, less those that it has gone through."""
+    """Queues that its wait found ready, less those that it has gone through."""
     count: int = 0
     """How many it has taken from its queue."""
     done: int = 0
@@ -337,6 +339,10 @@ class VirtQueue:
     """The same of its completions, in the order in which they came."""
     next_program: VirtQueue = field(init=False)
     """Of its vCPU, around."""
+    armed: bool = True
+    """Whether the next request kicks the loop."""
+    kicked: bool = False
+    """Whether one did, and the eventfd is still to be read."""
     requests: int = 0
     """In it."""
     put_at: int = 0
@@ -344,7 +350,7 @@ class VirtQueue:
     popped_at: int = 0
     """Where the oldest is."""
     found: bool = False
-    """Whether there were any when the loop's wait ended, which has not taken them."""
+    """Whether the loop's wait found it ready, and the loop has not gone through it."""
     done: int = 0
     """Completions that the loop has not reaped."""
     reaping: int = 0

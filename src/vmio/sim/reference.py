@@ -194,22 +194,23 @@ def push(world: World, heap: Heap, then: int, kind: int, number: int, extra: int
 def put(world: World, heap: Heap, queue: VirtQueue, count: int, now: int) -> bool:
     """Puts requests into a queue, and returns whether that takes a kick."""
     loop, at, submitted_ns = queue.loop, queue.put_at, queue.submitted_ns
-    if loop.stale:
+    if loop.stale or loop.kicks > 0:
         catch_up(world, heap, loop, now)
     for _ in range(count):
         submitted_ns[at] = now
         at = at + 1 if at + 1 < world.room else 0
     queue.put_at = at
-    kicks = (
-        queue.requests == 0
-        and not polls(loop, now)
-        and not (not loop.waits and loop.phase == TAKEN and loop.queue is queue)
-    )
     queue.requests += count
     loop.put += count
     if loop.waits:
         push(world, heap, end_wait(world, loop, now), STEP, loop.number, 0)
-    return kicks
+    if not queue.armed:
+        return False
+    queue.armed = False
+    if not queue.kicked:
+        queue.kicked = True
+        loop.kicks += 1
+    return True
 
 
 def start_service(world: World, heap: Heap, queue: VirtQueue, born: int, then: int) -> None:
@@ -227,7 +228,7 @@ def start_service(world: World, heap: Heap, queue: VirtQueue, born: int, then: i
 def complete(world: World, heap: Heap, queue: VirtQueue, born: int, now: int) -> None:
     """Notes that the disk is done with a request; a worker takes the next that waits for one."""
     loop, at = queue.loop, queue.ended_at
-    if loop.stale:
+    if loop.stale or loop.kicks > 0:
         catch_up(world, heap, loop, now)
     queue.disk.under_way -= 1
     queue.born_ns[at] = born
@@ -260,14 +261,22 @@ def find_work(world: World, heap: Heap, loop: Loop, now: int) -> None:
         start_service(world, heap, queue, born, now)
 
 
+def arm(loop: Loop) -> None:
+    """Lets a loop leave polling: the next request of each of its queues kicks it."""
+    loop.by_polling = False
+    for queue in loop.queues:
+        queue.armed = True
+
+
 def end_wait(world: World, loop: Loop, now: int) -> int:
     """Lets a wait end with what is there now, or comes, and returns when the loop runs."""
     begin, budget, costs = loop.start_ns, loop.budget_ns, world.costs
     if now > begin + budget:
+        if budget > 0:
+            arm(loop)
         woken = now + find_wake(world, now)
         spent = budget
         loop.asleep = True
-        loop.by_polling = False
     elif budget > 0:
         woken = now + costs.poll_pass_ns
         spent = woken - begin
@@ -276,7 +285,6 @@ def end_wait(world: World, loop: Loop, now: int) -> int:
     else:
         woken = now + costs.syscall_ns
         spent = woken - begin
-        loop.by_polling = False
     # Who polls leaves its processor to other loops and to vCPUs in turn.
     if world.crowded and spent > 0:
         others = count_others(world, loop, begin)
@@ -297,7 +305,8 @@ def catch_up(world: World, heap: Heap, loop: Loop, now: int) -> None:
     if not loop.waits or now <= end:
         return
     loop.waits = False
-    loop.by_polling = False
+    if loop.budget_ns > 0:
+        arm(loop)
     then = end + world.costs.syscall_ns
     loop.cpu_ns += then - loop.start_ns
     loop.woken_ns = then
@@ -327,6 +336,8 @@ def step(world: World, heap: Heap, loop: Loop, now: int) -> int:
                     interrupt(world, heap, queue, now)
     elif phase == TAKEN:
         queue = loop.queue
+        if not loop.by_polling:
+            queue.armed = True
         if queue.requests > 0 and loop.count < QUEUE_SIZE:
             return take(world, loop, queue, now, 0)
         phase = GIVEN
@@ -334,7 +345,7 @@ def step(world: World, heap: Heap, loop: Loop, now: int) -> int:
         if more > 0 and queue.engine == NATIVE:
             loop.phase = GIVEN
             return work(world, loop, now, more * world.costs.submit_ns)
-    if phase == GIVEN:
+    if phase == GIVEN and loop.count > 0:
         queue = loop.queue
         give(world, heap, queue, now)
         if queue.engine != THREADS:
@@ -367,6 +378,8 @@ def end_pass(world: World, heap: Heap, loop: Loop, now: int) -> int:
         budget = loop.poll_ns
         loop.start_ns = now
         loop.budget_ns = budget
+        if budget == 0 and loop.by_polling:
+            arm(loop)
         if not loop.notified:
             loop.phase = WOKEN
             loop.own = False
@@ -381,7 +394,11 @@ def end_pass(world: World, heap: Heap, loop: Loop, now: int) -> int:
         now = work(world, loop, now, cost_ns)
         loop.woken_ns = now
         loop.by_polling = budget > 0
-        if loop.done + loop.put > 0 or loop.stale or (len(heap) > 0 and heap[0][0] <= now):
+        if (
+            loop.done + loop.put + loop.kicks > 0
+            or loop.stale
+            or (len(heap) > 0 and heap[0][0] <= now)
+        ):
             loop.phase = WOKEN
             loop.own = True
             return now
@@ -423,11 +440,15 @@ def look(world: World, loop: Loop, now: int) -> int:
         loop.stale = False
         loop.completions.active = True
         loop.notified = True
-    if loop.put > 0:
+    if loop.put > 0 or loop.kicks > 0:
         for queue in loop.queues:
-            if queue.requests > 0:
+            kicked = queue.kicked and not polled
+            if queue.requests > 0 or kicked:
                 queue.found = True
                 loop.found += 1
+            if kicked:
+                queue.kicked = False
+                loop.kicks -= 1
     if loop.done > 0:
         return reap(world, loop, now, world.costs.done_run_ns, True, polled)
     return -1
