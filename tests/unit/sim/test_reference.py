@@ -254,6 +254,33 @@ def test_loop_that_polls_needs_no_kick() -> None:
     assert run(polls) == run(evolve(polls, kick_ns=9_000))
 
 
+def test_beginning_to_poll_takes_back_no_kick() -> None:
+    """The first request kicks a loop that polls from the start; nothing arms its queue again."""
+    polls = Case(max_ns=1_000_000, first_ns=1_000_000)
+    kicked_ns = run(evolve(polls, kick_ns=9_000)).vcpu_ns[0] - run(polls).vcpu_ns[0]
+    assert kicked_ns == 9_000
+
+
+def test_kick_of_a_loop_that_polled_ends_its_next_sleep_at_once() -> None:
+    """When polling ends in vain the eventfd is read and its queue is empty; once, then it sleeps."""
+    seen = run(
+        Case(
+            engine=IO_URING,
+            max_ns=100_000,
+            first_ns=100_000,
+            think_ns=2_000_000,
+            requests=3,
+            passes=20,
+        )
+    ).passes_seen
+    passes = [seen[at : at + RECORD] for at in range(0, len(seen), RECORD)]
+    longer = [each for each in passes if each[2] - each[1] > 100_000]
+    assert [woken - begin - budget for _, begin, woken, _, budget, _ in longer[:1]] == [SYSCALL]
+    assert [end - woken for _, _, woken, end, _, _ in longer[:1]] == [RUN]
+    assert all(woken - begin > 1_000_000 for _, begin, woken, *_ in longer[1:])
+    assert len(longer) == 3
+
+
 def test_disks_of_one_vcpu_wait_for_it() -> None:
     """Two disks on one vCPU are slower than on two, though each has its IOThread."""
     two = run(Case(loop_of=(0, 1), vcpus=2))
