@@ -1,34 +1,44 @@
 """Holds predictions against a real guest: settings that no calibration has seen.
 
-    accuracy.py [--settings listed|fresh|later] [--profile FILE] [--rounds N]
-                [--save FILE] [--save-profile FILE] [--load FILE]
+    accuracy.py [--settings listed|fresh|later] [--profile FILE] [--rounds N] [--even-if-busy]
+                [--save FILE] [--save-profile FILE] [--load FILE] [--lock FILE]
 
-Calibrates this host first as `vmio calibrate` does, unless a profile is named. Then a guest with
-one vCPU and one or more disks, on IOThreads of their own, on a shared one or on the main loop,
-runs fio at three depths under several values of poll-max-ns, N rounds of each, and every median is
-compared with the prediction. `listed` are settings that were in view while the simulator was
-written; `fresh` and `later` were not, until each was measured for the first time, in that order.
-What they came to then is in docs/concepts/accuracy.md.
+Calibrates this host first as `vmio calibrate` does, unless a profile is named. Then guests with
+one vCPU and one or more disks, on IOThreads of their own, on a shared one or on the main loop, run
+fio at three depths under several values of poll-max-ns, and every median is compared with the
+prediction. `listed` are settings that were in view while the simulator was written; `fresh` and
+`later` were not, until each was measured for the first time, in that order. What they came to then
+is in docs/concepts/accuracy.md.
+
+A host drifts from minute to minute. So the guests of all layouts are booted before anything is
+measured, and all are stopped but the one that runs; a round goes once over all settings of all
+layouts, in an order that is drawn anew for each round, from a fixed seed. What the host does in
+one round is in all settings alike, and whether two differ is told by their differences within
+rounds. With --lock, another program's measurements can take turns with rounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import fcntl
 import json
 import math
+import random
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from itertools import combinations, product
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
-from attrs import asdict, frozen
+from attrs import asdict, define, field, frozen
 
 from vmio import api
 from vmio.bench.jobs import Job
-from vmio.bench.load import boot_guest
+from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
 from vmio.errors import GuestError
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.guest.image import ensure_image
@@ -37,6 +47,7 @@ from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
 from vmio.qemu.boot import Boot
+from vmio.qemu.signals import run_async
 from vmio.sim.profile import Profile
 from vmio.sim.profile_toml import render_profile
 from vmio.sim.simulator import Prediction, predict, set_parameters
@@ -47,6 +58,13 @@ AIO = "io_uring"
 NEAR_CPU = 0.07
 NO_POLLING: tuple[int | None, ...] = (None,)
 """The main loop's: it has no poll-max-ns."""
+SEED = 1
+"""Of the order of settings."""
+RUNTIME_S = 1.0
+RAMP_S = 0.2
+RUN_S = 1.7
+"""What a run takes about, with fio's start and end."""
+LOCK_ASKED_EVERY_S = 0.1
 
 
 @frozen(kw_only=True)
@@ -111,7 +129,7 @@ LAYOUTS = {layout.name: layout for each in SETTINGS.values() for layout in each.
 
 @frozen(kw_only=True)
 class Measured:
-    """A setting, and what each round of it gave."""
+    """A setting, and what each round gave of it, in the order of rounds."""
 
     layout: str
     depth: int
@@ -186,35 +204,146 @@ def load_layout(layout: Layout, host: Host) -> tuple[Guest, Topology]:
     return guest, api.plan(guest)
 
 
-async def measure(
-    layout: Layout, settings: Settings, host: Host, boot: Boot, rounds: int
-) -> list[Measured]:
-    """Boots a layout and runs every setting of it in each round."""
-    guest, topology = load_layout(layout, host)
-    polls_ns = settings.polls_ns if topology.iothreads else NO_POLLING
-    found = {
-        (depth, poll): Measured(
+@define(kw_only=True)
+class LayoutGuest:
+    """The guest of a layout, which is stopped while none of its settings is measured."""
+
+    layout: Layout
+    host: Host
+    how: Boot
+    _loaded: LoadedGuest | None = field(default=None, init=False)
+    _stack: AsyncExitStack = field(factory=AsyncExitStack, init=False)
+
+    async def run(self, job: Job, poll_max_ns: int | None) -> RunFigures:
+        """Runs a job; if the guest hangs it is booted again, and the job repeated once."""
+        try:
+            return await self._run(job, poll_max_ns)
+        except GuestError as error:
+            await self._give_up(error)
+            return await self._run(job, poll_max_ns)
+
+    async def _run(self, job: Job, poll_max_ns: int | None) -> RunFigures:
+        loaded = self._loaded if self._loaded is not None else await self.start()
+        async with loaded.running():
+            if poll_max_ns is not None:
+                await loaded.set_polling(poll_max_ns)
+            return await loaded.run(job)
+
+    async def start(self) -> LoadedGuest:
+        """Boots the guest, once more if it hangs, and stops it."""
+        try:
+            self._loaded = await self._boot()
+        except GuestError as error:
+            await self._give_up(error)
+            self._loaded = await self._boot()
+        await self._loaded.stop()
+        return self._loaded
+
+    async def _boot(self) -> LoadedGuest:
+        guest, topology = load_layout(self.layout, self.host)
+        return await self._stack.enter_async_context(boot_guest(guest, topology, self.how))
+
+    async def _give_up(self, error: GuestError) -> None:
+        print(f"{self.layout.name}, which is booted again: {error}", file=sys.stderr)
+        await self.end()
+
+    async def end(self) -> None:
+        """Ends the guest, if there is one."""
+        self._loaded = None
+        await self._stack.aclose()
+
+
+async def run_setting(one: Measured, guest: LayoutGuest) -> None:
+    """Runs a setting once more."""
+    job = Job(
+        name="accuracy", rw="randread", block_size_bytes=4096, iodepth=one.depth,
+        runtime_s=RUNTIME_S, ramp_s=RAMP_S,
+    )  # fmt: skip
+    run = await guest.run(job, one.poll_max_ns)
+    loops = run.iothreads or (run.main_loop,)
+    one.iops.append(run.iops)
+    one.cpu_share.append(statistics.mean(each.cpu_share for each in loops))
+    one.sleeps.append(sum(each.sleeps_per_s for each in loops) / run.iops)
+
+
+def list_settings(settings: Settings) -> list[Measured]:
+    """Returns every setting of every layout, of which nothing is measured yet."""
+    return [
+        Measured(
             layout=layout.name, depth=depth, poll_max_ns=poll, iops=[], cpu_share=[], sleeps=[]
         )
-        for depth, poll in product(settings.depths, polls_ns)
+        for layout in settings.layouts
+        for depth, poll in product(
+            settings.depths,
+            NO_POLLING if layout.served_by == "main loop" else settings.polls_ns,
+        )
+    ]
+
+
+async def measure(
+    settings: Settings,
+    host: Host,
+    boot: Boot,
+    *,
+    rounds: int,
+    keep: Callable[[list[Measured]], None],
+    lock: IO[str] | None,
+) -> list[Measured]:
+    """Measures every setting once a round, in an order that is drawn for each.
+
+    Args:
+        settings: What is measured.
+        host: Where.
+        boot: How guests are booted.
+        rounds: How many.
+        keep: Told of what there is after each.
+        lock: A file that is locked during each, and while guests boot.
+    """
+    draw = random.Random(SEED)  # noqa: S311 - for an order, not a secret
+    found = list_settings(settings)
+    guests = {
+        each.name: LayoutGuest(layout=each, host=host, how=boot) for each in settings.layouts
     }
-    async with boot_guest(guest, topology, boot) as loaded:
-        for number in range(rounds):
-            for depth, poll in found if number % 2 == 0 else reversed(found):
-                if poll is not None:
-                    await loaded.set_polling(poll)
-                run = await loaded.run(
-                    Job(
-                        name="accuracy", rw="randread", block_size_bytes=4096, iodepth=depth,
-                        runtime_s=0.6, ramp_s=0.2,
-                    )
-                )  # fmt: skip
-                one, loops = found[depth, poll], run.iothreads or (run.main_loop,)
-                one.iops.append(run.iops)
-                one.cpu_share.append(statistics.mean(each.cpu_share for each in loops))
-                one.sleeps.append(sum(each.sleeps_per_s for each in loops) / run.iops)
-            print(f"{layout.name}: round {number + 1} of {rounds}", file=sys.stderr)
-    return list(found.values())
+    words = f"{len(found)} settings of {len(guests)} layouts, whose guests boot one by one"
+    tell_left(words, rounds * len(found) * RUN_S)
+    async with AsyncExitStack() as stack:
+        async with hold(lock):
+            for guest in guests.values():
+                stack.push_async_callback(guest.end)
+                await guest.start()
+        passed_s = 0.0
+        for number in range(1, rounds + 1):
+            async with hold(lock):
+                began_s = time.monotonic()
+                for one in draw.sample(found, len(found)):
+                    await run_setting(one, guests[one.layout])
+                passed_s += time.monotonic() - began_s
+            keep(found)
+            tell_left(f"round {number} of {rounds}", passed_s / number * (rounds - number))
+    return found
+
+
+def tell_left(words: str, left_s: float) -> None:
+    """Prints how far it is, and the minutes that are left."""
+    print(f"{words}; about {left_s / 60:.1f} minutes left", file=sys.stderr, flush=True)
+
+
+@asynccontextmanager
+async def hold(file: IO[str] | None) -> AsyncIterator[None]:
+    """Holds a file's lock as flock(1) does, if there is a file."""
+    if file is None:
+        yield
+        return
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            await asyncio.sleep(LOCK_ASKED_EVERY_S)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def forecast(one: Measured, profile: Profile, host: Host) -> Prediction:
@@ -302,14 +431,16 @@ def compare_layouts(compared: Sequence[Compared]) -> tuple[int, int]:
     """Returns how many pairs of settings of two layouts differ, and are predicted in order.
 
     Compared are layouts of as many disks under the same load and the same polling; the main loop,
-    which never polls, with each.
+    which never polls, with each. Two differ when the 95 % interval of the mean of their
+    differences within rounds leaves 0 out: what a host's drift does to both is in no difference.
     """
     told = right = 0
     for one, other in combinations(compared, 2):
         if not are_comparable(one.seen, other.seen):
             continue
-        difference = statistics.mean(one.seen.iops) - statistics.mean(other.seen.iops)
-        if abs(difference) <= math.hypot(spread(one.seen.iops), spread(other.seen.iops)):
+        differences = [a - b for a, b in zip(one.seen.iops, other.seen.iops, strict=True)]
+        difference = statistics.mean(differences)
+        if abs(difference) <= spread(differences):
             continue
         told += 1
         right += (one.said.iops.mean > other.said.iops.mean) == (difference > 0)
@@ -327,70 +458,74 @@ def are_comparable(one: Measured, other: Measured) -> bool:
     )
 
 
-def measure_all(
-    settings: Settings, host: Host, boot: Boot, rounds: int, keep: Callable[[list[Measured]], None]
-) -> list[Measured]:
-    """Measures every setting of every layout, each layout again if its guest hangs once."""
-    measured: list[Measured] = []
-    for layout in settings.layouts:
-        try:
-            found = asyncio.run(measure(layout, settings, host, boot, rounds))
-        except GuestError as error:
-            print(f"{layout.name}, which begins again: {error}", file=sys.stderr)
-            found = asyncio.run(measure(layout, settings, host, boot, rounds))
-        measured += found
-        keep(measured)
-    return measured
-
-
 def read_kept(path: str) -> tuple[str, list[Measured]]:
     """Returns the version of QEMU and the measurements that were kept."""
     kept = json.loads(Path(path).read_text(encoding="utf-8"))
     return kept["qemu"], [Measured(**each) for each in kept["settings"]]
 
 
-def measure_now(arguments: argparse.Namespace) -> tuple[str, list[Measured], Profile]:
+async def measure_now(
+    arguments: argparse.Namespace, lock: IO[str] | None
+) -> tuple[str, list[Measured], Profile]:
     """Calibrates, unless a profile is named, and measures, unless that is loaded."""
     image = ensure_image(controllers=("virtio-blk-pci",))
     host = api.read_host(None, binary=True)
     boot, _ = api.choose_boot(
         kernel=str(image.kernel), initrd=str(image.initrd), append=image.append, memory_mib=512
     )
-    api.check_idle()
-    profile = (
-        api.read_profile(arguments.profile)
-        if arguments.profile
-        else asyncio.run(api.calibrate(boot, aio=AIO)).profile
-    )
-    if arguments.save_profile:
-        Path(arguments.save_profile).write_text(render_profile(profile), encoding="utf-8")
+    async with hold(lock):
+        api.check_idle(force=arguments.even_if_busy)
+        if arguments.profile:
+            profile = api.read_profile(arguments.profile)
+        else:
+            profile = (await api.calibrate(boot, aio=AIO)).profile
+    write(arguments.save_profile, render_profile(profile))
     if arguments.load:
         return *read_kept(arguments.load), profile
 
     def keep(measured: list[Measured]) -> None:
-        if arguments.save:
-            kept = {"qemu": host.qemu_version, "settings": [asdict(one) for one in measured]}
-            Path(arguments.save).write_text(json.dumps(kept), encoding="utf-8")
+        kept = {"qemu": host.qemu_version, "settings": [asdict(one) for one in measured]}
+        write(arguments.save, json.dumps(kept))
 
-    settings = SETTINGS[arguments.settings]
-    return host.qemu_version, measure_all(settings, host, boot, arguments.rounds, keep), profile
+    measured = await measure(
+        SETTINGS[arguments.settings], host, boot,
+        rounds=arguments.rounds, keep=keep, lock=lock,
+    )  # fmt: skip
+    return host.qemu_version, measured, profile
+
+
+def write(path: str | None, text: str) -> None:
+    """Writes a file, if one is named."""
+    if path is not None:
+        Path(path).write_text(text, encoding="utf-8")
 
 
 def main() -> None:
     """Reads the call."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--settings", choices=SETTINGS, default="listed")
     parser.add_argument("--profile", help="a profile to go by instead of calibrating")
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--save", help="keep the measurements")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument(
+        "--even-if-busy", action="store_true", help="measure a host that others use, too"
+    )
+    parser.add_argument("--save", help="keep the measurements, after each round")
     parser.add_argument("--save-profile", help="keep the profile")
     parser.add_argument("--load", help="go by kept measurements")
+    parser.add_argument("--lock", help="a file to lock, as flock does, while measuring")
     arguments = parser.parse_args()
     if arguments.load and arguments.profile:
         profile = api.read_profile(arguments.profile)
         version, measured = read_kept(arguments.load)
     else:
-        version, measured, profile = measure_now(arguments)
+        with (
+            Path(arguments.lock).open("a", encoding="utf-8")
+            if arguments.lock
+            else nullcontext() as lock
+        ):
+            version, measured, profile = run_async(measure_now(arguments, lock))
     host = api.read_host(None, qemu_version=version)
     tell([Compared(seen=one, said=forecast(one, profile, host)) for one in measured])
 

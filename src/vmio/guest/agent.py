@@ -228,6 +228,7 @@ class Agent:
         input: bytes = b"",  # noqa: A002 -- the word of subprocess.run
         timeout_s: float,
         first_poll_s: float = _POLL_FIRST_S,
+        longest_pause_s: float = _POLL_LAST_S,
     ) -> Completed:
         """Runs a program in the guest and waits for its end; whatever its status, it is returned.
 
@@ -240,6 +241,7 @@ class Agent:
             timeout_s: How long it may take.
             first_poll_s: When to ask first; a program known to run for a while is measured better
                 undisturbed.
+            longest_pause_s: How long to wait at most before it is asked again.
 
         Raises:
             GuestError: The agent refuses, does not answer, or the time is up.
@@ -258,7 +260,7 @@ class Agent:
         pid = self._expect(self._expect(started, dict, "guest-exec").get("pid"), int, "guest-exec")
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._wait(argv, pid, first_poll_s)
+                return await self._wait(argv, pid, first_poll_s, longest_pause_s)
         except TimeoutError as error:
             await self._kill(pid)
             command = shlex.join(argv)
@@ -343,7 +345,13 @@ class Agent:
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, 1.0)
 
-    async def _wait(self, argv: tuple[str, ...], pid: int, first_poll_s: float) -> Completed:
+    async def _wait(
+        self,
+        argv: tuple[str, ...],
+        pid: int,
+        first_poll_s: float = _POLL_FIRST_S,
+        longest_pause_s: float = _POLL_LAST_S,
+    ) -> Completed:
         pause_s = _POLL_FIRST_S
         await asyncio.sleep(first_poll_s)
         while True:
@@ -352,7 +360,7 @@ class Agent:
             if state.get("exited") is True:
                 break
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 1.5, _POLL_LAST_S)
+            pause_s = min(pause_s * 1.5, longest_pause_s)
         signal = state.get("signal")
         status = -signal if isinstance(signal, int) else state.get("exitcode", 0)
         return Completed(
@@ -372,7 +380,7 @@ class Agent:
                     await self._execute("guest-exec", arguments, timeout_s=_KILL_TIMEOUT_S)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_KILL_GRACE_S):
-                            await self._wait(("kill",), pid, _POLL_FIRST_S)
+                            await self._wait(("kill",), pid)
                             return
 
     async def _execute(

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import statistics
+import time
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -260,6 +263,26 @@ def test_run_says_that_output_was_cut(tmp_path: Path) -> None:
     state = {"pid": 1, "exited": True, "exitcode": 0, "out-truncated": True}
     done = talk(tmp_path, behave(give(state)), lambda agent: agent.run(("x",), timeout_s=60))
     assert done.truncated
+
+
+def test_run_asks_as_often_as_it_is_told(tmp_path: Path) -> None:
+    """Pauses stop growing where the caller says."""
+    asked_s: list[float] = []
+
+    def answer(ask: dict[str, Any]) -> bytes:
+        if ask["execute"] == "guest-exec-status":
+            asked_s.append(time.monotonic())
+        exited = len(asked_s) > 12
+        return json.dumps({"return": {"pid": 1, "exited": exited}}).encode() + b"\n"
+
+    talk(
+        tmp_path,
+        behave(answer),
+        lambda agent: agent.run(("x",), timeout_s=60, longest_pause_s=0.03),
+    )
+    # Pauses that grow by half from 0.02 s on come to 3.3 s.
+    assert asked_s[-1] - asked_s[0] < 2
+    assert statistics.median(b - a for a, b in pairwise(asked_s)) >= 0.03
 
 
 def test_run_passes_on_why_the_agent_refuses(tmp_path: Path) -> None:

@@ -1,0 +1,118 @@
+"""When a guest is asked for fio's end, and which part of a run counts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from vmio.bench import load
+from vmio.bench.jobs import Job
+from vmio.bench.load import LoadedGuest
+from vmio.errors import ToolError
+from vmio.guest.agent import Agent, Completed
+from vmio.model.controller import Controller
+from vmio.model.disk import Backing, Disk
+from vmio.model.topology import AttachedDisk, Topology
+from vmio.qemu.process import QemuProcess
+
+RECORDED = (Path(__file__).parent / "data" / "fio-3.33-randread.json").read_bytes()
+JOB = Job(name="x", rw="randread", block_size_bytes=4096, iodepth=1, runtime_s=0.3, ramp_s=0.2)
+LENGTH_S = JOB.ramp_s + JOB.runtime_s
+END_S = 0.1
+TOPOLOGY = Topology(
+    controllers=(Controller(id="virtio0", model="virtio-blk-pci", bus="virtio"),),
+    disks=(
+        AttachedDisk(
+            disk=Disk(
+                id="virtio0",
+                bus="virtio",
+                index=0,
+                media="disk",
+                backing=Backing(filename="/x", format="raw"),
+            ),
+            controller="virtio0",
+        ),
+    ),
+)
+
+
+class PacedAgent(Agent):
+    """An agent of a guest whose fio starts slowly, loads a disk, and takes a while to end."""
+
+    def __init__(self, *starts_s: float, status: int = 0) -> None:
+        self.starts_s = list(starts_s)
+        self.status = status
+        self.loads_s: list[tuple[float, float]] = []
+        self.asked_s: list[float] = []
+        """When it was asked first, after the load's end."""
+
+    async def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        input: bytes = b"",  # noqa: A002 - the base class's word
+        timeout_s: float,
+        first_poll_s: float = 0.0,
+        longest_pause_s: float = 1.0,
+    ) -> Completed:
+        """Returns when fio has ended and somebody asks."""
+        del input, timeout_s
+        now_s, start_s = time.monotonic(), self.starts_s.pop(0)
+        self.loads_s.append((now_s + start_s, now_s + start_s + LENGTH_S))
+        self.asked_s.append(first_poll_s - start_s - LENGTH_S)
+        await asyncio.sleep(max(start_s + LENGTH_S + END_S, first_poll_s) + longest_pause_s / 2)
+        return Completed(
+            argv=argv, status=self.status, stdout=RECORDED, stderr=b"", truncated=False
+        )
+
+    def read_cpu_ns(self, _process: int, _thread: int) -> int:
+        """Returns the time that the load took so far: a thread that is busy under it."""
+        now_s = time.monotonic()
+        return round(sum(1e9 * max(0.0, min(now_s, b) - a) for a, b in self.loads_s))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, agent: PacedAgent) -> list[float]:
+    """Runs a job as often as the agent has starts, and returns the main loop's shares."""
+    monkeypatch.setattr(load, "read_cpu_ns", agent.read_cpu_ns)
+    guest = LoadedGuest(
+        process=cast("QemuProcess", SimpleNamespace(pid=1)),
+        agent=agent,
+        topology=TOPOLOGY,
+        devices=("/dev/vda",),
+        threads={1: "main loop"},
+        vcpus=frozenset(),
+    )
+
+    async def run_all() -> list[float]:
+        runs = [await guest.run(JOB) for _ in list(agent.starts_s)]
+        return [each.main_loop.cpu_share for each in runs]
+
+    return asyncio.run(run_all())
+
+
+def test_what_counts_is_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No idle time before or after the load is in a thread's share, however long fio takes."""
+    shares = run(monkeypatch, PacedAgent(0.3, 0.3, 0.3, 0.5, 0.3))
+    assert shares == pytest.approx([1.0] * 5, abs=0.1)
+
+
+def test_load_is_not_disturbed_once_it_is_known_what_fio_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The guest is asked first when the load is about to end, never long after."""
+    agent = PacedAgent(0.5, 0.3, 0.3, 0.3, 0.3)
+    run(monkeypatch, agent)
+    assert agent.asked_s[0] == pytest.approx(-0.5)
+    assert all(-0.1 < each < END_S for each in agent.asked_s[2:])
+
+
+def test_run_that_failed_tells_nothing_of_what_fio_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told of with its status."""
+    with pytest.raises(ToolError, match="fio failed in the guest") as caught:
+        run(monkeypatch, PacedAgent(0.0, status=1))
+    assert caught.value.status == 1
