@@ -1,16 +1,17 @@
 """What steps cost on this host: a small guest under a few loads, and the host's own waits.
 
 A guest with a disk on an IOThread, one on the main loop and one vCPU runs each load a few times,
-in an order that turns around; the medians count. What can be measured by itself is: waits of the
-host, and the disk's service times, by QEMU's own histogram. The other costs are those by which the
-simulator comes nearest to what the guest did (`vmio.sim.fitting`).
+in rounds of all loads, each in an order of its own; the medians count. What can be measured by
+itself is: waits of the host, and the disk's service times, by QEMU's own histogram. The other
+costs are those by which the simulator comes nearest to what the guest did (`vmio.sim.fitting`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -44,9 +45,13 @@ _BUSY: Final = 0.25
 ROUNDS: Final = 3
 _RUNTIME_S: Final = 0.6
 _RAMP_S: Final = 0.2
-_WARM_UP_S: Final = 0.3
+_SEED: Final = 1
+"""Of the order of loads."""
 _LONG_NS: Final = 500_000
 _MIDDLE_NS: Final = 65_536
+_WORK_US: Final = 200
+"""Of a program with one request at a time: one that does nothing else is what predictions are
+mostly asked for, so it is left to be predicted."""
 _STEPS: Final = 20
 """Of probability, in a table of service times."""
 _TAIL: Final = 0.01
@@ -61,7 +66,7 @@ class _Setting:
     depth: int
     poll_max_ns: int | None
     batch: int = 1
-    think_us: int = 0
+    work_us: int = 0
 
     @property
     def job(self) -> Job:
@@ -73,22 +78,22 @@ class _Setting:
             runtime_s=_RUNTIME_S,
             ramp_s=_RAMP_S,
             batch=self.batch,
-            think_us=self.think_us,
+            work_us=self.work_us,
         )
 
     @property
-    def workload(self) -> Workload:
-        return Workload(
-            name=f"qd={self.depth},batch={self.batch},think={self.think_us}us",
-            depth=self.depth,
-            batch=self.batch,
-            think_ns=1000 * self.think_us,
-        )
+    def name(self) -> str:
+        words = [f"qd={self.depth}"]
+        if self.batch > 1:
+            words.append(f"batch={self.batch}")
+        if self.work_us:
+            words.append(f"work={self.work_us}us")
+        return ",".join(words)
 
 
 _SETTINGS: Final = (
-    _Setting(depth=1, think_us=200, poll_max_ns=0),
-    _Setting(depth=1, think_us=200, poll_max_ns=_LONG_NS),
+    _Setting(depth=1, work_us=_WORK_US, poll_max_ns=0),
+    _Setting(depth=1, work_us=_WORK_US, poll_max_ns=_LONG_NS),
     _Setting(depth=2, poll_max_ns=0),
     _Setting(depth=2, poll_max_ns=_MIDDLE_NS),
     _Setting(depth=2, poll_max_ns=_LONG_NS),
@@ -100,12 +105,12 @@ _SETTINGS: Final = (
     _Setting(depth=8, batch=8, poll_max_ns=_LONG_NS),
     _Setting(depth=32, batch=32, poll_max_ns=0),
     _Setting(depth=32, batch=32, poll_max_ns=_LONG_NS),
-    _Setting(depth=1, think_us=200, poll_max_ns=None),
+    _Setting(depth=1, work_us=_WORK_US, poll_max_ns=None),
     _Setting(depth=2, poll_max_ns=None),
     _Setting(depth=8, poll_max_ns=None),
 )
 _SERVICE: Final = (
-    _Setting(depth=1, think_us=200, poll_max_ns=_LONG_NS),
+    _Setting(depth=1, work_us=_WORK_US, poll_max_ns=_LONG_NS),
     _Setting(depth=8, batch=8, poll_max_ns=_LONG_NS),
     _Setting(depth=32, batch=32, poll_max_ns=_LONG_NS),
 )
@@ -168,7 +173,10 @@ async def calibrate(
     report(Progress(share=0.0, words="booting the guest"))
     async with boot_guest(guest, topology, boot, folder=folder) as loaded:
         found, service, waits = await _measure(loaded, rounds, report)
-    observations = tuple(_observe(topology, setting, runs) for setting, runs in found.items())
+    gap_ns = _measure_gap(found)
+    observations = tuple(
+        _observe(topology, setting, runs, gap_ns) for setting, runs in found.items()
+    )
     facts = read_host_facts()
     start = _begin(waits, service, facts.cpu_count)
     fitted = fit_costs(
@@ -204,21 +212,20 @@ async def calibrate(
 async def _measure(
     loaded: LoadedGuest, rounds: int, report: Callable[[Progress], None]
 ) -> tuple[dict[_Setting, list[RunFigures]], tuple[ServiceTimes, ...], WaitCosts]:
-    """Runs every load in each round, the other way round every second time.
+    """Runs every load in each round, in an order that is drawn anew and always the same.
 
-    Waits are measured between the rounds, while the guest is idle: they drift within seconds, so
-    one moment's would not be those of the loads.
+    What a host does for some seconds then falls on other loads in each round. Waits are measured
+    between the rounds, while the guest is idle: they drift within seconds, so one moment's would
+    not be those of the loads.
     """
     found: dict[_Setting, list[RunFigures]] = {setting: [] for setting in _SETTINGS}
     bins: dict[_Setting, list[int]] = {}
     waits = [await asyncio.to_thread(measure_waits)]
-    for polled in (True, False):
-        warm_up = evolve(_SETTINGS[0].job, runtime_s=_WARM_UP_S)
-        await loaded.run(warm_up, only=_find_disk(loaded.topology, polled=polled).disk.id)
+    draw = random.Random(_SEED)  # noqa: S311 - for an order, not a secret
     total, done = rounds * len(_SETTINGS), 0
     for number in range(rounds):
-        for setting in _SETTINGS if number % 2 == 0 else reversed(_SETTINGS):
-            words = f"round {number + 1} of {rounds}, {setting.workload.name}"
+        for setting in draw.sample(_SETTINGS, len(_SETTINGS)):
+            words = f"round {number + 1} of {rounds}, {setting.name}"
             report(Progress(share=0.08 + 0.62 * done / total, words=words))
             disk = _find_disk(loaded.topology, polled=setting.poll_max_ns is not None).disk.id
             if setting.poll_max_ns is not None:
@@ -261,12 +268,34 @@ def _find_disk(topology: Topology, *, polled: bool) -> AttachedDisk:
     )
 
 
-def _observe(topology: Topology, setting: _Setting, runs: Sequence[RunFigures]) -> Observation:
-    """Returns what the runs of a load came to, with the layout of the disk that was loaded."""
+def _measure_gap(found: Mapping[_Setting, Sequence[RunFigures]]) -> float:
+    """Returns what a program takes between a completion and its next request, in nanoseconds.
+
+    fio counts it in no latency; a simulator of both counts it in the latency.
+    """
+    return statistics.median(
+        setting.depth * 1e9 / run.iops - run.latency_mean_ns
+        for setting, runs in found.items()
+        if setting.depth == 2  # noqa: PLR2004 - of more, a program that is late would be in it
+        for run in runs
+    )
+
+
+def _observe(
+    topology: Topology, setting: _Setting, runs: Sequence[RunFigures], gap_ns: float
+) -> Observation:
+    """Returns what the runs of a load came to, with the layout of the disk that was loaded.
+
+    How long a program computed is what its requests take beyond their latencies and that gap, and
+    not what it was told: fio measures that by a clock that is the guest's.
+    """
 
     def middle(find: Callable[[RunFigures], float]) -> float:
         return statistics.median(map(find, runs))
 
+    work_ns = 0
+    if setting.work_us:
+        work_ns = max(0, round(middle(lambda run: 1e9 / run.iops - run.latency_mean_ns) - gap_ns))
     polled = setting.poll_max_ns is not None
     loaded = _find_disk(topology, polled=polled)
     alone = evolve(
@@ -280,9 +309,11 @@ def _observe(topology: Topology, setting: _Setting, runs: Sequence[RunFigures]) 
     main_loop_cpu = middle(lambda run: run.main_loop.cpu_share)
     return Observation(
         topology=alone,
-        workload=setting.workload,
+        workload=Workload(
+            name=setting.name, depth=setting.depth, batch=setting.batch, work_ns=work_ns
+        ),
         iops=middle(lambda run: run.iops),
-        latency_mean_ns=middle(lambda run: run.latency_mean_ns),
+        latency_mean_ns=middle(lambda run: run.latency_mean_ns) + gap_ns,
         loop_cpu_share=middle(lambda run: run.iothreads[0].cpu_share) if polled else main_loop_cpu,
         irq_cpu_share=main_loop_cpu if polled else 0.0,
     )

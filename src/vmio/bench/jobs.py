@@ -50,8 +50,8 @@ class Job:
     """How long the load runs before anything is counted."""
     batch: int = field(default=1, validator=and_(ge(1), le(1024)))
     """So many completions it waits for, before it submits as many requests in one call."""
-    think_us: int = field(default=0, validator=and_(ge(0), le(10**6)))
-    """What it waits after each completion."""
+    work_us: int = field(default=0, validator=and_(ge(0), le(10**6)))
+    """What it computes after each completion."""
 
     @property
     def writes(self) -> bool:
@@ -177,7 +177,11 @@ def fio_argv(job: Job, device: str, *, scratch: bool = False) -> tuple[str, ...]
             if job.batch > 1
             else ()
         ),
-        *((f"--thinktime={job.think_us}us",) if job.think_us else ()),
+        *(
+            (f"--thinktime={job.work_us}us", f"--thinktime_spin={job.work_us}us")
+            if job.work_us
+            else ()
+        ),
         *(() if job.writes else ("--readonly",)),
         "--output-format=json",
     )

@@ -68,6 +68,7 @@ class Observation:
     workload: Workload
     iops: float
     latency_mean_ns: float
+    """Less what the program computes."""
     loop_cpu_share: float
     """Of the loops that serve the disks, per loop; of the main loop with its interrupts."""
     irq_cpu_share: float
@@ -165,11 +166,9 @@ def fit_costs(
 def _measure_errors(each: Residual) -> list[float]:
     """Returns what is wrong with a load: a logarithm of a ratio, and two shares of a processor."""
     seen, said = each.observation, each.predicted
-    # A program that thinks does as many requests whatever they take: its latency tells more.
+    # A program that computes does as many requests whatever they take: its latency tells more.
     ratio = (
-        said.latency_mean_ns / seen.latency_mean_ns
-        if (seen.workload.think_ns or seen.workload.work_ns)
-        else each.iops_ratio
+        said.latency_mean_ns / seen.latency_mean_ns if seen.workload.work_ns else each.iops_ratio
     )
     weight = 1.0 if seen.workload.batch == 1 else _BATCH_WEIGHT
     wrong = (

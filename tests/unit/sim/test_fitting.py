@@ -20,7 +20,7 @@ from vmio.sim.workload import parse_workload
 QEMU_10 = QemuVersion(10, 0, 2)
 MAIN_LOOP_ONLY = None
 LOADS = (
-    ("qd=1,think=200us", 0),
+    ("qd=1,work=200us", 0),
     ("qd=2", 0),
     ("qd=2", 500_000),
     ("qd=8", 0),

@@ -262,7 +262,7 @@ def test_beginning_to_poll_takes_back_no_kick() -> None:
 
 
 def test_kick_of_a_loop_that_polled_ends_its_next_sleep_at_once() -> None:
-    """When polling ends in vain the eventfd is read and its queue is empty; once, then it sleeps."""
+    """Polling that ends in vain reads an eventfd whose queue is empty, once; then it sleeps."""
     seen = run(
         Case(
             engine=IO_URING,
