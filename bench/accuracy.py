@@ -1,13 +1,13 @@
 """Holds predictions against a real guest: settings that no calibration has seen.
 
-    accuracy.py [--settings listed|fresh|later] [--profile FILE] [--rounds N] [--even-if-busy]
+    accuracy.py [--settings listed|fresh|later|latest] [--profile FILE] [--rounds N] [--even-if-busy]
                 [--save FILE] [--save-profile FILE] [--load FILE] [--lock FILE]
 
 Calibrates this host first as `vmio calibrate` does, unless a profile is named. Then guests with
 one vCPU and one or more disks, on IOThreads of their own, on a shared one or on the main loop, run
 fio at three depths under several values of poll-max-ns, and every median is compared with the
-prediction. `listed` are settings that were in view while the simulator was written; `fresh` and
-`later` were not, until each was measured for the first time, in that order. What they came to then
+prediction. `listed` are settings that were in view while the simulator was written; `fresh`, `later`
+and `latest` were not, until each was measured for the first time, in that order. What they came to then
 is in docs/concepts/accuracy.md.
 
 A host drifts from minute to minute. So the guests of all layouts are booted before anything is
@@ -122,6 +122,16 @@ SETTINGS = {
         ),
         depths=(1, 5, 24),
         polls_ns=(12_000, 40_000, 90_000, 400_000),
+    ),
+    "latest": Settings(
+        layouts=(
+            Layout(disks=1, served_by="own IOThreads"),
+            Layout(disks=2, served_by="own IOThreads"),
+            Layout(disks=3, served_by="one IOThread"),
+            Layout(disks=2, served_by="main loop"),
+        ),
+        depths=(1, 6, 20),
+        polls_ns=(24_000, 70_000, 160_000, 800_000),
     ),
 }
 LAYOUTS = {layout.name: layout for each in SETTINGS.values() for layout in each.layouts}

@@ -42,14 +42,14 @@ __all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles"]
 
 _BUSY: Final = 0.25
 """Of a processor; more than that in use by others is in every number."""
-ROUNDS: Final = 3
+ROUNDS: Final = 4
 _RUNTIME_S: Final = 0.6
 _RAMP_S: Final = 0.2
 _SEED: Final = 1
 """Of the order of loads."""
 _LONG_NS: Final = 500_000
 _MIDDLE_NS: Final = 65_536
-_WORK_US: Final = 200
+_WORK_US: Final = 100
 """Of a program with one request at a time: one that does nothing else is what predictions are
 mostly asked for, so it is left to be predicted."""
 _STEPS: Final = 20
