@@ -24,6 +24,7 @@ Engine = Literal["native", "io_uring", "loop_ring", "threads"]
 Service = Callable[[random.Random, int], float]
 
 NOTIFIER: Final = "notifier"
+QUEUE_HOLDS: Final = 256
 
 
 # What is simulated.
@@ -354,7 +355,10 @@ class RunningQueue:
     disk: Disk
     # Put by the guest, not taken by the loop.
     waiting: list[Request] = Factory(list)
-    is_being_taken: bool = False
+    # Whether the next request that is put kicks.
+    is_armed: bool = True
+    # Whether its eventfd is signalled, and no wait has read it.
+    is_kicked: bool = False
     # Reaped by the loop, so that the guest can see them, but not taken by its interrupt.
     visible: list[Request] = Factory(list)
     # From when an interrupt is sent until the guest has taken what it was for.
@@ -380,12 +384,15 @@ class RunningQueue:
                 return None
 
     def put(self, number: int) -> bool:
-        """Puts new requests into the queue, and returns whether that takes a kick."""
-        needs_kick = not (self.waiting or self.loop.is_polling or self.is_being_taken)
+        """Puts new requests into the queue, and returns whether that was a kick."""
         now = self.world.env.now
         self.waiting.extend(Request(self, now) for _ in range(number))
         self.loop.notice()
-        return needs_kick
+        kicks = self.is_armed
+        if kicks:
+            self.is_armed = False
+            self.is_kicked = True
+        return kicks
 
     def think_and_submit(self) -> ProcessGenerator:
         """Submits a batch after the time that the program thinks; its kick is paid later."""
@@ -398,6 +405,7 @@ class RunningQueue:
         while True:
             interval_ns = self.world.random.expovariate(1 / self.queue.interval_ns)
             yield self.world.env.timeout(interval_ns)
+            # A kick takes no time, but it is one: the eventfd is signalled.
             self.put(1)
 
 
@@ -441,6 +449,17 @@ class RunningLoop:
         """Whether requests are to be taken or completions to be reaped."""
         return bool(self.done) or any(queue.waiting for queue in self.queues)
 
+    def is_any_eventfd_signalled(self) -> bool:
+        """Whether an eventfd is stale, or that of a kick unread."""
+        return self.is_stale or any(queue.is_kicked for queue in self.queues)
+
+    def leave_polling(self) -> None:
+        """Arms all queues, if the loop was polling."""
+        if self.is_polling:
+            self.is_polling = False
+            for queue in self.queues:
+                queue.is_armed = True
+
     def busy(self, ns: float) -> simpy.Event:
         """Works for a time."""
         self.counts.cpu += ns
@@ -464,7 +483,14 @@ class RunningLoop:
         self.counts.passes += 1
         may_poll = self.loop.can_poll and not self.loop.is_main and self.loop.max_ns
         budget = self.polling.budget if may_poll else 0
-        self.is_polling = budget > 0
+        if budget:
+            # This disarms nothing.
+            self.is_polling = True
+        else:
+            # The page has two moments for this: "a wait that begins with B at 0 ends" polling, and
+            # queues are armed "at the end of the wait before". Taken is the first, the end of the
+            # pass before, as B is known only then.
+            self.leave_polling()
         wait = yield from self.wait_for_something(budget)
         if wait.by_polling:
             self.counts.polled_waits += 1
@@ -492,8 +518,8 @@ class RunningLoop:
             if arrival.triggered:
                 yield self.busy(costs.poll_pass_ns)
                 return Wait(by_polling=True)
-            self.is_polling = False
-        if self.is_stale:
+            self.leave_polling()
+        if self.is_any_eventfd_signalled():
             yield self.busy(costs.syscall_ns)
             return Wait()
         yield arrival
@@ -509,11 +535,16 @@ class RunningLoop:
             ready.add(NOTIFIER)
         if not wait.looks:
             return ready
-        if self.is_stale and not wait.by_polling:
-            self.is_stale = False
-            self.is_notified = True
-            ready.add("native")
         queues = [queue for queue in self.queues if queue.waiting]
+        if not wait.by_polling:
+            # It reads all eventfds; those of kicks make queues ready that may be empty.
+            queues = [queue for queue in self.queues if queue.waiting or queue.is_kicked]
+            for queue in queues:
+                queue.is_kicked = False
+            if self.is_stale:
+                self.is_stale = False
+                self.is_notified = True
+                ready.add("native")
         if self.done:
             handlers = {request.queue.completion_handler for request in self.done}
             ready |= {name for name in handlers if name is not None}
@@ -555,16 +586,9 @@ class RunningLoop:
     def take(self, queue: RunningQueue) -> ProcessGenerator:
         """Takes a queue's requests, and those that come meanwhile, and gives them to the disk."""
         env, costs, engine = self.world.env, self.world.costs, queue.queue.engine
-        taken: list[Request] = []
-        cost = costs.queue_run_ns
-        queue.is_being_taken = True
-        while queue.waiting:
-            requests, queue.waiting = queue.waiting, []
-            yield self.busy(cost + len(requests) * costs.queue_request_ns)
-            cost = 0
-            taken += requests
-        # What comes while further submissions are made is not taken any more.
-        queue.is_being_taken = False
+        taken = yield from self.empty(queue)
+        if not taken:
+            return
         if engine == "native":
             submissions = math.ceil(len(taken) / (self.loop.batch_limit or 32))
             if submissions > 1:
@@ -580,6 +604,24 @@ class RunningLoop:
             if any(request.queue.queue.engine == "native" for request in self.done):
                 self.is_stale = True
             yield from self.reap()
+
+    def empty(self, queue: RunningQueue) -> Generator[simpy.Event, object, list[Request]]:
+        """Takes a queue's requests, which may be none, and arms it if the loop does not poll."""
+        costs = self.world.costs
+        taken: list[Request] = []
+        cost = costs.queue_run_ns
+        while True:
+            # In the first round there may be none, and the time is taken all the same.
+            requests, queue.waiting = queue.waiting, []
+            yield self.busy(cost + len(requests) * costs.queue_request_ns)
+            cost = 0
+            taken += requests
+            if not self.is_polling:
+                # Also where none were in it, and where more came meanwhile: those are taken next.
+                queue.is_armed = True
+            if not queue.waiting or len(taken) >= QUEUE_HOLDS:
+                break
+        return taken
 
     def serve_by_worker(self, request: Request) -> ProcessGenerator:
         """Has a request served by a worker; it is under way on the disk once that begins."""

@@ -121,9 +121,11 @@ def depth_1_without_polling() -> Worked:
 
 
 def depth_1_polls_through() -> Worked:
-    """A loop that polls for longer than any wait never sleeps, and is never kicked.
+    """A loop that polls for longer than any wait never sleeps, and is kicked once in its life.
 
-    As without polling, but each of the two wake-ups is a look (`poll_pass_ns`), and all four waits
+    The queue is armed in the beginning, so the first of all requests kicks. The loop never leaves
+    polling, so the queue is never armed again, and no wait reads that eventfd. From then on: as
+    without polling, but each of the two wake-ups is a look (`poll_pass_ns`), and all four waits
     end by polling, the two notifications also. No wait is longer than the polling time, so no rule
     changes it. The eventfd that completions leave stale is never come to. The loop is busy always.
     """
@@ -154,7 +156,8 @@ def stale_eventfd() -> Worked:
     The polling time B is always 20000: growing and shrinking are by 1. The disk takes 15000, and
     the guest, with a long wake-up, puts its next request after the loop is asleep.
 
-    P, a kick after B of polling in vain: the loop sleeps and wakes, T = P + wake + IN. Pass 2 is
+    P, a kick after B of polling in vain: the loop sleeps and wakes, which reads that eventfd, and
+    T = P + wake + IN. Pass 2 is
     the notification, by polling. Pass 3 polls from T + self_kick until T + 15000, and finds the
     completion one look later; OUT later is V. Pass 4 is the notification. Pass 5 polls for B, and
     then its system call returns at once, for the stale eventfd; the loop notifies itself. Pass 6
@@ -177,6 +180,261 @@ def stale_eventfd() -> Worked:
         polled=4,
         cpu=2 * budget + C.sleep_ns + C.syscall_ns + 3 * C.self_kick_ns + polled + IN + OUT,
         vcpu=GUEST_RUNS + C.guest_kick_ns,
+    )
+
+
+# Polls for as long in each pass: growing and shrinking are by 1.
+BUDGET = 20_000
+POLLS = Loop("handler", max_ns=BUDGET, grow=1, shrink=1, first_ns=BUDGET)
+# What a wait beyond BUDGET comes to that finds the eventfd of a kick, and nothing in the queue.
+IN_VAIN = C.syscall_ns + C.queue_run_ns
+
+
+def kick_of_a_loop_that_polls() -> Worked:
+    """A loop that has begun to poll is kicked, and finds that eventfd when a wait is longer.
+
+    The disk is slower than the loop polls, so that the loop leaves polling, which arms the queue.
+    The guest is quicker: its request comes while the loop polls.
+
+    Pass 1 finds the request by polling, at P + poll_pass: T = P + poll_pass + IN. It was a kick
+    nevertheless, as beginning to poll disarms nothing; polling does not read the eventfd. The
+    loop polls still, so taking the request does not arm the queue. Pass 2 is the notification.
+    Pass 3 polls for B, which arms the queue, and returns from a system call: the queue is ready,
+    and has its turn, in which there is nothing. That is no notification. Pass 4 polls for B again,
+    and sleeps until the disk is done. OUT after waking is V. Pass 5 is the notification. The next
+    wait begins at V + self_kick = V + 601 and the request comes at V + GUEST = V + 14417, before
+    it has polled for B: that is pass 1. The queue was armed in pass 3.
+
+    The disk works for SERVICE from T on, and the loop is asleep from T + self_kick + B + IN_VAIN +
+    B on, which is T + 46613.
+    """
+    latency = C.poll_pass_ns + IN + SERVICE + C.wake_ns + OUT + GUEST
+    asleep = SERVICE - (C.self_kick_ns + BUDGET + IN_VAIN + BUDGET) + C.wake_ns
+    return Worked(
+        make_case(POLLS),
+        latency=latency,
+        period=latency,
+        ended=1,
+        sleeps=1,
+        passes=5,
+        polled=3,
+        cpu=latency - asleep + C.sleep_ns,
+        vcpu=GUEST_RUNS + C.guest_kick_ns,
+    )
+
+
+def one_kick_while_the_loop_polls() -> Worked:
+    """Of two requests to a loop that polls, and that come apart, the first alone kicks.
+
+    As above with depth 2, one request at a time. The first, at P, kicks. The loop has taken it at
+    T = P + 5757, and does not arm the queue. The second is put guest_kick + guest_request +
+    guest_submit = 5917 after P, into a queue that is empty, in the wait of pass 2: no kick. Pass 2
+    is the notification, by polling, and the queue is ready at its end: the disk has the second
+    request at T + self_kick + IN. Pass 3 is that notification. Pass 4 polls for B and finds the
+    eventfd, in vain; pass 5 polls for B and sleeps, from T + 52918 until T + SERVICE. The second
+    request is done at T + 66305, before the loop is awake: one run of completions, V, one
+    interrupt. Pass 6 is the notification. Each request takes the period: the second is put as much
+    later as it ends.
+    """
+    out = OUT + C.done_request_ns
+    latency = C.poll_pass_ns + IN + SERVICE + C.wake_ns + out + GUEST
+    before = C.self_kick_ns + IN + C.self_kick_ns + BUDGET + IN_VAIN + BUDGET
+    return Worked(
+        make_case(POLLS, Queue(depth=2)),
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=1,
+        passes=6,
+        polled=4,
+        cpu=latency - (SERVICE - before + C.wake_ns) + C.sleep_ns,
+        vcpu=GUEST_RUNS + C.guest_request_ns + C.guest_submit_ns + C.guest_kick_ns,
+    )
+
+
+def kick_behind_a_sleep() -> Worked:
+    """A loop that was asleep arms the queue as it takes a request, and polls then: two kicks.
+
+    Depth 2, one request at a time, a slow kick k = 30000, a disk that takes 70000, and a guest
+    with a long wake-up, so that the loop is asleep when it submits.
+
+    P, a kick; the loop wakes, which reads the eventfd, and has taken the request at T = P + wake +
+    IN = P + 25715. It does not poll, so the queue is armed. Pass 2 is the notification, by
+    polling. Pass 3 polls from P + 26316 on. The second request is put k + guest_request +
+    guest_submit = 33114 after P: a kick, which polling finds. Pass 4 is the notification. Pass 5
+    polls for B and finds the eventfd, in vain. Pass 6 polls for B and sleeps, from P + 85484 until
+    the first is done, at T + 70000 = P + 95715; when it is awake, both are. V, and pass 7 is the
+    notification. The next one polls for B and sleeps: pass 1.
+    """
+    kick, service, guest_wake = 30_000, 70_000, 150_000
+    out = OUT + C.done_request_ns
+    latency = C.wake_ns + IN + service + C.wake_ns + out + guest_wake + GUEST_RUNS
+    apart = kick + C.guest_request_ns + C.guest_submit_ns
+    polled = apart - (C.wake_ns + IN + C.self_kick_ns) + C.poll_pass_ns
+    return Worked(
+        make_case(
+            POLLS,
+            Queue(depth=2),
+            costs=evolve(C, guest_kick_ns=kick, guest_wake_ns=guest_wake),
+            service=service,
+        ),
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=2,
+        passes=7,
+        polled=4,
+        cpu=3 * BUDGET + 2 * C.sleep_ns + 3 * C.self_kick_ns + polled + 2 * IN + IN_VAIN + out,
+        vcpu=GUEST_RUNS + apart + kick,
+    )
+
+
+def request_comes_in_an_empty_turn() -> Worked:
+    """The turn of a queue with nothing in it takes what comes meanwhile, and that kicks again.
+
+    Depth 2, one request at a time, a slow kick k = 26000, a disk that takes 100000, a loop that
+    wakes slowly (40000).
+
+    As above the first request is put at P, kicks, and is found by polling; T = P + 5757. Pass 2 is
+    the notification. Pass 3 polls for B, which arms the queue, and ends at P + 27367 for the
+    eventfd. The turn of the queue would be over at P + 32370. The second request is put k +
+    guest_request + guest_submit = 29114 after P: a kick. It is taken in that turn, with one
+    `queue_request_ns` more. Pass 4 is the notification. Its eventfd ends pass 5, after B, and this
+    time the turn is in vain. Pass 6 polls for B and sleeps, from P + 79684 until the first is done
+    at P + 105757. The second is done at P + 133071, and the loop awake at P + 145757: both are
+    reaped together. V, and pass 7 is the notification.
+    """
+    kick, service, wake = 26_000, 100_000, 40_000
+    out = OUT + C.done_request_ns
+    latency = C.poll_pass_ns + IN + service + wake + out + GUEST
+    before = 2 * (C.self_kick_ns + BUDGET + IN_VAIN) + C.queue_request_ns + BUDGET
+    return Worked(
+        make_case(
+            POLLS,
+            Queue(depth=2),
+            costs=evolve(C, guest_kick_ns=kick, wake_ns=wake),
+            service=service,
+        ),
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=1,
+        passes=7,
+        polled=4,
+        cpu=latency - (service - before + wake) + C.sleep_ns,
+        vcpu=GUEST_RUNS + C.guest_request_ns + C.guest_submit_ns + 2 * kick,
+    )
+
+
+def kick_while_taking() -> Worked:
+    """Without polling a queue is armed at the end of each time of taking, so a later one kicks.
+
+    Depth 3, one request at a time, a slow kick k = 24000 and a slow `queue_request_ns` of 3000.
+
+    The first request is put at P, and kicks. The loop wakes and takes it from P + 20011 to
+    P + 28014. The second is put k + guest_request + guest_submit = 27114 after P, before the queue
+    is armed: no kick, and it is taken too, to P + 31014. The third is put only guest_request +
+    guest_submit later, at P + 30228: the queue is armed since P + 28014, so it kicks. It is taken
+    too, and the disk has all three at T = P + wake + run + 3 * 3000. Pass 2 is the notification,
+    which does not look. Pass 3 finds the eventfd at once, in vain. Pass 4 sleeps until all are
+    done; one run of completions, V, one interrupt, one turn of three. Pass 5 is the notification.
+    Each request takes the period, as each is put as much later as it ends.
+    """
+    kick, each = 24_000, 3_000
+    into, out = C.queue_run_ns + 3 * each, C.done_run_ns + 3 * C.done_request_ns
+    latency = C.wake_ns + into + SERVICE + C.wake_ns + out + GUEST
+    return Worked(
+        make_case(
+            None,
+            Queue(depth=3),
+            costs=evolve(C, guest_kick_ns=kick, queue_request_ns=each),
+        ),
+        latency=latency,
+        period=latency,
+        ended=3,
+        sleeps=2,
+        passes=5,
+        polled=0,
+        cpu=2 * C.sleep_ns + into + out + 2 * C.self_kick_ns + IN_VAIN,
+        vcpu=GUEST_RUNS + 2 * (C.guest_request_ns + C.guest_submit_ns) + 2 * kick,
+    )
+
+
+def kick_while_taking_in_the_main_loop() -> Worked:
+    """The main loop finds that eventfd in the pass of its notification, as it looks in each.
+
+    As above, each wait `main_pass_ns` longer, and a pass less, and a system call. The first
+    request is taken from P + 20318 to P + 28321, so the second comes before and the third after
+    the queue is armed for the first time.
+    """
+    plain = kick_while_taking()
+    latency = plain.latency + 2 * C.main_pass_ns
+    return evolve(
+        plain,
+        case=evolve(plain.case, loops=(Loop(is_main=True),)),
+        latency=latency,
+        period=latency,
+        passes=4,
+        cpu=plain.cpu - C.syscall_ns + 4 * C.main_pass_ns,
+    )
+
+
+def kicks_of_two_queues() -> Worked:
+    """One wait reads the eventfds of both queues, and each has its turn.
+
+    As a kick of a loop that polls, with two queues, a vCPU each. Both requests are put at P, and
+    both kick. The disk has the second IN after the first, at T. Pass 3 ends for both eventfds, and
+    has two turns in vain. The loop is asleep from T + 51616 on, and T + SERVICE - IN is when the
+    first is done. When the loop is awake, both are: one run of completions, both interrupts at V.
+    """
+    out = OUT + C.done_request_ns
+    latency = C.poll_pass_ns + IN + SERVICE + C.wake_ns + out + GUEST
+    before = IN + C.self_kick_ns + BUDGET + IN_VAIN + C.queue_run_ns + BUDGET
+    return Worked(
+        make_case(POLLS, Queue(vcpu=0), Queue(vcpu=1)),
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=1,
+        passes=5,
+        polled=3,
+        cpu=latency - (SERVICE - before + C.wake_ns) + C.sleep_ns,
+        vcpu=2 * (GUEST_RUNS + C.guest_kick_ns),
+    )
+
+
+def polling_time_falls_to_0() -> Worked:
+    """Polling is left when the next wait begins with B at 0; until then nothing is armed.
+
+    QEMU 7.2 with a maximum of 20000, times 5 or to 0; depth 2, one request at a time, quick kicks
+    of 500. Pass 1 begins at S with B = 20000, and the first request is put at P = S + 19980: a
+    kick, found by polling, but the block is 20033, so the next B is 0. The second is put 500 +
+    guest_request + guest_submit = 3614 after P, while the loop takes the first: it counts as
+    polling yet, so no kick. T = P + poll_pass + IN + queue_request. Pass 2 begins with B at 0,
+    which arms the queue, is the notification, and makes B 4000. Pass 3 polls for 4000 and finds
+    the eventfd, in vain; its block of 5009 makes B 20000. Pass 4 finds both completions by polling
+    at T + 20000. V, and pass 5 is the notification, by polling. The next is pass 1: with
+    a guest that takes 20581 from V, P is 19980 after S = V + self_kick.
+    """
+    kick, service = 500, 20_000
+    guest = C.self_kick_ns + BUDGET - 20
+    latency = C.poll_pass_ns + IN + C.queue_request_ns + service
+    latency += C.poll_pass_ns + OUT + C.done_request_ns + guest
+    return Worked(
+        make_case(
+            Loop("loop", max_ns=BUDGET, grow=5, first_ns=BUDGET),
+            Queue(depth=2, engine="io_uring"),
+            costs=evolve(C, guest_kick_ns=kick, guest_wake_ns=guest - GUEST_RUNS),
+            service=service,
+        ),
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=0,
+        passes=5,
+        polled=3,
+        cpu=latency,
+        vcpu=GUEST_RUNS + C.guest_request_ns + C.guest_submit_ns + kick,
     )
 
 
@@ -248,13 +506,13 @@ def kicks_fill_the_vcpu() -> Worked:
 
 
 def one_kick_for_two() -> Worked:
-    """A request that is put into a queue with another in it is not kicked for.
+    """A request that is put into a queue with another in it finds it armed no more.
 
     Depth 2, one at a time, without polling. Both requests are in the disk together, done together
     and seen together: one interrupt, one turn of two. The first program step ends at P, and kicks.
     The second request is put `guest_kick_ns` + `guest_request_ns` + `guest_submit_ns` later, which
-    is before the loop wakes: no kick. The loop takes both. So both requests take the period:
-    each is put as much later as it ends.
+    is before the loop wakes, and only that it takes the first arms the queue: no kick. The loop
+    takes both. So both requests take the period: each is put as much later as it ends.
     """
     latency = C.wake_ns + (IN + C.queue_request_ns) + SERVICE + C.wake_ns
     latency += (OUT + C.done_request_ns) + GUEST
@@ -445,9 +703,9 @@ def turns() -> Worked:
 
     Two queues of one loop, on one vCPU and two disks, two requests each, submitted together. The
     first program submits at P; the second has the turn then, and submits a kick, a switch and two
-    completions later, which is before the loop wakes: it takes both queues. Each needs a kick, as
-    each was empty. The disks are done one queue run after the other, which is less than the
-    wake-up: four completions in one run, and two interrupts at once, which the vCPU takes both
+    completions later, which is before the loop wakes: it takes both queues. Each is kicked, as
+    each is armed by itself. The disks are done one queue run after the other, which is less than
+    the wake-up: four completions in one run, and two interrupts at once, which the vCPU takes both
     before anything else. The first program is done with both of its completions a period after P;
     the second ends as much later as it had put them.
     """
@@ -496,7 +754,7 @@ def reaped_behind_a_submission() -> Worked:
 
 
 def thinks_before_it_submits() -> Worked:
-    """As depth 1 that polls through, which needs no kicks; between two requests is `think_ns`."""
+    """As depth 1 that polls through, and so without kicks; between two requests is `think_ns`."""
     through = depth_1_polls_through()
     think = 70_000
     period = through.period + think
@@ -528,6 +786,14 @@ WORKED: tuple[Callable[[], Worked], ...] = (
     depth_1_polls_through,
     depth_1_polls_through_in_7_2,
     stale_eventfd,
+    kick_of_a_loop_that_polls,
+    one_kick_while_the_loop_polls,
+    kick_behind_a_sleep,
+    request_comes_in_an_empty_turn,
+    kick_while_taking,
+    kick_while_taking_in_the_main_loop,
+    kicks_of_two_queues,
+    polling_time_falls_to_0,
     completion_before_queue,
     kicks_fill_the_vcpu,
     one_kick_for_two,
