@@ -1,14 +1,14 @@
 """Holds predictions against a real guest: settings that no calibration has seen.
 
-    accuracy.py [--settings listed|fresh|later|latest] [--profile FILE] [--rounds N] [--even-if-busy]
-                [--save FILE] [--save-profile FILE] [--load FILE] [--lock FILE]
+    accuracy.py [--settings listed|fresh|later|latest] [--profile FILE] [--rounds N]
+                [--even-if-busy] [--save FILE] [--save-profile FILE] [--load FILE] [--lock FILE]
 
 Calibrates this host first as `vmio calibrate` does, unless a profile is named. Then guests with
 one vCPU and one or more disks, on IOThreads of their own, on a shared one or on the main loop, run
 fio at three depths under several values of poll-max-ns, and every median is compared with the
-prediction. `listed` are settings that were in view while the simulator was written; `fresh`, `later`
-and `latest` were not, until each was measured for the first time, in that order. What they came to then
-is in docs/concepts/accuracy.md.
+prediction. `listed` are settings that were in view while the simulator was written; `fresh`,
+`later` and `latest` were not, until each was measured for the first time, in that order. What they
+came to then is in docs/concepts/accuracy.md.
 
 A host drifts from minute to minute. So the guests of all layouts are booted before anything is
 measured, and all are stopped but the one that runs; a round goes once over all settings of all

@@ -152,7 +152,7 @@ async def calibrate(
     steps: int = STEPS,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
-    """Measures for about a minute and a half; everything that it starts is gone afterwards.
+    """Measures for less than two minutes; everything that it starts is gone afterwards.
 
     Args:
         guest: A guest with a disk on an IOThread, a disk on the main loop and one vCPU.

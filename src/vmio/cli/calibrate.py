@@ -49,7 +49,7 @@ def command(
     """Measure what vmio simulate goes by: this host, its storage, and a guest on it.
 
     Boots a small guest of vmio's own with two scratch disks of 256 MiB, on an IOThread and on the
-    main loop, loads them in sixteen ways and takes about a minute and a half. Nothing of yours is
+    main loop, loads them in sixteen ways and takes less than two minutes. Nothing of yours is
     opened. The profile is kept where `vmio simulate` finds it from then on.
     """
     from pathlib import Path
