@@ -253,8 +253,9 @@ async def boot_guest(
         place = folder if folder is not None else Path(find_scratch_folder())
         scratch = stack.enter_context(open_runtime_folder(place))
         paths = {each.disk.id: str(scratch / f"{each.disk.id}.data") for each in topology.disks}
-        for path in paths.values():
-            await asyncio.to_thread(_fill, Path(path), scratch_bytes)
+        await asyncio.gather(
+            *(asyncio.to_thread(_fill, Path(path), scratch_bytes) for path in paths.values())
+        )
         placed = stack.enter_context(place_volumes(topology, Volumes(paths=paths)))
         argv = render_boot(
             guest, placed, evolve(boot, extra=(*boot.extra, *agent_argv(runtime / "agent")))

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections import Counter
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from vmio.bench import calibrate
 from vmio.bench.calibrate import check_idle, find_quantiles
+from vmio.bench.jobs import Job
+from vmio.bench.load import LoadedGuest
 from vmio.errors import ToolError
+from vmio.host.timing import WaitCosts
 
 
 def test_quantiles_are_those_of_the_histogram() -> None:
@@ -42,3 +49,55 @@ def test_busy_host_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ToolError, match=r"busy: other programs use 1\.4"):
         check_idle()
     assert check_idle(force=True) == 1.4
+
+
+def test_rounds_have_all_loads_each_in_an_order_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No load has the same neighbours in each round, and the order is the same each time."""
+    first = run_rounds(monkeypatch, 3)
+    assert run_rounds(monkeypatch, 3) == first
+    rounds = [first[at : at + 16] for at in (0, 16, 32)]
+    assert len(first) == 48
+    assert all(Counter(each) == Counter(rounds[0]) for each in rounds)
+    assert len(set(rounds[0])) == 16
+    neighbours = [set(pairwise(each)) for each in rounds]
+    assert len(neighbours[0] & neighbours[1]) < 5
+    assert len(neighbours[1] & neighbours[2]) < 5
+
+
+def run_rounds(monkeypatch: pytest.MonkeyPatch, rounds: int) -> list[tuple[object, ...]]:
+    """Returns the loads that a guest is asked for: disk, polling and what fio does."""
+    asked: list[tuple[object, ...]] = []
+    polling: list[int] = []
+    disks = {True: "virtio0", False: "virtio1"}
+
+    async def set_polling(poll_max_ns: int) -> None:
+        polling.append(poll_max_ns)
+
+    async def run(job: Job, *, only: str) -> str:
+        asked.append((only, polling[-1] if only == "virtio0" else None, job))
+        return "figures"
+
+    async def reset(_loaded: object, _disk: str) -> None:
+        return
+
+    async def read(_loaded: object, _disk: str) -> list[int]:
+        return [0, *[50] * 89, 0]
+
+    def find(_topology: object, *, polled: bool) -> object:
+        return SimpleNamespace(disk=SimpleNamespace(id=disks[polled]))
+
+    waits = WaitCosts(syscall_ns=1, wake_ns=2, sleep_ns=3)
+    monkeypatch.setattr(calibrate, "measure_waits", lambda: waits)
+    monkeypatch.setattr(calibrate, "_reset_histogram", reset)
+    monkeypatch.setattr(calibrate, "_read_histogram", read)
+    monkeypatch.setattr(calibrate, "_find_disk", find)
+    loaded = SimpleNamespace(topology=None, set_polling=set_polling, run=run)
+    found, service, costs = asyncio.run(
+        calibrate._measure(cast("LoadedGuest", loaded), rounds, lambda _: None)
+    )
+    assert all(len(runs) == rounds for runs in found.values())
+    assert len(service) == 3
+    assert costs == waits
+    return asked
