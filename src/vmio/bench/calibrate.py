@@ -43,7 +43,8 @@ __all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles"]
 _BUSY: Final = 0.25
 """Of a processor; more than that in use by others is in every number."""
 ROUNDS: Final = 4
-_RUNTIME_S: Final = 0.6
+_RUNTIME_S: Final = 0.4
+"""A host drifts within seconds, so rounds tell more than longer runs do."""
 _RAMP_S: Final = 0.2
 _SEED: Final = 1
 """Of the order of loads."""
