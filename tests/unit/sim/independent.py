@@ -487,9 +487,6 @@ class RunningLoop:
             # This disarms nothing.
             self.is_polling = True
         else:
-            # The page has two moments for this: "a wait that begins with B at 0 ends" polling, and
-            # queues are armed "at the end of the wait before". Taken is the first, the end of the
-            # pass before, as B is known only then.
             self.leave_polling()
         wait = yield from self.wait_for_something(budget)
         if wait.by_polling:
