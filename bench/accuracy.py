@@ -488,7 +488,9 @@ async def measure_now(
         if arguments.profile:
             profile = api.read_profile(arguments.profile)
         else:
-            profile = (await api.calibrate(boot, aio=AIO)).profile
+            profile = (
+                await api.calibrate(boot, aio=AIO, even_if_busy=arguments.even_if_busy)
+            ).profile
     write(arguments.save_profile, render_profile(profile))
     if arguments.load:
         return *read_kept(arguments.load), profile

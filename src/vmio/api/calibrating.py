@@ -49,6 +49,7 @@ async def calibrate(
     *,
     aio: str = "io_uring",
     folder: Path | None = None,
+    even_if_busy: bool = False,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
     """Measures what steps cost here, with a small guest on two scratch disks.
@@ -57,11 +58,12 @@ async def calibrate(
         how: How the guest is booted, with the benchmark guest's kernel.
         aio: The engine of its disks.
         folder: Where the scratch files are made.
+        even_if_busy: Whether others may use the host meanwhile.
         report: Told of the progress.
 
     Raises:
         GuestError: The guest does not boot.
-        ToolError: QEMU or fio failed.
+        ToolError: QEMU or fio failed, or others used the host meanwhile.
         OutputError: The scratch files cannot be made.
     """
     from vmio.bench.calibrate import calibrate as measure
@@ -76,7 +78,16 @@ async def calibrate(
         vmid="900",
     )
     assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
-    return await measure(guest, plan(guest), how, version, aio=aio, folder=folder, report=report)
+    return await measure(
+        guest,
+        plan(guest),
+        how,
+        version,
+        aio=aio,
+        folder=folder,
+        even_if_busy=even_if_busy,
+        report=report,
+    )
 
 
 def find_profile() -> Path:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -25,7 +26,7 @@ from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
 from vmio.errors import CapabilityError, QmpError, ToolError
 from vmio.host.local import identify_host
-from vmio.host.timing import WaitCosts, measure_busy, measure_waits
+from vmio.host.timing import WaitCosts, measure_busy, measure_waits, read_others_s
 from vmio.model.iothread import MAIN_LOOP
 from vmio.sim.fitting import FITTED, STEPS, Observation, Residual, compare_observations, fit_costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
@@ -133,12 +134,17 @@ def check_idle(*, force: bool = False) -> float:
         ToolError: They use so much that it would be in every number.
     """
     busy = measure_busy()
-    if busy > _BUSY and not force:
+    if not force:
+        _check_busy(busy, "use")
+    return busy
+
+
+def _check_busy(busy: float, verb: str) -> None:
+    if busy > _BUSY:
         raise ToolError(
-            f"this host is busy: other programs use {busy:.1f} of its processors",
+            f"this host is busy: other programs {verb} {busy:.1f} of its processors",
             hint="that would be in every number; stop them, or --even-if-busy takes it as it is",
         )
-    return busy
 
 
 async def calibrate(
@@ -151,6 +157,7 @@ async def calibrate(
     folder: Path | None = None,
     rounds: int = ROUNDS,
     steps: int = STEPS,
+    even_if_busy: bool = False,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
     """Measures for less than two minutes; everything that it starts is gone afterwards.
@@ -164,16 +171,17 @@ async def calibrate(
         folder: Where scratch files are made.
         rounds: How many times each load runs.
         steps: How many times costs are changed, as for `fit_costs`.
+        even_if_busy: Whether others may use the host meanwhile.
         report: Told of the progress.
 
     Raises:
         GuestError: The guest does not boot.
-        ToolError: QEMU or fio failed, or the host was too busy to watch.
+        ToolError: QEMU or fio failed, or others used the host meanwhile.
         OutputError: The scratch files cannot be made.
     """
     report(Progress(share=0.0, words="booting the guest"))
     async with boot_guest(guest, topology, boot, folder=folder) as loaded:
-        found, service, waits = await _measure(loaded, rounds, report)
+        found, service, waits = await _measure(loaded, rounds, report, even_if_busy=even_if_busy)
     gap_ns = _measure_gap(found)
     observations = tuple(
         _observe(topology, setting, runs, gap_ns) for setting, runs in found.items()
@@ -211,7 +219,11 @@ async def calibrate(
 
 
 async def _measure(
-    loaded: LoadedGuest, rounds: int, report: Callable[[Progress], None]
+    loaded: LoadedGuest,
+    rounds: int,
+    report: Callable[[Progress], None],
+    *,
+    even_if_busy: bool,
 ) -> tuple[dict[_Setting, list[RunFigures]], tuple[ServiceTimes, ...], WaitCosts]:
     """Runs every load in each round, in an order that is drawn anew and always the same.
 
@@ -225,6 +237,7 @@ async def _measure(
     draw = random.Random(_SEED)  # noqa: S311 - for an order, not a secret
     total, done = rounds * len(_SETTINGS), 0
     for number in range(rounds):
+        begin_s, before_s = time.monotonic(), read_others_s(loaded.process.pid)
         for setting in draw.sample(_SETTINGS, len(_SETTINGS)):
             words = f"round {number + 1} of {rounds}, {setting.name}"
             report(Progress(share=0.08 + 0.62 * done / total, words=words))
@@ -241,6 +254,9 @@ async def _measure(
                     for a, b in zip(bins.get(setting, [0] * len(counted)), counted, strict=True)
                 ]
             done += 1
+        if not even_if_busy:
+            used_s = read_others_s(loaded.process.pid) - before_s
+            _check_busy(used_s / (time.monotonic() - begin_s), "used")
         waits.append(await asyncio.to_thread(measure_waits))
     service = tuple(
         ServiceTimes(

@@ -82,7 +82,11 @@ def command(
     with show_progress() as report:
         found = run_async(
             api.calibrate(
-                how, aio=aio, folder=Path(folder) if folder is not None else None, report=report
+                how,
+                aio=aio,
+                folder=Path(folder) if folder is not None else None,
+                even_if_busy=even_if_busy,
+                report=report,
             )
         )
     kept = api.save_profile(found.profile, path)

@@ -22,7 +22,7 @@ from attrs import frozen
 
 from vmio.errors import ToolError
 
-__all__ = ["WaitCosts", "measure_busy", "measure_waits"]
+__all__ = ["WaitCosts", "measure_busy", "measure_waits", "read_others_s"]
 
 _BLOCKS: Final = 6
 _WARM_UP: Final = 3
@@ -93,10 +93,29 @@ def measure_busy(seconds: float = 0.5) -> float:
 
     Source: proc_stat(5): time in user, nice, system, irq, softirq and steal, of all processors.
     """
-    before, own = _read_busy_s(), time.process_time()
+    before_s = read_others_s()
     time.sleep(seconds)
-    used_s = _read_busy_s() - before - (time.process_time() - own)
-    return max(0.0, used_s / seconds)
+    return max(0.0, (read_others_s() - before_s) / seconds)
+
+
+def read_others_s(process: int | None = None) -> float:
+    """Returns what others have used of processors so far, in seconds; only differences mean much.
+
+    Args:
+        process: Whose time does not count, besides this process's own.
+
+    Source: proc_stat(5), as for `measure_busy`; proc_pid_stat(5), fields 14 and 15.
+    """
+    return _read_busy_s() - time.process_time() - (_read_used_s(process) if process else 0.0)
+
+
+def _read_used_s(process: int) -> float:
+    try:
+        # The name in brackets may itself hold blanks and brackets.
+        fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _read_busy_s() -> float:

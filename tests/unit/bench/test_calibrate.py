@@ -66,7 +66,20 @@ def test_rounds_have_all_loads_each_in_an_order_of_its_own(
     assert len(neighbours[1] & neighbours[2]) < 5
 
 
-def run_rounds(monkeypatch: pytest.MonkeyPatch, rounds: int) -> list[tuple[object, ...]]:
+def test_host_that_others_use_meanwhile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the round in which they did; what this program and the guest use is theirs."""
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(calibrate, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    used = iter([0.0, 2.0, 2.0, 6.0])
+    monkeypatch.setattr(calibrate, "read_others_s", lambda _: next(used))
+    with pytest.raises(ToolError, match=r"busy: other programs used 0\.4"):
+        run_rounds(monkeypatch, 3, even_if_busy=False)
+    assert next(used, None) is None
+
+
+def run_rounds(
+    monkeypatch: pytest.MonkeyPatch, rounds: int, *, even_if_busy: bool = True
+) -> list[tuple[object, ...]]:
     """Returns the loads that a guest is asked for: disk, polling and what fio does."""
     asked: list[tuple[object, ...]] = []
     polling: list[int] = []
@@ -93,9 +106,12 @@ def run_rounds(monkeypatch: pytest.MonkeyPatch, rounds: int) -> list[tuple[objec
     monkeypatch.setattr(calibrate, "_reset_histogram", reset)
     monkeypatch.setattr(calibrate, "_read_histogram", read)
     monkeypatch.setattr(calibrate, "_find_disk", find)
-    loaded = SimpleNamespace(topology=None, set_polling=set_polling, run=run)
+    process = SimpleNamespace(pid=None)
+    loaded = SimpleNamespace(topology=None, set_polling=set_polling, run=run, process=process)
     found, service, costs = asyncio.run(
-        calibrate._measure(cast("LoadedGuest", loaded), rounds, lambda _: None)
+        calibrate._measure(
+            cast("LoadedGuest", loaded), rounds, lambda _: None, even_if_busy=even_if_busy
+        )
     )
     assert all(len(runs) == rounds for runs in found.values())
     assert len(service) == 3
