@@ -275,7 +275,7 @@ class Loop:
     notifier: Handler
     completions: Handler
     handlers: list[Handler]
-    """Those two and its queues'."""
+    """The notifier, completions where they are a handler, and its queues'."""
     queues: list[VirtQueue] = Factory(list)
     """Those that it serves."""
     start_ns: int = 0
@@ -487,7 +487,7 @@ def _make_loop(loops: Loops, number: int) -> Loop:
         poll_ns=first_ns,
         notifier=notifier,
         completions=completions,
-        handlers=[notifier, completions],
+        handlers=[notifier],
     )
 
 
@@ -511,6 +511,9 @@ def _add_queue(world: World, queues: Queues, number: int, loop: Loop, disk: Disk
     world.queues.append(queue)
     loop.queues.append(queue)
     loop.handlers.append(queue.handler)
+    # A handler that is never ready would hold its polling time for ever, and the loop's with it.
+    if queue.engine in {NATIVE, IO_URING} and loop.completions not in loop.handlers:
+        loop.handlers.append(loop.completions)
     queue.vcpu.queues.append(queue)
 
 

@@ -693,18 +693,23 @@ class VCpu:
         kicks = sum(queue.put(size) for queue in self.queues for size in first_batches(queue))
         yield self.busy(kicks * self.world.costs.guest_kick_ns)
         while True:
+            yield from self.pay_late()
             if not self.interrupts and not self.has_completions():
                 self.was_idle = True
                 self.arrival = self.world.env.event()
                 yield self.arrival
                 yield self.world.env.timeout(self.world.costs.guest_wake_ns)
-            if self.late_ns:
-                late_ns, self.late_ns = self.late_ns, 0
-                yield self.busy(late_ns)
+                yield from self.pay_late()
             if self.interrupts:
                 yield from self.take_interrupt()
             else:
                 yield from self.take_completion()
+
+    def pay_late(self) -> ProcessGenerator:
+        """Is busy with the kicks of programs that had been thinking, also those that come meanwhile."""
+        while self.late_ns:
+            late_ns, self.late_ns = self.late_ns, 0
+            yield self.busy(late_ns)
 
     def has_completions(self) -> bool:
         """Whether a program of this vCPU has something to do."""
