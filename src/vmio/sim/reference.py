@@ -310,8 +310,11 @@ def catch_up(world: World, heap: Heap, loop: Loop, now: int) -> None:
     then = end + world.costs.syscall_ns
     loop.cpu_ns += then - loop.start_ns
     loop.woken_ns = then
+    # What comes now has left the heap, and is still what a step has to look out for.
+    heappush(heap, (now, -1, STEP, loop.number, 0))
     while 0 <= then < now:
         then = step(world, heap, loop, then)
+    heappop(heap)
     if then >= 0:
         push(world, heap, then, STEP, loop.number, 0)
 
