@@ -65,6 +65,8 @@ RAMP_S = 0.2
 RUN_S = 1.7
 """What a run takes about, with fio's start and end."""
 LOCK_ASKED_EVERY_S = 0.1
+LOCK_LEFT_S = 1.0
+"""Whoever else waits for the lock would not get it if it were taken again at once."""
 
 
 @frozen(kw_only=True)
@@ -354,6 +356,7 @@ async def hold(file: IO[str] | None) -> AsyncIterator[None]:
         yield
     finally:
         fcntl.flock(file, fcntl.LOCK_UN)
+    await asyncio.sleep(LOCK_LEFT_S)
 
 
 def forecast(one: Measured, profile: Profile, host: Host) -> Prediction:

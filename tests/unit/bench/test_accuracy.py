@@ -185,3 +185,27 @@ def test_layouts_differ_by_their_differences_within_rounds(
 ) -> None:
     """What drifts in both alike hides no difference."""
     assert compare(bench, one, other) == told
+
+
+def test_lock_is_held_and_left_to_who_waits(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that take it again and again, as rounds do, have it in turn."""
+    monkeypatch.setattr(bench, "LOCK_ASKED_EVERY_S", 0.01)
+    monkeypatch.setattr(bench, "LOCK_LEFT_S", 0.1)
+    held: list[str] = []
+
+    async def take(name: str) -> None:
+        with (tmp_path / "lock").open("a", encoding="utf-8") as file:
+            for _ in range(3):
+                async with bench.hold(file):
+                    held.append(name)
+                    at = len(held)
+                    await asyncio.sleep(0.05)
+                    assert len(held) == at
+
+    async def take_both() -> None:
+        await asyncio.gather(take("a"), take("b"))
+
+    asyncio.run(take_both())
+    assert held in (["a", "b"] * 3, ["b", "a"] * 3)
