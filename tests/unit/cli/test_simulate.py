@@ -57,16 +57,18 @@ def test_profile_from_a_file_is_gone_by(
 ) -> None:
     """The output names it, and its costs count."""
     path = tmp_path / "fast.toml"
-    costs = attrs.evolve(DEFAULT_PROFILE.costs, guest_submit_ns=0, guest_switch_ns=0)
+    free = {name: 0 for name in attrs.asdict(DEFAULT_PROFILE.costs) if name.startswith("guest_")}
+    costs = attrs.evolve(DEFAULT_PROFILE.costs, **free)
     fast = attrs.evolve(DEFAULT_PROFILE, name="fast", is_this_host=True, costs=costs)
     path.write_text(render_profile(fast))
     iops = []
     for arguments in ((), ("--profile", str(path))):
         assert run(*QEMU, "--json", "--set", "poll_max_ns=0", *arguments) == 0
         found = json.loads(capsys.readouterr().out)
-        iops.append(found["iops"]["mean"])
+        iops.append(found["iops"])
     assert found["profile"] == "fast"
-    assert iops[1] > 1.2 * iops[0]
+    # Beyond chance; by how much depends on what the default profile was measured on.
+    assert iops[1]["low"] > iops[0]["high"]
     path.write_text("name = 5")
     assert run(*QEMU, "--profile", str(path)) == 3
 

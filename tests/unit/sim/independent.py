@@ -706,7 +706,7 @@ class VCpu:
                 yield from self.take_completion()
 
     def pay_late(self) -> ProcessGenerator:
-        """Is busy with the kicks of programs that had been thinking, also those that come meanwhile."""
+        """Is busy with kicks of programs that had been thinking, and what comes meanwhile."""
         while self.late_ns:
             late_ns, self.late_ns = self.late_ns, 0
             yield self.busy(late_ns)

@@ -249,7 +249,7 @@ def test_simulator_comes_to_what_was_worked_out_by_hand(work_out: Callable[[], W
 
 @pytest.mark.parametrize("later_ns", [-100, -1, 1, 100, 1200, 2300, 2500])
 def test_both_agree_on_what_comes_while_a_loop_notifies_itself(later_ns: int) -> None:
-    """Behind a turn in vain, which a stale eventfd and a kick end a wait for, is a notification."""
+    """A turn in vain, which a stale eventfd and a kick are for, is followed by a notification."""
     polls = independent.Loop(max_ns=20_000, grow=1, shrink=1, first_ns=20_000)
     vain_ns = QUICK.self_kick_ns + 20_000 + QUICK.syscall_ns + QUICK.queue_run_ns
     case = independent.Case(
