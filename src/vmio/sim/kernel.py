@@ -27,6 +27,7 @@ _NAMES: Final = (
     "stretch",
     "count_others",
     "work",
+    "find_share",
     "find_wake",
     "push",
     "start_service",

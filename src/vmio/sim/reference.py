@@ -176,6 +176,16 @@ def work(world: World, loop: Loop, now: int, cost_ns: int) -> int:
     return now + cost_ns
 
 
+def find_share(world: World, loop: Loop, spent: int) -> int:
+    """Returns for how much of its wait a loop has a processor: who polls leaves it in turn."""
+    processors = world.costs.processors
+    if world.crowded and spent > 0:
+        others = count_others(world, loop, loop.start_ns)
+        if others >= processors:
+            return spent * processors // (others + 1)
+    return spent
+
+
 def find_wake(world: World, now: int) -> int:
     """Returns how long a thread that sleeps takes to wake up at a time."""
     costs = world.costs
@@ -285,11 +295,7 @@ def end_wait(world: World, loop: Loop, now: int) -> int:
     else:
         woken = now + costs.syscall_ns
         spent = woken - begin
-    # Who polls leaves its processor to other loops and to vCPUs in turn.
-    if world.crowded and spent > 0:
-        others = count_others(world, loop, begin)
-        if others >= costs.processors:
-            spent = spent * costs.processors // (others + 1)
+    spent = find_share(world, loop, spent)
     if loop.is_main:
         spent += costs.main_pass_ns
         woken += costs.main_pass_ns
@@ -304,11 +310,11 @@ def catch_up(world: World, heap: Heap, loop: Loop, now: int) -> None:
     end = loop.start_ns + loop.budget_ns
     if not loop.waits or now <= end:
         return
-    loop.waits = False
     if loop.budget_ns > 0:
         arm(loop)
     then = end + world.costs.syscall_ns
-    loop.cpu_ns += then - loop.start_ns
+    loop.cpu_ns += find_share(world, loop, then - loop.start_ns)
+    loop.waits = False
     loop.woken_ns = then
     # What comes now has left the heap, and is still what a step has to look out for.
     heappush(heap, (now, -1, STEP, loop.number, 0))

@@ -313,6 +313,21 @@ def test_more_threads_than_processors_slow_each_other() -> None:
     assert two.span_ns > four.span_ns * 1.2
 
 
+def test_loops_that_poll_have_no_more_processors_than_there_are() -> None:
+    """Also where an eventfd that nobody has read ends their polling: three want all of two."""
+    case = Case(
+        engine=IO_URING,
+        loop_of=(0, 1, 2),
+        max_ns=300_000,
+        first_ns=300_000,
+        think_ns=300_000,
+        warm_up=100,
+    )
+    alone, crowded = run(case), run(evolve(case, processors=2))
+    assert sum(alone.cpu_ns) > 2.5 * alone.span_ns
+    assert sum(crowded.cpu_ns) < 2 * crowded.span_ns
+
+
 def test_main_loop_takes_the_processor_of_a_busy_vcpu() -> None:
     """With a loop that always polls and two processors, interrupts come off the vCPU's time."""
     case = Case(
