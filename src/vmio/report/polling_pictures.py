@@ -127,8 +127,8 @@ def simulate_loop(first_ns: int) -> list[LoopPass]:
 def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
     """Returns the passes of a loop in which it did something, as a picture has them.
 
-    A pass that its own notification ended is too short to see. One that a stale eventfd ended is
-    told with the pass behind it.
+    A pass that its own notification ended is too short to see. One that an eventfd ended for
+    nothing, with or without a turn of an empty queue, is told with the pass behind it.
 
     Args:
         passes_seen: As `vmio.sim.records.Counts` has them, of one loop; zeros at its
@@ -141,8 +141,9 @@ def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
         _, begin_ns, woken_ns, end_ns, budget_ns, poll_ns = passes_seen[at : at + RECORD]
         if end_ns == 0:
             break
-        if end_ns == woken_ns:
-            if woken_ns - begin_ns == budget_ns + costs.syscall_ns:
+        at_once = woken_ns - begin_ns == budget_ns + costs.syscall_ns
+        if end_ns == woken_ns or (at_once and end_ns == woken_ns + costs.queue_run_ns):
+            if at_once:
                 stale_ns = begin_ns + budget_ns
             continue
         slept = woken_ns - begin_ns > budget_ns + max(costs.poll_pass_ns, costs.syscall_ns)

@@ -118,17 +118,18 @@ def test_ranges_of_any_number_of_points_can_be_drawn(count: int) -> None:
     assert count_bands(text, "either") == 2 * min(count, 1)
 
 
-def test_passes_are_read_as_the_simulator_wrote_them() -> None:
+@pytest.mark.parametrize("turn_ns", [0, COSTS.queue_run_ns])
+def test_passes_are_read_as_the_simulator_wrote_them(turn_ns: int) -> None:
     """A wait no longer than its budget was caught; a longer one polled, slept and woke up.
 
-    Between them the loop's own notification and a stale eventfd end waits.
+    Between them the loop's own notification and an eventfd end waits, that of a kick with a turn.
     """
     own_ns = 120_000 + COSTS.self_kick_ns
     stale_ns = own_ns + 32_768 + COSTS.syscall_ns
     caught, slept = read_passes(
         [0, 100_000, 110_000, 120_000, 32_768, 32_768]
         + [0, 120_000, own_ns, own_ns, 32_768, 32_768]
-        + [0, own_ns, stale_ns, stale_ns, 32_768, 32_768]
+        + [0, own_ns, stale_ns, stale_ns + turn_ns, 32_768, 32_768]
         + [0, 160_000, 260_000, 270_000, 32_768, 32_768]
         + [0] * 6,
         COSTS,
