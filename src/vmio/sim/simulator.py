@@ -1,6 +1,6 @@
 """What a layout would do under a load, before anyone touches a guest.
 
-A layout's disks, virtqueues and event loops become the flat lists of `vmio.sim.reference`, which
+A layout's disks, virtqueues and event loops become the records of `vmio.sim.reference`, which
 runs several times with other random numbers. It runs from two beginnings, no polling and polling
 for as long as allowed: where the two do not meet the outcome is not one number, since the real
 loop stays in whichever of the two it came into.
@@ -173,7 +173,7 @@ class _Queue:
 
 @frozen(kw_only=True)
 class Setup:
-    """A guest under a load, as the flat lists have it."""
+    """A guest under a load, as it is laid out for each run."""
 
     generation: Generation
 
