@@ -374,10 +374,10 @@ def forecast(one: Measured, profile: Profile, host: Host) -> Prediction:
     )
 
 
-def spread(values: list[float]) -> float:
-    """Returns half of the 95 % interval of a mean."""
+def spread(values: list[float], *, pairs: int = 1) -> float:
+    """Returns half of the 95 % interval of a mean, or of so many means at once."""
     error = statistics.stdev(values) / math.sqrt(len(values))
-    return student_t_quantile(0.975, len(values) - 1) * error
+    return student_t_quantile(1 - 0.025 / pairs, len(values) - 1) * error
 
 
 def tell(compared: list[Compared]) -> None:
@@ -397,7 +397,11 @@ def tell(compared: list[Compared]) -> None:
         [sum_up(name, group) for name, group in {**by_layout, "all": compared}.items()],
     )  # fmt: skip
     told, right = compare_layouts(compared)
-    print(f"\nLayouts: {right} of {told} pairs that differ by more than noise come in that order.")
+    sure, held = compare_layouts(compared, at_once=True)
+    print(
+        f"\nLayouts: {right} of {told} pairs that differ by more than noise come in that order;"
+        f" {held} of {sure}, if the noise of all pairs is looked at at once."
+    )
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -440,20 +444,28 @@ def sum_up(name: str, group: Sequence[Compared]) -> tuple[str, ...]:
     )
 
 
-def compare_layouts(compared: Sequence[Compared]) -> tuple[int, int]:
+def compare_layouts(compared: Sequence[Compared], *, at_once: bool = False) -> tuple[int, int]:
     """Returns how many pairs of settings of two layouts differ, and are predicted in order.
 
     Compared are layouts of as many disks under the same load and the same polling; the main loop,
     which never polls, with each. Two differ when the 95 % interval of the mean of their
     differences within rounds leaves 0 out: what a host's drift does to both is in no difference.
+
+    Args:
+        compared: The settings.
+        at_once: Whether the 95 % hold for all pairs at once (Bonferroni), so that hardly any
+            differs by chance; else one in twenty of those that do not differ does.
     """
+    pairs = [
+        (one, other)
+        for one, other in combinations(compared, 2)
+        if are_comparable(one.seen, other.seen)
+    ]
     told = right = 0
-    for one, other in combinations(compared, 2):
-        if not are_comparable(one.seen, other.seen):
-            continue
+    for one, other in pairs:
         differences = [a - b for a, b in zip(one.seen.iops, other.seen.iops, strict=True)]
         difference = statistics.mean(differences)
-        if abs(difference) <= spread(differences):
+        if abs(difference) <= spread(differences, pairs=len(pairs) if at_once else 1):
             continue
         told += 1
         right += (one.said.iops.mean > other.said.iops.mean) == (difference > 0)

@@ -187,6 +187,13 @@ def test_layouts_differ_by_their_differences_within_rounds(
     assert compare(bench, one, other) == told
 
 
+def test_of_many_pairs_at_once_hardly_any_differs_by_chance(bench: ModuleType) -> None:
+    """A difference that one pair shows is none where it was looked for in many."""
+    rounds = [90.0, 60.0, 130.0]
+    assert bench.spread(rounds) < 95 < bench.spread(rounds, pairs=10)
+    assert bench.spread(rounds, pairs=1) == bench.spread(rounds)
+
+
 def test_lock_is_held_and_left_to_who_waits(
     bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
