@@ -48,7 +48,7 @@ giving them to the disk."""
 
 IDLE, IRQ, REQUEST, WORK, KICK = 0, 1, 2, 3, 4
 """What a vCPU does: nothing; an interrupt; a completion in its program; what that computes before
-it asks for more; waking up a loop."""
+it asks for more; a kick."""
 
 RECORD: Final = 6
 """Numbers in `Counts.passes_seen` for each pass."""
@@ -170,7 +170,7 @@ class Costs:
     guest_submit_ns: int
     """And for a program to go on and to submit its next requests, however many."""
     guest_kick_ns: int
-    """And for waking up a loop that sleeps; one that polls has switched that off."""
+    """And for a kick, which wakes up a loop that sleeps."""
     processors: int
 
 
@@ -213,8 +213,8 @@ class ServiceTable:
     """Service times of a disk with so many requests under way."""
 
     times_ns: list[int]
-    drawn: int = 0
-    """Where the last was."""
+    next_at: int = 0
+    """Where the next is."""
 
 
 @define(eq=False)

@@ -20,7 +20,7 @@ slower by that ratio and wakes up later.
 
 Source: QEMU 7.2.0, 10.0.2 and 11.1.1: `util/aio-posix.c`, `util/async.c`, `util/thread-pool.c`,
 `block/linux-aio.c`, `block/io_uring.c`, `hw/block/virtio-blk.c`; when a queue is kicked and when
-it interrupts: Virtual I/O Device 1.2, 2.7.7 and 2.7.10 (VIRTIO_F_EVENT_IDX).
+it interrupts: `hw/virtio/virtio.c`, Virtual I/O Device 1.2, 2.7.7 and 2.7.10 (VIRTIO_F_EVENT_IDX).
 """
 
 from __future__ import annotations
@@ -129,14 +129,6 @@ def adapt(generation: int, loop: Loop, block: int) -> None:
         loop.poll_ns = poll_ns // loop.shrink
 
 
-def polls(loop: Loop, now: int) -> bool:
-    """Returns whether a loop polls, which has switched kicks off."""
-    if not loop.waits:
-        return loop.by_polling
-    budget = loop.budget_ns
-    return budget > 0 and now <= loop.start_ns + budget
-
-
 def count_running(world: World, now: int) -> int:
     """Returns how many loops and vCPUs want a processor at a time.
 
@@ -154,7 +146,9 @@ def count_running(world: World, now: int) -> int:
 
 def wants_processor(loop: Loop, now: int) -> bool:
     """Returns whether a loop works or polls."""
-    return polls(loop, now) if loop.waits else not loop.asleep
+    if not loop.waits:
+        return not loop.asleep
+    return loop.budget_ns > 0 and now <= loop.start_ns + loop.budget_ns
 
 
 def stretch(world: World, others: int, cost_ns: int) -> int:
@@ -174,16 +168,6 @@ def work(world: World, loop: Loop, now: int, cost_ns: int) -> int:
     if world.crowded:
         cost_ns = stretch(world, count_others(world, loop, now), cost_ns)
     return now + cost_ns
-
-
-def find_share(world: World, loop: Loop, spent: int) -> int:
-    """Returns for how much of its wait a loop has a processor: who polls leaves it in turn."""
-    processors = world.costs.processors
-    if world.crowded and spent > 0:
-        others = count_others(world, loop, loop.start_ns)
-        if others >= processors:
-            return spent * processors // (others + 1)
-    return spent
 
 
 def find_wake(world: World, now: int) -> int:
@@ -230,8 +214,8 @@ def start_service(world: World, heap: Heap, queue: VirtQueue, born: int, then: i
     disk.under_way = under_way + 1
     tables = disk.tables
     table = tables[min(under_way, len(tables) - 1)]
-    at, times_ns = table.drawn, table.times_ns
-    table.drawn = at + 1 if at + 1 < len(times_ns) else 0
+    at, times_ns = table.next_at, table.times_ns
+    table.next_at = at + 1 if at + 1 < len(times_ns) else 0
     push(world, heap, then + times_ns[at], COMPLETE, queue.number, born)
 
 
@@ -295,7 +279,17 @@ def end_wait(world: World, loop: Loop, now: int) -> int:
     else:
         woken = now + costs.syscall_ns
         spent = woken - begin
-    spent = find_share(world, loop, spent)
+    return leave_wait(world, loop, woken, spent)
+
+
+def leave_wait(world: World, loop: Loop, woken: int, spent: int) -> int:
+    """Ends a wait of which so much was polling or a call, and returns when the loop runs."""
+    costs = world.costs
+    if world.crowded and spent > 0:
+        # Who polls leaves its processor to other loops and to vCPUs in turn.
+        others = count_others(world, loop, loop.start_ns)
+        if others >= costs.processors:
+            spent = spent * costs.processors // (others + 1)
     if loop.is_main:
         spent += costs.main_pass_ns
         woken += costs.main_pass_ns
@@ -306,16 +300,14 @@ def end_wait(world: World, loop: Loop, now: int) -> int:
 
 
 def catch_up(world: World, heap: Heap, loop: Loop, now: int) -> None:
-    """Does what a loop did that polled in vain while an eventfd was stale: nobody else saw it."""
+    """Does what a loop did whose wait an eventfd ended that nobody had read: no event tells it."""
     end = loop.start_ns + loop.budget_ns
     if not loop.waits or now <= end:
         return
     if loop.budget_ns > 0:
         arm(loop)
-    then = end + world.costs.syscall_ns
-    loop.cpu_ns += find_share(world, loop, then - loop.start_ns)
-    loop.waits = False
-    loop.woken_ns = then
+    woken = end + world.costs.syscall_ns
+    then = leave_wait(world, loop, woken, woken - loop.start_ns)
     # What comes now has left the heap, and is still what a step has to look out for.
     heappush(heap, (now, -1, STEP, loop.number, 0))
     while 0 <= then < now:
