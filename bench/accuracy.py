@@ -1,7 +1,7 @@
 """Holds predictions against a real guest: settings that no calibration has seen.
 
     accuracy.py [--settings listed|fresh|later|latest] [--profile FILE] [--rounds N]
-                [--even-if-busy] [--save FILE] [--save-profile FILE] [--load FILE] [--lock FILE]
+                [--even-if-busy] [--save FILE] [--save-profile FILE] [--load FILE]
 
 Calibrates this host first as `vmio calibrate` does, unless a profile is named. Then guests with
 one vCPU and one or more disks, on IOThreads of their own, on a shared one or on the main loop, run
@@ -14,25 +14,23 @@ A host drifts from minute to minute. So the guests of all layouts are booted bef
 measured, and all are stopped but the one that runs; a round goes once over all settings of all
 layouts, in an order that is drawn anew for each round, from a fixed seed. What the host does in
 one round is in all settings alike, and whether two differ is told by their differences within
-rounds. With --lock, another program's measurements can take turns with rounds.
+rounds.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import fcntl
 import json
 import math
 import random
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from itertools import combinations, product
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from attrs import asdict, define, field, frozen
 
@@ -64,9 +62,6 @@ RUNTIME_S = 1.0
 RAMP_S = 0.2
 RUN_S = 1.7
 """What a run takes about, with fio's start and end."""
-LOCK_ASKED_EVERY_S = 0.1
-LOCK_LEFT_S = 1.0
-"""Whoever else waits for the lock would not get it if it were taken again at once."""
 
 
 @frozen(kw_only=True)
@@ -299,7 +294,6 @@ async def measure(
     *,
     rounds: int,
     keep: Callable[[list[Measured]], None],
-    lock: IO[str] | None,
 ) -> list[Measured]:
     """Measures every setting once a round, in an order that is drawn for each.
 
@@ -309,7 +303,6 @@ async def measure(
         boot: How guests are booted.
         rounds: How many.
         keep: Told of what there is after each.
-        lock: A file that is locked during each, and while guests boot.
     """
     draw = random.Random(SEED)  # noqa: S311 - for an order, not a secret
     found = list_settings(settings)
@@ -319,18 +312,15 @@ async def measure(
     words = f"{len(found)} settings of {len(guests)} layouts, whose guests boot one by one"
     tell_left(words, rounds * len(found) * RUN_S)
     async with AsyncExitStack() as stack:
-        async with hold(lock):
-            for guest in guests.values():
-                stack.push_async_callback(guest.end)
-                await guest.start()
-        passed_s = 0.0
+        for guest in guests.values():
+            stack.push_async_callback(guest.end)
+            await guest.start()
+        began_s = time.monotonic()
         for number in range(1, rounds + 1):
-            async with hold(lock):
-                began_s = time.monotonic()
-                for one in draw.sample(found, len(found)):
-                    await run_setting(one, guests[one.layout])
-                passed_s += time.monotonic() - began_s
+            for one in draw.sample(found, len(found)):
+                await run_setting(one, guests[one.layout])
             keep(found)
+            passed_s = time.monotonic() - began_s
             tell_left(f"round {number} of {rounds}", passed_s / number * (rounds - number))
     return found
 
@@ -338,25 +328,6 @@ async def measure(
 def tell_left(words: str, left_s: float) -> None:
     """Prints how far it is, and the minutes that are left."""
     print(f"{words}; about {left_s / 60:.1f} minutes left", file=sys.stderr, flush=True)
-
-
-@asynccontextmanager
-async def hold(file: IO[str] | None) -> AsyncIterator[None]:
-    """Holds a file's lock as flock(1) does, if there is a file."""
-    if file is None:
-        yield
-        return
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            await asyncio.sleep(LOCK_ASKED_EVERY_S)
-    try:
-        yield
-    finally:
-        fcntl.flock(file, fcntl.LOCK_UN)
-    await asyncio.sleep(LOCK_LEFT_S)
 
 
 def forecast(one: Measured, profile: Profile, host: Host) -> Prediction:
@@ -489,23 +460,19 @@ def read_kept(path: str) -> tuple[str, list[Measured]]:
     return kept["qemu"], [Measured(**each) for each in kept["settings"]]
 
 
-async def measure_now(
-    arguments: argparse.Namespace, lock: IO[str] | None
-) -> tuple[str, list[Measured], Profile]:
+async def measure_now(arguments: argparse.Namespace) -> tuple[str, list[Measured], Profile]:
     """Calibrates, unless a profile is named, and measures, unless that is loaded."""
     image = ensure_image(controllers=("virtio-blk-pci",))
     host = api.read_host(None, binary=True)
     boot, _ = api.choose_boot(
         kernel=str(image.kernel), initrd=str(image.initrd), append=image.append, memory_mib=512
     )
-    async with hold(lock):
-        api.check_idle(force=arguments.even_if_busy)
-        if arguments.profile:
-            profile = api.read_profile(arguments.profile)
-        else:
-            profile = (
-                await api.calibrate(boot, aio=AIO, even_if_busy=arguments.even_if_busy)
-            ).profile
+    api.check_idle(force=arguments.even_if_busy)
+    if arguments.profile:
+        profile = api.read_profile(arguments.profile)
+    else:
+        calibrated = await api.calibrate(boot, aio=AIO, even_if_busy=arguments.even_if_busy)
+        profile = calibrated.profile
     write(arguments.save_profile, render_profile(profile))
     if arguments.load:
         return *read_kept(arguments.load), profile
@@ -514,10 +481,8 @@ async def measure_now(
         kept = {"qemu": host.qemu_version, "settings": [asdict(one) for one in measured]}
         write(arguments.save, json.dumps(kept))
 
-    measured = await measure(
-        SETTINGS[arguments.settings], host, boot,
-        rounds=arguments.rounds, keep=keep, lock=lock,
-    )  # fmt: skip
+    settings = SETTINGS[arguments.settings]
+    measured = await measure(settings, host, boot, rounds=arguments.rounds, keep=keep)
     return host.qemu_version, measured, profile
 
 
@@ -541,18 +506,12 @@ def main() -> None:
     parser.add_argument("--save", help="keep the measurements, after each round")
     parser.add_argument("--save-profile", help="keep the profile")
     parser.add_argument("--load", help="go by kept measurements")
-    parser.add_argument("--lock", help="a file to lock, as flock does, while measuring")
     arguments = parser.parse_args()
     if arguments.load and arguments.profile:
         profile = api.read_profile(arguments.profile)
         version, measured = read_kept(arguments.load)
     else:
-        with (
-            Path(arguments.lock).open("a", encoding="utf-8")
-            if arguments.lock
-            else nullcontext() as lock
-        ):
-            version, measured, profile = run_async(measure_now(arguments, lock))
+        version, measured, profile = run_async(measure_now(arguments))
     host = api.read_host(None, qemu_version=version)
     tell([Compared(seen=one, said=forecast(one, profile, host)) for one in measured])
 

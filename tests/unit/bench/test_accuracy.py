@@ -100,9 +100,7 @@ def measure(bench: ModuleType, stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
         kept.append(len(found[0].iops))
 
     host = Host(qemu_version="10.0.2")
-    found = asyncio.run(
-        bench.measure(bench.SETTINGS["later"], host, None, rounds=3, keep=keep, lock=None)
-    )
+    found = asyncio.run(bench.measure(bench.SETTINGS["later"], host, None, rounds=3, keep=keep))
     assert kept == [1, 2, 3]
     assert stage.up == 0
     return list(found)
@@ -192,27 +190,3 @@ def test_of_many_pairs_at_once_hardly_any_differs_by_chance(bench: ModuleType) -
     rounds = [90.0, 60.0, 130.0]
     assert bench.spread(rounds) < 95 < bench.spread(rounds, pairs=10)
     assert bench.spread(rounds, pairs=1) == bench.spread(rounds)
-
-
-def test_lock_is_held_and_left_to_who_waits(
-    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two that take it again and again, as rounds do, have it in turn."""
-    monkeypatch.setattr(bench, "LOCK_ASKED_EVERY_S", 0.01)
-    monkeypatch.setattr(bench, "LOCK_LEFT_S", 0.1)
-    held: list[str] = []
-
-    async def take(name: str) -> None:
-        with (tmp_path / "lock").open("a", encoding="utf-8") as file:
-            for _ in range(3):
-                async with bench.hold(file):
-                    held.append(name)
-                    at = len(held)
-                    await asyncio.sleep(0.05)
-                    assert len(held) == at
-
-    async def take_both() -> None:
-        await asyncio.gather(take("a"), take("b"))
-
-    asyncio.run(take_both())
-    assert held in (["a", "b"] * 3, ["b", "a"] * 3)
