@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from vmio.bench.load import LoadedGuest, boot_guest
 from vmio.errors import CapabilityError
 from vmio.formats.proxmox.reader import Guest
 from vmio.guest.image import ensure_image
+from vmio.host.timing import _read_used_s
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.qemu.binary import read_version
@@ -31,12 +31,6 @@ JOB = Job(name="x", rw="randread", block_size_bytes=4096, iodepth=4, runtime_s=0
 STOPPED_S = 2.0
 
 
-def read_cpu_s(pid: int) -> float:
-    """Returns the processor time of a process with all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 async def read_uptime_s(loaded: LoadedGuest) -> float:
     """Returns how long the guest's own clock says that it is up."""
     done = await loaded.agent.run(("cat", "/proc/uptime"), timeout_s=60)
@@ -48,9 +42,9 @@ async def check(guest: Guest, how: Boot) -> None:
     async with boot_guest(guest, api.plan(guest), how, scratch_bytes=16 << 20) as loaded:
         before_s, began_s = await read_uptime_s(loaded), time.monotonic()
         await loaded.stop()
-        used_s, stopped_s = read_cpu_s(loaded.process.pid), time.monotonic()
+        used_s, stopped_s = _read_used_s(loaded.process.pid), time.monotonic()
         await asyncio.sleep(STOPPED_S)
-        used_s = read_cpu_s(loaded.process.pid) - used_s
+        used_s = _read_used_s(loaded.process.pid) - used_s
         stopped_s = time.monotonic() - stopped_s
         assert used_s <= 0.05 * stopped_s
         async with loaded.running():
