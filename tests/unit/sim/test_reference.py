@@ -281,6 +281,24 @@ def test_kick_of_a_loop_that_polled_ends_its_next_sleep_at_once() -> None:
     assert len(longer) == 3
 
 
+def test_loop_whose_polling_time_falls_to_0_reads_what_it_was_kicked_by() -> None:
+    """It polled until then, and no notification of its own ended that: its ring is no handler.
+
+    The disk is done when the loop has polled for the maximum, and is found a look later.
+    """
+    case = Case(
+        engine=LOOP_RING,
+        generation=BY_LOOP,
+        max_ns=60_000,
+        first_ns=60_000,
+        samples=(KICK + 60_000,),
+        requests=2,
+        passes=4,
+    )
+    *_, begin, woken, end, budget, _ = run(case).passes_seen
+    assert (woken - begin, end - woken, budget) == (SYSCALL, RUN, 0)
+
+
 def test_disks_of_one_vcpu_wait_for_it() -> None:
     """Two disks on one vCPU are slower than on two, though each has its IOThread."""
     two = run(Case(loop_of=(0, 1), vcpus=2))
