@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["find_process", "read_cpu_ns", "read_sleeps"]
+__all__ = ["find_process", "read_cpu_ns", "read_processor", "read_sleeps"]
 
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -25,6 +25,17 @@ def read_cpu_ns(process: int, thread: int) -> int | None:
         # The name in brackets may itself hold blanks and brackets.
         fields = (task / "stat").read_bytes().rpartition(b")")[2].split()
         return (int(fields[11]) + int(fields[12])) * _TICK_NS
+    return None
+
+
+def read_processor(process: int, thread: int) -> int | None:
+    """Returns the processor on which a thread runs, or ran last; None if it is not there.
+
+    Source: proc_pid_stat(5), field 39.
+    """
+    with suppress(OSError, ValueError, IndexError):
+        stat = Path(f"/proc/{process}/task/{thread}/stat").read_bytes()
+        return int(stat.rpartition(b")")[2].split()[36])
     return None
 
 
