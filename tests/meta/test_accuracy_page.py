@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests/data/accuracy"
 
 
-@pytest.mark.parametrize("name", ["latest", "listed"])
+@pytest.mark.parametrize("name", ["unseen", "others", "listed"])
 def test_page_has_what_the_measurements_come_to(name: str) -> None:
     """Every line that bench/accuracy.py prints is on the page, in its order."""
     ran = subprocess.run(

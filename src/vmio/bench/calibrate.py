@@ -1,7 +1,8 @@
 """What steps cost on this host: a small guest under a few loads, and the host's own waits.
 
 A guest with a disk on an IOThread, one on the main loop and one vCPU runs each load a few times,
-in rounds of all loads, each in an order of its own; the medians count. What can be measured by
+in rounds of all loads, each in an order of its own; the means count, since a load is one of two
+things, depending on where the host happens to run the vCPU. What can be measured by
 itself is: waits of the host, and the disk's service times, by QEMU's own histogram. The other
 costs are those by which the simulator comes nearest to what the guest did (`vmio.sim.fitting`).
 """
@@ -23,8 +24,8 @@ from attrs import evolve, frozen
 from vmio.bench.compare import Progress
 from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
-from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
-from vmio.errors import CapabilityError, QmpError, ToolError
+from vmio.bench.load import GuestCounts, LoadedGuest, RunFigures, boot_guest
+from vmio.errors import CapabilityError, GuestError, QmpError, ToolError
 from vmio.host.local import identify_host
 from vmio.host.timing import WaitCosts, measure_busy, measure_waits, read_others_s
 from vmio.model.iothread import MAIN_LOOP
@@ -120,6 +121,21 @@ _SERVICE: Final = (
 
 
 @frozen(kw_only=True)
+class _Run:
+    """A load once, and what the guest counted around it."""
+
+    figures: RunFigures
+    before: GuestCounts
+    after: GuestCounts
+
+    @property
+    def interrupts(self) -> float:
+        """A request."""
+        requests = max(1, self.after.requests - self.before.requests)
+        return (self.after.interrupts - self.before.interrupts) / requests
+
+
+@frozen(kw_only=True)
 class Calibration:
     """A host's profile, and how near it comes to what it was made from."""
 
@@ -175,13 +191,26 @@ async def calibrate(
         report: Told of the progress.
 
     Raises:
-        GuestError: The guest does not boot.
+        GuestError: The guest does not boot, or has hung twice.
         ToolError: QEMU or fio failed, or others used the host meanwhile.
         OutputError: The scratch files cannot be made.
     """
+
+    async def measure(
+        *, again: bool = True
+    ) -> tuple[dict[_Setting, list[_Run]], tuple[ServiceTimes, ...], WaitCosts]:
+        async with boot_guest(guest, topology, boot, folder=folder) as loaded:
+            try:
+                return await _measure(loaded, rounds, report, even_if_busy=even_if_busy)
+            except GuestError:
+                if not again:
+                    raise
+        # A guest under TCG hangs now and then; what was measured of it is not used.
+        report(Progress(share=0.0, words="the guest hangs; booting another"))
+        return await measure(again=False)
+
     report(Progress(share=0.0, words="booting the guest"))
-    async with boot_guest(guest, topology, boot, folder=folder) as loaded:
-        found, service, waits = await _measure(loaded, rounds, report, even_if_busy=even_if_busy)
+    found, service, waits = await measure()
     gap_ns = _measure_gap(found)
     observations = tuple(
         _observe(topology, setting, runs, gap_ns) for setting, runs in found.items()
@@ -224,14 +253,14 @@ async def _measure(
     report: Callable[[Progress], None],
     *,
     even_if_busy: bool,
-) -> tuple[dict[_Setting, list[RunFigures]], tuple[ServiceTimes, ...], WaitCosts]:
+) -> tuple[dict[_Setting, list[_Run]], tuple[ServiceTimes, ...], WaitCosts]:
     """Runs every load in each round, in an order that is drawn anew and always the same.
 
     What a host does for some seconds then falls on other loads in each round. Waits are measured
     between the rounds, while the guest is idle: they drift within seconds, so one moment's would
     not be those of the loads.
     """
-    found: dict[_Setting, list[RunFigures]] = {setting: [] for setting in _SETTINGS}
+    found: dict[_Setting, list[_Run]] = {setting: [] for setting in _SETTINGS}
     bins: dict[_Setting, list[int]] = {}
     waits = [await asyncio.to_thread(measure_waits)]
     draw = random.Random(_SEED)  # noqa: S311 - for an order, not a secret
@@ -246,7 +275,11 @@ async def _measure(
                 await loaded.set_polling(setting.poll_max_ns)
             if setting in _SERVICE:
                 await _reset_histogram(loaded, disk)
-            found[setting].append(await loaded.run(setting.job, only=disk))
+            before = await loaded.count_interrupts()
+            figures = await loaded.run(setting.job, only=disk)
+            found[setting].append(
+                _Run(figures=figures, before=before, after=await loaded.count_interrupts())
+            )
             if setting in _SERVICE:
                 counted = await _read_histogram(loaded, disk)
                 bins[setting] = [
@@ -285,13 +318,13 @@ def _find_disk(topology: Topology, *, polled: bool) -> AttachedDisk:
     )
 
 
-def _measure_gap(found: Mapping[_Setting, Sequence[RunFigures]]) -> float:
+def _measure_gap(found: Mapping[_Setting, Sequence[_Run]]) -> float:
     """Returns what a program takes between a completion and its next request, in nanoseconds.
 
     fio counts it in no latency; a simulator of both counts it in the latency.
     """
     return statistics.median(
-        setting.depth * 1e9 / run.iops - run.latency_mean_ns
+        setting.depth * 1e9 / run.figures.iops - run.figures.latency_mean_ns
         for setting, runs in found.items()
         if setting.depth == 2  # noqa: PLR2004 - of more, a program that is late would be in it
         for run in runs
@@ -299,7 +332,7 @@ def _measure_gap(found: Mapping[_Setting, Sequence[RunFigures]]) -> float:
 
 
 def _observe(
-    topology: Topology, setting: _Setting, runs: Sequence[RunFigures], gap_ns: float
+    topology: Topology, setting: _Setting, runs: Sequence[_Run], gap_ns: float
 ) -> Observation:
     """Returns what the runs of a load came to, with the layout of the disk that was loaded.
 
@@ -307,12 +340,12 @@ def _observe(
     not what it was told: fio measures that by a clock that is the guest's.
     """
 
-    def middle(find: Callable[[RunFigures], float]) -> float:
-        return statistics.median(map(find, runs))
+    def average(find: Callable[[RunFigures], float]) -> float:
+        return statistics.mean(find(run.figures) for run in runs)
 
     work_ns = 0
     if setting.work_us:
-        work_ns = max(0, round(middle(lambda run: 1e9 / run.iops - run.latency_mean_ns) - gap_ns))
+        work_ns = max(0, round(average(lambda run: 1e9 / run.iops - run.latency_mean_ns) - gap_ns))
     polled = setting.poll_max_ns is not None
     loaded = _find_disk(topology, polled=polled)
     alone = evolve(
@@ -323,16 +356,19 @@ def _observe(
     )
     if polled:
         alone = set_parameters(alone, [f"poll_max_ns={setting.poll_max_ns}"])
-    main_loop_cpu = middle(lambda run: run.main_loop.cpu_share)
+    main_loop_cpu = average(lambda run: run.main_loop.cpu_share)
+    loop_cpu = average(lambda run: run.iothreads[0].cpu_share) if polled else main_loop_cpu
     return Observation(
         topology=alone,
         workload=Workload(
             name=setting.name, depth=setting.depth, batch=setting.batch, work_ns=work_ns
         ),
-        iops=middle(lambda run: run.iops),
-        latency_mean_ns=middle(lambda run: run.latency_mean_ns) + gap_ns,
-        loop_cpu_share=middle(lambda run: run.iothreads[0].cpu_share) if polled else main_loop_cpu,
+        iops=average(lambda run: run.iops),
+        latency_mean_ns=average(lambda run: run.latency_mean_ns) + gap_ns,
+        loop_cpu_share=loop_cpu,
         irq_cpu_share=main_loop_cpu if polled else 0.0,
+        interrupts=statistics.mean(run.interrupts for run in runs),
+        interrupted=average(lambda run: run.interrupted),
     )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -19,16 +20,17 @@ from attrs import evolve, field, frozen
 from vmio.bench.compare import TCG_CLOCK
 from vmio.bench.jobs import Job, JobFigures, fio_argv, parse_fio
 from vmio.bench.threads import name_threads
-from vmio.errors import OutputError, QmpError, ToolError
+from vmio.errors import GuestError, OutputError, QmpError, ToolError
 from vmio.formats.proxmox.reader import Guest
 from vmio.guest.agent import Agent, agent_argv
+from vmio.host.interrupts import compare_interrupts, read_interrupts
 from vmio.model.topology import Topology
 from vmio.qemu.boot import Boot, Volumes, find_scratch_folder, place_volumes, render_boot
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
-from vmio.qemu.threads import read_cpu_ns, read_sleeps
+from vmio.qemu.threads import read_cpu_ns, read_processor, read_sleeps
 
-__all__ = ["LoadedGuest", "LoopFigures", "RunFigures", "boot_guest"]
+__all__ = ["GuestCounts", "LoadedGuest", "LoopFigures", "RunFigures", "boot_guest"]
 
 SCRATCH_BYTES: Final = 256 << 20
 _CHUNK_BYTES: Final = 1 << 20
@@ -44,6 +46,9 @@ _FIRST_ASKED: Final = 0.75
 _WARM_UPS: Final = 3
 """The first loads fio and is slow; the others show what it takes."""
 _DISKS_TIMEOUT_S: Final = 20.0
+_COUNT_TIMEOUT_S: Final = 20.0
+_DISK_INTERRUPT: Final = re.compile(r"\bvirtio\d+-req")
+"""Of a virtqueue of requests: `virtio0-req.0` of virtio-blk, `virtio0-request` of virtio-scsi."""
 
 
 @frozen(kw_only=True)
@@ -67,6 +72,29 @@ class RunFigures:
     main_loop: LoopFigures
     vcpu_cpu_share: float
     """Of all vCPUs together."""
+    interrupted: float
+    """Share of the host's interrupts that came to the processor on which a vCPU ran."""
+
+
+@frozen(kw_only=True)
+class GuestCounts:
+    """What a guest has counted since it was booted."""
+
+    interrupts: int
+    """Of its disks."""
+    requests: int
+    """That its disks are done with."""
+
+
+@frozen(kw_only=True)
+class _Sample:
+    """QEMU's threads at one moment."""
+
+    at_s: float
+    used: dict[int, tuple[int, int]]
+    """Processor time in nanoseconds and sleeps, by thread."""
+    processors: tuple[int | None, ...]
+    """On which the vCPUs run."""
 
 
 @frozen(kw_only=True)
@@ -151,7 +179,8 @@ class LoadedGuest:
         ]
         blocks = (fio_argv(evolve(job, name=f"disk{n}"), d) for n, d in enumerate(devices))
         argv = ("fio", *(word for block in blocks for word in block[1:]))
-        samples: list[tuple[float, dict[int, tuple[int, int]]]] = []
+        samples: list[_Sample] = []
+        interrupts = read_interrupts()
         sampler = asyncio.create_task(self._sample(samples))
         length_s = job.ramp_s + job.runtime_s
         begun_s = time.monotonic()
@@ -177,32 +206,59 @@ class LoadedGuest:
             )
         self._beyond_s.append(ended_s - begun_s - length_s)
         figures = tuple(parse_fio(completed.stdout, number) for number in range(len(devices)))
-        inside = [each for each in samples if end_s - job.runtime_s <= each[0] <= end_s]
+        inside = [each for each in samples if end_s - job.runtime_s <= each.at_s <= end_s]
         if len(inside) < 2:  # noqa: PLR2004 - a difference needs two
             raise ToolError("this host is too busy to watch QEMU's threads")
-        return self._summarise(figures, inside[0], inside[-1])
+        return self._summarise(figures, inside, compare_interrupts(interrupts, read_interrupts()))
 
-    async def _sample(self, samples: list[tuple[float, dict[int, tuple[int, int]]]]) -> None:
+    async def count_interrupts(self) -> GuestCounts:
+        """Returns what the guest has counted of its disks so far.
+
+        Raises:
+            GuestError: It does not answer, or not with that.
+        """
+        names = [device.rpartition("/")[2] for device in self.devices]
+        argv = ("cat", "/proc/interrupts", *(f"/sys/block/{name}/stat" for name in names))
+        completed = await self.agent.run(argv, timeout_s=_COUNT_TIMEOUT_S)
+        lines = completed.stdout.decode("utf-8", "replace").splitlines()
+        try:
+            processors = len(lines[0].split())
+            counted = [
+                line.split()[1 : 1 + processors]
+                for line in lines[1 : -len(names)]
+                if _DISK_INTERRUPT.search(line)
+            ]
+            done = [line.split() for line in lines[-len(names) :]]
+            return GuestCounts(
+                interrupts=sum(int(count) for row in counted for count in row),
+                requests=sum(int(fields[0]) + int(fields[4]) for fields in done),
+            )
+        except (ValueError, IndexError) as error:
+            raise GuestError("the guest does not tell its disks' interrupts") from error
+
+    async def _sample(self, samples: list[_Sample]) -> None:
         pid = self.process.pid
         while True:
             used = {
                 thread: (read_cpu_ns(pid, thread) or 0, read_sleeps(pid, thread))
                 for thread in (*self._threads, *self._vcpus)
             }
-            samples.append((time.monotonic(), used))
+            processors = tuple(read_processor(pid, vcpu) for vcpu in self._vcpus)
+            samples.append(_Sample(at_s=time.monotonic(), used=used, processors=processors))
             await asyncio.sleep(_SAMPLE_S)
 
     def _summarise(
         self,
         figures: Sequence[JobFigures],
-        first: tuple[float, dict[int, tuple[int, int]]],
-        last: tuple[float, dict[int, tuple[int, int]]],
+        samples: Sequence[_Sample],
+        interrupts: Mapping[int, float],
     ) -> RunFigures:
-        span_s = last[0] - first[0]
+        first, last = samples[0], samples[-1]
+        span_s = last.at_s - first.at_s
 
         def compare(thread: int) -> tuple[float, float]:
             cpu_ns, sleeps = (
-                b - a for a, b in zip(first[1][thread], last[1][thread], strict=True)
+                b - a for a, b in zip(first.used[thread], last.used[thread], strict=True)
             )
             return cpu_ns / 1e9 / span_s, sleeps / span_s
 
@@ -211,6 +267,7 @@ class LoadedGuest:
             for thread, name in self._threads.items()
             for share, sleeps in [compare(thread)]
         ]
+        ran_on = [each for sample in samples for each in sample.processors if each is not None]
         iops = sum(each.iops for each in figures)
         return RunFigures(
             iops=iops,
@@ -218,6 +275,7 @@ class LoadedGuest:
             iothreads=tuple(loops[1:]),
             main_loop=loops[0],
             vcpu_cpu_share=sum(compare(thread)[0] for thread in self._vcpus),
+            interrupted=sum(interrupts.get(each, 0.0) for each in ran_on) / max(1, len(ran_on)),
         )
 
 

@@ -84,6 +84,9 @@ def render_calibration_json(found: Calibration) -> str:
                 "latency_mean_predicted_ns": each.predicted.latency_mean_ns,
                 "cpu_share": each.observation.loop_cpu_share,
                 "cpu_share_predicted": each.predicted.loop_cpu_shares[0],
+                "interrupts": each.observation.interrupts,
+                "interrupts_predicted": each.predicted.interrupts,
+                "interrupted": each.observation.interrupted,
             }
             for each in found.residuals
         ],

@@ -53,6 +53,7 @@ _NAMES: Final = (
     "find_call",
     "rest",
     "act",
+    "call",
     "submit",
     "run",
 )

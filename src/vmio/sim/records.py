@@ -172,6 +172,12 @@ class Costs:
     guest_kick_ns: int
     """And for a kick, which wakes up a loop that sleeps."""
     processors: int
+    guest_softirq_ns: int = 0
+    """Of a vCPU: what an interrupt leaves to be done when others can come again."""
+    disk_irq_ns: int = 0
+    """Of the host's processor to which interrupts of disks come, for one of them."""
+    vcpu_disk_irq_ns: int = 0
+    """What a busy vCPU loses of that, which is on that processor only some of the time."""
 
 
 class Counts(NamedTuple):
@@ -191,6 +197,8 @@ class Counts(NamedTuple):
     """Of the main loop, for interrupts."""
     vcpu_ns: Ints
     """An entry per vCPU: how long it was busy, with its waits for a processor."""
+    interrupts: Ints
+    """An entry per vCPU: how many it took."""
     latencies_ns: Ints
     """Of each request, from when it is in the queue to when its program can go on."""
     passes_seen: Ints
@@ -238,6 +246,10 @@ class VCPU:
     """When that is over, or when it wakes up; -1 for not known."""
     free_ns: int = 0
     """Until when it is busy."""
+    left_doing: int = IDLE
+    """What it has left for an interrupt; nothing is `IDLE`."""
+    left_ns: int = 0
+    """How long that still takes."""
     interrupted_by: VirtQueue = field(init=False)
     """Whose interrupt it takes."""
     program: VirtQueue = field(init=False)
@@ -246,16 +258,20 @@ class VCPU:
     """Completions of that turn."""
     asks: int = 0
     """For how many requests that program is about to ask."""
-    rested: bool = False
+    rested: bool = True
     """Whether it was idle since that turn."""
     calls: int = 0
     """Interrupts that it has not taken."""
+    ended: int = 0
+    """How many times it has ended something else, or has begun to wake up."""
     ready: int = 0
     """Completions that its programs have."""
     owed_ns: int = 0
     """What it is to do or to wait for first: kicks, a processor."""
     busy_ns: int = 0
     """Counted, see `Counts`."""
+    interrupts: int = 0
+    """The same: how many it took."""
 
 
 @define(eq=False)
@@ -371,6 +387,8 @@ class VirtQueue:
     """Whether an interrupt was sent that its vCPU has not taken."""
     reaches_ns: int = 0
     """When that reaches it."""
+    heard_at: int = -1
+    """What the vCPU had ended when it took the last one."""
 
 
 @define(eq=False)
@@ -406,7 +424,11 @@ class World:
     to_ns: int = 0
     """And ended."""
     main_free_ns: int = 0
-    """Until when the main loop is busy with interrupts."""
+    """Until when the main loop's pass for interrupts lasts."""
+    main_looks_ns: int = 0
+    """When it looks for them in its present pass, or did in its last."""
+    disk_irq_ends_ns: int = 0
+    """Until when the host takes the last interrupt of a disk."""
     irq_cpu_ns: int = 0
 
 
@@ -527,6 +549,7 @@ def read_counts(world: World) -> Counts:
         polled=[loop.polled for loop in world.loops],
         irq_cpu_ns=world.irq_cpu_ns,
         vcpu_ns=[vcpu.busy_ns for vcpu in world.vcpus],
+        interrupts=[vcpu.interrupts for vcpu in world.vcpus],
         latencies_ns=world.latencies_ns,
         passes_seen=world.passes_seen,
     )

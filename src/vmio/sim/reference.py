@@ -11,8 +11,8 @@ those records and loops over lists of them.
 
 A request's way is `put` (a program's request is in a virtqueue), `end_wait` and `step` (its loop
 finds it and gives it to the disk), `complete` (the disk is done), `end_wait` and `step` again (the
-loop makes it visible to the guest), `interrupt` and `act` (a vCPU hands it to its program, which
-asks for more).
+loop makes it visible to the guest), `interrupt`, `call` and `act` (a vCPU hands it to its program,
+which asks for more).
 
 Not modelled: handlers that leave after 7 idle seconds, which needs a disk without load; and the
 host's scheduler beyond this: where more threads want to run than there are processors, each runs
@@ -52,9 +52,9 @@ from vmio.sim.records import (
 
 __all__ = ["adapt", "adjust", "run"]
 
-SUBMIT, COMPLETE, STEP, ACT = 0, 1, 2, 3
+SUBMIT, COMPLETE, STEP, ACT, CALL = 0, 1, 2, 3, 4
 """Events: a program puts requests into a queue; the device is done with one; a step of a loop is
-over; a step of a vCPU is."""
+over; a step of a vCPU is; an interrupt of a queue reaches its vCPU."""
 
 FIRST_NS = 4000
 QUEUE_SIZE = 256
@@ -224,6 +224,10 @@ def complete(world: World, heap: Heap, queue: VirtQueue, born: int, now: int) ->
     loop, at = queue.loop, queue.ended_at
     if loop.stale or loop.kicks > 0:
         catch_up(world, heap, loop, now)
+    if now >= world.disk_irq_ends_ns:
+        world.disk_irq_ends_ns = now + world.costs.disk_irq_ns
+        if queue.vcpu.free_ns > now:
+            queue.vcpu.owed_ns += world.costs.vcpu_disk_irq_ns
     queue.disk.under_way -= 1
     queue.born_ns[at] = born
     queue.ended_at = at + 1 if at + 1 < world.room else 0
@@ -526,17 +530,24 @@ def note_pass(world: World, loop: Loop, now: int) -> None:
 
 
 def interrupt(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
-    """Sends an interrupt of a queue, by way of the main loop where there is no other."""
+    """Sends an interrupt of a queue, by way of the main loop where there is no other.
+
+    The main loop takes all that are there when a pass of it looks, one after the other, and goes
+    through its sources before it looks again.
+    """
     vcpu, costs, then = queue.vcpu, world.costs, now
     if costs.irq_ns > 0 and not queue.loop.is_main:
-        if world.main_free_ns <= now:
-            then += find_wake(world, now)
-            world.irq_cpu_ns += costs.sleep_ns
-        else:
-            then = world.main_free_ns
+        if now >= world.main_free_ns:
+            world.main_looks_ns = now + costs.wake_ns
+            world.main_free_ns = world.main_looks_ns + costs.main_pass_ns
+            world.irq_cpu_ns += costs.sleep_ns + costs.main_pass_ns
+        elif now > world.main_looks_ns:
+            world.main_looks_ns = world.main_free_ns
+            world.main_free_ns += costs.main_pass_ns
+            world.irq_cpu_ns += costs.main_pass_ns
         world.irq_cpu_ns += costs.irq_ns
-        then += costs.irq_ns
-        world.main_free_ns = then
+        world.main_free_ns += costs.irq_ns
+        then = world.main_free_ns - costs.main_pass_ns
         # Short work goes before long: where no processor is free, it takes that of the vCPU.
         if world.crowded and vcpu.free_ns > now and count_running(world, now) >= costs.processors:
             vcpu.owed_ns += costs.irq_ns
@@ -545,6 +556,8 @@ def interrupt(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
     vcpu.calls += 1
     if vcpu.doing == IDLE:
         wake_up(world, heap, vcpu, then + costs.guest_wake_ns)
+    else:
+        push(world, heap, then, CALL, queue.number, 0)
 
 
 def wake_up(world: World, heap: Heap, vcpu: VCPU, then: int) -> None:
@@ -560,37 +573,51 @@ def act(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
         # It woke up earlier.
         return
     did, costs = vcpu.doing, world.costs
+    if did == IDLE and vcpu.calls > 1:
+        for queue in vcpu.queues:
+            if queue.called and queue.reaches_ns > now:
+                push(world, heap, queue.reaches_ns, CALL, queue.number, 0)
     while True:
         if did == IRQ:
             queue = vcpu.interrupted_by
+            queue.heard_at = vcpu.ended
+            vcpu.interrupts += 1
+            vcpu.owed_ns += costs.guest_softirq_ns
             queue.called = False
             vcpu.calls -= 1
             queue.ready += queue.seen
             vcpu.ready += queue.seen
             queue.seen = 0
-        elif did == REQUEST:
-            finish(world, vcpu, now)
-            if world.finished == world.goal:
-                return
+        else:
+            vcpu.ended += 1
+            if did == REQUEST:
+                finish(world, vcpu, now)
+                if world.finished == world.goal:
+                    return
         if vcpu.asks > 0 and (did == WORK or vcpu.program.work_ns == 0):
             ask(world, heap, vcpu, now)
-        if vcpu.asks > 0:
+        goes_on = False
+        if vcpu.calls > 0 and find_call(vcpu, now):
+            did, cost_ns = IRQ, costs.guest_irq_ns
+        elif vcpu.left_doing != IDLE:
+            did, cost_ns, goes_on = vcpu.left_doing, vcpu.left_ns, True
+            vcpu.left_doing = IDLE
+        elif vcpu.asks > 0:
             did, cost_ns = WORK, vcpu.program.work_ns
         elif vcpu.owed_ns > 0:
             did, cost_ns = KICK, vcpu.owed_ns
             vcpu.owed_ns = 0
-        elif vcpu.calls > 0 and find_call(vcpu, now):
-            did, cost_ns = IRQ, costs.guest_irq_ns
         elif vcpu.ready > 0:
             did, cost_ns = REQUEST, find_turn(costs, vcpu)
         else:
             vcpu.doing = IDLE
             rest(world, heap, vcpu)
             return
-        if world.crowded:
-            cost_ns = stretch(world, count_running(world, now), cost_ns)
+        if not goes_on:
+            if world.crowded:
+                cost_ns = stretch(world, count_running(world, now), cost_ns)
+            vcpu.busy_ns += cost_ns
         now += cost_ns
-        vcpu.busy_ns += cost_ns
         vcpu.free_ns = now
         if len(heap) > 0 and heap[0][0] <= now:
             vcpu.doing = did
@@ -599,10 +626,40 @@ def act(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
             return
 
 
+def call(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
+    """Lets an interrupt reach a vCPU, which leaves what it does for it.
+
+    One that is idle is woken up, and one that has an interrupt looks when that is over.
+    """
+    vcpu = queue.vcpu
+    if vcpu.doing == IDLE or vcpu.doing == IRQ:  # noqa: PLR1714 - as for numba
+        return
+    if not queue.called or queue.reaches_ns > now or queue.heard_at == vcpu.ended:
+        return
+    cost_ns = world.costs.guest_irq_ns
+    if world.crowded:
+        cost_ns = stretch(world, count_running(world, now) - 1, cost_ns)
+    vcpu.left_ns = vcpu.next_ns - now
+    vcpu.left_doing = vcpu.doing
+    vcpu.doing = IRQ
+    vcpu.interrupted_by = queue
+    vcpu.busy_ns += cost_ns
+    vcpu.free_ns += cost_ns
+    vcpu.next_ns = now + cost_ns
+    if len(heap) > 0 and heap[0][0] <= vcpu.next_ns:
+        push(world, heap, vcpu.next_ns, ACT, vcpu.number, 0)
+    else:
+        act(world, heap, vcpu, vcpu.next_ns)
+
+
 def find_call(vcpu: VCPU, now: int) -> bool:
-    """Finds the first queue whose interrupt has reached a vCPU; returns whether there is one."""
+    """Finds the first queue whose interrupt a vCPU can take; returns whether there is one.
+
+    Each queue's only once before it has ended something else: interrupts that come without end
+    would let its programs do nothing.
+    """
     for queue in vcpu.queues:
-        if queue.called and queue.reaches_ns <= now:
+        if queue.called and queue.reaches_ns <= now and queue.heard_at != vcpu.ended:
             vcpu.interrupted_by = queue
             return True
     return False
@@ -681,6 +738,7 @@ def start_counting(world: World, now: int) -> None:
         loop.polled = 0
     for vcpu in world.vcpus:
         vcpu.busy_ns = 0
+        vcpu.interrupts = 0
 
 
 def run(world: World) -> None:
@@ -704,6 +762,8 @@ def run(world: World) -> None:
             act(world, heap, world.vcpus[number], now)
         elif kind == COMPLETE:
             complete(world, heap, world.queues[number], extra, now)
+        elif kind == CALL:
+            call(world, heap, world.queues[number], now)
         else:
             submit(world, heap, world.queues[number], extra, now)
 

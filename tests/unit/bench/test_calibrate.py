@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -15,7 +17,7 @@ from vmio.bench import calibrate
 from vmio.bench.calibrate import check_idle, find_quantiles
 from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest
-from vmio.errors import ToolError
+from vmio.errors import GuestError, ToolError
 from vmio.host.timing import WaitCosts
 
 
@@ -77,6 +79,41 @@ def test_host_that_others_use_meanwhile_is_refused(monkeypatch: pytest.MonkeyPat
     assert next(used, None) is None
 
 
+@pytest.mark.parametrize("hangs", [0, 1, 2])
+def test_guest_that_hangs_is_replaced_once(monkeypatch: pytest.MonkeyPatch, hangs: int) -> None:
+    """What was measured of it counts for nothing; each guest is gone before the next is booted."""
+    up: list[bool] = []
+    left = iter([True] * hangs)
+
+    @asynccontextmanager
+    async def boot(*_: object, **__: object) -> AsyncIterator[None]:
+        assert not any(up)
+        up.append(True)
+        try:
+            yield
+        finally:
+            up[-1] = False
+
+    async def measure(*_: object, **__: object) -> None:
+        if next(left, False):
+            raise GuestError("it hangs")
+        raise ToolError("it was measured")
+
+    monkeypatch.setattr(calibrate, "boot_guest", boot)
+    monkeypatch.setattr(calibrate, "_measure", measure)
+    told: list[str] = []
+    anything = cast("Any", None)
+    with pytest.raises(GuestError if hangs == 2 else ToolError):
+        asyncio.run(
+            calibrate.calibrate(
+                anything, anything, anything, anything, aio="native",
+                report=lambda progress: told.append(progress.words),
+            )
+        )  # fmt: skip
+    assert up == [False] * min(2, hangs + 1)
+    assert sum("hangs" in words for words in told) == min(1, hangs)
+
+
 def run_rounds(
     monkeypatch: pytest.MonkeyPatch, rounds: int, *, even_if_busy: bool = True
 ) -> list[tuple[object, ...]]:
@@ -87,6 +124,9 @@ def run_rounds(
 
     async def set_polling(poll_max_ns: int) -> None:
         polling.append(poll_max_ns)
+
+    async def count_interrupts() -> str:
+        return "counts"
 
     async def run(job: Job, *, only: str) -> str:
         asked.append((only, polling[-1] if only == "virtio0" else None, job))
@@ -107,7 +147,13 @@ def run_rounds(
     monkeypatch.setattr(calibrate, "_read_histogram", read)
     monkeypatch.setattr(calibrate, "_find_disk", find)
     process = SimpleNamespace(pid=None)
-    loaded = SimpleNamespace(topology=None, set_polling=set_polling, run=run, process=process)
+    loaded = SimpleNamespace(
+        topology=None,
+        set_polling=set_polling,
+        run=run,
+        count_interrupts=count_interrupts,
+        process=process,
+    )
     found, service, costs = asyncio.run(
         calibrate._measure(
             cast("LoadedGuest", loaded), rounds, lambda _: None, even_if_busy=even_if_busy

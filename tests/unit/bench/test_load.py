@@ -12,15 +12,17 @@ import pytest
 
 from vmio.bench import load
 from vmio.bench.jobs import Job
-from vmio.bench.load import LoadedGuest
-from vmio.errors import ToolError
+from vmio.bench.load import GuestCounts, LoadedGuest
+from vmio.errors import GuestError, ToolError
 from vmio.guest.agent import Agent, Completed
 from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.qemu.process import QemuProcess
 
-RECORDED = (Path(__file__).parent / "data" / "fio-3.33-randread.json").read_bytes()
+DATA = Path(__file__).parent / "data"
+RECORDED = (DATA / "fio-3.33-randread.json").read_bytes()
+COUNTED = (DATA / "guest-interrupts.txt").read_bytes()
 JOB = Job(name="x", rw="randread", block_size_bytes=4096, iodepth=1, runtime_s=0.3, ramp_s=0.2)
 LENGTH_S = JOB.ramp_s + JOB.runtime_s
 END_S = 0.1
@@ -146,3 +148,60 @@ def test_run_that_failed_tells_nothing_of_what_fio_takes(monkeypatch: pytest.Mon
     with pytest.raises(ToolError, match="fio failed in the guest") as caught:
         run(monkeypatch, PacedAgent(0.0, status=1))
     assert caught.value.status == 1
+
+
+class TellingAgent(PacedAgent):
+    """An agent of a guest that tells what it has counted."""
+
+    def __init__(self, told: bytes) -> None:
+        super().__init__()
+        self.told = told
+        self.asked: list[tuple[str, ...]] = []
+
+    async def run(
+        self,
+        argv: tuple[str, ...],
+        *,
+        input: bytes = b"",  # noqa: A002 - the base class's word
+        timeout_s: float,
+        first_poll_s: float = 0.0,
+        longest_pause_s: float = 1.0,
+    ) -> Completed:
+        """Returns what is told."""
+        del input, timeout_s, first_poll_s, longest_pause_s
+        self.asked.append(argv)
+        return Completed(argv=argv, status=0, stdout=self.told, stderr=b"", truncated=False)
+
+
+def count(agent: TellingAgent) -> GuestCounts:
+    """Returns what a guest with two disks tells."""
+    guest = LoadedGuest(
+        process=cast("QemuProcess", SimpleNamespace(pid=1)),
+        agent=agent,
+        topology=TOPOLOGY,
+        devices=("/dev/vda", "/dev/vdb"),
+        threads={},
+        vcpus=frozenset(),
+    )
+    return asyncio.run(guest.count_interrupts())
+
+
+def test_guest_counts_interrupts_of_its_disks_alone() -> None:
+    """Recorded from a guest: the serial port of its agent interrupts it too."""
+    agent = TellingAgent(COUNTED)
+    found = count(agent)
+    assert agent.asked == [
+        ("cat", "/proc/interrupts", "/sys/block/vda/stat", "/sys/block/vdb/stat")
+    ]
+    assert found == GuestCounts(interrupts=2089 + 2091, requests=2088 + 2090)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [b"", b"\n", b"\xff\x00" * 4096, COUNTED[:-400], b"CPU0\n 1: x virtio1-req.0\n1 2\n3\n"],
+    ids=["empty", "a line", "binary", "cut off", "no counts"],
+)
+def test_guest_that_tells_junk_is_refused(told: bytes) -> None:
+    """In one line; nothing is taken for a count."""
+    with pytest.raises(GuestError, match="does not tell its disks' interrupts"):
+        count(TellingAgent(told))

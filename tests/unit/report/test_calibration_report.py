@@ -37,6 +37,8 @@ def observe(iothreads: tuple[IOThread, ...]) -> Observation:
         latency_mean_ns=400_000.0,
         loop_cpu_share=0.25,
         irq_cpu_share=0.0,
+        interrupts=1.0,
+        interrupted=0.0,
     )
 
 

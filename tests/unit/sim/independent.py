@@ -32,7 +32,11 @@ QUEUE_HOLDS: Final = 256
 
 @frozen
 class Costs:
-    """What each step takes in nanoseconds, named as the page names them."""
+    """What each step takes in nanoseconds, named as the page names them.
+
+    `disk_irq_share` is the share of the time for which a vCPU is on the processor that takes the
+    interrupts of disks.
+    """
 
     wake_ns: float = 0
     sleep_ns: float = 0
@@ -52,6 +56,9 @@ class Costs:
     guest_request_ns: float = 0
     guest_submit_ns: float = 0
     guest_kick_ns: float = 0
+    guest_softirq_ns: float = 0
+    disk_irq_ns: float = 0
+    disk_irq_share: float = 0
 
 
 @frozen
@@ -341,6 +348,26 @@ class Disk:
         loop = request.queue.loop
         loop.done.append(request)
         loop.notice()
+        self.world.host.interrupt(request.queue.vcpu)
+
+
+@define(eq=False)
+class Host:
+    """The processor of the host that takes the interrupts of disks."""
+
+    world: World
+    # When it is done with the one that it takes, or took.
+    over_at: float = 0
+
+    def interrupt(self, vcpu: VCpu) -> None:
+        """Takes the interrupt for a request of the vCPU, unless it is taking one."""
+        costs, now = self.world.costs, self.world.env.now
+        # The page leaves open what ends as the interrupt does: that needs one.
+        if now < self.over_at:
+            return
+        self.over_at = now + costs.disk_irq_ns
+        if vcpu.is_busy:
+            vcpu.late_ns += costs.disk_irq_ns * costs.disk_irq_share
 
 
 @define(eq=False)
@@ -394,11 +421,15 @@ class RunningQueue:
             self.is_kicked = True
         return kicks
 
-    def think_and_submit(self) -> ProcessGenerator:
-        """Submits a batch after the time that the program thinks; its kick is paid later."""
-        yield self.world.env.timeout(self.queue.think_ns)
-        if self.put(self.queue.batch):
+    def submit(self, number: int) -> None:
+        """Submits so many requests; if that is a kick, the vCPU is later by it."""
+        if self.put(number):
             self.vcpu.late_ns += self.world.costs.guest_kick_ns
+
+    def think_and_submit(self) -> ProcessGenerator:
+        """Submits a batch after the time that the program thinks."""
+        yield self.world.env.timeout(self.queue.think_ns)
+        self.submit(self.queue.batch)
 
     def come_by_themselves(self) -> ProcessGenerator:
         """Puts one request after another, for ever, as an open loop does."""
@@ -632,31 +663,44 @@ class RunningLoop:
 
 @define(eq=False)
 class Injector:
-    """The main loop that injects interrupts, one after the other."""
+    """The main loop that injects interrupts, one pass after the other."""
 
     world: World
-    sent: simpy.Store
+    # For the next look.
+    sent: list[RunningQueue] = Factory(list)
     cpu: float = 0
+    # What it waits for while no pass is under way.
+    arrival: simpy.Event | None = None
 
     def send(self, queue: RunningQueue) -> None:
         """Sends an interrupt on its way to the queue's vCPU."""
         if self.world.costs.irq_ns == 0 or queue.loop.loop.is_main:
             queue.vcpu.interrupt(queue)
-        else:
-            self.sent.put(queue)
+            return
+        self.sent.append(queue)
+        if self.arrival is not None and not self.arrival.triggered:
+            self.arrival.succeed()
 
     def run(self) -> ProcessGenerator:
-        """Takes the interrupts in the order in which they were sent."""
+        """Sleeps until an interrupt is sent, and makes passes until none is there."""
         costs, env = self.world.costs, self.world.env
         while True:
-            is_idle = not self.sent.items
-            queue = yield self.sent.get()
-            if is_idle:
-                yield env.timeout(costs.wake_ns)
-                self.cpu += costs.sleep_ns
-            self.cpu += costs.irq_ns
-            yield env.timeout(costs.irq_ns)
-            queue.vcpu.interrupt(queue)
+            self.arrival = env.event()
+            yield self.arrival
+            # "Until it looks" is taken to include that moment.
+            yield LateTimeout(env, costs.wake_ns)
+            self.cpu += costs.sleep_ns
+            while self.sent:
+                looked_at, self.sent = self.sent, []
+                for queue in looked_at:
+                    yield self.busy(costs.irq_ns)
+                    queue.vcpu.interrupt(queue)
+                yield self.busy(costs.main_pass_ns)
+
+    def busy(self, ns: float) -> simpy.Event:
+        """Works for a time."""
+        self.cpu += ns
+        return self.world.env.timeout(ns)
 
 
 @define(eq=False)
@@ -666,91 +710,122 @@ class VCpu:
     world: World
     queues: list[RunningQueue] = Factory(list)
     busy_ns: float = 0
-    # Interrupts that have reached it.
+    # Neither idle nor waking up. The page leaves open whether one that wakes up is busy.
+    is_busy: bool = False
+    # Interrupts that have reached it, and the queues of which it took one since it ended anything.
     interrupts: list[RunningQueue] = Factory(list)
-    # Kicks of programs that had been thinking: what it does next is that much later.
+    heard: set[int] = Factory(set)
+    # What it is later by: kicks, what interrupts leave, and interrupts of disks.
     late_ns: float = 0
     was_idle: bool = True
     # Whose turn it is or was, and for how many completions more.
     program: int = -1
     turn: int = 0
+    # Of an interrupt, where one may wake it up or preempt what it does.
     arrival: simpy.Event | None = None
 
     def interrupt(self, queue: RunningQueue) -> None:
         """Lets an interrupt reach the vCPU."""
         self.interrupts.append(queue)
+        if queue.number in self.heard:
+            return
         if self.arrival is not None and not self.arrival.triggered:
             self.arrival.succeed()
 
-    def busy(self, ns: float) -> simpy.Event:
-        """Does something for a time."""
-        self.busy_ns += ns
-        return self.world.env.timeout(ns)
-
     def run(self) -> ProcessGenerator:
-        """Submits for all programs, and then does one thing after the other."""
-        # All programs submit at the same moment; the kicks are paid one after the other.
-        kicks = sum(queue.put(size) for queue in self.queues for size in first_batches(queue))
-        yield self.busy(kicks * self.world.costs.guest_kick_ns)
+        """Is idle, and then does one thing after the other until there is nothing to do."""
         while True:
-            yield from self.pay_late()
-            if not self.interrupts and not self.has_completions():
-                self.was_idle = True
-                self.arrival = self.world.env.event()
-                yield self.arrival
-                yield self.world.env.timeout(self.world.costs.guest_wake_ns)
-                yield from self.pay_late()
-            if self.interrupts:
-                yield from self.take_interrupt()
-            else:
-                yield from self.take_completion()
+            self.was_idle = True
+            self.is_busy = False
+            self.heard.clear()
+            self.arrival = self.world.env.event()
+            yield self.arrival
+            yield self.world.env.timeout(self.world.costs.guest_wake_ns)
+            self.is_busy = True
+            while thing := self.choose():
+                yield from thing
 
-    def pay_late(self) -> ProcessGenerator:
-        """Is busy with kicks of programs that had been thinking, and what comes meanwhile."""
-        while self.late_ns:
+    def choose(self) -> ProcessGenerator | None:
+        """Returns what it does next, None if there is nothing; the page's list from the top."""
+        if self.can_be_interrupted():
+            return self.take_interrupt()
+        if self.late_ns:
             late_ns, self.late_ns = self.late_ns, 0
-            yield self.busy(late_ns)
+            return self.do(late_ns)
+        if any(queue.completions for queue in self.queues):
+            return self.take_completion()
+        return None
 
-    def has_completions(self) -> bool:
-        """Whether a program of this vCPU has something to do."""
-        return any(queue.completions for queue in self.queues)
+    def can_be_interrupted(self) -> bool:
+        """Returns whether there is an interrupt that does not have to wait."""
+        return any(queue.number not in self.heard for queue in self.interrupts)
+
+    def do(self, ns: float) -> ProcessGenerator:
+        """Does something for a time, but leaves it for each interrupt and goes on behind those."""
+        env = self.world.env
+        self.busy_ns += ns
+        left = ns
+        while True:
+            # One that came just when what was before this was over.
+            while self.can_be_interrupted():
+                yield from self.take_interrupt()
+            begin = env.now
+            self.arrival = env.event()
+            over = env.timeout(left)
+            yield over | self.arrival
+            if over.processed:
+                self.heard.clear()
+                return
+            left -= env.now - begin
 
     def take_interrupt(self) -> ProcessGenerator:
         """Takes the interrupt of the lowest queue, and gives its program what can be seen."""
-        queue = min(self.interrupts, key=lambda queue: queue.number)
+        queue = min(
+            (queue for queue in self.interrupts if queue.number not in self.heard),
+            key=lambda queue: queue.number,
+        )
         self.interrupts.remove(queue)
-        yield self.busy(self.world.costs.guest_irq_ns)
+        self.heard.add(queue.number)
+        ns = self.world.costs.guest_irq_ns
+        self.busy_ns += ns
+        yield self.world.env.timeout(ns)
         queue.completions.extend(queue.visible)
         queue.visible.clear()
         queue.is_interrupted = False
+        self.late_ns += self.world.costs.guest_softirq_ns
 
     def take_completion(self) -> ProcessGenerator:
-        """Lets the program that has the turn work off one completion."""
+        """Lets the program that has the turn work off one completion, and compute and submit."""
         costs = self.world.costs
+        ns = costs.guest_request_ns
         if self.turn == 0:
             last = self.program
             number = len(self.queues)
             around = [(last + step) % number for step in range(1, number + 1)]
             self.program = next(place for place in around if self.queues[place].completions)
+            # What an interrupt adds from here on, even in the switch, is of a later turn.
             self.turn = len(self.queues[self.program].completions)
             if self.was_idle or self.program != last:
-                yield self.busy(costs.guest_switch_ns)
+                ns += costs.guest_switch_ns
             self.was_idle = False
         queue = self.queues[self.program]
         self.turn -= 1
         request = queue.completions.popleft()
         queue.gathered += 1
         submits = queue.gathered == queue.queue.batch
-        yield self.busy(costs.guest_request_ns + (costs.guest_submit_ns if submits else 0))
+        if submits:
+            queue.gathered = 0
+            ns += costs.guest_submit_ns
+        yield from self.do(ns)
         self.world.tally.note_end(request)
         if not submits:
             return
-        queue.gathered = 0
-        yield self.busy(queue.queue.work_ns)
+        if queue.queue.work_ns:
+            yield from self.do(queue.queue.work_ns)
         if queue.queue.think_ns:
             self.world.env.process(queue.think_and_submit())
-        elif queue.put(queue.queue.batch):
-            yield self.busy(costs.guest_kick_ns)
+        else:
+            queue.submit(queue.queue.batch)
 
 
 def first_batches(queue: RunningQueue) -> list[int]:
@@ -768,6 +843,7 @@ class World:
     env: simpy.Environment = Factory(simpy.Environment)
     tally: Tally = field(init=False)
     injector: Injector = field(init=False)
+    host: Host = field(init=False)
     enough: simpy.Event = field(init=False)
     loops: list[RunningLoop] = Factory(list)
     vcpus: list[VCpu] = Factory(list)
@@ -781,7 +857,8 @@ class World:
         """Lays out the loops, vCPUs, disks and queues, and starts them in the page's order."""
         case, env = self.case, self.env
         self.tally = Tally(self)
-        self.injector = Injector(self, simpy.Store(env))
+        self.injector = Injector(self)
+        self.host = Host(self)
         self.enough = env.event()
         self.loops = [
             RunningLoop(self, loop, simpy.Resource(env, max(1, loop.workers)))
@@ -799,7 +876,12 @@ class World:
                 open_queues.append(running)
         if case.warm_up == 0:
             self.tally.begin = self.tally.read()
-        # All loops begin a pass before a program submits.
+        # At the same moment all vCPUs are idle, all programs submit and all loops begin a pass:
+        # what is put is there then, and the kicks are paid when a vCPU wakes up.
+        for vcpu in self.vcpus:
+            for running in vcpu.queues:
+                for size in first_batches(running):
+                    running.submit(size)
         threads: tuple[RunningLoop | Injector | VCpu, ...]
         threads = (*self.loops, self.injector, *self.vcpus)
         for thread in threads:

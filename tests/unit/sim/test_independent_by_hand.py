@@ -407,16 +407,17 @@ def polling_time_falls_to_0() -> Worked:
     """Polling is left when the next wait begins with B at 0; until then nothing is armed.
 
     QEMU 7.2 with a maximum of 20000, times 5 or to 0; depth 2, one request at a time, quick kicks
-    of 500. Pass 1 begins at S with B = 20000, and the first request is put at P = S + 19980: a
-    kick, found by polling, but the block is 20033, so the next B is 0. The second is put 500 +
-    guest_request + guest_submit = 3614 after P, while the loop takes the first: it counts as
+    of 15. Pass 1 begins at S with B = 20000, and the first request is put at P = S + 19980: a
+    kick, found by polling, but the block is 20033, so the next B is 0. The second is put 15 +
+    guest_request + guest_submit = 3129 after P, while the loop takes the first: it counts as
     polling yet, so no kick. T = P + poll_pass + IN + queue_request. Pass 2 begins with B at 0,
     which arms the queue, is the notification, and makes B 4000. Pass 3 polls for 4000 and finds
     the eventfd, in vain; its block of 5009 makes B 20000. Pass 4 finds both completions by polling
     at T + 20000. V, and pass 5 is the notification, by polling. The next is pass 1: with
-    a guest that takes 20581 from V, P is 19980 after S = V + self_kick.
+    a guest that takes 20581 from V, P is 19980 after S = V + self_kick. The first kick of all may
+    make that 19995, which leads to the same.
     """
-    kick, service = 500, 20_000
+    kick, service = 15, 20_000
     guest = C.self_kick_ns + BUDGET - 20
     latency = C.poll_pass_ns + IN + C.queue_request_ns + service
     latency += C.poll_pass_ns + OUT + C.done_request_ns + guest
@@ -480,8 +481,8 @@ def kicks_fill_the_vcpu() -> Worked:
     is never idle: G = GUEST_RUNS is what it does for a request, another program than the last has
     the turn each time. Between a program's submission and its next interrupt's turn there are k,
     then G for the other program, then its k: L is less than 2 k + G = 127416, so the interrupt is
-    there; and it is more than k + `guest_irq_ns`, so it does not come before the other program's
-    completion. So a request of each ends every 2 (k + G).
+    there. It reaches the vCPU L - (k + G) = 42814 after the other program submitted, in the kick
+    of that, which goes on behind it. So a request of each ends every 2 (k + G).
     """
     kick = 60_000
     latency = 2 * (kick + GUEST_RUNS)
@@ -556,7 +557,10 @@ def request_comes_while_taking() -> Worked:
 
 
 def interrupt_by_the_main_loop() -> Worked:
-    """As depth 1 without polling; the interrupt waits for the main loop to wake and take it."""
+    """As depth 1 without polling; the interrupt waits for the main loop to wake and take it.
+
+    Its pass is over `main_pass_ns` later, long before it has to take the next interrupt.
+    """
     irq = 2503
     plain = depth_1_without_polling()
     latency = plain.latency + C.wake_ns + irq
@@ -565,8 +569,261 @@ def interrupt_by_the_main_loop() -> Worked:
         case=make_case(costs=evolve(C, irq_ns=irq)),
         latency=latency,
         period=latency,
-        irq=C.sleep_ns + irq,
+        irq=C.sleep_ns + irq + C.main_pass_ns,
     )
+
+
+def two_interrupts_in_a_pass() -> Worked:
+    """Interrupts that are sent together are taken by one pass, one after the other.
+
+    Two queues of one loop, a vCPU each. Both interrupts are sent at V. A pass of the main loop
+    begins and looks at V + wake. The first reaches its vCPU `irq_ns` later, the second twice that.
+    The first request is put GUEST behind that, at P, and the second at P + `irq_ns`, before the
+    loop is awake: both are taken, and the disk has the second IN after the first. The loop wakes
+    for the first, which is later than the second is done: one run of completions, and V again. The
+    second request is put as much later as it ends.
+    """
+    irq = 2503
+    out = OUT + C.done_request_ns
+    latency = C.wake_ns + IN + SERVICE + C.wake_ns + out + C.wake_ns + irq + GUEST
+    return Worked(
+        make_case(None, Queue(vcpu=0), Queue(vcpu=1), costs=evolve(C, irq_ns=irq)),
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=2,
+        passes=4,
+        polled=0,
+        cpu=2 * C.sleep_ns + 2 * IN + out + 2 * C.self_kick_ns,
+        vcpu=2 * (GUEST_RUNS + C.guest_kick_ns),
+        irq=C.sleep_ns + 2 * irq + C.main_pass_ns,
+    )
+
+
+def interrupt_for_the_next_pass() -> Worked:
+    """An interrupt that is sent before a pass is over is taken when that is: the main loop limits.
+
+    A loop that polls through, a disk that takes 3000, and a slow pass m = 40000. The interrupt
+    reaches the vCPU at R, and the pass goes on until R + m. The next request is put at R + GUEST =
+    R + 14417, and its interrupt sent a look, IN, 3000, a look and OUT later, at R + 27731. The
+    next pass looks at R + m, at once, so that it reaches the vCPU at R + m + `irq_ns`. The main
+    loop never sleeps.
+    """
+    irq, main_pass = 2503, 40_000
+    through = depth_1_polls_through()
+    period = main_pass + irq
+    costs = evolve(C, irq_ns=irq, main_pass_ns=main_pass)
+    return evolve(
+        through,
+        case=evolve(through.case, costs=costs, service=lambda _random, _under_way: 3000),
+        latency=period,
+        period=period,
+        cpu=period,
+        irq=period,
+    )
+
+
+def interrupt_behind_the_pass_of_another() -> Worked:
+    """An interrupt that is sent while another is taken waits for the pass to be over.
+
+    Two queues of two loops, a vCPU each, and a slow `irq_ns` i = 30011. The first interrupt is
+    sent at V, looked for at V + wake = V + 20011, and reaches its vCPU at V + wake + i. The second
+    is sent at V + i + `main_pass_ns` = V + 30318, behind that look. Its pass looks when the first
+    is over, at V + wake + i + `main_pass_ns`, so that the second reaches its vCPU i +
+    `main_pass_ns` behind the first: as much later as it was sent. Each has waited for wake + i. In
+    the beginning both are sent together and taken by one pass, so that the second is sent i later
+    than the first the next time, which is behind that look too. The main loop sleeps once for
+    both.
+    """
+    irq = 30_011
+    plain = depth_1_without_polling()
+    latency = plain.latency + C.wake_ns + irq
+    loop = Loop(max_ns=0)
+    return Worked(
+        make_case(
+            None,
+            Queue(loop=0, disk=0, vcpu=0),
+            Queue(loop=1, disk=1, vcpu=1),
+            loops=(loop, loop),
+            costs=evolve(C, irq_ns=irq),
+        ),
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=2 * plain.sleeps,
+        passes=2 * plain.passes,
+        polled=0,
+        cpu=2 * plain.cpu,
+        vcpu=2 * plain.vcpu,
+        irq=C.sleep_ns + 2 * irq + 2 * C.main_pass_ns,
+    )
+
+
+def interrupt_leaves_something_to_be_done() -> Worked:
+    """The program goes on when the vCPU has done what the interrupt left."""
+    plain, softirq = depth_1_without_polling(), 4_001
+    latency = plain.latency + softirq
+    return evolve(
+        plain,
+        case=evolve(plain.case, costs=evolve(plain.case.costs, guest_softirq_ns=softirq)),
+        latency=latency,
+        period=latency,
+        vcpu=plain.vcpu + softirq,
+    )
+
+
+# From when a request is put until its interrupt reaches the vCPU, of a loop that polls through.
+THERE = C.poll_pass_ns + IN + SERVICE + C.poll_pass_ns + OUT
+# What a program does for a request, and is waked up for.
+TURN = C.guest_switch_ns + C.guest_request_ns + C.guest_submit_ns
+
+
+def make_two_programs(costs: Costs, work_ns: float = 0) -> Case:
+    """Returns a case of two disks on two loops that poll through, and of one vCPU."""
+    loop = Loop("handler", max_ns=1_000_000, first_ns=1_000_000)
+    return make_case(
+        None,
+        Queue(loop=0, disk=0, work_ns=work_ns),
+        Queue(loop=1, disk=1, work_ns=work_ns),
+        loops=(loop, loop),
+        costs=costs,
+    )
+
+
+def interrupt_preempts_a_request() -> Worked:
+    """A program's request is left for the other program's interrupt, and is over later by that.
+
+    With a `guest_request_ns` of 20000 a turn t takes 23508. The first program puts its request at
+    P, and the second t behind it, whereafter the vCPU is idle. The first one's interrupt comes at
+    P + THERE, and its turn begins `guest_wake_ns` + `guest_irq_ns` = 10002 after that. The second
+    one's comes t behind the first, in that turn, which goes on after it. The first program's next
+    request is put when that is over, and the second's t later. No loop is kicked.
+    """
+    request = 20_000
+    turn = TURN - C.guest_request_ns + request
+    latency = THERE + C.guest_wake_ns + 2 * C.guest_irq_ns + turn
+    return Worked(
+        make_two_programs(evolve(C, guest_request_ns=request)),
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=0,
+        passes=8,
+        polled=8,
+        cpu=2 * latency,
+        vcpu=2 * (C.guest_irq_ns + turn),
+    )
+
+
+def interrupt_preempts_computing() -> Worked:
+    """What a program computes is left for an interrupt too, and goes before the other's request.
+
+    Both programs compute for w = 20000. The first puts its request at P, and the second TURN + w
+    = 24415 later. The first one's interrupt comes at P + THERE to an idle vCPU, its request ends
+    GUEST = 14417 behind that, and it would compute until 34417. The second one's comes at 24415,
+    in that. So the first puts its next request `guest_irq_ns` later, and then the second program
+    has the turn. The second request ends TURN after the first program submits, and was put TURN +
+    w after it did: it takes w less than the period.
+    """
+    work = 20_000
+    first = THERE + GUEST
+    period = first + C.guest_irq_ns + work
+    second = period - work
+    return Worked(
+        make_two_programs(C, work_ns=work),
+        latency=(first + second) / 2,
+        period=period,
+        ended=2,
+        sleeps=0,
+        passes=8,
+        polled=8,
+        cpu=2 * period,
+        vcpu=2 * (GUEST_RUNS + work),
+        p99=second,
+    )
+
+
+def interrupt_while_another_is_taken() -> Worked:
+    """An interrupt does not preempt another, but both go before the program's request.
+
+    With a `guest_request_ns` of 5000 a turn t takes 8508. As above the second program's interrupt
+    comes t behind the first's, which is taken from 7001 to 10002 after it came. So it is taken
+    from there, and then the first program has the turn.
+    """
+    request = 5_000
+    turn = TURN - C.guest_request_ns + request
+    latency = THERE + C.guest_wake_ns + 2 * C.guest_irq_ns + turn
+    return Worked(
+        make_two_programs(evolve(C, guest_request_ns=request)),
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=0,
+        passes=8,
+        polled=8,
+        cpu=2 * latency,
+        vcpu=2 * (C.guest_irq_ns + turn),
+    )
+
+
+def make_disk_interrupts(disk_irq_ns: float) -> tuple[Case, float]:
+    """Returns a case with interrupts of disks, and how long a turn takes in it."""
+    request = 9_001
+    costs = evolve(C, guest_request_ns=request, disk_irq_ns=disk_irq_ns, disk_irq_share=0.25)
+    return make_two_programs(costs), TURN - C.guest_request_ns + request
+
+
+def disk_interrupt_delays_a_busy_vcpu() -> Worked:
+    """A disk's interrupt delays the vCPU that takes one of its own, and none that is idle.
+
+    As where an interrupt preempts a request, with a `guest_request_ns` of 9001: a turn t takes
+    12509. A disk is done a look and OUT, which is 4557, before its interrupt comes. The first is
+    done at P + 65757, and the vCPU is idle since P + t: that delays nothing. The host has taken
+    that interrupt 8000 later. The second disk is done t behind the first, t - 4557 = 7952 after
+    the first one's interrupt came, which is taken from 7001 to 10002. So the vCPU is later by a
+    quarter of 8000. That is before the first program's turn, which begins at 12002; the second
+    interrupt comes at 12509 and preempts it.
+    """
+    disk_irq = 8_000
+    case, turn = make_disk_interrupts(disk_irq)
+    late = disk_irq / 4
+    latency = THERE + C.guest_wake_ns + C.guest_irq_ns + late + C.guest_irq_ns + turn
+    return Worked(
+        case,
+        latency=latency,
+        period=latency,
+        ended=2,
+        sleeps=0,
+        passes=8,
+        polled=8,
+        cpu=2 * latency,
+        vcpu=2 * (C.guest_irq_ns + turn) + late,
+    )
+
+
+def disk_interrupt_for_two() -> Worked:
+    """A disk that is done while the host takes the interrupt of another needs none.
+
+    As above, but an interrupt takes 16000, and the second disk is done 12509 after the first: the
+    vCPU is not delayed.
+    """
+    case, turn = make_disk_interrupts(16_000)
+    latency = THERE + C.guest_wake_ns + 2 * C.guest_irq_ns + turn
+    return evolve(
+        disk_interrupt_delays_a_busy_vcpu(),
+        case=case,
+        latency=latency,
+        period=latency,
+        cpu=2 * latency,
+        vcpu=2 * (C.guest_irq_ns + turn),
+    )
+
+
+def disk_interrupt_while_the_vcpu_is_idle() -> Worked:
+    """At depth 1 the vCPU has nothing to do when the disk is done, so nothing is delayed."""
+    plain = depth_1_without_polling()
+    costs = evolve(C, disk_irq_ns=8_000, disk_irq_share=0.25)
+    return evolve(plain, case=make_case(costs=costs))
 
 
 def main_loop_serves() -> Worked:
@@ -799,6 +1056,16 @@ WORKED: tuple[Callable[[], Worked], ...] = (
     one_kick_for_two,
     request_comes_while_taking,
     interrupt_by_the_main_loop,
+    two_interrupts_in_a_pass,
+    interrupt_for_the_next_pass,
+    interrupt_behind_the_pass_of_another,
+    interrupt_leaves_something_to_be_done,
+    interrupt_preempts_a_request,
+    interrupt_preempts_computing,
+    interrupt_while_another_is_taken,
+    disk_interrupt_delays_a_busy_vcpu,
+    disk_interrupt_for_two,
+    disk_interrupt_while_the_vcpu_is_idle,
     main_loop_serves,
     fast_disk,
     fast_disk_of_the_main_loop,
