@@ -13,7 +13,7 @@ from typing import Any, Final
 from vmio.errors import MissingExtraError
 from vmio.sim import reference
 from vmio.sim.records import World
-from vmio.sim.reference import Event, Heap
+from vmio.sim.reference import Event
 
 __all__ = ["is_available", "run"]
 
@@ -92,7 +92,11 @@ def _compile() -> tuple[Any, Any]:
             "the compiled simulator needs numba, which is not installed",
             hint="pip install 'vmio[sim]'",
         ) from error
-    compiled: dict[str, Any] = {"heappush": numba.njit(_push), "heappop": numba.njit(_pop)}
+    compiled: dict[str, Any] = {
+        "make_heap": numba.njit(_make_heap),
+        "heappush": numba.njit(_push),
+        "heappop": numba.njit(_pop),
+    }
     for name in _NAMES:
         function = getattr(reference, name)
         # The compiler must find the compiled helpers where the interpreter finds the plain ones.
@@ -105,38 +109,60 @@ def _compile() -> tuple[Any, Any]:
     return numba.njit(lambda address: run(find_world(address))), Block
 
 
-def _push(heap: Heap, event: Event) -> None:
+_KIND_BITS: Final = 3
+_NUMBER_BITS: Final = 20
+"""More loops, queues or vCPUs than that are not simulated in any time."""
+_KINDS: Final = (1 << _KIND_BITS) - 1
+_NUMBERS: Final = (1 << _NUMBER_BITS) - 1
+
+_Heap = list[tuple[int, int, int]]
+"""Events: time; order, kind and number in one; what goes with it. Three numbers of an event are
+moved faster than five, which is a tenth of all."""
+
+
+def _make_heap() -> _Heap:
+    """Returns an empty heap, of whose elements the compiler can see what they are."""
+    heap = [(0, 0, 0)]
+    heap.pop()
+    return heap
+
+
+def _push(heap: _Heap, event: Event) -> None:
     """Does what `heapq.heappush` does, which compares all of two events: a third slower."""
+    then, order, kind, number, extra = event
+    what = (order << (_KIND_BITS + _NUMBER_BITS)) + (kind << _NUMBER_BITS) + number
     at = len(heap)
-    heap.append(event)
+    heap.append((then, what, extra))
     while at > 0:
         parent = (at - 1) >> 1
         other = heap[parent]
-        if other[0] < event[0] or (other[0] == event[0] and other[1] < event[1]):
+        if other[0] < then or (other[0] == then and other[1] < what):
             break
         heap[at] = other
         at = parent
-    heap[at] = event
+    heap[at] = (then, what, extra)
 
 
-def _pop(heap: Heap) -> Event:
+def _pop(heap: _Heap) -> Event:
     """Does what `heapq.heappop` does."""
     event = heap.pop()
     end = len(heap)
-    if end == 0:
-        return event
-    first, at, child = heap[0], 0, 1
-    while child < end:
-        lesser = heap[child]
-        if child + 1 < end:
-            other = heap[child + 1]
-            if other[0] < lesser[0] or (other[0] == lesser[0] and other[1] < lesser[1]):
-                lesser = other
-                child += 1
-        if event[0] < lesser[0] or (event[0] == lesser[0] and event[1] < lesser[1]):
-            break
-        heap[at] = lesser
-        at = child
-        child = 2 * at + 1
-    heap[at] = event
-    return first
+    if end > 0:
+        first, at, child = heap[0], 0, 1
+        while child < end:
+            lesser = heap[child]
+            if child + 1 < end:
+                other = heap[child + 1]
+                if other[0] < lesser[0] or (other[0] == lesser[0] and other[1] < lesser[1]):
+                    lesser = other
+                    child += 1
+            if event[0] < lesser[0] or (event[0] == lesser[0] and event[1] < lesser[1]):
+                break
+            heap[at] = lesser
+            at = child
+            child = 2 * at + 1
+        heap[at] = event
+        event = first
+    then, what, extra = event
+    kind, number = (what >> _NUMBER_BITS) & _KINDS, what & _NUMBERS
+    return then, what >> (_KIND_BITS + _NUMBER_BITS), kind, number, extra

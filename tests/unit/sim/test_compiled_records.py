@@ -9,7 +9,7 @@ from attrs import Factory, define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.sim.kernel import _pop, _push
+from vmio.sim.kernel import _make_heap, _pop, _push
 
 numba = pytest.importorskip("numba")
 
@@ -109,11 +109,11 @@ EVENTS = st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=60)
 @given(EVENTS)
 def test_heap_gives_back_the_earliest_first(steps: list[tuple[int, bool]]) -> None:
     """Of one time, in the order in which they arose, while others come and go."""
-    heap: list[tuple[int, int, int, int, int]] = []
+    heap = _make_heap()
     inside: list[tuple[int, int, int, int, int]] = []
     for order, (time, leaves) in enumerate(steps):
         # What goes with an event decides nothing, so it stands against the order.
-        event = (time, order, 3, -order, -order)
+        event = (time, order - 1, 3, 100 - order, -order)
         _push(heap, event)
         inside = sorted([*inside, event])
         if leaves:
