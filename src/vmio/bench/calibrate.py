@@ -176,7 +176,7 @@ async def calibrate(
     even_if_busy: bool = False,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
-    """Measures for less than two minutes; everything that it starts is gone afterwards.
+    """Measures for less than two minutes, unless the guest hangs; all that it starts is gone then.
 
     Args:
         guest: A guest with a disk on an IOThread, a disk on the main loop and one vCPU.

@@ -637,7 +637,7 @@ def call(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
     One that is idle is woken up, and one that has an interrupt looks when that is over.
     """
     vcpu = queue.vcpu
-    if vcpu.doing == IDLE or vcpu.doing == IRQ:  # noqa: PLR1714 - as for numba
+    if vcpu.doing == IDLE or vcpu.doing == IRQ:  # noqa: PLR1714 - numba would search a tuple
         return
     if not queue.called or queue.reaches_ns > now or queue.heard_at == vcpu.ended:
         return

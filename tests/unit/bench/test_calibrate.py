@@ -16,7 +16,7 @@ import pytest
 from vmio.bench import calibrate
 from vmio.bench.calibrate import check_idle, find_quantiles
 from vmio.bench.jobs import Job
-from vmio.bench.load import LoadedGuest
+from vmio.bench.load import GuestCounts, LoadedGuest
 from vmio.errors import GuestError, ToolError
 from vmio.host.timing import WaitCosts
 
@@ -77,6 +77,16 @@ def test_host_that_others_use_meanwhile_is_refused(monkeypatch: pytest.MonkeyPat
     with pytest.raises(ToolError, match=r"busy: other programs used 0\.4"):
         run_rounds(monkeypatch, 3, even_if_busy=False)
     assert next(used, None) is None
+
+
+def test_interrupts_are_those_of_a_run_a_request() -> None:
+    """What the guest counted before is none of the run's; without a request nothing is divided."""
+    figures = cast("Any", None)
+    before = GuestCounts(interrupts=100, requests=1_000)
+    after = GuestCounts(interrupts=150, requests=1_200)
+    run = calibrate._Run(figures=figures, before=before, after=after)
+    assert run.interrupts == 0.25
+    assert calibrate._Run(figures=figures, before=before, after=before).interrupts == 0
 
 
 @pytest.mark.parametrize("hangs", [0, 1, 2])

@@ -143,6 +143,26 @@ def test_load_is_not_disturbed_once_it_is_known_what_fio_takes(
     assert all(-0.1 < each < END_S for each in agent.asked_s[2:])
 
 
+def test_vcpu_is_where_its_samples_saw_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three quarters of the interrupts came to processor 1, on which the vCPU ran all the time."""
+    agent = PacedAgent(0.3)
+    told = iter([{0: 10, 1: 10}, {0: 20, 1: 40}])
+    monkeypatch.setattr(load, "read_cpu_ns", agent.read_cpu_ns)
+    monkeypatch.setattr(load, "read_interrupts", lambda: next(told))
+    monkeypatch.setattr(load, "read_processor", lambda _process, thread: thread - 1)
+    monkeypatch.setattr(load, "time", agent.clock)
+    guest = LoadedGuest(
+        process=cast("QemuProcess", SimpleNamespace(pid=1)),
+        agent=agent,
+        topology=TOPOLOGY,
+        devices=("/dev/vda",),
+        threads={1: "main loop"},
+        vcpus=frozenset({2}),
+    )
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(agent.clock)) as runner:
+        assert runner.run(guest.run(JOB)).interrupted == 0.75
+
+
 def test_run_that_failed_tells_nothing_of_what_fio_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told of with its status."""
     with pytest.raises(ToolError, match="fio failed in the guest") as caught:
