@@ -28,7 +28,7 @@
   -serial chardev:serial0 \
   -chardev 'socket,id=tpmchar,path=/var/run/qemu-server/100.swtpm' \
   -tpmdev 'emulator,id=tpmdev,chardev=tpmchar' \
-  -device 'tpm-tis-device,tpmdev=tpmdev' \
+  -device 'tpm-tis,tpmdev=tpmdev' \
   -device 'virtio-balloon-pci,id=balloon0,bus=pcie.0,addr=0x3,free-page-reporting=on' \
   -iscsi 'initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff' \
   -device 'virtio-scsi-pci,id=virtioscsi0,bus=pci.3,addr=0x1,iothread=iothread-virtioscsi0' \

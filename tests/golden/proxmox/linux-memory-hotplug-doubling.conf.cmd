@@ -13,7 +13,7 @@
   -boot 'menu=on,strict=on,reboot-timeout=1000,splash=/usr/share/qemu-server/bootsplash.jpg' \
   -vnc 'unix:/var/run/qemu-server/100.vnc,password=on' \
   -cpu 'host,+kvm_pv_eoi,+kvm_pv_unhalt,phys-bits=39' \
-  -m 'size=1024,slots=255,maxmem=262144M' \
+  -m 'size=1024,slots=255,maxmem=131072M' \
   -object 'memory-backend-ram,id=ram-node0,size=1024M' \
   -numa 'node,nodeid=0,cpus=0,memdev=ram-node0' \
   -object 'memory-backend-ram,id=mem-dimm0,size=512M' \

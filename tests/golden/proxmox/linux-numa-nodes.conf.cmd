@@ -12,11 +12,11 @@
   -nodefaults \
   -boot 'menu=on,strict=on,reboot-timeout=1000,splash=/usr/share/qemu-server/bootsplash.jpg' \
   -vnc 'unix:/var/run/qemu-server/100.vnc,password=on' \
-  -cpu 'EPYC-Rome,enforce,+ibpb,+kvm_pv_eoi,+kvm_pv_unhalt,+pdpe1gb,vendor=AuthenticAMD,phys-bits=43,guest-phys-bits=43' \
+  -cpu 'EPYC-Rome,enforce,+ibpb,+kvm_pv_eoi,+kvm_pv_unhalt,+pdpe1gb,vendor=AuthenticAMD,guest-phys-bits=43,phys-bits=43' \
   -m 3074 \
   -object 'memory-backend-file,id=ram-node0,size=2048M,mem-path=/run/hugepages/kvm/1048576kB,share=on,prealloc=yes,host-nodes=0,policy=bind' \
   -numa 'node,nodeid=0,cpus=0-1,cpus=4,memdev=ram-node0' \
-  -object 'memory-backend-file,id=ram-node1,size=1026M,mem-path=/run/hugepages/kvm/2048kB,share=on,prealloc=yes,host-nodes=0-1,host-nodes=1,policy=interleave' \
+  -object 'memory-backend-file,id=ram-node1,size=1026M,mem-path=/run/hugepages/kvm/2048kB,share=on,prealloc=yes,host-nodes=0-1,1,policy=interleave' \
   -numa 'node,nodeid=1,cpus=2-3,memdev=ram-node1' \
   -global 'PIIX4_PM.disable_s3=1' \
   -global 'PIIX4_PM.disable_s4=1' \

@@ -17,8 +17,8 @@
   -no-reboot \
   -vnc 'unix:/var/run/qemu-server/100.vnc,password=on' \
   -cpu kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep \
-  -m 512 \
-  -object 'memory-backend-memfd,id=virtiofs-mem,size=512M,share=on' \
+  -m 768 \
+  -object 'memory-backend-memfd,id=virtiofs-mem,size=768M,share=on' \
   -S \
   -k en-us \
   -global 'PIIX4_PM.disable_s3=1' \

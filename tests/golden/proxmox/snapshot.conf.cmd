@@ -8,6 +8,7 @@
   -mon 'chardev=qmp-event,mode=control' \
   -pidfile /var/run/qemu-server/100.pid \
   -daemonize \
+  -global 'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off' \
   -smp '1,sockets=1,cores=1,maxcpus=1' \
   -nodefaults \
   -boot 'menu=on,strict=on,reboot-timeout=1000,splash=/usr/share/qemu-server/bootsplash.jpg' \

@@ -14,8 +14,8 @@
   -vnc 'unix:/var/run/qemu-server/100.vnc,password=on' \
   -cpu kvm64,enforce,+kvm_pv_eoi,+kvm_pv_unhalt,+lahf_lm,+sep \
   -m 512 \
-  -object 'memory-backend-memfd,id=ram-node0,size=512M,share=on' \
-  -numa 'node,nodeid=0,cpus=0,memdev=ram-node0' \
+  -object 'memory-backend-memfd,id=virtiofs-mem0,size=512M,share=on' \
+  -numa 'node,nodeid=0,cpus=0,memdev=virtiofs-mem0' \
   -global 'PIIX4_PM.disable_s3=1' \
   -global 'PIIX4_PM.disable_s4=1' \
   -device 'pci-bridge,id=pci.1,chassis_nr=1,bus=pci.0,addr=0x1e' \

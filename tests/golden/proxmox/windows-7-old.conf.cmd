@@ -20,8 +20,6 @@
   -device 'usb-tablet,id=tablet,bus=ehci.0,port=1' \
   -device 'vfio-pci,host=0000:02:00.0,id=hostpci0,bus=pcie.0,addr=0x10,x-vga=on,romfile=/usr/share/kvm/card.bin' \
   -device 'usb-host,vendorid=0x046D,productid=0xC52B,id=usb1' \
-  -device 'AC97,id=audiodev0,bus=pci.2,addr=0xc' \
-  -audiodev 'none,id=none-backend0' \
   -device 'virtio-balloon-pci,id=balloon0,bus=pci.0,addr=0x3' \
   -iscsi 'initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff' \
   -netdev 'type=user,id=net0,hostname=vm100' \

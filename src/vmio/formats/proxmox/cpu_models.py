@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["ARM_MODELS", "BUILT_IN", "RENAMED", "VENDORS", "VM_FLAGS"]
+__all__ = ["ARM_MODELS", "BUILT_IN", "MODELS_32_BIT", "RENAMED", "VENDORS", "VM_FLAGS"]
 
 _INTEL = """
 486 Broadwell Broadwell-IBRS Broadwell-noTSX Broadwell-noTSX-IBRS Cascadelake-Server
@@ -40,6 +40,11 @@ ARM_MODELS = frozenset(
     neoverse-n1 neoverse-n2 neoverse-v1
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
+
+MODELS_32_BIT = frozenset(
+    {"486", "athlon", "coreduo", "kvm32", "pentium", "pentium2", "pentium3", "qemu32"}
+)
+"""Those of QEMU's models that cannot run the UEFI firmware, which is of 64 bits."""
 
 RENAMED: Mapping[str, str] = {
     "Icelake-Client": "Icelake-Server",

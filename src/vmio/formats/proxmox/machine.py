@@ -43,11 +43,9 @@ _WINDOWS: Mapping[str, int] = {
     "w2k3": WINDOWS_XP,
     "w2k8": WINDOWS_VISTA,
     "wvista": WINDOWS_VISTA,
-    "win7": WINDOWS_7,
-    "win8": WINDOWS_8,
-    "win10": 10,
-    "win11": WINDOWS_11,
 }
+_WINDOWS_NUMBER = re.compile(r"win(\d{1,4})", re.ASCII)
+_UNVERSIONED = frozenset({"", "pc", "q35", "virt"})
 _WINDOWS_DEFAULT = (5, 1)
 _WINDOWS_PINNED_SINCE = (9, 1)
 
@@ -63,7 +61,7 @@ class Machine:
     revision: int = 0
     """Proxmox's own, `+pveN`."""
     is_versioned: bool = False
-    """Whether the setting itself names a version."""
+    """Whether the setting itself names a version, so that QEMU's next changes nothing."""
     is_pxe: bool = False
     """Whether it is one of the old types whose network devices bring boot ROMs of their own."""
 
@@ -100,18 +98,20 @@ def newest_revision(version: tuple[int, int]) -> int:
 
 def windows_version(ostype: str) -> int:
     """Returns the Windows that an `ostype` stands for, as Proxmox counts; 0 for all others."""
-    return _WINDOWS.get(ostype, 0)
+    match = _WINDOWS_NUMBER.fullmatch(ostype) if ostype.startswith("win") else None
+    return int(match[1]) if match else _WINDOWS.get(ostype, 0)
 
 
 def is_windows(ostype: str) -> bool:
     """Returns whether an `ostype` is one of Windows."""
-    return ostype in _WINDOWS
+    return windows_version(ostype) > 0
 
 
 @lru_cache(maxsize=256)
 def parse_machine(
     written: str,
     *,
+    running: str = "",
     installed: tuple[int, int],
     arch: str = "x86_64",
     windows: bool = False,
@@ -121,17 +121,21 @@ def parse_machine(
 
     Args:
         written: The setting; empty where there is none.
+        running: The machine that a snapshot's guest was running on, which is taken in its place;
+            what kind of machine it is the setting says nevertheless.
         installed: The version of the installed QEMU.
         arch: The guest's architecture, for the type where none is written.
         windows: Whether the guest is one; Windows stays on the version it was installed on.
         creation_qemu: The QEMU version that the VM was made with.
     """
-    kind = read_properties("machine", written).get("type", "")
-    type_ = _REVISION.sub("", kind) or ("virt" if arch == "aarch64" else "pc")
+    own = read_properties("machine", written).get("type", "")
+    kind = running or own
+    default = "virt" if arch == "aarch64" else "pc"
+    type_ = _REVISION.sub("", kind) or default
     chipset: Chipset = "i440fx"
-    if type_.startswith("virt"):
+    if (own or default).startswith("virt"):
         chipset = "virt"
-    elif "q35" in type_:
+    elif "q35" in own:
         chipset = "q35"
     match = _VERSION.search(kind)
     if match is not None:
@@ -140,15 +144,21 @@ def parse_machine(
             chipset=chipset,
             version=(int(match[1]), int(match[2])),
             revision=int(match[3] or 0),
-            is_versioned=True,
+            is_versioned=own not in _UNVERSIONED,
             is_pxe=type_.endswith(".pxe"),
         )
-    if not windows:
+    if not windows or kind not in _UNVERSIONED:
         revision = newest_revision(installed)
         return Machine(type=type_, chipset=chipset, version=installed, revision=revision)
-    created = parse_version(creation_qemu)
-    version = min(created if created >= _WINDOWS_PINNED_SINCE else _WINDOWS_DEFAULT, installed)
+    version, revision = parse_version(creation_qemu), 0
+    if version < _WINDOWS_PINNED_SINCE:
+        version = _WINDOWS_DEFAULT
+    if version > installed:
+        version, revision = installed, newest_revision(installed)
     prefix = {"i440fx": "pc-i440fx", "q35": "pc-q35", "virt": "virt"}[chipset]
     return Machine(
-        type=f"{prefix}-{version[0]}.{version[1]}", chipset=chipset, version=version, revision=0
+        type=f"{prefix}-{version[0]}.{version[1]}",
+        chipset=chipset,
+        version=version,
+        revision=revision,
     )

@@ -261,12 +261,10 @@ def _read_volumes(values: Mapping[str, str], resolve: Resolve) -> dict[str, Back
 
 
 def _read_machine(values: Mapping[str, str], host: Host, *, is_snapshot: bool) -> Machine:
-    written = values.get("machine", "")
-    if is_snapshot:
-        written = values.get("runningmachine", written)
     creation = _CREATION.search(values.get("meta", ""))
     return parse_machine(
-        written,
+        values.get("machine", ""),
+        running=values.get("runningmachine", "") if is_snapshot else "",
         installed=parse_version(host.qemu_version),
         arch=values.get("arch", host.arch),
         windows=is_windows(values.get("ostype", "")),

@@ -24,10 +24,18 @@ HOST = Host(
     memory=Memory(hugepages_mib=(2,), numa_nodes=(0,)),
     pci=Pci(
         functions=("0000:00:02.0", "0000:01:00.0", "0000:01:00.1", "0000:02:00.0"),
-        mappings={"nic": PciMapping(functions=("0000:02:00.0",))},
+        mappings={
+            "nic": PciMapping(functions=("0000:02:00.0",)),
+            "pair": PciMapping(functions=("0000:01:00.0", "0000:01:00.1")),
+            "none-left": PciMapping(),
+        },
     ),
     usb=Usb(mappings={"stick": "2-3.1"}),
-    cpu_models={"plain": {}, "own": {"flags": "-kvm_pv_unhalt", "reported-model": "max"}},
+    cpu_models={
+        "plain": {},
+        "own": {"flags": "-kvm_pv_unhalt", "reported-model": "max"},
+        "old": {"reported-model": "kvm32", "hidden": False},
+    },
 )
 STORAGES: Mapping[str, Storage] = {
     "tank": Storage(id="tank", type="zfspool", options={"pool": "tank"}),
@@ -90,7 +98,14 @@ NET = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0"
             ),
         ),
         (f"{NET},mtu=400", "netdev net0: MTU '400' is smaller than the IP minimum MTU '576'"),
-        (f"{NET},mtu=1501", "netdev net0: MTU '1501' is bigger than the bridge MTU '1500'"),
+        (
+            f"{NET},mtu=1501",
+            (
+                "netdev net0: MTU '1501' is bigger than the bridge MTU '1500' - adjust the MTU for"
+                " the network device in the VM configuration, while ensuring that the bridge is"
+                " configured as desired."
+            ),
+        ),
         (
             "usb5: spice\nostype: win7",
             "using usb5 is only possible with machine type >= 7.1 and ostype l26 or windows > 7",
@@ -105,7 +120,31 @@ NET = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0"
         ("hostpci0: mapping=gpu", "PCI device mapping not found for 'gpu'"),
         (
             "hostpci3: 02:00.0\nhostpci0: mapping=nic",
-            "could not find a free device for 'hostpci0'",
+            "device '0000:02:00.0' assigned more than once",
+        ),
+        (
+            "hostpci3: mapping=pair\nhostpci7: 01:00.0",
+            "device '0000:01:00.0' assigned more than once",
+        ),
+        (
+            "hostpci0: mapping=pair\nhostpci1: mapping=pair\nhostpci2: mapping=pair",
+            "could not find a free device for 'hostpci2'",
+        ),
+        ("hostpci0: 02:00.0;02:00.0", "device '0000:02:00.0' assigned more than once"),
+        ("hostpci0: 02:00.0,mapping=nic", "Cannot set both 'host' and 'mapping'."),
+        ("hostpci0: pcie=0", "Either 'host' or 'mapping' must be set."),
+        ("hostpci0: mapping=none-left", "PCI device mapping not found for 'none-left'"),
+        (
+            "hostpci0: 01:00,mdev=part",
+            "cannot use mediated device with multifunction device",
+        ),
+        (
+            "vga: none\nhostpci0: mapping=pair,legacy-igd=1",
+            "legacy IGD assignment is not compatible with alternate devices",
+        ),
+        (
+            "vga: none\nhostpci0: 00:02.0,legacy-igd=1\nhostpci1: 00:02.0,legacy-igd=1",
+            "only one device can be assigned in legacy-igd mode",
         ),
         (
             "hostpci0: 00:02.0,legacy-igd=1",
@@ -132,14 +171,62 @@ NET = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0"
             "legacy IGD assignment only works for devices on host bus 00:02.0",
         ),
         ("vga: serial0,clipboard=vnc", "vga type serial0 is not compatible with VNC clipboard"),
+        (
+            "machine: q35,viommu=intel,aw-bits=64",
+            "Intel vIOMMU supports only 39 or 48 bits as address width",
+        ),
+        (
+            "cpu: cortex-a57",
+            "CPU model 'cortex-a57' does not exist for configured vCPU architecture 'x86_64'",
+        ),
+        (
+            "cpu: x86-64-v3\narch: aarch64",
+            "CPU model 'x86-64-v3' does not exist for configured vCPU architecture 'aarch64'",
+        ),
+        (
+            "cpu: Icelake-Client\narch: aarch64",
+            (
+                "CPU model 'Icelake-Client' does not exist for configured vCPU architecture"
+                " 'aarch64'"
+            ),
+        ),
+        (
+            "cores: 2\nhotplug: cpu\narch: aarch64",
+            "Hotplug of non x86_64 CPU not yet supported",
+        ),
+        ("bios: ovmf\ncpu: athlon", "OVMF (UEFI) BIOS is not supported on 32-bit CPU types"),
+        ("bios: ovmf\ncpu: custom-old", "OVMF (UEFI) BIOS is not supported on 32-bit CPU types"),
         ("cpu: custom-nope", "Custom cputype 'nope' not found"),
         (
             "cpu: plain",
             "Built-in cputype 'plain' is not defined (missing 'custom-' prefix?)",
         ),
         ("amd-sev: std\nbios: ovmf", "Your CPU does not support AMD SEV."),
-        ("amd-sev: snp\nbios: ovmf", "Your CPU does not support AMD SEV-SNP."),
-        ("hotplug: memory", "numa needs to be enabled for memory hotplug"),
+        ("amd-sev: snp\nbios: ovmf", "Your CPU does not support AMD SEV."),
+        ("hotplug: memory", "NUMA needs to be enabled for memory hotplug"),
+        (
+            "hotplug: memory\nnuma: 1\nmemory: 600000",
+            "Total memory is bigger than 524288MB",
+        ),
+        (
+            "hotplug: memory\nnuma: 1\nmemory: 2048\ncpu: host,phys-bits=31",
+            "Total memory is bigger than 512MB",
+        ),
+        (
+            "hotplug: memory\nnuma: 1\nmemory: 1024\nnuma0: cpus=0,memory=1024",
+            "cannot enable memory hotplugging with custom NUMA topology",
+        ),
+        (
+            "hotplug: memory\nnuma: 1\nmemory: 1024\nvirtiofs0: share",
+            "Memory hotplug does not work in combination with virtio-fs.",
+        ),
+        (
+            "ostype: win10\nvirtiofs3: share,expose-acl=1",
+            (
+                "Please disable ACLs for virtiofs on Windows VMs, otherwise the virtiofs shared"
+                " directory cannot be mounted."
+            ),
+        ),
         ("hotplug: memory\nnuma: 1\nmemory: 512", "minimum memory must be 1024MB"),
         (
             "hotplug: memory\nnuma: 1\nmemory: 1600",
@@ -148,17 +235,27 @@ NET = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0"
         ("hugepages: 2", "numa needs to be enabled to use hugepages"),
         (
             "hugepages: 1024\nnuma: 1\nmemory: 1024",
-            "your system doesn't support hugepages of 1024MB",
+            "your system doesn't support hugepages of 1024 MB",
         ),
         (
-            "hugepages: 2\nnuma: 1\nmemory: 1025",
-            "Memory size 1025 is not a multiple of the requested hugepages size 2",
+            "hugepages: no\nnuma: 1\nmemory: 1024",
+            "your system doesn't support hugepages of no MB",
+        ),
+        (
+            "hugepages: any\nnuma: 1\nmemory: 1025",
+            "memory size '1025' is not a positive even integer; cannot use for hugepages",
         ),
         ("hugepages: 2\nnuma: 1\nsockets: 2", "host NUMA node1 doesn't exist"),
         ("numa: 1\nnuma0: cpus=0", "missing NUMA node0 memory value"),
         (
             "numa: 1\nnuma0: cpus=0,memory=100",
             "total memory for NUMA nodes must be equal to vm static memory",
+        ),
+        ("numa: 1\nnuma0: cpus=5-3,memory=512", "invalid range: 5-3 (3 < 5)"),
+        ("numa: 1\nnuma0: cpus=0,memory=0,hostnodes=1-0", "invalid range: 1-0 (0 < 1)"),
+        (
+            "numa: 1\nnuma0: cpus=0,memory=512,hostnodes=0-999999999,policy=bind",
+            "host NUMA node1 doesn't exist",
         ),
         (
             "numa: 1\nnuma0: cpus=0,memory=512,hostnodes=0",
@@ -211,7 +308,7 @@ def test_missing_firmware_is_refused() -> None:
 def test_sev_needs_uefi() -> None:
     """Encrypted memory goes with the firmware that knows it only."""
     sev = Sev(sev=True, sev_es=True, sev_snp=True, cbitpos=51, reduced_phys_bits=1)
-    with pytest.raises(PlanError, match="please change bios to OVMF"):
+    with pytest.raises(PlanError, match="you need to change the BIOS to OVMF"):
         build("amd-sev: es", evolve(HOST, cpu=evolve(HOST.cpu, sev=sev)))
 
 
@@ -248,6 +345,13 @@ def test_unsupported_setting_is_named(text: str, part: str) -> None:
         (
             "boot: order=usb0\nusb0: spice\nostype: l26",
             "warning: spice usb port set as bootdevice, ignoring",
+        ),
+        (
+            "machine: q35,viommu=virtio,aw-bits=40",
+            (
+                "vIOMMU 'aw-bits' set to 40. Sometimes it is necessary to set the CPU's"
+                " 'guest-phys-bits' to the same value."
+            ),
         ),
         (
             "vmstate: tank:vm-100-state-x",
@@ -318,7 +422,26 @@ def test_bad_option_list_is_dropped(text: str, key: str, reason: str) -> None:
         ),
         (
             "ostype: win11\nmeta: creation-qemu=12.0.0",
-            "hpet=off,type=pc-i440fx-11.0+pve0",
+            "hpet=off,type=pc-i440fx-11.0+pve2",
+        ),
+        ("ostype: win12\nmachine: pc-q35-9.1", "hpet=off,type=pc-q35-9.1+pve0"),
+        ("ostype: win10\nmachine: q35+pve1", "hpet=off,type=q35+pve0"),
+        (
+            "ostype: win11\nmachine: pc-q35-11.0+pve2\ncpu: EPYC",
+            "hpet=off,type=pc-q35-11.0+pve2",
+        ),
+        (
+            "ostype: win10\nmachine: pc-q35-11.0+pve2\ncpu: host",
+            "hpet=off,type=pc-q35-11.0+pve0",
+        ),
+        ("machine: virt-9.2+pve1\narch: aarch64", "accel=tcg,type=virt-9.2+pve0"),
+        (
+            f"machine: virt-10.0+pve1\narch: aarch64\n{NET}",
+            "accel=tcg,type=virt-10.0+pve1",
+        ),
+        (
+            "kvm: 0\nvga: none\nvirtiofs0: share",
+            "memory-backend=virtiofs-mem,accel=tcg,smm=off,type=pc+pve0",
         ),
         ("ostype: l26\nmachine: pc-i440fx-10.0", "type=pc-i440fx-10.0+pve0"),
         ("ostype: l26\nmachine: pc-i440fx-10.1.2", "hpet=off,type=pc-i440fx-10.1.2+pve0"),
@@ -356,6 +479,265 @@ def test_clock_is_as_the_guest_expects_it(text: str, clock: tuple[str, ...]) -> 
     assert tuple(a[1] for a in build(text).argv if a[0] == "-rtc") == clock
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("cores: 1", "VGA"),
+        ("ostype: w2k", "cirrus-vga"),
+        ("ostype: w2k3", "cirrus-vga"),
+        ("ostype: wxp\nmachine: pc-i440fx-10.0", "cirrus-vga"),
+        ("ostype: w2k8", "VGA"),
+        ("ostype: l26\nmachine: pc-i440fx-2.8", "cirrus-vga"),
+        ("ostype: wvista\nmachine: pc-i440fx-2.8", "VGA"),
+        ("ostype: wxp\nvga: std", "VGA"),
+        ("ostype: wxp\narch: aarch64", "virtio-gpu"),
+    ],
+)
+def test_display_is_one_that_the_guest_has_a_driver_for(text: str, kind: str) -> None:
+    """Where none is written, Windows before Vista and machines before 2.9 get a Cirrus."""
+    assert value_of(build(text), "-device", having=",id=vga,").startswith(f"{kind},")
+
+
+@pytest.mark.parametrize(
+    ("text", "disabled"),
+    [
+        ("cores: 1", "s3 s4"),
+        ("machine: pc,enable-s3=1", "s4"),
+        ("machine: pc-i440fx-9.2", ""),
+        ("machine: pc-i440fx-9.2+pve1", "s3 s4"),
+        ("machine: pc-i440fx-9.1,enable-s3=0", "s3"),
+        ("machine: pc-q35-5.1,enable-s3=1,enable-s4=0", "s4"),
+        ("machine: virt-11.0,enable-s3=0\narch: aarch64", ""),
+    ],
+)
+def test_sleep_is_offered_as_the_machine_and_the_config_say(text: str, disabled: str) -> None:
+    """Machines before 9.2+pve1 offer both kinds of sleep, unless the config says otherwise."""
+    found = [a[1] for a in build(text).argv if a[0] == "-global" and "disable_s" in a[1]]
+    assert [name.rpartition("disable_")[2] for name in found] == [
+        f"{state}=1" for state in disabled.split()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "has_it"),
+    [
+        ("machine: pc-i440fx-4.1+pve2", True),
+        ("machine: pc-i440fx-4.1+pve1", False),
+        ("machine: pc-q35-4.0", False),
+        ("machine: pc-q35-4.2", True),
+    ],
+)
+def test_random_numbers_are_for_machines_since_4_1(text: str, *, has_it: bool) -> None:
+    """A machine before 4.1+pve2 goes without its generator, and its type asks for no more."""
+    words = " ".join(word for a in build(f"{text}\nrng0: /dev/urandom").argv for word in a)
+    assert ("virtio-rng-pci" in words and "rng-random" in words) is has_it
+    assert ("rng" in words) is has_it
+
+
+def test_sound_is_for_machines_since_4_0() -> None:
+    """A machine before 4.0 goes without its sound card."""
+    audio = "audio0: device=AC97,driver=none"
+    assert "audio" not in str(build(f"machine: pc-i440fx-3.1\n{audio}").argv)
+    assert value_of(build(f"machine: pc-i440fx-4.0\n{audio}"), "-audiodev")
+
+
+@pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("cpu: host\nmachine: pc-q35-10.1", "host,+kvm_pv_eoi,+kvm_pv_unhalt,-vmx-mbec"),
+        ("cpu: host\nmachine: pc-q35-11.0", "host,+kvm_pv_eoi,+kvm_pv_unhalt"),
+        ("cpu: max\nmachine: pc-q35-8.0", "max,enforce,+kvm_pv_eoi,+kvm_pv_unhalt"),
+        (
+            "cpu: host,flags=+md-clear\nostype: solaris\nmachine: pc-i440fx-6.0",
+            "host,+kvm_pv_eoi,+kvm_pv_unhalt,+md-clear,-vmx-mbec,-x2apic",
+        ),
+        (
+            "cpu: host,phys-bits=host,guest-phys-bits=39",
+            "host,+kvm_pv_eoi,+kvm_pv_unhalt,guest-phys-bits=39,host-phys-bits=true",
+        ),
+        ("arch: aarch64", "max"),
+        ("arch: aarch64\nkvm: 1\ncpu: host,hidden=1", "host"),
+        ("arch: aarch64\nostype: solaris\ncpu: neoverse-n1", "neoverse-n1,-x2apic"),
+        ("arch: aarch64\nkvm: 1\nostype: win11", "host"),
+    ],
+)
+def test_model_has_the_features_that_proxmox_adds(text: str, model: str) -> None:
+    """What is added depends on the model, the machine, the architecture and the guest."""
+    assert value_of(build(text), "-cpu") == model
+
+
+def test_host_model_keeps_its_features_on_an_older_qemu() -> None:
+    """A QEMU before 11.0 knows nothing of what is taken from the host's model since."""
+    host = evolve(HOST, qemu_version="10.1.2")
+    assert value_of(build("cpu: host\nmachine: pc-q35-9.0", host), "-cpu").endswith("_unhalt")
+
+
+@pytest.mark.parametrize(
+    ("text", "vendor", "has_it"),
+    [
+        ("machine: pc-q35-11.0+pve2", "GenuineIntel", True),
+        ("machine: pc-q35-11.0+pve2\ncpu: EPYC", "GenuineIntel", True),
+        ("machine: pc-q35-11.0+pve2", "AuthenticAMD", False),
+        ("machine: pc-q35-11.0+pve1", "GenuineIntel", False),
+        ("machine: pc-q35-11.0+pve2\nkvm: 0", "GenuineIntel", False),
+    ],
+)
+def test_windows_11_nests_on_intel(text: str, vendor: str, *, has_it: bool) -> None:
+    """Windows 11 on an Intel host gets Hyper-V's way to nest machines, whatever its model."""
+    host = evolve(HOST, cpu=evolve(HOST.cpu, vendor=vendor))
+    command = build(f"ostype: win11\n{text}", host)
+    assert ("hv_evmcs" in value_of(command, "-cpu")) is has_it
+    assert value_of(command, "-machine").endswith("+pve2" if has_it else "+pve0")
+
+
+@pytest.mark.parametrize(
+    ("hidden", "is_hidden"),
+    [("", True), (",hidden=0", False), (",hidden=1", True)],
+)
+def test_passed_card_hides_kvm_unless_told_otherwise(hidden: str, *, is_hidden: bool) -> None:
+    """A card's drivers see no KVM, but what the config says of that goes first."""
+    command = build(f"cpu: host{hidden}\nhostpci0: 02:00.0,x-vga=1\nostype: win10")
+    assert ("kvm=off" in value_of(command, "-cpu")) is is_hidden
+    assert "hv_vendor_id=proxmox" in value_of(command, "-cpu")
+
+
+def test_every_vcpu_is_plugged_even_above_the_cores() -> None:
+    """With CPU hotplug each vCPU but the first is a device, those beyond the last socket too."""
+    command = build("cores: 2\nvcpus: 3\nhotplug: cpu")
+    assert value_of(command, "-smp") == "1,sockets=1,cores=2,maxcpus=2"
+    assert [a[1] for a in command.argv if "x86_64-cpu" in a[-1]] == [
+        "kvm64-x86_64-cpu,id=cpu2,socket-id=0,core-id=1,thread-id=0",
+        "kvm64-x86_64-cpu,id=cpu3,socket-id=1,core-id=0,thread-id=0",
+    ]
+    old = build("cores: 2\nhotplug: cpu\nmachine: pc-i440fx-2.6")
+    assert value_of(old, "-smp") == "2,sockets=1,cores=2,maxcpus=2"
+
+
+def test_more_vcpus_than_a_machine_has_are_not_printed() -> None:
+    """A number alone makes no command of millions of devices."""
+    with pytest.raises(UnsupportedError, match="'vcpus' is 999999999"):
+        build("vcpus: 999999999\nhotplug: cpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "sockets"),
+    [("smp: 4", 4), ("smp: 4\nsockets: 2", 2), ("smp: 4\nsockets: 0", 4), ("sockets: 0", 1)],
+)
+def test_sockets_of_0_are_as_good_as_none(text: str, sockets: int) -> None:
+    """Without sockets the old setting's number of processors is taken, or one."""
+    assert f"sockets={sockets}," in value_of(build(text), "-smp")
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("cpu: host", 4194304),
+        ("cpu: host,phys-bits=39", 131072),
+        ("cpu: custom-own", 524288),
+        ("cpu: kvm64,phys-bits=host", 4194304),
+        ("arch: aarch64", 524288),
+    ],
+)
+def test_memory_can_be_plugged_as_far_as_addresses_go(text: str, limit: int) -> None:
+    """Only the line's own words say how far addresses go, an odd number of bits one less."""
+    command = build(f"hotplug: memory\nnuma: 1\nmemory: 1024\n{text}")
+    assert value_of(command, "-m") == f"size=1024,slots=255,maxmem={limit}M"
+
+
+def test_nodes_of_a_numa_list_are_joined() -> None:
+    """Several ranges of the host's nodes are one list, those of the guest's CPUs one part each."""
+    host = evolve(HOST, memory=Memory(numa_nodes=(0, 1, 2, 3)))
+    text = "numa: 1\nmemory: 512\nnuma0: cpus=0;2-3,memory=512.0,hostnodes=1;3,policy=bind"
+    command = build(text, host)
+    backend = value_of(command, "-object")
+    assert backend == "memory-backend-ram,id=ram-node0,size=512.0M,host-nodes=1,3,policy=bind"
+    assert value_of(command, "-numa") == "node,nodeid=0,cpus=0,cpus=2-3,memdev=ram-node0"
+
+
+@pytest.mark.parametrize(
+    ("text", "backend"),
+    [
+        ("cores: 1", "memory-backend-memfd,id=virtiofs-mem,size=M,share=on"),
+        ("memory: 768", "memory-backend-memfd,id=virtiofs-mem,size=768M,share=on"),
+        ("memory: current=768", "memory-backend-memfd,id=virtiofs-mem,size=current=768M,share=on"),
+        ("numa: 1", "memory-backend-memfd,id=virtiofs-mem0,size=512M,share=on"),
+        (
+            "numa: 1\nhugepages: 2",
+            (
+                "memory-backend-file,id=virtiofs-mem0,size=512M,"
+                "mem-path=/run/hugepages/kvm/2048kB,share=on,prealloc=yes"
+            ),
+        ),
+    ],
+)
+def test_shared_folders_share_memory(text: str, backend: str) -> None:
+    """The guest's memory is shared under a name of its own, its size as it is written."""
+    assert value_of(build(f"{text}\nvirtiofs0: home"), "-object") == backend
+
+
+@pytest.mark.parametrize(
+    "text", ["affinity: 0", "args: 0", "name: 0", "serial0: 0", "hugepages: 0", "vmgenid: 0"]
+)
+def test_setting_of_0_is_as_good_as_none(text: str) -> None:
+    """A text that is `0` is false to Perl, so that Proxmox takes the setting for unwritten."""
+    assert build(f"{text}\nnuma: 0").argv == build("numa: 0").argv
+
+
+def test_windows_on_arm_is_told_of_a_timer() -> None:
+    """The ticks of a timer are for all Windows since Vista; virt machines have no other flag."""
+    command = build("arch: aarch64\nostype: win10\ntpmstate0: tank:vm-100-disk-1")
+    assert value_of(command, "-global") == "kvm-pit.lost_tick_policy=discard"
+    assert value_of(command, "-machine") == "accel=tcg,type=virt-5.1+pve0"
+    assert value_of(command, "-device", having="tpmdev") == "tpm-tis,tpmdev=tpmdev"
+
+
+def test_medium_of_a_mapping_is_shared() -> None:
+    """Two lines may take parts of one device, and a third the device itself."""
+    text = "hostpci0: 02:00.0,mdev=a\nhostpci1: mapping=nic,mdev=a\nhostpci2: 02:00.0"
+    devices = [a[1] for a in build(text).argv if "vfio-pci" in a[-1]]
+    assert ["sysfsdev=" in device for device in devices] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("hostpci0: 00:02.0,pcie=1\nhostpci1: 00:02.0", "q35 machine model is not enabled"),
+        ("cores: 9\nhostpci0: 0a:00", "no PCI device found for '0a:00'"),
+        ("cores: 9\ncpu: cortex-a57", "MAX 8 vcpus allowed per VM on this node"),
+        ("hugepages: 2\ncpu: cortex-a57", "CPU model 'cortex-a57' does not exist for"),
+        (
+            f"hugepages: 2\n{NET},mtu=400\nmachine: q35,aw-bits=39",
+            "numa needs to be enabled to use hugepages",
+        ),
+        (
+            "vga: serial0,clipboard=vnc\nscsi0: tank:vm-100-disk-0,format=qcow2",
+            "vga type serial0 is not compatible with VNC clipboard",
+        ),
+        (
+            f"scsi0: tank:vm-100-disk-0,format=qcow2\n{NET},mtu=400",
+            "drive 'scsi0' - volume 'tank:vm-100-disk-0' - 'format=qcow2' option different",
+        ),
+        (
+            "ide0: tank:vm-100-disk-1,snapshot=1\nide1: tank:vm-100-disk-0,format=qcow2",
+            "'snapshot' option is not yet supported for '-blockdev'",
+        ),
+        (f"{NET},mtu=400\nmachine: q35,aw-bits=39", "netdev net0: MTU '400' is smaller than"),
+        ("machine: q35,aw-bits=39\namd-sev: std", "cannot set aw-bits if no vIOMMU is"),
+        ("hugepages: 2\nscsi0: nowhere:x", "storage 'nowhere' does not exist"),
+    ],
+)
+def test_first_of_several_faults_is_told(text: str, message: str) -> None:
+    """Of several faults that one is told which Proxmox comes upon first."""
+    with pytest.raises(PlanError) as caught:
+        build(text)
+    assert caught.value.message.startswith(message)
+
+
+def test_volume_that_is_not_opened_is_no_fault() -> None:
+    """The format of the TPM's state is checked when it is started, not in the command."""
+    assert build("tpmstate0: tank:vm-100-disk-1,format=qcow2").warnings == ()
+
+
 def test_guest_made_since_6_1_needs_no_hotplug_fix() -> None:
     """Only Linux on a q35 machine without a version, made before 6.1, keeps its old names."""
 
@@ -366,6 +748,20 @@ def test_guest_made_since_6_1_needs_no_hotplug_fix() -> None:
     assert is_fixed("ostype: l26\nmeta: creation-qemu=6.0.1")
     assert not is_fixed("ostype: l26\nmeta: creation-qemu=6.1.0")
     assert not is_fixed("ostype: other")
+
+
+@pytest.mark.parametrize(
+    ("running", "is_fixed"),
+    [("pc-q35-8.1+pve0", True), ("pc-q35-6.1+pve0", True), ("pc-q35-6.0+pve0", False)],
+)
+def test_snapshot_keeps_the_hotplug_fix_that_it_ran_with(running: str, *, is_fixed: bool) -> None:
+    """What counts is that the config gives no version, and which one the snapshot ran on."""
+    text = f"cores: 1\n[now]\nmachine: q35\nostype: l26\nrunningmachine: {running}\n"
+    source = Source(name="100.conf", data=text.encode())
+    guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
+    command = build_command(guest, plan_topology(guest.vm), HOST)
+    assert any("acpi-pci-hotplug" in a[-1] for a in command.argv) is is_fixed
+    assert value_of(command, "-machine").endswith(f"type={running}")
 
 
 def test_custom_model_without_anything_is_the_default() -> None:

@@ -31,6 +31,7 @@ from vmio.formats.proxmox.argv.devices import (
 )
 from vmio.formats.proxmox.argv.display import (
     Display,
+    check_clipboard,
     choose_display,
     render_display,
     render_qxl_memory,
@@ -41,6 +42,7 @@ from vmio.formats.proxmox.argv.drives import render_bridges, render_drives, rend
 from vmio.formats.proxmox.argv.firmware import render_firmware, render_tpm
 from vmio.formats.proxmox.argv.hostpci import find_passed_gpu, render_hostpci
 from vmio.formats.proxmox.argv.machine import (
+    check_iommu,
     check_machine,
     render_chipset,
     render_hotplug_fix,
@@ -58,6 +60,7 @@ from vmio.formats.proxmox.argv.usb import (
 )
 from vmio.formats.proxmox.machine import WINDOWS_VISTA
 from vmio.formats.proxmox.reader import Guest
+from vmio.model.disk import Backing
 from vmio.model.host import Host
 from vmio.model.topology import Topology
 
@@ -65,6 +68,8 @@ __all__ = ["CommandLine", "build_command", "render_argv", "render_command"]
 
 _UNSUPPORTED = ("intel-tdx",)
 _SHOWN = 60
+_VOLUME_LISTS = ("efidisk0", "tpmstate0")
+"""Settings with a volume among other options."""
 
 
 @frozen(kw_only=True)
@@ -155,32 +160,61 @@ def _refuse(ctx: Context) -> None:
                 f"vmio cannot print the setting '{key}: {shown}' yet",
                 hint="'vmio show' and 'vmio check' read this config nevertheless",
             )
-    backings = [attached.disk.backing for attached in ctx.topology.disks]
-    for backing in (*backings, *guest.volumes.values()):
-        if backing is not None and backing.error:
+    for volume, backing in _list_volumes(ctx):
+        # Proxmox looks for each volume before it begins; other faults are told in their turn.
+        is_missing = backing.filename == volume and not volume.startswith("/")
+        if backing.error and is_missing:
             raise PlanError(backing.error, hint="--storage FILE names the storage.cfg to go by")
 
 
+def _list_volumes(ctx: Context) -> Iterator[tuple[str, Backing]]:
+    """Yields what the config opens, each by the name that it is written with."""
+    for attached in ctx.topology.disks:
+        if attached.disk.backing is not None:
+            yield attached.disk.volume, attached.disk.backing
+    for key, backing in ctx.guest.volumes.items():
+        written = ctx.guest.settings[key]
+        yield ctx.guest.read(key)["file"] if key in _VOLUME_LISTS else written, backing
+
+
 def _render(ctx: Context) -> Iterator[Argument]:
+    """Yields the command in its order, once its parts have been made in Proxmox's.
+
+    Of several faults the first that Proxmox comes upon is the one that it tells.
+    """
     guest, settings = ctx.guest, ctx.guest.settings
     display = choose_display(ctx)
     is_gpu_passed = find_passed_gpu(ctx)
+    # The tablet is for the display that is written, the picture on the one that there is.
+    shown = Display("none") if is_gpu_passed and "vga" not in settings else display
+    firmware = (*render_firmware(ctx), *render_hotplug_fix(ctx))
+    inputs = (
+        *render_vmgenid(ctx),
+        *render_usb_controllers(ctx),
+        *render_usb_input(ctx, display),
+        *render_hostpci(ctx),
+        *render_usb_devices(ctx),
+    )
+    processors = tuple(render_smp(ctx))
+    model = render_cpu(ctx, is_gpu_passed=is_gpu_passed)
+    memory = tuple(render_memory(ctx))
+    check_clipboard(display)
+    drives_and_nets = (*render_drives(guest, ctx.topology), *render_nets(ctx))
+    check_iommu(ctx)
+    shared = (*render_sev(ctx), *render_virtiofs(ctx))
     yield from _render_program(ctx)
-    yield from render_firmware(ctx)
-    yield from render_hotplug_fix(ctx)
-    yield from render_smp(ctx)
+    yield from firmware
+    yield from processors
     yield ("-nodefaults",)
     splash = "splash=/usr/share/qemu-server/bootsplash.jpg"
     yield "-boot", f"menu=on,strict=on,reboot-timeout=1000,{splash}"
     if not guest.is_on("reboot", default=True):
         yield ("-no-reboot",)
-    # The tablet is for the display that is written, the picture on the one that there is.
-    shown = Display("none") if is_gpu_passed and "vga" not in settings else display
     yield from render_display(ctx, shown)
-    if ctx.windows >= WINDOWS_VISTA and not ctx.is_arm:
+    if ctx.windows >= WINDOWS_VISTA:
         yield "-global", "kvm-pit.lost_tick_policy=discard"
-    yield render_cpu(ctx, is_gpu_passed=is_gpu_passed)
-    yield from render_memory(ctx)
+    yield model
+    yield from memory
     if guest.is_on("freeze"):
         yield ("-S",)
     if "keyboard" in settings:
@@ -188,7 +222,14 @@ def _render(ctx: Context) -> Iterator[Argument]:
     yield from render_qxl_memory(ctx, shown)
     yield from render_objects(guest, ctx.topology)
     yield from render_suspend(ctx)
-    yield from _render_devices(ctx, display, shown)
+    yield from render_iommu(ctx, "intel")
+    yield from _render_buses(ctx)
+    yield from inputs
+    yield from _render_small_devices(ctx, shown)
+    yield from drives_and_nets
+    yield from render_ivshmem(ctx)
+    yield from render_iommu(ctx, "virtio")
+    yield from shared
     yield from render_rtc(ctx)
     yield render_machine(ctx, shown)
     if "vmstate" in guest.volumes:
@@ -196,18 +237,18 @@ def _render(ctx: Context) -> Iterator[Argument]:
         yield "-loadstate", guest.volumes["vmstate"].filename
     if guest.is_on("template"):
         yield ("-snapshot",)
-    yield from _split_args(settings.get("args", ""))
+    yield from _split_args(ctx.written("args"))
 
 
 def _render_program(ctx: Context) -> Iterator[Argument]:
     guest, vmid = ctx.guest, ctx.guest.vm.id
-    if "affinity" in guest.settings:
-        cpus = guest.settings["affinity"]
+    cpus = ctx.written("affinity")
+    if cpus:
         yield "/usr/bin/taskset", "--cpu-list", "--all-tasks", cpus
     yield (f"/usr/bin/{'kvm' if ctx.is_native else f'qemu-system-{guest.vm.arch}'}",)
     yield "-id", vmid
     naming = ",debug-threads=on" if ctx.installed < (11, 0) else ""
-    yield "-name", f"{guest.vm.name or f'vm{vmid}'}{naming}"
+    yield "-name", f"{ctx.vm_name}{naming}"
     yield ("-no-shutdown",)
     yield "-chardev", f"socket,id=qmp,path={RUN_FOLDER}/{vmid}.qmp,server=on,wait=off"
     yield "-mon", "chardev=qmp,mode=control"
@@ -237,20 +278,16 @@ def _render_smbios(ctx: Context) -> str:
     return "".join(shown)
 
 
-def _render_devices(ctx: Context, display: Display, shown: Display) -> Iterator[Argument]:
-    guest, host = ctx.guest, ctx.host
-    yield from render_iommu(ctx, "intel")
-    bridges = render_bridges(guest, ctx.topology)
+def _render_buses(ctx: Context) -> Iterator[Argument]:
+    bridges = render_bridges(ctx.guest, ctx.topology)
     if ctx.is_q35:
         yield from render_chipset(ctx)
         yield from (bridge for bridge in bridges if "id=pci.4," in bridge[1])
     else:
         yield from bridges
-    yield from render_vmgenid(ctx)
-    yield from render_usb_controllers(ctx)
-    yield from render_usb_input(ctx, display)
-    yield from render_hostpci(ctx)
-    yield from render_usb_devices(ctx)
+
+
+def _render_small_devices(ctx: Context, shown: Display) -> Iterator[Argument]:
     yield from render_ports(ctx)
     yield from render_audio(ctx)
     yield from render_tpm(ctx)
@@ -260,14 +297,8 @@ def _render_devices(ctx: Context, display: Display, shown: Display) -> Iterator[
     yield from render_spice(ctx, shown)
     yield from render_balloon(ctx)
     yield from render_watchdog(ctx)
-    if host.iscsi_initiator:
-        yield "-iscsi", f"initiator-name={host.iscsi_initiator}"
-    yield from render_drives(guest, ctx.topology)
-    yield from render_nets(ctx)
-    yield from render_ivshmem(ctx)
-    yield from render_iommu(ctx, "virtio")
-    yield from render_sev(ctx)
-    yield from render_virtiofs(ctx)
+    if ctx.host.iscsi_initiator:
+        yield "-iscsi", f"initiator-name={ctx.host.iscsi_initiator}"
 
 
 def _split_args(text: str) -> Iterator[Argument]:

@@ -49,6 +49,8 @@ class Context:
     """Whether the guest's architecture is the host's."""
     kvm: bool = field(init=False)
     """Whether KVM is used."""
+    shares_folders: bool = field(init=False)
+    """Whether folders of the host are shared, for which the guest's memory is shared too."""
     warnings: list[str] = field(factory=list, init=False)
     """What Proxmox says on standard error while it builds the command, as it comes up."""
 
@@ -74,6 +76,10 @@ class Context:
         default = self.is_native and not self.guest.is_on("template")
         return self.guest.is_on("kvm", default=default)
 
+    @shares_folders.default
+    def _shares_folders(self) -> bool:
+        return any(key.startswith("virtiofs") for key in self.guest.settings)
+
     @property
     def is_q35(self) -> bool:
         """Whether the machine is one with PCI Express of the PC kind."""
@@ -83,6 +89,16 @@ class Context:
     def is_arm(self) -> bool:
         """Whether the guest is of the 64-bit Arm architecture."""
         return self.guest.vm.arch == "aarch64"
+
+    @property
+    def vm_name(self) -> str:
+        """What the guest is called; one without a name, or named 0, goes by its number."""
+        return self.written("name") or f"vm{self.guest.vm.id}"
+
+    def written(self, key: str) -> str:
+        """Returns a setting that Perl takes for true; empty for a `0` as where it is missing."""
+        value = self.guest.settings.get(key, "")
+        return "" if value == "0" else value
 
     def pci(self, device: str) -> str:
         """Returns the part of a device's `-device` that says where it sits."""

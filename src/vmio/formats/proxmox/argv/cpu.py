@@ -9,12 +9,19 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from vmio.errors import PlanError
+from vmio.errors import PlanError, UnsupportedError
 from vmio.formats.proxmox.argv.context import Argument, Context, is_on
-from vmio.formats.proxmox.cpu_models import ARM_MODELS, BUILT_IN, RENAMED, VENDORS
+from vmio.formats.proxmox.cpu_models import (
+    ARM_MODELS,
+    BUILT_IN,
+    MODELS_32_BIT,
+    RENAMED,
+    VENDORS,
+)
 from vmio.formats.proxmox.machine import WINDOWS_7, WINDOWS_8, WINDOWS_11, WINDOWS_VISTA
 
 __all__ = [
+    "check_bitness",
     "count_cores",
     "has_evmcs",
     "list_hotplug",
@@ -26,7 +33,10 @@ __all__ = [
 _INTEL, _AMD = "GenuineIntel", "AuthenticAMD"
 _NESTED = {_INTEL: "vmx", _AMD: "svm"}
 _HOTPLUG_DEFAULT = frozenset({"network", "disk", "usb"})
-_DEFAULT_PHYS_BITS = 40
+_MOST_PHYS_BITS = 40
+"""More than these are taken from the host only for a model that is the host's own."""
+_MOST_HOTPLUGGED = 4096
+"""No machine of QEMU's has more processors."""
 _SET_BY_PVE = "set by PVE"
 
 
@@ -44,6 +54,8 @@ _Fields = Mapping[str, Any]
 class _Model(NamedTuple):
     """What a `cpu:` setting comes to."""
 
+    asked: str
+    """The name that the setting gives, or the model of the cluster's own that it names."""
     name: str
     """QEMU's name of it."""
     features: tuple[str, ...]
@@ -60,39 +72,47 @@ def list_hotplug(ctx: Context) -> frozenset[str]:
     return frozenset(re.split(r"[,;\s]+", written)) - {"0"}
 
 
-def _count(ctx: Context, key: str, default: str = "1") -> int:
-    return int(ctx.guest.settings.get(key, default)) or 1
+def _count(ctx: Context, key: str) -> int:
+    return int(ctx.guest.settings.get(key, "0"))
 
 
 def count_cores(ctx: Context) -> tuple[int, int]:
-    """Returns the sockets and the cores of each."""
-    return _count(ctx, "sockets", ctx.guest.settings.get("smp", "1")), _count(ctx, "cores")
+    """Returns the sockets and the cores of each; a 0 is as good as none."""
+    return _count(ctx, "sockets") or _count(ctx, "smp") or 1, _count(ctx, "cores") or 1
 
 
 def render_smp(ctx: Context) -> Iterator[Argument]:
     """Yields the processors and, where they can be plugged, all but the first one by one.
 
     Raises:
-        PlanError: The host has fewer.
+        PlanError: The host has fewer, or they cannot be plugged.
+        UnsupportedError: They are more than any machine has.
     """
     sockets, cores = count_cores(ctx)
     most = sockets * cores
     if most > ctx.host.cpu.count:
         raise PlanError(f"MAX {ctx.host.cpu.count} vcpus allowed per VM on this node")
-    vcpus = int(ctx.guest.settings.get("vcpus", "0")) or most
-    pluggable = "cpu" in list_hotplug(ctx)
+    vcpus = _count(ctx, "vcpus") or most
+    pluggable = "cpu" in list_hotplug(ctx) and ctx.guest.machine.is_at_least(2, 7)
     first = 1 if pluggable else vcpus
     yield "-smp", f"{first},sockets={sockets},cores={cores},maxcpus={most}"
-    if pluggable:
+    if pluggable and vcpus > 1:
+        if ctx.is_arm:
+            raise PlanError("Hotplug of non x86_64 CPU not yet supported")
+        if vcpus > _MOST_HOTPLUGGED:
+            raise UnsupportedError(
+                f"vmio prints no more than {_MOST_HOTPLUGGED} processors that are plugged one by"
+                f" one, and 'vcpus' is {vcpus}"
+            )
         name = _read_model(ctx).name
-        for index in range(2, min(vcpus, most) + 1):
+        for index in range(2, vcpus + 1):
             socket, core = divmod(index - 1, cores)
             place = f"socket-id={socket},core-id={core},thread-id=0"
             yield "-device", f"{name}-x86_64-cpu,id=cpu{index},{place}"
 
 
 def _read_model(ctx: Context) -> _Model:
-    """Returns the model that a config names.
+    """Returns the model that a config names, whatever the guest's architecture.
 
     Raises:
         PlanError: Neither QEMU nor this cluster has it.
@@ -107,38 +127,53 @@ def _read_model(ctx: Context) -> _Model:
         custom = found
         name = str(custom.get("reported-model") or "kvm64")
     if not name:
-        if ctx.is_arm:
-            return _Model("host" if ctx.kvm else "max", (), {}, written)
-        return _Model("kvm64" if ctx.kvm else "qemu64", (), {}, written)
+        with_kvm, without = ("host", "max") if ctx.is_arm else ("kvm64", "qemu64")
+        name = with_kvm if ctx.kvm else without
     if name in BUILT_IN:
-        return _Model("qemu64", BUILT_IN[name], custom, written)
-    if name not in (ARM_MODELS if ctx.is_arm else VENDORS):
+        return _Model(name, "qemu64", BUILT_IN[name], custom, written)
+    if name not in VENDORS and name not in ARM_MODELS:
         raise PlanError(f"Built-in cputype '{name}' is not defined (missing 'custom-' prefix?)")
-    return _Model(RENAMED.get(name, name), (), custom, written)
+    return _Model(name, RENAMED.get(name, name), (), custom, written)
 
 
 def read_phys_bits(ctx: Context) -> int:
-    """Returns how many address bits the guest's processors have, as far as Proxmox knows."""
-    model = _read_model(ctx)
-    bits = str(model.written.get("phys-bits") or model.custom.get("phys-bits") or "")
-    host_bits = ctx.host.cpu.phys_bits
-    if bits == "host" or (not bits and model.name in {"host", "max"}):
+    """Returns for how many address bits memory can be plugged.
+
+    Proxmox looks at the `cpu:` line alone here, not at the model that it stands for.
+    """
+    written = ctx.guest.read("cpu")
+    bits, host_bits = written.get("phys-bits", ""), ctx.host.cpu.phys_bits
+    if bits.isdecimal():
+        return int(bits)
+    if bits == "host" or written.get("cputype") in {"host", "max"}:
         return host_bits
-    return min(int(bits) if bits.isdecimal() else _DEFAULT_PHYS_BITS, host_bits)
+    return min(_MOST_PHYS_BITS, host_bits)
 
 
 def has_evmcs(ctx: Context) -> bool:
     """Returns whether Windows is given Hyper-V's own way to nest machines on Intel processors."""
-    return _nests_windows(ctx) and ctx.guest.machine.is_at_least(11, 0, 2)
-
-
-def _nests_windows(ctx: Context) -> bool:
     return (
         ctx.kvm
+        and not ctx.is_arm
         and ctx.windows >= WINDOWS_11
         and ctx.host.cpu.vendor == _INTEL
-        and ctx.guest.read("cpu").get("cputype") == "host"
+        and ctx.guest.machine.is_at_least(11, 0, 2)
     )
+
+
+def check_bitness(ctx: Context) -> None:
+    """Refuses a model of 32 bits, where the firmware needs 64.
+
+    Raises:
+        PlanError: The guest has such a model.
+    """
+    if _find_running(ctx) is None and _read_model(ctx).name in MODELS_32_BIT:
+        raise PlanError("OVMF (UEFI) BIOS is not supported on 32-bit CPU types")
+
+
+def _find_running(ctx: Context) -> str | None:
+    """Returns what a snapshot's guest ran with, None where that is not kept or this is none."""
+    return None if ctx.guest.snapshot is None else ctx.guest.settings.get("runningcpu")
 
 
 def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
@@ -151,23 +186,31 @@ def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
     Raises:
         PlanError: There is no such model.
     """
-    running = ctx.guest.settings.get("runningcpu")
-    if running is not None and ctx.guest.snapshot is not None:
+    running = _find_running(ctx)
+    if running is not None:
         return "-cpu", running
     model = _read_model(ctx)
     custom, written = model.custom, model.written
-    hidden = is_on(written.get("hidden"), default=is_on(_text(custom, "hidden")))
+    if model.asked not in ARM_MODELS if ctx.is_arm else model.name not in VENDORS:
+        raise PlanError(
+            f"CPU model '{model.asked}' does not exist for configured vCPU architecture"
+            f" '{ctx.guest.vm.arch}'"
+        )
+    # A model of one's own says that KVM is hidden, or nothing: its `hidden=0` is lost.
+    hidden = is_gpu_passed or is_on(_text(custom, "hidden"))
+    hidden = is_on(written.get("hidden"), default=hidden)
     hv_vendor = _text(written, "hv-vendor-id") or _text(custom, "hv-vendor-id") or ""
+    hv_reason = "custom hv_vendor_id set"
     if is_gpu_passed and not hv_vendor:
-        hv_vendor = "proxmox"
+        hv_vendor, hv_reason = "proxmox", "NVIDIA workaround for GPU passthrough"
     flags: _Flags = {}
     for source in (
         _proxmox_flags(ctx, model.name),
-        _hyperv_flags(ctx, hv_vendor),
-        {name: _Flag(f"+{name}", "set by built-in CPU model") for name in model.features},
+        _hyperv_flags(ctx, hv_vendor, hv_reason),
+        {name: _Flag(f"+{name}", "set by builtin CPU model") for name in model.features},
         _listed_flags(ctx, custom, "set by custom CPU model"),
         _listed_flags(ctx, written, "manually set for VM"),
-        _forced_flags(ctx, model.name, hidden=hidden or is_gpu_passed),
+        _forced_flags(ctx, model.name, hidden=hidden),
     ):
         _merge(ctx, flags, source)
     level = _text(written, "level") or _text(custom, "level")
@@ -175,12 +218,12 @@ def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
     if level:
         parts.append(f"level={level}")
     parts += [flags[name].text for name in sorted(flags)]
-    phys_bits = _text(written, "phys-bits") or _text(custom, "phys-bits")
-    if phys_bits:
-        parts.append("host-phys-bits=true" if phys_bits == "host" else f"phys-bits={phys_bits}")
     guest_bits = _text(written, "guest-phys-bits") or _text(custom, "guest-phys-bits")
     if guest_bits:
         parts.append(f"guest-phys-bits={guest_bits}")
+    phys_bits = _text(written, "phys-bits") or _text(custom, "phys-bits")
+    if phys_bits:
+        parts.append("host-phys-bits=true" if phys_bits == "host" else f"phys-bits={phys_bits}")
     return "-cpu", ",".join(parts)
 
 
@@ -205,29 +248,30 @@ def _merge(ctx: Context, flags: _Flags, more: _Flags) -> None:
 
 
 def _proxmox_flags(ctx: Context, model: str) -> _Flags:
-    if ctx.is_arm:
-        return {}
     flags: _Flags = {}
 
     def add(text: str, why: str) -> None:
         flags[text[1:]] = _Flag(text, f"{_SET_BY_PVE}; {why}")
 
     if model == "kvm64":
-        add("+lahf_lm", "to support Windows 8.1 and later")
+        add("+lahf_lm", "to support Windows 8.1+")
     if model in {"kvm64", "kvm32"}:
-        add("+sep", "to support newer guests")
+        add("+sep", "to support Windows 8+ and improve Windows XP+")
     if model.startswith("Opteron"):
         add("-rdtscp", "broken on AMD Opteron")
     if ctx.ostype == "solaris":
         add("-x2apic", "incompatible with Solaris")
+    if ctx.is_arm:
+        return flags
     if ctx.kvm and ctx.guest.machine.is_at_least(2, 3):
         add("+kvm_pv_unhalt", "to improve Linux guest spinlock performance")
         add("+kvm_pv_eoi", "to improve Linux guest interrupt performance")
     if ctx.windows >= WINDOWS_11 and ctx.installed >= (11, 0):
         add("-cet-ibt", "breaks Windows guests")
         add("-cet-ss", "breaks Windows guests")
-        if _nests_windows(ctx) and not has_evmcs(ctx):
-            add("-vmx-mbec", "slows Windows guests down without hv_evmcs")
+    # What the host's own model has since QEMU 11.0, guests of an older machine never had.
+    if model == "host" and ctx.installed >= (11, 0) and not ctx.guest.machine.is_at_least(11, 0):
+        add("-vmx-mbec", "not there before machine version 11.0")
     return flags
 
 
@@ -245,7 +289,7 @@ _HYPERV = (
 )
 
 
-def _hyperv_flags(ctx: Context, vendor: str) -> _Flags:
+def _hyperv_flags(ctx: Context, vendor: str, vendor_reason: str) -> _Flags:
     """Returns what makes Windows run well on KVM, each since its machine version."""
     too_old_for_uefi = ctx.windows < WINDOWS_8 and ctx.guest.settings.get("bios") == "ovmf"
     if not ctx.kvm or ctx.is_arm or ctx.windows < WINDOWS_VISTA or too_old_for_uefi:
@@ -254,10 +298,11 @@ def _hyperv_flags(ctx: Context, vendor: str) -> _Flags:
     spinlocks = "0x1fff" if ctx.guest.machine.is_at_least(2, 3) else "0xffff"
     flags = {"hv_spinlocks": _Flag(f"hv_spinlocks={spinlocks}", reason)}
     if vendor:
-        flags["hv_vendor_id"] = _Flag(f"hv_vendor_id={vendor}", reason)
+        flags["hv_vendor_id"] = _Flag(f"hv_vendor_id={vendor}", vendor_reason)
     for machine, windows, name in _HYPERV:
         if ctx.windows >= windows and ctx.guest.machine.is_at_least(*machine):
-            flags[name] = _Flag(name, reason)
+            since_7 = " 7 and higher" if windows == WINDOWS_7 else ""
+            flags[name] = _Flag(name, f"{reason}{since_7}")
     if has_evmcs(ctx):
         flags["hv_evmcs"] = _Flag("hv_evmcs", reason)
     return flags
@@ -281,7 +326,7 @@ def _forced_flags(ctx: Context, model: str, *, hidden: bool) -> _Flags:
     flags: _Flags = {}
     if ctx.kvm and model != "host" and not ctx.is_arm:
         flags["enforce"] = _Flag("enforce", "error if requested CPU settings not available")
-    if hidden:
+    if hidden and not ctx.is_arm:
         flags["kvm"] = _Flag("kvm=off", "hide KVM virtualization from guest")
     vendor = VENDORS.get(model)
     if vendor and not ctx.is_arm:

@@ -11,6 +11,7 @@ from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import RUN_FOLDER, Argument, Context, is_on
 
 __all__ = [
+    "has_rng",
     "render_agent",
     "render_audio",
     "render_balloon",
@@ -23,23 +24,22 @@ __all__ = [
     "render_watchdog",
 ]
 
-_SEV_KINDS = {"std": "SEV", "es": "SEV-ES", "snp": "SEV-SNP"}
 _NO_DEBUG, _NO_KEY_SHARING, _ENCRYPTED_STATE, _NO_SEND = 1, 2, 4, 8
 _SNP_SMT, _SNP_RESERVED, _SNP_DEBUG = 1 << 16, 1 << 17, 1 << 19
 
 
 def render_vmgenid(ctx: Context) -> Iterator[Argument]:
     """Yields the number by which a guest sees that it was cloned or set back."""
-    value = ctx.guest.settings.get("vmgenid", "0")
-    if value != "0":
+    value = ctx.written("vmgenid")
+    if value:
         yield "-device", f"vmgenid,guid={value}"
 
 
 def render_ports(ctx: Context) -> Iterator[Argument]:
     """Yields the serial ports, then the parallel ones."""
     for index in range(4):
-        path = ctx.guest.settings.get(f"serial{index}")
-        if path is None:
+        path = ctx.written(f"serial{index}")
+        if not path:
             continue
         if path == "socket":
             socket = f"{RUN_FOLDER}/{ctx.guest.vm.id}.serial{index}"
@@ -52,8 +52,8 @@ def render_ports(ctx: Context) -> Iterator[Argument]:
             yield "-chardev", f"serial,id=serial{index},path={path}"
         yield "-device", f"isa-serial,chardev=serial{index}"
     for index in range(3):
-        path = ctx.guest.settings.get(f"parallel{index}")
-        if path is not None:
+        path = ctx.written(f"parallel{index}")
+        if path:
             kind = "serial" if path.startswith("/dev/usb/lp") else "parallel"
             yield "-chardev", f"{kind},id=parallel{index},path={path}"
             yield "-device", f"isa-parallel,chardev=parallel{index}"
@@ -62,7 +62,7 @@ def render_ports(ctx: Context) -> Iterator[Argument]:
 def render_audio(ctx: Context) -> Iterator[Argument]:
     """Yields the sound card and where its sound goes."""
     audio = ctx.guest.read("audio0")
-    if not audio:
+    if not audio or not ctx.guest.machine.is_at_least(4, 0):
         return
     device, driver = audio["device"], audio.get("driver", "spice")
     backend = f",audiodev={driver}-backend0" if ctx.guest.machine.is_at_least(4, 2) else ""
@@ -91,11 +91,16 @@ def render_agent(ctx: Context) -> Iterator[Argument]:
         yield "-device", "virtserialport,chardev=qga0,name=org.qemu.guest_agent.0"
 
 
+def has_rng(ctx: Context) -> bool:
+    """Returns whether the guest gets random numbers, which older machines do not."""
+    return "rng0" in ctx.guest.settings and ctx.guest.machine.is_at_least(4, 1, 2)
+
+
 def render_rng(ctx: Context) -> Iterator[Argument]:
     """Yields the source of random numbers, of which a guest gets only so many in a time."""
-    rng = ctx.guest.read("rng0")
-    if not rng:
+    if not has_rng(ctx):
         return
+    rng = ctx.guest.read("rng0")
     most = int(rng.get("max_bytes", "1024"))
     limit = f",max-bytes={most},period={int(rng.get('period', '1000'))}" if most else ""
     yield "-object", f"rng-random,filename={rng['source']},id=rng0"
@@ -133,10 +138,19 @@ def render_ivshmem(ctx: Context) -> Iterator[Argument]:
 
 
 def render_virtiofs(ctx: Context) -> Iterator[Argument]:
-    """Yields the folders of the host that are shared; a program of its own serves each."""
+    """Yields the folders of the host that are shared; a program of its own serves each.
+
+    Raises:
+        PlanError: The guest could not mount one.
+    """
     for index in range(10):
         shared = ctx.guest.read(f"virtiofs{index}")
         if shared:
+            if ctx.windows and is_on(shared.get("expose-acl")):
+                raise PlanError(
+                    "Please disable ACLs for virtiofs on Windows VMs, otherwise the virtiofs"
+                    " shared directory cannot be mounted."
+                )
             socket = f"/run/qemu-server/virtiofsd/vm{ctx.guest.vm.id}-fs{index}"
             yield "-chardev", f"socket,id=virtiofs{index},path={socket}"
             # Windows guests fail with a longer queue.
@@ -154,11 +168,12 @@ def render_sev(ctx: Context) -> Iterator[Argument]:
     if not sev:
         return
     kind, host = sev["type"], ctx.host.cpu.sev
-    supported = {"std": host.sev, "es": host.sev_es, "snp": host.sev_snp}
-    if not supported[kind]:
-        raise PlanError(f"Your CPU does not support AMD {_SEV_KINDS[kind]}.")
+    needed = {"es": ("SEV-ES", host.sev_es), "snp": ("SEV-SNP", host.sev_snp)}
+    for name, is_supported in (("SEV", host.sev), needed.get(kind, ("SEV", True))):
+        if not is_supported:
+            raise PlanError(f"Your CPU does not support AMD {name}.")
     if ctx.guest.settings.get("bios") != "ovmf":
-        raise PlanError("To use AMD SEV, please change bios to OVMF.")
+        raise PlanError("To use AMD SEV, you need to change the BIOS to OVMF.")
     no_debug = is_on(sev.get("no-debug"))
     if kind == "snp":
         name = "sev-snp-guest"

@@ -14,6 +14,7 @@ from vmio.formats.proxmox.machine import WINDOWS_VISTA
 
 __all__ = [
     "Display",
+    "check_clipboard",
     "choose_display",
     "render_display",
     "render_qxl_memory",
@@ -58,31 +59,32 @@ class Display(NamedTuple):
 
 
 def choose_display(ctx: Context) -> Display:
-    """Returns what the config says, or what Proxmox takes if it says nothing.
-
-    Raises:
-        PlanError: That display has no clipboard to share.
-    """
+    """Returns what the config says, or what Proxmox takes if it says nothing."""
     if ctx.guest.is_on("template"):
         return Display("none")
     vga = ctx.guest.read("vga")
     kind = vga.get("type", "")
     if not kind:
-        kind = "virtio" if ctx.is_arm else "std"
-        if (
-            not ctx.is_arm
-            and not ctx.guest.machine.is_at_least(2, 9)
-            and ctx.windows < WINDOWS_VISTA
-        ):
-            kind = "cirrus"
-    clipboard = vga.get("clipboard") == "vnc"
-    if clipboard and not kind.startswith(_CLIPBOARD):
-        raise PlanError(f"vga type {kind} is not compatible with VNC clipboard")
+        # Windows before Vista has a driver for nothing newer, and old machines gave everybody one.
+        is_old = ctx.windows or not ctx.guest.machine.is_at_least(2, 9)
+        kind = "cirrus" if is_old and ctx.windows < WINDOWS_VISTA else "std"
+        if ctx.is_arm:
+            kind = "virtio"
     heads = 0
     if kind.startswith("qxl"):
         heads = int(kind.removeprefix("qxl") or "1")
         kind = "qxl"
-    return Display(kind, heads, int(vga.get("memory", "0")), clipboard)
+    return Display(kind, heads, int(vga.get("memory", "0")), vga.get("clipboard") == "vnc")
+
+
+def check_clipboard(display: Display) -> None:
+    """Refuses a clipboard that is shared by a display without one.
+
+    Raises:
+        PlanError: The display is of such a kind.
+    """
+    if display.shares_clipboard and not display.kind.startswith(_CLIPBOARD):
+        raise PlanError(f"vga type {display.kind} is not compatible with VNC clipboard")
 
 
 def render_display(ctx: Context, display: Display) -> Iterator[Argument]:

@@ -26,6 +26,7 @@ from vmio.model.topology import AttachedDisk, Topology
 
 __all__ = [
     "has_blockdev",
+    "is_beyond_14",
     "render_bridges",
     "render_chain",
     "render_drives",
@@ -35,12 +36,18 @@ __all__ = [
 ]
 
 _ADDRESSABLE = frozenset({"scsi-hd", "scsi-cd"})
+_FIRST_SCSI_BEYOND_14 = 14
 _AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
 def has_blockdev(guest: Guest) -> bool:
     """Returns whether the guest's machine is of the versions whose disks are `-blockdev`s."""
     return guest.machine.is_at_least(10, 0)
+
+
+def is_beyond_14(disk: Disk) -> bool:
+    """Returns whether a disk is one of those that early machines had no controller for."""
+    return disk.bus == "scsi" and disk.index >= _FIRST_SCSI_BEYOND_14
 
 
 def render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
@@ -89,9 +96,18 @@ def render_throttle_group(drive: str, limits: Mapping[str, int]) -> Argument:
 
 
 def render_drives(guest: Guest, topology: Topology) -> Iterator[Argument]:
-    """Yields each disk's controller if it is the first there, its drive, and its device."""
+    """Yields each disk's controller if it is the first there, its drive, and its device.
+
+    Raises:
+        PlanError: Proxmox would refuse a drive, in whose place it would do so.
+    """
     seen: set[str] = set()
     for attached in topology.disks:
+        if is_beyond_14(attached.disk) and not guest.machine.is_at_least(4, 1, 2):
+            raise PlanError(
+                f"{attached.disk.id}: machine version 4.1~pve2 or higher is required to use more"
+                " than 14 SCSI disks"
+            )
         controller = topology.controller_of(attached)
         if controller.id not in seen:
             seen.add(controller.id)
@@ -184,7 +200,7 @@ def _render_drive(guest: Guest, attached: AttachedDisk) -> str:
             " requires QEMU machine version >= 10.0. See"
             " https://pve.proxmox.com/wiki/QEMU_Machine_Version_Upgrade"
         )
-    parts = [] if backing is None else [f"file={backing.filename}"]
+    parts = [] if backing is None else [f"file={_find_file(backing)}"]
     parts.append(f"if=none,id=drive-{disk.id}")
     written = (
         ("media", "cdrom" if disk.media == "cdrom" else _written(guest, disk, "media")),
@@ -204,6 +220,17 @@ def _render_drive(guest: Guest, attached: AttachedDisk) -> str:
     return ",".join(parts)
 
 
+def _find_file(backing: Backing) -> str:
+    """Returns what QEMU is told to open.
+
+    Raises:
+        PlanError: It cannot be told that.
+    """
+    if backing.error:
+        raise PlanError(backing.error)
+    return backing.filename
+
+
 def _written(guest: Guest, disk: Disk, option: str) -> str | None:
     span = disk.spans.get(option)
     return None if span is None else guest.vm.source.read_span(span).partition("=")[2]
@@ -217,6 +244,7 @@ def _blockdev(guest: Guest, attached: AttachedDisk, backing: Backing) -> Mapping
     disk = attached.disk
     if disk.snapshot:
         raise PlanError("'snapshot' option is not yet supported for '-blockdev'")
+    _find_file(backing)
     cached: dict[str, object] = {
         "cache": {"direct": attached.cache_direct, "no-flush": attached.cache_no_flush},
         "read-only": disk.media == "cdrom" or disk.read_only or guest.is_on("template"),

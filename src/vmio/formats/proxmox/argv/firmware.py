@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import RUN_FOLDER, Argument, Context, is_on
+from vmio.formats.proxmox.argv.cpu import check_bitness
 from vmio.formats.proxmox.argv.drives import (
     has_blockdev,
     render_chain,
@@ -69,10 +70,11 @@ def render_firmware(ctx: Context) -> Iterator[Argument]:
     """Yields the firmware's code and the disk of its variables, in the form of the other disks.
 
     Raises:
-        PlanError: The host has no such firmware.
+        PlanError: The host has no such firmware, or what it needs is not there.
     """
     if not _uses_uefi(ctx):
         return
+    check_bitness(ctx)
     if _sev_type(ctx) == "snp":
         yield "-bios", _find_file(ctx, "OVMF_SEV_4M.fd")
         return
@@ -83,6 +85,8 @@ def render_firmware(ctx: Context) -> Iterator[Argument]:
         ctx.warnings.append("WARN: no efidisk configured! Using temporary efivars disk.")
         path = f"/run/qemu-server/efidisk/{ctx.guest.vm.id}-ovmf.fd"
         volume = Backing(filename=path, format="raw")
+    if volume.error:
+        raise PlanError(volume.error)
     size_bytes = image.vars_bytes if has_flash_size(ctx) else None
     if has_blockdev(ctx.guest):
         yield from _render_blockdevs(ctx, code, volume, size_bytes)
@@ -145,4 +149,4 @@ def render_tpm(ctx: Context) -> Iterator[Argument]:
         return
     yield "-chardev", f"socket,id=tpmchar,path={RUN_FOLDER}/{ctx.guest.vm.id}.swtpm"
     yield "-tpmdev", "emulator,id=tpmdev,chardev=tpmchar"
-    yield "-device", f"{'tpm-tis-device' if ctx.is_arm else 'tpm-tis'},tpmdev=tpmdev"
+    yield "-device", "tpm-tis,tpmdev=tpmdev"

@@ -24,11 +24,22 @@ _WIN7_SLOTS = (*range(0x10, 0x14), *range(9, 16), *range(21, 26))
 
 
 class _Device(NamedTuple):
-    """A `hostpciN` line and the functions of the host that it stands for."""
+    """A `hostpciN` line and what of the host it may stand for."""
 
     number: int
     options: Properties
-    functions: Sequence[str]
+    choices: list[list[str]]
+    """Devices to choose from, each its functions."""
+
+    @property
+    def is_mediated(self) -> bool:
+        """Whether it is a part of a device, which others may share."""
+        return self.options.get("mdev", "0") != "0"
+
+    @property
+    def is_multifunction(self) -> bool:
+        """Whether one of what it may stand for has several functions."""
+        return any(len(functions) > 1 for functions in self.choices)
 
     def is_set(self, option: str) -> bool:
         return is_on(self.options.get(option))
@@ -45,51 +56,61 @@ def find_passed_gpu(ctx: Context) -> bool:
     return any(is_on(options.get("x-vga")) for _, options in _read_options(ctx))
 
 
-def _choose_devices(ctx: Context) -> list[_Device]:
-    """Returns the functions of each line; a name gets what no other line has yet.
+def _read_devices(ctx: Context) -> list[_Device]:
+    """Returns the lines with what each may stand for.
 
     Raises:
-        PlanError: There is no such function, or none is left.
+        PlanError: Proxmox would refuse one by itself.
     """
-    lines = list(_read_options(ctx))
-    used: set[str] = set()
-    direct = [
-        _Device(number, options, _find_direct(ctx, number, options, used))
-        for number, options in lines
-        if "mapping" not in options
-    ]
-    named = [
-        _Device(number, options, _find_named(ctx, number, options, used))
-        for number, options in lines
-        if "mapping" in options
-    ]
-    return sorted((*direct, *named), key=lambda device: device.number)
+    devices: list[_Device] = []
+    for number, options in _read_options(ctx):
+        device = _Device(number, options, _find_choices(ctx, options))
+        if device.is_mediated and device.is_multifunction:
+            raise PlanError("cannot use mediated device with multifunction device")
+        if device.is_set("pcie") and not ctx.is_q35:
+            raise PlanError("q35 machine model is not enabled")
+        if device.is_set("legacy-igd"):
+            if any(other.is_set("legacy-igd") for other in devices):
+                raise PlanError("only one device can be assigned in legacy-igd mode")
+            _check_legacy_igd(ctx, device)
+        devices.append(device)
+    return devices
 
 
-def _find_direct(ctx: Context, number: int, options: Properties, used: set[str]) -> list[str]:
-    if "host" not in options:
-        raise PlanError(f"hostpci{number}: either 'host' or 'mapping' must be set")
-    functions = _find_all(ctx, options["host"])
-    if "mdev" not in options:
-        for name in functions:
-            if name in used:
-                raise PlanError(f"device '{name}' assigned more than once")
-            used.add(name)
-    return functions
+def _find_choices(ctx: Context, options: Properties) -> list[list[str]]:
+    """Returns the functions of the host's device, or of each that a name of the cluster has."""
+    if "host" in options and "mapping" in options:
+        raise PlanError("Cannot set both 'host' and 'mapping'.")
+    if "mapping" in options:
+        mapping = ctx.host.pci.mappings.get(options["mapping"])
+        if mapping is None or not mapping.functions:
+            raise PlanError(f"PCI device mapping not found for '{options['mapping']}'")
+        entries = mapping.functions
+    elif "host" in options:
+        entries = (options["host"],)
+    else:
+        raise PlanError("Either 'host' or 'mapping' must be set.")
+    return [_find_all(ctx, entry) for entry in entries]
 
 
-def _find_named(ctx: Context, number: int, options: Properties, used: set[str]) -> list[str]:
-    mapping = ctx.host.pci.mappings.get(options["mapping"])
-    if mapping is None:
-        raise PlanError(f"PCI device mapping not found for '{options['mapping']}'")
-    for entry in mapping.functions:
-        functions = _find_all(ctx, entry)
-        if "mdev" in options:
-            return functions
-        if not used.intersection(functions):
-            used.update(functions)
-            return functions
-    raise PlanError(f"could not find a free device for 'hostpci{number}'")
+def _choose_functions(device: _Device, used: set[str]) -> list[str]:
+    """Returns the functions that a line gets: the first choice that is free, if it has several.
+
+    Raises:
+        PlanError: It has one and another line has that, or it has several and others have all.
+    """
+    if device.is_mediated:
+        return [device.choices[0][0]]
+    choices = device.choices
+    if len(choices) > 1:
+        choices = [functions for functions in choices if used.isdisjoint(functions)]
+    if not choices:
+        raise PlanError(f"could not find a free device for 'hostpci{device.number}'")
+    for name in choices[0]:
+        if name in used:
+            raise PlanError(f"device '{name}' assigned more than once")
+        used.add(name)
+    return choices[0]
 
 
 def _find_all(ctx: Context, text: str) -> list[str]:
@@ -118,19 +139,13 @@ def render_hostpci(ctx: Context) -> Iterator[Argument]:
     Raises:
         PlanError: Proxmox would refuse one.
     """
-    igd: int | None = None
-    for device in _choose_devices(ctx):
-        is_express = device.is_set("pcie")
-        if is_express and not ctx.is_q35:
-            raise PlanError("q35 machine model is not enabled")
-        if device.is_set("legacy-igd"):
-            if igd is not None:
-                raise PlanError("only one device can be assigned in legacy-igd mode")
-            igd = device.number
-            _check_legacy_igd(ctx, device)
-        if is_express and device.number >= _PORTS_AT_HAND and ctx.windows != WINDOWS_7:
+    devices, used = _read_devices(ctx), set[str]()
+    chosen = [(device, _choose_functions(device, used)) for device in devices]
+    for device, functions in chosen:
+        is_far = device.is_set("pcie") and device.number >= _PORTS_AT_HAND
+        if is_far and ctx.windows != WINDOWS_7:
             yield "-device", _render_root_port(device.number)
-        yield from _render_functions(ctx, device)
+        yield from _render_functions(ctx, device, functions)
 
 
 def _check_legacy_igd(ctx: Context, device: _Device) -> None:
@@ -141,13 +156,15 @@ def _check_legacy_igd(ctx: Context, device: _Device) -> None:
         wrong = "requires rombar to be enabled"
     elif device.is_set("x-vga"):
         wrong = "is not compatible with x-vga"
-    elif "mdev" in device.options:
+    elif device.is_mediated:
         wrong = "is not compatible with mdev"
     elif ctx.is_q35:
         wrong = "is not compatible with q35"
-    elif len(device.functions) > 1:
+    elif device.is_multifunction:
         wrong = "is not compatible with multifunction devices"
-    elif not device.functions[0].endswith("02.0"):
+    elif len(device.choices) > 1:
+        wrong = "is not compatible with alternate devices"
+    elif not device.choices[0][0].endswith("02.0"):
         wrong = "only works for devices on host bus 00:02.0"
     if wrong:
         raise PlanError(f"legacy IGD assignment {wrong}")
@@ -170,13 +187,13 @@ def _place(ctx: Context, device: _Device) -> str:
     return ctx.pci("legacy-igd" if device.is_set("legacy-igd") else f"hostpci{device.number}")
 
 
-def _render_functions(ctx: Context, device: _Device) -> Iterator[Argument]:
+def _render_functions(
+    ctx: Context, device: _Device, functions: Sequence[str]
+) -> Iterator[Argument]:
     name, place, options = f"hostpci{device.number}", _place(ctx, device), device.options
-    is_mediated = "mdev" in options
-    functions = device.functions[:1] if is_mediated else device.functions
     is_multifunction = len(functions) > 1
     for order, function in enumerate(functions):
-        if is_mediated:
+        if device.is_mediated:
             uuid = f"{device.number:08d}-0000-0000-0000-{ctx.guest.vm.id:0>12}"
             source = f"sysfsdev=/sys/bus/mdev/devices/{uuid}"
         else:

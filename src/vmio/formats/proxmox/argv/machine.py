@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from vmio.errors import PlanError, UnsupportedError
 from vmio.formats.proxmox.argv.context import Argument, Context, is_on
 from vmio.formats.proxmox.argv.cpu import has_evmcs
+from vmio.formats.proxmox.argv.devices import has_rng
 from vmio.formats.proxmox.argv.display import Display
+from vmio.formats.proxmox.argv.drives import is_beyond_14
 from vmio.formats.proxmox.argv.firmware import has_flash_size, has_pflash
-from vmio.formats.proxmox.argv.memory import VIRTIOFS_MEMORY, has_virtiofs
+from vmio.formats.proxmox.argv.memory import VIRTIOFS_MEMORY
 from vmio.formats.proxmox.argv.net import count_nets
 from vmio.formats.proxmox.machine import (
     WINDOWS_VISTA,
@@ -23,6 +25,7 @@ from vmio.formats.proxmox.machine import (
 )
 
 __all__ = [
+    "check_iommu",
     "check_machine",
     "render_chipset",
     "render_hotplug_fix",
@@ -34,8 +37,8 @@ __all__ = [
 
 _OLDEST_QEMU = (6, 0)
 _ARCHITECTURES = frozenset({"x86_64", "aarch64"})
-_FIRST_SCSI_BEYOND_14 = 14
 _FIXED_SINCE = (6, 1)
+_INTEL_AW_BITS = (39, 48)
 
 
 def check_machine(ctx: Context) -> None:
@@ -65,28 +68,41 @@ def check_machine(ctx: Context) -> None:
             f"Installed qemu-server (max feature level for {version} is pve{newest}) is too old"
             f" to run machine type '{shown}', {upgrade}"
         )
-    options = guest.read("machine")
-    if options.get("viommu") == "intel" and not ctx.is_q35:
+
+
+def check_iommu(ctx: Context) -> None:
+    """Refuses an IOMMU that the machine does not have, or not with such addresses.
+
+    Raises:
+        PlanError: It is one.
+    """
+    options = ctx.guest.read("machine")
+    kind, bits = options.get("viommu"), options.get("aw-bits")
+    if kind == "intel" and not ctx.is_q35:
         raise PlanError("to use Intel vIOMMU please set the machine type to q35")
-    if "aw-bits" in options and "viommu" not in options:
+    if kind == "intel" and bits is not None and float(bits) not in _INTEL_AW_BITS:
+        raise PlanError("Intel vIOMMU supports only 39 or 48 bits as address width")
+    if bits is not None and kind is None:
         raise PlanError("cannot set aw-bits if no vIOMMU is configured")
-    for attached in ctx.topology.disks:
-        disk = attached.disk
-        is_far = disk.bus == "scsi" and disk.index >= _FIRST_SCSI_BEYOND_14
-        if is_far and not machine.is_at_least(4, 1, 2):
-            raise PlanError(
-                f"{disk.id}: machine version 4.1~pve2 or higher is required to use more than 14"
-                " SCSI disks"
-            )
+    if bits is not None:
+        ctx.warnings.append(
+            f"vIOMMU 'aw-bits' set to {bits}. Sometimes it is necessary to set the CPU's"
+            " 'guest-phys-bits' to the same value."
+        )
 
 
 def render_hotplug_fix(ctx: Context) -> Iterator[Argument]:
-    """Yields what keeps the names of network devices as they were, for guests made before 6.1."""
+    """Yields what keeps the names of network devices as they were, for guests made before 6.1.
+
+    Only a machine of today's QEMU changed under them, so it is one that the config gives no
+    version, and a snapshot's that was running on a later one.
+    """
     is_old = (
         ctx.is_q35
         and ctx.ostype == "l26"
         and not ctx.guest.machine.is_versioned
         and _creation_version(ctx) < _FIXED_SINCE
+        and min(ctx.guest.machine.version, ctx.installed) >= _FIXED_SINCE
     )
     if is_old:
         yield "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"
@@ -98,13 +114,14 @@ def _creation_version(ctx: Context) -> tuple[int, int]:
 
 
 def render_suspend(ctx: Context) -> Iterator[Argument]:
-    """Yields which kinds of sleep the guest is not offered."""
-    if ctx.guest.vm.chipset == "virt" or not ctx.guest.machine.is_at_least(9, 2, 1):
+    """Yields which kinds of sleep the guest is not offered; an old machine offers them all."""
+    if ctx.guest.vm.chipset == "virt":
         return
+    is_offered = not ctx.guest.machine.is_at_least(9, 2, 1)
     device = "ICH9-LPC" if ctx.is_q35 else "PIIX4_PM"
     options = ctx.guest.read("machine")
     for state in ("s3", "s4"):
-        if not is_on(options.get(f"enable-{state}")):
+        if not is_on(options.get(f"enable-{state}"), default=is_offered):
             yield "-global", f"{device}.disable_{state}=1"
 
 
@@ -152,12 +169,13 @@ def render_machine(ctx: Context, display: Display) -> Argument:
         parts.append("acpi=off")
     if _drops_hpet(ctx):
         parts.append("hpet=off")
+    if ctx.shares_folders and not guest.is_on("numa"):
+        parts.append(f"memory-backend={VIRTIOFS_MEMORY}")
     if not ctx.kvm:
         parts.append("accel=tcg")
-    if not ctx.is_arm and guest.settings.get("bios") != "ovmf" and not display.has_device:
+    uses_bios = guest.settings.get("bios", "seabios") == "seabios"
+    if uses_bios and guest.vm.chipset != "virt" and not display.has_device:
         parts.append("smm=off")
-    if has_virtiofs(ctx) and not guest.is_on("numa"):
-        parts.append(f"memory-backend={VIRTIOFS_MEMORY}")
     parts.append(f"type={machine.type}+pve{_needed_revision(ctx)}")
     if guest.read("machine").get("viommu") == "intel":
         parts.append("kernel-irqchip=split")
@@ -170,17 +188,18 @@ def render_machine(ctx: Context, display: Display) -> Argument:
 
 def _drops_hpet(ctx: Context) -> bool:
     """Returns whether the guest is better off without the old timer."""
-    if ctx.is_arm:
+    if ctx.guest.vm.chipset == "virt":
         return False
     linux = ctx.ostype == "l26" and ctx.guest.machine.is_at_least(10, 1)
     return linux or ctx.windows >= WINDOWS_VISTA
 
 
 def _needed_revision(ctx: Context) -> int:
-    features: list[tuple[tuple[int, int], int]] = [((9, 2), 1)]
-    disks = ctx.topology.disks
-    beyond = any(a.disk.bus == "scsi" and a.disk.index >= _FIRST_SCSI_BEYOND_14 for a in disks)
-    if beyond or "rng0" in ctx.guest.settings or has_flash_size(ctx):
+    features: list[tuple[tuple[int, int], int]] = []
+    if ctx.guest.vm.chipset != "virt":
+        features.append(((9, 2), 1))
+    beyond = any(is_beyond_14(attached.disk) for attached in ctx.topology.disks)
+    if beyond or has_rng(ctx) or has_flash_size(ctx):
         features.append(((4, 1), 2))
     if count_nets(ctx):
         features.append(((10, 0), 1))

@@ -13,7 +13,7 @@ from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import Argument, Context
 from vmio.formats.proxmox.argv.cpu import count_cores, list_hotplug, read_phys_bits
 
-__all__ = ["VIRTIOFS_MEMORY", "has_virtiofs", "render_memory"]
+__all__ = ["VIRTIOFS_MEMORY", "render_memory"]
 
 VIRTIOFS_MEMORY = "virtiofs-mem"
 
@@ -25,12 +25,6 @@ _DIMMS_PER_SIZE = 32
 _DIMM_SIZES = 8
 _HUGE_MIB = 1024
 _MAX_NUMA = 8
-_MAX_LISTED = 4096
-
-
-def has_virtiofs(ctx: Context) -> bool:
-    """Returns whether a folder of the host is shared, for which memory must be shared too."""
-    return any(key.startswith("virtiofs") for key in ctx.guest.settings)
 
 
 def render_memory(ctx: Context) -> Iterator[Argument]:
@@ -42,92 +36,120 @@ def render_memory(ctx: Context) -> Iterator[Argument]:
     memory_mib = ctx.guest.vm.memory_mib
     hotplug = "memory" in list_hotplug(ctx)
     numa = ctx.guest.is_on("numa")
-    sockets, _ = count_cores(ctx)
+    custom = [index for index in range(_MAX_NUMA) if f"numa{index}" in ctx.guest.settings]
     static_mib = memory_mib
     if hotplug:
-        if not numa:
-            raise PlanError("numa needs to be enabled for memory hotplug")
+        # Proxmox knows no `smp:` here.
+        sockets = int(ctx.guest.settings.get("sockets", "0")) or 1
         static_mib = _STATIC_MIB * (sockets if _has_1g_pages(ctx) else 1)
-        limit_mib = min(1 << max(read_phys_bits(ctx) - 21, 0), _MAX_MIB)
-        if memory_mib > limit_mib:
-            raise PlanError(f"memory size ({memory_mib}) is larger than maximum: {limit_mib}")
-        if memory_mib < static_mib:
-            raise PlanError(f"minimum memory must be {static_mib}MB")
+        limit_mib = _find_limit(ctx)
+        _check_hotplug(memory_mib, static_mib, limit_mib, numa=numa, custom=bool(custom))
         yield "-m", f"size={static_mib},slots={_SLOTS},maxmem={limit_mib}M"
     else:
         yield "-m", str(static_mib)
-    if "hugepages" in ctx.guest.settings and not numa:
+    if ctx.written("hugepages") and not numa:
         raise PlanError("numa needs to be enabled to use hugepages")
-    if not numa:
-        if has_virtiofs(ctx):
-            object_ = f"memory-backend-memfd,id={VIRTIOFS_MEMORY},size={static_mib}M,share=on"
-            yield "-object", object_
-        return
-    custom = [index for index in range(_MAX_NUMA) if f"numa{index}" in ctx.guest.settings]
-    if custom:
+    if hotplug and ctx.shares_folders:
+        raise PlanError("Memory hotplug does not work in combination with virtio-fs.")
+    if numa and custom:
         yield from _render_custom_nodes(ctx, custom, static_mib)
-    else:
+    elif numa:
         yield from _render_nodes(ctx, static_mib)
+    elif ctx.shares_folders:
+        # The size is what is written, for better or worse: nothing without a `memory:` line.
+        size = ctx.guest.settings.get("memory", "")
+        yield "-object", f"memory-backend-memfd,id={VIRTIOFS_MEMORY},size={size}M,share=on"
     if hotplug:
-        yield from _render_dimms(ctx, custom or list(range(sockets)), static_mib)
+        yield from _render_dimms(ctx, sockets, static_mib)
+
+
+def _find_limit(ctx: Context) -> int:
+    """Returns how much memory can be plugged by the processors' address bits."""
+    # An odd number of bits is rounded down; a bit is one MiB in 2^20, and one is kept for QEMU.
+    shift = (read_phys_bits(ctx) & ~1) - 21
+    return min(1 << shift, _MAX_MIB) if shift >= 0 else 0
+
+
+def _check_hotplug(
+    memory_mib: int, static_mib: int, limit_mib: int, *, numa: bool, custom: bool
+) -> None:
+    if not numa:
+        raise PlanError("NUMA needs to be enabled for memory hotplug")
+    if memory_mib > limit_mib:
+        raise PlanError(f"Total memory is bigger than {limit_mib}MB")
+    if custom:
+        raise PlanError("cannot enable memory hotplugging with custom NUMA topology")
+    if memory_mib < static_mib:
+        raise PlanError(f"minimum memory must be {static_mib}MB")
 
 
 def _has_1g_pages(ctx: Context) -> bool:
     return ctx.guest.settings.get("hugepages") == str(_HUGE_MIB)
 
 
+def _name_backend(ctx: Context, node: int) -> str:
+    """Returns the name of a node's memory, by which Proxmox knows memory that is shared."""
+    return f"{VIRTIOFS_MEMORY if ctx.shares_folders else 'ram-node'}{node}"
+
+
 def _render_custom_nodes(ctx: Context, nodes: list[int], static_mib: int) -> Iterator[Argument]:
     total_mib = 0.0
     for index in nodes:
         node = ctx.guest.read(f"numa{index}")
-        size_mib = float(node.get("memory", "0"))
-        if not size_mib:
+        cpus = _split_ranges(node["cpus"])
+        host_nodes = _split_ranges(node["hostnodes"]) if "hostnodes" in node else None
+        if node.get("memory", "0") == "0":
             raise PlanError(f"missing NUMA node{index} memory value")
-        total_mib += size_mib
-        backend = _render_backend(ctx, f"ram-node{index}", size_mib)
-        if "hostnodes" in node:
-            hosts = ",host-nodes=".join(_split_ranges(ctx, node["hostnodes"]))
+        total_mib += float(node["memory"])
+        name = _name_backend(ctx, index)
+        backend = _render_backend(ctx, name, node["memory"])
+        if host_nodes is not None:
+            _check_host_nodes(ctx, host_nodes)
             if "policy" not in node:
-                raise PlanError(f"you need to define a policy for hostnode {hosts}")
-            backend += f",host-nodes={hosts},policy={node['policy']}"
-        elif "hugepages" in ctx.guest.settings:
+                raise PlanError(f"you need to define a policy for hostnode {','.join(host_nodes)}")
+            backend += f",host-nodes={','.join(host_nodes)},policy={node['policy']}"
+        elif ctx.written("hugepages"):
             raise PlanError("numa hostnodes need to be defined to use hugepages")
-        cpus = ",cpus=".join(node["cpus"].split(";"))
         yield "-object", backend
-        yield "-numa", f"node,nodeid={index},cpus={cpus},memdev=ram-node{index}"
+        yield "-numa", f"node,nodeid={index},cpus={',cpus='.join(cpus)},memdev={name}"
     if total_mib != static_mib:
         raise PlanError("total memory for NUMA nodes must be equal to vm static memory")
 
 
-def _split_ranges(ctx: Context, text: str) -> list[str]:
-    """Returns the host's nodes of a list such as `0-1;3`, each of which must be there."""
+def _split_ranges(text: str) -> list[str]:
+    """Returns the ranges of a list such as `0-1;3`, each of which must go up."""
     ranges = text.split(";")
     for part in ranges:
         first, _, last = part.partition("-")
-        low, high = int(first), int(last or first)
-        for node in range(low, min(high, low + _MAX_LISTED) + 1):
-            _check_host_node(ctx, node)
+        if last and int(last) < int(first):
+            raise PlanError(f"invalid range: {part} ({last} < {first})")
     return ranges
 
 
-def _check_host_node(ctx: Context, node: int) -> None:
+def _check_host_nodes(ctx: Context, ranges: list[str]) -> None:
+    """Refuses a node that the host does not have, as far as its nodes are known."""
     known = ctx.host.memory.numa_nodes
-    if known and node not in known:
-        raise PlanError(f"host NUMA node{node} doesn't exist")
+    for part in ranges if known else ():
+        first, _, last = part.partition("-")
+        for node in range(int(first), int(last or first) + 1):
+            # No more turns than there are nodes: the first that is missing ends it.
+            if node not in known:
+                raise PlanError(f"host NUMA node{node} doesn't exist")
 
 
 def _render_nodes(ctx: Context, static_mib: int) -> Iterator[Argument]:
     sockets, cores = count_cores(ctx)
     for index in range(sockets):
-        if "hugepages" in ctx.guest.settings:
-            _check_host_node(ctx, index)
+        if ctx.written("hugepages"):
+            _check_host_nodes(ctx, [str(index)])
         first = cores * index
         cpus = f"{first}-{first + cores - 1}" if cores > 1 else str(first)
-        yield "-object", _render_backend(ctx, f"ram-node{index}", static_mib / sockets)
-        yield "-numa", f"node,nodeid={index},cpus={cpus},memdev=ram-node{index}"
+        name = _name_backend(ctx, index)
+        yield "-object", _render_backend(ctx, name, f"{static_mib / sockets:.15g}")
+        yield "-numa", f"node,nodeid={index},cpus={cpus},memdev={name}"
 
 
-def _render_dimms(ctx: Context, nodes: list[int], static_mib: int) -> Iterator[Argument]:
+def _render_dimms(ctx: Context, nodes: int, static_mib: int) -> Iterator[Argument]:
     """Yields the modules up to the memory's size; every thirty-two of them their size doubles."""
     memory_mib, current_mib = ctx.guest.vm.memory_mib, static_mib
     size_mib = _HUGE_MIB if _has_1g_pages(ctx) else _DIMM_MIB
@@ -136,42 +158,49 @@ def _render_dimms(ctx: Context, nodes: list[int], static_mib: int) -> Iterator[A
             break
         if number and number % _DIMMS_PER_SIZE == 0:
             size_mib *= 2
+        backend = _render_backend(ctx, f"mem-dimm{number}", str(size_mib))
         current_mib += size_mib
         if current_mib > memory_mib:
             raise PlanError(
                 f"memory size ({memory_mib}) must be aligned to {size_mib} for hotplugging"
             )
-        node = nodes[number % _DIMMS_PER_SIZE % len(nodes)]
-        yield "-object", _render_backend(ctx, f"mem-dimm{number}", size_mib)
+        node = number % _DIMMS_PER_SIZE % nodes
+        yield "-object", backend
         yield "-device", f"pc-dimm,id=dimm{number},memdev=mem-dimm{number},node={node}"
 
 
-def _render_backend(ctx: Context, name: str, size_mib: float) -> str:
-    size = f"{size_mib:.15g}M"
-    if "hugepages" in ctx.guest.settings:
-        page_mib = _choose_page_mib(ctx, size_mib)
-        path = f"/run/hugepages/kvm/{page_mib * 1024}kB"
-        return f"memory-backend-file,id={name},size={size},mem-path={path},share=on,prealloc=yes"
-    if has_virtiofs(ctx):
-        return f"memory-backend-memfd,id={name},size={size},share=on"
-    return f"memory-backend-ram,id={name},size={size}"
+def _render_backend(ctx: Context, name: str, size: str) -> str:
+    if ctx.written("hugepages"):
+        path = f"/run/hugepages/kvm/{_choose_page_mib(ctx, size) * 1024}kB"
+        return f"memory-backend-file,id={name},size={size}M,mem-path={path},share=on,prealloc=yes"
+    if name.startswith(VIRTIOFS_MEMORY):
+        return f"memory-backend-memfd,id={name},size={size}M,share=on"
+    return f"memory-backend-ram,id={name},size={size}M"
 
 
-def _choose_page_mib(ctx: Context, size_mib: float) -> int:
+def _choose_page_mib(ctx: Context, size: str) -> int:
     """Returns the size of the pages that a piece of memory is made of; `any` takes the largest."""
-    written = ctx.guest.settings["hugepages"]
+    written, size_mib = ctx.written("hugepages"), int(float(size))
     known = ctx.host.memory.hugepages_mib or (2, _HUGE_MIB)
+    if float(size) <= 0 or size_mib % 2:
+        raise PlanError(
+            f"memory size '{size}' is not a positive even integer; cannot use for hugepages"
+        )
+    if not {2, _HUGE_MIB}.intersection(known):
+        raise PlanError("your system doesn't support hugepages")
     if written == "any":
         for page_mib in (_HUGE_MIB, 2):
             if page_mib in known and size_mib % page_mib == 0:
                 return page_mib
-        raise PlanError("your system doesn't support hugepages for memory")
-    page_mib = int(written) if written in {"2", "1024"} else 0
-    if page_mib not in known:
-        raise PlanError(f"your system doesn't support hugepages of {written}MB")
+        raise PlanError(
+            f"host only supports 1024 GB hugepages, but requested size '{size}' is not a multiple"
+            " of 1024 MB"
+        )
+    page_mib = next((page_mib for page_mib in known if str(page_mib) == written), 0)
+    if not page_mib:
+        raise PlanError(f"your system doesn't support hugepages of {written} MB")
     if size_mib % page_mib:
         raise PlanError(
-            f"Memory size {size_mib:.15g} is not a multiple of the requested hugepages"
-            f" size {page_mib}"
+            f"Memory size {size} is not a multiple of the requested hugepages size {page_mib}"
         )
     return page_mib

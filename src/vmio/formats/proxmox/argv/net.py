@@ -21,7 +21,6 @@ _SCRIPTS = "/usr/libexec/qemu-server"
 _ROMS: Mapping[str, str] = {
     "e1000": "pxe-e1000.rom",
     "e1000e": "pxe-e1000e.rom",
-    "ne2k_pci": "pxe-ne2k_pci.rom",
     "pcnet": "pxe-pcnet.rom",
     "rtl8139": "pxe-rtl8139.rom",
     "virtio": "pxe-virtio.rom",
@@ -62,7 +61,7 @@ def _render_netdev(ctx: Context, key: str, net: Properties) -> str:
         if net["model"] == "virtio" and ctx.is_native and ctx.host.vhost_net:
             text += ",vhost=on"
     else:
-        text = f"type=user,id={key},hostname={vm.name or f'vm{vm.id}'}"
+        text = f"type=user,id={key},hostname={ctx.vm_name}"
     queues = int(net.get("queues", "0"))
     if net["model"] == "virtio" and queues:
         text += f",queues={queues}"
@@ -129,6 +128,8 @@ def _choose_mtu(ctx: Context, key: str, net: Properties) -> int | None:
         )
     if written > bridge_mtu:
         raise PlanError(
-            f"netdev {key}: MTU '{written}' is bigger than the bridge MTU '{bridge_mtu}'"
+            f"netdev {key}: MTU '{written}' is bigger than the bridge MTU '{bridge_mtu}' - adjust"
+            " the MTU for the network device in the VM configuration, while ensuring that the"
+            " bridge is configured as desired."
         )
     return written

@@ -91,15 +91,17 @@ def render_usb_devices(ctx: Context) -> Iterator[Argument]:
         text = "usb-host"
         if is_new or usb3:
             text += f",bus=xhci.0{port}"
-        text += f"{_render_host_device(ctx, index, device)},id=usb{index}"
+        text += f"{_render_host_device(ctx, device)},id=usb{index}"
         if f"usb{index}" in ctx.guest.bootindex:
             text += f",bootindex={ctx.guest.bootindex[f'usb{index}']}"
         yield "-device", text
 
 
-def _render_host_device(ctx: Context, index: int, device: Properties) -> str:
+def _render_host_device(ctx: Context, device: Properties) -> str:
     host = device.get("host", "")
     if "mapping" in device:
+        if host:
+            raise PlanError("no usb id or path given")
         name = device["mapping"]
         host = ctx.host.usb.mappings.get(name, "")
         if not host:
@@ -109,5 +111,5 @@ def _render_host_device(ctx: Context, index: int, device: Properties) -> str:
         return f",vendorid=0x{vendor},productid=0x{product}"
     bus, dash, port = host.partition("-")
     if not dash:
-        raise PlanError(f"usb{index} names no device")
+        raise PlanError("no usb id or path given")
     return f",hostbus={bus},hostport={port}"

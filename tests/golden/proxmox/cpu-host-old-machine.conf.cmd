@@ -1,0 +1,27 @@
+/usr/bin/kvm \
+  -id 100 \
+  -name vm100 \
+  -no-shutdown \
+  -chardev 'socket,id=qmp,path=/var/run/qemu-server/100.qmp,server=on,wait=off' \
+  -mon 'chardev=qmp,mode=control' \
+  -chardev 'socket,id=qmp-event,path=/var/run/qmeventd.sock,reconnect-ms=5000' \
+  -mon 'chardev=qmp-event,mode=control' \
+  -pidfile /var/run/qemu-server/100.pid \
+  -daemonize \
+  -smp '1,sockets=2,cores=2,maxcpus=4' \
+  -device 'host-x86_64-cpu,id=cpu2,socket-id=0,core-id=1,thread-id=0' \
+  -device 'host-x86_64-cpu,id=cpu3,socket-id=1,core-id=0,thread-id=0' \
+  -nodefaults \
+  -boot 'menu=on,strict=on,reboot-timeout=1000,splash=/usr/share/qemu-server/bootsplash.jpg' \
+  -vga none \
+  -nographic \
+  -cpu 'host,+kvm_pv_eoi,+kvm_pv_unhalt,-vmx-mbec,guest-phys-bits=39,host-phys-bits=true' \
+  -m 512 \
+  -global 'ICH9-LPC.disable_s4=1' \
+  -device 'intel-iommu,intremap=on,caching-mode=on,aw-bits=39' \
+  -readconfig /usr/share/qemu-server/pve-q35-4.0.cfg \
+  -device 'usb-tablet,id=tablet,bus=ehci.0,port=1' \
+  -device 'vfio-pci,host=0000:05:00.0,id=hostpci0,bus=pci.0,addr=0x10,x-vga=on' \
+  -device 'virtio-balloon-pci,id=balloon0,bus=pci.0,addr=0x3,free-page-reporting=on' \
+  -iscsi 'initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff' \
+  -machine 'smm=off,type=pc-q35-8.0+pve0,kernel-irqchip=split'

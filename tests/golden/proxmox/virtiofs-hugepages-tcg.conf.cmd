@@ -1,0 +1,34 @@
+/usr/bin/kvm \
+  -id 100 \
+  -name 'vm100,debug-threads=on' \
+  -no-shutdown \
+  -chardev 'socket,id=qmp,path=/var/run/qemu-server/100.qmp,server=on,wait=off' \
+  -mon 'chardev=qmp,mode=control' \
+  -chardev 'socket,id=qmp-event,path=/var/run/qmeventd.sock,reconnect-ms=5000' \
+  -mon 'chardev=qmp-event,mode=control' \
+  -pidfile /var/run/qemu-server/100.pid \
+  -daemonize \
+  -smp '2,sockets=2,cores=1,maxcpus=2' \
+  -nodefaults \
+  -boot 'menu=on,strict=on,reboot-timeout=1000,splash=/usr/share/qemu-server/bootsplash.jpg' \
+  -vnc 'unix:/var/run/qemu-server/100.vnc,password=on' \
+  -cpu qemu64 \
+  -m 1024 \
+  -object 'memory-backend-file,id=virtiofs-mem0,size=512M,mem-path=/run/hugepages/kvm/2048kB,share=on,prealloc=yes,host-nodes=0,policy=bind' \
+  -numa 'node,nodeid=0,cpus=0,memdev=virtiofs-mem0' \
+  -object 'memory-backend-file,id=virtiofs-mem1,size=512M,mem-path=/run/hugepages/kvm/2048kB,share=on,prealloc=yes,host-nodes=1,policy=preferred' \
+  -numa 'node,nodeid=1,cpus=1,memdev=virtiofs-mem1' \
+  -global 'PIIX4_PM.disable_s3=1' \
+  -global 'PIIX4_PM.disable_s4=1' \
+  -device 'pci-bridge,id=pci.1,chassis_nr=1,bus=pci.0,addr=0x1e' \
+  -device 'pci-bridge,id=pci.2,chassis_nr=2,bus=pci.0,addr=0x1f' \
+  -device 'piix3-usb-uhci,id=uhci,bus=pci.0,addr=0x1.0x2' \
+  -device 'usb-tablet,id=tablet,bus=uhci.0,port=1' \
+  -device 'VGA,id=vga,bus=pci.0,addr=0x2' \
+  -device 'virtio-balloon-pci,id=balloon0,bus=pci.0,addr=0x3,free-page-reporting=on' \
+  -iscsi 'initiator-name=iqn.1993-08.org.debian:01:aabbccddeeff' \
+  -chardev 'socket,id=virtiofs0,path=/run/qemu-server/virtiofsd/vm100-fs0' \
+  -device 'vhost-user-fs-pci,queue-size=1024,chardev=virtiofs0,tag=home' \
+  -chardev 'socket,id=virtiofs3,path=/run/qemu-server/virtiofsd/vm100-fs3' \
+  -device 'vhost-user-fs-pci,queue-size=1024,chardev=virtiofs3,tag=data' \
+  -machine 'accel=tcg,type=pc+pve0'
