@@ -615,8 +615,11 @@ def test_every_vcpu_is_plugged_even_above_the_cores() -> None:
 
 def test_more_vcpus_than_a_machine_has_are_not_printed() -> None:
     """A number alone makes no command of millions of devices."""
-    with pytest.raises(UnsupportedError, match="'vcpus' is 999999999"):
+    with pytest.raises(UnsupportedError, match="and this config has 999999999"):
         build("vcpus: 999999999\nhotplug: cpu")
+    host = evolve(HOST, cpu=evolve(HOST.cpu, count=10**9))
+    with pytest.raises(UnsupportedError, match="and this config has 1000000000"):
+        build("sockets: 1000000000\nnuma: 1", host)
 
 
 @pytest.mark.parametrize(
@@ -774,6 +777,22 @@ def test_flag_that_is_set_already_is_no_warning() -> None:
     command = build("cpu: x86-64-v2-AES,flags=+aes")
     assert command.warnings == ()
     assert "+aes" in value_of(command, "-cpu")
+
+
+@pytest.mark.parametrize(
+    ("machine", "model", "rom"),
+    [
+        ("pc-i440fx-2.3", "e1000", ",romfile=pxe-e1000.rom"),
+        ("pc-i440fx-2.4", "e1000", ""),
+        ("pc-i440fx-4.1.pxe", "virtio", ",romfile=pxe-virtio.rom"),
+        ("pc-i440fx-4.1.pxe", "ne2k_pci", ""),
+    ],
+)
+def test_old_machines_boot_from_roms_of_their_own(machine: str, model: str, rom: str) -> None:
+    """A machine of the old kind keeps its ROM, as far as Proxmox knows the model's."""
+    text = f"machine: {machine}\nnet0: {model}=BC:24:11:00:00:01,bridge=vmbr0"
+    device = value_of(build(text), "-device", having="netdev=net0")
+    assert device.endswith(rom) if rom else "romfile" not in device
 
 
 def test_mtu_of_1_is_the_bridges() -> None:

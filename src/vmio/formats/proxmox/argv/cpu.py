@@ -35,8 +35,8 @@ _NESTED = {_INTEL: "vmx", _AMD: "svm"}
 _HOTPLUG_DEFAULT = frozenset({"network", "disk", "usb"})
 _MOST_PHYS_BITS = 40
 """More than these are taken from the host only for a model that is the host's own."""
-_MOST_HOTPLUGGED = 4096
-"""No machine of QEMU's has more processors."""
+_MOST_LISTED = 4096
+"""No machine of QEMU's has more processors, or sockets."""
 _SET_BY_PVE = "set by PVE"
 
 
@@ -94,16 +94,16 @@ def render_smp(ctx: Context) -> Iterator[Argument]:
         raise PlanError(f"MAX {ctx.host.cpu.count} vcpus allowed per VM on this node")
     vcpus = _count(ctx, "vcpus") or most
     pluggable = "cpu" in list_hotplug(ctx) and ctx.guest.machine.is_at_least(2, 7)
+    if max(sockets, vcpus if pluggable else 0) > _MOST_LISTED:
+        raise UnsupportedError(
+            f"vmio prints no more than {_MOST_LISTED} sockets and vCPUs one by one, and this"
+            f" config has {max(sockets, vcpus)}"
+        )
     first = 1 if pluggable else vcpus
     yield "-smp", f"{first},sockets={sockets},cores={cores},maxcpus={most}"
     if pluggable and vcpus > 1:
         if ctx.is_arm:
             raise PlanError("Hotplug of non x86_64 CPU not yet supported")
-        if vcpus > _MOST_HOTPLUGGED:
-            raise UnsupportedError(
-                f"vmio prints no more than {_MOST_HOTPLUGGED} processors that are plugged one by"
-                f" one, and 'vcpus' is {vcpus}"
-            )
         name = _read_model(ctx).name
         for index in range(2, vcpus + 1):
             socket, core = divmod(index - 1, cores)

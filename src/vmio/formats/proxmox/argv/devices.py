@@ -143,7 +143,7 @@ def render_virtiofs(ctx: Context) -> Iterator[Argument]:
     Raises:
         PlanError: The guest could not mount one.
     """
-    for index in range(10):
+    for index in range(10) if ctx.shares_folders else ():
         shared = ctx.guest.read(f"virtiofs{index}")
         if shared:
             if ctx.windows and is_on(shared.get("expose-acl")):

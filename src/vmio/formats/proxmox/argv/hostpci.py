@@ -15,7 +15,7 @@ from vmio.formats.proxmox.properties import Properties
 
 __all__ = ["find_passed_gpu", "render_hostpci"]
 
-_MAX_DEVICES = 16
+_KEYS = tuple(f"hostpci{number}" for number in range(16))
 _PORTS_AT_HAND = 4
 """So many PCI Express ports are in the file that a q35 machine is read from."""
 _OVERRIDES = ("vendor-id", "device-id", "sub-vendor-id", "sub-device-id")
@@ -46,9 +46,9 @@ class _Device(NamedTuple):
 
 
 def _read_options(ctx: Context) -> Iterator[tuple[int, Properties]]:
-    for index in range(_MAX_DEVICES):
-        if f"hostpci{index}" in ctx.guest.settings:
-            yield index, ctx.guest.read(f"hostpci{index}")
+    for number, key in enumerate(_KEYS):
+        if key in ctx.guest.settings:
+            yield number, ctx.guest.read(key)
 
 
 def find_passed_gpu(ctx: Context) -> bool:

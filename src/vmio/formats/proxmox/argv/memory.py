@@ -24,7 +24,7 @@ _DIMM_MIB = 512
 _DIMMS_PER_SIZE = 32
 _DIMM_SIZES = 8
 _HUGE_MIB = 1024
-_MAX_NUMA = 8
+_NODES = tuple(f"numa{index}" for index in range(8))
 
 
 def render_memory(ctx: Context) -> Iterator[Argument]:
@@ -36,7 +36,7 @@ def render_memory(ctx: Context) -> Iterator[Argument]:
     memory_mib = ctx.guest.vm.memory_mib
     hotplug = "memory" in list_hotplug(ctx)
     numa = ctx.guest.is_on("numa")
-    custom = [index for index in range(_MAX_NUMA) if f"numa{index}" in ctx.guest.settings]
+    custom = [index for index, key in enumerate(_NODES) if key in ctx.guest.settings]
     static_mib = memory_mib
     if hotplug:
         # Proxmox knows no `smp:` here.

@@ -25,7 +25,7 @@ _ROMS: Mapping[str, str] = {
     "rtl8139": "pxe-rtl8139.rom",
     "virtio": "pxe-virtio.rom",
 }
-"""The boot ROMs of `.pxe` machines."""
+"""The boot ROMs of `.pxe` machines and of those before 2.4."""
 
 
 def _list_nets(ctx: Context) -> list[str]:
@@ -90,7 +90,7 @@ def _render_device(ctx: Context, key: str, net: Properties) -> str:
     mtu = _choose_mtu(ctx, key, net)
     if mtu is not None and (machine.is_at_least(10, 0, 1) or mtu != _DEFAULT_MTU):
         parts.append(f"host_mtu={mtu}")
-    if machine.is_pxe and model in _ROMS:
+    if (machine.is_pxe or not machine.is_at_least(2, 4)) and model in _ROMS:
         parts.append(f"romfile={_ROMS[model]}")
     if is_virtio and machine.is_at_least(11, 0, 1) and not is_on(net.get("host-tunnel")):
         parts.append("host_tunnel=off")

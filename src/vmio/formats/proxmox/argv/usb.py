@@ -15,7 +15,7 @@ from vmio.formats.proxmox.properties import Properties
 
 __all__ = ["render_usb_controllers", "render_usb_devices", "render_usb_input"]
 
-_MAX_DEVICES = 14
+_KEYS = tuple(f"usb{index}" for index in range(14))
 _MAX_OLD_DEVICES = 5
 
 
@@ -27,9 +27,9 @@ def _has_new_controller(ctx: Context) -> bool:
 
 def _list_devices(ctx: Context) -> list[tuple[int, Properties]]:
     return [
-        (index, ctx.guest.read(f"usb{index}"))
-        for index in range(_MAX_DEVICES)
-        if f"usb{index}" in ctx.guest.settings
+        (index, ctx.guest.read(key))
+        for index, key in enumerate(_KEYS)
+        if key in ctx.guest.settings
     ]
 
 
