@@ -186,9 +186,21 @@ NET = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0"
         (
             "cpu: Icelake-Client\narch: aarch64",
             (
-                "CPU model 'Icelake-Client' does not exist for configured vCPU architecture"
+                "CPU model 'Icelake-Server' does not exist for configured vCPU architecture"
                 " 'aarch64'"
             ),
+        ),
+        (
+            "cpu: custom-plain\narch: aarch64",
+            "CPU model 'kvm64' does not exist for configured vCPU architecture 'aarch64'",
+        ),
+        (
+            "cpu: host\narch: aarch64\nkvm: 1",
+            "CPU model 'host' does not exist for configured vCPU architecture 'aarch64'",
+        ),
+        (
+            "bios: ovmf\ncpu: athlon\narch: aarch64",
+            "CPU model 'athlon' does not exist for configured vCPU architecture 'aarch64'",
         ),
         (
             "cores: 2\nhotplug: cpu\narch: aarch64",
@@ -340,7 +352,22 @@ def test_unsupported_setting_is_named(text: str, part: str) -> None:
         ("bios: ovmf", "WARN: no efidisk configured! Using temporary efivars disk."),
         (
             "net0: e1000=BC:24:11:00:00:01,bridge=vmbr0,mtu=9000",
-            "WARN: netdev net0: ignoring MTU '9000', not using VirtIO or no bridge configured.",
+            "WARN: netdev net0: ignoring MTU '9000', not using VirtIO",
+        ),
+        (
+            "net0: e1000=BC:24:11:00:00:01,mtu=9000",
+            "WARN: netdev net0: ignoring MTU '9000', no bridge configured",
+        ),
+        (
+            "bios: ovmf\nefidisk0: tank:vm-100-disk-1,efitype=4m\ncpu: kvm64,phys-bits=host",
+            (
+                "WARN: OVMF firmware might limit CPU 'phys-bits' to 40 - enable the 'pdpe1gb' CPU"
+                " flag to avoid this"
+            ),
+        ),
+        (
+            "arch: aarch64\ncpu: max,level=5",
+            "CPU 'level' property is ignored for architecture 'aarch64'",
         ),
         (
             "boot: order=usb0\nusb0: spice\nostype: l26",
@@ -556,14 +583,21 @@ def test_sound_is_for_machines_since_4_0() -> None:
             "host,+kvm_pv_eoi,+kvm_pv_unhalt,guest-phys-bits=39,host-phys-bits=true",
         ),
         ("arch: aarch64", "max"),
-        ("arch: aarch64\nkvm: 1\ncpu: host,hidden=1", "host"),
+        ("arch: aarch64\nkvm: 1\ncpu: cortex-a57,hidden=1", "cortex-a57"),
         ("arch: aarch64\nostype: solaris\ncpu: neoverse-n1", "neoverse-n1,-x2apic"),
-        ("arch: aarch64\nkvm: 1\nostype: win11", "host"),
+        ("arch: aarch64\ncpu: max,level=30", "max"),
+        ("cpu: max,level=30", "max,level=30,enforce,+kvm_pv_eoi,+kvm_pv_unhalt"),
     ],
 )
 def test_model_has_the_features_that_proxmox_adds(text: str, model: str) -> None:
     """What is added depends on the model, the machine, the architecture and the guest."""
     assert value_of(build(text), "-cpu") == model
+
+
+@pytest.mark.parametrize("text", ["cpu: host,hidden=1", "cores: 1", "ostype: win11"])
+def test_arm_host_passes_its_own_model(text: str) -> None:
+    """On a host of its architecture an Arm guest has the host's model, with nothing added."""
+    assert value_of(build(text, evolve(HOST, arch="aarch64")), "-cpu") == "host"
 
 
 def test_host_model_keeps_its_features_on_an_older_qemu() -> None:
@@ -813,7 +847,12 @@ def test_snapshot_runs_on_the_machine_that_it_was_taken_on() -> None:
 
 @pytest.mark.parametrize(
     ("kept", "shown"),
-    [("net0=1400,net1=9000", ",host_mtu=1400"), ("net0=0", ""), ("net1=9000", ",host_mtu=1500")],
+    [
+        ("net0=1400,net1=9000", ",host_mtu=1400"),
+        ("net0=0", ""),
+        ("net1=9000", ",host_mtu=1500"),
+        ("net0=1", ",host_mtu=1500"),
+    ],
 )
 def test_snapshot_keeps_the_mtu_that_was_told(kept: str, shown: str) -> None:
     """A device is told the MTU that it had, none if it had none, else the bridge's."""
@@ -823,6 +862,36 @@ def test_snapshot_keeps_the_mtu_that_was_told(kept: str, shown: str) -> None:
     command = build_command(guest, plan_topology(guest.vm), HOST)
     device = value_of(command, "-device", having="virtio-net-pci")
     assert f",bootindex=300{shown},host_tunnel=off" in device
+
+
+def test_snapshot_on_an_old_machine_is_told_the_mtu_that_it_had() -> None:
+    """An MTU that is kept is told even where a machine of that age would not be told it."""
+    text = "cores: 1\n[now]\nmachine: pc-i440fx-8.1\nrunning-nets-host-mtu: net0=1500\n" + NET
+    source = Source(name="100.conf", data=text.encode())
+    guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
+    command = build_command(guest, plan_topology(guest.vm), HOST)
+    assert value_of(command, "-device", having="net0").endswith(",host_mtu=1500")
+
+
+def test_plugged_model_of_the_cluster_is_named_as_proxmox_reads_it() -> None:
+    """A cluster's own model is found for a plugged vCPU where the line begins with it."""
+    text = "cores: 2\nhotplug: cpu\ncpu: "
+    for line, name in (
+        ("custom-own", "max"),
+        ("custom-own,hidden=1", "max"),
+        ("cputype=custom-own", "custom-own"),
+        ("cputype=x86-64-v3", "qemu64"),
+        ("Icelake-Client", "Icelake-Server"),
+    ):
+        device = value_of(build(f"{text}{line}"), "-device", having="-x86_64-cpu,")
+        assert device.startswith(f"{name}-x86_64-cpu,id=cpu2,")
+
+
+def test_arm_has_displays_without_vga() -> None:
+    """A display that has VGA on x86 goes without it on Arm."""
+    for kind, device in (("virtio", "virtio-gpu"), ("virtio-gl", "virtio-gpu-gl")):
+        command = build(f"arch: aarch64\nvga: {kind}")
+        assert value_of(command, "-device", having="id=vga").startswith(f"{device},")
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,6 @@ _Fields = Mapping[str, Any]
 class _Model(NamedTuple):
     """What a `cpu:` setting comes to."""
 
-    asked: str
-    """The name that the setting gives, or the model of the cluster's own that it names."""
     name: str
     """QEMU's name of it."""
     features: tuple[str, ...]
@@ -104,7 +102,7 @@ def render_smp(ctx: Context) -> Iterator[Argument]:
     if pluggable and vcpus > 1:
         if ctx.is_arm:
             raise PlanError("Hotplug of non x86_64 CPU not yet supported")
-        name = _read_model(ctx).name
+        name = _name_plugged(ctx)
         for index in range(2, vcpus + 1):
             socket, core = divmod(index - 1, cores)
             place = f"socket-id={socket},core-id={core},thread-id=0"
@@ -129,11 +127,33 @@ def _read_model(ctx: Context) -> _Model:
     if not name:
         with_kvm, without = ("host", "max") if ctx.is_arm else ("kvm64", "qemu64")
         name = with_kvm if ctx.kvm else without
-    if name in BUILT_IN:
-        return _Model(name, "qemu64", BUILT_IN[name], custom, written)
-    if name not in VENDORS and name not in ARM_MODELS:
+    if name in BUILT_IN and not ctx.is_arm:
+        return _Model("qemu64", BUILT_IN[name], custom, written)
+    if not (name in VENDORS or name in ARM_MODELS or name in BUILT_IN):
         raise PlanError(f"Built-in cputype '{name}' is not defined (missing 'custom-' prefix?)")
-    return _Model(name, RENAMED.get(name, name), (), custom, written)
+    return _Model(RENAMED.get(name, name), (), custom, written)
+
+
+def _check_architecture(ctx: Context, model: _Model) -> None:
+    known = ARM_MODELS if ctx.is_arm else VENDORS
+    if model.name not in known or (model.name == "host" and not ctx.is_native):
+        raise PlanError(
+            f"CPU model '{model.name}' does not exist for configured vCPU architecture"
+            f" '{ctx.guest.vm.arch}'"
+        )
+
+
+def _name_plugged(ctx: Context) -> str:
+    """Returns the model that a plugged processor is named after.
+
+    Proxmox looks for a model of the cluster's own where the line begins with one: written as
+    `cputype=custom-x` its name is taken for one of QEMU's, which then knows no such device.
+    """
+    written = ctx.guest.read("cpu").get("cputype", "")
+    is_taken_as_written = written.startswith("custom-") and not ctx.guest.settings[
+        "cpu"
+    ].startswith("custom-")
+    return written if is_taken_as_written else _read_model(ctx).name
 
 
 def read_phys_bits(ctx: Context) -> int:
@@ -167,7 +187,9 @@ def check_bitness(ctx: Context) -> None:
     Raises:
         PlanError: The guest has such a model.
     """
-    if _find_running(ctx) is None and _read_model(ctx).name in MODELS_32_BIT:
+    if ctx.is_arm or _find_running(ctx) is not None:
+        return
+    if _read_model(ctx).name in MODELS_32_BIT:
         raise PlanError("OVMF (UEFI) BIOS is not supported on 32-bit CPU types")
 
 
@@ -191,11 +213,7 @@ def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
         return "-cpu", running
     model = _read_model(ctx)
     custom, written = model.custom, model.written
-    if model.asked not in ARM_MODELS if ctx.is_arm else model.name not in VENDORS:
-        raise PlanError(
-            f"CPU model '{model.asked}' does not exist for configured vCPU architecture"
-            f" '{ctx.guest.vm.arch}'"
-        )
+    _check_architecture(ctx, model)
     # A model of one's own says that KVM is hidden, or nothing: its `hidden=0` is lost.
     hidden = is_gpu_passed or is_on(_text(custom, "hidden"))
     hidden = is_on(written.get("hidden"), default=hidden)
@@ -213,9 +231,13 @@ def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
         _forced_flags(ctx, model.name, hidden=hidden),
     ):
         _merge(ctx, flags, source)
-    level = _text(written, "level") or _text(custom, "level")
     parts = [model.name]
-    if level:
+    level = _text(written, "level") or _text(custom, "level")
+    if level and ctx.is_arm:
+        ctx.warnings.append(
+            f"CPU 'level' property is ignored for architecture '{ctx.guest.vm.arch}'"
+        )
+    elif level:
         parts.append(f"level={level}")
     parts += [flags[name].text for name in sorted(flags)]
     guest_bits = _text(written, "guest-phys-bits") or _text(custom, "guest-phys-bits")
@@ -224,7 +246,24 @@ def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
     phys_bits = _text(written, "phys-bits") or _text(custom, "phys-bits")
     if phys_bits:
         parts.append("host-phys-bits=true" if phys_bits == "host" else f"phys-bits={phys_bits}")
+        _warn_of_phys_bits(ctx, model.name, phys_bits, flags)
     return "-cpu", ",".join(parts)
+
+
+def _warn_of_phys_bits(ctx: Context, model: str, bits: str, flags: _Flags) -> None:
+    """Warns of more address bits than the firmware gives a model without pages of 1 GiB."""
+    known = ctx.host.cpu.phys_bits if bits == "host" else int(bits)
+    has_large_pages = "pdpe1gb" in flags and not flags["pdpe1gb"].text.startswith("-")
+    if (
+        known > _MOST_PHYS_BITS
+        and model in {"qemu64", "kvm64"}
+        and ctx.guest.settings.get("bios") == "ovmf"
+        and not has_large_pages
+    ):
+        ctx.warnings.append(
+            f"WARN: OVMF firmware might limit CPU 'phys-bits' to {_MOST_PHYS_BITS} - enable the"
+            " 'pdpe1gb' CPU flag to avoid this"
+        )
 
 
 def _text(fields: _Fields, key: str) -> str | None:
@@ -247,32 +286,35 @@ def _merge(ctx: Context, flags: _Flags, more: _Flags) -> None:
         flags[name] = flag
 
 
+_SEP = ("+sep", "to support Windows 8+ and improve Windows XP+")
+_MODEL_FLAGS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "kvm32": (_SEP,),
+    "kvm64": (("+lahf_lm", "to support Windows 8.1+"), _SEP),
+    **{f"Opteron_G{n}": (("-rdtscp", "broken on AMD Opteron"),) for n in range(1, 6)},
+}
+
+
 def _proxmox_flags(ctx: Context, model: str) -> _Flags:
-    flags: _Flags = {}
+    flags = (*_MODEL_FLAGS.get(model, ()), *_guest_flags(ctx, model))
+    return {text[1:]: _Flag(text, f"{_SET_BY_PVE}; {why}") for text, why in flags}
 
-    def add(text: str, why: str) -> None:
-        flags[text[1:]] = _Flag(text, f"{_SET_BY_PVE}; {why}")
 
-    if model == "kvm64":
-        add("+lahf_lm", "to support Windows 8.1+")
-    if model in {"kvm64", "kvm32"}:
-        add("+sep", "to support Windows 8+ and improve Windows XP+")
-    if model.startswith("Opteron"):
-        add("-rdtscp", "broken on AMD Opteron")
+def _guest_flags(ctx: Context, model: str) -> Iterator[tuple[str, str]]:
     if ctx.ostype == "solaris":
-        add("-x2apic", "incompatible with Solaris")
+        yield "-x2apic", "incompatible with Solaris"
     if ctx.is_arm:
-        return flags
+        return
     if ctx.kvm and ctx.guest.machine.is_at_least(2, 3):
-        add("+kvm_pv_unhalt", "to improve Linux guest spinlock performance")
-        add("+kvm_pv_eoi", "to improve Linux guest interrupt performance")
-    if ctx.windows >= WINDOWS_11 and ctx.installed >= (11, 0):
-        add("-cet-ibt", "breaks Windows guests")
-        add("-cet-ss", "breaks Windows guests")
+        yield "+kvm_pv_unhalt", "to improve Linux guest spinlock performance"
+        yield "+kvm_pv_eoi", "to improve Linux guest interrupt performance"
+    if ctx.installed < (11, 0):
+        return
+    if ctx.windows >= WINDOWS_11:
+        for name in ("cet-ibt", "cet-ss"):
+            yield f"-{name}", "to avoid issues with certain Windows configurations like VBS"
     # What the host's own model has since QEMU 11.0, guests of an older machine never had.
-    if model == "host" and ctx.installed >= (11, 0) and not ctx.guest.machine.is_at_least(11, 0):
-        add("-vmx-mbec", "not there before machine version 11.0")
-    return flags
+    if model == "host" and not ctx.guest.machine.is_at_least(11, 0):
+        yield "-vmx-mbec", "for backwards compatibility with older kernel and QEMU"
 
 
 _HYPERV = (

@@ -30,6 +30,8 @@ _DEVICES: Mapping[str, str] = {
     "virtio-gl": "virtio-vga-gl",
     "vmware": "vmware-svga",
 }
+_DEVICES_ON_ARM: Mapping[str, str] = {"virtio": "virtio-gpu", "virtio-gl": "virtio-gpu-gl"}
+"""Where there is no VGA, its part of a device is missing."""
 _CLIPBOARD = ("std", "cirrus", "vmware", "virtio", "qxl")
 """What a display's kind must begin with to share a clipboard with VNC."""
 _QXL_RAM, _QXL_VRAM = 128 << 20, 64 << 20
@@ -116,8 +118,8 @@ def render_vga(ctx: Context, display: Display) -> Iterator[Argument]:
     if not display.has_device:
         return
     device = _DEVICES[display.kind]
-    if ctx.is_arm and device == "virtio-vga":
-        device = "virtio-gpu"
+    if ctx.is_arm:
+        device = _DEVICES_ON_ARM.get(display.kind, device)
     text = f"{device},id=vga{_render_memory(display)}"
     is_linux = ctx.ostype in {"", "other", "l24", "l26"}
     if display.kind == "qxl" and is_linux and ctx.guest.machine.is_at_least(4, 1):

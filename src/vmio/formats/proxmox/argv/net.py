@@ -88,7 +88,7 @@ def _render_device(ctx: Context, key: str, net: Properties) -> str:
     if key in ctx.guest.bootindex:
         parts.append(f"bootindex={ctx.guest.bootindex[key]}")
     mtu = _choose_mtu(ctx, key, net)
-    if mtu is not None and (machine.is_at_least(10, 0, 1) or mtu != _DEFAULT_MTU):
+    if mtu:
         parts.append(f"host_mtu={mtu}")
     if (machine.is_pxe or not machine.is_at_least(2, 4)) and model in _ROMS:
         parts.append(f"romfile={_ROMS[model]}")
@@ -106,30 +106,33 @@ def _read_running_mtu(ctx: Context, key: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _choose_mtu(ctx: Context, key: str, net: Properties) -> int | None:
-    """Returns the MTU that the guest is told, None where it cannot be told one."""
+def _choose_mtu(ctx: Context, key: str, net: Properties) -> int:
+    """Returns the MTU that the guest is told, 0 where it is told none.
+
+    Raises:
+        PlanError: The network has no such MTU.
+    """
     written = int(net["mtu"]) if "mtu" in net else None
-    if net["model"] != "virtio" or "bridge" not in net:
-        if written is not None:
-            ctx.warnings.append(
-                f"WARN: netdev {key}: ignoring MTU '{written}', not using VirtIO or no bridge"
-                " configured."
-            )
-        return None
     running = _read_running_mtu(ctx, key)
-    if running is not None:
-        return running or None
+    always = ctx.guest.machine.is_at_least(10, 0, 1)
+    if net["model"] != "virtio" or "bridge" not in net or running == 0:
+        why = "not using VirtIO" if "bridge" in net else "no bridge configured"
+        if running == 0:
+            why = "not used on the source side according to migration parameters"
+        if written is not None and (running != 0 or always or written != _DEFAULT_MTU):
+            ctx.warnings.append(f"WARN: netdev {key}: ignoring MTU '{written}', {why}")
+        return 0
     bridge_mtu = ctx.host.bridges.get(net["bridge"], _DEFAULT_MTU)
-    if written is None or written == 1:
-        return bridge_mtu
-    if written < _LEAST_MTU:
+    wanted = running or written or 1
+    mtu = bridge_mtu if wanted == 1 else wanted
+    if mtu < _LEAST_MTU and wanted != 1:
         raise PlanError(
-            f"netdev {key}: MTU '{written}' is smaller than the IP minimum MTU '{_LEAST_MTU}'"
+            f"netdev {key}: MTU '{mtu}' is smaller than the IP minimum MTU '{_LEAST_MTU}'"
         )
-    if written > bridge_mtu:
+    if mtu > bridge_mtu:
         raise PlanError(
-            f"netdev {key}: MTU '{written}' is bigger than the bridge MTU '{bridge_mtu}' - adjust"
-            " the MTU for the network device in the VM configuration, while ensuring that the"
-            " bridge is configured as desired."
+            f"netdev {key}: MTU '{mtu}' is bigger than the bridge MTU '{bridge_mtu}' - adjust the"
+            " MTU for the network device in the VM configuration, while ensuring that the bridge"
+            " is configured as desired."
         )
-    return written
+    return mtu if always or running or mtu != _DEFAULT_MTU else 0
