@@ -40,7 +40,7 @@ _DRIVE_KEYS: Mapping[str, tuple[BusKind, int]] = {
 
 _SHORT_CHARACTERS = 200
 _IN_TEMPLATE = re.compile(
-    r"(?:ide|scsi|virtio|sata)\d+|arch|bios|efidisk0|name|scsihw|template", re.ASCII
+    r"(?:ide|scsi|virtio|sata)\d+|bios|efidisk0|name|scsihw|template", re.ASCII
 )
 """A template's command line, with which its disks are only looked at, knows nothing else."""
 

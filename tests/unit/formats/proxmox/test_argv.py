@@ -887,6 +887,25 @@ def test_plugged_model_of_the_cluster_is_named_as_proxmox_reads_it() -> None:
         assert device.startswith(f"{name}-x86_64-cpu,id=cpu2,")
 
 
+def test_template_is_looked_at_on_the_host_itself() -> None:
+    """What architecture a template's guests have is no matter where its disks are looked at."""
+    command = build("template: 1\narch: aarch64\nscsi0: tank:base-100-disk-0")
+    assert command.argv == build("template: 1\nscsi0: tank:base-100-disk-0").argv
+    assert command.argv[0] == ("/usr/bin/kvm",)
+
+
+def test_disk_of_firmware_variables_is_ignored_with_encrypted_state() -> None:
+    """With SEV-SNP the firmware keeps no variables, and that is said where there is a disk."""
+    sev = Sev(sev=True, sev_es=True, sev_snp=True, cbitpos=51, reduced_phys_bits=1)
+    host = evolve(HOST, cpu=evolve(HOST.cpu, sev=sev))
+    efidisk = "efidisk0: tank:vm-100-disk-1,efitype=4m"
+    command = build(f"amd-sev: snp\nbios: ovmf\n{efidisk}", host)
+    assert command.warnings == (
+        "WARN: EFI disks are not supported with Confidential Virtual Machines and will be ignored",
+    )
+    assert not any("efidisk0" in word for argument in command.argv for word in argument)
+
+
 def test_arm_has_displays_without_vga() -> None:
     """A display that has VGA on x86 goes without it on Arm."""
     for kind, device in (("virtio", "virtio-gpu"), ("virtio-gl", "virtio-gpu-gl")):

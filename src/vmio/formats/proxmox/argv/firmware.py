@@ -76,6 +76,11 @@ def render_firmware(ctx: Context) -> Iterator[Argument]:
         return
     check_bitness(ctx)
     if _sev_type(ctx) == "snp":
+        if "efidisk0" in ctx.guest.settings:
+            ctx.warnings.append(
+                "WARN: EFI disks are not supported with Confidential Virtual Machines and will be"
+                " ignored"
+            )
         yield "-bios", _find_file(ctx, "OVMF_SEV_4M.fd")
         return
     image = _choose_image(ctx)
