@@ -806,6 +806,13 @@ def test_custom_model_without_anything_is_the_default() -> None:
     assert build("cpu: custom-plain").argv == build("cores: 1").argv
 
 
+@pytest.mark.parametrize("flags", ["-nested-virt;+vmx", "+vmx;-nested-virt"])
+def test_nested_virtualisation_goes_before_the_flag_that_it_stands_for(flags: str) -> None:
+    """Of the host's own flag and the word for it the word is taken, wherever it stands."""
+    host = evolve(HOST, cpu_models={"two": {"reported-model": "Haswell", "flags": flags}})
+    assert ",-vmx" in value_of(build("cpu: custom-two", host), "-cpu")
+
+
 def test_flag_that_is_set_already_is_no_warning() -> None:
     """Saying the same twice changes nothing."""
     command = build("cpu: x86-64-v2-AES,flags=+aes")

@@ -351,9 +351,10 @@ def _hyperv_flags(ctx: Context, vendor: str, vendor_reason: str) -> _Flags:
 
 
 def _listed_flags(ctx: Context, fields: _Fields, reason: str) -> _Flags:
-    """Returns the features of a list such as `+aes;-pcid`."""
+    """Returns the features of a list such as `+aes;-pcid`; `nested-virt` goes before its own."""
     flags: _Flags = {}
-    for text in re.split(r"[;\s]+", _text(fields, "flags") or ""):
+    listed = re.split(r"[;\s]+", _text(fields, "flags") or "")
+    for text in sorted(listed, key=lambda text: text.endswith("nested-virt")):
         sign, name = text[:1], text[1:]
         if not name:
             continue
