@@ -171,43 +171,6 @@ NET = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0"
             "legacy IGD assignment only works for devices on host bus 00:02.0",
         ),
         ("vga: serial0,clipboard=vnc", "vga type serial0 is not compatible with VNC clipboard"),
-        (
-            "machine: q35,viommu=intel,aw-bits=64",
-            "Intel vIOMMU supports only 39 or 48 bits as address width",
-        ),
-        (
-            "cpu: cortex-a57",
-            "CPU model 'cortex-a57' does not exist for configured vCPU architecture 'x86_64'",
-        ),
-        (
-            "cpu: x86-64-v3\narch: aarch64",
-            "CPU model 'x86-64-v3' does not exist for configured vCPU architecture 'aarch64'",
-        ),
-        (
-            "cpu: Icelake-Client\narch: aarch64",
-            (
-                "CPU model 'Icelake-Server' does not exist for configured vCPU architecture"
-                " 'aarch64'"
-            ),
-        ),
-        (
-            "cpu: custom-plain\narch: aarch64",
-            "CPU model 'kvm64' does not exist for configured vCPU architecture 'aarch64'",
-        ),
-        (
-            "cpu: host\narch: aarch64\nkvm: 1",
-            "CPU model 'host' does not exist for configured vCPU architecture 'aarch64'",
-        ),
-        (
-            "bios: ovmf\ncpu: athlon\narch: aarch64",
-            "CPU model 'athlon' does not exist for configured vCPU architecture 'aarch64'",
-        ),
-        (
-            "cores: 2\nhotplug: cpu\narch: aarch64",
-            "Hotplug of non x86_64 CPU not yet supported",
-        ),
-        ("bios: ovmf\ncpu: athlon", "OVMF (UEFI) BIOS is not supported on 32-bit CPU types"),
-        ("bios: ovmf\ncpu: custom-old", "OVMF (UEFI) BIOS is not supported on 32-bit CPU types"),
         ("cpu: custom-nope", "Custom cputype 'nope' not found"),
         (
             "cpu: plain",
@@ -278,6 +241,43 @@ NET = "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0"
             "numa hostnodes need to be defined to use hugepages",
         ),
         ("bios: ovmf\nefidisk0: /dev/vars", "efidisk format must be specified"),
+        (
+            "machine: q35,viommu=intel,aw-bits=64",
+            "Intel vIOMMU supports only 39 or 48 bits as address width",
+        ),
+        (
+            "cpu: cortex-a57",
+            "CPU model 'cortex-a57' does not exist for configured vCPU architecture 'x86_64'",
+        ),
+        (
+            "cpu: x86-64-v3\narch: aarch64",
+            "CPU model 'x86-64-v3' does not exist for configured vCPU architecture 'aarch64'",
+        ),
+        (
+            "cpu: Icelake-Client\narch: aarch64",
+            (
+                "CPU model 'Icelake-Server' does not exist for configured vCPU architecture"
+                " 'aarch64'"
+            ),
+        ),
+        (
+            "cpu: custom-plain\narch: aarch64",
+            "CPU model 'kvm64' does not exist for configured vCPU architecture 'aarch64'",
+        ),
+        (
+            "cpu: host\narch: aarch64\nkvm: 1",
+            "CPU model 'host' does not exist for configured vCPU architecture 'aarch64'",
+        ),
+        (
+            "bios: ovmf\ncpu: athlon\narch: aarch64",
+            "CPU model 'athlon' does not exist for configured vCPU architecture 'aarch64'",
+        ),
+        (
+            "cores: 2\nhotplug: cpu\narch: aarch64",
+            "Hotplug of non x86_64 CPU not yet supported",
+        ),
+        ("bios: ovmf\ncpu: athlon", "OVMF (UEFI) BIOS is not supported on 32-bit CPU types"),
+        ("bios: ovmf\ncpu: custom-old", "OVMF (UEFI) BIOS is not supported on 32-bit CPU types"),
         (
             "ide3: files:iso/a.iso",
             "ide3: explicit media parameter is required for iso images",

@@ -252,7 +252,9 @@ def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
 
 def _warn_of_phys_bits(ctx: Context, model: str, bits: str, flags: _Flags) -> None:
     """Warns of more address bits than the firmware gives a model without pages of 1 GiB."""
-    known = ctx.host.cpu.phys_bits if bits == "host" else int(bits)
+    known = ctx.host.cpu.phys_bits if bits == "host" else 0
+    if re.fullmatch(r"\d{1,2}", bits, re.ASCII):
+        known = int(bits)
     has_large_pages = "pdpe1gb" in flags and not flags["pdpe1gb"].text.startswith("-")
     if (
         known > _MOST_PHYS_BITS

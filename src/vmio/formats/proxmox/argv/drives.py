@@ -103,11 +103,7 @@ def render_drives(guest: Guest, topology: Topology) -> Iterator[Argument]:
     """
     seen: set[str] = set()
     for attached in topology.disks:
-        if is_beyond_14(attached.disk) and not guest.machine.is_at_least(4, 1, 2):
-            raise PlanError(
-                f"{attached.disk.id}: machine version 4.1~pve2 or higher is required to use more"
-                " than 14 SCSI disks"
-            )
+        _check_drive(guest, attached.disk)
         controller = topology.controller_of(attached)
         if controller.id not in seen:
             seen.add(controller.id)
@@ -121,6 +117,17 @@ def render_drives(guest: Guest, topology: Topology) -> Iterator[Argument]:
 
 
 _encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode
+
+
+def _check_drive(guest: Guest, disk: Disk) -> None:
+    if is_beyond_14(disk) and not guest.machine.is_at_least(4, 1, 2):
+        raise PlanError(
+            f"{disk.id}: machine version 4.1~pve2 or higher is required to use more than 14 SCSI"
+            " disks"
+        )
+    is_refused_anyway = disk.snapshot and has_blockdev(guest)
+    if disk.backing is not None and disk.backing.error and not is_refused_anyway:
+        raise PlanError(disk.backing.error)
 
 
 def render_json(value: object) -> str:
@@ -200,7 +207,7 @@ def _render_drive(guest: Guest, attached: AttachedDisk) -> str:
             " requires QEMU machine version >= 10.0. See"
             " https://pve.proxmox.com/wiki/QEMU_Machine_Version_Upgrade"
         )
-    parts = [] if backing is None else [f"file={_find_file(backing)}"]
+    parts = [] if backing is None else [f"file={backing.filename}"]
     parts.append(f"if=none,id=drive-{disk.id}")
     written = (
         ("media", "cdrom" if disk.media == "cdrom" else _written(guest, disk, "media")),
@@ -220,17 +227,6 @@ def _render_drive(guest: Guest, attached: AttachedDisk) -> str:
     return ",".join(parts)
 
 
-def _find_file(backing: Backing) -> str:
-    """Returns what QEMU is told to open.
-
-    Raises:
-        PlanError: It cannot be told that.
-    """
-    if backing.error:
-        raise PlanError(backing.error)
-    return backing.filename
-
-
 def _written(guest: Guest, disk: Disk, option: str) -> str | None:
     span = disk.spans.get(option)
     return None if span is None else guest.vm.source.read_span(span).partition("=")[2]
@@ -244,7 +240,6 @@ def _blockdev(guest: Guest, attached: AttachedDisk, backing: Backing) -> Mapping
     disk = attached.disk
     if disk.snapshot:
         raise PlanError("'snapshot' option is not yet supported for '-blockdev'")
-    _find_file(backing)
     cached: dict[str, object] = {
         "cache": {"direct": attached.cache_direct, "no-flush": attached.cache_no_flush},
         "read-only": disk.media == "cdrom" or disk.read_only or guest.is_on("template"),
