@@ -452,7 +452,7 @@ def test_bad_option_list_is_dropped(text: str, key: str, reason: str) -> None:
             "hpet=off,type=pc-i440fx-11.0+pve2",
         ),
         ("ostype: win12\nmachine: pc-q35-9.1", "hpet=off,type=pc-q35-9.1+pve0"),
-        ("ostype: win10\nmachine: q35+pve1", "hpet=off,type=q35+pve0"),
+        ("ostype: win10\nmachine: virt+pve1\narch: aarch64", "accel=tcg,type=virt+pve0"),
         (
             "ostype: win11\nmachine: pc-q35-11.0+pve2\ncpu: EPYC",
             "hpet=off,type=pc-q35-11.0+pve2",
