@@ -871,6 +871,20 @@ def test_snapshot_keeps_the_mtu_that_was_told(kept: str, shown: str) -> None:
     assert f",bootindex=300{shown},host_tunnel=off" in device
 
 
+def test_snapshot_needs_no_more_than_it_ran_with() -> None:
+    """A processor that is kept as it ran asks for no revision of the machine."""
+    text = (
+        "cores: 1\n[now]\nmachine: pc-q35-11.0+pve2\nostype: win11\nbios: ovmf\ncpu: athlon\n"
+        "runningmachine: pc-q35-11.0+pve2\nrunningcpu: host,hv_time\n"
+        "efidisk0: tank:vm-100-disk-1,efitype=4m\n"
+    )
+    source = Source(name="100.conf", data=text.encode())
+    guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
+    command = build_command(guest, plan_topology(guest.vm), HOST)
+    assert value_of(command, "-cpu") == "host,hv_time"
+    assert value_of(command, "-machine").endswith("type=pc-q35-11.0+pve0")
+
+
 def test_snapshot_on_an_old_machine_is_told_the_mtu_that_it_had() -> None:
     """An MTU that is kept is told even where a machine of that age would not be told it."""
     text = "cores: 1\n[now]\nmachine: pc-i440fx-8.1\nrunning-nets-host-mtu: net0=1500\n" + NET

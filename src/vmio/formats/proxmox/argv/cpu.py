@@ -149,11 +149,11 @@ def _name_plugged(ctx: Context) -> str:
     Proxmox looks for a model of the cluster's own where the line begins with one: written as
     `cputype=custom-x` its name is taken for one of QEMU's, which then knows no such device.
     """
+    line = ctx.guest.settings.get("cpu", "")
     written = ctx.guest.read("cpu").get("cputype", "")
-    is_taken_as_written = written.startswith("custom-") and not ctx.guest.settings[
-        "cpu"
-    ].startswith("custom-")
-    return written if is_taken_as_written else _read_model(ctx).name
+    if written.startswith("custom-") and not line.startswith("custom-"):
+        return written
+    return _read_model(ctx).name
 
 
 def read_phys_bits(ctx: Context) -> int:
@@ -173,7 +173,8 @@ def read_phys_bits(ctx: Context) -> int:
 def has_evmcs(ctx: Context) -> bool:
     """Returns whether Windows is given Hyper-V's own way to nest machines on Intel processors."""
     return (
-        ctx.kvm
+        _find_running(ctx) is None
+        and ctx.kvm
         and not ctx.is_arm
         and ctx.windows >= WINDOWS_11
         and ctx.host.cpu.vendor == _INTEL
