@@ -11,14 +11,20 @@ from vmio.errors import InputError, PlanError
 from vmio.formats.proxmox.argv import render_argv, render_command
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
-from vmio.model.host import Cpu, Host, Pci, Sev
+from vmio.model.host import Cpu, Host, Pci, PciMapping, Sev
 from vmio.model.source import Source
 from vmio.plan.planner import plan_topology
 
 HOST = Host(
     qemu_version="11.0.0",
     cpu=Cpu(count=64, sev=Sev(sev=True, sev_es=True, sev_snp=True)),
-    pci=Pci(functions=("0000:01:00.0", "0000:01:00.1")),
+    pci=Pci(
+        functions=("0000:01:00.0", "0000:01:00.1"),
+        mappings={
+            "none": PciMapping(),
+            "two": PciMapping(functions=("0000:01:00.0", "0000:01:00.1")),
+        },
+    ),
     cpu_models={"own": {"flags": "+a;-b;", "phys-bits": "x"}},
 )
 
@@ -50,19 +56,24 @@ LINES = tuple(
         "bios": "ovmf seabios x",
         "boot": "order=net0;hostpci0 cdn order= legacy=c",
         "cores": "0 1 -1 3 99999999999999999",
-        "cpu": "host kvm64 custom-own custom- x EPYC,hidden=1 max,phys-bits=host x86-64-v3",
+        "cpu": "host kvm64 custom-own custom- x EPYC,hidden=1 max,phys-bits=host x86-64-v3 athlon"
+        " cortex-a57 cputype=custom-own max,level=3",
         "efidisk0": "/x,format=raw,efitype=4m a:b /y",
-        "hostpci0": "01:00 01:00.1,x-vga=1 mapping=x host=1:2 00:02.0,legacy-igd=1,mdev=x",
+        "hostpci0": "01:00 01:00.1,x-vga=1 mapping=x host=1:2 00:02.0,legacy-igd=1,mdev=x"
+        " 01:00.0;01:00.0 mapping=none 01:00,mapping=two mapping=two mapping=two,mdev=0",
         "hostpci15": "01:00.0,pcie=1 mdev=x",
-        "hotplug": "1 0 cpu,memory memory cpu;usb",
+        "hotplug": "1 0 cpu,memory memory cpu;usb cpu",
         "hugepages": "any 2 1024 x 99999999999",
         "ivshmem": "size=1 size=99999999999999999,name=x",
-        "machine": "q35 pc,viommu=virtio q35,viommu=intel virt pc-q35-3.1 pc-i440fx-4.1+pve2.pxe",
+        "machine": "q35 pc,viommu=virtio q35,viommu=intel virt pc-q35-3.1 pc-i440fx-4.1+pve2.pxe"
+        " q35,aw-bits=39 q35,viommu=intel,aw-bits=40 pc-i440fx-2.2,enable-s3=0",
         "memory": "16 1024 current=4096 99999999999999999 x",
         "meta": "creation-qemu=9.2.0 creation-qemu=. x",
         "net0": "virtio=00:11:22:33:44:55,bridge=b e1000 model=virtio,queues=64,mtu=1",
         "numa": "1 0",
-        "numa0": "cpus=0-1,memory=512 cpus=0;3,memory=0.5,hostnodes=9-1;0-999999999,policy=bind",
+        "name": "0 a",
+        "numa0": "cpus=5-3 cpus=0,memory=0 cpus=0-1,memory=512"
+        " cpus=0;3,memory=0.5,hostnodes=9-1;0-999999999,policy=bind",
         "ostype": "l26 win11 win7 w2k solaris l24 x",
         "rng0": "/dev/urandom source=/dev/hwrng,max_bytes=0",
         "scsi20": "/dev/sda a:b,iothread=1",
@@ -74,7 +85,7 @@ LINES = tuple(
         "usb13": "spice host=1-1 mapping=x usb3=1 host=1:2",
         "vcpus": "0 1 -5 99999999999999999",
         "vga": "qxl4 none serial0 virtio-gl,memory=8 clipboard=vnc std,clipboard=vnc x",
-        "virtiofs0": "a dirid=a x=y",
+        "virtiofs0": "a dirid=a x=y ab,expose-acl=1",
         "vmstate": "a:b /x none cdrom",
         "watchdog": "ib700 action=reset",
     }.items()
