@@ -115,7 +115,7 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
                 id=disk.id,
                 model="virtio-blk-pci",
                 bus="virtio",
-                pci=pci_address(disk.id, vm.chipset),
+                pci=pci_address(disk.id, vm.arch),
                 iothread=f"iothread-{disk.id}" if disk.iothread else None,
             )
             return controller, (), "virtio-blk-pci"
@@ -127,7 +127,7 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
             return controller, _scsi_address(disk, hardware, controller), driver
         case "sata":
             controller = Controller(
-                id="ahci0", model="ahci", bus="sata", pci=pci_address("ahci0", vm.chipset)
+                id="ahci0", model="ahci", bus="sata", pci=pci_address("ahci0", vm.arch)
             )
             address: Address = (("bus", f"ahci0.{disk.index}"),)
             return controller, address, _choose_ata_disk(vm, disk)
@@ -162,7 +162,7 @@ def _scsi_controller(vm: Vm, disk: Disk, hardware: ScsiHardware, number: int) ->
             id=identity,
             model=hardware.model,
             bus="scsi",
-            pci=pci_address(identity, vm.chipset),
+            pci=pci_address(identity, vm.arch),
             iothread=f"iothread-{identity}" if disk.iothread else None,
             num_queues=disk.queues,
         )
@@ -171,7 +171,7 @@ def _scsi_controller(vm: Vm, disk: Disk, hardware: ScsiHardware, number: int) ->
         id=identity,
         model=hardware.model,
         bus="scsi",
-        pci=pci_address(identity, vm.chipset),
+        pci=pci_address(identity, vm.arch),
     )
 
 

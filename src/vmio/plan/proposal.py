@@ -121,7 +121,7 @@ def _list_taken(vm: Vm) -> Iterator[PciAddress]:
     bridges = ("pci.1", "pci.2", *(("pci.3",) if vm.scsihw == SINGLE else ()))
     balloon = () if vm.settings.get("balloon") == "0" else ("balloon0",)
     for name in (*bridges, *balloon, *filter(_NUMBERED.fullmatch, vm.settings)):
-        yield pci_address(name, vm.chipset)
+        yield pci_address(name, vm.arch)
     for option in vm.options:
         bus, addr = option.properties.get("bus", ""), option.properties.get("addr", "")
         match = re.fullmatch(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", addr, re.IGNORECASE)

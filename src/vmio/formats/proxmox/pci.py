@@ -1,6 +1,7 @@
 """Where Proxmox puts each device on the PCI buses.
 
-Source: qemu-server 9.2.6; the same map for i440fx and q35, but for a q35 machine's first display.
+Source: qemu-server 9.2.6; the same map for every machine, but for a q35's first display. The root
+bus has another name on Arm, whatever machine is written.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ import re
 from functools import lru_cache
 
 from vmio.model.controller import PciAddress
-from vmio.model.vm import Chipset
 
 __all__ = ["pci_address"]
 
@@ -49,7 +49,7 @@ _SERIES = re.compile(r"(virtio|net|scsihw|virtioscsi|hostpci)(\d{1,2})", re.ASCI
 
 
 @lru_cache(maxsize=512)
-def pci_address(device: str, chipset: Chipset = "i440fx") -> PciAddress:
+def pci_address(device: str, arch: str = "x86_64") -> PciAddress:
     """Returns the slot of a device.
 
     Raises:
@@ -70,5 +70,5 @@ def pci_address(device: str, chipset: Chipset = "i440fx") -> PciAddress:
             "scsihw": (4, number - 1),
             "virtioscsi": (3, number + 1),
         }[kind]
-    name = "pcie.0" if bus == 0 and chipset == "virt" else f"pci.{bus}"
+    name = "pcie.0" if bus == 0 and arch == "aarch64" else f"pci.{bus}"
     return PciAddress(bus=name, slot=slot)

@@ -927,6 +927,23 @@ def test_disk_of_firmware_variables_is_ignored_with_encrypted_state() -> None:
     assert not any("efidisk0" in word for argument in command.argv for word in argument)
 
 
+@pytest.mark.parametrize(
+    ("text", "bus"),
+    [
+        ("cores: 1", "pci.0"),
+        ("machine: virt", "pci.0"),
+        ("arch: aarch64", "pcie.0"),
+        ("arch: aarch64\nmachine: pc-i440fx-9.2+pve1", "pcie.0"),
+    ],
+)
+def test_root_bus_is_named_after_the_architecture(text: str, bus: str) -> None:
+    """The root bus has its name from the architecture, whatever the machine."""
+    drives = "scsi0: tank:vm-100-disk-0\nvirtio1: tank:vm-100-disk-1"
+    command = build(f"{text}\n{drives}")
+    for device in ("id=balloon0", "id=scsihw0", "id=virtio1,", "id=pci.1,"):
+        assert f",bus={bus}," in value_of(command, "-device", having=device)
+
+
 def test_arm_has_displays_without_vga() -> None:
     """A display that has VGA on x86 goes without it on Arm."""
     for kind, device in (("virtio", "virtio-gpu"), ("virtio-gl", "virtio-gpu-gl")):

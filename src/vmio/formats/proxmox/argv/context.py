@@ -102,4 +102,4 @@ class Context:
 
     def pci(self, device: str) -> str:
         """Returns the part of a device's `-device` that says where it sits."""
-        return render_pci(pci_address(device, self.guest.vm.chipset))
+        return render_pci(pci_address(device, self.guest.vm.arch))

@@ -61,7 +61,7 @@ def render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
         place = bridge
         if bridge == "pci.2" and guest.has_legacy_igd:
             place = "pci.2-igd"
-        address = render_pci(pci_address(place, guest.vm.chipset))
+        address = render_pci(pci_address(place, guest.vm.arch))
         yield "-device", f"pci-bridge,id={bridge},chassis_nr={number}{address}"
 
 
