@@ -24,6 +24,8 @@ __all__ = [
     "render_watchdog",
 ]
 
+_SERIAL_PORTS = ("serial0", "serial1", "serial2", "serial3")
+_PARALLEL_PORTS = ("parallel0", "parallel1", "parallel2")
 _NO_DEBUG, _NO_KEY_SHARING, _ENCRYPTED_STATE, _NO_SEND = 1, 2, 4, 8
 _SNP_SMT, _SNP_RESERVED, _SNP_DEBUG = 1 << 16, 1 << 17, 1 << 19
 
@@ -37,8 +39,8 @@ def render_vmgenid(ctx: Context) -> Iterator[Argument]:
 
 def render_ports(ctx: Context) -> Iterator[Argument]:
     """Yields the serial ports, then the parallel ones."""
-    for index in range(4):
-        path = ctx.written(f"serial{index}")
+    for index, key in enumerate(_SERIAL_PORTS):
+        path = ctx.written(key)
         if not path:
             continue
         if path == "socket":
@@ -51,8 +53,8 @@ def render_ports(ctx: Context) -> Iterator[Argument]:
         else:
             yield "-chardev", f"serial,id=serial{index},path={path}"
         yield "-device", f"isa-serial,chardev=serial{index}"
-    for index in range(3):
-        path = ctx.written(f"parallel{index}")
+    for index, key in enumerate(_PARALLEL_PORTS):
+        path = ctx.written(key)
         if path:
             kind = "serial" if path.startswith("/dev/usb/lp") else "parallel"
             yield "-chardev", f"{kind},id=parallel{index},path={path}"

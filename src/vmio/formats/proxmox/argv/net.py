@@ -14,7 +14,6 @@ from vmio.formats.proxmox.properties import Properties
 
 __all__ = ["count_nets", "render_nets"]
 
-_NET = re.compile(r"net\d+", re.ASCII)
 _DEFAULT_MTU = 1500
 _LEAST_MTU = 576
 _SCRIPTS = "/usr/libexec/qemu-server"
@@ -29,7 +28,8 @@ _ROMS: Mapping[str, str] = {
 
 
 def _list_nets(ctx: Context) -> list[str]:
-    keys = [key for key in ctx.guest.settings if _NET.fullmatch(key)]
+    # No other setting that Proxmox knows begins so.
+    keys = [key for key in ctx.guest.settings if key.startswith("net")]
     return sorted(keys, key=lambda key: int(key.removeprefix("net")))
 
 
