@@ -6,51 +6,78 @@ Source: qemu-server 9.2.6.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from attrs import evolve
 
 from vmio.formats.keyval import Part, split_parts
 from vmio.formats.proxmox.config import Entry
-from vmio.formats.proxmox.schema import OPTIONS_BY_BUS, check_options, parse_bool
+from vmio.formats.proxmox.perl import compute, is_true
+from vmio.formats.proxmox.schema import DRIVES_BY_BUS, read_parts, render_errors
 from vmio.model.disk import AioEngine, Backing, BusKind, CacheMode, Disk, Media
 from vmio.model.source import Problem, Source
 from vmio.units import MIB, parse_size_bytes
 
-__all__ = ["Resolve", "parse_drive"]
+__all__ = ["LIMITS", "Resolve", "parse_drive"]
 
 Resolve = Callable[[str, str | None, str], Backing | None]
 """Tells what QEMU opens, from a volume, the written format and the drive's key."""
 
-_CLOUDINIT = re.compile(r"(?:vm-\d+-)?cloudinit(?:\.\w+)?", re.ASCII)
+_CLOUDINIT = re.compile(
+    r"[:/](?:vm-\d+-)?cloudinit(?:\.(?:raw|qcow2?|qed|vmdk|cloop))?\Z", re.ASCII
+)
 _ONLY_ELSEWHERE = frozenset({"iothread", "queues", "ssd"})
 """Options that other buses have, and that people therefore try on every bus."""
+_DIRECTIONS = ("", "_rd", "_wr")
+LIMITS = tuple(
+    (f"{kind}-{word}{tail}", f"{option}{direction}{ending}", factor)
+    for direction, word in zip(_DIRECTIONS, ("total", "read", "write"), strict=True)
+    for kind, option, factor, tail, ending in (
+        ("bps", "mbps", MIB, "", ""),
+        ("bps", "mbps", MIB, "-max", "_max"),
+        ("bps", "bps", 1, "-max-length", "_max_length"),
+        ("iops", "iops", 1, "", ""),
+        ("iops", "iops", 1, "-max", "_max"),
+        ("iops", "iops", 1, "-max-length", "_max_length"),
+    )
+)
+"""QEMU's name of each limit in Proxmox's order, the option it comes from, and its unit."""
+_REQUIREMENTS = (
+    *((f"mbps{direction}_max", f"mbps{direction}") for direction in _DIRECTIONS),
+    *((f"bps{direction}_max_length", f"mbps{direction}_max") for direction in _DIRECTIONS),
+    *((f"iops{direction}_max_length", f"iops{direction}_max") for direction in _DIRECTIONS),
+)
+"""The limits that another one has to stand beside; `iops_max` is not looked at."""
+_OLD_LIMIT = "0.000"
+"""What Proxmox makes of `bps=` in MiB, whatever its number: true, and a limit of 0.
+
+Source: qemu-server 9.2.6, run: only whether the old spelling is there is kept.
+"""
 
 
 def parse_drive(
     source: Source, entry: Entry, bus: BusKind, index: int, resolve: Resolve
 ) -> tuple[Disk | None, tuple[Problem, ...]]:
     """Returns the drive of a line, None where Proxmox would leave it out, and why."""
-    parts, errors = check_options(split_parts(source.data, entry.value_span), OPTIONS_BY_BUS[bus])
+    parts, errors = read_parts(split_parts(source.data, entry.value_span), DRIVES_BY_BUS[bus])
     if errors:
-        reasons = "\n".join(f"{name}: {why}" if name else why for _, name, why in errors)
         misplaced = [name for kind, name, _ in errors if kind == "undefined"]
         misplaced = [name for name in misplaced if name in _ONLY_ELSEWHERE]
         part = parts.get(misplaced[0] if misplaced else errors[0][1])
         return None, (
             Problem(
                 kind="option-not-on-bus" if misplaced else "bad-value",
-                message=f"unable to parse value of '{entry.key}' - format error\n{reasons}",
+                message=f"unable to parse value of '{entry.key}' - {render_errors(errors)}",
                 span=part.span if part is not None else entry.value_span,
                 subject=entry.key,
             ),
         )
-    dropped = _reject_combination(bus, parts)
-    if dropped is not None:
-        name, why = dropped
-        return None, (
-            Problem(kind="drive-dropped", message=why, span=parts[name].span, subject=entry.key),
+    dropped = tuple(_reject_combination(bus, parts))
+    if dropped:
+        return None, tuple(
+            Problem(kind="drive-dropped", message=why, span=parts[name].span, subject=entry.key)
+            for name, why in dropped
         )
     return _build(entry, bus, index, parts, resolve), ()
 
@@ -61,72 +88,75 @@ def _text(parts: dict[str, Part], name: str) -> str | None:
 
 
 def _bool(parts: dict[str, Part], name: str) -> bool | None:
-    part = parts.get(name)
-    return None if part is None else parse_bool(part.value)
+    return is_true(parts[name].value) if name in parts else None
 
 
-def _reject_combination(bus: BusKind, parts: dict[str, Part]) -> tuple[str, str] | None:
-    """Returns the option that makes Proxmox leave the whole drive out, and why."""
-    if "media" not in parts and not any("ps" in name for name in parts):
-        return None
-    for direction in ("", "_rd", "_wr"):
-        if f"bps{direction}" in parts and f"mbps{direction}" in parts:
-            return f"bps{direction}", "both bps and mbps specified"
-    for name in parts:
-        base = _limit_base(name)
-        if base is not None and base not in parts:
-            return name, f"{name} requires {base}"
-    for kind in ("mbps", "iops"):
+def _limit(parts: dict[str, Part], option: str) -> str | None:
+    """Returns a limit's number as Proxmox has it, whichever way it is spelled."""
+    if option.startswith("mbps") and option[1:] in parts:
+        return _OLD_LIMIT
+    return _text(parts, option)
+
+
+def _reject_combination(bus: BusKind, parts: dict[str, Part]) -> Iterator[tuple[str, str]]:
+    """Yields what makes Proxmox leave the whole drive out: the option, and why.
+
+    What it tells of is told in full, what it says nothing of ends with the first.
+    """
+    has_limits = any("ps" in name for name in parts)
+    told = tuple(_reject_limits(parts)) if has_limits else ()
+    yield from told
+    if told:
+        return
+    for kind in ("mbps", "iops") if has_limits else ():
         for direction in ("_rd", "_wr"):
-            if kind in parts and kind + direction in parts:
-                return kind, f"{kind} cannot be combined with {kind}{direction}"
-    return _reject_cdrom(bus, parts) if _text(parts, "media") == "cdrom" else None
+            other = kind + direction
+            if is_true(_limit(parts, kind)) and is_true(_limit(parts, other)):
+                yield _spelling(parts, kind), f"{kind} cannot be combined with {other}"
+                return
+    if _text(parts, "media") == "cdrom":
+        yield from _reject_cdrom(bus, parts)
 
 
-def _limit_base(name: str) -> str | None:
-    """Returns the limit that another one is nothing without; only some are looked at."""
-    if name.endswith("_max_length"):
-        base = name.removesuffix("_length")
-        return f"m{base}" if base.startswith("bps") else base
-    if name.startswith("mbps") and name.endswith("_max"):
-        return name.removesuffix("_max")
-    return None
+def _spelling(parts: dict[str, Part], option: str) -> str:
+    return option if option in parts else option.removeprefix("m")
 
 
-def _reject_cdrom(bus: BusKind, parts: dict[str, Part]) -> tuple[str, str] | None:
+def _reject_limits(parts: dict[str, Part]) -> Iterator[tuple[str, str]]:
+    for direction in _DIRECTIONS:
+        old = f"bps{direction}"
+        if old in parts and f"m{old}" in parts:
+            yield old, f"both {old} and m{old} specified"
+    for option, required in _REQUIREMENTS:
+        if is_true(_limit(parts, option)) and not is_true(_limit(parts, required)):
+            yield option, f"{option} requires {required}"
+
+
+def _reject_cdrom(bus: BusKind, parts: dict[str, Part]) -> Iterator[tuple[str, str]]:
     if bus == "virtio":
-        return "media", "a virtio drive cannot be a cd-rom"
-    if _bool(parts, "snapshot"):
-        return "snapshot", "a cd-rom cannot have snapshot=1"
-    return ("format", "a cd-rom cannot have a format") if "format" in parts else None
+        yield "media", "a virtio drive cannot be a cd-rom"
+    elif _bool(parts, "snapshot"):
+        yield "snapshot", "a cd-rom cannot have snapshot=1"
+    elif "format" in parts:
+        yield "format", "a cd-rom cannot have a format"
 
 
 def _limits(parts: dict[str, Part]) -> tuple[tuple[str, int], ...]:
-    """Returns the throttling as QEMU names it, in Proxmox's order.
-
-    Source: qemu-server 9.2.6, run: of the old spelling `bps=` only its being there is kept, which
-    comes out as a limit of 0, so as no limit at all.
-    """
-    limits: list[tuple[str, int]] = []
+    """Returns the throttling as QEMU names it, in Proxmox's order."""
     if not any("ps" in name for name in parts):
         return ()
-    for suffix, word in (("", "total"), ("_rd", "read"), ("_wr", "write")):
-        for kind, option, factor in (("bps", "mbps", MIB), ("iops", "iops", 1)):
-            if kind == "bps" and f"bps{suffix}" in parts:
-                limits.append((f"bps-{word}", 0))
-            for ending, tail in (("", ""), ("_max", "-max")):
-                value = int(float(_text(parts, f"{option}{suffix}{ending}") or 0) * factor)
-                if value:
-                    limits.append((f"{kind}-{word}{tail}", value))
-            length = _text(parts, f"{kind}{suffix}_max_length")
-            if length is not None:
-                limits.append((f"{kind}-{word}-max-length", int(length)))
-    return tuple(limits)
+    return tuple(
+        (name, compute(value, factor))
+        for name, option, factor in LIMITS
+        if (value := _limit(parts, option)) is not None and is_true(value)
+    )
 
 
 def _decode(text: str | None) -> str | None:
-    """Returns a text of which all but plain characters may be %-encoded."""
-    if text is None or "%" not in text:
+    """Returns a text of which all but plain characters may be %-encoded; a `0` is none."""
+    if text is None or not is_true(text):
+        return None
+    if "%" not in text:
         return text
     from urllib.parse import unquote
 
@@ -139,10 +169,8 @@ def _build(
     text = {name: part.value for name, part in parts.items()}.get
     volume = parts["file"].value
     media = cast("Media", text("media") or "disk")
-    last = volume.replace(":", "/").rpartition("/")[2]
     queues = text("queues")
     size = text("size")
-    serial, model = text("serial"), text("model")
     discard = text("discard")
     backing = resolve(volume, text("format"), entry.key)
     if backing is not None and not backing.error and ":iso/" in volume and "media" not in parts:
@@ -158,7 +186,7 @@ def _build(
         volume=volume,
         backing=backing,
         media=media,
-        cloudinit=bool(_CLOUDINIT.fullmatch(last)),
+        cloudinit=_CLOUDINIT.search(volume) is not None,
         cache=cast("CacheMode | None", text("cache")),
         aio=cast("AioEngine | None", text("aio")),
         discard=None if discard is None else ("unmap" if discard == "on" else "ignore"),
@@ -167,11 +195,11 @@ def _build(
         iothread=_bool(parts, "iothread"),
         queues=int(queues) if queues is not None else None,
         size_bytes=parse_size_bytes(size) if size is not None else None,
-        serial=_decode(serial),
+        serial=_decode(text("serial")),
         wwn=text("wwn"),
-        vendor=text("vendor"),
-        product=text("product"),
-        model=_decode(model),
+        vendor=_decode(text("vendor")),
+        product=_decode(text("product")),
+        model=_decode(text("model")),
         rerror=text("rerror"),
         werror=text("werror"),
         snapshot=_bool(parts, "snapshot"),
