@@ -60,6 +60,7 @@ def parse_drive(
     source: Source, entry: Entry, bus: BusKind, index: int, resolve: Resolve
 ) -> tuple[Disk | None, tuple[Problem, ...]]:
     """Returns the drive of a line, None where Proxmox would leave it out, and why."""
+    drive = f"{bus}{index}"
     parts, errors = read_parts(split_parts(source.data, entry.value_span), DRIVES_BY_BUS[bus])
     if errors:
         misplaced = [name for kind, name, _ in errors if kind == "undefined"]
@@ -70,16 +71,18 @@ def parse_drive(
                 kind="option-not-on-bus" if misplaced else "bad-value",
                 message=f"unable to parse value of '{entry.key}' - {render_errors(errors)}",
                 span=part.span if part is not None else entry.value_span,
-                subject=entry.key,
+                subject=drive,
             ),
         )
-    dropped = tuple(_reject_combination(bus, parts))
+    limits = _read_limits(parts)
+    dropped = tuple(_reject_combination(bus, parts, limits))
     if dropped:
         return None, tuple(
-            Problem(kind="drive-dropped", message=why, span=parts[name].span, subject=entry.key)
+            Problem(kind="drive-dropped", message=why, span=parts[name].span, subject=drive)
             for name, why in dropped
         )
-    return _build(entry, bus, index, parts, resolve), ()
+    place = entry, bus, index
+    return _build(place, parts, _compute_limits(limits), resolve), ()
 
 
 def _text(parts: dict[str, Part], name: str) -> str | None:
@@ -91,44 +94,44 @@ def _bool(parts: dict[str, Part], name: str) -> bool | None:
     return is_true(parts[name].value) if name in parts else None
 
 
-def _limit(parts: dict[str, Part], option: str) -> str | None:
-    """Returns a limit's number as Proxmox has it, whichever way it is spelled."""
-    if option.startswith("mbps") and option[1:] in parts:
-        return _OLD_LIMIT
-    return _text(parts, option)
+def _read_limits(parts: dict[str, Part]) -> dict[str, str]:
+    """Returns the limits' texts by option; a limit in bytes is one in MiB too, as it comes out."""
+    limits = {name: part.value for name, part in parts.items() if "ps" in name}
+    for direction in _DIRECTIONS if limits else ():
+        if f"bps{direction}" in limits:
+            limits.setdefault(f"mbps{direction}", _OLD_LIMIT)
+    return limits
 
 
-def _reject_combination(bus: BusKind, parts: dict[str, Part]) -> Iterator[tuple[str, str]]:
+def _reject_combination(
+    bus: BusKind, parts: dict[str, Part], limits: dict[str, str]
+) -> Iterator[tuple[str, str]]:
     """Yields what makes Proxmox leave the whole drive out: the option, and why.
 
     What it tells of is told in full, what it says nothing of ends with the first.
     """
-    has_limits = any("ps" in name for name in parts)
-    told = tuple(_reject_limits(parts)) if has_limits else ()
+    told = tuple(_reject_limits(parts, limits)) if limits else ()
     yield from told
     if told:
         return
-    for kind in ("mbps", "iops") if has_limits else ():
+    for kind in ("mbps", "iops") if limits else ():
         for direction in ("_rd", "_wr"):
             other = kind + direction
-            if is_true(_limit(parts, kind)) and is_true(_limit(parts, other)):
-                yield _spelling(parts, kind), f"{kind} cannot be combined with {other}"
+            if is_true(limits.get(kind)) and is_true(limits.get(other)):
+                written = kind if kind in parts else kind.removeprefix("m")
+                yield written, f"{kind} cannot be combined with {other}"
                 return
     if _text(parts, "media") == "cdrom":
         yield from _reject_cdrom(bus, parts)
 
 
-def _spelling(parts: dict[str, Part], option: str) -> str:
-    return option if option in parts else option.removeprefix("m")
-
-
-def _reject_limits(parts: dict[str, Part]) -> Iterator[tuple[str, str]]:
+def _reject_limits(parts: dict[str, Part], limits: dict[str, str]) -> Iterator[tuple[str, str]]:
     for direction in _DIRECTIONS:
         old = f"bps{direction}"
         if old in parts and f"m{old}" in parts:
             yield old, f"both {old} and m{old} specified"
     for option, required in _REQUIREMENTS:
-        if is_true(_limit(parts, option)) and not is_true(_limit(parts, required)):
+        if option in limits and is_true(limits[option]) and not is_true(limits.get(required)):
             yield option, f"{option} requires {required}"
 
 
@@ -141,14 +144,14 @@ def _reject_cdrom(bus: BusKind, parts: dict[str, Part]) -> Iterator[tuple[str, s
         yield "format", "a cd-rom cannot have a format"
 
 
-def _limits(parts: dict[str, Part]) -> tuple[tuple[str, int], ...]:
+def _compute_limits(limits: dict[str, str]) -> tuple[tuple[str, int], ...]:
     """Returns the throttling as QEMU names it, in Proxmox's order."""
-    if not any("ps" in name for name in parts):
+    if not limits:
         return ()
     return tuple(
-        (name, compute(value, factor))
+        (name, compute(limits[option], factor))
         for name, option, factor in LIMITS
-        if (value := _limit(parts, option)) is not None and is_true(value)
+        if option in limits and is_true(limits[option])
     )
 
 
@@ -164,23 +167,32 @@ def _decode(text: str | None) -> str | None:
 
 
 def _build(
-    entry: Entry, bus: BusKind, index: int, parts: dict[str, Part], resolve: Resolve
+    place: tuple[Entry, BusKind, int],
+    parts: dict[str, Part],
+    limits: tuple[tuple[str, int], ...],
+    resolve: Resolve,
 ) -> Disk:
+    entry, bus, index = place
+    drive = f"{bus}{index}"
     text = {name: part.value for name, part in parts.items()}.get
     volume = parts["file"].value
     media = cast("Media", text("media") or "disk")
     queues = text("queues")
     size = text("size")
     discard = text("discard")
-    backing = resolve(volume, text("format"), entry.key)
+    backing = resolve(volume, text("format"), drive)
     if backing is not None and not backing.error and ":iso/" in volume and "media" not in parts:
-        error = f"{entry.key}: explicit media parameter is required for iso images"
+        error = f"{drive}: explicit media parameter is required for iso images"
         backing = evolve(backing, error=error)
+    if bus == "scsi" and media == "disk" and volume in {"none", "cdrom"}:
+        # What a SCSI disk is depends on its path, which only a volume has.
+        error = f"unable to parse volume ID '{volume}'"
+        backing = Backing(filename=volume, format="raw", error=error)
     is_own_drive = volume.startswith("/") and media == "cdrom"
     if backing is not None and backing.driver == "host_device" and is_own_drive:
         backing = evolve(backing, driver="host_cdrom")
     return Disk(
-        id=entry.key,
+        id=drive,
         bus=bus,
         index=index,
         volume=volume,
@@ -205,7 +217,7 @@ def _build(
         snapshot=_bool(parts, "snapshot"),
         ssd=bool(_bool(parts, "ssd")),
         scsiblock=bool(_bool(parts, "scsiblock")),
-        limits=_limits(parts),
+        limits=limits,
         span=entry.span,
         spans={name: part.span for name, part in parts.items()},
     )

@@ -182,7 +182,7 @@ def _read_entries(
         entry = evolve(written, key="ide2") if written.key == "cdrom" else written
         if entry.key in _DRIVE_KEYS:
             bus, index = _DRIVE_KEYS[entry.key]
-            disk, found = parse_drive(source, entry, bus, index, resolve)
+            disk, found = parse_drive(source, written, bus, index, resolve)
             if any(one.kind != "drive-dropped" for one in found):
                 problems.extend(found)
                 continue
@@ -284,9 +284,11 @@ def _read_machine(values: Mapping[str, str], host: Host, *, is_snapshot: bool) -
 
 
 def _count_vcpus(values: Mapping[str, str]) -> int:
-    sockets = int(values.get("sockets", values.get("smp", "1")))
-    total = max(1, sockets * int(values.get("cores", "1")))
-    return min(total, int(values.get("vcpus", "0")) or total)
+    sockets, smp, cores, vcpus = (
+        int(values.get(key, "0")) for key in ("sockets", "smp", "cores", "vcpus")
+    )
+    total = (sockets or smp or 1) * (cores or 1)
+    return min(total, vcpus or total)
 
 
 def _read_memory(values: Mapping[str, str]) -> int:

@@ -14,7 +14,6 @@ from vmio.formats.keyval import Part
 from vmio.formats.proxmox.perl import is_integer, is_number, is_true, parse_boolean
 from vmio.model.disk import BusKind
 from vmio.model.source import Span
-from vmio.units import parse_size_bytes
 
 __all__ = [
     "DRIVES_BY_BUS",
@@ -85,7 +84,7 @@ _NUMBERS = frozenset({"cpulimit", "migrate_downtime"})
 _STRINGS = frozenset(
     """
     affinity agent amd-sev arch args audio0 bios boot bootdisk cdrom cicustom cipassword citype
-    ciuser cpu delete digest hookscript hotplug hugepages intel-tdx ivshmem keyboard lock
+    ciuser cpu delete hookscript hotplug hugepages intel-tdx ivshmem keyboard lock
     machine memory meta name nameserver ostype parent rng0 running-nets-host-mtu runningcpu
     runningmachine scsihw searchdomain smbios1 snapstate spice_enhancements sshkeys startdate
     startup tags vga vmgenid vmstate vmstatestorage watchdog
@@ -198,6 +197,7 @@ def check_url_encoded(value: str) -> str:
 
 
 _VOLUME_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]:.+", re.ASCII)
+_SIZE = re.compile(r"\d{1,19}(?:\.\d{1,9})?(?:[KMGT](?:iB)?)?", re.ASCII)
 _URL_ENCODED = re.compile(r"[-%a-zA-Z0-9_.!~*'()]*", re.ASCII)
 
 
@@ -208,7 +208,7 @@ def _check_file(value: str) -> str:
 
 
 def _check_size(value: str) -> str:
-    if parse_size_bytes(value) is not None:
+    if _SIZE.fullmatch(value):
         return ""
     return f"value does not look like a valid disk size: {value}"
 

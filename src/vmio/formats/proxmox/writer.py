@@ -324,8 +324,7 @@ def _read_volume(source: Source, entry: Entry) -> Iterator[Part]:
 
 def _has_cloudinit(source: Source, section: Section) -> bool:
     for entry in valid_entries(source, section).values():
-        key = "ide2" if entry.key == "cdrom" else entry.key
-        disk, _ = read_drive(source, evolve(entry, key=key))
+        disk, _ = read_drive(source, entry)
         if disk is not None and disk.cloudinit:
             return True
     return False

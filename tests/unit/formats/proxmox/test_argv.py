@@ -1,7 +1,10 @@
 """What the families of a command line refuse, warn of, and choose by version."""
 
+# ruff: noqa: E501 - a table of expectations is read by its columns
+
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 
@@ -445,3 +448,69 @@ def test_unbalanced_args_add_nothing() -> None:
     """Words that a shell cannot split are left out, and the reader has said so."""
     assert build("args: -foo 'bar").argv == build("cores: 1").argv
     assert [p.subject for p in read("args: -foo 'bar").vm.problems] == ["args"]
+
+
+SINGLE = "scsihw: virtio-scsi-single"
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "values"),
+    [
+        (
+            "machine: pc-i440fx-9.2\nvirtio0: tank:vm-100-disk-0,iops=+5,mbps=+5,iops_max_length=09,iops_max=1",
+            "-drive",
+            (
+                "file=/dev/zvol/tank/vm-100-disk-0,if=none,id=drive-virtio0,throttling.bps-total=5242880,throttling.iops-total=+5,throttling.iops-total-max=1,throttling.iops-total-max-length=09,format=raw,cache=none,aio=io_uring,detect-zeroes=on",
+            ),
+        ),
+        (
+            "machine: pc-i440fx-9.2\ncdrom: none\nide0: none,media=cdrom\nsata0: cdrom\nvirtio0: none,format=qcow2",
+            "-drive",
+            (
+                "if=none,id=drive-ide0,media=cdrom,aio=io_uring",
+                "file=none,if=none,id=drive-ide2,format=raw,cache=none,aio=io_uring,detect-zeroes=on",
+                "file=none,if=none,id=drive-virtio0,format=qcow2,cache=none,aio=io_uring,detect-zeroes=on",
+                "file=cdrom,if=none,id=drive-sata0,format=raw,cache=none,aio=io_uring,detect-zeroes=on",
+            ),
+        ),
+        (
+            f"{SINGLE}\nscsi0: tank:vm-100-disk-0,queues=+4",
+            "-device",
+            (
+                "pci-bridge,id=pci.3,chassis_nr=3,bus=pci.0,addr=0x5",
+                "virtio-scsi-pci,id=virtioscsi0,bus=pci.3,addr=0x1,num_queues=+4",
+                "scsi-hd,bus=virtioscsi0.0,channel=0,scsi-id=0,lun=0,drive=drive-scsi0,id=scsi0,device_id=drive-scsi0,write-cache=on",
+            ),
+        ),
+        (
+            f"{SINGLE},x\nscsi3: tank:vm-100-disk-0,queues=4",
+            "-device",
+            (
+                "pci-bridge,id=pci.3,chassis_nr=3,bus=pci.0,addr=0x5",
+                "virtio-scsi-pci,id=scsihw0,bus=pci.0,addr=0x5",
+                "scsi-hd,bus=scsihw0.0,channel=0,scsi-id=0,lun=3,drive=drive-scsi3,id=scsi3,device_id=drive-scsi3,write-cache=on",
+            ),
+        ),
+        (
+            "scsihw: pvscsi2\nscsi8: tank:vm-100-disk-0",
+            "-device",
+            (
+                "pvscsi2,id=scsihw0,bus=pci.0,addr=0x5",
+                "scsi-hd,bus=scsihw0.0,channel=0,scsi-id=0,lun=8,drive=drive-scsi8,id=scsi8,device_id=drive-scsi8,write-cache=on",
+            ),
+        ),
+        ("ide2: none", "-device", ("ide-hd,bus=ide.1,unit=0,id=ide2,write-cache=on",)),
+    ],
+)  # fmt: skip
+def test_odd_drive_comes_to_proxmox_words(text: str, option: str, values: tuple[str, ...]) -> None:
+    """What QEMU may refuse stands in the command nevertheless, as Proxmox writes it."""
+    printed = [argument[1] for argument in build(text).argv if argument[0] == option]
+    kept = [value for value in printed if re.search(r"scsi|drive-|ide2|pci\.3", value)]
+    assert tuple(kept) == values
+
+
+@pytest.mark.parametrize("word", ["none", "cdrom"])
+def test_scsi_disk_is_a_volume(word: str) -> None:
+    """A SCSI drive that is no cd-rom cannot be empty, nor the host's own."""
+    with pytest.raises(PlanError, match=f"unable to parse volume ID '{word}'"):
+        build(f"scsi0: {word}")

@@ -76,6 +76,8 @@ def test_volume_may_stand_anywhere(line: str) -> None:
         ("scsi0: st:b,queues=1", "bad-value", "queues: value must have a minimum value of 2", "queues=1"),
         ("scsi0: st:b,foo=bar", "bad-value", "foo: property is not defined in schema and the schema does not allow additional properties", "foo=bar"),
         ("scsi0: st:b,size=10Q", "bad-value", "size: invalid format - value does not look like a valid disk size: 10Q", "size=10Q"),
+        ("scsi0: st:b,size=10GB", "bad-value", "does not look like a valid disk size: 10GB", None),
+        ("scsi0: st:b,size=1 G", "bad-value", "does not look like a valid disk size: 1 G", None),
         ("scsi0: st:b,wwn=0x1", "bad-value", "wwn: value does not match the regex pattern", "wwn=0x1"),
         ("scsi0: st:b,ssd=1,ssd=1", "bad-value", "duplicate key in comma-separated list property: ssd", None),
         ("scsi0: ssd=1", "bad-value", "file: property is missing and it is not optional", None),
