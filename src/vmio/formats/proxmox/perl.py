@@ -16,7 +16,6 @@ __all__ = [
     "is_number",
     "is_true",
     "parse_boolean",
-    "print_number",
 ]
 
 _TRUE = frozenset({"1", "on", "yes", "true"})
@@ -55,8 +54,3 @@ def parse_boolean(text: str) -> bool | None:
 def compute(text: str, factor: int = 1) -> int:
     """Returns the whole part of a number times a factor, as `int` cuts it: towards zero."""
     return int(text) * factor if is_integer(text) else int(float(text) * factor)
-
-
-def print_number(value: float) -> str:
-    """Returns a number as it is printed: with fifteen digits, without a point if it is whole."""
-    return str(value) if isinstance(value, int) else f"{value:.15g}"

@@ -125,6 +125,44 @@ def _check_startup(value: str) -> str:
     return "" if is_good else "unable to parse startup options"
 
 
+def _is_ip(value: str, version: int) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return "%" not in value and ip_address(value).version == version
+    except ValueError:
+        return False
+
+
+def _check_ip(version: int) -> Check:
+    def check(value: str) -> str:
+        good = _is_ip(value, version)
+        return "" if good else f"value does not look like a valid IPv{version} address"
+
+    return check
+
+
+def _check_ip_config(version: int, *words: str) -> Check:
+    """Returns a check for a word, or an address with the length of its network."""
+
+    def check(value: str) -> str:
+        address, _, length = value.partition("/")
+        is_length = _IP_LENGTH.fullmatch(length) and int(length) > _LEAST_IP_LENGTH
+        if value in words:
+            return ""
+        if is_length and int(length) <= _IP_BITS[version] and _is_ip(address, version):
+            return ""
+        return f"value does not look like a valid ipv{version} network configuration"
+
+    return check
+
+
+def _check_address(value: str) -> str:
+    if _is_ip(value, 4) or _is_ip(value, 6) or not _check_dns_name(value):
+        return ""
+    return f"value does not look like a valid address: {value}"
+
+
 def _check_phys_bits(value: str) -> str:
     if value == "host" or (
         _PHYS_BITS.fullmatch(value) and _LEAST_BITS <= int(value) <= _MOST_BITS
@@ -158,6 +196,9 @@ _STORAGE_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]", re.ASCII)
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-+.]*", re.ASCII)
 _CPU_RANGE = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
 _STARTUP = re.compile(r"(?:order=)?\d+|(?:up|down)=\d+", re.ASCII)
+_IP_LENGTH = re.compile(r"\d{1,3}", re.ASCII)
+_LEAST_IP_LENGTH = 7
+_IP_BITS = {4: 32, 6: 128}
 _PHYS_BITS = re.compile(r"\d{1,2}", re.ASCII)
 _LEAST_BITS, _MOST_BITS = 8, 64
 _CPU_MODELS = frozenset({*VENDORS, *ARM_MODELS, *BUILT_IN})
@@ -349,6 +390,27 @@ _FORMATS: Mapping[str, Format] = {
     "efidisk0": EFIDISK,
     "tpmstate0": TPMSTATE,
     "unused[n]": UNUSED,
+    "cicustom": _list(
+        dict.fromkeys(("meta", "network", "user", "vendor"), formatted(check_volume_id))
+    ),
+    "ipconfig[n]": _list(
+        {
+            "ip": formatted(_check_ip_config(4, "dhcp", "manual")),
+            "gw": formatted(_check_ip(4)),
+            "ip6": formatted(_check_ip_config(6, "auto", "dhcp", "manual")),
+            "gw6": formatted(_check_ip(6)),
+        },
+    )._replace(companions=(("gw", "ip"), ("gw6", "ip6"))),
+    "intel-tdx": _list(
+        {
+            "type": one_of("tdx"),
+            "attestation": check_boolean,
+            "vsock-cid": at_least(2),
+            "vsock-port": at_least(0),
+        },
+        "type",
+        ("type", "attestation"),
+    ),
     "meta": _list(
         {"ctime": at_least(0), "creation-qemu": matching(r"\d+(?:\.\d+)+")},
     ),
@@ -381,13 +443,14 @@ _KINDS: Mapping[str, str] = {
     "audio0": "audio",
     "runningmachine": "machine",
 }
-_NUMBERED = re.compile(r"(net|numa|unused|usb|hostpci|virtiofs)\d+", re.ASCII)
+_NUMBERED = re.compile(r"(hostpci|ipconfig|net|numa|unused|usb|virtiofs)\d+", re.ASCII)
 _OF_WHOLE: Mapping[str, Check] = {
     "affinity": _check_cpu_set,
     "bootdisk": _check_boot_disk,
     "hookscript": check_volume_id,
     "hotplug": _check_hotplug,
     "name": _check_dns_name,
+    "nameserver": _each(_check_address),
     "parent": _check_config_id,
     "sshkeys": check_url_encoded,
     "startup": _check_startup,

@@ -169,6 +169,8 @@ class Format(NamedTuple):
     required: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Part]], str] | None = None
     """Tells what is wrong with options that are each right."""
+    companions: tuple[tuple[str, str], ...] = ()
+    """Options each with one that has to stand beside it."""
 
 
 def check_boolean(value: str) -> str:
@@ -440,6 +442,11 @@ def _check_parts(found: Mapping[str, Part], form: Format) -> list[OptionError]:
         ("bad", name, "property is missing and it is not optional")
         for name in form.required
         if name not in found
+    )
+    errors.extend(
+        ("bad", companion, f"missing property - '{name}' requires this property")
+        for name, companion in form.companions
+        if name in found and companion not in found
     )
     if not errors and form.check is not None and (reason := form.check(found)):
         errors.append(("whole", "", reason))

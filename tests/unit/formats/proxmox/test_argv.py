@@ -216,7 +216,7 @@ def test_sev_needs_uefi() -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("intel-tdx: type=tdx", "intel-tdx: type=tdx"),
+        ("intel-tdx: type=tdx,attestation=1", "intel-tdx: type=tdx,attestation=1"),
         ("arch: riscv64", "arch: riscv64"),
         ("net0: virtio,bridge=vmbr0", "net0 has no MAC address"),
     ],
