@@ -89,7 +89,10 @@ def test_setting_that_cannot_be_printed_is_named(
     config = tmp_path / "100.conf"
     config.write_text("machine: pc-i440fx-8.1\nintel-tdx: type=tdx,attestation=1\n")
     assert call("cmd", str(config), "--set", 'qemu_version="10.0.0"') == 3
-    assert "cannot print the setting 'intel-tdx: type=tdx,attestation=1' yet" in capsys.readouterr().err
+    assert (
+        "cannot print the setting 'intel-tdx: type=tdx,attestation=1' yet"
+        in capsys.readouterr().err
+    )
 
 
 def test_bug_is_reported_as_one(

@@ -25,7 +25,6 @@ SectionKind = Literal["main", "pending", "special", "snapshot"]
 _KEY = re.compile(rb"([a-z][a-z_-]*[0-9]*):")
 _ENTRY = re.compile(_KEY.pattern + rb"\s*+(.*\S)", re.DOTALL)
 """With a value that is more than blanks; `*+` gives nothing back, so that a line is read once."""
-_HEADER = re.compile(rb"\[([^\]]*)\]\s*")
 _SPECIAL = re.compile(rb"special:(cloudinit|fleecing)")
 _SNAPSHOT_NAME = re.compile(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
 
@@ -149,9 +148,9 @@ def _split_sections(data: bytes) -> Iterator[tuple[bytes | None, list[_Line], Sp
     lines: list[_Line] = []
     first = start = 0
     for line in data.split(b"\n"):
-        if line[:1] == b"[" and (match := _HEADER.fullmatch(line)) is not None:
+        if line[:1] == b"[" and (stripped := line.rstrip()).find(b"]") == len(stripped) - 1:
             yield header, lines, Span(start=first, end=start)
-            header, lines, first = match[1], [], start
+            header, lines, first = stripped[1:-1], [], start
         elif line and not line.isspace():
             lines.append((line, start))
         start += len(line) + 1

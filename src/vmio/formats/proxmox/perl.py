@@ -15,24 +15,34 @@ __all__ = [
     "is_integer",
     "is_number",
     "is_true",
+    "matches",
     "parse_boolean",
 ]
 
 _TRUE = frozenset({"1", "on", "yes", "true"})
 _FALSE = frozenset({"0", "off", "no", "false"})
+_ASCII = int(re.ASCII)
 # Perl takes more digits, and a larger exponent for infinity; no QEMU starts with either.
-_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_INTEGER = r"[+-]?\d{1,18}"
+_NUMBER = r"[+-]?(?:\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})(?:[eE][+-]?\d{1,2})?"
+
+
+def matches(pattern: str, text: str) -> re.Match[str] | None:
+    """Returns how a whole text matches a pattern, whose classes are those of plain bytes.
+
+    A pattern is compiled at its first use, not at import: most configs need few of them.
+    """
+    return re.fullmatch(pattern, text, _ASCII)
 
 
 def is_integer(text: str) -> bool:
     """Returns whether the schema takes a text for a whole number; a sign may stand before it."""
-    return _INTEGER.fullmatch(text) is not None
+    return matches(_INTEGER, text) is not None
 
 
 def is_number(text: str) -> bool:
     """Returns whether the schema takes a text for a number; `.5`, `3.` and `1e2` are some."""
-    return _NUMBER.fullmatch(text) is not None
+    return matches(_NUMBER, text) is not None
 
 
 def is_true(text: str | None) -> bool:

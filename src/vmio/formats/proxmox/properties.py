@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from vmio.formats.keyval import Part, split_parts
 from vmio.formats.proxmox.cpu_models import ARM_MODELS, BUILT_IN, VENDORS, VM_FLAGS
-from vmio.formats.proxmox.perl import is_true
+from vmio.formats.proxmox.perl import is_true, matches
 from vmio.formats.proxmox.schema import (
     DRIVE_COUNTS,
     EFIDISK,
@@ -77,33 +77,33 @@ def _check_boot_disk(value: str) -> str:
 
 
 def _check_mac(value: str) -> str:
-    if _MAC.fullmatch(value):
+    if matches(_MAC, value):
         return ""
     return "value does not look like a valid unicast MAC address"
 
 
 def _check_dns_name(value: str) -> str:
-    if all(_DNS_LABEL.fullmatch(label) for label in value.split(".")):
+    if all(matches(_DNS_LABEL, label) for label in value.split(".")):
         return ""
     return "value does not look like a valid DNS name"
 
 
 def _check_bridge(value: str) -> str:
-    return "" if _BRIDGE.fullmatch(value) else f"invalid bridge ID '{value}'"
+    return "" if matches(_BRIDGE, value) else f"invalid bridge ID '{value}'"
 
 
 def _check_config_id(value: str) -> str:
-    return "" if _CONFIG_ID.fullmatch(value) else f"invalid configuration ID '{value}'"
+    return "" if matches(_CONFIG_ID, value) else f"invalid configuration ID '{value}'"
 
 
 def _check_storage_id(value: str) -> str:
-    if _STORAGE_ID.fullmatch(value):
+    if matches(_STORAGE_ID, value):
         return ""
     return f"storage ID '{value}' contains illegal characters"
 
 
 def _check_tag(value: str) -> str:
-    return "" if _TAG.fullmatch(value) else "invalid characters in tag"
+    return "" if matches(_TAG, value) else "invalid characters in tag"
 
 
 def _check_hotplug(value: str) -> str:
@@ -113,7 +113,7 @@ def _check_hotplug(value: str) -> str:
 
 def _check_cpu_set(value: str) -> str:
     for part in value.rstrip(",").split(",") if value.rstrip(",") else ():
-        match = _CPU_RANGE.fullmatch(part)
+        match = matches(_CPU_RANGE, part)
         if match is None or int(match[2] or match[1]) < int(match[1]):
             return "unable to parse cpuset option"
     return ""
@@ -121,7 +121,7 @@ def _check_cpu_set(value: str) -> str:
 
 def _check_startup(value: str) -> str:
     parts = [part for part in value.split(",") if part.strip()]
-    is_good = is_true(value) and all(_STARTUP.fullmatch(part) for part in parts)
+    is_good = is_true(value) and all(matches(_STARTUP, part) for part in parts)
     return "" if is_good else "unable to parse startup options"
 
 
@@ -147,7 +147,7 @@ def _check_ip_config(version: int, *words: str) -> Check:
 
     def check(value: str) -> str:
         address, _, length = value.partition("/")
-        is_length = _IP_LENGTH.fullmatch(length) and int(length) > _LEAST_IP_LENGTH
+        is_length = matches(_IP_LENGTH, length) and int(length) > _LEAST_IP_LENGTH
         if value in words:
             return ""
         if is_length and int(length) <= _IP_BITS[version] and _is_ip(address, version):
@@ -164,9 +164,7 @@ def _check_address(value: str) -> str:
 
 
 def _check_phys_bits(value: str) -> str:
-    if value == "host" or (
-        _PHYS_BITS.fullmatch(value) and _LEAST_BITS <= int(value) <= _MOST_BITS
-    ):
+    if value == "host" or (matches(_PHYS_BITS, value) and _LEAST_BITS <= int(value) <= _MOST_BITS):
         return ""
     return "value must be an integer between 8 and 64 or 'host'"
 
@@ -189,17 +187,17 @@ def _check_cpu(parts: Mapping[str, Part]) -> str:
 _DRIVES = frozenset({*DRIVE_COUNTS, "efidisk", "tpmstate"})
 _BOOT_DEVICES = frozenset({*DRIVE_COUNTS, "net", "usb", "hostpci"})
 _HOTPLUG = frozenset({"network", "disk", "cpu", "memory", "usb", "cloudinit"})
-_DNS_LABEL = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?", re.ASCII)
-_BRIDGE = re.compile(r"[-_.\w]+", re.ASCII)
-_CONFIG_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]+", re.ASCII)
-_STORAGE_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]", re.ASCII)
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9_\-+.]*", re.ASCII)
-_CPU_RANGE = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
-_STARTUP = re.compile(r"(?:order=)?\d+|(?:up|down)=\d+", re.ASCII)
-_IP_LENGTH = re.compile(r"\d{1,3}", re.ASCII)
+_DNS_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9\-]*[a-zA-Z0-9])?"
+_BRIDGE = r"[-_.\w]+"
+_CONFIG_ID = r"[a-zA-Z][a-zA-Z0-9_-]+"
+_STORAGE_ID = r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]"
+_TAG = r"[a-zA-Z0-9_][a-zA-Z0-9_\-+.]*"
+_CPU_RANGE = r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*"
+_STARTUP = r"(?:order=)?\d+|(?:up|down)=\d+"
+_IP_LENGTH = r"\d{1,3}"
 _LEAST_IP_LENGTH = 7
 _IP_BITS = {4: 32, 6: 128}
-_PHYS_BITS = re.compile(r"\d{1,2}", re.ASCII)
+_PHYS_BITS = r"\d{1,2}"
 _LEAST_BITS, _MOST_BITS = 8, 64
 _CPU_MODELS = frozenset({*VENDORS, *ARM_MODELS, *BUILT_IN})
 _NIC_MODELS = (
@@ -218,7 +216,7 @@ _NIC_MODELS = (
     "virtio",
     "vmxnet3",
 )
-_MAC = re.compile(r"[0-9a-fA-F][02468aceACE](?::[0-9a-fA-F]{2}){5}", re.ASCII)
+_MAC = r"[0-9a-fA-F][02468aceACE](?::[0-9a-fA-F]{2}){5}"
 _HEX_ID = matching(r"0x[0-9a-fA-F]{4}")
 _CONFIG_NAME = formatted(_check_config_id)
 _NODES = matching(r"\d{1,9}(?:-\d{1,9})?(?:;\d{1,9}(?:-\d{1,9})?)*")

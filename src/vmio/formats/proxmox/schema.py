@@ -11,7 +11,13 @@ from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from vmio.formats.keyval import Part
-from vmio.formats.proxmox.perl import is_integer, is_number, is_true, parse_boolean
+from vmio.formats.proxmox.perl import (
+    is_integer,
+    is_number,
+    is_true,
+    matches,
+    parse_boolean,
+)
 from vmio.model.disk import BusKind
 from vmio.model.source import Span
 
@@ -98,10 +104,9 @@ _VERBATIM = frozenset(
 )
 """The strings whose form is not looked at; one pair of quotes around them is taken off."""
 _VERBATIM_NUMBERED = frozenset({"parallel", "serial"})
-_DIGITS = re.compile(r"\d{1,18}", re.ASCII)
-_DECIMAL = re.compile(r"\d{1,18}(\.\d{1,18})?", re.ASCII)
+_DIGITS = r"\d{1,18}"
+_DECIMAL = r"\d{1,18}(\.\d{1,18})?"
 _KEY_NUMBER = re.compile(r"([a-z][a-z_-]*?)(\d+)", re.ASCII)
-_QUOTED = re.compile(r'"(.*)"', re.DOTALL)
 
 
 def check_setting(key: str, value: str) -> str:
@@ -114,9 +119,9 @@ def check_setting(key: str, value: str) -> str:
     if key in _BOOLEANS:
         kind = "" if parse_boolean(value) is not None else "boolean"
     elif key in _INTEGERS:
-        kind = "" if _DIGITS.fullmatch(value) else "integer"
+        kind = "" if matches(_DIGITS, value) else "integer"
     elif key in _NUMBERS:
-        kind = "" if _DECIMAL.fullmatch(value) else "number"
+        kind = "" if matches(_DECIMAL, value) else "number"
     elif key not in _STRINGS and not is_numbered(key, _NUMBERED):
         return f"unknown setting '{key}'"
     if "\r" in value and key != "args":
@@ -138,11 +143,10 @@ def normalize(key: str, value: str) -> str:
     """Returns a valid setting's value as Proxmox keeps it: `yes` as 1, `007` as 7."""
     if key in _BOOLEANS and (truth := parse_boolean(value)) is not None:
         return "1" if truth else "0"
-    if key in _INTEGERS and _DIGITS.fullmatch(value):
+    if key in _INTEGERS and matches(_DIGITS, value):
         return str(int(value))
     if value[:1] == '"' and (key in _VERBATIM or is_numbered(key, _VERBATIM_NUMBERED)):
-        match = _QUOTED.fullmatch(value)
-        return value if match is None else match[1]
+        return value[1:-1] if len(value) > 1 and value[-1] == '"' else value
     return value
 
 
@@ -190,17 +194,17 @@ def check_number(value: str) -> str:
 
 def check_volume_id(value: str) -> str:
     """Returns why a value names no volume of a storage, empty if it does."""
-    return "" if _VOLUME_ID.fullmatch(value) else f"unable to parse volume ID '{value}'"
+    return "" if matches(_VOLUME_ID, value) else f"unable to parse volume ID '{value}'"
 
 
 def check_url_encoded(value: str) -> str:
     """Returns why a value cannot be a %-encoded text, empty if it can."""
-    return "" if _URL_ENCODED.fullmatch(value) else f"invalid urlencoded string: {value}"
+    return "" if matches(_URL_ENCODED, value) else f"invalid urlencoded string: {value}"
 
 
-_VOLUME_ID = re.compile(r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]:.+", re.ASCII)
-_SIZE = re.compile(r"\d{1,19}(?:\.\d{1,9})?(?:[KMGT](?:iB)?)?", re.ASCII)
-_URL_ENCODED = re.compile(r"[-%a-zA-Z0-9_.!~*'()]*", re.ASCII)
+_VOLUME_ID = r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]:.+"
+_SIZE = r"\d{1,19}(?:\.\d{1,9})?(?:[KMGT](?:iB)?)?"
+_URL_ENCODED = r"[-%a-zA-Z0-9_.!~*'()]*"
 
 
 def _check_file(value: str) -> str:
@@ -210,7 +214,7 @@ def _check_file(value: str) -> str:
 
 
 def _check_size(value: str) -> str:
-    if _SIZE.fullmatch(value):
+    if matches(_SIZE, value):
         return ""
     return f"value does not look like a valid disk size: {value}"
 
@@ -269,8 +273,7 @@ def matching(pattern: str, max_length: int = 0) -> Check:
     """Returns a check for texts that match a pattern as a whole, of a length if one is said."""
 
     def check(value: str) -> str:
-        # Compiled at its first use, not at import: most configs need few of them.
-        if not re.fullmatch(pattern, value, re.ASCII):
+        if not matches(pattern, value):
             return "value does not match the regex pattern"
         if max_length and len(value) > max_length:
             return f"value may only be {max_length} characters long"
