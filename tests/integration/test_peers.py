@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
 import sys
+import tarfile
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+from vmio.cli.main import main
 
 SHARED = Path(__file__).parents[2].parent / "shared"
 SCORER = SHARED / "peers" / "cfg2cmd" / "score.py"
@@ -30,7 +37,36 @@ def score(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", ["extra", "upstream"])
+def run_here(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+    """Runs a command of vmio in this process, which is all that a process of its own would do."""
+    words = command[command.index("cmd") :]
+    output, talk = io.StringIO(), io.StringIO()
+    with redirect_stdout(output), redirect_stderr(talk), pytest.raises(SystemExit) as ended:
+        main(words)
+    status = ended.value.code
+    assert isinstance(status, int)
+    return subprocess.CompletedProcess(words, status, output.getvalue(), talk.getvalue())
+
+
+def score_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Compares as `score` does; five hundred starts of a process would take most of the time."""
+    spec = spec_from_file_location("score", SCORER)
+    assert spec is not None
+    assert spec.loader is not None
+    scorer = module_from_spec(spec)
+    spec.loader.exec_module(scorer)
+    monkeypatch.setattr(scorer, "subprocess", SimpleNamespace(run=run_here))
+    # Standard output is one for the whole process, so that one config comes at a time.
+    serial = SimpleNamespace(map=map)
+    monkeypatch.setattr(scorer, "ThreadPoolExecutor", lambda _: nullcontext(serial))
+    monkeypatch.setattr(sys, "argv", [str(SCORER), str(folder), "--show", "20"])
+    output = io.StringIO()
+    with redirect_stdout(output):
+        status = scorer.main()
+    return status, output.getvalue()
+
+
+@pytest.mark.parametrize("name", ["extra", "found", "upstream"])
 def test_lines_equal_those_of_proxmox(name: str, tmp_path: Path) -> None:
     """Every whole line is Proxmox's, word for word, and so is every error."""
     folder = tmp_path / name
@@ -40,6 +76,22 @@ def test_lines_equal_those_of_proxmox(name: str, tmp_path: Path) -> None:
         (folder / "aarch64").rename(folder / "other-architectures")
     result = score(folder)
     assert result.returncode == 0, result.stdout
+
+
+def test_lines_of_random_configs_equal_those_of_proxmox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five hundred configs made at random come to Proxmox's lines and errors, word for word."""
+    with tarfile.open(SCORER.parent / "random.tar.xz") as archive:
+        for member in archive:
+            if (file := archive.extractfile(member)) is not None:
+                (tmp_path / Path(member.name).name).write_bytes(file.read())
+    status, output = score_here(tmp_path, monkeypatch)
+    assert re.search(r"whole lines equal (\d+)/\1, storage halves equal (\d+)/\2\n$", output), (
+        output
+    )
+    assert len(list(tmp_path.rglob("*.conf"))) == 500
+    assert status == 0
 
 
 def test_lines_equal_those_of_the_reference_note() -> None:

@@ -22,19 +22,18 @@ class Part(NamedTuple):
 def split_parts(data: bytes, span: Span) -> tuple[Part, ...]:
     """Splits the bytes under a span at their commas; blank pieces are left out.
 
-    White space around a piece does not belong to it. Only the first `=` of a piece separates.
+    White space around a piece belongs to it: ` ssd=1` is an option whose name begins with a
+    blank. Only the first `=` of a piece separates.
     """
     parts = []
     start = span.start
     for piece in data[span.start : span.end].split(b","):
-        stripped = piece.strip()
-        if stripped:
-            begin = start if stripped == piece else start + piece.index(stripped)
-            end = begin + len(stripped)
-            whole = Span(begin, end)
-            key, equals, value = stripped.decode("utf-8", "replace").partition("=")
+        if piece and not piece.isspace():
+            end = start + len(piece)
+            whole = Span(start, end)
+            key, equals, value = piece.decode("utf-8", "replace").partition("=")
             if equals:
-                inner = Span(begin + stripped.index(b"=") + 1, end)
+                inner = Span(start + piece.index(b"=") + 1, end)
                 parts.append(Part(key, value, whole, inner))
             else:
                 parts.append(Part("", key, whole, whole))

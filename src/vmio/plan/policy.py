@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmio.model.disk import AioEngine, Disk
 
@@ -37,11 +37,20 @@ class Policy:
     default_scsihw: str
 
     def find_scsi_hardware(self, scsihw: str | None) -> ScsiHardware:
-        """Returns a kind of SCSI controller; an unknown one is taken for a device of that name."""
+        """Returns a kind of SCSI controller; of an unknown one the beginning of its name counts.
+
+        Proxmox VE does not check the name. One that begins as `lsi` is laid out like it, one that
+        begins as `virtio-scsi-single` is its device without a controller for each disk, and any
+        other name is taken for a device.
+        """
         name = scsihw or self.default_scsihw
-        return self.scsi_hardware.get(name) or ScsiHardware(
-            model=name, disks_per_controller=256, address="lun"
-        )
+        known = self.scsi_hardware.get(name)
+        if known is not None:
+            return known
+        if name.startswith("lsi"):
+            return evolve(self.scsi_hardware["lsi"], model=name)
+        model = "virtio-scsi-pci" if name.startswith("virtio-scsi-single") else name
+        return ScsiHardware(model=model, disks_per_controller=256, address="lun")
 
     def choose_aio(self, disk: Disk, *, direct: bool) -> AioEngine:
         """Returns the engine of a disk for which none is written."""

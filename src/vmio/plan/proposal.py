@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from vmio.errors import CapabilityError, PlanError, UnsupportedError
-from vmio.formats.proxmox.pci import pci_address
+from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.model.controller import PciAddress
 from vmio.model.host import Host
@@ -18,7 +18,7 @@ from vmio.plan.mapping import map_queues
 from vmio.plan.planner import plan_topology
 from vmio.plan.policies import Choice
 from vmio.plan.steps import MAPPING, list_changes, make_steps, trim_queues
-from vmio.plan.target import SINGLE, find_candidates, shape_vm
+from vmio.plan.target import find_candidates, shape_vm
 
 __all__ = ["lay_out", "propose"]
 
@@ -118,7 +118,7 @@ def _list_pending(vm: Vm) -> frozenset[str]:
 
 def _list_taken(vm: Vm) -> Iterator[PciAddress]:
     """Yields where devices sit that are no disk's controller: Proxmox's, and those in `args`."""
-    bridges = ("pci.1", "pci.2", *(("pci.3",) if vm.scsihw == SINGLE else ()))
+    bridges = ("pci.1", "pci.2", *(("pci.3",) if has_scsi_bridge(vm.scsihw) else ()))
     balloon = () if vm.settings.get("balloon") == "0" else ("balloon0",)
     for name in (*bridges, *balloon, *filter(_NUMBERED.fullmatch, vm.settings)):
         yield pci_address(name, vm.arch)

@@ -28,7 +28,7 @@
   -drive 'file=/dev/pve/base-100-disk-2,if=none,id=drive-ide0,format=raw,cache=none,aio=io_uring,detect-zeroes=on' \
   -device 'ide-cd,bus=ide.0,unit=0,drive=drive-ide0,id=ide0' \
   -device 'lsi,id=scsihw0,bus=pci.0,addr=0x5' \
-  -drive 'file=/dev/pve/base-100-disk-0,if=none,id=drive-scsi0,format=raw,cache=none,aio=io_uring,detect-zeroes=on' \
+  -drive 'file=/dev/pve/base-100-disk-0,if=none,id=drive-scsi0,format=raw,cache=none,aio=io_uring,detect-zeroes=on,readonly=on' \
   -device 'scsi-hd,bus=scsihw0.0,scsi-id=0,drive=drive-scsi0,id=scsi0' \
   -machine 'accel=tcg,type=pc+pve1' \
   -snapshot

@@ -87,9 +87,12 @@ def test_setting_that_cannot_be_printed_is_named(
 ) -> None:
     """A family of settings that is not supported is refused, never left out."""
     config = tmp_path / "100.conf"
-    config.write_text("machine: pc-i440fx-8.1\nintel-tdx: type=tdx\n")
+    config.write_text("machine: pc-i440fx-8.1\nintel-tdx: type=tdx,attestation=1\n")
     assert call("cmd", str(config), "--set", 'qemu_version="10.0.0"') == 3
-    assert "cannot print the setting 'intel-tdx: type=tdx' yet" in capsys.readouterr().err
+    assert (
+        "cannot print the setting 'intel-tdx: type=tdx,attestation=1' yet"
+        in capsys.readouterr().err
+    )
 
 
 def test_bug_is_reported_as_one(

@@ -5,10 +5,9 @@ Source: qemu-server 9.2.6.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
-from vmio.formats.proxmox.properties import read_properties
+from vmio.formats.proxmox.properties import read_properties, split_list
 
 __all__ = ["boot_indices"]
 
@@ -30,13 +29,11 @@ def boot_indices(
             none, and counts as a disk).
         nets: Every network device, in order.
     """
-    if boot is not None and not boot.strip():
-        return {}
-    parts = read_properties("boot", boot or "")
-    if "order" in parts and "legacy" not in parts:
-        devices = [device for device in re.split(r"[;\s]+", parts["order"]) if device]
+    parts = read_properties("boot", boot) if boot is not None else {"legacy": "cdn"}
+    if "legacy" not in parts:
+        devices = split_list(parts.get("order", ""))
         return {device: _STEP + position for position, device in enumerate(devices)}
-    letters = parts.get("legacy", "cdn")
+    letters = parts["legacy"]
     next_index = {letter: _STEP * (position + 1) for position, letter in enumerate(letters)}
     indices: dict[str, int] = {}
     for drive, is_cdrom in drives:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from vmio.errors import ConflictError
 from vmio.formats.keyval import split_parts
 from vmio.formats.proxmox.config import Config, parse_config
+from vmio.formats.proxmox.schema import normalize
 from vmio.formats.proxmox.strict import valid_entries
 from vmio.formats.proxmox.writer import remove_option, remove_setting, set_option, set_setting
 from vmio.model.plan import Change
@@ -72,7 +73,7 @@ def _check_old(config: Config, change: Change) -> None:
         )
     old: str | None = None
     if written is not None and not change.option:
-        old = written.value
+        old = normalize(change.key, written.value)
     elif written is not None:
         parts = split_parts(config.source.data, written.value_span)
         old = next((part.value for part in parts if part.key == change.option), None)

@@ -148,7 +148,7 @@ def _split_sections(data: bytes) -> Iterator[tuple[bytes | None, list[_Line], Sp
     lines: list[_Line] = []
     first = start = 0
     for line in data.split(b"\n"):
-        if line[:1] == b"[" and (stripped := line.rstrip())[-1:] == b"]":
+        if line[:1] == b"[" and (stripped := line.rstrip()).find(b"]") == len(stripped) - 1:
             yield header, lines, Span(start=first, end=start)
             header, lines, first = stripped[1:-1], [], start
         elif line and not line.isspace():

@@ -6,53 +6,83 @@ Source: qemu-server 9.2.6.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from attrs import evolve
 
 from vmio.formats.keyval import Part, split_parts
 from vmio.formats.proxmox.config import Entry
-from vmio.formats.proxmox.schema import OPTIONS_BY_BUS, check_options, parse_bool
+from vmio.formats.proxmox.perl import compute, is_true
+from vmio.formats.proxmox.schema import DRIVES_BY_BUS, read_parts, render_errors
 from vmio.model.disk import AioEngine, Backing, BusKind, CacheMode, Disk, Media
 from vmio.model.source import Problem, Source
 from vmio.units import MIB, parse_size_bytes
 
-__all__ = ["Resolve", "parse_drive"]
+__all__ = ["LIMITS", "Resolve", "parse_drive"]
 
 Resolve = Callable[[str, str | None, str], Backing | None]
 """Tells what QEMU opens, from a volume, the written format and the drive's key."""
 
-_CLOUDINIT = re.compile(r"(?:vm-\d+-)?cloudinit(?:\.\w+)?", re.ASCII)
+_CLOUDINIT = re.compile(
+    r"[:/](?:vm-\d+-)?cloudinit(?:\.(?:raw|qcow2?|qed|vmdk|cloop))?\Z", re.ASCII
+)
 _ONLY_ELSEWHERE = frozenset({"iothread", "queues", "ssd"})
 """Options that other buses have, and that people therefore try on every bus."""
+_DIRECTIONS = ("", "_rd", "_wr")
+LIMITS = tuple(
+    (f"{kind}-{word}{tail}", f"{option}{direction}{ending}", factor)
+    for direction, word in zip(_DIRECTIONS, ("total", "read", "write"), strict=True)
+    for kind, option, factor, tail, ending in (
+        ("bps", "mbps", MIB, "", ""),
+        ("bps", "mbps", MIB, "-max", "_max"),
+        ("bps", "bps", 1, "-max-length", "_max_length"),
+        ("iops", "iops", 1, "", ""),
+        ("iops", "iops", 1, "-max", "_max"),
+        ("iops", "iops", 1, "-max-length", "_max_length"),
+    )
+)
+"""QEMU's name of each limit in Proxmox's order, the option it comes from, and its unit."""
+_REQUIREMENTS = (
+    *((f"mbps{direction}_max", f"mbps{direction}") for direction in _DIRECTIONS),
+    *((f"bps{direction}_max_length", f"mbps{direction}_max") for direction in _DIRECTIONS),
+    *((f"iops{direction}_max_length", f"iops{direction}_max") for direction in _DIRECTIONS),
+)
+"""The limits that another one has to stand beside; `iops_max` is not looked at."""
+_OLD_LIMIT = "0.000"
+"""What Proxmox makes of `bps=` in MiB, whatever its number: true, and a limit of 0.
+
+Source: qemu-server 9.2.6, run: only whether the old spelling is there is kept.
+"""
 
 
 def parse_drive(
     source: Source, entry: Entry, bus: BusKind, index: int, resolve: Resolve
 ) -> tuple[Disk | None, tuple[Problem, ...]]:
     """Returns the drive of a line, None where Proxmox would leave it out, and why."""
-    parts, errors = check_options(split_parts(source.data, entry.value_span), OPTIONS_BY_BUS[bus])
+    drive = f"{bus}{index}"
+    parts, errors = read_parts(split_parts(source.data, entry.value_span), DRIVES_BY_BUS[bus])
     if errors:
-        reasons = "\n".join(f"{name}: {why}" if name else why for _, name, why in errors)
         misplaced = [name for kind, name, _ in errors if kind == "undefined"]
         misplaced = [name for name in misplaced if name in _ONLY_ELSEWHERE]
         part = parts.get(misplaced[0] if misplaced else errors[0][1])
         return None, (
             Problem(
                 kind="option-not-on-bus" if misplaced else "bad-value",
-                message=f"unable to parse value of '{entry.key}' - format error\n{reasons}",
+                message=f"unable to parse value of '{entry.key}' - {render_errors(errors)}",
                 span=part.span if part is not None else entry.value_span,
-                subject=entry.key,
+                subject=drive,
             ),
         )
-    dropped = _reject_combination(bus, parts)
-    if dropped is not None:
-        name, why = dropped
-        return None, (
-            Problem(kind="drive-dropped", message=why, span=parts[name].span, subject=entry.key),
+    limits = _read_limits(parts)
+    dropped = tuple(_reject_combination(bus, parts, limits))
+    if dropped:
+        return None, tuple(
+            Problem(kind="drive-dropped", message=why, span=parts[name].span, subject=drive)
+            for name, why in dropped
         )
-    return _build(entry, bus, index, parts, resolve), ()
+    place = entry, bus, index
+    return _build(place, parts, _compute_limits(limits), resolve), ()
 
 
 def _text(parts: dict[str, Part], name: str) -> str | None:
@@ -61,72 +91,75 @@ def _text(parts: dict[str, Part], name: str) -> str | None:
 
 
 def _bool(parts: dict[str, Part], name: str) -> bool | None:
-    part = parts.get(name)
-    return None if part is None else parse_bool(part.value)
+    return is_true(parts[name].value) if name in parts else None
 
 
-def _reject_combination(bus: BusKind, parts: dict[str, Part]) -> tuple[str, str] | None:
-    """Returns the option that makes Proxmox leave the whole drive out, and why."""
-    if "media" not in parts and not any("ps" in name for name in parts):
-        return None
-    for direction in ("", "_rd", "_wr"):
-        if f"bps{direction}" in parts and f"mbps{direction}" in parts:
-            return f"bps{direction}", "both bps and mbps specified"
-    for name in parts:
-        base = _limit_base(name)
-        if base is not None and base not in parts:
-            return name, f"{name} requires {base}"
-    for kind in ("mbps", "iops"):
-        for direction in ("_rd", "_wr"):
-            if kind in parts and kind + direction in parts:
-                return kind, f"{kind} cannot be combined with {kind}{direction}"
-    return _reject_cdrom(bus, parts) if _text(parts, "media") == "cdrom" else None
+def _read_limits(parts: dict[str, Part]) -> dict[str, str]:
+    """Returns the limits' texts by option; a limit in bytes is one in MiB too, as it comes out."""
+    limits = {name: part.value for name, part in parts.items() if "ps" in name}
+    for direction in _DIRECTIONS if limits else ():
+        if f"bps{direction}" in limits:
+            limits.setdefault(f"mbps{direction}", _OLD_LIMIT)
+    return limits
 
 
-def _limit_base(name: str) -> str | None:
-    """Returns the limit that another one is nothing without; only some are looked at."""
-    if name.endswith("_max_length"):
-        base = name.removesuffix("_length")
-        return f"m{base}" if base.startswith("bps") else base
-    if name.startswith("mbps") and name.endswith("_max"):
-        return name.removesuffix("_max")
-    return None
+def _reject_combination(
+    bus: BusKind, parts: dict[str, Part], limits: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yields what makes Proxmox leave the whole drive out: the option, and why.
 
-
-def _reject_cdrom(bus: BusKind, parts: dict[str, Part]) -> tuple[str, str] | None:
-    if bus == "virtio":
-        return "media", "a virtio drive cannot be a cd-rom"
-    if _bool(parts, "snapshot"):
-        return "snapshot", "a cd-rom cannot have snapshot=1"
-    return ("format", "a cd-rom cannot have a format") if "format" in parts else None
-
-
-def _limits(parts: dict[str, Part]) -> tuple[tuple[str, int], ...]:
-    """Returns the throttling as QEMU names it, in Proxmox's order.
-
-    Source: qemu-server 9.2.6, run: of the old spelling `bps=` only its being there is kept, which
-    comes out as a limit of 0, so as no limit at all.
+    What it tells of is told in full, what it says nothing of ends with the first.
     """
-    limits: list[tuple[str, int]] = []
-    if not any("ps" in name for name in parts):
+    told = tuple(_reject_limits(parts, limits)) if limits else ()
+    yield from told
+    if told:
+        return
+    for kind in ("mbps", "iops") if limits else ():
+        for direction in ("_rd", "_wr"):
+            other = kind + direction
+            if is_true(limits.get(kind)) and is_true(limits.get(other)):
+                written = kind if kind in parts else kind.removeprefix("m")
+                yield written, f"{kind} cannot be combined with {other}"
+                return
+    if _text(parts, "media") == "cdrom":
+        yield from _reject_cdrom(bus, parts)
+
+
+def _reject_limits(parts: dict[str, Part], limits: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for direction in _DIRECTIONS:
+        old = f"bps{direction}"
+        if old in parts and f"m{old}" in parts:
+            yield old, f"both {old} and m{old} specified"
+    for option, required in _REQUIREMENTS:
+        if option in limits and is_true(limits[option]) and not is_true(limits.get(required)):
+            yield option, f"{option} requires {required}"
+
+
+def _reject_cdrom(bus: BusKind, parts: dict[str, Part]) -> Iterator[tuple[str, str]]:
+    if bus == "virtio":
+        yield "media", "a virtio drive cannot be a cd-rom"
+    elif _bool(parts, "snapshot"):
+        yield "snapshot", "a cd-rom cannot have snapshot=1"
+    elif "format" in parts:
+        yield "format", "a cd-rom cannot have a format"
+
+
+def _compute_limits(limits: dict[str, str]) -> tuple[tuple[str, int], ...]:
+    """Returns the throttling as QEMU names it, in Proxmox's order."""
+    if not limits:
         return ()
-    for suffix, word in (("", "total"), ("_rd", "read"), ("_wr", "write")):
-        for kind, option, factor in (("bps", "mbps", MIB), ("iops", "iops", 1)):
-            if kind == "bps" and f"bps{suffix}" in parts:
-                limits.append((f"bps-{word}", 0))
-            for ending, tail in (("", ""), ("_max", "-max")):
-                value = int(float(_text(parts, f"{option}{suffix}{ending}") or 0) * factor)
-                if value:
-                    limits.append((f"{kind}-{word}{tail}", value))
-            length = _text(parts, f"{kind}{suffix}_max_length")
-            if length is not None:
-                limits.append((f"{kind}-{word}-max-length", int(length)))
-    return tuple(limits)
+    return tuple(
+        (name, compute(limits[option], factor))
+        for name, option, factor in LIMITS
+        if option in limits and is_true(limits[option])
+    )
 
 
 def _decode(text: str | None) -> str | None:
-    """Returns a text of which all but plain characters may be %-encoded."""
-    if text is None or "%" not in text:
+    """Returns a text of which all but plain characters may be %-encoded; a `0` is none."""
+    if text is None or not is_true(text):
+        return None
+    if "%" not in text:
         return text
     from urllib.parse import unquote
 
@@ -134,31 +167,38 @@ def _decode(text: str | None) -> str | None:
 
 
 def _build(
-    entry: Entry, bus: BusKind, index: int, parts: dict[str, Part], resolve: Resolve
+    place: tuple[Entry, BusKind, int],
+    parts: dict[str, Part],
+    limits: tuple[tuple[str, int], ...],
+    resolve: Resolve,
 ) -> Disk:
+    entry, bus, index = place
+    drive = f"{bus}{index}"
     text = {name: part.value for name, part in parts.items()}.get
     volume = parts["file"].value
     media = cast("Media", text("media") or "disk")
-    last = volume.replace(":", "/").rpartition("/")[2]
     queues = text("queues")
     size = text("size")
-    serial, model = text("serial"), text("model")
     discard = text("discard")
-    backing = resolve(volume, text("format"), entry.key)
+    backing = resolve(volume, text("format"), drive)
     if backing is not None and not backing.error and ":iso/" in volume and "media" not in parts:
-        error = f"{entry.key}: explicit media parameter is required for iso images"
+        error = f"{drive}: explicit media parameter is required for iso images"
         backing = evolve(backing, error=error)
+    if bus == "scsi" and media == "disk" and volume in {"none", "cdrom"}:
+        # What a SCSI disk is depends on its path, which only a volume has.
+        error = f"unable to parse volume ID '{volume}'"
+        backing = Backing(filename=volume, format="raw", error=error)
     is_own_drive = volume.startswith("/") and media == "cdrom"
     if backing is not None and backing.driver == "host_device" and is_own_drive:
         backing = evolve(backing, driver="host_cdrom")
     return Disk(
-        id=entry.key,
+        id=drive,
         bus=bus,
         index=index,
         volume=volume,
         backing=backing,
         media=media,
-        cloudinit=bool(_CLOUDINIT.fullmatch(last)),
+        cloudinit=_CLOUDINIT.search(volume) is not None,
         cache=cast("CacheMode | None", text("cache")),
         aio=cast("AioEngine | None", text("aio")),
         discard=None if discard is None else ("unmap" if discard == "on" else "ignore"),
@@ -167,17 +207,17 @@ def _build(
         iothread=_bool(parts, "iothread"),
         queues=int(queues) if queues is not None else None,
         size_bytes=parse_size_bytes(size) if size is not None else None,
-        serial=_decode(serial),
+        serial=_decode(text("serial")),
         wwn=text("wwn"),
-        vendor=text("vendor"),
-        product=text("product"),
-        model=_decode(model),
+        vendor=_decode(text("vendor")),
+        product=_decode(text("product")),
+        model=_decode(text("model")),
         rerror=text("rerror"),
         werror=text("werror"),
         snapshot=_bool(parts, "snapshot"),
         ssd=bool(_bool(parts, "ssd")),
         scsiblock=bool(_bool(parts, "scsiblock")),
-        limits=_limits(parts),
+        limits=limits,
         span=entry.span,
         spans={name: part.span for name, part in parts.items()},
     )

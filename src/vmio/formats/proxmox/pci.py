@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from vmio.model.controller import PciAddress
 
-__all__ = ["pci_address"]
+__all__ = ["has_scsi_bridge", "pci_address"]
 
 _FIXED = {
     "ehci": (0, 0x1),
@@ -46,6 +46,11 @@ _ON_FIRST_BUS = {"virtio": 6, "net": 6, "hostpci": 4}
 """So many of each series are on pci.0; those of hostpci are in the table above."""
 
 _SERIES = re.compile(r"(virtio|net|scsihw|virtioscsi|hostpci)(\d{1,2})", re.ASCII)
+
+
+def has_scsi_bridge(scsihw: str | None) -> bool:
+    """Returns whether there is the bridge for one SCSI controller a disk, needed or not."""
+    return scsihw is not None and scsihw.startswith("virtio-scsi-single")
 
 
 @lru_cache(maxsize=512)

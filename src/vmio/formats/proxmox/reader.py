@@ -16,12 +16,9 @@ from vmio.formats.proxmox.boot import boot_indices
 from vmio.formats.proxmox.config import Config, Entry, Section, parse_config
 from vmio.formats.proxmox.drives import Resolve, parse_drive
 from vmio.formats.proxmox.machine import Machine, is_windows, parse_machine, parse_version
+from vmio.formats.proxmox.perl import is_true
 from vmio.formats.proxmox.properties import Properties, check_property, read_properties
-from vmio.formats.proxmox.schema import (
-    DRIVE_COUNTS,
-    check_setting,
-    parse_bool,
-)
+from vmio.formats.proxmox.schema import DRIVE_COUNTS, check_setting, normalize
 from vmio.formats.proxmox.storage import Storages, resolve_volume
 from vmio.formats.qemu_argv import find_iothreads, read_options
 from vmio.formats.shell import split_words
@@ -66,13 +63,13 @@ class Guest:
 
     def is_on(self, key: str, *, default: bool = False) -> bool:
         """Returns the truth of a yes-or-no setting."""
-        return bool(parse_bool(self.settings.get(key, "1" if default else "0")))
+        return is_true(self.settings[key]) if key in self.settings else default
 
     @property
     def has_legacy_igd(self) -> bool:
         """Whether a graphics unit of the host is passed through where the guest's own would be."""
         return any(
-            "legacy-igd" in value and parse_bool(self.read(key).get("legacy-igd", "0"))
+            "legacy-igd" in value and is_true(self.read(key).get("legacy-igd"))
             for key, value in self.settings.items()
             if key.startswith("hostpci")
         )
@@ -113,10 +110,10 @@ def read_guest(
         section = found
     problems = list(config.problems)
     resolve = _resolver(storages, host)
-    settings, drives = _read_entries(source, section, problems, resolve)
+    settings, drives = _read_entries(source, section, problems, resolve, host)
     disks = [drives[key] for key in _DRIVE_KEYS if key in drives]
-    values = {key: entry.value for key, entry in settings.items()}
-    if parse_bool(values.get("template", "0")):
+    values = {key: normalize(key, entry.value) for key, entry in settings.items()}
+    if is_true(values.get("template")):
         values = {key: value for key, value in values.items() if _IN_TEMPLATE.fullmatch(key)}
     machine = _read_machine(values, host, is_snapshot=snapshot is not None)
     bootindex = boot_indices(
@@ -138,7 +135,7 @@ def read_guest(
         machine_version=machine.version,
         vcpus=_count_vcpus(values),
         memory_mib=_read_memory(values),
-        template=bool(parse_bool(values.get("template", "0"))),
+        template=is_true(values.get("template")),
         scsihw=values.get("scsihw"),
         iothreads=tuple(evolve(iothread, span=settings["args"].span) for iothread in iothreads),
         iothread_users=users,
@@ -171,21 +168,21 @@ def _name_stem(path: str) -> str:
 
 
 def _read_entries(
-    source: Source, section: Section, problems: list[Problem], resolve: Resolve
+    source: Source, section: Section, problems: list[Problem], resolve: Resolve, host: Host
 ) -> tuple[dict[str, Entry], dict[str, Disk]]:
     """Returns the line that counts for every key, the last valid one, and the usable drives."""
     settings: dict[str, Entry] = {}
     drives: dict[str, Disk | None] = {}
     unusable: dict[str, tuple[Problem, ...]] = {}
     for written in section.entries:
-        problem = _check_entry(written)
+        problem = _check_entry(written, host)
         if problem is not None:
             problems.append(problem)
             continue
         entry = evolve(written, key="ide2") if written.key == "cdrom" else written
         if entry.key in _DRIVE_KEYS:
             bus, index = _DRIVE_KEYS[entry.key]
-            disk, found = parse_drive(source, entry, bus, index, resolve)
+            disk, found = parse_drive(source, written, bus, index, resolve)
             if any(one.kind != "drive-dropped" for one in found):
                 problems.extend(found)
                 continue
@@ -198,10 +195,12 @@ def _read_entries(
     return settings, {key: disk for key, disk in drives.items() if disk is not None}
 
 
-def _check_entry(entry: Entry) -> Problem | None:
+def _check_entry(entry: Entry, host: Host) -> Problem | None:
     is_short = len(entry.value) <= _SHORT_CHARACTERS
     check = _check_short if is_short else _check_value
     reason = check(entry.key, entry.value)
+    if not reason and entry.key == "cpu" and host.cpu_models:
+        reason = _check_custom_model(entry.value, host)
     if not reason:
         return None
     kind = "unknown-setting" if reason.startswith("unknown") else "bad-value"
@@ -220,6 +219,14 @@ def _check_value(key: str, value: str) -> str:
 
 _check_short = lru_cache(maxsize=4096)(_check_value)
 """Most settings of many VMs are the same few; what is kept of them stays small."""
+
+
+def _check_custom_model(value: str, host: Host) -> str:
+    """Returns why there is no such processor on a host whose own models are known."""
+    prefix, custom, name = read_properties("cpu", value)["cputype"].partition("custom-")
+    if not custom or prefix or name in host.cpu_models:
+        return ""
+    return f"Custom cputype '{name}' not found"
 
 
 def _resolver(storages: Storages | None, host: Host) -> Resolve:
@@ -246,11 +253,13 @@ def _read_volumes(values: Mapping[str, str], resolve: Resolve) -> dict[str, Back
     for key in ("efidisk0", "tpmstate0"):
         if key in values:
             parts = read_properties(key, values[key])
-            volume, written = parts["file"], parts.get("format")
+            # A disk that nothing opens, or only the TPM's own program, may say any format.
+            is_opened = key == "efidisk0" and values.get("bios") == "ovmf"
+            volume, written = parts["file"], parts.get("format") if is_opened else None
             backing = resolve(volume, written, key)
             if backing is None:
                 continue
-            if key == "efidisk0" and written is None and volume.startswith("/"):
+            if is_opened and written is None and volume.startswith("/"):
                 backing = evolve(backing, error="efidisk format must be specified")
             volumes[key] = backing
     if "vmstate" in values:
@@ -273,9 +282,11 @@ def _read_machine(values: Mapping[str, str], host: Host, *, is_snapshot: bool) -
 
 
 def _count_vcpus(values: Mapping[str, str]) -> int:
-    sockets = int(values.get("sockets", values.get("smp", "1")))
-    total = max(1, sockets * int(values.get("cores", "1")))
-    return min(total, int(values.get("vcpus", "0")) or total)
+    sockets, smp, cores, vcpus = (
+        int(values.get(key, "0")) for key in ("sockets", "smp", "cores", "vcpus")
+    )
+    total = (sockets or smp or 1) * (cores or 1)
+    return min(total, vcpus or total)
 
 
 def _read_memory(values: Mapping[str, str]) -> int:

@@ -1,40 +1,57 @@
-"""Which settings a VM's config may hold, and what the options of a drive may be.
+"""Which settings a VM's config may hold, how a list of `key=value` is read, and a drive's options.
 
 Source: qemu-server 9.2.6. Top-level enumerations, patterns and bounds are not checked when Proxmox
-reads a config; the options of a drive are, and one bad option drops the whole line.
+reads a config; the options of a list are, and one bad option drops the whole line.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from vmio.formats.keyval import Part
+from vmio.formats.proxmox.perl import (
+    is_integer,
+    is_number,
+    is_true,
+    matches,
+    parse_boolean,
+)
 from vmio.model.disk import BusKind
-from vmio.units import parse_size_bytes
+from vmio.model.source import Span
 
 __all__ = [
+    "DRIVES_BY_BUS",
     "DRIVE_COUNTS",
     "DRIVE_KEY",
-    "EFIDISK_OPTIONS",
-    "OPTIONS_BY_BUS",
-    "TPMSTATE_OPTIONS",
+    "EFIDISK",
+    "TPMSTATE",
+    "UNUSED",
+    "Check",
+    "Format",
     "Option",
     "any_text",
     "at_least",
     "between",
     "check_boolean",
+    "check_integer",
     "check_number",
-    "check_options",
+    "check_option",
     "check_setting",
+    "check_url_encoded",
+    "check_volume_id",
+    "formatted",
+    "is_numbered",
     "matching",
+    "normalize",
     "one_of",
-    "parse_bool",
+    "read_parts",
+    "render_errors",
 ]
 
-_TRUE = frozenset({"1", "on", "yes", "true"})
-_FALSE = frozenset({"0", "off", "no", "false"})
+Check = Callable[[str], str]
+"""Returns why a value is refused, empty if it is not."""
 
 DRIVE_COUNTS: Mapping[BusKind, int] = {"ide": 4, "scsi": 31, "virtio": 16, "sata": 6}
 """How many drives each bus may have, in the order in which Proxmox visits the buses."""
@@ -73,79 +90,143 @@ _NUMBERS = frozenset({"cpulimit", "migrate_downtime"})
 _STRINGS = frozenset(
     """
     affinity agent amd-sev arch args audio0 bios boot bootdisk cdrom cicustom cipassword citype
-    ciuser cpu delete digest hookscript hotplug hugepages intel-tdx ivshmem keyboard lock
+    ciuser cpu delete hookscript hotplug hugepages intel-tdx ivshmem keyboard lock
     machine memory meta name nameserver ostype parent rng0 running-nets-host-mtu runningcpu
     runningmachine scsihw searchdomain smbios1 snapstate spice_enhancements sshkeys startdate
     startup tags vga vmgenid vmstate vmstatestorage watchdog
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
-_INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,15})?", re.ASCII)
+_VERBATIM = frozenset(
+    """
+    arch bios cipassword citype ciuser hugepages keyboard lock ostype running-nets-host-mtu
+    runningcpu scsihw searchdomain startdate vmgenid
+    """.split()  # noqa: SIM905 - a list a line each would hide the words
+)
+"""The strings whose form is not looked at; one pair of quotes around them is taken off."""
+_VERBATIM_NUMBERED = frozenset({"parallel", "serial"})
+_DIGITS = r"\d{1,18}"
+_DECIMAL = r"\d{1,18}(\.\d{1,18})?"
 _KEY_NUMBER = re.compile(r"([a-z][a-z_-]*?)(\d+)", re.ASCII)
 
 
-def parse_bool(text: str) -> bool | None:
-    """Returns the truth that Proxmox reads from a text, None if it is no boolean."""
-    lowered = text.lower()
-    if lowered in _TRUE:
-        return True
-    return False if lowered in _FALSE else None
-
-
 def check_setting(key: str, value: str) -> str:
-    """Returns why Proxmox drops a top-level setting when it reads it, empty if it does not."""
+    """Returns why Proxmox drops a top-level setting when it reads it, empty if it does not.
+
+    The numbers of the top level are stricter than those of a list: digits, and for some a
+    fraction.
+    """
+    kind = ""
     if key in _BOOLEANS:
-        return "" if parse_bool(value) is not None else _wrong_type("boolean", value)
-    if key in _INTEGERS:
-        return "" if _is_integer(value) else _wrong_type("integer", value)
-    if key in _NUMBERS:
-        return "" if _is_number(value) else _wrong_type("number", value)
-    if key in _STRINGS:
-        return ""
+        kind = "" if parse_boolean(value) is not None else "boolean"
+    elif key in _INTEGERS:
+        kind = "" if matches(_DIGITS, value) else "integer"
+    elif key in _NUMBERS:
+        kind = "" if matches(_DECIMAL, value) else "number"
+    elif key not in _STRINGS and not is_numbered(key, _NUMBERED):
+        return f"unknown setting '{key}'"
+    if "\r" in value and key != "args":
+        return "property contains a line feed"
+    return _wrong_type(kind, value) if kind else ""
+
+
+def is_numbered(key: str, families: Container[str]) -> bool:
+    """Returns whether a key is one of some families, its number in the family's range."""
     match = _KEY_NUMBER.fullmatch(key)
-    if match is not None:
-        digits = match[2]
-        count = _NUMBERED.get(match[1], 0)
-        if digits == digits.lstrip("0") or digits == "0":
-            return "" if int(digits[:9]) < count else f"unknown setting '{key}'"
-    return f"unknown setting '{key}'"
+    if match is None or match[1] not in families:
+        return False
+    digits = match[2]
+    # Proxmox knows each key by its whole name, so that `scsi01` is none.
+    return digits == str(int(digits[:9])) and int(digits) < _NUMBERED[match[1]]
+
+
+def normalize(key: str, value: str) -> str:
+    """Returns a valid setting's value as Proxmox keeps it: `yes` as 1, `007` as 7."""
+    if key in _BOOLEANS and (truth := parse_boolean(value)) is not None:
+        return "1" if truth else "0"
+    if key in _INTEGERS and matches(_DIGITS, value):
+        return str(int(value))
+    if value[:1] == '"' and (key in _VERBATIM or is_numbered(key, _VERBATIM_NUMBERED)):
+        return value[1:-1] if len(value) > 1 and value[-1] == '"' else value
+    return value
 
 
 def _wrong_type(kind: str, value: str) -> str:
     return f"type check ('{kind}') failed - got '{value}'"
 
 
-def _is_integer(text: str) -> bool:
-    return _INTEGER.fullmatch(text) is not None
-
-
-def _is_number(text: str) -> bool:
-    return _NUMBER.fullmatch(text) is not None
-
-
 class Option(NamedTuple):
-    """One option of a drive: how its value is checked, and under which name it is kept."""
+    """One option of a list: how its value is checked, and under which name it is kept."""
 
-    check: Callable[[str], str]
-    """Returns why a value is refused, empty if it is not."""
+    check: Check
     name: str = ""
     """The option that this one is another name for; empty if it is its own."""
+    own_name_to: str = ""
+    """The option that is set to this one's own name; empty for most."""
+
+
+class Format(NamedTuple):
+    """What one kind of list may hold."""
+
+    options: Mapping[str, Option]
+    default: str = ""
+    """The option that a part without a key is; empty if there is none."""
+    required: tuple[str, ...] = ()
+    check: Callable[[Mapping[str, Part]], str] | None = None
+    """Tells what is wrong with options that are each right."""
+    companions: tuple[tuple[str, str], ...] = ()
+    """Options each with one that has to stand beside it."""
 
 
 def check_boolean(value: str) -> str:
-    """Returns why a value is no boolean, empty if it is one."""
-    return "" if parse_bool(value) is not None else _wrong_type("boolean", value)
+    """Returns why a value is no boolean; `read_parts` has made 0 and 1 of the words for it."""
+    return "" if value in {"0", "1"} else _wrong_type("boolean", value)
+
+
+def check_integer(value: str) -> str:
+    """Returns why a value is no whole number, empty if it is one."""
+    return "" if is_integer(value) else _wrong_type("integer", value)
 
 
 def check_number(value: str) -> str:
     """Returns why a value is no number, empty if it is one."""
-    return "" if _is_number(value) else _wrong_type("number", value)
+    return "" if is_number(value) else _wrong_type("number", value)
+
+
+def check_volume_id(value: str) -> str:
+    """Returns why a value names no volume of a storage, empty if it does."""
+    return "" if matches(_VOLUME_ID, value) else f"unable to parse volume ID '{value}'"
+
+
+def check_url_encoded(value: str) -> str:
+    """Returns why a value cannot be a %-encoded text, empty if it can."""
+    return "" if matches(_URL_ENCODED, value) else f"invalid urlencoded string: {value}"
+
+
+_VOLUME_ID = r"[a-zA-Z][a-zA-Z0-9\-_.]*[a-zA-Z0-9]:.+"
+_SIZE = r"\d{1,19}(?:\.\d{1,9})?(?:[KMGT](?:iB)?)?"
+_URL_ENCODED = r"[-%a-zA-Z0-9_.!~*'()]*"
+
+
+def _check_file(value: str) -> str:
+    if value in {"none", "cdrom"} or value.startswith("/"):
+        return ""
+    return check_volume_id(value)
 
 
 def _check_size(value: str) -> str:
-    if parse_size_bytes(value) is not None:
+    if matches(_SIZE, value):
         return ""
-    return f"invalid format - value does not look like a valid disk size: {value}"
+    return f"value does not look like a valid disk size: {value}"
+
+
+def formatted(check: Check) -> Check:
+    """Returns a check of a format as its failure is told for an option of a list."""
+
+    def checked(value: str) -> str:
+        reason = check(value)
+        return f"invalid format - {reason}" if reason else ""
+
+    return checked
 
 
 def any_text(value: str) -> str:  # noqa: ARG001 - any text will do; it has the checks' shape
@@ -153,33 +234,31 @@ def any_text(value: str) -> str:  # noqa: ARG001 - any text will do; it has the 
     return ""
 
 
-def at_least(minimum: int) -> Callable[[str], str]:
-    """Returns a check for whole numbers from a minimum on."""
+def at_least(minimum: int, type_check: Check = check_integer) -> Check:
+    """Returns a check for numbers from a minimum on, whole ones unless another type is said."""
 
     def check(value: str) -> str:
-        if not _is_integer(value):
-            return _wrong_type("integer", value)
-        if int(value) < minimum:
+        reason = type_check(value)
+        if not reason and float(value) < minimum:
             return f"value must have a minimum value of {minimum}"
-        return ""
-
-    return check
-
-
-def between(minimum: int, maximum: int) -> Callable[[str], str]:
-    """Returns a check for whole numbers in a range."""
-    lowest = at_least(minimum)
-
-    def check(value: str) -> str:
-        reason = lowest(value)
-        if not reason and int(value) > maximum:
-            return f"value must have a maximum value of {maximum}"
         return reason
 
     return check
 
 
-def one_of(*values: str) -> Callable[[str], str]:
+def between(minimum: int, maximum: int, type_check: Check = check_integer) -> Check:
+    """Returns a check for numbers in a range, whole ones unless another type is said."""
+    lowest = at_least(minimum, type_check)
+
+    def check(value: str) -> str:
+        if not type_check(value) and float(value) > maximum:
+            return f"value must have a maximum value of {maximum}"
+        return lowest(value)
+
+    return check
+
+
+def one_of(*values: str) -> Check:
     """Returns a check for one of some words."""
 
     def check(value: str) -> str:
@@ -190,42 +269,37 @@ def one_of(*values: str) -> Callable[[str], str]:
     return check
 
 
-def matching(pattern: str) -> Callable[[str], str]:
-    """Returns a check for texts that match a pattern as a whole."""
+def matching(pattern: str, max_length: int = 0) -> Check:
+    """Returns a check for texts that match a pattern as a whole, of a length if one is said."""
 
     def check(value: str) -> str:
-        # Compiled at its first use, not at import: most configs need few of them.
-        matches = re.fullmatch(pattern, value, re.ASCII)
-        return "" if matches else "value does not match the regex pattern"
-
-    return check
-
-
-def _url_encoded(max_length: int) -> Callable[[str], str]:
-    allowed = re.compile(r"[-%a-zA-Z0-9_.!~*'()]*", re.ASCII)
-
-    def check(value: str) -> str:
-        if len(value) > max_length:
+        if not matches(pattern, value):
+            return "value does not match the regex pattern"
+        if max_length and len(value) > max_length:
             return f"value may only be {max_length} characters long"
-        if not allowed.fullmatch(value):
-            return "invalid format - value is not URL encoded"
         return ""
 
     return check
 
 
-def _any_integer(value: str) -> str:
-    return "" if _is_integer(value) else _wrong_type("integer", value)
+def _url_encoded(max_length: int) -> Check:
+    encoded = formatted(check_url_encoded)
+
+    def check(value: str) -> str:
+        too_long = f"value may only be {max_length} characters long"
+        return encoded(value) or (too_long if len(value) > max_length else "")
+
+    return check
 
 
 _BASE: dict[str, Option] = {
-    "file": Option(any_text),
+    "file": Option(formatted(_check_file)),
     "volume": Option(any_text, "file"),
     "media": Option(one_of("cdrom", "disk")),
     "snapshot": Option(check_boolean),
     "cache": Option(one_of("none", "writethrough", "writeback", "unsafe", "directsync")),
     "format": Option(one_of("raw", "qcow", "qed", "qcow2", "vmdk", "cloop")),
-    "size": Option(_check_size),
+    "size": Option(formatted(_check_size)),
     "backup": Option(check_boolean),
     "replicate": Option(check_boolean),
     "shared": Option(check_boolean),
@@ -239,75 +313,158 @@ _BASE: dict[str, Option] = {
 for _direction in ("", "_rd", "_wr"):
     _BASE[f"mbps{_direction}"] = Option(check_number)
     _BASE[f"mbps{_direction}_max"] = Option(check_number)
-    _BASE[f"bps{_direction}"] = Option(_any_integer)
+    _BASE[f"bps{_direction}"] = Option(check_integer)
     _BASE[f"bps{_direction}_max_length"] = Option(at_least(1))
-    _BASE[f"iops{_direction}"] = Option(_any_integer)
-    _BASE[f"iops{_direction}_max"] = Option(_any_integer)
+    _BASE[f"iops{_direction}"] = Option(check_integer)
+    _BASE[f"iops{_direction}_max"] = Option(check_integer)
     _BASE[f"iops{_direction}_max_length"] = Option(at_least(1))
     if _direction:
         for _kind in ("bps", "iops"):
             _BASE[f"{_kind}{_direction}_length"] = Option(
-                at_least(1), f"{_kind}{_direction}_max_length"
+                any_text, f"{_kind}{_direction}_max_length"
             )
 
 _WWN = Option(matching(r"0x[0-9a-fA-F]{16}"))
-
-OPTIONS_BY_BUS: Mapping[BusKind, Mapping[str, Option]] = {
-    "ide": _BASE | {"ssd": Option(check_boolean), "wwn": _WWN, "model": Option(_url_encoded(120))},
-    "scsi": _BASE
-    | {
-        "iothread": Option(check_boolean),
+_SSD = Option(check_boolean)
+_RO = Option(check_boolean)
+_IOTHREAD = Option(check_boolean)
+_OF_ONE_BUS: Mapping[BusKind, dict[str, Option]] = {
+    "ide": {"ssd": _SSD, "wwn": _WWN, "model": Option(_url_encoded(120))},
+    "scsi": {
+        "iothread": _IOTHREAD,
         "queues": Option(at_least(2)),
-        "ro": Option(check_boolean),
+        "ro": _RO,
         "scsiblock": Option(check_boolean),
-        "ssd": Option(check_boolean),
+        "ssd": _SSD,
         "wwn": _WWN,
         "product": Option(matching(r"[A-Za-z0-9\-_\s]{,16}")),
         "vendor": Option(matching(r"[A-Za-z0-9\-_\s]{,8}")),
     },
-    "virtio": _BASE | {"iothread": Option(check_boolean), "ro": Option(check_boolean)},
-    "sata": _BASE | {"ssd": Option(check_boolean), "wwn": _WWN},
+    "virtio": {"iothread": _IOTHREAD, "ro": _RO},
+    "sata": {"ssd": _SSD, "wwn": _WWN},
+}
+
+DRIVES_BY_BUS: Mapping[BusKind, Format] = {
+    bus: Format(_BASE | options, "file", ("file",)) for bus, options in _OF_ONE_BUS.items()
 }
 _VOLUME = {name: _BASE[name] for name in ("file", "volume", "format", "size")}
-EFIDISK_OPTIONS: Mapping[str, Option] = _VOLUME | {
-    "efitype": Option(one_of("2m", "4m")),
-    "pre-enrolled-keys": Option(check_boolean),
-    "ms-cert": Option(one_of("2011", "2023", "2023w", "2023k")),
-}
-TPMSTATE_OPTIONS: Mapping[str, Option] = _VOLUME | {
-    "version": Option(one_of("v1.2", "v2.0")),
-}
+EFIDISK = Format(
+    _VOLUME
+    | {
+        "efitype": Option(one_of("2m", "4m")),
+        "pre-enrolled-keys": Option(check_boolean),
+        "ms-cert": Option(one_of("2011", "2023", "2023w", "2023k")),
+    },
+    "file",
+    ("file",),
+)
+TPMSTATE = Format(
+    _VOLUME
+    | {
+        "format": Option(one_of("raw", "qcow2", "vmdk")),
+        "version": Option(one_of("v1.2", "v2.0")),
+    },
+    "file",
+    ("file",),
+)
+UNUSED = Format(
+    {"file": Option(formatted(check_volume_id)), "volume": _BASE["volume"]}, "file", ("file",)
+)
 
-OptionError = tuple[Literal["bad", "undefined"], str, str]
+OptionError = tuple[Literal["whole", "bad", "undefined"], str, str]
+"""Its kind, the option that it is about, and the reason; one of the whole list has no option."""
 
 
-def check_options(
-    parts: tuple[Part, ...], schema: Mapping[str, Option]
+def read_parts(
+    pieces: Iterable[Part], form: Format
 ) -> tuple[dict[str, Part], tuple[OptionError, ...]]:
-    """Returns a property string's parts by option name, and what is wrong with them.
+    """Returns a list's parts by their own names, and what is wrong with them.
 
-    The option without a key is `file`. An error is its kind, the option and the reason; an error
-    of the whole string has no option. With any error Proxmox drops the whole string.
+    The words for a boolean are made 0 and 1, except in the part without a key. With any error
+    Proxmox drops the whole list; what is wrong with the whole is told alone.
     """
     found: dict[str, Part] = {}
-    for part in parts:
-        if not part.key and part.span != part.value_span:
-            return found, (("bad", "", "missing key in comma-separated list property"),)
-        key = part.key or "file"
-        option = schema.get(key)
-        name = (option.name or key) if option is not None else key
-        if name in found:
-            reason = f"duplicate key in comma-separated list property: {name}"
-            return found, (("bad", "", reason),)
+    has_bare = False
+    for part in pieces:
+        if part.span != part.value_span:
+            reason = _add(found, part, form.options)
+        elif has_bare:
+            reason = _duplicate(form.default)
+        else:
+            reason, has_bare = _add_bare(found, part, form.default), True
+        if reason:
+            return found, (("whole", "", reason),)
+    return found, tuple(_check_parts(found, form))
+
+
+def _add_bare(found: dict[str, Part], part: Part, default: str) -> str:
+    """Adds a part without a key; one that was written with it gives way only if it is false."""
+    if not default:
+        return "value without key, but schema does not define a default key"
+    if default in found and is_true(found[default].value):
+        return _duplicate(default)
+    found[default] = part
+    return ""
+
+
+def _add(found: dict[str, Part], part: Part, options: Mapping[str, Option]) -> str:
+    name = part.key
+    if not name or not part.value:
+        return "missing key in comma-separated list property"
+    if name in found:
+        return _duplicate(name)
+    option = options.get(name)
+    if option is not None and option.name:
+        if option.own_name_to:
+            if option.own_name_to in found:
+                return f"key alias '{option.own_name_to}' is already defined"
+            found[option.own_name_to] = part._replace(value=name)
+        name, option = option.name, options[option.name]
+    if option is not None and option.check is check_boolean:
+        truth = parse_boolean(part.value)
+        found[name] = part if truth is None else part._replace(value="1" if truth else "0")
+    else:
         found[name] = part
+    return ""
+
+
+def _duplicate(name: str) -> str:
+    return f"duplicate key in comma-separated list property: {name}"
+
+
+def _check_parts(found: Mapping[str, Part], form: Format) -> list[OptionError]:
     errors: list[OptionError] = []
     for name, part in found.items():
-        option = schema.get(name)
+        option = form.options.get(name)
         if option is None:
             reason = "property is not defined in schema and the schema does not allow"
             errors.append(("undefined", name, f"{reason} additional properties"))
         elif reason := option.check(part.value):
             errors.append(("bad", name, reason))
-    if "file" not in found:
-        errors.append(("bad", "file", "property is missing and it is not optional"))
-    return found, tuple(errors)
+    errors.extend(
+        ("bad", name, "property is missing and it is not optional")
+        for name in form.required
+        if name not in found
+    )
+    errors.extend(
+        ("bad", companion, f"missing property - '{name}' requires this property")
+        for name, companion in form.companions
+        if name in found and companion not in found
+    )
+    if not errors and form.check is not None and (reason := form.check(found)):
+        errors.append(("whole", "", reason))
+    return errors
+
+
+def check_option(form: Format, key: str, value: str) -> str:
+    """Returns why a list cannot hold an option, empty if it can."""
+    part = Part(key, value, Span(0, len(key) + 1 + len(value)), Span(len(key) + 1, len(value)))
+    found, errors = read_parts((part,), form)
+    return next((why for kind, name, why in errors if kind != "bad" or name in found), "")
+
+
+def render_errors(errors: Iterable[OptionError]) -> str:
+    """Returns what is wrong with a list as Proxmox says it, empty if nothing is."""
+    reasons = [f"{name}: {why}" for kind, name, why in errors if kind != "whole"]
+    wholes = [why for kind, _, why in errors if kind == "whole"]
+    return "\n".join(wholes or (["format error", *reasons] if reasons else []))

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from attrs import field, frozen
 
 from vmio.errors import InputError
-from vmio.formats.proxmox.schema import parse_bool
+from vmio.formats.proxmox.perl import parse_boolean
 from vmio.model.disk import Backing, IoUringDefault
 from vmio.model.host import Host
 from vmio.model.source import Source
@@ -21,7 +21,7 @@ __all__ = ["Storage", "Storages", "parse_storages", "resolve_volume"]
 
 _MAX_BYTES = 1024 * 1024
 _HEADER = re.compile(r"([a-z][a-z0-9]*):\s*([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9])", re.ASCII)
-_VOLUME_ID = re.compile(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(\S+)", re.ASCII)
+_VOLUME_ID = re.compile(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(.+)", re.ASCII)
 _FILE_TYPES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 _DEFAULT_CONTENT: Mapping[str, tuple[str, ...]] = {
     "dir": ("images", "rootdir"),
@@ -49,7 +49,7 @@ class Storage:
 
     def is_set(self, option: str) -> bool:
         """Returns whether a yes-or-no option is written and true."""
-        return bool(parse_bool(self.options.get(option, "0")))
+        return bool(parse_boolean(self.options.get(option, "0")))
 
     @property
     def content(self) -> tuple[str, ...]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from attrs import evolve
-
 from vmio.errors import InputError
 from vmio.formats.proxmox.config import Config, Entry, Section
 from vmio.formats.proxmox.drives import parse_drive
@@ -65,7 +63,7 @@ def valid_entries(source: Source, section: Section) -> dict[str, Entry]:
 
 def read_drive(source: Source, entry: Entry) -> tuple[Disk | None, tuple[Problem, ...]]:
     """Returns the drive that a line describes, None if it describes none, and what is wrong."""
-    match = DRIVE_KEY.fullmatch(entry.key)
+    match = DRIVE_KEY.fullmatch("ide2" if entry.key == "cdrom" else entry.key)
     if match is None:
         return None, ()
     return parse_drive(source, entry, _BUSES[match[1]], int(match[2]), lambda *_: None)
@@ -90,7 +88,6 @@ def _check_entry(source: Source, section: Section, entry: Entry) -> Iterator[Pro
             subject=entry.key,
         )
     elif section.kind != "special":
-        key = "ide2" if entry.key == "cdrom" else entry.key
-        _, problems = read_drive(source, evolve(entry, key=key))
+        _, problems = read_drive(source, entry)
         # A drive that is well written and still left out is no error to Proxmox.
         yield from (problem for problem in problems if problem.kind != "drive-dropped")

@@ -13,11 +13,16 @@ from vmio.errors import InputError, UsageError
 from vmio.model.host import Host
 from vmio.model.source import Source
 
-__all__ = ["parse_pveversion", "set_qemu_version"]
+__all__ = ["is_release_candidate", "parse_pveversion", "set_qemu_version"]
 
 _MAX_BYTES = 1024 * 1024
 _RELEASE = re.compile(r"\d{1,4}\.\d{1,4}(?:\.\d{1,4})?", re.ASCII)
 _PACKAGE = re.compile(r"(\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)-\d[\w.+~]{0,30}", re.ASCII)
+
+
+def is_release_candidate(version: str) -> bool:
+    """Returns whether a QEMU is one before its release: 10.1.92 is the third of 10.2."""
+    return re.match(r"\d{1,4}\.\d{1,4}\.(?:9\d|\d{3,4})", version, re.ASCII) is not None
 
 
 def set_qemu_version(host: Host, text: str) -> Host:

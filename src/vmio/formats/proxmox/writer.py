@@ -19,9 +19,10 @@ from vmio.formats.proxmox.config import Config, Entry, Section
 from vmio.formats.proxmox.schema import (
     DRIVE_COUNTS,
     DRIVE_KEY,
-    OPTIONS_BY_BUS,
+    DRIVES_BY_BUS,
+    check_option,
     check_setting,
-    parse_bool,
+    normalize,
 )
 from vmio.formats.proxmox.strict import list_sections, read_drive, valid_entries
 from vmio.model.source import Edit, Source, Span
@@ -137,11 +138,10 @@ def set_option(config: Config, section: Section, key: str, option: str, value: s
         raise UsageError(f"'{option}={value}' cannot be an option of {key}")
     drive = DRIVE_KEY.fullmatch(key)
     if drive is not None:
-        schema = next(options for bus, options in OPTIONS_BY_BUS.items() if bus == drive[1])
-        known = schema.get(option)
-        if known is None:
+        form = next(form for bus, form in DRIVES_BY_BUS.items() if bus == drive[1])
+        if option not in form.options:
             raise UsageError(f"{key} can have no option '{option}'")
-        if reason := known.check(value):
+        if reason := check_option(form, option, value):
             raise UsageError(f"{key}: {option}: {reason}")
     parts = split_parts(config.source.data, entry.value_span)
     name = _name_option(key, option)
@@ -267,8 +267,8 @@ def _name_option(key: str, option: str) -> str:
     family = match[1] if match is not None else key
     if not option:
         return _BARE_OPTIONS.get(family, "")
-    drive = next((schema for bus, schema in OPTIONS_BY_BUS.items() if bus == family), {})
-    known = drive.get(option)
+    form = next((form for bus, form in DRIVES_BY_BUS.items() if bus == family), None)
+    known = form.options.get(option) if form is not None else None
     return known.name or option if known is not None else option
 
 
@@ -307,14 +307,10 @@ def _render_entries(source: Source, section: Section, entries: Mapping[str, Entr
 
 def _render_line(source: Source, entry: Entry) -> bytes:
     value = source.data[entry.value_span.start : entry.value_span.end]
-    truth = parse_bool(entry.value)
-    if truth is not None and _is_boolean(entry.key):
-        value = b"1" if truth else b"0"
+    normal = normalize(entry.key, entry.value)
+    if normal != entry.value and value.decode("utf-8", "replace").encode() == value:
+        value = normal.encode()
     return b"%s: %s\n" % (entry.key.encode(), value)
-
-
-def _is_boolean(key: str) -> bool:
-    return not check_setting(key, "no") and bool(check_setting(key, "maybe"))
 
 
 def _read_volume(source: Source, entry: Entry) -> Iterator[Part]:
@@ -328,8 +324,7 @@ def _read_volume(source: Source, entry: Entry) -> Iterator[Part]:
 
 def _has_cloudinit(source: Source, section: Section) -> bool:
     for entry in valid_entries(source, section).values():
-        key = "ide2" if entry.key == "cdrom" else entry.key
-        disk, _ = read_drive(source, evolve(entry, key=key))
+        disk, _ = read_drive(source, entry)
         if disk is not None and disk.cloudinit:
             return True
     return False

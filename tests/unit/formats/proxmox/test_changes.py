@@ -105,3 +105,10 @@ def test_order_of_changes_does_not_count(options: list[str]) -> None:
     ]
     line = "scsi1: local-lvm:vm-100-disk-1,aio=native,iothread=1,queues=4,ro=1\n"
     assert line in change(TEXT, *changes)
+
+
+def test_quoted_word_is_the_word_that_a_plan_has() -> None:
+    """A plan goes by the value as Proxmox keeps it, without the quotes around it."""
+    text = 'cores: 2\nscsihw: "virtio-scsi-pci"\n'
+    wish = Change(key="scsihw", old="virtio-scsi-pci", new="virtio-scsi-single")
+    assert change(text, wish) == "cores: 2\nscsihw: virtio-scsi-single\n"

@@ -50,3 +50,44 @@ def test_cdrom_is_another_name_of_ide2() -> None:
     """Whichever of the two stands last holds."""
     assert read("ide2: /a.raw\ncdrom: none,media=cdrom\n").vm.disks[0].volume == "none"
     assert read("cdrom: none,media=cdrom\nide2: /a.raw\n").vm.disks[0].volume == "/a.raw"
+
+
+def test_bad_line_is_named_as_it_is_written() -> None:
+    """What is wrong with `cdrom:` is told of that key, and is the drive ide2's."""
+    (problem,) = read("cdrom: none,iothread=1\n").vm.problems
+    assert problem.message.startswith("unable to parse value of 'cdrom' - format error")
+    assert problem.subject == "ide2"
+
+
+@pytest.mark.parametrize(
+    ("text", "vcpus"),
+    [
+        ("sockets: 0\ncores: 4", 4),
+        ("sockets: 0\nsmp: 2\ncores: 03", 6),
+        ("sockets: 2\ncores: 0", 2),
+        ("cores: 4\nvcpus: 0", 4),
+        ("cores: 4\nvcpus: 3", 3),
+    ],
+)
+def test_count_of_0_is_none(text: str, vcpus: int) -> None:
+    """Where a count is 0 the next default holds."""
+    assert read(text).vm.vcpus == vcpus
+
+
+def test_quotes_around_a_word_are_taken_off() -> None:
+    """A word of no form of its own counts without one pair of quotes."""
+    guest = read('scsihw: "virtio-scsi-single"\nname: x\n')
+    assert guest.vm.scsihw == "virtio-scsi-single"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bios: seabios\nefidisk0: /dev/x,format=qcow2",
+        "efidisk0: /dev/x",
+        "tpmstate0: /x,format=raw",
+    ],
+)
+def test_format_of_what_nothing_opens_is_not_looked_at(text: str) -> None:
+    """Without UEFI an efidisk may say any format, and the state of a TPM always may."""
+    assert [backing.error for backing in read(text).volumes.values()] == [""]

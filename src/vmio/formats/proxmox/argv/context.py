@@ -9,8 +9,8 @@ from attrs import field, frozen
 
 from vmio.formats.proxmox.machine import parse_version, windows_version
 from vmio.formats.proxmox.pci import pci_address
+from vmio.formats.proxmox.perl import parse_boolean
 from vmio.formats.proxmox.reader import Guest
-from vmio.formats.proxmox.schema import parse_bool
 from vmio.model.controller import PciAddress
 from vmio.model.host import Host
 from vmio.model.topology import Topology
@@ -30,7 +30,7 @@ def render_pci(address: PciAddress) -> str:
 
 def is_on(value: str | None, *, default: bool = False) -> bool:
     """Returns the truth of a yes-or-no option, the default where it is not written."""
-    return default if value is None else bool(parse_bool(value))
+    return default if value is None else bool(parse_boolean(value))
 
 
 @frozen(kw_only=True)

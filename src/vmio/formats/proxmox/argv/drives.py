@@ -17,7 +17,8 @@ from attrs import fields
 
 from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import Argument, render_pci
-from vmio.formats.proxmox.pci import pci_address
+from vmio.formats.proxmox.drives import LIMITS
+from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
@@ -54,7 +55,7 @@ def render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
     """Yields the PCI bridges that no `-readconfig` brings; pci.3 needs no disk to be there."""
     used = {c.pci.bus for c in topology.controllers if c.pci is not None}
     bridges = {"pci.1", "pci.2"} | (used & {"pci.4"})
-    if guest.vm.scsihw == "virtio-scsi-single":
+    if has_scsi_bridge(guest.vm.scsihw):
         bridges.add("pci.3")
     for bridge in sorted(bridges):
         number = bridge.rpartition(".")[2]
@@ -108,7 +109,7 @@ def render_drives(guest: Guest, topology: Topology) -> Iterator[Argument]:
         if controller.id not in seen:
             seen.add(controller.id)
             if controller.bus != "virtio" and not controller.built_in:
-                yield "-device", _render_controller(controller)
+                yield "-device", _render_controller(guest, attached.disk, controller)
         if not has_blockdev(guest):
             yield "-drive", _render_drive(guest, attached)
         elif attached.disk.backing is not None:
@@ -135,7 +136,7 @@ def render_json(value: object) -> str:
     return _encode(value)
 
 
-def _render_controller(controller: Controller) -> str:
+def _render_controller(guest: Guest, disk: Disk, controller: Controller) -> str:
     text = f"{controller.model},id={controller.id}"
     if controller.model == "ahci":
         text += ",multifunction=on"
@@ -144,7 +145,8 @@ def _render_controller(controller: Controller) -> str:
     if controller.iothread is not None:
         text += f",iothread={controller.iothread}"
     if controller.num_queues is not None:
-        text += f",num_queues={controller.num_queues}"
+        written = _written(guest, disk, "queues") if disk.queues == controller.num_queues else None
+        text += f",num_queues={written or controller.num_queues}"
     return text
 
 
@@ -183,7 +185,7 @@ def _identity(disk: Disk, driver: str) -> Iterator[str]:
     is_hd = driver.endswith("-hd")
     if disk.bus == "ide" and is_hd and disk.model is not None:
         yield f"model={_escape(disk.model)}"
-    if disk.ssd and (is_hd or disk.bus == "sata"):
+    if disk.ssd and is_hd:
         yield "rotation_rate=1"
     if disk.wwn is not None:
         yield f"wwn={disk.wwn}"
@@ -207,8 +209,14 @@ def _render_drive(guest: Guest, attached: AttachedDisk) -> str:
             " requires QEMU machine version >= 10.0. See"
             " https://pve.proxmox.com/wiki/QEMU_Machine_Version_Upgrade"
         )
-    parts = [] if backing is None else [f"file={backing.filename}"]
+    filename = backing.filename if backing is not None else None
+    image_format = backing.format if backing is not None else None
+    if disk.media != "cdrom" and disk.volume in {"none", "cdrom"}:
+        # Only a cd-rom may be empty or the host's own; of a disk the word is taken for its file.
+        filename, image_format = disk.volume, _written(guest, disk, "format") or "raw"
+    parts = [] if filename is None else [f"file={filename}"]
     parts.append(f"if=none,id=drive-{disk.id}")
+    is_locked = guest.is_on("template") and disk.bus in {"scsi", "virtio"}
     written = (
         ("media", "cdrom" if disk.media == "cdrom" else _written(guest, disk, "media")),
         ("cache", disk.cache),
@@ -217,14 +225,24 @@ def _render_drive(guest: Guest, attached: AttachedDisk) -> str:
         ("discard", {"unmap": "on", "ignore": "ignore", None: None}[disk.discard]),
         ("snapshot", _on_off(value=disk.snapshot)),
         ("readonly", _on_off(value=disk.read_only if "ro" in disk.spans else None)),
-        *((f"throttling.{name}", str(value)) for name, value in disk.limits),
-        ("format", backing.format if backing is not None else None),
+        *((f"throttling.{name}", value) for name, value in _list_limits(guest, disk)),
+        ("format", image_format),
         ("cache", "none" if disk.cache is None and attached.cache_direct else None),
         ("aio", attached.aio or disk.aio or "io_uring"),
         ("detect-zeroes", attached.detect_zeroes),
+        ("readonly", "on" if is_locked else None),
     )
     parts.extend(f"{key}={value}" for key, value in written if value is not None)
     return ",".join(parts)
+
+
+def _list_limits(guest: Guest, disk: Disk) -> Iterator[tuple[str, str]]:
+    """Yields a disk's limits; those that Proxmox does not compute stand as they are written."""
+    limits = dict(disk.limits)
+    for name, option, factor in LIMITS if limits else ():
+        if name in limits:
+            written = _written(guest, disk, option) if factor == 1 else None
+            yield name, written or str(limits[name])
 
 
 def _written(guest: Guest, disk: Disk, option: str) -> str | None:
@@ -240,15 +258,22 @@ def _blockdev(guest: Guest, attached: AttachedDisk, backing: Backing) -> Mapping
     disk = attached.disk
     if disk.snapshot:
         raise PlanError("'snapshot' option is not yet supported for '-blockdev'")
+    is_read_only = disk.media == "cdrom" or disk.read_only
     cached: dict[str, object] = {
         "cache": {"direct": attached.cache_direct, "no-flush": attached.cache_no_flush},
-        "read-only": disk.media == "cdrom" or disk.read_only or guest.is_on("template"),
+        "read-only": is_read_only or guest.is_on("template"),
     }
     if disk.media != "cdrom":
         cached["discard"] = disk.discard or "ignore"
         cached["detect-zeroes"] = attached.detect_zeroes
     return render_chain(
-        disk.id, disk.volume, backing, cached, attached.aio, throttled=not disk.scsiblock
+        disk.id,
+        disk.volume,
+        backing,
+        cached,
+        attached.aio,
+        throttled=not disk.scsiblock,
+        parents_read_only=is_read_only,
     )
 
 
@@ -260,6 +285,7 @@ def render_chain(
     aio: str | None,
     *,
     throttled: bool = True,
+    parents_read_only: bool = False,
     size_bytes: int | None = None,
 ) -> Mapping[str, object]:
     """Returns a drive's nodes: the throttle over the image's format over the file.
@@ -271,19 +297,23 @@ def render_chain(
         cached: What every node says of caching, discarding and writing; the throttle has no cache.
         aio: How a driver that can choose does its I/O.
         throttled: Whether there is a throttle; without one the format has its name.
+        parents_read_only: Whether the images beneath are said to be; a template says it only of
+            the topmost.
         size_bytes: Where a raw image ends, if that is not where the file does.
     """
     image: dict[str, object] = {}
     for path in (*reversed(backing.parents), backing.filename):
-        parent = image
+        parent, common = image, cached
         key = _hash_node(drive, volume, "" if path == backing.filename else path)
-        file = {**cached, **dict(backing.options), "driver": backing.driver}
+        if path != backing.filename:
+            common = {**cached, "read-only": parents_read_only}
+        file = {**common, **dict(backing.options), "driver": backing.driver}
         file["node-name"] = f"e{key}"
         if backing.driver in _AIO_DRIVERS:
             file["aio"] = aio
         if not backing.options:
             file["filename"] = path
-        image = {**cached, "driver": backing.format, "node-name": f"f{key}", "file": file}
+        image = {**common, "driver": backing.format, "node-name": f"f{key}", "file": file}
         if backing.discard_no_unref:
             image["discard-no-unref"] = True
         if size_bytes is not None and backing.format == "raw":
@@ -293,9 +323,9 @@ def render_chain(
     name = f"drive-{drive}"
     if not throttled:
         return image | {"node-name": name}
-    common = {key: value for key, value in cached.items() if key != "cache"}
+    uncached = {key: value for key, value in cached.items() if key != "cache"}
     throttle = {"driver": "throttle", "node-name": name, "throttle-group": f"throttle-{name}"}
-    return common | throttle | {"file": image}
+    return uncached | throttle | {"file": image}
 
 
 _SNAPSHOT_FILE = re.compile(r"(?:snap-)?(.+?)-(?:vm|base)-\d+-disk.*|snap_[^/]*_([^/_]+)\.qcow2")

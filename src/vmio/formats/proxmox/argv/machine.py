@@ -23,6 +23,7 @@ from vmio.formats.proxmox.machine import (
     newest_revision,
     parse_version,
 )
+from vmio.formats.proxmox.versions import is_release_candidate
 
 __all__ = [
     "check_iommu",
@@ -56,13 +57,19 @@ def check_machine(ctx: Context) -> None:
             f"Detected old QEMU binary ('{host.qemu_version}', at least 6.0 is required)"
         )
     shown, upgrade = f"{machine.type}+pve{machine.revision}", f"please upgrade node '{host.node}'"
-    if machine.version > ctx.installed:
+    is_candidate = is_release_candidate(host.qemu_version)
+    if is_candidate:
+        ctx.warnings.append(
+            f"warning: Installed QEMU version ({host.qemu_version}) is a release candidate,"
+            " ignoring version checks"
+        )
+    if machine.version > ctx.installed and not is_candidate:
         raise PlanError(
             f"Installed QEMU version '{host.qemu_version}' is too old to run machine type"
             f" '{shown}', {upgrade}"
         )
     newest = newest_revision(machine.version)
-    if machine.revision > newest:
+    if machine.revision > newest and not is_candidate:
         version = f"{machine.version[0]}.{machine.version[1]}"
         raise PlanError(
             f"Installed qemu-server (max feature level for {version} is pve{newest}) is too old"

@@ -77,9 +77,7 @@ class ByteLimitBecomesNone(Rule):
                             applicability=Applicability.UNSAFE,
                             message=f"write {text}",
                             edits=(Edit(span=span, text=text),),
-                        )
-                        if _is_taken(disk)
-                        else None,
+                        ),
                     )
 
 
@@ -94,10 +92,3 @@ def _list_limits(disk: Disk) -> Iterator[tuple[str, Span]]:
 def _read_limit(source: Source, span: Span) -> int:
     digits = source.data[span.start : span.end].partition(b"=")[2]
     return int(digits) if digits.isdigit() else 0
-
-
-def _is_taken(disk: Disk) -> bool:
-    """Returns whether Proxmox would take the disk's limits if all were in MiB."""
-    both = {"bps", "mbps"} & disk.spans.keys()
-    one = {"bps_rd", "bps_wr", "mbps_rd", "mbps_wr"} & disk.spans.keys()
-    return not (both and one)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.proxmox.schema import parse_bool
+from vmio.formats.proxmox.perl import parse_boolean
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.processors import count_asked_iothreads, read_nodes
 from vmio.lint.rule import Context, Rule
@@ -78,7 +78,7 @@ class AffinityAcrossNodes(Rule):
         written = vm.settings.get("affinity")
         if vm.notation != "proxmox" or written is None:
             return
-        if parse_bool(vm.settings.get("numa", "0")) or "numa0" in vm.settings:
+        if parse_boolean(vm.settings.get("numa", "0")) or "numa0" in vm.settings:
             return
         processors, nodes = parse_processors(written), read_nodes(context.host)
         touched = {node: bits for node, bits in nodes.items() if bits & processors}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.proxmox.schema import parse_bool
+from vmio.formats.proxmox.perl import parse_boolean
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
@@ -62,7 +62,7 @@ class DiskLeftOutOfBackup(Rule):
             if (
                 span is None
                 or disk.volume.startswith("/dev/")
-                or parse_bool(vm.source.read_span(span).partition("=")[2]) is not False
+                or parse_boolean(vm.source.read_span(span).partition("=")[2]) is not False
             ):
                 continue
             yield self.report(

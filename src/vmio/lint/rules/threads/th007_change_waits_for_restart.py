@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from vmio.formats.keyval import split_parts
-from vmio.formats.proxmox.schema import parse_bool
+from vmio.formats.proxmox.perl import parse_boolean
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.source import Span
@@ -110,5 +110,5 @@ def _read_options(drive: str) -> Mapping[str, object]:
 
 def _read_value(option: str, value: str) -> object:
     """Returns what an option means: `on` and `1` are the same for a switch."""
-    truth = parse_bool(value) if option in {"iothread", "ssd", "ro"} else None
+    truth = parse_boolean(value) if option in {"iothread", "ssd", "ro"} else None
     return value if truth is None else truth
