@@ -7,13 +7,13 @@ changes its meaning.
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import cattrs
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from vmio.errors import InputError
+from vmio.formats.strict_json import make_strict_converter
 from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.plan import Plan
@@ -65,26 +65,15 @@ def _explain(error: BaseValidationError) -> str:
     return cattrs.transform_error(error)[0].replace("\n", " ")
 
 
-def _strict(kind: type) -> Any:  # noqa: ANN401 - cattrs' own hook type
-    def structure(value: object, _: object) -> object:
-        if type(value) is not kind:
-            raise TypeError(f"expected {kind.__name__}, not {str(value)[:60]!r}")
-        return value
-
-    return structure
-
-
 def _structure_number_or_text(value: object, _: object) -> object:
     if type(value) not in (str, int):
         raise TypeError(f"expected str or int, not {str(value)[:60]!r}")
     return value
 
 
-_CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+_CONVERTER = make_strict_converter(forbid_extra_keys=True)
 _CONVERTER.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
 _CONVERTER.register_structure_hook_func(lambda kind: kind == str | int, _structure_number_or_text)
-for _kind in (str, int, bool):
-    _CONVERTER.register_structure_hook(_kind, _strict(_kind))
 # A place in a config's text means nothing once the plan is a file of its own.
 _OMITTED = override(omit=True)
 _CONVERTER.register_unstructure_hook(
