@@ -122,10 +122,10 @@ def prepare_apply(
     """
     from vmio.apply.planned import prepare_plan
 
-    source = read_source(plan.config if config is None else config)
-    if source.name == _STDIN:
+    path = plan.config if config is None else config
+    if path in {"-", _STDIN}:
         raise UsageError("standard input cannot be changed", hint="name the config as a file")
-    return prepare_plan(plan, source, qmp=qmp, live=live, check=check)
+    return prepare_plan(plan, read_source(path), qmp=qmp, live=live, check=check)
 
 
 def apply(work: Work) -> Outcome:

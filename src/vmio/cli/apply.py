@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -163,7 +164,11 @@ def _say_outcome(work: Work, outcome: Outcome | None) -> None:
 
 
 def _name(work: Work) -> str:
-    return work.plan.vm if work.path.stem == work.plan.vm else str(work.path)
+    """Returns a word of a command that a person may paste into a shell."""
+    if work.path.stem == work.plan.vm:
+        return quote(work.plan.vm)
+    path = str(work.path)
+    return quote(f"./{path}" if path.startswith("-") else path)
 
 
 def _say(text: str) -> None:

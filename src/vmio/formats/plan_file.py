@@ -11,8 +11,9 @@ import json
 import cattrs
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.v import format_exception
 
-from vmio.errors import InputError
+from vmio.errors import InputError, PlanError
 from vmio.formats.strict_json import make_strict_converter
 from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
@@ -23,6 +24,7 @@ __all__ = ["SCHEMA", "parse_plan", "render_plan"]
 
 SCHEMA = 1
 _MAX_BYTES = 4 * 1024 * 1024
+_LONGEST_REASON = 300
 
 
 def parse_plan(source: Source) -> Plan:
@@ -52,17 +54,26 @@ def parse_plan(source: Source) -> Plan:
         return _CONVERTER.structure(table, Plan)
     except BaseValidationError as error:
         raise InputError(f"{name} is not a plan: {_explain(error)}") from error
+    except RecursionError as error:
+        raise InputError(f"{name} is not a plan: it is nested too deeply") from error
 
 
 def render_plan(plan: Plan) -> str:
     """Returns a plan's file, which `parse_plan` reads as the same plan."""
     table = {"schema": SCHEMA} | _CONVERTER.unstructure(plan)
-    return json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
+    # A path may hold bytes that are no text; how JSON writes them is how Python spells them out.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _explain(error: BaseValidationError) -> str:
     """Returns the first thing that is wrong, with its place."""
-    return cattrs.transform_error(error)[0].replace("\n", " ")
+    reason = cattrs.transform_error(error, format_exception=_name_reason)[0]
+    return reason[:_LONGEST_REASON].replace("\n", " ")
+
+
+def _name_reason(error: BaseException, kind: type | None) -> str:
+    return error.message if isinstance(error, PlanError) else format_exception(error, kind)
 
 
 def _structure_number_or_text(value: object, _: object) -> object:
