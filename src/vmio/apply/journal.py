@@ -248,6 +248,8 @@ def _read_entries(folder: Path) -> Iterator[Entry]:
         if _number(name) and name.endswith(".json"):
             with suppress(OSError, ValueError, RecursionError, cattrs.BaseValidationError):
                 table = json.loads(read_private_file(folder / name, _MAX_ENTRY_BYTES))
+                if not isinstance(table, dict):
+                    continue
                 entry = _CONVERTER.structure(table, Entry)
                 what = "".join(sign if sign.isprintable() else "?" for sign in entry.what)
                 yield evolve(entry, number=_number(name), what=what)
