@@ -98,6 +98,14 @@ def test_reason_is_short_however_much_is_wrong() -> None:
     assert len(caught.value.message) < 400
 
 
+@pytest.mark.parametrize("step", [{"what": 1}, 1, None, {}])
+def test_plan_of_too_many_values_is_not_looked_into(step: object) -> None:
+    """A file that is wrong a hundred thousand times is refused for its size."""
+    table = json.loads(TEXT) | {"steps": [step] * 100_000}
+    with pytest.raises(InputError, match="too large for a plan"):
+        parse(json.dumps(table).encode())
+
+
 def test_path_that_is_no_text_is_read_back() -> None:
     """A file's name is any bytes; the plan's file is text all the same."""
     plan = evolve(PLAN, config="caf\udce9/701.conf")
