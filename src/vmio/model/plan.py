@@ -7,7 +7,7 @@ whatever is not one line of text cannot be part of one.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
 from attrs.validators import and_, ge, lt, max_len, min_len, optional
@@ -57,8 +57,7 @@ def _refuse(found: re.Match[str] | None, attribute: Attribute[str], value: str) 
         raise PlanError(f"a plan cannot have {shown} as its {attribute.name}")
 
 
-_LINE: Any = _be_line
-_WORDS: Any = and_(min_len(1), _be_line)
+_be_words = and_(min_len(1), _be_line)
 
 TakesEffect = Literal["live", "restart"]
 """live: at once, over QMP; restart: after a full stop and start, a reboot inside is not enough."""
@@ -68,9 +67,9 @@ TakesEffect = Literal["live", "restart"]
 class Change:
     """One change of a config, in its notation's own words."""
 
-    key: str = field(validator=_WORDS)
+    key: str = field(validator=_be_words)
     """The setting, such as `scsihw` or `scsi0`."""
-    option: str = field(default="", validator=_LINE)
+    option: str = field(default="", validator=_be_line)
     """The option of a setting that is a list of them, such as `iothread`; empty: the setting."""
     old: str | None = field(default=None, validator=optional(_be_value))
     """What is written now; None if nothing is."""
@@ -82,9 +81,9 @@ class Change:
 class LiveChange:
     """One property of a running QEMU's object, set with `qom-set` and read back."""
 
-    path: str = field(validator=_WORDS)
+    path: str = field(validator=_be_words)
     """The object's place, such as `/objects/iothread-virtioscsi0`."""
-    property: str = field(validator=_WORDS)
+    property: str = field(validator=_be_words)
     """QEMU's name, such as `poll-max-ns`."""
     new: int = field(validator=and_(ge(0), lt(1 << 63)))
 
@@ -93,21 +92,21 @@ class LiveChange:
 class Step:
     """One thing to do; all its changes are made or none."""
 
-    what: str = field(validator=_WORDS)
+    what: str = field(validator=_be_words)
     """In the imperative, one line, no full stop."""
-    why: str = field(validator=_WORDS)
+    why: str = field(validator=_be_words)
     """What is wrong without it."""
-    source: str = field(validator=_WORDS)
+    source: str = field(validator=_be_words)
     """The document, source file and version, or measurement that the reason comes from."""
-    effect: str = field(default="", validator=_LINE)
+    effect: str = field(default="", validator=_be_line)
     """What to expect of it."""
-    guest_notices: str = field(default="", validator=_LINE)
+    guest_notices: str = field(default="", validator=_be_line)
     """What the guest sees: another device path, a driver it needs; empty if nothing."""
     takes_effect: TakesEffect = "restart"
     changes: tuple[Change, ...] = field(default=(), validator=max_len(_MOST_CHANGES))
     live: tuple[LiveChange, ...] = field(default=(), validator=max_len(_MOST_CHANGES))
     """What a running guest can be given at once; empty where it has to wait for a restart."""
-    by_hand: str = field(default="", validator=_LINE)
+    by_hand: str = field(default="", validator=_be_line)
     """What only a person can do, such as a command on the host; empty if the changes are all."""
 
 
@@ -120,9 +119,9 @@ class Plan:
     notation: Notation
     config: str = field(validator=and_(min_len(1), _be_path))
     """The name of the file that it was made from."""
-    digest: str = field(validator=_WORDS)
+    digest: str = field(validator=_be_words)
     """Of that file's bytes (SHA-1, as Proxmox VE's own), so that a later change is noticed."""
-    policy: str = field(validator=_WORDS)
+    policy: str = field(validator=_be_words)
     steps: tuple[Step, ...] = field(default=(), validator=max_len(_MOST_STEPS))
     before: Topology
     after: Topology
