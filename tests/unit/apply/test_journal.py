@@ -168,6 +168,14 @@ def test_folder_that_others_can_write_in_is_passed_over(journal: Journal) -> Non
     assert call("undo", "--yes") == 2
 
 
+def test_folder_of_an_older_vmio_is_read(journal: Journal) -> None:
+    """Under a umask that lets a group write, all but the states' own folder were so."""
+    for folder in (journal.folder.parent, journal.folder.parents[1]):
+        folder.chmod(0o775)
+    assert call("undo", "--list", "701") == 0
+    assert journal.record(NEW, OLD, what="next").number == 2
+
+
 @pytest.mark.parametrize("place", ["vmio", "backups"])
 @pytest.mark.parametrize("kind", ["pipe", "file", "link"])
 def test_no_folder_for_states_is_told(
