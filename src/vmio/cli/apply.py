@@ -126,7 +126,8 @@ def print_diff(source: Source, new: bytes) -> None:
 def _print_commands(work: Work) -> None:
     line = api.render_qm(work)
     if line:
-        click.echo(printable(line) if sys.stdout.isatty() else line)
+        shown = printable(line) if sys.stdout.isatty() else line
+        click.echo(shown.encode("utf-8", "surrogateescape"))
     for step in work.by_hand:
         click.echo(f"# by hand: {printable(step.what)}: {printable(step.by_hand)}")
 

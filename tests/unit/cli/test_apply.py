@@ -150,6 +150,17 @@ def test_path_that_is_no_text_is_planned_applied_and_undone(config: Path) -> Non
     assert path.read_text() == CONFIG
 
 
+def test_command_holds_the_very_bytes_of_a_drive(config: Path) -> None:
+    """A shell gives qm the name of the volume as it is, text or not."""
+    drive = b"local-lvm:vm-701-caf\xe9,size=32G"
+    config.write_bytes(b"scsi0: " + drive + b"\nscsihw: virtio-scsi-single\n")
+    argv = (sys.executable, "-m", "vmio", "apply", "701.conf", "--policy", "per-disk")
+    line = subprocess.run((*argv, "--commands"), capture_output=True, check=True).stdout
+    shell = b"qm() { printf '%s\\n' \"$@\"; }; " + line
+    words = subprocess.run(["bash", "-c", shell], capture_output=True, check=True).stdout
+    assert drive.replace(b",", b",iothread=1,") in words.split(b"\n")
+
+
 def test_config_that_is_no_line_has_no_plan(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
