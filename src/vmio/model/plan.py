@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Change", "LiveChange", "Plan", "Step", "TakesEffect"]
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-_NOT_IN_A_LINE = re.compile(rf"[{_CONTROL}\ud800-\udfff]")
+_NOT_IN_A_LINE = re.compile(rf"[{_CONTROL}\ud800-\udfff\ufffd]")
+"""U+FFFD stands for bytes that were no text; written back, it would be another name."""
 _NOT_IN_A_PATH = re.compile(rf"[{_CONTROL}]")
 _NOT_IN_A_NAME = re.compile(rf"^-|{_NOT_IN_A_LINE.pattern}")
 _SHOWN_CHARACTERS = 60

@@ -168,3 +168,20 @@ def test_config_that_is_no_line_has_no_plan(
     config.write_text("cores: 2\nsata0: a:\x1b]0;b,size=1G\n")
     assert call("plan", "701.conf", "--policy", "per-disk") == 3
     assert r"\x1b" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        (b"args: -name caf\xe9\nvirtio0: a:1\nvirtio1: a:2\n", "shared"),
+        (b"sata0: local-lvm:caf\xe9,size=32G\n", "per-disk"),
+    ],
+)
+def test_bytes_that_are_no_text_are_never_written_back_as_others(
+    config: Path, capsys: pytest.CaptureFixture[str], text: bytes, policy: str
+) -> None:
+    """No plan rewrites args, or names a volume in a command, that it could not read."""
+    config.write_bytes(text)
+    assert call("apply", "701.conf", "--policy", policy, "--yes") == 3
+    assert r"caf\ufffd" in capsys.readouterr().err
+    assert config.read_bytes() == text

@@ -60,6 +60,14 @@ def test_half_of_a_surrogate_pair_is_part_of_a_path_only() -> None:
             evolve(value, **{name: "a\ud800"})
 
 
+def test_sign_for_bytes_that_are_no_text_is_part_of_no_plan() -> None:
+    """Such a text is not what a config says, and would be written into it or into a command."""
+    for value, name in list_texts():
+        if name != "config":
+            with pytest.raises(PlanError):
+                evolve(value, **{name: "caf\ufffd"})
+
+
 def test_value_of_a_config_may_hold_tabs() -> None:
     """They are blanks in a config's line, and no other text of a plan has any."""
     assert evolve(CHANGE, old="-a\tb", new="-a\tc").new == "-a\tc"
