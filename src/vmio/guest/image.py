@@ -185,7 +185,7 @@ def ensure_image(
         with _hold_lock(cache_dir / "lock", report):
             if image := _read_image(folder):
                 return image
-            _remove_debris(cache_dir)
+            _remove_debris(cache_dir, folder)
             _check_space(cache_dir)
             with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir) as scratch:
                 built = _build(Path(scratch), packages, kernel_package, report)
@@ -363,8 +363,8 @@ def _hold_lock(path: Path, report: Report) -> Iterator[None]:
         yield
 
 
-def _remove_debris(cache_dir: Path) -> None:
-    """Removes what a killed build left, images that are not whole, and images long unused.
+def _remove_debris(cache_dir: Path, target: Path) -> None:
+    """Removes what a killed build left, images long unused, and what is in a new one's place.
 
     Only the holder of the lock builds, so every build folder found is a dead one's.
     """
@@ -373,8 +373,9 @@ def _remove_debris(cache_dir: Path) -> None:
         # A cache folder may be any folder of the user's: what has another name is not ours.
         if not _OWN_FOLDERS.fullmatch(folder.name) or folder.is_symlink():
             continue
-        dead = folder.name.startswith("build-")
-        if dead or _read_image(folder) is None or folder.stat().st_mtime < oldest_s:
+        # Another vmio's images are none that this one reads, and stay all the same.
+        dead = folder == target or not (folder / "manifest.json").is_file()
+        if dead or folder.stat().st_mtime < oldest_s:
             shutil.rmtree(folder)
 
 

@@ -325,3 +325,12 @@ def test_image_of_odd_files_is_rebuilt(
     assert ensure_image(cache_dir=tmp_path / "c") == first
     assert archive.count_downloads() == 2
     assert not path.is_symlink()
+
+
+def test_image_of_another_vmio_stays(tmp_path: Path) -> None:
+    """Two versions that share a cache do not remove each other's images."""
+    other = tmp_path / "c" / "0123456789abcdef"
+    other.mkdir(parents=True, mode=0o700)
+    (other / "manifest.json").write_text('{"size_bytes": {}}', encoding="utf-8")
+    ensure_image(cache_dir=tmp_path / "c")
+    assert other.is_dir()
