@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 INTEGRATION = Path(__file__).parent / "integration"
+_SOMEBODY = 54321
 PROGRAMS = ("qemu-system-x86_64", "qemu-img")
 
 # Two shared cores: a slow example says nothing about the code, so no example has a deadline.
@@ -41,6 +42,19 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # Predictions go by the default profile, whatever was calibrated on this account.
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture
+def give_away(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Returns what makes a file another user's; without root this process becomes the other."""
+
+    def give(path: Path) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, _SOMEBODY, _SOMEBODY)
+        else:
+            monkeypatch.setattr(os, "geteuid", lambda: _SOMEBODY)
+
+    return give
 
 
 @pytest.fixture(autouse=True, scope="session")

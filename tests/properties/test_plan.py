@@ -21,6 +21,7 @@ from vmio.model.vm import Vm
 from vmio.plan.invariants import find_violations
 from vmio.plan.policies import OWN, POLICIES, Choice
 from vmio.plan.proposal import propose
+from vmio.plan.scope import check_changes
 from vmio.plan.steps import list_changes
 from vmio.plan.target import find_candidates
 
@@ -119,6 +120,13 @@ def test_plan_keeps_what_every_layout_has_to(text: str, host: Host, choice: Choi
     for name, threads in before.items():
         media = next(each.disk.media for each in plan.before.disks if each.disk.id == name)
         assert threads == (MAIN_LOOP,) or after[name] != (MAIN_LOOP,) or media == "cdrom"
+
+
+@given(CONFIGS, HOSTS, CHOICES)
+def test_plan_changes_what_plans_are_about(text: str, host: Host, choice: Choice) -> None:
+    """What vmio plans it applies too, where the guest has the driver of the controller."""
+    text = re.sub(r"(?m)^scsihw: .*\n", "", text) + "scsihw: virtio-scsi-pci\n"
+    check_changes(list_changes(make_plan(text, host, choice).steps))
 
 
 @given(CONFIGS, HOSTS, CHOICES)

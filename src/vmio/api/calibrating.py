@@ -104,16 +104,13 @@ def save_profile(profile: Profile, path: Path | None = None) -> Path:
     Raises:
         OutputError: It cannot be written; what was there before is still there.
     """
-    from vmio.errors import OutputError
     from vmio.host.save import write_file
+    from vmio.qemu.folder import make_private_folder
     from vmio.sim.profile_toml import render_profile
 
     if path is None:
         path = find_profile()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise OutputError(f"cannot make {path.parent}: {error.strerror}") from error
+        make_private_folder(path.parent, above=1)
     write_file(path, render_profile(profile).encode(), force=True)
     return path
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vmio.apply.journal import Journal
     from vmio.apply.planned import Outcome, Work
     from vmio.apply.proxmox import Applied
-    from vmio.apply.undo import Restore
+    from vmio.apply.undo import Left, Reversal, Run
     from vmio.formats.qemu_vm import CommandGuest
     from vmio.model.plan import Plan
 
@@ -22,6 +22,7 @@ __all__ = [
     "apply",
     "list_changed",
     "list_policies",
+    "list_runs",
     "make_plan",
     "prepare_apply",
     "prepare_undo",
@@ -121,10 +122,10 @@ def prepare_apply(
     """
     from vmio.apply.planned import prepare_plan
 
-    source = read_source(plan.config if config is None else config)
-    if source.name == _STDIN:
+    path = plan.config if config is None else config
+    if path in {"-", _STDIN}:
         raise UsageError("standard input cannot be changed", hint="name the config as a file")
-    return prepare_plan(plan, source, qmp=qmp, live=live, check=check)
+    return prepare_plan(plan, read_source(path), qmp=qmp, live=live, check=check)
 
 
 def apply(work: Work) -> Outcome:
@@ -153,6 +154,7 @@ def list_changed(vm: str = "") -> tuple[Journal, ...]:
 
     Raises:
         UsageError: It has changed nothing of that guest.
+        InputError: The backups are not this user's alone.
     """
     from vmio.apply.proxmox import Places
     from vmio.apply.undo import find_journals
@@ -160,26 +162,48 @@ def list_changed(vm: str = "") -> tuple[Journal, ...]:
     return find_journals(vm, Places())
 
 
-def prepare_undo(vm: str = "", *, number: int | None = None, force: bool = False) -> Restore:
-    """Returns what taking a change back would do, of the config that vmio changed last if none.
+def list_runs() -> tuple[Run, ...]:
+    """Returns what each call of vmio changed, the last one at the end.
+
+    Raises:
+        InputError: The backups are not this user's alone.
+    """
+    from vmio.apply.proxmox import Places
+    from vmio.apply.undo import list_runs as list_all
+
+    return list_all(Places())
+
+
+def prepare_undo(
+    vm: str = "", *, number: int | None = None, run: str = "", force: bool = False
+) -> Reversal:
+    """Returns what taking changes back would do: a whole run's, or a config's last one.
+
+    Args:
+        vm: A config's path, or a VM's number; empty for all that one call of vmio changed.
+        number: The change of that config to go back to before; None for its last one.
+        run: The call, where no config is named; empty for the last one.
+        force: Whether what others have changed since may be lost.
 
     Raises:
         UsageError: There is nothing to take back.
         InputError: The config or its backup cannot be read.
         ConflictError: The config is not what vmio wrote, or must not be changed now.
     """
+    from vmio.apply.undo import Reversal, prepare_run
     from vmio.apply.undo import prepare_undo as prepare
 
-    return prepare(vm, number=number, force=force)
+    if not vm:
+        return prepare_run(run, force=force)
+    return Reversal(restores=(prepare(vm, number=number, force=force),))
 
 
-def undo(restore: Restore) -> Applied:
-    """Puts back what a config was; this is a change of its own, which can be taken back.
+def undo(reversal: Reversal) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:
+    """Puts back what configs were; this is a run of its own, which can be taken back.
 
-    Raises:
-        ConflictError: The config changed meanwhile, or must not be changed now.
-        OutputError: It cannot be written; what was there before is still there.
+    Returns:
+        What became of the configs, and those that stay as they are, with the reason.
     """
-    from vmio.apply.undo import undo as put_back
+    from vmio.apply.undo import undo_all
 
-    return put_back(restore)
+    return undo_all(reversal)

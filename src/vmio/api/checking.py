@@ -97,7 +97,7 @@ def check_all(
     """Yields what comes of checking each of many configs, in their order, on all processors.
 
     What cannot be read, planned or written is told by the `CheckedFile` of it, and the rest goes
-    on.
+    on. What is written in one call is one run, which one undo takes back.
 
     Args:
         vms: The configs.
@@ -118,6 +118,11 @@ def check_all(
     from vmio.lint.house import load_rules
 
     load_rules(house)  # so that not every process has to
+    run = ""
+    if write:
+        from vmio.apply.journal import make_run
+
+        run = make_run()
     if write or any(vm.path == "-" for vm in vms):
         workers = 1  # what is being written is not interrupted; only this process has the input
     one = partial(
@@ -128,6 +133,7 @@ def check_all(
         fixing=fixing,
         unsafe=unsafe,
         write=write,
+        run=run,
     )
     return map_in_order(partial(_check_chunk, one, convert), vms, workers=workers)
 
@@ -149,6 +155,7 @@ def _check_found(
     fixing: bool,
     unsafe: bool,
     write: bool,
+    run: str,
 ) -> CheckedFile:
     try:
         if vm.error is not None:
@@ -166,6 +173,7 @@ def _check_found(
             storages=place.storages,
             unsafe=unsafe,
             write=write,
+            run=run,
         )
     except VmioError as error:
         from vmio.lint.diagnostic import CheckedFile
@@ -271,10 +279,13 @@ def fix(
     storages: Storages | Literal["look"] | None = "look",
     unsafe: bool = False,
     write: bool = False,
+    run: str = "",
 ) -> CheckedFile:
     """Fixes a config's findings, and returns those that it has afterwards.
 
-    Findings that are accepted are left alone, and so is every section but the VM's own.
+    Findings that are accepted are left alone, and so is every section but the VM's own. A file
+    that may not be changed now, or cannot be, keeps its findings, and the result says why: with
+    `write` or without, so that both promise the same.
 
     Args:
         guest: The config.
@@ -286,11 +297,10 @@ def fix(
         storages: What is in it, as for `load`.
         unsafe: Whether to make fixes that the guest may notice, too.
         write: Whether the file is changed, or only the result.
+        run: What names the changes that one undo takes back together; empty for this one alone.
 
     Raises:
         UsageError: What came from standard input cannot be written.
-        ConflictError: The file changed since it was read.
-        OutputError: It cannot be written; what was there before is still there.
     """
     from attrs import evolve
 
@@ -316,15 +326,27 @@ def fix(
         unsafe=unsafe,
         find_editable=find_editable,
     )
-    if write and fixed.changed:
-        _write_config(before, fixed.data)
+    refusal = _write_config(before, fixed.data, write=write, run=run) if fixed.changed else None
+    if refusal is not None:
+        left = check_text(before)
+        return evolve(left, before=before, unfixed=fixed.applied, refusal=refusal)
     return evolve(check_text(fixed.after), before=before, fixed=fixed.applied)
 
 
-def _write_config(before: Source, data: bytes) -> None:
-    """Replaces a config that is still what it was, and that may be changed now."""
+def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:
+    """Replaces a config, or only asks whether it could be; returns why it cannot."""
     if before.name == _STDIN:
-        raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
-    from vmio.apply.proxmox import replace_config
+        if write:
+            raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
+        return None
+    from vmio.apply.proxmox import check_replaceable, replace_config
 
-    replace_config(Path(before.name), before.data, data, what="vmio check --fix")
+    path = Path(before.name)
+    try:
+        if write:
+            replace_config(path, before.data, data, what="vmio check --fix", run=run)
+        else:
+            check_replaceable(path, before.data)
+    except VmioError as error:
+        return error
+    return None

@@ -33,7 +33,9 @@ def render_command(vmid: str, source: Source, changes: Sequence[Change]) -> str:
     for key in keys:
         if key in settings:
             value = settings[key].value_span
-            words += [f"--{key}", changed.data[value.start : value.end].decode("utf-8", "replace")]
+            # Another byte in the place of one would be another volume.
+            text = changed.data[value.start : value.end].decode("utf-8", "surrogateescape")
+            words += [f"--{key}", text]
     gone = [key for key in keys if key not in settings]
     if gone:
         words += ["--delete", ",".join(gone)]

@@ -26,6 +26,7 @@ _NO_LOCKS = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, er
 """How a file system says that it cannot lock a folder; NFS is one."""
 _NO_FLUSH = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _LONGEST_PART = 200
+_WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 @frozen(kw_only=True)
@@ -59,6 +60,19 @@ class LockedFile:
             raise InputError(f"{self.path} is too large: more than {_MAX_BYTES} bytes")
         return data
 
+    def check_replaceable(self, old: bytes) -> None:
+        """Refuses what `replace` would refuse now, as far as can be told without writing.
+
+        Raises:
+            ConflictError: The file no longer holds the old bytes.
+            OutputError: It cannot be written.
+        """
+        with self._telling_failure():
+            self._check_modes()
+            if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.folder, effective_ids=True):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        self._compare(old)
+
     def replace(self, old: bytes, new: bytes) -> None:
         """Puts new bytes in the place of the old ones, on the disk too, in one instant.
 
@@ -71,15 +85,13 @@ class LockedFile:
         self._sweep()
         temporary = f"{self._prefix}{os.urandom(4).hex()}.tmp"
         try:
-            self._write(temporary, new)
-            # Not everybody heeds the lock: an editor does not.
-            if self.read() != old:
-                raise ConflictError(f"{self.path} has just been changed", hint="try again")
-            os.replace(temporary, self.path.name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
-        except OSError as error:
-            raise OutputError(
-                f"cannot write {self.path}: {error.strerror}", hint=self._explain(error)
-            ) from error
+            with self._telling_failure():
+                self._write(temporary, new)
+                # Not everybody heeds the lock: an editor does not.
+                self._compare(old)
+                os.replace(
+                    temporary, self.path.name, src_dir_fd=self.folder, dst_dir_fd=self.folder
+                )
         finally:
             with suppress(OSError):
                 os.unlink(temporary, dir_fd=self.folder)
@@ -106,11 +118,25 @@ class LockedFile:
                 if name.startswith(self._prefix) and name.endswith(".tmp"):
                     os.unlink(name, dir_fd=self.folder)
 
-    def _write(self, name: str, data: bytes) -> None:
+    def _compare(self, old: bytes) -> None:
+        if self.read() != old:
+            raise ConflictError(f"{self.path} has just been changed", hint="try again")
+
+    def _check_modes(self) -> os.stat_result:
+        """Refuses a file that is not to be written, and so is not to be replaced either.
+
+        Nor by root, who could: without quorum /etc/pve shows itself by modes like these.
+        """
         status = os.stat(self.path.name, dir_fd=self.folder, follow_symlinks=False)
-        # A file that is not to be written is not to be replaced either.
+        for place in (status, os.fstat(self.folder)):
+            if not place.st_mode & _WRITABLE:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         os.close(os.open(self.path.name, flags, dir_fd=self.folder))
+        return status
+
+    def _write(self, name: str, data: bytes) -> None:
+        status = self._check_modes()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(name, flags, 0o600, dir_fd=self.folder)
         try:
@@ -128,6 +154,15 @@ class LockedFile:
         finally:
             os.close(descriptor)
 
+    @contextmanager
+    def _telling_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {self.path}: {error.strerror}", hint=self._explain(error)
+            ) from error
+
     def _explain(self, error: OSError) -> str:
         if self.path.is_relative_to("/etc/pve") and error.errno in {errno.EACCES, errno.EROFS}:
             return "without quorum /etc/pve is read-only; `pvecm status` tells"
@@ -136,7 +171,11 @@ class LockedFile:
 
 @contextmanager
 def open_locked(
-    path: Path, *, lock: Path | None = None, timeout_s: float = LOCK_TIMEOUT_S
+    path: Path,
+    *,
+    lock: Path | None = None,
+    timeout_s: float = LOCK_TIMEOUT_S,
+    shared: bool = False,
 ) -> Iterator[LockedFile]:
     """Holds a file's lock; it ends with the process, however that ends.
 
@@ -145,6 +184,7 @@ def open_locked(
         lock: The lock file of those who share the file; None to lock its folder, which needs no
             file that would lie about afterwards.
         timeout_s: How long to wait for others.
+        shared: Whether others who change nothing either may hold it, too.
 
     Raises:
         InputError: There is no such file.
@@ -161,7 +201,7 @@ def open_locked(
     try:
         if lock is not None:
             holder = _open_lock(lock)
-        locked = _wait(holder, real, timeout_s)
+        locked = _wait(holder, real, timeout_s, shared=shared)
         yield LockedFile(path=real, folder=folder, locked=locked)
     finally:
         if holder != folder:
@@ -173,21 +213,24 @@ def _open_lock(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(path, flags, 0o644)
+        # Not blocking: the folder of locks is everybody's, and a named pipe would hang the tool.
+        return os.open(path, flags | os.O_NONBLOCK, 0o644)
     except OSError as error:
         raise OutputError(f"cannot open the lock {path}: {error.strerror}") from error
 
 
-def _wait(descriptor: int, path: Path, timeout_s: float) -> bool:
+def _wait(descriptor: int, path: Path, timeout_s: float, *, shared: bool) -> bool:
     """Returns whether the lock is held now; False where there are none."""
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     end = time.monotonic() + timeout_s
     while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() >= end:
+                waited = f" for {timeout_s:g} s" if timeout_s else ""
                 raise ConflictError(
-                    f"{path} is locked by another process for {timeout_s:g} s",
+                    f"{path} is locked by another process{waited}",
                     hint="wait until what is under way has ended",
                 ) from error
             time.sleep(_RETRY_S)

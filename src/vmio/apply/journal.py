@@ -6,11 +6,12 @@ person can put a config back without vmio too. Both are on the disk before the c
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -21,17 +22,28 @@ from attrs.validators import matches_re
 
 from vmio.errors import InputError, OutputError
 from vmio.formats.proxmox.writer import compute_digest
+from vmio.formats.strict_json import make_strict_converter
 from vmio.host.save import write_file
 from vmio.model.source import Source
+from vmio.qemu.folder import find_stranger, make_private_folder, read_private_file
 
-__all__ = ["Entry", "Journal", "find_state_folder", "list_journals"]
+__all__ = ["Entry", "Journal", "find_state_folder", "list_journals", "make_run"]
 
 KEPT = 20
 """So many states of a config are kept; a config is a few KiB."""
 
 _MAX_BYTES = 16 << 20
-_NAME = re.compile(r"([0-9]{5,9})\.(?:conf|json)", re.ASCII)
+_MAX_ENTRY_BYTES = 64 << 10
+_NAME = re.compile(r"([0-9]{5,})\.(?:conf|json)", re.ASCII)
 _DIGEST = r"[0-9a-f]{40}"
+_LEVELS = 3
+"""So many folders above a config's states are vmio's own, or XDG_STATE_HOME itself."""
+_CONVERTER = make_strict_converter()
+
+
+def make_run() -> str:
+    """Returns what names the changes that one undo takes back together."""
+    return os.urandom(6).hex()
 
 
 def find_state_folder() -> Path:
@@ -61,7 +73,7 @@ class Entry:
     number: int = 0
     path: str
     what: str
-    time: str
+    time: str = field(validator=matches_re(r"[0-9T:.+-]{10,40}"))
     """In UTC, ISO 8601."""
     before: str = field(validator=matches_re(_DIGEST))
     """The digest of the state that is kept."""
@@ -69,6 +81,8 @@ class Entry:
     """That of what was written instead."""
     undoes: int | None = None
     """The number of the change that this one took back."""
+    run: str = field(default="", validator=matches_re(r"[0-9a-f]{0,32}"))
+    """What the changes have in common that one call made; empty in those of older vmios."""
 
 
 class Journal:
@@ -101,16 +115,24 @@ class Journal:
         """
         path = self.locate(entry)
         try:
-            with path.open("rb") as file:
-                data = file.read(_MAX_BYTES)
+            data = read_private_file(path, _MAX_BYTES)
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         if _digest(data) != entry.before:
             raise InputError(f"{path} is damaged: it is not what was kept")
         return data
 
-    def record(self, old: bytes, new: bytes, *, what: str, undoes: int | None = None) -> Entry:
+    def record(
+        self, old: bytes, new: bytes, *, what: str, run: str = "", undoes: int | None = None
+    ) -> Entry:
         """Keeps a state that is about to be written over.
+
+        Args:
+            old: The state.
+            new: What is written instead.
+            what: What the change is, in a few words.
+            run: What names the changes that one undo takes back together; empty for this alone.
+            undoes: The number of the change that this one takes back.
 
         Raises:
             OutputError: It cannot be kept.
@@ -122,24 +144,46 @@ class Journal:
             before=_digest(old),
             after=_digest(new),
             undoes=undoes,
+            run=run or make_run(),
         )
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            numbers = [_number(name) for name in _list_names(self.folder)]
+        with self._telling_failure():
+            make_private_folder(self.folder, above=_LEVELS)
+            numbers = map(_number, _list_names(self.folder))
             entry = evolve(entry, number=max(numbers, default=0) + 1)
-            write_file(self.locate(entry), old, force=True)
             about = json.dumps(cattrs.unstructure(entry) | {"schema": 1}, indent=2) + "\n"
-            write_file(self.locate(entry).with_suffix(".json"), about.encode(), force=True)
-            _flush_folders(self.folder, 3)
+            try:
+                write_file(self.locate(entry), old, force=True)
+                write_file(self.locate(entry).with_suffix(".json"), about.encode(), force=True)
+                _flush_folders(self.folder, 3)
+            except (OSError, OutputError):
+                self.forget(entry)
+                raise
+        self._prune()
+        return entry
+
+    def check_recordable(self) -> None:
+        """Refuses what `record` would refuse now, as far as can be told without writing.
+
+        Raises:
+            OutputError: No state can be kept.
+        """
+        with self._telling_failure():
+            if stranger := find_stranger(self.folder, above=_LEVELS):
+                raise OutputError(stranger)
+            there = next(place for place in (self.folder, *self.folder.parents) if place.exists())
+            if not os.access(there, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    @contextmanager
+    def _telling_failure(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, OutputError) as error:
-            self.forget(entry)
             reason = error.strerror if isinstance(error, OSError) else error.message
             raise OutputError(
                 f"cannot keep a backup in {self.folder}: {reason}",
                 hint="nothing was changed; XDG_STATE_HOME names another place for backups",
             ) from error
-        self._prune(max(0, entry.number - KEPT))
-        return entry
 
     def forget(self, entry: Entry) -> None:
         """Drops a state whose config was not written over after all."""
@@ -147,20 +191,33 @@ class Journal:
             with suppress(OSError):
                 self.locate(entry).with_suffix(suffix).unlink()
 
-    def _prune(self, oldest: int) -> None:
+    def _prune(self) -> None:
         """Removes old states, and what a run that was killed has left."""
         with suppress(OSError):
-            for name in _list_names(self.folder):
-                if _number(name) <= oldest:
-                    (self.folder / name).unlink()
+            names = _list_names(self.folder)
+            # Counted, not reckoned with: a stray one may have any number.
+            oldest = sorted({0, *map(_number, names)})[-KEPT:][0]
+            for name in names:
+                if name.startswith(".") or 0 < _number(name) < oldest:
+                    # One that cannot be removed keeps no other one.
+                    with suppress(OSError):
+                        (self.folder / name).unlink()
 
 
 def list_journals(state: Path) -> tuple[Journal, ...]:
-    """Returns the journals of all configs that vmio has changed, in the order of their names."""
+    """Returns the journals of all configs that vmio has changed, in the order of their names.
+
+    Raises:
+        InputError: Somebody else can write where they are, and so could have made them up.
+    """
     journals = []
+    folder = state / "backups"
+    # As one above the journals: older vmios have let a group write in it, not in those.
+    if stranger := find_stranger(folder / "any", above=_LEVELS):
+        raise InputError(stranger, hint="what is kept there is not trusted")
     with suppress(OSError):
-        for name in sorted(_list_names(state / "backups")):
-            entries = list(_read_entries(state / "backups" / name))
+        for name in sorted(_list_names(folder)):
+            entries = list(_read_entries(folder / name))
             journal = Journal(state, Path(entries[-1].path)) if entries else None
             if journal is not None and journal.folder.name == name:
                 journals.append(journal)
@@ -177,7 +234,7 @@ def _digest(data: bytes) -> str:
 
 
 def _number(name: str) -> int:
-    """Returns a kept file's number; 0 for a stray one, which is older than any."""
+    """Returns a kept file's number; 0 for a stray one."""
     match = _NAME.fullmatch(name)
     return int(match[1]) if match is not None else 0
 
@@ -185,15 +242,18 @@ def _number(name: str) -> int:
 def _read_entries(folder: Path) -> Iterator[Entry]:
     """Yields what can be read; what cannot is no backup, but hides no other one."""
     try:
-        names = sorted(_list_names(folder), key=_number)
+        names = [] if find_stranger(folder) else sorted(_list_names(folder), key=_number)
     except OSError:
         return
     for name in names:
         if _number(name) and name.endswith(".json"):
             with suppress(OSError, ValueError, RecursionError, cattrs.BaseValidationError):
-                with (folder / name).open("rb") as file:
-                    table = json.loads(file.read(_MAX_BYTES))
-                yield evolve(cattrs.structure(table, Entry), number=_number(name))
+                table = json.loads(read_private_file(folder / name, _MAX_ENTRY_BYTES))
+                if not isinstance(table, dict):
+                    continue
+                entry = _CONVERTER.structure(table, Entry)
+                what = "".join(sign if sign.isprintable() else "?" for sign in entry.what)
+                yield evolve(entry, number=_number(name), what=what)
 
 
 def _flush_folders(folder: Path, count: int) -> None:

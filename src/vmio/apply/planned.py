@@ -22,6 +22,7 @@ from vmio.formats.proxmox.changes import apply_changes
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.model.plan import LiveChange, Plan, Step
 from vmio.model.source import Source
+from vmio.plan.scope import check_changes
 from vmio.plan.steps import list_changes
 from vmio.qemu.qmp import QmpConnection
 from vmio.qemu.signals import run_async
@@ -105,7 +106,8 @@ def prepare_plan(
 
     Raises:
         UnsupportedError: The plan is for another kind of config.
-        UsageError: It is for another guest, or a running guest was asked for and is not found.
+        UsageError: It is for another guest, or changes what no plan may; or a running guest was
+            asked for and is not found.
         InputError: It is no VM's config.
         ConflictError: The config is not what the plan was made for, or must not be changed now.
     """
@@ -120,7 +122,9 @@ def prepare_plan(
             f"{path} has changed since the plan was made", hint="plan again, and apply that"
         )
     check_live([change for step in plan.steps for change in step.live])
-    new = apply_changes(source, list_changes(plan.steps))
+    changes = list_changes(plan.steps)
+    check_changes(changes)
+    new = apply_changes(source, changes)
     vmid = find_vmid(path, places)
     running = bool(vmid) and is_running(vmid, places)
     if check and not running and new != source.data:

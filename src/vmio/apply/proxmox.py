@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 from vmio.apply.files import LOCK_TIMEOUT_S, LockedFile, open_locked
 from vmio.apply.journal import Entry, Journal, find_state_folder
@@ -25,6 +25,7 @@ __all__ = [
     "Applied",
     "Places",
     "check_config",
+    "check_replaceable",
     "find_qmp_socket",
     "is_running",
     "open_config",
@@ -70,8 +71,29 @@ class Applied:
         return self.backup is not None
 
 
+def check_replaceable(path: Path, old: bytes, *, places: Places | None = None) -> None:
+    """Refuses what `replace_config` would refuse now; nothing is written, and nobody waited for.
+
+    Raises:
+        InputError: There is no such config.
+        ConflictError: It is not what was read, or nobody may change it now.
+        OutputError: It cannot be written.
+    """
+    places = evolve(places if places is not None else Places(), lock_timeout_s=0)
+    with open_config(path, places, shared=True) as file:
+        check_config(Source(name=str(path), data=old), file.path, places)
+        file.check_replaceable(old)
+        Journal(places.state, file.path).check_recordable()
+
+
 def replace_config(
-    path: Path, old: bytes, new: bytes, *, what: str, places: Places | None = None
+    path: Path,
+    old: bytes,
+    new: bytes,
+    *,
+    what: str,
+    run: str = "",
+    places: Places | None = None,
 ) -> Applied:
     """Writes a config that was read and changed.
 
@@ -80,6 +102,7 @@ def replace_config(
         old: What was read.
         new: What it shall hold.
         what: What the change is, in a few words, for `vmio undo --list`.
+        run: What names the changes that one undo takes back together; empty for this one alone.
         places: Where things are; None for where they are on every host.
 
     Raises:
@@ -88,7 +111,7 @@ def replace_config(
         OutputError: It cannot be written.
     """
     digest = compute_digest(Source(name=str(path), data=old))
-    return write_config(path, lambda _: new, digest=digest, what=what, places=places)
+    return write_config(path, lambda _: new, digest=digest, what=what, run=run, places=places)
 
 
 def write_config(
@@ -97,6 +120,7 @@ def write_config(
     *,
     what: str,
     digest: str = "",
+    run: str = "",
     places: Places | None = None,
 ) -> Applied:
     """Reads, changes and writes a config under its lock, and keeps what it was.
@@ -106,6 +130,7 @@ def write_config(
         edit: Makes the new bytes of the old ones; it may raise to leave all as it is.
         what: What the change is, in a few words, for `vmio undo --list`.
         digest: What the config has to be still; empty for whatever it is.
+        run: What names the changes that one undo takes back together; empty for this one alone.
         places: Where things are; None for where they are on every host.
 
     Raises:
@@ -119,12 +144,17 @@ def write_config(
         if digest and compute_digest(old) != digest:
             raise ConflictError(f"{path} has changed since it was read", hint="start anew")
         new = edit(old)
-        return save_config(file, old, new, what=what, places=places)
+        return save_config(file, old, new, what=what, run=run, places=places)
 
 
 @contextmanager
-def open_config(path: Path, places: Places) -> Iterator[LockedFile]:
+def open_config(path: Path, places: Places, *, shared: bool = False) -> Iterator[LockedFile]:
     """Holds the lock of a config: Proxmox VE's own where it is one of this node's.
+
+    Args:
+        path: The config.
+        places: Where things are.
+        shared: Whether others who change nothing either may hold it, too.
 
     Raises:
         InputError: There is no such config.
@@ -133,7 +163,8 @@ def open_config(path: Path, places: Places) -> Iterator[LockedFile]:
     """
     vmid = find_vmid(path, places)
     lock = places.locks / f"lock-{vmid}.conf" if vmid else None
-    with open_locked(path, lock=lock, timeout_s=places.lock_timeout_s) as file:
+    timeout_s = places.lock_timeout_s
+    with open_locked(path, lock=lock, timeout_s=timeout_s, shared=shared) as file:
         yield file
 
 
@@ -144,6 +175,7 @@ def save_config(
     *,
     what: str,
     places: Places,
+    run: str = "",
     undoes: int | None = None,
 ) -> Applied:
     """Writes a config whose lock is held, after what it was has been kept.
@@ -159,7 +191,7 @@ def save_config(
     check_config(old, file.path, places)
     _check_rest(old, new)
     journal = Journal(places.state, file.path)
-    entry = journal.record(old.data, new, what=what, undoes=undoes)
+    entry = journal.record(old.data, new, what=what, run=run, undoes=undoes)
     try:
         file.replace(old.data, new)
     except VmioError:

@@ -1,4 +1,4 @@
-"""The last change of a config taken back, and an undo undone."""
+"""What vmio changed taken back, a config or a whole run of them, and an undo undone."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from pathlib import Path
 
 from attrs import frozen
 
-from vmio.apply.journal import Entry, Journal, list_journals
+from vmio.apply.journal import Entry, Journal, list_journals, make_run
 from vmio.apply.proxmox import Applied, Places, check_config, open_config, save_config
-from vmio.errors import ConflictError, UsageError
+from vmio.errors import ConflictError, UsageError, VmioError
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.model.source import Source
 
-__all__ = ["Restore", "find_journals", "prepare_undo", "undo"]
+__all__ = [
+    "Left",
+    "Restore",
+    "Reversal",
+    "Run",
+    "find_journals",
+    "list_runs",
+    "prepare_run",
+    "prepare_undo",
+    "undo",
+    "undo_all",
+]
 
 
 @frozen(kw_only=True)
@@ -28,6 +39,43 @@ class Restore:
     """What the config holds now."""
     new: bytes
     """What it would hold."""
+
+
+@frozen(kw_only=True)
+class Left:
+    """A config that stays as it is, and why."""
+
+    path: Path
+    error: VmioError
+
+
+@frozen(kw_only=True)
+class Run:
+    """What one call of vmio changed."""
+
+    id: str
+    """Empty where an older vmio has written no name."""
+    changes: tuple[tuple[Journal, Entry], ...]
+    """The first change of each config, in the order in which they were made."""
+
+    @property
+    def time(self) -> str:
+        """When it ended."""
+        return max(entry.time for _, entry in self.changes)
+
+    @property
+    def what(self) -> str:
+        """What was done, in the words of the first change."""
+        return self.changes[0][1].what
+
+
+@frozen(kw_only=True)
+class Reversal:
+    """What an undo would do."""
+
+    restores: tuple[Restore, ...]
+    left: tuple[Left, ...] = ()
+    """What it cannot put back."""
 
 
 def find_journals(name: str, places: Places) -> tuple[Journal, ...]:
@@ -59,13 +107,78 @@ def find_journals(name: str, places: Places) -> tuple[Journal, ...]:
     return tuple(found)
 
 
+def list_runs(places: Places) -> tuple[Run, ...]:
+    """Returns what each call of vmio changed, the last one at the end.
+
+    Raises:
+        InputError: The backups are not this user's alone.
+    """
+    found: dict[str, dict[Path, tuple[Journal, Entry]]] = {}
+    for journal in list_journals(places.state):
+        for entry in journal.entries():
+            key = entry.run or f"{journal.folder.name}/{entry.number}"
+            found.setdefault(key, {}).setdefault(journal.path, (journal, entry))
+    runs = []
+    for changes in found.values():
+        in_order = sorted(changes.values(), key=lambda change: change[1].time)
+        runs.append(Run(id=in_order[0][1].run, changes=tuple(in_order)))
+    return tuple(sorted(runs, key=lambda run: run.time))
+
+
+def prepare_run(run: str = "", *, force: bool = False, places: Places | None = None) -> Reversal:
+    """Returns what an undo of a whole run would do.
+
+    Args:
+        run: The run; empty for the last one of which anything is left to take back.
+        force: Whether what others have changed since may be lost.
+        places: Where things are; None for where they are on every host.
+
+    Raises:
+        UsageError: There is nothing to undo.
+        InputError: The backups are not this user's alone.
+    """
+    places = places if places is not None else Places()
+    runs = list_runs(places)
+    if run:
+        runs = tuple(each for each in runs if each.id == run)
+        if not runs:
+            raise UsageError(f"there is no run '{run}'", hint="vmio undo --list tells which")
+    elif not runs:
+        raise UsageError("vmio has changed nothing yet")
+    for each in reversed(runs):
+        reversal = _prepare(each, force=force, places=places)
+        if reversal.restores or reversal.left:
+            return reversal
+    raise UsageError("all configs are as they were before vmio changed them")
+
+
+def _prepare(run: Run, *, force: bool, places: Places) -> Reversal:
+    restores: list[Restore] = []
+    left: list[Left] = []
+    for journal, entry in run.changes:
+        try:
+            now, entries = _look(journal, force=force, places=places)
+            if entry not in entries or entry.before == compute_digest(now):
+                continue  # it never came to be, or the old state is back already
+            last = entries[-1]
+            if last != entry and (not run.id or last.run != run.id) and not force:
+                raise ConflictError(
+                    f"vmio has changed {now.name} again since",
+                    hint="vmio undo with its name takes that back",
+                )
+            restores.append(_restore(journal, entry, now, places))
+        except VmioError as error:
+            left.append(Left(path=journal.path, error=error))
+    return Reversal(restores=tuple(restores), left=tuple(left))
+
+
 def prepare_undo(
     name: str, *, number: int | None = None, force: bool = False, places: Places | None = None
 ) -> Restore:
-    """Returns what an undo would do, of the config that vmio changed last if none is named.
+    """Returns what an undo of one config would do.
 
     Args:
-        name: A config's path, or a VM's number; empty for the last one.
+        name: A config's path, or a VM's number.
         number: The change before which the state was; None for the last change.
         force: Whether what others have changed since may be lost.
         places: Where things are; None for where they are on every host.
@@ -76,19 +189,47 @@ def prepare_undo(
         ConflictError: The config is not what vmio wrote, or nobody may change it now.
     """
     places = places if places is not None else Places()
-    journals = find_journals(name, places)
-    if not journals:
-        raise UsageError("vmio has changed nothing yet")
-    journal = max(journals, key=lambda journal: journal.entries()[-1].time)
-    with open_config(journal.path, places) as file:
-        now = Source(name=str(journal.path), data=file.read())
-    entry = _choose(journal, now, number=number, force=force)
-    check_config(now, journal.path, places)
-    return Restore(entry=entry, path=journal.path, old=now.data, new=journal.read(entry))
+    (journal,) = find_journals(name, places)
+    now, entries = _look(journal, force=force, places=places)
+    if not entries:
+        raise UsageError(f"{now.name} is as it was before vmio changed it")
+    entry = entries[-1]
+    if number is not None:
+        numbered = {each.number: each for each in entries}
+        if number not in numbered:
+            raise UsageError(
+                f"there is no backup {number} of {now.name}", hint="--list tells which"
+            )
+        entry = numbered[number]
+    return _restore(journal, entry, now, places)
 
 
-def undo(restore: Restore, *, places: Places | None = None) -> Applied:
+def undo_all(
+    reversal: Reversal, *, places: Places | None = None
+) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:
+    """Puts kept states back, each whole or not at all, as a run that the next undo takes back.
+
+    Returns:
+        What became of the configs, and those that stay as they are.
+    """
+    run = make_run()
+    done: list[Applied] = []
+    left: list[Left] = []
+    for restore in reversal.restores:
+        try:
+            done.append(undo(restore, run=run, places=places))
+        except VmioError as error:
+            left.append(Left(path=restore.path, error=error))
+    return tuple(done), tuple(left)
+
+
+def undo(restore: Restore, *, run: str = "", places: Places | None = None) -> Applied:
     """Puts a kept state back; this is a change of its own, which the next undo takes back.
+
+    Args:
+        restore: The state.
+        run: What names the changes that one undo takes back together; empty for this one alone.
+        places: Where things are; None for where they are on every host.
 
     Raises:
         InputError: The config is gone.
@@ -102,7 +243,13 @@ def undo(restore: Restore, *, places: Places | None = None) -> Applied:
         if now.data != restore.old:
             raise ConflictError(f"{restore.path} has just been changed", hint="try again")
         return save_config(
-            file, now, restore.new, what=_describe(entry), places=places, undoes=entry.number
+            file,
+            now,
+            restore.new,
+            what=_describe(entry),
+            places=places,
+            run=run,
+            undoes=entry.number,
         )
 
 
@@ -115,23 +262,23 @@ def _describe(entry: Entry) -> str:
     return f"undo {entry.number}: {what}"
 
 
-def _choose(journal: Journal, now: Source, *, number: int | None, force: bool) -> Entry:
-    """Returns the change to take back, if the config is what vmio left it as."""
+def _look(journal: Journal, *, force: bool, places: Places) -> tuple[Source, Sequence[Entry]]:
+    """Returns a config as it is now, and its changes, if it is what vmio left it as."""
+    with open_config(journal.path, places) as file:
+        now = Source(name=str(journal.path), data=file.read())
     digest = compute_digest(now)
     entries = _drop_unwritten(journal.entries(), digest)
-    if not entries:
-        raise UsageError(f"{now.name} is as it was before vmio changed it")
-    if entries[-1].after != digest and not force:
+    if entries and entries[-1].after != digest and not force:
         raise ConflictError(
             f"{now.name} is not what vmio wrote: somebody has changed it since",
             hint="--force --dry-run shows what would be lost with it",
         )
-    if number is None:
-        return entries[-1]
-    found = next((entry for entry in entries if entry.number == number), None)
-    if found is None:
-        raise UsageError(f"there is no backup {number} of {now.name}", hint="--list tells which")
-    return found
+    return now, entries
+
+
+def _restore(journal: Journal, entry: Entry, now: Source, places: Places) -> Restore:
+    check_config(now, journal.path, places)
+    return Restore(entry=entry, path=journal.path, old=now.data, new=journal.read(entry))
 
 
 def _drop_unwritten(entries: Sequence[Entry], digest: str) -> Sequence[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -125,7 +126,8 @@ def print_diff(source: Source, new: bytes) -> None:
 def _print_commands(work: Work) -> None:
     line = api.render_qm(work)
     if line:
-        click.echo(printable(line) if sys.stdout.isatty() else line)
+        shown = printable(line) if sys.stdout.isatty() else line
+        click.echo(shown.encode("utf-8", "surrogateescape"))
     for step in work.by_hand:
         click.echo(f"# by hand: {printable(step.what)}: {printable(step.by_hand)}")
 
@@ -163,7 +165,11 @@ def _say_outcome(work: Work, outcome: Outcome | None) -> None:
 
 
 def _name(work: Work) -> str:
-    return work.plan.vm if work.path.stem == work.plan.vm else str(work.path)
+    """Returns a word of a command that a person may paste into a shell."""
+    if work.path.stem == work.plan.vm:
+        return quote(work.plan.vm)
+    path = str(work.path)
+    return quote(f"./{path}" if path.startswith("-") else path)
 
 
 def _say(text: str) -> None:

@@ -68,11 +68,11 @@ def command(
     PATH is a config, a folder of them, a whole /etc/pve or a copy of one, or - for standard
     input; without any it is /etc/pve.
 
-    Exits with 0 if nothing was found, 1 if something was, 3 if a file could not be read. `vmio
-    rule CODE` explains a finding.
+    Exits with 0 if nothing was found, 1 if something was or could not be fixed, 3 if a file could
+    not be read. `vmio rule CODE` explains a finding.
     """
     form = choose_output(output, as_json=as_json, diff=diff)
-    fixing = choose_fixing(fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
+    fixing = choose_fixing(paths, fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
     if watch:
         validate_watch(paths, "statistics" if statistics else form, fixing)
     scene = Scene(
@@ -128,4 +128,12 @@ def _choose_cluster() -> tuple[str, ...]:
 
 def _make_part(report: Report, checked: CheckedFile) -> tuple[Part, VmioError | None]:
     """Returns what is printed of a file; that is less to send between processes than findings."""
-    return make_part(report, checked), checked.error
+    return make_part(report, checked), checked.error or _tell_unfixed(checked)
+
+
+def _tell_unfixed(checked: CheckedFile) -> VmioError | None:
+    if checked.refusal is None:
+        return None
+    codes = ", ".join(dict.fromkeys(finding.code for finding in checked.unfixed))
+    message = f"{codes} of {checked.name} not fixed: {checked.refusal.message}"
+    return VmioError(message, hint=checked.refusal.hint)

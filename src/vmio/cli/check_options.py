@@ -127,14 +127,19 @@ class Fixing:
     """Whether files are changed, or it is only said what would."""
 
 
-def choose_fixing(*, fix: bool, unsafe_fixes: bool, diff: bool, dry_run: bool) -> Fixing | None:
+def choose_fixing(
+    paths: Sequence[str], *, fix: bool, unsafe_fixes: bool, diff: bool, dry_run: bool
+) -> Fixing | None:
     """Returns what is to be fixed and how; None if nothing.
 
     Raises:
-        UsageError: A dry run of nothing is asked for.
+        UsageError: A dry run of nothing is asked for, or a fix of standard input.
     """
     if fix or unsafe_fixes or diff:
-        return Fixing(unsafe=unsafe_fixes, write=not (diff or dry_run))
+        fixing = Fixing(unsafe=unsafe_fixes, write=not (diff or dry_run))
+        if fixing.write and "-" in paths:
+            raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
+        return fixing
     if dry_run:
         raise UsageError("--dry-run says nothing without --fix")
     return None

@@ -45,7 +45,7 @@ _VERBS = {
     "run": "Boot a config on this host.",
     "simulate": "Predict what a guest's layout does under a load.",
     "show": "Show which thread serves each disk.",
-    "undo": "Put back what a config was before vmio changed it.",
+    "undo": "Put back what configs were before vmio changed them.",
 }
 """Each is a module of this package; its help stands here so that no other is imported."""
 

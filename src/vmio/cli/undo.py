@@ -1,8 +1,10 @@
-"""`vmio undo`: the last change of a config taken back."""
+"""`vmio undo`: what vmio changed last taken back."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,7 +12,12 @@ from vmio import api
 from vmio.cli.apply import confirm, print_diff
 from vmio.errors import UsageError
 from vmio.model.source import Source
+from vmio.report.findings import readable
 from vmio.report.plain import printable
+
+if TYPE_CHECKING:
+    from vmio.apply.proxmox import Applied
+    from vmio.apply.undo import Left, Reversal
 
 __all__ = ["command"]
 
@@ -19,6 +26,7 @@ __all__ = ["command"]
 @click.argument("vm", required=False, default="")
 @click.option("--list", "as_list", is_flag=True, help="List what can be taken back, and end.")
 @click.option("--to", "number", type=click.IntRange(1), help="Go back to before this change.")
+@click.option("--run", metavar="ID", default="", help="Take back this run, not the last one.")
 @click.option("--force", is_flag=True, help="Even if somebody else has changed the config since.")
 @click.option("--dry-run", is_flag=True, help="Show the change and make none.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -28,58 +36,102 @@ def command(
     *,
     as_list: bool,
     number: int | None,
+    run: str,
     force: bool,
     dry_run: bool,
     yes: bool,
     as_json: bool,
-) -> None:
-    """Put back what a config was before vmio changed it last.
+) -> int:
+    """Put back what configs were before vmio changed them last.
 
-    VM is a config's path or a guest's number; without it, it is the config that was changed last.
-    An undo is a change too: the next one takes it back.
+    VM is a config's path or a guest's number; without it, all configs that the last call of vmio
+    changed are put back, each whole or not at all. An undo is a change too: the next one takes it
+    back.
+
+    Exits with 0 if all is done, and with 3 or 4 if a config could not be put back.
     """
     if as_list:
-        if number is not None or force or dry_run or yes:
+        if number is not None or run or force or dry_run or yes:
             raise UsageError("--list changes nothing")
         _print_list(vm, as_json=as_json)
-        return
-    if number is not None and not vm:
-        raise UsageError("--to needs the config that it is about")
-    restore = api.prepare_undo(vm, number=number, force=force)
-    applied = None
-    if not as_json:
-        print_diff(Source(name=str(restore.path), data=restore.old), restore.new)
-    if not dry_run:
-        what = printable(restore.entry.what)
-        confirm(f"vmio: Take back '{what}' of {restore.entry.time}?", yes=yes)
-        applied = api.undo(restore)
+        return 0
+    _check_words(vm, number, run)
+    reversal = api.prepare_undo(vm, number=number, run=run, force=force)
+    left = reversal.left
+    done: tuple[Applied, ...] | None = None if dry_run else ()
+    if reversal.restores:
+        if not as_json:
+            for restore in reversal.restores:
+                print_diff(Source(name=str(restore.path), data=restore.old), restore.new)
+        if not dry_run:
+            confirm(_ask(reversal), yes=yes)
+            done, failed = api.undo(reversal)
+            left = (*left, *failed)
+    if len(left) == 1 and not (done or reversal.restores[1:]):
+        raise left[0].error
     if as_json:
         from vmio.report.apply_json import render_undo_json
 
-        click.echo(render_undo_json(restore, applied))
-    if applied is None:
+        click.echo(render_undo_json(reversal, done, left))
+    _say_outcome(reversal, left, dry_run=dry_run)
+    return max((each.error.exit_status for each in left), default=0)
+
+
+def _check_words(vm: str, number: int | None, run: str) -> None:
+    if number is not None and not vm:
+        raise UsageError("--to needs the config that it is about")
+    if run and vm:
+        raise UsageError("--run is about all configs of a run, and VM about one")
+
+
+def _ask(reversal: Reversal) -> str:
+    first, *more = reversal.restores
+    others = f" of {len(more) + 1} configs" if more else ""
+    return f"vmio: Take back '{printable(first.entry.what)}' of {first.entry.time}{others}?"
+
+
+def _say_outcome(reversal: Reversal, left: Sequence[Left], *, dry_run: bool) -> None:
+    kept = {each.path for each in left}
+    done = [restore for restore in reversal.restores if restore.path not in kept]
+    if dry_run:
         _say("a dry run: nothing is changed")
     else:
-        _say(f"{restore.path} is what it was before '{restore.entry.what}'")
-        _say("it counts after a full stop and start of the guest")
+        for restore in done:
+            _say(f"{restore.path} is what it was before '{restore.entry.what}'")
+    for each in left:
+        _say(f"error: not put back: {each.error.message}")
+        if each.error.hint:
+            _say(f"hint: {each.error.hint}")
+    if done and not dry_run:
+        _say("it takes effect after a full stop and start of the guest")
 
 
 def _print_list(vm: str, *, as_json: bool) -> None:
-    journals = api.list_changed(vm)
     if as_json:
         from vmio.report.apply_json import render_journals_json
 
-        click.echo(render_journals_json(journals))
+        click.echo(render_journals_json(api.list_changed(vm)))
         return
-    for journal in journals:
-        gone = "" if Path(journal.path).exists() else " (gone)"
-        click.echo(f"{printable(str(journal.path))}{gone}")
-        for entry in journal.entries():
-            click.echo(f"  {entry.number:5}  {entry.time[:19]}Z  {printable(entry.what)}")
-    if journals:
-        _say(f"the old states are in {journals[0].folder.parent}")
+    if vm:
+        for journal in api.list_changed(vm):
+            click.echo(_name(journal.path))
+            for entry in journal.entries():
+                click.echo(f"  {entry.number:5}  {entry.time[:19]}Z  {printable(entry.what)}")
+            _say(f"the old states are in {journal.folder}")
+        return
+    runs = api.list_runs()
+    for run in runs:
+        click.echo(f"{run.time[:19]}Z  {run.id or '-':12}  {printable(run.what)}")
+        for journal, entry in run.changes:
+            click.echo(f"  {entry.number:5}  {_name(journal.path)}")
+    if runs:
+        _say(f"the old states are in {runs[-1].changes[0][0].folder.parent}")
     else:
         _say("vmio has changed nothing yet")
+
+
+def _name(path: Path) -> str:
+    return f"{printable(readable(str(path)))}{'' if path.exists() else ' (gone)'}"
 
 
 def _say(text: str) -> None:

@@ -39,6 +39,7 @@ from vmio.guest.packages import (
     select_libraries,
 )
 from vmio.qemu.cache import find_cache_folder
+from vmio.qemu.folder import find_stranger, make_private_folder, read_private_file
 
 __all__ = [
     "APPEND",
@@ -92,7 +93,12 @@ _PROGRAM_FILES = re.compile(
     r"(?:usr/)?s?bin/(?:busybox|fio|qemu-ga)|(?:usr/)?lib(?:64)?/(?:.+/)?[^/]+\.so[^/]*"
 )
 _OWN_FOLDERS = re.compile(r"build-\w+|[0-9a-f]{16}")
+_IMAGE_FILES = ("vmlinuz", "initrd")
 _SPACE_BYTES = 400 << 20
+_MAX_FILE_BYTES = 1 << 30
+_MAX_MANIFEST_BYTES = 1 << 20
+_LEVELS = 2
+"""So many folders above the images are vmio's own, or XDG_CACHE_HOME itself."""
 
 
 @attrs.frozen(kw_only=True)
@@ -154,7 +160,7 @@ def ensure_image(
     Raises:
         CapabilityError: This host cannot build it: no apt, other lists, another architecture.
         InputError: The kernel or initramfs given cannot be read.
-        OutputError: The cache cannot be written.
+        OutputError: The cache cannot be written, or somebody else can write there.
         ToolError: A package could not be downloaded or read.
         UsageError: Only one of kernel and initramfs was given.
     """
@@ -170,15 +176,16 @@ def ensure_image(
     generic = not set(BEYOND_CLOUD).isdisjoint(controllers)
     packages, kernel_package = _read_packages(GENERIC_KERNEL if generic else CLOUD_KERNEL)
     folder = cache_dir / _hash_inputs(packages)
+    # What is in it is booted, by root too.
+    make_private_folder(cache_dir, above=_LEVELS)
     try:
         if image := _read_image(folder):
             os.utime(folder)
             return image
-        cache_dir.mkdir(parents=True, exist_ok=True)
         with _hold_lock(cache_dir / "lock", report):
             if image := _read_image(folder):
                 return image
-            _remove_debris(cache_dir)
+            _remove_debris(cache_dir, folder)
             _check_space(cache_dir)
             with tempfile.TemporaryDirectory(prefix="build-", dir=cache_dir) as scratch:
                 built = _build(Path(scratch), packages, kernel_package, report)
@@ -260,7 +267,7 @@ def _build(
         raise InputError(f"the package {kernel_package} has no kernel in /boot")
     modules = resolve_modules(DRIVERS, kernel_files)
     image = scratch / "image"
-    image.mkdir()
+    image.mkdir(mode=0o700)
     _write_file(image / "vmlinuz", kernel)
     # Not compressed: under TCG the guest would unpack gzip in 0.7 s and zstd in 0.5 s more.
     _write_file(image / "initrd", render_cpio(_list_entries(files, modules.files)))
@@ -268,7 +275,7 @@ def _build(
         "packages": [str(package) for package in packages],
         "description": _describe(packages, kernel_package),
         "absent_drivers": modules.absent,
-        "size_bytes": {name: (image / name).stat().st_size for name in ("vmlinuz", "initrd")},
+        "sha256": {name: _hash_file(image / name) for name in _IMAGE_FILES},
     }
     _write_file(image / "manifest.json", json.dumps(manifest, indent=1).encode())
     return image
@@ -316,12 +323,19 @@ def _write_file(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _hash_file(path: Path) -> str:
+    return hashlib.sha256(read_private_file(path, _MAX_FILE_BYTES)).hexdigest()
+
+
 def _read_image(folder: Path) -> GuestImage | None:
-    """Reads an image from the cache; None when it is not there, or not whole."""
+    """Reads an image from the cache; None when it is not there or not what was built."""
     try:
-        manifest: Any = json.loads((folder / "manifest.json").read_bytes())
-        sizes_bytes = {name: (folder / name).stat().st_size for name in ("vmlinuz", "initrd")}
-        if sizes_bytes != manifest["size_bytes"]:
+        if find_stranger(folder):
+            return None
+        manifest: Any = json.loads(
+            read_private_file(folder / "manifest.json", _MAX_MANIFEST_BYTES)
+        )
+        if manifest["sha256"] != {name: _hash_file(folder / name) for name in _IMAGE_FILES}:
             return None
         return GuestImage(
             kernel=folder / "vmlinuz",
@@ -331,14 +345,16 @@ def _read_image(folder: Path) -> GuestImage | None:
             packages=tuple(map(str, manifest["packages"])),
             absent_drivers=tuple(map(str, manifest["absent_drivers"])),
         )
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return None
 
 
 @contextlib.contextmanager
 def _hold_lock(path: Path, report: Report) -> Iterator[None]:
     """Holds the cache's lock, which the kernel lets go of when its holder dies."""
-    with path.open("wb") as file:
+    # Neither cut off nor followed: what has this name may be something else's.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -347,8 +363,8 @@ def _hold_lock(path: Path, report: Report) -> Iterator[None]:
         yield
 
 
-def _remove_debris(cache_dir: Path) -> None:
-    """Removes what a killed build left, images that are not whole, and images long unused.
+def _remove_debris(cache_dir: Path, target: Path) -> None:
+    """Removes what a killed build left, images long unused, and what is in a new one's place.
 
     Only the holder of the lock builds, so every build folder found is a dead one's.
     """
@@ -357,8 +373,9 @@ def _remove_debris(cache_dir: Path) -> None:
         # A cache folder may be any folder of the user's: what has another name is not ours.
         if not _OWN_FOLDERS.fullmatch(folder.name) or folder.is_symlink():
             continue
-        dead = folder.name.startswith("build-")
-        if dead or _read_image(folder) is None or folder.stat().st_mtime < oldest_s:
+        # Another vmio's images are none that this one reads, and stay all the same.
+        dead = folder == target or not (folder / "manifest.json").is_file()
+        if dead or folder.stat().st_mtime < oldest_s:
             shutil.rmtree(folder)
 
 

@@ -55,16 +55,15 @@ def open_whole(path: Path, *, force: bool) -> Iterator[BinaryIO]:
             yield file
             with telling_failure(path):
                 file.flush()
+                # By its descriptor: where others can write, its name may lead elsewhere by now.
+                os.fchmod(file.fileno(), _find_mode())
                 os.fsync(file.fileno())
         finally:
             # What could not be written above cannot be here either.
             with suppress(OSError):
                 file.close()
         _refuse(path, force=force)
-        umask = os.umask(0)
-        os.umask(umask)
         with telling_failure(path):
-            temporary.chmod(0o666 & ~umask)
             temporary.replace(path)
         temporary = None
     finally:
@@ -87,7 +86,16 @@ def telling_failure(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {path}: {reason}") from error
 
 
+def _find_mode() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask
+
+
 def _refuse(path: Path, *, force: bool) -> None:
+    with telling_failure(path):
+        if path.exists() and not path.is_file():
+            raise OutputError(f"cannot write {path}: it is no plain file")
     # Checked, not locked: hard links, which could do both at once, are not for every file system.
     if not force and os.path.lexists(path):
         raise UsageError(f"{path} exists already", hint="--force replaces it")

@@ -103,5 +103,9 @@ class CheckedFile:
     """What the text was before fixes were made, if any were asked for."""
     fixed: tuple[Diagnostic, ...] = ()
     """The findings that these fixes settled, with places in texts on the way."""
+    unfixed: tuple[Diagnostic, ...] = ()
+    """Those whose fixes the file could not be given, or could not be."""
+    refusal: VmioError | None = None
+    """Why it could not."""
     stale: int = 0
     """So many findings that the baseline knows of this VM are not there any more."""

@@ -24,7 +24,7 @@ from vmio.model.vm import Vm
 from vmio.plan.planner import plan_topology
 from vmio.plan.policies import OWN, Spread
 
-__all__ = ["SINGLE", "find_candidates", "find_held", "shape_vm"]
+__all__ = ["SINGLE", "adds_threads_only", "find_candidates", "find_held", "shape_vm"]
 
 SINGLE = "virtio-scsi-single"
 _SHARED = "virtio-scsi-pci"
@@ -35,6 +35,12 @@ _OURS = re.compile(
     re.ASCII,
 )
 """The part of `args` that a plan of vmio wrote."""
+_WRITTEN = re.compile(
+    r"(?:(?:-object iothread,id=vmio\d{1,3}(?:,poll-max-ns=\d{1,19})?"
+    r"|-set device\.\w+\.iothread=vmio\d{1,3})(?: (?=-)|$))*",
+    re.ASCII,
+)
+"""What it writes, and no other options of the same objects."""
 _SCSI_NAME = re.compile(r"\b(?:scsihw|virtioscsi|scsi)\d+\b", re.ASCII)
 _VIRTIO_NAME = re.compile(r"\bvirtio\d+\b", re.ASCII)
 
@@ -86,6 +92,16 @@ def shape_vm(vm: Vm, spread: Spread) -> Vm:
 
 def _cut_ours(args: str) -> str:
     return _OURS.sub("", args).strip()
+
+
+def adds_threads_only(old: str, new: str) -> bool:
+    """Returns whether `args` become what a plan writes: what others wrote, and IOThreads."""
+    kept = _cut_ours(old)
+    ours = new.removeprefix(kept).strip()
+    if new != f"{kept} {ours}".strip() or not _WRITTEN.fullmatch(ours):
+        return False
+    made = re.findall(r"id=(\w+)", ours)
+    return len(set(made)) == len(made) and set(re.findall(r"\.iothread=(\w+)", ours)) <= set(made)
 
 
 def _choose_scsihw(vm: Vm, threads: Mapping[str, str]) -> str | None:

@@ -20,7 +20,7 @@ from vmio.formats.proxmox.reader import Guest
 from vmio.model.disk import Backing
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.qemu.cache import find_cache_folder
-from vmio.qemu.folder import open_runtime_folder
+from vmio.qemu.folder import make_private_folder, open_runtime_folder
 
 __all__ = ["Boot", "Volumes", "place_volumes", "render_boot"]
 
@@ -87,10 +87,11 @@ def find_scratch_folder() -> str:
 
     A tmpfs takes it only since Linux 6.6, and cache=none asks for it.
     """
+    candidates = [tempfile.gettempdir()]
     cache = find_cache_folder()
-    with suppress(OSError):
-        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    candidates = (tempfile.gettempdir(), str(cache))
+    with suppress(OutputError):
+        make_private_folder(cache, above=1)
+        candidates.append(str(cache))
     for folder in candidates:
         try:
             descriptor, path = tempfile.mkstemp(dir=folder)

@@ -1,6 +1,7 @@
 """Answers that cost a second to get and change with a binary, kept in the user's cache folder.
 
-A cache that cannot be read or written is no cache: nothing fails because of it.
+A cache that cannot be read or written, or that others can write in, is no cache: nothing fails
+because of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from vmio.errors import OutputError
+from vmio.qemu.folder import find_stranger, make_private_folder, read_private_file
 
 __all__ = ["find_cache_folder", "identify_file", "read_entry", "write_entry"]
 
@@ -39,9 +43,11 @@ def identify_file(path: Path) -> tuple[str, ...]:
 
 def read_entry(kind: str, identity: tuple[str, ...]) -> Any:  # noqa: ANN401 - its reader checks
     """Returns what was written under a kind and an identity, None if there is nothing."""
+    path = _locate(kind, identity)
+    if find_stranger(path.parent, above=1):
+        return None
     with suppress(OSError, ValueError, RecursionError):
-        with _locate(kind, identity).open("rb") as file:
-            entry = json.loads(file.read(_MAX_BYTES))
+        entry = json.loads(read_private_file(path, _MAX_BYTES))
         # A hash names the file; the whole identity in it is what counts.
         if isinstance(entry, dict) and entry.get("identity") == list(identity):
             return entry.get("value")
@@ -51,8 +57,8 @@ def read_entry(kind: str, identity: tuple[str, ...]) -> Any:  # noqa: ANN401 - i
 def write_entry(kind: str, identity: tuple[str, ...], value: object) -> None:
     """Keeps a value; other processes see the old file or the new one, never a half."""
     path = _locate(kind, identity)
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(OSError, OutputError):
+        make_private_folder(path.parent, above=1)
         descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

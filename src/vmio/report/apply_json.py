@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from vmio.apply.journal import Journal
 from vmio.apply.planned import Outcome, Work
 from vmio.apply.proxmox import Applied
-from vmio.apply.undo import Restore
+from vmio.apply.undo import Left, Reversal
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.model.source import Source
 
@@ -52,16 +52,35 @@ def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
     )
 
 
-def render_undo_json(restore: Restore, applied: Applied | None) -> str:
-    """Returns one document: which change was taken back, and what the config is now."""
-    return _dump(
+def render_undo_json(
+    reversal: Reversal, done: Sequence[Applied] | None, left: Sequence[Left]
+) -> str:
+    """Returns one document: which changes were taken back, and what the configs are now.
+
+    Where it is about one config, that stands at the top, too.
+
+    Args:
+        reversal: What the undo comes to.
+        done: What became of configs; None for a dry run.
+        left: The configs that stay as they are.
+    """
+    applied = {each.path: each for each in done or ()}
+    restored: list[dict[str, object]] = [
         {
             "number": restore.entry.number,
             "what": restore.entry.what,
-            "dry_run": applied is None,
-            "config": _describe(str(restore.path), restore.old, restore.new, applied),
+            "config": _describe(
+                str(restore.path), restore.old, restore.new, applied.get(restore.path)
+            ),
         }
-    )
+        for restore in reversal.restores
+    ]
+    kept = [
+        {"path": str(each.path), "message": each.error.message, "hint": each.error.hint}
+        for each in left
+    ]
+    only = restored[0] if len(restored) == 1 else {}
+    return _dump(only | {"dry_run": done is None, "configs": restored, "left": kept})
 
 
 def render_journals_json(journals: Sequence[Journal]) -> str:
@@ -75,6 +94,7 @@ def render_journals_json(journals: Sequence[Journal]) -> str:
                         {
                             "number": entry.number,
                             "time": entry.time,
+                            "run": entry.run,
                             "what": entry.what,
                             "before": entry.before,
                             "after": entry.after,

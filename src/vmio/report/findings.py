@@ -62,8 +62,11 @@ class Tally(NamedTuple):
     suppressed: int = 0
     stale: int = 0
     fixed: int = 0
+    unfixed: int = 0
+    refusal: str = ""
+    """Why fixes could not be made."""
     error: str = ""
-    """Why it could not be read, or written."""
+    """Why it could not be read."""
     status: int = 0
     """The exit status that goes with the error."""
 
@@ -77,6 +80,7 @@ class Summary:
     stale: int = 0
     fixed: int = 0
     fixed_files: int = 0
+    unfixed: int = 0
     worst_status: int = 0
     """The highest exit status of an error."""
     severities: Counter[Severity] = field(factory=Counter)
@@ -84,6 +88,8 @@ class Summary:
     """By code."""
     errors: list[tuple[str, str]] = field(factory=list)
     """The files that could not be read, and why."""
+    refusals: list[tuple[str, str]] = field(factory=list)
+    """The files that fixes could not be made in, and why."""
     rows: list[Tally] = field(factory=list)
     """Every file, where the report has a row for each."""
 
@@ -102,6 +108,9 @@ class Summary:
         self.stale += tally.stale
         self.fixed += tally.fixed
         self.fixed_files += bool(tally.fixed)
+        if tally.refusal:
+            self.refusals.append((tally.name, tally.refusal))
+            self.unfixed += tally.unfixed
         for severity, count in zip(Severity, tally.severities, strict=True):
             self.severities[severity] += count
         for rule in tally.rules:
@@ -171,6 +180,11 @@ def render_summary(summary: Summary, *, written: bool = True) -> tuple[str, ...]
         verb = "fixed" if written else "would fix"
         made = f"{count(summary.fixed, 'finding')} in {count(summary.fixed_files, 'file')}"
         lines.append(f"{verb} {made}")
+    if summary.refusals:
+        verb = "could not fix" if written else "would not fix"
+        left = f"{count(summary.unfixed, 'finding')} in {count(len(summary.refusals), 'file')}"
+        lines.append(f"{verb} {left}")
+    if summary.fixed or summary.refusals:
         text += " left" if written else " would be left"
     text += f" in {count(summary.files - unreadable, 'file')}"
     if unreadable:
@@ -224,6 +238,8 @@ def make_tally(file: CheckedFile) -> Tally:
         suppressed=len(file.suppressed),
         stale=file.stale,
         fixed=len(file.fixed),
+        unfixed=len(file.unfixed),
+        refusal=file.refusal.message if file.refusal is not None else "",
         status=file.error.exit_status if file.error is not None else 0,
         error=file.error.message if file.error is not None else "",
     )

@@ -17,14 +17,18 @@ _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO
 
 
 class GithubReport(Report):
-    """A command a finding, and one for each file that could not be read."""
+    """A command a finding, and one for each file that could not be read or fixed."""
 
     def render_file(self, file: CheckedFile) -> str:
         """Returns a line a finding."""
         lines = [_render(diagnostic, file.source) for diagnostic in file.diagnostics]
-        if file.error is not None:
-            name = _escape_property(file.name)
-            lines.append(f"::error file={name},title=unreadable::{_escape(file.error.message)}")
+        for command, title, error in (
+            ("error", "unreadable", file.error),
+            ("warning", "not fixed", file.refusal),
+        ):
+            if error is not None:
+                place = f"file={_escape_property(file.name)},title={title}"
+                lines.append(f"::{command} {place}::{_escape(error.message)}")
         return "".join(f"{line}\n" for line in lines)
 
     def render_end(self, summary: Summary) -> str:  # noqa: ARG002 - as above

@@ -10,6 +10,7 @@ import json
 from typing import Any
 
 from vmio import __version__
+from vmio.errors import VmioError
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Fix, Severity
 from vmio.model.source import Source, Span
 from vmio.report.findings import Report, RuleCount, Summary, readable
@@ -38,6 +39,8 @@ class JsonReport(Report):
         counts = {
             "files": summary.files,
             "unreadable": len(summary.errors),
+            "fixed": summary.fixed,
+            "unfixed": summary.unfixed,
             **{severity.value: summary.severities[severity] for severity in Severity},
             "suppressed": summary.suppressed,
             "stale": summary.stale,
@@ -60,16 +63,14 @@ def _describe_rule(rule: RuleCount) -> dict[str, Any]:
 
 
 def _describe_file(file: CheckedFile) -> dict[str, Any]:
-    error = file.error
     return {
         "file": readable(file.name),
         "node": readable(file.node),
         "vm": readable(file.vm),
         "name": file.vm_name,
         "disks": file.disks,
-        "error": None
-        if error is None
-        else {"message": readable(error.message), "hint": readable(error.hint)},
+        "error": _describe_error(file.error),
+        "refusal": _describe_error(file.refusal),
         "findings": [_describe(diagnostic, file.source) for diagnostic in file.diagnostics],
         "suppressed": [
             {**_describe(one.diagnostic, file.source), "reason": readable(one.reason)}
@@ -77,6 +78,12 @@ def _describe_file(file: CheckedFile) -> dict[str, Any]:
         ],
         "stale": file.stale,
     }
+
+
+def _describe_error(error: VmioError | None) -> dict[str, str] | None:
+    if error is None:
+        return None
+    return {"message": readable(error.message), "hint": readable(error.hint)}
 
 
 def _describe(diagnostic: Diagnostic, source: Source | None) -> dict[str, Any]:

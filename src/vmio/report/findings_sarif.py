@@ -60,16 +60,15 @@ class SarifReport(Report):
         return self.separator.join(json.dumps(result, indent=1) for result in results)
 
     def render_end(self, summary: Summary) -> str:
-        """Returns the rules, and what could not be read."""
+        """Returns the rules, and what could not be read or fixed."""
         invocation = {
             "executionSuccessful": not summary.errors,
             "toolExecutionNotifications": [
-                {
-                    "level": "error",
-                    "message": {"text": readable(message)},
-                    "locations": [{"physicalLocation": {"artifactLocation": _locate_file(name)}}],
-                }
-                for name, message in summary.errors
+                *(_notify(name, "error", message) for name, message in summary.errors),
+                *(
+                    _notify(name, "warning", f"not fixed: {message}")
+                    for name, message in summary.refusals
+                ),
             ],
         }
         tool = {
@@ -114,6 +113,14 @@ class SarifReport(Report):
             words = f"{fix.message} ({fix.applicability})"
             result["fixes"] = [{"description": {"text": words}, "artifactChanges": [change]}]
         return result
+
+
+def _notify(name: str, level: str, message: str) -> dict[str, Any]:
+    return {
+        "level": level,
+        "message": {"text": readable(message)},
+        "locations": [{"physicalLocation": {"artifactLocation": _locate_file(name)}}],
+    }
 
 
 def _describe_rule(page: Page) -> dict[str, Any]:

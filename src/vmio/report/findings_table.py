@@ -78,13 +78,17 @@ def _render_vms(rows: Sequence[Tally], *, columns: int, colour: bool) -> str:
                 _cell(row.vm or row.name, widest),
                 _cell(row.vm_name, widest),
                 *(["·"] * 4 if row.error else numbers),
-                printable(readable(row.error or row.worst)).replace("\n", " "),
+                printable(readable(row.error or _name_worst(row))).replace("\n", " "),
             ]
         )
     if not any(row.node for row in rows):
         table = [cells[1:] for cells in table]
     right = {"disks", *_COLOURS}
     return _render_table(table, right=right, columns=columns, colour=colour)
+
+
+def _name_worst(row: Tally) -> str:
+    return f"{row.worst}; not fixed: {row.refusal}" if row.refusal else row.worst
 
 
 def _render_rules(summary: Summary, *, colour: bool) -> str:

@@ -31,7 +31,7 @@ def test_io_parameters_are_allowed(path: str, name: str) -> None:
         ("/machine", "poll-max-ns"),
         ("/machine/peripheral/scsi0", "realized"),
         ("/machine/unattached/device[0]", "io-throttle.bps"),
-        ("/objects/io0\n", "poll-max-ns"),
+        ("/objects/io0 ", "poll-max-ns"),
     ],
 )
 def test_anything_else_is_refused(path: str, name: str) -> None:

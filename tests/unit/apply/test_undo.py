@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from vmio.apply.journal import Journal
+from vmio.apply.journal import Journal, make_run
 from vmio.apply.proxmox import Applied, Places, replace_config
-from vmio.apply.undo import find_journals, prepare_undo, undo
+from vmio.apply.undo import (
+    find_journals,
+    list_runs,
+    prepare_run,
+    prepare_undo,
+    undo,
+    undo_all,
+)
 from vmio.errors import ConflictError, UsageError
 
 
@@ -131,9 +139,9 @@ def test_state_that_a_person_restored_needs_no_undo(tmp_path: Path, places: Plac
 def test_guest_is_found_by_number_and_last_change_without_one(
     tmp_path: Path, places: Places
 ) -> None:
-    """A number names a config that was changed; nothing names the one changed last."""
+    """A number names a config that was changed; nothing names the run that was last."""
     with pytest.raises(UsageError, match="nothing yet"):
-        prepare_undo("", places=places)
+        prepare_run(places=places)
     one, other = make_config(tmp_path), make_config(tmp_path, "702.conf")
     write(other, places, b"name: b\n")
     write(one, places, b"name: b\n")
@@ -141,7 +149,7 @@ def test_guest_is_found_by_number_and_last_change_without_one(
     assert prepare_undo("702", places=places).path == other
     times = {journal.path: journal.entries()[-1].time for journal in find_journals("", places)}
     if times[one] != times[other]:
-        assert prepare_undo("", places=places).path == one
+        assert [restore.path for restore in prepare_run(places=places).restores] == [one]
     with pytest.raises(UsageError, match="changed nothing of 703"):
         find_journals("703", places)
 
@@ -155,3 +163,95 @@ def test_number_of_several_configs_is_refused(tmp_path: Path, places: Places) ->
     with pytest.raises(UsageError, match="several configs"):
         prepare_undo("701", places=places)
     assert prepare_undo(str(one), places=places).path == one
+
+
+def make_run_of_three(tmp_path: Path, places: Places) -> list[Path]:
+    """Returns three configs that one call has changed from `a` to `b`."""
+    run = make_run()
+    paths = [make_config(tmp_path, f"70{number}.conf") for number in (1, 2, 3)]
+    for path in paths:
+        replace_config(path, b"name: a\n", b"name: b\n", what="all", run=run, places=places)
+    return paths
+
+
+def test_run_is_undone_and_redone_as_a_run(tmp_path: Path, places: Places) -> None:
+    """All configs of one call go back together, and forth again."""
+    paths = make_run_of_three(tmp_path, places)
+
+    for expected in (b"name: a\n", b"name: b\n", b"name: a\n"):
+        done, left = undo_all(prepare_run(places=places), places=places)
+        assert [each.path for each in done] == paths
+        assert left == ()
+        assert {path.read_bytes() for path in paths} == {expected}
+    assert [len(run.changes) for run in list_runs(places)] == [3, 3, 3, 3]
+
+
+def test_run_is_undone_but_for_what_others_changed(tmp_path: Path, places: Places) -> None:
+    """Each config goes back under its own lock; one that cannot says why and keeps no other."""
+    one, other, third = make_run_of_three(tmp_path, places)
+    other.write_bytes(b"name: mine\n")
+    third.write_bytes(b"name: b\nlock: backup\n")
+
+    reversal = prepare_run(places=places)
+    assert [each.path for each in reversal.left] == [other, third]
+    assert "is not what vmio wrote" in reversal.left[0].error.message
+
+    third.write_bytes(b"name: b\n")
+    reversal = prepare_run(places=places)
+    third.write_bytes(b"name: c\n")
+    done, left = undo_all(reversal, places=places)
+    assert [each.path for each in done] == [one]
+    assert [each.path for each in left] == [third]
+    assert (one.read_bytes(), other.read_bytes()) == (b"name: a\n", b"name: mine\n")
+
+
+def test_one_of_a_run_is_undone_by_name_and_the_rest_by_its_run(
+    tmp_path: Path, places: Places
+) -> None:
+    """The rest is taken back by the run's name, but for what was changed again since."""
+    one, other, third = make_run_of_three(tmp_path, places)
+    (run,) = list_runs(places)
+    take_back(other, places)
+    assert other.read_bytes() == b"name: a\n"
+    write(third, places, b"name: c\n")
+
+    reversal = prepare_run(run.id, places=places)
+    assert [restore.path for restore in reversal.restores] == [one]
+    assert [(each.path, "again since" in each.error.message) for each in reversal.left] == [
+        (third, True)
+    ]
+    reversal = prepare_run(run.id, force=True, places=places)
+    assert [restore.path for restore in reversal.restores] == [one, third]
+    with pytest.raises(UsageError, match="no run 'beef'"):
+        prepare_run("beef", places=places)
+
+
+def test_config_of_a_run_that_was_never_written_is_no_part_of_it(
+    tmp_path: Path, places: Places
+) -> None:
+    """What a killed run has recorded only is passed over, and so is a run of nothing else."""
+    one, other = make_config(tmp_path), make_config(tmp_path, "702.conf")
+    run = make_run()
+    replace_config(one, b"name: a\n", b"name: b\n", what="all", run=run, places=places)
+    Journal(places.state, other).record(b"name: a\n", b"name: b\n", what="all", run=run)
+    Journal(places.state, other).record(b"name: a\n", b"name: c\n", what="killed")
+
+    reversal = prepare_run(places=places)
+
+    assert [restore.path for restore in reversal.restores] == [one]
+    assert reversal.left == ()
+
+
+def test_change_of_an_older_vmio_is_a_run_by_itself(tmp_path: Path, places: Places) -> None:
+    """A journal without runs is read as ever."""
+    paths = make_run_of_three(tmp_path, places)
+    for path in paths:
+        (entry,) = (journal := Journal(places.state, path)).entries()
+        about = journal.locate(entry).with_suffix(".json")
+        table = json.loads(about.read_bytes())
+        del table["run"]
+        about.write_text(json.dumps(table), encoding="utf-8")
+
+    assert [(run.id, len(run.changes)) for run in list_runs(places)] == [("", 1)] * 3
+    undo_all(prepare_run(places=places), places=places)
+    assert sorted(path.read_bytes() for path in paths) == [b"name: a\n", *[b"name: b\n"] * 2]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,97 @@ def test_calls_that_make_no_sense_are_refused(config: Path) -> None:
     assert call("undo", "--list", "--yes") == 2
     assert call("undo", "--to", "1") == 2
     assert call("undo") == 2
+
+
+@pytest.mark.parametrize(
+    ("lie", "status"),
+    [
+        (('"vm": "701"', '"vm": "--force"'), 3),
+        (('"what": "', '"what": "x\\nreboot\\n'), 3),
+        (('"by_hand": ""', '"by_hand": "x\\rreboot"'), 3),
+        (('"key": "scsihw"', '"key": "args"'), 2),
+        (('"key": "scsihw"', '"key": "hookscript"'), 2),
+        (('"new": "virtio-scsi-single"', '"new": "lsi"'), 2),
+        (('"new": "virtio-scsi-single"', '"new": "x\\nhookscript: local:a"'), 3),
+        (('"policy": "per-disk"', '"policy": "\\ud800"'), 3),
+        (('"config": "701.conf"', '"config": "\\ud800"'), 3),
+        (('"config": "701.conf"', '"config": "-"'), 2),
+    ],
+)
+@pytest.mark.parametrize("words", [("--commands",), ("--yes",), ("--dry-run", "--json")])
+def test_hostile_plan_prints_no_command_and_changes_nothing(
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    lie: tuple[str, str],
+    status: int,
+    words: tuple[str, ...],
+) -> None:
+    """What a file says beyond what plans say reaches neither a shell nor the config."""
+    assert call("plan", "701.conf", "--policy", "per-disk", "-o", "plan.json") == 0
+    plan = config.with_name("plan.json")
+    text = plan.read_text()
+    assert lie[0] in text
+    plan.write_text(text.replace(*lie, 1))
+    capsys.readouterr()
+
+    assert call("apply", "plan.json", *words) == status
+    assert capsys.readouterr().out == ""
+    assert config.read_text() == CONFIG
+    assert not (config.parent / "state").exists()
+
+
+def test_path_that_is_no_text_is_planned_applied_and_undone(config: Path) -> None:
+    """A folder's name is any bytes, and reaches the plan's file and the journal unharmed."""
+    folder = config.parent / "caf\udce9"
+    folder.mkdir()
+    path = config.rename(folder / "701.conf")
+
+    def run(*words: str) -> bytes:
+        argv = (sys.executable, "-m", "vmio", *words)
+        done = subprocess.run(argv, capture_output=True, check=True)
+        return done.stdout
+
+    assert json.loads(run("plan", str(path), "--policy", "per-disk", "--json"))["vm"] == "701"
+    run("plan", str(path), "--policy", "per-disk", "-o", "plan.json")
+    run("apply", "plan.json", "--yes")
+    assert path.read_text() != CONFIG
+    assert rb"caf\xe9/701.conf" in run("undo", "--list")
+    assert json.loads(run("undo", "--yes", "--json"))["config"]["path"] == str(path)
+    assert path.read_text() == CONFIG
+
+
+def test_command_holds_the_very_bytes_of_a_drive(config: Path) -> None:
+    """A shell gives qm the name of the volume as it is, text or not."""
+    drive = b"local-lvm:vm-701-caf\xe9,size=32G"
+    config.write_bytes(b"scsi0: " + drive + b"\nscsihw: virtio-scsi-single\n")
+    argv = (sys.executable, "-m", "vmio", "apply", "701.conf", "--policy", "per-disk")
+    line = subprocess.run((*argv, "--commands"), capture_output=True, check=True).stdout
+    shell = b"qm() { printf '%s\\n' \"$@\"; }; " + line
+    words = subprocess.run(["bash", "-c", shell], capture_output=True, check=True).stdout
+    assert drive.replace(b",", b",iothread=1,") in words.split(b"\n")
+
+
+def test_config_that_is_no_line_has_no_plan(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A volume's name with a control character would be in a command that a person runs."""
+    config.write_text("cores: 2\nsata0: a:\x1b]0;b,size=1G\n")
+    assert call("plan", "701.conf", "--policy", "per-disk") == 3
+    assert r"\x1b" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        (b"args: -name caf\xe9\nvirtio0: a:1\nvirtio1: a:2\n", "shared"),
+        (b"sata0: local-lvm:caf\xe9,size=32G\n", "per-disk"),
+    ],
+)
+def test_bytes_that_are_no_text_are_never_written_back_as_others(
+    config: Path, capsys: pytest.CaptureFixture[str], text: bytes, policy: str
+) -> None:
+    """No plan rewrites args, or names a volume in a command, that it could not read."""
+    config.write_bytes(text)
+    assert call("apply", "701.conf", "--policy", policy, "--yes") == 3
+    assert r"caf\ufffd" in capsys.readouterr().err
+    assert config.read_bytes() == text

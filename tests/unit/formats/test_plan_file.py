@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,6 +63,13 @@ def test_plan_is_read_back() -> None:
         ('"notation": "proxmox"', '"notation": "x"', "notation"),
         ('"vm": "701"', '"vm": "701", "more": 1', "more"),
         ('"what": "Give each disk a controller"', '"what": ""', r"steps\[0\]"),
+        ('"what": "Give each disk a', '"what": "Give\\nrm -rf /', "cannot have .* as its what"),
+        ('"why": "all', '"why": "\\u001b[2J', "as its why"),
+        ('"vm": "701"', '"vm": "--force"', "cannot have '--force' as its vm"),
+        ('"policy": "per', '"policy": "\\ud800', "policy"),
+        ('"new": 0', f'"new": {1 << 63}', r"live\[0\]"),
+        ('"new": 0', '"new": ' + "9" * 5000, "is not a plan"),
+        ('"new": "virtio-scsi-single"', '"new": "a\\nhookscript: x"', "as its new"),
     ],
 )
 def test_what_is_no_plan_is_refused(old: str, new: str, message: str) -> None:
@@ -69,6 +77,40 @@ def test_what_is_no_plan_is_refused(old: str, new: str, message: str) -> None:
     assert old in TEXT
     with pytest.raises(InputError, match=message):
         parse(TEXT.replace(old, new).encode())
+
+
+@pytest.mark.parametrize("depth", [500, 5_000, 100_000])
+def test_nested_plan_is_refused(depth: int) -> None:
+    """However deep it is, that ends as any other thing that is no plan."""
+    for key in ("steps", "before", "vm", "more"):
+        nested = f'"schema": 1, "{key}": {"[" * depth}{"]" * depth}, "x"'
+        with pytest.raises(InputError, match="is not a plan"):
+            parse(
+                TEXT.replace('"schema": 1, "x"', nested, 1).replace('"schema": 1', nested).encode()
+            )
+
+
+def test_reason_is_short_however_much_is_wrong() -> None:
+    """What is wrong with a file is said in a line of bounded length."""
+    more = {f"key{number}" * 10: 1 for number in range(1000)}
+    with pytest.raises(InputError) as caught:
+        parse(json.dumps(json.loads(TEXT) | more).encode())
+    assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize("step", [{"what": 1}, 1, None, {}])
+def test_plan_of_too_many_values_is_not_looked_into(step: object) -> None:
+    """A file that is wrong a hundred thousand times is refused for its size."""
+    table = json.loads(TEXT) | {"steps": [step] * 100_000}
+    with pytest.raises(InputError, match="too large for a plan"):
+        parse(json.dumps(table).encode())
+
+
+def test_path_that_is_no_text_is_read_back() -> None:
+    """A file's name is any bytes; the plan's file is text all the same."""
+    plan = evolve(PLAN, config="caf\udce9/701.conf")
+    text = render_plan(plan)
+    assert parse(text.encode()) == plan
 
 
 @given(st.binary() | st.recursive(st.none() | st.text(), st.lists).map(str).map(str.encode))

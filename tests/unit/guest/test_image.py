@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -233,3 +234,103 @@ def test_image_argv_ends_qemu_on_a_panic(tmp_path: Path) -> None:
     assert argv[:4] == ("-kernel", str(tmp_path / "k"), "-initrd", str(tmp_path / "i"))
     assert "panic=-1" in argv[5]
     assert argv[-1] == "-no-reboot"
+
+
+def test_image_that_was_changed_is_rebuilt(archive: Archive, tmp_path: Path) -> None:
+    """Other bytes of the same number are not what was built, and are not booted."""
+    first = ensure_image(cache_dir=tmp_path / "c")
+    data = bytearray(first.initrd.read_bytes())
+    data[len(data) // 2] ^= 1
+    first.initrd.write_bytes(data)
+    assert ensure_image(cache_dir=tmp_path / "c").initrd.read_bytes() != data
+    assert archive.count_downloads() == 2
+
+
+def test_cache_is_for_its_user_only(tmp_path: Path) -> None:
+    """Whatever the umask, nobody else can put an image there."""
+    old = os.umask(0)
+    try:
+        image = ensure_image(cache_dir=tmp_path / "new" / "c")
+    finally:
+        os.umask(old)
+    for folder in (tmp_path / "new", tmp_path / "new" / "c", image.kernel.parent):
+        assert folder.stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "new" / "c" / "lock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("at", [".", ".."])
+def test_cache_of_somebody_else_is_refused(
+    archive: Archive, tmp_path: Path, give_away: Callable[[Path], None], at: str
+) -> None:
+    """Who owns it, or the folder that it is in, could have changed what would be booted."""
+    cache = tmp_path / "theirs" / "c"
+    ensure_image(cache_dir=cache)
+    give_away(Path(os.path.normpath(cache / at)))
+    with pytest.raises(OutputError, match="belongs to another user"):
+        ensure_image(cache_dir=cache)
+    assert archive.count_downloads() == 1
+
+
+def test_cache_that_others_can_write_in_is_refused(tmp_path: Path) -> None:
+    """A folder of the user's own that anybody writes in is anybody's."""
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c").chmod(0o777)
+    with pytest.raises(OutputError, match="can be written by others") as caught:
+        ensure_image(cache_dir=tmp_path / "c")
+    assert "chmod go-w" in caught.value.hint
+
+
+def test_cache_behind_a_link_is_refused(tmp_path: Path) -> None:
+    """A link may lead anywhere, and elsewhere tomorrow."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "c").symlink_to("real")
+    with pytest.raises(OutputError, match="is a link"):
+        ensure_image(cache_dir=tmp_path / "c")
+
+
+def test_lock_that_is_a_link_or_a_pipe_harms_nothing(tmp_path: Path) -> None:
+    """What a link leads to keeps its bytes, and nobody is waited for at a pipe."""
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"data")
+    (tmp_path / "c").mkdir(mode=0o700)
+    lock = tmp_path / "c" / "lock"
+    lock.symlink_to(precious)
+    with pytest.raises(OutputError, match="lock"):
+        ensure_image(cache_dir=tmp_path / "c")
+    assert precious.read_bytes() == b"data"
+    lock.unlink()
+    os.mkfifo(lock)
+    with pytest.raises(OutputError, match="lock"):
+        ensure_image(cache_dir=tmp_path / "c")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "vmlinuz", "initrd"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "null"])
+def test_image_of_odd_files_is_rebuilt(
+    archive: Archive, tmp_path: Path, name: str, kind: str
+) -> None:
+    """No link is followed and no pipe waited for; what is no image makes room for one."""
+    first = ensure_image(cache_dir=tmp_path / "c")
+    path = first.kernel.parent / name
+    data = path.read_bytes()
+    path.unlink()
+    match kind:
+        case "link":
+            (tmp_path / "elsewhere").write_bytes(data)
+            path.symlink_to(tmp_path / "elsewhere")
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.write_bytes(b"null")
+    assert ensure_image(cache_dir=tmp_path / "c") == first
+    assert archive.count_downloads() == 2
+    assert not path.is_symlink()
+
+
+def test_image_of_another_vmio_stays(tmp_path: Path) -> None:
+    """Two versions that share a cache do not remove each other's images."""
+    other = tmp_path / "c" / "0123456789abcdef"
+    other.mkdir(parents=True, mode=0o700)
+    (other / "manifest.json").write_text('{"size_bytes": {}}', encoding="utf-8")
+    ensure_image(cache_dir=tmp_path / "c")
+    assert other.is_dir()

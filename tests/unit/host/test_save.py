@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,19 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Monke
         write_file(path, b"new", force=True)
     assert path.read_bytes() == b"old"
     assert list_names(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a device"])
+def test_what_is_no_plain_file_is_not_replaced(tmp_path: Path, kind: str) -> None:
+    """A device or a pipe, which root could replace by a file, stays what it is."""
+    path = tmp_path / "x"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path = Path("/dev/null")
+    else:
+        path.symlink_to("/dev/null")
+    for force in (True, False):
+        with pytest.raises(OutputError, match="is no plain file"):
+            write_file(path, b"new", force=force)
+    assert not path.is_file()

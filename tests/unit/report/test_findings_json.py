@@ -68,6 +68,7 @@ def test_render_json_has_the_documented_shape() -> None:
                 "name": "db",
                 "disks": 2,
                 "error": None,
+                "refusal": None,
                 "findings": [
                     {
                         "code": "XX001",
@@ -100,6 +101,7 @@ def test_render_json_has_the_documented_shape() -> None:
                 "name": "",
                 "disks": 0,
                 "error": {"message": "cannot read 2.conf", "hint": "look"},
+                "refusal": None,
                 "findings": [],
                 "suppressed": [],
                 "stale": 0,
@@ -118,6 +120,8 @@ def test_render_json_has_the_documented_shape() -> None:
         "counts": {
             "files": 2,
             "unreadable": 1,
+            "fixed": 0,
+            "unfixed": 0,
             "error": 1,
             "warning": 0,
             "info": 0,
@@ -189,7 +193,7 @@ def test_json_is_what_the_schema_says() -> None:
         diagnostics=(finding,),
         suppressed=(Suppressed(diagnostic=finding, reason="so be it"),),
     )
-    lost = CheckedFile(name="2.conf", error=InputError("no"))
+    lost = CheckedFile(name="2.conf", error=InputError("no"), refusal=InputError("no"))
     seen: set[str] = set()
     check(json.loads(render_json([checked, lost])), schema, schema, seen)
     assert seen == set(schema["$defs"])

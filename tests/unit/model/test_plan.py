@@ -1,0 +1,98 @@
+"""What can be a part of a plan at all, whoever makes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from attrs import evolve, fields
+
+from vmio.errors import PlanError
+from vmio.model.plan import Change, LiveChange, Plan, Step
+from vmio.model.topology import Topology
+
+CHANGE = Change(key="scsi0", option="queues", old="4", new="2")
+LIVE = LiveChange(path="/objects/a", property="poll-max-ns", new=1)
+STEP = Step(
+    what="Do it", why="so", source="qm(1)", effect="more", guest_notices="none", by_hand="qm set"
+)
+PLAN = Plan(
+    vm="701",
+    notation="proxmox",
+    config="701.conf",
+    digest="0" * 40,
+    policy="auto",
+    before=Topology(disks=(), controllers=(), iothreads=()),
+    after=Topology(disks=(), controllers=(), iothreads=()),
+)
+VALUES: tuple[Any, ...] = (CHANGE, LIVE, STEP, PLAN)
+CLOSED = {"notation", "takes_effect"}
+"""Texts that are one of a few."""
+
+
+def list_texts() -> list[tuple[Any, str]]:
+    """Returns every field of a plan's values that holds a text of any kind."""
+    return [
+        (value, each.name)
+        for value in VALUES
+        for each in fields(type(value))
+        if isinstance(getattr(value, each.name), str) and each.name not in CLOSED
+    ]
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r", "\0", "\x1b", "\x7f", "\x85", "\x9b", "\u2028"])
+def test_every_text_of_a_plan_is_one_line(sign: str) -> None:
+    """A control character is refused where the value is born, whatever it is for."""
+    texts = list_texts()
+    assert len(texts) == 4 + 2 + 6 + 4
+    for value, name in texts:
+        with pytest.raises(PlanError, match=f"as its {name}"):
+            evolve(value, **{name: f"a{sign}b"})
+
+
+def test_half_of_a_surrogate_pair_is_part_of_a_path_only() -> None:
+    """A file's name may hold bytes that are no text; nothing else can be written with them."""
+    for value, name in list_texts():
+        if name == "config":
+            assert evolve(value, config="a\udcff").config == "a\udcff"
+            continue
+        with pytest.raises(PlanError):
+            evolve(value, **{name: "a\ud800"})
+
+
+def test_sign_for_bytes_that_are_no_text_is_part_of_no_plan() -> None:
+    """Such a text is not what a config says, and would be written into it or into a command."""
+    for value, name in list_texts():
+        if name != "config":
+            with pytest.raises(PlanError):
+                evolve(value, **{name: "caf\ufffd"})
+
+
+def test_value_of_a_config_may_hold_tabs() -> None:
+    """They are blanks in a config's line, and no other text of a plan has any."""
+    assert evolve(CHANGE, old="-a\tb", new="-a\tc").new == "-a\tc"
+    with pytest.raises(PlanError):
+        evolve(STEP, what="Do\tit")
+
+
+@pytest.mark.parametrize("vm", ["--force", "-1", ""])
+def test_guest_is_no_option(vm: str) -> None:
+    """Its name is a word of commands that a person runs."""
+    with pytest.raises((PlanError, ValueError)):
+        evolve(PLAN, vm=vm)
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        (PLAN, {"steps": (STEP,) * 101}),
+        (STEP, {"changes": (CHANGE,) * 257}),
+        (STEP, {"live": (LIVE,) * 257}),
+        (LIVE, {"new": -1}),
+        (LIVE, {"new": 1 << 63}),
+    ],
+)
+def test_plan_is_bounded(value: Any, wrong: dict[str, object]) -> None:  # noqa: ANN401 - each kind
+    """No guest needs so many, and QEMU's numbers end there."""
+    with pytest.raises(ValueError, match="must be"):
+        evolve(value, **wrong)
