@@ -75,6 +75,8 @@ class Plan:
     digest: str
     """Of that file's bytes (SHA-1, as Proxmox VE's own), so that a later change is noticed."""
     policy: str
+    notes: tuple[str, ...] = ()
+    """What there is to know of the guest's disks that no step is about."""
     steps: tuple[Step, ...] = ()
     before: Topology
     after: Topology

@@ -17,8 +17,16 @@ from vmio.plan.invariants import check_topology
 from vmio.plan.mapping import map_queues
 from vmio.plan.planner import plan_topology
 from vmio.plan.policies import Choice
-from vmio.plan.steps import MAPPING, list_changes, make_steps, trim_queues
-from vmio.plan.target import SINGLE, find_candidates, shape_vm
+from vmio.plan.steps import (
+    MAPPING,
+    do_by_hand,
+    list_changes,
+    list_notes,
+    make_steps,
+    trim_queues,
+)
+from vmio.plan.target import find_candidates, shape_vm
+from vmio.plan.virtio_scsi import has_single
 
 __all__ = ["lay_out", "propose"]
 
@@ -51,11 +59,15 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
         _check_version(host, {disk.bus for disk in disks})
     target = trim_queues(shape_vm(vm, spread)) if disks else vm
     before, after = plan_topology(vm), plan_topology(target)
-    check_topology(after, taken=_list_taken(target))
+    finished = do_by_hand(target)
+    for layout in (target, finished):
+        check_topology(plan_topology(layout), taken=_list_taken(layout))
     steps = make_steps(
         vm, target, layouts=(before, after), host=host, choice=choice, mapped=spread.mapped
     )
-    waiting = {change.key for change in list_changes(steps)} & _list_pending(vm)
+    touched = {change.key for change in list_changes(steps)}
+    touched |= set() if finished is target else {"scsihw"}
+    waiting = touched & _list_pending(vm)
     if waiting:
         names = ", ".join(sorted(waiting))
         raise PlanError(
@@ -68,6 +80,7 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
         config=vm.source.name,
         digest=compute_digest(vm.source),
         policy=choice.name,
+        notes=list_notes(vm),
         steps=steps,
         before=before,
         after=after,
@@ -118,7 +131,7 @@ def _list_pending(vm: Vm) -> frozenset[str]:
 
 def _list_taken(vm: Vm) -> Iterator[PciAddress]:
     """Yields where devices sit that are no disk's controller: Proxmox's, and those in `args`."""
-    bridges = ("pci.1", "pci.2", *(("pci.3",) if vm.scsihw == SINGLE else ()))
+    bridges = ("pci.1", "pci.2", *(("pci.3",) if has_single(vm) else ()))
     balloon = () if vm.settings.get("balloon") == "0" else ("balloon0",)
     for name in (*bridges, *balloon, *filter(_NUMBERED.fullmatch, vm.settings)):
         yield pci_address(name, vm.chipset)
