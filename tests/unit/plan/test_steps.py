@@ -11,6 +11,7 @@ from vmio.formats.proxmox.reader import read_guest
 from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan, Step
 from vmio.model.source import Source
+from vmio.plan.planner import plan_topology
 from vmio.plan.policies import COMPARED, choose_policy
 from vmio.plan.proposal import propose
 from vmio.plan.steps import list_changes
@@ -131,6 +132,30 @@ def test_moved_disk_is_booted_from_on_an_iothread() -> None:
         "--scsihw": "virtio-scsi-single",
         "--boot": "order=ide2;scsi1;net0",
     }
+
+
+@pytest.mark.parametrize("boot", ["boot: order=sata0;net0", "boot: dc\nbootdisk: sata0"])
+@pytest.mark.parametrize("scsihw", ["scsihw: lsi", "scsihw: virtio-scsi-pci", "cores: 2"])
+def test_config_after_a_move_has_its_disk_on_an_iothread(boot: str, scsihw: str) -> None:
+    """What the commands come to is read as a guest that boots from it as before."""
+    before = f"{boot}\n{scsihw}\nnet0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n"
+    moved = {
+        name.removeprefix("--"): value
+        for name, value in read_move(
+            plan(f"{before}sata0: /dev/a,ssd=1\nide2: none,media=cdrom\n")
+        ).items()
+    }
+    kept = [line for line in before.splitlines() if line.partition(":")[0] not in moved]
+    text = "\n".join((*kept, "ide2: none,media=cdrom", *(f"{k}: {v}" for k, v in moved.items())))
+    guest = read_guest(Source(name="100.conf", data=f"{text}\n".encode()), storages={}, host=HOST)
+    disk = next(disk for disk in guest.vm.disks if disk.id == "scsi0")
+    served = plan_topology(guest.vm)
+    attached = served.find_disk("scsi0")
+    assert attached is not None
+    assert served.served_by(attached) == ("iothread-virtioscsi0",)
+    assert disk.ssd
+    assert disk.bootindex is not None
+    assert plan(text + "\n").steps == ()
 
 
 @pytest.mark.parametrize(
