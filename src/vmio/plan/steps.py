@@ -296,8 +296,8 @@ def _choose_queues(vm: Vm, target: Vm) -> Iterator[Step]:
 
 def _leave_emulated(vm: Vm, target: Vm) -> Iterator[Step]:
     """Yields what a person does about disks on an emulated SCSI controller."""
-    disks = [disk.id for disk in vm.disks if disk.bus == "scsi" and disk.keeps_data]
-    if not disks or is_virtio_scsi(vm):
+    disks = _list_emulated(vm)
+    if not disks:
         return
     why = f"{_name_scsihw(vm)}, an emulated controller whose disks cannot have an IOThread"
     if is_macos(vm):
@@ -315,6 +315,13 @@ def _leave_emulated(vm: Vm, target: Vm) -> Iterator[Step]:
         f" {_warn_of_args(target)}{qm_set(vm)} --scsihw {SINGLE}. If it does not find its disks"
         f" then, stop it and run: {qm_set(vm)} {back}",
     )
+
+
+def _list_emulated(vm: Vm) -> tuple[str, ...]:
+    """Returns the disks on emulated SCSI controllers."""
+    if is_virtio_scsi(vm):
+        return ()
+    return tuple(disk.id for disk in vm.disks if disk.bus == "scsi" and disk.keeps_data)
 
 
 def _name_driver(vm: Vm) -> str:
@@ -378,6 +385,7 @@ def _move_disks(vm: Vm, target: Vm, after: Topology) -> Iterator[Step]:
         for controller in after.controllers
     )
     warning = "" if shared or has_single(target) else _warn_of_args(target)
+    first = "as in the step before" if _list_emulated(vm) else tell_how_to_find_out(target)
     yield Step(
         what=f"Move {_join(moves)} to a virtio-scsi controller",
         why=why,
@@ -386,7 +394,7 @@ def _move_disks(vm: Vm, target: Vm, after: Topology) -> Iterator[Step]:
         guest_notices=f"it needs {_name_driver(vm)} before; a disk of another name on another"
         " controller: in Linux names by path and id change, those by UUID and label stay, and"
         " /dev/sdX can come in another order from boot to boot",
-        by_hand=f"{tell_how_to_find_out(target)}. With the driver in place, and the guest stopped:"
+        by_hand=f"{first}. With the driver in place, and the guest stopped:"
         f" {warning}{_warn_of_names(target, moves)}{_render_move(vm, moves, shared=shared)}. Then"
         " plan again",
     )
@@ -438,16 +446,21 @@ def _quote_drive(vm: Vm, disk: Disk, *, with_iothread: bool) -> str:
 
 
 def _move_boot(vm: Vm, moves: Mapping[str, str]) -> str:
-    """Returns the boot order with disks under their new names; empty where they are not in it."""
+    """Returns the boot order with disks under their new names; empty where they are not in it.
+
+    Where no order is written, Proxmox VE puts no disk into it; there all come last.
+    """
     drives = ((disk.id, disk.media == "cdrom" and not disk.cloudinit) for disk in vm.disks)
     nets = sorted(
         (key for key in vm.settings if re.fullmatch(r"net\d+", key)), key=lambda key: int(key[3:])
     )
     places = boot_indices(vm.settings.get("boot"), vm.settings.get("bootdisk"), drives, nets)
-    if not places.keys() & moves.keys():
+    is_written = bool({"boot", "bootdisk"} & vm.settings.keys())
+    last = [] if is_written else [disk.id for disk in vm.disks if disk.keeps_data]
+    if not {*places, *last} & moves.keys():
         return ""
     there = {disk.id for disk in vm.disks} | vm.settings.keys()
-    order = sorted((name for name in places if name in there), key=places.__getitem__)
+    order = (*sorted((name for name in places if name in there), key=places.__getitem__), *last)
     return f"order={';'.join(moves.get(name, name) for name in order)}"
 
 

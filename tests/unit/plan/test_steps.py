@@ -166,11 +166,12 @@ def test_config_after_a_move_has_its_disk_on_an_iothread(boot: str, scsihw: str)
         ("boot: ndc\nbootdisk: sata0\n", "order=net0;ide2;scsi0"),
         ("boot: order=net0\n", None),
         ("boot: order=virtio0;net0\n", None),
-        ("", None),
+        ("", "order=ide2;net0;scsi0"),
+        ("virtio1: /dev/b\n", "order=ide2;net0;virtio1;scsi0"),
     ],
 )
 def test_moved_disk_keeps_its_place_in_the_boot_order(settings: str, boot: str | None) -> None:
-    """The old spelling becomes the new one; a disk that is not in the order stays out of it."""
+    """The old spelling becomes the new one; a disk that an order leaves out stays out of it."""
     made = plan(
         f"{settings}sata0: /dev/a\nide2: none,media=cdrom\n"
         "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0\n"
@@ -203,16 +204,18 @@ def test_free_numbers_are_used_and_no_others() -> None:
     """A disk that Proxmox VE drops keeps its number, and who finds none is named."""
     many = "".join(f"scsi{n}: /dev/s{n}\n" for n in range(28))
     made = plan(
-        f"{many}scsi28: /dev/x,bad=1\nscsihw: virtio-scsi-single\n"
+        f"boot: order=sata2;sata1\n{many}scsi28: /dev/x,bad=1\nscsihw: virtio-scsi-single\n"
         + "".join(f"sata{n}: /dev/a{n}\n" for n in range(3))
     )
-    assert list(read_move(made)) == ["--scsi29", "--scsi30"]
+    assert list(read_move(made)) == ["--scsi29", "--scsi30", "--boot"]
     assert "sata2 is left in place" in made.notes[-1]
+    assert read_move(made)["--boot"] == "order=sata2;scsi30"
 
 
 def test_moved_disk_joins_the_controller_that_a_shared_thread_serves() -> None:
     """Where args name the one controller, it stays, and what is moved to it is on its thread."""
-    text = "scsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b\nsata0: /dev/c\n"
+    text = "boot: order=scsi0\nscsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b\n"
+    text += "sata0: /dev/c\n"
     shared = plan(text, "shared")
     assert read_move(shared) == {"--scsi2": "/dev/c"}
     assert "out of args" not in by_hand(shared).by_hand
