@@ -13,18 +13,12 @@ from vmio.model.host import Host
 from vmio.model.plan import Plan
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
+from vmio.plan.by_hand import do_by_hand, list_notes
 from vmio.plan.invariants import check_topology
 from vmio.plan.mapping import map_queues
 from vmio.plan.planner import plan_topology
 from vmio.plan.policies import Choice
-from vmio.plan.steps import (
-    MAPPING,
-    do_by_hand,
-    list_changes,
-    list_notes,
-    make_steps,
-    trim_queues,
-)
+from vmio.plan.steps import MAPPING, list_changes, make_steps, trim_queues
 from vmio.plan.target import find_candidates, shape_vm
 from vmio.plan.virtio_scsi import has_single
 
