@@ -141,12 +141,20 @@ def move_disks(vm: Vm, target: Vm, after: Topology) -> Iterator[Step]:
         why=why,
         source="QEMU 10.0.2, run: only virtio-blk and virtio-scsi have the property iothread;"
         f" {cite_controllers(vm)}",
-        guest_notices=f"it needs {_name_driver(vm)} before; a disk of another name on another"
-        " controller: in Linux names by path and id change, those by UUID and label stay, and"
-        " /dev/sdX can come in another order from boot to boot",
+        guest_notices=f"it needs {_name_driver(vm)} before; {_tell_names(vm)}",
         by_hand=f"{first}. With the driver in place, and the guest stopped:"
         f" {warning}{_warn_of_names(target, moves)}{_render_move(vm, moves, shared=shared)}. Then"
         " plan again",
+    )
+
+
+def _tell_names(vm: Vm) -> str:
+    """Returns what a guest notices of a disk that is on SCSI and was not."""
+    if vm.os == "windows":
+        return "its SAN policy can leave a disk that it does not boot from offline"
+    return (
+        "in Linux names by path and id change, those by UUID and label stay, and /dev/sdX can come"
+        " in another order from boot to boot"
     )
 
 
