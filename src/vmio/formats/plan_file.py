@@ -7,9 +7,10 @@ changes its meaning.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import cattrs
+from cattrs.cols import homogenous_tuple_structure_factory
 from cattrs.errors import BaseValidationError
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
@@ -80,7 +81,24 @@ def _structure_number_or_text(value: object, _: object) -> object:
     return value
 
 
+def _is_list(kind: object) -> bool:
+    return get_args(kind)[-1:] == (...,) and get_origin(kind) is tuple
+
+
+def _structure_list(kind: Any, converter: cattrs.Converter) -> Any:  # noqa: ANN401 - as above
+    """Returns what makes a tuple of a list, and refuses whatever else could be gone through."""
+    structure_all = homogenous_tuple_structure_factory(kind, converter)
+
+    def structure(value: object, kind: Any) -> object:  # noqa: ANN401 - as above
+        if not isinstance(value, list):
+            raise TypeError(f"expected a list, not {str(value)[:60]!r}")
+        return structure_all(value, kind)
+
+    return structure
+
+
 _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
+_CONVERTER.register_structure_hook_factory(_is_list, _structure_list)
 _CONVERTER.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
 _CONVERTER.register_structure_hook_func(lambda kind: kind == str | int, _structure_number_or_text)
 for _kind in (str, int, bool):
