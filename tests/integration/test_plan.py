@@ -24,9 +24,9 @@ from vmio.qemu.process import QemuProcess
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=8))
-MIXED = (
-    "cores: 2\nscsihw: lsi\nscsi0: /dev/a,ssd=1\nscsi8: /dev/b\nvirtio0: /dev/c\nvirtio7: /dev/d\n"
-)
+DRIVES = "scsi0: /dev/a,ssd=1\nscsi8: /dev/b\nvirtio0: /dev/c\nvirtio7: /dev/d\n"
+MIXED = f"cores: 2\nscsihw: virtio-scsi-pci\n{DRIVES}"
+EMULATED = f"cores: 2\nscsihw: lsi\n{DRIVES}"
 SCSI = "cores: 2\nscsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b,iothread=1\n"
 
 
@@ -77,7 +77,7 @@ def test_reference_guest_has_a_thread_for_each_disk() -> None:
     assert len({live.served_by(each) for each in live.disks}) == 3
 
 
-@pytest.mark.parametrize("config", [MIXED, SCSI], ids=["mixed", "scsi"])
+@pytest.mark.parametrize("config", [MIXED, EMULATED, SCSI], ids=["mixed", "emulated", "scsi"])
 @pytest.mark.parametrize("policy", ["per-disk", "shared", "pool:2", "ovirt:3", "vq-map:2"])
 def test_planned_config_is_what_runs(config: str, policy: str) -> None:
     """With args as the plan writes them each disk has its planned thread."""
@@ -92,6 +92,19 @@ def test_pool_on_a_small_host_does_not_spin() -> None:
     live, differences = asyncio.run(boot(guest))
     assert differences == ()
     assert [iothread.poll_max_ns for iothread in live.iothreads] == [0, 0]
+
+
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+@pytest.mark.parametrize("scsihw", ["lsi", "megasas", "pvscsi"])
+def test_controller_that_shows_the_driver_comes_to_any_guest(machine: str, scsihw: str) -> None:
+    """What `vmio plan` has a person put into args fits behind Proxmox VE's own devices."""
+    text = f"machine: {machine}\nscsihw: {scsihw}\nscsi0: /dev/a\nsata0: /dev/b\n"
+    by_hand = api.make_plan(load(text.encode()), HOST).steps[0].by_hand
+    probe = "-device virtio-scsi-pci,id=probe"
+    assert f"--args '{probe}'" in by_hand
+    live, differences = asyncio.run(boot(load(f"args: {probe}\n{text}".encode())))
+    assert differences == ()
+    assert [attached.disk.id for attached in live.disks] == ["scsi0", "sata0"]
 
 
 def test_set_takes_no_mapping() -> None:

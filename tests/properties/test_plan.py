@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from attrs import evolve
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from vmio.errors import PlanError
@@ -41,13 +41,14 @@ DRIVES = st.sampled_from(
     + [f"virtio{n}" for n in (0, 1, 5, 6, 15)]
     + ["ide0", "ide2", "sata0", "sata5"]
 )
+OSTYPES = ("l24", "l26", "none", "other", "solaris", "w2k", "w2k3", "win11", "wxp")
 SETTINGS = st.fixed_dictionaries(
     {"cores": st.sampled_from(["1", "2", "8"])},
     optional={
         "scsihw": st.sampled_from(
             ["lsi", "lsi53c810", "megasas", "pvscsi", "virtio-scsi-pci", "virtio-scsi-single"]
         ),
-        "ostype": st.sampled_from(["l26", "win11", "other"]),
+        "ostype": st.sampled_from(OSTYPES),
         "machine": st.sampled_from(["q35", "pc-i440fx-8.1"]),
         "affinity": st.sampled_from(["0-1", "0,2-3"]),
         "template": st.just("1"),
@@ -146,7 +147,15 @@ def name_devices(topology: Topology) -> set[str]:
     return {each.id for each in topology.controllers} | {each.disk.id for each in topology.disks}
 
 
+OF_TEMPLATE = (
+    "args: -object iothread,id=vmio0 -set device.virtio0.iothread=vmio0\n"
+    "cores: 1\ntemplate: 1\nvirtio0: /dev/virtio0\n"
+)
+PER_DISK = Choice(policy=POLICIES["per-disk"])
+
+
 @given(CONFIGS, HOSTS, CHOICES)
+@example(OF_TEMPLATE, HOST, PER_DISK)
 def test_each_disk_is_served_as_its_policy_wants(text: str, host: Host, choice: Choice) -> None:
     """A thread of its own is shared with no other disk, and one of a name is just that."""
     plan = make_plan(text, host, choice)
@@ -191,3 +200,25 @@ def test_policies_can_follow_each_other(
     assert {k: v for k, v in name_threads(direct.after).items() if k not in held} == {
         k: v for k, v in name_threads(by_way.after).items() if k not in held
     }
+
+
+DRIVER_WORDS = ("lsi", "lsi53c810", "megasas", "pvscsi", None, "virtio-scsi", "buslogic", "LSI")
+
+
+@given(CONFIGS, HOSTS, CHOICES, st.sampled_from(DRIVER_WORDS), st.sampled_from(OSTYPES))
+def test_no_disk_comes_to_need_another_driver(
+    text: str, host: Host, choice: Choice, scsihw: str | None, ostype: str
+) -> None:
+    """Whatever the guest, changes that need no person leave each disk its kind of controller."""
+    lines = [line for line in text.splitlines() if not line.startswith(("scsihw:", "ostype:"))]
+    lines += [f"scsihw: {scsihw}"] if scsihw is not None else []
+    given_text = "\n".join((*lines, f"ostype: {ostype}")) + "\n"
+    for config in (text, given_text):
+        plan = make_plan(config, host, choice)
+        before, after = (
+            {each.disk.id: layout.controller_of(each).model for each in layout.disks}
+            for layout in (plan.before, plan.after)
+        )
+        assert before == after
+        keys = {change.key for change in list_changes(plan.steps)}
+        assert "scsihw" not in keys or read(config.encode()).scsihw == "virtio-scsi-pci"

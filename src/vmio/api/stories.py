@@ -33,6 +33,8 @@ def explain(
 ) -> tuple[str, Origin, tuple[Story, ...]]:
     """Returns what a guest is called, where that is from, and the story of one disk or of all.
 
+    Of all there are also those that its manager drops.
+
     Args:
         path: A config, a command line or `pid:NUMBER` as for `load`, or `qmp:SOCKET`.
         disk: The disk's name; None for all.
@@ -45,7 +47,8 @@ def explain(
         InputError: A file cannot be read or is not what it should be.
         QmpError: Nothing answers on the socket, or not in QMP.
     """
-    from vmio.lint.story import tell_story
+    from vmio.formats.proxmox.problems import find_dropped
+    from vmio.lint.story import tell_loss, tell_story
 
     if path.startswith(_QMP):
         topology = observe(path.removeprefix(_QMP))
@@ -60,20 +63,27 @@ def explain(
     name = f"{guest.vm.id} {guest.vm.name}".strip()
     origin: Origin = "command" if guest.vm.notation == "qemu" else "plan"
     arguments, findings = _list_arguments(guest, host), lint(guest, host)
+    lost = find_dropped(guest.vm) if disk is None else ()
     return (
         name,
         origin,
-        tuple(
-            tell_story(
-                each,
-                topology,
-                vm=guest.vm,
-                name=name,
-                origin=origin,
-                arguments=arguments,
-                findings=findings,
-            )
-            for each in chosen
+        (
+            *(
+                tell_loss(each, vm=guest.vm, name=name, origin=origin, findings=findings)
+                for each in lost
+            ),
+            *(
+                tell_story(
+                    each,
+                    topology,
+                    vm=guest.vm,
+                    name=name,
+                    origin=origin,
+                    arguments=arguments,
+                    findings=findings,
+                )
+                for each in chosen
+            ),
         ),
     )
 

@@ -148,6 +148,8 @@ def _ask(work: Work) -> str:
 
 
 def _say_outcome(work: Work, outcome: Outcome | None) -> None:
+    for note in work.plan.notes:
+        _say(note)
     if work.new == work.source.data and not work.live:
         _say(f"{work.path}: nothing to change")
     elif outcome is None:

@@ -51,7 +51,8 @@ def command(
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if disk is None:
-        text = render_overview(stories, colour=colour) or "no disks\n"
+        text = render_overview(stories, colour=colour)
+        text += "" if any(not story.dropped for story in stories) else "no disks\n"
     else:
         text = render_story(stories[0], colour=colour)
     click.echo(text, nl=False, color=colour)

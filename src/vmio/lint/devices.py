@@ -16,7 +16,6 @@ __all__ = [
     "default_queues",
     "find_property",
     "is_off",
-    "keeps_data",
     "list_devices",
     "may_add_vcpus",
     "read_mapping",
@@ -31,11 +30,6 @@ _ENTRY = re.compile(rf"{_MAPPING}\.(\d{{1,6}})\.(?:iothread|vqs(?:\.\d{{1,6}})?)
 def asks_iothread(disk: Disk) -> bool:
     """Returns whether a disk asks for an IOThread, whether or not it gets one."""
     return bool(disk.iothread or disk.iothread_id is not None or disk.iothread_vq_mapping)
-
-
-def keeps_data(disk: Disk) -> bool:
-    """Returns whether a drive is a disk of the guest's, and no cd-rom or cloud-init image."""
-    return disk.media == "disk" and not disk.cloudinit
 
 
 def list_devices(vm: Vm) -> Iterator[Option]:

@@ -6,13 +6,12 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import ClassVar
 
+from vmio.formats.proxmox.problems import is_drive
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.source import Problem
 
-__all__ = ["ProblemRule", "bus_of", "explain_reasons", "is_drive", "names_iothread", "reasons_of"]
-
-_DRIVES = frozenset({"ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"})
+__all__ = ["ProblemRule"]
 
 
 class ProblemRule(Rule):
@@ -43,38 +42,3 @@ class ProblemRule(Rule):
     @abstractmethod
     def explain(self, problem: Problem) -> str:
         """Returns the finding's message."""
-
-
-def bus_of(problem: Problem) -> str:
-    """Returns a problem's subject without its number: `scsi` for `scsi0`."""
-    return problem.subject.rstrip("0123456789")
-
-
-def is_drive(problem: Problem) -> bool:
-    """Returns whether a problem is about a drive, which is then lost."""
-    return problem.subject != bus_of(problem) and bus_of(problem) in _DRIVES
-
-
-def reasons_of(problem: Problem) -> tuple[str, ...]:
-    """Returns why the reader did not take something, a line per reason, without its preamble."""
-    lines = problem.message.splitlines()
-    first = lines[0].partition(" - ")[2] or lines[0]
-    return (*(() if first == "format error" else (first,)), *lines[1:])
-
-
-def explain_reasons(problem: Problem) -> str:
-    """Returns why the reader did not take something, in one line."""
-    undefined = ": property is not defined in schema"
-    return "; ".join(
-        f"no {bus_of(problem)} drive has the option {reason.partition(undefined)[0]}"
-        if undefined in reason
-        else reason
-        for reason in reasons_of(problem)
-    )
-
-
-def names_iothread(problem: Problem) -> bool:
-    """Returns whether a drive was dropped because its bus has no option `iothread`."""
-    return problem.kind == "option-not-on-bus" and any(
-        reason.startswith("iothread: property is not defined") for reason in reasons_of(problem)
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmio.lint.devices import asks_iothread, keeps_data
+from vmio.lint.devices import asks_iothread
 from vmio.model.host import Host, parse_processors
 from vmio.model.vm import Vm
 
@@ -17,5 +17,5 @@ def read_nodes(host: Host) -> dict[str, int]:
 
 def count_asked_iothreads(vm: Vm) -> int:
     """Returns how many IOThreads a configuration asks for: those of its disks and its own."""
-    asking = sum(asks_iothread(disk) and keeps_data(disk) for disk in vm.disks)
+    asking = sum(asks_iothread(disk) and disk.keeps_data for disk in vm.disks)
     return len(vm.iothreads) + asking if vm.notation == "proxmox" else len(vm.iothreads)

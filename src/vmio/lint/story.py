@@ -14,14 +14,15 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
+from vmio.formats.proxmox.problems import explain_reasons
 from vmio.lint.diagnostic import Diagnostic
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.option import Option
-from vmio.model.source import Span
+from vmio.model.source import Problem, Span
 from vmio.model.topology import AttachedDisk, Topology, Verdict
 from vmio.model.vm import Vm
 
-__all__ = ["Argument", "Origin", "Setting", "Station", "Story", "tell_story"]
+__all__ = ["Argument", "Origin", "Setting", "Station", "Story", "tell_loss", "tell_story"]
 
 Origin = Literal["plan", "command", "running"]
 
@@ -129,6 +130,22 @@ class Story:
     arguments: tuple[str, ...] = ()
     """What makes the disk on the command line."""
     findings: tuple[Diagnostic, ...] = ()
+    dropped: str = ""
+    """Why the guest does not get the disk at all; there is no more to tell of it then."""
+
+
+def tell_loss(
+    problem: Problem, *, vm: Vm, name: str, origin: Origin, findings: Iterable[Diagnostic] = ()
+) -> Story:
+    """Returns the story of a disk that is written, and that the guest's manager drops."""
+    return Story(
+        disk=problem.subject,
+        vm=name,
+        origin=origin,
+        place=f"{vm.source.name}:{vm.source.locate(problem.span).line}",
+        findings=tuple(finding for finding in findings if finding.subject == problem.subject),
+        dropped=explain_reasons(problem),
+    )
 
 
 def tell_story(
@@ -344,6 +361,13 @@ def _list_sights(attached: AttachedDisk, topology: Topology) -> Iterator[str]:
         if kind != "virtio"
         else ("a virtio disk (/dev/vdX in Linux), a PCI device of its own")
     )
+    if _is_named_sd(attached) and any(
+        _is_named_sd(other) and other.controller != attached.controller for other in topology.disks
+    ):
+        yield (
+            "in Linux a /dev/sdX that can have another letter from boot to boot, since other disks"
+            " are on other controllers: UUID, label and /dev/disk/by-id stay"
+        )
     if attached.write_cache is not None and disk.media == "disk":
         yield (
             "a volatile write cache, so its flushes count"
@@ -358,6 +382,11 @@ def _list_sights(attached: AttachedDisk, topology: Topology) -> Iterator[str]:
         yield f"the serial number {disk.serial}"
     if disk.read_only:
         yield "a disk that refuses writes"
+
+
+def _is_named_sd(attached: AttachedDisk) -> bool:
+    """Returns whether Linux calls it /dev/sdX, counted over all controllers as they are found."""
+    return attached.disk.bus not in {"virtio", "nvme"} and not attached.driver.endswith("-cd")
 
 
 def _choose_arguments(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -30,6 +31,9 @@ Discard = Literal["ignore", "unmap"]
 DetectZeroes = Literal["off", "on", "unmap"]
 IoUringDefault = Literal["yes", "direct", "no"]
 """direct: only while the host's page cache is bypassed."""
+
+_MEDIUM = re.compile(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORECASE)
+"""A volume that is an installer's image or no volume at all, whatever its drive is called."""
 
 
 @frozen(kw_only=True)
@@ -111,3 +115,9 @@ class Disk:
     """Where the whole drive is written."""
     spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
     """Where each option is written, by the notation's own name for it."""
+
+    @property
+    def keeps_data(self) -> bool:
+        """Whether it is a disk of the guest's: no cd-rom, cloud-init drive or installer image."""
+        is_disk = self.media == "disk" and not self.cloudinit
+        return is_disk and _MEDIUM.fullmatch(self.volume) is None

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
-from attrs.validators import and_, ge, lt, max_len, min_len, optional
+from attrs.validators import and_, deep_iterable, ge, lt, max_len, min_len, optional
 
 from vmio.errors import PlanError
 from vmio.model.topology import Topology
@@ -123,6 +123,10 @@ class Plan:
     digest: str = field(validator=_be_words)
     """Of that file's bytes (SHA-1, as Proxmox VE's own), so that a later change is noticed."""
     policy: str = field(validator=_be_words)
+    notes: tuple[str, ...] = field(
+        default=(), validator=and_(max_len(_MOST_CHANGES), deep_iterable(_be_line))
+    )
+    """What there is to know of the guest's disks that no step is about."""
     steps: tuple[Step, ...] = field(default=(), validator=max_len(_MOST_STEPS))
     before: Topology
     after: Topology

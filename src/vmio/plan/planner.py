@@ -34,10 +34,12 @@ def plan_topology(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) -
         vm: What the config says.
         policy: Its manager's defaults.
         with_args: Whether options of QEMU's own that the config adds count: they do in what runs,
-            not in the rest of the command line that the manager writes.
+            not in the rest of the command line that the manager writes, nor for a template, of
+            which they are only kept for its clones.
     """
     if vm.notation == "qemu":
         return place_literally(vm)
+    with_args = with_args and not vm.template
     overrides = _read_overrides(vm) if with_args else {}
     controllers: dict[str, Controller] = {}
     iothreads: list[IOThread] = []

@@ -13,6 +13,7 @@ from vmio.model.host import Host
 from vmio.model.plan import Plan
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
+from vmio.plan.by_hand import do_by_hand, list_notes
 from vmio.plan.invariants import check_topology
 from vmio.plan.mapping import map_queues
 from vmio.plan.planner import plan_topology
@@ -51,11 +52,15 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
         _check_version(host, {disk.bus for disk in disks})
     target = trim_queues(shape_vm(vm, spread)) if disks else vm
     before, after = plan_topology(vm), plan_topology(target)
-    check_topology(after, taken=_list_taken(target))
+    finished = do_by_hand(target)
+    for layout in (target, finished):
+        check_topology(plan_topology(layout), taken=_list_taken(layout))
     steps = make_steps(
         vm, target, layouts=(before, after), host=host, choice=choice, mapped=spread.mapped
     )
-    waiting = {change.key for change in list_changes(steps)} & _list_pending(vm)
+    touched = {change.key for change in list_changes(steps)}
+    touched |= set() if finished is target else {"scsihw"}
+    waiting = touched & _list_pending(vm)
     if waiting:
         names = ", ".join(sorted(waiting))
         raise PlanError(
@@ -68,6 +73,7 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
         config=vm.source.name,
         digest=compute_digest(vm.source),
         policy=choice.name,
+        notes=list_notes(vm),
         steps=steps,
         before=before,
         after=after,

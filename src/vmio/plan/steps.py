@@ -17,22 +17,22 @@ from vmio.model.iothread import IOThread
 from vmio.model.plan import Change, LiveChange, Step
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
+from vmio.plan.by_hand import leave_emulated, move_disks
 from vmio.plan.policies import Choice, count_cpus
-from vmio.plan.target import SINGLE, find_candidates, find_held
+from vmio.plan.target import find_candidates, find_held
+from vmio.plan.virtio_scsi import SINGLE, name_old_system, qm_set
+from vmio.plan.words import GUIDE, cite_controllers, join, name_scsihw, tell_controllers
 
 __all__ = ["MAPPING", "list_changes", "make_steps", "trim_queues"]
 
 MAPPING = "Map the queues"
 """How the step begins that makes a mapping."""
 
-_GUIDE = "Proxmox VE Administration Guide, 'IO Thread'; qemu-server 9.2.6"
 _RUN = "QEMU 10.0.2, run"
 _GAIN = (
     "requests no longer wait for the main loop; with 8 vCPUs QEMU's maintainers"
     " measured 7 % to 21 % more of them a second (qemu-devel, 2025-11-04)"
 )
-_VIRTIO = frozenset({SINGLE, "virtio-scsi-pci"})
-
 
 Layouts = tuple[Topology, Topology]
 """Before and after."""
@@ -54,9 +54,9 @@ def make_steps(
     return (
         *_serve(vm, target, layouts, choice),
         *_choose_queues(vm, target),
-        *_leave_windows(vm),
+        *leave_emulated(vm, target),
         *_leave_held(vm),
-        *_move_disks(vm),
+        *move_disks(vm, target, layouts[1]),
         *(_map_queues(target, layouts[1], mapped) if mapped > 1 else ()),
         *_widen_affinity(vm, layouts[1], host),
     )
@@ -93,7 +93,7 @@ def _serve(vm: Vm, target: Vm, layouts: Layouts, choice: Choice) -> Iterator[Ste
     if controllers:
         yield _set_scsihw(vm, controllers)
     if options:
-        yield _give_threads(asked, options)
+        yield _give_threads(vm, asked, options)
 
 
 def _change_setting(key: str, old: str | None, new: str | None) -> Iterator[Change]:
@@ -114,40 +114,26 @@ def _read_option(vm: Vm, disk: Disk, option: str) -> str | None:
 def _set_scsihw(vm: Vm, changes: tuple[Change, ...]) -> Step:
     return Step(
         what=f"Set scsihw to {SINGLE}",
-        why=f"{_name_scsihw(vm)}: all SCSI disks hang on {_count_controllers(vm)}, where Proxmox"
-        " VE gives none of them an IOThread",
-        source=_GUIDE,
+        why=f"{name_scsihw(vm)}: all SCSI disks hang on one controller, where Proxmox VE gives"
+        " none of them an IOThread",
+        source=f"{GUIDE}; {cite_controllers(vm)}",
         effect="each SCSI disk has a controller to itself, and can have a thread to itself",
-        guest_notices=_tell_controllers(vm),
+        guest_notices=tell_controllers(vm),
         changes=changes,
     )
 
 
-def _name_scsihw(vm: Vm) -> str:
-    return f"scsihw is {vm.scsihw}" if vm.scsihw is not None else "scsihw is not set, so lsi"
-
-
-def _count_controllers(vm: Vm) -> str:
-    return "one controller" if vm.scsihw not in {None, "lsi", "lsi53c810"} else "emulated ones"
-
-
-def _tell_controllers(vm: Vm) -> str:
-    """Returns what a guest sees of other SCSI controllers."""
-    moved = "its SCSI disks are on other controllers at other PCI addresses: names under"
-    moved += " /dev/disk/by-path change, those by UUID, label and id stay"
-    if vm.os == "windows":
-        return f"{moved}; Windows finds new controllers for the vioscsi driver that it has"
-    if vm.scsihw in _VIRTIO:
-        return moved
-    return f"{moved}; it needs the driver virtio_scsi in its initramfs to boot from one of them"
-
-
-def _give_threads(disks: Sequence[Disk], changes: tuple[Change, ...]) -> Step:
+def _give_threads(vm: Vm, disks: Sequence[Disk], changes: tuple[Change, ...]) -> Step:
+    old = name_old_system(vm)
     return Step(
-        what=f"Give {_join(disk.id for disk in disks)} an IOThread{' each' * (len(disks) > 1)}",
+        what=f"Give {join(disk.id for disk in disks)} an IOThread{' each' * (len(disks) > 1)}",
         why="without one QEMU's main loop does their I/O, between everything else that it does",
-        source=_GUIDE,
+        source=GUIDE,
         effect=_GAIN,
+        guest_notices=f"the virtio drivers of {old} are older than IOThreads: take iothread away"
+        " if the guest hangs or loses its disk"
+        if old is not None
+        else "",
         changes=changes,
     )
 
@@ -161,13 +147,13 @@ def _set_threads(
 ) -> Step:
     """Returns the step to threads that `args` makes, or away from them."""
     before, after = layouts
-    notices = _tell_controllers(vm) if vm.scsihw != target.scsihw else ""
+    notices = tell_controllers(vm) if vm.scsihw != target.scsihw else ""
     ours = _list_ours(target.iothreads)
     if not ours:
         return Step(
             what="Take vmio's IOThreads out of args",
             why="Proxmox VE's own settings say the same, and follow when a disk comes or goes",
-            source=_GUIDE,
+            source=GUIDE,
             effect="each disk is served as the new layout shows",
             guest_notices=notices,
             changes=changes,
@@ -176,13 +162,15 @@ def _set_threads(
     for attached in after.disks:
         for thread in after.served_by(attached):
             served.setdefault(thread, []).append(attached.disk.id)
-    spread = "; ".join(f"{each.id} serves {_join(served[each.id])}" for each in ours)
+    spread = "; ".join(f"{each.id} serves {join(served[each.id])}" for each in ours)
     live = _tune_live(before, after)
     return Step(
         what=f"Spread the disks over {len(ours)} IOThread{'s' * (len(ours) > 1)} in args",
         why=f"{choice.name} is: {choice.policy.summary}; Proxmox VE has no setting for a thread"
         " that several disks share",
-        source=f"{choice.policy.source}; {_RUN}",
+        source="; ".join(
+            (choice.policy.source, _RUN, *((cite_controllers(vm),) if notices else ()))
+        ),
         effect=f"{spread}. Nothing of Proxmox VE keeps args and disks together: only root can set"
         " args, and a disk that is removed has to go from args too, or the guest does not start",
         guest_notices=notices,
@@ -225,7 +213,7 @@ def _choose_queues(vm: Vm, target: Vm) -> Iterator[Step]:
     if not many:
         return
     yield Step(
-        what=f"Let QEMU choose the queues of {_join(disk.id for disk in many)}",
+        what=f"Let QEMU choose the queues of {join(disk.id for disk in many)}",
         why=f"a Linux guest with {vm.vcpus} vCPU{'s' * (vm.vcpus > 1)} uses no more queues than"
         " that, and further ones share an interrupt",
         source="QEMU since 5.2: one queue for each vCPU; Linux, virtio_scsi",
@@ -237,62 +225,16 @@ def _choose_queues(vm: Vm, target: Vm) -> Iterator[Step]:
     )
 
 
-def _qm_set(vm: Vm) -> str:
-    # What is in a config can be anybody's, and a person may paste this into a shell.
-    return f"qm set {quote(vm.id)}"
-
-
-def _leave_windows(vm: Vm) -> Iterator[Step]:
-    disks = [disk for disk in vm.disks if disk.bus == "scsi" and disk.media == "disk"]
-    if vm.os != "windows" or vm.scsihw in _VIRTIO or not disks:
-        return
-    yield Step(
-        what=f"Give Windows the driver of {SINGLE}, then set scsihw to it",
-        why=f"{_name_scsihw(vm)}, whose disks cannot have an IOThread; without the driver Windows"
-        " does not find the disk that it boots from",
-        source=_GUIDE,
-        effect="then this plan can go on",
-        guest_notices="it needs the driver vioscsi",
-        by_hand="install the virtio-win drivers in the guest and let it see a small disk on a"
-        f" virtio-scsi controller once; then stop it and run: {_qm_set(vm)} --scsihw {SINGLE}",
-    )
-
-
 def _leave_held(vm: Vm) -> Iterator[Step]:
     held = find_held(vm)
-    disks = [disk.id for disk in vm.disks if disk.id in held and disk.media == "disk"]
+    disks = [disk.id for disk in vm.disks if disk.id in held and disk.keeps_data]
     if not disks:
         return
     yield Step(
-        what=f"Look through args yourself, which names {_join(disks)} or a controller",
+        what=f"Look through args yourself, which names {join(disks)} or a controller",
         why="what stands there would not fit another layout, so these disks are left as they are",
         source=_RUN,
         by_hand="take out of args what is about these disks, or keep it and let them be",
-    )
-
-
-def _move_disks(vm: Vm) -> Iterator[Step]:
-    disks = [
-        disk
-        for disk in vm.disks
-        if disk.bus in {"ide", "sata"} and disk.media == "disk" and not disk.cloudinit
-    ]
-    if not disks:
-        return
-    names = _join(disk.id for disk in disks)
-    free = [n for n in range(31) if all(disk.id != f"scsi{n}" for disk in vm.disks)]
-    moves = "; ".join(
-        f"{_qm_set(vm)} --delete {disk.id} && {_qm_set(vm)} --scsi{number} {quote(disk.volume)}"
-        for disk, number in zip(disks, free, strict=False)
-    )
-    yield Step(
-        what=f"Move {names} to a virtio-scsi controller",
-        why="IDE and AHCI are emulated in the main loop, and QEMU gives neither an IOThread",
-        source="QEMU 10.0.2, run: only virtio-blk and virtio-scsi have the property iothread",
-        guest_notices="a disk of another name on another controller; Windows needs the driver"
-        " vioscsi before",
-        by_hand=f"with the guest stopped: {moves}; add the options that the disk had, and put it"
-        " in its old place of the boot order",
     )
 
 
@@ -304,14 +246,14 @@ def _map_queues(target: Vm, after: Topology, mapped: int) -> Iterator[Step]:
     controllers = dict.fromkeys(after.controller_of(attached).id for attached in found)
     threads = ", ".join(f'{{"iothread": "vmio{number}"}}' for number in range(mapped))
     yield Step(
-        what=f"{MAPPING} of {_join(attached.disk.id for attached in found)} to {mapped} IOThreads",
+        what=f"{MAPPING} of {join(attached.disk.id for attached in found)} to {mapped} IOThreads",
         why="one IOThread for a fast disk of a guest with many vCPUs is soon busy",
         source=f"{_RUN}: -set takes no list ('expected: array'), and -global with one ends QEMU"
         " with a segmentation fault",
         effect="on a local Optane disk 4 threads made 1.8 times to 2.1 times the requests of one"
         " (KVM Forum 2024; qemu-devel, 2025-03-11)",
         by_hand="Proxmox VE has no setting for it, and args cannot do it. Where you write QEMU's"
-        f" command line yourself: -object iothread for each of them, and {_join(controllers)} as"
+        f" command line yourself: -object iothread for each of them, and {join(controllers)} as"
         f' JSON with "iothread-vq-mapping": [{threads}]',
     )
 
@@ -337,10 +279,5 @@ def _widen_affinity(vm: Vm, after: Topology, host: Host) -> Iterator[Step]:
         source="KubeVirt user guide, 'IOThreads with Dedicated CPUs'; Proxmox VE's affinity is"
         " for all threads of a guest",
         by_hand=f"choose processors{place} that no other guest is bound to, and run:"
-        f" {_qm_set(vm)} --affinity {quote(written)},…",
+        f" {qm_set(vm)} --affinity {quote(written)},…",
     )
-
-
-def _join(names: Iterable[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last

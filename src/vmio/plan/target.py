@@ -23,11 +23,9 @@ from vmio.model.disk import Disk
 from vmio.model.vm import Vm
 from vmio.plan.planner import plan_topology
 from vmio.plan.policies import OWN, Spread
+from vmio.plan.virtio_scsi import SINGLE, has_single, is_virtio_scsi, names_controller
 
-__all__ = ["SINGLE", "adds_threads_only", "find_candidates", "find_held", "shape_vm"]
-
-SINGLE = "virtio-scsi-single"
-_SHARED = "virtio-scsi-pci"
+__all__ = ["adds_threads_only", "find_candidates", "find_held", "shape_vm"]
 
 _OURS = re.compile(
     r"(?:^|[ \t]+)(?:-object[ \t]+iothread,id=vmio\d+(?:,[\w=,-]*)?"
@@ -41,22 +39,21 @@ _WRITTEN = re.compile(
     re.ASCII,
 )
 """What it writes, and no other options of the same objects."""
-_SCSI_NAME = re.compile(r"\b(?:scsihw|virtioscsi|scsi)\d+\b", re.ASCII)
 _VIRTIO_NAME = re.compile(r"\bvirtio\d+\b", re.ASCII)
 
 
 def find_candidates(vm: Vm) -> tuple[Disk, ...]:
     """Returns the disks that can have an IOThread once the config says so.
 
-    A Windows guest on a controller that is not virtio's is left alone: without its driver it
-    would not find its disks.
+    Those on an emulated SCSI controller are left alone: without the driver of virtio-scsi, which
+    nothing shows it to have, the guest would not find them.
     """
     held = find_held(vm)
-    virtio_scsi = vm.scsihw in {SINGLE, _SHARED} or vm.os != "windows"
+    virtio_scsi = is_virtio_scsi(vm)
     return tuple(
         disk
         for disk in vm.disks
-        if disk.media == "disk" and not disk.cloudinit and disk.id not in held
+        if disk.keeps_data and disk.id not in held
         if disk.bus == "virtio" or (disk.bus == "scsi" and virtio_scsi)
     )
 
@@ -65,7 +62,7 @@ def find_held(vm: Vm) -> frozenset[str]:
     """Returns the disks that options of somebody else's in `args` are about."""
     foreign = _cut_ours(vm.settings.get("args", ""))
     held = set(_VIRTIO_NAME.findall(foreign))
-    if _SCSI_NAME.search(foreign):
+    if names_controller(foreign):
         # They may name any controller, and other ones come with another scsihw.
         held |= {disk.id for disk in vm.disks if disk.bus == "scsi"}
     return frozenset(held)
@@ -107,8 +104,8 @@ def adds_threads_only(old: str, new: str) -> bool:
 def _choose_scsihw(vm: Vm, threads: Mapping[str, str]) -> str | None:
     """Returns the kind of controller; one for all stays where one thread serves them all."""
     wanted = {threads[disk.id] for disk in vm.disks if disk.bus == "scsi" and disk.id in threads}
-    is_one = vm.scsihw == _SHARED and len(wanted) == 1 and OWN not in wanted
-    return vm.scsihw if not wanted or is_one else SINGLE
+    is_one = len(wanted) == 1 and OWN not in wanted
+    return vm.scsihw if not wanted or is_one or has_single(vm) else SINGLE
 
 
 def _ask(disk: Disk, thread: str | None) -> Disk:

@@ -58,6 +58,9 @@ def choose_axis(values: Sequence[float], *, ticks: int) -> Axis:
     room = (high - low) * _MARGIN
     low, high = max(0.0, low - room), high + room
     step = nice_step((high - low) / ticks, (1, 2, 5, 10))
+    if math.floor(high / step) * step < low:
+        # With room for two a step can be longer than the axis, and miss it.
+        step /= 2
     first, last = math.ceil(low / step), math.floor(high / step)
     return Axis(low=low, high=high, ticks=tuple(n * step for n in range(first, last + 1)))
 

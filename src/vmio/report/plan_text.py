@@ -39,8 +39,10 @@ def print_plan(plan: Plan, console: Console, *, name: str) -> None:
     print_topology(plan.before, console, title=f"{name}, as it is")
     console.print()
     console.print(Text(f"plan by {plan.policy}", style="bold"))
+    _print_notes(plan.notes, console)
     if not plan.steps:
-        console.print("nothing to change: the disks are served as this policy wants")
+        if any(attached.disk.keeps_data for attached in plan.before.disks):
+            console.print("nothing to change: the disks are served as this policy wants")
         return
     for number, step in enumerate(plan.steps, start=1):
         _print_step(step, console, number)
@@ -52,13 +54,24 @@ def print_plan(plan: Plan, console: Console, *, name: str) -> None:
 def print_comparison(rows: Sequence[Row], console: Console) -> None:
     """Prints what several policies come to for one guest."""
     console.print(_make_table("policy", rows))
+    _print_notes(
+        dict.fromkeys(note for row in rows if row.plan for note in row.plan.notes), console
+    )
     _print_errors(rows, console)
 
 
 def print_plans(rows: Sequence[Row], console: Console) -> None:
     """Prints what one policy comes to for several guests."""
     console.print(_make_table("guest", rows))
+    for row in rows:
+        notes = row.plan.notes if row.plan is not None else ()
+        _print_notes(notes, console, label=row.name)
     _print_errors(rows, console)
+
+
+def _print_notes(notes: Iterable[str], console: Console, *, label: str = "note") -> None:
+    for note in notes:
+        console.print(Text(f"{printable(label)}: {printable(note)}", style="yellow"))
 
 
 def _print_step(step: Step, console: Console, number: int) -> None:

@@ -28,6 +28,7 @@ def render_story_json(stories: Sequence[Story], *, vm: str, origin: str) -> str:
 def _describe(story: Story) -> dict[str, object]:
     return {
         "disk": story.disk,
+        "dropped": story.dropped or None,
         "line": story.line,
         "place": story.place,
         "stations": [asdict(station) for station in story.stations],

@@ -31,6 +31,12 @@ def render_story(story: Story, *, colour: bool = False) -> str:
 
 
 def _sum_up(story: Story, *, colour: bool) -> Iterator[str]:
+    if story.dropped:
+        title = _paint(printable(story.disk), _BOLD, colour=colour)
+        loss = f"{_paint('dropped', _RED, colour=colour)} by Proxmox VE, so the guest starts"
+        why = printable(story.dropped)
+        yield from _wrap(title, f"{loss} without it: {why}", len(story.disk) + 2)
+        return
     texts = {station.name: station.text for station in story.stations}
     threads = [station.text for station in story.stations if station.name == "thread"]
     device, controller = texts["device"].partition(" at ")[0], texts["controller"]

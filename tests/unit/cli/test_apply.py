@@ -72,6 +72,31 @@ def test_json_tells_what_was_done(config: Path, capsys: pytest.CaptureFixture[st
     assert [change["number"] for change in listed["changes"]] == [1]
 
 
+@pytest.mark.parametrize("ostype", ["other", "l26", "wxp", "solaris", "win11"])
+def test_emulated_controller_is_left_to_a_person(
+    config: Path, capsys: pytest.CaptureFixture[str], ostype: str
+) -> None:
+    """A guest keeps the only controller that it is known to have a driver for."""
+    text = f"ostype: {ostype}\nscsi0: local-lvm:vm-701-disk-0,iothread=1\nscsihw: pvscsi\n"
+    config.write_text(text)
+    assert call("apply", "701.conf", "--policy", "auto", "--yes") == 0
+    assert config.read_text() == text
+    assert "by hand: Make sure that the guest has" in capsys.readouterr().out
+    assert call("check", "701.conf", "--fix", "--unsafe-fixes") == 1
+    assert config.read_text() == text
+
+
+def test_guest_without_its_disk_is_told_of(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There is nothing to change, and more to say."""
+    config.write_text("ide0: local-lvm:vm-701-disk-0,iothread=1\n")
+    assert call("apply", "701.conf", "--policy", "auto", "--yes") == 0
+    err = capsys.readouterr().err
+    assert "vmio: Proxmox VE drops ide0" in err
+    assert "vmio: the guest has no disk" in err
+
+
 def test_plan_of_another_guest_is_refused(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

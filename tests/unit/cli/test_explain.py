@@ -121,6 +121,46 @@ def test_guest_without_disks_is_no_error(
     assert capsys.readouterr().out == "no disks\n"
 
 
+def test_disk_that_is_dropped_is_among_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The overview says which disks the guest starts without, and why."""
+    config = tmp_path / "100.conf"
+    config.write_text("ide0: /a.raw,iothread=1\n")
+    assert run(str(config)) == 0
+    why = "the guest starts without it: no ide drive has the option iothread"
+    assert capsys.readouterr().out == f"ide0  dropped by Proxmox VE, so {why}\nno disks\n"
+    config.write_text("ide0: /a.raw,iothread=1\nvirtio0: /b.raw\n")
+    assert run(str(config)) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("ide0  dropped by Proxmox VE")
+    assert "\nvirtio0  " in out
+    assert run(str(config), "--json") == 0
+    lost, kept = json.loads(capsys.readouterr().out)["disks"]
+    assert (lost["disk"], lost["dropped"]) == ("ide0", "no ide drive has the option iothread")
+    assert [finding["code"] for finding in lost["findings"]] == ["TH003"]
+    assert kept["dropped"] is None
+
+
+def test_letters_of_disks_on_several_controllers_are_told_to_change(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Linux counts /dev/sdX over all controllers as it finds them, and those side by side."""
+    letters = "/dev/sdX that can have another letter from boot to boot"
+    config = tmp_path / "100.conf"
+    config.write_text("scsi0: /a.raw\nscsi1: /b.raw\nscsihw: virtio-scsi-single\n")
+    assert run(str(config), "scsi0") == 0
+    assert letters in capsys.readouterr().out
+    config.write_text("scsi0: /a.raw\nscsi1: /b.raw\nscsihw: virtio-scsi-pci\n")
+    assert run(str(config), "scsi0") == 0
+    assert letters not in capsys.readouterr().out
+    config.write_text(
+        "scsi0: /a.raw\nscsi1: none,media=cdrom\nscsihw: virtio-scsi-single\nvirtio0: /b.raw\n"
+    )
+    assert run(str(config), "scsi0") == 0
+    assert letters not in capsys.readouterr().out
+
+
 def test_words_of_a_config_cannot_drive_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,35 @@ def test_plan_without_a_step_says_so(capsys: pytest.CaptureFixture[str]) -> None
     assert "nothing to change" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("arguments", [(), ("--compare",), ("--all",)])
+def test_guest_whose_only_disk_is_dropped_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    """That it has no disk, and why, is more than that there is nothing to change."""
+    config = tmp_path / "100.conf"
+    config.write_text("ide0: local-lvm:vm-100-disk-0,iothread=1\n")
+    assert call("plan", str(config), *HOST, *arguments) == 0
+    out = capsys.readouterr().out
+    assert "Proxmox VE drops ide0, and the guest starts without it: no ide drive has" in out
+    assert "the guest has no disk" in out
+    assert "nothing to change" not in out
+
+
+def test_guest_with_a_disk_left_is_planned_and_told_of_the_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is dropped is said besides, in the plan's file too."""
+    config = tmp_path / "100.conf"
+    config.write_text("sata0: /dev/a,iothread=1\nvirtio0: /dev/b,iothread=1\n")
+    assert call("plan", str(config), *HOST) == 0
+    out = capsys.readouterr().out
+    assert "note: Proxmox VE drops sata0" in out
+    assert "nothing to change: the disks are served" in out
+    assert call("plan", str(config), *HOST, "--json") == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert note.startswith("Proxmox VE drops sata0")
+
+
 def test_written_plan_is_the_printed_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,6 +62,8 @@ def test_plan_is_read_back() -> None:
         ('"new": 0', '"new": "0"', r"expected int @ \$.steps\[0\].live\[0\].new"),
         ('"notation": "proxmox"', '"notation": "x"', "notation"),
         ('"vm": "701"', '"vm": "701", "more": 1', "more"),
+        ('"notes": []', '"notes": {}', "notes"),
+        ('"notes": []', '"notes": "ab"', "notes"),
         ('"what": "Give each disk a controller"', '"what": ""', r"steps\[0\]"),
         ('"what": "Give each disk a', '"what": "Give\\nrm -rf /', "cannot have .* as its what"),
         ('"why": "all', '"why": "\\u001b[2J', "as its why"),

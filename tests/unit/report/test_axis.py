@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vmio.report.axis import choose_axis
@@ -34,6 +34,7 @@ def test_choose_axis_writes_round_values(
     values=st.lists(st.floats(0, 1e15, allow_subnormal=False), min_size=1, max_size=20),
     ticks=st.integers(2, 12),
 )
+@example(values=[422832980972516.0], ticks=2)
 def test_choose_axis_holds_every_value(values: list[float], ticks: int) -> None:
     """Places lie between the ends, in the order of the values; ticks lie on the axis."""
     axis = choose_axis(values, ticks=ticks)

@@ -145,7 +145,8 @@ def read_guest(
             for disk in disks
         ),
         problems=tuple(sorted(problems, key=lambda problem: problem.span)),
-        settings=values,
+        # Nothing but a template's clones goes by its args.
+        settings=values | {"args": settings["args"].value} if "args" in settings else values,
         pending=_read_pending(config.pending) if snapshot is None else {},
         spans={key: entry.span for key, entry in settings.items()},
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from vmio.formats.proxmox.problems import bus_of, is_drive
 from vmio.formats.proxmox.schema import DRIVE_COUNTS
 from vmio.lint.diagnostic import Severity
-from vmio.lint.problems import ProblemRule, bus_of, is_drive
+from vmio.lint.problems import ProblemRule
 from vmio.model.source import Problem
 
 __all__ = ["UnknownSetting"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from vmio.formats.proxmox.problems import explain_reasons, is_drive
 from vmio.lint.diagnostic import Severity
-from vmio.lint.problems import ProblemRule, explain_reasons, is_drive
+from vmio.lint.problems import ProblemRule
 from vmio.model.source import Problem
 
 __all__ = ["BadValue"]

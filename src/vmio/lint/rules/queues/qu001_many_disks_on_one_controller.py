@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import asks_iothread, keeps_data
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.edits import set_scsihw
+from vmio.lint.devices import asks_iothread
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.edits import separate_controllers
 from vmio.lint.rule import Context, Rule
 
 __all__ = ["ManyDisksOnOneController"]
@@ -46,8 +46,10 @@ class ManyDisksOnOneController(Rule):
     ## Fix safety
 
     The fix sets `scsihw: virtio-scsi-single` and is unsafe: the guest finds its disks on other
-    controllers at other PCI addresses, so what refers to a device by its path has to follow. The
-    driver is the same. The change takes hold when the guest is stopped and started.
+    controllers at other PCI addresses, so what refers to a device by its path has to follow, and
+    Linux can give `/dev/sdX` in another order from boot to boot (see TH001). The driver is the
+    same. The change takes effect when the guest is stopped and started. There is no fix to apply
+    while `args` names SCSI controllers or disks, without which QEMU would not start.
 
     ## References
 
@@ -69,7 +71,7 @@ class ManyDisksOnOneController(Rule):
             sharing = [
                 attached.disk
                 for attached in topology.disks
-                if attached.controller == controller.id and keeps_data(attached.disk)
+                if attached.controller == controller.id and attached.disk.keeps_data
             ]
             ignored = controller.iothread is None and any(map(asks_iothread, sharing))
             if len(sharing) < 2 or ignored:  # noqa: PLR2004 - a second one makes it shared
@@ -81,12 +83,5 @@ class ManyDisksOnOneController(Rule):
                 " its queues and its thread",
                 subject=controller.id,
                 span=(vm.spans.get("scsihw") if is_proxmox else None) or sharing[0].span,
-                fix=Fix(
-                    applicability=Applicability.UNSAFE,
-                    message="set scsihw: virtio-scsi-single, then stop and start the guest;"
-                    " it will see other controllers",
-                    edits=set_scsihw(vm, "virtio-scsi-single"),
-                )
-                if is_proxmox
-                else None,
+                fix=separate_controllers(vm) if is_proxmox else None,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import asks_iothread, keeps_data
+from vmio.lint.devices import asks_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.topology import AttachedDisk
@@ -90,7 +90,7 @@ class MachineTypeWithOneQueue(Rule):
 def _has_one_queue(vm: Vm, attached: AttachedDisk) -> bool:
     """Returns whether a disk is on virtio, or would be if it got the IOThread it asks for."""
     disk, effect = attached.disk, attached.find_effect("queues")
-    if not keeps_data(disk) or (effect is not None and effect.verdict == "used"):
+    if not disk.keeps_data or (effect is not None and effect.verdict == "used"):
         return False
     if disk.bus == "scsi":
         return (vm.scsihw or "virtio-scsi").startswith("virtio-scsi") or asks_iothread(disk)

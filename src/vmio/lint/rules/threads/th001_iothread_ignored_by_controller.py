@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.edits import set_scsihw
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.edits import separate_controllers
 from vmio.lint.rule import Context, Rule
 from vmio.model.vm import Vm
 
@@ -43,16 +43,38 @@ class IothreadIgnoredByController(Rule):
 
     ## Fix safety
 
-    The fix sets `scsihw` for the whole guest and is unsafe: the guest finds its drives on other
-    controllers at other PCI addresses, so what refers to a device by its path has to follow. A
-    Windows guest that never had a virtio-scsi controller needs its driver (vioscsi) installed
-    first, or it does not boot. The change takes hold when the guest is stopped and started; a
-    reboot from inside keeps the old controllers.
+    From `virtio-scsi-pci` the fix sets `scsihw` for the whole guest and is unsafe, though the
+    driver is the same: the guest finds its drives on other controllers at other PCI addresses.
+
+    - What refers to a device by its path (`/dev/disk/by-path`) has to follow.
+    - Linux probes the controllers side by side, so `/dev/sdX` can come in another order from boot
+      to boot. What picks its disk by such a name, or takes the first one that it finds, stalls or
+      takes the wrong disk; Talos Linux and the scripts of cloud images are reported to. Mount by
+      UUID or label, and name disks by `/dev/disk/by-id`, to which `serial=` gives a name of yours.
+    - Windows takes them for new disks, and its SAN policy can leave those that it does not boot
+      from offline, until Disk Management or `diskpart` brings them online.
+
+    From any other `scsihw` there is no fix to apply. Only a disk that is on virtio-scsi shows that
+    the guest has its driver, and without that the guest loses its disks: Linux needs `virtio_scsi`
+    in the initramfs that it boots from, Windows vioscsi, and has to have seen such a controller
+    once; macOS and ESXi have no driver at all. `vmio plan` says how to find out and what to
+    install first. Nor is there one while `args` names SCSI controllers or disks, without which
+    QEMU would not start.
+
+    The change takes effect when the guest is stopped and started; a reboot from inside keeps the
+    old controllers. The way back is the old `scsihw`: `vmio undo`, or `qm set VMID --scsihw`.
 
     ## References
 
     - qemu-server 9.2.6, the part that builds the command line of a SCSI drive
     - Proxmox VE Administration Guide, "IO Thread" in the chapter on hard disks
+    - siderolabs/talos issue 11173: a Talos guest stalls with `virtio-scsi-single`;
+      Telmate/terraform-provider-proxmox issue 1147 and bpg/terraform-provider-proxmox issue 1633:
+      guests of one image find their disks in different orders
+    - linux-kernel, 2019-10-03: since Linux 5.3 (f049cf1a7b67) the order of SCSI disks is left open
+    - Microsoft, `diskpart`, command `san`: which new disks are offline
+    - virtio-win-guest-tools-installer issue 61: an installed driver is not loaded at boot before
+      Windows has had a device for it
     """
 
     code = "TH001"
@@ -78,14 +100,7 @@ class IothreadIgnoredByController(Rule):
                 subject=disk.id,
                 span=disk.spans.get("iothread", disk.span),
                 notes=(f"{', '.join(sharing)} share {controller.id}",) if sharing[1:] else (),
-                fix=Fix(
-                    applicability=Applicability.UNSAFE,
-                    message="set scsihw: virtio-scsi-single, then stop and start the guest;"
-                    " it will see other controllers (Windows: install vioscsi first)",
-                    edits=set_scsihw(vm, "virtio-scsi-single"),
-                )
-                if vm.notation == "proxmox"
-                else None,
+                fix=separate_controllers(vm) if vm.notation == "proxmox" else None,
             )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.edits import set_scsihw
+from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.edits import separate_controllers
 from vmio.lint.rule import Context, Rule
 from vmio.model.source import Span
 
@@ -18,7 +18,8 @@ class ScsihwDefaultsToLsi(Rule):
     ## What it does
 
     Looks for `scsiN` disks in a config without a `scsihw` line. A `scsihw: lsi` that is written is
-    taken for a decision, and cd-roms alone are left in peace.
+    taken for a decision, and cd-roms, cloud-init drives and installer images alone are left in
+    peace.
 
     ## Why is this bad
 
@@ -43,9 +44,11 @@ class ScsihwDefaultsToLsi(Rule):
 
     ## Fix safety
 
-    Unsafe: the guest finds its disks on another controller. Linux has had the driver for long,
-    though an initramfs made for this machine alone may lack it; Windows needs vioscsi installed
-    first, or it does not boot. To keep the controller and settle the finding, write `scsihw: lsi`.
+    There is no fix to apply: nothing shows that the guest has the driver of virtio-scsi, and
+    without it the guest loses its disks. Linux has had the driver for long, though an initramfs
+    made for this machine alone may lack it; Windows needs vioscsi, and has to have seen such a
+    controller once; macOS and ESXi have no driver at all. `vmio plan` says how to find out and
+    what to install first. To keep the controller and settle the finding, write `scsihw: lsi`.
 
     ## References
 
@@ -60,7 +63,7 @@ class ScsihwDefaultsToLsi(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest, at its first SCSI disk."""
         vm = context.vm
-        disks = [disk for disk in vm.disks if disk.bus == "scsi" and disk.media == "disk"]
+        disks = [disk for disk in vm.disks if disk.bus == "scsi" and disk.keeps_data]
         if vm.notation != "proxmox" or vm.scsihw is not None or not disks:
             return
         first = min(disks, key=lambda disk: disk.index)
@@ -72,10 +75,5 @@ class ScsihwDefaultsToLsi(Rule):
             f"scsihw is not set, so {names} {verb} on an emulated LSI 53C895A",
             subject=first.id,
             span=span and Span(start=span.start, end=span.start + len(first.id)),
-            fix=Fix(
-                applicability=Applicability.UNSAFE,
-                message="set scsihw: virtio-scsi-single, then stop and start the guest;"
-                " it will see other controllers (Windows: install vioscsi first)",
-                edits=set_scsihw(vm, "virtio-scsi-single"),
-            ),
+            fix=separate_controllers(vm),
         )

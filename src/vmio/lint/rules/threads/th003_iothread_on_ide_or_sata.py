@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmio.formats.proxmox.problems import bus_of, names_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.problems import bus_of, names_iothread
 from vmio.lint.rule import Context, Rule
 
 __all__ = ["IothreadOnIdeOrSata"]

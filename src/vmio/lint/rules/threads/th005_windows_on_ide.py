@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import keeps_data
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.source import Span
@@ -64,7 +63,7 @@ class WindowsOnIde(Rule):
         if vm.os != "windows":
             return
         for disk in vm.disks:
-            if disk.bus != "ide" or not keeps_data(disk):
+            if disk.bus != "ide" or not disk.keeps_data:
                 continue
             span = disk.span
             yield self.report(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.formats.proxmox.writer import cut_option
-from vmio.lint.devices import asks_iothread, keeps_data
+from vmio.lint.devices import asks_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
@@ -68,7 +68,7 @@ class IothreadWithScsiCd(Rule):
         vm, topology = context.vm, context.topology
         for attached in topology.disks:
             disk = attached.disk
-            if disk.bus != "scsi" or keeps_data(disk):
+            if disk.bus != "scsi" or (disk.media == "disk" and not disk.cloudinit):
                 continue
             controller = topology.controller_of(attached)
             if not asks_iothread(disk) and controller.iothread is None:

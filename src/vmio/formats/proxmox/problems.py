@@ -1,0 +1,64 @@
+"""What Proxmox VE's complaints about a config come to, in words for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmio.formats.proxmox.schema import DRIVE_KEY
+from vmio.model.source import Problem
+from vmio.model.vm import Vm
+
+__all__ = [
+    "bus_of",
+    "explain_reasons",
+    "find_dropped",
+    "is_drive",
+    "names_iothread",
+    "reasons_of",
+]
+
+_DRIVES = frozenset({"ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"})
+
+
+def bus_of(problem: Problem) -> str:
+    """Returns a problem's subject without its number: `scsi` for `scsi0`."""
+    return problem.subject.rstrip("0123456789")
+
+
+def is_drive(problem: Problem) -> bool:
+    """Returns whether a problem is about a drive, which is then lost."""
+    return problem.subject != bus_of(problem) and bus_of(problem) in _DRIVES
+
+
+def reasons_of(problem: Problem) -> tuple[str, ...]:
+    """Returns why the reader did not take something, a line per reason, without its preamble."""
+    lines = problem.message.splitlines()
+    first = lines[0].partition(" - ")[2] or lines[0]
+    return (*(() if first == "format error" else (first,)), *lines[1:])
+
+
+def explain_reasons(problem: Problem) -> str:
+    """Returns why the reader did not take something, in one line."""
+    undefined = ": property is not defined in schema"
+    return "; ".join(
+        f"no {bus_of(problem)} drive has the option {reason.partition(undefined)[0]}"
+        if undefined in reason
+        else reason
+        for reason in reasons_of(problem)
+    )
+
+
+def names_iothread(problem: Problem) -> bool:
+    """Returns whether a drive was dropped because its bus has no option `iothread`."""
+    return problem.kind == "option-not-on-bus" and any(
+        reason.startswith("iothread: property is not defined") for reason in reasons_of(problem)
+    )
+
+
+def find_dropped(vm: Vm) -> Iterator[Problem]:
+    """Yields why the guest starts without a drive that its config has, once for each drive."""
+    known = {disk.id for disk in vm.disks}
+    for problem in vm.problems:
+        if problem.subject not in known and DRIVE_KEY.fullmatch(problem.subject):
+            known.add(problem.subject)
+            yield problem
