@@ -13,6 +13,7 @@ from vmio.api.calibrating import (
 )
 from vmio.api.changing import (
     apply,
+    lacks_processors,
     list_changed,
     list_policies,
     make_plan,
@@ -35,7 +36,17 @@ from vmio.api.checking import (
     read_house,
     write_baseline,
 )
-from vmio.api.guests import diff, emit, find_vms, load, load_config, load_source, plan, read_places
+from vmio.api.guests import (
+    diff,
+    emit,
+    find_vms,
+    load,
+    load_config,
+    load_source,
+    plan,
+    read_place,
+    read_places,
+)
 from vmio.api.hosts import read_host, save_host
 from vmio.api.polling import (
     check_recording,
@@ -67,6 +78,7 @@ __all__ = [
     "find_profile",
     "find_vms",
     "fix",
+    "lacks_processors",
     "lint",
     "list_changed",
     "list_policies",
@@ -83,6 +95,7 @@ __all__ = [
     "read_baseline",
     "read_host",
     "read_house",
+    "read_place",
     "read_places",
     "read_plan",
     "read_profile",

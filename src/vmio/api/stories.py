@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from vmio.api.checking import lint
 from vmio.api.guests import load, plan
+from vmio.api.hosts import complete_version
 from vmio.api.running import observe
-from vmio.errors import PlanError, UsageError
+from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
 from vmio.model.topology import AttachedDisk, Topology
@@ -108,8 +109,9 @@ def _list_arguments(guest: Guest | CommandGuest, host: Host) -> tuple[Argument, 
     from vmio.formats.proxmox.argv import render_argv, render_command
 
     try:
-        argv = render_argv(guest, plan_topology(guest.vm, with_args=False), host)
-    except PlanError:
+        # Without a QEMU all is told but the command line.
+        argv = render_argv(guest, plan_topology(guest.vm, with_args=False), complete_version(host))
+    except (PlanError, CapabilityError, ToolError):
         return ()
     return tuple(
         Argument(text=render_command((words,)), option=option)

@@ -137,7 +137,11 @@ def print_report(
 
 def say_unknown(vms: tuple[Found, ...], places: Places) -> None:
     """Tells of which nodes nothing is known: silence about them must not be taken for health."""
-    unknown = {vm.node for vm in vms if vm.error is None and not places.by_folder[vm.folder].known}
+    unknown = {
+        vm.node
+        for vm in vms
+        if vm.error is None and vm.node and not places.by_folder[vm.folder].known
+    }
     if unknown:
         say(
             f"nothing is known of the hosts of {', '.join(sorted(unknown))}, so that rules about"

@@ -27,6 +27,7 @@ __all__ = [
     "Spread",
     "choose_policy",
     "count_cpus",
+    "lacks_processors",
     "weigh_disk",
 ]
 
@@ -156,7 +157,19 @@ def count_cpus(vm: Vm, host: Host) -> int:
     largest = max(nodes, default=0)
     if len(nodes) > 1 and vm.vcpus <= largest:
         return largest
-    return host.cpu.count if host.cpu.count > 1 or nodes else 0
+    return host.cpu.count
+
+
+def lacks_processors(vm: Vm, disks: Sequence[Disk], host: Host, choice: Choice) -> bool:
+    """Returns whether a policy comes to another spread on a host of few processors, and none says.
+
+    A host has at least as many processors as its guest, or Proxmox VE does not start that.
+    """
+    return (
+        choice.policy.name == "auto"
+        and not count_cpus(vm, host)
+        and len(disks) > _PER_CPU * vm.vcpus
+    )
 
 
 def _name_thread(number: int) -> str:

@@ -77,7 +77,7 @@ def render_smp(ctx: Context) -> Iterator[Argument]:
     """
     sockets, cores = count_cores(ctx)
     most = sockets * cores
-    if most > ctx.host.cpu.count:
+    if 0 < ctx.host.cpu.count < most:
         raise PlanError(f"MAX {ctx.host.cpu.count} vcpus allowed per VM on this node")
     vcpus = int(ctx.guest.settings.get("vcpus", "0")) or most
     pluggable = "cpu" in list_hotplug(ctx)
