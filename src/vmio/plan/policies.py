@@ -22,6 +22,7 @@ __all__ = [
     "COMPARED",
     "OWN",
     "POLICIES",
+    "PROPOSED",
     "Choice",
     "NamedPolicy",
     "Spread",
@@ -166,7 +167,7 @@ def lacks_processors(vm: Vm, disks: Sequence[Disk], host: Host, choice: Choice) 
     A host has at least as many processors as its guest, or Proxmox VE does not start that.
     """
     return (
-        choice.policy.name == "auto"
+        choice.policy.name == PROPOSED
         and not count_cpus(vm, host)
         and len(disks) > _PER_CPU * vm.vcpus
     )
@@ -296,5 +297,7 @@ POLICIES: Mapping[str, NamedPolicy] = {
     )
 }
 
+PROPOSED: Final = "auto"
+"""The policy of `vmio plan`, where none is named."""
 COMPARED: Final = ("auto", "per-disk", "shared", "pool:2", "vq-map:2", "kubevirt-auto", "ovirt")
 """What a guest's alternatives are, unless somebody names others."""
