@@ -47,7 +47,7 @@ from vmio.api.guests import (
     read_place,
     read_places,
 )
-from vmio.api.hosts import read_host, save_host
+from vmio.api.hosts import complete_version, read_host, save_host
 from vmio.api.polling import (
     check_recording,
     connect_cluster,
@@ -70,6 +70,7 @@ __all__ = [
     "check_recording",
     "choose_baseline",
     "choose_boot",
+    "complete_version",
     "connect_cluster",
     "diff",
     "emit",

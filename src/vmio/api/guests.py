@@ -87,7 +87,7 @@ def read_place(
     host: str | None = None,
     overrides: Sequence[str] = (),
     qemu_version: str | None = None,
-    binary: bool = False,
+    ports: bool = False,
 ) -> Place:
     """Returns what is known of the host of one guest; its storages are not among that.
 
@@ -98,23 +98,17 @@ def read_place(
         host: A host description to go by instead.
         overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
         qemu_version: The version of its QEMU.
-        binary: Whether a command line is made, as for `read_host`: where nothing says a version,
-            it is for this host's QEMU.
+        ports: Whether this host is asked for the port that SPICE would get.
 
     Raises:
         InputError: A description cannot be read, or is none.
         UsageError: An override has no value, or the version is none.
-        CapabilityError: No QEMU is installed and its version is needed.
     """
-    from attrs import evolve
-
     from vmio.fleet.inventory import locate
     from vmio.fleet.places import Place
     from vmio.fleet.places import read_places as read
 
-    describe = partial(
-        _describe_host, overrides=overrides, qemu_version=qemu_version, binary=binary
-    )
+    describe = partial(_describe_host, overrides=overrides, qemu_version=qemu_version, ports=ports)
     if host is not None:
         return Place(host=describe(host, None))
     found = locate(vm)
@@ -122,8 +116,7 @@ def read_place(
     for broken in places.errors:
         assert broken.error is not None  # noqa: S101 - it is among the errors
         raise broken.error
-    place = places.by_folder[found.folder]
-    return evolve(place, host=complete_version(place.host)) if binary else place
+    return places.by_folder[found.folder]
 
 
 def _describe_host(
@@ -132,16 +125,16 @@ def _describe_host(
     *,
     overrides: Sequence[str],
     qemu_version: str | None,
-    binary: bool = False,
+    ports: bool = False,
 ) -> Host:
     """Returns the host of a description, of a bare one, or this one, whose QEMU can be asked."""
-    is_here = path is None and base is None
-    host = read_host(
-        path, overrides, base=base, qemu_version=qemu_version, binary=binary and base is None
-    )
-    if is_here:
-        with suppress(CapabilityError, ToolError):
-            return complete_version(host)
+    if path is not None or base is not None:
+        return read_host(path, overrides, base=base, qemu_version=qemu_version)
+    from vmio.host.local import read_local_host
+
+    host = read_host(None, overrides, base=read_local_host(ports=ports), qemu_version=qemu_version)
+    with suppress(CapabilityError, ToolError):
+        return complete_version(host)
     return host
 
 
@@ -281,8 +274,8 @@ def diff(
 
     def facts(side: str) -> Host:
         # What is compared with a guest that runs here would run here.
-        place = read_place(runs or side, host=host, overrides=overrides, binary=True)
-        return place.host
+        place = read_place(runs or side, host=host, overrides=overrides, ports=True)
+        return complete_version(place.host)
 
     one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
     if runs is not None:

@@ -106,14 +106,21 @@ def _check_name(path: str, vmid: str | None) -> None:
 
 
 def _read_host(path: str, host: str | None, overrides: tuple[str, ...]) -> Host:
-    place = api.read_place(path, host=host, overrides=overrides, binary=True)
+    place = api.read_place(path, host=host, overrides=overrides, ports=True)
+    facts = api.complete_version(place.host)
     if not place.known:
         say_unknown_host(
             path,
-            f"the command line is for QEMU {place.host.qemu_version}, which this host has, and for"
-            f" an Intel processor with {place.host.cpu.phys_bits} address bits",
+            f"the command line is for QEMU {facts.qemu_version}, which this host has, and for an"
+            f" Intel processor with {facts.cpu.phys_bits} address bits",
         )
-    return place.host
+    elif not place.host.qemu_version:
+        click.echo(
+            f"vmio: the QEMU of the host of {path} is not known: the command line is for"
+            f" {facts.qemu_version}, which this host has; --set qemu_version=10.1.2 gives another",
+            err=True,
+        )
+    return facts
 
 
 def _list_configs(vms: tuple[str, ...]) -> list[str]:

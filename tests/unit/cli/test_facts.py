@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,45 @@ def test_cmd_says_what_it_takes_of_a_host_that_is_unknown(
         assert "maxcpus=8" in told.out
         assert "QEMU 10.0.2, which this host has" in told.err
         assert HINT in told.err
+    assert call("cmd", str(config), "--set", "cpu.count=16") == 0
+    assert "QEMU of the host of" in capsys.readouterr().err
     monkeypatch.setattr(places, "PVE", config.parent)
     assert call("cmd", str(config)) == 3
     assert "MAX 2 vcpus allowed per VM on this node" in capsys.readouterr().err
+
+
+def test_node_is_what_its_pveversion_says_for_every_verb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not what this host has, nor what its QEMU says."""
+    folder = tmp_path / "nodes" / "n1" / "qemu-server"
+    folder.mkdir(parents=True)
+    config = folder / "100.conf"
+    config.write_text(f"cores: 2\n{DISKS}")
+    (folder.parent / "pveversion.txt").write_text("pve-qemu-kvm: 9.0.2-4\n")
+    few = ("--requests", "200", "--seeds", "2", "--json")
+    assert call("simulate", str(config), *few) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["qemu_version"] == "9.0.2"
+    assert not any("QEMU" in warning for warning in found["warnings"])
+    assert call("plan", str(config), "--rank", "cpu", "--profile", "default", "--json") == 0
+    layouts = json.loads(capsys.readouterr().out)["layouts"]
+    assert {each["prediction"]["qemu_version"] for each in layouts} == {"9.0.2"}
+    assert call("cmd", str(config)) == 0
+    told = capsys.readouterr()
+    assert "type=pc+pve" in told.out
+    assert "nothing is known" not in told.err
+    assert call("plan", str(config), "--policy", "vq-map:2") == 4
+    assert "QEMU 9.0.2 cannot map the queues" in capsys.readouterr().err
+
+
+def test_explain_makes_a_command_line_for_the_installed_qemu(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its rules go by the version of the guest's host, which is not known."""
+    monkeypatch.setattr("vmio.qemu.binary.find_qemu", lambda: Path("/nowhere"))
+    monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: "10.1.2")
+    assert call("explain", str(config), "scsi0", "--json") == 0
+    (story,) = json.loads(capsys.readouterr().out)["disks"]
+    assert any(text.startswith("-blockdev") for text in story["arguments"])
+    assert story["findings"] == []
