@@ -33,8 +33,6 @@ class Place:
     """None where nobody knows them."""
     known: bool = True
     """Whether more is known of the host than its name."""
-    here: bool = False
-    """Whether it is the host that this runs on."""
 
 
 @frozen(kw_only=True)
@@ -115,7 +113,7 @@ class _Reader:
             if self._local is None:
                 self._local = self._describe(None, None)
             if node in {"", self._local.node}:
-                return Place(host=self._local, here=True)
+                return Place(host=self._local)
         bare = Host(node=name)
         host = self._describe(None, bare)
         return Place(host=host, known=host != bare)

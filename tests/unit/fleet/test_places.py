@@ -60,7 +60,6 @@ def test_node_goes_by_what_is_known_of_it(cluster: Path, monkeypatch: pytest.Mon
     assert (delta.host.node, delta.host.pve_qemu_version) == ("delta", "10.1.2-7")
     assert all(place.storages and "tank" in place.storages for place in (alpha, beta, delta))
     assert all(place.known for place in (alpha, beta, delta))
-    assert [place.here for place in (alpha, beta, delta)] == [True, False, False]
 
 
 @pytest.mark.parametrize("name", ["nodes/beta.toml", "nodes/beta/beta.toml"])
@@ -87,13 +86,13 @@ def test_file_from_elsewhere_goes_by_nothing_of_this_host(
     (alpha, _, _), _ = read(cluster / "nodes")
     assert (alpha.host, alpha.known) == (Host(node="alpha"), False)
     monkeypatch.setattr(places_module, "PVE", tmp_path)
-    assert api.read_place(str(tmp_path / "1.conf")).here
+    assert api.read_place(str(tmp_path / "1.conf")).host.node == "alpha"
 
 
 def test_process_goes_by_this_host() -> None:
     """It runs here; what a file of the same name would hold does not."""
     place = api.read_place("pid:1")
-    assert (place.host.node, place.here) == ("alpha", True)
+    assert (place.host.node, place.known) == ("alpha", True)
 
 
 def test_what_is_saved_beside_a_config_is_of_its_host(tmp_path: Path) -> None:
@@ -113,7 +112,7 @@ def test_call_makes_a_host_known(tmp_path: Path) -> None:
     """One fact is more than the name."""
     (tmp_path / "1.conf").write_text("cores: 1\n")
     place = api.read_place(str(tmp_path / "1.conf"), overrides=("cpu.count=64",))
-    assert (place.host.cpu.count, place.known, place.here) == (64, True, False)
+    assert (place.host.node, place.host.cpu.count, place.known) == ("localhost", 64, True)
 
 
 def test_call_overrides_every_node(cluster: Path) -> None:
