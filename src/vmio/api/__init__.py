@@ -13,6 +13,7 @@ from vmio.api.calibrating import (
 )
 from vmio.api.changing import (
     apply,
+    lacks_processors,
     list_changed,
     list_policies,
     list_runs,
@@ -36,8 +37,18 @@ from vmio.api.checking import (
     read_house,
     write_baseline,
 )
-from vmio.api.guests import diff, emit, find_vms, load, load_config, load_source, plan, read_places
-from vmio.api.hosts import read_host, save_host
+from vmio.api.guests import (
+    diff,
+    emit,
+    find_vms,
+    load,
+    load_config,
+    load_source,
+    plan,
+    read_place,
+    read_places,
+)
+from vmio.api.hosts import complete_version, read_host, save_host
 from vmio.api.polling import (
     check_recording,
     connect_cluster,
@@ -60,6 +71,7 @@ __all__ = [
     "check_recording",
     "choose_baseline",
     "choose_boot",
+    "complete_version",
     "connect_cluster",
     "diff",
     "emit",
@@ -68,6 +80,7 @@ __all__ = [
     "find_profile",
     "find_vms",
     "fix",
+    "lacks_processors",
     "lint",
     "list_changed",
     "list_policies",
@@ -85,6 +98,7 @@ __all__ = [
     "read_baseline",
     "read_host",
     "read_house",
+    "read_place",
     "read_places",
     "read_plan",
     "read_profile",

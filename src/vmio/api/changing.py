@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply",
+    "lacks_processors",
     "list_changed",
     "list_policies",
     "list_runs",
@@ -60,6 +61,15 @@ def make_plan(guest: Guest | CommandGuest, host: Host, policy: str = "auto") -> 
     from vmio.plan.proposal import propose
 
     return propose(guest.vm, host, choose_policy(policy))
+
+
+def lacks_processors(guest: Guest | CommandGuest, host: Host, policy: str) -> bool:
+    """Returns whether the host's processors, which are not known, could change a plan."""
+    from vmio.plan.policies import choose_policy
+    from vmio.plan.policies import lacks_processors as lacks
+    from vmio.plan.target import find_candidates
+
+    return lacks(guest.vm, find_candidates(guest.vm), host, choose_policy(policy))
 
 
 def preview_plan(guest: Guest | CommandGuest, plan: Plan) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vmio.api.hosts import read_host
-from vmio.errors import InputError, UsageError
+from vmio.api.hosts import complete_version, read_host
+from vmio.errors import CapabilityError, InputError, ToolError, UsageError
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages
 from vmio.formats.registry import recognise
@@ -20,12 +21,22 @@ from vmio.plan.planner import plan_topology
 
 if TYPE_CHECKING:
     from vmio.fleet.inventory import Found
-    from vmio.fleet.places import Places
+    from vmio.fleet.places import Place, Places
     from vmio.formats.qemu_argv import Command
     from vmio.formats.qemu_diff import Difference
     from vmio.formats.qemu_vm import CommandGuest
 
-__all__ = ["diff", "emit", "find_vms", "load", "load_config", "load_source", "plan", "read_places"]
+__all__ = [
+    "diff",
+    "emit",
+    "find_vms",
+    "load",
+    "load_config",
+    "load_source",
+    "plan",
+    "read_place",
+    "read_places",
+]
 
 _PID = "pid:"
 
@@ -60,9 +71,7 @@ def read_places(
     """
     from vmio.fleet.places import read_places as read
 
-    def describe(path: str | None, base: Host | None) -> Host:
-        return read_host(path, overrides, base=base, qemu_version=qemu_version)
-
+    describe = partial(_describe_host, overrides=overrides, qemu_version=qemu_version)
     describe(None, Host())  # so that what the call says wrong ends it, and not a node's part
     return read(
         vms,
@@ -70,6 +79,63 @@ def read_places(
         host=describe(host, None) if host is not None else None,
         storages=parse_storages(read_source(storage)) if storage is not None else None,
     )
+
+
+def read_place(
+    vm: str,
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    qemu_version: str | None = None,
+    ports: bool = False,
+) -> Place:
+    """Returns what is known of the host of one guest; its storages are not among that.
+
+    It is found as `read_places` finds it: a file from elsewhere goes by nothing of this host.
+
+    Args:
+        vm: A config, a saved command line, or `pid:NUMBER`.
+        host: A host description to go by instead.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
+        qemu_version: The version of its QEMU.
+        ports: Whether this host is asked for the port that SPICE would get.
+
+    Raises:
+        InputError: A description cannot be read, or is none.
+        UsageError: An override has no value, or the version is none.
+    """
+    from vmio.fleet.inventory import locate
+    from vmio.fleet.places import Place
+    from vmio.fleet.places import read_places as read
+
+    describe = partial(_describe_host, overrides=overrides, qemu_version=qemu_version, ports=ports)
+    if host is not None:
+        return Place(host=describe(host, None))
+    found = locate(vm)
+    places = read([found], describe=describe, storages={})
+    for broken in places.errors:
+        assert broken.error is not None  # noqa: S101 - it is among the errors
+        raise broken.error
+    return places.by_folder[found.folder]
+
+
+def _describe_host(
+    path: str | None,
+    base: Host | None,
+    *,
+    overrides: Sequence[str],
+    qemu_version: str | None,
+    ports: bool = False,
+) -> Host:
+    """Returns the host of a description, of a bare one, or this one, whose QEMU can be asked."""
+    if path is not None or base is not None:
+        return read_host(path, overrides, base=base, qemu_version=qemu_version)
+    from vmio.host.local import read_local_host
+
+    host = read_host(None, overrides, base=read_local_host(ports=ports), qemu_version=qemu_version)
+    with suppress(CapabilityError, ToolError):
+        return complete_version(host)
+    return host
 
 
 def load(
@@ -113,6 +179,7 @@ def load_config(
     *,
     host: Host,
     storage: str | None = None,
+    storages: Storages | Literal["look"] | None = "look",
     vmid: str | None = None,
     snapshot: str | None = None,
 ) -> Guest:
@@ -121,7 +188,7 @@ def load_config(
     Raises:
         InputError: It is a command line, or cannot be read.
     """
-    guest = load(path, host=host, storage=storage, vmid=vmid, snapshot=snapshot)
+    guest = load(path, host=host, storage=storage, storages=storages, vmid=vmid, snapshot=snapshot)
     if not isinstance(guest, Guest):
         raise InputError(
             f"{path} is a QEMU command line, and a VM config is needed here",
@@ -187,7 +254,8 @@ def diff(
     Args:
         a: A config, a saved command line, or `pid:NUMBER`; `-` is standard input.
         b: The other side.
-        host: The host description that a config goes by; None for this host.
+        host: The host description that a config goes by; None for what `read_place` finds, or
+            this host if the other side runs on it.
         overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
         storage: The storage.cfg to go by.
         vmid: The number of a config's VM, where its file's name does not give it.
@@ -202,18 +270,21 @@ def diff(
     if a == b == "-":
         raise UsageError("standard input can be one side only")
 
-    @cache
-    def facts() -> Host:
-        return read_host(host, overrides, binary=True)
+    runs = next((side for side in (a, b) if side.startswith(_PID)), None)
+
+    def facts(side: str) -> Host:
+        # What is compared with a guest that runs here would run here.
+        place = read_place(runs or side, host=host, overrides=overrides, ports=True)
+        return complete_version(place.host)
 
     one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
-    if a.startswith(_PID) or b.startswith(_PID):
+    if runs is not None:
         one, other = leave_out_process(one), leave_out_process(other)
     return compare_commands(one, other)
 
 
 def _read_side(
-    side: str, facts: Callable[[], Host], *, storage: str | None, vmid: str | None
+    side: str, facts: Callable[[str], Host], *, storage: str | None, vmid: str | None
 ) -> Command:
     from vmio.formats.qemu_argv import parse_command, parse_words
 
@@ -226,7 +297,8 @@ def _read_side(
         return parse_command(source)
     from vmio.formats.proxmox.argv import render_argv
 
-    guest = load_source(source, host=facts(), storage=storage, vmid=vmid)
+    host = facts(side)
+    guest = load_source(source, host=host, storage=storage, vmid=vmid)
     assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
-    argv = render_argv(guest, plan_topology(guest.vm, with_args=False), facts())
+    argv = render_argv(guest, plan_topology(guest.vm, with_args=False), host)
     return parse_words([word for argument in argv for word in argument])

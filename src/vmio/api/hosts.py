@@ -9,7 +9,7 @@ from vmio.errors import UsageError
 from vmio.host.files import read_source
 from vmio.model.host import Host
 
-__all__ = ["read_host", "save_host"]
+__all__ = ["complete_version", "read_host", "save_host"]
 
 
 def read_host(
@@ -54,13 +54,22 @@ def read_host(
         from vmio.formats.proxmox.versions import set_qemu_version
 
         host = set_qemu_version(host, qemu_version)
-    if binary and not host.qemu_version:
-        from attrs import evolve
+    return complete_version(host) if binary else host
 
-        from vmio.qemu.binary import find_qemu, read_version
 
-        host = evolve(host, qemu_version=str(read_version(find_qemu())))
-    return host
+def complete_version(host: Host) -> Host:
+    """Returns a host with the version of this host's QEMU, if its own is not known.
+
+    Raises:
+        CapabilityError: No QEMU is installed and its version is needed.
+    """
+    if host.qemu_version:
+        return host
+    from attrs import evolve
+
+    from vmio.qemu.binary import find_qemu, read_version
+
+    return evolve(host, qemu_version=str(read_version(find_qemu())))
 
 
 def save_host(host: Host, path: str, *, force: bool = False) -> None:

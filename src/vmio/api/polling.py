@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from vmio.api.calibrating import read_profile
+from attrs import frozen
+
+from vmio.api.calibrating import find_profile, read_profile
 from vmio.api.changing import make_plan
 from vmio.api.guests import plan
+from vmio.api.hosts import complete_version
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
 from vmio.model.topology import Topology
@@ -21,7 +25,7 @@ if TYPE_CHECKING:
     from vmio.formats.qemu_vm import CommandGuest
     from vmio.model.capabilities import QemuVersion
     from vmio.sim.polling import PollSettings
-    from vmio.sim.profile import Profile
+    from vmio.sim.profile import Accelerator, Profile
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.replay import Agreement
     from vmio.sim.simulator import Prediction
@@ -105,10 +109,18 @@ def simulate(
     """
     from vmio.sim.simulator import predict
 
-    topology, load, costs, version = _prepare_simulation(
+    task = _prepare_simulation(
         guest, host, workload, parameters=parameters, policy=policy, profile=profile
     )
-    return predict(topology, load, profile=costs, version=version, seeds=seeds, requests=requests)
+    return predict(
+        task.topology,
+        task.load,
+        profile=task.profile,
+        version=task.version,
+        seeds=seeds,
+        requests=requests,
+        warnings=task.warnings,
+    )
 
 
 def simulate_sweep(
@@ -155,21 +167,22 @@ def simulate_sweep(
     from vmio.sim.simulator import pays_to_compile
     from vmio.sim.sweep import parse_grid, simulate_points
 
-    topology, load, costs, version = _prepare_simulation(
+    task = _prepare_simulation(
         guest, host, workload, parameters=parameters, policy=policy, profile=profile
     )
-    grid = parse_grid(sweeps, topology, load)
+    grid = parse_grid(sweeps, task.topology, task.load)
     compiled = pays_to_compile(2 * grid.size * seeds * requests)
     one = partial(
         simulate_points,
-        topology,
+        task.topology,
         grid,
-        load,
-        profile=costs,
-        version=version,
+        task.load,
+        profile=task.profile,
+        version=task.version,
         seeds=seeds,
         requests=requests,
         compiled=compiled,
+        warnings=task.warnings,
     )
     points = grid.list_points()
     if compiled and executor is None:
@@ -210,20 +223,26 @@ def rank_plans(
         UsageError: The workload or the name of a policy makes no sense.
         InputError: The file of costs cannot be read, or is none.
         PlanError: There is no disk, or the guest is none of a manager's.
-        CapabilityError: The QEMU's version, or how it polls, is not known.
+        CapabilityError: No costs have been measured and none are named, or the QEMU's version, or
+            how it polls, is not known.
     """
     from contextlib import closing
 
     from vmio.errors import CapabilityError, PlanError, UnsupportedError
     from vmio.fleet.runner import map_in_order
-    from vmio.plan.policies import COMPARED, choose_policy
+    from vmio.plan.policies import COMPARED, PROPOSED, choose_policy
     from vmio.plan.proposal import lay_out
     from vmio.sim.ranking import join_layouts, predict_layouts, rank_layouts
 
-    today, load, costs, version = _prepare_simulation(
-        guest, host, workload, parameters=(), policy=None, profile=profile
-    )
-    named, left_out, notes = [("as it is", today)], [], []
+    task = _prepare_simulation(guest, host, workload, parameters=(), policy=None, profile=profile)
+    if profile is None and not find_profile().is_file():
+        raise CapabilityError(
+            "no costs have been measured on this host, and the default profile's are of a guest"
+            " under TCG on another one, so that no order by them is this guest's",
+            hint="vmio calibrate measures them in two minutes; --profile default ranks by those of"
+            " the other host",
+        )
+    named, left_out, notes = [("as it is", task.topology)], [], []
     for name in policies or COMPARED:
         choice = choose_policy(name)
         try:
@@ -237,10 +256,16 @@ def rank_plans(
         notes += [f"done by hand, and not in the predictions: {what}" for what in by_hand]
     layouts = join_layouts(named)
     mapped = (each.iothread_vq_mapping for _, layout in named for each in layout.controllers)
-    if load.jobs == 1 and any(mapped):
+    if task.load.jobs == 1 and any(mapped):
         notes.append("one job asks one virtqueue of a disk, whatever others are mapped to")
     one = partial(
-        predict_layouts, load, profile=costs, version=version, seeds=seeds, requests=requests
+        predict_layouts,
+        task.load,
+        profile=task.profile,
+        version=task.version,
+        seeds=seeds,
+        requests=requests,
+        warnings=task.warnings,
     )
     with closing(map_in_order(one, layouts, workers=workers, chunk_size=1)) as results:
         return rank_layouts(
@@ -248,7 +273,19 @@ def rank_plans(
             zip(layouts, results, strict=True),
             left_out=left_out,
             notes=dict.fromkeys(notes),
+            proposed=PROPOSED,
         )
+
+
+@frozen(kw_only=True)
+class _Simulation:
+    """What is simulated, and by what."""
+
+    topology: Topology
+    load: Workload
+    profile: Profile
+    version: QemuVersion
+    warnings: tuple[str, ...]
 
 
 def _prepare_simulation(
@@ -259,25 +296,55 @@ def _prepare_simulation(
     parameters: Sequence[str],
     policy: str | None,
     profile: str | None,
-) -> tuple[Topology, Workload, Profile, QemuVersion]:
-    from vmio.errors import CapabilityError
-    from vmio.model.capabilities import QemuVersion
+) -> _Simulation:
+    from vmio.sim.placing import place_profile
     from vmio.sim.simulator import set_parameters
     from vmio.sim.workload import parse_workload
 
-    numbers = host.qemu_version.split(".")
+    version, doubts = _find_version(host)
+    load = parse_workload(workload)
+    topology = plan(guest) if policy is None else make_plan(guest, host, policy).after
+    costs, warnings = place_profile(
+        read_profile(profile), guest.vm, host, accelerator=_find_accelerator(guest, host)
+    )
+    return _Simulation(
+        topology=set_parameters(topology, parameters),
+        load=load,
+        profile=costs,
+        version=version,
+        warnings=(*warnings, *doubts),
+    )
+
+
+def _find_version(host: Host) -> tuple[QemuVersion, tuple[str, ...]]:
+    """Returns a host's QEMU, or with a warning the one that is installed here."""
+    from vmio.errors import CapabilityError, ToolError
+    from vmio.model.capabilities import QemuVersion
+
+    text, doubt = host.qemu_version, ""
+    if not text:
+        with suppress(CapabilityError, ToolError):
+            text = complete_version(host).qemu_version
+            doubt = (
+                f"the QEMU of the guest's host is not known: it is taken to be {text}, which is"
+                " installed here; --qemu-version gives another"
+            )
+    numbers = text.split(".")
     if not 2 <= len(numbers) <= 3 or not all(each.isdecimal() for each in numbers):  # noqa: PLR2004 - as versions are written
         raise CapabilityError(
             "which QEMU it runs on is not known", hint="--qemu-version 10.0.2 says it"
         )
-    load = parse_workload(workload)
-    topology = plan(guest) if policy is None else make_plan(guest, host, policy).after
-    return (
-        set_parameters(topology, parameters),
-        load,
-        read_profile(profile),
-        QemuVersion(*map(int, numbers)),
-    )
+    return QemuVersion(*map(int, numbers)), (doubt,) if doubt else ()
+
+
+def _find_accelerator(guest: Guest | CommandGuest, host: Host) -> Accelerator:
+    """Returns what runs a guest on its host, empty where a command line does not say it."""
+    if isinstance(guest, Guest):
+        native = guest.vm.arch == host.arch and not guest.vm.template
+        return "kvm" if host.kvm and guest.is_on("kvm", default=native) else "tcg"
+    first = next((option.kind for option in guest.vm.options if option.name == "accel"), "")
+    named: dict[str, Accelerator] = {"kvm": "kvm", "tcg": "tcg"}
+    return named.get(first, "")
 
 
 def read_trace(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmio.api.checking import lint
-from vmio.api.guests import load, plan
+from vmio.api.guests import load, load_source, plan
+from vmio.api.hosts import complete_version
 from vmio.api.running import observe
-from vmio.errors import PlanError, UsageError
+from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
 from vmio.model.topology import AttachedDisk, Topology
@@ -62,7 +63,8 @@ def explain(
     chosen = _choose_disks(topology, disk, guest.vm)
     name = f"{guest.vm.id} {guest.vm.name}".strip()
     origin: Origin = "command" if guest.vm.notation == "qemu" else "plan"
-    arguments, findings = _list_arguments(guest, host), lint(guest, host)
+    findings = lint(guest, host)
+    arguments = _list_arguments(guest, host, storage=storage, snapshot=snapshot)
     lost = find_dropped(guest.vm) if disk is None else ()
     return (
         name,
@@ -103,8 +105,13 @@ def _choose_disks(topology: Topology, disk: str | None, vm: Vm | None) -> tuple[
     )
 
 
-def _list_arguments(guest: Guest | CommandGuest, host: Host) -> tuple[Argument, ...]:
-    """Returns a guest's command line, an option at a time; nothing where it cannot be made."""
+def _list_arguments(
+    guest: Guest | CommandGuest, host: Host, *, storage: str | None, snapshot: str | None
+) -> tuple[Argument, ...]:
+    """Returns a guest's command line, an option at a time; nothing where it cannot be made.
+
+    It is for this host's QEMU where the version of its own is not known; findings are not.
+    """
     from vmio.formats.qemu_argv import read_options
     from vmio.lint.story import Argument
 
@@ -118,8 +125,14 @@ def _list_arguments(guest: Guest | CommandGuest, host: Host) -> tuple[Argument, 
     from vmio.formats.proxmox.argv import render_argv, render_command
 
     try:
-        argv = render_argv(guest, plan_topology(guest.vm, with_args=False), host)
-    except PlanError:
+        full = complete_version(host)
+        if full is not host:
+            source, vmid = guest.vm.source, guest.vm.id
+            again = load_source(source, host=full, storage=storage, vmid=vmid, snapshot=snapshot)
+            assert isinstance(again, Guest)  # noqa: S101 - as before
+            guest = again
+        argv = render_argv(guest, plan_topology(guest.vm, with_args=False), full)
+    except (PlanError, CapabilityError, ToolError):
         return ()
     return tuple(
         Argument(text=render_command((words,)), option=option)

@@ -230,6 +230,7 @@ async def calibrate(
         name=f"calibrated {now}, QEMU {version}, {boot.accelerator}, aio={aio}",
         is_this_host=True,
         host=identify_host(),
+        accelerator="kvm" if boot.accelerator == "kvm" else "tcg",
         sources=(
             ("host", f"{facts.cpu_model}, {facts.cpu_count} processors, Linux {facts.kernel}"),
             ("syscall_ns", "a ppoll of five descriptors, one of them ready, and reading it"),

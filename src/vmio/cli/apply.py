@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vmio import api
+from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.errors import UsageError
 from vmio.model.source import Source
@@ -71,8 +72,10 @@ def command(
     if policy is not None and config is not None:
         raise UsageError("with --policy there is one config, and no plan")
     if policy is not None:
-        facts = api.read_host(host, overrides, qemu_version=qemu_version)
-        wanted = api.make_plan(api.load(plan, host=facts, storage=storage), facts, policy)
+        facts = api.read_place(
+            plan, host=host, overrides=overrides, qemu_version=qemu_version
+        ).host
+        wanted = make_plan(plan, api.load(plan, host=facts, storage=storage), facts, policy)
     else:
         wanted = api.read_plan(plan)
     work = api.prepare_apply(wanted, config, qmp=qmp, live=live, check=not commands)

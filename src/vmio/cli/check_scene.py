@@ -136,14 +136,25 @@ def print_report(
 
 
 def say_unknown(vms: tuple[Found, ...], places: Places) -> None:
-    """Tells of which nodes nothing is known: silence about them must not be taken for health."""
+    """Tells of which hosts nothing is known: silence about them must not be taken for health.
+
+    Of a file that is in no node's folder a person is told, and a program that asks again and again
+    is not.
+    """
     unknown = {vm.node for vm in vms if vm.error is None and not places.by_folder[vm.folder].known}
-    if unknown:
+    nodes = ", ".join(sorted(unknown - {""}))
+    hosts = [f"the hosts of {nodes}"] if nodes else []
+    if "" in unknown and sys.stderr.isatty():
+        hosts.append("the host of files from elsewhere")
+    if hosts:
         say(
-            f"nothing is known of the hosts of {', '.join(sorted(unknown))}, so that rules about"
-            " hosts and versions are silent there"
+            f"nothing is known of {' and '.join(hosts)}, so that rules about hosts and versions"
+            " are silent there"
         )
-        say("hint: name a version with --qemu-version, or put there what vmio host --save writes")
+        say(
+            "hint: --host FILE names what vmio host --save wrote there, --qemu-version and --set"
+            " single facts"
+        )
 
 
 def say_error(error: VmioError) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path, PurePath
@@ -13,6 +14,7 @@ import click
 from attrs import frozen
 
 from vmio import api
+from vmio.cli.facts import say_unknown_host
 from vmio.cli.options import host_options, storage_option
 from vmio.errors import InputError, UsageError, VmioError
 from vmio.model.host import Host
@@ -54,23 +56,29 @@ def command(
         raise UsageError("--vmid is for one config")
     if not many:
         _check_name(vms[0], vmid)
-    facts = api.read_host(host, overrides, binary=True)
+    paths = _list_configs(vms) if many else list(vms)
+    # A folder's configs are of one host.
+    firsts = {os.path.dirname(path): path for path in reversed(paths)}  # noqa: PTH120 - of many
+    hosts = {
+        folder: _read_host(path, host, overrides) for folder, path in reversed(firsts.items())
+    }
     task = _Task(
-        host=facts, storage=storage, vmid=vmid, snapshot=snapshot, pretty=pretty, strict=strict
+        hosts=hosts, storage=storage, vmid=vmid, snapshot=snapshot, pretty=pretty, strict=strict
     )
     if not many:
         printed = _print_config(vms[0], task)
         click.echo("".join(f"{line}\n" for line in printed.warnings), err=True, nl=False)
         click.echo(printed.text)
         return 0
-    return _print_all(_list_configs(vms), task)
+    return _print_all(paths, task)
 
 
 @frozen(kw_only=True)
 class _Task:
     """What is the same for every config of a call."""
 
-    host: Host
+    hosts: Mapping[str, Host]
+    """By the folder of the configs."""
     storage: str | None
     vmid: str | None
     snapshot: str | None
@@ -97,6 +105,24 @@ def _check_name(path: str, vmid: str | None) -> None:
         )
 
 
+def _read_host(path: str, host: str | None, overrides: tuple[str, ...]) -> Host:
+    place = api.read_place(path, host=host, overrides=overrides, ports=True)
+    facts = api.complete_version(place.host)
+    if not place.known:
+        say_unknown_host(
+            path,
+            f"the command line is for QEMU {facts.qemu_version}, which this host has, and for an"
+            f" Intel processor with {facts.cpu.phys_bits} address bits",
+        )
+    elif not place.host.qemu_version:
+        click.echo(
+            f"vmio: the QEMU of the host of {path} is not known: the command line is for"
+            f" {facts.qemu_version}, which this host has; --set qemu_version=10.1.2 gives another",
+            err=True,
+        )
+    return facts
+
+
 def _list_configs(vms: tuple[str, ...]) -> list[str]:
     """Returns the files, with every folder's configs in its place, as people count them.
 
@@ -120,14 +146,15 @@ def _list_configs(vms: tuple[str, ...]) -> list[str]:
 
 def _print_config(path: str, task: _Task) -> _Printed:
     _check_name(path, task.vmid)
+    host = task.hosts[os.path.dirname(path)]  # noqa: PTH120 - of many
     guest = api.load_config(
-        path, host=task.host, storage=task.storage, vmid=task.vmid, snapshot=task.snapshot
+        path, host=host, storage=task.storage, vmid=task.vmid, snapshot=task.snapshot
     )
     if task.strict:
         from vmio.formats.proxmox.strict import refuse_problems
 
         refuse_problems(guest.config, guest.vm.id)
-    text, warnings = api.emit(guest, task.host, pretty=task.pretty)
+    text, warnings = api.emit(guest, host, pretty=task.pretty)
     return _Printed(path=path, text=text, warnings=warnings)
 
 

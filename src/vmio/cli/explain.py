@@ -9,7 +9,6 @@ import click
 
 from vmio import api
 from vmio.cli.options import host_options, storage_option
-from vmio.errors import CapabilityError
 
 __all__ = ["command"]
 
@@ -36,11 +35,7 @@ def command(
     VM is a config, a saved QEMU command line (- is standard input), pid:NUMBER for a process, or
     qmp:SOCKET for what a running QEMU itself reports. Without DISK there is a line for each.
     """
-    try:
-        facts = api.read_host(host, overrides, binary=True)
-    except CapabilityError:
-        # Without a QEMU all is told but the command line.
-        facts = api.read_host(host, overrides)
+    facts = api.read_place(vm, host=host, overrides=overrides).host
     name, origin, stories = api.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
     if as_json:
         from vmio.report.story_json import render_story_json

@@ -33,9 +33,9 @@ def host_options(function: _Function) -> _Function:
         multiple=True,
         help="Replace one fact of the host, such as qemu_version=9.2.0.",
     )(function)
-    return click.option(
-        "--host", metavar="FILE", help="Host facts to go by, instead of this host's."
-    )(function)
+    return click.option("--host", metavar="FILE", help="Facts of the guest's host to go by.")(
+        function
+    )
 
 
 def boot_options(function: _Function) -> _Function:

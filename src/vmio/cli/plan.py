@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 import click
 
 from vmio import api
+from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.errors import UsageError, VmioError
 from vmio.formats.proxmox.reader import Guest
@@ -15,6 +16,8 @@ from vmio.model.host import Host
 from vmio.model.plan import Plan
 
 if TYPE_CHECKING:
+    from vmio.fleet.inventory import Found
+    from vmio.fleet.places import Places
     from vmio.sim.ranking import Criterion, Ranking
 
 __all__ = ["command"]
@@ -75,9 +78,13 @@ def command(
         raise UsageError("--workload and --profile are for --rank")
     if not vms or (len(vms) > 1 and not many):
         raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
-    facts = api.read_host(host, overrides, qemu_version=qemu_version)
     if many:
-        return _print_all(vms, policy, facts, storage)
+        found = api.find_vms(vms)
+        places = api.read_places(
+            found, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
+        )
+        return _print_all((*places.errors, *found), policy, places)
+    facts = api.read_place(vms[0], host=host, overrides=overrides, qemu_version=qemu_version).host
     guest = api.load_config(vms[0], host=facts, storage=storage)
     for problem in guest.vm.problems:
         click.echo(f"vmio: {vms[0]}: {problem.message}".replace("\n", ": "), err=True)
@@ -88,7 +95,7 @@ def command(
             guest, facts, _LOAD if workload is None else workload, by=rank, profile=profile
         )
         return _print_ranking(ranking, as_json=as_json)
-    plan = api.make_plan(guest, facts, policy)
+    plan = make_plan(vms[0], guest, facts, policy)
     _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
     if output is not None:
         api.save_plan(plan, output, force=force)
@@ -141,7 +148,7 @@ def _print_comparison(guest: Guest, host: Host) -> int:
     rows = []
     for name in COMPARED:
         try:
-            rows.append(Row(name=name, plan=api.make_plan(guest, host, name)))
+            rows.append(Row(name=name, plan=make_plan(guest.vm.source.name, guest, host, name)))
         except VmioError as error:
             rows.append(Row(name=name, error=error.message))
     print_comparison(rows, make_console())
@@ -161,20 +168,21 @@ def _print_ranking(ranking: Ranking, *, as_json: bool) -> int:
     return 0
 
 
-def _print_all(vms: tuple[str, ...], policy: str, host: Host, storage: str | None) -> int:
+def _print_all(vms: tuple[Found, ...], policy: str, places: Places) -> int:
     """Prints one line a guest, and returns the worst status."""
     from vmio.cli.console import make_console
     from vmio.report.plan_text import Row, print_plans
 
     rows, status = [], 0
-    for found in api.find_vms(vms):
+    for found in vms:
         name = Path(found.path).name
         try:
             if found.error is not None:
                 raise found.error
-            guest = api.load_config(found.path, host=host, storage=storage)
+            place = places.by_folder[found.folder]
+            guest = api.load_config(found.path, host=place.host, storages=place.storages)
             name = f"{guest.vm.id} {guest.vm.name}".strip()
-            rows.append(Row(name=name, plan=api.make_plan(guest, host, policy)))
+            rows.append(Row(name=name, plan=make_plan(found.path, guest, place.host, policy)))
         except VmioError as error:
             rows.append(Row(name=name, error=error.message))
             status = max(status, error.exit_status)

@@ -46,7 +46,7 @@ def command(
         topology = api.observe(vm.removeprefix(_QMP))
         name, origin = vm, "running"
     else:
-        facts = api.read_host(host, overrides)
+        facts = api.read_place(vm, host=host, overrides=overrides).host
         guest = api.load(vm, host=facts, storage=storage, snapshot=snapshot)
         topology = api.plan(guest)
         origin = "command" if guest.vm.notation == "qemu" else "plan"

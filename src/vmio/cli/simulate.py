@@ -7,11 +7,13 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from vmio import api
 from vmio.cli.options import qemu_version_option, storage_option
 from vmio.errors import UsageError
+from vmio.model.host import Host
 
 if TYPE_CHECKING:
     from vmio.formats.proxmox.reader import Guest
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from vmio.sim.sweep import Grid, SweepPoint
 
 __all__ = ["command"]
+
+_FACTS = frozenset(field.name for field in attrs.fields(Host))
 
 
 @click.command("simulate")
@@ -36,8 +40,10 @@ __all__ = ["command"]
     "parameters",
     metavar="[ID.]KEY=VALUE",
     multiple=True,
-    help="Replace a parameter of an IOThread, or of all: poll_max_ns=0.",
+    help="Replace a parameter of an IOThread, or of all: poll_max_ns=0; or one fact of the host:"
+    " cpu.count=64.",
 )
+@click.option("--host", metavar="FILE", help="Facts of the guest's host to go by.")
 @click.option("--policy", metavar="NAME", help="Simulate what vmio plan would make of VM.")
 @click.option(
     "--profile",
@@ -68,6 +74,7 @@ def command(
     vm: str,
     workload: str,
     parameters: tuple[str, ...],
+    host: str | None,
     policy: str | None,
     profile: str | None,
     sweeps: tuple[str, ...],
@@ -85,22 +92,24 @@ def command(
     """Predict what the event loops of VM do under a load, without running it.
 
     Costs are those that `vmio calibrate` measured on this host; where it has not run, a default
-    profile's, which is not this host's. Compare layouts and parameters by it, and measure what
-    matters with `vmio bench`.
+    profile's, with a warning. Processors and QEMU are those of the guest's host, as far as it is
+    known. Compare layouts and parameters by it, and measure what matters with `vmio bench`.
     """
     _check_options(sweeps, jobs, scheduler, parquet, html, force=force)
     if html is not None:
         from vmio.report.page import check_report_path
 
         check_report_path(Path(html))
-    host = api.read_host(None, qemu_version=qemu_version)
-    guest = api.load(vm, host=host, storage=storage)
+    facts = tuple(text for text in parameters if _is_fact(text))
+    parameters = tuple(text for text in parameters if text not in facts)
+    place = api.read_place(vm, host=host, overrides=facts, qemu_version=qemu_version)
+    guest = api.load(vm, host=place.host, storage=storage)
     if sweeps:
         with ExitStack() as stack:
             cluster = stack.enter_context(api.connect_cluster(scheduler)) if scheduler else None
             grid, results = api.simulate_sweep(
                 guest,
-                host,
+                place.host,
                 workload,
                 sweeps,
                 parameters=parameters,
@@ -126,7 +135,7 @@ def command(
         return 0
     found = api.simulate(
         guest,
-        host,
+        place.host,
         workload,
         parameters=parameters,
         policy=policy,
@@ -152,6 +161,14 @@ def command(
         )
         _write_page(html, guest, [point], parameter="")
     return 0
+
+
+def _is_fact(text: str) -> bool:
+    """Returns whether a `--set` is of the host, and not of an IOThread that has such a name."""
+    from vmio.sim.simulator import PARAMETERS
+
+    key = text.partition("=")[0]
+    return key.rpartition(".")[2] not in PARAMETERS and key.partition(".")[0] in _FACTS
 
 
 def _check_options(

@@ -22,13 +22,15 @@ from attrs import frozen
 
 from vmio.errors import InputError
 
-__all__ = ["MAX_DEPTH", "MAX_ENTRIES", "Found", "list_vms"]
+__all__ = ["MAX_DEPTH", "MAX_ENTRIES", "PROCESSES", "Found", "list_vms", "locate"]
 
 MAX_DEPTH = 16
 """A backup of a cluster's nodes has its `qemu-server` at less than ten."""
 
 MAX_ENTRIES = 200_000
 """So many names are looked at in all that one argument means."""
+
+PROCESSES = "/proc"
 
 _CONFIGS = "qemu-server"
 _PRUNED = frozenset({"lxc", "priv"})
@@ -61,7 +63,7 @@ def list_vms(names: Iterable[str]) -> tuple[Found, ...]:
     seen: set[str] = set()
     found: list[Found] = []
     for name in names:
-        meant = _search(name) if _is_folder(name) else (_place(name),)
+        meant = _search(name) if _is_folder(name) else (locate(name),)
         for one in meant:
             identity = one.real or f"\0{one.path}"
             if identity not in seen:
@@ -75,7 +77,11 @@ def _is_folder(name: str) -> bool:
     return name != "-" and os.path.isdir(name)  # noqa: PTH112
 
 
-def _place(path: str) -> Found:
+def locate(path: str) -> Found:
+    """Returns a file, or a process's command line, with the place that it really has."""
+    process = re.fullmatch(r"pid:(\d{1,10})", path, re.ASCII)
+    if process is not None:
+        return Found(path=path, real=f"{PROCESSES}/{process[1]}/cmdline")
     if path == "-" or not os.path.exists(path):  # noqa: PTH110 - as above
         return Found(path=path)
     real = os.path.realpath(path)
@@ -180,7 +186,7 @@ class _Walk:
         if not entry.is_symlink():
             found = Found(path=entry.path, real=f"{folder}/{entry.name}", node=_name_node(folder))
         elif self._holds(os.path.realpath(entry.path)):
-            found = _place(entry.path)
+            found = locate(entry.path)
         else:
             error = InputError(
                 f"{entry.path} is left out: it links out of {self.root}",

@@ -6,17 +6,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from vmio.errors import InputError
-from vmio.fleet.inventory import Found
+from vmio.fleet.inventory import PROCESSES, Found
 from vmio.formats.proxmox.storage import Storages, parse_storages
 from vmio.formats.proxmox.versions import parse_pveversion
 from vmio.host.files import find_storage_cfg, read_source
 from vmio.model.host import Host
 
-__all__ = ["Place", "Places", "read_places"]
+__all__ = ["PVE", "Place", "Places", "read_places"]
 
+PVE = Path("/etc/pve")
+"""Where the configs of this host and of the other nodes of its cluster are."""
+
+_DESCRIPTION = "host.toml"
 _VERSIONS = ("pveversion.txt", "versions.txt")
 
 
@@ -52,8 +56,10 @@ def read_places(
 
     A node's host is what is saved of it: `host.toml` or `NODE.toml` in its folder, or `NODE.toml`
     beside that, as `vmio host --save` writes it; else what `pveversion -v` said, in
-    `pveversion.txt` or `versions.txt`. A node of which neither is there is this host if it has its
-    name, and else unknown. Configs of no node go by this host.
+    `pveversion.txt` or `versions.txt`. Beside a config of no node there may be `host.toml` and
+    `pveversion.txt`. Where there is none of them, the configs of this host in its own /etc/pve and
+    its processes go by this host. A file from anywhere else does not, since the host that runs it
+    may be any other: its host is unknown.
 
     Args:
         vms: The configs.
@@ -87,30 +93,30 @@ class _Reader:
         self._by_path: dict[Path, Storages | None] = {}
 
     def read(self, folder: str, node: str) -> Place:
-        host, known = self._host, True
-        if host is None:
-            host, known = self._read_host(folder, node)
+        place = Place(host=self._host) if self._host is not None else self._find(folder, node)
         storages = self._storages
         if storages is None:
             storages = self._read_storages(folder)
-        return Place(host=host, storages=storages, known=known)
+        return evolve(place, storages=storages)
 
-    def _read_host(self, folder: str, node: str) -> tuple[Host, bool]:
-        if PurePath(folder).name == "qemu-server":
-            home = Path(folder).parent
-            saved = (home / "host.toml", home / f"{home.name}.toml", Path(f"{home}.toml"))
-            for path in filter(Path.is_file, saved):
-                with self._reading(path):
-                    return self._describe(str(path), None), True
-            for path in filter(Path.is_file, (home / name for name in _VERSIONS)):
-                with self._reading(path):
-                    named = parse_pveversion(read_source(str(path)), Host(node=home.name))
-                    return self._describe(None, named), True
-        if self._local is None:
-            self._local = self._describe(None, None)
-        if node in {"", self._local.node}:
-            return self._local, True
-        return self._describe(None, Host(node=node)), False
+    def _find(self, folder: str, node: str) -> Place:
+        saved, versions = _list_saved(folder)
+        for path in filter(Path.is_file, saved):
+            with self._reading(path):
+                return Place(host=self._describe(str(path), None))
+        name = node or Host().node
+        for path in filter(Path.is_file, versions):
+            with self._reading(path):
+                named = parse_pveversion(read_source(str(path)), Host(node=name))
+                return Place(host=self._describe(None, named))
+        if _is_local(folder):
+            if self._local is None:
+                self._local = self._describe(None, None)
+            if node in {"", self._local.node}:
+                return Place(host=self._local)
+        bare = Host(node=name)
+        host = self._describe(None, bare)
+        return Place(host=host, known=host != bare)
 
     @contextmanager
     def _reading(self, path: Path) -> Iterator[None]:
@@ -128,3 +134,20 @@ class _Reader:
             with self._reading(path):
                 self._by_path[path] = parse_storages(read_source(str(path)))
         return self._by_path[path] if path is not None else None
+
+
+def _is_local(folder: str) -> bool:
+    """Returns whether what a folder has is this host's own: of a process, or of its cluster."""
+    return folder.rpartition("/")[0] == PROCESSES or PurePath(folder).is_relative_to(PVE)
+
+
+def _list_saved(folder: str) -> tuple[list[Path], list[Path]]:
+    """Returns where a host's description may be saved for a folder's configs, and its versions."""
+    home = Path(folder)
+    if not folder:
+        return [], []
+    if home.name != "qemu-server":
+        return [home / _DESCRIPTION], [home / _VERSIONS[0]]
+    home = home.parent
+    names = [home / _DESCRIPTION, home / f"{home.name}.toml", Path(f"{home}.toml")]
+    return names, [home / name for name in _VERSIONS]

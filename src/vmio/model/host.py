@@ -41,7 +41,8 @@ class Cpu:
     """The host's processors."""
 
     vendor: str = "GenuineIntel"
-    count: int = 1
+    count: int = 0
+    """0 where it is not known."""
     phys_bits: int = 40
     flags: tuple[str, ...] = ()
     sev: Sev = Sev()
@@ -114,7 +115,7 @@ class Usb:
 
 @frozen(kw_only=True)
 class Host:
-    """The facts of one host, captured on it or written by hand."""
+    """The facts of one host, captured on it or written by hand; bare, of one that is not known."""
 
     schema: int = 1
     node: str = "localhost"

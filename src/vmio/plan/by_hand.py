@@ -13,7 +13,7 @@ from attrs import evolve
 
 from vmio.formats.proxmox.boot import boot_indices
 from vmio.formats.proxmox.problems import explain_reasons, find_dropped
-from vmio.formats.proxmox.schema import DRIVE_COUNTS, OPTIONS_BY_BUS
+from vmio.formats.proxmox.schema import DRIVE_COUNTS, DRIVES_BY_BUS
 from vmio.model.disk import Disk
 from vmio.model.plan import Step
 from vmio.model.topology import Topology
@@ -196,7 +196,7 @@ def _render_move(vm: Vm, moves: Mapping[str, str], *, shared: bool) -> str:
 
 def _quote_drive(vm: Vm, disk: Disk, *, with_iothread: bool) -> str:
     """Returns a drive as it is written, with what a SCSI disk can have of it, for a shell."""
-    known = OPTIONS_BY_BUS["scsi"]
+    known = DRIVES_BY_BUS["scsi"].options
     spans = sorted((span, name) for name, span in disk.spans.items() if name != "file")
     kept = [vm.source.read_span(span) for span, name in spans if name in known]
     kept += ["iothread=1"] if with_iothread else []

@@ -22,11 +22,13 @@ __all__ = [
     "COMPARED",
     "OWN",
     "POLICIES",
+    "PROPOSED",
     "Choice",
     "NamedPolicy",
     "Spread",
     "choose_policy",
     "count_cpus",
+    "lacks_processors",
     "weigh_disk",
 ]
 
@@ -156,7 +158,19 @@ def count_cpus(vm: Vm, host: Host) -> int:
     largest = max(nodes, default=0)
     if len(nodes) > 1 and vm.vcpus <= largest:
         return largest
-    return host.cpu.count if host.cpu.count > 1 or nodes else 0
+    return host.cpu.count
+
+
+def lacks_processors(vm: Vm, disks: Sequence[Disk], host: Host, choice: Choice) -> bool:
+    """Returns whether a policy comes to another spread on a host of few processors, and none says.
+
+    A host has at least as many processors as its guest, or Proxmox VE does not start that.
+    """
+    return (
+        choice.policy.name == PROPOSED
+        and not count_cpus(vm, host)
+        and len(disks) > _PER_CPU * vm.vcpus
+    )
 
 
 def _name_thread(number: int) -> str:
@@ -283,5 +297,7 @@ POLICIES: Mapping[str, NamedPolicy] = {
     )
 }
 
+PROPOSED: Final = "auto"
+"""The policy of `vmio plan`, where none is named."""
 COMPARED: Final = ("auto", "per-disk", "shared", "pool:2", "vq-map:2", "kubevirt-auto", "ovirt")
 """What a guest's alternatives are, unless somebody names others."""

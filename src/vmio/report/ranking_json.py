@@ -17,6 +17,7 @@ def render_ranking_json(ranking: Ranking) -> str:
     table = {
         "schema": SCHEMA,
         "predicted": True,
+        "warnings": list(ranking.layouts[0].prediction.warnings),
         "ranked_by": ranking.by,
         "layouts": [
             {

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from vmio.report.figures import format_rate, format_share
 from vmio.report.plain import printable
-from vmio.report.simulation_text import show_range
+from vmio.report.simulation_text import print_warnings, show_range
 from vmio.sim.ranking import LEAST_EFFECT, Criterion, RankedLayout, Ranking
 from vmio.units import format_duration_ns
 
@@ -33,6 +33,7 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
         f"{first.qemu_version}, {printable(first.profile)}"
     )
     console.print(f"ranked by {_WORDS[ranking.by]}")
+    print_warnings(first, console)
     console.print()
     console.print(_make_table(ranking), width=min(console.width, _MOST_COLUMNS))
     console.print()

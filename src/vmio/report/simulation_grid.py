@@ -14,6 +14,7 @@ from rich.text import Text
 from vmio.report.figures import format_rate
 from vmio.report.plain import printable
 from vmio.report.simulation_json import tabulate_prediction
+from vmio.report.simulation_text import print_warnings
 from vmio.sim.simulator import Estimate
 from vmio.sim.sweep import LOADS, Grid, Shortlist, SweepPoint
 from vmio.units import format_duration_ns
@@ -60,6 +61,7 @@ class GridTable:
             f"predicted: {load} on every disk, QEMU {first.qemu_version}, "
             f"{printable(first.profile)}"
         )
+        print_warnings(first, console)
         unbeaten = self._shortlist.list_points()
         listed = self._whole or list(unbeaten)
         shown = listed[:_ROWS]

@@ -66,6 +66,7 @@ def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, paramete
             f'<p class="soft">{escape(first.workload)} on every disk, QEMU '
             f"{escape(first.qemu_version)}.</p></header>"
         ),
+        *_render_warnings(first.warnings),
         '<section class="grid cards" aria-label="What this is">',
         (
             '<div class="card"><h3>What this is</h3>'
@@ -95,6 +96,12 @@ def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, paramete
     )
     css = f"{CHART_CSS}\n{SIMULATION_CSS}"
     return render_page(title, sections, css=css, vmio_version=__version__)
+
+
+def _render_warnings(warnings: Sequence[str]) -> Iterator[str]:
+    items = "".join(f"<p><strong>{escape(warning)}</strong></p>" for warning in warnings)
+    if items:
+        yield f'<section role="alert"><h2>Warning</h2><div class="card">{items}</div></section>'
 
 
 def _list_today(points: Sequence[ChartPoint]) -> list[ChartPoint]:

@@ -15,7 +15,7 @@ from vmio.report.figures import format_rate, format_share
 from vmio.report.plain import printable
 from vmio.report.simulation_chart import draw_chart, list_chart_points
 from vmio.report.simulation_json import tabulate_prediction
-from vmio.report.simulation_text import show_range
+from vmio.report.simulation_text import print_warnings, show_range
 from vmio.sim.simulator import Estimate, Prediction
 from vmio.sim.sweep import LOADS, Sweep, SweepPoint
 from vmio.units import format_duration_ns
@@ -36,6 +36,7 @@ def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
         f"predicted: {printable(load)} on every disk, QEMU {first.qemu_version}, "
         f"{printable(first.profile)}"
     )
+    print_warnings(first, console)
     console.print(f"sweep of {printable(sweep.parameter)}")
     console.print()
     console.print(_make_table(sweep, points, console))

@@ -14,7 +14,7 @@ from vmio.report.plain import printable
 from vmio.sim.simulator import Estimate, Prediction
 from vmio.units import format_duration_ns
 
-__all__ = ["print_prediction", "show_range"]
+__all__ = ["print_prediction", "print_warnings", "show_range"]
 
 
 def print_prediction(prediction: Prediction, console: Console) -> None:
@@ -23,6 +23,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         f"predicted: {printable(prediction.workload)} on every disk, QEMU "
         f"{prediction.qemu_version}, {prediction.profile}"
     )
+    print_warnings(prediction, console)
     figures = Table(box=box.SIMPLE_HEAD)
     span = "range" if prediction.bistable else "95 % interval"
     for head in ("predicted", "", span):
@@ -52,6 +53,12 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         console.print("bistable: it depends on how polling began, so a range and no number")
     for note in prediction.notes:
         console.print(f"note: {note}")
+
+
+def print_warnings(prediction: Prediction, console: Console) -> None:
+    """Prints why a prediction may be wrong for its guest's host, above all figures."""
+    for warning in prediction.warnings:
+        console.print(Text(f"WARNING: {printable(warning)}", style="bold yellow"))
 
 
 def show_range(prediction: Prediction, value: Estimate, show: Callable[[float], str]) -> str:

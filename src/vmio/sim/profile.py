@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal, get_args
 
 from attrs import field, frozen
-from attrs.validators import and_, ge, le, min_len
+from attrs.validators import and_, ge, in_, le, min_len
 
-__all__ = ["DEFAULT_PROFILE", "Profile", "ServiceTimes", "StepCosts"]
+__all__ = [
+    "DEFAULT_PROFILE",
+    "MAX_PROCESSORS",
+    "Accelerator",
+    "Profile",
+    "ServiceTimes",
+    "StepCosts",
+]
+
+Accelerator = Literal["", "kvm", "tcg"]
+"""What runs a guest's processors; empty where that is not known."""
+
+MAX_PROCESSORS: Final = 4096
 
 _MAX_NS: Final = 10**10
 
@@ -70,9 +82,11 @@ class Profile:
     costs: StepCosts
     service: tuple[ServiceTimes, ...] = field(validator=min_len(1))
     """By depth, ascending; between two depths it is taken to grow evenly."""
-    processors: int = field(validator=and_(ge(1), le(4096)))
+    processors: int = field(validator=and_(ge(1), le(MAX_PROCESSORS)))
     host: str = ""
     """What tells the host from others."""
+    accelerator: Accelerator = field(default="", validator=in_(get_args(Accelerator)))
+    """What ran the guest."""
     sources: tuple[tuple[str, str], ...] = ()
     """Where a number comes from, by its name."""
 
@@ -190,6 +204,7 @@ DEFAULT_PROFILE: Final = Profile(
         ),
     ),
     processors=2,
+    accelerator="tcg",
     sources=(
         ("all", "vmio calibrate on QEMU 10.0.2 under TCG, two shared processors, aio=io_uring"),
         ("costs", "fitted to the means of six calibrations within 70 minutes"),

@@ -94,6 +94,7 @@ def predict_layouts(
     version: QemuVersion,
     seeds: int,
     requests: int,
+    warnings: tuple[str, ...] = (),
 ) -> list[Prediction | PlanError]:
     """Returns what each layout would do, or why that cannot be said of it.
 
@@ -112,6 +113,7 @@ def predict_layouts(
                     version=version,
                     seeds=seeds,
                     requests=requests,
+                    warnings=warnings,
                 )
             )
         except PlanError as error:
@@ -125,6 +127,7 @@ def rank_layouts(
     *,
     left_out: Iterable[tuple[str, str]] = (),
     notes: Iterable[str] = (),
+    proposed: str = "",
 ) -> Ranking:
     """Returns layouts in order: the most IOPS, or the least latency or processor time first.
 
@@ -136,6 +139,7 @@ def rank_layouts(
         results: Each layout with what is predicted of it.
         left_out: What there is no layout of, and why.
         notes: What is not in the predictions.
+        proposed: The name of the one that `vmio plan` proposes.
 
     Raises:
         PlanError: There is no prediction of any.
@@ -155,14 +159,15 @@ def rank_layouts(
         )
         for (layout, prediction), figure in zip(found, figures, strict=True)
     ]
+    ranked.sort(key=lambda each: (each.first, each.last))
     return Ranking(
         by=by,
-        layouts=tuple(sorted(ranked, key=lambda each: (each.first, each.last))),
+        layouts=tuple(ranked),
         left_out=(
             *left_out,
             *((name, error.message) for layout, error in failed for name in layout.names),
         ),
-        notes=(*notes, *_note_main_loop(found)),
+        notes=(*notes, *_note_main_loop(found), *_note_proposed(ranked, proposed)),
     )
 
 
@@ -175,6 +180,24 @@ def _note_main_loop(found: Iterable[tuple[Layout, Prediction]]) -> tuple[str, ..
     if not names:
         return ()
     return (f"{', '.join(names)}: the main loop is taken to serve these disks and nothing else",)
+
+
+def _note_proposed(ranked: Sequence[RankedLayout], proposed: str) -> tuple[str, ...]:
+    """Returns why a plan proposes what is ranked lower than another layout."""
+    best = ranked[0]
+    where = next((each for each in ranked if proposed in each.layout.names), best)
+    if where.first == 1:
+        return ()
+    reasons = ["it knows neither the load nor the costs"]
+    if any(loop.id == MAIN_LOOP for loop in best.prediction.loops):
+        reasons.append("takes disks off the main loop, which has more to do than these requests")
+    else:
+        reasons.append("gives each disk an IOThread as long as there are processors for them")
+    note = (
+        f"vmio plan proposes {proposed}, though '{best.layout.names[0]}' is ranked first for this"
+        f" load: {' and '.join(reasons)}"
+    )
+    return (note,)
 
 
 def _is_better(one: Estimate, other: Estimate, by: Criterion) -> bool:

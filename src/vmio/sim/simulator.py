@@ -37,6 +37,7 @@ from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import Workload
 
 __all__ = [
+    "PARAMETERS",
     "Estimate",
     "LoopEstimate",
     "Prediction",
@@ -52,7 +53,7 @@ __all__ = [
 MAX_REQUESTS: Final = 10_000_000
 MAX_SEEDS: Final = 100
 
-_PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", "aio_max_batch")
+PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", "aio_max_batch")
 _MAX_INT64: Final = 2**63 - 1
 _MAX_SHIFT: Final = 63
 _SOCKETS: Final = frozenset({"curl", "http", "https", "iscsi", "nbd", "nfs", "ssh"})
@@ -126,6 +127,8 @@ class Prediction:
     loops: tuple[LoopEstimate, ...]
     notes: tuple[str, ...]
     """What the model does not know of this layout."""
+    warnings: tuple[str, ...] = ()
+    """Why it may be true of no guest on this guest's host; nobody shall see it without them."""
 
 
 @frozen(kw_only=True)
@@ -218,10 +221,10 @@ def set_parameters(topology: Topology, texts: Sequence[str], *, option: str = "-
     for text in texts:
         where, _, value = text.partition("=")
         name, _, parameter = where.rpartition(".")
-        if parameter not in _PARAMETERS:
+        if parameter not in PARAMETERS:
             raise UsageError(
                 f"{option} {text[:80]!r}: '{parameter[:40]}' is no parameter of polling",
-                hint=f"there are {', '.join(_PARAMETERS)}, as in ID.poll_max_ns=0",
+                hint=f"there are {', '.join(PARAMETERS)}, as in ID.poll_max_ns=0",
             )
         most = _MAX_SHIFT if parameter == "poll_weight" else _MAX_INT64
         if not (value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= most):  # noqa: PLR2004 - the digits of an int64
@@ -253,6 +256,7 @@ def predict(
     seeds: int = 5,
     requests: int = 5_000,
     compiled: bool | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> Prediction:
     """Returns what a layout would do; the same for the same arguments.
 
@@ -265,6 +269,7 @@ def predict(
         requests: How many of each run count, after a tenth as many that do not.
         compiled: Whether the compiled form does it, which answers the same; None for where that
             pays in this one call.
+        warnings: What is to be told with it, as `vmio.sim.placing` finds it.
 
     Raises:
         CapabilityError: How that QEMU polls is not known.
@@ -352,6 +357,7 @@ def predict(
         vcpu_share=vcpu_share,
         loops=loops,
         notes=(*setup.notes, *_note_depth(setup, workload, profile), *crowd),
+        warnings=warnings,
     )
 
 

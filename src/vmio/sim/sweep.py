@@ -204,6 +204,7 @@ def simulate_points(
     seeds: int,
     requests: int,
     compiled: bool | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> list[SweepPoint]:
     """Returns what some points of a grid come to, as `vmio.sim.simulator.predict` says it."""
     found = []
@@ -219,6 +220,7 @@ def simulate_points(
             seeds=seeds,
             requests=requests,
             compiled=compiled,
+            warnings=warnings,
         )
         is_today = values == tuple(sweep.today for sweep in grid.sweeps)
         found.append(SweepPoint(values=values, is_today=is_today, prediction=prediction))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import multiprocessing
+import sys
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,20 @@ def test_check_of_a_cluster_says_of_which_hosts_nothing_is_known(
     assert "nothing is known of the hosts of elsewhere" in capsys.readouterr().err
     (place.parent / "versions.txt").write_text("pve-qemu-kvm: 10.1.2-7\n", encoding="utf-8")
     assert call("check", "nodes") == 0
+    assert "nothing is known" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+def test_check_of_a_file_from_elsewhere_says_on_a_terminal_what_it_does_not_know(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And how to give it; once given, or where a program reads along, nothing is said."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert call("check", "101.conf") == 0
+    told = capsys.readouterr().err
+    assert "nothing is known of the host of files from elsewhere" in told
+    assert "--host FILE" in told
+    assert call("check", "101.conf", "--set", "cpu.count=8") == 0
     assert "nothing is known" not in capsys.readouterr().err
 
 

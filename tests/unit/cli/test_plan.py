@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[3]
 SHARED = str(ROOT / "examples" / "701.conf")
 SINGLE = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
 HOST = ("--set", "qemu_version=10.0.2", "--set", "cpu.count=8")
+DEFAULT = ("--profile", "default")
 
 
 def test_plan_shows_both_layouts_and_why(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,7 +103,7 @@ def test_comparison_has_a_line_for_each_policy(
 
 def test_ranking_has_every_policy_and_today(capsys: pytest.CaptureFixture[str]) -> None:
     """Policies that come to one layout share a line; it is said to be predicted, and by what."""
-    assert call("plan", SHARED, *HOST, "--rank", "cpu", "--workload", "qd=2", "--json") == 0
+    assert call("plan", SHARED, *HOST, *DEFAULT, "--rank=cpu", "--workload=qd=2", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     names = {tuple(each["names"]) for each in found["layouts"]}
     assert names == {
@@ -113,7 +114,7 @@ def test_ranking_has_every_policy_and_today(capsys: pytest.CaptureFixture[str]) 
         ("vq-map:2",),
     }
     assert {each["prediction"]["workload"] for each in found["layouts"]} == {"qd=2"}
-    assert call("plan", SHARED, *HOST, "--rank", "cpu") == 0
+    assert call("plan", SHARED, *HOST, *DEFAULT, "--rank", "cpu") == 0
     out = capsys.readouterr().out
     assert out.startswith("predicted, nothing was measured: 4k-randread-qd1 on every disk")
     assert "not this host\nranked by CPU, the least first\n" in out
@@ -123,7 +124,7 @@ def test_ranking_joins_todays_layout_with_the_policies_that_keep_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What needs no change cannot be better than what there is."""
-    assert call("plan", SINGLE, *HOST, "--rank", "iops", "--json") == 0
+    assert call("plan", SINGLE, *HOST, *DEFAULT, "--rank", "iops", "--json") == 0
     layouts = json.loads(capsys.readouterr().out)["layouts"]
     assert ["as it is", "auto", "per-disk", "kubevirt-auto"] in [each["names"] for each in layouts]
 
@@ -134,12 +135,12 @@ def test_ranking_says_why_a_policy_is_left_out(
     """A guest with one processor has nothing to map."""
     config = tmp_path / "100.conf"
     config.write_text("scsihw: virtio-scsi-single\nscsi0: /dev/a\nide0: /dev/b\n")
-    assert call("plan", str(config), *HOST, "--rank", "iops") == 0
+    assert call("plan", str(config), *HOST, *DEFAULT, "--rank", "iops") == 0
     out = capsys.readouterr().out
     assert "not ranked: vq-map:2: a guest with one processor" in out
     assert "note: done by hand, and not in the predictions: Move ide0" in out
     config.write_text("scsihw: virtio-scsi-single\n")
-    assert call("plan", str(config), *HOST, "--rank", "iops") == 3
+    assert call("plan", str(config), *HOST, *DEFAULT, "--rank", "iops") == 3
 
 
 def test_ranking_is_by_the_costs_of_a_file(
@@ -152,6 +153,34 @@ def test_ranking_is_by_the_costs_of_a_file(
     assert "QEMU 10.0.2, fast\n" in capsys.readouterr().out
     path.write_text("name = 5")
     assert call("plan", SHARED, *HOST, "--rank", "iops", "--profile", str(path)) == 3
+
+
+def test_ranking_by_another_hosts_costs_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without costs of this host there is no order, but what to do; named, they have a warning."""
+    assert call("plan", SHARED, *HOST, "--rank", "iops") == 4
+    told = capsys.readouterr()
+    assert not told.out
+    assert "vmio calibrate measures them in two minutes" in told.err
+    assert call("plan", SHARED, *HOST, *DEFAULT, "--rank", "iops", "--json") == 0
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert "under TCG on another host, of two processors, and this guest runs under KVM" in warning
+
+
+def test_ranking_goes_by_the_hosts_processors_and_says_why_a_plan_differs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """On two the IOThreads and vCPUs are in each other's way, on 64 today's layout is the last."""
+    notes = {}
+    for count in (2, 64):
+        host = ("--set", "qemu_version=10.0.2", "--set", f"cpu.count={count}")
+        load = ("--rank", "iops", "--workload", "qd=4,jobs=2", "--json")
+        assert call("plan", SHARED, *host, *DEFAULT, *load) == 0
+        found = json.loads(capsys.readouterr().out)
+        order = [each["names"][0] for each in found["layouts"]]
+        assert order.index("as it is") == (0 if count == 2 else len(order) - 1)
+        notes[count] = "\n".join(found["notes"])
+    assert "vmio plan proposes auto, though 'as it is' is ranked first" in notes[2]
+    assert "vmio plan proposes" not in notes[64]
 
 
 def test_several_guests_are_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

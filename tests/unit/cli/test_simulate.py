@@ -14,6 +14,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from vmio.cli.main import main
+from vmio.errors import CapabilityError
 from vmio.host.local import identify_host
 from vmio.sim.profile import DEFAULT_PROFILE
 from vmio.sim.profile_toml import render_profile
@@ -198,6 +199,63 @@ def test_terminal_without_unicode_gets_a_table_and_a_chart(
 
 
 @pytest.mark.parametrize(
+    "form", [(), ("--sweep", "qd=1:2"), ("--sweep", "qd=1:2", "--sweep", "poll_max_ns=0:1")]
+)
+def test_costs_of_another_host_are_warned_of_above_all_figures(
+    form: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In every form: text, JSON and the page."""
+    words = "WARNING: these costs are not of this guest's host"
+    assert run(*QEMU, *form) == 0
+    out = capsys.readouterr().out
+    assert out.index(words) < out.index("IOPS")
+    assert run(*QEMU, *form, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    for each in [point["prediction"] for point in found["points"]] if form else [found]:
+        assert any("measured under TCG on another host" in text for text in each["warnings"])
+    if len(form) <= 2:
+        page = tmp_path / "page.html"
+        assert run(*QEMU, *form, "--html", str(page)) == 0
+        text = page.read_text(encoding="utf-8")
+        assert text.index("measured under TCG on another host") < text.index("Predicted, not")
+
+
+def test_processors_are_those_of_the_guests_host(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a fact or a description; where neither is there, it is said what is taken."""
+    description = tmp_path / "host.toml"
+    description.write_text('qemu_version = "10.0.2"\n[cpu]\ncount = 64\n')
+    texts = []
+    for arguments in (("--set", "cpu.count=64"), ("--host", str(description)), ()):
+        assert run(*QEMU, "--workload", "qd=16", "--json", *arguments) == 0
+        texts.append(json.loads(capsys.readouterr().out))
+    assert texts[0] == texts[1]
+    assert texts[2]["latency_mean_ns"]["low"] > texts[0]["latency_mean_ns"]["high"]
+    unknown = "the processors of the guest's host are not known: 2 are taken"
+    assert [unknown in " ".join(found["warnings"]) for found in texts] == [False, False, True]
+
+
+def test_qemu_that_is_not_known_is_the_installed_one_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without any it is an error."""
+    monkeypatch.setattr("vmio.qemu.binary.find_qemu", lambda: Path("/nowhere"))
+    monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: "8.2.2")
+    assert run(*QEMU[2:], "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["qemu_version"] == "8.2.2"
+    assert any("taken to be 8.2.2" in warning for warning in found["warnings"])
+
+    def find_none() -> Path:
+        raise CapabilityError("no QEMU")
+
+    monkeypatch.setattr("vmio.qemu.binary.find_qemu", find_none)
+    assert run(*QEMU[2:]) == 4
+    assert "which QEMU it runs on is not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
         (("--workload", "qd=0"), 2, "--workload 'qd=0'"),
@@ -223,8 +281,8 @@ def test_grid_shows_a_line_for_each_combination(capsys: pytest.CaptureFixture[st
     assert run(*QEMU, "--sweep", "poll_max_ns=32767:32768", "--sweep", "qd=1:2") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("predicted: each load on every disk, QEMU 10.0.2")
-    assert lines[2].split()[:2] == ["poll_max_ns", "qd"]
-    rows = [line.split()[:2] for line in lines[4:8]]
+    head = next(at for at, line in enumerate(lines) if line.split()[:2] == ["poll_max_ns", "qd"])
+    rows = [line.split()[:2] for line in lines[head + 2 : head + 6]]
     assert rows == [["32767", "1"], ["32767", "2"], ["32768", "1"], ["32768", "2"]]
     assert [line.split()[:2] for line in lines if "today" in line] == [["32768", "1"]]
     assert "4 of 4 points" in "\n".join(lines)

@@ -157,8 +157,14 @@ def test_search_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "more than 1 files" in only.error.message
 
 
-@pytest.mark.parametrize("name", ["-", "a\0b", "absent", "pid:1"])
+@pytest.mark.parametrize("name", ["-", "a\0b", "absent", "pid:x"])
 def test_what_is_no_file_is_left_to_the_reader(name: str) -> None:
     """It is listed as it was named."""
     (found,) = list_vms([name, name])
     assert (found.path, found.folder, found.error) == (name, "", None)
+
+
+def test_process_is_in_its_own_folder() -> None:
+    """By that it is told from files, whose host may be any."""
+    (found,) = list_vms(["pid:1"])
+    assert (found.path, found.folder, found.node) == ("pid:1", "/proc/1", "")

@@ -8,6 +8,7 @@ import pytest
 
 from vmio import api
 from vmio.errors import InputError, UsageError
+from vmio.fleet import places as places_module
 from vmio.fleet.places import Place, Places
 from vmio.formats.proxmox.versions import parse_pveversion, set_qemu_version
 from vmio.host import local
@@ -47,8 +48,9 @@ def read(root: Path, **words: str) -> tuple[list[Place], Places]:
     return [places.by_folder[vm.folder] for vm in vms], places
 
 
-def test_node_goes_by_what_is_known_of_it(cluster: Path) -> None:
+def test_node_goes_by_what_is_known_of_it(cluster: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A saved description comes first, then saved versions, then this host, then nothing."""
+    monkeypatch.setattr(places_module, "PVE", cluster)
     (cluster / "nodes/beta/host.toml").write_text('node = "beta"\nqemu_version = "8.1.5"\n')
     (cluster / "nodes/delta/pveversion.txt").write_text(PVEVERSION)
     (alpha, beta, delta), places = read(cluster)
@@ -57,9 +59,7 @@ def test_node_goes_by_what_is_known_of_it(cluster: Path) -> None:
     assert beta.host.qemu_version == "8.1.5"
     assert (delta.host.node, delta.host.pve_qemu_version) == ("delta", "10.1.2-7")
     assert all(place.storages and "tank" in place.storages for place in (alpha, beta, delta))
-    assert alpha.known
-    assert beta.known
-    assert delta.known
+    assert all(place.known for place in (alpha, beta, delta))
 
 
 @pytest.mark.parametrize("name", ["nodes/beta.toml", "nodes/beta/beta.toml"])
@@ -76,10 +76,43 @@ def test_other_node_is_unknown(cluster: Path) -> None:
     assert not beta.known
 
 
-def test_config_of_no_node_goes_by_this_host(tmp_path: Path) -> None:
-    """Outside of a tree nothing tells of another host."""
+def test_file_from_elsewhere_goes_by_nothing_of_this_host(
+    tmp_path: Path, cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what is in this host's own /etc/pve is its, not a copy with the name of its node."""
     (tmp_path / "1.conf").write_text("cores: 1\n")
-    assert read(tmp_path)[0][0].host.node == "alpha"
+    assert api.read_place(str(tmp_path / "1.conf")) == Place(host=Host(), storages={}, known=False)
+    assert api.read_place("-").host == Host()
+    (alpha, _, _), _ = read(cluster / "nodes")
+    assert (alpha.host, alpha.known) == (Host(node="alpha"), False)
+    monkeypatch.setattr(places_module, "PVE", tmp_path)
+    assert api.read_place(str(tmp_path / "1.conf")).host.node == "alpha"
+
+
+def test_process_goes_by_this_host() -> None:
+    """It runs here; what a file of the same name would hold does not."""
+    place = api.read_place("pid:1")
+    assert (place.host.node, place.known) == ("alpha", True)
+
+
+def test_what_is_saved_beside_a_config_is_of_its_host(tmp_path: Path) -> None:
+    """A description, else what pveversion said; one that is none ends a call for one VM."""
+    config = tmp_path / "1.conf"
+    config.write_text("cores: 1\n")
+    (tmp_path / "pveversion.txt").write_text(PVEVERSION)
+    assert api.read_place(str(config)).host.pve_qemu_version == "10.1.2-7"
+    (tmp_path / "host.toml").write_text("[cpu]\ncount = 48\n")
+    assert api.read_place(str(config)).host.cpu.count == 48
+    (tmp_path / "host.toml").write_text("nonsense = 1\n")
+    with pytest.raises(InputError):
+        api.read_place(str(config))
+
+
+def test_call_makes_a_host_known(tmp_path: Path) -> None:
+    """One fact is more than the name."""
+    (tmp_path / "1.conf").write_text("cores: 1\n")
+    place = api.read_place(str(tmp_path / "1.conf"), overrides=("cpu.count=64",))
+    assert (place.host.node, place.host.cpu.count, place.known) == ("localhost", 64, True)
 
 
 def test_call_overrides_every_node(cluster: Path) -> None:

@@ -71,7 +71,7 @@ def test_file_holds_every_figure_of_every_point(tmp_path: Path) -> None:
         assert row.pop("is_today") is point.is_today
         assert row.pop("vmio_version") == __version__
         expected = tabulate_prediction(point.prediction)
-        expected |= {name: list(expected[name]) for name in ("loops", "notes")}
+        expected |= {name: list(expected[name]) for name in ("loops", "notes", "warnings")}
         assert row == expected
     assert rows[-1]["iops"] == {"mean": None, "low": 5, "high": 6}
 
@@ -107,6 +107,7 @@ def test_schema_says_what_each_column_is(tmp_path: Path) -> None:
         "cpu_share": estimate,
         "vcpu_share": estimate,
         "notes": pa.list_(pa.field("element", texts, nullable=False)),
+        "warnings": pa.list_(pa.field("element", texts, nullable=False)),
         "vmio_version": texts,
     }
     loop = schema.field("loops").type.value_type

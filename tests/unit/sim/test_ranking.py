@@ -139,3 +139,19 @@ def test_predict_layouts_says_why_there_is_no_prediction() -> None:
         requests=100,
     )
     assert [str(result) for result in results] == ["there is no disk to simulate"] * 2
+
+
+def test_rank_layouts_says_why_a_plan_proposes_another(make_prediction: Make) -> None:
+    """Only where the proposed layout is certainly not the best; the reason is of that one."""
+
+    def note(proposed: str, *, loop: str = "iot0") -> str:
+        results = [
+            (Layout(names=(name,), topology=Topology()), make_prediction(latency, 1, loop=loop))
+            for name, latency in (("today", 100), ("tie", 101), ("worse", 200))
+        ]
+        return " ".join(rank_layouts("latency", results, proposed=proposed).notes)
+
+    assert "vmio plan proposes worse, though 'today' is ranked first" in note("worse")
+    assert "takes disks off the main loop" in note("worse", loop=MAIN_LOOP)
+    for proposed in ("tie", "today", "absent", ""):
+        assert "vmio plan proposes" not in note(proposed)

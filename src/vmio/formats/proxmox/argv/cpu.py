@@ -88,7 +88,7 @@ def render_smp(ctx: Context) -> Iterator[Argument]:
     """
     sockets, cores = count_cores(ctx)
     most = sockets * cores
-    if most > ctx.host.cpu.count:
+    if 0 < ctx.host.cpu.count < most:
         raise PlanError(f"MAX {ctx.host.cpu.count} vcpus allowed per VM on this node")
     vcpus = _count(ctx, "vcpus") or most
     pluggable = "cpu" in list_hotplug(ctx) and ctx.guest.machine.is_at_least(2, 7)

@@ -19,8 +19,8 @@ class TooManyIothreads(Rule):
 
     ## What it does
 
-    Compares the number of the guest's IOThreads with twice the host's processors. A host of which
-    no number is known, or one, is left in peace.
+    Compares the number of the guest's IOThreads with twice the host's processors. Where the host's
+    processors are not known, nothing is found.
 
     ## Why is this bad
 
@@ -78,7 +78,7 @@ class TooManyIothreads(Rule):
         """Yields one finding per guest."""
         vm, processors = context.vm, context.host.cpu.count
         count = len({iothread.id for iothread in context.topology.iothreads})
-        if processors <= 1 or count <= _PER_PROCESSOR * processors:
+        if not processors or count <= _PER_PROCESSOR * processors:
             return
         first = next((disk for disk in vm.disks if asks_iothread(disk)), None)
         span = vm.iothreads[0].span if vm.iothreads else None

@@ -1,0 +1,70 @@
+"""A profile put to a guest on its host: how far costs that were measured elsewhere are its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from attrs import evolve
+
+from vmio.model.host import Host, parse_processors
+from vmio.model.vm import Vm
+from vmio.sim.profile import DEFAULT_PROFILE, MAX_PROCESSORS, Accelerator, Profile
+
+__all__ = ["place_profile"]
+
+_WORDS: Final = {"kvm": "KVM", "tcg": "TCG"}
+
+
+def place_profile(
+    profile: Profile, vm: Vm, host: Host, *, accelerator: Accelerator
+) -> tuple[Profile, tuple[str, ...]]:
+    """Returns a profile with the processors of a guest's host, and what is wrong with it there.
+
+    Args:
+        profile: The costs.
+        vm: The guest.
+        host: Its host, bare where nothing is known of it.
+        accelerator: What runs the guest; empty where that is not known.
+    """
+    warnings = [*_doubt_costs(profile, host, accelerator)]
+    count = host.cpu.count
+    if count and vm.vcpus > count:
+        warnings.append(
+            f"the guest has {vm.vcpus} vCPUs and its host {count} processors: Proxmox VE does not"
+            " start it there"
+        )
+    pinned = parse_processors(vm.settings.get("affinity", ""))
+    if count:
+        pinned &= (1 << count) - 1
+    usable = pinned.bit_count() or count
+    if usable:
+        return evolve(profile, processors=min(usable, MAX_PROCESSORS)), tuple(warnings)
+    warnings.append(
+        f"the processors of the guest's host are not known: {profile.processors} are taken, as"
+        " where the costs were measured; --host FILE or --set cpu.count=N gives them"
+    )
+    return profile, tuple(warnings)
+
+
+def _doubt_costs(profile: Profile, host: Host, accelerator: Accelerator) -> list[str]:
+    if profile == DEFAULT_PROFILE:
+        runs = ", and this guest runs under KVM" if accelerator == "kvm" else ""
+        doubt = (
+            "these costs are not of this guest's host: the default profile was measured under TCG"
+            f" on another host, of two processors{runs}; vmio calibrate takes two minutes"
+        )
+        return [doubt]
+    found = []
+    node = profile.host.partition(", ")[0].partition(".")[0]
+    is_its = node == host.node if profile.host else profile.is_this_host
+    if not is_its:
+        where = profile.host or "another host"
+        known = "not on" if host.cpu.count else "and nothing is known of"
+        found.append(f"the costs were measured on {where}, {known} the guest's host")
+    measured = profile.accelerator
+    if measured and accelerator and measured != accelerator:
+        found.append(
+            f"the costs were measured under {_WORDS[measured]}, and this guest runs under"
+            f" {_WORDS[accelerator]}"
+        )
+    return found
