@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vmio import api
+from vmio.characters import printable
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.errors import UsageError
 from vmio.model.source import Source
-from vmio.report.plain import printable
 
 if TYPE_CHECKING:
     from vmio.apply.planned import Outcome, Work
@@ -108,7 +108,7 @@ def confirm(question: str, *, yes: bool) -> None:
             "there is no terminal to ask on, so nothing is changed",
             hint="--yes says that the change is meant; --dry-run shows it",
         )
-    click.confirm(question, abort=True, err=True)
+    click.confirm(printable(question), abort=True, err=True)
 
 
 def print_diff(source: Source, new: bytes) -> None:
@@ -117,22 +117,20 @@ def print_diff(source: Source, new: bytes) -> None:
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     text = render_fix_diff(source, new, colour=colour)
-    if sys.stdout.isatty():
-        text = "\n".join(line if colour else printable(line) for line in text.split("\n"))
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
 
 def _print_commands(work: Work) -> None:
     line = api.render_qm(work)
     if line:
-        click.echo(printable(line) if sys.stdout.isatty() else line)
+        click.echo(line)
     for step in work.by_hand:
         click.echo(f"# by hand: {printable(step.what)}: {printable(step.by_hand)}")
 
 
 def _print_steps(work: Work) -> None:
     for change in work.live:
-        click.echo(f"live: {change.path} {change.property} = {change.new}")
+        click.echo(printable(f"live: {change.path} {change.property} = {change.new}"))
     for step in work.by_hand:
         click.echo(f"by hand: {printable(step.what)}")
         click.echo(f"    {printable(step.by_hand)}")

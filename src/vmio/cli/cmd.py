@@ -13,7 +13,9 @@ import click
 from attrs import frozen
 
 from vmio import api
+from vmio.characters import printable, printable_lines
 from vmio.cli.options import host_options, storage_option
+from vmio.cli.terminal import say
 from vmio.errors import InputError, UsageError, VmioError
 from vmio.model.host import Host
 
@@ -60,7 +62,8 @@ def command(
     )
     if not many:
         printed = _print_config(vms[0], task)
-        click.echo("".join(f"{line}\n" for line in printed.warnings), err=True, nl=False)
+        warnings = "".join(f"{printable_lines(line)}\n" for line in printed.warnings)
+        click.echo(warnings, err=True, nl=False)
         click.echo(printed.text)
         return 0
     return _print_all(_list_configs(vms), task)
@@ -148,12 +151,13 @@ def _print_all(paths: list[str], task: _Task) -> int:
     status = 0
     with closing(map_in_order(partial(_print_chunk, task), paths)) as results:
         for printed in results:
-            lines = [f"{printed.path}: {line}\n" for line in printed.warnings]
+            path = printable(printed.path)
+            for line in printed.warnings:
+                click.echo(f"{path}: {printable_lines(line)}", err=True)
             if printed.error:
-                lines.append(f"vmio: error: {printed.path}: {printed.error}\n")
+                say(f"{printed.path}: {printed.error}", label="error")
                 status = max(status, printed.status)
             else:
                 # Not click.echo, which flushes: half the time of a large folder would be that.
-                sys.stdout.write(f"# {printed.path}\n{printed.text}\n")
-            sys.stderr.write("".join(lines))
+                sys.stdout.write(f"# {path}\n{printed.text}\n")
     return status

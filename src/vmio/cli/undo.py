@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from vmio import api
+from vmio.characters import printable
 from vmio.cli.apply import confirm, print_diff
 from vmio.errors import UsageError
 from vmio.model.source import Source
-from vmio.report.plain import printable
 
 __all__ = ["command"]
 

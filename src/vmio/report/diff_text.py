@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vmio.characters import printable
 from vmio.formats.qemu_diff import Change, Difference
 
 __all__ = ["render_diff_text"]
@@ -23,7 +24,7 @@ _MAX_VALUE = 120
 
 def render_diff_text(differences: Sequence[Difference]) -> str:
     """Returns a line for each difference."""
-    return "".join(f"{_render(difference)}\n" for difference in differences)
+    return "".join(f"{printable(_render(difference))}\n" for difference in differences)
 
 
 def _render(difference: Difference) -> str:
@@ -89,5 +90,4 @@ def _dash(option: str) -> str:
 
 
 def _clip(value: str) -> str:
-    printable = "".join(c if c.isprintable() else "�" for c in value)
-    return printable if len(printable) <= _MAX_VALUE else f"{printable[:_MAX_VALUE]}…"
+    return value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]}…"

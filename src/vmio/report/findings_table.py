@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from vmio.characters import printable
 from vmio.lint.diagnostic import CheckedFile, Severity
-from vmio.report.findings import Report, Summary, Tally, count, readable
+from vmio.report.findings import Report, Summary, Tally, count
 from vmio.report.markup import display_width, shorten
-from vmio.report.plain import printable
 
 __all__ = ["StatisticsReport", "TableReport"]
 
@@ -78,7 +78,7 @@ def _render_vms(rows: Sequence[Tally], *, columns: int, colour: bool) -> str:
                 _cell(row.vm or row.name, widest),
                 _cell(row.vm_name, widest),
                 *(["·"] * 4 if row.error else numbers),
-                printable(readable(row.error or row.worst)).replace("\n", " "),
+                printable((row.error or row.worst).replace("\n", " ")),
             ]
         )
     if not any(row.node for row in rows):
@@ -97,7 +97,7 @@ def _render_rules(summary: Summary, *, colour: bool) -> str:
 
 
 def _cell(text: str, columns: int) -> str:
-    return shorten(printable(readable(text)).replace("\n", " "), columns)
+    return shorten(printable(text), columns)
 
 
 def _render_table(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from vmio.characters import printable
 from vmio.lint.story import Setting, Story
-from vmio.report.plain import printable
 
 __all__ = ["render_overview", "render_story"]
 
@@ -41,7 +41,8 @@ def _sum_up(story: Story, *, colour: bool) -> Iterator[str]:
         "; ".join(re.split(", with|, which|, for", thread)[0] for thread in threads),
     )
     way = " → ".join(printable(step) for step in steps if step)
-    yield from _wrap(_paint(printable(story.disk), _BOLD, colour=colour), way, len(story.disk) + 2)
+    disk = printable(story.disk)
+    yield from _wrap(_paint(disk, _BOLD, colour=colour), way, len(disk) + 2)
     for setting in story.settings:
         if setting.verdict == "ignored":
             ignored = _paint("ignored", _RED, colour=colour)
