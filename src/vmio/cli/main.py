@@ -21,7 +21,7 @@ from vmio.cli.terminal import guard_streams, say
 from vmio.errors import OutputError, ToolError, VmioError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -197,17 +197,23 @@ def _explain(error: VmioError) -> None:
     with _saying():
         say(error.message, label="error")
         if isinstance(error, ToolError):
-            for line in error.output.strip().splitlines()[-5:]:
-                click.echo(f"    {printable(line)}", err=True)
+            _quote(error.output.strip().splitlines()[-5:])
         if error.hint:
             say(error.hint, label="hint")
 
 
+def _quote(lines: Iterable[str]) -> None:
+    """Says lines of others, with a bar: a CI takes `::error::` for a command after blanks too."""
+    for line in lines:
+        click.echo(f"    | {printable(line)}", err=True)
+
+
 def _report_bug(error: Exception) -> int:
     if os.environ.get("VMIO_DEBUG"):
-        import traceback
+        from traceback import format_exception
 
-        traceback.print_exception(error)
+        with _saying():
+            _quote("".join(format_exception(error)).splitlines())
     _say(f"this is a bug in vmio: {type(error).__name__}: {error}")
     if not os.environ.get("VMIO_DEBUG"):
         _say("VMIO_DEBUG=1 in the environment shows where it happened")

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from vmio.characters import printable
 from vmio.lint.story import Setting, Story
+from vmio.report.markup import display_width
 
 __all__ = ["render_overview", "render_story"]
 
@@ -42,7 +43,7 @@ def _sum_up(story: Story, *, colour: bool) -> Iterator[str]:
     )
     way = " → ".join(printable(step) for step in steps if step)
     disk = printable(story.disk)
-    yield from _wrap(_paint(disk, _BOLD, colour=colour), way, len(disk) + 2)
+    yield from _wrap(_paint(disk, _BOLD, colour=colour), way, _measure(disk) + 2)
     for setting in story.settings:
         if setting.verdict == "ignored":
             ignored = _paint("ignored", _RED, colour=colour)
@@ -141,7 +142,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _measure(text: str) -> int:
-    return len(re.sub(r"\x1b\[[0-9;]*m", "", text))
+    return display_width(re.sub(r"\x1b\[[0-9;]*m", "", text))
 
 
 def _paint(text: str, code: str, *, colour: bool) -> str:

@@ -14,18 +14,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import click
 import pytest
 
+from vmio import api
 from vmio.cli import progress
 from vmio.cli.main import _VERBS
 from vmio.cli.terminal import guard_streams
+from vmio.errors import InputError, PlanError, ToolError
 from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
 LIVE = ROOT / "tests" / "data" / "qmp" / "10.0.2" / "live.jsonl"
 
 WORD = (
-    "forged\x1b]0;title\x07\x1b]8;;file:x\x1b\\\x1b[35m\x1b[2J\x1b[8m\r\x08\x7f\x85\x9b2J"
+    "forged [bold][link=file:x]x -x\x1b]0;title\x07"
+    "\x1b]8;;file:x\x1b\\\x1b[35m\x1b[2J\x1b[8m\r\x08\x7f\x85\x9b2J"
     "\xad\u061c\u200b\u200d\u200e\u202e\u2066\u2060\u2028\u2029\ufeff\ufffe\ufe0f\u3164\U000e0041"
 )
 """What a config's line can hold."""
@@ -58,7 +62,7 @@ virtio0: local:100/vm-100-disk-1.raw,aio={WORD}
 """
 
 
-TAME = WORD.replace(";", "")  # which would part a disk's properties
+TAME = re.sub("[; =]", "", WORD)  # which would part a disk's properties
 PLANNED = f"""\
 # {WORD}
 args: -fw_cfg 'name=opt/x,string={WORD}'
@@ -326,6 +330,37 @@ def test_pipe_gets_no_forged_line(
     assert find_hostile(captured.out) | find_hostile(captured.err) == set(), captured
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError(NAME, hint=NAME),
+        ToolError(NAME, output=NAME, hint=NAME),
+        PlanError(f"a\n{NAME}"),
+        click.UsageError(NAME),
+        click.FileError(NAME, NAME),
+        ValueError(NAME),
+        OSError(28, NAME),
+        KeyboardInterrupt(NAME),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_no_error_forges_a_line(
+    error: BaseException, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is raised, with whatever words, it is told on lines of vmio's own."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    assert there.is_dir()
+    monkeypatch.setenv("VMIO_DEBUG", "1")
+    monkeypatch.setattr(api, "plan", fail)
+    status, text = show("show", "200.conf", *SET)
+    assert status
+    assert text
+    assert find_hostile(text) == set(), text
+
+
 def test_patch_is_lossless_in_a_pipe(
     there: Path, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -339,12 +374,13 @@ def test_patch_is_lossless_in_a_pipe(
         assert b"\n".join(lines).rstrip(b"\n") in config.read_bytes()
 
 
+@pytest.mark.parametrize("form", [(), ("--pretty",)])
 def test_command_line_is_read_back_by_a_shell(
-    there: Path, capsys: pytest.CaptureFixture[str]
+    form: Call, there: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What vmio cmd prints of hostile words a shell runs as the words that they are."""
     assert there.is_dir()
-    assert call("cmd", "200.conf", *SET) == 0
+    assert call("cmd", "200.conf", *form, *SET) == 0
     line = capsys.readouterr().out
     done = subprocess.run(
         ["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True

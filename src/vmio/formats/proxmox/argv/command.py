@@ -136,7 +136,7 @@ def _quote(word: str) -> str:
     if _BARE.fullmatch(word):
         return word
     if spelled := quote_unprintable(word):
-        return spelled
+        return spelled.replace(" -", r"\040-")  # where --pretty would break the line
     if "'" not in word:
         return f"'{word}'"
     # A single quote ends the quoting, comes escaped, and begins it again; several in a row come
