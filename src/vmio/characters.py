@@ -9,7 +9,12 @@ Source: Unicode 15.1, DerivedCoreProperties.txt, Default_Ignorable_Code_Point.
 
 from __future__ import annotations
 
-__all__ = ["is_printable", "printable", "printable_lines"]
+import re
+
+__all__ = ["disarm_lines", "is_printable", "printable", "printable_lines"]
+
+_COMMAND = re.compile(r"^((?:[ \t]|\x1b\[[0-9;]*m)*):(?=:)", re.MULTILINE)
+"""Behind blanks and colours."""
 
 _ESCAPED_BYTES = range(0xDC80, 0xDD00)
 """Lone surrogates, by which Python stands for bytes that are not UTF-8."""
@@ -75,3 +80,8 @@ def printable_lines(text: str) -> str:
     """Returns a text of several lines with the same spelled out, but newlines and tabs."""
     plain = text.replace("\n", "")
     return text if plain.isascii() and plain.isprintable() else text.translate(_LINES)
+
+
+def disarm_lines(text: str) -> str:
+    """Returns lines of which GitHub's runner takes none for a command, as it would `::error::`."""
+    return _COMMAND.sub(r"\1\\u003a", text) if "::" in text else text

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.characters import is_printable, printable, printable_lines
+from vmio.characters import disarm_lines, is_printable, printable, printable_lines
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 
@@ -50,6 +50,12 @@ def test_a_field_is_one_line_of_what_is_shown(text: str) -> None:
     assert not {unicodedata.category(sign) for sign in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
     assert printable(shown) == shown
     shown.encode()
+
+
+def test_no_line_is_a_command_to_a_ci() -> None:
+    """Colons at the beginning of a line are spelled out, elsewhere they stay."""
+    text = "::error::x\n  ::stop-commands::y\na::b ::c\n:d"
+    assert disarm_lines(text) == "\\u003a:error::x\n  \\u003a:stop-commands::y\na::b ::c\n:d"
 
 
 @given(TEXT)

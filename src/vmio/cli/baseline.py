@@ -10,7 +10,7 @@ import click
 from vmio import api
 from vmio.cli.check_options import rule_options
 from vmio.cli.options import host_options, qemu_version_option, storage_option
-from vmio.cli.terminal import say
+from vmio.cli.terminal import say, say_error
 from vmio.errors import UsageError, VmioError
 from vmio.lint.baseline import Baseline, Known, compare_baselines, identify, merge_baselines
 from vmio.lint.diagnostic import CheckedFile, Severity
@@ -79,7 +79,7 @@ def command(
                 found.setdefault(vm, Counter()).update(known)
             else:
                 status = max(status, error.exit_status)
-                say(error.message, label="error")
+                say_error(error)
     codes = {entry.code for entry in choose_rules(house)}
     new = merge_baselines(old, found, codes=codes)
     try:

@@ -12,7 +12,7 @@ from attrs import field, mutable
 from vmio import api
 from vmio.cli.check_options import Fixing
 from vmio.cli.progress import ProgressLine
-from vmio.cli.terminal import say
+from vmio.cli.terminal import say, say_error, say_hint
 from vmio.errors import VmioError
 from vmio.lint.diagnostic import CheckedFile, Severity
 from vmio.lint.house import House
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vmio.fleet.places import Places
     from vmio.lint.baseline import Baseline
 
-__all__ = ["Scene", "print_report", "say_error", "say_unknown"]
+__all__ = ["Scene", "print_report", "say_problem", "say_unknown"]
 
 _Result = TypeVar("_Result")
 
@@ -120,7 +120,7 @@ def print_report(
             for part, error in results:
                 if error is not None:
                     progress.hide()
-                    say_error(error)
+                    say_problem(error)
                 yield part
                 progress.advance()
 
@@ -143,14 +143,11 @@ def say_unknown(vms: tuple[Found, ...], places: Places) -> None:
             f"nothing is known of the hosts of {', '.join(sorted(unknown))}, so that rules about"
             " hosts and versions are silent there"
         )
-        say(
-            "name a version with --qemu-version, or put there what vmio host --save writes",
-            label="hint",
-        )
+        say_hint("name a version with --qemu-version, or put there what vmio host --save writes")
 
 
-def say_error(error: VmioError) -> None:
+def say_problem(error: VmioError) -> None:
     """Says what went wrong with a file, where the rest goes on."""
-    say(error.message, label="error")
+    say_error(error)
     if error.hint:
-        say(error.hint, label="hint")
+        say_hint(error.hint)

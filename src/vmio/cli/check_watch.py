@@ -14,7 +14,7 @@ import click
 from attrs import evolve
 
 from vmio.characters import printable
-from vmio.cli.check_scene import Scene, print_report, say_error, say_unknown
+from vmio.cli.check_scene import Scene, print_report, say_problem, say_unknown
 from vmio.cli.terminal import say
 from vmio.errors import VmioError
 from vmio.fleet import watch as fleet
@@ -150,11 +150,11 @@ def _print_change(change: Change) -> None:
     pieces: list[str] = []
     lines: list[str] = []
     if change.error is not None:
-        say_error(change.error)
+        say_problem(change.error)
     for vm, verdict in change.verdicts:
         assert isinstance(verdict, _Verdict)  # noqa: S101 - `_check` makes no others
         if verdict.error is not None:
-            say_error(verdict.error)
+            say_problem(verdict.error)
             continue
         if verdict.part[0]:
             pieces.append(verdict.part[0])

@@ -15,7 +15,7 @@ from attrs import frozen
 from vmio import api
 from vmio.characters import printable, printable_lines
 from vmio.cli.options import host_options, storage_option
-from vmio.cli.terminal import say
+from vmio.cli.terminal import say_error
 from vmio.errors import InputError, UsageError, VmioError
 from vmio.model.host import Host
 
@@ -88,8 +88,7 @@ class _Printed:
     path: str
     text: str = ""
     warnings: tuple[str, ...] = ()
-    error: str = ""
-    status: int = 0
+    error: VmioError | None = None
 
 
 def _check_name(path: str, vmid: str | None) -> None:
@@ -140,7 +139,7 @@ def _print_chunk(task: _Task, paths: list[str]) -> list[_Printed]:
         try:
             results.append(_print_config(path, task))
         except VmioError as error:
-            results.append(_Printed(path=path, error=error.message, status=error.exit_status))
+            results.append(_Printed(path=path, error=error))
     return results
 
 
@@ -154,9 +153,9 @@ def _print_all(paths: list[str], task: _Task) -> int:
             path = printable(printed.path)
             for line in printed.warnings:
                 click.echo(f"{path}: {printable_lines(line)}", err=True)
-            if printed.error:
-                say(f"{printed.path}: {printed.error}", label="error")
-                status = max(status, printed.status)
+            if printed.error is not None:
+                say_error(printed.error, about=printed.path)
+                status = max(status, printed.error.exit_status)
             else:
                 # Not click.echo, which flushes: half the time of a large folder would be that.
                 sys.stdout.write(f"# {path}\n{printed.text}\n")

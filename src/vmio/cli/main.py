@@ -17,7 +17,7 @@ import click
 
 from vmio import __version__
 from vmio.characters import printable
-from vmio.cli.terminal import guard_streams, say
+from vmio.cli.terminal import guard_streams, say, say_error, say_hint
 from vmio.errors import OutputError, ToolError, VmioError
 
 if TYPE_CHECKING:
@@ -195,11 +195,11 @@ def _say(text: str) -> None:
 
 def _explain(error: VmioError) -> None:
     with _saying():
-        say(error.message, label="error")
+        say_error(error)
         if isinstance(error, ToolError):
             _quote(error.output.strip().splitlines()[-5:])
         if error.hint:
-            say(error.hint, label="hint")
+            say_hint(error.hint)
 
 
 def _quote(lines: Iterable[str]) -> None:

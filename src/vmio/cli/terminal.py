@@ -12,30 +12,32 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from vmio.characters import printable, printable_lines
+from vmio.characters import disarm_lines, printable, printable_lines
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
-__all__ = ["guard_streams", "say", "unguard"]
+    from vmio.errors import VmioError
+
+__all__ = ["guard_streams", "say", "say_error", "say_hint", "unguard"]
 
 _COLOUR = re.compile(r"(\x1b\[(?:[012]|(?:1;)?3[1-6])m)")
 """Those that vmio's own reports and click use; others hide words."""
-_LABELS: dict[str, dict[str, Any]] = {
-    "error": {"fg": "red", "bold": True},
-    "hint": {"fg": "cyan"},
-}
 
 
 class _GuardedBytes(io.BufferedIOBase):
-    """A stream's bytes: what a terminal would obey is spelled out, but for colours."""
+    """A stream's bytes: what a terminal would obey is spelled out, but for colours.
 
-    def __init__(self, stream: TextIO) -> None:
+    Of talk no line is a command to a CI; a report can be one for it.
+    """
+
+    def __init__(self, stream: TextIO, *, is_report: bool) -> None:
         self.stream = stream
+        self.is_report = is_report
 
     def write(self, data: Buffer) -> int:
         """Writes what may be written of it."""
@@ -44,7 +46,10 @@ class _GuardedBytes(io.BufferedIOBase):
         # Every other piece is a colour.
         pieces = _COLOUR.split(text) if "\x1b" in text else [text]
         pieces[::2] = map(printable_lines, pieces[::2])
-        self.stream.buffer.write("".join(pieces).encode(encoding))
+        shown = "".join(pieces)
+        if not self.is_report:
+            shown = disarm_lines(shown)
+        self.stream.buffer.write(shown.encode(encoding))
         return len(given)
 
     @property
@@ -72,9 +77,9 @@ class _GuardedBytes(io.BufferedIOBase):
 class _GuardedText(io.TextIOWrapper):
     """A stream that spells out what a terminal would obey."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, is_report: bool) -> None:
         super().__init__(
-            _GuardedBytes(stream),
+            _GuardedBytes(stream, is_report=is_report),
             encoding=stream.encoding,
             errors="backslashreplace",
             newline="",
@@ -91,7 +96,7 @@ def guard_streams() -> Iterator[None]:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if isinstance(stream, io.TextIOWrapper) and (name == "stderr" or stream.isatty()):
-                guard = _GuardedText(stream)
+                guard = _GuardedText(stream, is_report=name == "stdout")
                 cleanup.callback(guard.detach)  # else it would close what it stands for
                 cleanup.callback(setattr, sys, name, stream)
                 setattr(sys, name, guard)
@@ -103,7 +108,19 @@ def unguard(stream: TextIO) -> TextIO:
     return stream.stream if isinstance(stream, _GuardedText) else stream
 
 
-def say(text: str, *, label: Literal["", "error", "hint"] = "") -> None:
+def say(text: str) -> None:
     """Says a line on standard error, where nobody's words begin another one."""
-    shown = f"{click.style(f'{label}:', **_LABELS[label])} " if label else ""
-    click.echo(f"vmio: {shown}{printable(text)}", err=True)
+    click.echo(f"vmio: {printable(text)}", err=True)
+
+
+def say_hint(text: str) -> None:
+    """Says what can be done."""
+    click.echo(f"vmio: {click.style('hint:', fg='cyan')} {printable(text)}", err=True)
+
+
+def say_error(error: VmioError, *, about: str = "") -> None:
+    """Says what went wrong, and with what if the error does not name it."""
+    name = f"{printable(about)}: " if about else ""
+    label = click.style("error:", fg="red", bold=True)
+    message = (printable_lines if error.has_lines else printable)(error.message)
+    click.echo(f"vmio: {label} {name}{message}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vmio.characters import printable
+from vmio.characters import disarm_lines, printable
 from vmio.formats.qemu_diff import Change, Difference
 
 __all__ = ["render_diff_text"]
@@ -24,7 +24,8 @@ _MAX_VALUE = 120
 
 def render_diff_text(differences: Sequence[Difference]) -> str:
     """Returns a line for each difference."""
-    return "".join(f"{printable(_render(difference))}\n" for difference in differences)
+    lines = (printable(_render(difference)) for difference in differences)
+    return disarm_lines("".join(f"{line}\n" for line in lines))
 
 
 def _render(difference: Difference) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from vmio.characters import printable
+from vmio.characters import disarm_lines, printable
 from vmio.lint.diagnostic import CheckedFile, Severity
 from vmio.report.findings import Report, Summary, Tally, count
 from vmio.report.markup import display_width, shorten
@@ -121,7 +121,7 @@ def _render_table(
     if not colour:
         width = max(display_width(line.rstrip("\n")) for line in lines)
         lines.insert(1, f"{'─' * width}\n")
-    return "".join(lines)
+    return disarm_lines("".join(lines))
 
 
 def _cut(text: str, columns: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from vmio.characters import printable
+from vmio.characters import disarm_lines, printable
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.model.source import Location, Source
 from vmio.report.findings import Report, Summary, count_severities
@@ -51,7 +51,7 @@ class TextReport(Report):
                 colour=self.colour,
                 width=width,
             )
-        return "".join(f"{line}\n" for line in lines)
+        return disarm_lines("".join(f"{line}\n" for line in lines))
 
     def render_end(self, summary: Summary) -> str:  # noqa: ARG002 - the sums are talk
         """Returns nothing."""

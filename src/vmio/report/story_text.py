@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from vmio.characters import printable
+from vmio.characters import disarm_lines, printable
 from vmio.lint.story import Setting, Story
 from vmio.report.markup import display_width
 
@@ -23,12 +23,13 @@ _ORIGINS = {
 
 def render_overview(stories: Iterable[Story], *, colour: bool = False) -> str:
     """Returns a line or two for each disk: the way to its thread, and what is ignored."""
-    return "".join(f"{line}\n" for story in stories for line in _sum_up(story, colour=colour))
+    lines = (line for story in stories for line in _sum_up(story, colour=colour))
+    return disarm_lines("".join(f"{line}\n" for line in lines))
 
 
 def render_story(story: Story, *, colour: bool = False) -> str:
     """Returns all that there is to tell of a disk."""
-    return "\n".join(_tell(story, colour=colour)) + "\n"
+    return disarm_lines("\n".join(_tell(story, colour=colour)) + "\n")
 
 
 def _sum_up(story: Story, *, colour: bool) -> Iterator[str]:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vmio.characters import printable
+from vmio.characters import disarm_lines, printable
 from vmio.model.controller import Controller
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import HostThread, Topology
@@ -21,7 +21,7 @@ _SETTINGS = ("iothread", "cache", "aio", "discard", "detect_zeroes", "queues")
 
 def print_topology(topology: Topology, console: Console, *, title: str) -> None:
     """Prints what serves each disk, what each setting comes to, and the host's threads."""
-    console.print(Text(printable(title), style="bold"))
+    console.print(Text(disarm_lines(printable(title)), style="bold"))
     if not topology.disks:
         console.print("no disks")
         return

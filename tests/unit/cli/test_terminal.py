@@ -56,6 +56,7 @@ net0: virtio=BC:24:11:00:00:01,bridge={WORD}
 scsi0: local:100/vm-100-disk-0.raw,iothread=1,size=32G,serial={WORD}
 scsi1: local:100/{WORD}.raw,iothread=1,size=32G,{WORD}=1
 scsi2: /dev/{WORD},iothread=1,cache={WORD},size=32G
+scsi3: local:100/x.raw,::error::forged=1
 scsihw: virtio-scsi-pci
 smbios1: serial={WORD}
 virtio0: local:100/vm-100-disk-1.raw,aio={WORD}
@@ -84,6 +85,10 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for path in (folder / "100.conf", folder / f"{NAME}.conf", tmp_path / "100.conf"):
         path.write_text(CONFIG)
+    (tmp_path / "102.conf").write_text("scsi3: local:102/x,cache=forged,::error::forged=1\n")
+    (tmp_path / "::error::forged").mkdir()
+    for name in ("100.conf", "::error::forged.conf"):
+        (tmp_path / "::error::forged" / name).write_text(CONFIG)
     (tmp_path / "200.conf").write_text(PLANNED)
     (tmp_path / "101.conf").write_text(f"{CONFIG}cores: {WORD}\n")
     storage = "dir: local\n\tpath /var/lib/vz\n\tcontent images\n"
@@ -198,6 +203,8 @@ CASES: Mapping[str, Sequence[Call]] = {
         [NAME],
         [NAME, "100.conf", f"no{NAME}"],
         *(["100.conf", NAME, "--output", form] for form in ("json", "sarif", "github", "table")),
+        ["::error::forged"],
+        ["::error::forged", "--output", "table"],
         [NAME, "--statistics", "--select", NAME],
         ["200.conf", "--diff", "--unsafe-fixes"],
         ["100.conf", "--config", f"no{NAME}"],
@@ -206,7 +213,8 @@ CASES: Mapping[str, Sequence[Call]] = {
         ["200.conf", *SET],
         ["200.conf", "--pretty", *SET],
         ["101.conf", "--strict", *SET],
-        [NAME, "100.conf", *SET],
+        ["102.conf", "--strict", *SET],
+        [NAME, "100.conf", "::error::forged", *SET],
         ["100.conf", "--vmid", NAME],
         ["100.conf", "--snapshot", NAME, *SET],
         ["100.conf", "--set", f"{NAME}={NAME}"],
@@ -330,12 +338,23 @@ def test_pipe_gets_no_forged_line(
     assert find_hostile(captured.out) | find_hostile(captured.err) == set(), captured
 
 
+def test_progress_may_move_the_cursor(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard is for words: a bar is still drawn in its place, and taken away."""
+    assert there.is_dir()
+    monkeypatch.setattr(progress, "_PATIENCE_S", 0)
+    _, text = show("check", NAME, "--output", "table")
+    assert "\x1b[?25l" in text
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
+    assert "checking" in text
+    assert find_hostile(re.sub(r"\x1b\[\??\d+[A-Klh]|\r", "", text)) == set(), text
+
+
 @pytest.mark.parametrize(
     "error",
     [
         InputError(NAME, hint=NAME),
         ToolError(NAME, output=NAME, hint=NAME),
-        PlanError(f"a\n{NAME}"),
+        PlanError(f"a\n{WORD}", has_lines=True),
         click.UsageError(NAME),
         click.FileError(NAME, NAME),
         ValueError(NAME),
