@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vmio import api
-from vmio.characters import printable
+from vmio.characters import disarm_lines, printable
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.errors import UsageError
 from vmio.model.source import Source
@@ -133,7 +133,7 @@ def _print_steps(work: Work) -> None:
         click.echo(printable(f"live: {change.path} {change.property} = {change.new}"))
     for step in work.by_hand:
         click.echo(f"by hand: {printable(step.what)}")
-        click.echo(f"    {printable(step.by_hand)}")
+        click.echo(disarm_lines(f"    {printable(step.by_hand)}"))
 
 
 def _ask(work: Work) -> str:
