@@ -43,14 +43,17 @@ class VmioError(Exception):
     Args:
         message: One line that names the thing that is wrong.
         hint: What the person can do about it; empty when there is nothing sensible to say.
+        has_lines: Whether newlines in the message are its own, as in Proxmox VE's words about a
+            config's line; otherwise one can only be in a name, and is spelled out.
     """
 
     exit_status = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", has_lines: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.has_lines = has_lines
 
 
 class UsageError(VmioError):

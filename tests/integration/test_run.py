@@ -89,6 +89,27 @@ def test_verify_says_what_the_running_qemu_says() -> None:
     assert done.stdout.count("iothread-virtioscsi1") == 2
 
 
+HOSTILE = "no\x1b]0;x\x07\u202e\n::error::forged"
+
+
+def test_what_qemu_says_begins_no_line() -> None:
+    """QEMU's own words of a name with a newline are quoted, and the name is spelled out."""
+    done = run("run", SINGLE, "--scratch", "1M", "--verify", "--accel", "tcg", "--kernel", HOSTILE)
+    assert done.returncode == 4
+    assert "    | ::error::forged" in done.stderr
+    assert all(line.startswith(("vmio: ", "    | ")) for line in done.stderr.splitlines())
+    assert done.stderr.replace("\n", "").isprintable()
+
+
+def test_dry_run_is_a_line_for_a_shell() -> None:
+    """A hostile word is quoted so that a terminal shows it and a shell reads it back."""
+    done = run(
+        "run", SINGLE, "--scratch", "1M", "--dry-run", "--accel", "tcg", "--kernel", HOSTILE
+    )
+    assert r"-kernel $'no\033]0;x\007\342\200\256\n::error::forged'" in done.stdout
+    assert done.stdout.removesuffix("\n").isprintable()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 
 from vmio.formats.proxmox.changes import apply_changes
 from vmio.formats.proxmox.config import parse_config
 from vmio.formats.proxmox.writer import compute_digest
+from vmio.formats.shell import join_words
 from vmio.model.plan import Change
 from vmio.model.source import Source
 
@@ -39,4 +39,4 @@ def render_command(vmid: str, source: Source, changes: Sequence[Change]) -> str:
     gone = [key for key in keys if key not in settings]
     if gone:
         words += ["--delete", ",".join(gone)]
-    return shlex.join([*words, "--digest", compute_digest(source)])
+    return join_words([*words, "--digest", compute_digest(source)])

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import click
 
 from vmio import api
+from vmio.characters import disarm_lines, printable
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
+from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.source import Source
-from vmio.report.plain import printable
 
 if TYPE_CHECKING:
     from vmio.apply.planned import Outcome, Work
@@ -112,7 +113,7 @@ def confirm(question: str, *, yes: bool) -> None:
             "there is no terminal to ask on, so nothing is changed",
             hint="--yes says that the change is meant; --dry-run shows it",
         )
-    click.confirm(question, abort=True, err=True)
+    click.confirm(printable(question), abort=True, err=True)
 
 
 def print_diff(source: Source, new: bytes) -> None:
@@ -121,26 +122,23 @@ def print_diff(source: Source, new: bytes) -> None:
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     text = render_fix_diff(source, new, colour=colour)
-    if sys.stdout.isatty():
-        text = "\n".join(line if colour else printable(line) for line in text.split("\n"))
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
 
 def _print_commands(work: Work) -> None:
     line = api.render_qm(work)
     if line:
-        shown = printable(line) if sys.stdout.isatty() else line
-        click.echo(shown.encode("utf-8", "surrogateescape"))
+        click.echo(line)
     for step in work.by_hand:
         click.echo(f"# by hand: {printable(step.what)}: {printable(step.by_hand)}")
 
 
 def _print_steps(work: Work) -> None:
     for change in work.live:
-        click.echo(f"live: {change.path} {change.property} = {change.new}")
+        click.echo(printable(f"live: {change.path} {change.property} = {change.new}"))
     for step in work.by_hand:
         click.echo(f"by hand: {printable(step.what)}")
-        click.echo(f"    {printable(step.by_hand)}")
+        click.echo(disarm_lines(f"    {printable(step.by_hand)}"))
 
 
 def _ask(work: Work) -> str:
@@ -152,21 +150,21 @@ def _ask(work: Work) -> str:
 
 def _say_outcome(work: Work, outcome: Outcome | None) -> None:
     for note in work.plan.notes:
-        _say(note)
+        say(note)
     if work.new == work.source.data and not work.live:
-        _say(f"{work.path}: nothing to change")
+        say(f"{work.path}: nothing to change")
     elif outcome is None:
-        _say("a dry run: nothing is changed")
+        say("a dry run: nothing is changed")
     if outcome is not None and outcome.config is not None:
-        _say(f"{work.path} is written; vmio undo {_name(work)} puts back what it was")
+        say(f"{work.path} is written; vmio undo {_name(work)} puts back what it was")
     for result in outcome.live if outcome is not None else ():
         change = result.change
-        _say(f"{change.path} has {change.property} = {change.new} now; it was {result.old}")
+        say(f"{change.path} has {change.property} = {change.new} now; it was {result.old}")
     if work.running and work.new != work.source.data:
-        _say(f"guest {work.plan.vm} is running, so its config stays as it is")
-        _say("hint: stop it first, or run what vmio apply --commands prints")
+        say(f"guest {work.plan.vm} is running, so its config stays as it is")
+        say("hint: stop it first, or run what vmio apply --commands prints")
     elif work.waiting and work.writes:
-        _say("it counts after a full stop and start of the guest; a reboot inside is not enough")
+        say("it counts after a full stop and start of the guest; a reboot inside is not enough")
 
 
 def _name(work: Work) -> str:
@@ -175,7 +173,3 @@ def _name(work: Work) -> str:
         return quote(work.plan.vm)
     path = str(work.path)
     return quote(f"./{path}" if path.startswith("-") else path)
-
-
-def _say(text: str) -> None:
-    click.echo(f"vmio: {printable(text)}", err=True)

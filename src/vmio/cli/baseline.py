@@ -10,6 +10,7 @@ import click
 from vmio import api
 from vmio.cli.check_options import rule_options
 from vmio.cli.options import host_options, qemu_version_option, storage_option
+from vmio.cli.terminal import say, say_error
 from vmio.errors import UsageError, VmioError
 from vmio.lint.baseline import Baseline, Known, compare_baselines, identify, merge_baselines
 from vmio.lint.diagnostic import CheckedFile, Severity
@@ -78,7 +79,7 @@ def command(
                 found.setdefault(vm, Counter()).update(known)
             else:
                 status = max(status, error.exit_status)
-                click.echo(f"vmio: error: {error.message}", err=True)
+                say_error(error)
     codes = {entry.code for entry in choose_rules(house)}
     new = merge_baselines(old, found, codes=codes)
     try:
@@ -89,7 +90,7 @@ def command(
     if update:
         came, gone = compare_baselines(old, new)
         text += f", {came:,} new, {gone:,} gone"
-    click.echo(f"vmio: {text}", err=True)
+    say(text)
     return status
 
 

@@ -10,6 +10,7 @@ import click
 from vmio import api
 from vmio.cli.guest import ensure_image, show_progress
 from vmio.cli.options import host_options, storage_option
+from vmio.cli.terminal import say
 from vmio.errors import PlanError, UsageError
 from vmio.units import parse_size_bytes
 
@@ -128,7 +129,7 @@ def command(
         memory_mib=_MEMORY_MIB,
     )
     if reason:
-        click.echo(f"vmio: {reason}", err=True)
+        say(reason)
     with show_progress() as report:
         comparison = run_async(
             compare(
@@ -188,4 +189,4 @@ def _tell(comparison: Comparison, *, as_json: bool, report_path: Path | None) ->
         from vmio.report.comparison_html import write_comparison_html
 
         write_comparison_html(comparison, report_path)  # last: a full disk loses no figures
-        click.echo(f"vmio: the report is in {report_path}", err=True)
+        say(f"the report is in {report_path}")

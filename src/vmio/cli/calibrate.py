@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from vmio import api
+from vmio.cli.terminal import say
 from vmio.errors import UsageError
 
 __all__ = ["command"]
@@ -78,7 +79,7 @@ def command(
         memory_mib=512,
     )
     if reason:
-        click.echo(f"vmio: {reason}", err=True)
+        say(reason)
     with show_progress() as report:
         found = run_async(
             api.calibrate(
@@ -99,4 +100,4 @@ def command(
         from vmio.report.calibration import print_calibration
 
         print_calibration(found, make_console())
-    click.echo(f"vmio: the profile is in {kept}", err=True)
+    say(f"the profile is in {kept}")

@@ -7,12 +7,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
-import click
 from attrs import field, mutable
 
 from vmio import api
 from vmio.cli.check_options import Fixing
 from vmio.cli.progress import ProgressLine
+from vmio.cli.terminal import say, say_error, say_hint
 from vmio.errors import VmioError
 from vmio.lint.diagnostic import CheckedFile, Severity
 from vmio.lint.house import House
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vmio.fleet.places import Places
     from vmio.lint.baseline import Baseline
 
-__all__ = ["Scene", "print_report", "say", "say_error", "say_unknown"]
+__all__ = ["Scene", "print_report", "say_problem", "say_unknown"]
 
 _Result = TypeVar("_Result")
 
@@ -120,7 +120,7 @@ def print_report(
             for part, error in results:
                 if error is not None:
                     progress.hide()
-                    say_error(error)
+                    say_problem(error)
                 yield part
                 progress.advance()
 
@@ -151,19 +151,14 @@ def say_unknown(vms: tuple[Found, ...], places: Places) -> None:
             f"nothing is known of {' and '.join(hosts)}, so that rules about hosts and versions"
             " are silent there"
         )
-        say(
-            "hint: --host FILE names what vmio host --save wrote there, --qemu-version and --set"
+        say_hint(
+            "--host FILE names what vmio host --save wrote there, --qemu-version and --set"
             " single facts"
         )
 
 
-def say_error(error: VmioError) -> None:
+def say_problem(error: VmioError) -> None:
     """Says what went wrong with a file, where the rest goes on."""
-    say(f"error: {error.message}")
+    say_error(error)
     if error.hint:
-        say(f"hint: {error.hint}")
-
-
-def say(text: str) -> None:
-    """Says a line on standard error."""
-    click.echo(f"vmio: {text}", err=True)
+        say_hint(error.hint)

@@ -13,14 +13,15 @@ from typing import NamedTuple, NoReturn
 import click
 from attrs import evolve
 
-from vmio.cli.check_scene import Scene, print_report, say, say_error, say_unknown
+from vmio.characters import printable
+from vmio.cli.check_scene import Scene, print_report, say_problem, say_unknown
+from vmio.cli.terminal import say
 from vmio.errors import VmioError
 from vmio.fleet import watch as fleet
 from vmio.fleet.inventory import Found
 from vmio.fleet.watch import Change, Memory, Told, View, compare, look_at, settle
 from vmio.lint.diagnostic import CheckedFile
-from vmio.report.findings import Part, Report, count, make_part, readable, render_summary
-from vmio.report.plain import printable
+from vmio.report.findings import Part, Report, count, make_part, render_summary
 
 __all__ = ["follow"]
 
@@ -141,19 +142,19 @@ def _judge(
 
 
 def _line(event: str, *words: str) -> str:
-    text = printable(readable(" ".join(word for word in words if word))).replace("\n", " ")
-    return f"{event}: {text}\n"
+    text = " ".join(word for word in words if word)
+    return f"{event}: {printable(text)}\n"
 
 
 def _print_change(change: Change) -> None:
     pieces: list[str] = []
     lines: list[str] = []
     if change.error is not None:
-        say_error(change.error)
+        say_problem(change.error)
     for vm, verdict in change.verdicts:
         assert isinstance(verdict, _Verdict)  # noqa: S101 - `_check` makes no others
         if verdict.error is not None:
-            say_error(verdict.error)
+            say_problem(verdict.error)
             continue
         if verdict.part[0]:
             pieces.append(verdict.part[0])

@@ -14,8 +14,10 @@ import click
 from attrs import frozen
 
 from vmio import api
+from vmio.characters import printable, printable_lines
 from vmio.cli.facts import say_unknown_host
 from vmio.cli.options import host_options, storage_option
+from vmio.cli.terminal import say_error
 from vmio.errors import InputError, UsageError, VmioError
 from vmio.model.host import Host
 
@@ -67,7 +69,8 @@ def command(
     )
     if not many:
         printed = _print_config(vms[0], task)
-        click.echo("".join(f"{line}\n" for line in printed.warnings), err=True, nl=False)
+        warnings = "".join(f"{printable_lines(line)}\n" for line in printed.warnings)
+        click.echo(warnings, err=True, nl=False)
         click.echo(printed.text)
         return 0
     return _print_all(paths, task)
@@ -93,8 +96,7 @@ class _Printed:
     path: str
     text: str = ""
     warnings: tuple[str, ...] = ()
-    error: str = ""
-    status: int = 0
+    error: VmioError | None = None
 
 
 def _check_name(path: str, vmid: str | None) -> None:
@@ -164,7 +166,7 @@ def _print_chunk(task: _Task, paths: list[str]) -> list[_Printed]:
         try:
             results.append(_print_config(path, task))
         except VmioError as error:
-            results.append(_Printed(path=path, error=error.message, status=error.exit_status))
+            results.append(_Printed(path=path, error=error))
     return results
 
 
@@ -175,12 +177,13 @@ def _print_all(paths: list[str], task: _Task) -> int:
     status = 0
     with closing(map_in_order(partial(_print_chunk, task), paths)) as results:
         for printed in results:
-            lines = [f"{printed.path}: {line}\n" for line in printed.warnings]
-            if printed.error:
-                lines.append(f"vmio: error: {printed.path}: {printed.error}\n")
-                status = max(status, printed.status)
+            path = printable(printed.path)
+            for line in printed.warnings:
+                click.echo(f"{path}: {printable_lines(line)}", err=True)
+            if printed.error is not None:
+                say_error(printed.error, about=printed.path)
+                status = max(status, printed.error.exit_status)
             else:
                 # Not click.echo, which flushes: half the time of a large folder would be that.
-                sys.stdout.write(f"# {printed.path}\n{printed.text}\n")
-            sys.stderr.write("".join(lines))
+                sys.stdout.write(f"# {path}\n{printed.text}\n")
     return status

@@ -5,8 +5,15 @@ from __future__ import annotations
 import codecs
 import io
 import sys
+from collections.abc import Iterator
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
+
+from vmio.characters import printable, printable_lines
+from vmio.cli.terminal import unguard
 
 __all__ = ["make_console"]
 
@@ -27,10 +34,33 @@ def _spell_out(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_SPELL_OUT, _spell_out)
 
 
+class _GuardedConsole(Console):
+    """A console whose words move no cursor; only what draws does, a progress bar say.
+
+    A `str` is one line or one cell. A `Text` may have several, and is made of words that
+    `printable` has seen: what it forgot is spelled out too, if not where widths are measured.
+    """
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's many
+        """Returns a line, or a cell, as it is printed and measured."""
+        return super().render_str(printable(text), **how)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        """Yields what is printed, what a terminal would obey spelled out."""
+        for segment in super().render(renderable, options):
+            yield (
+                segment
+                if segment.control
+                else segment._replace(text=printable_lines(segment.text))
+            )
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """Returns a console on standard output or error, with colours only on a terminal."""
-    stream = sys.stderr if stderr else sys.stdout
+    stream = unguard(sys.stderr if stderr else sys.stdout)
     if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
         stream.reconfigure(errors=_SPELL_OUT)
     width = None if stream.isatty() else _PIPE_COLUMNS
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return _GuardedConsole(file=stream, width=width, highlight=False, markup=False, emoji=False)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from vmio.characters import printable
+from vmio.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ def ensure_image(
     def tell(task: str, _share: float | None) -> None:
         if told[-1:] != [task]:
             told.append(task)
-            click.echo(f"vmio: {task}", err=True)
+            say(task)
 
     return image.ensure_image(
         kernel=Path(kernel) if kernel is not None else None,
@@ -59,7 +60,7 @@ def show_progress() -> Iterator[Callable[[Progress], None]]:
             if time.monotonic() - last_s[0] >= _CALM_S or progress.share in {0.0, 1.0}:
                 last_s[0] = time.monotonic()
                 left = _format_left(progress)
-                click.echo(f"vmio: {progress.share:4.0%} {progress.words}{left}", err=True)
+                say(f"{progress.share:4.0%} {progress.words}{left}")
 
         yield tell
         return
@@ -72,7 +73,9 @@ def show_progress() -> Iterator[Callable[[Progress], None]]:
     with Bar(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1.0)
         yield lambda progress: bar.update(
-            task, completed=progress.share, description=progress.words + _format_left(progress)
+            task,
+            completed=progress.share,
+            description=printable(progress.words) + _format_left(progress),
         )
 
 

@@ -6,6 +6,7 @@ import click
 
 from vmio import api
 from vmio.cli.options import host_options
+from vmio.cli.terminal import say
 from vmio.errors import CapabilityError, ToolError, UsageError
 
 __all__ = ["command"]
@@ -37,11 +38,11 @@ def command(
         facts = api.read_host(host, overrides, binary=True)
     except (CapabilityError, ToolError) as error:
         # A host without QEMU has its other facts all the same.
-        click.echo(f"vmio: {error.message}; qemu_version is left empty", err=True)
+        say(f"{error.message}; qemu_version is left empty")
         facts = api.read_host(host, overrides)
     if save is not None:
         api.save_host(facts, save, force=force)
-        click.echo(f"vmio: wrote {save}", err=True)
+        say(f"wrote {save}")
         return
     from vmio.formats.host_toml import host_to_dict, render_host
 

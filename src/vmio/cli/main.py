@@ -16,10 +16,12 @@ from typing import IO, TYPE_CHECKING, NoReturn
 import click
 
 from vmio import __version__
+from vmio.characters import printable
+from vmio.cli.terminal import guard_streams, say, say_error, say_hint
 from vmio.errors import OutputError, ToolError, VmioError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["main"]
 
@@ -99,13 +101,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: Sequence[str] | None) -> int:
     _fill_closed_streams()
+    with guard_streams():
+        return _call(arguments)
+
+
+def _call(arguments: Sequence[str] | None) -> int:
     try:
         result = program.main(arguments, prog_name="vmio", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
         with _saying():
-            error.show()
+            _show(error)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
@@ -172,26 +179,41 @@ def _saying() -> Iterator[None]:
         _discard(sys.stderr)
 
 
+def _show(error: click.ClickException) -> None:
+    """Says what is wrong with a call; what click quotes of it stays on its line."""
+    if not isinstance(error, (click.MissingParameter, click.exceptions.NoArgsIsHelpError)):
+        # The two quote nothing, and take several lines.
+        message = printable(error.format_message())
+        error = click.UsageError(message, ctx=getattr(error, "ctx", None))
+    error.show()
+
+
 def _say(text: str) -> None:
     with _saying():
-        click.echo(f"vmio: {text}", err=True)
+        say(text)
 
 
 def _explain(error: VmioError) -> None:
-    _say(f"{click.style('error:', fg='red', bold=True)} {error.message}")
-    if isinstance(error, ToolError) and error.output:
-        for line in error.output.strip().splitlines()[-5:]:
-            with _saying():
-                click.echo(f"    {line}", err=True)
-    if error.hint:
-        _say(f"{click.style('hint:', fg='cyan')} {error.hint}")
+    with _saying():
+        say_error(error)
+        if isinstance(error, ToolError):
+            _quote(error.output.strip().splitlines()[-5:])
+        if error.hint:
+            say_hint(error.hint)
+
+
+def _quote(lines: Iterable[str]) -> None:
+    """Says lines of others, with a bar: a CI takes `::error::` for a command after blanks too."""
+    for line in lines:
+        click.echo(f"    | {printable(line)}", err=True)
 
 
 def _report_bug(error: Exception) -> int:
     if os.environ.get("VMIO_DEBUG"):
-        import traceback
+        from traceback import format_exception
 
-        traceback.print_exception(error)
+        with _saying():
+            _quote("".join(format_exception(error)).splitlines())
     _say(f"this is a bug in vmio: {type(error).__name__}: {error}")
     if not os.environ.get("VMIO_DEBUG"):
         _say("VMIO_DEBUG=1 in the environment shows where it happened")

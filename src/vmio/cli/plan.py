@@ -10,6 +10,7 @@ import click
 from vmio import api
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
+from vmio.cli.terminal import say
 from vmio.errors import UsageError, VmioError
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
@@ -87,7 +88,8 @@ def command(
     facts = api.read_place(vms[0], host=host, overrides=overrides, qemu_version=qemu_version).host
     guest = api.load_config(vms[0], host=facts, storage=storage)
     for problem in guest.vm.problems:
-        click.echo(f"vmio: {vms[0]}: {problem.message}".replace("\n", ": "), err=True)
+        text = problem.message.replace("\n", ": ")
+        say(f"{vms[0]}: {text}")
     if compare:
         return _print_comparison(guest, facts)
     if rank is not None:
@@ -99,7 +101,7 @@ def command(
     _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
     if output is not None:
         api.save_plan(plan, output, force=force)
-        click.echo(f"vmio: wrote {output}; vmio apply {output} makes the changes", err=True)
+        say(f"wrote {output}; vmio apply {output} makes the changes")
     return 0
 
 
@@ -122,7 +124,9 @@ def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"])
 
             click.echo(render_plan(plan), nl=False)
         case "diff":
-            _print_diff(guest.vm.source.data, api.preview_plan(guest, plan), guest.vm.source.name)
+            from vmio.cli.apply import print_diff
+
+            print_diff(guest.vm.source, api.preview_plan(guest, plan))
         case "text":
             from vmio.cli.console import make_console
             from vmio.report.plan_text import print_plan
@@ -130,14 +134,6 @@ def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"])
             print_plan(plan, make_console(), name=f"{guest.vm.id} {guest.vm.name}".strip())
         case _:
             assert_never(form)
-
-
-def _print_diff(old: bytes, new: bytes, path: str) -> None:
-    from difflib import unified_diff
-
-    before, after = (data.decode("utf-8", "replace").splitlines() for data in (old, new))
-    for line in unified_diff(before, after, path, f"{path}, as planned", lineterm=""):
-        click.echo(line)
 
 
 def _print_comparison(guest: Guest, host: Host) -> int:

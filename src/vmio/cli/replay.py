@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vmio import api
+from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.capabilities import QemuVersion
 
@@ -112,11 +113,9 @@ def command(
         f" budgets {found.budgets_agreed}/{found.budgets}"
     )
     if found.events_missing:
-        click.echo(
-            f"vmio: {found.events_missing} events were computed that QEMU did not have", err=True
-        )
+        say(f"{found.events_missing} events were computed that QEMU did not have")
     if found.events + found.budgets == 0:
-        click.echo("vmio: there is no polling in the recording", err=True)
+        say("there is no polling in the recording")
     return 0 if found.is_complete else _DIFFERS
 
 
@@ -152,10 +151,9 @@ def _tell(
     first = loops[0]
     seen = first.grows + first.shrinks + first.phases
     if first.events_agreed + first.budgets_agreed < seen * _DOUBTFUL:
-        click.echo(
-            "vmio: much of it is not what this QEMU would do: it may be another --qemu, have other"
-            " parameters, or have begun before the trace did (--zeros)",
-            err=True,
+        say(
+            "much of it is not what this QEMU would do: it may be another --qemu, have other"
+            " parameters, or have begun before the trace did (--zeros)"
         )
     if html is not None:
         from vmio.report.page import write_page
@@ -164,5 +162,5 @@ def _tell(
         name = Path(trace).name if trace != "-" else "standard input"
         page = render_trace_html(loops, generation, complete, name=name, qemu_version=str(version))
         write_page(page, Path(html))
-        click.echo(f"vmio: the page is in {html}", err=True)
+        say(f"the page is in {html}")
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from vmio import api
+from vmio.characters import printable
 from vmio.cli.options import boot_options, host_options, storage_option
+from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.units import parse_size_bytes
 
@@ -76,7 +77,7 @@ def command(
             arch=loaded.vm.arch,
         )
         if reason:
-            click.echo(f"vmio: {reason}", err=True)
+            say(reason)
         if dry_run:
             click.echo(_render_dry(loaded, how, volumes))
             return
@@ -118,16 +119,17 @@ def _find_guest(
         kernel=Path(kernel) if kernel else None,
         initrd=Path(initrd) if initrd else None,
         controllers={controller.model for controller in api.plan(loaded).controllers},
-        report=lambda task, _: click.echo(f"vmio: {task}", err=True),
+        report=lambda task, _: say(task),
     )
     return str(image.kernel), str(image.initrd), append or image.append
 
 
 def _render_dry(guest: Guest, how: Boot, volumes: Volumes) -> str:
+    from vmio.formats.shell import join_words
     from vmio.qemu.boot import place_volumes, render_boot
 
     with place_volumes(api.plan(guest), volumes) as placed:
-        return shlex.join(render_boot(guest, placed, how))
+        return join_words(render_boot(guest, placed, how))
 
 
 async def _verify(guest: Guest, how: Boot, volumes: Volumes) -> int:
@@ -140,7 +142,7 @@ async def _verify(guest: Guest, how: Boot, volumes: Volumes) -> int:
     title = f"{guest.vm.id} {guest.vm.name}".strip()
     print_topology(live, make_console(), title=f"{title}, as QEMU {version} reports it")
     for difference in differences:
-        click.echo(f"not as planned: {difference}")
+        click.echo(printable(f"not as planned: {difference}"))
     if differences:
         return _DIFFERENT
     count = len(live.disks)
@@ -163,9 +165,9 @@ async def _run(guest: Guest, how: Boot, volumes: Volumes, qmp: str | None) -> in
             name = guest.vm.name or guest.vm.id
             print_topology(live, make_console(), title=f"{name}, running")
             for difference in differences:
-                click.echo(f"not as planned: {difference}")
-            click.echo(f"vmio: QEMU is process {process.pid}; Ctrl-C ends it", err=True)
-            click.echo(f"vmio: another terminal can run: vmio show qmp:{socket}", err=True)
+                click.echo(printable(f"not as planned: {difference}"))
+            say(f"QEMU is process {process.pid}; Ctrl-C ends it")
+            say(f"another terminal can run: vmio show qmp:{socket}")
             status = await process.wait()
-    click.echo(f"vmio: the guest has ended{f', status {status}' if status else ''}", err=True)
+    say(f"the guest has ended{f', status {status}' if status else ''}")
     return 0

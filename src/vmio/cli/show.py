@@ -6,6 +6,7 @@ import click
 
 from vmio import api
 from vmio.cli.options import host_options, storage_option
+from vmio.cli.terminal import say
 from vmio.model.topology import Topology
 
 __all__ = ["command"]
@@ -53,7 +54,7 @@ def command(
         name = f"{guest.vm.id} {guest.vm.name}".strip()
         for problem in guest.vm.problems:
             text = problem.message.replace("\n", ": ")
-            click.echo(f"vmio: {vm}: {text}", err=True)
+            say(f"{vm}: {text}")
     _print(topology, name=name, origin=origin, as_json=as_json, as_svg=as_svg)
 
 

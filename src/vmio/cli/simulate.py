@@ -12,6 +12,7 @@ import click
 
 from vmio import api
 from vmio.cli.options import qemu_version_option, storage_option
+from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.host import Host
 
@@ -126,7 +127,7 @@ def command(
                 results = save_points(grid, results, Path(parquet), force=force)
             points = _print_sweep(grid, results, as_json=as_json)
             if parquet is not None:
-                click.echo(f"vmio: {grid.size} points are in {parquet}", err=True)
+                say(f"{grid.size} points are in {parquet}")
             if html is not None:
                 from vmio.report.simulation_chart import list_chart_points
 
@@ -232,4 +233,4 @@ def _write_page(
 
     name = f"{guest.vm.id} {guest.vm.name}".strip() or guest.vm.source.name
     write_page(render_simulation_html(points, guest=name, parameter=parameter), Path(path))
-    click.echo(f"vmio: the page is in {path}", err=True)
+    say(f"the page is in {path}")

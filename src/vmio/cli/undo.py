@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from vmio import api
+from vmio.characters import printable
 from vmio.cli.apply import confirm, print_diff
+from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.source import Source
-from vmio.report.findings import readable
-from vmio.report.plain import printable
 
 if TYPE_CHECKING:
     from vmio.apply.proxmox import Applied
@@ -94,16 +94,16 @@ def _say_outcome(reversal: Reversal, left: Sequence[Left], *, dry_run: bool) -> 
     kept = {each.path for each in left}
     done = [restore for restore in reversal.restores if restore.path not in kept]
     if dry_run:
-        _say("a dry run: nothing is changed")
+        say("a dry run: nothing is changed")
     else:
         for restore in done:
-            _say(f"{restore.path} is what it was before '{restore.entry.what}'")
+            say(f"{restore.path} is what it was before '{restore.entry.what}'")
     for each in left:
-        _say(f"error: not put back: {each.error.message}")
+        say(f"error: not put back: {each.error.message}")
         if each.error.hint:
-            _say(f"hint: {each.error.hint}")
+            say(f"hint: {each.error.hint}")
     if done and not dry_run:
-        _say("it takes effect after a full stop and start of the guest")
+        say("it takes effect after a full stop and start of the guest")
 
 
 def _print_list(vm: str, *, as_json: bool) -> None:
@@ -117,7 +117,7 @@ def _print_list(vm: str, *, as_json: bool) -> None:
             click.echo(_name(journal.path))
             for entry in journal.entries():
                 click.echo(f"  {entry.number:5}  {entry.time[:19]}Z  {printable(entry.what)}")
-            _say(f"the old states are in {journal.folder}")
+            say(f"the old states are in {journal.folder}")
         return
     runs = api.list_runs()
     for run in runs:
@@ -125,14 +125,10 @@ def _print_list(vm: str, *, as_json: bool) -> None:
         for journal, entry in run.changes:
             click.echo(f"  {entry.number:5}  {_name(journal.path)}")
     if runs:
-        _say(f"the old states are in {runs[-1].changes[0][0].folder.parent}")
+        say(f"the old states are in {runs[-1].changes[0][0].folder.parent}")
     else:
-        _say("vmio has changed nothing yet")
+        say("vmio has changed nothing yet")
 
 
 def _name(path: Path) -> str:
-    return f"{printable(readable(str(path)))}{'' if path.exists() else ' (gone)'}"
-
-
-def _say(text: str) -> None:
-    click.echo(f"vmio: {printable(text)}", err=True)
+    return f"{printable(str(path))}{'' if path.exists() else ' (gone)'}"

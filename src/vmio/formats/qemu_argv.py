@@ -161,7 +161,8 @@ def parse_command(source: Source) -> Command:
 def _scan(text: str) -> Iterator[Word]:
     if "\0" not in text:
         # Comments become blanks, and what follows them stays where it is.
-        yield from scan_words(re.sub(r"(?m)^#[^\n]*", lambda match: " " * len(match[0]), text))
+        blanked = re.sub(r"(?m)^#[^\n]*", lambda match: " " * len(match[0]), text)
+        yield from scan_words(blanked, dollars=True)
         return
     start = 0
     for word in text.removesuffix("\0").split("\0"):

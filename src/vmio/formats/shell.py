@@ -1,23 +1,41 @@
-"""The words of a text that is quoted for a shell, in time that grows with its length only.
+"""Words quoted for a shell, and the words of such a text in time that grows with its length only.
 
-`shlex.split` takes a minute for one word of a megabyte, and forgets where a word stood.
+`shlex.split` takes a minute for one word of a megabyte, and forgets where a word stood; what
+`shlex.quote` quotes reaches a terminal as it is.
+
+Source: POSIX.1-2024, Shell & Utilities, 2.2.4 Dollar-Single-Quotes.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import frozen
 
-__all__ = ["Word", "scan_words", "split_words"]
+from vmio.characters import is_printable
 
-_PIECE = re.compile(
-    r"""(?P<blank>[ \t\r\n]++)|(?P<plain>[^ \t\r\n'"\\]++)|'(?P<single>[^']*+)'"""
-    r"""|"(?P<double>(?:[^"\\]++|\\.)*+)"|\\(?P<escaped>\r\n|.)""",
+__all__ = ["Word", "join_words", "quote", "quote_unprintable", "scan_words", "split_words"]
+
+_BLANK = r"(?P<blank>[ \t\r\n]++)"
+_QUOTED = r"""'(?P<single>[^']*+)'|"(?P<double>(?:[^"\\]++|\\.)*+)"|\\(?P<escaped>\r\n|.)"""
+_PIECE = re.compile(rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\]++)|{_QUOTED}""", re.DOTALL)
+_PIECE_OR_DOLLAR = re.compile(
+    rf"""{_BLANK}|(?P<plain>(?:[^ \t\r\n'"\\$]++|\$(?!'))++)|{_QUOTED}"""
+    r"""|\$'(?P<dollar>(?:[^'\\]++|\\.)*+)'""",
     re.DOTALL,
 )
+_DOLLAR = re.compile(
+    r"""\\(?:(?P<octal>[0-7]{1,3})|x(?P<hex>[0-9A-Fa-f]{1,2})|u(?P<short>[0-9A-Fa-f]{1,4})"""
+    r"""|U(?P<long>[0-9A-Fa-f]{1,8})|c(?P<control>.)|(?P<sign>[abefnrtv\\'"?]))"""
+    r"""|(?P<plain>[^\\]++|\\)""",
+    re.DOTALL,
+)
+_SIGNS = str.maketrans("abefnrtv", "\a\b\x1b\f\n\r\t\v")
+_SPELLED = {"'": r"\'", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _DOUBLE = re.compile(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
 
 
@@ -52,8 +70,40 @@ def split_words(text: str) -> list[str]:
     return [word.text for word in scan_words(text)]
 
 
-def scan_words(text: str) -> Iterator[Word]:
+def join_words(words: Iterable[str]) -> str:
+    """Returns a line that a shell reads as these words and a terminal shows as it is."""
+    return " ".join(map(quote, words))
+
+
+def quote(word: str) -> str:
+    """Returns a word so quoted."""
+    return quote_unprintable(word) or shlex.quote(word)
+
+
+def quote_unprintable(word: str) -> str:
+    """Returns a word as `$'…'`, with all spelled out that is not shown; empty if all of it is.
+
+    The bytes are in octal, which a shell takes for the same in any locale.
+    """
+    return "" if is_printable(word) else f"$'{''.join(map(_spell, word))}'"
+
+
+def _spell(sign: str) -> str:
+    if sign in _SPELLED:
+        return _SPELLED[sign]
+    if is_printable(sign):
+        return sign
+    escaped = "surrogateescape" if "\udc80" <= sign <= "\udcff" else "surrogatepass"
+    return "".join(f"\\{byte:03o}" for byte in sign.encode("utf-8", escaped))
+
+
+def scan_words(text: str, *, dollars: bool = False) -> Iterator[Word]:
     """Yields the words of a text as `split_words` does, with their places.
+
+    Args:
+        text: The text.
+        dollars: Whether `$'…'` is a quotation, as it is not where Proxmox VE splits a text. The
+            text is bytes then, a character each, and so are the words.
 
     Raises:
         ValueError: A quotation has no end.
@@ -61,8 +111,9 @@ def scan_words(text: str) -> Iterator[Word]:
     start = -1
     parts: list[tuple[str, int]] = []
     position = 0
+    pattern = _PIECE_OR_DOLLAR if dollars else _PIECE
     while position < len(text):
-        match = _PIECE.match(text, position)
+        match = pattern.match(text, position)
         if match is None:
             raise ValueError("a quotation has no end")
         kind = match.lastgroup or ""
@@ -76,6 +127,8 @@ def scan_words(text: str) -> Iterator[Word]:
             start = position if start < 0 else start
             if kind == "double":
                 parts += _unescape(match[kind], match.start(kind))
+            elif kind == "dollar":
+                parts += _unescape_dollar(match[kind], match.start(kind))
             else:
                 parts.append((match[kind], match.start(kind)))
         position = match.end()
@@ -88,6 +141,33 @@ def _unescape(piece: str, start: int) -> Iterator[tuple[str, int]]:
         kind = match.lastgroup or ""
         if match[kind] != "\n" or kind == "plain":
             yield match[kind], start + match.start(kind)
+
+
+def _unescape_dollar(piece: str, start: int) -> Iterator[tuple[str, int]]:
+    for match in _DOLLAR.finditer(piece):
+        text = _read_dollar(match.lastgroup or "", match[match.lastgroup or 0])
+        if text == "\0":
+            return  # no word has one: for a shell the quotation ends here
+        # As in double quotes, what is escaped stands where its last character does.
+        escaped = match.lastgroup != "plain"
+        yield text, start + (match.end() - 1 if escaped else match.start())
+
+
+def _read_dollar(kind: str, text: str) -> str:
+    match kind:
+        case "octal":
+            return chr(int(text, 8) & 0xFF)
+        case "hex":
+            return chr(int(text, 16))
+        case "short" | "long":
+            code = min(int(text, 16), sys.maxunicode)
+            return chr(code).encode("utf-8", "surrogatepass").decode("latin-1")
+        case "control":
+            return chr(ord(text) & 0x1F)
+        case "sign":
+            return text.translate(_SIGNS)
+        case _:
+            return text
 
 
 def _join(parts: list[tuple[str, int]], start: int, end: int) -> Word:

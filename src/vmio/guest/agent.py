@@ -15,7 +15,6 @@ import contextlib
 import json
 import re
 import secrets
-import shlex
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -23,6 +22,7 @@ from typing import Any, Self, TypeVar
 import attrs
 
 from vmio.errors import GuestError, UsageError
+from vmio.formats.shell import join_words
 
 __all__ = ["PORT_NAME", "Agent", "AgentInfo", "BlockDevice", "Completed", "agent_argv"]
 
@@ -263,7 +263,7 @@ class Agent:
                 return await self._wait(argv, pid, first_poll_s, longest_pause_s)
         except TimeoutError as error:
             await self._kill(pid)
-            command = shlex.join(argv)
+            command = join_words(argv)
             raise GuestError(
                 f"{self._path}: `{command[:120]}` did not end in the guest within {timeout_s:g} s",
                 hint="the guest may be stopped or overloaded; allow more time",

@@ -11,6 +11,7 @@ from shlex import quote
 
 from attrs import evolve
 
+from vmio.characters import printable
 from vmio.formats.proxmox.boot import boot_indices
 from vmio.formats.proxmox.problems import explain_reasons, find_dropped
 from vmio.formats.proxmox.schema import DRIVE_COUNTS, DRIVES_BY_BUS
@@ -44,7 +45,7 @@ def list_notes(vm: Vm) -> tuple[str, ...]:
     """Returns what a person has to know of a guest's disks that no step is about."""
     notes = [
         f"Proxmox VE drops {problem.subject}, and the guest starts without it:"
-        f" {explain_reasons(problem)}"
+        f" {printable(explain_reasons(problem))}"
         for problem in find_dropped(vm)
     ]
     if not any(disk.keeps_data for disk in vm.disks):

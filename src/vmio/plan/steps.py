@@ -7,10 +7,10 @@ measurement with the message that published it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from shlex import quote
 
 from attrs import evolve
 
+from vmio.formats.shell import quote
 from vmio.model.disk import Disk
 from vmio.model.host import Host, parse_processors
 from vmio.model.iothread import IOThread

@@ -10,8 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
-from vmio.report.plain import printable
 from vmio.units import format_duration_ns
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmio.bench.result import METHOD
+from vmio.formats.shell import join_words
 from vmio.report.chart_svg import (
     CHART_CSS,
     draw_host_cpu,
@@ -222,7 +222,7 @@ def render_command_lines(argv: Sequence[str]) -> str:
             groups[-1].append(word)
         else:
             groups.append([word])
-    return " \\\n  ".join(shlex.join(group) for group in groups)
+    return " \\\n  ".join(join_words(group) for group in groups)
 
 
 def _render_facts(comparison: Comparison) -> str:

@@ -8,8 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from vmio.characters import printable
 from vmio.report.figures import format_rate, format_ratio
-from vmio.report.plain import printable
 from vmio.units import MIB, format_duration_ns
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vmio.characters import disarm_lines, printable
 from vmio.formats.qemu_diff import Change, Difference
 
 __all__ = ["render_diff_text"]
@@ -23,7 +24,8 @@ _MAX_VALUE = 120
 
 def render_diff_text(differences: Sequence[Difference]) -> str:
     """Returns a line for each difference."""
-    return "".join(f"{_render(difference)}\n" for difference in differences)
+    lines = (printable(_render(difference)) for difference in differences)
+    return disarm_lines("".join(f"{line}\n" for line in lines))
 
 
 def _render(difference: Difference) -> str:
@@ -89,5 +91,4 @@ def _dash(option: str) -> str:
 
 
 def _clip(value: str) -> str:
-    printable = "".join(c if c.isprintable() else "�" for c in value)
-    return printable if len(printable) <= _MAX_VALUE else f"{printable[:_MAX_VALUE]}…"
+    return value if len(value) <= _MAX_VALUE else f"{value[:_MAX_VALUE]}…"

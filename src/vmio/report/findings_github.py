@@ -6,10 +6,10 @@ toolkit does.
 
 from __future__ import annotations
 
+from vmio.characters import printable
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.model.source import Source
-from vmio.report.findings import Report, Summary, readable
-from vmio.report.plain import printable
+from vmio.report.findings import Report, Summary
 
 __all__ = ["GithubReport"]
 
@@ -54,7 +54,7 @@ def _render(diagnostic: Diagnostic, source: Source | None) -> str:
 
 
 def _escape(text: str) -> str:
-    escaped = readable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return printable(escaped)
 
 

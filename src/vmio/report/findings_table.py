@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from vmio.characters import disarm_lines, printable
 from vmio.lint.diagnostic import CheckedFile, Severity
-from vmio.report.findings import Report, Summary, Tally, count, readable
+from vmio.report.findings import Report, Summary, Tally, count
 from vmio.report.markup import display_width, shorten
-from vmio.report.plain import printable
 
 __all__ = ["StatisticsReport", "TableReport"]
 
@@ -78,7 +78,7 @@ def _render_vms(rows: Sequence[Tally], *, columns: int, colour: bool) -> str:
                 _cell(row.vm or row.name, widest),
                 _cell(row.vm_name, widest),
                 *(["·"] * 4 if row.error else numbers),
-                printable(readable(row.error or _name_worst(row))).replace("\n", " "),
+                printable((row.error or _name_worst(row)).replace("\n", " ")),
             ]
         )
     if not any(row.node for row in rows):
@@ -101,7 +101,7 @@ def _render_rules(summary: Summary, *, colour: bool) -> str:
 
 
 def _cell(text: str, columns: int) -> str:
-    return shorten(printable(readable(text)).replace("\n", " "), columns)
+    return shorten(printable(text), columns)
 
 
 def _render_table(
@@ -125,7 +125,7 @@ def _render_table(
     if not colour:
         width = max(display_width(line.rstrip("\n")) for line in lines)
         lines.insert(1, f"{'─' * width}\n")
-    return "".join(lines)
+    return disarm_lines("".join(lines))
 
 
 def _cut(text: str, columns: int) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from vmio.characters import disarm_lines, printable
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.model.source import Location, Source
 from vmio.report.findings import Report, Summary, count_severities
-from vmio.report.plain import printable
 
 __all__ = ["TextReport"]
 
@@ -51,7 +51,7 @@ class TextReport(Report):
                 colour=self.colour,
                 width=width,
             )
-        return "".join(f"{line}\n" for line in lines)
+        return disarm_lines("".join(f"{line}\n" for line in lines))
 
     def render_end(self, summary: Summary) -> str:  # noqa: ARG002 - the sums are talk
         """Returns nothing."""
@@ -123,11 +123,8 @@ def _measure(text: str) -> int:
 
 
 def _show(text: str) -> str:
-    if text.isascii() and text.isprintable():
-        return text
-    # A file's name can hold bytes that no encoding of the terminal takes.
-    encodable = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return printable(encodable.expandtabs(1).replace("\n", " "))
+    # Messages of Proxmox VE's have newlines, and lines of a config tabs.
+    return printable(text.replace("\n", " ").replace("\t", " "))
 
 
 def _clean(text: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from vmio.characters import printable_lines
 from vmio.lint.diagnostic import CheckedFile
 from vmio.model.source import Source
 from vmio.report.findings import Report, Summary
-from vmio.report.plain import printable
 
 __all__ = ["DiffReport", "render_fix_diff"]
 
@@ -97,7 +97,6 @@ def _quote(name: str) -> str:
 
 
 def _paint(line: str) -> str:
-    shown = line[:-1].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    text = "\n".join(printable(part) for part in shown.removesuffix("\r").split("\n"))
+    text = printable_lines(line[:-1].removesuffix("\r"))
     code = next((code for sign, code in _COLOURS.items() if line.startswith(sign)), "")
     return f"\x1b[{code}m{text}\x1b[0m\n" if code else f"{text}\n"

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import html
-import re
 import unicodedata
+
+from vmio.characters import printable_lines
 
 __all__ = ["display_width", "escape", "shorten"]
 
-# Control characters, which XML forbids, and marks that turn the direction of what follows.
-_UNFIT = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufffe\uffff"
-    "\ud800-\udfff]"
-)
-
 
 def escape(text: str) -> str:
-    """Returns text that is only text in an element or a quoted attribute, whoever wrote it."""
-    return html.escape(_UNFIT.sub("\ufffd", text), quote=True)
+    """Returns text that is only text in an element or a quoted attribute, whoever wrote it.
+
+    What XML forbids, and what is not shown or turns the direction, is spelled out.
+    """
+    return html.escape(printable_lines(text), quote=True)
 
 
 def display_width(text: str) -> int:

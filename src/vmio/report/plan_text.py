@@ -11,10 +11,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from vmio.characters import printable
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.plan import Change, Plan, Step
 from vmio.model.topology import Topology
-from vmio.report.plain import printable
 from vmio.report.topology_text import print_topology
 
 __all__ = ["Row", "print_comparison", "print_plan", "print_plans"]
@@ -38,7 +38,7 @@ def print_plan(plan: Plan, console: Console, *, name: str) -> None:
     """Prints a plan whole."""
     print_topology(plan.before, console, title=f"{name}, as it is")
     console.print()
-    console.print(Text(f"plan by {plan.policy}", style="bold"))
+    console.print(Text(printable(f"plan by {plan.policy}"), style="bold"))
     _print_notes(plan.notes, console)
     if not plan.steps:
         if any(attached.disk.keeps_data for attached in plan.before.disks):

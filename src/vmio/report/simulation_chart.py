@@ -11,8 +11,8 @@ from typing import Final
 
 from attrs import frozen
 
+from vmio.characters import printable
 from vmio.report.axis import Axis, choose_axis
-from vmio.report.plain import printable
 from vmio.sim.simulator import Prediction
 from vmio.sim.sweep import SweepPoint
 from vmio.units import format_duration_ns

@@ -9,10 +9,9 @@ from typing import Final
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from vmio.characters import printable
 from vmio.report.figures import format_rate
-from vmio.report.plain import printable
 from vmio.report.simulation_json import tabulate_prediction
 from vmio.report.simulation_text import print_warnings
 from vmio.sim.simulator import Estimate
@@ -97,7 +96,7 @@ class GridTable:
         if any(point.prediction.bistable for point in shown):
             console.print("a range: bistable, it depends on how polling began")
         for note in self._notes:
-            console.print(Text(f"note: {note}"))
+            console.print(f"note: {note}")
 
 
 def render_grid_json(grid: Grid, points: Sequence[SweepPoint]) -> str:

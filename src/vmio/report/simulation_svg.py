@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from vmio.characters import printable
 from vmio.report.axis import Axis, choose_axis
 from vmio.report.figures import format_rate, format_share
 from vmio.report.markup import display_width, escape, shorten
@@ -132,7 +133,7 @@ def _draw_point(point: ChartPoint, area: _Rectangle) -> str:
 
 def _name(point: ChartPoint, area: _Rectangle, taken: list[_Rectangle]) -> list[str]:
     """Returns a label at the first place that no other label or mark has, or nothing."""
-    text = shorten(point.label, _LABEL_COLUMNS) + ", today" * point.is_today
+    text = shorten(printable(point.label), _LABEL_COLUMNS) + ", today" * point.is_today
     width = display_width(text) * _SIGN_WIDTH
     for left, middle in _list_places(area, width, is_box=point.prediction.bistable):
         place = (left, middle - _LINE_HEIGHT / 2, left + width, middle + _LINE_HEIGHT / 2)

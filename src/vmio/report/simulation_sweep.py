@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
-from vmio.report.plain import printable
 from vmio.report.simulation_chart import draw_chart, list_chart_points
 from vmio.report.simulation_json import tabulate_prediction
 from vmio.report.simulation_text import print_warnings, show_range
@@ -62,7 +62,7 @@ def _make_table(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
     heads = (sweep.parameter.rpartition(".")[2], "IOPS", "latency", "", "CPU", "", "")
     cells = [
         (
-            str(point.value),
+            printable(str(point.value)),
             show_range(point.prediction, point.prediction.iops, format_rate),
             show_range(point.prediction, point.prediction.latency_mean_ns, format_duration_ns),
             show_range(point.prediction, point.prediction.cpu_share, format_share),

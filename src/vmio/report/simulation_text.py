@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
-from vmio.report.plain import printable
 from vmio.sim.simulator import Estimate, Prediction
 from vmio.units import format_duration_ns
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from vmio.characters import disarm_lines, printable
 from vmio.lint.story import Setting, Story
-from vmio.report.plain import printable
+from vmio.report.markup import display_width
 
 __all__ = ["render_overview", "render_story"]
 
@@ -22,12 +23,13 @@ _ORIGINS = {
 
 def render_overview(stories: Iterable[Story], *, colour: bool = False) -> str:
     """Returns a line or two for each disk: the way to its thread, and what is ignored."""
-    return "".join(f"{line}\n" for story in stories for line in _sum_up(story, colour=colour))
+    lines = (line for story in stories for line in _sum_up(story, colour=colour))
+    return disarm_lines("".join(f"{line}\n" for line in lines))
 
 
 def render_story(story: Story, *, colour: bool = False) -> str:
     """Returns all that there is to tell of a disk."""
-    return "\n".join(_tell(story, colour=colour)) + "\n"
+    return disarm_lines("\n".join(_tell(story, colour=colour)) + "\n")
 
 
 def _sum_up(story: Story, *, colour: bool) -> Iterator[str]:
@@ -47,7 +49,8 @@ def _sum_up(story: Story, *, colour: bool) -> Iterator[str]:
         "; ".join(re.split(", with|, which|, for", thread)[0] for thread in threads),
     )
     way = " → ".join(printable(step) for step in steps if step)
-    yield from _wrap(_paint(printable(story.disk), _BOLD, colour=colour), way, len(story.disk) + 2)
+    disk = printable(story.disk)
+    yield from _wrap(_paint(disk, _BOLD, colour=colour), way, _measure(disk) + 2)
     for setting in story.settings:
         if setting.verdict == "ignored":
             ignored = _paint("ignored", _RED, colour=colour)
@@ -146,7 +149,7 @@ def _split(text: str) -> Iterator[str]:
 
 
 def _measure(text: str) -> int:
-    return len(re.sub(r"\x1b\[[0-9;]*m", "", text))
+    return display_width(re.sub(r"\x1b\[[0-9;]*m", "", text))
 
 
 def _paint(text: str, code: str, *, colour: bool) -> str:

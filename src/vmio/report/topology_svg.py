@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
+from vmio.characters import printable
 from vmio.model.iothread import MAIN_LOOP
 from vmio.report.markup import display_width, escape, shorten
 from vmio.units import format_bytes, format_duration_ns
@@ -92,7 +93,7 @@ def render_topology(topology: Topology, title: str) -> str:
         f'<desc id="desc">{escape(_describe(topology))}</desc>\n'
         f"<style>{TOPOLOGY_CSS}</style>\n"
         f'<rect class="page" x="-20" y="{-_TITLE - 20}" width="100%" height="100%"/>\n'
-        f'<text class="heading" x="1" y="-14">{escape(shorten(title, 72))}</text>\n'
+        f'<text class="heading" x="1" y="-14">{escape(shorten(printable(title), 72))}</text>\n'
         f"{body}\n</svg>\n"
     )
 
@@ -251,6 +252,7 @@ def _text(
     x: float, y: float, text: str, *, room: float, css: str = "soft", end: bool = False
 ) -> str:
     """Draws one line of text, cut to its room; pointing at it shows the whole."""
+    text = printable(text)
     shown = shorten(text, int(room / (_ID_COLUMN if css == "id" else _SOFT_COLUMN)))
     full = f"<title>{escape(text)}</title>" if shown != text else ""
     where = ' text-anchor="end"' if end else ""

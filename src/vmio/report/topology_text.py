@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vmio.characters import disarm_lines, printable
 from vmio.model.controller import Controller
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import HostThread, Topology
-from vmio.report.plain import printable
 from vmio.units import format_duration_ns
 
 __all__ = ["print_topology"]
@@ -21,7 +21,7 @@ _SETTINGS = ("iothread", "cache", "aio", "discard", "detect_zeroes", "queues")
 
 def print_topology(topology: Topology, console: Console, *, title: str) -> None:
     """Prints what serves each disk, what each setting comes to, and the host's threads."""
-    console.print(Text(printable(title), style="bold"))
+    console.print(Text(disarm_lines(printable(title)), style="bold"))
     if not topology.disks:
         console.print("no disks")
         return
@@ -49,15 +49,15 @@ def _make_disk_table(topology: Topology) -> Table:
         served_by = topology.served_by(attached)
         table.add_row(
             Text(printable(attached.disk.id), style="bold"),
-            Text(attached.disk.bus),
+            Text(printable(attached.disk.bus)),
             Text(printable(f"{controller.id} ({controller.model})")),
             Text(_name_place(controller)),
             Text(
                 printable(", ".join(served_by)),
                 style="yellow" if MAIN_LOOP in served_by else "green",
             ),
-            Text(attached.cache or "-"),
-            Text(attached.aio or "-"),
+            Text(printable(attached.cache or "-")),
+            Text(printable(attached.aio or "-")),
         )
     return table
 

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
-from vmio.report.plain import printable
+from vmio.characters import printable
 from vmio.report.trace_words import explain_changes
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.timeline import join_pieces

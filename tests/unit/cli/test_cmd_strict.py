@@ -13,6 +13,7 @@ from vmio.cli.main import main
     ("text", "status", "said"),
     [
         ("cores: 1\n[snap]\ncores: x\n", 3, "vm 100 - unable to parse value of 'cores' - type"),
+        ("scsi0: local:1/a,cache=x,foo=1\n", 3, "format error\ncache: value 'x' does not"),
         ("cores: 1\nrubbish\n", 3, "vm 100 - unable to parse config: rubbish"),
         ("cores: 1\n[snap]\ncores: 2\n", 0, ""),
     ],

@@ -106,7 +106,7 @@ def test_both_dialects_of_a_disk_differ_but_are_no_crash(
                 " a, b → b, a"
             ),
         ),
-        ("-append \x1b[1m", "-append x", "-append: �[1m → x"),
+        ("-append \x1b[1m", "-append x", "-append: \\x1b[1m → x"),
     ],
 )
 def test_difference_is_one_line(

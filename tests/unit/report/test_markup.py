@@ -17,9 +17,9 @@ def test_escape_gives_text_and_nothing_else(text: str) -> None:
     assert len(root) == 0
 
 
-def test_escape_replaces_what_turns_the_direction() -> None:
-    """A right-to-left override cannot make a name read as another one."""
-    assert "\u202e" not in escape("a\u202eb")
+def test_escape_spells_out_what_is_not_shown() -> None:
+    """Neither a direction mark nor what XML forbids nor what is invisible is in a page."""
+    assert escape("a\u202eb\x1b\x9b\u200b\udcff\n") == r"a\u202eb\x1b\u009b\u200b\xff" + "\n"
     assert escape("<'&\">") == "&lt;&#x27;&amp;&quot;&gt;"
 
 

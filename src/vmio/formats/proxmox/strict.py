@@ -51,6 +51,7 @@ def refuse_problems(config: Config, vmid: str) -> None:
         raise InputError(
             f"vm {vmid} - {problem.message}",
             hint="without --strict such a line is left out, as Proxmox VE leaves it out",
+            has_lines=True,
         )
 
 

@@ -60,6 +60,7 @@ from vmio.formats.proxmox.argv.usb import (
 )
 from vmio.formats.proxmox.machine import WINDOWS_VISTA
 from vmio.formats.proxmox.reader import Guest
+from vmio.formats.shell import quote_unprintable
 from vmio.model.disk import Backing
 from vmio.model.host import Host
 from vmio.model.topology import Topology
@@ -125,7 +126,10 @@ def render_argv(guest: Guest, topology: Topology, host: Host) -> tuple[Argument,
 
 
 def render_command(argv: tuple[Argument, ...], *, pretty: bool = False) -> str:
-    """Returns a command as `qm showcmd` prints it, each word quoted for a shell."""
+    """Returns a command as `qm showcmd` prints it, each word quoted for a shell.
+
+    A word that a terminal would obey or not show is quoted as `$'…'`, which `qm showcmd` does not.
+    """
     line = " ".join([_quote(word) for argument in argv for word in argument])
     return line.replace(" -", " \\\n  -") if pretty else line
 
@@ -136,6 +140,8 @@ _BARE = re.compile(r"[A-Za-z0-9_!%+,\-./:@^]+", re.ASCII)
 def _quote(word: str) -> str:
     if _BARE.fullmatch(word):
         return word
+    if spelled := quote_unprintable(word):
+        return spelled.replace(" -", r"\040-")  # where --pretty would break the line
     if "'" not in word:
         return f"'{word}'"
     # A single quote ends the quoting, comes escaped, and begins it again; several in a row come
