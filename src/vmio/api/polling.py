@@ -266,7 +266,7 @@ def _prepare_simulation(
     from vmio.sim.workload import parse_workload
 
     numbers = host.qemu_version.split(".")
-    if not 2 <= len(numbers) <= 3 or not all(each.isdecimal() for each in numbers):  # noqa: PLR2004 - as versions are written
+    if not 2 <= len(numbers) <= 3 or not all(n.isdecimal() and len(n) < 5 for n in numbers):  # noqa: PLR2004 - as versions are written
         raise CapabilityError(
             "which QEMU it runs on is not known", hint="--qemu-version 10.0.2 says it"
         )

@@ -13,6 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vmio.bounds import load_json
+
 __all__ = ["find_cache_folder", "identify_file", "read_entry", "write_entry"]
 
 _MAX_BYTES = 4 << 20
@@ -39,9 +41,9 @@ def identify_file(path: Path) -> tuple[str, ...]:
 
 def read_entry(kind: str, identity: tuple[str, ...]) -> Any:  # noqa: ANN401 - its reader checks
     """Returns what was written under a kind and an identity, None if there is nothing."""
-    with suppress(OSError, ValueError, RecursionError):
+    with suppress(OSError, ValueError):
         with _locate(kind, identity).open("rb") as file:
-            entry = json.loads(file.read(_MAX_BYTES))
+            entry = load_json(file.read(_MAX_BYTES))
         # A hash names the file; the whole identity in it is what counts.
         if isinstance(entry, dict) and entry.get("identity") == list(identity):
             return entry.get("value")

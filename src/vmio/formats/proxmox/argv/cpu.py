@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from vmio.bounds import MAX_VCPUS
 from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import Argument, Context, is_on
 from vmio.formats.proxmox.cpu_models import ARM_MODELS, BUILT_IN, RENAMED, VENDORS
@@ -79,6 +80,8 @@ def render_smp(ctx: Context) -> Iterator[Argument]:
     most = sockets * cores
     if most > ctx.host.cpu.count:
         raise PlanError(f"MAX {ctx.host.cpu.count} vcpus allowed per VM on this node")
+    if most > MAX_VCPUS:
+        raise PlanError(f"no machine of QEMU has {most} virtual processors: {MAX_VCPUS} at most")
     vcpus = int(ctx.guest.settings.get("vcpus", "0")) or most
     pluggable = "cpu" in list_hotplug(ctx)
     first = 1 if pluggable else vcpus
@@ -124,7 +127,8 @@ def read_phys_bits(ctx: Context) -> int:
     host_bits = ctx.host.cpu.phys_bits
     if bits == "host" or (not bits and model.name in {"host", "max"}):
         return host_bits
-    return min(int(bits) if bits.isdecimal() else _DEFAULT_PHYS_BITS, host_bits)
+    is_number = bits.isdecimal() and len(bits) < 5  # noqa: PLR2004 - more are no bits of an address
+    return min(int(bits) if is_number else _DEFAULT_PHYS_BITS, host_bits)
 
 
 def has_evmcs(ctx: Context) -> bool:

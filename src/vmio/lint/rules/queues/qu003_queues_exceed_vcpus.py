@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.formats.proxmox.writer import cut_option
+from vmio.formats.qemu_argv import read_mapping
 from vmio.lint.devices import (
     find_property,
     list_devices,
     may_add_vcpus,
-    read_mapping,
     read_queues,
 )
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
