@@ -94,6 +94,7 @@ RULES = (
     Entry("QU006", "vq-mapping-refused"),
     Entry("QU007", "more-iothreads-than-queues"),
     Entry("QU008", "vq-mapping-is-unmanaged"),
+    Entry("QU009", "queue-count-refused"),
     Entry("SA001", "cache-unsafe"),
     Entry("SA002", "werror-loses-writes"),
     Entry("SA003", "disk-left-out-of-backup"),
