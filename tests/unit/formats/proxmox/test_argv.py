@@ -214,7 +214,8 @@ def test_processors_without_end_are_refused() -> None:
 def test_address_bits_of_any_length_are_read_or_left() -> None:
     """A model of the cluster's own may say anything; Python takes no number of 5,000 digits."""
     models = {"own": {"phys-bits": "9" * 5000}}
-    build("cpu: custom-own\nmachine: q35,viommu=intel", evolve(HOST, cpu_models=models))
+    text = "cpu: custom-own\nhotplug: memory\nnuma: 1\nmemory: 1024"
+    build(text, evolve(HOST, cpu_models=models))
 
 
 def test_missing_firmware_is_refused() -> None:
