@@ -437,7 +437,7 @@ TOKENS = (
 )
 
 
-VALUES = (
+VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 1.5, 4097, 20_000_000, 1 << 63, 1 << 64, 1e308, float("inf")),
     *(
         "",

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CORE = ("errors", "formats", "lint", "model", "plan", "sim", "units")
+CORE = ("bounds", "errors", "formats", "lint", "model", "plan", "sim", "units")
 
 
 def test_import_contracts_are_kept() -> None:
