@@ -8,7 +8,17 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CORE = ("characters", "errors", "formats", "lint", "model", "plan", "sim", "units")
+CORE = (
+    "bounds",
+    "characters",
+    "errors",
+    "formats",
+    "lint",
+    "model",
+    "plan",
+    "sim",
+    "units",
+)
 
 
 def test_import_contracts_are_kept() -> None:

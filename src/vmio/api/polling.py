@@ -330,7 +330,7 @@ def _find_version(host: Host) -> tuple[QemuVersion, tuple[str, ...]]:
                 " installed here; --qemu-version gives another"
             )
     numbers = text.split(".")
-    if not 2 <= len(numbers) <= 3 or not all(each.isdecimal() for each in numbers):  # noqa: PLR2004 - as versions are written
+    if not 2 <= len(numbers) <= 3 or not all(n.isdecimal() and len(n) < 5 for n in numbers):  # noqa: PLR2004 - as versions are written
         raise CapabilityError(
             "which QEMU it runs on is not known", hint="--qemu-version 10.0.2 says it"
         )

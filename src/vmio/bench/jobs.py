@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, get_args
 from attrs import evolve, field, frozen
 from attrs.validators import and_, ge, le, matches_re
 
+from vmio.bounds import check_document
 from vmio.errors import InputError, ToolError, UsageError
 from vmio.units import KIB, MIB, parse_size_bytes
 
@@ -265,9 +266,11 @@ def _parse_object(data: bytes) -> Any:  # noqa: ANN401  # what a guest prints ca
     if len(data) > _MAX_OUTPUT_BYTES:
         raise InputError(f"fio printed {len(data)} bytes")
     try:
-        return json.JSONDecoder().raw_decode(data[max(0, data.find(b"{")) :].decode())[0]
+        report = json.JSONDecoder().raw_decode(data[max(0, data.find(b"{")) :].decode())[0]
     except RecursionError as error:
         raise InputError("fio printed a nest of brackets") from error
+    check_document(report)
+    return report
 
 
 def _finite(value: object) -> float:

@@ -28,7 +28,7 @@ _CLUSTER = "/etc/pve"
 @check_options
 @click.option(
     "--jobs",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1024),
     metavar="N",
     help="How many processes check; one a processor if not said.",
 )

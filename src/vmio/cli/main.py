@@ -7,6 +7,7 @@ that cannot be written, 70 a bug in vmio, 130 and 143 ended by Ctrl-C and SIGTER
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from contextlib import contextmanager
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _run(arguments: Sequence[str] | None) -> int:
     _fill_closed_streams()
+    _write_anything()
     with guard_streams():
         return _call(arguments)
 
@@ -152,6 +154,28 @@ def _fill_closed_streams() -> None:
             # The lowest number that is free, which is the stream's own.
             descriptor = os.open(os.devnull, flags)
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _write_anything() -> None:
+    r"""Lets any text be written, whatever its characters and the terminal's encoding are.
+
+    A name that is no UTF-8 is written as its bytes; another character that the encoding has not is
+    written as `\xNN`, as Python does it on standard error.
+    """
+    import codecs
+
+    codecs.register_error("vmio", _encode_unknown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="vmio")
+
+
+def _encode_unknown(error: UnicodeError) -> tuple[bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - nothing is read with it
+    character = error.object[error.start]
+    is_byte = "\udc80" <= character <= "\udcff"
+    how = "surrogateescape" if is_byte else "backslashreplace"
+    return character.encode("ascii", how), error.start + 1
 
 
 def _is_about_output(error: OSError) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +16,7 @@ from vmio.errors import ToolError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
+    from types import FrameType
 
 __all__ = ["CHUNK", "map_in_order"]
 
@@ -106,7 +109,8 @@ def _submit(
     waiting: deque[Future[list[_Result]]] = deque()
     try:
         for chunk in chunks:
-            waiting.append(submit(chunk))
+            with _undisturbed():
+                waiting.append(submit(chunk))
             if len(waiting) >= workers * _WAITING_PER_WORKER:
                 yield from waiting.popleft().result()
         while waiting:
@@ -115,6 +119,27 @@ def _submit(
         # Nothing is left here but when it ends early.
         for future in waiting:
             future.cancel()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Takes Ctrl-C when the block is done: what is cut off while it is made cannot be cancelled.
+
+    Blocking the signal would not do: another thread would take it, and Python's handler runs in
+    the main one whoever does.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: caught.append((number, frame)))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        before(*caught[0])
 
 
 def _split(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:

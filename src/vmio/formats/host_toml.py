@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 from cattrs.errors import BaseValidationError
 
+from vmio.bounds import MAX_DEPTH, load_toml
 from vmio.errors import InputError
 from vmio.formats.toml_text import explain, make_converter, render_toml
 from vmio.model.host import Host
@@ -41,8 +41,8 @@ def parse_host(
         if len(source.data) > _MAX_BYTES:
             raise InputError(f"{name} is too large for a host description")
         try:
-            table = tomllib.loads(source.data.decode("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+            table = load_toml(source.data)
+        except ValueError as error:
             raise InputError(f"{name} is not a host description: {error}") from error
     for key, value in overrides:
         _override(table, key, value)
@@ -64,15 +64,15 @@ def render_host(host: Host) -> str:
 
 
 def _override(table: dict[str, Any], dotted: str, text: str) -> None:
-    *parents, last = dotted.split(".")
+    *parents, last = dotted.split(".", MAX_DEPTH)
     for key in parents:
         inner = table.setdefault(key, {})
         if not isinstance(inner, dict):
             raise InputError(f"--set {dotted}: '{key}' has no keys of its own")
         table = inner
     try:
-        table[last] = tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+        table[last] = load_toml(f"value = {text}".encode())["value"]
+    except ValueError:
         table[last] = text
 
 

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from attrs import fields, frozen
 
+from vmio.bounds import MAX_KEY_CHARACTERS, load_json
 from vmio.errors import InputError
 from vmio.formats.shell import Word, scan_words
-from vmio.model.iothread import IOThread
+from vmio.model.iothread import IOThread, VirtqueueMapping
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
 
@@ -28,12 +29,12 @@ __all__ = [
     "is_command",
     "parse_command",
     "parse_words",
+    "read_mapping",
     "read_options",
 ]
 
 _MAX_BYTES = 2 * 1024 * 1024
 """No program can be started with more than the kernel's 2 MiB of words by default."""
-_MAX_DEPTH = 32
 
 _FLAGS = frozenset(
     """
@@ -108,6 +109,8 @@ class Command:
     options: tuple[Option, ...] = ()
 
 
+_MAPPED = re.compile(r"iothread-vq-mapping\.(\d{1,6})\.(?:iothread|vqs(?:\.\d{1,6})?)", re.ASCII)
+_QUEUE = re.compile(r"\d{1,9}", re.ASCII)
 _COMMAND = re.compile(
     rb"""(?:\s|\\\r?\n|\#[^\n]*\n)*+                      # comments
     (?:[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+)*+       # variables of the environment
@@ -220,6 +223,25 @@ def find_iothreads(options: Iterable[Option]) -> tuple[tuple[IOThread, ...], fro
     return tuple(defined), frozenset(users)
 
 
+def read_mapping(option: Option) -> tuple[VirtqueueMapping, ...]:
+    """Returns a device's `iothread-vq-mapping`; empty where it has none or an empty one."""
+    threads: dict[int, str] = {}
+    queues: dict[int, list[int]] = {}
+    for key, value in option.properties.items():
+        entry = _MAPPED.fullmatch(key)
+        if entry is None:
+            continue
+        number = int(entry[1])
+        if key.endswith(".iothread"):
+            threads[number] = value
+        elif _QUEUE.fullmatch(value):
+            queues.setdefault(number, []).append(int(value))
+    return tuple(
+        VirtqueueMapping(iothread=threads[number], vqs=tuple(queues.get(number, ())))
+        for number in sorted(threads)
+    )
+
+
 def _build_iothread(option: Option) -> IOThread:
     parameters: dict[str, Any] = {}
     for attribute in fields(IOThread):
@@ -312,20 +334,21 @@ def _split_aliases(option: Option) -> Iterator[Option]:
 
 def _merge(options: Iterable[Option]) -> Iterator[Option]:
     """Yields options, those that QEMU makes one of as one, where the first of them stood."""
-    merged: dict[str, Option] = {}
+    merged: dict[str, tuple[dict[str, str], dict[str, Span]]] = {}
     rest: list[Option] = []
     for option in options:
+        if option.name not in merged:
+            rest.append(option)
+        if option.name in _MERGED:
+            properties, spans = merged.setdefault(option.name, ({}, {}))
+            properties.update(option.properties)
+            spans.update(option.spans)
+    for option in rest:
         if option.name in merged:
-            known = merged[option.name]
-            properties = {**known.properties, **option.properties}
-            spans = {**known.spans, **option.spans}
-            merged[option.name] = build_option(option.name, properties, known.span, spans)
-        elif option.name in _MERGED:
-            merged[option.name] = option
-            rest.append(option)
+            properties, spans = merged[option.name]
+            yield build_option(option.name, properties, option.span, spans)
         else:
-            rest.append(option)
-    return (merged.get(option.name, option) for option in rest)
+            yield option
 
 
 class _Read(NamedTuple):
@@ -339,11 +362,9 @@ def _read_properties(name: str, value: str, place: Word | None) -> _Read:
     if name in _RAW:
         return _read_whole(_VALUE, value, place)
     if value.startswith("{"):
-        import json
-
         try:
-            return _Read(dict(_flatten("", json.loads(value), 0)), {})
-        except (ValueError, RecursionError):
+            return _Read(dict(_flatten(load_json(value))), {})
+        except ValueError:
             return _read_whole(_VALUE, value, place)
     key, equals, text = value.partition("=")
     if equals and "," not in key and (name == "set" or (name == "global" and "." in key)):
@@ -387,19 +408,26 @@ def _read_piece(name: str, piece: str, *, first: bool) -> tuple[str, str]:
     return key, "on"
 
 
-def _flatten(prefix: str, value: object, depth: int) -> Iterator[tuple[str, str]]:
-    """Yields a JSON value's leaves with dotted keys."""
+def _flatten(value: object, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yields a JSON value's leaves with dotted keys.
+
+    Raises:
+        ValueError: A key is longer than any of QEMU's, of which each leaf below it has a copy.
+    """
     inner: Iterable[tuple[object, object]]
     match value:
-        case dict() if value and depth < _MAX_DEPTH:
+        case dict() if value:
             inner = value.items()
-        case list() if value and depth < _MAX_DEPTH:
+        case list() if value:
             inner = enumerate(value)
         case _:
             yield prefix, _render_leaf(value)
             return
     for key, below in inner:
-        yield from _flatten(f"{prefix}.{key}" if prefix else str(key), below, depth + 1)
+        dotted = f"{prefix}.{key}" if prefix else str(key)
+        if len(dotted) > MAX_KEY_CHARACTERS:
+            raise ValueError("a key is too long")
+        yield from _flatten(below, dotted)
 
 
 def _render_leaf(value: object) -> str:

@@ -6,7 +6,6 @@ discards on; one that is referred to by its name has QEMU's own defaults.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -15,6 +14,7 @@ from typing import cast, get_args
 
 from attrs import field, frozen
 
+from vmio.bounds import load_json
 from vmio.model.disk import AioEngine, Backing, CacheMode, DetectZeroes, Discard, Media
 from vmio.model.option import Option
 from vmio.model.source import Span
@@ -371,8 +371,8 @@ def _unfold_drive(properties: Mapping[str, str]) -> Mapping[str, str]:
     name = found.get("file", "")
     if name.startswith("json:"):
         try:
-            described = json.loads(name.removeprefix("json:"))
-        except (ValueError, RecursionError):
+            described = load_json(name.removeprefix("json:"))
+        except ValueError:
             return found
         if isinstance(described, dict) and isinstance(described.get("file"), dict):
             del found["file"]

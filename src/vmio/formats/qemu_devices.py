@@ -8,15 +8,16 @@ JSON are made after all others.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from attrs import define, evolve, field, frozen
 
+from vmio.formats.qemu_argv import read_mapping
 from vmio.formats.qemu_blocks import Blocks, Medium, name_cache, to_bool
 from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import BusKind, Disk, Media
-from vmio.model.iothread import VirtqueueMapping
 from vmio.model.option import Option
 from vmio.model.source import Problem, Span
 from vmio.model.topology import AttachedDisk, Effect
@@ -119,7 +120,7 @@ def attach_devices(
     )
 
 
-def _read_globals(options: Sequence[Option]) -> Mapping[str, Mapping[str, str]]:
+def _read_globals(options: Sequence[Option]) -> Mapping[str, dict[str, str]]:
     defaults: dict[str, dict[str, str]] = {}
     for option in options:
         if option.name == "global":
@@ -137,7 +138,7 @@ class _Board:
     blocks: Blocks
     chipset: Chipset
     arch: str
-    defaults: Mapping[str, Mapping[str, str]]
+    defaults: Mapping[str, dict[str, str]]
     controllers: dict[str, Controller] = field(factory=dict)
     disks: list[AttachedDisk] = field(factory=list)
     problems: list[Problem] = field(factory=list)
@@ -244,10 +245,9 @@ class _Board:
             return option.properties
         family = re.match(r"virtio-(?:blk|scsi)", option.kind)
         types = (*_FAMILIES.get(family[0] if family else "", ()), option.kind)
-        found: dict[str, str] = {}
-        for kind in types:
-            found.update(self.defaults.get(kind, {}))
-        return {**found, **option.properties}
+        known = (self.defaults[kind] for kind in reversed(types) if kind in self.defaults)
+        # Not one mapping of all, for they may be many, and so may the devices.
+        return ChainMap(dict(option.properties), *known)
 
     def _make_controller(
         self, identity: str, option: Option, own: Mapping[str, str], bus: BusKind
@@ -269,7 +269,7 @@ class _Board:
             controller = evolve(
                 controller,
                 iothread=own.get("iothread") or None,
-                iothread_vq_mapping=tuple(_read_mapping(own)),
+                iothread_vq_mapping=read_mapping(option),
             )
         elif "iothread" in own and bus not in {"ide", "sata"}:
             self._refuse(option, identity, f"{model} has no property iothread", key="iothread")
@@ -290,17 +290,19 @@ class _Board:
         )
 
     def _attach_namespace(self, option: Option, own: Mapping[str, str]) -> None:
-        found = [each for each in self.controllers.values() if each.model == "nvme"]
         wanted = own.get("bus", "")
-        found = [each for each in found if not wanted or each.id == wanted]
-        if not found:
+        known = (
+            reversed(self.controllers.values()) if not wanted else (self.controllers.get(wanted),)
+        )
+        found = next((each for each in known if each is not None and each.model == "nvme"), None)
+        if found is None:
             self._report(
                 option, option.id, f"there is no nvme '{wanted}'", kind="missing-reference"
             )
             return
-        bus = _Bus(name=found[-1].id, kind="scsi", controller=found[-1], room=256)
+        bus = _Bus(name=found.id, kind="scsi", controller=found, room=256)
         address: Address = tuple(("nsid", own[key]) for key in ("nsid",) if key in own)
-        self._attach(option, own, bus, (("bus", found[-1].id), *address))
+        self._attach(option, own, bus, (("bus", found.id), *address))
 
     def _attach_to_bus(self, option: Option, own: Mapping[str, str]) -> None:
         kind: Literal["scsi", "ide"] = "scsi" if option.kind.startswith("scsi") else "ide"
@@ -320,10 +322,13 @@ class _Board:
                 return self._buses[name]
             said = f"there is no {kind} bus '{name}'"
         else:
-            newest = [bus for bus in reversed(self._buses.values()) if bus.kind == kind]
-            free = [bus for bus in newest if len(bus.taken) < bus.room]
-            if free or newest:
-                return (free or newest)[0]
+            newest: _Bus | None = None
+            for bus in reversed(self._buses.values()):
+                if bus.kind == kind and len(bus.taken) < bus.room:
+                    return bus
+                newest = newest or (bus if bus.kind == kind else None)
+            if newest is not None:
+                return newest
             name, said = f"{kind}.0", f"there is no {kind} bus"
         self._report(option, option.id, said, kind="missing-reference", key="bus")
         identity = name.rpartition(".")[0] or name
@@ -497,17 +502,6 @@ def _read_pci(own: Mapping[str, str], chipset: Chipset) -> PciAddress | None:
     return PciAddress(
         bus=own.get("bus", root), slot=int(match[1], 16), function=int(match[2] or 0)
     )
-
-
-def _read_mapping(own: Mapping[str, str]) -> Iterator[VirtqueueMapping]:
-    for position in range(len(own)):
-        prefix = f"iothread-vq-mapping.{position}."
-        name = own.get(f"{prefix}iothread")
-        if name is None:
-            return
-        queues = [value for key, value in own.items() if key.startswith(f"{prefix}vqs.")]
-        numbers = tuple(number for text in queues if (number := _read_number(text)) is not None)
-        yield VirtqueueMapping(iothread=name, vqs=numbers)
 
 
 def _place_ata(bus: _Bus, own: Mapping[str, str]) -> Address | None:

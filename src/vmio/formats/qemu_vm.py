@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import prod
+from typing import NamedTuple
 
 from attrs import evolve, frozen
 
+from vmio.bounds import MAX_OPTIONS, MAX_PROPERTIES, MAX_QUEUES_IN_ALL, MAX_VCPUS
 from vmio.errors import InputError
 from vmio.formats.qemu_argv import Command, build_option, find_iothreads, parse_command
 from vmio.formats.qemu_blocks import read_blocks
 from vmio.formats.qemu_config import parse_config_file
-from vmio.formats.qemu_devices import attach_devices
+from vmio.formats.qemu_devices import Attachments, attach_devices
 from vmio.model.host import Host
 from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span
+from vmio.model.topology import count_queues
 from vmio.model.vm import Chipset, Vm
 
 __all__ = ["CommandGuest", "find_config_files", "read_command_vm"]
@@ -24,11 +27,6 @@ _MIB = 1 << 20
 _SUFFIXES = {"": _MIB, "b": 1, "k": 1 << 10, "m": _MIB, "g": 1 << 30, "t": 1 << 40}
 _DEFAULT_MIB = 128
 """QEMU's own, where `-m` is not written."""
-_MAX_OPTIONS = 10_000
-_MAX_PROPERTIES = 100_000
-"""Enough for two thousand disks."""
-_MAX_VCPUS = 4096
-"""No machine has more; a mapping of queues is made for each."""
 _TOPOLOGY = ("sockets", "dies", "clusters", "modules", "cores", "threads", "drawers", "books")
 _ARCHITECTURE = re.compile(r"qemu-system-([a-z0-9_]+)")
 _PATH = re.compile(r"([^.]{1,63})\.([^.]{1,63})\.(.+)", re.DOTALL)
@@ -83,6 +81,8 @@ def read_command_vm(
     is_pc = arch in {"x86_64", "i386"} and chipset != "virt"
     blocks = read_blocks(options, host.files.block_device_patterns, "ide" if is_pc else "virtio")
     found = attach_devices(options, blocks, chipset=chipset, arch=arch)
+    vcpus = _count_vcpus(options)
+    _check_queues(source, found, vcpus)
     iothreads, users = find_iothreads(options)
     name = _merge_properties(options, "name").get("guest", "")
     numbers = [option.properties.get("value", "") for option in options if option.name == "id"]
@@ -94,7 +94,7 @@ def read_command_vm(
         arch=arch,
         chipset=chipset,
         machine_version=_find_version(machine.get("type", ""), host),
-        vcpus=_count_vcpus(options),
+        vcpus=vcpus,
         memory_mib=_read_memory(_merge_properties(options, "m").get("size", "")),
         iothreads=iothreads,
         iothread_users=users,
@@ -109,10 +109,18 @@ def read_command_vm(
 
 def _check_size(source: Source, options: Sequence[Option]) -> None:
     properties = sum(len(option.properties) for option in options)
-    if len(options) > _MAX_OPTIONS or properties > _MAX_PROPERTIES:
+    if len(options) > MAX_OPTIONS or properties > MAX_PROPERTIES:
         raise InputError(
             f"{source.name} has {len(options)} options with {properties} properties,"
             " more than any QEMU is started with"
+        )
+
+
+def _check_queues(source: Source, found: Attachments, vcpus: int) -> None:
+    queues = count_queues(found.controllers, vcpus)
+    if queues > MAX_QUEUES_IN_ALL:
+        raise InputError(
+            f"{source.name} has {queues} virtqueues, more than any QEMU is started with"
         )
 
 
@@ -142,28 +150,43 @@ def _include(
 
 def _apply_set(options: Sequence[Option], problems: list[Problem]) -> Sequence[Option]:
     """Returns options with what `-set GROUP.ID.KEY=VALUE` changes of them."""
-    changed = list(options)
-    for setter in [option for option in changed if option.name == "set"]:
+    setters = [option for option in options if option.name == "set"]
+    if not setters:
+        return options
+    targets: dict[tuple[str, str], _Changed] = {}
+    for option in reversed(options):  # the first of an id is the one that counts
+        targets[option.name, option.id] = _Changed(option, {}, {})
+    for setter in setters:
         for path, value in setter.properties.items():
             match = _PATH.fullmatch(path)
-            if match is None or not _set(changed, match, value, setter.spans.get(path)):
+            target = targets.get((match[1], match[2])) if match else None
+            if match is None or target is None:
                 said = f"there is nothing that {path} could be set of"
                 span = setter.spans.get(path, setter.span) or _NOWHERE
                 problems.append(
                     Problem(kind="missing-reference", message=said, span=span, subject="set")
                 )
-    return changed
+                continue
+            target.properties[match[3]] = value
+            if path in setter.spans:
+                target.spans[match[3]] = setter.spans[path]
+    return [_change(option, targets[option.name, option.id]) for option in options]
 
 
-def _set(options: list[Option], path: re.Match[str], value: str, span: Span | None) -> bool:
-    group, identity, key = path.groups()
-    for position, option in enumerate(options):
-        if (option.name, option.id) == (group, identity):
-            properties = {**option.properties, key: value}
-            spans = option.spans if span is None else {**option.spans, key: span}
-            options[position] = build_option(group, properties, option.span, spans)
-            return True
-    return False
+class _Changed(NamedTuple):
+    """An option, and what `-set` changes of it."""
+
+    option: Option
+    properties: dict[str, str]
+    spans: dict[str, Span]
+
+
+def _change(option: Option, changed: _Changed) -> Option:
+    if option is not changed.option or not changed.properties:
+        return option
+    properties = {**option.properties, **changed.properties}
+    spans = {**option.spans, **changed.spans}
+    return build_option(option.name, properties, option.span, spans)
 
 
 def _check_options(options: Sequence[Option]) -> Iterator[Problem]:
@@ -223,7 +246,7 @@ def _count_vcpus(options: Sequence[Option]) -> int:
         count = prod(max(1, counts.get(key, 1)) for key in _TOPOLOGY)
     else:
         count = counts.get("maxcpus", 1)
-    return max(1, min(count, _MAX_VCPUS)) + plugged
+    return max(1, min(count + plugged, MAX_VCPUS))
 
 
 def _read_memory(text: str) -> int:

@@ -32,9 +32,9 @@ def explain(error: BaseException, what: str) -> str:
         for note in getattr(error, "__notes__", ()):
             key = getattr(note, "name", None) or getattr(note, "index", None)
             if key is not None:
-                path.append(str(key))
+                path.append(str(key)[:80])
     if isinstance(error, ForbiddenExtraKeysError):
-        path.append(min(error.extra_fields))
+        path.append(min(error.extra_fields)[:80])
         return f"{what} has no key '{'.'.join(path)}'"
     if isinstance(error, KeyError):
         return f"there is no '{'.'.join(path)}'"
@@ -82,7 +82,7 @@ def _render_value(value: object) -> str:
 def _strict(kind: type) -> Any:  # noqa: ANN401 - cattrs' own hook type
     def structure(value: object, _: object) -> object:
         if type(value) is not kind:
-            raise TypeError(f"expected {kind.__name__}, not {value!r}")
+            raise TypeError(f"expected {kind.__name__}, not {value!r:.80}")
         return value
 
     return structure

@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
+from vmio.bounds import load_json
 from vmio.errors import GuestError, UsageError
 from vmio.formats.shell import join_words
 
@@ -483,8 +484,8 @@ class Agent:
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         try:
-            reply = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            reply = load_json(line)
+        except ValueError as error:
             raise self._junk(f"{line[:40]!r} is not JSON") from error
         return self._expect(reply, dict, "a command")
 
@@ -532,8 +533,8 @@ def parse_disks(output: bytes) -> tuple[BlockDevice, ...]:
             case [name, sectors, read_only, path, serial, wwid] if re.fullmatch(
                 r"[A-Za-z0-9_-]{1,32}", name
             ) and re.fullmatch(r"\d{1,18}", sectors):
-                scsi = re.search(r"/\d+:(\d+):(\d+):(\d+)/block/", path)
-                ata = re.search(r"/ata(\d+)/", path)
+                scsi = re.search(r"/\d+:(\d{1,9}):(\d{1,9}):(\d{1,9})/block/", path)
+                ata = re.search(r"/ata(\d{1,9})/", path)
                 disks.append(
                     BlockDevice(
                         name=name,

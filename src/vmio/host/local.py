@@ -8,7 +8,6 @@ Source: the files that qemu-server 9.2.6 and pve-guest-common 6 keep their facts
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -17,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from vmio.bounds import load_json
 from vmio.model.host import Cpu, Files, Host, Kernel, Memory, Pci, PciMapping, Sev, Usb
 
 __all__ = ["identify_host", "read_cpu_model", "read_local_host"]
@@ -115,7 +115,7 @@ def _read_cpu(root: Path) -> Cpu:
 def _read_sev(path: Path) -> Sev:
     """Returns what Proxmox found out at boot, by an instruction that only it may run."""
     try:
-        found = json.loads(_read_text(path))["amd-sev"]
+        found = load_json(_read_text(path))["amd-sev"]
         return Sev(
             sev=found.get("sev-support") is True,
             sev_es=found.get("sev-support-es") is True,
@@ -123,7 +123,7 @@ def _read_sev(path: Path) -> Sev:
             cbitpos=int(found.get("cbitpos", 0)),
             reduced_phys_bits=int(found.get("reduced-phys-bits", 0)),
         )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return Sev()
 
 

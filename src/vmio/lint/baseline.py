@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
+from vmio.bounds import load_json
 from vmio.errors import InputError
 from vmio.lint.diagnostic import Diagnostic, Suppressed
 from vmio.model.source import Source
@@ -165,13 +166,11 @@ def parse_baseline(source: Source) -> Baseline:
     Raises:
         InputError: It is none.
     """
-    import json
-
     if len(source.data) > MAX_BASELINE_BYTES:
         raise InputError(f"{source.name} is too large for a baseline")
     try:
-        document = json.loads(source.data)
-    except (ValueError, RecursionError) as error:
+        document = load_json(source.data)
+    except ValueError as error:
         raise InputError(f"{source.name} is not a baseline: {str(error)[:200]}") from error
     if not isinstance(document, dict) or not isinstance(document.get("findings"), list):
         raise InputError(f"{source.name} is not a baseline: it has no list of findings")

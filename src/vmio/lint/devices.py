@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 from vmio.model.disk import Disk
-from vmio.model.iothread import VirtqueueMapping
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
 from vmio.model.vm import Vm
@@ -18,13 +17,10 @@ __all__ = [
     "is_off",
     "list_devices",
     "may_add_vcpus",
-    "read_mapping",
     "read_queues",
 ]
 
-_MAPPING = "iothread-vq-mapping"
 _QUEUE_PER_VCPU_SINCE = (5, 2)
-_ENTRY = re.compile(rf"{_MAPPING}\.(\d{{1,6}})\.(?:iothread|vqs(?:\.\d{{1,6}})?)", re.ASCII)
 
 
 def asks_iothread(disk: Disk) -> bool:
@@ -54,7 +50,7 @@ def is_off(value: str) -> bool:
 def read_queues(option: Option) -> int | None:
     """Returns the request queues that a device is written with; None if it is not."""
     written = option.properties.get("num-queues", option.properties.get("num_queues", ""))
-    return int(written) if re.fullmatch(r"\d{1,9}", written, re.ASCII) else None
+    return int(written) if re.fullmatch(r"\d{1,18}", written, re.ASCII) else None
 
 
 def default_queues(vm: Vm, option: Option) -> int | None:
@@ -68,25 +64,6 @@ def default_queues(vm: Vm, option: Option) -> int | None:
         return written
     is_pci = "-pci" in option.kind or option.kind in {"virtio-blk", "virtio-scsi"}
     return vm.vcpus if is_pci and vm.machine_version >= _QUEUE_PER_VCPU_SINCE else None
-
-
-def read_mapping(option: Option) -> tuple[VirtqueueMapping, ...]:
-    """Returns a device's `iothread-vq-mapping`; empty where it has none or an empty one."""
-    threads: dict[int, str] = {}
-    queues: dict[int, list[int]] = {}
-    for key, value in option.properties.items():
-        entry = _ENTRY.fullmatch(key)
-        if entry is None:
-            continue
-        number = int(entry[1])
-        if key.endswith(".iothread"):
-            threads[number] = value
-        elif re.fullmatch(r"\d{1,9}", value, re.ASCII):
-            queues.setdefault(number, []).append(int(value))
-    return tuple(
-        VirtqueueMapping(iothread=threads[number], vqs=tuple(queues.get(number, ())))
-        for number in sorted(threads)
-    )
 
 
 def find_property(source: Source, option: Option, key: str) -> Span | None:

@@ -29,6 +29,7 @@ from typing import Any, NoReturn
 
 from attrs import evolve, field, frozen
 
+from vmio.bounds import load_toml
 from vmio.errors import InputError, UsageError
 from vmio.lint.diagnostic import Diagnostic, Severity, Suppressed
 from vmio.lint.registry import Entry, find_rule, load_rule, select_rules
@@ -168,13 +169,11 @@ def parse_house(source: Source) -> House:
         InputError: It is no TOML, or says something that no house rule is; the message names the
             line.
     """
-    import tomllib
-
     if len(source.data) > MAX_HOUSE_BYTES:
         raise InputError(f"{source.name} is too large for house rules")
     try:
-        table = tomllib.loads(source.data.decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        table = load_toml(source.data)
+    except ValueError as error:
         raise InputError(f"{source.name} is not TOML: {_shorten(str(error))}") from error
     return _Reader(source).read(table)
 
@@ -264,12 +263,13 @@ class _Reader:
         value = table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             self.fail(f"'{_name((*path, key))}' is a list of rules", (*path, key))
-        for word in value:
-            try:
-                select_rules([word])
-            except UsageError as error:
-                self.fail(error.message, (*path, key), hint=error.hint)
-        return tuple(value)
+        # What a call selects is selected for each VM: a word more than once is one.
+        words = tuple({word.lower(): word for word in value}.values())
+        try:
+            select_rules(words)
+        except UsageError as error:
+            self.fail(error.message, (*path, key), hint=error.hint)
+        return words
 
     def read_code(self, name: str, path: tuple[str | int, ...]) -> str:
         try:
@@ -335,7 +335,7 @@ def _find_line(text: str, path: tuple[str | int, ...]) -> int:
                 arrays[name] = arrays.get(name, -1) + 1
                 table = (*table, arrays[name])
             here = table
-        elif assignment := re.match(r"([\w.\"' -]+?)\s*=", words):
+        elif assignment := re.match(r"([\w.\"' \t-]+)=", words):
             here = (*table, *_split_key(assignment[1]))
         else:
             continue

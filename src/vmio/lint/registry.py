@@ -6,7 +6,8 @@ listing, selecting and looking up import none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import NamedTuple, cast
 
@@ -93,6 +94,7 @@ RULES = (
     Entry("QU006", "vq-mapping-refused"),
     Entry("QU007", "more-iothreads-than-queues"),
     Entry("QU008", "vq-mapping-is-unmanaged"),
+    Entry("QU009", "queue-count-refused"),
     Entry("SA001", "cache-unsafe"),
     Entry("SA002", "werror-loses-writes"),
     Entry("SA003", "disk-left-out-of-backup"),
@@ -172,13 +174,20 @@ def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tupl
 
 
 def _match(text: str) -> tuple[Entry, ...]:
-    found = tuple(
-        entry
-        for entry in RULES
-        if (text and entry.code.startswith(text.upper())) or text.lower() == entry.name
-    )
-    if not found:
+    found = _index().get(text.lower())
+    if found is None:
         raise _unknown(text)
+    return found
+
+
+@cache
+def _index() -> Mapping[str, tuple[Entry, ...]]:
+    """Returns the rules that each name and each beginning of a code means."""
+    found: dict[str, tuple[Entry, ...]] = {}
+    for entry in RULES:
+        code = entry.code.lower()
+        for word in (entry.name, *(code[:end] for end in range(1, len(code) + 1))):
+            found[word] = (*found.get(word, ()), entry)
     return found
 
 
@@ -186,6 +195,7 @@ def _unknown(text: str) -> UsageError:
     from difflib import get_close_matches
 
     known = [word for entry in RULES for word in entry]
-    close = get_close_matches(text.upper(), known, n=1) or get_close_matches(text.lower(), known)
+    word = text[:80]
+    close = get_close_matches(word.upper(), known, n=1) or get_close_matches(word.lower(), known)
     hint = f"did you mean {close[0]}?" if close else "`vmio rule` lists the rules"
-    return UsageError(f"there is no rule '{text[:80]}'", hint=hint)
+    return UsageError(f"there is no rule '{word}'", hint=hint)

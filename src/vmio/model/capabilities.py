@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
 
+from vmio.bounds import load_json
 from vmio.errors import CapabilityError
 
 __all__ = [
@@ -177,8 +177,8 @@ def _devices_with(wanted: str, properties: Mapping[str, set[str]]) -> tuple[str,
 def _read_answers(transcript: str) -> Iterator[tuple[str, Any]]:
     for line in transcript.splitlines():
         try:
-            message = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            message = load_json(line)
+        except ValueError as error:
             raise ValueError(f"no answer of a monitor: {line[:200]}") from error
         match message:
             case {"id": str(name), "return": answer}:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from attrs import field, frozen
 
+from vmio.bounds import MAX_QUEUES
 from vmio.model.controller import Controller
 from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 
-__all__ = ["AttachedDisk", "Effect", "HostThread", "Topology", "Verdict", "Virtqueue"]
+__all__ = [
+    "AttachedDisk",
+    "Effect",
+    "HostThread",
+    "Topology",
+    "Verdict",
+    "Virtqueue",
+    "count_queues",
+]
 
 Verdict = Literal["used", "ignored", "default"]
 
@@ -104,31 +113,46 @@ class Topology:
         """Returns the disk of that id, None if there is none."""
         return next((attached for attached in self.disks if attached.disk.id == disk_id), None)
 
+    def count_queues(self, controller: Controller) -> int:
+        """Returns how many request queues a controller has, no more than QEMU can make."""
+        return count_queues((controller,), self.vcpus)
+
     def virtqueues_of(self, controller: Controller) -> tuple[Virtqueue, ...]:
         """Returns a controller's request queues; one stands for the whole of a device without any.
 
-        Source: QEMU 10.0: num-queues of a PCI device is the number of vCPUs unless it is set; in a
-        mapping without queue numbers, queue i goes to entry i modulo the number of entries.
+        Source: QEMU 10.0: in a mapping without queue numbers, queue i goes to entry i modulo the
+        number of entries.
         """
-        if not controller.takes_iothread:
-            return (Virtqueue(index=0, served_by=MAIN_LOOP),)
-        count = controller.num_queues or self.vcpus
-        mapping = controller.iothread_vq_mapping
-        if not mapping:
-            served_by = controller.iothread or MAIN_LOOP
-            return tuple(Virtqueue(index=index, served_by=served_by) for index in range(count))
-        explicit = {queue: entry.iothread for entry in mapping for queue in entry.vqs}
+        servers = self._list_servers(controller)
         return tuple(
-            Virtqueue(
-                index=index,
-                served_by=explicit.get(index, MAIN_LOOP)
-                if explicit
-                else mapping[index % len(mapping)].iothread,
-            )
-            for index in range(count)
+            Virtqueue(index=index, served_by=servers[index % len(servers)])
+            for index in range(self.count_queues(controller))
         )
 
     def served_by(self, attached: AttachedDisk) -> tuple[str, ...]:
         """Returns what serves a disk's requests: IOThread ids, or `MAIN_LOOP`, each once."""
-        queues = self.virtqueues_of(self.controller_of(attached))
-        return tuple(dict.fromkeys(queue.served_by for queue in queues))
+        return tuple(dict.fromkeys(self._list_servers(self.controller_of(attached))))
+
+    def _list_servers(self, controller: Controller) -> tuple[str, ...]:
+        """Returns what serves a controller's queues, which take them in turn."""
+        if not controller.takes_iothread:
+            return (MAIN_LOOP,)
+        mapping = controller.iothread_vq_mapping
+        if not mapping:
+            return (controller.iothread or MAIN_LOOP,)
+        count = self.count_queues(controller)
+        explicit = {queue: entry.iothread for entry in mapping for queue in entry.vqs}
+        if explicit:
+            return tuple(explicit.get(index, MAIN_LOOP) for index in range(count))
+        return tuple(entry.iothread for entry in mapping[:count])
+
+
+def count_queues(controllers: Iterable[Controller], vcpus: int) -> int:
+    """Returns how many request queues controllers have, each no more than QEMU can make.
+
+    Source: QEMU 10.0: num-queues of a PCI device is the number of vCPUs unless it is set.
+    """
+    return sum(
+        min(each.num_queues or vcpus, MAX_QUEUES) if each.takes_iothread else 1
+        for each in controllers
+    )

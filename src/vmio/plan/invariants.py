@@ -115,7 +115,7 @@ def _check_threads(
     if len(with_queues) < len(mapping):
         yield f"{name}: either all entries of a mapping name queues or none does"
     queues = [queue for entry in mapping for queue in entry.vqs]
-    wanted = range(controller.num_queues or topology.vcpus)
+    wanted = range(topology.count_queues(controller))
     yield from _check_unique(f"queue of {name}", map(str, queues))
     if set(queues) != set(wanted):
         yield f"{name}: a mapping that names queues names all of the {len(wanted)}, and no other"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast, get_args
 
 from attrs import evolve
 
+from vmio.bounds import MAX_WHOLE_NUMBER, load_json
 from vmio.model.disk import AioEngine, Backing, CacheMode, DetectZeroes
 from vmio.model.topology import AttachedDisk
 
-__all__ = ["as_integer", "insert_medium"]
+__all__ = ["Nodes", "as_integer", "index_nodes", "insert_medium"]
+
+Nodes = Mapping[str, Sequence[Mapping[str, Any]]]
+"""The block nodes that open a file, by its name."""
 
 _PROTOCOLS = frozenset({"file", "host_device", "host_cdrom"})
 _CACHE_MODES: Mapping[tuple[bool, bool, bool], CacheMode] = {
@@ -27,7 +30,7 @@ _CACHE_MODES: Mapping[tuple[bool, bool, bool], CacheMode] = {
 def insert_medium(
     attached: AttachedDisk,
     block: Mapping[str, Any],
-    nodes: Sequence[Mapping[str, Any]],
+    nodes: Nodes,
     engines: Mapping[str, AioEngine],
 ) -> AttachedDisk:
     """Returns a drive with what is in it, unchanged when that is nothing.
@@ -35,14 +38,16 @@ def insert_medium(
     Args:
         attached: The drive.
         block: Its entry of query-block.
-        nodes: The answer to query-named-block-nodes.
+        nodes: The answer to query-named-block-nodes, as `index_nodes` gives it.
         engines: aio engines by drive id and node name.
     """
     inserted = _mapping(block.get("inserted"))
     if not inserted:
         return attached
     filename = _unwrap_filename(str(inserted.get("file", "")))
-    lowest = _find_protocol_node(filename, nodes)
+    # Of several that open the same file nobody knows which one it is.
+    found = nodes.get(filename, ())
+    lowest = found[0] if len(found) == 1 else {}
     cache, below = _mapping(inserted.get("cache")), _mapping(lowest.get("cache"))
     # The node that the drive uses may only pass on what the one that opens the file does.
     direct = bool(below.get("direct", cache.get("direct")))
@@ -73,8 +78,8 @@ def insert_medium(
 
 
 def as_integer(value: object, minimum: int = 0) -> int | None:
-    """Returns a number of at least the minimum, None for anything else."""
-    return value if type(value) is int and value >= minimum else None
+    """Returns a number of at least the minimum and 64 bits, None for anything else."""
+    return value if type(value) is int and minimum <= value <= MAX_WHOLE_NUMBER else None
 
 
 def _unwrap_filename(text: str) -> str:
@@ -85,20 +90,21 @@ def _unwrap_filename(text: str) -> str:
     if not text.startswith("json:"):
         return text
     try:
-        node = json.loads(text.removeprefix("json:"))
-        while isinstance(node, dict) and "file" in node:
-            node = node["file"]
-    except (ValueError, RecursionError):
+        node = load_json(text.removeprefix("json:"))
+    except ValueError:
         return text
+    while isinstance(node, dict) and "file" in node:
+        node = node["file"]
     return str(node["filename"]) if isinstance(node, dict) and "filename" in node else text
 
 
-def _find_protocol_node(filename: str, nodes: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Returns the node that opens a file; nothing when it is not the only one."""
-    found = [
-        node for node in nodes if node.get("file") == filename and node.get("drv") in _PROTOCOLS
-    ]
-    return found[0] if len(found) == 1 else {}
+def index_nodes(nodes: Iterable[Mapping[str, Any]]) -> Nodes:
+    """Returns the nodes that open each file."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for node in nodes:
+        if node.get("drv") in _PROTOCOLS:
+            found.setdefault(str(node.get("file")), []).append(node)
+    return found
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

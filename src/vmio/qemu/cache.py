@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from vmio.bounds import load_json
 from vmio.errors import OutputError
 from vmio.qemu.folder import find_stranger, make_private_folder, read_private_file
 
@@ -46,8 +47,8 @@ def read_entry(kind: str, identity: tuple[str, ...]) -> Any:  # noqa: ANN401 - i
     path = _locate(kind, identity)
     if find_stranger(path.parent, above=1):
         return None
-    with suppress(OSError, ValueError, RecursionError):
-        entry = json.loads(read_private_file(path, _MAX_BYTES))
+    with suppress(OSError, ValueError):
+        entry = load_json(read_private_file(path, _MAX_BYTES))
         # A hash names the file; the whole identity in it is what counts.
         if isinstance(entry, dict) and entry.get("identity") == list(identity):
             return entry.get("value")

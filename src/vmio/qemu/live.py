@@ -5,6 +5,7 @@ Source: QEMU 7.2 and 10.0, replies of both recorded from guests of every control
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Any
 
 from attrs import fields, frozen
 
+from vmio.bounds import MAX_QUEUES_IN_ALL
 from vmio.errors import QmpError
 from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import AioEngine, BusKind, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread, VirtqueueMapping
-from vmio.model.topology import AttachedDisk, HostThread, Topology
-from vmio.qemu.blocks import as_integer, insert_medium
+from vmio.model.topology import AttachedDisk, HostThread, Topology, count_queues
+from vmio.qemu.blocks import Nodes, as_integer, index_nodes, insert_medium
 from vmio.qemu.cmdline import read_aio_engines
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
 from vmio.qemu.threads import find_process, read_cpu_ns
@@ -25,6 +27,9 @@ from vmio.qemu.threads import find_process, read_cpu_ns
 __all__ = ["compare", "read_live"]
 
 _MAX_DEVICES = 4096
+"""And vCPUs, and IOThreads: of each a few questions are asked."""
+_PATIENCE_S = 60.0
+"""For all answers; thousands of devices take seconds."""
 _CONTROLLER = re.compile(
     r"virtio-(?:scsi|blk)-\w.*|lsi53c8\w+|megasas(?:-gen2)?|mptsas1068|pvscsi|am53c974|dc390"
     r"|(?:ich9-)?ahci|piix[34]-ide(?:-xen)?|via-ide|cmd646-ide|isa-ide",
@@ -51,10 +56,22 @@ async def read_live(connection: QmpConnection, *, pid: int | None = None) -> Top
             they tell nothing, as for a QEMU in a container, CPU times and aio are left unknown.
 
     Raises:
-        QmpError: It does not answer, or not in kind.
+        QmpError: It does not answer, or not in kind, or takes too long over all its answers.
     """
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await _read(connection, pid)
+    except TimeoutError as error:
+        raise QmpError(
+            f"{connection.name} did not tell its whole layout within {_PATIENCE_S:g} s"
+        ) from error
+
+
+async def _read(connection: QmpConnection, pid: int | None) -> Topology:
     reports = _mappings(await connection.execute("query-iothreads"), connection)
     vcpus = _mappings(await connection.execute("query-cpus-fast"), connection)
+    _check_count(reports, "IOThreads", connection)
+    _check_count(vcpus, "vCPUs", connection)
     reports.reverse()  # QEMU lists the newest first
     threads = {name: as_integer(report.get("thread-id")) for name, report in _named(reports)}
     known = [tid for tid in threads.values() if tid is not None]
@@ -63,10 +80,13 @@ async def read_live(connection: QmpConnection, *, pid: int | None = None) -> Top
     reader = _Reader(
         connection=connection,
         engines=read_aio_engines(process) if process is not None else {},
-        nodes=_mappings(await _ask_nodes(connection), connection),
+        nodes=index_nodes(_mappings(await _ask_nodes(connection), connection)),
     )
     iothreads = [await reader.read_iothread(name, report) for name, report in _named(reports)]
     controllers, disks = await reader.read_devices()
+    queues = count_queues(controllers, len(vcpus))
+    if queues > MAX_QUEUES_IN_ALL:
+        raise QmpError(f"{connection.name} reports {queues} virtqueues")
     return Topology(
         iothreads=tuple(iothreads),
         controllers=controllers,
@@ -117,7 +137,7 @@ class _Reader:
 
     connection: QmpConnection
     engines: Mapping[str, AioEngine]
-    nodes: Sequence[Mapping[str, Any]]
+    nodes: Nodes
 
     async def read_iothread(self, name: str, report: Mapping[str, Any]) -> IOThread:
         """Returns an IOThread with its parameters; a value out of range is left unknown."""
@@ -136,8 +156,7 @@ class _Reader:
         controllers: dict[str, Controller] = {}
         for folder in ("/machine/peripheral", "/machine/peripheral-anon"):
             children = await self.connection.qom_list(folder)
-            if len(children) > _MAX_DEVICES:
-                raise QmpError(f"{self.connection.name} reports more than {_MAX_DEVICES} devices")
+            _check_count(children, "devices", self.connection)
             for name, kind in children:
                 model = kind.removeprefix("child<").removesuffix(">")
                 if kind.startswith("child<") and _CONTROLLER.fullmatch(model):
@@ -145,7 +164,8 @@ class _Reader:
                     controllers[path] = await self._read_controller(path, model)
         disks: list[AttachedDisk] = []
         blocks = _mappings(await self.connection.execute("query-block"), self.connection)
-        for block in blocks[:_MAX_DEVICES]:
+        _check_count(blocks, "drives", self.connection)
+        for block in blocks:
             attached = await self._read_disk(block, controllers, len(disks))
             if attached is not None:
                 disks.append(attached)
@@ -260,6 +280,11 @@ def _mappings(reply: object, connection: QmpConnection) -> list[Mapping[str, Any
     if not isinstance(reply, list) or not all(isinstance(entry, dict) for entry in reply):
         raise QmpError(f"{connection.name} does not answer as a QEMU does")
     return list(reply)
+
+
+def _check_count(entries: Sequence[object], what: str, connection: QmpConnection) -> None:
+    if len(entries) > _MAX_DEVICES:
+        raise QmpError(f"{connection.name} reports more than {_MAX_DEVICES} {what}")
 
 
 def _named(reports: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -18,6 +18,7 @@ from typing import Any, Self
 from qemu.qmp import ConnectError, ExecuteError, QMPClient
 from qemu.qmp import QMPError as ClientError
 
+from vmio.bounds import check_document
 from vmio.errors import QmpError
 from vmio.model.capabilities import QemuVersion, parse_qmp_version
 
@@ -122,7 +123,8 @@ class QmpConnection:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._client.execute(command, arguments)
+                reply = await self._client.execute(command, arguments)
+            check_document(reply)
         except TimeoutError as error:
             raise QmpError(
                 f"{self.name} did not answer '{command}' within {timeout_s:g} s"
@@ -135,6 +137,11 @@ class QmpConnection:
         except (ClientError, OSError, EOFError) as error:
             reason = await self._find_reason(error)
             raise QmpError(f"{self.name} failed during '{command}': {reason}") from error
+        except ValueError as error:
+            raise QmpError(
+                f"{self.name} answered '{command}' with what no QEMU does: {error}"
+            ) from error
+        return reply
 
     async def _find_reason(self, error: BaseException) -> str:
         """Returns why a session broke: the client says so only when it is closed."""

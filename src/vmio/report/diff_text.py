@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from vmio.characters import disarm_lines, printable
@@ -42,8 +43,9 @@ def _render(difference: Difference) -> str:
             )
         case "changed":
             paths = [_shorten(change.key) for change in difference.changes]
+            counts = Counter(paths)
             return f"{_name_short(difference)}: " + ", ".join(
-                _render_change(change, change.key if paths.count(path) > 1 else path)
+                _render_change(change, change.key if counts[path] > 1 else path)
                 for change, path in zip(difference.changes, paths, strict=True)
             )
 

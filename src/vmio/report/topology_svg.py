@@ -133,8 +133,10 @@ def _draw(topology: Topology) -> tuple[str, float]:
     """Returns everything between the element's tags, and how high it is."""
     disks = sorted(topology.disks, key=lambda attached: _natural(attached.disk.id))
     # A controller stands where its first disk does, and its other disks stand beside that one.
-    used = list(dict.fromkeys(attached.controller for attached in disks))
-    disks.sort(key=lambda attached: used.index(attached.controller))
+    used: dict[str, int] = {}
+    for attached in disks:
+        used.setdefault(attached.controller, len(used))
+    disks.sort(key=lambda attached: used[attached.controller])
     controllers = [one for one in topology.controllers if one.id in used or not one.built_in]
     served = {one.id: _count_queues(topology, one) for one in controllers}
     names = [MAIN_LOOP, *(one.id for one in topology.iothreads)]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
-
 from cattrs.errors import BaseValidationError
 
+from vmio.bounds import load_toml
 from vmio.errors import InputError
 from vmio.formats.toml_text import explain, make_converter, render_toml
 from vmio.model.source import Source
@@ -26,8 +25,8 @@ def parse_profile(source: Source) -> Profile:
     if len(source.data) > _MAX_BYTES:
         raise InputError(f"{name} is too large for a profile")
     try:
-        table = tomllib.loads(source.data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
+        table = load_toml(source.data)
+    except ValueError as error:
         raise InputError(f"{name} is not a profile: {error}") from error
     try:
         return _CONVERTER.structure(table, Profile)

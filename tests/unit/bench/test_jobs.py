@@ -156,3 +156,11 @@ def test_parse_job_raises_nothing_but_usage_errors(text: str) -> None:
     except UsageError:
         return
     assert fio_argv(job, "/dev/sda", scratch=True)
+
+
+@pytest.mark.parametrize("name", ['"\\ud800"', "[" * 90 + "]" * 90, "9" * 40])
+def test_parse_fio_refuses_what_could_not_be_told(name: str) -> None:
+    """The name of a job that failed is told, so it is a text that can be written."""
+    data = b'{"jobs": [{"jobname": %s, "error": 1}]}' % name.encode()
+    with pytest.raises(ToolError, match="no report that vmio can read"):
+        parse_fio(data)

@@ -187,3 +187,13 @@ def test_process_that_is_no_qemu_is_refused(capsys: pytest.CaptureFixture[str]) 
     """The tests' own process is not a guest."""
     assert call("diff", f"pid:{os.getpid()}", "a/100.conf", *HOST) == 3
     assert f"process {os.getpid()} is not a QEMU" in capsys.readouterr().err
+
+
+def test_thousands_of_changes_are_told_in_one_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only a name that two of them would share is written out."""
+    many = ",".join(f"x{number}=1" for number in range(9_000))
+    Path("one").write_text(f"qemu -device lsi,id=a,{many},file.y=1,y=1\n", encoding="utf-8")
+    Path("two").write_text("qemu -device lsi,id=a\n", encoding="utf-8")
+    assert call("diff", "one", "two") == 1
+    out = capsys.readouterr().out
+    assert "x8999 1 → unset, file.y 1 → unset, y 1 → unset" in out

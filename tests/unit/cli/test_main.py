@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from vmio import __version__, api
+from vmio.cli import main as module
 from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
@@ -256,3 +258,19 @@ def test_completion_script_is_printed(shell: str, capsys: pytest.CaptureFixture[
     """Each shell has its script."""
     assert call("completion", shell) == 0
     assert "_VMIO_COMPLETE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("encoding", "written"),
+    [("utf-8", b"\xff\xc3\xa9 \\ud800"), ("ascii", b"\xff\\xe9 \\ud800")],
+)
+def test_text_that_the_output_cannot_encode_is_written_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, written: bytes
+) -> None:
+    """A name that is no UTF-8 as its bytes, what the encoding has not as Python escapes it."""
+    data = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(data, encoding=encoding))
+    module._write_anything()
+    sys.stdout.write("\udcffé \ud800")
+    sys.stdout.flush()
+    assert data.getvalue() == written

@@ -13,9 +13,11 @@ import attrs
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
+from vmio import api
 from vmio.cli.main import main
 from vmio.errors import CapabilityError
 from vmio.host.local import identify_host
+from vmio.model.host import Host
 from vmio.sim.profile import DEFAULT_PROFILE
 from vmio.sim.profile_toml import render_profile
 
@@ -360,3 +362,11 @@ def test_option_that_would_do_nothing_is_refused(
     told = capsys.readouterr()
     assert not told.out
     assert words in told.err.splitlines()[0]
+
+
+@pytest.mark.parametrize("version", ["9" * 5000 + ".0", "10." + "9" * 5000, "10", "a.b"])
+def test_version_that_is_none_is_refused(version: str) -> None:
+    """A host's description may say anything; Python takes no number of 5,000 digits."""
+    host = Host(qemu_version=version)
+    with pytest.raises(CapabilityError, match="which QEMU it runs on is not known"):
+        api.simulate(api.load(VM, host=host), host, "qd=1")

@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -126,3 +127,40 @@ def test_map_in_order_tells_of_a_process_of_an_executor_that_was_killed() -> Non
     with ProcessPoolExecutor(2) as executor, pytest.raises(ToolError, match="was killed") as told:
         list(map_in_order(die, range(9 * CHUNK), executor=executor))
     assert not told.value.hint
+
+
+class Interrupted(Executor):
+    """An executor during whose second submission somebody presses Ctrl-C."""
+
+    def __init__(self) -> None:
+        self.made: list[Future[Any]] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
+        """Makes a future that nobody fills."""
+        assert (fn, len(args), kwargs) == (double, 1, {})
+        if self.made:
+            signal.raise_signal(signal.SIGINT)
+        future: Future[Any] = Future()
+        self.made.append(future)
+        return future
+
+
+def test_ctrl_c_waits_for_a_submission_to_end() -> None:
+    """No future is left half made: each of them is there, and is cancelled."""
+    executor = Interrupted()
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        list(map_in_order(double, range(9), chunk_size=1, workers=2, executor=executor))
+    assert [future.cancelled() for future in executor.made] == [True, True]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_is_left_alone_where_it_is_ignored() -> None:
+    """As by a caller that takes it in another way."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ThreadPoolExecutor(1) as threads:
+            assert list(map_in_order(double, [1], executor=threads)) == [2]
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -61,3 +61,30 @@ def test_override_below_a_plain_value_is_refused() -> None:
     """A fact that is no table has no keys."""
     with pytest.raises(InputError, match="has no keys"):
         parse_host(source('node = "x"'), [("node.y", "1")])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"schema = {'9' * 5000}",
+        f"schema = 0x{'f' * 5000}",
+        ".".join(["cpu_models"] * 40_000) + " = 1",
+        f"node = {'[' * 500}{']' * 500}",
+        f"{'x' * 100_000} = 1",
+        f"[cpu]\ncount = '{'x' * 100_000}'",
+    ],
+    ids=["digits", "hex", "dots", "lists", "long key", "long value"],
+)
+def test_description_that_is_made_to_take_long_is_refused(text: str) -> None:
+    """In one line of a length that a person reads."""
+    with pytest.raises(InputError) as told:
+        parse_host(Source(name="h", data=text.encode()))
+    assert len(told.value.message) < 300
+
+
+def test_override_nests_no_deeper_than_a_description() -> None:
+    """`--set` with thousands of dots has no key, and what it says is no number of a host's."""
+    with pytest.raises(InputError):
+        parse_host(None, [(".".join(["a"] * 40_000), "1")])
+    with pytest.raises(InputError):
+        parse_host(None, [("cpu.count", "9" * 5000)])

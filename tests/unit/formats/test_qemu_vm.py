@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 
 from vmio.errors import InputError
@@ -312,3 +315,83 @@ def test_disks_on_a_full_target_are_counted_on() -> None:
     topology = place(f"qemu -nodefaults -device virtio-scsi-pci,id=s {devices}")
     assert len(topology.disks) == 5
     assert [dict(a.address).get("scsi-id") for a in topology.disks] == [1, 1, 0, 2, 3]
+
+
+MANY = 8_000
+
+
+def test_mapping_of_thousands_is_read_in_one_pass() -> None:
+    """Each entry is looked at once, and the layout has no more queues than QEMU: 1024."""
+    threads = [f"i{number}" for number in range(MANY)]
+    device = {"driver": "virtio-blk-pci", "id": "a", "drive": "d", "num-queues": MANY}
+    mapping = [{"iothread": name, "vqs": [number]} for number, name in enumerate(threads)]
+    words = ("qemu", "-device", json.dumps({**device, "iothread-vq-mapping": mapping}))
+    topology = plan_topology(read(shlex.join(words)))
+    (controller,) = topology.controllers
+    assert controller.iothread_vq_mapping == tuple(
+        VirtqueueMapping(iothread=name, vqs=(number,)) for number, name in enumerate(threads)
+    )
+    assert topology.served_by(topology.disks[0]) == tuple(threads[:1024])
+
+
+def test_thousands_of_set_are_read_in_one_pass() -> None:
+    """The last of a key counts, and all are of the option that was first written."""
+    words = ["qemu", "-device", "virtio-blk-pci,drive=d,id=a"]
+    for number in range(9_000):
+        words += ["-set", f"device.a.x{number}=1"]
+    vm = read(shlex.join([*words, "-set", "device.a.serial=s", "-set", "device.a.serial=t"]))
+    assert vm.attached[0].disk.serial == "t"
+    device = next(option for option in vm.options if option.name == "device")
+    assert len(device.properties) == 9_000 + 4
+
+
+def test_set_of_an_id_changes_no_name_that_others_go_by() -> None:
+    """QEMU finds an option by the id that it was written with."""
+    vm = read("qemu -device lsi,id=a -set device.a.id=b -set device.a.addr=0x5")
+    device = next(option for option in vm.options if option.name == "device")
+    assert device.properties == {"driver": "lsi", "id": "b", "addr": "0x5"}
+
+
+@pytest.mark.parametrize("count", ["20000000", "99999999999999999999", "9" * 5000])
+@pytest.mark.parametrize(
+    "device", ["virtio-blk-pci,drive=d,num-queues", "virtio-scsi-pci,num_queues"]
+)
+def test_number_of_queues_decides_no_memory(device: str, count: str) -> None:
+    """There are never more queues than QEMU could make."""
+    topology = plan_topology(read(f"qemu -smp 4 -device {device}={count},id=a"))
+    assert len(topology.virtqueues_of(topology.controllers[0])) in {4, 1024}
+
+
+def test_processors_are_no_more_than_a_machine_has() -> None:
+    """Whatever `-smp` says, and however many are devices."""
+    assert read("qemu -smp 99999 -device host-x86_64-cpu,id=c").vcpus == 4096
+
+
+def test_virtqueues_without_end_are_refused() -> None:
+    """Two thousand disks of a thousand queues are no guest's."""
+    devices = (f"-device virtio-blk-pci,id=d{number},num-queues=1024" for number in range(300))
+    with pytest.raises(InputError, match=r"has 307200 virtqueues, more than any QEMU"):
+        read(" ".join(("qemu", *devices)))
+
+
+def test_name_of_json_that_every_leaf_would_repeat_is_refused() -> None:
+    """A key of a hundred kilobytes over a hundred thousand numbers would be gigabytes."""
+    text = json.dumps({"driver": "virtio-blk-pci", "k" * 100_000: [0] * 100_000})
+    (problem,) = read(shlex.join(("qemu", "-device", text))).problems
+    assert problem.message == "the value of -device is not JSON"
+
+
+@pytest.mark.parametrize(
+    "text", [r'{"driver":"lsi","id":"\ud800"}', '{"a":' * 80 + "1" + "}" * 80]
+)
+def test_json_that_qemu_refuses_is_none(text: str) -> None:
+    """Half of a surrogate pair is no character to it, and could not be printed."""
+    (problem,) = read(shlex.join(("qemu", "-device", text))).problems
+    assert problem.message == "the value of -device is not JSON"
+
+
+def test_json_in_a_file_name_that_is_none_is_a_name() -> None:
+    """What cannot be taken apart stays as it is written, and can be printed."""
+    name = r'json:{"driver":"raw","file":{"driver":"file","filename":"\udc80"}}'
+    vm = read(shlex.join(("qemu", "-drive", f"if=virtio,file={name.replace(',', ',,')}")))
+    assert vm.attached[0].disk.volume == name

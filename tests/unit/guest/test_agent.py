@@ -500,3 +500,11 @@ def test_argv_refuses_a_path_that_no_socket_can_have() -> None:
     """The kernel's limit is told before QEMU fails on it."""
     with pytest.raises(UsageError, match="107 bytes"):
         agent_argv(Path("/" + "x" * 107))
+
+
+def test_disk_at_a_place_of_many_digits_has_none() -> None:
+    """A guest can print whatever it likes; Python takes no number of 5,000 digits."""
+    digits = "9" * 5000
+    path = f"/ata{digits}/host2/target2:0:0/2:0:0:{digits}/block/sda"
+    (disk,) = parse_disks(f"sda\t8\t0\t{path}\t\t\n".encode())
+    assert (disk.scsi, disk.ata) == (None, None)

@@ -195,3 +195,26 @@ def test_parse_house_raises_nothing_but_input_errors(data: bytes) -> None:
     """No bytes make it raise anything else, and its message is one line."""
     with contextlib.suppress(InputError):
         parse_house(Source(name="vmio.toml", data=data))
+
+
+def test_rules_that_are_named_often_are_named_once() -> None:
+    """A hundred thousand codes are as good as one, and as dear."""
+    words = '"TH001", "th001", ' * 50_000
+    house = parse(f"[check]\nselect = [{words}]")
+    assert [word.upper() for word in house.select] == ["TH001"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join(["a"] * 40_000) + " = 1",
+        f"[rules.CA001]\nseverity = {'9' * 5000}",
+        "[check]\nbaseline" + " " * 200_000 + "x = 1",
+    ],
+    ids=["dots", "digits", "blanks"],
+)
+def test_house_rules_that_are_made_to_take_long_are_refused(text: str) -> None:
+    """In one line, and as quickly as others."""
+    with pytest.raises(InputError) as told:
+        parse(text)
+    assert len(told.value.message) < 300

@@ -322,3 +322,28 @@ def test_every_difference_is_told() -> None:
         "gone: QEMU has no such disk",
         "ide0: QEMU has this disk, and the plan does not",
     )
+
+
+def test_live_refuses_queues_without_end() -> None:
+    """Numbers that a monitor makes up decide no memory."""
+    key = make_key("qom-list", {"path": "/machine/peripheral"})
+    many = [{"name": f"d{number}", "type": "child<virtio-blk-pci>"} for number in range(300)]
+    queues = {
+        make_key("qom-get", {"path": f"/machine/peripheral/d{n}", "property": "num-queues"}): 10**9
+        for n in range(300)
+    }
+    with pytest.raises(QmpError, match="reports 307"):
+        replay({**read_recorded("10.0.2"), key: many, **queues})
+
+
+def test_live_gives_up_a_monitor_that_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each answer may be in time, and all of them together not."""
+    monkeypatch.setattr(module, "_PATIENCE_S", 0.0)
+
+    class Slow(Replay):
+        async def execute(self, *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401
+            await asyncio.sleep(0.001)
+            return await super().execute(*arguments, **keywords)
+
+    with pytest.raises(QmpError, match="did not tell its whole layout"):
+        asyncio.run(read_live(Slow(read_recorded("10.0.2"))))

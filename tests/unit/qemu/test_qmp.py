@@ -284,3 +284,11 @@ def test_connection_knows_who_made_the_socket(tmp_path: Path) -> None:
             return connection.peer_pid
 
     assert asyncio.run(run()) == os.getpid()
+
+
+@pytest.mark.parametrize("value", [b'"\\ud800"', b"[" * 200 + b"]" * 200, b"9" * 30])
+def test_reply_that_nobody_could_go_on_with_is_refused(tmp_path: Path, value: bytes) -> None:
+    """Half of a surrogate pair, a nest without end, a number beyond 64 bits: no QEMU says that."""
+    reply = b'{"return": [%s], "id": "ID"}\n' % value
+    with pytest.raises(QmpError, match="answered 'query-test' with what no QEMU does"):
+        talk(tmp_path / "qmp", answer(reply))

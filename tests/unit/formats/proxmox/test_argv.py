@@ -309,6 +309,22 @@ def test_old_qemu_is_refused() -> None:
         build("cores: 1", evolve(HOST, qemu_version="5.0.1"))
 
 
+def test_processors_without_end_are_refused() -> None:
+    """Each that can be plugged is a device of the line, whatever the host is said to have."""
+    with pytest.raises(PlanError, match=r"no machine of QEMU has 100000000 virtual processors"):
+        build(
+            "cores: 10000\nsockets: 10000\nhotplug: cpu",
+            evolve(HOST, cpu=evolve(HOST.cpu, count=10**9)),
+        )
+
+
+def test_address_bits_of_any_length_are_read_or_left() -> None:
+    """A model of the cluster's own may say anything; Python takes no number of 5,000 digits."""
+    models = {"own": {"phys-bits": "9" * 5000}}
+    text = "cpu: custom-own\nhotplug: memory\nnuma: 1\nmemory: 1024"
+    build(text, evolve(HOST, cpu_models=models))
+
+
 def test_missing_firmware_is_refused() -> None:
     """UEFI needs a file of the host."""
     with pytest.raises(PlanError, match=r"EFI base image '.*//OVMF_CODE\.fd' not found"):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from vmio.bounds import MAX_VCPUS
 from vmio.errors import PlanError, UnsupportedError
 from vmio.formats.proxmox.argv.context import Argument, Context, is_on
 from vmio.formats.proxmox.cpu_models import (
@@ -35,8 +36,6 @@ _NESTED = {_INTEL: "vmx", _AMD: "svm"}
 _HOTPLUG_DEFAULT = frozenset({"network", "disk", "usb"})
 _MOST_PHYS_BITS = 40
 """More than these are taken from the host only for a model that is the host's own."""
-_MOST_LISTED = 4096
-"""No machine of QEMU's has more processors, or sockets."""
 _SET_BY_PVE = "set by PVE"
 
 
@@ -92,9 +91,9 @@ def render_smp(ctx: Context) -> Iterator[Argument]:
         raise PlanError(f"MAX {ctx.host.cpu.count} vcpus allowed per VM on this node")
     vcpus = _count(ctx, "vcpus") or most
     pluggable = "cpu" in list_hotplug(ctx) and ctx.guest.machine.is_at_least(2, 7)
-    if max(sockets, vcpus if pluggable else 0) > _MOST_LISTED:
+    if max(sockets, vcpus if pluggable else 0) > MAX_VCPUS:
         raise UnsupportedError(
-            f"vmio prints no more than {_MOST_LISTED} sockets and vCPUs one by one, and this"
+            f"vmio prints no more than {MAX_VCPUS} sockets and vCPUs one by one, and this"
             f" config has {max(sockets, vcpus)}"
         )
     first = 1 if pluggable else vcpus

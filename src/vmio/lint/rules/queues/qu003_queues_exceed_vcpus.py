@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmio.bounds import MAX_QUEUES, MAX_SCSI_QUEUES
 from vmio.formats.proxmox.writer import cut_option
+from vmio.formats.qemu_argv import read_mapping
 from vmio.lint.devices import (
     find_property,
     list_devices,
     may_add_vcpus,
-    read_mapping,
     read_queues,
 )
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
@@ -27,7 +28,8 @@ class QueuesExceedVcpus(Rule):
 
     Compares `queues` of a SCSI drive, where it counts, and `num-queues` of a device in QEMU's own
     options with the number of virtual processors. Guests that can get more of these while they
-    run are left in peace, and so are devices whose queues are mapped to IOThreads by hand.
+    run are left in peace, and so are devices whose queues are mapped to IOThreads by hand. What is
+    more than QEMU takes at all is QU009's.
 
     ## Why is this bad
 
@@ -73,7 +75,7 @@ class QueuesExceedVcpus(Rule):
         for attached in context.topology.disks if vm.notation == "proxmox" else ():
             disk, effect = attached.disk, attached.find_effect("queues")
             used = effect is not None and effect.verdict == "used"
-            if not used or disk.queues is None or disk.queues <= vm.vcpus:
+            if not used or disk.queues is None or not vm.vcpus < disk.queues <= MAX_SCSI_QUEUES:
                 continue
             span = disk.spans.get("queues")
             removable = span is not None and vm.machine_version >= _QUEUE_PER_VCPU_SINCE
@@ -92,7 +94,7 @@ class QueuesExceedVcpus(Rule):
             )
         for option in list_devices(vm):
             queues = read_queues(option)
-            if queues is None or queues <= vm.vcpus or read_mapping(option):
+            if queues is None or not vm.vcpus < queues <= MAX_QUEUES or read_mapping(option):
                 continue
             key = "num-queues" if "num-queues" in option.properties else "num_queues"
             span = find_property(vm.source, option, key)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
-from vmio.lint.devices import default_queues, find_property, list_devices, read_mapping
+from vmio.formats.qemu_argv import read_mapping
+from vmio.lint.devices import default_queues, find_property, list_devices
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
@@ -86,7 +88,7 @@ def _refuse(
     """Returns why QEMU does not take a mapping, empty if it does."""
     family = "virtio-scsi" if option.kind.startswith("virtio-scsi") else "virtio-blk"
     threads = [entry.iothread for entry in mapping]
-    twice = next((thread for thread in threads if threads.count(thread) > 1), None)
+    twice = next((thread for thread, count in Counter(threads).items() if count > 1), None)
     if _WITHOUT[family].hold(host):
         return f"{family} has it from QEMU {_WITHOUT[family].before} on"
     if option.properties.get("iothread"):

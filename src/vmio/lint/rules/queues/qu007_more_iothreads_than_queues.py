@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmio.formats.qemu_argv import read_mapping
 from vmio.lint.devices import (
     default_queues,
     find_property,
     list_devices,
-    read_mapping,
     read_queues,
 )
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
