@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 
 from vmio.model.controller import PciAddress
-from vmio.model.vm import Chipset
+from vmio.model.machine import Chipset
 
 __all__ = ["pci_address"]
 
