@@ -29,7 +29,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from itertools import combinations, product
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from attrs import asdict, define, field, frozen
 
@@ -51,7 +51,7 @@ from vmio.sim.simulator import Prediction, predict, set_parameters
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import parse_workload
 
-AIO = "io_uring"
+AIO: Final = "io_uring"
 NEAR_CPU = 0.07
 NO_POLLING: tuple[int | None, ...] = (None,)
 """The main loop's: it has no poll-max-ns."""
@@ -237,7 +237,9 @@ class LayoutGuest:
 
     async def _boot(self) -> LoadedGuest:
         guest, topology = load_layout(self.layout, self.host)
-        return await self._stack.enter_async_context(boot_guest(guest, topology, self.how))
+        return await self._stack.enter_async_context(
+            boot_guest(guest.vm.machine, topology, self.how)
+        )
 
     async def _give_up(self, error: GuestError) -> None:
         print(f"{self.layout.name}, which is booted again: {error}", file=sys.stderr)

@@ -10,21 +10,9 @@ import pytest
 from vmio import api
 from vmio.bench.calibrate import Calibration, calibrate
 from vmio.errors import OutputError
-from vmio.formats.proxmox.reader import Guest
 from vmio.guest.image import ensure_image
 from vmio.host.local import identify_host
-from vmio.model.host import Host
-from vmio.model.source import Source
 from vmio.qemu.binary import read_version
-
-CONFIG = b"""\
-cores: 1
-memory: 512
-name: calibration
-ostype: l26
-virtio0: /scratch/iothread.raw,aio=io_uring,iothread=1,size=1G
-virtio1: /scratch/main-loop.raw,aio=io_uring,size=1G
-"""
 
 
 def run(folder: Path | None) -> Calibration:
@@ -38,19 +26,9 @@ def run(folder: Path | None) -> Calibration:
         memory_mib=512,
     )
     version = read_version(Path(how.binary))
-    guest = api.load_source(
-        Source(name="calibration.conf", data=CONFIG),
-        host=Host(qemu_version=str(version)),
-        storages=None,
-        vmid="900",
-    )
-    assert isinstance(guest, Guest)
-    topology = api.plan(guest)
     # What is measured is not what is asked here, and others may use a host that runs tests.
     return asyncio.run(
         calibrate(
-            guest,
-            topology,
             how,
             version,
             aio="io_uring",

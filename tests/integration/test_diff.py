@@ -30,12 +30,12 @@ def test_process_equals_its_plan_and_no_other(
             # The same scratch files behind the other layout's controllers.
             files = {a.disk.id: a.disk.backing.filename for a in placed.disks if a.disk.backing}
             line = tmp_path / "shared"
-            line.write_text(shlex.join(render_boot(shared, placed, how)))
+            line.write_text(shlex.join(render_boot(shared.vm.machine, placed, how)))
             side = f"pid:{process.pid}"
             equal = call("diff", str(line), side)
             assert capsys.readouterr().out == ""
             with place_volumes(api.plan(single), Volumes(paths=files)) as other:
-                line.write_text(shlex.join(render_boot(single, other, how)))
+                line.write_text(shlex.join(render_boot(single.vm.machine, other, how)))
             return equal, call("diff", side, str(line))
 
     assert asyncio.run(compare()) == (0, 1)

@@ -39,7 +39,9 @@ async def read_uptime_s(loaded: LoadedGuest) -> float:
 
 async def check(guest: Guest, how: Boot) -> None:
     """Stops a guest, and loads it before and after."""
-    async with boot_guest(guest, api.plan(guest), how, scratch_bytes=16 << 20) as loaded:
+    async with boot_guest(
+        guest.vm.machine, api.plan(guest), how, scratch_bytes=16 << 20
+    ) as loaded:
         before_s, began_s = await read_uptime_s(loaded), time.monotonic()
         await loaded.stop()
         used_s, stopped_s = _read_used_s(loaded.process.pid), time.monotonic()

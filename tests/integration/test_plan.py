@@ -51,7 +51,7 @@ async def boot(guest: Guest) -> tuple[Topology, tuple[str, ...]]:
     args = tuple(split_words(guest.settings.get("args", "")))
     own = plan_topology(guest.vm, with_args=False)
     with place_volumes(own, Volumes(scratch_bytes=1 << 20)) as placed:
-        argv = render_boot(guest, placed, evolve(how, extra=args))
+        argv = render_boot(guest.vm.machine, placed, evolve(how, extra=args))
         async with QemuProcess.start(argv) as process:
             live = await read_live(process.qmp)
     return live, compare(evolve(api.plan(guest), disks=_take_files(guest, placed)), live)

@@ -189,7 +189,7 @@ def test_refusal_of_qemu_is_its_own_last_line(
     from vmio.qemu import boot
 
     monkeypatch.setattr(boot, "find_scratch_folder", lambda: str(tmp_path))
-    monkeypatch.setattr(boot, "_render_bridges", lambda *_: iter([("-device", "no-such-device")]))
+    monkeypatch.setattr(boot, "render_layout", lambda _: iter([("-device", "no-such-device")]))
 
     async def start() -> QemuProcess:
         how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)

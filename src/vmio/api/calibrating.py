@@ -7,30 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vmio.api.guests import load_source, plan
 from vmio.errors import InputError
-from vmio.formats.proxmox.reader import Guest
 from vmio.host.files import read_source
-from vmio.model.host import Host
-from vmio.model.source import Source
 
 if TYPE_CHECKING:
     from vmio.bench.calibrate import Calibration
     from vmio.bench.compare import Progress
+    from vmio.model.disk import AioEngine
     from vmio.qemu.boot import Boot
     from vmio.sim.profile import Profile
 
 __all__ = ["calibrate", "check_idle", "find_profile", "read_profile", "save_profile"]
 
 _DEFAULT = "default"
-_GUEST = """\
-cores: 1
-memory: 512
-name: calibration
-ostype: l26
-virtio0: /scratch/iothread.raw,aio={aio},iothread=1,size=1G
-virtio1: /scratch/main-loop.raw,aio={aio},size=1G
-"""
 
 
 def check_idle(*, force: bool = False) -> float:
@@ -47,7 +36,7 @@ def check_idle(*, force: bool = False) -> float:
 async def calibrate(
     how: Boot,
     *,
-    aio: str = "io_uring",
+    aio: AioEngine = "io_uring",
     folder: Path | None = None,
     even_if_busy: bool = False,
     report: Callable[[Progress], None] = lambda _: None,
@@ -70,17 +59,7 @@ async def calibrate(
     from vmio.qemu.binary import read_version
 
     version = read_version(Path(how.binary))
-    text = _GUEST.format(aio=aio).encode()
-    guest = load_source(
-        Source(name="calibration.conf", data=text),
-        host=Host(qemu_version=str(version)),
-        storages=None,
-        vmid="900",
-    )
-    assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
     return await measure(
-        guest,
-        plan(guest),
         how,
         version,
         aio=aio,

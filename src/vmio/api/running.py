@@ -92,7 +92,7 @@ async def boot(
     from vmio.qemu.process import QemuProcess
 
     with place_volumes(plan(guest), volumes) as placed:
-        argv = render_boot(guest, placed, how)
+        argv = render_boot(guest.vm.machine, placed, how)
         async with QemuProcess.start(argv, qmp_socket=qmp_socket) as process:
             yield process, placed
 

@@ -28,20 +28,23 @@ from vmio.bench.load import GuestCounts, LoadedGuest, RunFigures, boot_guest
 from vmio.errors import CapabilityError, GuestError, QmpError, ToolError
 from vmio.host.local import identify_host
 from vmio.host.timing import WaitCosts, measure_busy, measure_waits, read_others_s
-from vmio.model.iothread import MAIN_LOOP
+from vmio.model.controller import Controller, PciAddress
+from vmio.model.disk import AioEngine, Backing, Disk
+from vmio.model.iothread import MAIN_LOOP, IOThread
+from vmio.model.machine import Machine
+from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim.fitting import FITTED, STEPS, Observation, Residual, compare_observations, fit_costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.simulator import set_parameters
 from vmio.sim.workload import Workload
 
 if TYPE_CHECKING:
-    from vmio.formats.proxmox.reader import Guest
     from vmio.model.capabilities import QemuVersion
-    from vmio.model.topology import AttachedDisk, Topology
     from vmio.qemu.boot import Boot
 
 __all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles"]
 
+_FIRST_SLOT: Final = 0xA
 _BUSY: Final = 0.25
 """Of a processor; more than that in use by others is in every number."""
 ROUNDS: Final = 4
@@ -163,13 +166,49 @@ def _check_busy(busy: float, verb: str) -> None:
         )
 
 
+def _lay_out(aio: AioEngine) -> Topology:
+    """Returns a disk on an IOThread and one on the main loop, both with O_DIRECT."""
+    threads = {"virtio0": IOThread(id="iothread-virtio0"), "virtio1": None}
+    return Topology(
+        iothreads=tuple(thread for thread in threads.values() if thread is not None),
+        controllers=tuple(
+            Controller(
+                id=name,
+                model="virtio-blk-pci",
+                bus="virtio",
+                pci=PciAddress(bus="pci.0", slot=_FIRST_SLOT + number),
+                iothread=thread.id if thread is not None else None,
+            )
+            for number, (name, thread) in enumerate(threads.items())
+        ),
+        disks=tuple(
+            AttachedDisk(
+                disk=Disk(
+                    id=name,
+                    bus="virtio",
+                    index=number,
+                    backing=Backing(filename=f"/scratch/{name}.raw", format="raw"),
+                    aio=aio,
+                ),
+                controller=name,
+                driver="virtio-blk-pci",
+                cache="none",
+                cache_direct=True,
+                cache_no_flush=False,
+                write_cache=True,
+                aio=aio,
+                detect_zeroes="on",
+            )
+            for number, name in enumerate(threads)
+        ),
+    )
+
+
 async def calibrate(
-    guest: Guest,
-    topology: Topology,
     boot: Boot,
     version: QemuVersion,
     *,
-    aio: str,
+    aio: AioEngine,
     folder: Path | None = None,
     rounds: int = ROUNDS,
     steps: int = STEPS,
@@ -178,12 +217,12 @@ async def calibrate(
 ) -> Calibration:
     """Measures for less than two minutes, unless the guest hangs; all that it starts is gone then.
 
+    The guest has a disk on an IOThread, a disk on the main loop and one vCPU.
+
     Args:
-        guest: A guest with a disk on an IOThread, a disk on the main loop and one vCPU.
-        topology: Its layout.
-        boot: How it is booted.
+        boot: How the guest is booted.
         version: The QEMU.
-        aio: The engine that the disks have, for the record.
+        aio: The engine that its disks have.
         folder: Where scratch files are made.
         rounds: How many times each load runs.
         steps: How many times costs are changed, as for `fit_costs`.
@@ -195,11 +234,12 @@ async def calibrate(
         ToolError: QEMU or fio failed, or others used the host meanwhile.
         OutputError: The scratch files cannot be made.
     """
+    machine, topology = Machine(name="calibration"), _lay_out(aio)
 
     async def measure(
         *, again: bool = True
     ) -> tuple[dict[_Setting, list[_Run]], tuple[ServiceTimes, ...], WaitCosts]:
-        async with boot_guest(guest, topology, boot, folder=folder) as loaded:
+        async with boot_guest(machine, topology, boot, folder=folder) as loaded:
             try:
                 return await _measure(loaded, rounds, report, even_if_busy=even_if_busy)
             except GuestError:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from vmio.formats.proxmox.reader import Guest
     from vmio.guest.agent import BlockDevice
+    from vmio.model.machine import Machine
     from vmio.model.topology import AttachedDisk, Topology
 
 __all__ = ["MAX_PAIRS", "TCG_CLOCK", "Layout", "Progress", "compare", "find_disk"]
@@ -68,7 +68,7 @@ class Layout:
 
     name: str
     title: str
-    guest: Guest
+    machine: Machine
     topology: Topology
     config_argv: tuple[str, ...] = ()
     """The command that the config comes to on its own host, for the report."""
@@ -270,7 +270,7 @@ async def _boot_pair(
         for side, layout in sides:
             topology = stack.enter_context(place_volumes(layout.topology, volumes))
             extra = (*boot.extra, *agent_argv(folder / side))
-            argv = render_boot(layout.guest, topology, evolve(boot, extra=extra))
+            argv = render_boot(layout.machine, topology, evolve(boot, extra=extra))
             process = await stack.enter_async_context(QemuProcess.start(argv))
             started.append((side, layout, topology, process, time.monotonic()))
         guests: dict[Side, _Guest] = {}

@@ -21,9 +21,9 @@ from vmio.bench.compare import TCG_CLOCK
 from vmio.bench.jobs import Job, JobFigures, fio_argv, parse_fio
 from vmio.bench.threads import name_threads
 from vmio.errors import GuestError, OutputError, QmpError, ToolError
-from vmio.formats.proxmox.reader import Guest
 from vmio.guest.agent import Agent, agent_argv
 from vmio.host.interrupts import compare_interrupts, read_interrupts
+from vmio.model.machine import Machine
 from vmio.model.topology import Topology
 from vmio.qemu.boot import Boot, Volumes, find_scratch_folder, place_volumes, render_boot
 from vmio.qemu.folder import open_runtime_folder
@@ -281,7 +281,7 @@ class LoadedGuest:
 
 @asynccontextmanager
 async def boot_guest(
-    guest: Guest,
+    machine: Machine,
     topology: Topology,
     boot: Boot,
     *,
@@ -293,7 +293,7 @@ async def boot_guest(
     It runs, and has been loaded once.
 
     Args:
-        guest: What the layout belongs to.
+        machine: What is booted, besides the disks.
         topology: The layout.
         boot: How it is booted, with the benchmark guest's kernel.
         scratch_bytes: Size of each file.
@@ -316,7 +316,7 @@ async def boot_guest(
         )
         placed = stack.enter_context(place_volumes(topology, Volumes(paths=paths)))
         argv = render_boot(
-            guest, placed, evolve(boot, extra=(*boot.extra, *agent_argv(runtime / "agent")))
+            machine, placed, evolve(boot, extra=(*boot.extra, *agent_argv(runtime / "agent")))
         )
         process = await stack.enter_async_context(QemuProcess.start(argv))
         agent = await stack.enter_async_context(Agent.connect(runtime / "agent", _BOOT_TIMEOUT_S))

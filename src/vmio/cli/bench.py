@@ -160,7 +160,7 @@ def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
     return Layout(
         name=path,
         title=guest.vm.scsihw or "lsi, as scsihw is not set",
-        guest=guest,
+        machine=guest.vm.machine,
         topology=topology,
         config_argv=tuple(word for argument in arguments for word in argument),
     )

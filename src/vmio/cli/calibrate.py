@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from vmio import api
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
+
+if TYPE_CHECKING:
+    from vmio.model.disk import AioEngine
 
 __all__ = ["command"]
 
@@ -41,7 +44,7 @@ def command(
     *,
     output: str | None,
     folder: str | None,
-    aio: str,
+    aio: AioEngine,
     accel: Literal["auto", "kvm", "tcg"],
     force: bool,
     even_if_busy: bool,

@@ -129,7 +129,7 @@ def _render_dry(guest: Guest, how: Boot, volumes: Volumes) -> str:
     from vmio.qemu.boot import place_volumes, render_boot
 
     with place_volumes(api.plan(guest), volumes) as placed:
-        return join_words(render_boot(guest, placed, how))
+        return join_words(render_boot(guest.vm.machine, placed, how))
 
 
 async def _verify(guest: Guest, how: Boot, volumes: Volumes) -> int:

@@ -18,10 +18,10 @@ from vmio.formats.qemu_argv import read_mapping
 from vmio.formats.qemu_blocks import Blocks, Medium, name_cache, to_bool
 from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import BusKind, Disk, Media
+from vmio.model.machine import Chipset
 from vmio.model.option import Option
 from vmio.model.source import Problem, Span
 from vmio.model.topology import AttachedDisk, Effect
-from vmio.model.vm import Chipset
 
 __all__ = ["Attachments", "attach_devices"]
 

@@ -16,10 +16,11 @@ from vmio.formats.qemu_blocks import read_blocks
 from vmio.formats.qemu_config import parse_config_file
 from vmio.formats.qemu_devices import Attachments, attach_devices
 from vmio.model.host import Host
+from vmio.model.machine import Chipset
 from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span
 from vmio.model.topology import count_queues
-from vmio.model.vm import Chipset, Vm
+from vmio.model.vm import Vm
 
 __all__ = ["CommandGuest", "find_config_files", "read_command_vm"]
 
@@ -93,6 +94,7 @@ def read_command_vm(
         source=source,
         arch=arch,
         chipset=chipset,
+        machine_type=machine.get("type", ""),
         machine_version=_find_version(machine.get("type", ""), host),
         vcpus=vcpus,
         memory_mib=_read_memory(_merge_properties(options, "m").get("size", "")),

@@ -7,7 +7,7 @@ from attrs import frozen
 from vmio.model.disk import BusKind
 from vmio.model.iothread import VirtqueueMapping
 
-__all__ = ["Controller", "PciAddress"]
+__all__ = ["Bridge", "Controller", "PciAddress"]
 
 
 @frozen(kw_only=True)
@@ -22,6 +22,18 @@ class PciAddress:
     def __str__(self) -> str:
         """Writes the bus, the slot and the function if it is not the first: `pci.3:0x1`."""
         return f"{self.bus}:{self.slot:#x}" + (f".{self.function:#x}" if self.function else "")
+
+
+@frozen(kw_only=True)
+class Bridge:
+    """A PCI bridge, whose id is the name of the bus behind it."""
+
+    id: str
+    model: str
+    """QEMU's device name, such as pci-bridge."""
+    pci: PciAddress
+    chassis: int | None = None
+    """The number that a pci-bridge needs; None for other kinds."""
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from vmio.bounds import MAX_QUEUES
-from vmio.model.controller import Controller
+from vmio.model.controller import Bridge, Controller
 from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 
@@ -66,6 +66,8 @@ class AttachedDisk:
     aio: AioEngine | None = None
     """The engine in force; None where there is nothing to open or it is not known."""
     detect_zeroes: DetectZeroes | None = None
+    read_only: bool = False
+    """Whether it is only read: a cd-rom, a template's disk, or as the config says."""
     effects: tuple[Effect, ...] = ()
 
     def find_effect(self, setting: str) -> Effect | None:
@@ -90,6 +92,8 @@ class Topology:
     """A whole layout, planned or as a running QEMU reports it."""
 
     iothreads: tuple[IOThread, ...] = ()
+    bridges: tuple[Bridge, ...] = ()
+    """The PCI buses besides the machine's own, each behind the one that it sits on."""
     controllers: tuple[Controller, ...] = ()
     disks: tuple[AttachedDisk, ...] = ()
     vcpus: int = 1

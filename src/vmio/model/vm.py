@@ -10,14 +10,14 @@ from attrs import field, frozen
 from vmio.model.controller import Controller
 from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
+from vmio.model.machine import Chipset, Machine
 from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span
 from vmio.model.topology import AttachedDisk
 
-__all__ = ["Chipset", "GuestOs", "Notation", "Vm"]
+__all__ = ["GuestOs", "Notation", "Vm"]
 
 Notation = Literal["proxmox", "libvirt", "qemu"]
-Chipset = Literal["i440fx", "q35", "virt"]
 GuestOs = Literal["linux", "windows", "other"]
 
 
@@ -34,6 +34,8 @@ class Vm:
     """The family of the guest's system; other where that is not said."""
     arch: str = "x86_64"
     chipset: Chipset = "i440fx"
+    machine_type: str = ""
+    """As `-machine type=` takes it, without what a manager adds to it."""
     machine_version: tuple[int, int] = (0, 0)
     """QEMU's machine version that the guest would get."""
     vcpus: int = 1
@@ -61,3 +63,15 @@ class Vm:
     """Settings that change when the guest is next started; of `delete`, the names that go."""
     spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
     """Where settings of the whole machine are written, by the notation's own name."""
+
+    @property
+    def machine(self) -> Machine:
+        """What the guest is booted as, besides its storage."""
+        return Machine(
+            name=self.name or f"vm{self.id}",
+            type=self.machine_type,
+            chipset=self.chipset,
+            arch=self.arch,
+            vcpus=self.vcpus,
+            memory_mib=self.memory_mib,
+        )

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from attrs import evolve
 
-from vmio.formats.proxmox.pci import pci_address
-from vmio.model.controller import Controller
+from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
+from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Effect, Topology
@@ -24,6 +24,9 @@ __all__ = ["plan_topology"]
 
 _Q35_IDE_BUS = (0, 2, 1, 3)
 _NO_GENERIC_SINCE = (4, 1)
+_TO_PCI = "pcidmi"
+_LAST_CHASSIS = 5
+"""Behind those of the four buses that a q35 machine has at most."""
 _AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
@@ -65,15 +68,39 @@ def plan_topology(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) -
                 write_cache=disk.cache not in {"writethrough", "directsync"},
                 aio=engine.aio,
                 detect_zeroes=engine.detect_zeroes,
+                read_only=disk.read_only or disk.media == "cdrom" or vm.template,
                 effects=tuple(_find_effects(vm, disk, known, engine)),
             )
         )
     return Topology(
         iothreads=(*iothreads, *(vm.iothreads if with_args else ())),
+        bridges=tuple(_find_bridges(vm, controllers)),
         controllers=tuple(controllers.values()),
         disks=tuple(disks),
         vcpus=vm.vcpus,
     )
+
+
+def _find_bridges(vm: Vm, controllers: Mapping[str, Controller]) -> Iterator[Bridge]:
+    """Yields the PCI bridges that Proxmox VE makes, and on q35 reads from a file of its own.
+
+    That file hangs pci.0 to pci.3 behind a bridge from PCI Express.
+    """
+    used = {each.pci.bus for each in controllers.values() if each.pci is not None}
+    buses = ["pci.1", "pci.2"]
+    if has_scsi_bridge(vm.scsihw):
+        buses.append("pci.3")
+    if vm.chipset == "q35":
+        place = PciAddress(bus="pcie.0", slot=0x1E)
+        yield Bridge(id=_TO_PCI, model="i82801b11-bridge", pci=place)
+        buses = [f"pci.{number}" for number in range(4)]
+    for number, bus in enumerate(buses, 1):
+        is_behind = vm.chipset == "q35"
+        pci = PciAddress(bus=_TO_PCI, slot=number) if is_behind else pci_address(bus, vm.arch)
+        yield Bridge(id=bus, model="pci-bridge", pci=pci, chassis=number)
+    if "pci.4" in used:
+        pci = pci_address("pci.4", vm.arch)
+        yield Bridge(id="pci.4", model="pci-bridge", pci=pci, chassis=_LAST_CHASSIS)
 
 
 def _read_overrides(vm: Vm) -> Mapping[str, Mapping[str, str]]:

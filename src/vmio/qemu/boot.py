@@ -1,7 +1,7 @@
-"""A planned guest as a command line for this host: the same layout over other files.
+"""A layout as a command line for this host: the same controllers and threads, other files.
 
-What Proxmox's own command line has besides the storage half (its monitor sockets, network,
-display) belongs to a Proxmox host and is left out.
+What a manager's own command line has besides the storage half (its monitor sockets, network,
+display) belongs to the manager's host and is left out.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from vmio.errors import CapabilityError, InputError, OutputError, UsageError
-from vmio.formats.proxmox.argv import Argument, render_bridges, render_drives, render_objects
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.qemu_render import Argument, render_layout
 from vmio.model.disk import Backing
+from vmio.model.machine import Machine
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.qemu.cache import find_cache_folder
 from vmio.qemu.folder import make_private_folder, open_runtime_folder
@@ -127,6 +127,11 @@ def _choose_backing(
 ) -> Backing:
     disk = attached.disk
     named = volumes.paths.get(disk.id)
+    if disk.snapshot and (named is not None or volumes.own):
+        raise InputError(
+            f"{disk.id}: snapshot=1 is not supported here, and its writes would stay",
+            hint=f"leave {disk.id} to --scratch",
+        )
     if named is not None:
         path = Path(named).absolute()
         if not path.exists():
@@ -152,11 +157,8 @@ def _choose_backing(
 
 
 def _local(path: Path, image_format: str) -> Backing:
-    text = str(path)
-    if "," in text:
-        raise InputError(f"a comma in the name of {text} cannot be told to QEMU")
     return Backing(
-        filename=text,
+        filename=str(path),
         format=image_format,
         driver="host_device" if path.is_block_device() else "file",
     )
@@ -170,28 +172,25 @@ def _detect_format(path: Path) -> str:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
 
 
-def render_boot(guest: Guest, topology: Topology, boot: Boot) -> tuple[str, ...]:
+def render_boot(machine: Machine, topology: Topology, boot: Boot) -> tuple[str, ...]:
     """Returns the words that boot a guest here, without a monitor: its owner adds that.
 
     Raises:
         CapabilityError: This QEMU has no machine of the guest's kind.
     """
     processor = "host" if boot.accelerator == "kvm" else "max"
-    name = guest.vm.name or f"vm{guest.vm.id}"
     arguments: list[Argument] = [
         (boot.binary,),
-        ("-name", f"guest={name.replace(',', ',,')},debug-threads=on"),
+        ("-name", f"guest={machine.name.replace(',', ',,')},debug-threads=on"),
         ("-nodefaults",),
         ("-display", "none"),
         ("-no-reboot",),
-        ("-machine", f"type={_choose_machine(guest, boot)}"),
+        ("-machine", f"type={_choose_machine(machine, boot)}"),
         ("-accel", boot.accelerator),
         ("-cpu", processor),
-        ("-smp", str(guest.vm.vcpus)),
-        ("-m", str(boot.memory_mib or guest.vm.memory_mib)),
-        *render_objects(guest, topology),
-        *_render_bridges(guest, topology),
-        *render_drives(guest, topology),
+        ("-smp", str(machine.vcpus)),
+        ("-m", str(boot.memory_mib or machine.memory_mib)),
+        *render_layout(topology),
     ]
     if boot.kernel is not None:
         arguments += [("-kernel", boot.kernel), ("-append", boot.append)]
@@ -200,29 +199,11 @@ def render_boot(guest: Guest, topology: Topology, boot: Boot) -> tuple[str, ...]
     return (*(word for argument in arguments for word in argument), *boot.extra)
 
 
-def _choose_machine(guest: Guest, boot: Boot) -> str:
-    wanted = guest.machine.type
-    fallback = {"i440fx": "pc", "q35": "q35", "virt": "virt"}[guest.vm.chipset]
+def _choose_machine(machine: Machine, boot: Boot) -> str:
+    fallback = {"i440fx": "pc", "q35": "q35", "virt": "virt"}[machine.chipset]
+    wanted = machine.type or fallback
     if not boot.machine_types or wanted in boot.machine_types:
         return wanted
     if fallback in boot.machine_types:
         return fallback
     raise CapabilityError(f"{boot.binary} has no machine of the kind '{wanted}'")
-
-
-def _render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
-    """Yields the buses that the controllers sit on.
-
-    On a q35 machine Proxmox reads pci.0 to pci.3 from a file of its own, which hangs them behind a
-    bridge from PCI Express; here they are spelled out.
-    """
-    if guest.vm.chipset == "q35":
-        yield "-device", "i82801b11-bridge,id=vmio-pcie-to-pci,bus=pcie.0,addr=0x1e"
-        for number in range(4):
-            address = f"bus=vmio-pcie-to-pci,addr={number + 1:#x}"
-            yield "-device", f"pci-bridge,id=pci.{number},chassis_nr={number + 1},{address}"
-        used = {c.pci.bus for c in topology.controllers if c.pci is not None}
-        if "pci.4" in used:
-            yield from (b for b in render_bridges(guest, topology) if "id=pci.4," in b[1])
-        return
-    yield from render_bridges(guest, topology)

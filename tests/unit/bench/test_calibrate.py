@@ -116,7 +116,7 @@ def test_guest_that_hangs_is_replaced_once(monkeypatch: pytest.MonkeyPatch, hang
     with pytest.raises(GuestError if hangs == 2 else ToolError):
         asyncio.run(
             calibrate.calibrate(
-                anything, anything, anything, anything, aio="native",
+                anything, anything, aio="native",
                 report=lambda progress: told.append(progress.words),
             )
         )  # fmt: skip

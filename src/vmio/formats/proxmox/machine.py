@@ -12,7 +12,7 @@ from functools import lru_cache
 from attrs import frozen
 
 from vmio.formats.proxmox.properties import read_properties
-from vmio.model.vm import Chipset
+from vmio.model.machine import Chipset
 
 __all__ = [
     "WINDOWS_7",

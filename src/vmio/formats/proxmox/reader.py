@@ -132,6 +132,7 @@ def read_guest(
         os=_name_os(values.get("ostype", "")),
         arch=values.get("arch", host.arch),
         chipset=machine.chipset,
+        machine_type=machine.type,
         machine_version=machine.version,
         vcpus=_count_vcpus(values),
         memory_mib=_read_memory(values),

@@ -1,0 +1,166 @@
+"""A layout as options of QEMU's own: objects, bridges, controllers, block nodes and devices.
+
+Every option is JSON, so that no name or path needs escaping. A manager that has a command line of
+its own writes that by itself; this is for guests that vmio boots.
+
+Source: QEMU 9.0 to 11.1, `-object`, `-blockdev` and `-device` with JSON (since 6.2).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from attrs import fields
+
+from vmio.model.controller import Bridge, Controller, PciAddress
+from vmio.model.disk import Backing, Disk
+from vmio.model.iothread import IOThread
+from vmio.model.topology import AttachedDisk, Topology
+
+__all__ = ["Argument", "render_layout"]
+
+Argument = tuple[str, ...]
+"""An option and its value, or an option alone."""
+_Properties = Mapping[str, object]
+
+_AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
+_NAMED = frozenset({"scsi-hd", "scsi-cd"})
+"""Devices that tell the guest a vendor and a product."""
+
+
+def render_layout(topology: Topology) -> Iterator[Argument]:
+    """Yields the options that make a layout, each behind those that it refers to."""
+    for iothread in topology.iothreads:
+        yield _render("object", _describe_iothread(iothread))
+    for attached in topology.disks:
+        if attached.disk.limits and attached.disk.backing is not None:
+            yield _render("object", _describe_limits(attached.disk))
+    for bridge in topology.bridges:
+        yield _render("device", _describe_bridge(bridge))
+    for controller in topology.controllers:
+        if controller.bus != "virtio" and not controller.built_in:
+            yield _render("device", _describe_controller(controller))
+    for attached in topology.disks:
+        if attached.disk.backing is not None:
+            yield _render("blockdev", _describe_nodes(attached, attached.disk.backing))
+        yield _render("device", _describe_device(attached, topology.controller_of(attached)))
+
+
+def _render(option: str, properties: _Properties) -> Argument:
+    written = {key: value for key, value in properties.items() if value is not None}
+    return f"-{option}", json.dumps(written, separators=(",", ":"))
+
+
+def _describe_iothread(iothread: IOThread) -> _Properties:
+    parameters = {
+        attribute.name.replace("_", "-"): getattr(iothread, attribute.name)
+        for attribute in fields(IOThread)
+        if attribute.name != "span"
+    }
+    return {"qom-type": "iothread", **parameters}
+
+
+def _describe_limits(disk: Disk) -> _Properties:
+    return {"qom-type": "throttle-group", "id": _name_group(disk), "limits": dict(disk.limits)}
+
+
+def _name_group(disk: Disk) -> str:
+    return f"throttle-drive-{disk.id}"
+
+
+def _describe_bridge(bridge: Bridge) -> _Properties:
+    return {
+        "driver": bridge.model,
+        "id": bridge.id,
+        "chassis_nr": bridge.chassis,
+        **_place(bridge.pci),
+    }
+
+
+def _place(pci: PciAddress | None) -> _Properties:
+    if pci is None:
+        return {}
+    function = f".{pci.function:#x}" if pci.function else ""
+    return {"bus": pci.bus, "addr": f"{pci.slot:#x}{function}"}
+
+
+def _describe_controller(controller: Controller) -> _Properties:
+    return {
+        "driver": controller.model,
+        "id": controller.id,
+        **_place(controller.pci),
+        **_serve(controller),
+    }
+
+
+def _serve(controller: Controller) -> _Properties:
+    """Returns what serves a controller's queues, and how many there are."""
+    mapping = [
+        {"iothread": entry.iothread, **({"vqs": list(entry.vqs)} if entry.vqs else {})}
+        for entry in controller.iothread_vq_mapping
+    ]
+    # virtio-scsi calls it num_queues, and QEMU takes either spelling only of virtio-blk.
+    queues = "num-queues" if controller.bus == "virtio" else "num_queues"
+    return {
+        "iothread": controller.iothread,
+        "iothread-vq-mapping": mapping or None,
+        queues: controller.num_queues,
+    }
+
+
+def _describe_nodes(attached: AttachedDisk, backing: Backing) -> _Properties:
+    """Returns a disk's nodes: the image's format over the file, under its limits if it has any."""
+    disk = attached.disk
+    common: dict[str, object] = {"read-only": attached.read_only}
+    if disk.media != "cdrom":
+        common["discard"] = disk.discard or "ignore"
+        common["detect-zeroes"] = attached.detect_zeroes or "off"
+    cache = {
+        "direct": bool(attached.cache_direct),
+        "no-flush": bool(attached.cache_no_flush),
+    }
+    file = {
+        **common,
+        "cache": cache,
+        "driver": backing.driver,
+        **(dict(backing.options) or {"filename": backing.filename}),
+    }
+    if backing.driver in _AIO_DRIVERS and attached.aio is not None:
+        file["aio"] = attached.aio
+    image = {**common, "cache": cache, "driver": backing.format, "file": file}
+    if not disk.limits:
+        return {"node-name": _name_node(disk), **image}
+    throttle = {"driver": "throttle", "throttle-group": _name_group(disk), "file": image}
+    return {"node-name": _name_node(disk), **common, **throttle}
+
+
+def _name_node(disk: Disk) -> str:
+    return f"drive-{disk.id}"
+
+
+def _describe_device(attached: AttachedDisk, controller: Controller) -> _Properties:
+    disk, driver = attached.disk, attached.driver
+    is_virtio = disk.bus == "virtio"
+    has_cache = disk.media != "cdrom" and driver != "scsi-generic"
+    return {
+        "driver": driver,
+        "id": disk.id,
+        **dict(attached.address),
+        **({**_place(controller.pci), **_serve(controller)} if is_virtio else {}),
+        "drive": _name_node(disk) if disk.backing is not None else None,
+        "model": disk.model if driver == "ide-hd" else None,
+        "rotation_rate": 1 if disk.ssd and driver.endswith("-hd") else None,
+        "wwn": int(disk.wwn, 16) if disk.wwn is not None else None,
+        "vendor": disk.vendor if driver in _NAMED else None,
+        "product": disk.product if driver in _NAMED else None,
+        "bootindex": disk.bootindex,
+        "serial": disk.serial,
+        "write-cache": _on_off(attached.write_cache) if has_cache else None,
+        "rerror": disk.rerror,
+        "werror": disk.werror,
+    }
+
+
+def _on_off(value: bool | None) -> str:  # noqa: FBT001 - one truth is all it takes
+    return "on" if value else "off"
