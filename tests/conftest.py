@@ -1,7 +1,8 @@
 """What every test runs under.
 
-Hypothesis has no deadlines and is derandomised on CI; what needs QEMU is skipped by name where
-there is none; a process that outlives the tests which started it fails the run.
+Each processor has a worker, and what takes long begins first. Hypothesis has no deadlines and is
+derandomised on CI; what needs QEMU is skipped by name where there is none; a process
+that outlives the tests which started it fails the run.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-INTEGRATION = Path(__file__).parent / "integration"
+TESTS = Path(__file__).parent
+INTEGRATION = TESTS / "integration"
 PROGRAMS = ("qemu-system-x86_64", "qemu-img")
+LONG = tuple(TESTS / name for name in ("integration", "meta", "properties", "unit/sim"))
+"""Folders whose tests take seconds, the longest first."""
+MOST_WORKERS = 8
+"""Each compiles the simulator for itself and may have guests of half a gibibyte."""
 
 # Two shared cores: a slow example says nothing about the code, so no example has a deadline.
 settings.register_profile("local", deadline=None)
@@ -23,14 +29,28 @@ settings.register_profile("ci", deadline=None, derandomize=True, database=None, 
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns as many workers as this process may use processors."""
+    return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the integration tests by their folder, and skips them where a program is missing."""
+    """Marks the integration tests by their folder, and skips them where a program is missing.
+
+    What takes long comes first, so that no worker is left with it while the others are done.
+    """
+    items.sort(key=_find_turn)
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     for item in items:
         if item.path.is_relative_to(INTEGRATION):
             item.add_marker("integration")
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)} on PATH"))
+
+
+def _find_turn(item: pytest.Item) -> int:
+    folders = (at for at, folder in enumerate(LONG) if item.path.is_relative_to(folder))
+    return next(folders, len(LONG))
 
 
 @pytest.fixture(autouse=True, scope="session")
