@@ -1,14 +1,15 @@
 """What every test runs under.
 
 Each processor has a worker, and what takes long begins first. Hypothesis has no deadlines and is
-derandomised on CI; what needs QEMU is skipped by name where there is none; a process
-that outlives the tests which started it fails the run.
+derandomised on CI; what needs QEMU is skipped by name where there is none; no variable of a
+person's shell decides a test; a process that outlives the tests which started it fails the run.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,11 @@ LONG = tuple(TESTS / name for name in ("integration", "meta", "properties", "uni
 """Folders whose tests take seconds, the longest first."""
 MOST_WORKERS = 8
 """Each compiles the simulator for itself and may have guests of half a gibibyte."""
+SHELL = (
+    *("COLORTERM", "COLUMNS", "FORCE_COLOR", "LANGUAGE", "LINES", "NO_COLOR"),
+    *("TTY_COMPATIBLE", "TTY_INTERACTIVE", "VMIO_DEBUG"),
+)
+"""Variables that a person may have exported and that change what programs print."""
 
 # Two shared cores: a slow example says nothing about the code, so no example has a deadline.
 settings.register_profile("local", deadline=None)
@@ -55,8 +61,21 @@ def _find_turn(item: pytest.Item) -> int:
 
 @pytest.fixture(autouse=True, scope="session")
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps what tests write over in a folder of theirs, not among this account's backups."""
+    """Keeps what tests write over in a folder of theirs, not among this account's backups.
+
+    What programs print is the same whatever the shell and its terminal are.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        for name in SHELL:
+            patch.delenv(name, raising=False)
+        patch.setenv("LC_ALL", "C.UTF-8")
+        # A shell's background job ignores Ctrl-C, and nohup the end of the terminal.
+        for number, handler in (
+            (signal.SIGINT, signal.default_int_handler),
+            (signal.SIGHUP, signal.SIG_DFL),
+        ):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, handler)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         # Predictions go by the default profile, whatever was calibrated on this account.
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
