@@ -40,7 +40,7 @@ async def read_uptime_s(loaded: LoadedGuest) -> float:
 async def check(guest: Guest, how: Boot) -> None:
     """Stops a guest, and loads it before and after."""
     async with boot_guest(guest, api.plan(guest), how, scratch_bytes=16 << 20) as loaded:
-        before_s, began_s = await read_uptime_s(loaded), time.monotonic()
+        began_s, before_s = time.monotonic(), await read_uptime_s(loaded)
         await loaded.stop()
         used_s, stopped_s = _read_used_s(loaded.process.pid), time.monotonic()
         await asyncio.sleep(STOPPED_S)
