@@ -1,6 +1,5 @@
 # Each target sets up what it needs; tools/setup does it once and says what it does.
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
 # What a user's shell exports must not change which modules are found.
 unexport PYTHONHOME PYTHONPATH
 
@@ -17,8 +16,13 @@ demo: ## shows ignored and working I/O threads on real QEMU guests, with a repor
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 .PHONY: test
-test: setup-test check-format lint types contracts ## checks everything and runs every test (ARGS=... for pytest)
+test: setup-test ## checks everything and runs every test (ARGS=... for pytest)
+	@$(MAKE) --no-print-directory check
 	@$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: ## runs the four checks below, side by side
+	@$(MAKE) --no-print-directory --jobs --output-sync --keep-going check-format lint types contracts
 
 .PHONY: format
 format: setup-dev ## rewrites the code in the project's format and fixes what ruff can

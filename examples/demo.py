@@ -65,7 +65,7 @@ def main() -> None:
     vmio("run", single, "--scratch", "1G", "--verify")
 
     say("4. Both, measured side by side with fio inside the guest.")
-    quick = ("--pairs", "3", "--runtime", "1") if options.quick else ()
+    quick = ("--pairs", "2", "--runtime", "0.3") if options.quick else ()
     vmio("bench", shared, single, "--scratch", "1G", "--html", options.report, *quick)
 
     say(f"The report: {options.report} ({time.monotonic() - started:.0f} s in all)")

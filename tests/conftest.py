@@ -1,22 +1,34 @@
 """What every test runs under.
 
-Hypothesis has no deadlines and is derandomised on CI; what needs QEMU is skipped by name where
-there is none; a process that outlives the tests which started it fails the run.
+Each processor has a worker, and what takes long begins first. Hypothesis has no deadlines and is
+derandomised on CI; what needs QEMU is skipped by name where there is none; no variable of a
+person's shell decides a test; a process that outlives the tests which started it fails the run.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-INTEGRATION = Path(__file__).parent / "integration"
+TESTS = Path(__file__).parent
+INTEGRATION = TESTS / "integration"
 _SOMEBODY = 54321
 PROGRAMS = ("qemu-system-x86_64", "qemu-img")
+LONG = tuple(TESTS / name for name in ("integration", "meta", "properties", "unit/sim"))
+"""Folders whose tests take seconds, the longest first."""
+MOST_WORKERS = 8
+"""Each compiles the simulator for itself and may have guests of half a gibibyte."""
+SHELL = (
+    *("COLORTERM", "COLUMNS", "FORCE_COLOR", "LANGUAGE", "LINES", "NO_COLOR"),
+    *("TTY_COMPATIBLE", "TTY_INTERACTIVE", "VMIO_DEBUG"),
+)
+"""Variables that a person may have exported and that change what programs print."""
 
 # Two shared cores: a slow example says nothing about the code, so no example has a deadline.
 settings.register_profile("local", deadline=None)
@@ -24,8 +36,17 @@ settings.register_profile("ci", deadline=None, derandomize=True, database=None, 
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns as many workers as this process may use processors."""
+    return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the integration tests by their folder, and skips them where a program is missing."""
+    """Marks the integration tests by their folder, and skips them where a program is missing.
+
+    What takes long comes first, so that no worker is left with it while the others are done.
+    """
+    items.sort(key=_find_turn)
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     for item in items:
         if item.path.is_relative_to(INTEGRATION):
@@ -34,10 +55,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)} on PATH"))
 
 
+def _find_turn(item: pytest.Item) -> int:
+    folders = (at for at, folder in enumerate(LONG) if item.path.is_relative_to(folder))
+    return next(folders, len(LONG))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keeps what tests write over in a folder of theirs, not among this account's backups."""
+    """Keeps what tests write over in a folder of theirs, not among this account's backups.
+
+    What programs print is the same whatever the shell and its terminal are.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        for name in SHELL:
+            patch.delenv(name, raising=False)
+        patch.setenv("LC_ALL", "C.UTF-8")
+        # A shell's background job ignores Ctrl-C, and nohup the end of the terminal.
+        for number, handler in (
+            (signal.SIGINT, signal.default_int_handler),
+            (signal.SIGHUP, signal.SIG_DFL),
+        ):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, handler)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         # Predictions go by the default profile, whatever was calibrated on this account.
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))

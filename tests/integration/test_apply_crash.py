@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +24,37 @@ from vmio.model.source import Source, apply_edits
 REST = b"\n[PENDING]\nname: later\n\n[snap]\nname: then\n"
 STATES = tuple(b"name: %s\n" % (letter * 3000) + REST for letter in (b"a", b"b"))
 RUNS = 1000
+NURSERY = f"""
+import os, signal, sys, time
+from pathlib import Path
+from vmio.apply.proxmox import Places, replace_config
+
+config, etc, locks, run, state = map(Path, sys.argv[1:])
+places = Places(etc=etc, locks=locks, run=run, state=state)
+states = {STATES!r}
+
+def write(times):
+    for _ in range(times):
+        data = config.read_bytes()
+        other = states[data == states[0]]
+        replace_config(config, data, other, what="loop", places=places)
+
+write(2)  # imports what each writer would import else
+begin_s = time.monotonic()
+write(2)
+write_s = (time.monotonic() - begin_s) / 2
+for share in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        try:
+            write(100_000)
+        finally:
+            os._exit(1)
+    time.sleep(float(share) * write_s)
+    os.kill(pid, signal.SIGKILL)
+    print(os.waitpid(pid, 0)[1], flush=True)
+"""
+"""Starts a writer for each line, and ends it after that share of the time that a change takes."""
 
 
 @pytest.fixture(name="places")
@@ -48,37 +78,38 @@ def make_config(places: Places) -> Path:
     return path
 
 
-def start_writer(config: Path, places: Places) -> int:
-    """Forks a process that goes on writing one state after the other."""
-    pid = os.fork()
-    if pid:
-        return pid
-    try:
-        for number in range(100_000):
-            replace_config(
-                config, config.read_bytes(), STATES[number % 2], what="loop", places=places
-            )
-    finally:
-        os._exit(1)
+@pytest.fixture(name="nursery")
+def start_nursery(config: Path, places: Places) -> Iterator[subprocess.Popen[str]]:
+    """Starts what starts writers; to fork a process as small as that takes no time."""
+    folders = (places.etc, places.locks, places.run, places.state)
+    with subprocess.Popen(
+        [sys.executable, "-c", NURSERY, config, *folders],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        yield process
 
 
-def kill(pid: int) -> None:
-    """Ends a process at once and takes note of it."""
-    os.kill(pid, signal.SIGKILL)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status), "the writer ended by itself"
+def kill_writer(nursery: subprocess.Popen[str], after: float) -> None:
+    """Starts a process that goes on writing one state after the other, and ends it."""
+    assert nursery.stdin is not None
+    assert nursery.stdout is not None
+    nursery.stdin.write(f"{after}\n")
+    assert os.WIFSIGNALED(int(nursery.stdout.readline())), "the writer ended by itself"
 
 
-def test_killed_runs_leave_the_old_file_or_the_new_one(config: Path, places: Places) -> None:
+def test_killed_runs_leave_the_old_file_or_the_new_one(
+    config: Path, places: Places, nursery: subprocess.Popen[str]
+) -> None:
     """A thousand writers are killed, and at each instant the file is whole and free."""
     chance = random.Random(701)  # noqa: S311 - for moments, not for secrets
     seen = set()
     lock = places.locks / "lock-701.conf"
     leftovers = 0
     for _ in range(RUNS):
-        pid = start_writer(config, places)
-        time.sleep(chance.uniform(0.0005, 0.02))
-        kill(pid)
+        kill_writer(nursery, chance.uniform(0, 2))
         data = config.read_bytes()
         assert data in STATES
         seen.add(data)

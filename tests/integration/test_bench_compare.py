@@ -97,7 +97,7 @@ def test_bench_leaves_nothing_when_it_is_ended(
         guests = list_children(process.pid)
         assert len(guests) == 2
         process.send_signal(number)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=240)
     assert process.returncode == status
     assert out == ""
     assert not [*tmp_path.iterdir()]
@@ -115,7 +115,7 @@ def test_bench_says_what_qemu_says_of_a_bad_kernel(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
         env=environment(folder),
     )
     assert done.returncode == 4

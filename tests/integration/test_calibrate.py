@@ -16,7 +16,7 @@ from vmio.qemu.binary import read_version
 
 
 def run(folder: Path | None) -> Calibration:
-    """Calibrates with one round and few steps."""
+    """Calibrates with one round and one step: how near the costs come is not asked here."""
     image = ensure_image()
     how, _ = api.choose_boot(
         accelerator="tcg",
@@ -34,7 +34,7 @@ def run(folder: Path | None) -> Calibration:
             aio="io_uring",
             folder=folder,
             rounds=1,
-            steps=20,
+            steps=1,
             even_if_busy=True,
         )
     )
@@ -52,8 +52,10 @@ def test_host_is_calibrated_and_its_profile_is_gone_by(tmp_path: Path) -> None:
     ]
     assert [each.workload.depth for each in alone] == [1, 2, 8]
     assert all(each.topology.disks[0].disk.id == "virtio1" for each in alone)
-    # An IOThread that did not serve the load would have slept all the time.
-    assert all(each.observation.loop_cpu_share > 0.02 for each in found.residuals)
+    # A loop that did not serve the load would have slept all the time; of the one that did, a
+    # request takes microseconds, however little of a processor a busy host leaves it.
+    seen = [each.observation for each in found.residuals]
+    assert all(each.loop_cpu_share > 2e-6 * each.iops for each in seen)
     api.save_profile(found.profile)
     try:
         again = api.read_profile(None)

@@ -42,7 +42,7 @@ async def check(guest: Guest, how: Boot) -> None:
     async with boot_guest(
         guest.vm.machine, api.plan(guest), how, scratch_bytes=16 << 20
     ) as loaded:
-        before_s, began_s = await read_uptime_s(loaded), time.monotonic()
+        began_s, before_s = time.monotonic(), await read_uptime_s(loaded)
         await loaded.stop()
         used_s, stopped_s = _read_used_s(loaded.process.pid), time.monotonic()
         await asyncio.sleep(STOPPED_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 def score(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Compares every config of a folder with its command line."""
-    program = f"{sys.executable} -m vmio"
+    program = shlex.join((sys.executable, "-m", "vmio"))
     return subprocess.run(
         [sys.executable, str(SCORER), str(folder), "--vmio", program, *options],
         capture_output=True,

@@ -120,7 +120,7 @@ def test_set_takes_no_mapping() -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=240,
     )
     if "not found" in done.stderr:
         pytest.skip("this QEMU has no iothread-vq-mapping")

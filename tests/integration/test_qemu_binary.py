@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def test_probe_guest_proves_that_it_ran(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     exchange = 'shift; case "$word" in kvm) word=tcg;; host) word=max;; esac; set -- "$@" "$word"'
     stand_in = tmp_path / "qemu"
-    stand_in.write_text(f'#!/bin/sh\nfor word; do {exchange}; done\nexec {find_qemu()} "$@"\n')
+    qemu = shlex.quote(str(find_qemu()))
+    stand_in.write_text(f'#!/bin/sh\nfor word; do {exchange}; done\nexec {qemu} "$@"\n')
     stand_in.chmod(0o755)
 
     assert choose_accelerator(stand_in).name == "kvm"

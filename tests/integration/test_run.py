@@ -160,7 +160,7 @@ def test_nothing_outlives_run(number: signal.Signals, status: int, tmp_path: Pat
         shown = json.loads(run("show", f"qmp:{socket}", "--json").stdout)
         assert [disk["id"] for disk in shown["disks"]] == ["scsi0", "scsi1", "scsi2"]
         process.send_signal(number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
         assert process.returncode == status
     for _ in range(100):  # a QEMU whose owner was killed is reaped by init, in its own time
         if not Path(f"/proc/{pid}").exists() or is_zombie(pid):

@@ -53,7 +53,7 @@ def running() -> Iterator[LocalCluster]:
 def cluster(running: LocalCluster) -> LocalCluster:
     """The same with both workers there, whatever the test before did to them."""
     with Client(running.scheduler_address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=240)
     return running
 
 

@@ -53,6 +53,6 @@ def test_page_shows_what_vmio_prints(command: str, lines: list[str]) -> None:
         text=True,
         check=False,
         cwd=ROOT,
-        timeout=60,
+        timeout=240,
     )
     assert [line.rstrip() for line in done.stdout.splitlines()] == lines

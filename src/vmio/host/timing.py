@@ -93,9 +93,11 @@ def measure_busy(seconds: float = 0.5) -> float:
 
     Source: proc_stat(5): time in user, nice, system, irq, softirq and steal, of all processors.
     """
-    before_s = read_others_s()
+    begin_s, before_s = time.monotonic(), read_others_s()
     time.sleep(seconds)
-    return max(0.0, (read_others_s() - before_s) / seconds)
+    used_s = read_others_s() - before_s
+    # A busy host lets no sleeper go on in time.
+    return max(0.0, used_s / (time.monotonic() - begin_s))
 
 
 def read_others_s(process: int | None = None) -> float:
@@ -130,22 +132,22 @@ def _read_busy_s() -> float:
 
 
 def _measure_calls() -> float:
-    """Returns what a `ppoll` and a read take of which neither waits."""
+    """Returns what a `ppoll` and a read take of a processor, of which neither waits."""
     with _descriptors(ready=_CALLS) as (waiter, event):
-        begin_ns = time.perf_counter_ns()
+        begin_ns = time.thread_time_ns()
         for _ in range(_CALLS):
             waiter.poll(0)
             os.eventfd_read(event)
-        return (time.perf_counter_ns() - begin_ns) / _CALLS - _measure_interpreter()
+        return (time.thread_time_ns() - begin_ns) / _CALLS - _measure_interpreter()
 
 
 def _measure_interpreter() -> float:
-    """Returns what two calls take that do nothing."""
-    begin_ns = time.perf_counter_ns()
+    """Returns what two calls that do nothing take of a processor."""
+    begin_ns = time.thread_time_ns()
     for _ in range(_CALLS):
         abs(0)
         abs(0)
-    return (time.perf_counter_ns() - begin_ns) / _CALLS
+    return (time.thread_time_ns() - begin_ns) / _CALLS
 
 
 def _measure_events() -> float:

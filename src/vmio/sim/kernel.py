@@ -58,6 +58,13 @@ _NAMES: Final = (
     "run",
 )
 """The functions, each behind those that it calls."""
+_OPTIONS: Final[dict[str, Any]] = {
+    "error_model": "numpy",
+    "no_cpython_wrapper": True,
+    "no_cfunc_wrapper": True,
+}
+"""No divisor is ever 0, so none is to be checked. Only compiled code calls these functions, and
+without the wrappers for Python and C they compile in three quarters of the time."""
 
 
 def is_available() -> bool:
@@ -101,10 +108,7 @@ def _compile() -> tuple[Any, Any]:
         function = getattr(reference, name)
         # The compiler must find the compiled helpers where the interpreter finds the plain ones.
         names = {**vars(reference), **compiled}
-        # No divisor is ever 0, so none is to be checked.
-        compiled[name] = numba.njit(error_model="numpy")(
-            FunctionType(function.__code__, names, name)
-        )
+        compiled[name] = numba.njit(**_OPTIONS)(FunctionType(function.__code__, names, name))
     find_world, run = find_record(World), compiled["run"]
     return numba.njit(lambda address: run(find_world(address))), Block
 

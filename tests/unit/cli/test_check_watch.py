@@ -98,7 +98,7 @@ def test_watch_prints_what_changes_until_a_signal_ends_it(
         (folder / "101.conf").unlink()
         read_until(process.stdout, "gone: ./101.conf")
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
         assert process.returncode == status
         assert out == ""
         assert err == ("\nvmio: interrupted\n" if number == signal.SIGINT else "")
@@ -132,7 +132,7 @@ def test_watch_ends_when_nobody_reads_any_more(folder: Path) -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=240) == 0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make_qemu(path: Path, *, kvm: str, tcg: str = f"exit {module._EXIT_STATUS}") -> Path:
     """Makes a program that does one thing under KVM and another under TCG, and counts."""
-    body = f'echo x >> {path}.count; case "$*" in *"-accel kvm"*) {kvm};; *) {tcg};; esac'
+    body = f'echo x >> "$0.count"; case "$*" in *"-accel kvm"*) {kvm};; *) {tcg};; esac'
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(0o755)
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -32,9 +33,9 @@ def make_script(path: Path, body: str) -> Path:
 def make_qemu(path: Path) -> Path:
     """Makes a program that answers as a QEMU does, and counts how often it was asked."""
     body = (
-        f"echo asked >> {path}.count\n"
+        'echo asked >> "$0.count"\n'
         'if [ "$1" = --version ]; then echo "QEMU emulator version 10.0.2 (x)"; exit; fi\n'
-        f"cat {RECORDED}"
+        f"cat {shlex.quote(str(RECORDED))}"
     )
     return make_script(path, body)
 

@@ -92,7 +92,7 @@ def test_child_of_a_killed_owner_is_killed() -> None:
         try:
             argv = (sys.executable, "-c", script)
             owner = subprocess.run(
-                argv, pass_fds=(given,), check=False, timeout=60, env=environment
+                argv, pass_fds=(given,), check=False, timeout=240, env=environment
             )
         finally:
             os.close(given)
