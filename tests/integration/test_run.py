@@ -48,8 +48,8 @@ async def differences(guest: Guest) -> tuple[str, ...]:
 def test_qemu_takes_each_golden_and_runs_it_as_planned(config: Path) -> None:
     """A real QEMU accepts the storage half of every golden and reports the planned layout."""
     guest = load(config)
-    if guest.vm.arch != "x86_64":
-        pytest.skip(f"needs a QEMU for {guest.vm.arch}, which the set-up does not install")
+    if guest.vm.chipset == "virt":
+        pytest.skip("needs a QEMU for aarch64, which the set-up does not install")
     assert asyncio.run(differences(guest)) == ()
 
 

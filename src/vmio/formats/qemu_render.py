@@ -1,7 +1,9 @@
 """A layout as options of QEMU's own: objects, bridges, controllers, block nodes and devices.
 
-Every option is JSON, so that no name or path needs escaping. A manager that has a command line of
-its own writes that by itself; this is for guests that vmio boots.
+A manager that has a command line of its own writes that by itself; this is for guests that vmio
+boots. Options are JSON, but devices are so only where a property of one is a list: `-set`, which a
+config's own options may hold, changes only a device that is written as `key=value`, and QEMU makes
+those before all that are JSON.
 
 Source: QEMU 9.0 to 11.1, `-object`, `-blockdev` and `-device` with JSON (since 6.2).
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from attrs import fields
 
@@ -31,25 +34,36 @@ _NAMED = frozenset({"scsi-hd", "scsi-cd"})
 
 def render_layout(topology: Topology) -> Iterator[Argument]:
     """Yields the options that make a layout, each behind those that it refers to."""
+    as_json = any(controller.iothread_vq_mapping for controller in topology.controllers)
+    render_device = partial(_render, "device") if as_json else _render_pairs
     for iothread in topology.iothreads:
         yield _render("object", _describe_iothread(iothread))
     for attached in topology.disks:
         if attached.disk.limits and attached.disk.backing is not None:
             yield _render("object", _describe_limits(attached.disk))
     for bridge in topology.bridges:
-        yield _render("device", _describe_bridge(bridge))
+        yield render_device(_describe_bridge(bridge))
     for controller in topology.controllers:
         if controller.bus != "virtio" and not controller.built_in:
-            yield _render("device", _describe_controller(controller))
+            yield render_device(_describe_controller(controller))
     for attached in topology.disks:
         if attached.disk.backing is not None:
             yield _render("blockdev", _describe_nodes(attached, attached.disk.backing))
-        yield _render("device", _describe_device(attached, topology.controller_of(attached)))
+        yield render_device(_describe_device(attached, topology.controller_of(attached)))
 
 
 def _render(option: str, properties: _Properties) -> Argument:
     written = {key: value for key, value in properties.items() if value is not None}
     return f"-{option}", json.dumps(written, separators=(",", ":"))
+
+
+def _render_pairs(device: _Properties) -> Argument:
+    parts = (
+        f"{key}={str(value).replace(',', ',,')}"
+        for key, value in device.items()
+        if value is not None and key != "driver"
+    )
+    return "-device", ",".join((str(device["driver"]), *parts))
 
 
 def _describe_iothread(iothread: IOThread) -> _Properties:

@@ -190,7 +190,7 @@ def test_config_that_is_no_line_has_no_plan(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A volume's name with a control character would be in a command that a person runs."""
-    config.write_text("cores: 2\nsata0: a:\x1b]0;b,size=1G\n")
+    config.write_text("cores: 2\nsata0: local-lvm:\x1b]0;b,size=1G\n")
     assert call("plan", "701.conf", "--policy", "per-disk") == 3
     assert r"\x1b" in capsys.readouterr().err
 
@@ -198,7 +198,7 @@ def test_config_that_is_no_line_has_no_plan(
 @pytest.mark.parametrize(
     ("text", "policy"),
     [
-        (b"args: -name caf\xe9\nvirtio0: a:1\nvirtio1: a:2\n", "shared"),
+        (b"args: -name caf\xe9\nvirtio0: local-lvm:1\nvirtio1: local-lvm:2\n", "shared"),
         (b"sata0: local-lvm:caf\xe9,size=32G\n", "per-disk"),
     ],
 )

@@ -37,8 +37,8 @@ def run(config: Path, *arguments: str) -> int:
             "name: a_b",
             [
                 (
-                    "vm 100 - unable to parse value of 'name' - invalid format - value does not"
-                    " look like a valid DNS name"
+                    "vm 100 - unable to parse value of 'name' - value does not look like a valid"
+                    " DNS name"
                 ),
             ],
         ),

@@ -33,6 +33,8 @@ WORD = (
     "\xad\u061c\u200b\u200d\u200e\u202e\u2066\u2060\u2028\u2029\ufeff\ufffe\ufe0f\u3164\U000e0041"
 )
 """What a config's line can hold."""
+PART = WORD.replace("\r", "")
+"""What a disk's properties can hold: one with a line feed drops the disk."""
 NAME = f"{WORD}\n::error::forged\n\tforged\udcff"
 """What a file's name and an argument can hold."""
 
@@ -45,25 +47,25 @@ poll_shrink ctx {WORD} old 8000 new 4000
 """
 CONFIG = f"""\
 # {WORD}
-agent: 1,type={WORD}
+agent: 1,type={PART}
 args: -fw_cfg 'name=opt/x,string={WORD}'
 boot: order=scsi0
 description: {WORD}
 machine: pc-i440fx-8.1
 name: {WORD}
 {WORD}: 1
-net0: virtio=BC:24:11:00:00:01,bridge={WORD}
-scsi0: local:100/vm-100-disk-0.raw,iothread=1,size=32G,serial={WORD}
-scsi1: local:100/{WORD}.raw,iothread=1,size=32G,{WORD}=1
-scsi2: /dev/{WORD},iothread=1,cache={WORD},size=32G
+net0: virtio=BC:24:11:00:00:01,bridge={PART}
+scsi0: local:100/vm-100-disk-0.raw,iothread=1,size=32G,serial={PART}
+scsi1: local:100/{PART}.raw,iothread=1,size=32G,{PART}=1
+scsi2: /dev/{PART},iothread=1,cache={PART},size=32G
 scsi3: local:100/x.raw,::error::forged=1
 scsihw: virtio-scsi-pci
-smbios1: serial={WORD}
-virtio0: local:100/vm-100-disk-1.raw,aio={WORD}
+smbios1: serial={PART}
+virtio0: local:100/vm-100-disk-1.raw,aio={PART}
 """
 
 
-TAME = re.sub("[; =]", "", WORD)  # which would part a disk's properties
+TAME = re.sub("[; =]", "", PART)  # which would part a disk's properties
 PLANNED = f"""\
 # {WORD}
 args: -fw_cfg 'name=opt/x,string={WORD}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from attrs import evolve
@@ -32,8 +33,19 @@ CONTROLLER = Controller(
 
 
 def render(topology: Topology) -> list[tuple[str, dict[str, Any]]]:
-    """Returns the options with their values read back."""
-    return [(option, json.loads(value)) for option, value in render_layout(topology)]
+    """Returns the options with their values read back as vmio reads any command line."""
+    return [(option, _read(value)) for option, value in render_layout(topology)]
+
+
+def _read(value: str) -> dict[str, Any]:
+    if value.startswith("{"):
+        read: dict[str, Any] = json.loads(value)
+        return read
+    driver, *parts = re.split(r"(?<!,),(?!,)", value)
+    pairs = (part.replace(",,", ",").split("=", 1) for part in parts)
+    return {"driver": driver} | {
+        key: int(text) if text.isdecimal() else text for key, text in pairs
+    }
 
 
 def render_one(attached: AttachedDisk, controller: Controller = CONTROLLER) -> dict[str, Any]:
