@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_command_that_hangs_is_killed_with_its_children(tmp_path: Path) -> None:
 
     assert finished.status is None
     if finished.output:  # else the machine was too busy to begin at all
-        assert not _is_running(int(pid_file.read_text()))
+        _wait_until_gone(int(pid_file.read_text()))
 
 
 def test_command_that_closes_its_output_and_hangs_is_killed() -> None:
@@ -133,6 +134,14 @@ def test_failure_keeps_the_last_words() -> None:
     failure = describe_failure("no", ("/usr/bin/qemu",), status=1, errors=errors)
 
     assert failure.output.splitlines() == [f"line {number}" for number in range(80, 100)]
+
+
+def _wait_until_gone(pid: int) -> None:
+    """Waits for the kernel, which ends a killed process when it comes to it."""
+    until = time.monotonic() + 240
+    while _is_running(pid):
+        assert time.monotonic() < until, f"process {pid} is still there"
+        time.sleep(0.01)
 
 
 def _is_running(pid: int) -> bool:
