@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import NamedTuple
 
 from attrs import evolve
@@ -25,8 +26,6 @@ __all__ = ["plan_topology"]
 _Q35_IDE_BUS = (0, 2, 1, 3)
 _NO_GENERIC_SINCE = (4, 1)
 _TO_PCI = "pcidmi"
-_LAST_CHASSIS = 5
-"""Behind those of the four buses that a q35 machine has at most."""
 _AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
@@ -74,33 +73,47 @@ def plan_topology(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) -
         )
     return Topology(
         iothreads=(*iothreads, *(vm.iothreads if with_args else ())),
-        bridges=tuple(_find_bridges(vm, controllers)),
+        bridges=_find_bridges(vm, controllers),
         controllers=tuple(controllers.values()),
         disks=tuple(disks),
         vcpus=vm.vcpus,
     )
 
 
-def _find_bridges(vm: Vm, controllers: Mapping[str, Controller]) -> Iterator[Bridge]:
-    """Yields the PCI bridges that Proxmox VE makes, and on q35 reads from a file of its own.
-
-    That file hangs pci.0 to pci.3 behind a bridge from PCI Express.
-    """
+def _find_bridges(vm: Vm, controllers: Mapping[str, Controller]) -> tuple[Bridge, ...]:
+    """Returns the PCI bridges that Proxmox VE makes, and on q35 reads from a file of its own."""
     used = {each.pci.bus for each in controllers.values() if each.pci is not None}
-    buses = ["pci.1", "pci.2"]
-    if has_scsi_bridge(vm.scsihw):
-        buses.append("pci.3")
-    if vm.chipset == "q35":
-        place = PciAddress(bus="pcie.0", slot=0x1E)
-        yield Bridge(id=_TO_PCI, model="i82801b11-bridge", pci=place)
-        buses = [f"pci.{number}" for number in range(4)]
-    for number, bus in enumerate(buses, 1):
-        is_behind = vm.chipset == "q35"
-        pci = PciAddress(bus=_TO_PCI, slot=number) if is_behind else pci_address(bus, vm.arch)
-        yield Bridge(id=bus, model="pci-bridge", pci=pci, chassis=number)
-    if "pci.4" in used:
-        pci = pci_address("pci.4", vm.arch)
-        yield Bridge(id="pci.4", model="pci-bridge", pci=pci, chassis=_LAST_CHASSIS)
+    return _list_bridges(
+        vm.arch,
+        is_q35=vm.chipset == "q35",
+        has_third=has_scsi_bridge(vm.scsihw),
+        has_fourth="pci.4" in used,
+    )
+
+
+@cache
+def _list_bridges(
+    arch: str, *, is_q35: bool, has_third: bool, has_fourth: bool
+) -> tuple[Bridge, ...]:
+    """Returns the bridges of one kind of machine.
+
+    On q35 pci.0 to pci.3 are behind a bridge from PCI Express.
+    """
+    if is_q35:
+        places = {f"pci.{n}": PciAddress(bus=_TO_PCI, slot=n + 1) for n in range(4)}
+    else:
+        names = ("pci.1", "pci.2", *(("pci.3",) if has_third else ()))
+        places = {name: pci_address(name, arch) for name in names}
+    if has_fourth:
+        places["pci.4"] = pci_address("pci.4", arch)
+    bridges = [
+        Bridge(id=name, model="pci-bridge", pci=pci, chassis=number)
+        for number, (name, pci) in enumerate(places.items(), 1)
+    ]
+    if is_q35:
+        root = PciAddress(bus="pcie.0", slot=0x1E)
+        bridges.insert(0, Bridge(id=_TO_PCI, model="i82801b11-bridge", pci=root))
+    return tuple(bridges)
 
 
 def _read_overrides(vm: Vm) -> Mapping[str, Mapping[str, str]]:

@@ -224,22 +224,22 @@ def _is_snapstate(kind: SectionKind, value: str) -> bool:
 
 
 def _parse_entry(line: bytes, line_start: int) -> Entry | None:
-    whole = Span(line_start, line_start + len(line))
+    end = line_start + len(line)
     match = _ENTRY.match(line)
     if match is not None:
         key, value = match.groups()
-        start, end = match.span(2)
-        value_span = Span(line_start + start, line_start + end)
+        start = line_start + match.start(2)
+        value_span = Span(start, start + len(value))
     else:
         # A lone blank is a value: `boot: ` switches every boot device off.
         match = _KEY.match(line)
         if match is None or match.end() == len(line):
             return None
         key, value = match[1], line[-1:]
-        value_span = Span(whole.end - 1, whole.end)
+        value_span = Span(end - 1, end)
     return Entry(
         key=key.decode("ascii"),
         value=value.decode("utf-8", "replace"),
-        span=whole,
+        span=Span(line_start, end),
         value_span=value_span,
     )

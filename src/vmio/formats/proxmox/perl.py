@@ -9,6 +9,7 @@ Source: perlop(1), perldata(1) and perlnumber(1) of Perl 5.36, run; the schema o
 from __future__ import annotations
 
 import re
+from functools import cache
 
 __all__ = [
     "compute",
@@ -32,7 +33,13 @@ def matches(pattern: str, text: str) -> re.Match[str] | None:
 
     A pattern is compiled at its first use, not at import: most configs need few of them.
     """
-    return re.fullmatch(pattern, text, _ASCII)
+    return _compile(pattern).fullmatch(text)
+
+
+@cache
+def _compile(pattern: str) -> re.Pattern[str]:
+    # Python keeps compiled patterns too, but asks more of itself before it finds one.
+    return re.compile(pattern, _ASCII)
 
 
 def is_integer(text: str) -> bool:

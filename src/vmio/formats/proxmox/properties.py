@@ -6,10 +6,10 @@ Source: qm.conf(5) of Proxmox VE 9 and qemu-server 9.2.6.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
-from vmio.formats.keyval import Part, split_parts
+from vmio.formats.keyval import Part
 from vmio.formats.proxmox.cpu_models import ARM_MODELS, BUILT_IN, VENDORS, VM_FLAGS
 from vmio.formats.proxmox.perl import is_true, matches
 from vmio.formats.proxmox.schema import (
@@ -459,6 +459,7 @@ _OF_WHOLE: Mapping[str, Check] = {
 """The settings that are one text of a form, not a list of options."""
 
 
+@lru_cache(maxsize=1024)
 def _kind(key: str) -> str:
     match = _NUMBERED.fullmatch(key)
     return f"{match[1]}[n]" if match is not None else _KINDS.get(key, key)
@@ -477,9 +478,20 @@ def read_properties(key: str, value: str) -> Properties:
     return _parse(_kind(key), value)[0]
 
 
+_WHOLE, _INNER = Span(0, 1), Span(1, 1)
+"""Stand for places that nobody asks for: with a key, a part's value is not the whole of it."""
+
+
+def _split_text(value: str) -> Iterator[Part]:
+    """Yields the pieces as `split_parts` does, where their places are no matter."""
+    for piece in value.split(","):
+        if piece and not piece.isspace():
+            key, equals, text = piece.partition("=")
+            yield Part(key, text, _WHOLE, _INNER) if equals else Part("", key, _WHOLE, _WHOLE)
+
+
 @lru_cache(maxsize=256)
 def _parse(kind: str, value: str) -> tuple[Properties, str]:
     """Returns the parts and what is wrong; asked for twice, on reading and on printing."""
-    data = value.encode("utf-8", "replace")
-    parts, errors = read_parts(split_parts(data, Span(0, len(data))), _FORMATS[kind])
+    parts, errors = read_parts(_split_text(value), _FORMATS[kind])
     return {name: part.value for name, part in parts.items()}, render_errors(errors)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from vmio.formats.keyval import Part
@@ -131,12 +132,19 @@ def check_setting(key: str, value: str) -> str:
 
 def is_numbered(key: str, families: Container[str]) -> bool:
     """Returns whether a key is one of some families, its number in the family's range."""
+    family = _find_family(key)
+    return bool(family) and family in families
+
+
+@lru_cache(maxsize=1024)
+def _find_family(key: str) -> str:
+    """Returns a key without its number, empty if that is no key of Proxmox's."""
     match = _KEY_NUMBER.fullmatch(key)
-    if match is None or match[1] not in families:
-        return False
-    digits = match[2]
+    most = _NUMBERED.get(match[1], 0) if match is not None else 0
     # Proxmox knows each key by its whole name, so that `scsi01` is none.
-    return digits == str(int(digits[:9])) and int(digits) < _NUMBERED[match[1]]
+    if match is None or match[2] != str(int(match[2][:9])) or int(match[2]) >= most:
+        return ""
+    return match[1]
 
 
 def normalize(key: str, value: str) -> str:
@@ -441,16 +449,15 @@ def _check_parts(found: Mapping[str, Part], form: Format) -> list[OptionError]:
             errors.append(("undefined", name, f"{reason} additional properties"))
         elif reason := option.check(part.value):
             errors.append(("bad", name, reason))
-    errors.extend(
+    errors += [
         ("bad", name, "property is missing and it is not optional")
         for name in form.required
         if name not in found
-    )
-    errors.extend(
-        ("bad", companion, f"missing property - '{name}' requires this property")
-        for name, companion in form.companions
-        if name in found and companion not in found
-    )
+    ]
+    for name, companion in form.companions:
+        if name in found and companion not in found:
+            reason = f"missing property - '{name}' requires this property"
+            errors.append(("bad", companion, reason))
     if not errors and form.check is not None and (reason := form.check(found)):
         errors.append(("whole", "", reason))
     return errors
