@@ -45,10 +45,10 @@ from vmio.formats.plan_file import parse_plan, render_plan
 from vmio.formats.proxmox.argv import render_argv, render_command
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
-from vmio.formats.qemu_argv import parse_command
-from vmio.formats.qemu_diff import compare_commands
-from vmio.formats.qemu_trace import parse_recording, parse_trace
-from vmio.formats.qemu_vm import find_config_files, read_command_vm
+from vmio.formats.qemu.argv import parse_command
+from vmio.formats.qemu.diff import compare_commands
+from vmio.formats.qemu.reader import find_config_files, read_command_vm
+from vmio.formats.qemu.trace import parse_recording, parse_trace
 from vmio.formats.registry import recognise
 from vmio.guest.agent import Agent, parse_disks
 from vmio.lint.baseline import parse_baseline, render_baseline

@@ -13,7 +13,7 @@ import pytest
 
 from vmio import api
 from vmio.formats.proxmox.reader import Guest
-from vmio.formats.qemu_vm import read_command_vm
+from vmio.formats.qemu.reader import read_command_vm
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import AttachedDisk

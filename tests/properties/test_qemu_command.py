@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.errors import InputError
-from vmio.formats.qemu_config import parse_config_file
-from vmio.formats.qemu_vm import find_config_files, read_command_vm
+from vmio.formats.qemu.readconfig import parse_config_file
+from vmio.formats.qemu.reader import find_config_files, read_command_vm
 from vmio.formats.registry import recognise
 from vmio.lint.engine import run
 from vmio.lint.rule import Context

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vmio import api
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import parse_recording
+from vmio.formats.qemu.trace import parse_recording
 from vmio.model.capabilities import QemuVersion
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.replay import check_recording

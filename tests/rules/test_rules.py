@@ -22,7 +22,7 @@ from vmio import formats
 from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
-from vmio.formats.qemu_vm import read_command_vm
+from vmio.formats.qemu.reader import read_command_vm
 from vmio.formats.registry import recognise
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run

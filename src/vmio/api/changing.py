@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from vmio.apply.planned import Outcome, Work
     from vmio.apply.proxmox import Applied
     from vmio.apply.undo import Left, Reversal, Run
-    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.formats.qemu.reader import CommandGuest
     from vmio.model.plan import Plan
 
 __all__ = [

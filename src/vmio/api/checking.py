@@ -18,7 +18,7 @@ from vmio.model.source import Source
 if TYPE_CHECKING:
     from vmio.fleet.inventory import Found
     from vmio.fleet.places import Places
-    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.formats.qemu.reader import CommandGuest
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
     from vmio.lint.house import House

@@ -22,9 +22,9 @@ from vmio.plan.planner import plan_topology
 if TYPE_CHECKING:
     from vmio.fleet.inventory import Found
     from vmio.fleet.places import Place, Places
-    from vmio.formats.qemu_argv import Command
-    from vmio.formats.qemu_diff import Difference
-    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.formats.qemu.argv import Command
+    from vmio.formats.qemu.diff import Difference
+    from vmio.formats.qemu.reader import CommandGuest
 
 __all__ = [
     "diff",
@@ -265,7 +265,7 @@ def diff(
         InputError: A side cannot be read, or is neither of these.
         PlanError: A config has no command line.
     """
-    from vmio.formats.qemu_diff import compare_commands, leave_out_process
+    from vmio.formats.qemu.diff import compare_commands, leave_out_process
 
     if a == b == "-":
         raise UsageError("standard input can be one side only")
@@ -286,7 +286,7 @@ def diff(
 def _read_side(
     side: str, facts: Callable[[str], Host], *, storage: str | None, vmid: str | None
 ) -> Command:
-    from vmio.formats.qemu_argv import parse_command, parse_words
+    from vmio.formats.qemu.argv import parse_command, parse_words
 
     if side.startswith(_PID):
         from vmio.host.command import read_qemu_words

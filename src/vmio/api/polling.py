@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from vmio.fleet.cluster import Cluster
-    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.formats.qemu.reader import CommandGuest
     from vmio.model.capabilities import QemuVersion
     from vmio.sim.polling import PollSettings
     from vmio.sim.profile import Accelerator, Profile
@@ -55,7 +55,7 @@ def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> 
         InputError: The file cannot be read, is no recording, or is cut off.
         CapabilityError: How that QEMU polls is not known.
     """
-    from vmio.formats.qemu_trace import parse_recording
+    from vmio.formats.qemu.trace import parse_recording
     from vmio.host.trace_file import read_lines
     from vmio.sim.polling import choose_generation
     from vmio.sim.replay import check_recording as check
@@ -370,7 +370,7 @@ def read_trace(
         UsageError: What is to be tried is no setting.
         CapabilityError: How that QEMU polls is not known.
     """
-    from vmio.formats.qemu_trace import parse_trace
+    from vmio.formats.qemu.trace import parse_trace
     from vmio.host.trace_file import read_lines
     from vmio.sim.polling import choose_generation
     from vmio.sim.trace import summarize_trace

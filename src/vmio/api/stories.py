@@ -15,7 +15,7 @@ from vmio.model.topology import AttachedDisk, Topology
 from vmio.plan.planner import plan_topology
 
 if TYPE_CHECKING:
-    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.formats.qemu.reader import CommandGuest
     from vmio.lint.story import Argument, Origin, Story
     from vmio.model.vm import Vm
 
@@ -112,7 +112,7 @@ def _list_arguments(
 
     It is for this host's QEMU where the version of its own is not known; findings are not.
     """
-    from vmio.formats.qemu_argv import read_options
+    from vmio.formats.qemu.argv import read_options
     from vmio.lint.story import Argument
 
     if not isinstance(guest, Guest):

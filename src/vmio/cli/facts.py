@@ -10,7 +10,7 @@ from vmio import api
 
 if TYPE_CHECKING:
     from vmio.formats.proxmox.reader import Guest
-    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.formats.qemu.reader import CommandGuest
     from vmio.model.host import Host
     from vmio.model.plan import Plan
 

@@ -18,7 +18,7 @@ from vmio.model.host import Host
 
 if TYPE_CHECKING:
     from vmio.formats.proxmox.reader import Guest
-    from vmio.formats.qemu_vm import CommandGuest
+    from vmio.formats.qemu.reader import CommandGuest
     from vmio.report.simulation_chart import ChartPoint
     from vmio.sim.sweep import Grid, SweepPoint
 

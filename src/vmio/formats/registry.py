@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmio.formats.qemu_argv import is_command
+from vmio.formats.qemu.argv import is_command
 from vmio.model.source import Source
 from vmio.model.vm import Notation
 

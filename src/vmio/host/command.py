@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vmio.errors import InputError, UsageError
-from vmio.formats.qemu_vm import CommandGuest, find_config_files, read_command_vm
+from vmio.formats.qemu.reader import CommandGuest, find_config_files, read_command_vm
 from vmio.host.files import read_source
 from vmio.host.process import read_command_line
 from vmio.model.host import Host

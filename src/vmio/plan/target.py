@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from attrs import evolve
 
 from vmio.errors import PlanError
-from vmio.formats.qemu_argv import find_iothreads, read_options
+from vmio.formats.qemu.argv import find_iothreads, read_options
 from vmio.formats.shell import split_words
 from vmio.model.disk import Disk
 from vmio.model.vm import Vm

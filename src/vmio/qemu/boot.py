@@ -15,7 +15,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from vmio.errors import CapabilityError, InputError, OutputError, UsageError
-from vmio.formats.qemu_render import Argument, render_layout
+from vmio.formats.qemu.render import Argument, render_layout
 from vmio.model.disk import Backing
 from vmio.model.machine import Machine
 from vmio.model.topology import AttachedDisk, Topology

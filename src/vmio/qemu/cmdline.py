@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import cast, get_args
 
-from vmio.formats.qemu_argv import parse_words
+from vmio.formats.qemu.argv import parse_words
 from vmio.model.disk import AioEngine
 
 __all__ = ["parse_aio_engines", "read_aio_engines"]

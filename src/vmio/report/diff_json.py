@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from vmio.formats.qemu_diff import Difference
+from vmio.formats.qemu.diff import Difference
 
 __all__ = ["render_diff_json"]
 

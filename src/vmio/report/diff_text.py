@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from vmio.characters import disarm_lines, printable
-from vmio.formats.qemu_diff import Change, Difference
+from vmio.formats.qemu.diff import Change, Difference
 
 __all__ = ["render_diff_text"]
 

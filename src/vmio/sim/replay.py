@@ -15,7 +15,7 @@ from itertools import combinations, islice, product
 from attrs import define, field, frozen
 
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import Block, Clock, Event, Handler, Read, Ready, Record, Wait
+from vmio.formats.qemu.trace import Block, Clock, Event, Handler, Read, Ready, Record, Wait
 from vmio.sim.polling import (
     Adjustment,
     Generation,

@@ -15,7 +15,7 @@ from typing import Literal
 from attrs import define, field, frozen
 
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import Event
+from vmio.formats.qemu.trace import Event
 from vmio.sim.polling import (
     FIRST_NS,
     Generation,

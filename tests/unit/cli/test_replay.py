@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vmio.cli.replay import command
 from vmio.errors import InputError, UsageError
-from vmio.formats.qemu_trace import parse_trace
+from vmio.formats.qemu.trace import parse_trace
 
 TRACE = Path(__file__).parents[2] / "data" / "traces" / "start-10.0.2.txt.xz"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio.formats.qemu_trace import parse_trace
+from vmio.formats.qemu.trace import parse_trace
 from vmio.host.trace_file import read_lines
 from vmio.report.trace_html import render_trace_html
 from vmio.report.trace_json import render_trace_json

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio.formats.qemu_trace import parse_recording
+from vmio.formats.qemu.trace import parse_recording
 from vmio.host.trace_file import read_lines
 from vmio.sim import polling
 from vmio.sim.polling import Generation, PollSettings

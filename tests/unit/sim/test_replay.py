@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import parse_recording
+from vmio.formats.qemu.trace import parse_recording
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.replay import Agreement, check_recording
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import parse_event, parse_trace
+from vmio.formats.qemu.trace import parse_event, parse_trace
 from vmio.host.trace_file import read_lines
 from vmio.sim.polling import PollSettings
 from vmio.sim.trace import summarize_trace

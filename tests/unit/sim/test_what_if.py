@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.errors import InputError, UsageError
-from vmio.formats.qemu_trace import parse_trace
+from vmio.formats.qemu.trace import parse_trace
 from vmio.host.trace_file import read_lines
 from vmio.sim.polling import PollSettings
 from vmio.sim.trace import LoopTrace, summarize_trace

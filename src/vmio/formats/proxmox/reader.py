@@ -20,7 +20,7 @@ from vmio.formats.proxmox.perl import is_true
 from vmio.formats.proxmox.properties import Properties, check_property, read_properties
 from vmio.formats.proxmox.schema import DRIVE_COUNTS, check_setting, normalize
 from vmio.formats.proxmox.storage import Storages, resolve_volume
-from vmio.formats.qemu_argv import find_iothreads, read_options
+from vmio.formats.qemu.argv import find_iothreads, read_options
 from vmio.formats.shell import split_words
 from vmio.model.disk import Backing, BusKind, Disk
 from vmio.model.host import Host

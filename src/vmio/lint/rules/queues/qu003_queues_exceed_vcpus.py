@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from vmio.bounds import MAX_QUEUES, MAX_SCSI_QUEUES
 from vmio.formats.proxmox.writer import cut_option
-from vmio.formats.qemu_argv import read_mapping
+from vmio.formats.qemu.argv import read_mapping
 from vmio.lint.devices import (
     find_property,
     list_devices,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from vmio.formats.qemu_argv import read_mapping
+from vmio.formats.qemu.argv import read_mapping
 from vmio.lint.devices import default_queues, find_property, list_devices
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule

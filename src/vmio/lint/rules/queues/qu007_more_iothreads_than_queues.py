@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.qemu_argv import read_mapping
+from vmio.formats.qemu.argv import read_mapping
 from vmio.lint.devices import (
     default_queues,
     find_property,

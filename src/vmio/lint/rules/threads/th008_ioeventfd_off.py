@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vmio.formats.qemu_argv import read_mapping
+from vmio.formats.qemu.argv import read_mapping
 from vmio.lint.devices import asks_iothread, find_property, is_off, list_devices
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.qemu_argv import read_mapping
+from vmio.formats.qemu.argv import read_mapping
 from vmio.lint.devices import find_property, list_devices
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
-from vmio.formats.qemu_render import render_layout
+from vmio.formats.qemu.render import render_layout
 from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import Backing, Disk
 from vmio.model.iothread import IOThread, VirtqueueMapping

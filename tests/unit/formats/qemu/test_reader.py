@@ -8,7 +8,7 @@ import shlex
 import pytest
 
 from vmio.errors import InputError
-from vmio.formats.qemu_vm import find_config_files, read_command_vm
+from vmio.formats.qemu.reader import find_config_files, read_command_vm
 from vmio.model.controller import PciAddress
 from vmio.model.host import Host
 from vmio.model.iothread import VirtqueueMapping

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.errors import InputError
-from vmio.formats.qemu_argv import (
+from vmio.formats.qemu.argv import (
     Command,
     find_iothreads,
     is_command,

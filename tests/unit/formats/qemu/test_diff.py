@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.formats.qemu_argv import parse_words
-from vmio.formats.qemu_diff import Difference, compare_commands, leave_out_process
+from vmio.formats.qemu.argv import parse_words
+from vmio.formats.qemu.diff import Difference, compare_commands, leave_out_process
 
 
 def compare(a: str, b: str) -> list[Difference]:

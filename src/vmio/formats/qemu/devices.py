@@ -14,8 +14,8 @@ from typing import Literal
 
 from attrs import define, evolve, field, frozen
 
-from vmio.formats.qemu_argv import read_mapping
-from vmio.formats.qemu_blocks import Blocks, Medium, name_cache, to_bool
+from vmio.formats.qemu.argv import read_mapping
+from vmio.formats.qemu.blocks import Blocks, Medium, name_cache, to_bool
 from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import BusKind, Disk, Media
 from vmio.model.machine import Chipset

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.errors import InputError
-from vmio.formats.qemu_trace import (
+from vmio.formats.qemu.trace import (
     Block,
     Clock,
     Event,

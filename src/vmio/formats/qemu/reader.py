@@ -11,10 +11,10 @@ from attrs import evolve, frozen
 
 from vmio.bounds import MAX_OPTIONS, MAX_PROPERTIES, MAX_QUEUES_IN_ALL, MAX_VCPUS
 from vmio.errors import InputError
-from vmio.formats.qemu_argv import Command, build_option, find_iothreads, parse_command
-from vmio.formats.qemu_blocks import read_blocks
-from vmio.formats.qemu_config import parse_config_file
-from vmio.formats.qemu_devices import Attachments, attach_devices
+from vmio.formats.qemu.argv import Command, build_option, find_iothreads, parse_command
+from vmio.formats.qemu.blocks import read_blocks
+from vmio.formats.qemu.devices import Attachments, attach_devices
+from vmio.formats.qemu.readconfig import parse_config_file
 from vmio.model.host import Host
 from vmio.model.machine import Chipset
 from vmio.model.option import Option

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from vmio.formats.qemu_argv import build_option
+from vmio.formats.qemu.argv import build_option
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
-from vmio.formats.qemu_argv import Command
+from vmio.formats.qemu.argv import Command
 from vmio.model.option import Option
 
 __all__ = ["Change", "Difference", "compare_commands", "leave_out_process"]
