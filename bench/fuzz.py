@@ -49,7 +49,7 @@ from vmio.formats.qemu.argv import parse_command
 from vmio.formats.qemu.diff import compare_commands
 from vmio.formats.qemu.reader import find_config_files, read_command_vm
 from vmio.formats.qemu.trace import parse_recording, parse_trace
-from vmio.formats.registry import recognise
+from vmio.formats.registry import lay_out, recognise
 from vmio.guest.agent import Agent, parse_disks
 from vmio.lint.baseline import parse_baseline, render_baseline
 from vmio.lint.engine import run
@@ -59,7 +59,6 @@ from vmio.model.host import Cpu, Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
-from vmio.plan.planner import plan_topology
 from vmio.plan.policies import choose_policy
 from vmio.plan.proposal import propose
 from vmio.qemu.live import compare, read_live
@@ -124,7 +123,7 @@ DISKS = (
 
 def plan_and_print(vm: Vm, rng: random.Random) -> None:
     """Takes a guest where `show`, `check` and `plan` take it."""
-    topology = plan_topology(vm)
+    topology = lay_out(vm)
     render_topology_json(topology, vm=vm.id, origin="as fuzzed").encode()
     if rng.random() < 0.1:  # noqa: PLR2004 - the dear part, a tenth of the time
         for found in run(Context(vm=vm, topology=topology, host=HOST)):
@@ -139,7 +138,7 @@ def read_config(data: bytes, rng: random.Random) -> None:
     """Reads a config of Proxmox VE, with the storages of the goldens."""
     guest = read_guest(Source(name="100.conf", data=data), storages=storages(), host=HOST)
     plan_and_print(guest.vm, rng)
-    topology = plan_topology(guest.vm, with_args=False)
+    topology = lay_out(guest.vm, with_args=False)
     render_command(render_argv(guest, topology, HOST), pretty=True).encode()
 
 
@@ -344,7 +343,7 @@ def read_storages(data: bytes, rng: random.Random) -> None:
     if rng.random() < 0.1:  # noqa: PLR2004 - the dear part, a tenth of the time
         config = rng.choice(READERS["config"].seeds)
         guest = read_guest(Source(name="1.conf", data=config), storages=found, host=HOST)
-        render_topology_json(plan_topology(guest.vm), vm="1", origin="x").encode()
+        render_topology_json(lay_out(guest.vm), vm="1", origin="x").encode()
 
 
 def read_house(data: bytes, _rng: random.Random) -> None:

@@ -11,12 +11,12 @@ from attrs import evolve
 
 from vmio import api
 from vmio.formats.proxmox.reader import Guest
+from vmio.formats.registry import lay_out
 from vmio.formats.shell import split_words
 from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan
 from vmio.model.source import Source
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.plan.planner import plan_topology
 from vmio.qemu.binary import find_qemu
 from vmio.qemu.boot import Volumes, place_volumes, render_boot
 from vmio.qemu.live import compare, read_live
@@ -49,7 +49,7 @@ async def boot(guest: Guest) -> tuple[Topology, tuple[str, ...]]:
     """Boots what Proxmox VE would write with the config's args behind it, as Proxmox VE does."""
     how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
     args = tuple(split_words(guest.settings.get("args", "")))
-    own = plan_topology(guest.vm, with_args=False)
+    own = lay_out(guest.vm, with_args=False)
     with place_volumes(own, Volumes(scratch_bytes=1 << 20)) as placed:
         argv = render_boot(guest.vm.machine, placed, evolve(how, extra=args))
         async with QemuProcess.start(argv) as process:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from vmio.formats.proxmox.config import parse_config
 from vmio.formats.proxmox.reader import read_guest
+from vmio.formats.registry import lay_out
 from vmio.lint.checking import check_context
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.fixing import fix_source
@@ -14,7 +15,6 @@ from vmio.lint.house import House
 from vmio.lint.rule import Context
 from vmio.model.host import Host
 from vmio.model.source import Source, Span
-from vmio.plan.planner import plan_topology
 
 HOST = Host(qemu_version="10.0.2")
 LINES = st.sampled_from(
@@ -45,7 +45,7 @@ def find_editable(text: Source) -> Span:
 def check(text: Source) -> tuple[Diagnostic, ...]:
     """Returns what is found in a config."""
     guest = read_guest(text, storages=None, host=HOST)
-    context = Context(vm=guest.vm, topology=plan_topology(guest.vm), host=HOST)
+    context = Context(vm=guest.vm, topology=lay_out(guest.vm), host=HOST)
     return check_context(context, house=House()).diagnostics
 
 

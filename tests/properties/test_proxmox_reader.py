@@ -11,9 +11,9 @@ from vmio.errors import InputError, PlanError
 from vmio.formats.proxmox.argv import render_argv, render_command
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
+from vmio.formats.registry import lay_out
 from vmio.model.host import Cpu, Host, Pci, PciMapping, Sev
 from vmio.model.source import Source
-from vmio.plan.planner import plan_topology
 
 HOST = Host(
     qemu_version="11.0.0",
@@ -99,7 +99,7 @@ def run(data: bytes) -> None:
     """Reads, plans and prints a config."""
     source = Source(name="100.conf", data=data)
     guest = read_guest(source, storages=None, host=HOST)
-    topology = plan_topology(guest.vm)
+    topology = lay_out(guest.vm)
     for attached in topology.disks:
         assert topology.served_by(attached)
     for problem in guest.vm.problems:

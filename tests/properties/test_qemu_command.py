@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 from vmio.errors import InputError
 from vmio.formats.qemu.readconfig import parse_config_file
 from vmio.formats.qemu.reader import find_config_files, read_command_vm
-from vmio.formats.registry import recognise
+from vmio.formats.registry import lay_out, recognise
 from vmio.lint.engine import run
 from vmio.lint.rule import Context
 from vmio.model.host import Host
 from vmio.model.source import Source, Span
-from vmio.plan.planner import plan_topology
 
 WORDS = st.sampled_from(
     """
@@ -53,7 +52,7 @@ def read(data: bytes, file: str = "") -> None:
         vm = read_command_vm(source, host=Host(qemu_version="10.0.2"), files=files).vm
     except InputError:
         return
-    topology = plan_topology(vm)
+    topology = lay_out(vm)
     assert len({attached.disk.id for attached in topology.disks}) == len(topology.disks)
     for attached in topology.disks:
         assert topology.served_by(attached)

@@ -23,7 +23,7 @@ from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
 from vmio.formats.qemu.reader import read_command_vm
-from vmio.formats.registry import recognise
+from vmio.formats.registry import lay_out, recognise
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run
 from vmio.lint.fixing import apply_fixes
@@ -33,7 +33,6 @@ from vmio.lint.registry import FAMILIES, RULES, Entry, load_rule
 from vmio.lint.rule import Context
 from vmio.model.host import Host
 from vmio.model.source import Source
-from vmio.plan.planner import plan_topology
 
 CASES_FOLDER = Path(__file__).parent / "cases"
 DOCS_FOLDER = Path(__file__).parents[2] / "docs" / "rules"
@@ -111,7 +110,7 @@ def read_context(
         vm = read_command_vm(source, host=host, files=files).vm
     else:
         vm = read_guest(source, storages=storages, host=host).vm
-    return Context(vm=vm, topology=plan_topology(vm), host=host)
+    return Context(vm=vm, topology=lay_out(vm), host=host)
 
 
 def describe(diagnostic: Diagnostic, source: Source) -> str:
@@ -252,7 +251,7 @@ def test_every_kind_of_problem_has_its_rule() -> None:
     """No problem that a reader can have goes without a finding."""
     folder = Path(formats.__path__[0])
     kinds: set[str] = set()
-    for path in (*folder.glob("proxmox/*.py"), *folder.glob("qemu_[bcdv]*.py")):
+    for path in (*folder.glob("proxmox/*.py"), *folder.glob("qemu/*.py")):
         for line in re.findall(r"\bkind ?=(?!=) ?(.+)", path.read_text(encoding="utf-8")):
             kinds.update(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', line))
     rules = [load_rule(entry) for entry in RULES]

@@ -12,12 +12,11 @@ from vmio.api.hosts import complete_version, read_host
 from vmio.errors import CapabilityError, InputError, ToolError, UsageError
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages
-from vmio.formats.registry import recognise
+from vmio.formats.registry import lay_out, recognise
 from vmio.host.files import find_storage_cfg, read_source
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
-from vmio.plan.planner import plan_topology
 
 if TYPE_CHECKING:
     from vmio.fleet.inventory import Found
@@ -224,7 +223,7 @@ def load_source(
 
 def plan(guest: Guest | CommandGuest) -> Topology:
     """Returns the layout that a config comes to, or that a command line has."""
-    return plan_topology(guest.vm)
+    return lay_out(guest.vm)
 
 
 def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
@@ -236,7 +235,7 @@ def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[
     """
     from vmio.formats.proxmox.argv import build_command, render_command
 
-    command = build_command(guest, plan_topology(guest.vm, with_args=False), host)
+    command = build_command(guest, lay_out(guest.vm, with_args=False), host)
     return render_command(command.argv, pretty=pretty), command.warnings
 
 
@@ -300,5 +299,5 @@ def _read_side(
     host = facts(side)
     guest = load_source(source, host=host, storage=storage, vmid=vmid)
     assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
-    argv = render_argv(guest, plan_topology(guest.vm, with_args=False), host)
+    argv = render_argv(guest, lay_out(guest.vm, with_args=False), host)
     return parse_words([word for argument in argv for word in argument])

@@ -231,7 +231,7 @@ def rank_plans(
     from vmio.errors import CapabilityError, PlanError, UnsupportedError
     from vmio.fleet.runner import map_in_order
     from vmio.plan.policies import COMPARED, PROPOSED, choose_policy
-    from vmio.plan.proposal import lay_out
+    from vmio.plan.proposal import propose_layout
     from vmio.sim.ranking import join_layouts, predict_layouts, rank_layouts
 
     task = _prepare_simulation(guest, host, workload, parameters=(), policy=None, profile=profile)
@@ -246,7 +246,7 @@ def rank_plans(
     for name in policies or COMPARED:
         choice = choose_policy(name)
         try:
-            layout, by_hand = lay_out(guest.vm, host, choice)
+            layout, by_hand = propose_layout(guest.vm, host, choice)
         except UnsupportedError:
             raise
         except (PlanError, CapabilityError) as error:

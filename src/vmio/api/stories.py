@@ -10,9 +10,9 @@ from vmio.api.hosts import complete_version
 from vmio.api.running import observe
 from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
 from vmio.formats.proxmox.reader import Guest
+from vmio.formats.registry import lay_out
 from vmio.model.host import Host
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.plan.planner import plan_topology
 
 if TYPE_CHECKING:
     from vmio.formats.qemu.reader import CommandGuest
@@ -131,7 +131,7 @@ def _list_arguments(
             again = load_source(source, host=full, storage=storage, vmid=vmid, snapshot=snapshot)
             assert isinstance(again, Guest)  # noqa: S101 - as before
             guest = again
-        argv = render_argv(guest, plan_topology(guest.vm, with_args=False), full)
+        argv = render_argv(guest, lay_out(guest.vm, with_args=False), full)
     except (PlanError, CapabilityError, ToolError):
         return ()
     return tuple(

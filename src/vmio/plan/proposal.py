@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from vmio.errors import CapabilityError, PlanError, UnsupportedError
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.writer import compute_digest
+from vmio.formats.registry import lay_out
 from vmio.model.controller import PciAddress
 from vmio.model.host import Host
 from vmio.model.plan import Plan
@@ -16,12 +17,11 @@ from vmio.model.vm import Vm
 from vmio.plan.by_hand import do_by_hand, list_notes
 from vmio.plan.invariants import check_topology
 from vmio.plan.mapping import map_queues
-from vmio.plan.planner import plan_topology
 from vmio.plan.policies import Choice
 from vmio.plan.steps import MAPPING, list_changes, make_steps, trim_queues
 from vmio.plan.target import find_candidates, shape_vm
 
-__all__ = ["lay_out", "propose"]
+__all__ = ["propose", "propose_layout"]
 
 _NUMBERED = re.compile(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
 _MAPPED_SINCE = {"virtio": (9, 0), "scsi": (10, 0)}
@@ -51,10 +51,10 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
     if spread.mapped > 1:
         _check_version(host, {disk.bus for disk in disks})
     target = trim_queues(shape_vm(vm, spread)) if disks else vm
-    before, after = plan_topology(vm), plan_topology(target)
+    before, after = lay_out(vm), lay_out(target)
     finished = do_by_hand(target)
     for layout in (target, finished):
-        check_topology(plan_topology(layout), taken=_list_taken(layout))
+        check_topology(lay_out(layout), taken=_list_taken(layout))
     steps = make_steps(
         vm, target, layouts=(before, after), host=host, choice=choice, mapped=spread.mapped
     )
@@ -80,7 +80,7 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
     )
 
 
-def lay_out(vm: Vm, host: Host, choice: Choice) -> tuple[Topology, tuple[str, ...]]:
+def propose_layout(vm: Vm, host: Host, choice: Choice) -> tuple[Topology, tuple[str, ...]]:
     """Returns the layout that a policy wants, and what it leaves to be done by hand besides.
 
     Other than a plan's, it has the mapping of virtqueues in it that no config can say.

@@ -18,10 +18,10 @@ from attrs import evolve
 
 from vmio.errors import PlanError
 from vmio.formats.qemu.argv import find_iothreads, read_options
+from vmio.formats.registry import lay_out
 from vmio.formats.shell import split_words
 from vmio.model.disk import Disk
 from vmio.model.vm import Vm
-from vmio.plan.planner import plan_topology
 from vmio.plan.policies import OWN, Spread
 from vmio.plan.virtio_scsi import SINGLE, has_single, is_virtio_scsi, names_controller
 
@@ -122,7 +122,7 @@ def _render_args(target: Vm, spread: Spread) -> Iterator[str]:
     poll = "" if spread.poll_max_ns is None else f",poll-max-ns={spread.poll_max_ns}"
     for thread in dict.fromkeys(threads.values()):
         yield f"-object iothread,id={thread}{poll}"
-    topology = plan_topology(target, with_args=False)
+    topology = lay_out(target, with_args=False)
     controllers = {
         attached.controller: threads[attached.disk.id]
         for attached in topology.disks

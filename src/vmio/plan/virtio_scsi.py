@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from shlex import quote
 
+from vmio.formats.proxmox.hardware import PROXMOX
 from vmio.model.vm import Vm
-from vmio.plan.policy import PROXMOX
 
 __all__ = [
     "SHARED",

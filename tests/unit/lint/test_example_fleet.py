@@ -13,10 +13,10 @@ from pathlib import Path
 from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
+from vmio.formats.registry import lay_out
 from vmio.lint.engine import run
 from vmio.lint.rule import Context
 from vmio.model.source import Source
-from vmio.plan.planner import plan_topology
 
 FLEET = Path(__file__).parents[3] / "examples" / "fleet"
 GOLDEN = Path(__file__).parents[2] / "golden" / "fleet.txt"
@@ -29,7 +29,7 @@ def describe_findings() -> Iterator[str]:
         host = parse_host(read(path.parents[1] / "host.toml"))
         guest = read_guest(read(path), storages=storages, host=host)
         yield f"{host.node} {guest.vm.id} {guest.vm.name}"
-        for found in run(Context(vm=guest.vm, topology=plan_topology(guest.vm), host=host)):
+        for found in run(Context(vm=guest.vm, topology=lay_out(guest.vm), host=host)):
             yield f"  {found.severity} {found.code} {found.name} {found.subject}"
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from vmio.errors import PlanError
 from vmio.formats.proxmox.reader import read_guest
+from vmio.formats.registry import lay_out
 from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan, Step
 from vmio.model.source import Source
-from vmio.plan.planner import plan_topology
 from vmio.plan.policies import COMPARED, choose_policy
 from vmio.plan.proposal import propose
 from vmio.plan.steps import list_changes
@@ -149,7 +149,7 @@ def test_config_after_a_move_has_its_disk_on_an_iothread(boot: str, scsihw: str)
     text = "\n".join((*kept, "ide2: none,media=cdrom", *(f"{k}: {v}" for k, v in moved.items())))
     guest = read_guest(Source(name="100.conf", data=f"{text}\n".encode()), storages={}, host=HOST)
     disk = next(disk for disk in guest.vm.disks if disk.id == "scsi0")
-    served = plan_topology(guest.vm)
+    served = lay_out(guest.vm)
     attached = served.find_disk("scsi0")
     assert attached is not None
     assert served.served_by(attached) == ("iothread-virtioscsi0",)

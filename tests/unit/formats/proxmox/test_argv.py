@@ -15,9 +15,9 @@ from vmio.errors import PlanError, UnsupportedError
 from vmio.formats.proxmox.argv import CommandLine, build_command, render_command
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storage
+from vmio.formats.registry import lay_out
 from vmio.model.host import Cpu, Files, Host, Memory, Pci, PciMapping, Sev, Usb
 from vmio.model.source import Source
-from vmio.plan.planner import plan_topology
 
 HOST = Host(
     qemu_version="11.0.0",
@@ -58,7 +58,7 @@ def read(text: str, host: Host = HOST) -> Guest:
 def build(text: str, host: Host = HOST) -> CommandLine:
     """Reads, plans and prints a config's text."""
     guest = read(text, host)
-    return build_command(guest, plan_topology(guest.vm), host)
+    return build_command(guest, lay_out(guest.vm), host)
 
 
 def value_of(command: CommandLine, option: str, *, having: str = "") -> str:
@@ -828,7 +828,7 @@ def test_snapshot_keeps_the_hotplug_fix_that_it_ran_with(running: str, *, is_fix
     text = f"cores: 1\n[now]\nmachine: q35\nostype: l26\nrunningmachine: {running}\n"
     source = Source(name="100.conf", data=text.encode())
     guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, plan_topology(guest.vm), HOST)
+    command = build_command(guest, lay_out(guest.vm), HOST)
     assert any("acpi-pci-hotplug" in a[-1] for a in command.argv) is is_fixed
     assert value_of(command, "-machine").endswith(f"type={running}")
 
@@ -879,7 +879,7 @@ def test_snapshot_runs_on_the_machine_that_it_was_taken_on() -> None:
     text = "cores: 1\n[now]\nrunningmachine: pc-q35-8.1+pve0\nrunningcpu: host,-x\nmachine: pc\n"
     source = Source(name="100.conf", data=text.encode())
     guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, plan_topology(guest.vm), HOST)
+    command = build_command(guest, lay_out(guest.vm), HOST)
     assert value_of(command, "-machine") == "type=pc-q35-8.1+pve0"
     assert value_of(command, "-cpu") == "host,-x"
 
@@ -898,7 +898,7 @@ def test_snapshot_keeps_the_mtu_that_was_told(kept: str, shown: str) -> None:
     text = f"cores: 1\n[now]\nrunning-nets-host-mtu: {kept}\n{NET}\n"
     source = Source(name="100.conf", data=text.encode())
     guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, plan_topology(guest.vm), HOST)
+    command = build_command(guest, lay_out(guest.vm), HOST)
     device = value_of(command, "-device", having="virtio-net-pci")
     assert f",bootindex=300{shown},host_tunnel=off" in device
 
@@ -912,7 +912,7 @@ def test_snapshot_needs_no_more_than_it_ran_with() -> None:
     )
     source = Source(name="100.conf", data=text.encode())
     guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, plan_topology(guest.vm), HOST)
+    command = build_command(guest, lay_out(guest.vm), HOST)
     assert value_of(command, "-cpu") == "host,hv_time"
     assert value_of(command, "-machine").endswith("type=pc-q35-11.0+pve0")
 
@@ -922,7 +922,7 @@ def test_snapshot_on_an_old_machine_is_told_the_mtu_that_it_had() -> None:
     text = "cores: 1\n[now]\nmachine: pc-i440fx-8.1\nrunning-nets-host-mtu: net0=1500\n" + NET
     source = Source(name="100.conf", data=text.encode())
     guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, plan_topology(guest.vm), HOST)
+    command = build_command(guest, lay_out(guest.vm), HOST)
     assert value_of(command, "-device", having="net0").endswith(",host_mtu=1500")
 
 

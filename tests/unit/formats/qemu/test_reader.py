@@ -9,13 +9,13 @@ import pytest
 
 from vmio.errors import InputError
 from vmio.formats.qemu.reader import find_config_files, read_command_vm
+from vmio.formats.registry import lay_out
 from vmio.model.controller import PciAddress
 from vmio.model.host import Host
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Source
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.model.vm import Vm
-from vmio.plan.planner import plan_topology
 
 
 def read(text: str | bytes, **files: Source | str) -> Vm:
@@ -30,7 +30,7 @@ def place(text: str) -> Topology:
     """Returns the layout that a command line says, which has no problem."""
     vm = read(text)
     assert vm.problems == ()
-    return plan_topology(vm)
+    return lay_out(vm)
 
 
 def find(text: str, disk: str) -> AttachedDisk:
@@ -326,7 +326,7 @@ def test_mapping_of_thousands_is_read_in_one_pass() -> None:
     device = {"driver": "virtio-blk-pci", "id": "a", "drive": "d", "num-queues": MANY}
     mapping = [{"iothread": name, "vqs": [number]} for number, name in enumerate(threads)]
     words = ("qemu", "-device", json.dumps({**device, "iothread-vq-mapping": mapping}))
-    topology = plan_topology(read(shlex.join(words)))
+    topology = lay_out(read(shlex.join(words)))
     (controller,) = topology.controllers
     assert controller.iothread_vq_mapping == tuple(
         VirtqueueMapping(iothread=name, vqs=(number,)) for number, name in enumerate(threads)
@@ -358,7 +358,7 @@ def test_set_of_an_id_changes_no_name_that_others_go_by() -> None:
 )
 def test_number_of_queues_decides_no_memory(device: str, count: str) -> None:
     """There are never more queues than QEMU could make."""
-    topology = plan_topology(read(f"qemu -smp 4 -device {device}={count},id=a"))
+    topology = lay_out(read(f"qemu -smp 4 -device {device}={count},id=a"))
     assert len(topology.virtqueues_of(topology.controllers[0])) in {4, 1024}
 
 

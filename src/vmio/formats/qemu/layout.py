@@ -14,12 +14,12 @@ from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import AttachedDisk, Effect, Topology, Verdict
 from vmio.model.vm import Vm
 
-__all__ = ["place_literally"]
+__all__ = ["lay_out_command"]
 
 _AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
-def place_literally(vm: Vm) -> Topology:
+def lay_out_command(vm: Vm) -> Topology:
     """Returns the layout that is written, with QEMU's defaults where nothing is."""
     controllers = {controller.id: controller for controller in vm.controllers}
     return Topology(

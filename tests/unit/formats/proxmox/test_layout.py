@@ -6,11 +6,11 @@ import pytest
 
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import Storage
+from vmio.formats.registry import lay_out
 from vmio.model.host import Host
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.source import Source
 from vmio.model.topology import Topology
-from vmio.plan.planner import plan_topology
 
 STORAGES = {
     "tank": Storage(id="tank", type="zfspool", options={"pool": "tank"}),
@@ -26,7 +26,7 @@ def plan(text: str) -> Topology:
     source = Source(name="100.conf", data=text.encode())
     guest = read_guest(source, storages=STORAGES, host=Host(qemu_version="10.0.2"))
     assert guest.vm.problems == ()
-    return plan_topology(guest.vm)
+    return lay_out(guest.vm)
 
 
 def served(topology: Topology) -> dict[str, tuple[str, ...]]:
@@ -187,7 +187,7 @@ def test_args_give_a_controller_another_thread() -> None:
     assert [effect.verdict for effect in effects if effect] == ["used"] * 3
     source = Source(name="100.conf", data=text.encode())
     guest = read_guest(source, storages=STORAGES, host=Host(qemu_version="10.0.2"))
-    own = plan_topology(guest.vm, with_args=False)
+    own = lay_out(guest.vm, with_args=False)
     assert [iothread.id for iothread in own.iothreads] == ["iothread-virtio0"]
     assert served(own)["scsi0"] == (MAIN_LOOP,)
 

@@ -1,4 +1,4 @@
-"""Plans controllers, IOThreads and addresses, and says what became of each setting.
+"""What Proxmox VE makes of a config: controllers, IOThreads, addresses, and each setting's effect.
 
 Source: qemu-server 9.2.6.
 """
@@ -12,16 +12,15 @@ from typing import NamedTuple
 
 from attrs import evolve
 
+from vmio.formats.proxmox.hardware import PROXMOX, Policy, ScsiHardware
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Effect, Topology
 from vmio.model.vm import Vm
-from vmio.plan.literal import place_literally
-from vmio.plan.policy import PROXMOX, Policy, ScsiHardware
 
-__all__ = ["plan_topology"]
+__all__ = ["lay_out_config"]
 
 _Q35_IDE_BUS = (0, 2, 1, 3)
 _NO_GENERIC_SINCE = (4, 1)
@@ -29,7 +28,7 @@ _TO_PCI = "pcidmi"
 _AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
-def plan_topology(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) -> Topology:
+def lay_out_config(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) -> Topology:
     """Returns the layout that a config comes to.
 
     Args:
@@ -39,8 +38,6 @@ def plan_topology(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) -
             not in the rest of the command line that the manager writes, nor for a template, of
             which they are only kept for its clones.
     """
-    if vm.notation == "qemu":
-        return place_literally(vm)
     with_args = with_args and not vm.template
     overrides = _read_overrides(vm) if with_args else {}
     controllers: dict[str, Controller] = {}
