@@ -13,7 +13,6 @@ from vmio.model.topology import AttachedDisk
 from vmio.model.vm import Vm
 
 __all__ = [
-    "HOST_DRIVERS",
     "add_option",
     "is_thin",
     "list_disks",
@@ -21,9 +20,6 @@ __all__ = [
     "remove_option",
     "replace_option",
 ]
-
-HOST_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
-"""QEMU's drivers for what the host has, which use its page cache and an AIO engine."""
 
 _FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from attrs import frozen
 
 from vmio.model.disk import BusKind
 from vmio.model.iothread import VirtqueueMapping
 
-__all__ = ["Bridge", "Controller", "PciAddress"]
+__all__ = ["MAPPED_SINCE", "Bridge", "Controller", "PciAddress"]
+
+MAPPED_SINCE: Final[Mapping[BusKind, tuple[int, int]]] = {"virtio": (9, 0), "scsi": (10, 0)}
+"""The QEMU that has `iothread-vq-mapping`, by the bus of the disks: virtio-blk and virtio-scsi.
+
+Source: QEMU's release notes.
+"""
 
 
 @frozen(kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from attrs import field, frozen
 
@@ -12,6 +12,7 @@ from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Span
 
 __all__ = [
+    "FILE_DRIVERS",
     "AioEngine",
     "Backing",
     "BusKind",
@@ -31,6 +32,10 @@ Discard = Literal["ignore", "unmap"]
 DetectZeroes = Literal["off", "on", "unmap"]
 IoUringDefault = Literal["yes", "direct", "no"]
 """direct: only while the host's page cache is bypassed."""
+
+FILE_DRIVERS: Final = frozenset({"file", "host_device", "host_cdrom"})
+"""QEMU's block drivers for files and devices of the host, which use its page cache and an aio
+engine; the others do their own I/O."""
 
 _MEDIUM = re.compile(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORECASE)
 """A volume that is an installer's image or no volume at all, whatever its drive is called."""

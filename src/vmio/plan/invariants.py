@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from vmio.errors import PlanError
-from vmio.model.controller import Controller, PciAddress
+from vmio.model.controller import MAPPED_SINCE, Controller, PciAddress
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import AttachedDisk, Topology
 
@@ -22,8 +22,6 @@ _MOST_DISKS: Mapping[str, int] = {
 """By the controller's model; any other SCSI controller has place for all of Proxmox's disks."""
 _MOST_ON_BUS: Mapping[str, int] = {"scsi": 31, "virtio": 16, "sata": 6, "ide": 4}
 """Source: qemu-server 9.2.6, the numbers that a drive's key can have."""
-_MAPPED_SINCE: Mapping[str, tuple[int, int]] = {"virtio-blk": (9, 0), "virtio-scsi": (10, 0)}
-"""Source: QEMU's release notes; the version that has `iothread-vq-mapping`."""
 
 
 def check_topology(
@@ -105,7 +103,7 @@ def _check_threads(
     if controller.iothread is not None:
         yield f"{name}: iothread and iothread-vq-mapping exclude each other"
     yield from _check_unique(f"mapping of {name} to", (entry.iothread for entry in mapping))
-    since = _MAPPED_SINCE.get(controller.model.removesuffix("-pci"), (0, 0))
+    since = MAPPED_SINCE.get(controller.bus, (0, 0))
     if qemu is not None and qemu < since:
         version = ".".join(map(str, since))
         yield f"{name}: {controller.model} has iothread-vq-mapping since QEMU {version}"

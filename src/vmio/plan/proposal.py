@@ -9,7 +9,8 @@ from vmio.errors import CapabilityError, PlanError, UnsupportedError
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.formats.registry import lay_out
-from vmio.model.controller import PciAddress
+from vmio.model.controller import MAPPED_SINCE, PciAddress
+from vmio.model.disk import BusKind
 from vmio.model.host import Host
 from vmio.model.plan import Plan
 from vmio.model.topology import Topology
@@ -24,7 +25,6 @@ from vmio.plan.target import find_candidates, shape_vm
 __all__ = ["propose", "propose_layout"]
 
 _NUMBERED = re.compile(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
-_MAPPED_SINCE = {"virtio": (9, 0), "scsi": (10, 0)}
 
 
 def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
@@ -107,9 +107,9 @@ def propose_layout(vm: Vm, host: Host, choice: Choice) -> tuple[Topology, tuple[
     return layout, by_hand
 
 
-def _check_version(host: Host, buses: set[str]) -> None:
+def _check_version(host: Host, buses: set[BusKind]) -> None:
     match = re.match(r"(\d{1,4})\.(\d{1,4})", host.qemu_version, re.ASCII)
-    since = max((_MAPPED_SINCE[bus] for bus in buses), default=(0, 0))
+    since = max((MAPPED_SINCE[bus] for bus in buses), default=(0, 0))
     if match is not None and (int(match[1]), int(match[2])) < since:
         raise CapabilityError(
             f"QEMU {host.qemu_version} cannot map the queues of these disks to IOThreads:"

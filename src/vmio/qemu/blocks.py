@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 from attrs import evolve
 
 from vmio.bounds import MAX_WHOLE_NUMBER, load_json
-from vmio.model.disk import AioEngine, Backing, CacheMode, DetectZeroes
+from vmio.model.disk import FILE_DRIVERS, AioEngine, Backing, CacheMode, DetectZeroes
 from vmio.model.topology import AttachedDisk
 
 __all__ = ["Nodes", "as_integer", "index_nodes", "insert_medium"]
@@ -16,7 +16,6 @@ __all__ = ["Nodes", "as_integer", "index_nodes", "insert_medium"]
 Nodes = Mapping[str, Sequence[Mapping[str, Any]]]
 """The block nodes that open a file, by its name."""
 
-_PROTOCOLS = frozenset({"file", "host_device", "host_cdrom"})
 _CACHE_MODES: Mapping[tuple[bool, bool, bool], CacheMode] = {
     # direct, no-flush, writeback
     (True, False, True): "none",
@@ -102,7 +101,7 @@ def index_nodes(nodes: Iterable[Mapping[str, Any]]) -> Nodes:
     """Returns the nodes that open each file."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for node in nodes:
-        if node.get("drv") in _PROTOCOLS:
+        if node.get("drv") in FILE_DRIVERS:
             found.setdefault(str(node.get("file")), []).append(node)
     return found
 

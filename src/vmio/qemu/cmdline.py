@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import cast, get_args
 
 from vmio.formats.qemu.argv import parse_words
-from vmio.model.disk import AioEngine
+from vmio.model.disk import FILE_DRIVERS, AioEngine
 
 __all__ = ["parse_aio_engines", "read_aio_engines"]
 
 _MAX_BYTES = 4 << 20
 _MAX_DEPTH = 8
 _DEFAULT = "threads"
-_FILE_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
 def read_aio_engines(process: int) -> dict[str, AioEngine]:
@@ -53,7 +52,7 @@ def _find_engine(node: Mapping[str, str], nodes: Mapping[str, Mapping[str, str]]
     """Returns the engine of the lowest node under a node, None where that does no file I/O."""
     prefix = ""
     for _ in range(_MAX_DEPTH):
-        if node.get(f"{prefix}driver") in _FILE_DRIVERS:
+        if node.get(f"{prefix}driver") in FILE_DRIVERS:
             return node.get(f"{prefix}aio", _DEFAULT)
         below = f"{prefix}file"
         if below in node:

@@ -15,7 +15,7 @@ from attrs import evolve
 from vmio.formats.proxmox.hardware import PROXMOX, Policy, ScsiHardware
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.model.controller import Bridge, Controller, PciAddress
-from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
+from vmio.model.disk import FILE_DRIVERS, AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Effect, Topology
 from vmio.model.vm import Vm
@@ -25,7 +25,6 @@ __all__ = ["lay_out_config"]
 _Q35_IDE_BUS = (0, 2, 1, 3)
 _NO_GENERIC_SINCE = (4, 1)
 _TO_PCI = "pcidmi"
-_AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
 def lay_out_config(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) -> Topology:
@@ -236,7 +235,7 @@ class _Engine(NamedTuple):
 
 def _choose_engine(disk: Disk, policy: Policy) -> _Engine:
     direct = _is_direct(disk)
-    has_aio = disk.backing is not None and disk.backing.driver in _AIO_DRIVERS
+    has_aio = disk.backing is not None and disk.backing.driver in FILE_DRIVERS
     return _Engine(
         cache=disk.cache or _name_cache(direct=direct),
         cache_direct=direct,

@@ -15,7 +15,15 @@ from typing import cast, get_args
 from attrs import field, frozen
 
 from vmio.bounds import load_json
-from vmio.model.disk import AioEngine, Backing, CacheMode, DetectZeroes, Discard, Media
+from vmio.model.disk import (
+    FILE_DRIVERS,
+    AioEngine,
+    Backing,
+    CacheMode,
+    DetectZeroes,
+    Discard,
+    Media,
+)
 from vmio.model.option import Option
 from vmio.model.source import Span
 
@@ -31,7 +39,6 @@ _FILTERS = frozenset(
 _FORMATS = frozenset(
     "raw qcow qcow2 qed vmdk vdi vpc vhdx parallels luks cloop dmg bochs".split()  # noqa: SIM905
 )
-_FILES = frozenset({"file", "host_device", "host_cdrom"})
 _MODES: Mapping[str, tuple[bool, bool, bool]] = {
     # direct, no-flush, writeback
     "none": (True, False, True),
@@ -208,7 +215,7 @@ class _Reader:
         medium = self._summarise(name, option, layers, flags)
         is_cdrom = properties.get("media") == "cdrom"
         backing = self._guess_backing(layers[0].properties, is_cdrom=is_cdrom)
-        if len(layers) > 1 or layers[0].driver in _FILES or "file.driver" in properties:
+        if len(layers) > 1 or layers[0].driver in FILE_DRIVERS or "file.driver" in properties:
             backing = medium.backing
         aio = _pick_aio(layers[-1].properties.get("aio") or properties.get("aio"))
         return Medium(
@@ -265,7 +272,10 @@ class _Reader:
             if below is not None and below in self.nodes:
                 option = self.nodes[below]
                 properties, prefix, inside, name = option.properties, "", False, below
-            elif any(key.startswith("file.") for key in own) and own.get("driver") not in _FILES:
+            elif (
+                any(key.startswith("file.") for key in own)
+                and own.get("driver") not in FILE_DRIVERS
+            ):
                 prefix, inside, name = f"{prefix}file.", True, ""
             else:
                 break

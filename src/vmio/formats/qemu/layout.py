@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from attrs import evolve
 
 from vmio.model.controller import Controller
+from vmio.model.disk import FILE_DRIVERS
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import AttachedDisk, Effect, Topology, Verdict
 from vmio.model.vm import Vm
 
 __all__ = ["lay_out_command"]
-
-_AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
 def lay_out_command(vm: Vm) -> Topology:
@@ -33,7 +32,7 @@ def lay_out_command(vm: Vm) -> Topology:
 def _complete(attached: AttachedDisk, controller: Controller) -> AttachedDisk:
     disk, backing = attached.disk, attached.disk.backing
     if backing is not None:
-        has_aio = backing.driver in _AIO_DRIVERS
+        has_aio = backing.driver in FILE_DRIVERS
         attached = evolve(
             attached,
             aio=disk.aio or "threads" if has_aio else None,

@@ -17,7 +17,7 @@ from functools import partial
 from attrs import fields
 
 from vmio.model.controller import Bridge, Controller, PciAddress
-from vmio.model.disk import Backing, Disk
+from vmio.model.disk import FILE_DRIVERS, Backing, Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
 
@@ -27,7 +27,6 @@ Argument = tuple[str, ...]
 """An option and its value, or an option alone."""
 _Properties = Mapping[str, object]
 
-_AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 _NAMED = frozenset({"scsi-hd", "scsi-cd"})
 """Devices that tell the guest a vendor and a product."""
 
@@ -140,7 +139,7 @@ def _describe_nodes(attached: AttachedDisk, backing: Backing) -> _Properties:
         "driver": backing.driver,
         **(dict(backing.options) or {"filename": backing.filename}),
     }
-    if backing.driver in _AIO_DRIVERS and attached.aio is not None:
+    if backing.driver in FILE_DRIVERS and attached.aio is not None:
         file["aio"] = attached.aio
     image = {**common, "cache": cache, "driver": backing.format, "file": file}
     if not disk.limits:

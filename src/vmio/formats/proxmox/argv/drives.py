@@ -21,7 +21,7 @@ from vmio.formats.proxmox.drives import LIMITS
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.controller import Controller
-from vmio.model.disk import Backing, Disk
+from vmio.model.disk import FILE_DRIVERS, Backing, Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
 
@@ -38,7 +38,6 @@ __all__ = [
 
 _ADDRESSABLE = frozenset({"scsi-hd", "scsi-cd"})
 _FIRST_SCSI_BEYOND_14 = 14
-_AIO_DRIVERS = frozenset({"file", "host_device", "host_cdrom"})
 
 
 def has_blockdev(guest: Guest) -> bool:
@@ -309,7 +308,7 @@ def render_chain(
             common = {**cached, "read-only": parents_read_only}
         file = {**common, **dict(backing.options), "driver": backing.driver}
         file["node-name"] = f"e{key}"
-        if backing.driver in _AIO_DRIVERS:
+        if backing.driver in FILE_DRIVERS:
             file["aio"] = aio
         if not backing.options:
             file["filename"] = path

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.drives import HOST_DRIVERS, list_disks, remove_option
+from vmio.lint.drives import list_disks, remove_option
 from vmio.lint.rule import Context, Rule
+from vmio.model.disk import FILE_DRIVERS
 
 __all__ = ["AioWithoutEffect"]
 
@@ -66,7 +67,7 @@ class AioWithoutEffect(Rule):
             effect = attached.find_effect("aio")
             if effect is None or effect.verdict != "ignored" or backing is None:
                 continue
-            if backing.driver in HOST_DRIVERS:
+            if backing.driver in FILE_DRIVERS:
                 continue
             yield self.report(
                 context,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.drives import HOST_DRIVERS, list_writable_disks
+from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.model.disk import FILE_DRIVERS
 
 __all__ = ["DirtyPagesHoldUpWriters"]
 
@@ -77,7 +78,7 @@ class DirtyPagesHoldUpWriters(Rule):
             disk, backing = attached.disk, attached.disk.backing
             if attached.cache_direct is not False or attached.write_cache is not True:
                 continue
-            if backing is None or backing.driver not in HOST_DRIVERS:
+            if backing is None or backing.driver not in FILE_DRIVERS:
                 continue
             if backing.storage_type == "zfspool":
                 continue
