@@ -53,9 +53,12 @@ def test_host_is_calibrated_and_its_profile_is_gone_by(tmp_path: Path) -> None:
     assert [each.workload.depth for each in alone] == [1, 2, 8]
     assert all(each.topology.disks[0].disk.id == "virtio1" for each in alone)
     # A loop that did not serve the load would have slept all the time; of the one that did, a
-    # request takes microseconds, however little of a processor a busy host leaves it.
-    seen = [each.observation for each in found.residuals]
-    assert all(each.loop_cpu_share > 2e-6 * each.iops for each in seen)
+    # request takes microseconds, however little of a processor a busy host leaves it. All loads of
+    # a loop together: a host that stops for a moment can take one of them out of its window.
+    polled = [each.observation for each in found.residuals if each.observation not in alone]
+    for seen in (alone, polled):
+        share = sum(each.loop_cpu_share for each in seen)
+        assert share > 2e-6 * sum(each.iops for each in seen)
     api.save_profile(found.profile)
     try:
         again = api.read_profile(None)

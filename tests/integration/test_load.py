@@ -56,7 +56,8 @@ async def check(guest: Guest, how: Boot) -> None:
             run = await loaded.run(JOB)
         assert (await loaded.process.qmp.execute("query-status"))["running"] is False
         assert run.iops > 1
-        assert run.vcpu_cpu_share > 0.1
+        # A request takes the guest tens of microseconds, however little a busy host leaves it.
+        assert run.vcpu_cpu_share > 1e-5 * run.iops
         assert run.iothreads[0].sleeps_per_s > 1
         with pytest.raises(LookupError):
             async with loaded.running():
