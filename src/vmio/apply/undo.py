@@ -10,7 +10,7 @@ from attrs import frozen
 
 from vmio.apply.journal import Entry, Journal, list_journals, make_run
 from vmio.apply.proxmox import Applied, Places, check_config, open_config, save_config
-from vmio.errors import ConflictError, UsageError, VmioError
+from vmio.errors import ConflictError, InputError, UsageError, VmioError
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.model.source import Source
 
@@ -264,8 +264,11 @@ def _describe(entry: Entry) -> str:
 
 def _look(journal: Journal, *, force: bool, places: Places) -> tuple[Source, Sequence[Entry]]:
     """Returns a config as it is now, and its changes, if it is what vmio left it as."""
-    with open_config(journal.path, places) as file:
-        now = Source(name=str(journal.path), data=file.read())
+    try:
+        with open_config(journal.path, places) as file:
+            now = Source(name=str(journal.path), data=file.read())
+    except InputError as error:
+        raise InputError(error.message, hint=_tell_where(journal)) from error
     digest = compute_digest(now)
     entries = _drop_unwritten(journal.entries(), digest)
     if entries and entries[-1].after != digest and not force:
@@ -274,6 +277,19 @@ def _look(journal: Journal, *, force: bool, places: Places) -> tuple[Source, Seq
             hint="--force --dry-run shows what would be lost with it",
         )
     return now, entries
+
+
+def _tell_where(journal: Journal) -> str:
+    """Returns where a person finds what is left of a config that is not in its place."""
+    path = journal.path
+    kept = f"its old states are in {journal.folder}"
+    *_, nodes, _, folder, _ = ("", "", "", *path.parts)
+    if (nodes, folder) != ("nodes", "qemu-server"):
+        return kept
+    # A guest that is migrated takes its config to the folder of its new node.
+    others = (each / path.name for each in path.parents[2].glob("*/qemu-server"))
+    there = next((each for each in sorted(others) if each.exists()), None)
+    return kept if there is None else f"the guest is on another node now: {there}; {kept}"
 
 
 def _restore(journal: Journal, entry: Entry, now: Source, places: Places) -> Restore:

@@ -16,6 +16,9 @@ from vmio.model.source import Source
 __all__ = ["host_to_dict", "parse_host", "render_host"]
 
 _MAX_BYTES = 1024 * 1024
+_MOST_PROCESSORS = 8192
+"""No Linux knows more."""
+_MOST_PHYS_BITS = 64
 
 
 def parse_host(
@@ -33,7 +36,7 @@ def parse_host(
         base: The host whose facts hold where there is no TOML text.
 
     Raises:
-        InputError: It is not TOML, or has a key or a type that a host does not have.
+        InputError: It is not TOML, or has a key, a type or a number that a host does not have.
     """
     name = source.name if source is not None else "--set"
     table: dict[str, Any] = _CONVERTER.unstructure(base) if base is not None else {}
@@ -47,9 +50,17 @@ def parse_host(
     for key, value in overrides:
         _override(table, key, value)
     try:
-        return _CONVERTER.structure(table, Host)
+        host = _CONVERTER.structure(table, Host)
     except BaseValidationError as error:
         raise InputError(f"{name}: {explain(error, 'a host')}") from error
+    for key, number, most in (
+        ("cpu.count", host.cpu.count, _MOST_PROCESSORS),
+        ("cpu.phys_bits", host.cpu.phys_bits, _MOST_PHYS_BITS),
+    ):
+        # Both decide how long a set of bits is.
+        if not 0 <= number <= most:
+            raise InputError(f"{name}: '{key}': expected 0 to {most}, not {number}")
+    return host
 
 
 def host_to_dict(host: Host) -> dict[str, Any]:

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from vmio.errors import UsageError
 from vmio.model.plan import Change
 from vmio.plan.target import adds_threads_only
+from vmio.plan.virtio_scsi import SHARED, SINGLE, names_virtio_scsi
 
 __all__ = ["check_changes"]
 
 _SHOWN_CHARACTERS = 60
 _DRIVE = re.compile(r"(?:ide|sata|scsi|virtio)\d{1,2}", re.ASCII)
-_CONTROLLER = re.compile(r"virtio-scsi-(?:pci|single)")
-"""The guest has the driver of the one if it has that of the other; any else may lose its disks."""
 _OPTIONS = {
     "aio": re.compile(r"io_uring|native|threads"),
     "cache": re.compile(r"directsync|none|writeback|writethrough"),
@@ -57,4 +56,6 @@ def _is_served_by(change: Change) -> bool:
         return possible and _DRIVE.fullmatch(change.key) is not None
     if change.key == "args":
         return adds_threads_only(old, new)
-    return change.key == "scsihw" and all(map(_CONTROLLER.fullmatch, (old, new)))
+    # The guest has the driver of the one if it has that of the other; any else may lose its disks.
+    has_driver = names_virtio_scsi(change.old)
+    return change.key == "scsihw" and has_driver and new in {SHARED, SINGLE}

@@ -26,6 +26,7 @@ __all__ = [
     "may_set_single",
     "name_old_system",
     "names_controller",
+    "names_virtio_scsi",
     "qm_set",
     "tell_how_to_find_out",
 ]
@@ -63,7 +64,12 @@ _OTHER = (
 
 def is_virtio_scsi(vm: Vm) -> bool:
     """Returns whether the guest's SCSI disks are on virtio-scsi, so that it has the driver."""
-    return PROXMOX.find_scsi_hardware(vm.scsihw).model == SHARED
+    return names_virtio_scsi(vm.scsihw)
+
+
+def names_virtio_scsi(scsihw: str | None) -> bool:
+    """Returns whether a `scsihw` comes to virtio-scsi, as some do that are not in the schema."""
+    return PROXMOX.find_scsi_hardware(scsihw).model == SHARED
 
 
 def has_single(vm: Vm) -> bool:

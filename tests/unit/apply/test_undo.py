@@ -17,7 +17,7 @@ from vmio.apply.undo import (
     undo,
     undo_all,
 )
-from vmio.errors import ConflictError, UsageError
+from vmio.errors import ConflictError, InputError, UsageError
 
 
 @pytest.fixture(name="places")
@@ -90,6 +90,31 @@ def test_config_that_others_changed_is_left_alone(tmp_path: Path, places: Places
 
     undo(prepare_undo(str(path), force=True, places=places), places=places)
     assert path.read_bytes() == b"name: a\n"
+
+
+@pytest.mark.parametrize("is_migrated", [False, True])
+def test_old_state_of_a_config_that_is_not_there_is_named(
+    tmp_path: Path, places: Places, *, is_migrated: bool
+) -> None:
+    """A person can put it back, and is told on which node the guest is since a migration."""
+    path = tmp_path / "nodes/a/qemu-server/701.conf"
+    there = tmp_path / "nodes/b/qemu-server/701.conf"
+    for each in (path, there):
+        each.parent.mkdir(parents=True)
+    make_config(path.parent)
+    write(path, places, b"name: b\n")
+    if is_migrated:
+        path.rename(there)
+    else:
+        path.unlink()
+
+    with pytest.raises(InputError) as told:
+        take_back(path, places)
+    kept = f"its old states are in {Journal(places.state, path).folder}"
+    moved = f"the guest is on another node now: {there}; "
+    assert told.value.hint == (moved if is_migrated else "") + kept
+    (left,) = prepare_run(places=places).left
+    assert left.error.hint == told.value.hint
 
 
 def test_snapshot_taken_since_survives_force(tmp_path: Path, places: Places) -> None:

@@ -16,6 +16,7 @@ SINGLE = "virtio-scsi-single"
     "change",
     [
         Change(key="scsihw", old="virtio-scsi-pci", new=SINGLE),
+        Change(key="scsihw", old=f"{SINGLE},x", new=SINGLE),
         Change(key="scsi0", option="iothread", new="1"),
         Change(key="scsi30", option="iothread", old="1"),
         Change(key="virtio15", option="queues", old="16", new="4"),
@@ -45,7 +46,10 @@ def test_how_disks_are_served_is_a_plans_to_change(change: Change) -> None:
         Change(key="efidisk0", option="cache", new="none"),
         Change(key="net0", option="queues", new="4"),
         Change(key="scsi0", option="queues", new="4,file=/dev/sda"),
+        Change(key="scsihw", new=SINGLE),
         Change(key="scsihw", old="lsi", new=SINGLE),
+        Change(key="scsihw", old="virtio-scsi", new=SINGLE),
+        Change(key="scsihw", old="virtio-scsi-pci", new=f"{SINGLE},x"),
         Change(key="scsihw", old=SINGLE, new="lsi"),
         Change(key="scsihw", old=SINGLE),
         Change(key="args", new="-qmp tcp:0.0.0.0:4444,server"),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from attrs import evolve, frozen
 
+from vmio.formats.proxmox.perl import is_true
 from vmio.model.disk import AioEngine, Disk
 
 __all__ = ["PROXMOX", "Policy", "ScsiHardware"]
@@ -39,15 +40,15 @@ class Policy:
     def find_scsi_hardware(self, scsihw: str | None) -> ScsiHardware:
         """Returns a kind of SCSI controller; of an unknown one the beginning of its name counts.
 
-        Proxmox VE does not check the name. One that begins as `lsi` is laid out like it, one that
-        begins as `virtio-scsi-single` is its device without a controller for each disk, and any
-        other name is taken for a device.
+        Proxmox VE does not check the name. One that begins as `lsi`, or that Perl takes for false,
+        is laid out as lsi; one that begins as `virtio-scsi-single` is its device without a
+        controller for each disk, and any other name is taken for a device.
         """
-        name = scsihw or self.default_scsihw
+        name = self.default_scsihw if scsihw is None else scsihw
         known = self.scsi_hardware.get(name)
         if known is not None:
             return known
-        if name.startswith("lsi"):
+        if name.startswith("lsi") or not is_true(name):
             return evolve(self.scsi_hardware["lsi"], model=name)
         model = "virtio-scsi-pci" if name.startswith("virtio-scsi-single") else name
         return ScsiHardware(model=model, disks_per_controller=256, address="lun")

@@ -1056,6 +1056,14 @@ SINGLE = "scsihw: virtio-scsi-single"
                 "scsi-hd,bus=scsihw0.0,channel=0,scsi-id=0,lun=8,drive=drive-scsi8,id=scsi8,device_id=drive-scsi8,write-cache=on",
             ),
         ),
+        (
+            "scsihw: 0\nscsi8: tank:vm-100-disk-0",
+            "-device",
+            (
+                "0,id=scsihw1,bus=pci.0,addr=0x6",
+                "scsi-hd,bus=scsihw1.0,scsi-id=1,drive=drive-scsi8,id=scsi8,device_id=drive-scsi8,write-cache=on",
+            ),
+        ),
         ("ide2: none", "-device", ("ide-hd,bus=ide.1,unit=0,id=ide2,write-cache=on",)),
     ],
 )  # fmt: skip
@@ -1064,6 +1072,25 @@ def test_odd_drive_comes_to_proxmox_words(text: str, option: str, values: tuple[
     printed = [argument[1] for argument in build(text).argv if argument[0] == option]
     kept = [value for value in printed if re.search(r"scsi|drive-|ide2|pci\.3", value)]
     assert tuple(kept) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("memory: +512", "+512"),
+        ("memory: current=0512", "0512"),
+        ("vga: std,memory=+16", "vgamem_mb=+16,"),
+        ("vga: qxl,memory=016", "vgamem_mb=016,ram_size_mb=64,vram_size_mb=32,"),
+        ("ivshmem: size=+5", "size=+5M"),
+        ("rng0: source=/dev/urandom,max_bytes=00,period=+9", "max-bytes=00,period=+9,"),
+        (f"{NET},queues=+4", ",queues=+4"),
+        (f"{NET},queues=+4", ",vectors=10,mq=on,"),
+        (f"{NET},queues=00", ",queues=00"),
+    ],
+)
+def test_number_that_is_not_computed_with_stands_as_it_is_written(text: str, printed: str) -> None:
+    """A sign and zeros before a number stay, and `00` is true."""
+    assert any(printed in argument[-1] for argument in build(text).argv)
 
 
 @pytest.mark.parametrize("word", ["none", "cdrom"])

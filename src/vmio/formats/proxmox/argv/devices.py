@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import RUN_FOLDER, Argument, Context, is_on
+from vmio.formats.proxmox.perl import is_true
 
 __all__ = [
     "has_rng",
@@ -103,8 +104,8 @@ def render_rng(ctx: Context) -> Iterator[Argument]:
     if not has_rng(ctx):
         return
     rng = ctx.guest.read("rng0")
-    most = int(rng.get("max_bytes", "1024"))
-    limit = f",max-bytes={most},period={int(rng.get('period', '1000'))}" if most else ""
+    most = rng.get("max_bytes", "1024")
+    limit = f",max-bytes={most},period={rng.get('period', '1000')}" if is_true(most) else ""
     yield "-object", f"rng-random,filename={rng['source']},id=rng0"
     yield "-device", f"virtio-rng-pci,rng=rng0{limit}{ctx.pci('rng0')}"
 
@@ -135,7 +136,7 @@ def render_ivshmem(ctx: Context) -> Iterator[Argument]:
     # The comma at the end is what Proxmox prints.
     yield "-device", f"ivshmem-plain,memdev=ivshmem{address},"
     path = f"/dev/shm/pve-shm-{shared.get('name', ctx.guest.vm.id)}"  # noqa: S108 - as printed
-    size = f"{int(shared['size'])}M"
+    size = f"{shared['size']}M"
     yield "-object", f"memory-backend-file,id=ivshmem,share=on,mem-path={path},size={size}"
 
 

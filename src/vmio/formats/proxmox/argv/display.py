@@ -45,8 +45,8 @@ class Display(NamedTuple):
     """As `vga:` names it; every kind of qxl is `qxl`."""
     heads: int = 0
     """How many qxl displays."""
-    memory_mib: int = 0
-    """0 leaves it to the device."""
+    memory: str = ""
+    """How many MiB, as it is written; empty leaves it to the device."""
     shares_clipboard: bool = False
 
     @property
@@ -76,7 +76,7 @@ def choose_display(ctx: Context) -> Display:
     if kind.startswith("qxl"):
         heads = int(kind.removeprefix("qxl") or "1")
         kind = "qxl"
-    return Display(kind, heads, int(vga.get("memory", "0")), vga.get("clipboard") == "vnc")
+    return Display(kind, heads, vga.get("memory", ""), vga.get("clipboard") == "vnc")
 
 
 def check_clipboard(display: Display) -> None:
@@ -106,9 +106,9 @@ def render_qxl_memory(ctx: Context, display: Display) -> Iterator[Argument]:
     if display.heads <= 1 or ctx.windows:
         return
     ram, vram = _QXL_RAM, _QXL_VRAM
-    if display.memory_mib:
-        ram = display.heads * 4 * display.memory_mib * _MIB
-        vram = display.heads * 2 * display.memory_mib * _MIB
+    if display.memory:
+        ram = display.heads * 4 * int(display.memory) * _MIB
+        vram = display.heads * 2 * int(display.memory) * _MIB
     yield "-global", f"qxl-vga.ram_size={ram}"
     yield "-global", f"qxl-vga.vram_size={vram}"
 
@@ -131,16 +131,15 @@ def render_vga(ctx: Context, display: Display) -> Iterator[Argument]:
 
 
 def _render_memory(display: Display, *, extra: bool = False) -> str:
-    memory_mib = display.memory_mib
-    if not memory_mib:
+    if not display.memory:
         return ",ram_size=67108864,vram_size=33554432" if extra else ""
+    memory_mib = int(display.memory)
     if display.kind == "qxl":
-        return (
-            f",vgamem_mb={memory_mib},ram_size_mb={memory_mib * 4},vram_size_mb={memory_mib * 2}"
-        )
+        rest = f",ram_size_mb={memory_mib * 4},vram_size_mb={memory_mib * 2}"
+        return f",vgamem_mb={display.memory}{rest}"
     if display.kind.startswith("virtio"):
         return f",max_hostmem={memory_mib * _MIB}"
-    return f",vgamem_mb={memory_mib}"
+    return f",vgamem_mb={display.memory}"
 
 
 def render_spice(ctx: Context, display: Display) -> Iterator[Argument]:

@@ -46,7 +46,7 @@ def render_memory(ctx: Context) -> Iterator[Argument]:
         _check_hotplug(memory_mib, static_mib, limit_mib, numa=numa, custom=bool(custom))
         yield "-m", f"size={static_mib},slots={_SLOTS},maxmem={limit_mib}M"
     else:
-        yield "-m", str(static_mib)
+        yield "-m", ctx.guest.read("memory").get("current", str(static_mib))
     if ctx.written("hugepages") and not numa:
         raise PlanError("numa needs to be enabled to use hugepages")
     if hotplug and ctx.shares_folders:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from vmio.errors import PlanError, UnsupportedError
 from vmio.formats.proxmox.argv.context import Argument, Context, is_on
+from vmio.formats.proxmox.perl import is_true
 from vmio.formats.proxmox.properties import Properties
 
 __all__ = ["count_nets", "render_nets"]
@@ -62,8 +63,8 @@ def _render_netdev(ctx: Context, key: str, net: Properties) -> str:
             text += ",vhost=on"
     else:
         text = f"type=user,id={key},hostname={ctx.vm_name}"
-    queues = int(net.get("queues", "0"))
-    if net["model"] == "virtio" and queues:
+    queues = net.get("queues")
+    if net["model"] == "virtio" and is_true(queues):
         text += f",queues={queues}"
     return text
 
