@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from vmio.formats.proxmox.writer import cut_option
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.model.disk import Disk
+from vmio.model.source import Span
+from vmio.model.vm import Vm
+from vmio.plan.virtio_scsi import may_set_single
 
 __all__ = ["QueuesIgnored"]
 
@@ -44,7 +48,9 @@ class QueuesIgnored(Rule):
     ## Fix safety
 
     The fix removes `queues` and is safe: nothing changes. Those who want queues for each disk set
-    `scsihw: virtio-scsi-single` instead, with which the guest sees other controllers.
+    `scsihw: virtio-scsi-single` instead, with which the guest sees other controllers. Where the
+    disk asks for an IOThread too, and TH001 can set that, there is no fix: `queues` takes effect
+    then.
 
     ## References
 
@@ -69,11 +75,18 @@ class QueuesIgnored(Rule):
                 f" scsihw is {vm.scsihw or 'not set (lsi by default)'}",
                 subject=disk.id,
                 span=span or disk.span,
-                fix=Fix(
-                    applicability=Applicability.SAFE,
-                    message="remove queues, or set scsihw: virtio-scsi-single",
-                    edits=(cut_option(vm.source, span),),
-                )
-                if span is not None
-                else None,
+                fix=_fix(vm, disk, span) if span is not None else None,
             )
+
+
+def _fix(vm: Vm, disk: Disk, span: Span) -> Fix:
+    if disk.iothread and may_set_single(vm):
+        return Fix(
+            applicability=Applicability.DISPLAY,
+            message="set scsihw: virtio-scsi-single, as TH001 says, or remove queues",
+        )
+    return Fix(
+        applicability=Applicability.SAFE,
+        message="remove queues, or set scsihw: virtio-scsi-single",
+        edits=(cut_option(vm.source, span),),
+    )
