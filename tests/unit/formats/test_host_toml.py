@@ -45,6 +45,8 @@ def test_overrides_alone_keep_the_rest_of_a_host() -> None:
         ('cpu = "x"', "'cpu'"),
         ('[cpu]\ncount = "8"', "'cpu.count': expected int, not '8'"),
         ("[cpu]\ncount = true", "'cpu.count': expected int, not True"),
+        ("[cpu]\ncount = -1", "'cpu': 'count' must be >= 0: -1"),
+        ("[cpu]\ncount = 1000000000", "'cpu': 'count' must be <= 8192: 1000000000"),
         ("[cpu]\ncounts = 8", "a host has no key 'cpu.counts'"),
         ("colour = 1", "a host has no key 'colour'"),
     ],
