@@ -102,7 +102,7 @@ def index_nodes(nodes: Iterable[Mapping[str, Any]]) -> Nodes:
     """Returns the nodes that open each file."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for node in nodes:
-        if node.get("drv") in _PROTOCOLS:
+        if str(node.get("drv")) in _PROTOCOLS:
             found.setdefault(str(node.get("file")), []).append(node)
     return found
 
