@@ -13,6 +13,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_KEY_CHARACTERS",
     "MAX_OPTIONS",
+    "MAX_PROCESSORS",
     "MAX_PROPERTIES",
     "MAX_QUEUES",
     "MAX_QUEUES_IN_ALL",
@@ -33,6 +34,9 @@ MAX_QUEUES_IN_ALL = 1 << 18
 """Of all devices of a guest: 2,000 disks at 128 vCPUs."""
 MAX_VCPUS = 4096
 """Source: QEMU 10.0.2, run: `-machine q35`; no other machine of a PC has more."""
+
+MAX_PROCESSORS = 8192
+"""Of a host. Source: Linux 6.12, arch/x86/Kconfig, NR_CPUS; no other one has more."""
 
 MAX_OPTIONS = 10_000
 """Of a command line."""

@@ -7,6 +7,7 @@ what a person waits for.
 from vmio.api.calibrating import (
     calibrate,
     check_idle,
+    check_profile_path,
     find_profile,
     read_profile,
     save_profile,
@@ -68,6 +69,7 @@ __all__ = [
     "check",
     "check_all",
     "check_idle",
+    "check_profile_path",
     "check_recording",
     "choose_baseline",
     "choose_boot",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmio.errors import InputError
-from vmio.host.files import read_source
+from vmio.host.files import is_file, read_source
 
 if TYPE_CHECKING:
     from vmio.bench.calibrate import Calibration
@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from vmio.qemu.boot import Boot
     from vmio.sim.profile import Profile
 
-__all__ = ["calibrate", "check_idle", "find_profile", "read_profile", "save_profile"]
+__all__ = [
+    "calibrate",
+    "check_idle",
+    "check_profile_path",
+    "find_profile",
+    "read_profile",
+    "save_profile",
+]
 
 _DEFAULT = "default"
 
@@ -77,6 +84,18 @@ def find_profile() -> Path:
     return base / "vmio" / "profile.toml"
 
 
+def check_profile_path(path: Path, *, force: bool) -> None:
+    """Finds out before a measurement whether its profile can be written there.
+
+    Raises:
+        UsageError: There is such a file, and it is not to be replaced.
+        OutputError: It cannot be written.
+    """
+    from vmio.host.save import check_writable
+
+    check_writable(path, force=force)
+
+
 def save_profile(profile: Profile, path: Path | None = None) -> Path:
     """Writes a profile whole, replacing what was there, and returns where.
 
@@ -110,7 +129,7 @@ def read_profile(path: str | None) -> Profile:
     from vmio.sim.profile_toml import parse_profile
 
     found = find_profile()
-    if path == _DEFAULT or (path is None and not found.is_file()):
+    if path == _DEFAULT or (path is None and not is_file(found)):
         return DEFAULT_PROFILE
     try:
         profile = parse_profile(read_source(str(found) if path is None else path))

@@ -11,7 +11,7 @@ from vmio.api.guests import load, load_source, plan
 from vmio.errors import UsageError, VmioError
 from vmio.formats.proxmox.reader import Guest
 from vmio.formats.proxmox.storage import Storages
-from vmio.host.files import read_source
+from vmio.host.files import is_file, read_source
 from vmio.model.host import Host
 from vmio.model.source import Source
 
@@ -226,7 +226,7 @@ def find_house() -> str | None:
     folder = Path.cwd()
     for candidate in (folder, *folder.parents):
         path = candidate / _HOUSE
-        if path.is_file():
+        if is_file(path):
             return _HOUSE if candidate == folder else str(path)
     return None
 
@@ -248,7 +248,7 @@ def read_baseline(house: House, path: str | None = None) -> Baseline | None:
         InputError: The file cannot be read, or is no baseline.
     """
     found, needed = choose_baseline(house, path)
-    if not (needed or Path(found).is_file()):
+    if not (needed or is_file(found)):
         return None
     from vmio.lint.baseline import parse_baseline
 

@@ -230,12 +230,13 @@ def rank_plans(
 
     from vmio.errors import CapabilityError, PlanError, UnsupportedError
     from vmio.fleet.runner import map_in_order
+    from vmio.host.files import is_file
     from vmio.plan.policies import COMPARED, PROPOSED, choose_policy
     from vmio.plan.proposal import propose_layout
     from vmio.sim.ranking import join_layouts, predict_layouts, rank_layouts
 
     task = _prepare_simulation(guest, host, workload, parameters=(), policy=None, profile=profile)
-    if profile is None and not find_profile().is_file():
+    if profile is None and not is_file(find_profile()):
         raise CapabilityError(
             "no costs have been measured on this host, and the default profile's are of a guest"
             " under TCG on another one, so that no order by them is this guest's",

@@ -49,13 +49,14 @@ def explain(
         QmpError: Nothing answers on the socket, or not in QMP.
     """
     from vmio.formats.proxmox.problems import find_dropped
-    from vmio.lint.story import tell_loss, tell_story
+    from vmio.lint.story import Whole, tell_loss, tell_story
 
     if path.startswith(_QMP):
         topology = observe(path.removeprefix(_QMP))
         chosen = _choose_disks(topology, disk, None)
+        whole = Whole(topology)
         stories = (
-            tell_story(each, topology, vm=None, name=path, origin="running") for each in chosen
+            tell_story(each, whole, vm=None, name=path, origin="running") for each in chosen
         )
         return path, "running", tuple(stories)
     guest = load(path, host=host, storage=storage, snapshot=snapshot)
@@ -65,6 +66,7 @@ def explain(
     origin: Origin = "command" if guest.vm.notation == "qemu" else "plan"
     findings = lint(guest, host)
     arguments = _list_arguments(guest, host, storage=storage, snapshot=snapshot)
+    whole = Whole(topology, arguments=arguments, findings=findings)
     lost = find_dropped(guest.vm) if disk is None else ()
     return (
         name,
@@ -77,12 +79,10 @@ def explain(
             *(
                 tell_story(
                     each,
-                    topology,
+                    whole,
                     vm=guest.vm,
                     name=name,
                     origin=origin,
-                    arguments=arguments,
-                    findings=findings,
                 )
                 for each in chosen
             ),

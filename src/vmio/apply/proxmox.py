@@ -19,6 +19,7 @@ from vmio.apply.journal import Entry, Journal, find_state_folder
 from vmio.errors import ConflictError, VmioError
 from vmio.formats.proxmox.config import parse_config
 from vmio.formats.proxmox.writer import compute_digest
+from vmio.host.files import is_there
 from vmio.model.source import Source
 
 __all__ = [
@@ -253,18 +254,20 @@ def is_running(vmid: str, places: Places) -> bool:
     """
     try:
         pid = (places.run / f"{vmid}.pid").read_text(encoding="ascii").strip()
+        if pid.isdigit():
+            (places.proc / pid).stat()
     except FileNotFoundError:
         return False
     except (OSError, ValueError):
         return True
-    return not pid.isdigit() or (places.proc / pid).exists()
+    return True
 
 
 def find_qmp_socket(path: Path, places: Places) -> Path | None:
     """Returns the monitor of the running guest that a config of this node is of."""
     vmid = find_vmid(path, places)
     socket = places.run / f"{vmid}.qmp"
-    return socket if vmid and is_running(vmid, places) and socket.exists() else None
+    return socket if vmid and is_running(vmid, places) and is_there(socket) else None
 
 
 def _check_rest(old: Source, new: bytes) -> None:

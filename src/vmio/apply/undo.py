@@ -12,6 +12,7 @@ from vmio.apply.journal import Entry, Journal, list_journals, make_run
 from vmio.apply.proxmox import Applied, Places, check_config, open_config, save_config
 from vmio.errors import ConflictError, InputError, UsageError, VmioError
 from vmio.formats.proxmox.writer import compute_digest
+from vmio.host.files import is_there
 from vmio.model.source import Source
 
 __all__ = [
@@ -91,7 +92,7 @@ def find_journals(name: str, places: Places) -> tuple[Journal, ...]:
     journals = list_journals(places.state)
     if not name:
         return journals
-    if re.fullmatch(r"[0-9]{1,9}", name, re.ASCII) and not Path(name).exists():
+    if re.fullmatch(r"[0-9]{1,9}", name, re.ASCII) and not is_there(name):
         found = [journal for journal in journals if journal.path.name == f"{name}.conf"]
         if len(found) > 1:
             paths = " and ".join(str(journal.path) for journal in found)

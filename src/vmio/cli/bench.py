@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -26,6 +27,15 @@ _MEMORY_MIB = 512
 _MIN_SCRATCH_BYTES = 16 << 20
 
 
+def _refuse_nan(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    """Refuses the one number that is on neither side of a bound."""
+    if value is not None and isnan(value):
+        raise click.BadParameter("nan is no number of seconds", context, parameter)
+    return value
+
+
 @click.command("bench")
 @click.argument("a")
 @click.argument("b")
@@ -48,6 +58,7 @@ _MIN_SCRATCH_BYTES = 16 << 20
     "--runtime",
     "runtime_s",
     type=click.FloatRange(0.1, 3600),
+    callback=_refuse_nan,
     metavar="SECONDS",
     help="How long each run counts.  [default: 0.5]",
 )

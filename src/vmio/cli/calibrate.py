@@ -9,6 +9,7 @@ import click
 from vmio import api
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
+from vmio.host.files import is_folder
 
 if TYPE_CHECKING:
     from vmio.model.disk import AioEngine
@@ -67,9 +68,9 @@ def command(
             hint="--even-if-busy measures a host that others use",
         )
     path = Path(output) if output is not None else None
-    if path is not None and path.exists() and not force:
-        raise UsageError(f"{path} exists already", hint="--force replaces it")
-    if folder is not None and not Path(folder).is_dir():
+    if path is not None:
+        api.check_profile_path(path, force=force)
+    if folder is not None and not is_folder(folder):
         raise UsageError(f"--folder {folder}: there is no such folder")
     api.check_idle(force=even_if_busy)
     with unwind_on_signals():

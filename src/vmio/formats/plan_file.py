@@ -43,7 +43,7 @@ def parse_plan(source: Source) -> Plan:
         table = json.loads(source.data)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name} is not a plan: {error}") from error
-    if not isinstance(table, dict) or not isinstance(table.get("schema"), int):
+    if not isinstance(table, dict) or type(table.get("schema")) is not int:
         raise InputError(
             f"{name} is not a plan: it has no number 'schema'",
             hint="vmio plan VM -o FILE writes one",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,14 @@ from pathlib import Path
 from vmio.errors import InputError
 from vmio.model.source import Source
 
-__all__ = ["MAX_INPUT_BYTES", "find_storage_cfg", "read_source"]
+__all__ = [
+    "MAX_INPUT_BYTES",
+    "find_storage_cfg",
+    "is_file",
+    "is_folder",
+    "is_there",
+    "read_source",
+]
 
 MAX_INPUT_BYTES = 16 * 1024 * 1024
 """No config, storage.cfg or host description comes near; reading stops there."""
@@ -58,11 +66,37 @@ def _read(descriptor: int) -> bytes:
     return b"".join(pieces)
 
 
+def is_there(path: str | Path) -> bool:
+    """Tells whether a name leads to something; not where that cannot be seen, or cannot be.
+
+    `Path.exists` and the like raise an error for a name that is too long, and for what is in a
+    folder that this user cannot enter.
+    """
+    return _read_mode(path) != 0
+
+
+def is_file(path: str | Path) -> bool:
+    """Tells whether a name leads to a plain file that can be seen."""
+    return stat.S_ISREG(_read_mode(path))
+
+
+def is_folder(path: str | Path) -> bool:
+    """Tells whether a name leads to a folder that can be seen."""
+    return stat.S_ISDIR(_read_mode(path))
+
+
+def _read_mode(path: str | Path) -> int:
+    try:
+        return Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return 0
+
+
 def find_storage_cfg(folder: Path) -> Path | None:
     """Returns the storage.cfg that a folder's configs go by: in it, above it, or this host's."""
     absolute = folder.absolute()
     for candidate in (absolute, *absolute.parents[:_LEVELS_UP]):
         path = candidate / "storage.cfg"
-        if path.is_file():
+        if is_file(path):
             return path
-    return _ETC_STORAGE if _ETC_STORAGE.is_file() else None
+    return _ETC_STORAGE if is_file(_ETC_STORAGE) else None

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from vmio.errors import OutputError, UsageError
 
-__all__ = ["open_whole", "telling_failure", "write_file"]
+__all__ = ["check_writable", "open_whole", "telling_failure", "write_file"]
 
 
 def write_file(path: Path, data: bytes, *, force: bool) -> None:
@@ -90,6 +90,18 @@ def _find_mode() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return 0o666 & ~umask
+
+
+def check_writable(path: Path, *, force: bool) -> None:
+    """Finds out whether a file can be written, as far as that can be told without writing it.
+
+    Raises:
+        UsageError: There is such a file, and it is not to be replaced.
+        OutputError: It cannot be written.
+    """
+    _refuse(path, force=force)
+    with telling_failure(path), tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def _refuse(path: Path, *, force: bool) -> None:

@@ -22,7 +22,7 @@ from vmio.model.source import Problem, Span
 from vmio.model.topology import AttachedDisk, Topology, Verdict
 from vmio.model.vm import Vm
 
-__all__ = ["Argument", "Origin", "Setting", "Station", "Story", "tell_loss", "tell_story"]
+__all__ = ["Argument", "Origin", "Setting", "Station", "Story", "Whole", "tell_loss", "tell_story"]
 
 Origin = Literal["plan", "command", "running"]
 
@@ -73,6 +73,8 @@ _KEYS: Mapping[str, str] = {
 """Which properties of QEMU's options say a setting, where they do not have its name."""
 _LIMIT = re.compile(r"(?:m?bps|iops)(?:_.*)?")
 _LIMIT_KEYS = r"(?:throttling\.|limits\.|x-)?(?:bps|iops)-.*"
+_MOST_NAMES = 64
+"""More than Proxmox VE puts on a controller or an IOThread."""
 _MAX_DEPTH = 8
 
 
@@ -82,6 +84,57 @@ class Argument:
 
     text: str
     option: Option
+
+
+class Whole:
+    """All of a guest that its disks' stories are told from, gone through once for all of them."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        arguments: Iterable[Argument] = (),
+        findings: Iterable[Diagnostic] = (),
+    ) -> None:
+        """Sorts what there is by what it is about.
+
+        Args:
+            topology: The layout.
+            arguments: The command line.
+            findings: What the rules find.
+        """
+        self.topology = topology
+        self.findings: dict[str, list[Diagnostic]] = {}
+        """By the disk."""
+        self.on_controller: dict[str, list[str]] = {}
+        """Disks by their controller."""
+        self.on_thread: dict[str, list[str]] = {}
+        """Disks by the thread that serves them."""
+        self.nodes: dict[str, Option] = {}
+        """Options that make a node of a disk's chain, by its name."""
+        self._arguments = tuple(arguments)
+        self._by_id: dict[str, list[int]] = {}
+        self._by_span: dict[Span, list[int]] = {}
+        for finding in findings:
+            self.findings.setdefault(finding.subject, []).append(finding)
+        for attached in topology.disks:
+            self.on_controller.setdefault(attached.controller, []).append(attached.disk.id)
+            for thread in topology.served_by(attached):
+                self.on_thread.setdefault(thread, []).append(attached.disk.id)
+        for at, argument in enumerate(self._arguments):
+            option = argument.option
+            self._by_id.setdefault(option.id, []).append(at)
+            if option.span is not None:
+                self._by_span.setdefault(option.span, []).append(at)
+            if option.name == "blockdev":
+                self.nodes[option.id] = option
+
+    def find(self, names: Iterable[str], span: Span | None) -> Iterator[Argument]:
+        """Yields the options of these names, or at this place, in their order."""
+        found = {at for name in names if name for at in self._by_id.get(name, ())}
+        if span is not None:
+            found.update(self._by_span.get(span, ()))
+        return (self._arguments[at] for at in sorted(found))
 
 
 @frozen(kw_only=True)
@@ -150,28 +203,24 @@ def tell_loss(
 
 def tell_story(
     attached: AttachedDisk,
-    topology: Topology,
+    whole: Whole,
     *,
     vm: Vm | None,
     name: str,
     origin: Origin,
-    arguments: Sequence[Argument] = (),
-    findings: Iterable[Diagnostic] = (),
 ) -> Story:
     """Returns the story of a disk.
 
     Args:
         attached: The disk.
-        topology: The layout that it is in.
+        whole: The guest.
         vm: What is written of its guest; None where only the running guest is known.
         name: What the guest is called.
         origin: Where the layout comes from.
-        arguments: The guest's command line.
-        findings: What the rules find in all of the guest.
     """
     disk = attached.disk
-    own = tuple(_choose_arguments(attached, topology, arguments))
-    about = tuple(finding for finding in findings if finding.subject == disk.id)
+    own = tuple(_choose_arguments(attached, whole))
+    about = tuple(whole.findings.get(disk.id, ()))
     line = place = ""
     if vm is not None and disk.span is not None:
         location = vm.source.locate(disk.span)
@@ -183,15 +232,15 @@ def tell_story(
         origin=origin,
         line=line,
         place=place,
-        stations=tuple(_list_stations(attached, topology)),
+        stations=tuple(_list_stations(attached, whole)),
         settings=tuple(_list_settings(attached, vm, own, about)),
-        guest=tuple(_list_sights(attached, topology)),
+        guest=tuple(_list_sights(attached, whole.topology)),
         arguments=tuple(argument.text for argument in own),
         findings=about,
     )
 
 
-def _list_stations(attached: AttachedDisk, topology: Topology) -> Iterator[Station]:
+def _list_stations(attached: AttachedDisk, whole: Whole) -> Iterator[Station]:
     disk, backing = attached.disk, attached.disk.backing
     if disk.volume and (backing is None or disk.volume != backing.filename):
         where = ""
@@ -213,7 +262,7 @@ def _list_stations(attached: AttachedDisk, topology: Topology) -> Iterator[Stati
         yield Station(
             name="limits", text=", ".join(f"{key} {value}" for key, value in disk.limits)
         )
-    yield from _list_devices(attached, topology)
+    yield from _list_devices(attached, whole)
 
 
 def _list_engines(attached: AttachedDisk) -> Iterator[Station]:
@@ -229,15 +278,16 @@ def _list_engines(attached: AttachedDisk) -> Iterator[Station]:
         yield Station(name="engine", text=f"that of {attached.disk.backing.driver}, or not known")
 
 
-def _list_devices(attached: AttachedDisk, topology: Topology) -> Iterator[Station]:
+def _list_devices(attached: AttachedDisk, whole: Whole) -> Iterator[Station]:
+    topology = whole.topology
     controller = topology.controller_of(attached)
     address = ", ".join(f"{key} {value}" for key, value in attached.address)
     yield Station(name="device", text=f"{attached.driver}{f' at {address}' if address else ''}")
-    sharing = [a.disk.id for a in topology.disks if a.controller == controller.id]
+    sharing = list(whole.on_controller[controller.id])
     sharing.remove(attached.disk.id)
     place = "part of the machine" if controller.built_in else "at an address of QEMU's choice"
     place = f"at {controller.pci}" if controller.pci is not None else place
-    with_others = f", shared with {', '.join(sharing)}" if sharing else ""
+    with_others = f", shared with {_name_some(sharing)}" if sharing else ""
     itself = f"{controller.id} ({controller.model})"
     yield Station(name="controller", text=f"{itself}, {place}{with_others}")
     queues = topology.virtqueues_of(controller)
@@ -247,18 +297,22 @@ def _list_devices(attached: AttachedDisk, topology: Topology) -> Iterator[Statio
     for thread in topology.served_by(attached):
         served = [str(queue.index) for queue in queues if queue.served_by == thread]
         part = f", on queue {' and '.join(served)}" if len(served) < len(queues) else ""
-        yield Station(name="thread", text=_describe_thread(thread, topology) + part)
+        yield Station(name="thread", text=_describe_thread(thread, whole) + part)
 
 
-def _describe_thread(thread: str, topology: Topology) -> str:
-    host = next((each for each in topology.host_threads if each.serves == thread), None)
+def _name_some(names: Sequence[str]) -> str:
+    """Returns names of disks, each of which tells of all the others."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _describe_thread(thread: str, whole: Whole) -> str:
+    host = next((each for each in whole.topology.host_threads if each.serves == thread), None)
     number = f" (thread {host.thread_id})" if host is not None else ""
     if thread == MAIN_LOOP:
         return f"the main loop{number}, with the monitor and every other emulated device"
-    others = [
-        attached.disk.id for attached in topology.disks if thread in topology.served_by(attached)
-    ]
-    what = "for this disk alone" if len(others) == 1 else f"which serves {', '.join(others)}"
+    others = whole.on_thread[thread]
+    what = "for this disk alone" if len(others) == 1 else f"which serves {_name_some(others)}"
     return f"the IOThread {thread}{number}, {what}"
 
 
@@ -389,34 +443,21 @@ def _is_named_sd(attached: AttachedDisk) -> bool:
     return attached.disk.bus not in {"virtio", "nvme"} and not attached.driver.endswith("-cd")
 
 
-def _choose_arguments(
-    attached: AttachedDisk, topology: Topology, arguments: Sequence[Argument]
-) -> Iterator[Argument]:
+def _choose_arguments(attached: AttachedDisk, whole: Whole) -> Iterator[Argument]:
     """Yields the options that make a disk, its chain of nodes, its controller and its threads."""
-    threads = set(topology.served_by(attached))
+    threads = set(whole.topology.served_by(attached))
     disk = attached.disk
-    device = next(
-        (
-            argument.option
-            for argument in arguments
-            if argument.option.name == "device"
-            and (
-                argument.option.id == disk.id
-                or (disk.span is not None and argument.option.span == disk.span)
-            )
-        ),
-        None,
-    )
+    options = (argument.option for argument in whole.find((disk.id,), disk.span))
+    device = next((option for option in options if option.name == "device"), None)
     wanted = {device.properties.get("drive", "")} if device is not None else {disk.id}
-    nodes = {a.option.id: a.option for a in arguments if a.option.name == "blockdev"}
     for _ in range(_MAX_DEPTH):
         wanted |= {
             value
-            for node in (nodes[name] for name in wanted if name in nodes)
+            for node in (whole.nodes[name] for name in wanted if name in whole.nodes)
             for key, value in node.properties.items()
             if re.fullmatch(r"(?:.*\.)?(?:file|backing|throttle-group)", key)
         }
-    for argument in arguments:
+    for argument in whole.find({disk.id, attached.controller, *wanted, *threads}, disk.span):
         option = argument.option
         is_own = option is device or (disk.span is not None and option.span == disk.span)
         match option.name:

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
+from attrs.validators import and_, ge, le
+
+from vmio.bounds import MAX_PROCESSORS
 
 __all__ = [
     "BackingChains",
@@ -23,6 +26,8 @@ __all__ = [
 ]
 
 BackingChains = Mapping[str, tuple[str, ...]]
+
+_MOST_PHYS_BITS = 64
 
 
 @frozen(kw_only=True)
@@ -41,9 +46,9 @@ class Cpu:
     """The host's processors."""
 
     vendor: str = "GenuineIntel"
-    count: int = 0
+    count: int = field(default=0, validator=and_(ge(0), le(MAX_PROCESSORS)))
     """0 where it is not known."""
-    phys_bits: int = 40
+    phys_bits: int = field(default=40, validator=and_(ge(0), le(_MOST_PHYS_BITS)))
     flags: tuple[str, ...] = ()
     sev: Sev = Sev()
     nodes: Mapping[str, str] = field(factory=dict)
@@ -145,8 +150,6 @@ class Host:
     cpu_models: Mapping[str, Mapping[str, Any]] = field(factory=dict)
 
 
-_MOST = 8192
-"""No Linux knows more processors."""
 _PIECE = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
 
 
@@ -158,7 +161,7 @@ def parse_processors(text: str) -> int:
         if match is None:
             return 0
         first, last = int(match[1]), int(match[2] or match[1])
-        if not first <= last < _MOST:
+        if not first <= last < MAX_PROCESSORS:
             return 0
         bits |= ((1 << (last - first + 1)) - 1) << first
     return bits

@@ -101,7 +101,7 @@ def index_nodes(nodes: Iterable[Mapping[str, Any]]) -> Nodes:
     """Returns the nodes that open each file."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for node in nodes:
-        if node.get("drv") in FILE_DRIVERS:
+        if str(node.get("drv")) in FILE_DRIVERS:
             found.setdefault(str(node.get("file")), []).append(node)
     return found
 

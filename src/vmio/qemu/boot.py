@@ -134,10 +134,10 @@ def _choose_backing(
         )
     if named is not None:
         path = Path(named).absolute()
-        if not path.exists():
-            raise InputError(f"{disk.id}: {named} does not exist")
+        if reason := _find_failure(path):
+            raise InputError(f"{disk.id}: {named} {reason}")
         return _local(path, _detect_format(path))
-    exists = backing.filename.startswith("/") and Path(backing.filename).exists()
+    exists = backing.filename.startswith("/") and not _find_failure(Path(backing.filename))
     if exists and volumes.own:
         return backing
     if volumes.scratch_bytes is None:
@@ -154,6 +154,17 @@ def _choose_backing(
     except OSError as error:
         raise OutputError(f"cannot make the scratch disk {path}: {error.strerror}") from error
     return _local(path, "raw")
+
+
+def _find_failure(path: Path) -> str:
+    """Returns why there is nothing by a name, in words behind it; empty if there is something."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be opened: {error.strerror}"
+    return ""
 
 
 def _local(path: Path, image_format: str) -> Backing:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -113,9 +115,10 @@ def check_report_path(path: Path) -> None:
     Raises:
         OutputError: It cannot.
     """
-    if path.is_dir():
-        raise OutputError(f"cannot write the report {path}: it is a folder", hint=_HINT)
     try:
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(path.stat().st_mode):
+                raise OutputError(f"cannot write the report {path}: it is a folder", hint=_HINT)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:

@@ -26,6 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (("--pairs", "1"), 2, "1 is not in the range"),
         (("--runtime", "0"), 2, "0.0 is not in the range"),
+        (("--runtime", "nan"), 2, "nan is no number of seconds"),
         (("--scratch", "lots"), 2, "--scratch lots: 16M is the least"),
         (("--scratch", "1K"), 2, "--scratch 1K: 16M is the least"),
         (("--job", "rw=trim"), 2, "rw='trim' is none of"),

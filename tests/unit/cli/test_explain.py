@@ -171,3 +171,21 @@ def test_words_of_a_config_cannot_drive_the_terminal(
     config.write_text("qemu -drive 'file=/\x1b[31m,if=virtio'")
     assert run(str(config), "virtio0") == 0
     assert "\x1b" not in capsys.readouterr().out
+
+
+def test_explaining_many_disks_of_one_thread_is_linear(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each disk names some of the others; all of them would be a text for every two disks."""
+    disks = (
+        f"-device virtio-blk-pci,id=d{at},drive=n{at},iothread=i -blockdev null-co,node-name=n{at}"
+        for at in range(400)
+    )
+    path = tmp_path / "line.txt"
+    path.write_text(f"kvm -object iothread,id=i {' '.join(disks)}\n")
+
+    assert call("explain", str(path), "--json") == 0
+
+    told = capsys.readouterr().out
+    assert len(told) < 400 * 4000
+    assert told.count("and 336 more") == 400
