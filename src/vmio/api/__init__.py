@@ -60,7 +60,7 @@ from vmio.api.polling import (
 )
 from vmio.api.running import boot, choose_boot, observe, verify
 from vmio.api.stories import explain
-from vmio.host.files import read_source
+from vmio.host.files import is_folder, is_there, read_source
 
 __all__ = [
     "apply",
@@ -82,6 +82,8 @@ __all__ = [
     "find_profile",
     "find_vms",
     "fix",
+    "is_folder",
+    "is_there",
     "lacks_processors",
     "lint",
     "list_changed",

@@ -9,7 +9,6 @@ import click
 from vmio import api
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
-from vmio.host.files import is_folder
 
 if TYPE_CHECKING:
     from vmio.model.disk import AioEngine
@@ -70,7 +69,7 @@ def command(
     path = Path(output) if output is not None else None
     if path is not None:
         api.check_profile_path(path, force=force)
-    if folder is not None and not is_folder(folder):
+    if folder is not None and not api.is_folder(folder):
         raise UsageError(f"--folder {folder}: there is no such folder")
     api.check_idle(force=even_if_busy)
     with unwind_on_signals():

@@ -12,7 +12,6 @@ from vmio.cli.check_options import check_options, choose_fixing, choose_output, 
 from vmio.cli.check_scene import Scene, print_report, say_unknown
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.errors import UsageError, VmioError
-from vmio.host.files import is_folder
 from vmio.lint.diagnostic import CheckedFile, Severity
 from vmio.lint.house import choose_rules
 from vmio.report.findings import Part, Report, make_part, render_summary
@@ -118,7 +117,9 @@ def _measure_terminal() -> int:
 
 
 def _choose_cluster() -> tuple[str, ...]:
-    if not is_folder(_CLUSTER):
+    from vmio import api
+
+    if not api.is_folder(_CLUSTER):
         raise UsageError(
             f"there is no {_CLUSTER} here, so name what to check",
             hint="a config, a folder of them, or a copy of a cluster's /etc/pve",

@@ -19,7 +19,6 @@ from vmio.cli.facts import say_unknown_host
 from vmio.cli.options import host_options, storage_option
 from vmio.cli.terminal import say_error
 from vmio.errors import InputError, UsageError, VmioError
-from vmio.host.files import is_folder
 from vmio.model.host import Host
 
 __all__ = ["command"]
@@ -54,7 +53,7 @@ def command(
     """
     if vmid is not None and not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
         raise UsageError(f"'{vmid}' is not a VM's number")
-    many = len(vms) > 1 or is_folder(vms[0])
+    many = len(vms) > 1 or api.is_folder(vms[0])
     if many and vmid is not None:
         raise UsageError("--vmid is for one config")
     if not many:
@@ -134,7 +133,7 @@ def _list_configs(vms: tuple[str, ...]) -> list[str]:
     """
     paths = []
     for name in vms:
-        if not is_folder(name):
+        if not api.is_folder(name):
             paths.append(name)
             continue
         try:

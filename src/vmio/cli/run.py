@@ -13,7 +13,6 @@ from vmio.characters import printable
 from vmio.cli.options import boot_options, host_options, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
-from vmio.host.files import is_there
 from vmio.units import parse_size_bytes
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def command(
     No volume is opened unless it is named by --disk, or by --own-volumes all of them; --scratch
     stands in empty disks for the rest. Ctrl-C ends the guest, and nothing of it is left.
     """
-    if qmp is not None and is_there(qmp):
+    if qmp is not None and api.is_there(qmp):
         raise UsageError(f"{qmp} exists already")
     facts = api.read_host(host, overrides, binary=True)
     loaded = api.load_config(vm, host=facts, storage=storage)

@@ -13,7 +13,6 @@ from vmio.characters import printable
 from vmio.cli.apply import confirm, print_diff
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
-from vmio.host.files import is_there
 from vmio.model.source import Source
 
 if TYPE_CHECKING:
@@ -132,4 +131,4 @@ def _print_list(vm: str, *, as_json: bool) -> None:
 
 
 def _name(path: Path) -> str:
-    return f"{printable(str(path))}{'' if is_there(path) else ' (gone)'}"
+    return f"{printable(str(path))}{'' if api.is_there(path) else ' (gone)'}"
