@@ -7,6 +7,7 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmio.bounds import MAX_PROCESSORS
 from vmio.errors import InputError
 from vmio.formats.host_toml import parse_host, render_host
 from vmio.model.host import Cpu, Host, Pci, PciMapping, Sev
@@ -20,7 +21,14 @@ HOSTS = st.builds(
     Host,
     node=TEXT,
     kvm=st.booleans(),
-    cpu=st.builds(Cpu, vendor=TEXT, count=NUMBER, flags=NAMES, sev=st.builds(Sev, cbitpos=NUMBER)),
+    cpu=st.builds(
+        Cpu,
+        vendor=TEXT,
+        count=st.integers(0, MAX_PROCESSORS),
+        phys_bits=st.integers(0, 64),
+        flags=NAMES,
+        sev=st.builds(Sev, cbitpos=NUMBER),
+    ),
     bridges=st.dictionaries(TEXT, NUMBER),
     ceph=st.dictionaries(TEXT, TEXT),
     backing_chains=st.dictionaries(TEXT, NAMES),

@@ -310,11 +310,11 @@ def test_old_qemu_is_refused() -> None:
 
 
 def test_processors_without_end_are_refused() -> None:
-    """Each that can be plugged is a device of the line, whatever the host is said to have."""
+    """Each that can be plugged is a device of the line, whatever the host has."""
     with pytest.raises(UnsupportedError, match=r"no more than 4096 sockets and vCPUs"):
         build(
             "cores: 10000\nsockets: 10000\nhotplug: cpu",
-            evolve(HOST, cpu=evolve(HOST.cpu, count=10**9)),
+            evolve(HOST, cpu=evolve(HOST.cpu, count=0)),
         )
 
 
@@ -683,7 +683,7 @@ def test_more_vcpus_than_a_machine_has_are_not_printed() -> None:
     """A number alone makes no command of millions of devices."""
     with pytest.raises(UnsupportedError, match="and this config has 999999999"):
         build("vcpus: 999999999\nhotplug: cpu")
-    host = evolve(HOST, cpu=evolve(HOST.cpu, count=10**9))
+    host = evolve(HOST, cpu=evolve(HOST.cpu, count=0))
     with pytest.raises(UnsupportedError, match="and this config has 1000000000"):
         build("sockets: 1000000000\nnuma: 1", host)
 
