@@ -62,8 +62,10 @@ class _GuardedBytes(io.BufferedIOBase):
         return True
 
     def flush(self) -> None:
-        """Lets the stream write what it has."""
-        self.stream.flush()
+        """Lets the stream write what it has, while it is open."""
+        # When this is collected Python flushes it, and since 3.13 tells of what that raises.
+        if not self.stream.closed:
+            self.stream.flush()
 
     def fileno(self) -> int:
         """Returns the stream's descriptor."""

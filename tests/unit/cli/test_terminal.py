@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -340,9 +341,23 @@ def test_pipe_gets_no_forged_line(
     assert find_hostile(captured.out) | find_hostile(captured.err) == set(), captured
 
 
+def test_guard_outlives_its_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that is closed first is not told of when the guard is collected."""
+    ignored: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    with io.TextIOWrapper(io.BytesIO()) as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream)
+        with guard_streams():
+            guard = sys.stderr.buffer
+    guard.flush()
+    del guard
+    assert ignored == []
+
+
 def test_progress_may_move_the_cursor(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard is for words: a bar is still drawn in its place, and taken away."""
     assert there.is_dir()
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(progress, "_PATIENCE_S", 0)
     _, text = show("check", NAME, "--output", "table")
     assert "\x1b[?25l" in text
