@@ -23,8 +23,9 @@ __all__ = ["Word", "join_words", "quote", "quote_unprintable", "scan_words", "sp
 _BLANK = r"(?P<blank>[ \t\r\n]++)"
 _QUOTED = r"""'(?P<single>[^']*+)'|"(?P<double>(?:[^"\\]++|\\.)*+)"|\\(?P<escaped>\r\n|.)"""
 _PIECE = re.compile(rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\]++)|{_QUOTED}""", re.DOTALL)
+# No `(…)++` around an alternative that can fail: Python before 3.11.4 forgets what it matched.
 _PIECE_OR_DOLLAR = re.compile(
-    rf"""{_BLANK}|(?P<plain>(?:[^ \t\r\n'"\\$]++|\$(?!'))++)|{_QUOTED}"""
+    rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\$]++|\$(?!'))|{_QUOTED}"""
     r"""|\$'(?P<dollar>(?:[^'\\]++|\\.)*+)'""",
     re.DOTALL,
 )

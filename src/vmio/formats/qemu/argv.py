@@ -111,13 +111,12 @@ class Command:
 
 _MAPPED = re.compile(r"iothread-vq-mapping\.(\d{1,6})\.(?:iothread|vqs(?:\.\d{1,6})?)", re.ASCII)
 _QUEUE = re.compile(r"\d{1,9}", re.ASCII)
-_COMMAND = re.compile(
-    rb"""(?:\s|\\\r?\n|\#[^\n]*\n)*+                      # comments
-    (?:[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+)*+       # variables of the environment
-    (?:(?:'[^'\n]*'|"[^"\n]*"|(?P<program>[^\s\0'"-][^\s\0'"]*))[\s\\\0]+)?+
-    (?P<option>--?[A-Za-z])?""",
-    re.VERBOSE,
+_COMMENT = re.compile(rb"\s+|\\\r?\n|#[^\n]*\n")
+_VARIABLE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+")
+_FIRST_WORD = re.compile(
+    rb"""(?:'[^'\n]*'|"[^"\n]*"|(?P<program>[^\s\0'"-][^\s\0'"]*))[\s\\\0]+"""
 )
+_DASHED_WORD = re.compile(rb"--?[A-Za-z]")
 _HEAD_BYTES = 4096
 
 
@@ -131,12 +130,25 @@ def is_command(source: Source) -> bool:
         if line.strip() and not line.startswith(b"#"):
             if re.match(rb"[a-z][a-z_-]*[0-9]*:\s|\[", line):
                 return False
-            match = _COMMAND.match(source.data)
-            if match is None or match["option"]:
-                return match is not None
-            program = (match["program"] or b"").rpartition(b"/")[2].decode("ascii", "replace")
-            return program in _LAUNCHERS and b"qemu" in source.data[:_HEAD_BYTES]
+            return _begins_command(source.data)
     return False
+
+
+def _begins_command(data: bytes) -> bool:
+    """Tells whether a program and an option, or an option, is the first there is.
+
+    One pattern would do, but Python before 3.11.4 matches `(…)*+` wrongly where the last turn of
+    the group fails half-way.
+    """
+    position = 0
+    for pattern in (_COMMENT, _VARIABLE):
+        while match := pattern.match(data, position):
+            position = match.end()
+    word = _FIRST_WORD.match(data, position)
+    if _DASHED_WORD.match(data, word.end() if word is not None else position):
+        return True
+    program = (word["program"] or b"" if word is not None else b"").rpartition(b"/")[2]
+    return program.decode("ascii", "replace") in _LAUNCHERS and b"qemu" in data[:_HEAD_BYTES]
 
 
 def parse_command(source: Source) -> Command:
