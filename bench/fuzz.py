@@ -175,7 +175,7 @@ def read_trace(data: bytes, rng: random.Random) -> None:
 
 
 def read_journal(data: bytes, _rng: random.Random) -> None:
-    """Reads what `vmio undo` goes by."""
+    """Reads the journal that `vmio undo` uses."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         journal = Journal(Path(name), Path("/etc/pve/qemu-server/100.conf"))
         journal.folder.mkdir(parents=True)
@@ -199,7 +199,7 @@ class Monitor:
 
 
 def read_monitor(data: bytes, rng: random.Random) -> None:
-    """Reads the layout of a QEMU of which one answer was changed."""
+    """Reads the layout of a QEMU after one of its recorded replies was mutated."""
     key, reply = split_answer(data)
     replies = recorded(rng.choice(("7.2.22", "10.0.2")))
     connection = QmpConnection(cast("Any", Monitor(replies, key, reply)), "the monitor", None)
@@ -211,7 +211,7 @@ def read_monitor(data: bytes, rng: random.Random) -> None:
 
 
 def split_answer(data: bytes) -> tuple[str, object]:
-    """Returns the command and what it is answered; what is no JSON its client refuses."""
+    """Returns a recorded command and its reply; the QMP client itself refuses invalid JSON."""
     try:
         record = json.loads(data)
         return json.dumps(
@@ -229,7 +229,7 @@ def recorded(version: str) -> Mapping[str, Any]:
 
 
 class Guest:
-    """The guest's side of an agent's socket: it synchronises, and then says what it was given."""
+    """The guest's end of an agent's socket: it synchronises, then sends the mutated reply."""
 
     def __init__(self, reader: asyncio.StreamReader, answer: bytes) -> None:
         self.reader = reader
@@ -347,7 +347,7 @@ def read_storages(data: bytes, rng: random.Random) -> None:
 
 
 def read_house(data: bytes, _rng: random.Random) -> None:
-    """Reads house rules and what they select."""
+    """Reads a vmio.toml and the rules that it selects."""
     load_rules(parse_house(Source(name="vmio.toml", data=data)))
 
 
@@ -538,7 +538,7 @@ class Tally:
 
 
 def try_one(name: str, number: int, seed: int, slow_s: float, tally: Tally) -> None:
-    """Makes one input, feeds it, and counts what becomes of it."""
+    """Mutates one input, passes it to its reader, and counts the result."""
     # Of its own seed, so that an input does not depend on what came before it.
     rng = random.Random(f"{seed} {name} {number}")  # noqa: S311 - nothing secret
     reader = READERS[name]

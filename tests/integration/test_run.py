@@ -46,7 +46,7 @@ async def differences(guest: Guest) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("config", sorted(GOLDENS.glob("*.conf")), ids=lambda path: path.stem)
 def test_qemu_takes_each_golden_and_runs_it_as_planned(config: Path) -> None:
-    """A real QEMU accepts the storage half of every golden and reports the planned layout."""
+    """A real QEMU boots the layout of every golden and reports it as planned."""
     guest = load(config)
     if guest.vm.chipset == "virt":
         pytest.skip("needs a QEMU for aarch64, which the set-up does not install")
