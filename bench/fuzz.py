@@ -63,8 +63,8 @@ from vmio.plan.policies import choose_policy
 from vmio.plan.proposal import propose
 from vmio.qemu.live import compare, read_live
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
-from vmio.report.topology_json import render_topology_json
-from vmio.report.topology_text import print_topology
+from vmio.report.layout.json import render_topology_json
+from vmio.report.layout.text import print_topology
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.profile import DEFAULT_PROFILE
 from vmio.sim.profile_toml import parse_profile, render_profile

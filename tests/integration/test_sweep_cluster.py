@@ -24,7 +24,7 @@ from vmio import api
 from vmio.errors import CapabilityError, ToolError
 from vmio.fleet import cluster as fleet_cluster
 from vmio.fleet.runner import map_in_order
-from vmio.report.simulation_grid import render_grid_json
+from vmio.report.prediction.grid import render_grid_json
 
 ROOT = Path(__file__).parents[2]
 VM = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio.report.polling_pictures import render_pictures, simulate_loop
+from vmio.report.polling.pictures import render_pictures, simulate_loop
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
     PollSettings,

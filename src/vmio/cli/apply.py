@@ -92,7 +92,7 @@ def command(
             confirm(_ask(work), yes=yes)
         outcome = api.apply(work)
     if as_json:
-        from vmio.report.apply_json import render_apply_json
+        from vmio.report.apply.json import render_apply_json
 
         click.echo(render_apply_json(work, outcome, api.render_qm(work)))
     _say_outcome(work, outcome)
@@ -118,7 +118,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def print_diff(source: Source, new: bytes) -> None:
     """Prints what changes in a config, in colours on a terminal."""
-    from vmio.report.fix_diff import render_fix_diff
+    from vmio.report.findings.fix_diff import render_fix_diff
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     text = render_fix_diff(source, new, colour=colour)

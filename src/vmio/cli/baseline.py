@@ -15,7 +15,7 @@ from vmio.errors import UsageError, VmioError
 from vmio.lint.baseline import Baseline, Known, compare_baselines, identify, merge_baselines
 from vmio.lint.diagnostic import CheckedFile, Severity
 from vmio.lint.house import choose_rules
-from vmio.report.findings import count
+from vmio.report.findings.summary import count
 
 __all__ = ["command"]
 

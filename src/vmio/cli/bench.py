@@ -188,16 +188,16 @@ def _choose_disk(a: Layout, b: Layout) -> str:
 
 def _tell(comparison: Comparison, *, as_json: bool, report_path: Path | None) -> None:
     if as_json:
-        from vmio.report.comparison_json import render_comparison_json
+        from vmio.report.comparison.json import render_comparison_json
 
         click.echo(render_comparison_json(comparison))
     else:
         from vmio.cli.console import make_console
-        from vmio.report.comparison_text import print_comparison
+        from vmio.report.comparison.text import print_comparison
 
         print_comparison(comparison, make_console())
     if report_path is not None:
-        from vmio.report.comparison_html import write_comparison_html
+        from vmio.report.comparison.html import write_comparison_html
 
         write_comparison_html(comparison, report_path)  # last: a full disk loses no figures
         say(f"the report is in {report_path}")

@@ -95,12 +95,12 @@ def command(
         )
     kept = api.save_profile(found.profile, path)
     if as_json:
-        from vmio.report.calibration import render_calibration_json
+        from vmio.report.calibration.text import render_calibration_json
 
         click.echo(render_calibration_json(found))
     else:
         from vmio.cli.console import make_console
-        from vmio.report.calibration import print_calibration
+        from vmio.report.calibration.text import print_calibration
 
         print_calibration(found, make_console())
     say(f"the profile is in {kept}")

@@ -14,8 +14,8 @@ from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.errors import UsageError, VmioError
 from vmio.lint.diagnostic import CheckedFile, Severity
 from vmio.lint.house import choose_rules
-from vmio.report.findings import Part, Report, make_part, render_summary
-from vmio.report.findings_forms import choose_report
+from vmio.report.findings.forms import choose_report
+from vmio.report.findings.summary import Part, Report, make_part, render_summary
 
 __all__ = ["command"]
 

@@ -16,7 +16,7 @@ from vmio.cli.terminal import say, say_error, say_hint
 from vmio.errors import VmioError
 from vmio.lint.diagnostic import CheckedFile, Severity
 from vmio.lint.house import House
-from vmio.report.findings import Part, Report, Summary, assemble
+from vmio.report.findings.summary import Part, Report, Summary, assemble
 
 if TYPE_CHECKING:
     from vmio.fleet.inventory import Found

@@ -21,7 +21,7 @@ from vmio.fleet import watch as fleet
 from vmio.fleet.inventory import Found
 from vmio.fleet.watch import Change, Memory, Told, View, compare, look_at, settle
 from vmio.lint.diagnostic import CheckedFile
-from vmio.report.findings import Part, Report, count, make_part, render_summary
+from vmio.report.findings.summary import Part, Report, count, make_part, render_summary
 
 __all__ = ["follow"]
 

@@ -37,11 +37,11 @@ def command(
     """
     differences = api.diff(a, b, host=host, overrides=overrides, storage=storage, vmid=vmid)
     if as_json:
-        from vmio.report.diff_json import render_diff_json
+        from vmio.report.diff.json import render_diff_json
 
         click.echo(render_diff_json(a, b, differences))
     else:
-        from vmio.report.diff_text import render_diff_text
+        from vmio.report.diff.text import render_diff_text
 
         click.echo(render_diff_text(differences), nl=False)
         if not differences:

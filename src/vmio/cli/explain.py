@@ -38,11 +38,11 @@ def command(
     facts = api.read_place(vm, host=host, overrides=overrides).host
     name, origin, stories = api.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
     if as_json:
-        from vmio.report.story_json import render_story_json
+        from vmio.report.explanation.json import render_story_json
 
         click.echo(render_story_json(stories, vm=name, origin=origin))
         return
-    from vmio.report.story_text import render_overview, render_story
+    from vmio.report.explanation.text import render_overview, render_story
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if disk is None:

@@ -129,7 +129,7 @@ def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"])
             print_diff(guest.vm.source, api.preview_plan(guest, plan))
         case "text":
             from vmio.cli.console import make_console
-            from vmio.report.plan_text import print_plan
+            from vmio.report.plan.text import print_plan
 
             print_plan(plan, make_console(), name=f"{guest.vm.id} {guest.vm.name}".strip())
         case _:
@@ -139,7 +139,7 @@ def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"])
 def _print_comparison(guest: Guest, host: Host) -> int:
     from vmio.cli.console import make_console
     from vmio.plan.policies import COMPARED
-    from vmio.report.plan_text import Row, print_comparison
+    from vmio.report.plan.text import Row, print_comparison
 
     rows = []
     for name in COMPARED:
@@ -153,12 +153,12 @@ def _print_comparison(guest: Guest, host: Host) -> int:
 
 def _print_ranking(ranking: Ranking, *, as_json: bool) -> int:
     if as_json:
-        from vmio.report.ranking_json import render_ranking_json
+        from vmio.report.plan.ranking_json import render_ranking_json
 
         click.echo(render_ranking_json(ranking))
     else:
         from vmio.cli.console import make_console
-        from vmio.report.ranking_text import print_ranking
+        from vmio.report.plan.ranking_text import print_ranking
 
         print_ranking(ranking, make_console())
     return 0
@@ -167,7 +167,7 @@ def _print_ranking(ranking: Ranking, *, as_json: bool) -> int:
 def _print_all(vms: tuple[Found, ...], policy: str, places: Places) -> int:
     """Prints one line a guest, and returns the worst status."""
     from vmio.cli.console import make_console
-    from vmio.report.plan_text import Row, print_plans
+    from vmio.report.plan.text import Row, print_plans
 
     rows, status = [], 0
     for found in vms:

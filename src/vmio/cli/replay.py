@@ -141,11 +141,11 @@ def _tell(
     loops = api.read_trace(trace, version, settings, zeros=zeros, tries=tries)
     complete = complete_settings(settings, generation)
     if as_json:
-        from vmio.report.trace_json import render_trace_json
+        from vmio.report.replay.json import render_trace_json
 
         click.echo(render_trace_json(loops, qemu_version=str(version)))
     else:
-        from vmio.report.trace_text import render_trace
+        from vmio.report.replay.text import render_trace
 
         click.echo(render_trace(loops, generation, complete), nl=False)
     first = loops[0]
@@ -157,7 +157,7 @@ def _tell(
         )
     if html is not None:
         from vmio.report.page import write_page
-        from vmio.report.trace_html import render_trace_html
+        from vmio.report.replay.html import render_trace_html
 
         name = Path(trace).name if trace != "-" else "standard input"
         page = render_trace_html(loops, generation, complete, name=name, qemu_version=str(version))

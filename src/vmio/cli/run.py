@@ -134,7 +134,7 @@ def _render_dry(guest: Guest, how: Boot, volumes: Volumes) -> str:
 
 async def _verify(guest: Guest, how: Boot, volumes: Volumes) -> int:
     from vmio.cli.console import make_console
-    from vmio.report.topology_text import print_topology
+    from vmio.report.layout.text import print_topology
 
     async with api.boot(guest, how, volumes) as (process, planned):
         live, differences = await api.verify(process, planned)
@@ -153,7 +153,7 @@ async def _verify(guest: Guest, how: Boot, volumes: Volumes) -> int:
 async def _run(guest: Guest, how: Boot, volumes: Volumes, qmp: str | None) -> int:
     from vmio.cli.console import make_console
     from vmio.qemu.folder import open_runtime_folder
-    from vmio.report.topology_text import print_topology
+    from vmio.report.layout.text import print_topology
 
     with open_runtime_folder() as folder, ExitStack() as cleanup:
         socket = folder / "qmp"

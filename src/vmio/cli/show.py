@@ -60,15 +60,15 @@ def command(
 
 def _print(topology: Topology, *, name: str, origin: str, as_json: bool, as_svg: bool) -> None:
     if as_json:
-        from vmio.report.topology_json import render_topology_json
+        from vmio.report.layout.json import render_topology_json
 
         click.echo(render_topology_json(topology, vm=name, origin=origin))
     elif as_svg:
-        from vmio.report.topology_svg import render_topology
+        from vmio.report.layout.svg import render_topology
 
         click.echo(render_topology(topology, name))
     else:
         from vmio.cli.console import make_console
-        from vmio.report.topology_text import print_topology
+        from vmio.report.layout.text import print_topology
 
         print_topology(topology, make_console(), title=f"{name}, {_ORIGINS[origin]}")

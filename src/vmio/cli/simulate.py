@@ -19,7 +19,7 @@ from vmio.model.host import Host
 if TYPE_CHECKING:
     from vmio.formats.proxmox.reader import Guest
     from vmio.formats.qemu.reader import CommandGuest
-    from vmio.report.simulation_chart import ChartPoint
+    from vmio.report.prediction.chart import ChartPoint
     from vmio.sim.sweep import Grid, SweepPoint
 
 __all__ = ["command"]
@@ -122,14 +122,14 @@ def command(
                 executor=None if cluster is None else cluster.executor,
             )
             if parquet is not None:
-                from vmio.report.simulation_parquet import save_points
+                from vmio.report.prediction.parquet import save_points
 
                 results = save_points(grid, results, Path(parquet), force=force)
             points = _print_sweep(grid, results, as_json=as_json)
             if parquet is not None:
                 say(f"{grid.size} points are in {parquet}")
             if html is not None:
-                from vmio.report.simulation_chart import list_chart_points
+                from vmio.report.prediction.chart import list_chart_points
 
                 shown = list_chart_points(points)
                 _write_page(html, guest, shown, parameter=grid.sweeps[0].parameter)
@@ -145,16 +145,16 @@ def command(
         requests=requests,
     )
     if as_json:
-        from vmio.report.simulation_json import render_prediction_json
+        from vmio.report.prediction.json import render_prediction_json
 
         click.echo(render_prediction_json(found))
     else:
         from vmio.cli.console import make_console
-        from vmio.report.simulation_text import print_prediction
+        from vmio.report.prediction.text import print_prediction
 
         print_prediction(found, make_console())
     if html is not None:
-        from vmio.report.simulation_chart import ChartPoint
+        from vmio.report.prediction.chart import ChartPoint
 
         changes = (policy or "as it is", *parameters)
         point = ChartPoint(
@@ -200,8 +200,8 @@ def _print_sweep(
     """Prints what comes, and returns the points where they are kept."""
     from vmio.cli.console import make_console
     from vmio.cli.progress import ProgressLine
-    from vmio.report.simulation_grid import GridTable, render_grid_json
-    from vmio.report.simulation_sweep import print_sweep, render_sweep_json
+    from vmio.report.prediction.grid import GridTable, render_grid_json
+    from vmio.report.prediction.sweep import print_sweep, render_sweep_json
 
     points, table = [], GridTable(grid)
     is_grid = len(grid.sweeps) > 1
@@ -229,7 +229,7 @@ def _write_page(
     path: str, guest: Guest | CommandGuest, points: Sequence[ChartPoint], *, parameter: str
 ) -> None:
     from vmio.report.page import write_page
-    from vmio.report.simulation_html import render_simulation_html
+    from vmio.report.prediction.html import render_simulation_html
 
     name = f"{guest.vm.id} {guest.vm.name}".strip() or guest.vm.source.name
     write_page(render_simulation_html(points, guest=name, parameter=parameter), Path(path))

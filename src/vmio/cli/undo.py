@@ -70,7 +70,7 @@ def command(
     if len(left) == 1 and not (done or reversal.restores[1:]):
         raise left[0].error
     if as_json:
-        from vmio.report.apply_json import render_undo_json
+        from vmio.report.apply.json import render_undo_json
 
         click.echo(render_undo_json(reversal, done, left))
     _say_outcome(reversal, left, dry_run=dry_run)
@@ -108,7 +108,7 @@ def _say_outcome(reversal: Reversal, left: Sequence[Left], *, dry_run: bool) -> 
 
 def _print_list(vm: str, *, as_json: bool) -> None:
     if as_json:
-        from vmio.report.apply_json import render_journals_json
+        from vmio.report.apply.json import render_journals_json
 
         click.echo(render_journals_json(api.list_changed(vm)))
         return

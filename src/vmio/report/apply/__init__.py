@@ -1,0 +1,1 @@
+"""Changes that were made, and taken back."""

@@ -1,0 +1,1 @@
+"""A guest measured with two layouts."""

@@ -1,0 +1,1 @@
+"""Two command lines compared."""

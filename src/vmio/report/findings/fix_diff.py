@@ -1,0 +1,102 @@
+"""What fixes change, as a unified diff that `patch` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from vmio.characters import printable_lines
+from vmio.lint.diagnostic import CheckedFile
+from vmio.model.source import Source
+from vmio.report.findings.summary import Report, Summary
+
+__all__ = ["DiffReport", "render_fix_diff"]
+
+_CONTEXT_LINES = 3
+_NO_NEWLINE = "\\ No newline at end of file\n"
+_BOLD, _RED, _GREEN, _CYAN = "1", "31", "32", "36"
+_COLOURS = {"---": _BOLD, "+++": _BOLD, "@": _CYAN, "-": _RED, "+": _GREEN}
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
+
+
+class DiffReport(Report):
+    """The change of each file, nothing for one that is not changed."""
+
+    def __init__(self, *, colour: bool = False) -> None:
+        self.colour = colour
+
+    def render_file(self, file: CheckedFile) -> str:
+        """Returns the difference between a file and what its fixes made of it."""
+        if file.before is None or file.source is None:
+            return ""
+        return render_fix_diff(file.before, file.source.data, colour=self.colour)
+
+    def render_end(self, summary: Summary) -> str:  # noqa: ARG002 - the sums are talk
+        """Returns nothing."""
+        return ""
+
+
+def render_fix_diff(before: Source, after: bytes, *, colour: bool = False) -> str:
+    r"""Returns the lines that differ between a text and its new bytes; empty if none does.
+
+    Lines end where a newline is; a carriage return belongs to its line. Bytes that are not UTF-8
+    are surrogate escapes, which `errors="surrogateescape"` writes as they were; on a terminal,
+    which is where it is coloured, they are spelled out, as `\xff`.
+    """
+    if before.data == after:
+        return ""
+    old, new = _split(before.data), _split(after)
+    name = _quote(before.name)
+    lines = [f"--- {name}\n", f"+++ {name}\n", *_compare(old, new)]
+    return "".join(map(_paint, lines) if colour else lines)
+
+
+def _split(data: bytes) -> list[str]:
+    text = data.decode("utf-8", "surrogateescape")
+    lines = text.split("\n")
+    # A last line without a newline says so, which also makes it differ from one with it.
+    tail = [f"{lines[-1]}\n{_NO_NEWLINE}"] if lines[-1] else []
+    return [*(f"{line}\n" for line in lines[:-1]), *tail]
+
+
+def _compare(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
+    """Yields the hunks; what is the same at both ends is not searched, as it is nearly all."""
+    from difflib import SequenceMatcher
+
+    head = 0
+    while head < min(len(old), len(new)) and old[head] == new[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    head = max(0, head - _CONTEXT_LINES)
+    tail = max(0, tail - _CONTEXT_LINES)
+    matcher = SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail])
+    for group in matcher.get_grouped_opcodes(_CONTEXT_LINES):
+        _, old_start, _, new_start, _ = group[0]
+        _, _, old_end, _, new_end = group[-1]
+        places = _range(head + old_start, head + old_end), _range(head + new_start, head + new_end)
+        yield f"@@ -{places[0]} +{places[1]} @@\n"
+        for what, i, j, k, m in group:
+            if what == "equal":
+                yield from (f" {line}" for line in old[head + i : head + j])
+                continue
+            yield from (f"-{line}" for line in old[head + i : head + j])
+            yield from (f"+{line}" for line in new[head + k : head + m])
+
+
+def _range(start: int, end: int) -> str:
+    length = end - start
+    if length == 1:
+        return str(start + 1)
+    return f"{start + 1 if length else start},{length}"
+
+
+def _quote(name: str) -> str:
+    """Returns a file's name as diff writes one that holds a newline or the like, in quotes."""
+    return f'"{name.translate(_ESCAPES)}"' if any(sign in name for sign in '\n\t\r"\\') else name
+
+
+def _paint(line: str) -> str:
+    text = printable_lines(line[:-1].removesuffix("\r"))
+    code = next((code for sign, code in _COLOURS.items() if line.startswith(sign)), "")
+    return f"\x1b[{code}m{text}\x1b[0m\n" if code else f"{text}\n"

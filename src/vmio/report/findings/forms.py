@@ -1,0 +1,58 @@
+"""Which form of report is which; each is imported when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vmio.lint.registry import Entry
+from vmio.report.findings.summary import Report
+
+__all__ = ["choose_report"]
+
+
+def choose_report(
+    output: str,
+    *,
+    statistics: bool = False,
+    colour: bool = False,
+    columns: int = 0,
+    rules: Sequence[Entry] = (),
+) -> Report:
+    """Returns the report of a form.
+
+    Args:
+        output: text, json, sarif, github, table, or diff for what fixes change.
+        statistics: Whether text lists the rules with their counts instead of findings.
+        colour: Whether it is painted for a terminal.
+        columns: How wide that is; 0 for no terminal.
+        rules: Those that run, which SARIF describes.
+    """
+    match output:
+        case "diff":
+            from vmio.report.findings.fix_diff import DiffReport
+
+            return DiffReport(colour=colour)
+        case "json":
+            from vmio.report.findings.json import JsonReport
+
+            return JsonReport()
+        case "sarif":
+            from vmio.report.findings.sarif import SarifReport
+
+            return SarifReport(rules)
+        case "github":
+            from vmio.report.findings.github import GithubReport
+
+            return GithubReport()
+        case "table":
+            from vmio.report.findings.table import TableReport
+
+            return TableReport(colour=colour, columns=columns, statistics=statistics)
+        case _ if statistics:
+            from vmio.report.findings.table import StatisticsReport
+
+            return StatisticsReport(colour=colour)
+        case _:
+            from vmio.report.findings.text import TextReport
+
+            return TextReport(colour=colour, columns=columns)

@@ -1,0 +1,1 @@
+"""Which thread serves which disk."""

@@ -1,0 +1,85 @@
+"""A ranking of layouts for people: what it goes by, a line a layout, and what is a tie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vmio.characters import printable
+from vmio.report.figures import format_rate, format_share
+from vmio.report.prediction.text import print_warnings, show_range
+from vmio.sim.ranking import LEAST_EFFECT, Criterion, RankedLayout, Ranking
+from vmio.units import format_duration_ns
+
+__all__ = ["print_ranking"]
+
+_MOST_COLUMNS = 100
+_WORDS: dict[Criterion, str] = {
+    "iops": "IOPS, the most first",
+    "latency": "mean latency, the least first",
+    "cpu": "CPU, the least first",
+}
+
+
+def print_ranking(ranking: Ranking, console: Console) -> None:
+    """Prints a ranking whole; that it is predicted, by what and for which load stands first."""
+    first = ranking.layouts[0].prediction
+    console.print(
+        f"predicted, nothing was measured: {printable(first.workload)} on every disk, QEMU "
+        f"{first.qemu_version}, {printable(first.profile)}"
+    )
+    console.print(f"ranked by {_WORDS[ranking.by]}")
+    print_warnings(first, console)
+    console.print()
+    console.print(_make_table(ranking), width=min(console.width, _MOST_COLUMNS))
+    console.print()
+    if any(each.first != each.last for each in ranking.layouts):
+        console.print(
+            "more than one rank: a tie, as the intervals overlap or are less than"
+            f" {LEAST_EFFECT * 100:.0f} % apart"
+        )
+    if any(each.prediction.bistable for each in ranking.layouts):
+        console.print("a range: bistable, it depends on how polling began")
+    console.print("CPU is of all event loops together, in processors")
+    for name, reason in ranking.left_out:
+        console.print(f"not ranked: {printable(name)}: {printable(reason)}")
+    for note in (*ranking.notes, *_list_notes(ranking.layouts)):
+        console.print(f"note: {printable(note)}")
+    console.print("measure what matters: vmio bench")
+
+
+def _make_table(ranking: Ranking) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("rank", no_wrap=True)
+    table.add_column("layout", overflow="fold")
+    for head in ("IOThreads", "IOPS", "latency", "CPU"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for each in ranking.layouts:
+        found = each.prediction
+        rank = str(each.first) if each.first == each.last else f"{each.first} to {each.last}"
+        table.add_row(
+            rank,
+            Text(printable(", ".join(each.layout.names))),
+            str(len(each.layout.topology.iothreads)),
+            show_range(found, found.iops, format_rate),
+            show_range(found, found.latency_mean_ns, format_duration_ns),
+            show_range(found, found.cpu_share, format_share),
+        )
+    return table
+
+
+def _list_notes(layouts: Iterable[RankedLayout]) -> list[str]:
+    """Returns the notes of predictions; one that is not of all says of which layouts it is."""
+    of: dict[str, list[str]] = {}
+    layouts = list(layouts)
+    for each in layouts:
+        for note in each.prediction.notes:
+            of.setdefault(note, []).append(each.layout.names[0])
+    return [
+        note if len(names) == len(layouts) else f"{', '.join(names)}: {note}"
+        for note, names in of.items()
+    ]

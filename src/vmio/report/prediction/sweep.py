@@ -1,0 +1,123 @@
+"""A sweep for people: a line for each value, with latency and processor time as bars."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vmio.characters import printable
+from vmio.report.figures import format_rate, format_share
+from vmio.report.prediction.chart import draw_chart, list_chart_points
+from vmio.report.prediction.json import tabulate_prediction
+from vmio.report.prediction.text import print_warnings, show_range
+from vmio.sim.simulator import Estimate, Prediction
+from vmio.sim.sweep import LOADS, Sweep, SweepPoint
+from vmio.units import format_duration_ns
+
+__all__ = ["SCHEMA", "print_sweep", "render_sweep_json"]
+
+SCHEMA = 1
+_MOST_COLUMNS: Final = 100
+"""Of the table, however wide the terminal is."""
+_GAP: Final = 2
+
+
+def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) -> None:
+    """Prints a sweep whole, what it goes by first; a range is a bar with a pale end."""
+    first = points[0].prediction
+    load = "each load" if sweep.parameter in LOADS else first.workload
+    console.print(
+        f"predicted: {printable(load)} on every disk, QEMU {first.qemu_version}, "
+        f"{printable(first.profile)}"
+    )
+    print_warnings(first, console)
+    console.print(f"sweep of {printable(sweep.parameter)}")
+    console.print()
+    console.print(_make_table(sweep, points, console))
+    console.print()
+    lines = draw_chart(
+        list_chart_points(points),
+        columns=console.width,
+        ascii_only=console.options.ascii_only,
+    )
+    console.print(Text("\n".join(lines)), no_wrap=True, crop=True)
+    console.print()
+    console.print("CPU is of all event loops together, in processors")
+    if any(point.prediction.bistable for point in points):
+        console.print(
+            "a range, in the chart a box: bistable, it depends on how polling began, and nothing"
+            " says where in it"
+        )
+    for note in dict.fromkeys(note for point in points for note in point.prediction.notes):
+        console.print(f"note: {note}")
+
+
+def _make_table(sweep: Sweep, points: Sequence[SweepPoint], console: Console) -> Table:
+    heads = (sweep.parameter.rpartition(".")[2], "IOPS", "latency", "", "CPU", "", "")
+    cells = [
+        (
+            printable(str(point.value)),
+            show_range(point.prediction, point.prediction.iops, format_rate),
+            show_range(point.prediction, point.prediction.latency_mean_ns, format_duration_ns),
+            show_range(point.prediction, point.prediction.cpu_share, format_share),
+            "today" * point.is_today,
+        )
+        for point in points
+    ]
+    used = sum(
+        max(map(len, column)) for column in zip(heads[:3] + heads[4:6], *cells, strict=True)
+    )
+    room = min(console.width, _MOST_COLUMNS) - used - _GAP * (len(heads) - 1)
+    columns = max(room // 2, 0)
+    longest = max(point.prediction.latency_mean_ns.high for point in points)
+    busiest = max(point.prediction.cpu_share.high for point in points)
+    signs = "#." if console.options.ascii_only else "█░"
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False
+    )
+    for head in heads:
+        table.add_column(head, justify="right" if head else "left", overflow="fold")
+    for point, (value, iops, latency, share, today) in zip(points, cells, strict=True):
+        found = point.prediction
+        style = "bold" if point.is_today else ""
+        table.add_row(
+            Text(value, style=style),
+            iops,
+            latency,
+            _draw(found, found.latency_mean_ns, longest, columns, signs),
+            share,
+            _draw(found, found.cpu_share, busiest, columns, signs),
+            Text(today, style=style),
+        )
+    return table
+
+
+def render_sweep_json(sweep: Sweep, points: Sequence[SweepPoint]) -> str:
+    """Returns one document: the parameter, and the prediction for each value."""
+    table = {
+        "schema": SCHEMA,
+        "predicted": True,
+        "parameter": sweep.parameter,
+        "today": sweep.today,
+        "points": [
+            {
+                "value": point.value,
+                "is_today": point.is_today,
+                "prediction": tabulate_prediction(point.prediction),
+            }
+            for point in points
+        ],
+    }
+    return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _draw(found: Prediction, value: Estimate, most: float, columns: int, signs: str) -> Text:
+    low, high = (value.low, value.high) if found.bistable else (value.mean, value.mean)
+    solid, whole = (round(each / most * columns) if most else 0 for each in (low, high))
+    return Text(signs[0] * solid + signs[1] * (whole - solid))

@@ -1,0 +1,1 @@
+"""The polling of a recorded event loop."""

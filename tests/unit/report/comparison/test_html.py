@@ -1,0 +1,195 @@
+"""The page of a comparison: one valid file that refers to nothing, and is whole or not there."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vmio.bench.result import Comparison
+from vmio.errors import OutputError
+from vmio.report.comparison.html import (
+    render_command_lines,
+    render_comparison_html,
+    write_comparison_html,
+)
+from vmio.report.page import check_report_path
+
+VOID = frozenset({"meta", "br", "hr", "img", "input", "link"})
+LOADERS = frozenset({"script", "link", "img", "iframe", "object", "embed", "base", "form", "a"})
+
+
+class Page(HTMLParser):
+    """Reads a page, and objects to a tag that is closed wrongly or an id that comes twice."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.named: list[str] = []
+        self.attributes: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Notes a tag."""
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        for name, value in attrs:
+            if name == "aria-labelledby":
+                self.named += (value or "").split()
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Notes an element that SVG closes in its own tag."""
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        """Takes a closing tag, which must be that of the innermost element."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Notes text."""
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+
+def test_render_comparison_html_is_valid(comparison: Comparison) -> None:
+    """Every element is closed in order, ids come once, and what they are named by exists."""
+    text = render_comparison_html(comparison)
+    page = Page(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert len({*page.ids}) == len(page.ids)
+    assert {*page.named} <= {*page.ids}
+    assert {"html", "head", "title", "main", "table", "caption", "thead", "svg"} <= {*page.tags}
+    # Without its doctype and entities of HTML's own the page is even well-formed XML.
+    body = text.removeprefix("<!DOCTYPE html>").replace("&times;", "x")
+    ET.fromstring(re.sub(r"<meta[^>]*>", "", body))  # noqa: S314  # our own output
+
+
+def test_render_comparison_html_refers_to_nothing(comparison: Comparison) -> None:
+    """No address, no element that loads anything, no script: it opens offline as it is."""
+    text = render_comparison_html(comparison)
+    page = Page(text)
+    assert "http" not in text
+    assert "//" not in text
+    assert not LOADERS & {*page.tags}
+    assert not {"src", "href", "onclick", "style"} & {*page.attributes}
+    assert "url(" not in text
+    assert "@import" not in text
+
+
+def test_render_comparison_html_tells_everything(comparison: Comparison) -> None:
+    """Layouts, verdicts, figures, commands, host and method are all there."""
+    words = " ".join(Page(render_comparison_html(comparison)).words)
+    for said in (
+        "virtio-scsi-pci against virtio-scsi-single",
+        "B is faster",
+        "No clear difference",
+        "iothread-virtioscsi0",
+        "/dev/sda in the guest",
+        "/dev/kvm opens but runs no guest",
+        "Example CPU @ 2.00GHz",
+        "-append 'console=ttyS0 quiet panic=-1'",
+        "stopped over QMP",
+        "2026-01-02T03:04:05Z",
+    ):
+        assert said in words
+
+
+def test_render_comparison_html_has_pictures_for_every_job(comparison: Comparison) -> None:
+    """Two layouts and four charts a job, each with a title and a description."""
+    page = Page(render_comparison_html(comparison))
+    assert page.tags.count("svg") == 2 + 4 * len(comparison.jobs)
+    assert page.tags.count("desc") == page.tags.count("svg")
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.text(min_size=1, max_size=40))
+def test_render_comparison_html_escapes_names(
+    make_comparison: Callable[..., Comparison], name: str
+) -> None:
+    """A config can be called anything and the page stays what it is."""
+    benign = Page(render_comparison_html(make_comparison()))
+    page = Page(render_comparison_html(make_comparison(name=f"<script>{name}")))
+    assert page.tags == benign.tags
+
+
+def test_render_comparison_html_takes_two_pairs(
+    make_comparison: Callable[..., Comparison],
+) -> None:
+    """An interval that is far wider than the figures stays inside its picture."""
+    text = render_comparison_html(make_comparison(drop=3))
+    assert "nan" not in text
+    assert "inf" not in text.replace("info", "")
+
+
+def test_render_command_lines_can_be_pasted() -> None:
+    """Each option stands on a line with its value, quoted for a shell."""
+    assert render_command_lines(("qemu", "-S", "-name", "a b", "-m", "1")) == (
+        "qemu \\\n  -S \\\n  -name 'a b' \\\n  -m 1"
+    )
+
+
+def test_write_comparison_html_writes_the_page(comparison: Comparison, tmp_path: Path) -> None:
+    """The file holds the page, others can read it, and nothing else is in its folder."""
+    path = tmp_path / "report.html"
+    path.write_text("old", encoding="utf-8")
+    write_comparison_html(comparison, path)
+    assert path.read_text(encoding="utf-8") == render_comparison_html(comparison)
+    assert [*tmp_path.iterdir()] == [path]
+    assert path.stat().st_mode & 0o400
+
+
+def test_write_comparison_html_leaves_nothing_half_written(
+    comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk the old report is still there, and no temporary file."""
+    path = tmp_path / "report.html"
+    path.write_text("old", encoding="utf-8")
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match=r"report\.html: No space left on device") as caught:
+        write_comparison_html(comparison, path)
+    assert caught.value.hint
+    assert [one.read_text(encoding="utf-8") for one in tmp_path.iterdir()] == ["old"]
+
+
+def test_write_comparison_html_cleans_up_when_interrupted(
+    comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the middle of writing leaves no file."""
+
+    def interrupt(_descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_comparison_html(comparison, tmp_path / "report.html")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_check_report_path_refuses_what_cannot_be_written(tmp_path: Path) -> None:
+    """A folder that is not there is said before anything is measured, not after."""
+    check_report_path(tmp_path / "report.html")
+    assert not [*tmp_path.iterdir()]
+    with pytest.raises(OutputError, match="No such file or directory"):
+        check_report_path(tmp_path / "missing" / "report.html")
+    with pytest.raises(OutputError, match="it is a folder"):
+        check_report_path(tmp_path)
