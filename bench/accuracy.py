@@ -37,7 +37,8 @@ from vmio import api
 from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
 from vmio.errors import GuestError
-from vmio.formats.proxmox.reader import Guest, read_guest
+from vmio.formats.base import Guest, ReadContext
+from vmio.formats.proxmox.reader import read_guest
 from vmio.guest.image import ensure_image
 from vmio.model.capabilities import QemuVersion
 from vmio.model.host import Host
@@ -192,7 +193,7 @@ def load_layout(layout: Layout, host: Host) -> tuple[Guest, Topology]:
 
     def read(data: bytes) -> Guest:
         source = Source(name="accuracy.conf", data=data)
-        return read_guest(source, storages=None, host=host, vmid="901")
+        return read_guest(source, ReadContext(storages=None, host=host, vmid="901"))
 
     guest = read(("\n".join(lines) + "\n").encode())
     if layout.served_by == "one IOThread":

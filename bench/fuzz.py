@@ -40,16 +40,17 @@ from rich.console import Console
 from vmio.apply.journal import Journal
 from vmio.bench.jobs import parse_fio
 from vmio.errors import VmioError
+from vmio.formats.base import Guest, ReadContext
 from vmio.formats.host_toml import parse_host, render_host
 from vmio.formats.plan_file import parse_plan, render_plan
-from vmio.formats.proxmox.argv import render_argv, render_command
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
 from vmio.formats.qemu.argv import parse_command
 from vmio.formats.qemu.diff import compare_commands
-from vmio.formats.qemu.reader import find_config_files, read_command_vm
+from vmio.formats.qemu.reader import read_command_vm
 from vmio.formats.qemu.trace import parse_recording, parse_trace
-from vmio.formats.registry import lay_out, recognise
+from vmio.formats.registry import build_command, lay_out, recognise
+from vmio.formats.shell import render_command
 from vmio.guest.agent import Agent, parse_disks
 from vmio.lint.baseline import parse_baseline, render_baseline
 from vmio.lint.engine import run
@@ -58,7 +59,6 @@ from vmio.lint.rule import Context
 from vmio.model.host import Cpu, Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
-from vmio.model.vm import Vm
 from vmio.plan.policies import choose_policy
 from vmio.plan.proposal import propose
 from vmio.qemu.live import compare, read_live
@@ -121,25 +121,26 @@ DISKS = (
 )
 
 
-def plan_and_print(vm: Vm, rng: random.Random) -> None:
+def plan_and_print(guest: Guest, rng: random.Random) -> None:
     """Takes a guest where `show`, `check` and `plan` take it."""
-    topology = lay_out(vm)
+    vm, topology = guest.vm, lay_out(guest)
     render_topology_json(topology, vm=vm.id, origin="as fuzzed").encode()
     if rng.random() < 0.1:  # noqa: PLR2004 - the dear part, a tenth of the time
-        for found in run(Context(vm=vm, topology=topology, host=HOST)):
+        for found in run(Context(guest=guest, topology=topology, host=HOST)):
             found.message.encode()
         console = Console(file=StringIO(), width=100)
         print_topology(topology, console, title="x")
         with suppress(VmioError):
-            propose(vm, HOST, choose_policy("auto"))
+            propose(guest, HOST, choose_policy("auto"))
 
 
 def read_config(data: bytes, rng: random.Random) -> None:
     """Reads a config of Proxmox VE, with the storages of the goldens."""
-    guest = read_guest(Source(name="100.conf", data=data), storages=storages(), host=HOST)
-    plan_and_print(guest.vm, rng)
-    topology = lay_out(guest.vm, with_args=False)
-    render_command(render_argv(guest, topology, HOST), pretty=True).encode()
+    guest = read_guest(
+        Source(name="100.conf", data=data), ReadContext(storages=storages(), host=HOST)
+    )
+    plan_and_print(guest, rng)
+    render_command(build_command(guest, HOST).argv, pretty=True).encode()
 
 
 @cache
@@ -153,8 +154,7 @@ def read_line(data: bytes, rng: random.Random) -> None:
     """Reads a saved command line, its other files missing, and compares it with itself."""
     source = Source(name="x.args", data=data)
     recognise(source)
-    find_config_files(source)
-    plan_and_print(read_command_vm(source, host=HOST).vm, rng)
+    plan_and_print(read_command_vm(source, ReadContext(host=HOST)), rng)
     command = parse_command(source)
     if compare_commands(command, command):
         raise AssertionError("a command line differs from itself")
@@ -228,7 +228,7 @@ def recorded(version: str) -> Mapping[str, Any]:
     return dict(split_answer(line) for line in lines if b'"return"' in line)
 
 
-class Guest:
+class AgentEnd:
     """The guest's end of an agent's socket: it synchronises, then sends the mutated reply."""
 
     def __init__(self, reader: asyncio.StreamReader, answer: bytes) -> None:
@@ -255,7 +255,7 @@ def read_agent(data: bytes, rng: random.Random) -> None:
 
     async def ask() -> None:
         reader = asyncio.StreamReader()
-        agent = Agent(Path("agent"), reader, cast("Any", Guest(reader, data)))
+        agent = Agent(Path("agent"), reader, cast("Any", AgentEnd(reader, data)))
         await (agent.info() if rng.random() < 0.5 else agent.disks())  # noqa: PLR2004 - half
 
     asyncio.run(ask())
@@ -287,8 +287,10 @@ def list_plans() -> Iterator[bytes]:
     """Yields plan files."""
     for data in list_configs():
         try:
-            guest = read_guest(Source(name="100.conf", data=data), storages={}, host=HOST)
-            yield render_plan(propose(guest.vm, HOST, choose_policy("auto"))).encode()
+            guest = read_guest(
+                Source(name="100.conf", data=data), ReadContext(storages={}, host=HOST)
+            )
+            yield render_plan(propose(guest, HOST, choose_policy("auto"))).encode()
         except VmioError:
             continue
 
@@ -342,8 +344,10 @@ def read_storages(data: bytes, rng: random.Random) -> None:
     found = parse_storages(Source(name="storage.cfg", data=data))
     if rng.random() < 0.1:  # noqa: PLR2004 - the dear part, a tenth of the time
         config = rng.choice(READERS["config"].seeds)
-        guest = read_guest(Source(name="1.conf", data=config), storages=found, host=HOST)
-        render_topology_json(lay_out(guest.vm), vm="1", origin="x").encode()
+        guest = read_guest(
+            Source(name="1.conf", data=config), ReadContext(storages=found, host=HOST)
+        )
+        render_topology_json(lay_out(guest), vm="1", origin="x").encode()
 
 
 def read_house(data: bytes, _rng: random.Random) -> None:

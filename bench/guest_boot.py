@@ -29,7 +29,7 @@ TIMEOUT_S = 180.0
 async def measure_boot() -> float:
     """Boots the guest once and returns the seconds until its agent answered."""
     image = ensure_image()
-    guest = api.load_config(str(EXAMPLE), host=Host(qemu_version="10.0.0"))
+    guest = api.load(str(EXAMPLE), host=Host(qemu_version="10.0.0"))
     how, _ = api.choose_boot(
         kernel=str(image.kernel), initrd=str(image.initrd), append=image.append, memory_mib=512
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from vmio import api
 from vmio.errors import VmioError
+from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages
 from vmio.model.host import Host
@@ -45,7 +46,7 @@ def write_many_disks(folder: Path) -> Path:
 
 def run_once(source: Source, storages: Storages, host: Host) -> None:
     """Takes one config from its bytes to its command line."""
-    guest = read_guest(source, storages=storages, host=host, vmid="100")
+    guest = read_guest(source, ReadContext(storages=storages, host=host, vmid="100"))
     api.emit(guest, host, pretty=True)
 
 

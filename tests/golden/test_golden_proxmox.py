@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vmio import api
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.base import Guest, ReadContext
 from vmio.formats.qemu.reader import read_command_vm
 from vmio.model.host import Host
 from vmio.model.source import Source
@@ -31,7 +31,7 @@ def load(config: Path) -> tuple[Guest, Host]:
     if reference:
         overrides.append("qemu_version=11.0.0")
     host = api.read_host(str(FOLDER / "host.toml"), overrides)
-    guest = api.load_config(
+    guest = api.load(
         str(config),
         host=host,
         storage=str(FOLDER / "storage.cfg"),
@@ -55,7 +55,7 @@ def test_command_line_says_what_was_planned(config: Path) -> None:
     """Reading a config's command line gives the very layout that the config is planned to."""
     guest, host = load(config)
     line = config.with_name(f"{config.name}.cmd")
-    read = read_command_vm(Source(name=line.name, data=line.read_bytes()), host=host)
+    read = read_command_vm(Source(name=line.name, data=line.read_bytes()), ReadContext(host=host))
     # What lies on a Proxmox host, and holds bridges and USB controllers only.
     assert {problem.kind for problem in read.vm.problems} <= {"unread-config"}
     planned, said = api.plan(guest), api.plan(read)

@@ -33,7 +33,7 @@ def test_applied_plan_is_what_boots(config: Path) -> None:
     plan = api.make_plan(api.load(str(config), host=host), host, "per-disk")
     api.apply(api.prepare_apply(plan))
 
-    guest = api.load_config(str(config), host=host)
+    guest = api.load(str(config), host=host)
     line, _ = api.emit(guest, host)
     for number in range(3):
         assert f"iothread,id=iothread-virtioscsi{number}" in line
@@ -56,7 +56,7 @@ def test_running_guest_is_given_what_a_plan_has_for_it(config: Path, tmp_path: P
     """Called as a person calls it, with the guest's socket, vmio sets a plan's live changes."""
     host = api.read_host(None, ["qemu_version=10.0.2"])
     config.write_bytes(config.read_bytes().replace(b"scsi-pci", b"scsi-single"))
-    guest = api.load_config(str(config), host=host)
+    guest = api.load(str(config), host=host)
     change = LiveChange(path="/objects/iothread-virtioscsi1", property="poll-max-ns", new=50_000)
     step = Step(what="Poll longer", why="x", source="x", takes_effect="live", live=(change,))
     plan = evolve(api.make_plan(guest, host, "per-disk"), steps=(step,))

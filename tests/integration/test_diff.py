@@ -22,7 +22,7 @@ def test_process_equals_its_plan_and_no_other(
 ) -> None:
     """A guest runs as its config says; against the other layout the controllers are told apart."""
     facts = api.read_host(None, binary=True)
-    shared, single = (api.load_config(path, host=facts) for path in (SHARED, SINGLE))
+    shared, single = (api.load(path, host=facts) for path in (SHARED, SINGLE))
     how, _ = api.choose_boot(accelerator="tcg")
 
     async def compare() -> tuple[int, int]:

@@ -12,7 +12,7 @@ from vmio import api
 from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest, boot_guest
 from vmio.errors import CapabilityError
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.base import Guest
 from vmio.guest.image import ensure_image
 from vmio.host.timing import _read_used_s
 from vmio.model.host import Host

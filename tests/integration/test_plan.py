@@ -10,8 +10,8 @@ import pytest
 from attrs import evolve
 
 from vmio import api
-from vmio.formats.proxmox.reader import Guest
-from vmio.formats.registry import lay_out
+from vmio.formats.base import Guest
+from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.shell import split_words
 from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan
@@ -33,9 +33,7 @@ SCSI = "cores: 2\nscsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b,iothread
 def load(data: bytes) -> Guest:
     """Reads a config that lies where the example does."""
     source = Source(name=str(EXAMPLES / "701.conf"), data=data)
-    guest = api.load_source(source, host=HOST)
-    assert isinstance(guest, Guest)
-    return guest
+    return api.load_source(source, host=HOST)
 
 
 def carry_out(data: bytes, policy: str, host: Host = HOST) -> tuple[Plan, Guest]:
@@ -48,8 +46,8 @@ def carry_out(data: bytes, policy: str, host: Host = HOST) -> tuple[Plan, Guest]
 async def boot(guest: Guest) -> tuple[Topology, tuple[str, ...]]:
     """Boots what Proxmox VE would write with the config's args behind it, as Proxmox VE does."""
     how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
-    args = tuple(split_words(guest.settings.get("args", "")))
-    own = lay_out(guest.vm, with_args=False)
+    args = tuple(split_words(guest.vm.settings.get("args", "")))
+    own = lay_out_config(guest.vm, with_args=False)
     with place_volumes(own, Volumes(scratch_bytes=1 << 20)) as placed:
         argv = render_boot(guest.vm.machine, placed, evolve(how, extra=args))
         async with QemuProcess.start(argv) as process:

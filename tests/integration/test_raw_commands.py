@@ -60,7 +60,7 @@ def test_layout_of_a_process_is_what_its_monitor_reports(
 
 def test_monitor_tells_the_story_too(tmp_path: Path) -> None:
     """What a running QEMU reports of a disk is told from its file to the thread's number."""
-    guest = api.load_config(
+    guest = api.load(
         str(ROOT / "examples" / "virtio-scsi-single" / "701.conf"),
         host=Host(qemu_version="10.0.2"),
     )
@@ -85,7 +85,7 @@ def test_monitor_tells_the_story_too(tmp_path: Path) -> None:
 
 def test_verbs_take_a_process(capsys: pytest.CaptureFixture[str]) -> None:
     """The reference guest's process shows the layout that its config is planned to."""
-    guest = api.load_config(str(ROOT / "examples" / "701.conf"), host=Host(qemu_version="10.0.2"))
+    guest = api.load(str(ROOT / "examples" / "701.conf"), host=Host(qemu_version="10.0.2"))
     how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
 
     async def run() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from vmio import api
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.base import Guest
 from vmio.model.host import Host
 from vmio.qemu.boot import Volumes
 from vmio.qemu.process import QemuProcess
@@ -29,7 +29,7 @@ PROGRAM = (sys.executable, "-m", "vmio")
 def load(path: Path) -> Guest:
     """Loads a golden config; without a machine version it gets the newest form."""
     host = Host(qemu_version="10.0.2")
-    return api.load_config(str(path), host=host, storage=str(GOLDENS / "storage.cfg"), vmid="100")
+    return api.load(str(path), host=host, storage=str(GOLDENS / "storage.cfg"), vmid="100")
 
 
 async def differences(guest: Guest) -> tuple[str, ...]:

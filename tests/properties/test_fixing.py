@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.config import parse_config
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.registry import lay_out
@@ -44,8 +45,8 @@ def find_editable(text: Source) -> Span:
 
 def check(text: Source) -> tuple[Diagnostic, ...]:
     """Returns what is found in a config."""
-    guest = read_guest(text, storages=None, host=HOST)
-    context = Context(vm=guest.vm, topology=lay_out(guest.vm), host=HOST)
+    guest = read_guest(text, ReadContext(storages=None, host=HOST))
+    context = Context(guest=guest, topology=lay_out(guest), host=HOST)
     return check_context(context, house=House()).diagnostics
 
 

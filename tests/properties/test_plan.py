@@ -9,6 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from vmio.errors import PlanError
+from vmio.formats.base import Guest, ReadContext
 from vmio.formats.plan_file import parse_plan, render_plan
 from vmio.formats.proxmox.changes import apply_changes
 from vmio.formats.proxmox.reader import read_guest
@@ -17,7 +18,6 @@ from vmio.model.iothread import MAIN_LOOP
 from vmio.model.plan import Plan
 from vmio.model.source import Source
 from vmio.model.topology import Topology
-from vmio.model.vm import Vm
 from vmio.plan.invariants import find_violations
 from vmio.plan.policies import OWN, POLICIES, Choice
 from vmio.plan.proposal import propose
@@ -90,9 +90,9 @@ HOSTS = st.builds(
 )
 
 
-def read(data: bytes) -> Vm:
+def read(data: bytes) -> Guest:
     """Reads a config."""
-    return read_guest(Source(name="100.conf", data=data), storages={}, host=HOST).vm
+    return read_guest(Source(name="100.conf", data=data), ReadContext(storages={}, host=HOST))
 
 
 def make_plan(text: str, host: Host, choice: Choice) -> Plan:
@@ -159,7 +159,7 @@ PER_DISK = Choice(policy=POLICIES["per-disk"])
 def test_each_disk_is_served_as_its_policy_wants(text: str, host: Host, choice: Choice) -> None:
     """A thread of its own is shared with no other disk, and one of a name is just that."""
     plan = make_plan(text, host, choice)
-    vm = read(text.encode())
+    vm = read(text.encode()).vm
     wanted = choice.policy.spread(vm, find_candidates(vm), host, choice.number).threads
     served = name_threads(plan.after)
     for disk, thread in wanted.items():
@@ -172,7 +172,7 @@ def test_args_name_no_device_that_has_gone(text: str, host: Host, choice: Choice
     """QEMU does not start where `-set` names a device that is not there."""
     plan = make_plan(text, host, choice)
     source = Source(name="100.conf", data=text.encode())
-    args = read(apply_changes(source, list_changes(plan.steps))).settings.get("args", "")
+    args = read(apply_changes(source, list_changes(plan.steps))).vm.settings.get("args", "")
     named = set(re.findall(r"-set device\.(\w+)\.", args))
     ours = set(re.findall(r"-set device\.(\w+)\.iothread=vmio", args))
     touched = list_changes(plan.steps) != ()
@@ -221,4 +221,4 @@ def test_no_disk_comes_to_need_another_driver(
         )
         assert before == after
         keys = {change.key for change in list_changes(plan.steps)}
-        assert "scsihw" not in keys or read(config.encode()).scsihw == "virtio-scsi-pci"
+        assert "scsihw" not in keys or read(config.encode()).vm.scsihw == "virtio-scsi-pci"

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.errors import InputError, PlanError
-from vmio.formats.proxmox.argv import render_argv, render_command
+from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
-from vmio.formats.registry import lay_out
+from vmio.formats.registry import build_command, lay_out
+from vmio.formats.shell import render_command
 from vmio.model.host import Cpu, Host, Pci, PciMapping, Sev
 from vmio.model.source import Source
 
@@ -98,15 +99,15 @@ GUESTS = st.lists(st.sampled_from(LINES), min_size=1, max_size=12)
 def run(data: bytes) -> None:
     """Reads, plans and prints a config."""
     source = Source(name="100.conf", data=data)
-    guest = read_guest(source, storages=None, host=HOST)
-    topology = lay_out(guest.vm)
+    guest = read_guest(source, ReadContext(storages=None, host=HOST))
+    topology = lay_out(guest)
     for attached in topology.disks:
         assert topology.served_by(attached)
     for problem in guest.vm.problems:
         assert 0 <= problem.span.start <= problem.span.end <= len(data)
         source.locate(problem.span)
     with contextlib.suppress(PlanError):
-        render_command(render_argv(guest, topology, HOST), pretty=True)
+        render_command(build_command(guest, HOST).argv, pretty=True)
 
 
 @given(st.binary())
@@ -140,7 +141,7 @@ def test_any_bytes_are_storages_or_refused(data: bytes) -> None:
 def test_spans_lie_where_the_text_is(data: bytes) -> None:
     """The span of every option, cut out of the source, is that option's text."""
     with contextlib.suppress(InputError):
-        guest = read_guest(Source(name="1.conf", data=data), storages=None, host=HOST)
+        guest = read_guest(Source(name="1.conf", data=data), ReadContext(storages=None, host=HOST))
         for disk in guest.vm.disks:
             for name, span in disk.spans.items():
                 text = guest.vm.source.read_span(span)

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.errors import InputError
+from vmio.formats.base import ReadContext
 from vmio.formats.qemu.readconfig import parse_config_file
-from vmio.formats.qemu.reader import find_config_files, read_command_vm
+from vmio.formats.qemu.reader import read_command_vm
 from vmio.formats.registry import lay_out, recognise
 from vmio.lint.engine import run
 from vmio.lint.rule import Context
@@ -46,20 +47,19 @@ def read(data: bytes, file: str = "") -> None:
     """Reads, plans and checks a command line; every place that it tells of is in it."""
     source = Source(name="x.args", data=data)
     try:
-        files = dict.fromkeys(
-            find_config_files(source), Source(name="x.cfg", data=file.encode(errors="replace"))
-        )
-        vm = read_command_vm(source, host=Host(qemu_version="10.0.2"), files=files).vm
+        named = Source(name="x.cfg", data=file.encode(errors="replace"))
+        host = Host(qemu_version="10.0.2")
+        guest = read_command_vm(source, ReadContext(host=host, read_file=lambda _: named))
     except InputError:
         return
-    topology = lay_out(vm)
+    vm, topology = guest.vm, lay_out(guest)
     assert len({attached.disk.id for attached in topology.disks}) == len(topology.disks)
     for attached in topology.disks:
         assert topology.served_by(attached)
     for option in vm.options:
         for span in (option.span, *option.spans.values()):
             assert span is None or 0 <= span.start <= span.end <= len(data)
-    run(Context(vm=vm, topology=topology, host=Host(qemu_version="10.0.2")))
+    run(Context(guest=guest, topology=topology, host=Host(qemu_version="10.0.2")))
 
 
 @given(LINES, FILES)

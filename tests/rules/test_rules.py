@@ -19,11 +19,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio import formats
+from vmio.formats.base import ReadContext
 from vmio.formats.host_toml import parse_host
-from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
-from vmio.formats.qemu.reader import read_command_vm
-from vmio.formats.registry import lay_out, recognise
+from vmio.formats.registry import lay_out, read
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run
 from vmio.lint.fixing import apply_fixes
@@ -105,12 +104,15 @@ def read_context(
     if storage is not None:
         storages = parse_storages(Source(name="storage.cfg", data=storage.encode()))
     source = Source(name="100.conf", data=data)
-    if recognise(source) == "qemu":
-        files = {"extra.cfg": Source(name="extra.cfg", data=EXTRA.encode())}
-        vm = read_command_vm(source, host=host, files=files).vm
-    else:
-        vm = read_guest(source, storages=storages, host=host).vm
-    return Context(vm=vm, topology=lay_out(vm), host=host)
+    guest = read(source, ReadContext(storages=storages, host=host, read_file=read_extra))
+    return Context(guest=guest, topology=lay_out(guest), host=host)
+
+
+def read_extra(name: str) -> Source | str:
+    """Returns the only other file that there is in a case."""
+    if name != "extra.cfg":
+        return "it was not looked for"
+    return Source(name=name, data=EXTRA.encode())
 
 
 def describe(diagnostic: Diagnostic, source: Source) -> str:

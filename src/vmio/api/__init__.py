@@ -39,11 +39,11 @@ from vmio.api.checking import (
     write_baseline,
 )
 from vmio.api.guests import (
+    build_command,
     diff,
     emit,
     find_vms,
     load,
-    load_config,
     load_source,
     plan,
     read_place,
@@ -65,6 +65,7 @@ from vmio.host.files import is_folder, is_there, read_source
 __all__ = [
     "apply",
     "boot",
+    "build_command",
     "calibrate",
     "check",
     "check_all",
@@ -90,7 +91,6 @@ __all__ = [
     "list_policies",
     "list_runs",
     "load",
-    "load_config",
     "load_source",
     "make_plan",
     "observe",

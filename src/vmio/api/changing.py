@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vmio.errors import UsageError
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.base import Guest
 from vmio.host.files import read_source
 from vmio.model.host import Host
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from vmio.apply.planned import Outcome, Work
     from vmio.apply.proxmox import Applied
     from vmio.apply.undo import Left, Reversal, Run
-    from vmio.formats.qemu.reader import CommandGuest
     from vmio.model.plan import Plan
 
 __all__ = [
@@ -44,7 +43,7 @@ def list_policies() -> tuple[tuple[str, str], ...]:
     return tuple((policy.usage, policy.summary) for policy in POLICIES.values())
 
 
-def make_plan(guest: Guest | CommandGuest, host: Host, policy: str = "auto") -> Plan:
+def make_plan(guest: Guest, host: Host, policy: str = "auto") -> Plan:
     """Returns the steps to the layout that a policy wants, none where it is that already.
 
     Args:
@@ -60,10 +59,10 @@ def make_plan(guest: Guest | CommandGuest, host: Host, policy: str = "auto") -> 
     from vmio.plan.policies import choose_policy
     from vmio.plan.proposal import propose
 
-    return propose(guest.vm, host, choose_policy(policy))
+    return propose(guest, host, choose_policy(policy))
 
 
-def lacks_processors(guest: Guest | CommandGuest, host: Host, policy: str) -> bool:
+def lacks_processors(guest: Guest, host: Host, policy: str) -> bool:
     """Returns whether the host's processors, which are not known, could change a plan."""
     from vmio.plan.policies import choose_policy
     from vmio.plan.policies import lacks_processors as lacks
@@ -72,7 +71,7 @@ def lacks_processors(guest: Guest | CommandGuest, host: Host, policy: str) -> bo
     return lacks(guest.vm, find_candidates(guest.vm), host, choose_policy(policy))
 
 
-def preview_plan(guest: Guest | CommandGuest, plan: Plan) -> bytes:
+def preview_plan(guest: Guest, plan: Plan) -> bytes:
     """Returns the config's text with a plan's changes made; nothing is written.
 
     Raises:

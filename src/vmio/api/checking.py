@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from vmio.api.guests import load, load_source, plan
 from vmio.errors import UsageError, VmioError
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.base import Guest
 from vmio.formats.proxmox.storage import Storages
 from vmio.host.files import is_file, read_source
 from vmio.model.host import Host
@@ -18,7 +18,6 @@ from vmio.model.source import Source
 if TYPE_CHECKING:
     from vmio.fleet.inventory import Found
     from vmio.fleet.places import Places
-    from vmio.formats.qemu.reader import CommandGuest
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
     from vmio.lint.house import House
@@ -42,7 +41,7 @@ _BASELINE = "vmio-baseline.json"
 
 
 def lint(
-    guest: Guest | CommandGuest,
+    guest: Guest,
     host: Host,
     *,
     select: Sequence[str] = (),
@@ -62,12 +61,12 @@ def lint(
     from vmio.lint.engine import run
     from vmio.lint.rule import Context
 
-    context = Context(vm=guest.vm, topology=plan(guest), host=host)
+    context = Context(guest=guest, topology=plan(guest), host=host)
     return run(context, select=select, ignore=ignore)
 
 
 def check(
-    guest: Guest | CommandGuest,
+    guest: Guest,
     host: Host,
     *,
     house: House,
@@ -78,7 +77,7 @@ def check(
     from vmio.lint.checking import check_context
     from vmio.lint.rule import Context
 
-    context = Context(vm=guest.vm, topology=plan(guest), host=host)
+    context = Context(guest=guest, topology=plan(guest), host=host)
     return check_context(context, house=house, baseline=baseline, node=node)
 
 
@@ -269,7 +268,7 @@ def write_baseline(baseline: Baseline, path: str, *, force: bool = False) -> Non
 
 
 def fix(
-    guest: Guest | CommandGuest,
+    guest: Guest,
     host: Host,
     *,
     house: House,

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vmio.api.hosts import complete_version, read_host
-from vmio.errors import CapabilityError, InputError, ToolError, UsageError
-from vmio.formats.proxmox.reader import Guest, read_guest
+from vmio.errors import CapabilityError, ToolError, UsageError
+from vmio.formats import registry
+from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.storage import Storages, parse_storages
-from vmio.formats.registry import lay_out, recognise
 from vmio.host.files import find_storage_cfg, read_source
 from vmio.model.host import Host
 from vmio.model.source import Source
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from vmio.fleet.places import Place, Places
     from vmio.formats.qemu.argv import Command
     from vmio.formats.qemu.diff import Difference
-    from vmio.formats.qemu.reader import CommandGuest
 
 __all__ = [
+    "Guest",
+    "build_command",
     "diff",
     "emit",
     "find_vms",
     "load",
-    "load_config",
     "load_source",
     "plan",
     "read_place",
@@ -145,7 +145,8 @@ def load(
     storages: Storages | Literal["look"] | None = "look",
     vmid: str | None = None,
     snapshot: str | None = None,
-) -> Guest | CommandGuest:
+    strict: bool = False,
+) -> Guest:
     """Reads a VM's config, or a QEMU command line.
 
     Args:
@@ -155,6 +156,7 @@ def load(
         storages: What is in it, where that is read already; None if nobody knows.
         vmid: The VM's number, where the file's name does not give it.
         snapshot: The snapshot to read instead of the VM itself.
+        strict: Whether to refuse a text that its manager refuses when it is about to write it.
 
     Raises:
         InputError: A file cannot be read or is not what it should be.
@@ -162,7 +164,10 @@ def load(
     if path.startswith(_PID):
         from vmio.host.command import read_process
 
-        return read_process(path, host=host)
+        source, read_file = read_process(path)
+        return registry.read(
+            source, ReadContext(host=host, snapshot=snapshot, read_file=read_file)
+        )
     return load_source(
         read_source(path),
         host=host,
@@ -170,30 +175,8 @@ def load(
         storages=storages,
         vmid=vmid,
         snapshot=snapshot,
+        strict=strict,
     )
-
-
-def load_config(
-    path: str,
-    *,
-    host: Host,
-    storage: str | None = None,
-    storages: Storages | Literal["look"] | None = "look",
-    vmid: str | None = None,
-    snapshot: str | None = None,
-) -> Guest:
-    """Reads a VM's config, for what a command line alone has too little for, as `load` does.
-
-    Raises:
-        InputError: It is a command line, or cannot be read.
-    """
-    guest = load(path, host=host, storage=storage, storages=storages, vmid=vmid, snapshot=snapshot)
-    if not isinstance(guest, Guest):
-        raise InputError(
-            f"{path} is a QEMU command line, and a VM config is needed here",
-            hint="`vmio show`, `check`, `explain` and `diff` take command lines",
-        )
-    return guest
 
 
 def load_source(
@@ -204,26 +187,45 @@ def load_source(
     storages: Storages | Literal["look"] | None = "look",
     vmid: str | None = None,
     snapshot: str | None = None,
-) -> Guest | CommandGuest:
+    strict: bool = False,
+) -> Guest:
     """Reads a VM whose text is here already, as `load` does.
 
     The cluster's storages can be here already, too; None where they are not known.
     """
-    if recognise(source) == "qemu":
-        from vmio.host.command import read_command_source
-
-        if snapshot is not None:
-            raise UsageError(f"{source.name} is a QEMU command line, which has no snapshots")
-        return read_command_source(source, host=host)
     if storages == "look":
         found = storage if storage is not None else find_storage_cfg(Path(source.name).parent)
         storages = parse_storages(read_source(str(found))) if found is not None else None
-    return read_guest(source, storages=storages, host=host, vmid=vmid, snapshot=snapshot)
+    context = ReadContext(
+        host=host,
+        storages=storages,
+        vmid=vmid,
+        snapshot=snapshot,
+        strict=strict,
+        read_file=_read_named_file,
+    )
+    return registry.read(source, context)
 
 
-def plan(guest: Guest | CommandGuest) -> Topology:
+def _read_named_file(name: str) -> Source | str:
+    from vmio.host.command import read_named_file
+
+    return read_named_file(name)
+
+
+def plan(guest: Guest) -> Topology:
     """Returns the layout that a config comes to, or that a command line has."""
-    return lay_out(guest.vm)
+    return registry.lay_out(guest)
+
+
+def build_command(guest: Guest, host: Host) -> tuple[tuple[str, ...], ...]:
+    """Returns the command that runs a guest, an option with its value at a time.
+
+    Raises:
+        UnsupportedError: The guest uses something that vmio cannot print yet.
+        PlanError: Its manager would refuse.
+    """
+    return registry.build_command(guest, host).argv
 
 
 def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
@@ -233,9 +235,9 @@ def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[
         UnsupportedError: The config uses something that vmio cannot print yet.
         PlanError: The manager itself would refuse.
     """
-    from vmio.formats.proxmox.argv import build_command, render_command
+    from vmio.formats.shell import render_command
 
-    command = build_command(guest, lay_out(guest.vm, with_args=False), host)
+    command = registry.build_command(guest, host)
     return render_command(command.argv, pretty=pretty), command.warnings
 
 
@@ -285,19 +287,8 @@ def diff(
 def _read_side(
     side: str, facts: Callable[[str], Host], *, storage: str | None, vmid: str | None
 ) -> Command:
-    from vmio.formats.qemu.argv import parse_command, parse_words
-
-    if side.startswith(_PID):
-        from vmio.host.command import read_qemu_words
-
-        return parse_words(read_qemu_words(side))
-    source = read_source(side)
-    if recognise(source) == "qemu":
-        return parse_command(source)
-    from vmio.formats.proxmox.argv import render_argv
+    from vmio.formats.qemu.argv import parse_words
 
     host = facts(side)
-    guest = load_source(source, host=host, storage=storage, vmid=vmid)
-    assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
-    argv = render_argv(guest, lay_out(guest.vm, with_args=False), host)
+    argv = build_command(load(side, host=host, storage=storage, vmid=vmid), host)
     return parse_words([word for argument in argv for word in argument])

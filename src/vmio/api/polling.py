@@ -13,7 +13,7 @@ from vmio.api.calibrating import find_profile, read_profile
 from vmio.api.changing import make_plan
 from vmio.api.guests import plan
 from vmio.api.hosts import complete_version
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.base import Guest
 from vmio.model.host import Host
 from vmio.model.topology import Topology
 
@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from vmio.fleet.cluster import Cluster
-    from vmio.formats.qemu.reader import CommandGuest
     from vmio.model.capabilities import QemuVersion
     from vmio.sim.polling import PollSettings
-    from vmio.sim.profile import Accelerator, Profile
+    from vmio.sim.profile import Profile
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.replay import Agreement
     from vmio.sim.simulator import Prediction
@@ -79,7 +78,7 @@ def connect_cluster(address: str) -> AbstractContextManager[Cluster]:
 
 
 def simulate(
-    guest: Guest | CommandGuest,
+    guest: Guest,
     host: Host,
     workload: str,
     *,
@@ -124,7 +123,7 @@ def simulate(
 
 
 def simulate_sweep(
-    guest: Guest | CommandGuest,
+    guest: Guest,
     host: Host,
     workload: str,
     sweeps: Sequence[str],
@@ -192,7 +191,7 @@ def simulate_sweep(
 
 
 def rank_plans(
-    guest: Guest | CommandGuest,
+    guest: Guest,
     host: Host,
     workload: str,
     *,
@@ -247,7 +246,7 @@ def rank_plans(
     for name in policies or COMPARED:
         choice = choose_policy(name)
         try:
-            layout, by_hand = propose_layout(guest.vm, host, choice)
+            layout, by_hand = propose_layout(guest, host, choice)
         except UnsupportedError:
             raise
         except (PlanError, CapabilityError) as error:
@@ -290,7 +289,7 @@ class _Simulation:
 
 
 def _prepare_simulation(
-    guest: Guest | CommandGuest,
+    guest: Guest,
     host: Host,
     workload: str,
     *,
@@ -306,7 +305,7 @@ def _prepare_simulation(
     load = parse_workload(workload)
     topology = plan(guest) if policy is None else make_plan(guest, host, policy).after
     costs, warnings = place_profile(
-        read_profile(profile), guest.vm, host, accelerator=_find_accelerator(guest, host)
+        read_profile(profile), guest.vm, host, accelerator=guest.vm.accelerator
     )
     return _Simulation(
         topology=set_parameters(topology, parameters),
@@ -336,16 +335,6 @@ def _find_version(host: Host) -> tuple[QemuVersion, tuple[str, ...]]:
             "which QEMU it runs on is not known", hint="--qemu-version 10.0.2 says it"
         )
     return QemuVersion(*map(int, numbers)), (doubt,) if doubt else ()
-
-
-def _find_accelerator(guest: Guest | CommandGuest, host: Host) -> Accelerator:
-    """Returns what runs a guest on its host, empty where a command line does not say it."""
-    if isinstance(guest, Guest):
-        native = guest.vm.arch == host.arch and not guest.vm.template
-        return "kvm" if host.kvm and guest.is_on("kvm", default=native) else "tcg"
-    first = next((option.kind for option in guest.vm.options if option.name == "accel"), "")
-    named: dict[str, Accelerator] = {"kvm": "kvm", "tcg": "tcg"}
-    return named.get(first, "")
 
 
 def read_trace(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vmio.api.guests import plan
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.base import Guest
 from vmio.model.topology import Topology
 
 if TYPE_CHECKING:

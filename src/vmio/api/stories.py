@@ -9,13 +9,11 @@ from vmio.api.guests import load, load_source, plan
 from vmio.api.hosts import complete_version
 from vmio.api.running import observe
 from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
-from vmio.formats.proxmox.reader import Guest
-from vmio.formats.registry import lay_out
+from vmio.formats.base import Guest
 from vmio.model.host import Host
 from vmio.model.topology import AttachedDisk, Topology
 
 if TYPE_CHECKING:
-    from vmio.formats.qemu.reader import CommandGuest
     from vmio.lint.story import Argument, Origin, Story
     from vmio.model.vm import Vm
 
@@ -106,32 +104,30 @@ def _choose_disks(topology: Topology, disk: str | None, vm: Vm | None) -> tuple[
 
 
 def _list_arguments(
-    guest: Guest | CommandGuest, host: Host, *, storage: str | None, snapshot: str | None
+    guest: Guest, host: Host, *, storage: str | None, snapshot: str | None
 ) -> tuple[Argument, ...]:
     """Returns a guest's command line, an option at a time; nothing where it cannot be made.
 
     It is for this host's QEMU where the version of its own is not known; findings are not.
     """
     from vmio.formats.qemu.argv import read_options
+    from vmio.formats.registry import build_command
+    from vmio.formats.shell import render_command
     from vmio.lint.story import Argument
 
-    if not isinstance(guest, Guest):
+    if guest.vm.notation == "qemu":
         source = guest.vm.source
         return tuple(
             Argument(text=source.read_span(option.span), option=option)
             for option in guest.vm.options
             if option.span is not None
         )
-    from vmio.formats.proxmox.argv import render_argv, render_command
-
     try:
         full = complete_version(host)
         if full is not host:
             source, vmid = guest.vm.source, guest.vm.id
-            again = load_source(source, host=full, storage=storage, vmid=vmid, snapshot=snapshot)
-            assert isinstance(again, Guest)  # noqa: S101 - as before
-            guest = again
-        argv = render_argv(guest, lay_out(guest.vm, with_args=False), full)
+            guest = load_source(source, host=full, storage=storage, vmid=vmid, snapshot=snapshot)
+        argv = build_command(guest, full).argv
     except (PlanError, CapabilityError, ToolError):
         return ()
     return tuple(

@@ -160,12 +160,11 @@ def command(
 
 def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
     from vmio.bench.compare import Layout
-    from vmio.formats.proxmox.argv import render_argv
 
-    guest = api.load_config(path, host=host, storage=storage)
+    guest = api.load(path, host=host, storage=storage)
     topology = api.plan(guest)
     try:
-        arguments = render_argv(guest, topology, host)
+        arguments = api.build_command(guest, host)
     except PlanError:
         arguments = ()  # a config that Proxmox would refuse can be measured all the same
     return Layout(

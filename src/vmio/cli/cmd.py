@@ -149,13 +149,14 @@ def _list_configs(vms: tuple[str, ...]) -> list[str]:
 def _print_config(path: str, task: _Task) -> _Printed:
     _check_name(path, task.vmid)
     host = task.hosts[os.path.dirname(path)]  # noqa: PTH120 - of many
-    guest = api.load_config(
-        path, host=host, storage=task.storage, vmid=task.vmid, snapshot=task.snapshot
+    guest = api.load(
+        path,
+        host=host,
+        storage=task.storage,
+        vmid=task.vmid,
+        snapshot=task.snapshot,
+        strict=task.strict,
     )
-    if task.strict:
-        from vmio.formats.proxmox.strict import refuse_problems
-
-        refuse_problems(guest.config, guest.vm.id)
     text, warnings = api.emit(guest, host, pretty=task.pretty)
     return _Printed(path=path, text=text, warnings=warnings)
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal, assert_never
 import click
 
 from vmio import api
+from vmio.api.guests import Guest
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError, VmioError
-from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
 from vmio.model.plan import Plan
 
@@ -86,7 +86,7 @@ def command(
         )
         return _print_all((*places.errors, *found), policy, places)
     facts = api.read_place(vms[0], host=host, overrides=overrides, qemu_version=qemu_version).host
-    guest = api.load_config(vms[0], host=facts, storage=storage)
+    guest = api.load(vms[0], host=facts, storage=storage)
     for problem in guest.vm.problems:
         text = problem.message.replace("\n", ": ")
         say(f"{vms[0]}: {text}")
@@ -176,7 +176,7 @@ def _print_all(vms: tuple[Found, ...], policy: str, places: Places) -> int:
             if found.error is not None:
                 raise found.error
             place = places.by_folder[found.folder]
-            guest = api.load_config(found.path, host=place.host, storages=place.storages)
+            guest = api.load(found.path, host=place.host, storages=place.storages)
             name = f"{guest.vm.id} {guest.vm.name}".strip()
             rows.append(Row(name=name, plan=make_plan(found.path, guest, place.host, policy)))
         except VmioError as error:

@@ -16,7 +16,7 @@ from vmio.errors import UsageError
 from vmio.units import parse_size_bytes
 
 if TYPE_CHECKING:
-    from vmio.formats.proxmox.reader import Guest
+    from vmio.api.guests import Guest
     from vmio.qemu.boot import Boot, Volumes
 
 __all__ = ["command", "parse_volumes"]
@@ -61,7 +61,7 @@ def command(
     if qmp is not None and api.is_there(qmp):
         raise UsageError(f"{qmp} exists already")
     facts = api.read_host(host, overrides, binary=True)
-    loaded = api.load_config(vm, host=facts, storage=storage)
+    loaded = api.load(vm, host=facts, storage=storage)
     volumes = parse_volumes(scratch, disks, own=own_volumes)
     from vmio.qemu.signals import run_async, unwind_on_signals
 

@@ -17,8 +17,7 @@ from vmio.errors import UsageError
 from vmio.model.host import Host
 
 if TYPE_CHECKING:
-    from vmio.formats.proxmox.reader import Guest
-    from vmio.formats.qemu.reader import CommandGuest
+    from vmio.api.guests import Guest
     from vmio.report.prediction.chart import ChartPoint
     from vmio.sim.sweep import Grid, SweepPoint
 
@@ -225,9 +224,7 @@ def _print_sweep(
     return points
 
 
-def _write_page(
-    path: str, guest: Guest | CommandGuest, points: Sequence[ChartPoint], *, parameter: str
-) -> None:
+def _write_page(path: str, guest: Guest, points: Sequence[ChartPoint], *, parameter: str) -> None:
     from vmio.report.page import write_page
     from vmio.report.prediction.html import render_simulation_html
 

@@ -12,13 +12,21 @@ import re
 import shlex
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import frozen
 
 from vmio.characters import is_printable
 
-__all__ = ["Word", "join_words", "quote", "quote_unprintable", "scan_words", "split_words"]
+__all__ = [
+    "Word",
+    "join_words",
+    "quote",
+    "quote_unprintable",
+    "render_command",
+    "scan_words",
+    "split_words",
+]
 
 _BLANK = r"(?P<blank>[ \t\r\n]++)"
 _QUOTED = r"""'(?P<single>[^']*+)'|"(?P<double>(?:[^"\\]++|\\.)*+)"|\\(?P<escaped>\r\n|.)"""
@@ -35,6 +43,8 @@ _DOLLAR = re.compile(
     r"""|(?P<plain>[^\\]++|\\)""",
     re.DOTALL,
 )
+_BARE = re.compile(r"[A-Za-z0-9_!%+,\-./:@^]+", re.ASCII)
+"""Characters that Perl's String::ShellQuote leaves unquoted."""
 _SIGNS = str.maketrans("abefnrtv", "\a\b\x1b\f\n\r\t\v")
 _SPELLED = {"'": r"\'", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _DOUBLE = re.compile(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
@@ -178,3 +188,34 @@ def _join(parts: list[tuple[str, int]], start: int, end: int) -> Word:
         runs.append((length, place))
         length += len(piece)
     return Word(text="".join(piece for piece, _ in parts), start=start, end=end, runs=tuple(runs))
+
+
+def render_command(argv: Iterable[Sequence[str]], *, pretty: bool = False) -> str:
+    """Returns a command as Proxmox VE's `qm showcmd` prints it, each word quoted for a shell.
+
+    A word that a terminal would obey or not show is quoted as `$'…'`, which `qm showcmd` does not.
+
+    Args:
+        argv: The command, an option with its value at a time.
+        pretty: Whether each option has a line of its own.
+    """
+    line = " ".join([_quote_as_perl(word) for argument in argv for word in argument])
+    return line.replace(" -", " \\\n  -") if pretty else line
+
+
+def _quote_as_perl(word: str) -> str:
+    if _BARE.fullmatch(word):
+        return word
+    if spelled := quote_unprintable(word):
+        return spelled.replace(" -", r"\040-")  # where --pretty would break the line
+    if "'" not in word:
+        return f"'{word}'"
+    # A single quote ends the quoting, comes escaped, and begins it again; several in a row come
+    # in double quotes instead.
+    body = re.sub(
+        r"'+",
+        lambda found: r"'\''" if len(found[0]) == 1 else f"'\"{found[0]}\"'",
+        word,
+    )
+    quoted = f"'{body}'"
+    return quoted.removeprefix("''").removesuffix("''") or "''"

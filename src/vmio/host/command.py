@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from vmio.errors import InputError, UsageError
-from vmio.formats.qemu.reader import CommandGuest, find_config_files, read_command_vm
 from vmio.host.files import read_source
 from vmio.host.process import read_command_line
-from vmio.model.host import Host
 from vmio.model.source import Source
 
-__all__ = ["PID", "read_command_source", "read_process", "read_qemu_words"]
+__all__ = ["PID", "FileReader", "read_named_file", "read_process", "read_qemu_words"]
+
+FileReader = Callable[[str], Source | str]
+"""Returns a file by its name, or why it cannot be read."""
 
 PID = "pid:"
 
@@ -39,22 +41,26 @@ def read_qemu_words(process: str) -> tuple[str, ...]:
     return words
 
 
-def read_process(process: str, *, host: Host) -> CommandGuest:
-    """Reads the guest that a QEMU process was started for, as `read_qemu_words` finds it."""
+def read_process(process: str) -> tuple[Source, FileReader]:
+    """Returns the command line of a QEMU process, and how to read the files that it names.
+
+    Raises:
+        UsageError: That is no number of a process.
+        InputError: There is no such process, or it is no QEMU.
+    """
     words = read_qemu_words(process)
     # An option a line, so that a finding shows the option that it is about.
     source = Source(name=process, data="".join(_quote(words)).encode())
     root = Path("/proc", process.removeprefix(PID))
-    return _read(source, host, relative=root / "cwd", absolute=root / "root")
+    return source, partial(_read_file, relative=root / "cwd", absolute=root / "root")
 
 
-def read_command_source(source: Source, *, host: Host) -> CommandGuest:
-    """Reads a saved command line; files that it names are looked for from the current folder.
+def read_named_file(name: str) -> Source | str:
+    """Returns a file that a saved command line names, or why it cannot be read.
 
-    Raises:
-        InputError: It is not the command line of a QEMU.
+    It is looked for from the current folder.
     """
-    return _read(source, host, relative=Path(), absolute=Path("/"))
+    return _read_file(name, relative=Path(), absolute=Path("/"))
 
 
 def _quote(words: Sequence[str]) -> Iterator[str]:
@@ -64,13 +70,10 @@ def _quote(words: Sequence[str]) -> Iterator[str]:
         yield shlex.quote(word)
 
 
-def _read(source: Source, host: Host, *, relative: Path, absolute: Path) -> CommandGuest:
-    files: dict[str, Source | str] = {}
-    for name in find_config_files(source):
-        path = absolute / name.lstrip("/") if name.startswith("/") else relative / name
-        try:
-            # Not `-`, which would be standard input.
-            files[name] = Source(name=name, data=read_source(str(path.absolute())).data)
-        except InputError as error:
-            files[name] = error.message.rpartition(": ")[2]
-    return read_command_vm(source, host=host, files=files)
+def _read_file(name: str, *, relative: Path, absolute: Path) -> Source | str:
+    path = absolute / name.lstrip("/") if name.startswith("/") else relative / name
+    try:
+        # Not `-`, which would be standard input.
+        return Source(name=name, data=read_source(str(path.absolute())).data)
+    except InputError as error:
+        return error.message.rpartition(": ")[2]

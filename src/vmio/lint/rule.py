@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from attrs import frozen
 
+from vmio.formats.base import Guest
 from vmio.lint.diagnostic import Diagnostic, Fix, Severity
 from vmio.lint.versions import Versions
 from vmio.model.host import Host
@@ -23,10 +24,15 @@ __all__ = ["Context", "Rule"]
 class Context:
     """All that rules may look at; none of them opens a file."""
 
-    vm: Vm
+    guest: Guest
     topology: Topology
     """The layout that the configuration comes to."""
     host: Host
+
+    @property
+    def vm(self) -> Vm:
+        """What the configuration says."""
+        return self.guest.vm
 
     @cached_property
     def disks(self) -> tuple[AttachedDisk, ...]:

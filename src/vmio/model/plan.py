@@ -14,7 +14,6 @@ from attrs.validators import and_, deep_iterable, ge, lt, max_len, min_len, opti
 
 from vmio.errors import PlanError
 from vmio.model.topology import Topology
-from vmio.model.vm import Notation
 
 if TYPE_CHECKING:
     from attrs import Attribute
@@ -117,7 +116,7 @@ class Plan:
 
     vm: str = field(validator=and_(min_len(1), _be_name))
     """What its manager calls the guest."""
-    notation: Notation
+    notation: str = field(validator=_be_words)
     config: str = field(validator=and_(min_len(1), _be_path))
     """The name of the file that it was made from."""
     digest: str = field(validator=_be_words)

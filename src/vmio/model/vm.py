@@ -15,9 +15,10 @@ from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span
 from vmio.model.topology import AttachedDisk
 
-__all__ = ["GuestOs", "Notation", "Vm"]
+__all__ = ["Accelerator", "GuestOs", "Vm"]
 
-Notation = Literal["proxmox", "libvirt", "qemu"]
+Accelerator = Literal["", "kvm", "tcg"]
+"""Empty where that is not said."""
 GuestOs = Literal["linux", "windows", "other"]
 
 
@@ -28,7 +29,8 @@ class Vm:
     id: str
     """What its manager calls it: the number of a Proxmox VM, a libvirt name, a process."""
     name: str = ""
-    notation: Notation
+    notation: str
+    """The name of its folder in `vmio.formats`."""
     source: Source
     os: GuestOs = "other"
     """The family of the guest's system; other where that is not said."""
@@ -40,6 +42,8 @@ class Vm:
     """QEMU's machine version that the guest would get."""
     vcpus: int = 1
     memory_mib: int = 512
+    accelerator: Accelerator = ""
+    """What would run it: the host's processor, or QEMU's own emulation of one."""
     template: bool = False
     """Whether other guests are cloned from it and it is only looked at itself."""
     scsihw: str | None = None

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from attrs import evolve
+
 from vmio.errors import CapabilityError, PlanError, UnsupportedError
+from vmio.formats.base import Guest
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.formats.registry import lay_out
@@ -27,11 +30,11 @@ __all__ = ["propose", "propose_layout"]
 _NUMBERED = re.compile(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
 
 
-def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
+def propose(guest: Guest, host: Host, choice: Choice) -> Plan:
     """Returns the steps to the layout that a policy wants, none where it is that already.
 
     Args:
-        vm: The guest.
+        guest: The guest.
         host: The host that it runs on.
         choice: The policy.
 
@@ -41,6 +44,7 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
             restart that this plan would have to change again.
         CapabilityError: The host's QEMU is too old for the policy.
     """
+    vm = guest.vm
     if vm.notation != "proxmox":
         raise UnsupportedError(
             f"vmio plans Proxmox VE's configs only, and {vm.source.name} is none",
@@ -51,10 +55,10 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
     if spread.mapped > 1:
         _check_version(host, {disk.bus for disk in disks})
     target = trim_queues(shape_vm(vm, spread)) if disks else vm
-    before, after = lay_out(vm), lay_out(target)
+    before, after = lay_out(guest), lay_out(evolve(guest, vm=target))
     finished = do_by_hand(target)
     for layout in (target, finished):
-        check_topology(lay_out(layout), taken=_list_taken(layout))
+        check_topology(lay_out(evolve(guest, vm=layout)), taken=_list_taken(layout))
     steps = make_steps(
         vm, target, layouts=(before, after), host=host, choice=choice, mapped=spread.mapped
     )
@@ -80,13 +84,13 @@ def propose(vm: Vm, host: Host, choice: Choice) -> Plan:
     )
 
 
-def propose_layout(vm: Vm, host: Host, choice: Choice) -> tuple[Topology, tuple[str, ...]]:
+def propose_layout(guest: Guest, host: Host, choice: Choice) -> tuple[Topology, tuple[str, ...]]:
     """Returns the layout that a policy wants, and what it leaves to be done by hand besides.
 
     Other than a plan's, it has the mapping of virtqueues in it that no config can say.
 
     Args:
-        vm: The guest.
+        guest: The guest.
         host: The host that it runs on.
         choice: The policy.
 
@@ -94,7 +98,8 @@ def propose_layout(vm: Vm, host: Host, choice: Choice) -> tuple[Topology, tuple[
         PlanError: As `propose` raises it, or no QEMU would run the layout.
         CapabilityError: As `propose` raises it.
     """
-    plan = propose(vm, host, choice)
+    vm = guest.vm
+    plan = propose(guest, host, choice)
     disks = find_candidates(vm)
     mapped = choice.policy.spread(vm, disks, host, choice.number).mapped
     by_hand = tuple(

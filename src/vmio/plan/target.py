@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping
 from attrs import evolve
 
 from vmio.errors import PlanError
+from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.qemu.argv import find_iothreads, read_options
-from vmio.formats.registry import lay_out
 from vmio.formats.shell import split_words
 from vmio.model.disk import Disk
 from vmio.model.vm import Vm
@@ -122,7 +122,7 @@ def _render_args(target: Vm, spread: Spread) -> Iterator[str]:
     poll = "" if spread.poll_max_ns is None else f",poll-max-ns={spread.poll_max_ns}"
     for thread in dict.fromkeys(threads.values()):
         yield f"-object iothread,id={thread}{poll}"
-    topology = lay_out(target, with_args=False)
+    topology = lay_out_config(target, with_args=False)
     controllers = {
         attached.controller: threads[attached.disk.id]
         for attached in topology.disks

@@ -61,7 +61,6 @@ def test_plan_is_read_back() -> None:
         ('"schema": 1,', "", "no number 'schema'"),
         ('"schema": 1', '"schema": true', "no number 'schema'"),
         ('"new": 0', '"new": "0"', r"expected int @ \$.steps\[0\].live\[0\].new"),
-        ('"notation": "proxmox"', '"notation": "x"', "notation"),
         ('"vm": "701"', '"vm": "701", "more": 1', "more"),
         ('"notes": []', '"notes": {}', "notes"),
         ('"notes": []', '"notes": "ab"', "notes"),

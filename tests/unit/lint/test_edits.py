@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.reader import read_guest
 from vmio.lint.diagnostic import Applicability
 from vmio.lint.edits import separate_controllers, set_scsihw
@@ -52,7 +53,7 @@ def test_separate_controllers_is_a_persons_fix_where_a_disk_could_be_gone(
 ) -> None:
     """Only from virtio-scsi-pci, and with nothing that names it, are there edits."""
     source = make_source(f"{text}\nscsi0: /dev/a,iothread=1\n".encode())
-    fix = separate_controllers(read_guest(source, storages={}, host=Host()).vm)
+    fix = separate_controllers(read_guest(source, ReadContext(storages={}, host=Host())).vm)
     assert fix.applicability == applicability
     assert words in fix.message
     assert bool(fix.edits) == (applicability == Applicability.UNSAFE)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from vmio.formats.base import Guest, ReadContext
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.engine import MAX_FINDINGS_PER_RULE, run, run_rules
 from vmio.lint.rule import Context, Rule
@@ -19,7 +20,9 @@ def make_context(problems: tuple[Problem, ...] = ()) -> Context:
     """Returns a guest with nothing but problems."""
     source = Source(name="100.conf", data=b"cores: 1\n")
     vm = Vm(id="100", notation="proxmox", source=source, problems=problems)
-    return Context(vm=vm, topology=Topology(), host=Host())
+    return Context(
+        guest=Guest(vm=vm, context=ReadContext(host=Host())), topology=Topology(), host=Host()
+    )
 
 
 class Everywhere(Rule):

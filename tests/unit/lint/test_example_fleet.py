@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from vmio.formats.base import ReadContext
 from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
@@ -27,9 +28,9 @@ def describe_findings() -> Iterator[str]:
     storages = parse_storages(read(FLEET / "storage.cfg"))
     for path in sorted(FLEET.glob("nodes/*/qemu-server/*.conf")):
         host = parse_host(read(path.parents[1] / "host.toml"))
-        guest = read_guest(read(path), storages=storages, host=host)
+        guest = read_guest(read(path), ReadContext(storages=storages, host=host))
         yield f"{host.node} {guest.vm.id} {guest.vm.name}"
-        for found in run(Context(vm=guest.vm, topology=lay_out(guest.vm), host=host)):
+        for found in run(Context(guest=guest, topology=lay_out(guest), host=host)):
             yield f"  {found.severity} {found.code} {found.name} {found.subject}"
 
 
@@ -48,7 +49,7 @@ def test_example_fleet_is_all_resolved() -> None:
     storages = parse_storages(read(FLEET / "storage.cfg"))
     for path in sorted(FLEET.glob("nodes/*/qemu-server/*.conf")):
         host = parse_host(read(path.parents[1] / "host.toml"))
-        guest = read_guest(read(path), storages=storages, host=host)
+        guest = read_guest(read(path), ReadContext(storages=storages, host=host))
         assert guest.vm.disks
         assert [disk.backing.error for disk in guest.vm.disks if disk.backing is not None] == [
             "" for _ in guest.vm.disks

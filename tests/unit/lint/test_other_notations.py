@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from vmio.formats.base import Guest, ReadContext
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run
 from vmio.lint.rule import Context
@@ -28,7 +29,11 @@ def check(disk: Disk, controller: Controller, **facts: object) -> tuple[Diagnost
         disks=(disk,),
     )
     topology = Topology(iothreads=vm.iothreads, controllers=(controller,), disks=(attached,))
-    return run(Context(vm=vm, topology=topology, host=Host()))
+    return run(
+        Context(
+            guest=Guest(vm=vm, context=ReadContext(host=Host())), topology=topology, host=Host()
+        )
+    )
 
 
 def make_disk(bus: BusKind) -> Disk:

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from vmio.errors import CapabilityError, PlanError, UnsupportedError, UsageError
+from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.reader import read_guest
+from vmio.formats.qemu.reader import read_command_vm
 from vmio.model.disk import Disk
 from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan
 from vmio.model.source import Source
-from vmio.model.vm import Vm
 from vmio.plan.policies import choose_policy, count_cpus, weigh_disk
 from vmio.plan.proposal import propose
 from vmio.plan.steps import list_changes
@@ -23,9 +24,11 @@ FOUR = "".join(f"scsi{n}: /dev/d{n},iothread=1\n" for n in range(4))
 FIVE = f"{FOUR}scsi4: /dev/d4,iothread=1\n"
 
 
-def read(text: str) -> Vm:
+def read(text: str) -> Guest:
     """Reads a config."""
-    return read_guest(Source(name="100.conf", data=text.encode()), storages={}, host=HOST).vm
+    return read_guest(
+        Source(name="100.conf", data=text.encode()), ReadContext(storages={}, host=HOST)
+    )
 
 
 def plan(text: str, policy: str, host: Host = HOST) -> Plan:
@@ -94,10 +97,10 @@ def test_auto_pools_what_the_host_has_no_processor_for() -> None:
 def test_processors_are_those_that_a_guest_may_use() -> None:
     """Affinity counts before NUMA nodes, and those before the whole host."""
     numa = Host(cpu=Cpu(count=12, nodes={"0": "0-3,8", "1": "4-7"}))
-    assert count_cpus(read("affinity: 0,2-3\n" + FOUR), numa) == 3
-    assert count_cpus(read(FOUR), numa) == 5
-    assert count_cpus(read("cores: 9\n" + FOUR), numa) == 12
-    assert count_cpus(read(FOUR), Host()) == 0
+    assert count_cpus(read("affinity: 0,2-3\n" + FOUR).vm, numa) == 3
+    assert count_cpus(read(FOUR).vm, numa) == 5
+    assert count_cpus(read("cores: 9\n" + FOUR).vm, numa) == 12
+    assert count_cpus(read(FOUR).vm, Host()) == 0
 
 
 def test_kubevirt_has_two_threads_for_each_processor() -> None:
@@ -252,9 +255,9 @@ def test_name_of_a_policy_has_its_number() -> None:
 
 def test_command_line_is_not_planned() -> None:
     """A QEMU's own command line has no manager whose settings could be changed."""
-    vm = Vm(id="x", notation="qemu", source=Source(name="line", data=b""))
+    line = Source(name="line", data=b"qemu-system-x86_64 -S")
     with pytest.raises(UnsupportedError):
-        propose(vm, HOST, choose_policy("auto"))
+        propose(read_command_vm(line, ReadContext(host=HOST)), HOST, choose_policy("auto"))
 
 
 def test_reference_guest_needs_one_setting() -> None:

@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from vmio.errors import PlanError
+from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.registry import lay_out
 from vmio.model.host import Cpu, Host
@@ -22,8 +23,10 @@ OSK = "-device isa-applesmc,osk=ourhardworkbythesewordsguardedpleasedontsteal(c)
 
 def plan(text: str, policy: str = "auto") -> Plan:
     """Plans a config."""
-    guest = read_guest(Source(name="100.conf", data=text.encode()), storages={}, host=HOST)
-    return propose(guest.vm, HOST, choose_policy(policy))
+    guest = read_guest(
+        Source(name="100.conf", data=text.encode()), ReadContext(storages={}, host=HOST)
+    )
+    return propose(guest, HOST, choose_policy(policy))
 
 
 def by_hand(made: Plan) -> Step:
@@ -147,9 +150,11 @@ def test_config_after_a_move_has_its_disk_on_an_iothread(boot: str, scsihw: str)
     }
     kept = [line for line in before.splitlines() if line.partition(":")[0] not in moved]
     text = "\n".join((*kept, "ide2: none,media=cdrom", *(f"{k}: {v}" for k, v in moved.items())))
-    guest = read_guest(Source(name="100.conf", data=f"{text}\n".encode()), storages={}, host=HOST)
+    guest = read_guest(
+        Source(name="100.conf", data=f"{text}\n".encode()), ReadContext(storages={}, host=HOST)
+    )
     disk = next(disk for disk in guest.vm.disks if disk.id == "scsi0")
-    served = lay_out(guest.vm)
+    served = lay_out(guest)
     attached = served.find_disk("scsi0")
     assert attached is not None
     assert served.served_by(attached) == ("iothread-virtioscsi0",)

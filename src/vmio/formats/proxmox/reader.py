@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import cast
 
 from attrs import evolve, frozen
 
 from vmio.errors import InputError
+from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.boot import boot_indices
 from vmio.formats.proxmox.config import Config, Entry, Section, parse_config
 from vmio.formats.proxmox.drives import Resolve, parse_drive
@@ -26,9 +28,9 @@ from vmio.model.disk import Backing, BusKind, Disk
 from vmio.model.host import Host
 from vmio.model.option import Option
 from vmio.model.source import Problem, Source
-from vmio.model.vm import GuestOs, Vm
+from vmio.model.vm import Accelerator, GuestOs, Vm
 
-__all__ = ["Guest", "read_guest"]
+__all__ = ["ProxmoxGuest", "read_guest"]
 
 _DRIVE_KEYS: Mapping[str, tuple[BusKind, int]] = {
     f"{bus}{index}": (bus, index) for bus, count in DRIVE_COUNTS.items() for index in range(count)
@@ -47,10 +49,9 @@ _CREATION = re.compile(r"creation-qemu=([\d.]+)", re.ASCII)
 
 
 @frozen(kw_only=True)
-class Guest:
+class ProxmoxGuest(Guest):
     """A VM with everything of its config that a command line needs besides its storage."""
 
-    vm: Vm
     config: Config
     settings: Mapping[str, str]
     """The valid settings of the section that was read, by key."""
@@ -80,36 +81,23 @@ class Guest:
         return {} if value is None else read_properties(key, value)
 
 
-def read_guest(
-    source: Source,
-    *,
-    storages: Storages | None,
-    host: Host,
-    vmid: str | None = None,
-    snapshot: str | None = None,
-) -> Guest:
+def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
     """Reads a config, going on past what Proxmox would also go on past.
 
-    Args:
-        source: The config.
-        storages: The cluster's storages; None where they are not known, so that every volume of a
-            storage is left unresolved.
-        host: The host that the guest would run on.
-        vmid: The VM's number, where the file's name does not give it.
-        snapshot: The snapshot to read instead of the VM.
+    Where the cluster's storages are not known, every volume of a storage is left unresolved.
 
     Raises:
         InputError: The text is no VM config, or has no such snapshot.
     """
     config = parse_config(source)
-    section = config.main
+    section, snapshot, host = config.main, context.snapshot, context.host
     if snapshot is not None:
         found = config.find_snapshot(snapshot)
         if found is None:
             raise InputError(f"snapshot '{snapshot}' does not exist")
         section = found
     problems = list(config.problems)
-    resolve = _resolver(storages, host)
+    resolve = _resolver(cast("Storages | None", context.storages), host)
     settings, drives = _read_entries(source, section, problems, resolve, host)
     disks = [drives[key] for key in _DRIVE_KEYS if key in drives]
     values = {key: normalize(key, entry.value) for key, entry in settings.items()}
@@ -125,7 +113,7 @@ def read_guest(
     options = _read_args(settings.get("args"), problems)
     iothreads, users = find_iothreads(options)
     vm = Vm(
-        id=vmid or _name_stem(source.name),
+        id=context.vmid or _name_stem(source.name),
         name=values.get("name", ""),
         notation="proxmox",
         source=source,
@@ -136,6 +124,7 @@ def read_guest(
         machine_version=machine.version,
         vcpus=_count_vcpus(values),
         memory_mib=_read_memory(values),
+        accelerator=_choose_accelerator(values, host),
         template=is_true(values.get("template")),
         scsihw=values.get("scsihw"),
         iothreads=tuple(evolve(iothread, span=settings["args"].span) for iothread in iothreads),
@@ -151,8 +140,9 @@ def read_guest(
         pending=_read_pending(config.pending) if snapshot is None else {},
         spans={key: entry.span for key, entry in settings.items()},
     )
-    return Guest(
+    return ProxmoxGuest(
         vm=vm,
+        context=context,
         config=config,
         settings=values,
         machine=machine,
@@ -289,6 +279,12 @@ def _count_vcpus(values: Mapping[str, str]) -> int:
     )
     total = (sockets or smp or 1) * (cores or 1)
     return min(total, vcpus or total)
+
+
+def _choose_accelerator(values: Mapping[str, str], host: Host) -> Accelerator:
+    native = values.get("arch", host.arch) == host.arch and not is_true(values.get("template"))
+    wanted = is_true(values["kvm"]) if "kvm" in values else native
+    return "kvm" if host.kvm and wanted else "tcg"
 
 
 def _read_memory(values: Mapping[str, str]) -> int:

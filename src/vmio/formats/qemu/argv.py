@@ -27,6 +27,7 @@ __all__ = [
     "build_option",
     "find_iothreads",
     "is_command",
+    "list_arguments",
     "parse_command",
     "parse_words",
     "read_mapping",
@@ -157,6 +158,27 @@ def parse_command(source: Source) -> Command:
     Raises:
         InputError: It is not the command line of a QEMU.
     """
+    words = _read_words(source)
+    return parse_words([_decode(word.text) for word in words], words)
+
+
+def list_arguments(source: Source) -> tuple[tuple[str, ...], ...]:
+    """Returns a saved command line, an option with its value at a time; first its program.
+
+    Raises:
+        InputError: It is not the command line of a QEMU.
+    """
+    arguments: list[tuple[str, ...]] = []
+    for word in _read_words(source):
+        text = _decode(word.text)
+        if text.startswith("-") or not arguments or len(arguments[-1]) > 1 or len(arguments) == 1:
+            arguments.append((text,))
+        else:
+            arguments[-1] = (*arguments[-1], text)
+    return tuple(arguments)
+
+
+def _read_words(source: Source) -> list[Word]:
     data = source.data
     if len(data) > _MAX_BYTES:
         raise InputError(f"{source.name} is too large for a command line: {len(data)} bytes")
@@ -170,7 +192,7 @@ def parse_command(source: Source) -> Command:
             f"{source.name} is neither a VM config nor a QEMU command line",
             hint="a command line is as `qm showcmd` prints it, quoted for a shell",
         )
-    return parse_words([_decode(word.text) for word in words], words)
+    return words
 
 
 def _scan(text: str) -> Iterator[Word]:

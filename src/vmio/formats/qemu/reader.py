@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 
 from vmio.bounds import MAX_OPTIONS, MAX_PROPERTIES, MAX_QUEUES_IN_ALL, MAX_VCPUS
 from vmio.errors import InputError
+from vmio.formats.base import Guest, ReadContext
 from vmio.formats.qemu.argv import Command, build_option, find_iothreads, parse_command
 from vmio.formats.qemu.blocks import read_blocks
 from vmio.formats.qemu.devices import Attachments, attach_devices
@@ -20,9 +21,9 @@ from vmio.model.machine import Chipset
 from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span
 from vmio.model.topology import count_queues
-from vmio.model.vm import Vm
+from vmio.model.vm import Accelerator, Vm
 
-__all__ = ["CommandGuest", "find_config_files", "read_command_vm"]
+__all__ = ["QemuGuest", "read_command_vm"]
 
 _MIB = 1 << 20
 _SUFFIXES = {"": _MIB, "b": 1, "k": 1 << 10, "m": _MIB, "g": 1 << 30, "t": 1 << 40}
@@ -37,42 +38,22 @@ _CHECKED = frozenset({"blockdev", "device", "object"})
 
 
 @frozen(kw_only=True)
-class CommandGuest:
+class QemuGuest(Guest):
     """A VM that is a QEMU command line, and that line."""
 
-    vm: Vm
     command: Command
 
 
-def find_config_files(source: Source) -> tuple[str, ...]:
-    """Returns the names of the files that a command line has QEMU read its options from.
-
-    Raises:
-        InputError: It is not the command line of a QEMU.
-    """
-    return tuple(
-        option.properties.get("value", "")
-        for option in parse_command(source).options
-        if option.name == "readconfig"
-    )
-
-
-def read_command_vm(
-    source: Source, *, host: Host, files: Mapping[str, Source | str] | None = None
-) -> CommandGuest:
+def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
     """Reads a saved command line, with everything of it where it is written.
 
-    Args:
-        source: The command line.
-        host: The host that it runs on.
-        files: What `find_config_files` names: a file, or why it cannot be read.
-
     Raises:
         InputError: It is not the command line of a QEMU.
     """
+    host = context.host
     command = parse_command(source)
     problems: list[Problem] = []
-    included = tuple(_include(command.options, files or {}, problems))
+    included = tuple(_include(command.options, context.read_file, problems))
     _check_size(source, included)
     options = tuple(_apply_set(included, problems))
     problems += _check_options(options)
@@ -98,6 +79,7 @@ def read_command_vm(
         machine_version=_find_version(machine.get("type", ""), host),
         vcpus=vcpus,
         memory_mib=_read_memory(_merge_properties(options, "m").get("size", "")),
+        accelerator=_find_accelerator(options),
         iothreads=iothreads,
         iothread_users=users,
         controllers=found.controllers,
@@ -106,7 +88,7 @@ def read_command_vm(
         options=options,
         problems=(*problems, *found.problems),
     )
-    return CommandGuest(vm=vm, command=evolve(command, options=options))
+    return QemuGuest(vm=vm, context=context, command=evolve(command, options=options))
 
 
 def _check_size(source: Source, options: Sequence[Option]) -> None:
@@ -127,7 +109,9 @@ def _check_queues(source: Source, found: Attachments, vcpus: int) -> None:
 
 
 def _include(
-    options: Sequence[Option], files: Mapping[str, Source | str], problems: list[Problem]
+    options: Sequence[Option],
+    read_file: Callable[[str], Source | str] | None,
+    problems: list[Problem],
 ) -> Iterator[Option]:
     """Yields options, those of a `-readconfig` file in its place."""
     for option in options:
@@ -135,7 +119,7 @@ def _include(
             yield option
             continue
         name, span = option.properties.get("value", ""), option.span or _NOWHERE
-        file = files.get(name, "it was not looked for")
+        file = "it was not looked for" if read_file is None else read_file(name)
         if isinstance(file, str):
             said = f"{name} is not known here: {file}"
             problems.append(
@@ -227,6 +211,12 @@ def _find_chipset(machine: str, arch: str) -> Chipset:
         return "q35"
     is_pc = re.match(r"pc\b|$", machine) is not None
     return "i440fx" if arch in {"x86_64", "i386"} and is_pc else "virt"
+
+
+def _find_accelerator(options: Sequence[Option]) -> Accelerator:
+    first = next((option.kind for option in options if option.name == "accel"), "")
+    named: dict[str, Accelerator] = {"kvm": "kvm", "tcg": "tcg"}
+    return named.get(first, "")
 
 
 def _find_version(machine: str, host: Host) -> tuple[int, int]:

@@ -12,10 +12,11 @@ import pytest
 from attrs import evolve
 
 from vmio.errors import PlanError, UnsupportedError
-from vmio.formats.proxmox.argv import CommandLine, build_command, render_command
-from vmio.formats.proxmox.reader import Guest, read_guest
+from vmio.formats.base import CommandLine, ReadContext
+from vmio.formats.proxmox.argv import build_command
+from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.formats.proxmox.storage import Storage
-from vmio.formats.registry import lay_out
+from vmio.formats.shell import render_command
 from vmio.model.host import Cpu, Files, Host, Memory, Pci, PciMapping, Sev, Usb
 from vmio.model.source import Source
 
@@ -49,16 +50,16 @@ STORAGES: Mapping[str, Storage] = {
 }
 
 
-def read(text: str, host: Host = HOST) -> Guest:
+def read(text: str, host: Host = HOST) -> ProxmoxGuest:
     """Reads a config's text."""
     source = Source(name="100.conf", data=text.encode())
-    return read_guest(source, storages=STORAGES, host=host)
+    return read_guest(source, ReadContext(storages=STORAGES, host=host))
 
 
 def build(text: str, host: Host = HOST) -> CommandLine:
     """Reads, plans and prints a config's text."""
     guest = read(text, host)
-    return build_command(guest, lay_out(guest.vm), host)
+    return build_command(guest, host)
 
 
 def value_of(command: CommandLine, option: str, *, having: str = "") -> str:
@@ -827,8 +828,8 @@ def test_snapshot_keeps_the_hotplug_fix_that_it_ran_with(running: str, *, is_fix
     """What counts is that the config gives no version, and which one the snapshot ran on."""
     text = f"cores: 1\n[now]\nmachine: q35\nostype: l26\nrunningmachine: {running}\n"
     source = Source(name="100.conf", data=text.encode())
-    guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, lay_out(guest.vm), HOST)
+    guest = read_guest(source, ReadContext(storages=STORAGES, host=HOST, snapshot="now"))
+    command = build_command(guest, HOST)
     assert any("acpi-pci-hotplug" in a[-1] for a in command.argv) is is_fixed
     assert value_of(command, "-machine").endswith(f"type={running}")
 
@@ -878,8 +879,8 @@ def test_snapshot_runs_on_the_machine_that_it_was_taken_on() -> None:
     """A snapshot's machine and processor are those that were running."""
     text = "cores: 1\n[now]\nrunningmachine: pc-q35-8.1+pve0\nrunningcpu: host,-x\nmachine: pc\n"
     source = Source(name="100.conf", data=text.encode())
-    guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, lay_out(guest.vm), HOST)
+    guest = read_guest(source, ReadContext(storages=STORAGES, host=HOST, snapshot="now"))
+    command = build_command(guest, HOST)
     assert value_of(command, "-machine") == "type=pc-q35-8.1+pve0"
     assert value_of(command, "-cpu") == "host,-x"
 
@@ -897,8 +898,8 @@ def test_snapshot_keeps_the_mtu_that_was_told(kept: str, shown: str) -> None:
     """A device is told the MTU that it had, none if it had none, else the bridge's."""
     text = f"cores: 1\n[now]\nrunning-nets-host-mtu: {kept}\n{NET}\n"
     source = Source(name="100.conf", data=text.encode())
-    guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, lay_out(guest.vm), HOST)
+    guest = read_guest(source, ReadContext(storages=STORAGES, host=HOST, snapshot="now"))
+    command = build_command(guest, HOST)
     device = value_of(command, "-device", having="virtio-net-pci")
     assert f",bootindex=300{shown},host_tunnel=off" in device
 
@@ -911,8 +912,8 @@ def test_snapshot_needs_no_more_than_it_ran_with() -> None:
         "efidisk0: tank:vm-100-disk-1,efitype=4m\n"
     )
     source = Source(name="100.conf", data=text.encode())
-    guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, lay_out(guest.vm), HOST)
+    guest = read_guest(source, ReadContext(storages=STORAGES, host=HOST, snapshot="now"))
+    command = build_command(guest, HOST)
     assert value_of(command, "-cpu") == "host,hv_time"
     assert value_of(command, "-machine").endswith("type=pc-q35-11.0+pve0")
 
@@ -921,8 +922,8 @@ def test_snapshot_on_an_old_machine_is_told_the_mtu_that_it_had() -> None:
     """An MTU that is kept is told even where a machine of that age would not be told it."""
     text = "cores: 1\n[now]\nmachine: pc-i440fx-8.1\nrunning-nets-host-mtu: net0=1500\n" + NET
     source = Source(name="100.conf", data=text.encode())
-    guest = read_guest(source, storages=STORAGES, host=HOST, snapshot="now")
-    command = build_command(guest, lay_out(guest.vm), HOST)
+    guest = read_guest(source, ReadContext(storages=STORAGES, host=HOST, snapshot="now"))
+    command = build_command(guest, HOST)
     assert value_of(command, "-device", having="net0").endswith(",host_mtu=1500")
 
 

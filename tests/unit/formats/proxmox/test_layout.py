@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from vmio.formats.base import ReadContext
+from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import Storage
 from vmio.formats.registry import lay_out
@@ -24,9 +26,9 @@ STORAGES = {
 def plan(text: str) -> Topology:
     """Plans a config."""
     source = Source(name="100.conf", data=text.encode())
-    guest = read_guest(source, storages=STORAGES, host=Host(qemu_version="10.0.2"))
+    guest = read_guest(source, ReadContext(storages=STORAGES, host=Host(qemu_version="10.0.2")))
     assert guest.vm.problems == ()
-    return lay_out(guest.vm)
+    return lay_out(guest)
 
 
 def served(topology: Topology) -> dict[str, tuple[str, ...]]:
@@ -186,8 +188,8 @@ def test_args_give_a_controller_another_thread() -> None:
     effects = [attached.find_effect("iothread") for attached in topology.disks]
     assert [effect.verdict for effect in effects if effect] == ["used"] * 3
     source = Source(name="100.conf", data=text.encode())
-    guest = read_guest(source, storages=STORAGES, host=Host(qemu_version="10.0.2"))
-    own = lay_out(guest.vm, with_args=False)
+    guest = read_guest(source, ReadContext(storages=STORAGES, host=Host(qemu_version="10.0.2")))
+    own = lay_out_config(guest.vm, with_args=False)
     assert [iothread.id for iothread in own.iothreads] == ["iothread-virtio0"]
     assert served(own)["scsi0"] == (MAIN_LOOP,)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from vmio.formats.proxmox.reader import Guest, read_guest
+from vmio.formats.base import ReadContext
+from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.model.host import Host
 from vmio.model.source import Source
 
 
-def read(text: str) -> Guest:
+def read(text: str) -> ProxmoxGuest:
     """Reads a config without storages."""
     source = Source(name="100.conf", data=text.encode())
-    return read_guest(source, storages={}, host=Host(qemu_version="10.0.2"))
+    return read_guest(source, ReadContext(storages={}, host=Host(qemu_version="10.0.2")))
 
 
 @pytest.mark.parametrize(

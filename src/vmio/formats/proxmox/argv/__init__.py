@@ -5,22 +5,6 @@ Source: qemu-server 9.2.6.
 
 from __future__ import annotations
 
-from vmio.formats.proxmox.argv.command import (
-    CommandLine,
-    build_command,
-    render_argv,
-    render_command,
-)
-from vmio.formats.proxmox.argv.context import Argument
-from vmio.formats.proxmox.argv.drives import render_bridges, render_drives, render_objects
+from vmio.formats.proxmox.argv.command import build_command
 
-__all__ = [
-    "Argument",
-    "CommandLine",
-    "build_command",
-    "render_argv",
-    "render_bridges",
-    "render_command",
-    "render_drives",
-    "render_objects",
-]
+__all__ = ["build_command"]

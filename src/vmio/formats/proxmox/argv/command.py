@@ -7,14 +7,12 @@ Source: qemu-server 9.2.6.
 
 from __future__ import annotations
 
-import re
 import shlex
 from base64 import b64decode
 from collections.abc import Iterator
 
-from attrs import frozen
-
 from vmio.errors import PlanError, UnsupportedError
+from vmio.formats.base import CommandLine
 from vmio.formats.proxmox.argv.context import RUN_FOLDER, Argument, Context, is_on
 from vmio.formats.proxmox.argv.cpu import render_cpu, render_smp
 from vmio.formats.proxmox.argv.devices import (
@@ -58,14 +56,14 @@ from vmio.formats.proxmox.argv.usb import (
     render_usb_devices,
     render_usb_input,
 )
+from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.machine import WINDOWS_VISTA
-from vmio.formats.proxmox.reader import Guest
-from vmio.formats.shell import quote_unprintable
+from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.model.disk import Backing
 from vmio.model.host import Host
 from vmio.model.topology import Topology
 
-__all__ = ["CommandLine", "build_command", "render_argv", "render_command"]
+__all__ = ["build_command"]
 
 _UNSUPPORTED = ("intel-tdx",)
 _SHOWN = 60
@@ -73,22 +71,15 @@ _VOLUME_LISTS = ("efidisk0", "tpmstate0")
 """Settings with a volume among other options."""
 
 
-@frozen(kw_only=True)
-class CommandLine:
-    """A command and what Proxmox says on standard error while it builds it."""
-
-    argv: tuple[Argument, ...]
-    """An option with its value at a time; the first is the program."""
-    warnings: tuple[str, ...]
-
-
-def build_command(guest: Guest, topology: Topology, host: Host) -> CommandLine:
+def build_command(guest: ProxmoxGuest, host: Host) -> CommandLine:
     """Returns the command that Proxmox would run.
 
     Raises:
         UnsupportedError: The config uses something that vmio cannot print yet.
         PlanError: Proxmox itself would refuse.
     """
+    # What `args` adds comes behind all that Proxmox writes, and changes none of it.
+    topology = lay_out_config(guest.vm, with_args=False)
     ctx = Context(guest=guest, topology=topology, host=host)
     _refuse(ctx)
     argv = tuple(_render(ctx))
@@ -96,7 +87,7 @@ def build_command(guest: Guest, topology: Topology, host: Host) -> CommandLine:
     return CommandLine(argv=argv, warnings=warnings)
 
 
-def _warn_of_problems(guest: Guest) -> Iterator[str]:
+def _warn_of_problems(guest: ProxmoxGuest) -> Iterator[str]:
     for problem in guest.vm.problems:
         if problem.kind != "drive-dropped":
             yield f"vm {guest.vm.id} - {problem.message}"
@@ -113,46 +104,6 @@ def _warn_of_iothreads(topology: Topology) -> Iterator[str]:
                 "WARN: iothread is only valid with virtio disk or virtio-scsi-single controller,"
                 " ignoring"
             )
-
-
-def render_argv(guest: Guest, topology: Topology, host: Host) -> tuple[Argument, ...]:
-    """Returns the command, an option with its value at a time; the first is the program.
-
-    Raises:
-        UnsupportedError: The config uses something that vmio cannot print yet.
-        PlanError: Proxmox itself would refuse.
-    """
-    return build_command(guest, topology, host).argv
-
-
-def render_command(argv: tuple[Argument, ...], *, pretty: bool = False) -> str:
-    """Returns a command as `qm showcmd` prints it, each word quoted for a shell.
-
-    A word that a terminal would obey or not show is quoted as `$'…'`, which `qm showcmd` does not.
-    """
-    line = " ".join([_quote(word) for argument in argv for word in argument])
-    return line.replace(" -", " \\\n  -") if pretty else line
-
-
-_BARE = re.compile(r"[A-Za-z0-9_!%+,\-./:@^]+", re.ASCII)
-
-
-def _quote(word: str) -> str:
-    if _BARE.fullmatch(word):
-        return word
-    if spelled := quote_unprintable(word):
-        return spelled.replace(" -", r"\040-")  # where --pretty would break the line
-    if "'" not in word:
-        return f"'{word}'"
-    # A single quote ends the quoting, comes escaped, and begins it again; several in a row come
-    # in double quotes instead.
-    body = re.sub(
-        r"'+",
-        lambda found: r"'\''" if len(found[0]) == 1 else f"'\"{found[0]}\"'",
-        word,
-    )
-    quoted = f"'{body}'"
-    return quoted.removeprefix("''").removesuffix("''") or "''"
 
 
 def _refuse(ctx: Context) -> None:

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from vmio.formats.proxmox.machine import parse_version, windows_version
 from vmio.formats.proxmox.pci import pci_address
 from vmio.formats.proxmox.perl import parse_boolean
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.model.controller import PciAddress
 from vmio.model.host import Host
 from vmio.model.topology import Topology
@@ -37,7 +37,7 @@ def is_on(value: str | None, *, default: bool = False) -> bool:
 class Context:
     """A guest, its layout and its host, and what follows from the three of them alone."""
 
-    guest: Guest
+    guest: ProxmoxGuest
     topology: Topology
     host: Host
     installed: tuple[int, int] = field(init=False)

@@ -19,7 +19,7 @@ from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import Argument, render_pci
 from vmio.formats.proxmox.drives import LIMITS
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
-from vmio.formats.proxmox.reader import Guest
+from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.model.controller import Controller
 from vmio.model.disk import FILE_DRIVERS, Backing, Disk
 from vmio.model.iothread import IOThread
@@ -40,7 +40,7 @@ _ADDRESSABLE = frozenset({"scsi-hd", "scsi-cd"})
 _FIRST_SCSI_BEYOND_14 = 14
 
 
-def has_blockdev(guest: Guest) -> bool:
+def has_blockdev(guest: ProxmoxGuest) -> bool:
     """Returns whether the guest's machine is of the versions whose disks are `-blockdev`s."""
     return guest.machine.is_at_least(10, 0)
 
@@ -50,7 +50,7 @@ def is_beyond_14(disk: Disk) -> bool:
     return disk.bus == "scsi" and disk.index >= _FIRST_SCSI_BEYOND_14
 
 
-def render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
+def render_bridges(guest: ProxmoxGuest, topology: Topology) -> Iterator[Argument]:
     """Yields the PCI bridges that no `-readconfig` brings; pci.3 needs no disk to be there."""
     used = {c.pci.bus for c in topology.controllers if c.pci is not None}
     bridges = {"pci.1", "pci.2"} | (used & {"pci.4"})
@@ -65,7 +65,7 @@ def render_bridges(guest: Guest, topology: Topology) -> Iterator[Argument]:
         yield "-device", f"pci-bridge,id={bridge},chassis_nr={number}{address}"
 
 
-def render_objects(guest: Guest, topology: Topology) -> Iterator[Argument]:
+def render_objects(guest: ProxmoxGuest, topology: Topology) -> Iterator[Argument]:
     """Yields the objects that the drives need, drive by drive, each IOThread first."""
     iothreads = {iothread.id: iothread for iothread in topology.iothreads}
     for attached in topology.disks:
@@ -95,7 +95,7 @@ def render_throttle_group(drive: str, limits: Mapping[str, int]) -> Argument:
     return "-object", render_json(group)
 
 
-def render_drives(guest: Guest, topology: Topology) -> Iterator[Argument]:
+def render_drives(guest: ProxmoxGuest, topology: Topology) -> Iterator[Argument]:
     """Yields each disk's controller if it is the first there, its drive, and its device.
 
     Raises:
@@ -119,7 +119,7 @@ def render_drives(guest: Guest, topology: Topology) -> Iterator[Argument]:
 _encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode
 
 
-def _check_drive(guest: Guest, disk: Disk) -> None:
+def _check_drive(guest: ProxmoxGuest, disk: Disk) -> None:
     if is_beyond_14(disk) and not guest.machine.is_at_least(4, 1, 2):
         raise PlanError(
             f"{disk.id}: machine version 4.1~pve2 or higher is required to use more than 14 SCSI"
@@ -135,7 +135,7 @@ def render_json(value: object) -> str:
     return _encode(value)
 
 
-def _render_controller(guest: Guest, disk: Disk, controller: Controller) -> str:
+def _render_controller(guest: ProxmoxGuest, disk: Disk, controller: Controller) -> str:
     text = f"{controller.model},id={controller.id}"
     if controller.model == "ahci":
         text += ",multifunction=on"
@@ -149,7 +149,7 @@ def _render_controller(guest: Guest, disk: Disk, controller: Controller) -> str:
     return text
 
 
-def _render_device(guest: Guest, attached: AttachedDisk, controller: Controller) -> str:
+def _render_device(guest: ProxmoxGuest, attached: AttachedDisk, controller: Controller) -> str:
     disk = attached.disk
     blockdev = has_blockdev(guest)
     driver = attached.driver
@@ -199,7 +199,7 @@ def _escape(text: str) -> str:
     return text.replace(",", ",,")
 
 
-def _render_drive(guest: Guest, attached: AttachedDisk) -> str:
+def _render_drive(guest: ProxmoxGuest, attached: AttachedDisk) -> str:
     disk = attached.disk
     backing = disk.backing
     if backing is not None and backing.discard_no_unref:
@@ -235,7 +235,7 @@ def _render_drive(guest: Guest, attached: AttachedDisk) -> str:
     return ",".join(parts)
 
 
-def _list_limits(guest: Guest, disk: Disk) -> Iterator[tuple[str, str]]:
+def _list_limits(guest: ProxmoxGuest, disk: Disk) -> Iterator[tuple[str, str]]:
     """Yields a disk's limits; those that Proxmox does not compute stand as they are written."""
     limits = dict(disk.limits)
     for name, option, factor in LIMITS if limits else ():
@@ -244,7 +244,7 @@ def _list_limits(guest: Guest, disk: Disk) -> Iterator[tuple[str, str]]:
             yield name, written or str(limits[name])
 
 
-def _written(guest: Guest, disk: Disk, option: str) -> str | None:
+def _written(guest: ProxmoxGuest, disk: Disk, option: str) -> str | None:
     span = disk.spans.get(option)
     return None if span is None else guest.vm.source.read_span(span).partition("=")[2]
 
@@ -253,7 +253,9 @@ def _on_off(*, value: bool | None) -> str | None:
     return None if value is None else ("on" if value else "off")
 
 
-def _blockdev(guest: Guest, attached: AttachedDisk, backing: Backing) -> Mapping[str, object]:
+def _blockdev(
+    guest: ProxmoxGuest, attached: AttachedDisk, backing: Backing
+) -> Mapping[str, object]:
     disk = attached.disk
     if disk.snapshot:
         raise PlanError("'snapshot' option is not yet supported for '-blockdev'")
