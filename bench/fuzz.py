@@ -59,8 +59,8 @@ from vmio.lint.rule import Context
 from vmio.model.host import Cpu, Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
-from vmio.plan.policies import choose_policy
-from vmio.plan.proposal import propose
+from vmio.policy.planner import make_plan
+from vmio.policy.spreads import choose_policy
 from vmio.qemu.live import compare, read_live
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
 from vmio.report.layout.json import render_topology_json
@@ -131,7 +131,7 @@ def plan_and_print(guest: Guest, rng: random.Random) -> None:
         console = Console(file=StringIO(), width=100)
         print_topology(topology, console, title="x")
         with suppress(VmioError):
-            propose(guest, HOST, choose_policy("auto"))
+            make_plan(guest, HOST, choose_policy("auto"))
 
 
 def read_config(data: bytes, rng: random.Random) -> None:
@@ -290,7 +290,7 @@ def list_plans() -> Iterator[bytes]:
             guest = read_guest(
                 Source(name="100.conf", data=data), ReadContext(storages={}, host=HOST)
             )
-            yield render_plan(propose(guest, HOST, choose_policy("auto"))).encode()
+            yield render_plan(make_plan(guest, HOST, choose_policy("auto"))).encode()
         except VmioError:
             continue
 

@@ -58,7 +58,7 @@ def test_running_guest_is_given_what_a_plan_has_for_it(config: Path, tmp_path: P
     config.write_bytes(config.read_bytes().replace(b"scsi-pci", b"scsi-single"))
     guest = api.load(str(config), host=host)
     change = LiveChange(path="/objects/iothread-virtioscsi1", property="poll-max-ns", new=50_000)
-    step = Step(what="Poll longer", why="x", source="x", takes_effect="live", live=(change,))
+    step = Step(kind="share-threads", takes_effect="live", live=(change,))
     plan = evolve(api.make_plan(guest, host, "per-disk"), steps=(step,))
     (tmp_path / "plan.json").write_text(render_plan(plan))
 

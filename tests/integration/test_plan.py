@@ -21,6 +21,7 @@ from vmio.qemu.binary import find_qemu
 from vmio.qemu.boot import Volumes, place_volumes, render_boot
 from vmio.qemu.live import compare, read_live
 from vmio.qemu.process import QemuProcess
+from vmio.report.plan.words import describe_plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=8))
@@ -97,7 +98,8 @@ def test_pool_on_a_small_host_does_not_spin() -> None:
 def test_controller_that_shows_the_driver_comes_to_any_guest(machine: str, scsihw: str) -> None:
     """What `vmio plan` has a person put into args fits behind Proxmox VE's own devices."""
     text = f"machine: {machine}\nscsihw: {scsihw}\nscsi0: /dev/a\nsata0: /dev/b\n"
-    by_hand = api.make_plan(load(text.encode()), HOST).steps[0].by_hand
+    guest = load(text.encode())
+    by_hand = describe_plan(guest, api.make_plan(guest, HOST)).steps[0].words.how
     probe = "-device virtio-scsi-pci,id=probe"
     assert f"--args '{probe}'" in by_hand
     live, differences = asyncio.run(boot(load(f"args: {probe}\n{text}".encode())))

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.apply.proxmox import Places, write_config
-from vmio.formats.proxmox.changes import apply_changes
+from vmio.formats.base import ReadContext
+from vmio.formats.registry import edit, read
+from vmio.model.host import Host
 from vmio.model.plan import Change
+from vmio.model.source import Source, apply_edits
 
 LINES = st.one_of(
     st.sampled_from(["scsihw: lsi", "name: x", "lock: backup", "delete: cores", "#note", ""]),
@@ -20,20 +23,28 @@ HEADERS = st.sampled_from(["[PENDING]", "[snap]", "[special:cloudinit]", "[odd o
 SECTIONS = st.lists(st.tuples(HEADERS, st.lists(LINES, max_size=4)), max_size=4)
 
 
+CHANGE = Change(subject="virtio0", property="aio", old="threads", new="native")
+
+
+def change(source: Source) -> bytes:
+    """Returns a config with the engine of its disk changed."""
+    guest = read(source, ReadContext(host=Host()))
+    return apply_edits(source, edit(guest, [CHANGE]))
+
+
 @given(SECTIONS)
 def test_snapshots_and_pending_changes_keep_every_byte(
     sections: list[tuple[str, list[str]]],
 ) -> None:
     """From the first section's header on, a written config has the bytes that it had."""
     rest = "".join(f"\n{header}\n" + "\n".join(lines) for header, lines in sections).encode()
-    change = Change(key="memory", old="512", new="1024")
     with tempfile.TemporaryDirectory() as name:
         path = Path(name, "701.conf")
-        path.write_bytes(b"memory: 512\n" + rest)
+        path.write_bytes(b"virtio0: /dev/a,aio=threads\n" + rest)
         write_config(
             path,
-            lambda source: apply_changes(source, [change]),
+            change,
             what="test",
             places=Places(etc=Path(name, "pve"), state=Path(name, "state")),
         )
-        assert path.read_bytes() == b"memory: 1024\n" + rest
+        assert path.read_bytes() == b"virtio0: /dev/a,aio=native\n" + rest

@@ -21,6 +21,7 @@ __all__ = [
     "apply",
     "lacks_processors",
     "list_changed",
+    "list_compared",
     "list_policies",
     "list_runs",
     "make_plan",
@@ -38,9 +39,16 @@ _STDIN = "<stdin>"
 
 def list_policies() -> tuple[tuple[str, str], ...]:
     """Returns how each policy of `make_plan` is written, and what it is."""
-    from vmio.plan.policies import POLICIES
+    from vmio.policy.spreads import POLICIES
 
     return tuple((policy.usage, policy.summary) for policy in POLICIES.values())
+
+
+def list_compared() -> tuple[str, ...]:
+    """Returns the policies that a guest's alternatives are, unless somebody names others."""
+    from vmio.policy.spreads import COMPARED
+
+    return COMPARED
 
 
 def make_plan(guest: Guest, host: Host, policy: str = "auto") -> Plan:
@@ -56,19 +64,19 @@ def make_plan(guest: Guest, host: Host, policy: str = "auto") -> Plan:
         PlanError: It makes no sense for this guest, or the guest is none of a manager's.
         CapabilityError: The host's QEMU is too old for it.
     """
-    from vmio.plan.policies import choose_policy
-    from vmio.plan.proposal import propose
+    from vmio.policy.planner import make_plan as make
+    from vmio.policy.spreads import choose_policy
 
-    return propose(guest, host, choose_policy(policy))
+    return make(guest, host, choose_policy(policy))
 
 
 def lacks_processors(guest: Guest, host: Host, policy: str) -> bool:
     """Returns whether the host's processors, which are not known, could change a plan."""
-    from vmio.plan.policies import choose_policy
-    from vmio.plan.policies import lacks_processors as lacks
-    from vmio.plan.target import find_candidates
+    from vmio.policy.planner import find_candidates
+    from vmio.policy.spreads import choose_policy
+    from vmio.policy.spreads import lacks_processors as lacks
 
-    return lacks(guest.vm, find_candidates(guest.vm), host, choose_policy(policy))
+    return lacks(guest.vm, find_candidates(guest), host, choose_policy(policy))
 
 
 def preview_plan(guest: Guest, plan: Plan) -> bytes:
@@ -77,10 +85,10 @@ def preview_plan(guest: Guest, plan: Plan) -> bytes:
     Raises:
         ConflictError: The config no longer says what the plan goes from.
     """
-    from vmio.formats.proxmox.changes import apply_changes
-    from vmio.plan.steps import list_changes
+    from vmio.formats.registry import edit
+    from vmio.model.source import apply_edits
 
-    return apply_changes(guest.vm.source, list_changes(plan.steps))
+    return apply_edits(guest.vm.source, edit(guest, plan.changes))
 
 
 def save_plan(plan: Plan, path: str, *, force: bool = False) -> None:
@@ -146,16 +154,16 @@ def apply(work: Work) -> Outcome:
         QmpError: The running guest does not take it; it has its old values then.
     """
     from vmio.apply.planned import carry_out
+    from vmio.report.plan.words import describe_plan
 
-    return carry_out(work)
+    return carry_out(work, what=describe_plan(work.guest, work.plan).summary)
 
 
 def render_qm(work: Work) -> str:
     """Returns the command of Proxmox VE that makes a plan's changes; empty if there are none."""
     from vmio.apply.commands import render_command
-    from vmio.plan.steps import list_changes
 
-    return render_command(work.plan.vm, work.source, list_changes(work.plan.steps))
+    return render_command(work.guest, work.plan.changes)
 
 
 def list_changed(vm: str = "") -> tuple[Journal, ...]:

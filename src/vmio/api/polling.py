@@ -230,8 +230,9 @@ def rank_plans(
     from vmio.errors import CapabilityError, PlanError, UnsupportedError
     from vmio.fleet.runner import map_in_order
     from vmio.host.files import is_file
-    from vmio.plan.policies import COMPARED, PROPOSED, choose_policy
-    from vmio.plan.proposal import propose_layout
+    from vmio.policy.planner import make_layout
+    from vmio.policy.spreads import COMPARED, PROPOSED, choose_policy
+    from vmio.report.plan.words import describe_plan
     from vmio.sim.ranking import join_layouts, predict_layouts, rank_layouts
 
     task = _prepare_simulation(guest, host, workload, parameters=(), policy=None, profile=profile)
@@ -246,14 +247,17 @@ def rank_plans(
     for name in policies or COMPARED:
         choice = choose_policy(name)
         try:
-            layout, by_hand = propose_layout(guest, host, choice)
+            layout, plan = make_layout(guest, host, choice)
         except UnsupportedError:
             raise
         except (PlanError, CapabilityError) as error:
             left_out.append((name, error.message))
             continue
         named.append((name, layout))
-        notes += [f"done by hand, and not in the predictions: {what}" for what in by_hand]
+        by_hand = describe_plan(guest, plan).by_hand
+        notes += [
+            f"done by hand, and not in the predictions: {each.words.what}" for each in by_hand
+        ]
     layouts = join_layouts(named)
     mapped = (each.iothread_vq_mapping for _, layout in named for each in layout.controllers)
     if task.load.jobs == 1 and any(mapped):

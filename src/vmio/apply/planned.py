@@ -18,12 +18,13 @@ from vmio.apply.proxmox import (
     replace_config,
 )
 from vmio.errors import ConflictError, QmpError, UnsupportedError, UsageError
-from vmio.formats.proxmox.changes import apply_changes
+from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.writer import compute_digest
+from vmio.formats.registry import edit, read
+from vmio.model.host import Host
 from vmio.model.plan import LiveChange, Plan, Step
-from vmio.model.source import Source
-from vmio.plan.scope import check_changes
-from vmio.plan.steps import list_changes
+from vmio.model.source import Source, apply_edits
+from vmio.policy.scope import check_changes
 from vmio.qemu.qmp import QmpConnection
 from vmio.qemu.signals import run_async
 
@@ -36,8 +37,8 @@ class Work:
 
     plan: Plan
     path: Path
-    source: Source
-    """The config as it is."""
+    guest: Guest
+    """What the config is."""
     new: bytes = field(repr=False)
     """The config as it shall be."""
     running: bool
@@ -46,16 +47,16 @@ class Work:
     """The running guest's monitor; None where nothing is set on it."""
 
     @property
+    def source(self) -> Source:
+        """The config as it is."""
+        return self.guest.vm.source
+
+    @property
     def live(self) -> tuple[LiveChange, ...]:
         """What the running guest can be given at once."""
         if self.socket is None:
             return ()
         return tuple(change for step in self._doable for change in step.live)
-
-    @property
-    def by_hand(self) -> tuple[Step, ...]:
-        """The steps that only a person can take."""
-        return tuple(step for step in self.plan.steps if step.by_hand)
 
     @property
     def waiting(self) -> tuple[Step, ...]:
@@ -73,7 +74,7 @@ class Work:
 
     @property
     def _doable(self) -> tuple[Step, ...]:
-        return tuple(step for step in self.plan.steps if not step.by_hand)
+        return tuple(step for step in self.plan.steps if not step.obstacle)
 
 
 @frozen(kw_only=True)
@@ -122,9 +123,11 @@ def prepare_plan(
             f"{path} has changed since the plan was made", hint="plan again, and apply that"
         )
     check_live([change for step in plan.steps for change in step.live])
-    changes = list_changes(plan.steps)
-    check_changes(changes)
-    new = apply_changes(source, changes)
+    guest = read(source, ReadContext(host=Host(), vmid=plan.vm))
+    if guest.vm.notation != plan.notation:
+        raise UsageError(f"the plan is for a guest of {plan.notation}, and {path} is none")
+    check_changes(guest, plan.changes)
+    new = apply_edits(source, edit(guest, plan.changes))
     vmid = find_vmid(path, places)
     running = bool(vmid) and is_running(vmid, places)
     if check and not running and new != source.data:
@@ -136,11 +139,16 @@ def prepare_plan(
             raise UsageError(
                 f"no running guest {plan.vm} is found here", hint="--qmp names its socket"
             )
-    return Work(plan=plan, path=path, source=source, new=new, running=running, socket=socket)
+    return Work(plan=plan, path=path, guest=guest, new=new, running=running, socket=socket)
 
 
-def carry_out(work: Work, *, places: Places | None = None) -> Outcome:
+def carry_out(work: Work, *, what: str, places: Places | None = None) -> Outcome:
     """Writes the config, unless the guest runs, and sets what a running guest can be given.
+
+    Args:
+        work: What the plan comes to.
+        what: What is done, for the journal, in one line.
+        places: Where things are; None for where they are on every host.
 
     Raises:
         ConflictError: The config changed meanwhile, or must not be changed now.
@@ -149,7 +157,6 @@ def carry_out(work: Work, *, places: Places | None = None) -> Outcome:
     """
     done = Outcome()
     if work.writes:
-        what = f"{work.plan.policy}: {'; '.join(_name_changed(work.plan.steps))}"
         applied = replace_config(
             work.path, work.source.data, work.new, what=what[:500], places=places
         )
@@ -163,10 +170,6 @@ def carry_out(work: Work, *, places: Places | None = None) -> Outcome:
             hint = f"{error.hint}; {work.path} is written all the same".removeprefix("; ")
             raise QmpError(error.message, hint=hint) from error
     return done
-
-
-def _name_changed(steps: Sequence[Step]) -> list[str]:
-    return [step.what for step in steps if step.changes and not step.by_hand]
 
 
 async def _set(socket: Path, changes: Sequence[LiveChange]) -> tuple[LiveResult, ...]:

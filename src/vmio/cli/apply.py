@@ -126,19 +126,23 @@ def print_diff(source: Source, new: bytes) -> None:
 
 
 def _print_commands(work: Work) -> None:
+    from vmio.report.plan.words import describe_plan
+
     line = api.render_qm(work)
     if line:
         click.echo(line)
-    for step in work.by_hand:
-        click.echo(f"# by hand: {printable(step.what)}: {printable(step.by_hand)}")
+    for each in describe_plan(work.guest, work.plan).by_hand:
+        click.echo(f"# by hand: {printable(each.words.what)}: {printable(each.words.how)}")
 
 
 def _print_steps(work: Work) -> None:
+    from vmio.report.plan.words import describe_plan
+
     for change in work.live:
         click.echo(printable(f"live: {change.path} {change.property} = {change.new}"))
-    for step in work.by_hand:
-        click.echo(f"by hand: {printable(step.what)}")
-        click.echo(disarm_lines(f"    {printable(step.by_hand)}"))
+    for each in describe_plan(work.guest, work.plan).by_hand:
+        click.echo(f"by hand: {printable(each.words.what)}")
+        click.echo(disarm_lines(f"    {printable(each.words.how)}"))
 
 
 def _ask(work: Work) -> str:

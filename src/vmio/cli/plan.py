@@ -130,21 +130,27 @@ def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"])
         case "text":
             from vmio.cli.console import make_console
             from vmio.report.plan.text import print_plan
+            from vmio.report.plan.words import describe_plan
 
-            print_plan(plan, make_console(), name=f"{guest.vm.id} {guest.vm.name}".strip())
+            print_plan(
+                describe_plan(guest, plan),
+                make_console(),
+                name=f"{guest.vm.id} {guest.vm.name}".strip(),
+            )
         case _:
             assert_never(form)
 
 
 def _print_comparison(guest: Guest, host: Host) -> int:
     from vmio.cli.console import make_console
-    from vmio.plan.policies import COMPARED
     from vmio.report.plan.text import Row, print_comparison
+    from vmio.report.plan.words import describe_plan
 
     rows = []
-    for name in COMPARED:
+    for name in api.list_compared():
         try:
-            rows.append(Row(name=name, plan=make_plan(guest.vm.source.name, guest, host, name)))
+            plan = make_plan(guest.vm.source.name, guest, host, name)
+            rows.append(Row(name=name, plan=describe_plan(guest, plan)))
         except VmioError as error:
             rows.append(Row(name=name, error=error.message))
     print_comparison(rows, make_console())
@@ -168,6 +174,7 @@ def _print_all(vms: tuple[Found, ...], policy: str, places: Places) -> int:
     """Prints one line a guest, and returns the worst status."""
     from vmio.cli.console import make_console
     from vmio.report.plan.text import Row, print_plans
+    from vmio.report.plan.words import describe_plan
 
     rows, status = [], 0
     for found in vms:
@@ -178,7 +185,8 @@ def _print_all(vms: tuple[Found, ...], policy: str, places: Places) -> int:
             place = places.by_folder[found.folder]
             guest = api.load(found.path, host=place.host, storages=place.storages)
             name = f"{guest.vm.id} {guest.vm.name}".strip()
-            rows.append(Row(name=name, plan=make_plan(found.path, guest, place.host, policy)))
+            plan = make_plan(found.path, guest, place.host, policy)
+            rows.append(Row(name=name, plan=describe_plan(guest, plan)))
         except VmioError as error:
             rows.append(Row(name=name, error=error.message))
             status = max(status, error.exit_status)

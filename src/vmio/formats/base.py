@@ -6,17 +6,19 @@ pure: text and facts in, values out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from attrs import field, frozen
 
 from vmio.model.host import Host
-from vmio.model.source import Source
+from vmio.model.lines import be_line, be_words
+from vmio.model.plan import Change, Obstacle, Plan, Step
+from vmio.model.source import Edit, Source
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
 
-__all__ = ["CommandLine", "Doors", "Guest", "ReadContext"]
+__all__ = ["CommandLine", "Doors", "Guest", "ReadContext", "Setting", "Words"]
 
 
 @frozen(kw_only=True)
@@ -59,6 +61,45 @@ class CommandLine:
     warnings: tuple[str, ...] = ()
 
 
+class Setting(NamedTuple):
+    """One setting of a guest's text, as its notation writes it, and what becomes of it."""
+
+    key: str
+    option: str
+    """The option of a setting that is a list of them; empty for the setting itself."""
+    old: str | None
+    """What is written now; None if nothing is."""
+    new: str | None
+    """What shall be written; None removes it."""
+
+    @property
+    def name(self) -> str:
+        """What it is called: `scsihw`, or `scsi0: iothread`."""
+        return f"{self.key}: {self.option}" if self.option else self.key
+
+
+@frozen(kw_only=True)
+class Words:
+    """A step of a plan in words, each one line, since they are put into commands too.
+
+    Raises:
+        PlanError: One is not.
+    """
+
+    what: str = field(validator=be_words)
+    """In the imperative, no full stop."""
+    why: str = field(validator=be_words)
+    """What is wrong without it."""
+    source: str = field(validator=be_words)
+    """The document, source file and version, or measurement that the reason comes from."""
+    effect: str = field(default="", validator=be_line)
+    """What to expect of it."""
+    guest_notices: str = field(default="", validator=be_line)
+    """What the guest sees: another device path, a driver it needs; empty if nothing."""
+    how: str = field(default="", validator=be_line)
+    """What a person does where vmio cannot."""
+
+
 class Doors(Protocol):
     """What vmio asks of a notation."""
 
@@ -83,3 +124,27 @@ class Doors(Protocol):
             UnsupportedError: The guest uses something that vmio cannot print yet.
             PlanError: Its manager would refuse.
         """
+
+    def find_obstacle(self, guest: Guest, change: Change, /) -> Obstacle:
+        """Returns why a person has to make a change, empty where vmio can without harm."""
+
+    def edit(self, guest: Guest, changes: Sequence[Change], /) -> tuple[Edit, ...]:
+        """Returns the edits of the guest's text that make changes.
+
+        A change with an obstacle is made too where there are words for it, so that a plan can try
+        what a person will do.
+
+        Raises:
+            PlanError: The text cannot take them.
+            ConflictError: A line that is to be changed is none that its manager can take.
+            UsageError: Its manager would not take what it would come to.
+        """
+
+    def spell(self, guest: Guest, changes: Sequence[Change], /) -> tuple[Setting, ...]:
+        """Returns what `edit` writes, as people who know the notation say it."""
+
+    def describe_step(self, guest: Guest, plan: Plan, step: Step, /) -> Words:
+        """Returns a step of a guest's plan in words, as its manager's users have to take it."""
+
+    def list_notes(self, guest: Guest, /) -> tuple[str, ...]:
+        """Returns what there is to know of a guest's disks that no step of a plan is about."""

@@ -22,7 +22,7 @@ from vmio.model.source import Source
 
 __all__ = ["SCHEMA", "parse_plan", "render_plan"]
 
-SCHEMA = 1
+SCHEMA = 2
 _MAX_BYTES = 1024 * 1024
 """Three times the plan of a guest with all 53 disks that Proxmox VE allows."""
 _MAX_COMMAS = 20_000

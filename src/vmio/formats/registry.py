@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Final, cast
 
 from attrs import evolve
 
-from vmio.formats.base import CommandLine, Doors, Guest, ReadContext
+from vmio.formats.base import CommandLine, Doors, Guest, ReadContext, Setting, Words
 from vmio.model.host import Host
-from vmio.model.source import Source
+from vmio.model.plan import Change, Obstacle, Plan, Step
+from vmio.model.source import Edit, Source
 from vmio.model.topology import Topology
 
 __all__ = [
     "NOTATIONS",
     "build_command",
+    "describe_step",
+    "edit",
     "find_doors",
+    "find_obstacle",
     "lay_out",
+    "list_notes",
     "read",
     "read_again",
     "recognise",
+    "spell",
 ]
 
 NOTATIONS: Final[Mapping[str, str]] = {
@@ -81,3 +87,34 @@ def build_command(guest: Guest, host: Host) -> CommandLine:
         PlanError: Its manager would refuse.
     """
     return find_doors(guest.vm.notation).build_command(guest, host)
+
+
+def find_obstacle(guest: Guest, change: Change) -> Obstacle:
+    """Returns why a person has to make a change, empty where vmio can without harm."""
+    return find_doors(guest.vm.notation).find_obstacle(guest, change)
+
+
+def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
+    """Returns the edits of the guest's text that make changes.
+
+    Raises:
+        PlanError: The text cannot take them.
+        ConflictError: A line that is to be changed is none that its manager can take.
+        UsageError: Its manager would not take what it would come to.
+    """
+    return find_doors(guest.vm.notation).edit(guest, changes)
+
+
+def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
+    """Returns what `edit` writes, as people who know the notation say it."""
+    return find_doors(guest.vm.notation).spell(guest, changes)
+
+
+def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
+    """Returns a step of a guest's plan in words, as its manager's users have to take it."""
+    return find_doors(guest.vm.notation).describe_step(guest, plan, step)
+
+
+def list_notes(guest: Guest) -> tuple[str, ...]:
+    """Returns what there is to know of a guest's disks that no step of a plan is about."""
+    return find_doors(guest.vm.notation).list_notes(guest)

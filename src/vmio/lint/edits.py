@@ -1,43 +1,50 @@
-"""Edits that the fixes of several rules make."""
+"""Fixes that several rules offer."""
 
 from __future__ import annotations
 
-from vmio.formats.proxmox.writer import place_setting
+from typing import Final
+
+from vmio.formats.registry import find_obstacle
 from vmio.lint.diagnostic import Applicability, Fix
-from vmio.model.source import Edit
-from vmio.model.vm import Vm
-from vmio.plan.virtio_scsi import SINGLE, is_macos, is_virtio_scsi, may_set_single
+from vmio.lint.rule import Context
+from vmio.model.plan import PER_DISK, SHARED, Change
 
-__all__ = ["separate_controllers", "set_scsihw"]
+__all__ = ["SEPARATE", "may_separate", "separate_controllers"]
 
-
-def set_scsihw(vm: Vm, value: str) -> tuple[Edit, ...]:
-    """Returns the edit that sets `scsihw`: in its line, or in a new one in Proxmox's order."""
-    return (place_setting(vm.source, vm.spans, "scsihw", value),) if vm.spans else ()
+SEPARATE: Final = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
 
 
-def separate_controllers(vm: Vm) -> Fix:
-    """Returns the fix that gives each SCSI disk a controller of its own.
+def may_separate(context: Context) -> bool:
+    """Returns whether a controller for each SCSI disk leaves the guest every disk that it has."""
+    return not find_obstacle(context.guest, SEPARATE)
+
+
+def separate_controllers(context: Context) -> Fix | None:
+    """Returns the fix that gives each SCSI disk a controller of its own, if there is such a one.
 
     It is a person's to make where a disk could be gone after it: the guest is not known to have
     the driver, or `args` names a controller that would not be there.
     """
-    if may_set_single(vm):
-        return Fix(
-            applicability=Applicability.UNSAFE,
-            message=f"set scsihw: {SINGLE}, then stop and start the guest; it will see other"
-            " controllers, and Linux can give /dev/sdX in another order from boot to boot",
-            edits=set_scsihw(vm, SINGLE),
-        )
-    if is_macos(vm):
-        message = "leave it: macOS has no driver for virtio-scsi"
-    elif is_virtio_scsi(vm):
-        message = (
-            f"take what names a SCSI controller or disk out of args, then set scsihw: {SINGLE}"
-        )
-    else:
-        message = (
-            "by hand, once the guest has the driver of virtio-scsi (vmio plan says how to find"
-            f" out): set scsihw: {SINGLE}"
-        )
+    match find_obstacle(context.guest, SEPARATE):
+        case "":
+            return context.make_fix(
+                "set scsihw: virtio-scsi-single, then stop and start the guest; it will see other"
+                " controllers, and Linux can give /dev/sdX in another order from boot to boot",
+                SEPARATE,
+                applicability=Applicability.UNSAFE,
+            )
+        case "unsayable":
+            return None
+        case "macos":
+            message = "leave it: macOS has no driver for virtio-scsi"
+        case "args":
+            message = (
+                "take what names a SCSI controller or disk out of args, then set scsihw:"
+                " virtio-scsi-single"
+            )
+        case _:
+            message = (
+                "by hand, once the guest has the driver of virtio-scsi (vmio plan says how to find"
+                " out): set scsihw: virtio-scsi-single"
+            )
     return Fix(applicability=Applicability.DISPLAY, message=message)

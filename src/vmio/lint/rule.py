@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar, Literal
 
 from attrs import frozen
 
+from vmio.errors import ConflictError, PlanError, UsageError
 from vmio.formats.base import Guest
-from vmio.lint.diagnostic import Diagnostic, Fix, Severity
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.versions import Versions
 from vmio.model.host import Host
-from vmio.model.source import Span
+from vmio.model.plan import Change
+from vmio.model.source import Edit, Span
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.model.vm import Vm
 
@@ -53,6 +56,25 @@ class Context:
             for attached in self.disks
             if attached.disk.backing is not None and not attached.disk.backing.error
         )
+
+    def make_fix(
+        self, message: str, *changes: Change, applicability: Applicability = Applicability.SAFE
+    ) -> Fix:
+        """Returns the fix that makes changes; a person's, where vmio cannot make them.
+
+        Args:
+            message: What to do, in the imperative and without a full stop.
+            changes: What it changes of the guest.
+            applicability: Who may apply it, where the guest's text can be edited.
+        """
+        from vmio.formats.registry import edit, find_obstacle
+
+        edits: tuple[Edit, ...] = ()
+        if not any(find_obstacle(self.guest, change) for change in changes):
+            with suppress(PlanError, ConflictError, UsageError):
+                edits = edit(self.guest, changes)
+        chosen = applicability if edits else Applicability.DISPLAY
+        return Fix(applicability=chosen, message=message, edits=edits)
 
 
 class Rule(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from vmio.model.disk import BusKind
 from vmio.model.iothread import VirtqueueMapping
@@ -59,6 +59,8 @@ class Controller:
     iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
     num_queues: int | None = None
     """Request queues; None where the device has no such property or QEMU chooses."""
+    dedicated: bool = field(default=False, eq=False)
+    """Whether its manager makes it for one disk alone, whose own IOThread can serve it then."""
     built_in: bool = False
     """Whether the machine brings it, so that no `-device` makes it."""
 

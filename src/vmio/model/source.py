@@ -62,7 +62,10 @@ class Source:
 
 @frozen(kw_only=True)
 class Edit:
-    """One replacement in a source: the span's bytes become `text`; an empty span inserts."""
+    """One replacement in a source: the span's bytes become `text`; an empty span inserts.
+
+    Bytes that are not UTF-8 are in the text as surrogate escapes.
+    """
 
     span: Span
     text: str
@@ -93,6 +96,9 @@ def apply_edits(source: Source, edits: Iterable[Edit]) -> bytes:
     for edit in sorted(edits, key=lambda edit: edit.span):
         if not done <= edit.span.start <= edit.span.end <= len(source.data):
             raise ValueError(f"an edit of {source.name} at {edit.span} clashes with another")
-        pieces += (source.data[done : edit.span.start], edit.text.encode())
+        pieces += (
+            source.data[done : edit.span.start],
+            edit.text.encode("utf-8", "surrogateescape"),
+        )
         done = edit.span.end
     return b"".join((*pieces, source.data[done:]))

@@ -44,6 +44,8 @@ class Vm:
     memory_mib: int = 512
     accelerator: Accelerator = ""
     """What would run it: the host's processor, or QEMU's own emulation of one."""
+    affinity: str = ""
+    """The host's processors that its threads are bound to, such as 0,2-3; empty if to none."""
     template: bool = False
     """Whether other guests are cloned from it and it is only looked at itself."""
     scsihw: str | None = None

@@ -33,7 +33,7 @@ def place_profile(
             f"the guest has {vm.vcpus} vCPUs and its host {count} processors: Proxmox VE does not"
             " start it there"
         )
-    pinned = parse_processors(vm.settings.get("affinity", ""))
+    pinned = parse_processors(vm.affinity)
     if count:
         pinned &= (1 << count) - 1
     usable = pinned.bit_count() or count

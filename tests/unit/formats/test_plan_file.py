@@ -30,10 +30,9 @@ PLAN = Plan(
     policy="per-disk",
     steps=(
         Step(
-            what="Give each disk a controller",
-            why="all share one",
-            source="qm(1)",
-            changes=(Change(key="scsihw", old="lsi", new="virtio-scsi-single"),),
+            kind="separate-controllers",
+            disks=("scsi0",),
+            changes=(Change(subject="scsi", property="controllers", new="per-disk"),),
             live=(LiveChange(path="/objects/a", property="poll-max-ns", new=0),),
         ),
     ),
@@ -57,21 +56,22 @@ def test_plan_is_read_back() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"schema": 1', '"schema": 2', "does not know"),
-        ('"schema": 1,', "", "no number 'schema'"),
-        ('"schema": 1', '"schema": true', "no number 'schema'"),
+        ('"schema": 2', '"schema": 1', "does not know"),
+        ('"schema": 2,', "", "no number 'schema'"),
+        ('"schema": 2', '"schema": true', "no number 'schema'"),
         ('"new": 0', '"new": "0"', r"expected int @ \$.steps\[0\].live\[0\].new"),
         ('"vm": "701"', '"vm": "701", "more": 1', "more"),
         ('"notes": []', '"notes": {}', "notes"),
         ('"notes": []', '"notes": "ab"', "notes"),
-        ('"what": "Give each disk a controller"', '"what": ""', r"steps\[0\]"),
-        ('"what": "Give each disk a', '"what": "Give\\nrm -rf /', "cannot have .* as its what"),
-        ('"why": "all', '"why": "\\u001b[2J', "as its why"),
+        ('"kind": "separate-controllers"', '"kind": "erase"', r"steps\[0\]"),
+        ('"property": "controllers"', '"property": "args"', r"changes\[0\]"),
+        ('"subject": "scsi"', '"subject": "a\\nrm -rf /"', "cannot have .* as its subject"),
+        ('"scsi0"\n', '"\\u001b[2J"\n', "as its disks"),
         ('"vm": "701"', '"vm": "--force"', "cannot have '--force' as its vm"),
         ('"policy": "per', '"policy": "\\ud800', "policy"),
         ('"new": 0', f'"new": {1 << 63}', r"live\[0\]"),
         ('"new": 0', '"new": ' + "9" * 5000, "is not a plan"),
-        ('"new": "virtio-scsi-single"', '"new": "a\\nhookscript: x"', "as its new"),
+        ('"new": "per-disk"', '"new": "a\\nhookscript: x"', "as its new"),
     ],
 )
 def test_what_is_no_plan_is_refused(old: str, new: str, message: str) -> None:
@@ -85,10 +85,10 @@ def test_what_is_no_plan_is_refused(old: str, new: str, message: str) -> None:
 def test_nested_plan_is_refused(depth: int) -> None:
     """However deep it is, that ends as any other thing that is no plan."""
     for key in ("steps", "before", "vm", "more"):
-        nested = f'"schema": 1, "{key}": {"[" * depth}{"]" * depth}, "x"'
+        nested = f'"schema": 2, "{key}": {"[" * depth}{"]" * depth}, "x"'
         with pytest.raises(InputError, match="is not a plan"):
             parse(
-                TEXT.replace('"schema": 1, "x"', nested, 1).replace('"schema": 1', nested).encode()
+                TEXT.replace('"schema": 2, "x"', nested, 1).replace('"schema": 2', nested).encode()
             )
 
 

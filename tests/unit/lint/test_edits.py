@@ -1,37 +1,16 @@
-"""Edits that several rules share stand where Proxmox itself would write."""
+"""Fixes that several rules offer."""
 
 from __future__ import annotations
 
 import pytest
 
 from vmio.formats.base import ReadContext
-from vmio.formats.proxmox.reader import read_guest
+from vmio.formats.registry import lay_out, read
 from vmio.lint.diagnostic import Applicability
-from vmio.lint.edits import separate_controllers, set_scsihw
-from vmio.model.disk import Disk
+from vmio.lint.edits import separate_controllers
+from vmio.lint.rule import Context
 from vmio.model.host import Host
-from vmio.model.source import Source, Span, apply_edits
-from vmio.model.vm import Vm
-
-
-def make_source(data: bytes) -> Source:
-    """Returns a source of some bytes."""
-    return Source(name="100.conf", data=data)
-
-
-def test_set_scsihw_keeps_a_carriage_return() -> None:
-    """A file with DOS line ends keeps them."""
-    source = make_source(b"scsihw: lsi\r\ncores: 1\r\n")
-    vm = Vm(id="1", notation="proxmox", source=source, spans={"scsihw": Span(start=0, end=12)})
-    edits = set_scsihw(vm, "virtio-scsi-single")
-    assert apply_edits(source, edits) == b"scsihw: virtio-scsi-single\r\ncores: 1\r\n"
-
-
-def test_set_scsihw_needs_a_place() -> None:
-    """Without its line and without a SCSI drive's there is nothing to edit."""
-    disk = Disk(id="scsi0", bus="scsi", index=0)
-    vm = Vm(id="1", notation="proxmox", source=make_source(b""), disks=(disk,))
-    assert set_scsihw(vm, "lsi") == ()
+from vmio.model.source import Source
 
 
 @pytest.mark.parametrize(
@@ -52,8 +31,10 @@ def test_separate_controllers_is_a_persons_fix_where_a_disk_could_be_gone(
     text: str, applicability: Applicability, words: str
 ) -> None:
     """Only from virtio-scsi-pci, and with nothing that names it, are there edits."""
-    source = make_source(f"{text}\nscsi0: /dev/a,iothread=1\n".encode())
-    fix = separate_controllers(read_guest(source, ReadContext(storages={}, host=Host())).vm)
+    source = Source(name="100.conf", data=f"{text}\nscsi0: /dev/a,iothread=1\n".encode())
+    guest = read(source, ReadContext(storages={}, host=Host()))
+    fix = separate_controllers(Context(guest=guest, topology=lay_out(guest), host=Host()))
+    assert fix is not None
     assert fix.applicability == applicability
     assert words in fix.message
     assert bool(fix.edits) == (applicability == Applicability.UNSAFE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import evolve
 
 from vmio.formats.base import Guest, ReadContext
-from vmio.lint.diagnostic import Diagnostic
+from vmio.lint.diagnostic import Applicability, Diagnostic
 from vmio.lint.engine import run
 from vmio.lint.rule import Context
 from vmio.model.controller import Controller
@@ -22,7 +22,7 @@ def check(disk: Disk, controller: Controller, **facts: object) -> tuple[Diagnost
     attached = AttachedDisk(disk=disk, controller=controller.id, **facts)  # type: ignore[arg-type]
     vm = Vm(
         id="web",
-        notation="libvirt",
+        notation="qemu",
         source=Source(name="web.xml", data=b""),
         iothreads=(IOThread(id="iothread1"),),
         controllers=(controller,),
@@ -73,9 +73,11 @@ def test_iothread_named_by_a_controller_is_used() -> None:
 
 
 def test_native_aio_through_the_page_cache_is_found_in_any_notation() -> None:
-    """What QEMU refuses it refuses whoever wrote it; a libvirt guest gets no Proxmox fix."""
+    """What QEMU refuses it refuses whoever wrote it; another manager's guest gets advice only."""
     disk = evolve(make_disk("virtio"), aio="native", cache="writeback")
     controller = Controller(id="sda", model="virtio-blk-pci", bus="virtio", iothread="iothread1")
     found = check(disk, controller, aio="native", cache_direct=False)
     assert [d.code for d in found] == ["CA001"]
-    assert found[0].fix is None
+    fix = found[0].fix
+    assert fix is not None
+    assert (fix.applicability, fix.edits) == (Applicability.DISPLAY, ())

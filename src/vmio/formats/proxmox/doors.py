@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
-from vmio.formats.base import CommandLine, Guest, ReadContext
+from vmio.formats.base import CommandLine, Guest, ReadContext, Setting, Words
 from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.model.host import Host
-from vmio.model.source import Source
+from vmio.model.plan import Change, Obstacle, Plan, Step
+from vmio.model.source import Edit, Source
 from vmio.model.topology import Topology
 
-__all__ = ["build_command", "lay_out", "read", "recognise"]
+__all__ = [
+    "build_command",
+    "describe_step",
+    "edit",
+    "find_obstacle",
+    "lay_out",
+    "list_notes",
+    "read",
+    "recognise",
+    "spell",
+]
 
 
 def recognise(source: Source) -> bool:  # noqa: ARG001 - no line is in every config
@@ -49,3 +61,44 @@ def build_command(guest: Guest, host: Host) -> CommandLine:
     from vmio.formats.proxmox.argv import build_command as build
 
     return build(cast("ProxmoxGuest", guest), host)
+
+
+def find_obstacle(guest: Guest, change: Change) -> Obstacle:
+    """Returns why a person has to make a change, empty where vmio can without harm."""
+    from vmio.formats.proxmox.drivers import find_obstacle as find
+
+    return find(cast("ProxmoxGuest", guest), change)
+
+
+def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
+    """Returns the edits that make changes in a config's main section.
+
+    Raises:
+        PlanError: The config cannot take them.
+        ConflictError: Proxmox VE cannot take the last line of a setting that is to be changed.
+        UsageError: Proxmox VE would not take what it would come to.
+    """
+    from vmio.formats.proxmox.edit import edit_config
+
+    return edit_config(cast("ProxmoxGuest", guest), changes)
+
+
+def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
+    """Returns the settings that `edit` writes."""
+    from vmio.formats.proxmox.edit import list_settings
+
+    return list_settings(cast("ProxmoxGuest", guest), changes)
+
+
+def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
+    """Returns a step of a plan in words, as Proxmox VE's users have to take it."""
+    from vmio.formats.proxmox.advice import describe_step as describe
+
+    return describe(cast("ProxmoxGuest", guest), plan, step)
+
+
+def list_notes(guest: Guest) -> tuple[str, ...]:
+    """Returns what there is to know of a config's disks that no step of a plan is about."""
+    from vmio.formats.proxmox.advice import list_notes as list_all
+
+    return list_all(cast("ProxmoxGuest", guest))

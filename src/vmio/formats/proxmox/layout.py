@@ -203,6 +203,7 @@ def _scsi_controller(vm: Vm, disk: Disk, hardware: ScsiHardware, number: int) ->
             pci=pci_address(identity, vm.arch),
             iothread=f"iothread-{identity}" if disk.iothread else None,
             num_queues=disk.queues,
+            dedicated=True,
         )
     identity = f"scsihw{number}"
     return Controller(

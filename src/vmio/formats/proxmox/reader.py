@@ -67,6 +67,11 @@ class ProxmoxGuest(Guest):
         return is_true(self.settings[key]) if key in self.settings else default
 
     @property
+    def args(self) -> str:
+        """The options of QEMU's own; those of a template are for its clones."""
+        return self.vm.settings.get("args", "")
+
+    @property
     def has_legacy_igd(self) -> bool:
         """Whether a graphics unit of the host is passed through where the guest's own would be."""
         return any(
@@ -125,6 +130,7 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
         vcpus=_count_vcpus(values),
         memory_mib=_read_memory(values),
         accelerator=_choose_accelerator(values, host),
+        affinity=values.get("affinity", ""),
         template=is_true(values.get("template")),
         scsihw=values.get("scsihw"),
         iothreads=tuple(evolve(iothread, span=settings["args"].span) for iothread in iothreads),

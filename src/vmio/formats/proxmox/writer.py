@@ -150,7 +150,7 @@ def set_option(config: Config, section: Section, key: str, option: str, value: s
         return Edit(span=found.value_span, text=value)
     before = [part for part in parts if _sort_option(key, part.key) < _sort_option(key, option)]
     if before:
-        place = max(before, key=lambda part: _sort_option(key, part.key)).span.end
+        place = max(part.span.end for part in before)
         return Edit(span=Span(start=place, end=place), text=f",{option}={value}")
     place = entry.value_span.start
     return Edit(span=Span(start=place, end=place), text=f"{option}={value},")

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vmio.errors import UsageError
-from vmio.formats.base import CommandLine, Guest, ReadContext
+from vmio.formats.base import CommandLine, Guest, ReadContext, Setting, Words
 from vmio.formats.qemu.argv import is_command
 from vmio.model.host import Host
-from vmio.model.source import Source
+from vmio.model.plan import Change, Obstacle, Plan, Step
+from vmio.model.source import Edit, Source
 from vmio.model.topology import Topology
 
-__all__ = ["build_command", "lay_out", "read", "recognise"]
+__all__ = [
+    "build_command",
+    "describe_step",
+    "edit",
+    "find_obstacle",
+    "lay_out",
+    "list_notes",
+    "read",
+    "recognise",
+    "spell",
+]
 
 
 def recognise(source: Source) -> bool:
@@ -43,3 +56,42 @@ def build_command(guest: Guest, host: Host) -> CommandLine:  # noqa: ARG001 - it
     from vmio.formats.qemu.argv import list_arguments
 
     return CommandLine(argv=list_arguments(guest.vm.source))
+
+
+def find_obstacle(guest: Guest, change: Change) -> Obstacle:
+    """Returns why a person has to make a change, empty where vmio can without harm."""
+    from vmio.formats.qemu.edit import find_obstacle as find
+
+    return find(guest, change)
+
+
+def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
+    """Returns the edits that make changes in a command line.
+
+    Raises:
+        PlanError: Its text has no place for one of them.
+    """
+    from vmio.formats.qemu.edit import edit_command
+
+    return edit_command(guest, changes)
+
+
+def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
+    """Returns the options that `edit` writes."""
+    from vmio.formats.qemu.edit import list_settings
+
+    return list_settings(guest, changes)
+
+
+def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
+    """Returns a step of a plan in words, for who writes QEMU's command line."""
+    from vmio.formats.qemu.advice import describe_step as describe
+
+    return describe(guest, plan, step)
+
+
+def list_notes(guest: Guest) -> tuple[str, ...]:
+    """Returns what there is to know of a guest's disks that no step of a plan is about."""
+    from vmio.formats.qemu.advice import list_notes as list_all
+
+    return list_all(guest)

@@ -11,6 +11,7 @@ from vmio.apply.proxmox import Applied
 from vmio.apply.undo import Left, Reversal
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.model.source import Source
+from vmio.report.plan.words import describe_plan
 
 __all__ = ["render_apply_json", "render_journals_json", "render_undo_json"]
 
@@ -26,6 +27,7 @@ def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
         command: The `qm set` line that does the same to the config.
     """
     applied = outcome.config if outcome is not None else None
+    described = describe_plan(work.guest, work.plan)
     return _dump(
         {
             "vm": work.plan.vm,
@@ -46,8 +48,12 @@ def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
                 }
                 for change in work.live
             ],
-            "waits_for_restart": [step.what for step in work.waiting],
-            "by_hand": [{"what": step.what, "how": step.by_hand} for step in work.by_hand],
+            "waits_for_restart": [
+                each.words.what for each in described.steps if each.step in work.waiting
+            ],
+            "by_hand": [
+                {"what": each.words.what, "how": each.words.how} for each in described.by_hand
+            ],
         }
     )
 

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from vmio.characters import printable
+from vmio.formats.base import Setting
 from vmio.model.iothread import MAIN_LOOP
-from vmio.model.plan import Change, Plan, Step
 from vmio.model.topology import Topology
 from vmio.report.layout.text import print_topology
+from vmio.report.plan.words import DescribedPlan, DescribedStep
 
 __all__ = ["Row", "print_comparison", "print_plan", "print_plans"]
 
@@ -30,12 +31,13 @@ class Row:
     """One line of a table of plans: what it is called, and the plan or why there is none."""
 
     name: str
-    plan: Plan | None = None
+    plan: DescribedPlan | None = None
     error: str = ""
 
 
-def print_plan(plan: Plan, console: Console, *, name: str) -> None:
+def print_plan(described: DescribedPlan, console: Console, *, name: str) -> None:
     """Prints a plan whole."""
+    plan = described.plan
     print_topology(plan.before, console, title=f"{name}, as it is")
     console.print()
     console.print(Text(printable(f"plan by {plan.policy}"), style="bold"))
@@ -44,9 +46,9 @@ def print_plan(plan: Plan, console: Console, *, name: str) -> None:
         if any(attached.disk.keeps_data for attached in plan.before.disks):
             console.print("nothing to change: the disks are served as this policy wants")
         return
-    for number, step in enumerate(plan.steps, start=1):
+    for number, step in enumerate(described.steps, start=1):
         _print_step(step, console, number)
-    if _has_changes(plan):
+    if described.settings:
         console.print()
         print_topology(plan.after, console, title=f"{name}, as planned")
 
@@ -55,7 +57,7 @@ def print_comparison(rows: Sequence[Row], console: Console) -> None:
     """Prints what several policies come to for one guest."""
     console.print(_make_table("policy", rows))
     _print_notes(
-        dict.fromkeys(note for row in rows if row.plan for note in row.plan.notes), console
+        dict.fromkeys(note for row in rows if row.plan for note in row.plan.plan.notes), console
     )
     _print_errors(rows, console)
 
@@ -64,7 +66,7 @@ def print_plans(rows: Sequence[Row], console: Console) -> None:
     """Prints what one policy comes to for several guests."""
     console.print(_make_table("guest", rows))
     for row in rows:
-        notes = row.plan.notes if row.plan is not None else ()
+        notes = row.plan.plan.notes if row.plan is not None else ()
         _print_notes(notes, console, label=row.name)
     _print_errors(rows, console)
 
@@ -74,38 +76,35 @@ def _print_notes(notes: Iterable[str], console: Console, *, label: str = "note")
         console.print(Text(f"{printable(label)}: {printable(note)}", style="yellow"))
 
 
-def _print_step(step: Step, console: Console, number: int) -> None:
+def _print_step(each: DescribedStep, console: Console, number: int) -> None:
+    step, words = each.step, each.words
     console.print()
-    console.print(Text(f"{number}. {printable(step.what)}", style="bold"))
-    when = "" if step.by_hand else _WHEN[step.takes_effect]
+    console.print(Text(f"{number}. {printable(words.what)}", style="bold"))
+    when = "" if step.obstacle else _WHEN[step.takes_effect]
     lines = (
-        ("why", step.why),
-        ("effect", step.effect),
-        ("guest", step.guest_notices),
-        ("by hand", step.by_hand),
+        ("why", words.why),
+        ("effect", words.effect),
+        ("guest", words.guest_notices),
+        ("by hand", words.how),
         ("when", when),
-        ("source", step.source),
+        ("source", words.source),
     )
     for label, text in lines:
         if text:
             body = Text(f"{label}: ", style="dim")
             body.append(printable(text), style="yellow" if label == "by hand" else "none")
             console.print(Padding(body, (0, 0, 0, 3), expand=False))
-    for change in step.changes:
-        console.print(Padding(_show_change(change), (0, 0, 0, 3), expand=False))
+    for setting in each.settings:
+        console.print(Padding(_show_setting(setting), (0, 0, 0, 3), expand=False))
 
 
-def _show_change(change: Change) -> Text:
-    name = f"{change.key}: {change.option}" if change.option else change.key
-    line = Text(f"{printable(name)}: ")
-    line.append(printable(change.old) if change.old is not None else "not written", style="red")
+def _show_setting(setting: Setting) -> Text:
+    line = Text(f"{printable(setting.name)}: ")
+    old, new = setting.old, setting.new
+    line.append(printable(old) if old is not None else "not written", style="red")
     line.append(" -> ")
-    line.append(printable(change.new) if change.new is not None else "removed", style="green")
+    line.append(printable(new) if new is not None else "removed", style="green")
     return line
-
-
-def _has_changes(plan: Plan) -> bool:
-    return any(step.changes and not step.by_hand for step in plan.steps)
 
 
 def _make_table(first: str, rows: Iterable[Row]) -> Table:
@@ -117,18 +116,20 @@ def _make_table(first: str, rows: Iterable[Row]) -> Table:
         if row.plan is None:
             table.add_row(printable(row.name), *("-" for _ in headings[1:]))
             continue
-        changes = [c for step in row.plan.steps if not step.by_hand for c in step.changes]
-        served = _count_served(row.plan.after)
+        plan, changes = row.plan.plan, row.plan.settings
+        served = _count_served(plan.after)
         table.add_row(
             Text(printable(row.name), style="bold"),
-            str(len(row.plan.after.iothreads)),
+            str(len(plan.after.iothreads)),
             str(served.pop(MAIN_LOOP, 0)),
             "+".join(map(str, served.values())) or "-",
             str(len(changes)),
-            str(sum(bool(step.by_hand) for step in row.plan.steps)),
+            str(len(plan.by_hand)),
             "yes" if any(change.key == "args" for change in changes) else "no",
             "yes"
-            if any(s.takes_effect == "restart" and s.changes for s in row.plan.steps)
+            if any(
+                each.step.takes_effect == "restart" and each.settings for each in row.plan.steps
+            )
             else "no",
         )
     return table

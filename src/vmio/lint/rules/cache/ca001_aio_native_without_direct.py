@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.proxmox.writer import cut_option
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.disk import Disk
+from vmio.model.plan import Change
 from vmio.model.topology import AttachedDisk
 from vmio.model.vm import Vm
 
@@ -80,13 +80,10 @@ class AioNativeWithoutDirect(Rule):
                 )
                 if backing.storage and not backing.storage_type
                 else (),
-                fix=Fix(
-                    applicability=Applicability.SAFE,
-                    message="remove aio=native, or write cache=none",
-                    edits=(cut_option(vm.source, span),),
-                )
-                if span is not None and vm.notation == "proxmox"
-                else None,
+                fix=context.make_fix(
+                    "remove aio=native, or write cache=none",
+                    Change(subject=disk.id, property="aio", old="native"),
+                ),
             )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.drives import list_disks, remove_option
+from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.model.plan import Change
 
 __all__ = ["IoUringOnThickLvm"]
 
@@ -76,5 +77,7 @@ class IoUringOnThickLvm(Rule):
                 " guests hung and hosts crashed",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=remove_option(context.vm, disk, "aio", "remove aio=io_uring"),
+                fix=context.make_fix(
+                    "remove aio=io_uring", Change(subject=disk.id, property="aio", old=disk.aio)
+                ),
             )

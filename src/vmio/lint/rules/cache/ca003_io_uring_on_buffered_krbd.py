@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.drives import list_disks, remove_option
+from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.model.plan import Change
 
 __all__ = ["IoUringOnBufferedKrbd"]
 
@@ -79,7 +80,8 @@ class IoUringOnBufferedKrbd(Rule):
                 " Ceph kernel client is used through the host's page cache",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=remove_option(
-                    context.vm, disk, "aio", "remove aio=io_uring, or write cache=none"
+                fix=context.make_fix(
+                    "remove aio=io_uring, or write cache=none",
+                    Change(subject=disk.id, property="aio", old=disk.aio),
                 ),
             )

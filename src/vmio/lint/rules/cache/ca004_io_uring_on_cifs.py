@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.drives import list_disks, remove_option
+from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.model.plan import Change
 
 __all__ = ["IoUringOnCifs"]
 
@@ -78,5 +79,7 @@ class IoUringOnCifs(Rule):
                 " Proxmox VE avoids io_uring",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=remove_option(context.vm, disk, "aio", "remove aio=io_uring"),
+                fix=context.make_fix(
+                    "remove aio=io_uring", Change(subject=disk.id, property="aio", old=disk.aio)
+                ),
             )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.drives import add_option, replace_option
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
+from vmio.model.plan import Change
 from vmio.model.topology import AttachedDisk
-from vmio.model.vm import Vm
 
 __all__ = ["IoUringDisabledOnHost"]
 
@@ -94,15 +93,14 @@ class IoUringDisabledOnHost(Rule):
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
                 severity=severity,
-                fix=_make_fix(vm, attached),
+                fix=_make_fix(context, attached),
             )
 
 
-def _make_fix(vm: Vm, attached: AttachedDisk) -> Fix:
+def _make_fix(context: Context, attached: AttachedDisk) -> Fix:
     disk = attached.disk
     if not attached.cache_direct:
         message = "write aio=threads, or cache=none and aio=native"
         return Fix(applicability=Applicability.DISPLAY, message=message)
-    if disk.aio is not None:
-        return replace_option(vm, disk, "aio", "native", "write aio=native")
-    return add_option(vm, disk, "aio", "native", applicability=Applicability.SAFE)
+    change = Change(subject=disk.id, property="aio", old=disk.aio, new="native")
+    return context.make_fix("write aio=native", change)

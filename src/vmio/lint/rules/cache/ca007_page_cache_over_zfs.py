@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.drives import list_disks, remove_option, replace_option
+from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.model.plan import Change
 
 __all__ = ["PageCacheOverZfs"]
 
@@ -68,7 +69,6 @@ class PageCacheOverZfs(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
-        vm = context.vm
         for attached in list_disks(context):
             disk, backing = attached.disk, attached.disk.backing
             if disk.cache not in {"writeback", "writethrough"} or backing is None:
@@ -82,7 +82,8 @@ class PageCacheOverZfs(Rule):
                 " in the host's page cache and in the ARC of ZFS",
                 subject=disk.id,
                 span=disk.spans.get("cache", disk.span),
-                fix=replace_option(vm, disk, "cache", instead, f"write cache={instead}")
-                if instead is not None
-                else remove_option(vm, disk, "cache", f"remove cache={disk.cache}"),
+                fix=context.make_fix(
+                    f"write cache={instead}" if instead else f"remove cache={disk.cache}",
+                    Change(subject=disk.id, property="cache", old=disk.cache, new=instead),
+                ),
             )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.drives import list_disks, remove_option
+from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
 from vmio.model.disk import FILE_DRIVERS
+from vmio.model.plan import Change
 
 __all__ = ["AioWithoutEffect"]
 
@@ -75,5 +76,8 @@ class AioWithoutEffect(Rule):
                 f" QEMU's {backing.driver} driver does its I/O over the network itself",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=remove_option(context.vm, disk, "aio", f"remove aio={disk.aio}"),
+                fix=context.make_fix(
+                    f"remove aio={disk.aio}",
+                    Change(subject=disk.id, property="aio", old=disk.aio),
+                ),
             )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.drives import list_writable_disks, remove_option
+from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.model.plan import Change
 
 __all__ = ["AioNativeOnSparseFile"]
 
@@ -86,5 +87,7 @@ class AioNativeOnSparseFile(Rule):
                 " the thread that serves it",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=remove_option(context.vm, disk, "aio", "remove aio=native"),
+                fix=context.make_fix(
+                    "remove aio=native", Change(subject=disk.id, property="aio", old=disk.aio)
+                ),
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.disk import Disk
-from vmio.model.source import Edit, Source
+from vmio.model.plan import Change
 
 __all__ = ["SerialTooLong"]
 
@@ -84,21 +84,19 @@ class SerialTooLong(Rule):
                 f" of {disk.id}",
                 subject=disk.id,
                 span=disk.spans.get("serial", disk.span),
-                fix=_cut(context.vm.source, disk, room)
-                if context.vm.notation == "proxmox"
-                else None,
+                fix=_cut(context, disk, room),
                 severity=Severity.ERROR if is_scsi else None,
             )
 
 
-def _cut(source: Source, disk: Disk, room: int) -> Fix | None:
-    span = disk.spans["serial"]
-    name, _, written = source.data[span.start : span.end].partition(b"=")
+def _cut(context: Context, disk: Disk, room: int) -> Fix | None:
+    source, span = context.vm.source, disk.spans["serial"]
+    written = source.data[span.start : span.end].partition(b"=")[2]
     if not written.isascii() or written.decode() != disk.serial:
         return None
     cut = written[:room].decode()
-    return Fix(
+    return context.make_fix(
+        f"write serial={cut}",
+        Change(subject=disk.id, property="serial", old=disk.serial, new=cut),
         applicability=Applicability.UNSAFE if disk.bus == "scsi" else Applicability.SAFE,
-        message=f"write serial={cut}",
-        edits=(Edit(span=span, text=f"{name.decode()}={cut}"),),
     )

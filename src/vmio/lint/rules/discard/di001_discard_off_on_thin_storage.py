@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.drives import add_option, list_writable_disks
+from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
 from vmio.model.disk import Disk
-from vmio.model.vm import Vm
+from vmio.model.plan import Change
 
 __all__ = ["DiscardOffOnThinStorage"]
 
@@ -85,14 +85,15 @@ class DiscardOffOnThinStorage(Rule):
                 " guest deletes stays allocated",
                 subject=disk.id,
                 span=disk.span,
-                fix=_make_fix(context.vm, disk),
+                fix=_make_fix(context, disk),
             )
 
 
-def _make_fix(vm: Vm, disk: Disk) -> Fix:
-    if vm.os == "windows" and disk.bus != "virtio" and not disk.ssd:
+def _make_fix(context: Context, disk: Disk) -> Fix:
+    if context.vm.os == "windows" and disk.bus != "virtio" and not disk.ssd:
         return Fix(
             applicability=Applicability.DISPLAY,
             message="write discard=on, and ssd=1 where this Windows trims nothing but SSDs",
         )
-    return add_option(vm, disk, "discard", "on", applicability=Applicability.SAFE)
+    change = Change(subject=disk.id, property="discard", new="unmap")
+    return context.make_fix("write discard=on", change)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Severity
-from vmio.lint.drives import add_option, list_writable_disks
+from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.model.plan import Change
 
 __all__ = ["SsdEmulationMissingForWindows"]
 
@@ -70,5 +71,9 @@ class SsdEmulationMissingForWindows(Rule):
                 " that it rotates",
                 subject=disk.id,
                 span=disk.spans.get("discard", disk.span),
-                fix=add_option(vm, disk, "ssd", "1", applicability=Applicability.UNSAFE),
+                fix=context.make_fix(
+                    "write ssd=1",
+                    Change(subject=disk.id, property="ssd", new="1"),
+                    applicability=Applicability.UNSAFE,
+                ),
             )

@@ -76,12 +76,11 @@ class ManyDisksOnOneController(Rule):
             ignored = controller.iothread is None and any(map(asks_iothread, sharing))
             if len(sharing) < 2 or ignored:  # noqa: PLR2004 - a second one makes it shared
                 continue
-            is_proxmox = vm.notation == "proxmox"
             yield self.report(
                 context,
                 f"{', '.join(disk.id for disk in sharing)} share the controller {controller.id},"
                 " its queues and its thread",
                 subject=controller.id,
-                span=(vm.spans.get("scsihw") if is_proxmox else None) or sharing[0].span,
-                fix=separate_controllers(vm) if is_proxmox else None,
+                span=vm.spans.get("scsihw", sharing[0].span),
+                fix=separate_controllers(context),
             )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.proxmox.writer import cut_option
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.edits import may_separate
 from vmio.lint.rule import Context, Rule
 from vmio.model.disk import Disk
-from vmio.model.source import Span
-from vmio.model.vm import Vm
-from vmio.plan.virtio_scsi import may_set_single
+from vmio.model.plan import Change
 
 __all__ = ["QueuesIgnored"]
 
@@ -75,18 +73,17 @@ class QueuesIgnored(Rule):
                 f" scsihw is {vm.scsihw or 'not set (lsi by default)'}",
                 subject=disk.id,
                 span=span or disk.span,
-                fix=_fix(vm, disk, span) if span is not None else None,
+                fix=_fix(context, disk) if span is not None else None,
             )
 
 
-def _fix(vm: Vm, disk: Disk, span: Span) -> Fix:
-    if disk.iothread and may_set_single(vm):
+def _fix(context: Context, disk: Disk) -> Fix:
+    if disk.iothread and may_separate(context):
         return Fix(
             applicability=Applicability.DISPLAY,
             message="set scsihw: virtio-scsi-single, as TH001 says, or remove queues",
         )
-    return Fix(
-        applicability=Applicability.SAFE,
-        message="remove queues, or set scsihw: virtio-scsi-single",
-        edits=(cut_option(vm.source, span),),
+    return context.make_fix(
+        "remove queues, or set scsihw: virtio-scsi-single",
+        Change(subject=disk.id, property="queues", old=str(disk.queues)),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.bounds import MAX_QUEUES, MAX_SCSI_QUEUES
-from vmio.formats.proxmox.writer import cut_option
 from vmio.formats.qemu.argv import read_mapping
 from vmio.lint.devices import (
     find_property,
@@ -15,6 +14,7 @@ from vmio.lint.devices import (
 )
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.model.plan import Change
 
 __all__ = ["QueuesExceedVcpus"]
 
@@ -84,12 +84,15 @@ class QueuesExceedVcpus(Rule):
                 _explain(disk.id, disk.queues, vm.vcpus),
                 subject=disk.id,
                 span=span or disk.span,
-                fix=Fix(
-                    applicability=Applicability.UNSAFE if removable else Applicability.DISPLAY,
-                    message="remove queues, so that there is one per virtual processor"
-                    if removable
-                    else f"write no more than {vm.vcpus} queues",
-                    edits=(cut_option(vm.source, span),) if removable and span else (),
+                fix=context.make_fix(
+                    "remove queues, so that there is one per virtual processor",
+                    Change(subject=disk.id, property="queues", old=str(disk.queues)),
+                    applicability=Applicability.UNSAFE,
+                )
+                if removable
+                else Fix(
+                    applicability=Applicability.DISPLAY,
+                    message=f"write no more than {vm.vcpus} queues",
                 ),
             )
         for option in list_devices(vm):

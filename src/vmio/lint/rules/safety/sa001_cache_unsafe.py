@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
-from vmio.model.source import Edit, Span
+from vmio.model.plan import Change
+from vmio.model.source import Span
 from vmio.model.vm import Vm
 
 __all__ = ["CacheUnsafe"]
@@ -63,20 +64,17 @@ class CacheUnsafe(Rule):
                 continue
             span = disk.spans.get("cache")
             on_zfs = disk.backing is not None and disk.backing.storage_type == "zfspool"
-            instead = "cache=none" if on_zfs else "cache=writeback"
+            instead = "none" if on_zfs else "writeback"
             yield self.report(
                 context,
                 f"{_name_setting(context.vm, span)} of {disk.id} drops the guest's flushes:"
                 " a crash of the host can ruin its file systems",
                 subject=disk.id,
                 span=span or disk.span,
-                fix=Fix(
-                    applicability=Applicability.SAFE,
-                    message=f"write {instead}",
-                    edits=(Edit(span=span, text=instead),),
-                )
-                if span is not None and context.vm.notation == "proxmox"
-                else None,
+                fix=context.make_fix(
+                    f"write cache={instead}",
+                    Change(subject=disk.id, property="cache", old=disk.cache, new=instead),
+                ),
             )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.drives import is_thin, list_writable_disks, remove_option
+from vmio.lint.drives import is_thin, list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.model.plan import Change
 
 __all__ = ["WerrorLosesWrites"]
 
@@ -86,5 +87,8 @@ class WerrorLosesWrites(Rule):
                 subject=disk.id,
                 span=disk.spans.get("werror", disk.span),
                 severity=severity,
-                fix=remove_option(context.vm, disk, "werror", f"remove werror={disk.werror}"),
+                fix=context.make_fix(
+                    f"remove werror={disk.werror}",
+                    Change(subject=disk.id, property="werror", old=disk.werror),
+                ),
             )

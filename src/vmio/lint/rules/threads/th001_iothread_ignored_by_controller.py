@@ -100,7 +100,7 @@ class IothreadIgnoredByController(Rule):
                 subject=disk.id,
                 span=disk.spans.get("iothread", disk.span),
                 notes=(f"{', '.join(sharing)} share {controller.id}",) if sharing[1:] else (),
-                fix=separate_controllers(vm) if vm.notation == "proxmox" else None,
+                fix=separate_controllers(context),
             )
 
 

@@ -75,5 +75,5 @@ class ScsihwDefaultsToLsi(Rule):
             f"scsihw is not set, so {names} {verb} on an emulated LSI 53C895A",
             subject=first.id,
             span=span and Span(start=span.start, end=span.start + len(first.id)),
-            fix=separate_controllers(vm),
+            fix=separate_controllers(context),
         )

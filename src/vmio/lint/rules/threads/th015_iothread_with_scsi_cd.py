@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.proxmox.writer import cut_option
 from vmio.lint.devices import asks_iothread
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
+from vmio.model.plan import OWN, Change
 
 __all__ = ["IothreadWithScsiCd"]
 
@@ -65,7 +65,7 @@ class IothreadWithScsiCd(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per cd-rom."""
-        vm, topology = context.vm, context.topology
+        topology = context.topology
         for attached in topology.disks:
             disk = attached.disk
             if disk.bus != "scsi" or (disk.media == "disk" and not disk.cloudinit):
@@ -80,11 +80,7 @@ class IothreadWithScsiCd(Rule):
                 " which QEMU before 7.0 is not tested with",
                 subject=disk.id,
                 span=span or disk.span,
-                fix=Fix(
-                    applicability=Applicability.SAFE,
-                    message="remove iothread",
-                    edits=(cut_option(vm.source, span),),
-                )
-                if span is not None and vm.notation == "proxmox"
-                else None,
+                fix=context.make_fix(
+                    "remove iothread", Change(subject=disk.id, property="iothread", old=OWN)
+                ),
             )

@@ -8,9 +8,10 @@ import pytest
 
 from vmio import api
 from vmio.model.topology import Topology
-from vmio.plan.mapping import map_queues
-from vmio.plan.policies import choose_policy
-from vmio.plan.proposal import propose_layout
+from vmio.policy.mapping import map_queues
+from vmio.policy.planner import make_layout
+from vmio.policy.spreads import choose_policy
+from vmio.report.plan.words import describe_plan
 
 ROOT = Path(__file__).parents[3]
 SINGLE = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
@@ -35,18 +36,17 @@ def test_map_queues_serves_every_disk_by_all_threads() -> None:
 def test_lay_out_is_the_plan_where_a_config_can_say_it(name: str) -> None:
     """Only a mapping is more than what a plan has."""
     guest = api.load(SINGLE, host=HOST)
-    assert propose_layout(guest, HOST, choose_policy(name)) == (
-        api.make_plan(guest, HOST, name).after,
-        (),
-    )
+    plan = api.make_plan(guest, HOST, name)
+    assert make_layout(guest, HOST, choose_policy(name)) == (plan.after, plan)
+    assert plan.by_hand == ()
 
 
 def test_lay_out_has_the_mapping_that_is_made_by_hand() -> None:
     """No more threads than the guest has queues; the step is in it, so it is not told of."""
     guest = api.load(SINGLE, host=HOST)
-    layout, by_hand = propose_layout(guest, HOST, choose_policy("vq-map:4"))
+    layout, plan = make_layout(guest, HOST, choose_policy("vq-map:4"))
     assert list_served(layout) == [("vmio0", "vmio1")] * 3
-    assert by_hand == ()
+    assert plan.by_hand == ()
 
 
 def test_lay_out_tells_what_else_is_left_to_a_person(tmp_path: Path) -> None:
@@ -54,5 +54,6 @@ def test_lay_out_tells_what_else_is_left_to_a_person(tmp_path: Path) -> None:
     config = tmp_path / "100.conf"
     config.write_text("ide0: /dev/a\nscsi0: /dev/b\nscsihw: virtio-scsi-single\n")
     guest = api.load(str(config), host=HOST)
-    _, by_hand = propose_layout(guest, HOST, choose_policy("per-disk"))
-    assert by_hand == ("Move ide0 to a virtio-scsi controller",)
+    _, plan = make_layout(guest, HOST, choose_policy("per-disk"))
+    (step,) = describe_plan(guest, plan).by_hand
+    assert step.words.what == "Move ide0 to a virtio-scsi controller"

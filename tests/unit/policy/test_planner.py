@@ -7,37 +7,36 @@ import shlex
 import pytest
 
 from vmio.errors import PlanError
-from vmio.formats.base import ReadContext
+from vmio.formats.base import ReadContext, Words
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.registry import lay_out
 from vmio.model.host import Cpu, Host
-from vmio.model.plan import Plan, Step
 from vmio.model.source import Source
-from vmio.plan.policies import COMPARED, choose_policy
-from vmio.plan.proposal import propose
-from vmio.plan.steps import list_changes
+from vmio.policy.planner import make_plan
+from vmio.policy.spreads import COMPARED, choose_policy
+from vmio.report.plan.words import DescribedPlan, describe_plan
 
 HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=8))
 OSK = "-device isa-applesmc,osk=ourhardworkbythesewordsguardedpleasedontsteal(c)AppleComputerInc"
 
 
-def plan(text: str, policy: str = "auto") -> Plan:
+def plan(text: str, policy: str = "auto") -> DescribedPlan:
     """Plans a config."""
     guest = read_guest(
         Source(name="100.conf", data=text.encode()), ReadContext(storages={}, host=HOST)
     )
-    return propose(guest, HOST, choose_policy(policy))
+    return describe_plan(guest, make_plan(guest, HOST, choose_policy(policy)))
 
 
-def by_hand(made: Plan) -> Step:
-    """Returns the only step that a plan leaves to a person."""
-    (step,) = (step for step in made.steps if step.by_hand)
-    return step
+def by_hand(made: DescribedPlan) -> Words:
+    """Returns the words of the only step that a plan leaves to a person."""
+    (step,) = made.by_hand
+    return step.words
 
 
-def read_move(made: Plan) -> dict[str, str]:
+def read_move(made: DescribedPlan) -> dict[str, str]:
     """Returns the options of the command that puts moved disks in their new places."""
-    text = by_hand(made).by_hand
+    text = by_hand(made).how
     command = text[text.rindex("&& qm set 100 ") :].removesuffix(". Then plan again")
     words = shlex.split(command)[4:]
     return dict(zip(words[::2], words[1::2], strict=True))
@@ -54,11 +53,11 @@ def test_guest_on_an_emulated_controller_stays_there(
     text = "".join(f"{key}: {value}\n" for key, value in given.items() if value is not None)
     text += "net0: virtio=BC:24:11:00:00:01,bridge=vmbr0\nscsi0: /dev/a,iothread=1\n"
     made = plan(f"{text}scsi1: /dev/b\nscsi2: /dev/c\n", policy)
-    assert list_changes(made.steps) == ()
+    assert made.settings == ()
     step = by_hand(made)
-    assert "qm set 100 --scsihw virtio-scsi-single" in step.by_hand
+    assert "qm set 100 --scsihw virtio-scsi-single" in step.how
     back = "--delete scsihw" if scsihw is None else f"--scsihw {scsihw}"
-    assert step.by_hand.endswith(f"qm set 100 {back}")
+    assert step.how.endswith(f"qm set 100 {back}")
 
 
 @pytest.mark.parametrize(
@@ -74,14 +73,14 @@ def test_guest_on_an_emulated_controller_stays_there(
 def test_person_is_told_how_to_find_the_driver(ostype: str, words: tuple[str, ...]) -> None:
     """Each system has its way to see the driver, and to get it before the disks need it."""
     step = by_hand(plan(f"ostype: {ostype}\nscsihw: lsi\nscsi0: /dev/a\n"))
-    assert [word for word in words if word not in step.by_hand] == []
+    assert [word for word in words if word not in step.how] == []
 
 
 def test_probe_leaves_own_args_as_they_are() -> None:
     """The controller that shows the driver comes to what is in args, and goes again alone."""
     step = by_hand(plan("args: -cpu 'max,+x'\nostype: other\nscsi0: /dev/a\n"))
-    assert """--args '-cpu '"'"'max,+x'"'"' -device virtio-scsi-pci,id=probe'""" in step.by_hand
-    assert """qm set 100 --args '-cpu '"'"'max,+x'"'"''.""" in step.by_hand
+    assert """--args '-cpu '"'"'max,+x'"'"' -device virtio-scsi-pci,id=probe'""" in step.how
+    assert """qm set 100 --args '-cpu '"'"'max,+x'"'"''.""" in step.how
 
 
 @pytest.mark.parametrize("ostype", ["other", "l24", "l26", "solaris", "wxp", "win11", "none"])
@@ -89,8 +88,8 @@ def test_guest_on_virtio_scsi_has_the_driver(ostype: str) -> None:
     """From virtio-scsi-pci to a controller for each disk nothing is left to a person."""
     text = f"ostype: {ostype}\nscsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b\n"
     made = plan(text)
-    assert [change.key for change in list_changes(made.steps)] == ["scsihw", "scsi0", "scsi1"]
-    assert not any(step.by_hand for step in made.steps)
+    assert [change.key for change in made.settings] == ["scsihw", "scsi0", "scsi1"]
+    assert not made.by_hand
 
 
 @pytest.mark.parametrize(
@@ -106,19 +105,19 @@ def test_guest_on_virtio_scsi_has_the_driver(ostype: str) -> None:
 def test_controller_without_a_disk_stays(drives: str, scsihw: str | None) -> None:
     """Another scsihw would serve nothing, whether or not a cd-rom would follow."""
     made = plan(drives + (f"scsihw: {scsihw}\n" if scsihw is not None else ""))
-    assert [change.key for change in list_changes(made.steps)] == ["virtio0"]
-    assert not any(step.by_hand for step in made.steps)
+    assert [change.key for change in made.settings] == ["virtio0"]
+    assert not made.by_hand
 
 
 def test_other_controllers_are_told_to_the_guest() -> None:
     """In Linux more changes than paths; in Windows disks can be offline."""
     text = "scsihw: virtio-scsi-pci\nscsi0: /dev/a\n"
-    notices = plan(f"ostype: l26\n{text}").steps[0].guest_notices
+    notices = plan(f"ostype: l26\n{text}").steps[0].words.guest_notices
     assert "/dev/disk/by-path" in notices
     assert "/dev/sdX can come in another order from boot to boot" in notices
-    step = plan(f"ostype: win11\n{text}").steps[0]
-    assert "SAN policy" in step.guest_notices
-    assert "/dev/sdX" not in step.guest_notices
+    words = plan(f"ostype: win11\n{text}").steps[0].words
+    assert "SAN policy" in words.guest_notices
+    assert "/dev/sdX" not in words.guest_notices
 
 
 def test_moved_disk_is_booted_from_on_an_iothread() -> None:
@@ -128,7 +127,7 @@ def test_moved_disk_is_booted_from_on_an_iothread() -> None:
         "ide0: /dev/b,discard=on,model=Old%20One,serial=s1,ssd=1\nide2: none,media=cdrom\n"
         "sata0: local-lvm:vm-100-disk-0,cache=writeback,size=32G\n"
     )
-    assert "qm set 100 --delete ide0,sata0 && " in by_hand(made).by_hand
+    assert "qm set 100 --delete ide0,sata0 && " in by_hand(made).how
     assert read_move(made) == {
         "--scsi0": "/dev/b,discard=on,serial=s1,ssd=1,iothread=1",
         "--scsi1": "local-lvm:vm-100-disk-0,cache=writeback,size=32G,iothread=1",
@@ -192,7 +191,7 @@ def test_what_holds_no_data_is_never_moved() -> None:
         "sata2: local:iso/memtest.img\n"
     )
     assert made.steps == ()
-    assert "has no disk" in made.notes[-1]
+    assert "has no disk" in made.plan.notes[-1]
 
 
 @pytest.mark.parametrize("ostype", ["other", "l26"])
@@ -202,7 +201,7 @@ def test_macos_stays_where_it_is(ostype: str, args: str, drive: str) -> None:
     """It has no driver for virtio-scsi, so there is no command to run, and it is said why."""
     step = by_hand(plan(f"args: {args}\nostype: {ostype}\n{drive}\n"))
     assert "macOS has no driver for virtio-scsi" in step.what
-    assert "qm" not in step.by_hand
+    assert "qm" not in step.how
 
 
 def test_free_numbers_are_used_and_no_others() -> None:
@@ -213,7 +212,7 @@ def test_free_numbers_are_used_and_no_others() -> None:
         + "".join(f"sata{n}: /dev/a{n}\n" for n in range(3))
     )
     assert list(read_move(made)) == ["--scsi29", "--scsi30", "--boot"]
-    assert "sata2 is left in place" in made.notes[-1]
+    assert "sata2 is left in place" in made.plan.notes[-1]
     assert read_move(made)["--boot"] == "order=sata2;scsi30"
 
 
@@ -223,7 +222,7 @@ def test_moved_disk_joins_the_controller_that_a_shared_thread_serves() -> None:
     text += "sata0: /dev/c\n"
     shared = plan(text, "shared")
     assert read_move(shared) == {"--scsi2": "/dev/c"}
-    assert "out of args" not in by_hand(shared).by_hand
+    assert "out of args" not in by_hand(shared).how
     assert read_move(plan(text, "per-disk")) == {
         "--scsi2": "/dev/c,iothread=1",
         "--scsihw": "virtio-scsi-single",
@@ -234,21 +233,21 @@ def test_args_that_name_what_goes_are_told() -> None:
     """QEMU does not start where args name a controller or a disk that has another name then."""
     text = "args: -set device.scsihw0.x=1 -set device.sata0.y=1\nsata0: /dev/a\n"
     step = by_hand(plan(text))
-    assert "take what names a SCSI controller or disk out of args" in step.by_hand
-    assert "take sata0 out of args" in step.by_hand
+    assert "take what names a SCSI controller or disk out of args" in step.how
+    assert "take sata0 out of args" in step.how
 
 
 def test_dropped_disk_is_noted_by_every_policy() -> None:
     """A plan says which disks the guest starts without, and why, and whether one is left."""
     text = "ide0: local-lvm:vm-100-disk-0,iothread=1\ncores: 2\n"
     for policy in COMPARED:
-        drops, none = plan(text, policy).notes
+        drops, none = plan(text, policy).plan.notes
         assert drops == (
             "Proxmox VE drops ide0, and the guest starts without it:"
             " no ide drive has the option iothread"
         )
         assert none.startswith("the guest has no disk")
-    (note,) = plan(f"{text}virtio0: /dev/a\n").notes
+    (note,) = plan(f"{text}virtio0: /dev/a\n").plan.notes
     assert note == drops
 
 
@@ -265,7 +264,7 @@ def test_dropped_disk_is_noted_by_every_policy() -> None:
 )
 def test_guest_without_a_disk_is_noted(text: str, end: str) -> None:
     """No disk at all is another thing than disks that are served as they should be."""
-    (note,) = plan(text).notes
+    (note,) = plan(text).plan.notes
     assert note.startswith("the guest has no disk")
     assert note.endswith(end)
 
@@ -273,7 +272,7 @@ def test_guest_without_a_disk_is_noted(text: str, end: str) -> None:
 def test_old_windows_is_warned_of_threads() -> None:
     """Its virtio drivers are older than IOThreads."""
     (step,) = plan("ostype: wxp\nvirtio0: /dev/a\n").steps
-    assert "drivers of Windows XP are older than IOThreads" in step.guest_notices
+    assert "drivers of Windows XP are older than IOThreads" in step.words.guest_notices
 
 
 def test_pending_controller_is_not_planned_around() -> None:
@@ -286,4 +285,4 @@ def test_template_loses_the_args_of_an_earlier_plan() -> None:
     """Its clones would be served by what they say and not by the threads of their disks."""
     args = "-object iothread,id=vmio0 -set device.virtio0.iothread=vmio0"
     made = plan(f"args: {args}\ntemplate: 1\nvirtio0: /dev/a\n", "per-disk")
-    assert [(c.key, c.new) for c in list_changes(made.steps)] == [("virtio0", "1"), ("args", None)]
+    assert [(c.key, c.new) for c in made.settings] == [("virtio0", "1"), ("args", None)]

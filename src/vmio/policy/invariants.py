@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from vmio.errors import PlanError
-from vmio.model.controller import MAPPED_SINCE, Controller, PciAddress
+from vmio.model.controller import MAPPED_SINCE, Controller
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import AttachedDisk, Topology
 
@@ -24,27 +24,22 @@ _MOST_ON_BUS: Mapping[str, int] = {"scsi": 31, "virtio": 16, "sata": 6, "ide": 4
 """Source: qemu-server 9.2.6, the numbers that a drive's key can have."""
 
 
-def check_topology(
-    topology: Topology, *, qemu: tuple[int, int] | None = None, taken: Iterable[PciAddress] = ()
-) -> None:
+def check_topology(topology: Topology, *, qemu: tuple[int, int] | None = None) -> None:
     """Refuses a layout that no QEMU would run, or not as it is meant.
 
     Raises:
         PlanError: Something does not hold; the message is the first of what does not.
     """
-    for violation in find_violations(topology, qemu=qemu, taken=taken):
+    for violation in find_violations(topology, qemu=qemu):
         raise PlanError(f"this layout cannot be: {violation}")
 
 
-def find_violations(
-    topology: Topology, *, qemu: tuple[int, int] | None = None, taken: Iterable[PciAddress] = ()
-) -> tuple[str, ...]:
+def find_violations(topology: Topology, *, qemu: tuple[int, int] | None = None) -> tuple[str, ...]:
     """Returns in words what does not hold.
 
     Args:
         topology: The layout.
         qemu: The version that it is for; None where it is not known.
-        taken: Where the guest's other devices sit.
     """
     return (
         *_check_unique("IOThread", (iothread.id for iothread in topology.iothreads)),
@@ -52,7 +47,7 @@ def find_violations(
         *_check_unique("disk", (attached.disk.id for attached in topology.disks)),
         *_check_unique(
             "PCI address",
-            map(str, (*(c.pci for c in topology.controllers if c.pci is not None), *taken)),
+            (str(each.pci) for each in topology.controllers if each.pci is not None),
         ),
         *_check_unique("place", map(_name_place, topology.disks)),
         *_check_buses(topology),

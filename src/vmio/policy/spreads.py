@@ -1,8 +1,7 @@
 """Named ways to spread a guest's disks over IOThreads.
 
-A policy says which thread serves which disk and nothing about how a config says so, which is for
-`vmio.plan.target`. Whatever a policy goes by that no document or measurement backs is an opinion
-and stands here as one.
+A policy says which thread serves which disk and nothing about how a config says so. Whatever a
+policy goes by that no document or measurement backs is an opinion and stands here as one.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ from attrs import field, frozen
 from vmio.errors import PlanError, UsageError
 from vmio.model.disk import Disk
 from vmio.model.host import Host, parse_processors
+from vmio.model.plan import OWN
 from vmio.model.vm import Vm
 
 __all__ = [
     "COMPARED",
-    "OWN",
     "POLICIES",
     "PROPOSED",
+    "SHARED_NAME",
     "Choice",
     "NamedPolicy",
     "Spread",
@@ -32,8 +32,8 @@ __all__ = [
     "weigh_disk",
 ]
 
-OWN: Final = "own"
-"""In a spread: an IOThread of the disk's own, the one that its manager makes when it is asked."""
+SHARED_NAME: Final = re.compile(r"vmio\d+", re.ASCII)
+"""What a thread is called that a policy gives to several disks."""
 
 _MAX_THREADS = 31
 """More than a bus has disks for."""
@@ -151,7 +151,7 @@ def count_cpus(vm: Vm, host: Host) -> int:
     Those of `affinity`; else, where the guest fits into a NUMA node, those of the largest node,
     since a thread on another node works on memory far away; else all.
     """
-    pinned = parse_processors(vm.settings.get("affinity", ""))
+    pinned = parse_processors(vm.affinity)
     if pinned:
         return pinned.bit_count()
     nodes = [parse_processors(cpus).bit_count() for cpus in host.cpu.nodes.values()]

@@ -11,19 +11,17 @@ from hypothesis import strategies as st
 from vmio.errors import PlanError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.plan_file import parse_plan, render_plan
-from vmio.formats.proxmox.changes import apply_changes
 from vmio.formats.proxmox.reader import read_guest
+from vmio.formats.registry import edit, read_again
 from vmio.model.host import Cpu, Host
 from vmio.model.iothread import MAIN_LOOP
-from vmio.model.plan import Plan
-from vmio.model.source import Source
+from vmio.model.plan import OWN, Plan
+from vmio.model.source import Source, apply_edits
 from vmio.model.topology import Topology
-from vmio.plan.invariants import find_violations
-from vmio.plan.policies import OWN, POLICIES, Choice
-from vmio.plan.proposal import propose
-from vmio.plan.scope import check_changes
-from vmio.plan.steps import list_changes
-from vmio.plan.target import find_candidates
+from vmio.policy import planner
+from vmio.policy.invariants import find_violations
+from vmio.policy.scope import check_changes
+from vmio.policy.spreads import POLICIES, Choice
 
 HOST = Host(qemu_version="10.0.2")
 OPTIONS = st.lists(
@@ -98,10 +96,16 @@ def read(data: bytes) -> Guest:
 def make_plan(text: str, host: Host, choice: Choice) -> Plan:
     """Plans a config, or discards the example where no plan is possible."""
     try:
-        return propose(read(text.encode()), host, choice)
+        return planner.make_plan(read(text.encode()), host, choice)
     except PlanError:
         assume(False)
         raise
+
+
+def change(text: str, plan: Plan) -> Guest:
+    """Returns a guest with a plan's changes made."""
+    guest = read(text.encode())
+    return read_again(guest, apply_edits(guest.vm.source, edit(guest, plan.changes)))
 
 
 def name_threads(topology: Topology) -> dict[str, tuple[str, ...]]:
@@ -127,18 +131,17 @@ def test_plan_keeps_what_every_layout_has_to(text: str, host: Host, choice: Choi
 def test_plan_changes_what_plans_are_about(text: str, host: Host, choice: Choice) -> None:
     """What vmio plans it applies too, where the guest has the driver of the controller."""
     text = re.sub(r"(?m)^scsihw: .*\n", "", text) + "scsihw: virtio-scsi-pci\n"
-    check_changes(list_changes(make_plan(text, host, choice).steps))
+    check_changes(read(text.encode()), make_plan(text, host, choice).changes)
 
 
 @given(CONFIGS, HOSTS, CHOICES)
 def test_planned_config_comes_to_the_planned_layout(text: str, host: Host, choice: Choice) -> None:
     """With its changes made the config is read as what was planned, and needs no further ones."""
     plan = make_plan(text, host, choice)
-    source = Source(name="100.conf", data=text.encode())
-    changed = read(apply_changes(source, list_changes(plan.steps)))
-    again = propose(changed, host, choice)
+    changed = change(text, plan)
+    again = planner.make_plan(changed, host, choice)
     assert again.before == plan.after
-    assert list_changes(again.steps) == ()
+    assert again.changes == ()
     assert again.after == again.before
 
 
@@ -159,8 +162,10 @@ PER_DISK = Choice(policy=POLICIES["per-disk"])
 def test_each_disk_is_served_as_its_policy_wants(text: str, host: Host, choice: Choice) -> None:
     """A thread of its own is shared with no other disk, and one of a name is just that."""
     plan = make_plan(text, host, choice)
-    vm = read(text.encode()).vm
-    wanted = choice.policy.spread(vm, find_candidates(vm), host, choice.number).threads
+    guest = read(text.encode())
+    wanted = choice.policy.spread(
+        guest.vm, planner.find_candidates(guest), host, choice.number
+    ).threads
     served = name_threads(plan.after)
     for disk, thread in wanted.items():
         own = f"iothread-{disk.replace('scsi', 'virtioscsi')}"
@@ -171,11 +176,10 @@ def test_each_disk_is_served_as_its_policy_wants(text: str, host: Host, choice: 
 def test_args_name_no_device_that_has_gone(text: str, host: Host, choice: Choice) -> None:
     """QEMU does not start where `-set` names a device that is not there."""
     plan = make_plan(text, host, choice)
-    source = Source(name="100.conf", data=text.encode())
-    args = read(apply_changes(source, list_changes(plan.steps))).vm.settings.get("args", "")
+    args = change(text, plan).vm.settings.get("args", "")
     named = set(re.findall(r"-set device\.(\w+)\.", args))
     ours = set(re.findall(r"-set device\.(\w+)\.iothread=vmio", args))
-    touched = list_changes(plan.steps) != ()
+    touched = plan.changes != ()
     assert named & name_devices(plan.before) <= name_devices(plan.after)
     assert not touched or ours <= name_devices(plan.after)
 
@@ -193,8 +197,7 @@ def test_policies_can_follow_each_other(
 ) -> None:
     """A policy comes to the same, whether the config was as it is or as another one left it."""
     one = make_plan(text, host, first)
-    source = Source(name="100.conf", data=text.encode())
-    changed = apply_changes(source, list_changes(one.steps)).decode()
+    changed = change(text, one).vm.source.data.decode()
     direct, by_way = make_plan(text, host, second), make_plan(changed, host, second)
     held = {each.disk.id for each in direct.after.disks if each.disk.media == "cdrom"}
     assert {k: v for k, v in name_threads(direct.after).items() if k not in held} == {
@@ -220,5 +223,5 @@ def test_no_disk_comes_to_need_another_driver(
             for layout in (plan.before, plan.after)
         )
         assert before == after
-        keys = {change.key for change in list_changes(plan.steps)}
-        assert "scsihw" not in keys or read(config.encode()).vm.scsihw == "virtio-scsi-pci"
+        changed = {change.property for change in plan.changes}
+        assert "controllers" not in changed or read(config.encode()).vm.scsihw == "virtio-scsi-pci"

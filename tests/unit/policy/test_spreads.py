@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from vmio.errors import CapabilityError, PlanError, UnsupportedError, UsageError
+from vmio.errors import CapabilityError, PlanError, UsageError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.qemu.reader import read_command_vm
+from vmio.formats.registry import edit, read_again
 from vmio.model.disk import Disk
 from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan
-from vmio.model.source import Source
-from vmio.plan.policies import choose_policy, count_cpus, weigh_disk
-from vmio.plan.proposal import propose
-from vmio.plan.steps import list_changes
+from vmio.model.source import Source, apply_edits
+from vmio.policy.planner import make_plan
+from vmio.policy.spreads import choose_policy, count_cpus, weigh_disk
+from vmio.report.plan.words import DescribedPlan, describe_plan
 
 HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=8))
 SINGLE = "ostype: l26\nscsihw: virtio-scsi-single\ncores: 4\n"
@@ -33,7 +34,12 @@ def read(text: str) -> Guest:
 
 def plan(text: str, policy: str, host: Host = HOST) -> Plan:
     """Plans a config."""
-    return propose(read(text), host, choose_policy(policy))
+    return make_plan(read(text), host, choose_policy(policy))
+
+
+def describe(text: str, policy: str, host: Host = HOST) -> DescribedPlan:
+    """Plans a config, in words."""
+    return describe_plan(read(text), plan(text, policy, host))
 
 
 def served(made: Plan) -> dict[str, str]:
@@ -122,79 +128,80 @@ def test_ovirt_has_one_thread_unless_told() -> None:
 
 def test_one_controller_stays_where_one_thread_serves_it() -> None:
     """The shared policy leaves the guest's devices as they are where it can."""
-    made = plan("scsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b\n", "shared")
-    assert [(change.key, change.new) for change in list_changes(made.steps)] == [
+    made = describe("scsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b\n", "shared")
+    assert [(setting.key, setting.new) for setting in made.settings] == [
         ("args", "-object iothread,id=vmio0 -set device.scsihw0.iothread=vmio0")
     ]
-    assert made.steps[0].guest_notices == ""
+    assert made.steps[0].words.guest_notices == ""
 
 
 def test_one_controller_goes_where_several_threads_serve_it() -> None:
     """A pool of two cannot serve three disks of one controller; each gets its own."""
     text = "scsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b\nscsi2: /dev/c\n"
     made = plan(text, "pool:2")
-    assert list_changes(made.steps)[0].new == "virtio-scsi-single"
+    assert made.changes[0].new == "per-disk"
     assert sorted(set(served(made).values())) == ["vmio0", "vmio1"]
 
 
 def test_own_words_in_args_stay() -> None:
     """What somebody else wrote into args is there after a plan and after the next one."""
     text = f"args: -cpu max,+x -no-hpet\n{SINGLE}{FOUR}"
-    change = list_changes(plan(text, "shared").steps)[-1]
+    change = describe(text, "shared").settings[-1]
     assert change.new is not None
     assert change.new.startswith("-cpu max,+x -no-hpet -object iothread,id=vmio0 -set ")
-    back = plan(text.replace("-cpu max,+x -no-hpet", change.new), "per-disk")
-    assert list_changes(back.steps)[-1].new == "-cpu max,+x -no-hpet"
+    back = describe(text.replace("-cpu max,+x -no-hpet", change.new), "per-disk")
+    assert back.settings[-1].new == "-cpu max,+x -no-hpet"
 
 
 def test_disks_that_args_names_are_left_alone() -> None:
     """Somebody's own thread for a controller is not planned away; a person is told."""
-    made = plan(
+    made = describe(
         "args: -object iothread,id=mine -set device.virtioscsi1.iothread=mine\n" + SINGLE + FOUR,
         "shared",
     )
-    assert list_changes(made.steps) == ()
-    assert any("args" in step.what and step.by_hand for step in made.steps)
+    assert made.settings == ()
+    assert [step.step.kind for step in made.by_hand] == ["keep-held"]
+    assert "args" in made.by_hand[0].words.what
 
 
 def test_windows_without_the_driver_is_left_alone() -> None:
     """A Windows guest gets no controller that it may have no driver for, but is told how."""
-    made = plan("ostype: win11\nscsi0: /dev/a\nvirtio0: /dev/b\n", "per-disk")
-    assert [change.key for change in list_changes(made.steps)] == ["virtio0"]
-    assert any("vioscsi" in step.guest_notices and step.by_hand for step in made.steps)
+    made = describe("ostype: win11\nscsi0: /dev/a\nvirtio0: /dev/b\n", "per-disk")
+    assert [setting.key for setting in made.settings] == ["virtio0"]
+    assert any("vioscsi" in step.words.guest_notices for step in made.by_hand)
 
 
 def test_ide_disks_are_moved_by_hand() -> None:
     """The way of an IDE or SATA disk to a controller with threads is a person's."""
-    (step,) = plan("sata0: /dev/a\nide2: none,media=cdrom\n", "per-disk").steps
-    assert step.changes == ()
-    assert "qm set 100 --delete sata0 && qm set 100 --scsi0 /dev/a" in step.by_hand
+    made = describe("sata0: /dev/a\nide2: none,media=cdrom\n", "per-disk")
+    assert made.settings == ()
+    (step,) = made.by_hand
+    assert "qm set 100 --delete sata0 && qm set 100 --scsi0 /dev/a" in step.words.how
 
 
 def test_commands_for_a_person_are_quoted() -> None:
     """A volume's name cannot become a command of its own in a shell."""
-    (step,) = plan("sata0: /dev/a;reboot\n", "per-disk").steps
-    assert "--scsi0 '/dev/a;reboot'" in step.by_hand
+    (step,) = describe("sata0: /dev/a;reboot\n", "per-disk").steps
+    assert "--scsi0 '/dev/a;reboot'" in step.words.how
 
 
 def test_surplus_queues_go() -> None:
     """A disk with more queues than vCPUs is left to QEMU's default."""
     text = "scsihw: virtio-scsi-single\ncores: 2\nscsi0: /dev/a,iothread=1,queues=8\n"
-    (change,) = list_changes(plan(text, "per-disk").steps)
-    assert (change.key, change.option, change.old, change.new) == ("scsi0", "queues", "8", None)
+    assert describe(text, "per-disk").settings == (("scsi0", "queues", "8", None),)
 
 
 def test_narrow_affinity_is_told() -> None:
     """A guest whose vCPUs and threads share all its processors gets advice with a processor."""
     numa = Host(qemu_version="10.0.2", cpu=Cpu(count=8, nodes={"0": "0-3,8", "1": "4-7"}))
-    (step,) = plan(f"affinity: 0-3\n{SINGLE}{FOUR}", "per-disk", numa).steps
-    assert "such as 8" in step.by_hand
+    (step,) = describe(f"affinity: 0-3\n{SINGLE}{FOUR}", "per-disk", numa).steps
+    assert "such as 8" in step.words.how
 
 
 def test_running_threads_are_tuned_live() -> None:
     """Where only a parameter of vmio's threads differs, a running guest can have it at once."""
     two = Host(qemu_version="10.0.2", cpu=Cpu(count=2))
-    args = list_changes(plan(SINGLE + FIVE, "auto", two).steps)[-1].new
+    args = describe(SINGLE + FIVE, "auto", two).settings[-1].new
     assert args is not None
     text = SINGLE + FIVE.replace(",iothread=1", "") + f"args: {args}\n".replace("=0 ", "=9 ")
     (step,) = plan(text, "auto", two).steps
@@ -207,9 +214,9 @@ def test_running_threads_are_tuned_live() -> None:
 
 def test_vq_map_is_a_persons_work() -> None:
     """Nothing that would keep QEMU from starting is put into args."""
-    *_, step = plan(SINGLE + FOUR, "vq-map:3").steps
-    assert step.changes == ()
-    assert step.by_hand.count('{"iothread": "vmio') == 3
+    *_, step = describe(SINGLE + FOUR, "vq-map:3").steps
+    assert step.settings == ()
+    assert step.words.how.count('{"iothread": "vmio') == 3
 
 
 @pytest.mark.parametrize(
@@ -253,15 +260,35 @@ def test_name_of_a_policy_has_its_number() -> None:
     assert [choose_policy(name).name for name in names] == names
 
 
-def test_command_line_is_not_planned() -> None:
-    """A QEMU's own command line has no manager whose settings could be changed."""
-    line = Source(name="line", data=b"qemu-system-x86_64 -S")
-    with pytest.raises(UnsupportedError):
-        propose(read_command_vm(line, ReadContext(host=HOST)), HOST, choose_policy("auto"))
+def test_command_line_is_planned_by_its_options() -> None:
+    """A device without an IOThread gets one, in the words of QEMU's own command line."""
+    text = "qemu-system-x86_64 -smp 4 \\\n -device virtio-blk-pci,id=a,drive=d \\\n"
+    text += " -drive file=/x,if=none,id=d,format=raw -device 'virtio-blk-pci,id=b,drive=e'"
+    text += " -drive file=/y,if=none,id=e,format=raw\n"
+    guest = read_command_vm(Source(name="line", data=text.encode()), ReadContext(host=HOST))
+    made = make_plan(guest, HOST, choose_policy("auto"))
+    assert [each.served_by(disk) for each in (made.after,) for disk in each.disks] == [
+        ("iothread-a",),
+        ("iothread-b",),
+    ]
+    described = describe_plan(guest, made)
+    assert [setting.name for setting in described.settings] == [
+        "object iothread: iothread-a",
+        "object iothread: iothread-b",
+        "device a: iothread",
+        "device b: iothread",
+    ]
+    data = apply_edits(guest.vm.source, edit(guest, made.changes)).decode()
+    assert "-device 'virtio-blk-pci,id=b,drive=e',iothread=iothread-b" in data
+    assert data.endswith("-object iothread,id=iothread-a -object iothread,id=iothread-b\n")
+    again = read_again(guest, data.encode())
+    assert make_plan(again, HOST, choose_policy("auto")).steps == ()
+    pooled = make_plan(again, HOST, choose_policy("shared"))
+    assert [pooled.after.served_by(disk) for disk in pooled.after.disks] == [("vmio0",)] * 2
 
 
 def test_reference_guest_needs_one_setting() -> None:
     """All that VM 701 lacks is another scsihw."""
     data = (Path(__file__).parents[3] / "examples" / "701.conf").read_text()
-    (change,) = list_changes(plan(data, "per-disk").steps)
-    assert (change.key, change.new) == ("scsihw", "virtio-scsi-single")
+    (change,) = plan(data, "per-disk").changes
+    assert (change.property, change.new) == ("controllers", "per-disk")

@@ -1,0 +1,110 @@
+"""Whether a guest can use virtio-scsi controllers, and what in `args` goes by their names.
+
+Only a disk that is on virtio-scsi shows that its guest has the driver: a virtio network card and a
+virtio-blk disk have drivers of their own. What no config shows is a person's to find out.
+"""
+
+from __future__ import annotations
+
+import re
+
+from vmio.formats.proxmox.hardware import PROXMOX
+from vmio.formats.proxmox.reader import ProxmoxGuest
+from vmio.formats.proxmox.schema import DRIVE_COUNTS, DRIVES_BY_BUS
+from vmio.formats.proxmox.threads import cut_ours
+from vmio.model.plan import Change, Obstacle
+
+__all__ = [
+    "SINGLE",
+    "choose_places",
+    "find_obstacle",
+    "has_single",
+    "is_macos",
+    "is_virtio_scsi",
+    "names_controller",
+]
+
+SINGLE = "virtio-scsi-single"
+_SHARED = "virtio-scsi-pci"
+
+_CONTROLLER = re.compile(r"\b(?:scsihw|virtioscsi|scsi)\d+\b", re.ASCII)
+_VIRTIO_NAME = re.compile(r"\bvirtio\d+\b", re.ASCII)
+_MACOS = re.compile(r"isa-applesmc|\bosk=|ourhardworkbythesewordsguardedplease", re.IGNORECASE)
+"""What only a macOS guest has in `args`: Apple's SMC, and the key that it holds."""
+
+
+def find_obstacle(guest: ProxmoxGuest, change: Change) -> Obstacle:
+    """Returns why a person has to make a change, empty where vmio can."""
+    match change.property:
+        case "controllers":
+            return _find_obstacle_of_controllers(guest)
+        case "bus":
+            if is_macos(guest):
+                return "macos"
+            return "driver" if change.subject in choose_places(guest) else "unsayable"
+        case "iothread":
+            return "" if change.new is None else _find_obstacle_of_thread(guest, change.subject)
+        case "poll_max_ns":
+            return ""
+        case "affinity":
+            return "choice"
+        case "iothread_vq_mapping":
+            return "unsayable"
+        case _:
+            disk = next((each for each in guest.vm.disks if each.id == change.subject), None)
+            known = disk is not None and change.property in DRIVES_BY_BUS[disk.bus].options
+            return "" if known else "unsayable"
+
+
+def _find_obstacle_of_controllers(guest: ProxmoxGuest) -> Obstacle:
+    if not is_virtio_scsi(guest):
+        return "macos" if is_macos(guest) else "driver"
+    return "args" if names_controller(cut_ours(guest.args)) else ""
+
+
+def _find_obstacle_of_thread(guest: ProxmoxGuest, name: str) -> Obstacle:
+    """Returns why a disk's thread is a person's matter: its controller, or somebody's `args`."""
+    disk = next((each for each in guest.vm.disks if each.id == name), None)
+    if disk is None:
+        return "unsayable"
+    foreign = cut_ours(guest.args)
+    if name in _VIRTIO_NAME.findall(foreign):
+        return "args"
+    # They may name any controller, and other ones come with another scsihw.
+    if disk.bus == "scsi" and names_controller(foreign):
+        return "args"
+    if disk.bus == "virtio" or (disk.bus == "scsi" and is_virtio_scsi(guest)):
+        return ""
+    return "driver"
+
+
+def is_virtio_scsi(guest: ProxmoxGuest) -> bool:
+    """Returns whether the guest's SCSI disks are on virtio-scsi, so that it has the driver."""
+    return PROXMOX.find_scsi_hardware(guest.vm.scsihw).model == _SHARED
+
+
+def has_single(guest: ProxmoxGuest) -> bool:
+    """Returns whether each SCSI disk has a controller to itself."""
+    return PROXMOX.find_scsi_hardware(guest.vm.scsihw).dedicated
+
+
+def names_controller(args: str) -> bool:
+    """Returns whether QEMU's own options in `args` name SCSI controllers or disks by their ids.
+
+    With another `scsihw` there are no such ids, and QEMU does not start.
+    """
+    return _CONTROLLER.search(args) is not None
+
+
+def is_macos(guest: ProxmoxGuest) -> bool:
+    """Returns whether a guest is macOS, which has no driver for virtio-scsi at all."""
+    return _MACOS.search(guest.args) is not None
+
+
+def choose_places(guest: ProxmoxGuest) -> dict[str, str]:
+    """Returns the free name on the SCSI bus for each IDE and SATA disk, while there are any."""
+    vm = guest.vm
+    disks = (disk.id for disk in vm.disks if disk.bus in {"ide", "sata"} and disk.keeps_data)
+    taken = {disk.id for disk in vm.disks} | {each.subject for each in vm.problems} | {*vm.pending}
+    names = (f"scsi{number}" for number in range(DRIVE_COUNTS["scsi"]))
+    return dict(zip(disks, (name for name in names if name not in taken), strict=False))

@@ -1,0 +1,255 @@
+"""Changes of the model as edits of a config's text.
+
+Source: qemu-server 9.2.6.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from attrs import evolve
+
+from vmio.errors import ConflictError, PlanError
+from vmio.formats.base import Setting
+from vmio.formats.keyval import split_parts
+from vmio.formats.proxmox.config import Config, parse_config
+from vmio.formats.proxmox.drivers import SINGLE
+from vmio.formats.proxmox.layout import lay_out_config
+from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
+from vmio.formats.proxmox.reader import ProxmoxGuest
+from vmio.formats.proxmox.schema import normalize
+from vmio.formats.proxmox.strict import valid_entries
+from vmio.formats.proxmox.threads import cut_ours, has_ours, render_ours
+from vmio.formats.proxmox.writer import remove_option, remove_setting, set_option, set_setting
+from vmio.model.controller import PciAddress
+from vmio.model.disk import Disk
+from vmio.model.lines import check_line
+from vmio.model.plan import OWN, PER_DISK, Change
+from vmio.model.source import Edit, Source, Span, apply_edits
+from vmio.model.topology import Topology
+from vmio.model.vm import Vm
+
+__all__ = ["edit_config", "list_settings"]
+
+_NUMBERED = re.compile(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
+_SHARED_HARDWARE = "virtio-scsi-pci"
+_OF_THREADS = frozenset({"controllers", "iothread", "poll_max_ns"})
+"""Changes that `args` can have a part in."""
+
+
+def edit_config(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Edit, ...]:
+    """Returns the edits that make changes in a config's main section.
+
+    Snapshots and pending changes stay as they are, and so does every byte that no change is about.
+
+    Raises:
+        PlanError: The config cannot take them: another change of the same waits for the next
+            start, `args` would be needed and do not count, or a device is in the way.
+        ConflictError: Proxmox VE cannot take the last line of a setting that is to be changed.
+        UsageError: Proxmox VE would not take what it would come to.
+    """
+    settings = list_settings(guest, changes)
+    config = guest.config
+    _check_pending(guest, settings)
+    valid = valid_entries(config.source, config.main)
+    for key in dict.fromkeys(setting.key for setting in settings):
+        if config.main.settings().get(key) != valid.get(key):
+            raise ConflictError(
+                f"{config.source.name}: Proxmox VE cannot take the last line of {key}",
+                hint="correct or remove that line, and plan again",
+            )
+    keys = [setting.key for setting in settings]
+    # Several new options of a drive can have one place, where they stand in the edits' order.
+    ordered = sorted(settings, key=lambda setting: (keys.index(setting.key), setting.option))
+    edits = [edit for setting in ordered for edit in _make_edits(config, setting)]
+    if _clash(edits):
+        return _edit_in_turn(config, settings)
+    return tuple(edits)
+
+
+def list_settings(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Setting, ...]:
+    """Returns what the config has to say of changes, each setting and option once.
+
+    Raises:
+        PlanError: `args` would be needed and do not count, or a device is in the way.
+    """
+    return tuple(
+        Setting(key, option, _read_written(guest.config, key, option), new)
+        for key, option, new in _list_wanted(guest, changes)
+    )
+
+
+_Wanted = tuple[str, str, str | None]
+"""A setting, an option of it, and what it shall be."""
+
+
+def _read_written(config: Config, key: str, option: str) -> str | None:
+    entry = config.main.settings().get(key)
+    if entry is None:
+        return None
+    if not option:
+        return normalize(key, entry.value)
+    parts = split_parts(config.source.data, entry.value_span)
+    return next((part.value for part in parts if part.key == option), None)
+
+
+def _list_wanted(guest: ProxmoxGuest, changes: Sequence[Change]) -> Iterator[_Wanted]:
+    after = guest.vm
+    polls: dict[str, str | None] = {}
+    threads = _name_threads(guest) if has_ours(guest.args) else {}
+    for change in changes:
+        disk = next((each for each in after.disks if each.id == change.subject), None)
+        match change.property:
+            case "controllers":
+                scsihw = SINGLE if change.new == PER_DISK else _SHARED_HARDWARE
+                after = evolve(after, scsihw=scsihw)
+                yield ("scsihw", "", scsihw)
+            case "poll_max_ns":
+                polls[change.subject] = change.new
+            case "iothread" if disk is not None:
+                threads.pop(disk.id, None)
+                if change.new not in {None, OWN}:
+                    threads[disk.id] = str(change.new)
+                yield from _ask(disk, own=change.new == OWN)
+                after = _set_thread(after, disk, own=change.new == OWN)
+            case _:
+                new = "on" if (change.property, change.new) == ("discard", "unmap") else change.new
+                yield (change.subject, change.property, new)
+    if after.scsihw != guest.vm.scsihw:
+        _check_places(after)
+    touched = any(change.property in _OF_THREADS for change in changes)
+    if touched and (threads or has_ours(guest.args)):
+        yield from _change_args(guest, after, threads, polls)
+
+
+def _ask(disk: Disk, *, own: bool) -> Iterator[_Wanted]:
+    if own and not disk.iothread:
+        yield (disk.id, "iothread", "1")
+    elif not own and disk.iothread:
+        # Proxmox VE would make a thread that serves nothing.
+        yield (disk.id, "iothread", None)
+
+
+def _set_thread(vm: Vm, disk: Disk, *, own: bool) -> Vm:
+    disks = (evolve(each, iothread=own or None) if each is disk else each for each in vm.disks)
+    return evolve(vm, disks=tuple(disks))
+
+
+def _name_threads(guest: ProxmoxGuest) -> dict[str, str]:
+    """Returns the thread of ours by each disk that has one, a template's as its clones would."""
+    ours = {thread.id for thread in guest.vm.iothreads if re.fullmatch(r"vmio\d+", thread.id)}
+    topology = lay_out_config(evolve(guest.vm, template=False))
+    return {
+        attached.disk.id: by
+        for attached in topology.disks
+        for by in topology.served_by(attached)
+        if by in ours
+    }
+
+
+def _change_args(
+    guest: ProxmoxGuest, after: Vm, threads: Mapping[str, str], polls: Mapping[str, str | None]
+) -> Iterator[_Wanted]:
+    written = guest.args
+    known = {each.id: each.poll_max_ns for each in guest.vm.iothreads}
+    spins = {name: None if ns is None else str(ns) for name, ns in known.items()} | dict(polls)
+    own = lay_out_config(after, with_args=False)
+    ours = render_ours(
+        {
+            attached.controller: threads[attached.disk.id]
+            for attached in own.disks
+            if attached.disk.id in threads
+        },
+        {name: poll for name, poll in spins.items() if poll is not None},
+    )
+    if ours:
+        _check_args(guest)
+    args = f"{cut_ours(written)} {ours}".strip()
+    if args != written:
+        # What could not be read of it would be written back as another text.
+        check_line(args.replace("\t", " "), "args")
+        yield ("args", "", args or None)
+
+
+def _check_args(guest: ProxmoxGuest) -> None:
+    if guest.vm.template:
+        raise PlanError(
+            f"{guest.vm.id} is a template, whose args nothing uses",
+            hint="per-disk needs none; or plan the guests that are cloned from it",
+        )
+    if any(problem.subject == "args" for problem in guest.vm.problems):
+        raise PlanError(
+            f"the args of {guest.vm.id} cannot be read, and would not count with more in them"
+            " either",
+            hint="'vmio check' tells what is wrong with them",
+        )
+
+
+def _check_pending(guest: ProxmoxGuest, settings: Iterable[Setting]) -> None:
+    pending = guest.vm.pending
+    deleted = re.split(r"[,; ]+", pending.get("delete", ""))
+    waiting = {*pending, *(name.lstrip("!") for name in deleted)} - {"delete", ""}
+    names = sorted({setting.key for setting in settings} & waiting)
+    if names:
+        raise PlanError(
+            f"{guest.vm.source.name}: {', '.join(names)} will change anyway when the guest is next"
+            " started",
+            hint="stop and start the guest, or take that change back, and plan again",
+        )
+
+
+def _check_places(vm: Vm) -> None:
+    """Refuses controllers where another device sits."""
+    topology: Topology = lay_out_config(vm)
+    places = (each.pci for each in topology.controllers if each.pci is not None)
+    for place, count in Counter((*places, *_list_taken(vm))).items():
+        if count > 1:
+            raise PlanError(
+                f"this layout cannot be: the PCI address {place} is there {count} times"
+            )
+
+
+def _list_taken(vm: Vm) -> Iterator[PciAddress]:
+    """Yields where devices sit that are no disk's controller: Proxmox's, and those in `args`."""
+    bridges = ("pci.1", "pci.2", *(("pci.3",) if has_scsi_bridge(vm.scsihw) else ()))
+    balloon = () if vm.settings.get("balloon") == "0" else ("balloon0",)
+    for name in (*bridges, *balloon, *filter(_NUMBERED.fullmatch, vm.settings)):
+        yield pci_address(name, vm.arch)
+    for option in vm.options:
+        bus, addr = option.properties.get("bus", ""), option.properties.get("addr", "")
+        match = re.fullmatch(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", addr, re.IGNORECASE)
+        if option.name == "device" and bus and match is not None:
+            yield PciAddress(bus=bus, slot=int(match[1], 16), function=int(match[2] or "0", 16))
+
+
+def _make_edits(config: Config, setting: Setting) -> tuple[Edit, ...]:
+    main, key, option = config.main, setting.key, setting.option
+    if not option:
+        if setting.new is None:
+            return remove_setting(config, main, key)
+        return (set_setting(config, main, key, setting.new),)
+    if setting.new is None:
+        return (remove_option(config, main, key, option),)
+    return (set_option(config, main, key, option, setting.new),)
+
+
+def _clash(edits: Iterable[Edit]) -> bool:
+    done = 0
+    for edit in sorted(edits, key=lambda edit: edit.span):
+        if edit.span.start < done:
+            return True
+        done = edit.span.end
+    return False
+
+
+def _edit_in_turn(config: Config, settings: Iterable[Setting]) -> tuple[Edit, ...]:
+    """Returns one edit of the whole section, for changes that touch the same bytes of it."""
+    source = config.source
+    for setting in settings:
+        now = parse_config(source)
+        source = Source(name=source.name, data=apply_edits(source, _make_edits(now, setting)))
+    old, new = config.main.span, parse_config(source).main.span
+    text = source.data[new.start : new.end].decode("utf-8", "surrogateescape")
+    return (Edit(span=Span(start=old.start, end=old.end), text=text),)

@@ -1,0 +1,384 @@
+"""A whole plan for one guest: which thread serves which disk, and the steps there.
+
+Steps are changes of the model. What a notation makes of them, and what it has to leave to a
+person, is known behind its doors; from there the plan's second layout is read, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import sha1
+from typing import Final
+
+from attrs import evolve, frozen
+
+from vmio.errors import CapabilityError
+from vmio.formats.base import Guest
+from vmio.formats.registry import edit, find_obstacle, lay_out, list_notes, read_again
+from vmio.model.controller import MAPPED_SINCE
+from vmio.model.disk import BusKind, Disk
+from vmio.model.host import Host, parse_processors
+from vmio.model.iothread import MAIN_LOOP
+from vmio.model.plan import OWN, PER_DISK, SHARED, Change, LiveChange, Plan, Step, StepKind
+from vmio.model.source import apply_edits
+from vmio.model.topology import Topology
+from vmio.policy.invariants import check_topology
+from vmio.policy.mapping import map_queues
+from vmio.policy.spreads import SHARED_NAME, Choice, Spread
+
+__all__ = ["find_candidates", "make_layout", "make_plan"]
+
+_SLOW: Final = frozenset({"ide", "sata"})
+"""Buses whose controllers cannot have an IOThread.
+
+Source: QEMU 10.0.2, run: only virtio-blk and virtio-scsi have the property iothread.
+"""
+
+
+def make_plan(guest: Guest, host: Host, choice: Choice) -> Plan:
+    """Returns the steps to the layout that a policy wants, none where it is that already.
+
+    Args:
+        guest: The guest.
+        host: The host that it runs on.
+        choice: The policy.
+
+    Raises:
+        PlanError: The policy makes no sense for this guest, or a change of the config waits for a
+            restart that this plan would have to change again.
+        CapabilityError: The host's QEMU is too old for the policy.
+    """
+    return _plan(guest, host, choice)[0]
+
+
+def make_layout(guest: Guest, host: Host, choice: Choice) -> tuple[Topology, Plan]:
+    """Returns the layout that a policy wants, and the plan for it.
+
+    Other than the plan's, it has the mapping of virtqueues in it that a notation may not have; a
+    plan without that step comes with it.
+
+    Args:
+        guest: The guest.
+        host: The host that it runs on.
+        choice: The policy.
+
+    Raises:
+        PlanError: As `make_plan` raises it, or no QEMU would run the layout.
+        CapabilityError: As `make_plan` raises it.
+    """
+    plan, spread = _plan(guest, host, choice)
+    if spread.mapped <= 1:
+        return plan.after, plan
+    layout = map_queues(plan.after, spread.threads.keys(), spread.mapped)
+    check_topology(layout)
+    steps = tuple(step for step in plan.steps if step.kind != "map-queues")
+    return layout, evolve(plan, steps=steps)
+
+
+def find_candidates(guest: Guest) -> tuple[Disk, ...]:
+    """Returns the disks that can have an IOThread where they are.
+
+    Those on emulated controllers are left alone: without the driver of virtio-scsi, which nothing
+    shows it to have, the guest would not find them.
+    """
+    return _find_candidates(guest, lay_out(guest))
+
+
+@frozen(kw_only=True)
+class _Task:
+    """What every step is made from."""
+
+    guest: Guest
+    host: Host
+    before: Topology
+    disks: tuple[Disk, ...]
+    """Those that can have an IOThread."""
+    spread: Spread
+
+
+def _plan(guest: Guest, host: Host, choice: Choice) -> tuple[Plan, Spread]:
+    vm, before = guest.vm, lay_out(guest)
+    disks = _find_candidates(guest, before)
+    spread = choice.policy.spread(vm, disks, host, choice.number)
+    if spread.mapped > 1:
+        _check_version(host, {disk.bus for disk in disks})
+    task = _Task(guest=guest, host=host, before=before, disks=disks, spread=spread)
+    steps = [*_serve(task), *_choose_queues(task), *_leave_to_person(task)]
+    changes = [change for step in steps if not step.obstacle for change in step.changes]
+    after = lay_out(_change(guest, changes)) if changes else before
+    check_topology(after)
+    _try_by_hand(guest, changes, steps)
+    steps = [_set_live(step, before, after) for step in steps]
+    steps += _widen_affinity(task, after)
+    plan = Plan(
+        vm=vm.id,
+        notation=vm.notation,
+        config=vm.source.name,
+        digest=sha1(vm.source.data, usedforsecurity=False).hexdigest(),
+        policy=choice.name,
+        notes=list_notes(guest),
+        steps=tuple(steps),
+        before=before,
+        after=after,
+    )
+    return plan, spread
+
+
+def _find_candidates(guest: Guest, before: Topology) -> tuple[Disk, ...]:
+    return tuple(
+        attached.disk
+        for attached in before.disks
+        if attached.disk.keeps_data
+        and before.controller_of(attached).takes_iothread
+        and not find_obstacle(guest, _ask(attached.disk, None, OWN))
+    )
+
+
+def _ask(disk: Disk, old: str | None, new: str | None) -> Change:
+    return Change(subject=disk.id, property="iothread", old=old, new=new)
+
+
+def _change(guest: Guest, changes: Sequence[Change]) -> Guest:
+    return read_again(guest, apply_edits(guest.vm.source, edit(guest, changes)))
+
+
+def _serve(task: _Task) -> Iterator[Step]:
+    """Yields how disks come to their threads: in one step where several disks share one."""
+    threads, disks = task.spread.threads, task.disks
+    controllers = tuple(_separate(task))
+    current = _name_threads(task.guest)
+    asked = tuple(
+        (disk, change)
+        for disk in disks
+        for change in _change_thread(task, disk, current.get(disk.id))
+    )
+    polls = tuple(_change_polls(task))
+    options = tuple(change for _, change in asked)
+    names = tuple(disk.id for disk, _ in asked)
+    if polls or any(SHARED_NAME.fullmatch(name or "") for c in options for name in (c.old, c.new)):
+        shared = tuple(disk.id for disk in disks if threads[disk.id] != OWN)
+        kind: StepKind = "share-threads" if shared else "drop-threads"
+        yield Step(kind=kind, disks=shared or names, changes=(*controllers, *options, *polls))
+        return
+    if controllers:
+        on_bus = tuple(disk.id for disk in disks if disk.bus == "scsi")
+        yield Step(kind="separate-controllers", disks=on_bus, changes=controllers)
+    if options:
+        yield Step(kind="give-threads", disks=names, changes=options)
+
+
+def _separate(task: _Task) -> Iterator[Change]:
+    """Yields the change to a controller for each SCSI disk, unless one thread serves them all."""
+    on_bus = [disk for disk in task.disks if disk.bus == "scsi"]
+    wanted = {task.spread.threads[disk.id] for disk in on_bus}
+    is_one = len(wanted) == 1 and OWN not in wanted
+    if not wanted or is_one or _are_separate(task, on_bus):
+        return
+    change = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
+    if not find_obstacle(task.guest, change):
+        yield change
+
+
+def _are_separate(task: _Task, disks: Iterable[Disk]) -> bool:
+    dedicated = {each.id for each in task.before.controllers if each.dedicated}
+    found = (task.before.find_disk(disk.id) for disk in disks)
+    return all(attached is not None and attached.controller in dedicated for attached in found)
+
+
+def _name_threads(guest: Guest) -> dict[str, str]:
+    """Returns the shared thread of each disk that has one; a template's would be its clones'."""
+    vm = evolve(guest.vm, template=False)
+    topology = lay_out(evolve(guest, vm=vm))
+    return {
+        attached.disk.id: by
+        for attached in topology.disks
+        for by in topology.served_by(attached)
+        if SHARED_NAME.fullmatch(by)
+    }
+
+
+def _change_thread(task: _Task, disk: Disk, shared: str | None) -> Iterator[Change]:
+    wanted = task.spread.threads[disk.id]
+    asks = bool(disk.iothread) or _has_own(task.before, disk)
+    if (asks, shared) != ((True, None) if wanted == OWN else (False, wanted)):
+        # What is written of both is what does not stay.
+        old = OWN if asks and (wanted != OWN or shared is None) else shared
+        yield _ask(disk, old, wanted)
+
+
+def _has_own(before: Topology, disk: Disk) -> bool:
+    """Returns whether a thread serves a disk's controller and no other."""
+    attached = before.find_disk(disk.id)
+    if attached is None:
+        return False
+    threads = set(before.served_by(attached))
+    others = (each for each in before.disks if each.controller != attached.controller)
+    return not any(
+        thread == MAIN_LOOP or SHARED_NAME.fullmatch(thread) for thread in threads
+    ) and not any(threads.intersection(before.served_by(each)) for each in others)
+
+
+def _change_polls(task: _Task) -> Iterator[Change]:
+    """Yields the polling of threads that disks share, where it shall be another."""
+    known = {iothread.id: iothread.poll_max_ns for iothread in task.guest.vm.iothreads}
+    for name in dict.fromkeys(task.spread.threads[disk.id] for disk in task.disks):
+        old, new = known.get(name), task.spread.poll_max_ns
+        if name != OWN and old != new:
+            yield Change(
+                subject=name,
+                property="poll_max_ns",
+                old=None if old is None else str(old),
+                new=None if new is None else str(new),
+            )
+
+
+def _choose_queues(task: _Task) -> Iterator[Step]:
+    vcpus = task.guest.vm.vcpus
+    many = [
+        disk
+        for disk in (task.guest.vm.disks if task.disks else ())
+        if disk.bus == "scsi" and disk.queues is not None and disk.queues > vcpus
+    ]
+    if many:
+        yield Step(
+            kind="choose-queues",
+            disks=tuple(disk.id for disk in many),
+            changes=tuple(
+                Change(subject=disk.id, property="queues", old=str(disk.queues)) for disk in many
+            ),
+        )
+
+
+def _leave_to_person(task: _Task) -> Iterator[Step]:
+    """Yields what would take a disk from its guest, or what its notation cannot say."""
+    yield from _leave_emulated(task)
+    yield from _leave_held(task)
+    yield from _move_disks(task)
+    yield from _map_queues(task)
+
+
+def _leave_emulated(task: _Task) -> Iterator[Step]:
+    """Yields what a person does about disks on an emulated SCSI controller."""
+    before = task.before
+    change = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
+    obstacle = find_obstacle(task.guest, change)
+    needs_driver = obstacle in {"driver", "macos"}
+    disks = tuple(
+        attached.disk.id
+        for attached in before.disks
+        if attached.disk.bus == "scsi" and attached.disk.keeps_data
+        if needs_driver or not before.controller_of(attached).takes_iothread
+    )
+    if disks:
+        yield Step(
+            kind="separate-controllers",
+            disks=disks,
+            changes=(change,),
+            obstacle=obstacle if needs_driver else "driver",
+        )
+
+
+def _leave_held(task: _Task) -> Iterator[Step]:
+    held = tuple(
+        disk.id
+        for disk in task.guest.vm.disks
+        if disk.keeps_data and find_obstacle(task.guest, _ask(disk, None, OWN)) == "args"
+    )
+    if held:
+        yield Step(kind="keep-held", disks=held, obstacle="args")
+
+
+def _move_disks(task: _Task) -> Iterator[Step]:
+    """Yields the way of IDE and SATA disks to an IOThread, which needs another driver."""
+    changes = [
+        Change(subject=disk.id, property="bus", old=disk.bus, new="scsi")
+        for disk in task.guest.vm.disks
+        if disk.bus in _SLOW and disk.keeps_data
+    ]
+    for obstacle in ("driver", "macos"):
+        chosen = tuple(each for each in changes if find_obstacle(task.guest, each) == obstacle)
+        if chosen:
+            yield Step(
+                kind="move-disks",
+                disks=tuple(change.subject for change in chosen),
+                changes=chosen,
+                obstacle=obstacle,
+            )
+
+
+def _map_queues(task: _Task) -> Iterator[Step]:
+    mapped = task.spread.mapped
+    if mapped <= 1 or not task.disks:
+        return
+    names = ",".join(f"vmio{number}" for number in range(mapped))
+    changes = tuple(
+        Change(subject=disk.id, property="iothread_vq_mapping", new=names) for disk in task.disks
+    )
+    yield Step(
+        kind="map-queues",
+        disks=tuple(disk.id for disk in task.disks),
+        changes=changes,
+        obstacle=find_obstacle(task.guest, changes[0]) or "unsayable",
+    )
+
+
+def _try_by_hand(guest: Guest, changes: Sequence[Change], steps: Iterable[Step]) -> None:
+    """Refuses a plan after which a person could not do what it says.
+
+    Raises:
+        PlanError: The guest's text cannot take it.
+    """
+    separate = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
+    if any(
+        step.kind in {"separate-controllers", "move-disks"} and step.obstacle in {"driver", "args"}
+        for step in steps
+    ) and find_obstacle(guest, separate):
+        edit(guest, (*changes, separate))
+
+
+def _set_live(step: Step, before: Topology, after: Topology) -> Step:
+    """Returns a step with what of it a running guest can be given, if nothing else changes."""
+    if step.kind != "share-threads":
+        return step
+    old = {iothread.id: iothread for iothread in before.iothreads}
+    ours = [each for each in after.iothreads if SHARED_NAME.fullmatch(each.id)]
+    same = set(old) == {iothread.id for iothread in after.iothreads} and all(
+        before.served_by(one) == after.served_by(other)
+        for one, other in zip(before.disks, after.disks, strict=True)
+    )
+    if not same or any(iothread.poll_max_ns is None for iothread in ours):
+        return step
+    live = tuple(
+        LiveChange(path=f"/objects/{each.id}", property="poll-max-ns", new=each.poll_max_ns)
+        for each in after.iothreads
+        if each.poll_max_ns is not None and each.poll_max_ns != old[each.id].poll_max_ns
+    )
+    return evolve(step, live=live, takes_effect="live") if live else step
+
+
+def _widen_affinity(task: _Task, after: Topology) -> Iterator[Step]:
+    """Yields advice where all threads of a guest share the processors of its vCPUs."""
+    written, cpu = task.guest.vm.affinity, task.host.cpu
+    pinned = parse_processors(written)
+    if not pinned or not after.iothreads or pinned.bit_count() > task.guest.vm.vcpus:
+        return
+    near = next(
+        (cpus for cpus in map(parse_processors, cpu.nodes.values()) if not pinned & ~cpus),
+        (1 << cpu.count) - 1,
+    )
+    free = near & ~pinned
+    first = (free & -free).bit_length() - 1
+    new = f"{written},{first}" if free and cpu.nodes else None
+    change = Change(property="affinity", old=written, new=new)
+    yield Step(kind="widen-affinity", changes=(change,), obstacle="choice")
+
+
+def _check_version(host: Host, buses: set[BusKind]) -> None:
+    match = re.match(r"(\d{1,4})\.(\d{1,4})", host.qemu_version, re.ASCII)
+    since = max((MAPPED_SINCE[bus] for bus in buses), default=(0, 0))
+    if match is not None and (int(match[1]), int(match[2])) < since:
+        raise CapabilityError(
+            f"QEMU {host.qemu_version} cannot map the queues of these disks to IOThreads:"
+            f" it can since {since[0]}.{since[1]}"
+        )
