@@ -9,9 +9,10 @@ import pytest
 
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import Topology
+from vmio.observe.running import read_running
 from vmio.qemu.binary import find_qemu, read_capabilities
 from vmio.qemu.folder import open_runtime_folder
-from vmio.qemu.live import compare, read_live
+from vmio.qemu.live import compare
 from vmio.qemu.process import QemuProcess
 from vmio.qemu.qmp import QmpConnection
 
@@ -60,7 +61,7 @@ def read(argv: tuple[str, ...]) -> Topology:
 
     async def main() -> Topology:
         async with QemuProcess.start(argv) as guest:
-            return await read_live(guest.qmp)
+            return await read_running(guest.qmp)
 
     return asyncio.run(main())
 
@@ -92,7 +93,7 @@ def test_running_guest_tells_its_layout(tmp_path: Path) -> None:
     assert topology.vcpus == 2
     serves = [thread.serves for thread in topology.host_threads]
     assert serves == [MAIN_LOOP, "io0", "iothread-virtio0"]
-    assert all(thread.cpu_ns is not None for thread in topology.host_threads)
+    assert all(thread.cpu_ns for thread in topology.host_threads)
 
 
 def test_running_guest_tells_virtqueue_mapping(tmp_path: Path) -> None:
@@ -122,9 +123,9 @@ def test_guest_is_read_over_its_socket(tmp_path: Path) -> None:
     async def main() -> tuple[int, Topology, Topology]:
         with open_runtime_folder() as folder:
             async with QemuProcess.start(make_argv(tmp_path), qmp_socket=folder / "qmp") as guest:
-                ours = await read_live(guest.qmp)
+                ours = await read_running(guest.qmp)
                 async with QmpConnection.connect(folder / "qmp") as connection:
-                    return guest.pid, ours, await read_live(connection)
+                    return guest.pid, ours, await read_running(connection)
 
     pid, ours, theirs = asyncio.run(main())
 

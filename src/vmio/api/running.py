@@ -24,13 +24,13 @@ def observe(socket: str) -> Topology:
     Raises:
         QmpError: Nothing answers there, or not in QMP.
     """
-    from vmio.qemu.live import read_live
+    from vmio.observe.running import read_running
     from vmio.qemu.qmp import QmpConnection
     from vmio.qemu.signals import run_async
 
     async def ask() -> Topology:
         async with QmpConnection.connect(Path(socket)) as connection:
-            return await read_live(connection)
+            return await read_running(connection)
 
     return run_async(ask())
 
@@ -99,7 +99,8 @@ async def boot(
 
 async def verify(process: QemuProcess, planned: Topology) -> tuple[Topology, tuple[str, ...]]:
     """Returns what a running QEMU reports, and in words where that differs from the plan."""
-    from vmio.qemu.live import compare, read_live
+    from vmio.observe.running import read_running
+    from vmio.qemu.live import compare
 
-    live = await read_live(process.qmp)
+    live = await read_running(process.qmp)
     return live, compare(planned, live)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, frozen
 
@@ -33,6 +33,8 @@ from vmio.model.disk import AioEngine, Backing, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.machine import Machine
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.observe.disks import ask_disks
+from vmio.observe.sample import DiskSample
 from vmio.sim.fitting import FITTED, STEPS, Observation, Residual, compare_observations, fit_costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.simulator import set_parameters
@@ -424,20 +426,20 @@ def _begin(waits: WaitCosts, service: tuple[ServiceTimes, ...], processors: int)
     return evolve(DEFAULT_PROFILE, costs=costs, service=service, processors=processors)
 
 
-async def _find_device(loaded: LoadedGuest, disk: str) -> dict[str, Any]:
+async def _find_sample(loaded: LoadedGuest, disk: str) -> DiskSample:
     """Returns QEMU's statistics of a disk."""
-    for entry in await loaded.process.qmp.execute("query-blockstats"):
-        if isinstance(entry, dict) and disk in str(entry.get("qdev")).split("/"):
-            return entry
+    for each in await ask_disks(loaded.process.qmp):
+        if each.id == disk:
+            return each
     raise QmpError("QEMU has no statistics of the guest's disk")
 
 
 async def _reset_histogram(loaded: LoadedGuest, disk: str) -> None:
-    device = await _find_device(loaded, disk)
+    place = (await _find_sample(loaded, disk)).qdev
     try:
         await loaded.process.qmp.execute(
             "block-latency-histogram-set",
-            {"id": device["qdev"], "boundaries": list(_BOUNDARIES_NS)},
+            {"id": place, "boundaries": list(_BOUNDARIES_NS)},
         )
     except QmpError as error:
         raise CapabilityError(
@@ -445,15 +447,13 @@ async def _reset_histogram(loaded: LoadedGuest, disk: str) -> None:
         ) from error
 
 
-async def _read_histogram(loaded: LoadedGuest, disk: str) -> list[int]:
-    device = await _find_device(loaded, disk)
-    try:
-        bins = [int(each) for each in device["stats"]["rd_latency_histogram"]["bins"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise QmpError("QEMU does not tell its histogram of latencies") from error
-    if len(bins) != len(_BOUNDARIES_NS) + 1 or sum(bins) < _STEPS:
+async def _read_histogram(loaded: LoadedGuest, disk: str) -> tuple[int, ...]:
+    histogram = (await _find_sample(loaded, disk)).reads.histogram
+    if histogram is None or histogram.boundaries_ns != _BOUNDARIES_NS:
+        raise QmpError("QEMU does not tell its histogram of latencies")
+    if sum(histogram.counts) < _STEPS:
         raise ToolError("the disk had too few requests to measure its service times")
-    return bins
+    return histogram.counts
 
 
 def find_quantiles(boundaries_ns: Sequence[int], bins: Sequence[int]) -> tuple[int, ...]:

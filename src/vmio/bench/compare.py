@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,19 +15,16 @@ from vmio.bench.devices import pick_device
 from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job, fio_argv, parse_fio
 from vmio.bench.result import Comparison, JobResult, Measurement, Pair, Side, Subject
-from vmio.bench.threads import (
-    Sample,
-    ThreadName,
-    name_threads,
-    read_sample,
-    summarise_threads,
-)
-from vmio.errors import GuestError, QmpError, ToolError, UsageError
+from vmio.bench.threads import summarise_threads
+from vmio.errors import GuestError, ToolError, UsageError
 from vmio.guest.agent import Agent, agent_argv
+from vmio.observe.running import read_running
+from vmio.observe.sampler import collect
+from vmio.observe.threads import name_threads
 from vmio.qemu.boot import Boot, Volumes, place_volumes, render_boot
 from vmio.qemu.folder import open_runtime_folder
-from vmio.qemu.live import read_live
 from vmio.qemu.process import QemuProcess
+from vmio.qemu.threads import ask_threads
 from vmio.units import format_bytes
 
 if TYPE_CHECKING:
@@ -37,6 +34,7 @@ if TYPE_CHECKING:
     from vmio.guest.agent import BlockDevice
     from vmio.model.machine import Machine
     from vmio.model.topology import AttachedDisk, Topology
+    from vmio.observe.sample import ThreadName
 
 __all__ = ["MAX_PAIRS", "TCG_CLOCK", "Layout", "Progress", "compare", "find_disk"]
 
@@ -198,14 +196,16 @@ class _Course:
         other = self.guests["B" if side == "A" else "A"]
         await other.process.qmp.stop()
         await guest.process.qmp.cont()
-        samples: list[Sample] = []
-        sampler = asyncio.create_task(_sample(guest.process.pid, samples))
         argv = fio_argv(job, guest.device.path, scratch=True)
         length_s = job.ramp_s + job.runtime_s
+        sampling = collect(guest.process.pid, interval_s=_SAMPLE_INTERVAL_S, names=guest.threads)
         try:
-            completed = await guest.agent.run(
-                argv, timeout_s=length_s + _RUN_GRACE_S, first_poll_s=length_s + _STARTUP_S / 2
-            )
+            async with sampling as samples:
+                completed = await guest.agent.run(
+                    argv,
+                    timeout_s=length_s + _RUN_GRACE_S,
+                    first_poll_s=length_s + _STARTUP_S / 2,
+                )
         except GuestError as error:
             if guest.process.running:
                 raise
@@ -214,10 +214,6 @@ class _Course:
                 argv=guest.subject.argv,
                 output=guest.process.output,
             ) from error
-        finally:
-            sampler.cancel()
-            with suppress(asyncio.CancelledError):
-                await sampler
         end_s = time.monotonic() - _TAIL_S
         if completed.status:
             raise ToolError(
@@ -228,9 +224,7 @@ class _Course:
             )
         return Measurement(
             figures=parse_fio(completed.stdout),
-            threads=summarise_threads(
-                samples, guest.threads, start_s=end_s - job.runtime_s, end_s=end_s
-            ),
+            threads=summarise_threads(samples, start_s=end_s - job.runtime_s, end_s=end_s),
         )
 
     def _tell(self, words: str, job: int, done: int) -> None:
@@ -245,14 +239,6 @@ class _Course:
         if passed_s:
             left_s *= (time.monotonic() - self.started_s) / passed_s
         self.report(Progress(share=share, words=words, left_s=left_s))
-
-
-async def _sample(pid: int, samples: list[Sample]) -> None:
-    """Reads a process's threads until it is cancelled or the process ends."""
-    with suppress(ToolError):  # whoever waits for the process says that better
-        while True:
-            samples.append(read_sample(pid, at_s=time.monotonic()))
-            await asyncio.sleep(_SAMPLE_INTERVAL_S)
 
 
 @asynccontextmanager
@@ -282,7 +268,7 @@ async def _boot_pair(
                 process=process,
                 agent=agent,
                 device=pick_device(await _wait_for_disks(agent, topology), topology, attached),
-                threads=await _read_thread_names(process),
+                threads=name_threads(process.pid, await ask_threads(process.qmp)),
                 subject=Subject(
                     name=layout.name,
                     title=layout.title,
@@ -317,7 +303,7 @@ async def _connect(socket: Path, layout: Layout, process: QemuProcess) -> AsyncI
 
 async def _observe(process: QemuProcess, planned: Topology) -> Topology:
     """Returns what QEMU reports, with the plan's word on settings that QEMU never heard of."""
-    live = await read_live(process.qmp, pid=process.pid)
+    live = await read_running(process.qmp, pid=process.pid)
     effects = {attached.disk.id: attached.effects for attached in planned.disks}
     return evolve(
         live,
@@ -343,19 +329,6 @@ async def _wait_for_disks(agent: Agent, topology: Topology) -> tuple[BlockDevice
         if found >= expected or time.monotonic() > deadline_s:
             return devices
         await asyncio.sleep(_DISKS_INTERVAL_S)
-
-
-async def _read_thread_names(process: QemuProcess) -> dict[int, ThreadName]:
-    iothreads = await process.qmp.execute("query-iothreads")
-    vcpus = await process.qmp.execute("query-cpus-fast")
-    try:
-        return name_threads(
-            process.pid,
-            {int(one["thread-id"]): str(one["id"]) for one in iothreads},
-            {int(one["thread-id"]): int(one["cpu-index"]) for one in vcpus},
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise QmpError("QEMU does not tell its threads") from error
 
 
 def find_disk(layout: Layout, disk: str) -> AttachedDisk:

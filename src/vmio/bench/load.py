@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -19,16 +19,20 @@ from attrs import evolve, field, frozen
 
 from vmio.bench.compare import TCG_CLOCK
 from vmio.bench.jobs import Job, JobFigures, fio_argv, parse_fio
-from vmio.bench.threads import name_threads
-from vmio.errors import GuestError, OutputError, QmpError, ToolError
+from vmio.bench.threads import find_window
+from vmio.errors import GuestError, OutputError, ToolError
 from vmio.guest.agent import Agent, agent_argv
 from vmio.host.interrupts import compare_interrupts, read_interrupts
 from vmio.model.machine import Machine
 from vmio.model.topology import Topology
+from vmio.observe.rates import ThreadRates, compare_samples
+from vmio.observe.sample import Sample, ThreadName
+from vmio.observe.sampler import collect
+from vmio.observe.threads import name_threads
 from vmio.qemu.boot import Boot, Volumes, find_scratch_folder, place_volumes, render_boot
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
-from vmio.qemu.threads import read_cpu_ns, read_processor, read_sleeps
+from vmio.qemu.threads import ask_threads
 
 __all__ = ["GuestCounts", "LoadedGuest", "LoopFigures", "RunFigures", "boot_guest"]
 
@@ -87,17 +91,6 @@ class GuestCounts:
 
 
 @frozen(kw_only=True)
-class _Sample:
-    """QEMU's threads at one moment."""
-
-    at_s: float
-    used: dict[int, tuple[int, int]]
-    """Processor time in nanoseconds and sleeps, by thread."""
-    processors: tuple[int | None, ...]
-    """On which the vCPUs run."""
-
-
-@frozen(kw_only=True)
 class LoadedGuest:
     """A booted guest with its disks."""
 
@@ -106,8 +99,8 @@ class LoadedGuest:
     topology: Topology
     devices: tuple[str, ...]
     """The guest's names of its disks."""
-    _threads: dict[int, str] = field(alias="threads")
-    _vcpus: frozenset[int] = field(alias="vcpus")
+    _threads: Mapping[int, ThreadName] = field(alias="threads")
+    """QEMU's standing threads, by id."""
     _beyond_s: list[float] = field(factory=list, init=False)
     """What each run took beyond its load: fio's start and end."""
 
@@ -179,12 +172,11 @@ class LoadedGuest:
         ]
         blocks = (fio_argv(evolve(job, name=f"disk{n}"), d) for n, d in enumerate(devices))
         argv = ("fio", *(word for block in blocks for word in block[1:]))
-        samples: list[_Sample] = []
         interrupts = read_interrupts()
-        sampler = asyncio.create_task(self._sample(samples))
         length_s = job.ramp_s + job.runtime_s
         begun_s = time.monotonic()
-        try:
+        sampling = collect(self.process.pid, interval_s=_SAMPLE_S, names=self._threads)
+        async with sampling as samples:
             completed = await self.agent.run(
                 argv,
                 timeout_s=length_s + _GRACE_S,
@@ -192,10 +184,6 @@ class LoadedGuest:
                 longest_pause_s=_ASKED_EVERY_S,
             )
             ended_s = time.monotonic()
-        finally:
-            sampler.cancel()
-            with suppress(asyncio.CancelledError):
-                await sampler
         end_s = ended_s - _TAIL_S
         if completed.status:
             raise ToolError(
@@ -206,10 +194,10 @@ class LoadedGuest:
             )
         self._beyond_s.append(ended_s - begun_s - length_s)
         figures = tuple(parse_fio(completed.stdout, number) for number in range(len(devices)))
-        inside = [each for each in samples if end_s - job.runtime_s <= each.at_s <= end_s]
-        if len(inside) < 2:  # noqa: PLR2004 - a difference needs two
+        inside = find_window(samples, start_s=end_s - job.runtime_s, end_s=end_s)
+        if not inside:
             raise ToolError("this host is too busy to watch QEMU's threads")
-        return self._summarise(figures, inside, compare_interrupts(interrupts, read_interrupts()))
+        return _summarise(figures, inside, compare_interrupts(interrupts, read_interrupts()))
 
     async def count_interrupts(self) -> GuestCounts:
         """Returns what the guest has counted of its disks so far.
@@ -235,48 +223,6 @@ class LoadedGuest:
             )
         except (ValueError, IndexError) as error:
             raise GuestError("the guest does not tell its disks' interrupts") from error
-
-    async def _sample(self, samples: list[_Sample]) -> None:
-        pid = self.process.pid
-        while True:
-            used = {
-                thread: (read_cpu_ns(pid, thread) or 0, read_sleeps(pid, thread))
-                for thread in (*self._threads, *self._vcpus)
-            }
-            processors = tuple(read_processor(pid, vcpu) for vcpu in self._vcpus)
-            samples.append(_Sample(at_s=time.monotonic(), used=used, processors=processors))
-            await asyncio.sleep(_SAMPLE_S)
-
-    def _summarise(
-        self,
-        figures: Sequence[JobFigures],
-        samples: Sequence[_Sample],
-        interrupts: Mapping[int, float],
-    ) -> RunFigures:
-        first, last = samples[0], samples[-1]
-        span_s = last.at_s - first.at_s
-
-        def compare(thread: int) -> tuple[float, float]:
-            cpu_ns, sleeps = (
-                b - a for a, b in zip(first.used[thread], last.used[thread], strict=True)
-            )
-            return cpu_ns / 1e9 / span_s, sleeps / span_s
-
-        loops = [
-            LoopFigures(name=name, cpu_share=share, sleeps_per_s=sleeps)
-            for thread, name in self._threads.items()
-            for share, sleeps in [compare(thread)]
-        ]
-        ran_on = [each for sample in samples for each in sample.processors if each is not None]
-        iops = sum(each.iops for each in figures)
-        return RunFigures(
-            iops=iops,
-            latency_mean_ns=sum(each.iops * each.latency_mean_ns for each in figures) / iops,
-            iothreads=tuple(loops[1:]),
-            main_loop=loops[0],
-            vcpu_cpu_share=sum(compare(thread)[0] for thread in self._vcpus),
-            interrupted=sum(interrupts.get(each, 0.0) for each in ran_on) / max(1, len(ran_on)),
-        )
 
 
 @asynccontextmanager
@@ -320,14 +266,12 @@ async def boot_guest(
         )
         process = await stack.enter_async_context(QemuProcess.start(argv))
         agent = await stack.enter_async_context(Agent.connect(runtime / "agent", _BOOT_TIMEOUT_S))
-        iothreads, vcpus = await _read_threads(process)
         loaded = LoadedGuest(
             process=process,
             agent=agent,
             topology=placed,
             devices=await _wait_for_devices(agent, len(paths)),
-            threads=iothreads,
-            vcpus=vcpus,
+            threads=name_threads(process.pid, await ask_threads(process.qmp)),
         )
         await loaded.warm_up()
         yield loaded
@@ -345,22 +289,6 @@ def _fill(path: Path, size_bytes: int) -> None:
         raise OutputError(f"cannot make the scratch file {path}: {error.strerror}") from error
 
 
-async def _read_threads(process: QemuProcess) -> tuple[dict[int, str], frozenset[int]]:
-    """Returns the main loop and the IOThreads by thread id, in that order, and the vCPUs."""
-    iothreads = await process.qmp.execute("query-iothreads")
-    vcpus = await process.qmp.execute("query-cpus-fast")
-    try:
-        names = name_threads(
-            process.pid,
-            {int(one["thread-id"]): str(one["id"]) for one in iothreads},
-            {int(one["thread-id"]): int(one["cpu-index"]) for one in vcpus},
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise QmpError("QEMU does not tell its threads") from error
-    loops = {thread: name.name for thread, name in names.items() if name.kind != "vcpu"}
-    return loops, frozenset(t for t, name in names.items() if name.kind == "vcpu")
-
-
 async def _wait_for_devices(agent: Agent, count: int) -> tuple[str, ...]:
     deadline_s = time.monotonic() + _DISKS_TIMEOUT_S
     while True:
@@ -370,3 +298,32 @@ async def _wait_for_devices(agent: Agent, count: int) -> tuple[str, ...]:
         if time.monotonic() > deadline_s:
             raise ToolError(f"the guest sees {len(disks)} of its {count} disks")
         await asyncio.sleep(0.2)
+
+
+def _summarise(
+    figures: Sequence[JobFigures], samples: Sequence[Sample], interrupts: Mapping[int, float]
+) -> RunFigures:
+    threads = compare_samples(samples[0], samples[-1]).threads
+    ran_on = [
+        thread.processor
+        for each in samples
+        for thread in each.threads
+        if thread.role == "vcpu" and thread.processor is not None
+    ]
+    iops = sum(each.iops for each in figures)
+    return RunFigures(
+        iops=iops,
+        latency_mean_ns=sum(each.iops * each.latency_mean_ns for each in figures) / iops,
+        iothreads=tuple(_describe_loop(each) for each in threads if each.role == "iothread"),
+        main_loop=next(_describe_loop(each) for each in threads if each.role == "main loop"),
+        vcpu_cpu_share=sum(each.cpu_share for each in threads if each.role == "vcpu"),
+        interrupted=sum(interrupts.get(each, 0.0) for each in ran_on) / max(1, len(ran_on)),
+    )
+
+
+def _describe_loop(thread: ThreadRates) -> LoopFigures:
+    return LoopFigures(
+        name=thread.name,
+        cpu_share=thread.cpu_share,
+        sleeps_per_s=thread.voluntary_switches_per_s or 0.0,
+    )

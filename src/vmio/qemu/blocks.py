@@ -7,11 +7,12 @@ from typing import Any, cast, get_args
 
 from attrs import evolve
 
-from vmio.bounds import MAX_WHOLE_NUMBER, load_json
+from vmio.bounds import load_json
 from vmio.model.disk import FILE_DRIVERS, AioEngine, Backing, CacheMode, DetectZeroes
 from vmio.model.topology import AttachedDisk
+from vmio.qemu.replies import as_integer, as_mapping
 
-__all__ = ["Nodes", "as_integer", "index_nodes", "insert_medium"]
+__all__ = ["Nodes", "index_nodes", "insert_medium"]
 
 Nodes = Mapping[str, Sequence[Mapping[str, Any]]]
 """The block nodes that open a file, by its name."""
@@ -40,14 +41,14 @@ def insert_medium(
         nodes: The answer to query-named-block-nodes, as `index_nodes` gives it.
         engines: aio engines by drive id and node name.
     """
-    inserted = _mapping(block.get("inserted"))
+    inserted = as_mapping(block.get("inserted"))
     if not inserted:
         return attached
     filename = _unwrap_filename(str(inserted.get("file", "")))
     # Of several that open the same file nobody knows which one it is.
     found = nodes.get(filename, ())
     lowest = found[0] if len(found) == 1 else {}
-    cache, below = _mapping(inserted.get("cache")), _mapping(lowest.get("cache"))
+    cache, below = as_mapping(inserted.get("cache")), as_mapping(lowest.get("cache"))
     # The node that the drive uses may only pass on what the one that opens the file does.
     direct = bool(below.get("direct", cache.get("direct")))
     no_flush = bool(cache.get("no-flush")) or bool(below.get("no-flush"))
@@ -65,7 +66,7 @@ def insert_medium(
                 driver=str(lowest.get("drv", "")),
             ),
             read_only=bool(inserted.get("ro")),
-            size_bytes=as_integer(_mapping(inserted.get("image")).get("virtual-size")),
+            size_bytes=as_integer(as_mapping(inserted.get("image")).get("virtual-size")),
         ),
         cache=_CACHE_MODES.get((direct, no_flush, write_cache)),
         cache_direct=direct,
@@ -74,11 +75,6 @@ def insert_medium(
         aio=next((engines[name] for name in map(str, names) if name in engines), None),
         detect_zeroes=cast("DetectZeroes", zeroes) if zeroes in get_args(DetectZeroes) else None,
     )
-
-
-def as_integer(value: object, minimum: int = 0) -> int | None:
-    """Returns a number of at least the minimum and 64 bits, None for anything else."""
-    return value if type(value) is int and minimum <= value <= MAX_WHOLE_NUMBER else None
 
 
 def _unwrap_filename(text: str) -> str:
@@ -104,7 +100,3 @@ def index_nodes(nodes: Iterable[Mapping[str, Any]]) -> Nodes:
         if str(node.get("drv")) in FILE_DRIVERS:
             found.setdefault(str(node.get("file")), []).append(node)
     return found
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}

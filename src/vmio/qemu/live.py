@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import fields, frozen
+from attrs import evolve, fields, frozen
 
 from vmio.bounds import MAX_QUEUES_IN_ALL
 from vmio.errors import QmpError
@@ -19,15 +18,20 @@ from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import AioEngine, BusKind, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread, VirtqueueMapping
 from vmio.model.topology import AttachedDisk, HostThread, Topology, count_queues
-from vmio.qemu.blocks import Nodes, as_integer, index_nodes, insert_medium
+from vmio.qemu.blocks import Nodes, index_nodes, insert_medium
 from vmio.qemu.cmdline import read_aio_engines
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
-from vmio.qemu.threads import find_process, read_cpu_ns
+from vmio.qemu.replies import (
+    PERIPHERAL,
+    as_integer,
+    as_mappings,
+    check_count,
+    name_device,
+)
+from vmio.qemu.threads import ReportedThreads, ask_threads, find_process
 
 __all__ = ["compare", "read_live"]
 
-_MAX_DEVICES = 4096
-"""And vCPUs, and IOThreads: of each a few questions are asked."""
 _PATIENCE_S = 60.0
 """For all answers; thousands of devices take seconds."""
 _CONTROLLER = re.compile(
@@ -38,7 +42,6 @@ _CONTROLLER = re.compile(
 _DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)|virtio-blk-\w.*", re.ASCII)
 _ALIASES = {"lsi": "lsi53c895a", "ahci": "ich9-ahci"}
 """Names that `-device` takes, and the types that QEMU then reports."""
-_PERIPHERAL = "/machine/peripheral/"
 _PARAMETERS = tuple(
     attribute.name for attribute in fields(IOThread) if attribute.name not in {"id", "span"}
 )
@@ -53,7 +56,8 @@ async def read_live(connection: QmpConnection, *, pid: int | None = None) -> Top
     Args:
         connection: Its monitor.
         pid: Its process on this host; None to go by what the socket and the thread ids tell. Where
-            they tell nothing, as for a QEMU in a container, CPU times and aio are left unknown.
+            they tell nothing, as for a QEMU in a container, the main loop's thread and aio stay
+            unknown.
 
     Raises:
         QmpError: It does not answer, or not in kind, or takes too long over all its answers.
@@ -68,67 +72,34 @@ async def read_live(connection: QmpConnection, *, pid: int | None = None) -> Top
 
 
 async def _read(connection: QmpConnection, pid: int | None) -> Topology:
-    reports = _mappings(await connection.execute("query-iothreads"), connection)
-    vcpus = _mappings(await connection.execute("query-cpus-fast"), connection)
-    _check_count(reports, "IOThreads", connection)
-    _check_count(vcpus, "vCPUs", connection)
-    reports.reverse()  # QEMU lists the newest first
-    threads = {name: as_integer(report.get("thread-id")) for name, report in _named(reports)}
-    known = [tid for tid in threads.values() if tid is not None]
-    known += [tid for vcpu in vcpus if (tid := as_integer(vcpu.get("thread-id"))) is not None]
-    process = _find_process(pid if pid is not None else connection.peer_pid, known)
+    reported = await ask_threads(connection)
+    process = find_process(pid if pid is not None else connection.peer_pid, reported.thread_ids)
+    nodes = await connection.execute("query-named-block-nodes", {"flat": True})
     reader = _Reader(
         connection=connection,
         engines=read_aio_engines(process) if process is not None else {},
-        nodes=index_nodes(_mappings(await _ask_nodes(connection), connection)),
+        nodes=index_nodes(as_mappings(nodes, connection.name)),
     )
-    iothreads = [await reader.read_iothread(name, report) for name, report in _named(reports)]
+    iothreads = [await reader.read_iothread(iothread) for iothread, _ in reported.iothreads]
     controllers, disks = await reader.read_devices()
-    queues = count_queues(controllers, len(vcpus))
+    queues = count_queues(controllers, len(reported.vcpus))
     if queues > MAX_QUEUES_IN_ALL:
         raise QmpError(f"{connection.name} reports {queues} virtqueues")
     return Topology(
         iothreads=tuple(iothreads),
         controllers=controllers,
         disks=disks,
-        vcpus=max(1, len(vcpus)),
-        host_threads=tuple(_read_host_threads(process, threads)),
+        vcpus=max(1, len(reported.vcpus)),
+        host_threads=tuple(_list_host_threads(process, reported)),
     )
 
 
-def _find_process(candidate: int | None, threads: Sequence[int]) -> int | None:
-    """Returns the process that all reported threads belong to.
-
-    The maker of a socket need not be QEMU (libvirt makes it and hands it over), and in a container
-    the numbers mean other threads: what is not plausible is taken for unknown.
-    """
-    owners = {find_process(thread) for thread in threads}
-    if len(owners) != 1:
-        return None
-    (owner,) = owners
-    if owner is None or owner == candidate:
-        return owner
-    try:
-        name = Path(f"/proc/{owner}/comm").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return owner if name.startswith(("qemu", "kvm")) else None
-
-
-def _read_host_threads(
-    process: int | None, threads: Mapping[str, int | None]
-) -> Iterator[HostThread]:
+def _list_host_threads(process: int | None, reported: ReportedThreads) -> Iterator[HostThread]:
     if process is not None:
-        cpu_ns = read_cpu_ns(process, process)
-        yield HostThread(serves=MAIN_LOOP, thread_id=process, cpu_ns=cpu_ns)
-    for name, thread in threads.items():
+        yield HostThread(serves=MAIN_LOOP, thread_id=process)
+    for iothread, thread in reported.iothreads:
         if thread is not None:
-            used_ns = read_cpu_ns(process, thread) if process is not None else None
-            yield HostThread(serves=name, thread_id=thread, cpu_ns=used_ns)
-
-
-async def _ask_nodes(connection: QmpConnection) -> object:
-    return await connection.execute("query-named-block-nodes", {"flat": True})
+            yield HostThread(serves=iothread.id, thread_id=thread)
 
 
 @frozen(kw_only=True)
@@ -139,32 +110,30 @@ class _Reader:
     engines: Mapping[str, AioEngine]
     nodes: Nodes
 
-    async def read_iothread(self, name: str, report: Mapping[str, Any]) -> IOThread:
-        """Returns an IOThread with its parameters; a value out of range is left unknown."""
-        values: dict[str, Any] = {}
-        for parameter in _PARAMETERS:
-            key = parameter.replace("_", "-")
-            value = report.get(key)
-            if key.startswith("thread-pool"):  # not in the report
-                value = await self.get(f"/objects/{name}", key)
-            minimum = 1 if key == "thread-pool-max" else 0
-            values[parameter] = as_integer(value, minimum)
-        return IOThread(id=name, **values)
+    async def read_iothread(self, reported: IOThread) -> IOThread:
+        """Returns an IOThread with the size of its thread pool, which the list does not tell."""
+        path = f"/objects/{reported.id}"
+        return evolve(
+            reported,
+            thread_pool_min=as_integer(await self.get(path, "thread-pool-min")),
+            thread_pool_max=as_integer(await self.get(path, "thread-pool-max"), 1),
+        )
 
     async def read_devices(self) -> tuple[tuple[Controller, ...], tuple[AttachedDisk, ...]]:
         """Returns the controllers, with and without disks, and the disks in QEMU's order."""
         controllers: dict[str, Controller] = {}
         for folder in ("/machine/peripheral", "/machine/peripheral-anon"):
             children = await self.connection.qom_list(folder)
-            _check_count(children, "devices", self.connection)
+            check_count(children, self.connection.name, "devices")
             for name, kind in children:
                 model = kind.removeprefix("child<").removesuffix(">")
                 if kind.startswith("child<") and _CONTROLLER.fullmatch(model):
                     path = f"{folder}/{name}"
                     controllers[path] = await self._read_controller(path, model)
         disks: list[AttachedDisk] = []
-        blocks = _mappings(await self.connection.execute("query-block"), self.connection)
-        _check_count(blocks, "drives", self.connection)
+        reply = await self.connection.execute("query-block")
+        blocks = as_mappings(reply, self.connection.name)
+        check_count(blocks, self.connection.name, "drives")
         for block in blocks:
             attached = await self._read_disk(block, controllers, len(disks))
             if attached is not None:
@@ -176,7 +145,7 @@ class _Reader:
         iothread = await self.get(path, "iothread")
         queues = await self.get(path, "num_queues" if "scsi" in model else "num-queues")
         return Controller(
-            id=bus.rpartition(".")[0] or bus if built_in else _name_device(path),
+            id=bus.rpartition(".")[0] or bus if built_in else name_device(path),
             model=model,
             bus=_find_bus_kind(model),
             pci=None if built_in else await self._read_pci(path),
@@ -203,7 +172,7 @@ class _Reader:
         qdev = block.get("qdev")
         if not isinstance(qdev, str) or not qdev:
             return None
-        path = qdev if qdev.startswith("/") else f"{_PERIPHERAL}{qdev}"
+        path = qdev if qdev.startswith("/") else f"{PERIPHERAL}{qdev}"
         path = path.removesuffix("/virtio-backend")
         driver = str(await self.get(path, "type"))
         if not _DISK.fullmatch(driver):
@@ -215,7 +184,7 @@ class _Reader:
         if above not in controllers:
             model = str(await self.get(above, "type"))
             controllers[above] = await self._read_controller(above, model, bus)
-        identity = _name_device(path)
+        identity = name_device(path)
         digits = re.search(r"[0-9]{1,6}\Z", identity)
         bare = AttachedDisk(
             disk=Disk(
@@ -249,11 +218,6 @@ class _Reader:
             return None
 
 
-def _name_device(path: str) -> str:
-    """Returns a device's id; one that was given none is called by its place."""
-    return path.removeprefix(_PERIPHERAL).removeprefix("/machine/")
-
-
 def _find_bus_kind(model: str) -> BusKind:
     if model.startswith("virtio-blk"):
         return "virtio"
@@ -272,26 +236,6 @@ def _parse_mapping(value: object) -> Iterator[VirtqueueMapping]:
                 )
             case {"iothread": str(name)}:
                 yield VirtqueueMapping(iothread=name)
-            case _:
-                pass
-
-
-def _mappings(reply: object, connection: QmpConnection) -> list[Mapping[str, Any]]:
-    if not isinstance(reply, list) or not all(isinstance(entry, dict) for entry in reply):
-        raise QmpError(f"{connection.name} does not answer as a QEMU does")
-    return list(reply)
-
-
-def _check_count(entries: Sequence[object], what: str, connection: QmpConnection) -> None:
-    if len(entries) > _MAX_DEVICES:
-        raise QmpError(f"{connection.name} reports more than {_MAX_DEVICES} {what}")
-
-
-def _named(reports: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for report in reports:
-        match report.get("id"):
-            case str(name):
-                yield name, report
             case _:
                 pass
 

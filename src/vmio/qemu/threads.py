@@ -1,59 +1,92 @@
-"""The kernel's own count of what a thread has used."""
+"""What a monitor says of QEMU's threads, and which process of this host they are of."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Final
 
-__all__ = ["find_process", "read_cpu_ns", "read_processor", "read_sleeps"]
+from attrs import frozen
 
-_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+from vmio.model.iothread import IOThread
+from vmio.qemu.qmp import QmpConnection
+from vmio.qemu.replies import as_integer, as_mappings, check_count
+
+__all__ = ["ReportedThreads", "ask_threads", "find_process"]
+
+_PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", "aio_max_batch")
+"""Those of an IOThread's in the report; thread pools are not in it."""
 
 
-def read_cpu_ns(process: int, thread: int) -> int | None:
-    """Returns the processor time of a thread, None if it is not there.
+@frozen(kw_only=True)
+class ReportedThreads:
+    """QEMU's standing threads besides the main loop; None is an id that it does not tell."""
 
-    A kernel without scheduler statistics counts in ticks of 10 ms.
+    iothreads: tuple[tuple[IOThread, int | None], ...]
+    """With their thread ids, in the order of creation."""
+    vcpus: tuple[tuple[int | None, int | None], ...]
+    """Their numbers and thread ids."""
 
-    Source: Linux, Documentation/scheduler/sched-stats.rst; proc_pid_stat(5), fields 14 and 15.
+    @property
+    def thread_ids(self) -> tuple[int, ...]:
+        """Those that QEMU tells."""
+        threads = (thread for _, thread in (*self.iothreads, *self.vcpus))
+        return tuple(thread for thread in threads if thread is not None)
+
+
+async def ask_threads(connection: QmpConnection) -> ReportedThreads:
+    """Asks a QEMU for its IOThreads and vCPUs.
+
+    Raises:
+        QmpError: It does not answer, or not in kind.
     """
-    task = Path(f"/proc/{process}/task/{thread}")
-    with suppress(OSError, ValueError, IndexError):
-        return int((task / "schedstat").read_bytes().split()[0])
-    with suppress(OSError, ValueError, IndexError):
-        # The name in brackets may itself hold blanks and brackets.
-        fields = (task / "stat").read_bytes().rpartition(b")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _TICK_NS
-    return None
+    iothreads = as_mappings(await connection.execute("query-iothreads"), connection.name)
+    vcpus = as_mappings(await connection.execute("query-cpus-fast"), connection.name)
+    check_count(iothreads, connection.name, "IOThreads")
+    check_count(vcpus, connection.name, "vCPUs")
+    return ReportedThreads(
+        iothreads=tuple(
+            (_read_iothread(name, report), as_integer(report.get("thread-id")))
+            for report in reversed(iothreads)  # QEMU lists the newest first
+            if isinstance(name := report.get("id"), str)
+        ),
+        vcpus=tuple(
+            (as_integer(report.get("cpu-index")), as_integer(report.get("thread-id")))
+            for report in vcpus
+        ),
+    )
 
 
-def read_processor(process: int, thread: int) -> int | None:
-    """Returns the processor on which a thread runs, or ran last; None if it is not there.
+def _read_iothread(name: str, report: Mapping[str, Any]) -> IOThread:
+    """Returns an IOThread with its parameters; a value out of range is left unknown."""
+    values: dict[str, Any] = {
+        parameter: as_integer(report.get(parameter.replace("_", "-"))) for parameter in _PARAMETERS
+    }
+    return IOThread(id=name, **values)
 
-    Source: proc_pid_stat(5), field 39.
+
+def find_process(candidate: int | None, threads: Sequence[int]) -> int | None:
+    """Returns the process that all reported threads belong to.
+
+    The maker of a socket need not be QEMU (libvirt makes it and hands it over), and in a container
+    the numbers mean other threads: what is not plausible is taken for unknown.
     """
-    with suppress(OSError, ValueError, IndexError):
-        stat = Path(f"/proc/{process}/task/{thread}/stat").read_bytes()
-        return int(stat.rpartition(b")")[2].split()[36])
-    return None
+    owners = {_find_owner(thread) for thread in threads}
+    if len(owners) != 1:
+        return None
+    (owner,) = owners
+    if owner is None or owner == candidate:
+        return owner
+    try:
+        name = Path(f"/proc/{owner}/comm").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return owner if name.startswith(("qemu", "kvm")) else None
 
 
-def read_sleeps(process: int, thread: int) -> int:
-    """Returns how many times a thread has gone to sleep so far; 0 if it is not there.
-
-    Source: proc_pid_status(5), voluntary_ctxt_switches.
-    """
-    with suppress(OSError, ValueError):
-        for line in Path(f"/proc/{process}/task/{thread}/status").read_bytes().splitlines():
-            name, _, value = line.partition(b":")
-            if name == b"voluntary_ctxt_switches":
-                return int(value)
-    return 0
-
-
-def find_process(thread: int) -> int | None:
-    """Returns the process that a thread belongs to, None if there is no such thread."""
+def _find_owner(thread: int) -> int | None:
+    """Returns the process of a thread, None if there is no such thread."""
     with suppress(OSError, ValueError):
         for line in Path(f"/proc/{thread}/status").read_text(encoding="ascii").splitlines():
             name, _, value = line.partition(":")

@@ -17,8 +17,10 @@ from vmio.bench import calibrate
 from vmio.bench.calibrate import check_idle, find_quantiles
 from vmio.bench.jobs import Job
 from vmio.bench.load import GuestCounts, LoadedGuest
-from vmio.errors import GuestError, ToolError
+from vmio.errors import GuestError, QmpError, ToolError
 from vmio.host.timing import WaitCosts
+
+BOUNDARIES = calibrate._BOUNDARIES_NS
 
 
 def test_quantiles_are_those_of_the_histogram() -> None:
@@ -122,6 +124,37 @@ def test_guest_that_hangs_is_replaced_once(monkeypatch: pytest.MonkeyPatch, hang
         )  # fmt: skip
     assert up == [False] * min(2, hangs + 1)
     assert sum("hangs" in words for words in told) == min(1, hangs)
+
+
+@pytest.mark.parametrize(
+    ("stats", "error"),
+    [
+        (None, "no statistics of the guest's disk"),
+        ({}, "does not tell its histogram"),
+        ({"boundaries": [1, 2], "bins": [50, 50, 50]}, "does not tell its histogram"),
+        ({"boundaries": [*BOUNDARIES], "bins": [50] * 90}, "does not tell its histogram"),
+        ({"boundaries": [*BOUNDARIES], "bins": [-1] * 91}, "does not tell its histogram"),
+        ({"boundaries": [*BOUNDARIES], "bins": [0] * 91}, "too few requests"),
+        ({"boundaries": [*BOUNDARIES], "bins": [2] * 91}, ""),
+    ],
+)
+def test_histogram_is_that_of_the_disk_or_none(stats: object, error: str) -> None:
+    """With the boundaries that were set, and enough requests to say something."""
+    entry = {
+        "qdev": "/machine/peripheral/virtio0/virtio-backend" if stats is not None else "other",
+        "stats": {"rd_latency_histogram": stats},
+    }
+
+    async def execute(_command: str) -> object:
+        return [entry]
+
+    qmp = SimpleNamespace(execute=execute, name="the monitor")
+    loaded = cast("LoadedGuest", SimpleNamespace(process=SimpleNamespace(qmp=qmp)))
+    if error:
+        with pytest.raises((QmpError, ToolError), match=error):
+            asyncio.run(calibrate._read_histogram(loaded, "virtio0"))
+    else:
+        assert asyncio.run(calibrate._read_histogram(loaded, "virtio0")) == (2,) * 91
 
 
 def run_rounds(

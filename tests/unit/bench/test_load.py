@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
+from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -18,6 +20,8 @@ from vmio.guest.agent import Agent, Completed
 from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.observe import sampler
+from vmio.observe.sample import ThreadName, ThreadSample
 from vmio.qemu.process import QemuProcess
 
 DATA = Path(__file__).parent / "data"
@@ -26,6 +30,8 @@ COUNTED = (DATA / "guest-interrupts.txt").read_bytes()
 JOB = Job(name="x", rw="randread", block_size_bytes=4096, iodepth=1, runtime_s=0.3, ramp_s=0.2)
 LENGTH_S = JOB.ramp_s + JOB.runtime_s
 END_S = 0.1
+MAIN = SimpleNamespace(pid=os.getpid())
+"""A process that is there."""
 TOPOLOGY = Topology(
     controllers=(Controller(id="virtio0", model="virtio-blk-pci", bus="virtio"),),
     disks=(
@@ -51,6 +57,12 @@ class Clock(selectors.DefaultSelector):
     def monotonic(self) -> float:
         """Returns the time."""
         return self.now_s
+
+    def monotonic_ns(self) -> int:
+        """Returns the time in nanoseconds."""
+        return round(self.now_s * 1e9)
+
+    time_ns = monotonic_ns
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Lets the time go on that there is nothing to do in."""
@@ -100,23 +112,35 @@ class PacedAgent(Agent):
             argv=argv, status=self.status, stdout=RECORDED, stderr=b"", truncated=False
         )
 
-    def read_cpu_ns(self, _process: int, _thread: int) -> int:
-        """Returns the time that the load took so far: a thread that is busy under it."""
+    def read_threads(
+        self, _tasks: int, names: Mapping[int, ThreadName]
+    ) -> tuple[ThreadSample, ...]:
+        """Returns threads that are busy under the load, each on a processor of its own."""
         now_s = self.clock.now_s
-        return round(sum(1e9 * max(0.0, min(now_s, b) - a) for a, b in self.loads_s))
+        used_ns = round(sum(1e9 * max(0.0, min(now_s, b) - a) for a, b in self.loads_s))
+        return tuple(
+            ThreadSample(
+                thread_id=thread,
+                name=name.name,
+                role=name.role,
+                cpu_ns=used_ns,
+                processor=thread - MAIN.pid,
+            )
+            for thread, name in names.items()
+        )
 
 
 def run(monkeypatch: pytest.MonkeyPatch, agent: PacedAgent) -> list[float]:
     """Runs a job as often as the agent has starts, and returns the main loop's shares."""
-    monkeypatch.setattr(load, "read_cpu_ns", agent.read_cpu_ns)
+    monkeypatch.setattr(sampler, "read_threads", agent.read_threads)
+    monkeypatch.setattr(sampler, "time", agent.clock)
     monkeypatch.setattr(load, "time", agent.clock)
     guest = LoadedGuest(
-        process=cast("QemuProcess", SimpleNamespace(pid=1)),
+        process=cast("QemuProcess", MAIN),
         agent=agent,
         topology=TOPOLOGY,
         devices=("/dev/vda",),
-        threads={1: "main loop"},
-        vcpus=frozenset(),
+        threads={MAIN.pid: ThreadName(name="main loop", role="main loop")},
     )
 
     async def run_all() -> list[float]:
@@ -147,17 +171,19 @@ def test_vcpu_is_where_its_samples_saw_it(monkeypatch: pytest.MonkeyPatch) -> No
     """Three quarters of the interrupts came to processor 1, on which the vCPU ran all the time."""
     agent = PacedAgent(0.3)
     told = iter([{0: 10, 1: 10}, {0: 20, 1: 40}])
-    monkeypatch.setattr(load, "read_cpu_ns", agent.read_cpu_ns)
+    monkeypatch.setattr(sampler, "read_threads", agent.read_threads)
+    monkeypatch.setattr(sampler, "time", agent.clock)
     monkeypatch.setattr(load, "read_interrupts", lambda: next(told))
-    monkeypatch.setattr(load, "read_processor", lambda _process, thread: thread - 1)
     monkeypatch.setattr(load, "time", agent.clock)
     guest = LoadedGuest(
-        process=cast("QemuProcess", SimpleNamespace(pid=1)),
+        process=cast("QemuProcess", MAIN),
         agent=agent,
         topology=TOPOLOGY,
         devices=("/dev/vda",),
-        threads={1: "main loop"},
-        vcpus=frozenset({2}),
+        threads={
+            MAIN.pid: ThreadName(name="main loop", role="main loop"),
+            MAIN.pid + 1: ThreadName(name="vCPU 0", role="vcpu"),
+        },
     )
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(agent.clock)) as runner:
         assert runner.run(guest.run(JOB)).interrupted == 0.75
@@ -196,12 +222,11 @@ class TellingAgent(PacedAgent):
 def count(agent: TellingAgent) -> GuestCounts:
     """Returns what a guest with two disks tells."""
     guest = LoadedGuest(
-        process=cast("QemuProcess", SimpleNamespace(pid=1)),
+        process=cast("QemuProcess", MAIN),
         agent=agent,
         topology=TOPOLOGY,
         devices=("/dev/vda", "/dev/vdb"),
         threads={},
-        vcpus=frozenset(),
     )
     return asyncio.run(guest.count_interrupts())
 

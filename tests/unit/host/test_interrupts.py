@@ -1,15 +1,12 @@
-"""Which processor takes a device's interrupts, and on which a thread runs."""
+"""Which processor takes a device's interrupts."""
 
 from __future__ import annotations
 
-import os
-import threading
 from pathlib import Path
 
 import pytest
 
 from vmio.host.interrupts import compare_interrupts, read_interrupts
-from vmio.qemu.threads import read_processor
 
 # The second processor is offline; the last row has no counts.
 TOLD = """\
@@ -56,15 +53,3 @@ def test_shares_are_those_of_the_time_between() -> None:
     assert compare_interrupts({0: 5}, {0: 5}) == {}
     assert compare_interrupts({0: 5}, {0: 6, 1: 1_000}) == {0: 1.0, 1: 0.0}
     assert compare_interrupts({}, {}) == {}
-
-
-def test_own_processor_is_told() -> None:
-    """Of a thread that may run on one only; a thread that is not there has none."""
-    allowed = os.sched_getaffinity(0)
-    try:
-        for processor in allowed:
-            os.sched_setaffinity(0, {processor})
-            assert read_processor(os.getpid(), threading.get_native_id()) == processor
-    finally:
-        os.sched_setaffinity(0, allowed)
-    assert read_processor(os.getpid(), 2**22 + 1) is None

@@ -19,6 +19,7 @@ from vmio.model.controller import Controller, PciAddress
 from vmio.model.iothread import MAIN_LOOP, IOThread, VirtqueueMapping
 from vmio.model.topology import Topology
 from vmio.qemu import live as module
+from vmio.qemu import threads
 from vmio.qemu.live import compare, read_live
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
 
@@ -77,7 +78,7 @@ def replay(replies: Mapping[str, object]) -> Topology:
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps recorded thread ids from meaning threads of this host."""
-    monkeypatch.setattr(module, "find_process", lambda _thread: None)
+    monkeypatch.setattr(threads, "_find_owner", lambda _thread: None)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -181,17 +182,17 @@ def test_process_is_the_one_that_all_threads_are_of(
     found: int | None,
 ) -> None:
     """A process is believed only when every reported thread is of it."""
-    monkeypatch.setattr(module, "find_process", owners.get)
+    monkeypatch.setattr(threads, "_find_owner", owners.get)
 
-    assert module._find_process(candidate, tuple(owners)) == found
+    assert threads.find_process(candidate, tuple(owners)) == found
 
 
 def test_process_of_another_name_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the socket was made by another process, the owner must at least be called QEMU."""
-    monkeypatch.setattr(module, "find_process", lambda _thread: os.getpid())
+    monkeypatch.setattr(threads, "_find_owner", lambda _thread: os.getpid())
 
-    assert module._find_process(1, (1,)) is None
-    assert module._find_process(os.getpid(), (1,)) == os.getpid()
+    assert threads.find_process(1, (1,)) is None
+    assert threads.find_process(os.getpid(), (1,)) == os.getpid()
 
 
 def test_live_asks_only_for_what_it_needs() -> None:

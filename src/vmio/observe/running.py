@@ -1,0 +1,43 @@
+"""A running guest's layout, with what its threads have used so far."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from attrs import evolve
+
+from vmio.errors import ToolError
+from vmio.model.iothread import MAIN_LOOP
+from vmio.model.topology import Topology
+from vmio.observe.threads import open_tasks, read_threads
+from vmio.qemu.live import read_live
+from vmio.qemu.qmp import QmpConnection
+
+__all__ = ["read_running"]
+
+
+async def read_running(connection: QmpConnection, *, pid: int | None = None) -> Topology:
+    """Returns the layout that a running QEMU reports, with its threads' processor times.
+
+    Args:
+        connection: Its monitor.
+        pid: Its process on this host; None to find it as `read_live` does. Where it is not found,
+            the times are left unknown.
+
+    Raises:
+        QmpError: It does not answer, or not in kind, or takes too long over all its answers.
+    """
+    topology = await read_live(connection, pid=pid)
+    process = next(
+        (each.thread_id for each in topology.host_threads if each.serves == MAIN_LOOP), None
+    )
+    used_ns: dict[int, int] = {}
+    if process is not None:
+        with suppress(ToolError), open_tasks(process) as tasks:
+            used_ns = {each.thread_id: each.cpu_ns for each in read_threads(tasks, {})}
+    return evolve(
+        topology,
+        host_threads=tuple(
+            evolve(each, cpu_ns=used_ns.get(each.thread_id)) for each in topology.host_threads
+        ),
+    )
