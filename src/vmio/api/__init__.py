@@ -61,6 +61,7 @@ from vmio.api.polling import (
 )
 from vmio.api.running import boot, choose_boot, observe, verify
 from vmio.api.stories import explain
+from vmio.formats.shell import quote
 from vmio.host.files import is_folder, is_there, read_source
 
 __all__ = [
@@ -100,6 +101,7 @@ __all__ = [
     "prepare_apply",
     "prepare_undo",
     "preview_plan",
+    "quote",
     "rank_plans",
     "read_baseline",
     "read_host",

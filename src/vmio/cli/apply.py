@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
@@ -174,6 +173,6 @@ def _say_outcome(work: Work, outcome: Outcome | None) -> None:
 def _name(work: Work) -> str:
     """Returns a word of a command that a person may paste into a shell."""
     if work.path.stem == work.plan.vm:
-        return quote(work.plan.vm)
+        return api.quote(work.plan.vm)
     path = str(work.path)
-    return quote(f"./{path}" if path.startswith("-") else path)
+    return api.quote(f"./{path}" if path.startswith("-") else path)

@@ -42,7 +42,10 @@ def explain(error: BaseException, what: str) -> str:
 
 
 def render_toml(table: Mapping[str, Any]) -> str:
-    """Returns a table as TOML."""
+    """Returns a table as TOML, with an array on one line.
+
+    tomli-w gives each item of an array a line: hundreds for the flags of a host's processors.
+    """
     return "".join(_render_table((), table))
 
 

@@ -3,6 +3,9 @@
 The agent speaks one JSON object a line and answers in order. What comes from it comes from inside
 a guest, so it is bounded in size and time and believed in nothing.
 
+The transport of qemu.qmp is not used here: it closes the connection at the first line that is no
+message, and an agent's stream begins with what earlier clients left behind.
+
 Source: QEMU 10.0, qga/qapi-schema.json and docs/interop/qemu-ga.rst.
 """
 
@@ -29,7 +32,10 @@ __all__ = ["PORT_NAME", "Agent", "AgentInfo", "BlockDevice", "Completed", "agent
 
 PORT_NAME = "org.qemu.guest_agent.0"
 MAX_REPLY_BYTES = 64 << 20
-"""The agent keeps 16 MiB of each stream, which base64 makes 22 MiB of each."""
+"""The agent keeps 16 MiB of each stream, which base64 makes 22 MiB of each.
+
+asyncio holds up to twice as much before it stops reading.
+"""
 MAX_INPUT_BYTES = 16 << 20
 MAX_SOCKET_PATH_BYTES = 107
 
@@ -40,7 +46,6 @@ _POLL_FIRST_S = 0.02
 _POLL_LAST_S = 0.5
 _KILL_TIMEOUT_S = 5.0
 _KILL_GRACE_S = 1.0
-_CHUNK_BYTES = 1 << 16
 
 # One step on a disk's way through the PCI tree: /0000:00:05.0/ gives 05.0.
 _PCI_STEP = re.compile(r"/[0-9a-f]{4,6}:[0-9a-f]{2}:([0-9a-f]{2}\.[0-7])(?=/)")
@@ -161,7 +166,6 @@ class Agent:
         self._reader = reader
         self._writer = writer
         self._turn = asyncio.Lock()
-        self._buffer = bytearray()
         self._synced = False
 
     @classmethod
@@ -181,7 +185,7 @@ class Agent:
         """
         _check_path(path)
         try:
-            reader, writer = await asyncio.open_unix_connection(path)
+            reader, writer = await asyncio.open_unix_connection(path, limit=MAX_REPLY_BYTES)
         except OSError as error:
             raise GuestError(
                 f"{path}: no guest agent's socket: {error.strerror or error}",
@@ -455,32 +459,26 @@ class Agent:
             raise self._closed() from error
 
     async def _read_line(self) -> bytes:
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            if searched > MAX_REPLY_BYTES:
-                self._buffer.clear()
-                raise self._junk(f"one answer is longer than {MAX_REPLY_BYTES >> 20} MiB")
-            self._buffer += await self._read_chunk()
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        return line
+        try:
+            return await self._read_until(b"\n")
+        except asyncio.LimitOverrunError as error:
+            raise self._junk(f"one answer is longer than {MAX_REPLY_BYTES >> 20} MiB") from error
 
     async def _skip_to_sentinel(self) -> None:
         """Throws away what comes before the next sentinel, however much that is."""
-        while (end := self._buffer.find(_SENTINEL)) < 0:
-            self._buffer.clear()
-            self._buffer += await self._read_chunk()
-        del self._buffer[: end + 1]
+        while True:
+            try:
+                await self._read_until(_SENTINEL)
+            except asyncio.LimitOverrunError as error:
+                await self._reader.readexactly(error.consumed)
+            else:
+                return
 
-    async def _read_chunk(self) -> bytes:
+    async def _read_until(self, end: bytes) -> bytes:
         try:
-            chunk = await self._reader.read(_CHUNK_BYTES)
-        except OSError as error:
+            return await self._reader.readuntil(end)
+        except (OSError, EOFError) as error:
             raise self._closed() from error
-        if not chunk:
-            raise self._closed()
-        return chunk
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         try:

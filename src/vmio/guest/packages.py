@@ -3,6 +3,9 @@
 apt verifies what it downloads against the archive's signature, so this module trusts the files
 and adds no check of its own. It needs no root: the lists are world-readable, and `apt-get
 download` writes into the folder that it runs in.
+
+python-debian reads stanzas too, but its licence, GPL-2.0-or-later, would bind whoever passes vmio
+on, and the few fields that are needed take a dozen lines.
 """
 
 from __future__ import annotations

@@ -176,6 +176,22 @@ def test_path_that_is_no_text_is_planned_applied_and_undone(config: Path) -> Non
     assert path.read_text() == CONFIG
 
 
+def test_undo_that_apply_names_can_be_pasted(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell reads the name of the file from it, whatever characters that has."""
+    assert call("plan", "701.conf", "--policy", "per-disk", "-o", "plan.json") == 0
+    path = config.rename(config.parent / "a\tb.conf")
+    capsys.readouterr()
+
+    assert call("apply", "plan.json", str(path), "--yes") == 0
+    said = capsys.readouterr().err
+    word = said.partition("; vmio undo ")[2].partition(" puts back")[0]
+    done = subprocess.run(["bash", "-c", f"echo {word}"], capture_output=True, check=True)
+    assert call("undo", done.stdout.decode().removesuffix("\n"), "--yes") == 0
+    assert path.read_text() == CONFIG
+
+
 def test_command_holds_the_very_bytes_of_a_drive(config: Path) -> None:
     """A shell gives qm the name of the volume as it is, text or not."""
     drive = b"local-lvm:vm-701-caf\xe9,size=32G"

@@ -67,3 +67,12 @@ def test_readers_refuse_a_file_that_was_cut_off(elf: Elf, length: int) -> None:
     if length < len(whole):
         with pytest.raises(InputError):
             parse_modinfo(whole[:length], "cut")
+
+
+def test_modinfo_believes_no_size(elf: Elf) -> None:
+    """A section that claims to be a tebibyte of zeroes is not made, only what the file has."""
+    whole = elf(modinfo={"depends": ""})
+    header = int.from_bytes(whole[40:48], "little") + 4 * 64
+    no_bits, size = (8).to_bytes(4, "little"), (1 << 40).to_bytes(8, "little")
+    hostile = whole[: header + 4] + no_bits + whole[header + 8 : header + 32] + size
+    assert parse_modinfo(hostile + whole[header + 40 :], "hostile")["depends"] == ""
