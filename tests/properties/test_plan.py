@@ -17,6 +17,7 @@ from vmio.model.iothread import MAIN_LOOP
 from vmio.model.plan import Plan
 from vmio.model.source import Source
 from vmio.model.topology import Topology
+from vmio.model.version import parse_version
 from vmio.model.vm import Vm
 from vmio.plan.invariants import find_violations
 from vmio.plan.policies import OWN, POLICIES, Choice
@@ -25,7 +26,7 @@ from vmio.plan.scope import check_changes
 from vmio.plan.steps import list_changes
 from vmio.plan.target import find_candidates
 
-HOST = Host(qemu_version="10.0.2")
+HOST = Host(qemu_version=parse_version("10.0.2"))
 OPTIONS = st.lists(
     st.sampled_from(
         [

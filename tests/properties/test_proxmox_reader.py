@@ -14,9 +14,10 @@ from vmio.formats.proxmox.storage import parse_storages
 from vmio.formats.registry import lay_out
 from vmio.model.host import Cpu, Host, Pci, PciMapping, Sev
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 
 HOST = Host(
-    qemu_version="11.0.0",
+    qemu_version=parse_version("11.0.0"),
     cpu=Cpu(count=64, sev=Sev(sev=True, sev_es=True, sev_snp=True)),
     pci=Pci(
         functions=("0000:01:00.0", "0000:01:00.1"),

@@ -15,6 +15,7 @@ from vmio.lint.engine import run
 from vmio.lint.rule import Context
 from vmio.model.host import Host
 from vmio.model.source import Source, Span
+from vmio.model.version import parse_version
 
 WORDS = st.sampled_from(
     """
@@ -49,7 +50,9 @@ def read(data: bytes, file: str = "") -> None:
         files = dict.fromkeys(
             find_config_files(source), Source(name="x.cfg", data=file.encode(errors="replace"))
         )
-        vm = read_command_vm(source, host=Host(qemu_version="10.0.2"), files=files).vm
+        vm = read_command_vm(
+            source, host=Host(qemu_version=parse_version("10.0.2")), files=files
+        ).vm
     except InputError:
         return
     topology = lay_out(vm)
@@ -59,7 +62,7 @@ def read(data: bytes, file: str = "") -> None:
     for option in vm.options:
         for span in (option.span, *option.spans.values()):
             assert span is None or 0 <= span.start <= span.end <= len(data)
-    run(Context(vm=vm, topology=topology, host=Host(qemu_version="10.0.2")))
+    run(Context(vm=vm, topology=topology, host=Host(qemu_version=parse_version("10.0.2"))))
 
 
 @given(LINES, FILES)

@@ -33,6 +33,7 @@ from vmio.lint.registry import FAMILIES, RULES, Entry, load_rule
 from vmio.lint.rule import Context
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 
 CASES_FOLDER = Path(__file__).parent / "cases"
 DOCS_FOLDER = Path(__file__).parents[2] / "docs" / "rules"
@@ -98,7 +99,7 @@ def read_context(
 ) -> Context:
     """Returns what rules see of a config."""
     data = conf.encode() if isinstance(conf, str) else conf
-    host = Host(qemu_version="10.0.2")
+    host = Host(qemu_version=parse_version("10.0.2"))
     if host_text is not None:
         host = parse_host(Source(name="host.toml", data=host_text.encode()))
     storages = None

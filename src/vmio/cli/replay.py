@@ -9,7 +9,7 @@ import click
 from vmio import api
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
-from vmio.model.capabilities import QemuVersion
+from vmio.model.version import QemuVersion, parse_version
 
 if TYPE_CHECKING:
     from vmio.sim.polling import PollSettings
@@ -24,10 +24,10 @@ _DOUBTFUL = 0.9
 
 
 def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> QemuVersion:
-    numbers = value.split(".")
-    if not 2 <= len(numbers) <= 3 or not all(n.isdecimal() and len(n) < 5 for n in numbers):  # noqa: PLR2004 - as versions are written
-        raise UsageError(f"'{value[:40]}' is not a version of QEMU, such as 10.0")
-    return QemuVersion(*map(int, numbers))
+    try:
+        return parse_version(value).release
+    except ValueError as error:
+        raise UsageError(f"'{value[:40]}' is not a version of QEMU, such as 10.0") from error
 
 
 @click.command("replay")

@@ -66,7 +66,7 @@ def propose_upgrade(versions: Versions, host: Host) -> Fix:
     package = host.pve_qemu_version
     name, installed, fixed = (
         ("pve-qemu-kvm", package, versions.pve_before or versions.before)
-        if package
+        if package is not None
         else ("QEMU", host.qemu_version, versions.before)
     )
     return Fix(

@@ -108,9 +108,8 @@ def propose_layout(vm: Vm, host: Host, choice: Choice) -> tuple[Topology, tuple[
 
 
 def _check_version(host: Host, buses: set[BusKind]) -> None:
-    match = re.match(r"(\d{1,4})\.(\d{1,4})", host.qemu_version, re.ASCII)
     since = max((MAPPED_SINCE[bus] for bus in buses), default=(0, 0))
-    if match is not None and (int(match[1]), int(match[2])) < since:
+    if host.qemu_version is not None and host.qemu_version.series < since:
         raise CapabilityError(
             f"QEMU {host.qemu_version} cannot map the queues of these disks to IOThreads:"
             f" it can since {since[0]}.{since[1]}"

@@ -12,11 +12,12 @@ from vmio.formats.registry import lay_out
 from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan, Step
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 from vmio.plan.policies import COMPARED, choose_policy
 from vmio.plan.proposal import propose
 from vmio.plan.steps import list_changes
 
-HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=8))
+HOST = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=8))
 OSK = "-device isa-applesmc,osk=ourhardworkbythesewordsguardedpleasedontsteal(c)AppleComputerInc"
 
 

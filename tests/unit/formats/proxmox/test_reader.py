@@ -7,12 +7,13 @@ import pytest
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 
 
 def read(text: str) -> Guest:
     """Reads a config without storages."""
     source = Source(name="100.conf", data=text.encode())
-    return read_guest(source, storages={}, host=Host(qemu_version="10.0.2"))
+    return read_guest(source, storages={}, host=Host(qemu_version=parse_version("10.0.2")))
 
 
 @pytest.mark.parametrize(

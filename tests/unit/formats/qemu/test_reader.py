@@ -15,6 +15,7 @@ from vmio.model.host import Host
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Source
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.model.version import parse_version
 from vmio.model.vm import Vm
 
 
@@ -22,7 +23,9 @@ def read(text: str | bytes, **files: Source | str) -> Vm:
     """Reads a command line."""
     data = text if isinstance(text, bytes) else text.encode()
     return read_command_vm(
-        Source(name="x.args", data=data), host=Host(qemu_version="10.0.2"), files=files
+        Source(name="x.args", data=data),
+        host=Host(qemu_version=parse_version("10.0.2")),
+        files=files,
     ).vm
 
 
