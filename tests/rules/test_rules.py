@@ -24,6 +24,7 @@ from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
 from vmio.formats.qemu.reader import read_command_vm
 from vmio.formats.registry import lay_out, recognise
+from vmio.lint import registry
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run
 from vmio.lint.fixing import apply_fixes
@@ -31,6 +32,7 @@ from vmio.lint.pages import SECTIONS, Page, parse_page, render_pages
 from vmio.lint.problems import ProblemRule
 from vmio.lint.registry import FAMILIES, RULES, Entry, load_rule
 from vmio.lint.rule import Context
+from vmio.lint.rules.versions import defects
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.version import parse_version
@@ -198,10 +200,12 @@ def test_registry_is_sorted_and_unique() -> None:
 
 
 def test_registry_lists_every_rule_file() -> None:
-    """No file of a rule is forgotten in the registry."""
-    folder = Path(str(load_rule.__code__.co_filename)).parent / "rules"
-    files = {path.stem for path in folder.rglob("*.py") if path.stem != "__init__"}
-    assert files == {f"{code.lower()}_{name.replace('-', '_')}" for code, name in RULES}
+    """No file of a rule and no defect of the table is forgotten in the registry."""
+    folder = Path(registry.__file__).parent / "rules"
+    files = {path.stem for path in folder.rglob("*.py") if path.parent.name != "versions"}
+    listed = {f"{code.lower()}_{name.replace('-', '_')}" for code, name in RULES if code < "VE"}
+    assert files - {"__init__"} == listed
+    assert defects.__all__ == [code for code, _ in RULES if code > "VE"]
 
 
 @every_rule

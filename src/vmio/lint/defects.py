@@ -1,67 +1,116 @@
-"""What the rules about defects of QEMU share: which disks one can hit, and the way out of it."""
+"""Defects of certain QEMU releases as values, and the rule that each of them makes."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterator
-from typing import ClassVar
+from abc import ABC
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, NamedTuple
 
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
 from vmio.model.host import Host
-from vmio.model.iothread import MAIN_LOOP
-from vmio.model.topology import AttachedDisk
+from vmio.model.source import Span
 
-__all__ = ["DefectRule", "is_on_iothread", "propose_upgrade"]
+__all__ = ["Defect", "Hit", "make_rule"]
+
+_FIX_SAFETY = """\
+There is no fix to apply: the configuration is right. Install the newer QEMU, then stop and
+start the guest or migrate it to a host that has it; a guest that runs on keeps the old one.
+"""
 
 
-class DefectRule(Rule):
-    """A rule about a defect of certain QEMU releases: one finding per guest that it can hit.
+class Hit(NamedTuple):
+    """What of a guest a defect can hit."""
 
-    The configuration is right and the host's QEMU is not, so no fix changes the configuration.
-    """
+    subject: str
+    span: Span | None
+    disks: str = ""
+    """The names of all disks concerned, for the message."""
+    threads: str = ""
+    """The names of the threads that serve them, where the message has them."""
 
-    versions: ClassVar[Versions]
-    option: ClassVar[str] = "iothread"
-    """The drive's option that brings the defect in, by Proxmox's name, to point at."""
+
+class Defect(NamedTuple):
+    """A defect of certain QEMU releases: whom it can hit, and its page."""
+
+    severity: Severity
+    versions: Versions
+    find: Callable[[Context], Iterable[Hit]]
+    """Returns what it can hit of a guest on one of these versions; no template is asked for."""
+    message: str
+    """The finding's; `{disks}` and `{threads}` stand for the names in a `Hit`."""
+    hit: str
+    """The version on which the page's example triggers the rule: a package, or a release."""
+    spared: str
+    """A version on which the same does not."""
+    config: str
+    """The example's."""
+    page: str
+    """Markdown: what it finds in one line, then the page's sections but for the examples. A
+    section *Fix safety* is added where there is none."""
+    config_instead: str = ""
+    """The config that does not trigger the rule, where it is another one."""
+    storage: str = ""
+    """The storage.cfg of both examples."""
+
+
+class _DefectRule(Rule, ABC):
+    """A rule about a defect: the config is right and the QEMU is not, so no fix changes it."""
+
+    defect: ClassVar[Defect]
+
+    @classmethod
+    def describe(cls) -> str:
+        """Returns the defect's page with its examples."""
+        from inspect import cleandoc
+
+        defect = cls.defect
+        body, _, references = cleandoc(defect.page).partition("## References\n")
+        body, _, safety = body.partition("## Fix safety\n\n")
+        example = _render_example(defect.config, defect.storage, defect.hit)
+        instead = _render_example(
+            defect.config_instead or defect.config, defect.storage, defect.spared
+        )
+        return (
+            f"{body}## Example\n\n{example}\n## Use instead\n\n{instead}\n"
+            f"## Fix safety\n\n{safety or _FIX_SAFETY}\n## References\n{references}"
+        )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
-        """Yields one finding that names all disks concerned."""
+        """Yields a finding for each thing that the defect can hit."""
         if context.vm.template:
             return
-        disks = [
-            attached.disk
-            for attached in context.topology.disks
-            if attached.disk.media == "disk"
-            and not attached.disk.cloudinit
-            and self.concerns(context, attached)
-        ]
-        if disks:
-            names = [disk.id for disk in disks]
+        for hit in self.defect.find(context):
             yield self.report(
                 context,
-                self.explain(", ".join(names)),
-                subject=names[0],
-                span=disks[0].spans.get(self.option, disks[0].span),
-                fix=propose_upgrade(self.versions, context.host),
+                self.defect.message.format(disks=hit.disks, threads=hit.threads),
+                subject=hit.subject,
+                span=hit.span,
+                fix=_propose_upgrade(self.defect.versions, context.host),
             )
 
-    @abstractmethod
-    def concerns(self, context: Context, attached: AttachedDisk) -> bool:
-        """Returns whether a disk can be hit."""
 
-    @abstractmethod
-    def explain(self, disks: str) -> str:
-        """Returns the finding's message, given the disks' names."""
+def make_rule(code: str, name: str, defect: Defect) -> type[Rule]:
+    """Returns the rule that finds whom a defect can hit."""
+    members = {
+        "code": code,
+        "name": name,
+        "severity": defect.severity,
+        "versions": defect.versions,
+        "defect": defect,
+    }
+    return type(code, (_DefectRule,), members)
 
 
-def is_on_iothread(context: Context, attached: AttachedDisk) -> bool:
-    """Returns whether an IOThread serves at least one of a disk's queues."""
-    return context.topology.served_by(attached) != (MAIN_LOOP,)
+def _render_example(config: str, storage: str, version: str) -> str:
+    release, dash, _ = version.partition("-")
+    host = f'qemu_version = "{release}"\n' + (f'pve_qemu_version = "{version}"\n' if dash else "")
+    fences = {"": config, "storage": storage, "host": host}
+    return "\n".join(f"```{label}\n{text}```\n" for label, text in fences.items() if text)
 
 
-def propose_upgrade(versions: Versions, host: Host) -> Fix:
+def _propose_upgrade(versions: Versions, host: Host) -> Fix:
     """Returns what to install instead of a host's QEMU that is among some versions."""
     package = host.pve_qemu_version
     name, installed, fixed = (
