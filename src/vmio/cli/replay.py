@@ -9,6 +9,7 @@ import click
 from vmio import api
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
+from vmio.model.iothread import MAX_POLL_WEIGHT
 from vmio.model.version import QemuVersion, parse_version
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ __all__ = ["command"]
 
 _DIFFERS = 1
 _MAX_INT64 = 2**63 - 1
-_MAX_SHIFT = 63
 _DOUBTFUL = 0.9
 """With less of a trace as computed, something that the call says of it is wrong."""
 
@@ -49,7 +49,7 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
 @click.option("--poll-max-ns", type=click.IntRange(0, _MAX_INT64), help="As the IOThread had it.")
 @click.option("--poll-grow", type=click.IntRange(0, _MAX_INT64), default=0)
 @click.option("--poll-shrink", type=click.IntRange(0, _MAX_INT64), default=0)
-@click.option("--poll-weight", type=click.IntRange(0, _MAX_SHIFT), default=0)
+@click.option("--poll-weight", type=click.IntRange(0, MAX_POLL_WEIGHT), default=0)
 @click.option(
     "--zeros",
     type=click.IntRange(0, 65536),

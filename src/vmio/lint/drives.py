@@ -13,6 +13,7 @@ from vmio.model.topology import AttachedDisk
 from vmio.model.vm import Vm
 
 __all__ = [
+    "BLOCKDEV_SINCE",
     "add_option",
     "is_thin",
     "list_disks",
@@ -21,6 +22,11 @@ __all__ = [
     "replace_option",
 ]
 
+BLOCKDEV_SINCE = (10, 0)
+"""The machine version from which on Proxmox VE writes disks as `-blockdev`.
+
+Source: qemu-server 9.2.6.
+"""
 _FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 
 
