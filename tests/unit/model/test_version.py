@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vmio.model.version import QemuVersion, parse_version
 
@@ -53,3 +56,20 @@ def test_candidate_is_counted_before_its_release() -> None:
 def test_release_of_a_package_is_qemus_own() -> None:
     """What asks for behaviour of QEMU itself does not see the packager."""
     assert str(parse_version("10.1.2-7").release) == "10.1.2"
+
+
+WRITTEN = st.from_regex(r"[0-9]{1,4}\.[0-9]{1,4}(\.[0-9]{1,4})?(-[0-9]{1,3})?", fullmatch=True)
+
+
+@given(WRITTEN | st.text())
+def test_any_text_is_a_version_that_keeps_it_or_refused(text: str) -> None:
+    """No text at all raises anything but ValueError."""
+    with contextlib.suppress(ValueError):
+        assert str(parse_version(text)) == text
+
+
+@given(WRITTEN, WRITTEN)
+def test_order_of_versions_is_total(one: str, other: str) -> None:
+    """Of two versions one is older, or they are the same."""
+    first, second = parse_version(one), parse_version(other)
+    assert (first < second) + (first == second) + (first > second) == 1

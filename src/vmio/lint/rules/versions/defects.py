@@ -20,25 +20,6 @@ from vmio.lint.rules.versions.conditions import (
 )
 from vmio.lint.versions import Versions
 
-__all__ = [
-    "VE001",
-    "VE002",
-    "VE003",
-    "VE004",
-    "VE005",
-    "VE006",
-    "VE007",
-    "VE008",
-    "VE009",
-    "VE010",
-    "VE011",
-    "VE012",
-    "VE013",
-    "VE014",
-    "VE015",
-    "VE016",
-]
-
 _SCSI = """\
 scsi0: local-lvm:vm-100-disk-0,discard=on,iothread=1,size=32G,ssd=1
 scsihw: virtio-scsi-single
