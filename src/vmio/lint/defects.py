@@ -1,4 +1,4 @@
-"""Defects of certain QEMU releases as values, and the rule that each of them makes."""
+"""Defects of certain QEMU releases as values, and the rule made of each."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ start the guest or migrate it to a host that has it; a guest that runs on keeps 
 
 
 class Hit(NamedTuple):
-    """What of a guest a defect can hit."""
+    """What a defect affects in a guest."""
 
     subject: str
     span: Span | None
     disks: str = ""
-    """The names of all disks concerned, for the message."""
+    """The names of all affected disks, for the message."""
     threads: str = ""
-    """The names of the threads that serve them, where the message has them."""
+    """The names of the threads that serve them, for a message that needs them."""
 
 
 class Defect(NamedTuple):
-    """A defect of certain QEMU releases: whom it can hit, and its page."""
+    """A defect of certain QEMU releases: its versions, its condition and its page."""
 
     severity: Severity
     versions: Versions
     find: Callable[[Context], Iterable[Hit]]
-    """Returns what it can hit of a guest on one of these versions; no template is asked for."""
+    """Returns what the defect affects in a guest; it is not called for a template."""
     message: str
-    """The finding's; `{disks}` and `{threads}` stand for the names in a `Hit`."""
-    hit: str
-    """The version on which the page's example triggers the rule: a package, or a release."""
-    spared: str
-    """A version on which the same does not."""
+    """The finding's message; `{disks}` and `{threads}` are replaced by the names in a `Hit`."""
+    affected: str
+    """The version in the page's *Example*: a Proxmox VE package or a release of QEMU."""
+    unaffected: str
+    """The version in *Use instead*."""
     config: str
-    """The example's."""
+    """The config in *Example*."""
     page: str
-    """Markdown: what it finds in one line, then the page's sections but for the examples. A
-    section *Fix safety* is added where there is none."""
+    """Markdown: one line that says what the rule finds, then the other sections; the usual *Fix
+    safety* is added where there is none."""
     config_instead: str = ""
-    """The config that does not trigger the rule, where it is another one."""
+    """The config in *Use instead*, where it differs."""
     storage: str = ""
     """The storage.cfg of both examples."""
 
 
 class _DefectRule(Rule, ABC):
-    """A rule about a defect: the config is right and the QEMU is not, so no fix changes it."""
+    """A rule about a defect of QEMU: the config is right, so its fix changes nothing in it."""
 
     defect: ClassVar[Defect]
 
@@ -68,9 +68,9 @@ class _DefectRule(Rule, ABC):
         defect = cls.defect
         body, _, references = cleandoc(defect.page).partition("## References\n")
         body, _, safety = body.partition("## Fix safety\n\n")
-        example = _render_example(defect.config, defect.storage, defect.hit)
+        example = _render_example(defect.config, defect.storage, defect.affected)
         instead = _render_example(
-            defect.config_instead or defect.config, defect.storage, defect.spared
+            defect.config_instead or defect.config, defect.storage, defect.unaffected
         )
         return (
             f"{body}## Example\n\n{example}\n## Use instead\n\n{instead}\n"
@@ -78,7 +78,7 @@ class _DefectRule(Rule, ABC):
         )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
-        """Yields a finding for each thing that the defect can hit."""
+        """Yields a finding for each thing that the defect affects."""
         if context.vm.template:
             return
         for hit in self.defect.find(context):
@@ -92,7 +92,7 @@ class _DefectRule(Rule, ABC):
 
 
 def make_rule(code: str, name: str, defect: Defect) -> type[Rule]:
-    """Returns the rule that finds whom a defect can hit."""
+    """Returns the rule that finds what a defect affects."""
     members = {
         "code": code,
         "name": name,
@@ -111,7 +111,7 @@ def _render_example(config: str, storage: str, version: str) -> str:
 
 
 def _propose_upgrade(versions: Versions, host: Host) -> Fix:
-    """Returns what to install instead of a host's QEMU that is among some versions."""
+    """Returns the advice to install the first QEMU without a defect."""
     package = host.pve_qemu_version
     name, installed, fixed = (
         ("pve-qemu-kvm", package, versions.pve_before or versions.before)

@@ -1,4 +1,4 @@
-"""What a guest needs to have for a defect to hit it."""
+"""The conditions under which a defect affects a guest."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _LIMITS = tuple(f"{kind}{way}" for kind in ("mbps", "iops") for way in ("", "_rd
 def find_disks(
     concerns: Callable[[Context, AttachedDisk], bool], *, option: str = "iothread"
 ) -> Callable[[Context], Iterable[Hit]]:
-    """Returns what finds all disks of a guest that a defect concerns, as one thing.
+    """Returns a function that finds all affected disks of a guest and reports them together.
 
     Args:
-        concerns: Whether it concerns a disk.
-        option: The drive's option that brings the defect in, by Proxmox's name, to point at.
+        concerns: Whether the defect affects a disk.
+        option: The drive's option that the finding points at, by Proxmox's name.
     """
 
     def find(context: Context) -> Iterator[Hit]:

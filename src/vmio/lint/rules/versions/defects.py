@@ -1,4 +1,4 @@
-"""The table of defects: add one here, its name to the registry and its cases to the tests."""
+"""The table of defects. A new one also needs a line in the registry and cases in the tests."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ VE001 = Defect(
         "I/O of {disks} can hang for good after a backup, a mirror or a hotplug: QEMU 8.1"
         " loses the guest's notifications when it drains an IOThread's queues"
     ),
-    hit="8.1.5-1",
-    spared="8.1.5-2",
+    affected="8.1.5-1",
+    unaffected="8.1.5-2",
     config=_SCSI,
     page="""
     Finds disks on IOThreads whose I/O QEMU 8.1 can lose for good after a pause in it.
@@ -87,8 +87,8 @@ VE002 = Defect(
         "resizing {disks} while the guest runs can hang it for good: this QEMU may wait for"
         " itself when it resizes a disk on an IOThread"
     ),
-    hit="8.1.2-4",
-    spared="8.1.5-3",
+    affected="8.1.2-4",
+    unaffected="8.1.5-3",
     config=_SCSI,
     page="""
     Finds disks on IOThreads that hang the guest when they are resized under QEMU 8.1.
@@ -118,8 +118,8 @@ VE003 = Defect(
         'pausing the guest, as a backup in mode "suspend" does, can hang it for good: QEMU'
         " 8.1 may deadlock with {disks} on an IOThread"
     ),
-    hit="8.1.5-2",
-    spared="8.1.5-3",
+    affected="8.1.5-2",
+    unaffected="8.1.5-3",
     config=_VIRTIO,
     page="""
     Finds virtio-blk disks on IOThreads that can hang QEMU 8.1 when the guest is paused.
@@ -150,8 +150,8 @@ VE004 = Defect(
         "a snapshot without memory can crash the guest: this QEMU does not get over it with"
         " {disks} on an IOThread"
     ),
-    hit="9.0.0-3",
-    spared="9.0.2-4",
+    affected="9.0.0-3",
+    unaffected="9.0.2-4",
     config=_VIRTIO,
     page="""
     Finds virtio-blk disks on IOThreads that crash pve-qemu 9.0.0 after a snapshot.
@@ -179,8 +179,8 @@ VE005 = Defect(
         "the guest stops for good when it aborts a request to {disks}, as FreeBSD does with"
         " slow ones: this QEMU deadlocks in virtio-scsi"
     ),
-    hit="10.1.0-1",
-    spared="10.1.2-1",
+    affected="10.1.0-1",
+    unaffected="10.1.2-1",
     config=f"ostype: other\n{_SCSI}",
     page="""
     Finds virtio-scsi disks of FreeBSD guests that hang QEMU when the guest aborts a request.
@@ -212,8 +212,8 @@ VE006 = Defect(
         "requests to {disks} can wait up to half a second each: QEMU 10.2 does not wake its"
         " main loop for io_uring requests of IDE and SATA disks"
     ),
-    hit="10.2.0-1",
-    spared="10.2.1-1",
+    affected="10.2.0-1",
+    unaffected="10.2.1-1",
     config=_SATA,
     storage=_LVMTHIN,
     page="""
@@ -244,8 +244,8 @@ VE007 = Defect(
         "I/O pressure and iowait of this guest mean nothing: QEMU 10.2 makes the idle"
         " IOThreads of {disks} count as waiting for I/O"
     ),
-    hit="10.2.1-1",
-    spared="10.2.1-2",
+    affected="10.2.1-1",
+    unaffected="10.2.1-2",
     config=_SCSI,
     page="""
     Finds IOThreads that make an idle guest look busy under QEMU 10.2.
@@ -276,8 +276,8 @@ VE008 = Defect(
         "I/O of {disks} can lock up for good at its limit: {threads} serve one throttle"
         " group, and this QEMU deadlocks there"
     ),
-    hit="10.1.2",
-    spared="10.1.2",
+    affected="10.1.2",
+    unaffected="10.1.2",
     config="""\
 qemu-system-x86_64 -smp 4 -m 4G \\
  -object iothread,id=a -object iothread,id=b -object throttle-group,id=t,x-iops-total=500 \\
@@ -326,8 +326,8 @@ VE009 = Defect(
         "a discard can corrupt the qcow2 image of {disks} when it meets a write to the same"
         " cluster"
     ),
-    hit="10.1.2-7",
-    spared="11.0.0-1",
+    affected="10.1.2-7",
+    unaffected="11.0.0-1",
     config="""\
 scsi0: nas:100/vm-100-disk-0.qcow2,discard=on,iothread=1,size=32G,ssd=1
 scsihw: virtio-scsi-single
@@ -365,8 +365,8 @@ VE010 = Defect(
     versions=Versions(since="7.1", before="7.1.1", pve_before="7.1.0-1"),
     find=find_disks(is_on_iothread_with_io_uring, option="aio"),
     message="I/O of {disks} can hang: QEMU 7.1.0 loses io_uring requests of IOThreads",
-    hit="7.1.0",
-    spared="7.1.0-4",
+    affected="7.1.0",
+    unaffected="7.1.0-4",
     config=_VIRTIO,
     storage=_LVMTHIN,
     page="""
@@ -397,8 +397,8 @@ VE011 = Defect(
         "the IOThread of {disks} uses a whole processor even when idle: QEMU 7.0 polls the"
         " event queue of a virtio-scsi controller without end"
     ),
-    hit="7.0.0-4",
-    spared="7.1.0-4",
+    affected="7.0.0-4",
+    unaffected="7.1.0-4",
     config=_SCSI,
     page="""
     Finds virtio-scsi controllers on IOThreads that use a whole processor under QEMU 7.0.
@@ -429,8 +429,8 @@ VE012 = Defect(
         "a backup of the running guest can get stuck on its TPM's volume: QEMU 10.1 may wait"
         " for ever for what it reads there through io_uring"
     ),
-    hit="10.1.2-4",
-    spared="10.1.2-5",
+    affected="10.1.2-4",
+    unaffected="10.1.2-5",
     config="tpmstate0: local-lvm:vm-100-disk-1,size=4M,version=v2.0\n",
     page="""
     Finds guests with a TPM whose backup can get stuck under pve-qemu 10.1.
@@ -460,8 +460,8 @@ VE013 = Defect(
         "migrating the running guest together with {disks} can crash it: QEMU 10.1 fails an"
         " assertion when a short write of zeroes meets the mirror"
     ),
-    hit="10.1.2-6",
-    spared="10.1.2-7",
+    affected="10.1.2-6",
+    unaffected="10.1.2-7",
     config=_SCSI.replace("local-lvm", "tank"),
     storage=f"{_ZFS}\n{_NAS}",
     page="""
@@ -495,8 +495,8 @@ VE014 = Defect(
         "backups of the running guest fail: pve-qemu before 4.0.1 cannot back up {disks} on"
         " an IOThread"
     ),
-    hit="4.0.0-7",
-    spared="9.2.0-5",
+    affected="4.0.0-7",
+    unaffected="9.2.0-5",
     config=_SCSI,
     page="""
     Finds disks on IOThreads that Proxmox VE 5 could not back up.
@@ -525,8 +525,8 @@ VE015 = Defect(
         "a snapshot with memory, or a hibernation, may not resume: this QEMU cannot load the"
         " dirty bitmaps that backups leave on {disks}, on an IOThread"
     ),
-    hit="8.0.2-3",
-    spared="8.0.2-7",
+    affected="8.0.2-3",
+    unaffected="8.0.2-7",
     config=_SCSI,
     page="""
     Finds disks on IOThreads with which pve-qemu 8.0.2 cannot resume a guest.
@@ -555,8 +555,8 @@ VE016 = Defect(
         "a reset while {disks} is being written can overwrite its first sector, the partition"
         " table"
     ),
-    hit="8.0.2-6",
-    spared="8.0.2-7",
+    affected="8.0.2-6",
+    unaffected="8.0.2-7",
     config=_SATA,
     page="""
     Finds SATA disks whose first sector a reset at the wrong moment can overwrite.
