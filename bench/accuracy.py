@@ -40,10 +40,10 @@ from vmio.errors import GuestError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.reader import read_guest
 from vmio.guest.image import ensure_image
-from vmio.model.capabilities import QemuVersion
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
+from vmio.model.version import QemuVersion, parse_version
 from vmio.qemu.boot import Boot
 from vmio.qemu.signals import run_async
 from vmio.sim.profile import Profile
@@ -322,7 +322,7 @@ def tell_left(words: str, left_s: float) -> None:
     print(f"{words}; about {left_s / 60:.1f} minutes left", file=sys.stderr, flush=True)
 
 
-def forecast(one: Measured, profile: Profile, host: Host) -> Prediction:
+def forecast(one: Measured, profile: Profile, host: Host, version: QemuVersion) -> Prediction:
     """Returns what the simulator says of a setting."""
     _, topology = load_layout(LAYOUTS[one.layout], host)
     if one.poll_max_ns is not None:
@@ -331,7 +331,7 @@ def forecast(one: Measured, profile: Profile, host: Host) -> Prediction:
         topology,
         parse_workload(f"qd={one.depth}"),
         profile=profile,
-        version=QemuVersion(*map(int, host.qemu_version.split("."))),
+        version=version,
         seeds=3,
         requests=3_000,
     )
@@ -470,12 +470,12 @@ async def measure_now(arguments: argparse.Namespace) -> tuple[str, list[Measured
         return *read_kept(arguments.load), profile
 
     def keep(measured: list[Measured]) -> None:
-        kept = {"qemu": host.qemu_version, "settings": [asdict(one) for one in measured]}
+        kept = {"qemu": str(host.qemu_version), "settings": [asdict(one) for one in measured]}
         write(arguments.save, json.dumps(kept))
 
     settings = SETTINGS[arguments.settings]
     measured = await measure(settings, host, boot, rounds=arguments.rounds, keep=keep)
-    return host.qemu_version, measured, profile
+    return str(host.qemu_version), measured, profile
 
 
 def write(path: str | None, text: str) -> None:
@@ -504,8 +504,8 @@ def main() -> None:
         version, measured = read_kept(arguments.load)
     else:
         version, measured, profile = run_async(measure_now(arguments))
-    host = api.read_host(None, qemu_version=version)
-    tell([Compared(seen=one, said=forecast(one, profile, host)) for one in measured])
+    host, qemu = api.read_host(None, qemu_version=version), parse_version(version)
+    tell([Compared(seen=one, said=forecast(one, profile, host, qemu)) for one in measured])
 
 
 if __name__ == "__main__":

@@ -59,6 +59,7 @@ from vmio.lint.rule import Context
 from vmio.model.host import Cpu, Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
+from vmio.model.version import parse_version
 from vmio.policy.planner import make_plan
 from vmio.policy.spreads import choose_policy
 from vmio.qemu.live import compare, read_live
@@ -75,7 +76,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GOLDENS = ROOT / "tests" / "golden"
 QMP = ROOT / "tests" / "data" / "qmp"
 FOUND = Path("fuzz-found")
-HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=64))
+HOST = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=64))
 MAX_BYTES = 32 * 1024
 """Of an input; how readers take larger ones is what their tests are for."""
 MEMORY_BYTES = 2 << 30

@@ -18,6 +18,7 @@ from vmio import api
 from vmio.guest.agent import Agent, agent_argv
 from vmio.guest.image import ensure_image
 from vmio.model.host import Host
+from vmio.model.version import parse_version
 from vmio.qemu.boot import Volumes
 from vmio.qemu.folder import open_runtime_folder
 
@@ -29,7 +30,7 @@ TIMEOUT_S = 180.0
 async def measure_boot() -> float:
     """Boots the guest once and returns the seconds until its agent answered."""
     image = ensure_image()
-    guest = api.load(str(EXAMPLE), host=Host(qemu_version="10.0.0"))
+    guest = api.load(str(EXAMPLE), host=Host(qemu_version=parse_version("10.0.0")))
     how, _ = api.choose_boot(
         kernel=str(image.kernel), initrd=str(image.initrd), append=image.append, memory_mib=512
     )

@@ -80,7 +80,7 @@ def test_stopped_guest_takes_no_processor_and_its_clock_stands_still() -> None:
     )
     guest = api.load_source(
         Source(name="loaded.conf", data=CONFIG),
-        host=Host(qemu_version=str(read_version(Path(how.binary)))),
+        host=Host(qemu_version=read_version(Path(how.binary))),
         storages=None,
         vmid="900",
     )

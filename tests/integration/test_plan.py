@@ -17,6 +17,7 @@ from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan
 from vmio.model.source import Source
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.model.version import parse_version
 from vmio.qemu.binary import find_qemu
 from vmio.qemu.boot import Volumes, place_volumes, render_boot
 from vmio.qemu.live import compare, read_live
@@ -24,7 +25,7 @@ from vmio.qemu.process import QemuProcess
 from vmio.report.plan.words import describe_plan
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=8))
+HOST = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=8))
 DRIVES = "scsi0: /dev/a,ssd=1\nscsi8: /dev/b\nvirtio0: /dev/c\nvirtio7: /dev/d\n"
 MIXED = f"cores: 2\nscsihw: virtio-scsi-pci\n{DRIVES}"
 EMULATED = f"cores: 2\nscsihw: lsi\n{DRIVES}"
@@ -86,7 +87,7 @@ def test_planned_config_is_what_runs(config: str, policy: str) -> None:
 
 def test_pool_on_a_small_host_does_not_spin() -> None:
     """The parameters of the threads in args are in force."""
-    small = Host(qemu_version="10.0.2", cpu=Cpu(count=2))
+    small = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=2))
     _, guest = carry_out(f"{MIXED}virtio8: /dev/e\n".encode(), "auto", small)
     live, differences = asyncio.run(boot(guest))
     assert differences == ()

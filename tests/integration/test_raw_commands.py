@@ -11,6 +11,7 @@ import pytest
 from vmio import api
 from vmio.cli.main import main
 from vmio.model.host import Host
+from vmio.model.version import parse_version
 from vmio.qemu.binary import find_qemu
 from vmio.qemu.boot import Volumes
 from vmio.qemu.live import compare, read_live
@@ -62,7 +63,7 @@ def test_monitor_tells_the_story_too(tmp_path: Path) -> None:
     """What a running QEMU reports of a disk is told from its file to the thread's number."""
     guest = api.load(
         str(ROOT / "examples" / "virtio-scsi-single" / "701.conf"),
-        host=Host(qemu_version="10.0.2"),
+        host=Host(qemu_version=parse_version("10.0.2")),
     )
     how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
     socket = tmp_path / "qmp"
@@ -85,7 +86,9 @@ def test_monitor_tells_the_story_too(tmp_path: Path) -> None:
 
 def test_verbs_take_a_process(capsys: pytest.CaptureFixture[str]) -> None:
     """The reference guest's process shows the layout that its config is planned to."""
-    guest = api.load(str(ROOT / "examples" / "701.conf"), host=Host(qemu_version="10.0.2"))
+    guest = api.load(
+        str(ROOT / "examples" / "701.conf"), host=Host(qemu_version=parse_version("10.0.2"))
+    )
     how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
 
     async def run() -> tuple[str, ...]:

@@ -16,6 +16,7 @@ import pytest
 from vmio import api
 from vmio.formats.base import Guest
 from vmio.model.host import Host
+from vmio.model.version import parse_version
 from vmio.qemu.boot import Volumes
 from vmio.qemu.process import QemuProcess
 
@@ -28,7 +29,7 @@ PROGRAM = (sys.executable, "-m", "vmio")
 
 def load(path: Path) -> Guest:
     """Loads a golden config; without a machine version it gets the newest form."""
-    host = Host(qemu_version="10.0.2")
+    host = Host(qemu_version=parse_version("10.0.2"))
     return api.load(str(path), host=host, storage=str(GOLDENS / "storage.cfg"), vmid="100")
 
 

@@ -16,8 +16,9 @@ from vmio.lint.house import House
 from vmio.lint.rule import Context
 from vmio.model.host import Host
 from vmio.model.source import Source, Span
+from vmio.model.version import parse_version
 
-HOST = Host(qemu_version="10.0.2")
+HOST = Host(qemu_version=parse_version("10.0.2"))
 LINES = st.sampled_from(
     [
         "scsi0: local-lvm:vm-1-disk-0,aio=native,cache=writeback,iothread=1",

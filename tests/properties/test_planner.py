@@ -18,12 +18,13 @@ from vmio.model.iothread import MAIN_LOOP
 from vmio.model.plan import OWN, Plan
 from vmio.model.source import Source, apply_edits
 from vmio.model.topology import Topology
+from vmio.model.version import parse_version
 from vmio.policy import planner
 from vmio.policy.invariants import find_violations
 from vmio.policy.scope import check_changes
 from vmio.policy.spreads import POLICIES, Choice
 
-HOST = Host(qemu_version="10.0.2")
+HOST = Host(qemu_version=parse_version("10.0.2"))
 OPTIONS = st.lists(
     st.sampled_from(
         [

@@ -15,9 +15,10 @@ from vmio.formats.registry import build_command, lay_out
 from vmio.formats.shell import render_command
 from vmio.model.host import Cpu, Host, Pci, PciMapping, Sev
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 
 HOST = Host(
-    qemu_version="11.0.0",
+    qemu_version=parse_version("11.0.0"),
     cpu=Cpu(count=64, sev=Sev(sev=True, sev_es=True, sev_snp=True)),
     pci=Pci(
         functions=("0000:01:00.0", "0000:01:00.1"),

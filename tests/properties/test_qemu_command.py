@@ -16,6 +16,7 @@ from vmio.lint.engine import run
 from vmio.lint.rule import Context
 from vmio.model.host import Host
 from vmio.model.source import Source, Span
+from vmio.model.version import parse_version
 
 WORDS = st.sampled_from(
     """
@@ -48,7 +49,7 @@ def read(data: bytes, file: str = "") -> None:
     source = Source(name="x.args", data=data)
     try:
         named = Source(name="x.cfg", data=file.encode(errors="replace"))
-        host = Host(qemu_version="10.0.2")
+        host = Host(qemu_version=parse_version("10.0.2"))
         guest = read_command_vm(source, ReadContext(host=host, read_file=lambda _: named))
     except InputError:
         return
@@ -59,7 +60,7 @@ def read(data: bytes, file: str = "") -> None:
     for option in vm.options:
         for span in (option.span, *option.spans.values()):
             assert span is None or 0 <= span.start <= span.end <= len(data)
-    run(Context(guest=guest, topology=topology, host=Host(qemu_version="10.0.2")))
+    run(Context(guest=guest, topology=topology, host=Host(qemu_version=parse_version("10.0.2"))))
 
 
 @given(LINES, FILES)

@@ -23,6 +23,7 @@ from vmio.formats.base import ReadContext
 from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.storage import parse_storages
 from vmio.formats.registry import lay_out, read
+from vmio.lint import registry
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run
 from vmio.lint.fixing import apply_fixes
@@ -30,8 +31,10 @@ from vmio.lint.pages import SECTIONS, Page, parse_page, render_pages
 from vmio.lint.problems import ProblemRule
 from vmio.lint.registry import FAMILIES, RULES, Entry, load_rule
 from vmio.lint.rule import Context
+from vmio.lint.rules.versions import defects
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 
 CASES_FOLDER = Path(__file__).parent / "cases"
 DOCS_FOLDER = Path(__file__).parents[2] / "docs" / "rules"
@@ -97,7 +100,7 @@ def read_context(
 ) -> Context:
     """Returns what rules see of a config."""
     data = conf.encode() if isinstance(conf, str) else conf
-    host = Host(qemu_version="10.0.2")
+    host = Host(qemu_version=parse_version("10.0.2"))
     if host_text is not None:
         host = parse_host(Source(name="host.toml", data=host_text.encode()))
     storages = None
@@ -199,10 +202,13 @@ def test_registry_is_sorted_and_unique() -> None:
 
 
 def test_registry_lists_every_rule_file() -> None:
-    """No file of a rule is forgotten in the registry."""
-    folder = Path(str(load_rule.__code__.co_filename)).parent / "rules"
-    files = {path.stem for path in folder.rglob("*.py") if path.stem != "__init__"}
-    assert files == {f"{code.lower()}_{name.replace('-', '_')}" for code, name in RULES}
+    """No file of a rule and no defect of the table is forgotten in the registry."""
+    folder = Path(registry.__file__).parent / "rules"
+    files = {path.stem for path in folder.rglob("*.py") if path.parent.name != "versions"}
+    listed = {f"{code.lower()}_{name.replace('-', '_')}" for code, name in RULES if code < "VE"}
+    assert files - {"__init__"} == listed
+    table = [name for name in vars(defects) if re.fullmatch(r"VE\d{3}", name)]
+    assert table == [code for code, _ in RULES if code > "VE"]
 
 
 @every_rule

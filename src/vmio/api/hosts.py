@@ -63,13 +63,13 @@ def complete_version(host: Host) -> Host:
     Raises:
         CapabilityError: No QEMU is installed and its version is needed.
     """
-    if host.qemu_version:
+    if host.qemu_version is not None:
         return host
     from attrs import evolve
 
     from vmio.qemu.binary import find_qemu, read_version
 
-    return evolve(host, qemu_version=str(read_version(find_qemu())))
+    return evolve(host, qemu_version=read_version(find_qemu()))
 
 
 def save_host(host: Host, path: str, *, force: bool = False) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from vmio.fleet.cluster import Cluster
-    from vmio.model.capabilities import QemuVersion
+    from vmio.model.version import QemuVersion
     from vmio.sim.polling import PollSettings
     from vmio.sim.profile import Profile
     from vmio.sim.ranking import Criterion, Ranking
@@ -323,22 +323,20 @@ def _prepare_simulation(
 def _find_version(host: Host) -> tuple[QemuVersion, tuple[str, ...]]:
     """Returns a host's QEMU, or with a warning the one that is installed here."""
     from vmio.errors import CapabilityError, ToolError
-    from vmio.model.capabilities import QemuVersion
 
-    text, doubt = host.qemu_version, ""
-    if not text:
+    version, doubt = host.qemu_version, ""
+    if version is None:
         with suppress(CapabilityError, ToolError):
-            text = complete_version(host).qemu_version
+            version = complete_version(host).qemu_version
             doubt = (
-                f"the QEMU of the guest's host is not known: it is taken to be {text}, which is"
+                f"the QEMU of the guest's host is not known: it is taken to be {version}, which is"
                 " installed here; --qemu-version gives another"
             )
-    numbers = text.split(".")
-    if not 2 <= len(numbers) <= 3 or not all(n.isdecimal() and len(n) < 5 for n in numbers):  # noqa: PLR2004 - as versions are written
+    if version is None:
         raise CapabilityError(
             "which QEMU it runs on is not known", hint="--qemu-version 10.0.2 says it"
         )
-    return QemuVersion(*map(int, numbers)), (doubt,) if doubt else ()
+    return version.release, (doubt,) if doubt else ()
 
 
 def read_trace(

@@ -9,7 +9,8 @@ import click
 from vmio import api
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
-from vmio.model.capabilities import QemuVersion
+from vmio.model.iothread import MAX_POLL_WEIGHT
+from vmio.model.version import QemuVersion, parse_version
 
 if TYPE_CHECKING:
     from vmio.sim.polling import PollSettings
@@ -18,16 +19,15 @@ __all__ = ["command"]
 
 _DIFFERS = 1
 _MAX_INT64 = 2**63 - 1
-_MAX_SHIFT = 63
 _DOUBTFUL = 0.9
 """With less of a trace as computed, something that the call says of it is wrong."""
 
 
 def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> QemuVersion:
-    numbers = value.split(".")
-    if not 2 <= len(numbers) <= 3 or not all(n.isdecimal() and len(n) < 5 for n in numbers):  # noqa: PLR2004 - as versions are written
-        raise UsageError(f"'{value[:40]}' is not a version of QEMU, such as 10.0")
-    return QemuVersion(*map(int, numbers))
+    try:
+        return parse_version(value).release
+    except ValueError as error:
+        raise UsageError(f"'{value[:40]}' is not a version of QEMU, such as 10.0") from error
 
 
 @click.command("replay")
@@ -49,7 +49,7 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
 @click.option("--poll-max-ns", type=click.IntRange(0, _MAX_INT64), help="As the IOThread had it.")
 @click.option("--poll-grow", type=click.IntRange(0, _MAX_INT64), default=0)
 @click.option("--poll-shrink", type=click.IntRange(0, _MAX_INT64), default=0)
-@click.option("--poll-weight", type=click.IntRange(0, _MAX_SHIFT), default=0)
+@click.option("--poll-weight", type=click.IntRange(0, MAX_POLL_WEIGHT), default=0)
 @click.option(
     "--zeros",
     type=click.IntRange(0, 65536),

@@ -12,6 +12,7 @@ from vmio.errors import InputError
 from vmio.formats.toml_text import explain, make_converter, render_toml
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.model.version import QemuVersion, parse_version
 
 __all__ = ["host_to_dict", "parse_host", "render_host"]
 
@@ -76,4 +77,15 @@ def _override(table: dict[str, Any], dotted: str, text: str) -> None:
         table[last] = text
 
 
+def _structure_version(value: object, _: object) -> QemuVersion | None:
+    text = _CONVERTER.structure(value, str)
+    return parse_version(text) if text else None
+
+
+def _unstructure_version(version: QemuVersion | None) -> str:
+    return str(version) if version is not None else ""
+
+
 _CONVERTER = make_converter()
+_CONVERTER.register_structure_hook(QemuVersion | None, _structure_version)
+_CONVERTER.register_unstructure_hook(QemuVersion | None, _unstructure_version)

@@ -18,6 +18,7 @@ from typing import Any
 
 from vmio.bounds import load_json
 from vmio.model.host import Cpu, Files, Host, Kernel, Memory, Pci, PciMapping, Sev, Usb
+from vmio.model.version import QemuVersion, parse_version
 
 __all__ = ["identify_host", "read_cpu_model", "read_local_host"]
 
@@ -47,11 +48,11 @@ def read_local_host(root: Path = Path("/"), *, ports: bool = False) -> Host:
     node = platform.node().partition(".")[0]
     initiator = _search(root / "etc/iscsi/initiatorname.iscsi", r"^InitiatorName=(\S+)")
     ceph = _read_ceph(root)
-    package = _read_pve_qemu_version(root)
+    release, package = _read_qemu_versions(root)
     return Host(
         node=node,
         arch=platform.machine(),
-        qemu_version=package.partition("-")[0],
+        qemu_version=release,
         pve_qemu_version=package,
         kvm=os.access(root / "dev/kvm", os.R_OK | os.W_OK),
         vhost_net=(root / "dev/vhost-net").exists(),
@@ -158,15 +159,19 @@ def _read_kernel(sys: Path) -> Kernel:
     )
 
 
-def _read_pve_qemu_version(root: Path) -> str:
-    """Returns the version of Proxmox's QEMU package, empty where Proxmox is not installed."""
+def _read_qemu_versions(root: Path) -> tuple[QemuVersion, QemuVersion] | tuple[None, None]:
+    """Returns the release and the version of Proxmox's QEMU package, None without Proxmox."""
     if not (root / "usr/share/qemu-server").is_dir():
-        return ""
+        return None, None
     status = _read_text(root / "var/lib/dpkg/status", _MAX_PACKAGES_BYTES)
     found = re.search(
         r"^Package: pve-qemu-kvm\n(?:\S.*\n| .*\n)*?Version: (\S{1,40})$", status, re.MULTILINE
     )
-    return found[1] if found else ""
+    try:
+        package = parse_version(found[1] if found else "")
+        return parse_version(package.text.partition("-")[0]), package
+    except ValueError:
+        return None, None
 
 
 def _has_firmware(root: Path) -> bool:

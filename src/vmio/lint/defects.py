@@ -1,72 +1,121 @@
-"""What the rules about defects of QEMU share: which disks one can hit, and the way out of it."""
+"""Defects of certain QEMU releases as values, and the rule made of each."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterator
-from typing import ClassVar
+from abc import ABC
+from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar, NamedTuple
 
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
 from vmio.model.host import Host
-from vmio.model.iothread import MAIN_LOOP
-from vmio.model.topology import AttachedDisk
+from vmio.model.source import Span
 
-__all__ = ["DefectRule", "is_on_iothread", "propose_upgrade"]
+__all__ = ["Defect", "Hit", "make_rule"]
+
+_FIX_SAFETY = """\
+There is no fix to apply: the configuration is right. Install the newer QEMU, then stop and
+start the guest or migrate it to a host that has it; a guest that runs on keeps the old one.
+"""
 
 
-class DefectRule(Rule):
-    """A rule about a defect of certain QEMU releases: one finding per guest that it can hit.
+class Hit(NamedTuple):
+    """What a defect affects in a guest."""
 
-    The configuration is right and the host's QEMU is not, so no fix changes the configuration.
-    """
+    subject: str
+    span: Span | None
+    disks: str = ""
+    """The names of all affected disks, for the message."""
+    threads: str = ""
+    """The names of the threads that serve them, for a message that needs them."""
 
-    versions: ClassVar[Versions]
-    option: ClassVar[str] = "iothread"
-    """The drive's option that brings the defect in, by Proxmox's name, to point at."""
+
+class Defect(NamedTuple):
+    """A defect of certain QEMU releases: its versions, its condition and its page."""
+
+    severity: Severity
+    versions: Versions
+    find: Callable[[Context], Iterable[Hit]]
+    """Returns what the defect affects in a guest; it is not called for a template."""
+    message: str
+    """The finding's message; `{disks}` and `{threads}` are replaced by the names in a `Hit`."""
+    affected: str
+    """The version in the page's *Example*: a Proxmox VE package or a release of QEMU."""
+    unaffected: str
+    """The version in *Use instead*."""
+    config: str
+    """The config in *Example*."""
+    page: str
+    """Markdown: one line that says what the rule finds, then the other sections; the usual *Fix
+    safety* is added where there is none."""
+    config_instead: str = ""
+    """The config in *Use instead*, where it differs."""
+    storage: str = ""
+    """The storage.cfg of both examples."""
+
+
+class _DefectRule(Rule, ABC):
+    """A rule about a defect of QEMU: the config is right, so its fix changes nothing in it."""
+
+    defect: ClassVar[Defect]
+
+    @classmethod
+    def describe(cls) -> str:
+        """Returns the defect's page with its examples."""
+        from inspect import cleandoc
+
+        defect = cls.defect
+        body, _, references = cleandoc(defect.page).partition("## References\n")
+        body, _, safety = body.partition("## Fix safety\n\n")
+        example = _render_example(defect.config, defect.storage, defect.affected)
+        instead = _render_example(
+            defect.config_instead or defect.config, defect.storage, defect.unaffected
+        )
+        return (
+            f"{body}## Example\n\n{example}\n## Use instead\n\n{instead}\n"
+            f"## Fix safety\n\n{safety or _FIX_SAFETY}\n## References\n{references}"
+        )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
-        """Yields one finding that names all disks concerned."""
+        """Yields a finding for each thing that the defect affects."""
         if context.vm.template:
             return
-        disks = [
-            attached.disk
-            for attached in context.topology.disks
-            if attached.disk.media == "disk"
-            and not attached.disk.cloudinit
-            and self.concerns(context, attached)
-        ]
-        if disks:
-            names = [disk.id for disk in disks]
+        for hit in self.defect.find(context):
             yield self.report(
                 context,
-                self.explain(", ".join(names)),
-                subject=names[0],
-                span=disks[0].spans.get(self.option, disks[0].span),
-                fix=propose_upgrade(self.versions, context.host),
+                self.defect.message.format(disks=hit.disks, threads=hit.threads),
+                subject=hit.subject,
+                span=hit.span,
+                fix=_propose_upgrade(self.defect.versions, context.host),
             )
 
-    @abstractmethod
-    def concerns(self, context: Context, attached: AttachedDisk) -> bool:
-        """Returns whether a disk can be hit."""
 
-    @abstractmethod
-    def explain(self, disks: str) -> str:
-        """Returns the finding's message, given the disks' names."""
+def make_rule(code: str, name: str, defect: Defect) -> type[Rule]:
+    """Returns the rule that finds what a defect affects."""
+    members = {
+        "code": code,
+        "name": name,
+        "severity": defect.severity,
+        "versions": defect.versions,
+        "defect": defect,
+    }
+    return type(code, (_DefectRule,), members)
 
 
-def is_on_iothread(context: Context, attached: AttachedDisk) -> bool:
-    """Returns whether an IOThread serves at least one of a disk's queues."""
-    return context.topology.served_by(attached) != (MAIN_LOOP,)
+def _render_example(config: str, storage: str, version: str) -> str:
+    release, dash, _ = version.partition("-")
+    host = f'qemu_version = "{release}"\n' + (f'pve_qemu_version = "{version}"\n' if dash else "")
+    fences = {"": config, "storage": storage, "host": host}
+    return "\n".join(f"```{label}\n{text}```\n" for label, text in fences.items() if text)
 
 
-def propose_upgrade(versions: Versions, host: Host) -> Fix:
-    """Returns what to install instead of a host's QEMU that is among some versions."""
+def _propose_upgrade(versions: Versions, host: Host) -> Fix:
+    """Returns the advice to install the first QEMU without a defect."""
     package = host.pve_qemu_version
     name, installed, fixed = (
         ("pve-qemu-kvm", package, versions.pve_before or versions.before)
-        if package
+        if package is not None
         else ("QEMU", host.qemu_version, versions.before)
     )
     return Fix(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from vmio.model.controller import IOTHREAD_DEVICES, QUEUE_PER_VCPU_SINCE
 from vmio.model.disk import Disk
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
@@ -20,8 +21,6 @@ __all__ = [
     "read_queues",
 ]
 
-_QUEUE_PER_VCPU_SINCE = (5, 2)
-
 
 def asks_iothread(disk: Disk) -> bool:
     """Returns whether a disk asks for an IOThread, whether or not it gets one."""
@@ -31,7 +30,7 @@ def asks_iothread(disk: Disk) -> bool:
 def list_devices(vm: Vm) -> Iterator[Option]:
     """Yields the virtio-blk and virtio-scsi devices that QEMU's own options make."""
     for option in vm.options:
-        if option.name == "device" and option.kind.startswith(("virtio-blk", "virtio-scsi")):
+        if option.name == "device" and option.kind.startswith(IOTHREAD_DEVICES):
             yield option
 
 
@@ -56,14 +55,13 @@ def read_queues(option: Option) -> int | None:
 def default_queues(vm: Vm, option: Option) -> int | None:
     """Returns a device's request queues, written or by default; None where that is not known.
 
-    Source: QEMU 5.2: one per virtual processor of a PCI device, on machines of that version and
-    later.
+    By default a PCI device has one per virtual processor on machines that are new enough.
     """
     written = read_queues(option)
     if written is not None:
         return written
     is_pci = "-pci" in option.kind or option.kind in {"virtio-blk", "virtio-scsi"}
-    return vm.vcpus if is_pci and vm.machine_version >= _QUEUE_PER_VCPU_SINCE else None
+    return vm.vcpus if is_pci and vm.machine_version >= QUEUE_PER_VCPU_SINCE else None
 
 
 def find_property(source: Source, option: Option, key: str) -> Span | None:

@@ -11,6 +11,7 @@ from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.registry import load_rule, select_rules
 from vmio.lint.rule import Context, Rule
 from vmio.model.host import Host
+from vmio.model.version import QemuVersion
 
 __all__ = ["MAX_FINDINGS_PER_RULE", "run", "run_rules"]
 
@@ -57,7 +58,9 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
 
 @lru_cache(maxsize=64)
 def _start(
-    rules: tuple[type[Rule], ...], qemu_version: str, pve_qemu_version: str
+    rules: tuple[type[Rule], ...],
+    qemu_version: QemuVersion | None,
+    pve_qemu_version: QemuVersion | None,
 ) -> tuple[Rule, ...]:
     """Returns the rules that hold for a QEMU; they keep nothing, so they serve every VM."""
     host = Host(qemu_version=qemu_version, pve_qemu_version=pve_qemu_version)

@@ -1,4 +1,4 @@
-"""A rule's page: its docstring as data, and as Markdown.
+"""A rule's page, which is its docstring or its entry in a table, as data and as Markdown.
 
 `python -m vmio.lint.pages FOLDER` writes the pages of every rule; a test compares them.
 """
@@ -23,7 +23,7 @@ SECTIONS = (
     "Fix safety",
     "References",
 )
-"""What every rule's docstring has, in this order."""
+"""What every rule's page has, in this order."""
 
 _HEADING = re.compile(r"^## (.+)\n\n", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -31,7 +31,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 @frozen(kw_only=True)
 class Page:
-    """A rule's docstring, taken apart."""
+    """A rule's page, taken apart."""
 
     code: str
     name: str
@@ -54,10 +54,8 @@ class Page:
 
 
 def parse_page(rule: type[Rule]) -> Page:
-    """Takes a rule's docstring apart."""
-    from inspect import cleandoc
-
-    summary, *parts = _HEADING.split(cleandoc(rule.__doc__ or ""))
+    """Takes a rule's page apart."""
+    summary, *parts = _HEADING.split(rule.describe())
     return Page(
         code=rule.code,
         name=rule.name,

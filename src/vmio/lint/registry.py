@@ -1,5 +1,7 @@
 """Which rules there are. A rule's file is found by its code and name and imported when it runs.
 
+Defects of QEMU releases have no file each: they are one table, `rules/versions/defects.py`.
+
 Importing a rule costs a fraction of a millisecond, so `vmio check` imports all that are selected;
 listing, selecting and looking up import none.
 """
@@ -137,8 +139,14 @@ RULES = (
 )
 
 
+@cache
 def load_rule(entry: Entry) -> type[Rule]:
     """Imports the class of a rule."""
+    if entry.family is FAMILIES["VE"]:
+        from vmio.lint.defects import make_rule
+
+        defects = import_module("vmio.lint.rules.versions.defects")
+        return make_rule(*entry, getattr(defects, entry.code))
     stem = f"{entry.code.lower()}_{entry.name.replace('-', '_')}"
     module = import_module(f"vmio.lint.rules.{entry.family.folder}.{stem}")
     return cast("type[Rule]", getattr(module, entry.name.title().replace("-", "")))

@@ -95,6 +95,13 @@ class Rule(ABC):
     versions: ClassVar[Versions | None] = None
     """The QEMU that it holds for; on any other, or an unknown one, the rule does not run."""
 
+    @classmethod
+    def describe(cls) -> str:
+        """Returns its page: a line that says what it finds, and sections."""
+        from inspect import cleandoc
+
+        return cleandoc(cls.__doc__ or "")
+
     @abstractmethod
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields what it finds, in any order."""

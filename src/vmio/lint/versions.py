@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from attrs import frozen
 
 from vmio.model.host import Host
+from vmio.model.version import parse_version
 
-__all__ = ["Versions", "parse_release"]
-
-Release = tuple[int, ...]
+__all__ = ["Versions"]
 
 
 @frozen(kw_only=True)
@@ -41,23 +38,16 @@ class Versions:
 
     def hold(self, host: Host) -> bool:
         """Returns whether a host's QEMU is among them; one that is not known never is."""
-        package = parse_release(host.pve_qemu_version)
-        if package:
-            since = parse_release(self.pve_since or self.since)
-            before = parse_release(self.pve_before or self.before)
-            return since <= package and (not before or package < before)
-        if self.pve_only:
+        if host.pve_qemu_version is not None:
+            version = host.pve_qemu_version
+            since, before = self.pve_since or self.since, self.pve_before or self.before
+        elif host.qemu_version is not None and not self.pve_only:
+            version, since, before = host.qemu_version, self.since, self.before
+        else:
             return False
-        release = parse_release(host.qemu_version)
-        before = parse_release(self.before)
-        return bool(release) and parse_release(self.since) <= release < (before or (10**9,))
-
-
-def parse_release(text: str) -> Release:
-    """Returns the numbers of a version, such as 10, 1, 2, 7 of `10.1.2-7`; none if it is none."""
-    if not re.match(r"\d{1,6}\.", text, re.ASCII):
-        return ()
-    return tuple(int(number) for number in re.findall(r"\d{1,9}", text.partition("+")[0])[:5])
+        return (not since or parse_version(since) <= version) and (
+            not before or version < parse_version(before)
+        )
 
 
 def _describe(what: str, since: str, before: str) -> str:

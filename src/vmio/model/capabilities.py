@@ -10,6 +10,7 @@ from attrs import frozen
 
 from vmio.bounds import load_json
 from vmio.errors import CapabilityError
+from vmio.model.version import QemuVersion
 
 __all__ = [
     "Capabilities",
@@ -25,18 +26,6 @@ __all__ = [
 _VERSION_LINE = re.compile(r"\bversion (\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?", re.ASCII)
 _NO_PARAMETERS = frozenset({"type"})
 """Properties that every QOM object has."""
-
-
-@frozen(order=True)
-class QemuVersion:
-    """A version of QEMU, which orders as versions do."""
-
-    major: int
-    minor: int
-    micro: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.major}.{self.minor}.{self.micro}"
 
 
 @frozen(kw_only=True)

@@ -10,12 +10,31 @@ from attrs import field, frozen
 from vmio.model.disk import BusKind
 from vmio.model.iothread import VirtqueueMapping
 
-__all__ = ["MAPPED_SINCE", "Bridge", "Controller", "PciAddress"]
+__all__ = [
+    "IOTHREAD_DEVICES",
+    "MAPPED_SINCE",
+    "QUEUE_PER_VCPU_SINCE",
+    "Bridge",
+    "Controller",
+    "PciAddress",
+]
+
+IOTHREAD_DEVICES: Final = ("virtio-blk", "virtio-scsi")
+"""How the names of the devices begin that have the property `iothread`.
+
+Source: QEMU 7.2.22 and 10.0.2, `device-list-properties`.
+"""
 
 MAPPED_SINCE: Final[Mapping[BusKind, tuple[int, int]]] = {"virtio": (9, 0), "scsi": (10, 0)}
 """The QEMU that has `iothread-vq-mapping`, by the bus of the disks: virtio-blk and virtio-scsi.
 
 Source: QEMU's release notes.
+"""
+
+QUEUE_PER_VCPU_SINCE: Final = (5, 2)
+"""The machine version whose virtio PCI devices have a request queue for each virtual processor.
+
+Source: QEMU 5.2's release notes.
 """
 
 
@@ -67,4 +86,4 @@ class Controller:
     @property
     def takes_iothread(self) -> bool:
         """Whether this kind of device has the property `iothread` at all."""
-        return self.model.startswith(("virtio-scsi", "virtio-blk"))
+        return self.model.startswith(IOTHREAD_DEVICES)

@@ -10,6 +10,7 @@ from attrs import field, frozen
 from attrs.validators import and_, ge, le
 
 from vmio.bounds import MAX_PROCESSORS
+from vmio.model.version import QemuVersion
 
 __all__ = [
     "BackingChains",
@@ -125,10 +126,10 @@ class Host:
     schema: int = 1
     node: str = "localhost"
     arch: str = "x86_64"
-    qemu_version: str = ""
-    """The installed QEMU's; empty where none is installed."""
-    pve_qemu_version: str = ""
-    """Of Proxmox VE's package, such as `10.1.2-7`; empty for another QEMU."""
+    qemu_version: QemuVersion | None = None
+    """The installed QEMU's; None where none is installed."""
+    pve_qemu_version: QemuVersion | None = None
+    """Of Proxmox VE's package, such as `10.1.2-7`; None for another QEMU."""
     kvm: bool = True
     vhost_net: bool = True
     iscsi_initiator: str = ""
@@ -148,6 +149,11 @@ class Host:
     pci: Pci = Pci()
     usb: Usb = Usb()
     cpu_models: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+
+    @property
+    def qemu_series(self) -> tuple[int, int]:
+        """Major and minor of the installed QEMU; (0, 0) where it is not known."""
+        return self.qemu_version.series if self.qemu_version is not None else (0, 0)
 
 
 _PIECE = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)

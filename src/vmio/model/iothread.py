@@ -9,10 +9,22 @@ from attrs.validators import ge, optional
 
 from vmio.model.source import Span
 
-__all__ = ["MAIN_LOOP", "IOThread", "VirtqueueMapping"]
+__all__ = [
+    "DEFAULT_POOL_MAX",
+    "MAIN_LOOP",
+    "MAX_POLL_WEIGHT",
+    "IOThread",
+    "VirtqueueMapping",
+]
 
 MAIN_LOOP: Final = "main loop"
 """What serves a queue that no IOThread serves. No object id can be this: ids hold no blanks."""
+
+MAX_POLL_WEIGHT: Final = 63
+"""The largest `poll-weight` that QEMU takes. Source: QEMU 11.1.1, its error message."""
+
+DEFAULT_POOL_MAX: Final = 64
+"""`thread-pool-max` where none is set. Source: QEMU 10.0.2, `qom-get`."""
 
 
 def _parameter(minimum: int = 0) -> int | None:

@@ -6,7 +6,6 @@ person, is known behind its doors; from there the plan's second layout is read, 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha1
 from typing import Final
@@ -375,9 +374,8 @@ def _widen_affinity(task: _Task, after: Topology) -> Iterator[Step]:
 
 
 def _check_version(host: Host, buses: set[BusKind]) -> None:
-    match = re.match(r"(\d{1,4})\.(\d{1,4})", host.qemu_version, re.ASCII)
     since = max((MAPPED_SINCE[bus] for bus in buses), default=(0, 0))
-    if match is not None and (int(match[1]), int(match[2])) < since:
+    if host.qemu_version is not None and host.qemu_series < since:
         raise CapabilityError(
             f"QEMU {host.qemu_version} cannot map the queues of these disks to IOThreads:"
             f" it can since {since[0]}.{since[1]}"

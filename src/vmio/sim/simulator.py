@@ -19,7 +19,7 @@ from attrs import asdict, frozen
 
 from vmio.errors import PlanError, UsageError
 from vmio.model.capabilities import QemuVersion
-from vmio.model.iothread import MAIN_LOOP, IOThread
+from vmio.model.iothread import DEFAULT_POOL_MAX, MAIN_LOOP, MAX_POLL_WEIGHT, IOThread
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim import kernel, records, reference
 from vmio.sim.batching import choose_batch_limit
@@ -55,11 +55,9 @@ MAX_SEEDS: Final = 100
 
 PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", "aio_max_batch")
 _MAX_INT64: Final = 2**63 - 1
-_MAX_SHIFT: Final = 63
 _SOCKETS: Final = frozenset({"curl", "http", "https", "iscsi", "nbd", "nfs", "ssh"})
 """Drivers that watch a socket, which has no poll callback. Source: QEMU 10.0.2, block/."""
 _LOOP_RING: Final = QemuVersion(10, 2)
-_POOL_MAX: Final = 64
 _SAMPLES: Final = 1 << 11
 """Service times drawn for each depth; they come again in the same order."""
 _KERNEL_FROM: Final = 1_500_000
@@ -226,7 +224,7 @@ def set_parameters(topology: Topology, texts: Sequence[str], *, option: str = "-
                 f"{option} {text[:80]!r}: '{parameter[:40]}' is no parameter of polling",
                 hint=f"there are {', '.join(PARAMETERS)}, as in ID.poll_max_ns=0",
             )
-        most = _MAX_SHIFT if parameter == "poll_weight" else _MAX_INT64
+        most = MAX_POLL_WEIGHT if parameter == "poll_weight" else _MAX_INT64
         if not (value.isascii() and value.isdigit() and len(value) < 20 and int(value) <= most):  # noqa: PLR2004 - the digits of an int64
             raise UsageError(f"{option} {text[:80]!r}: the value is from 0 to {most}")
         if not iothreads or (name and name not in {each.id for each in iothreads}):
@@ -449,7 +447,7 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
             for each in map(iothreads.get, names)
         ),
         workers=tuple(
-            (iothreads[name].thread_pool_max if name in iothreads else 0) or _POOL_MAX
+            (iothreads[name].thread_pool_max if name in iothreads else 0) or DEFAULT_POOL_MAX
             for name in names
         ),
         queues=tuple(queues),

@@ -19,6 +19,7 @@ from vmio.bench.jobs import Job
 from vmio.bench.load import LoopFigures, RunFigures
 from vmio.errors import GuestError
 from vmio.model.host import Host
+from vmio.model.version import parse_version
 
 PATH = Path(__file__).parents[3] / "bench/accuracy.py"
 
@@ -100,7 +101,7 @@ def measure(bench: ModuleType, stage: Stage, monkeypatch: pytest.MonkeyPatch) ->
         assert len({len(each.iops) for each in found}) == 1
         kept.append(len(found[0].iops))
 
-    host = Host(qemu_version="10.0.2")
+    host = Host(qemu_version=parse_version("10.0.2"))
     found = asyncio.run(bench.measure(bench.SETTINGS["unseen"], host, None, rounds=3, keep=keep))
     assert kept == [1, 2, 3]
     assert stage.up == 0

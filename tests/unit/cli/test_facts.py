@@ -10,6 +10,7 @@ import pytest
 from vmio.fleet import places
 from vmio.host import local
 from vmio.model.host import Cpu, Host, Kernel, Memory
+from vmio.model.version import parse_version
 from vmio.testing import call
 
 DISKS = "scsihw: virtio-scsi-single\n" + "".join(
@@ -25,8 +26,8 @@ def _this_host(monkeypatch: pytest.MonkeyPatch) -> None:
     kernel = Kernel(io_uring_disabled=2, aio_nr=65536, aio_max_nr=65536, dirty_ratio=90)
     here = Host(
         node="here",
-        qemu_version="10.1.2",
-        pve_qemu_version="10.1.2-1",
+        qemu_version=parse_version("10.1.2"),
+        pve_qemu_version=parse_version("10.1.2-1"),
         cpu=Cpu(count=2, nodes={"0": "0", "1": "1"}),
         memory=Memory(numa_nodes=(0, 1), hugepages_mib=(2,)),
         kernel=kernel,
@@ -97,7 +98,7 @@ def test_cmd_says_what_it_takes_of_a_host_that_is_unknown(
     assert call("cmd", str(config), "--host", "/dev/null", "--set", "qemu_version=11.0.0") == 0
     assert HINT not in capsys.readouterr().err
     monkeypatch.setattr("vmio.qemu.binary.find_qemu", lambda: Path("/nowhere"))
-    monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: "10.0.2")
+    monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: parse_version("10.0.2"))
     for name in (str(config), str(config.parent)):
         assert call("cmd", name) == 0
         told = capsys.readouterr()
@@ -141,7 +142,7 @@ def test_explain_makes_a_command_line_for_the_installed_qemu(
 ) -> None:
     """Its rules go by the version of the guest's host, which is not known."""
     monkeypatch.setattr("vmio.qemu.binary.find_qemu", lambda: Path("/nowhere"))
-    monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: "10.1.2")
+    monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: parse_version("10.1.2"))
     assert call("explain", str(config), "scsi0", "--json") == 0
     (story,) = json.loads(capsys.readouterr().out)["disks"]
     assert any(text.startswith("-blockdev") for text in story["arguments"])

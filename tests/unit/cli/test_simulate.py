@@ -15,9 +15,9 @@ import pytest
 
 from vmio import api
 from vmio.cli.main import main
-from vmio.errors import CapabilityError
+from vmio.errors import CapabilityError, InputError
 from vmio.host.local import identify_host
-from vmio.model.host import Host
+from vmio.model.version import QemuVersion
 from vmio.sim.profile import DEFAULT_PROFILE
 from vmio.sim.profile_toml import render_profile
 
@@ -243,7 +243,7 @@ def test_qemu_that_is_not_known_is_the_installed_one_with_a_warning(
 ) -> None:
     """Without any it is an error."""
     monkeypatch.setattr("vmio.qemu.binary.find_qemu", lambda: Path("/nowhere"))
-    monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: "8.2.2")
+    monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: QemuVersion(8, 2, 2))
     assert run(*QEMU[2:], "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["qemu_version"] == "8.2.2"
@@ -367,6 +367,5 @@ def test_option_that_would_do_nothing_is_refused(
 @pytest.mark.parametrize("version", ["9" * 5000 + ".0", "10." + "9" * 5000, "10", "a.b"])
 def test_version_that_is_none_is_refused(version: str) -> None:
     """A host's description may say anything; Python takes no number of 5,000 digits."""
-    host = Host(qemu_version=version)
-    with pytest.raises(CapabilityError, match="which QEMU it runs on is not known"):
-        api.simulate(api.load(VM, host=host), host, "qd=1")
+    with pytest.raises(InputError, match="is no version of QEMU"):
+        api.read_host(None, (f'qemu_version="{version}"',))

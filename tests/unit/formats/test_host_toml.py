@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from vmio.errors import InputError
-from vmio.formats.host_toml import parse_host
+from vmio.formats.host_toml import parse_host, render_host
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.model.version import QemuVersion
 
 
 def source(text: str) -> Source:
@@ -20,7 +21,7 @@ def test_facts_are_read_with_their_types() -> None:
     host = parse_host(
         source('qemu_version = "10.0.2"\n[cpu]\ncount = 8\nflags = ["a"]\n[bridges]\nvmbr0 = 9000')
     )
-    assert host.qemu_version == "10.0.2"
+    assert host.qemu_version == QemuVersion(10, 0, 2)
     assert (host.cpu.count, host.cpu.flags) == (8, ("a",))
     assert host.bridges == {"vmbr0": 9000}
 
@@ -29,7 +30,7 @@ def test_overrides_replace_one_fact() -> None:
     """A dotted key sets a fact; what is not TOML is a string."""
     overrides = [("qemu_version", "9.2.0"), ("cpu.count", "3"), ("cpu.sev.sev", "true")]
     host = parse_host(source("[cpu]\nphys_bits = 46"), overrides)
-    assert (host.qemu_version, host.cpu.count, host.cpu.phys_bits) == ("9.2.0", 3, 46)
+    assert (str(host.qemu_version), host.cpu.count, host.cpu.phys_bits) == ("9.2.0", 3, 46)
     assert host.cpu.sev.sev
 
 
@@ -51,6 +52,8 @@ def test_overrides_alone_keep_the_rest_of_a_host() -> None:
         ("[cpu]\nphys_bits = 1000000000", "'cpu': 'phys_bits' must be <= 64: 1000000000"),
         ("[cpu]\ncounts = 8", "a host has no key 'cpu.counts'"),
         ("colour = 1", "a host has no key 'colour'"),
+        ('qemu_version = "new"', "'qemu_version': 'new' is no version of QEMU"),
+        ("qemu_version = 10.2", "'qemu_version': expected str, not 10.2"),
     ],
 )
 def test_wrong_description_names_the_key(text: str, why: str) -> None:
@@ -59,6 +62,18 @@ def test_wrong_description_names_the_key(text: str, why: str) -> None:
         parse_host(source(text))
     assert why in caught.value.message
     assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text", ["", "10.0", "10.0.2", "10.1.2-7", "10.1.92", "8.2.2+ds-0~bpo12+1"]
+)
+def test_version_is_written_as_it_was_read(text: str) -> None:
+    """A version keeps its own form, and one that is not known stays empty."""
+    host = parse_host(source(f'qemu_version = "{text}"\npve_qemu_version = "{text}"'))
+    lines = render_host(host).splitlines()
+    assert f'qemu_version = "{text}"' in lines
+    assert f'pve_qemu_version = "{text}"' in lines
+    assert (host.qemu_version is None) is (text == "")
 
 
 def test_override_below_a_plain_value_is_refused() -> None:

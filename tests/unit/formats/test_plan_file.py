@@ -18,9 +18,11 @@ from vmio.formats.proxmox.writer import compute_digest
 from vmio.model.host import Host
 from vmio.model.plan import Change, LiveChange, Plan, Step
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 
 GUEST = api.load(
-    str(Path(__file__).parents[3] / "examples" / "701.conf"), host=Host(qemu_version="9.2.0")
+    str(Path(__file__).parents[3] / "examples" / "701.conf"),
+    host=Host(qemu_version=parse_version("9.2.0")),
 )
 PLAN = Plan(
     vm="701",

@@ -207,10 +207,10 @@ def test_package_of_proxmox_tells_the_version(tmp_path: Path) -> None:
         "Version: 10.1.2-7\n\n"
     )
     write(tmp_path, {"var/lib/dpkg/status": status})
-    assert read_local_host(tmp_path).pve_qemu_version == ""
+    assert read_local_host(tmp_path).pve_qemu_version is None
     write(tmp_path, {"usr/share/qemu-server/x": ""})
     host = read_local_host(tmp_path)
-    assert (host.qemu_version, host.pve_qemu_version) == ("10.1.2", "10.1.2-7")
+    assert (str(host.qemu_version), str(host.pve_qemu_version)) == ("10.1.2", "10.1.2-7")
 
 
 def test_numa_nodes_have_processors(tmp_path: Path) -> None:

@@ -12,11 +12,12 @@ from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.registry import lay_out
 from vmio.model.host import Cpu, Host
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 from vmio.policy.planner import make_plan
 from vmio.policy.spreads import COMPARED, choose_policy
 from vmio.report.plan.words import DescribedPlan, describe_plan
 
-HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=8))
+HOST = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=8))
 OSK = "-device isa-applesmc,osk=ourhardworkbythesewordsguardedpleasedontsteal(c)AppleComputerInc"
 
 

@@ -15,11 +15,12 @@ from vmio.model.disk import Disk
 from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan
 from vmio.model.source import Source, apply_edits
+from vmio.model.version import parse_version
 from vmio.policy.planner import make_plan
 from vmio.policy.spreads import choose_policy, count_cpus, weigh_disk
 from vmio.report.plan.words import DescribedPlan, describe_plan
 
-HOST = Host(qemu_version="10.0.2", cpu=Cpu(count=8))
+HOST = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=8))
 SINGLE = "ostype: l26\nscsihw: virtio-scsi-single\ncores: 4\n"
 FOUR = "".join(f"scsi{n}: /dev/d{n},iothread=1\n" for n in range(4))
 FIVE = f"{FOUR}scsi4: /dev/d4,iothread=1\n"
@@ -93,7 +94,7 @@ def test_disk_weighs_what_it_can_do(options: dict[str, object], weight: int) -> 
 
 def test_auto_pools_what_the_host_has_no_processor_for() -> None:
     """With more than two disks a processor threads are shared, and do not spin."""
-    host = Host(qemu_version="10.0.2", cpu=Cpu(count=2))
+    host = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=2))
     assert len(set(served(plan(SINGLE + FOUR, "auto", host)).values())) == 4
     made = plan(SINGLE + FIVE, "auto", host)
     assert len(set(served(made).values())) == 2
@@ -193,14 +194,16 @@ def test_surplus_queues_go() -> None:
 
 def test_narrow_affinity_is_told() -> None:
     """A guest whose vCPUs and threads share all its processors gets advice with a processor."""
-    numa = Host(qemu_version="10.0.2", cpu=Cpu(count=8, nodes={"0": "0-3,8", "1": "4-7"}))
+    numa = Host(
+        qemu_version=parse_version("10.0.2"), cpu=Cpu(count=8, nodes={"0": "0-3,8", "1": "4-7"})
+    )
     (step,) = describe(f"affinity: 0-3\n{SINGLE}{FOUR}", "per-disk", numa).steps
     assert "such as 8" in step.words.how
 
 
 def test_running_threads_are_tuned_live() -> None:
     """Where only a parameter of vmio's threads differs, a running guest can have it at once."""
-    two = Host(qemu_version="10.0.2", cpu=Cpu(count=2))
+    two = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=2))
     args = describe(SINGLE + FIVE, "auto", two).settings[-1].new
     assert args is not None
     text = SINGLE + FIVE.replace(",iothread=1", "") + f"args: {args}\n".replace("=0 ", "=9 ")
@@ -241,8 +244,9 @@ def test_plan_that_cannot_be_is_refused(
     text: str, policy: str, version: str, error: type[Exception]
 ) -> None:
     """A policy that this guest or host cannot have is no plan but an error."""
+    known = parse_version(version) if version else None
     with pytest.raises(error):
-        plan(text, policy, Host(qemu_version=version, cpu=Cpu(count=8)))
+        plan(text, policy, Host(qemu_version=known, cpu=Cpu(count=8)))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ __all__ = [
     "is_windows",
     "newest_revision",
     "parse_machine",
-    "parse_version",
+    "parse_series",
     "windows_version",
 ]
 
@@ -85,8 +85,8 @@ class Machine:
         )
 
 
-def parse_version(text: str) -> tuple[int, int]:
-    """Returns major and minor of a QEMU version such as `10.0.2`; (0, 0) where it is none."""
+def parse_series(text: str) -> tuple[int, int]:
+    """Returns major and minor of the QEMU that `creation-qemu` names; (0, 0) where it is none."""
     match = _RELEASE.match(text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
@@ -150,7 +150,7 @@ def parse_machine(
     if not windows or kind not in _UNVERSIONED:
         revision = newest_revision(installed)
         return Machine(type=type_, chipset=chipset, version=installed, revision=revision)
-    version, revision = parse_version(creation_qemu), 0
+    version, revision = parse_series(creation_qemu), 0
     if version < _WINDOWS_PINNED_SINCE:
         version = _WINDOWS_DEFAULT
     if version > installed:

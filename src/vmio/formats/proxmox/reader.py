@@ -17,7 +17,7 @@ from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.boot import boot_indices
 from vmio.formats.proxmox.config import Config, Entry, Section, parse_config
 from vmio.formats.proxmox.drives import Resolve, parse_drive
-from vmio.formats.proxmox.machine import Machine, is_windows, parse_machine, parse_version
+from vmio.formats.proxmox.machine import Machine, is_windows, parse_machine
 from vmio.formats.proxmox.perl import is_true
 from vmio.formats.proxmox.properties import Properties, check_property, read_properties
 from vmio.formats.proxmox.schema import DRIVE_COUNTS, check_setting, normalize
@@ -272,7 +272,7 @@ def _read_machine(values: Mapping[str, str], host: Host, *, is_snapshot: bool) -
     return parse_machine(
         values.get("machine", ""),
         running=values.get("runningmachine", "") if is_snapshot else "",
-        installed=parse_version(host.qemu_version),
+        installed=host.qemu_series,
         arch=values.get("arch", host.arch),
         windows=is_windows(values.get("ostype", "")),
         creation_qemu=creation[1] if creation else "",

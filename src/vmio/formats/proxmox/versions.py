@@ -12,17 +12,13 @@ from attrs import evolve
 from vmio.errors import InputError, UsageError
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 
-__all__ = ["is_release_candidate", "parse_pveversion", "set_qemu_version"]
+__all__ = ["parse_pveversion", "set_qemu_version"]
 
 _MAX_BYTES = 1024 * 1024
 _RELEASE = re.compile(r"\d{1,4}\.\d{1,4}(?:\.\d{1,4})?", re.ASCII)
 _PACKAGE = re.compile(r"(\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)-\d[\w.+~]{0,30}", re.ASCII)
-
-
-def is_release_candidate(version: str) -> bool:
-    """Returns whether a QEMU is one before its release: 10.1.92 is the third of 10.2."""
-    return re.match(r"\d{1,4}\.\d{1,4}\.(?:9\d|\d{3,4})", version, re.ASCII) is not None
 
 
 def set_qemu_version(host: Host, text: str) -> Host:
@@ -33,13 +29,13 @@ def set_qemu_version(host: Host, text: str) -> Host:
     """
     package = _PACKAGE.fullmatch(text.strip())
     if package is not None:
-        return evolve(host, qemu_version=package[1], pve_qemu_version=package[0])
+        return _set_package(host, package)
     if not _RELEASE.fullmatch(text.strip()):
         raise UsageError(
             f"'{text[:80]}' is no version of QEMU",
             hint="a release is such as 9.2.0, a Proxmox package such as 10.1.2-7",
         )
-    return evolve(host, qemu_version=text.strip(), pve_qemu_version="")
+    return evolve(host, qemu_version=parse_version(text.strip()), pve_qemu_version=None)
 
 
 def parse_pveversion(source: Source, host: Host) -> Host:
@@ -58,4 +54,10 @@ def parse_pveversion(source: Source, host: Host) -> Host:
         )
     running = re.search(r"\(running kernel: ([\w.+~-]{1,80})\)", text, re.ASCII)
     kernel = evolve(host.kernel, release=running[1]) if running is not None else host.kernel
-    return evolve(host, qemu_version=package[1], pve_qemu_version=package[0], kernel=kernel)
+    return evolve(_set_package(host, package), kernel=kernel)
+
+
+def _set_package(host: Host, package: re.Match[str]) -> Host:
+    return evolve(
+        host, qemu_version=parse_version(package[1]), pve_qemu_version=parse_version(package[0])
+    )

@@ -220,11 +220,8 @@ def _find_accelerator(options: Sequence[Option]) -> Accelerator:
 
 
 def _find_version(machine: str, host: Host) -> tuple[int, int]:
-    for text in (machine, host.qemu_version):
-        match = re.search(r"(\d{1,3})\.(\d{1,3})", text, re.ASCII)
-        if match is not None:
-            return int(match[1]), int(match[2])
-    return 0, 0
+    match = re.search(r"(\d{1,3})\.(\d{1,3})", machine, re.ASCII)
+    return (int(match[1]), int(match[2])) if match is not None else host.qemu_series
 
 
 def _count_vcpus(options: Sequence[Option]) -> int:

@@ -19,9 +19,10 @@ from vmio.formats.proxmox.storage import Storage
 from vmio.formats.shell import render_command
 from vmio.model.host import Cpu, Files, Host, Memory, Pci, PciMapping, Sev, Usb
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 
 HOST = Host(
-    qemu_version="11.0.0",
+    qemu_version=parse_version("11.0.0"),
     node="pve1",
     cpu=Cpu(count=8, phys_bits=46),
     bridges={"vmbr9": 9000},
@@ -307,7 +308,7 @@ def test_config_that_proxmox_refuses(text: str, message: str) -> None:
 def test_old_qemu_is_refused() -> None:
     """A QEMU below 6.0 is none that Proxmox would start."""
     with pytest.raises(PlanError, match=r"Detected old QEMU binary \('5\.0\.1', at least 6\.0"):
-        build("cores: 1", evolve(HOST, qemu_version="5.0.1"))
+        build("cores: 1", evolve(HOST, qemu_version=parse_version("5.0.1")))
 
 
 def test_processors_without_end_are_refused() -> None:
@@ -414,7 +415,7 @@ def test_custom_model_of_an_unknown_host_is_refused() -> None:
 
 def test_release_candidate_runs_every_machine() -> None:
     """A QEMU before its release is warned of, and no machine is too new for it."""
-    host = evolve(HOST, qemu_version="10.1.92")
+    host = evolve(HOST, qemu_version=parse_version("10.1.92"))
     command = build("machine: pc-q35-10.2+pve7", host)
     (warning,) = command.warnings
     assert warning == (
@@ -422,7 +423,7 @@ def test_release_candidate_runs_every_machine() -> None:
     )
     assert value_of(command, "-machine") == "type=pc-q35-10.2+pve0"
     with pytest.raises(PlanError, match="is too old to run machine type"):
-        build("machine: pc-q35-10.2", evolve(HOST, qemu_version="10.1.2"))
+        build("machine: pc-q35-10.2", evolve(HOST, qemu_version=parse_version("10.1.2")))
 
 
 @pytest.mark.parametrize(
@@ -635,7 +636,7 @@ def test_arm_host_passes_its_own_model(text: str) -> None:
 
 def test_host_model_keeps_its_features_on_an_older_qemu() -> None:
     """A QEMU before 11.0 knows nothing of what is taken from the host's model since."""
-    host = evolve(HOST, qemu_version="10.1.2")
+    host = evolve(HOST, qemu_version=parse_version("10.1.2"))
     assert value_of(build("cpu: host\nmachine: pc-q35-9.0", host), "-cpu").endswith("_unhalt")
 
 

@@ -13,6 +13,7 @@ from vmio.model.host import Host
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.source import Source
 from vmio.model.topology import Topology
+from vmio.model.version import parse_version
 
 STORAGES = {
     "tank": Storage(id="tank", type="zfspool", options={"pool": "tank"}),
@@ -26,7 +27,9 @@ STORAGES = {
 def plan(text: str) -> Topology:
     """Plans a config."""
     source = Source(name="100.conf", data=text.encode())
-    guest = read_guest(source, ReadContext(storages=STORAGES, host=Host(qemu_version="10.0.2")))
+    guest = read_guest(
+        source, ReadContext(storages=STORAGES, host=Host(qemu_version=parse_version("10.0.2")))
+    )
     assert guest.vm.problems == ()
     return lay_out(guest)
 
@@ -188,7 +191,9 @@ def test_args_give_a_controller_another_thread() -> None:
     effects = [attached.find_effect("iothread") for attached in topology.disks]
     assert [effect.verdict for effect in effects if effect] == ["used"] * 3
     source = Source(name="100.conf", data=text.encode())
-    guest = read_guest(source, ReadContext(storages=STORAGES, host=Host(qemu_version="10.0.2")))
+    guest = read_guest(
+        source, ReadContext(storages=STORAGES, host=Host(qemu_version=parse_version("10.0.2")))
+    )
     own = lay_out_config(guest.vm, with_args=False)
     assert [iothread.id for iothread in own.iothreads] == ["iothread-virtio0"]
     assert served(own)["scsi0"] == (MAIN_LOOP,)

@@ -8,12 +8,15 @@ from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.model.version import parse_version
 
 
 def read(text: str) -> ProxmoxGuest:
     """Reads a config without storages."""
     source = Source(name="100.conf", data=text.encode())
-    return read_guest(source, ReadContext(storages={}, host=Host(qemu_version="10.0.2")))
+    return read_guest(
+        source, ReadContext(storages={}, host=Host(qemu_version=parse_version("10.0.2")))
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from vmio.model.host import Host
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Source
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.model.version import parse_version
 from vmio.model.vm import Vm
 
 
@@ -23,7 +24,8 @@ def read_line(text: str | bytes, **files: Source | str) -> Guest:
     """Reads a command line."""
     source = Source(name="x.args", data=text if isinstance(text, bytes) else text.encode())
     return read_command_vm(
-        source, ReadContext(host=Host(qemu_version="10.0.2"), read_file=files.__getitem__)
+        source,
+        ReadContext(host=Host(qemu_version=parse_version("10.0.2")), read_file=files.__getitem__),
     )
 
 

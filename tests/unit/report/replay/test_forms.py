@@ -65,7 +65,11 @@ def test_json_has_all_that_is_known() -> None:
 def test_page_refers_to_nothing_outside() -> None:
     """It opens offline, and what a trace is called cannot get into its markup."""
     page = render_trace_html(
-        read(), "handler", PollSettings(), name="<script>alert(1)</script>", qemu_version="10.0.0"
+        read(),
+        "handler",
+        PollSettings(),
+        name="<script>alert(1)</script>",
+        qemu_version="10.0.0",
     )
     assert "<svg" in page
     assert "<script" not in page
@@ -76,7 +80,11 @@ def test_page_refers_to_nothing_outside() -> None:
 def test_page_of_a_loop_without_phases_has_no_chart() -> None:
     """Changes alone are told."""
     page = render_trace_html(
-        read("loop", SMALL[1:]), "loop", PollSettings(), name="t", qemu_version="7.2.0"
+        read("loop", SMALL[1:]),
+        "loop",
+        PollSettings(),
+        name="t",
+        qemu_version="7.2.0",
     )
     assert "<svg" not in page
     assert "poll_grow" in page

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from vmio.formats.proxmox.machine import parse_version, windows_version
+from vmio.formats.proxmox.machine import windows_version
 from vmio.formats.proxmox.pci import pci_address
 from vmio.formats.proxmox.perl import parse_boolean
 from vmio.formats.proxmox.reader import ProxmoxGuest
@@ -56,7 +56,7 @@ class Context:
 
     @installed.default
     def _parse_installed(self) -> tuple[int, int]:
-        return parse_version(self.host.qemu_version)
+        return self.host.qemu_series
 
     @ostype.default
     def _find_ostype(self) -> str:

@@ -21,9 +21,8 @@ from vmio.formats.proxmox.machine import (
     WINDOWS_VISTA,
     WINDOWS_XP,
     newest_revision,
-    parse_version,
+    parse_series,
 )
-from vmio.formats.proxmox.versions import is_release_candidate
 
 __all__ = [
     "check_iommu",
@@ -54,10 +53,10 @@ def check_machine(ctx: Context) -> None:
         raise UnsupportedError(f"vmio cannot print the setting 'arch: {guest.vm.arch}' yet")
     if ctx.installed < _OLDEST_QEMU:
         raise PlanError(
-            f"Detected old QEMU binary ('{host.qemu_version}', at least 6.0 is required)"
+            f"Detected old QEMU binary ('{host.qemu_version or ''}', at least 6.0 is required)"
         )
     shown, upgrade = f"{machine.type}+pve{machine.revision}", f"please upgrade node '{host.node}'"
-    is_candidate = is_release_candidate(host.qemu_version)
+    is_candidate = host.qemu_version is not None and host.qemu_version.is_candidate
     if is_candidate:
         ctx.warnings.append(
             f"warning: Installed QEMU version ({host.qemu_version}) is a release candidate,"
@@ -117,7 +116,7 @@ def render_hotplug_fix(ctx: Context) -> Iterator[Argument]:
 
 def _creation_version(ctx: Context) -> tuple[int, int]:
     match = re.search(r"creation-qemu=([\d.]+)", ctx.guest.settings.get("meta", ""), re.ASCII)
-    return parse_version(match[1]) if match else (0, 0)
+    return parse_series(match[1]) if match else (0, 0)
 
 
 def render_suspend(ctx: Context) -> Iterator[Argument]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.drives import BLOCKDEV_SINCE
 from vmio.lint.rule import Context, Rule
 
 __all__ = ["ScsiblockIgnoresLimits"]
-
-_SINCE_BLOCKDEV = (10, 0)
 
 
 class ScsiblockIgnoresLimits(Rule):
@@ -57,7 +56,7 @@ class ScsiblockIgnoresLimits(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk whose limits do nothing."""
         vm = context.vm
-        if vm.notation != "proxmox" or vm.template or vm.machine_version < _SINCE_BLOCKDEV:
+        if vm.notation != "proxmox" or vm.template or vm.machine_version < BLOCKDEV_SINCE:
             return
         for disk in vm.disks:
             if disk.limits and disk.media == "disk" and disk.scsiblock:

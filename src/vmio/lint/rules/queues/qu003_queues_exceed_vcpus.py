@@ -14,11 +14,10 @@ from vmio.lint.devices import (
 )
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.model.controller import QUEUE_PER_VCPU_SINCE
 from vmio.model.plan import Change
 
 __all__ = ["QueuesExceedVcpus"]
-
-_QUEUE_PER_VCPU_SINCE = (5, 2)
 
 
 class QueuesExceedVcpus(Rule):
@@ -78,7 +77,7 @@ class QueuesExceedVcpus(Rule):
             if not used or disk.queues is None or not vm.vcpus < disk.queues <= MAX_SCSI_QUEUES:
                 continue
             span = disk.spans.get("queues")
-            removable = span is not None and vm.machine_version >= _QUEUE_PER_VCPU_SINCE
+            removable = span is not None and vm.machine_version >= QUEUE_PER_VCPU_SINCE
             yield self.report(
                 context,
                 _explain(disk.id, disk.queues, vm.vcpus),

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from vmio.lint.devices import asks_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.model.controller import QUEUE_PER_VCPU_SINCE
 from vmio.model.topology import AttachedDisk
 from vmio.model.vm import Vm
 
 __all__ = ["MachineTypeWithOneQueue"]
-
-_QUEUE_PER_VCPU_SINCE = (5, 2)
 
 
 class MachineTypeWithOneQueue(Rule):
@@ -65,7 +64,7 @@ class MachineTypeWithOneQueue(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
         vm = context.vm
-        is_old = (0, 0) < vm.machine_version < _QUEUE_PER_VCPU_SINCE
+        is_old = (0, 0) < vm.machine_version < QUEUE_PER_VCPU_SINCE
         if vm.notation != "proxmox" or not is_old or vm.vcpus == 1:
             return
         slow = [disk for disk in context.topology.disks if _has_one_queue(vm, disk)]

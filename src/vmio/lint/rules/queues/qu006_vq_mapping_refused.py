@@ -10,13 +10,12 @@ from vmio.lint.devices import default_queues, find_property, list_devices
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
+from vmio.model.controller import MAPPED_SINCE
 from vmio.model.host import Host
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.option import Option
 
 __all__ = ["VqMappingRefused"]
-
-_WITHOUT = {"virtio-blk": Versions(before="9.0"), "virtio-scsi": Versions(before="10.0")}
 
 
 class VqMappingRefused(Rule):
@@ -86,11 +85,12 @@ def _refuse(
     option: Option, mapping: tuple[VirtqueueMapping, ...], queues: int | None, host: Host
 ) -> str:
     """Returns why QEMU does not take a mapping, empty if it does."""
-    family = "virtio-scsi" if option.kind.startswith("virtio-scsi") else "virtio-blk"
+    is_scsi = option.kind.startswith("virtio-scsi")
+    since = ".".join(map(str, MAPPED_SINCE["scsi" if is_scsi else "virtio"]))
     threads = [entry.iothread for entry in mapping]
     twice = next((thread for thread, count in Counter(threads).items() if count > 1), None)
-    if _WITHOUT[family].hold(host):
-        return f"{family} has it from QEMU {_WITHOUT[family].before} on"
+    if Versions(before=since).hold(host):
+        return f"{'virtio-scsi' if is_scsi else 'virtio-blk'} has it from QEMU {since} on"
     if option.properties.get("iothread"):
         return "iothread is set, too"
     if twice is not None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.drives import list_disks
+from vmio.lint.drives import BLOCKDEV_SINCE, list_disks
 from vmio.lint.rule import Context, Rule
 
 __all__ = ["SnapshotFlagWithNewMachine"]
-
-_BLOCKDEV_SINCE = (10, 0)
 
 
 class SnapshotFlagWithNewMachine(Rule):
@@ -58,7 +56,7 @@ class SnapshotFlagWithNewMachine(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
         vm = context.vm
-        if vm.notation != "proxmox" or vm.machine_version < _BLOCKDEV_SINCE:
+        if vm.notation != "proxmox" or vm.machine_version < BLOCKDEV_SINCE:
             return
         for attached in list_disks(context, unresolved=True):
             disk = attached.disk

@@ -10,6 +10,7 @@ from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
 from vmio.model.host import Host
+from vmio.model.iothread import DEFAULT_POOL_MAX, MAX_POLL_WEIGHT
 from vmio.model.option import Option
 
 __all__ = ["PollTimeOutOfRange"]
@@ -20,8 +21,6 @@ _NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F]{1,16}|[1-9]\d{0,18}|0[0-7]{0,22}
 _WITHOUT_WEIGHT = Versions(before="11.1")
 _LARGEST = 2**63 - 1
 _LARGEST_POOL = 2**31 - 1
-_LARGEST_WEIGHT = 63
-_DEFAULT_POOL_MAX = 64
 
 
 class PollTimeOutOfRange(Rule):
@@ -84,7 +83,7 @@ class PollTimeOutOfRange(Rule):
 
 def _find_refusals(option: Option, host: Host) -> Iterator[tuple[str, str]]:
     """Yields the parameters that QEMU refuses, each with the reason."""
-    pool = {"thread-pool-min": 0, "thread-pool-max": _DEFAULT_POOL_MAX}
+    pool = {"thread-pool-min": 0, "thread-pool-max": DEFAULT_POOL_MAX}
     refused = False
     for key in (*_TIMES, *_POOL):
         written = option.properties.get(key)
@@ -107,7 +106,7 @@ def _refuse(key: str, written: str, host: Host) -> str:
         return "is not known before QEMU 11.1"
     if not _NUMBER.fullmatch(written):
         return f"must be a whole number without a unit, not '{written[:40]}'"
-    limits = {"poll-weight": _LARGEST_WEIGHT, **dict.fromkeys(_POOL, _LARGEST_POOL)}
+    limits = {"poll-weight": MAX_POLL_WEIGHT, **dict.fromkeys(_POOL, _LARGEST_POOL)}
     least = 1 if key == "thread-pool-max" else 0
     most = limits.get(key, _LARGEST)
     if not least <= _parse_number(written) <= most:

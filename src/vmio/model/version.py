@@ -1,0 +1,69 @@
+"""A version of QEMU, as a value that orders."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from attrs import field, frozen
+
+__all__ = ["QemuVersion", "parse_version"]
+
+_VERSION = re.compile(
+    r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?([-+~][0-9A-Za-z][\w.+~-]{0,39})?", re.ASCII
+)
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_FIRST_CANDIDATE = 90
+
+
+@frozen(order=True)
+class QemuVersion:
+    """A version of QEMU or of a package of it, which orders as versions do."""
+
+    major: int
+    minor: int
+    micro: int = 0
+    revision: tuple[int, ...] = field(default=(), kw_only=True)
+    """The packager's own numbers, such as 7 of `10.1.2-7`; empty for QEMU's release."""
+    text: str = field(default="", kw_only=True, eq=False, repr=False)
+    """How it was written; empty where it was not read from a text."""
+
+    def __str__(self) -> str:
+        return self.text or f"{self.major}.{self.minor}.{self.micro}"
+
+    @property
+    def series(self) -> tuple[int, int]:
+        """Major and minor, as machine types are named."""
+        return self.major, self.minor
+
+    @property
+    def release(self) -> QemuVersion:
+        """QEMU's own release, without the packager's numbers."""
+        return QemuVersion(self.major, self.minor, self.micro)
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it is one before its release: 10.1.92 is the third candidate of 10.2."""
+        return self.micro >= _FIRST_CANDIDATE
+
+
+@lru_cache(maxsize=256)
+def parse_version(text: str) -> QemuVersion:
+    """Returns the version that a text such as `10.0.2`, `10.1` or `10.1.2-7` names.
+
+    What stands after a `+` is a distribution's own mark and does not count.
+
+    Raises:
+        ValueError: It is none.
+    """
+    match = _VERSION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"'{text[:80]}' is no version of QEMU")
+    revision = (match[4] or "").partition("+")[0]
+    return QemuVersion(
+        int(match[1]),
+        int(match[2]),
+        int(match[3] or 0),
+        revision=tuple(map(int, _NUMBER.findall(revision))),
+        text=text,
+    )
