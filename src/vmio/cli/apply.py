@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.characters import disarm_lines, printable
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
@@ -73,13 +73,13 @@ def command(
     if policy is not None and config is not None:
         raise UsageError("with --policy there is one config, and no plan")
     if policy is not None:
-        facts = api.read_place(
+        facts = app.read_place(
             plan, host=host, overrides=overrides, qemu_version=qemu_version
         ).host
-        wanted = make_plan(plan, api.load(plan, host=facts, storage=storage), facts, policy)
+        wanted = make_plan(plan, app.load(plan, host=facts, storage=storage), facts, policy)
     else:
-        wanted = api.read_plan(plan)
-    work = api.prepare_apply(wanted, config, qmp=qmp, live=live, check=not commands)
+        wanted = app.read_plan(plan)
+    work = app.prepare_apply(wanted, config, qmp=qmp, live=live, check=not commands)
     if commands:
         _print_commands(work)
         return 0
@@ -90,11 +90,11 @@ def command(
     if not dry_run:
         if work.writes or work.live:
             confirm(_ask(work), yes=yes)
-        outcome = api.apply(work)
+        outcome = app.apply(work)
     if as_json:
         from vmio.report.apply.json import render_apply_json
 
-        click.echo(render_apply_json(work, outcome, api.render_qm(work)))
+        click.echo(render_apply_json(work, outcome, app.render_qm(work)))
     _say_outcome(work, outcome)
     return _LEFT if work.running and work.new != work.source.data else 0
 
@@ -126,7 +126,7 @@ def print_diff(source: Source, new: bytes) -> None:
 
 
 def _print_commands(work: Work) -> None:
-    line = api.render_qm(work)
+    line = app.render_qm(work)
     if line:
         click.echo(line)
     for step in work.by_hand:

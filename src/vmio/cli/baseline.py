@@ -7,7 +7,7 @@ from contextlib import closing
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.check_options import rule_options
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say, say_error
@@ -58,13 +58,13 @@ def command(
 
     Exits with 3 if a config could not be read; what is known of it stays.
     """
-    house = api.read_house(config, select=select, ignore=ignore, severity=severity)
-    path, _ = api.choose_baseline(house, output)
+    house = app.read_house(config, select=select, ignore=ignore, severity=severity)
+    path, _ = app.choose_baseline(house, output)
     old = Baseline()
     if update:
-        old = api.read_baseline(house, path) or old
-    vms = api.find_vms(paths or (_CLUSTER,))
-    places = api.read_places(
+        old = app.read_baseline(house, path) or old
+    vms = app.find_vms(paths or (_CLUSTER,))
+    places = app.read_places(
         vms,
         host=host or house.host or None,
         overrides=overrides,
@@ -73,7 +73,7 @@ def command(
     )
     found: dict[str, Counter[Known]] = {}
     status = 0
-    with closing(api.check_all((*places.errors, *vms), places, _identify, house=house)) as results:
+    with closing(app.check_all((*places.errors, *vms), places, _identify, house=house)) as results:
         for vm, known, error in results:
             if error is None:
                 found.setdefault(vm, Counter()).update(known)
@@ -83,7 +83,7 @@ def command(
     codes = {entry.code for entry in choose_rules(house)}
     new = merge_baselines(old, found, codes=codes)
     try:
-        api.write_baseline(new, path, force=update)
+        app.write_baseline(new, path, force=update)
     except UsageError as error:
         raise UsageError(error.message, hint="--update brings it up to date") from error
     text = f"wrote {path}: {count(len(new), 'finding')} of {count(len(new.vms), 'VM')}"

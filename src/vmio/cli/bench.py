@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.guest import ensure_image, show_progress
 from vmio.cli.options import host_options, storage_option
 from vmio.cli.terminal import say
@@ -120,7 +120,7 @@ def command(
         from vmio.report.page import check_report_path
 
         check_report_path(report_path)
-    facts = api.read_host(host, overrides, binary=True)
+    facts = app.read_host(host, overrides, binary=True)
     layouts = [_load_layout(path, facts, storage) for path in (a, b)]
     if disk is None:
         disk = _choose_disk(*layouts)
@@ -132,7 +132,7 @@ def command(
             kernel=kernel,
             initrd=initrd,
         )
-    how, reason = api.choose_boot(
+    how, reason = app.choose_boot(
         accelerator=accel,
         kernel=str(image.kernel),
         initrd=str(image.initrd),
@@ -162,8 +162,8 @@ def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
     from vmio.bench.compare import Layout
     from vmio.formats.proxmox.argv import render_argv
 
-    guest = api.load_config(path, host=host, storage=storage)
-    topology = api.plan(guest)
+    guest = app.load_config(path, host=host, storage=storage)
+    topology = app.plan(guest)
     try:
         arguments = render_argv(guest, topology, host)
     except PlanError:

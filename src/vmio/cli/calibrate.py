@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 
@@ -68,13 +68,13 @@ def command(
         )
     path = Path(output) if output is not None else None
     if path is not None:
-        api.check_profile_path(path, force=force)
-    if folder is not None and not api.is_folder(folder):
+        app.check_profile_path(path, force=force)
+    if folder is not None and not app.is_folder(folder):
         raise UsageError(f"--folder {folder}: there is no such folder")
-    api.check_idle(force=even_if_busy)
+    app.check_idle(force=even_if_busy)
     with unwind_on_signals():
         image = ensure_image({"virtio-blk-pci"})
-    how, reason = api.choose_boot(
+    how, reason = app.choose_boot(
         accelerator=accel,
         kernel=str(image.kernel),
         initrd=str(image.initrd),
@@ -85,7 +85,7 @@ def command(
         say(reason)
     with show_progress() as report:
         found = run_async(
-            api.calibrate(
+            app.calibrate(
                 how,
                 aio=aio,
                 folder=Path(folder) if folder is not None else None,
@@ -93,7 +93,7 @@ def command(
                 report=report,
             )
         )
-    kept = api.save_profile(found.profile, path)
+    kept = app.save_profile(found.profile, path)
     if as_json:
         from vmio.report.calibration.text import render_calibration_json
 

@@ -117,9 +117,9 @@ def _measure_terminal() -> int:
 
 
 def _choose_cluster() -> tuple[str, ...]:
-    from vmio import api
+    from vmio import app
 
-    if not api.is_folder(_CLUSTER):
+    if not app.is_folder(_CLUSTER):
         raise UsageError(
             f"there is no {_CLUSTER} here, so name what to check",
             hint="a config, a folder of them, or a copy of a cluster's /etc/pve",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import field, mutable
 
-from vmio import api
+from vmio import app
 from vmio.cli.check_options import Fixing
 from vmio.cli.progress import ProgressLine
 from vmio.cli.terminal import say, say_error, say_hint
@@ -55,12 +55,12 @@ class Scene:
             UsageError: The call makes no sense.
             InputError: A file that the call or the house names cannot be read.
         """
-        self.house = api.read_house(
+        self.house = app.read_house(
             self.config, select=self.select, ignore=self.ignore, severity=self.severity
         )
-        self.known = api.read_baseline(self.house, self.baseline)
+        self.known = app.read_baseline(self.house, self.baseline)
         self.vms = self.find_vms()
-        self.places = api.read_places(
+        self.places = app.read_places(
             self.vms,
             host=self.host or self.house.host or None,
             overrides=self.overrides,
@@ -70,13 +70,13 @@ class Scene:
 
     def find_vms(self) -> tuple[Found, ...]:
         """Returns the configs that there are now."""
-        return api.find_vms(self.paths)
+        return app.find_vms(self.paths)
 
     def list_files(self) -> tuple[str, ...]:
         """Returns the files that findings go by, besides the configs."""
         named = (
-            self.config or api.find_house(),
-            api.choose_baseline(self.house, self.baseline)[0],
+            self.config or app.find_house(),
+            app.choose_baseline(self.house, self.baseline)[0],
             self.host or self.house.host,
             self.storage or self.house.storage,
         )
@@ -91,7 +91,7 @@ class Scene:
         workers: int | None,
     ) -> Generator[_Result, None, None]:
         """Yields what comes of checking configs, in their order."""
-        return api.check_all(
+        return app.check_all(
             vms,
             self.places,
             convert,

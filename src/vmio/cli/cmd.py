@@ -13,7 +13,7 @@ from pathlib import PurePath
 import click
 from attrs import frozen
 
-from vmio import api
+from vmio import app
 from vmio.characters import printable, printable_lines
 from vmio.cli.facts import say_unknown_host
 from vmio.cli.options import host_options, storage_option
@@ -53,7 +53,7 @@ def command(
     """
     if vmid is not None and not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
         raise UsageError(f"'{vmid}' is not a VM's number")
-    many = len(vms) > 1 or api.is_folder(vms[0])
+    many = len(vms) > 1 or app.is_folder(vms[0])
     if many and vmid is not None:
         raise UsageError("--vmid is for one config")
     if not many:
@@ -108,8 +108,8 @@ def _check_name(path: str, vmid: str | None) -> None:
 
 
 def _read_host(path: str, host: str | None, overrides: tuple[str, ...]) -> Host:
-    place = api.read_place(path, host=host, overrides=overrides, ports=True)
-    facts = api.complete_version(place.host)
+    place = app.read_place(path, host=host, overrides=overrides, ports=True)
+    facts = app.complete_version(place.host)
     if not place.known:
         say_unknown_host(
             path,
@@ -133,7 +133,7 @@ def _list_configs(vms: tuple[str, ...]) -> list[str]:
     """
     paths = []
     for name in vms:
-        if not api.is_folder(name):
+        if not app.is_folder(name):
             paths.append(name)
             continue
         try:
@@ -149,14 +149,14 @@ def _list_configs(vms: tuple[str, ...]) -> list[str]:
 def _print_config(path: str, task: _Task) -> _Printed:
     _check_name(path, task.vmid)
     host = task.hosts[os.path.dirname(path)]  # noqa: PTH120 - of many
-    guest = api.load_config(
+    guest = app.load_config(
         path, host=host, storage=task.storage, vmid=task.vmid, snapshot=task.snapshot
     )
     if task.strict:
         from vmio.formats.proxmox.strict import refuse_problems
 
         refuse_problems(guest.config, guest.vm.id)
-    text, warnings = api.emit(guest, host, pretty=task.pretty)
+    text, warnings = app.emit(guest, host, pretty=task.pretty)
     return _Printed(path=path, text=text, warnings=warnings)
 
 

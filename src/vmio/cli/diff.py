@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.options import host_options, storage_option
 
 __all__ = ["command"]
@@ -35,7 +35,7 @@ def command(
     for a running process. Of a process only what concerns its guest is compared, not its monitors
     or its pid file. Exits with 0 if they say the same and 1 if they differ.
     """
-    differences = api.diff(a, b, host=host, overrides=overrides, storage=storage, vmid=vmid)
+    differences = app.diff(a, b, host=host, overrides=overrides, storage=storage, vmid=vmid)
     if as_json:
         from vmio.report.diff.json import render_diff_json
 

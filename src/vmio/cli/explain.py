@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.options import host_options, storage_option
 
 __all__ = ["command"]
@@ -35,8 +35,8 @@ def command(
     VM is a config, a saved QEMU command line (- is standard input), pid:NUMBER for a process, or
     qmp:SOCKET for what a running QEMU itself reports. Without DISK there is a line for each.
     """
-    facts = api.read_place(vm, host=host, overrides=overrides).host
-    name, origin, stories = api.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
+    facts = app.read_place(vm, host=host, overrides=overrides).host
+    name, origin, stories = app.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
     if as_json:
         from vmio.report.explanation.json import render_story_json
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vmio import api
+from vmio import app
 
 if TYPE_CHECKING:
     from vmio.formats.proxmox.reader import Guest
@@ -29,8 +29,8 @@ def say_unknown_host(vm: str, effect: str) -> None:
 
 def make_plan(vm: str, guest: Guest | CommandGuest, host: Host, policy: str) -> Plan:
     """Returns a plan, and says if processors of the host that nobody knows could change it."""
-    plan = api.make_plan(guest, host, policy)
-    if api.lacks_processors(guest, host, policy):
+    plan = app.make_plan(guest, host, policy)
+    if app.lacks_processors(guest, host, policy):
         say_unknown_host(
             vm, "each disk has its own IOThread, and on a few processors some would share one"
         )

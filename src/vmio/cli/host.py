@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.options import host_options
 from vmio.cli.terminal import say
 from vmio.errors import CapabilityError, ToolError, UsageError
@@ -35,13 +35,13 @@ def command(
     if as_json and save is not None:
         raise UsageError("--save writes TOML, which --json cannot change")
     try:
-        facts = api.read_host(host, overrides, binary=True)
+        facts = app.read_host(host, overrides, binary=True)
     except (CapabilityError, ToolError) as error:
         # A host without QEMU has its other facts all the same.
         say(f"{error.message}; qemu_version is left empty")
-        facts = api.read_host(host, overrides)
+        facts = app.read_host(host, overrides)
     if save is not None:
-        api.save_host(facts, save, force=force)
+        app.save_host(facts, save, force=force)
         say(f"wrote {save}")
         return
     from vmio.formats.host_toml import host_to_dict, render_host

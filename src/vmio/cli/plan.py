@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
@@ -70,7 +70,7 @@ def command(
     Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o.
     """
     if list_policies:
-        for usage, summary in api.list_policies():
+        for usage, summary in app.list_policies():
             click.echo(f"{usage:14} {summary}")
         return 0
     forms = {"--compare": compare, "--all": many, "--diff": as_diff}
@@ -80,27 +80,27 @@ def command(
     if not vms or (len(vms) > 1 and not many):
         raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
     if many:
-        found = api.find_vms(vms)
-        places = api.read_places(
+        found = app.find_vms(vms)
+        places = app.read_places(
             found, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
         )
         return _print_all((*places.errors, *found), policy, places)
-    facts = api.read_place(vms[0], host=host, overrides=overrides, qemu_version=qemu_version).host
-    guest = api.load_config(vms[0], host=facts, storage=storage)
+    facts = app.read_place(vms[0], host=host, overrides=overrides, qemu_version=qemu_version).host
+    guest = app.load_config(vms[0], host=facts, storage=storage)
     for problem in guest.vm.problems:
         text = problem.message.replace("\n", ": ")
         say(f"{vms[0]}: {text}")
     if compare:
         return _print_comparison(guest, facts)
     if rank is not None:
-        ranking = api.rank_plans(
+        ranking = app.rank_plans(
             guest, facts, _LOAD if workload is None else workload, by=rank, profile=profile
         )
         return _print_ranking(ranking, as_json=as_json)
     plan = make_plan(vms[0], guest, facts, policy)
     _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
     if output is not None:
-        api.save_plan(plan, output, force=force)
+        app.save_plan(plan, output, force=force)
         say(f"wrote {output}; vmio apply {output} makes the changes")
     return 0
 
@@ -126,7 +126,7 @@ def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"])
         case "diff":
             from vmio.cli.apply import print_diff
 
-            print_diff(guest.vm.source, api.preview_plan(guest, plan))
+            print_diff(guest.vm.source, app.preview_plan(guest, plan))
         case "text":
             from vmio.cli.console import make_console
             from vmio.report.plan.text import print_plan
@@ -176,7 +176,7 @@ def _print_all(vms: tuple[Found, ...], policy: str, places: Places) -> int:
             if found.error is not None:
                 raise found.error
             place = places.by_folder[found.folder]
-            guest = api.load_config(found.path, host=place.host, storages=place.storages)
+            guest = app.load_config(found.path, host=place.host, storages=place.storages)
             name = f"{guest.vm.id} {guest.vm.name}".strip()
             rows.append(Row(name=name, plan=make_plan(found.path, guest, place.host, policy)))
         except VmioError as error:

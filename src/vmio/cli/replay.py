@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.capabilities import QemuVersion
@@ -107,7 +107,7 @@ def command(
             trace, version, settings, zeros=zeros, tries=tries, as_json=as_json, html=html
         )
     assert recording is not None  # noqa: S101 - one of them is given
-    found = api.check_recording(recording, version, settings)
+    found = app.check_recording(recording, version, settings)
     click.echo(
         f"events {found.events_agreed}/{found.events},"
         f" budgets {found.budgets_agreed}/{found.budgets}"
@@ -138,7 +138,7 @@ def _tell(
 
         check_report_path(Path(html))
     generation = choose_generation(version)
-    loops = api.read_trace(trace, version, settings, zeros=zeros, tries=tries)
+    loops = app.read_trace(trace, version, settings, zeros=zeros, tries=tries)
     complete = complete_settings(settings, generation)
     if as_json:
         from vmio.report.replay.json import render_trace_json

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.characters import printable
 from vmio.cli.options import boot_options, host_options, storage_option
 from vmio.cli.terminal import say
@@ -58,17 +58,17 @@ def command(
     No volume is opened unless it is named by --disk, or by --own-volumes all of them; --scratch
     stands in empty disks for the rest. Ctrl-C ends the guest, and nothing of it is left.
     """
-    if qmp is not None and api.is_there(qmp):
+    if qmp is not None and app.is_there(qmp):
         raise UsageError(f"{qmp} exists already")
-    facts = api.read_host(host, overrides, binary=True)
-    loaded = api.load_config(vm, host=facts, storage=storage)
+    facts = app.read_host(host, overrides, binary=True)
+    loaded = app.load_config(vm, host=facts, storage=storage)
     volumes = parse_volumes(scratch, disks, own=own_volumes)
     from vmio.qemu.signals import run_async, unwind_on_signals
 
     with unwind_on_signals():
         if guest:
             kernel, initrd, append = _find_guest(loaded, kernel, initrd, append)
-        how, reason = api.choose_boot(
+        how, reason = app.choose_boot(
             accelerator=accel,
             kernel=kernel,
             initrd=initrd,
@@ -118,7 +118,7 @@ def _find_guest(
     image = ensure_image(
         kernel=Path(kernel) if kernel else None,
         initrd=Path(initrd) if initrd else None,
-        controllers={controller.model for controller in api.plan(loaded).controllers},
+        controllers={controller.model for controller in app.plan(loaded).controllers},
         report=lambda task, _: say(task),
     )
     return str(image.kernel), str(image.initrd), append or image.append
@@ -128,7 +128,7 @@ def _render_dry(guest: Guest, how: Boot, volumes: Volumes) -> str:
     from vmio.formats.shell import join_words
     from vmio.qemu.boot import place_volumes, render_boot
 
-    with place_volumes(api.plan(guest), volumes) as placed:
+    with place_volumes(app.plan(guest), volumes) as placed:
         return join_words(render_boot(guest.vm.machine, placed, how))
 
 
@@ -136,8 +136,8 @@ async def _verify(guest: Guest, how: Boot, volumes: Volumes) -> int:
     from vmio.cli.console import make_console
     from vmio.report.layout.text import print_topology
 
-    async with api.boot(guest, how, volumes) as (process, planned):
-        live, differences = await api.verify(process, planned)
+    async with app.boot(guest, how, volumes) as (process, planned):
+        live, differences = await app.verify(process, planned)
         version = process.qmp.version
     title = f"{guest.vm.id} {guest.vm.name}".strip()
     print_topology(live, make_console(), title=f"{title}, as QEMU {version} reports it")
@@ -160,8 +160,8 @@ async def _run(guest: Guest, how: Boot, volumes: Volumes, qmp: str | None) -> in
         if qmp is not None:
             socket = Path(qmp)
             cleanup.callback(socket.unlink, missing_ok=True)
-        async with api.boot(guest, how, volumes, qmp_socket=socket) as (process, planned):
-            live, differences = await api.verify(process, planned)
+        async with app.boot(guest, how, volumes, qmp_socket=socket) as (process, planned):
+            live, differences = await app.verify(process, planned)
             name = guest.vm.name or guest.vm.id
             print_topology(live, make_console(), title=f"{name}, running")
             for difference in differences:

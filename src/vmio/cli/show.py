@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.options import host_options, storage_option
 from vmio.cli.terminal import say
 from vmio.model.topology import Topology
@@ -44,12 +44,12 @@ def command(
     if as_json and as_svg:
         raise click.UsageError("--json and --svg exclude each other")
     if vm.startswith(_QMP):
-        topology = api.observe(vm.removeprefix(_QMP))
+        topology = app.observe(vm.removeprefix(_QMP))
         name, origin = vm, "running"
     else:
-        facts = api.read_place(vm, host=host, overrides=overrides).host
-        guest = api.load(vm, host=facts, storage=storage, snapshot=snapshot)
-        topology = api.plan(guest)
+        facts = app.read_place(vm, host=host, overrides=overrides).host
+        guest = app.load(vm, host=facts, storage=storage, snapshot=snapshot)
+        topology = app.plan(guest)
         origin = "command" if guest.vm.notation == "qemu" else "plan"
         name = f"{guest.vm.id} {guest.vm.name}".strip()
         for problem in guest.vm.problems:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.options import qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
@@ -103,12 +103,12 @@ def command(
         check_report_path(Path(html))
     facts = tuple(text for text in parameters if _is_fact(text))
     parameters = tuple(text for text in parameters if text not in facts)
-    place = api.read_place(vm, host=host, overrides=facts, qemu_version=qemu_version)
-    guest = api.load(vm, host=place.host, storage=storage)
+    place = app.read_place(vm, host=host, overrides=facts, qemu_version=qemu_version)
+    guest = app.load(vm, host=place.host, storage=storage)
     if sweeps:
         with ExitStack() as stack:
-            cluster = stack.enter_context(api.connect_cluster(scheduler)) if scheduler else None
-            grid, results = api.simulate_sweep(
+            cluster = stack.enter_context(app.connect_cluster(scheduler)) if scheduler else None
+            grid, results = app.simulate_sweep(
                 guest,
                 place.host,
                 workload,
@@ -134,7 +134,7 @@ def command(
                 shown = list_chart_points(points)
                 _write_page(html, guest, shown, parameter=grid.sweeps[0].parameter)
         return 0
-    found = api.simulate(
+    found = app.simulate(
         guest,
         place.host,
         workload,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.characters import printable
 from vmio.cli.apply import confirm, print_diff
 from vmio.cli.terminal import say
@@ -56,7 +56,7 @@ def command(
         _print_list(vm, as_json=as_json)
         return 0
     _check_words(vm, number, run)
-    reversal = api.prepare_undo(vm, number=number, run=run, force=force)
+    reversal = app.prepare_undo(vm, number=number, run=run, force=force)
     left = reversal.left
     done: tuple[Applied, ...] | None = None if dry_run else ()
     if reversal.restores:
@@ -65,7 +65,7 @@ def command(
                 print_diff(Source(name=str(restore.path), data=restore.old), restore.new)
         if not dry_run:
             confirm(_ask(reversal), yes=yes)
-            done, failed = api.undo(reversal)
+            done, failed = app.undo(reversal)
             left = (*left, *failed)
     if len(left) == 1 and not (done or reversal.restores[1:]):
         raise left[0].error
@@ -110,16 +110,16 @@ def _print_list(vm: str, *, as_json: bool) -> None:
     if as_json:
         from vmio.report.apply.json import render_journals_json
 
-        click.echo(render_journals_json(api.list_changed(vm)))
+        click.echo(render_journals_json(app.list_changed(vm)))
         return
     if vm:
-        for journal in api.list_changed(vm):
+        for journal in app.list_changed(vm):
             click.echo(_name(journal.path))
             for entry in journal.entries():
                 click.echo(f"  {entry.number:5}  {entry.time[:19]}Z  {printable(entry.what)}")
             say(f"the old states are in {journal.folder}")
         return
-    runs = api.list_runs()
+    runs = app.list_runs()
     for run in runs:
         click.echo(f"{run.time[:19]}Z  {run.id or '-':12}  {printable(run.what)}")
         for journal, entry in run.changes:
@@ -131,4 +131,4 @@ def _print_list(vm: str, *, as_json: bool) -> None:
 
 
 def _name(path: Path) -> str:
-    return f"{printable(str(path))}{'' if api.is_there(path) else ' (gone)'}"
+    return f"{printable(str(path))}{'' if app.is_there(path) else ' (gone)'}"

@@ -13,7 +13,7 @@ import attrs
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.cli.main import main
 from vmio.errors import CapabilityError
 from vmio.host.local import identify_host
@@ -369,4 +369,4 @@ def test_version_that_is_none_is_refused(version: str) -> None:
     """A host's description may say anything; Python takes no number of 5,000 digits."""
     host = Host(qemu_version=version)
     with pytest.raises(CapabilityError, match="which QEMU it runs on is not known"):
-        api.simulate(api.load(VM, host=host), host, "qd=1")
+        app.simulate(app.load(VM, host=host), host, "qd=1")

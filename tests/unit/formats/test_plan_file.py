@@ -11,7 +11,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio import api
+from vmio import app
 from vmio.errors import InputError
 from vmio.formats.plan_file import parse_plan, render_plan
 from vmio.formats.proxmox.writer import compute_digest
@@ -19,7 +19,7 @@ from vmio.model.host import Host
 from vmio.model.plan import Change, LiveChange, Plan, Step
 from vmio.model.source import Source
 
-GUEST = api.load(
+GUEST = app.load(
     str(Path(__file__).parents[3] / "examples" / "701.conf"), host=Host(qemu_version="9.2.0")
 )
 PLAN = Plan(
@@ -37,8 +37,8 @@ PLAN = Plan(
             live=(LiveChange(path="/objects/a", property="poll-max-ns", new=0),),
         ),
     ),
-    before=api.plan(GUEST),
-    after=api.plan(GUEST),
+    before=app.plan(GUEST),
+    after=app.plan(GUEST),
 )
 TEXT = render_plan(PLAN)
 

@@ -4,7 +4,7 @@ A function that a quick verb does not need is imported where it is used, since w
 what a person waits for.
 """
 
-from vmio.api.calibrating import (
+from vmio.app.calibrating import (
     calibrate,
     check_idle,
     check_profile_path,
@@ -12,7 +12,7 @@ from vmio.api.calibrating import (
     read_profile,
     save_profile,
 )
-from vmio.api.changing import (
+from vmio.app.changing import (
     apply,
     lacks_processors,
     list_changed,
@@ -27,7 +27,7 @@ from vmio.api.changing import (
     save_plan,
     undo,
 )
-from vmio.api.checking import (
+from vmio.app.checking import (
     check,
     check_all,
     choose_baseline,
@@ -38,7 +38,7 @@ from vmio.api.checking import (
     read_house,
     write_baseline,
 )
-from vmio.api.guests import (
+from vmio.app.guests import (
     diff,
     emit,
     find_vms,
@@ -49,8 +49,8 @@ from vmio.api.guests import (
     read_place,
     read_places,
 )
-from vmio.api.hosts import complete_version, read_host, save_host
-from vmio.api.polling import (
+from vmio.app.hosts import complete_version, read_host, save_host
+from vmio.app.polling import (
     check_recording,
     connect_cluster,
     rank_plans,
@@ -58,8 +58,8 @@ from vmio.api.polling import (
     simulate,
     simulate_sweep,
 )
-from vmio.api.running import boot, choose_boot, observe, verify
-from vmio.api.stories import explain
+from vmio.app.running import boot, choose_boot, observe, verify
+from vmio.app.stories import explain
 from vmio.host.files import is_folder, is_there, read_source
 
 __all__ = [

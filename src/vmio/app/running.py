@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vmio.api.guests import plan
+from vmio.app.guests import plan
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.topology import Topology
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from vmio.api.calibrating import find_profile, read_profile
-from vmio.api.changing import make_plan
-from vmio.api.guests import plan
-from vmio.api.hosts import complete_version
+from vmio.app.calibrating import find_profile, read_profile
+from vmio.app.changing import make_plan
+from vmio.app.guests import plan
+from vmio.app.hosts import complete_version
 from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
 from vmio.model.topology import Topology

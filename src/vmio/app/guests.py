@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vmio.api.hosts import complete_version, read_host
+from vmio.app.hosts import complete_version, read_host
 from vmio.errors import CapabilityError, InputError, ToolError, UsageError
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmio.api.checking import lint
-from vmio.api.guests import load, load_source, plan
-from vmio.api.hosts import complete_version
-from vmio.api.running import observe
+from vmio.app.checking import lint
+from vmio.app.guests import load, load_source, plan
+from vmio.app.hosts import complete_version
+from vmio.app.running import observe
 from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
 from vmio.formats.proxmox.reader import Guest
 from vmio.formats.registry import lay_out

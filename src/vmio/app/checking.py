@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from vmio.api.guests import load, load_source, plan
+from vmio.app.guests import load, load_source, plan
 from vmio.errors import UsageError, VmioError
 from vmio.formats.proxmox.reader import Guest
 from vmio.formats.proxmox.storage import Storages
