@@ -197,7 +197,7 @@ def load_layout(layout: Layout, host: Host) -> tuple[Guest, Topology]:
     guest = read(("\n".join(lines) + "\n").encode())
     if layout.served_by == "one IOThread":
         guest = read(app.preview_plan(guest, app.make_plan(guest, host, "shared")))
-    return guest, app.plan(guest)
+    return guest, app.lay_out(guest)
 
 
 @define(kw_only=True)

@@ -58,7 +58,7 @@ def test_command_line_says_what_was_planned(config: Path) -> None:
     read = read_command_vm(Source(name=line.name, data=line.read_bytes()), host=host)
     # What lies on a Proxmox host, and holds bridges and USB controllers only.
     assert {problem.kind for problem in read.vm.problems} <= {"unread-config"}
-    planned, said = app.plan(guest), app.plan(read)
+    planned, said = app.lay_out(guest), app.lay_out(read)
     assert (said.iothreads, said.controllers) == (planned.iothreads, planned.controllers)
     assert said.vcpus == planned.vcpus
     for wanted, found in zip(planned.disks, said.disks, strict=True):

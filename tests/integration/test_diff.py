@@ -34,7 +34,7 @@ def test_process_equals_its_plan_and_no_other(
             side = f"pid:{process.pid}"
             equal = call("diff", str(line), side)
             assert capsys.readouterr().out == ""
-            with place_volumes(app.plan(single), Volumes(paths=files)) as other:
+            with place_volumes(app.lay_out(single), Volumes(paths=files)) as other:
                 line.write_text(shlex.join(render_boot(single.vm.machine, other, how)))
             return equal, call("diff", side, str(line))
 

@@ -40,7 +40,7 @@ async def read_uptime_s(loaded: LoadedGuest) -> float:
 async def check(guest: Guest, how: Boot) -> None:
     """Stops a guest, and loads it before and after."""
     async with boot_guest(
-        guest.vm.machine, app.plan(guest), how, scratch_bytes=16 << 20
+        guest.vm.machine, app.lay_out(guest), how, scratch_bytes=16 << 20
     ) as loaded:
         began_s, before_s = time.monotonic(), await read_uptime_s(loaded)
         await loaded.stop()

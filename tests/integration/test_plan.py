@@ -54,7 +54,7 @@ async def boot(guest: Guest) -> tuple[Topology, tuple[str, ...]]:
         argv = render_boot(guest.vm.machine, placed, evolve(how, extra=args))
         async with QemuProcess.start(argv) as process:
             live = await read_live(process.qmp)
-    return live, compare(evolve(app.plan(guest), disks=_take_files(guest, placed)), live)
+    return live, compare(evolve(app.lay_out(guest), disks=_take_files(guest, placed)), live)
 
 
 def _take_files(guest: Guest, placed: Topology) -> tuple[AttachedDisk, ...]:
@@ -62,7 +62,7 @@ def _take_files(guest: Guest, placed: Topology) -> tuple[AttachedDisk, ...]:
     found = {each.disk.id: each for each in placed.disks}
     return tuple(
         evolve(each, disk=found[each.disk.id].disk, aio=found[each.disk.id].aio)
-        for each in app.plan(guest).disks
+        for each in app.lay_out(guest).disks
     )
 
 

@@ -49,10 +49,12 @@ def test_layout_of_a_process_is_what_its_monitor_reports(
             live = await read_live(process.qmp)
             # The monitor calls a device without an id by its place, vmio by its drive.
             places = {a.disk.volume: (a.controller, a.driver) for a in live.disks}
-            for attached in app.plan(said).disks:
+            for attached in app.lay_out(said).disks:
                 assert places[attached.disk.volume] == (attached.controller, attached.driver)
             return tuple(
-                line for line in compare(app.plan(said), live) if line.startswith(("disk-", "io"))
+                line
+                for line in compare(app.lay_out(said), live)
+                if line.startswith(("disk-", "io"))
             )
 
     assert asyncio.run(run()) == ()
@@ -95,7 +97,7 @@ def test_verbs_take_a_process(capsys: pytest.CaptureFixture[str]) -> None:
                 with pytest.raises(SystemExit) as caught:
                     main((verb, side))
                 assert caught.value.code in {0, 1}
-            said = app.plan(app.load(side, host=Host()))
+            said = app.lay_out(app.load(side, host=Host()))
             live, _ = await app.verify(process, planned)
             return (*compare(planned, said), *compare(said, live))
 

@@ -58,7 +58,7 @@ def test_layout_that_differs_from_the_plan_is_told() -> None:
 
     async def boot_other() -> tuple[str, ...]:
         how, _ = app.choose_boot(accelerator="tcg", memory_mib=128)
-        planned = app.plan(load(Path(SINGLE)))
+        planned = app.lay_out(load(Path(SINGLE)))
         async with app.boot(load(Path(SHARED)), how, Volumes(scratch_bytes=1 << 20)) as (
             process,
             _,

@@ -1,18 +1,19 @@
-"""VMs: found, read from configs and command lines, told and compared."""
+"""Guests found, read from configs and command lines, and laid out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vmio.app.hosts import complete_version, read_host
+from vmio.app.host import complete_version, read_host
 from vmio.errors import CapabilityError, InputError, ToolError, UsageError
 from vmio.formats.proxmox.reader import Guest, read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages
-from vmio.formats.registry import lay_out, recognise
+from vmio.formats.registry import lay_out as lay_out_vm
+from vmio.formats.registry import recognise
 from vmio.host.files import find_storage_cfg, read_source
 from vmio.model.host import Host
 from vmio.model.source import Source
@@ -21,18 +22,16 @@ from vmio.model.topology import Topology
 if TYPE_CHECKING:
     from vmio.fleet.inventory import Found
     from vmio.fleet.places import Place, Places
-    from vmio.formats.qemu.argv import Command
-    from vmio.formats.qemu.diff import Difference
     from vmio.formats.qemu.reader import CommandGuest
 
 __all__ = [
-    "diff",
-    "emit",
+    "Guest",
+    "Storages",
     "find_vms",
+    "lay_out",
     "load",
     "load_config",
     "load_source",
-    "plan",
     "read_place",
     "read_places",
 ]
@@ -221,83 +220,6 @@ def load_source(
     return read_guest(source, storages=storages, host=host, vmid=vmid, snapshot=snapshot)
 
 
-def plan(guest: Guest | CommandGuest) -> Topology:
+def lay_out(guest: Guest | CommandGuest) -> Topology:
     """Returns the layout that a config comes to, or that a command line has."""
-    return lay_out(guest.vm)
-
-
-def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
-    """Returns the command line that the guest's manager would run, and what it would warn of.
-
-    Raises:
-        UnsupportedError: The config uses something that vmio cannot print yet.
-        PlanError: The manager itself would refuse.
-    """
-    from vmio.formats.proxmox.argv import build_command, render_command
-
-    command = build_command(guest, lay_out(guest.vm, with_args=False), host)
-    return render_command(command.argv, pretty=pretty), command.warnings
-
-
-def diff(
-    a: str,
-    b: str,
-    *,
-    host: str | None = None,
-    overrides: Sequence[str] = (),
-    storage: str | None = None,
-    vmid: str | None = None,
-) -> tuple[Difference, ...]:
-    """Returns where two command lines differ.
-
-    Args:
-        a: A config, a saved command line, or `pid:NUMBER`; `-` is standard input.
-        b: The other side.
-        host: The host description that a config goes by; None for what `read_place` finds, or
-            this host if the other side runs on it.
-        overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
-        storage: The storage.cfg to go by.
-        vmid: The number of a config's VM, where its file's name does not give it.
-
-    Raises:
-        UsageError: A side makes no sense.
-        InputError: A side cannot be read, or is neither of these.
-        PlanError: A config has no command line.
-    """
-    from vmio.formats.qemu.diff import compare_commands, leave_out_process
-
-    if a == b == "-":
-        raise UsageError("standard input can be one side only")
-
-    runs = next((side for side in (a, b) if side.startswith(_PID)), None)
-
-    def facts(side: str) -> Host:
-        # What is compared with a guest that runs here would run here.
-        place = read_place(runs or side, host=host, overrides=overrides, ports=True)
-        return complete_version(place.host)
-
-    one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
-    if runs is not None:
-        one, other = leave_out_process(one), leave_out_process(other)
-    return compare_commands(one, other)
-
-
-def _read_side(
-    side: str, facts: Callable[[str], Host], *, storage: str | None, vmid: str | None
-) -> Command:
-    from vmio.formats.qemu.argv import parse_command, parse_words
-
-    if side.startswith(_PID):
-        from vmio.host.command import read_qemu_words
-
-        return parse_words(read_qemu_words(side))
-    source = read_source(side)
-    if recognise(source) == "qemu":
-        return parse_command(source)
-    from vmio.formats.proxmox.argv import render_argv
-
-    host = facts(side)
-    guest = load_source(source, host=host, storage=storage, vmid=vmid)
-    assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
-    argv = render_argv(guest, lay_out(guest.vm, with_args=False), host)
-    return parse_words([word for argument in argv for word in argument])
+    return lay_out_vm(guest.vm)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from shlex import quote
-from typing import TYPE_CHECKING
 
 import click
 
@@ -16,9 +15,6 @@ from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.source import Source
-
-if TYPE_CHECKING:
-    from vmio.apply.planned import Outcome, Work
 
 __all__ = ["command", "confirm", "print_diff"]
 
@@ -125,7 +121,7 @@ def print_diff(source: Source, new: bytes) -> None:
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
 
-def _print_commands(work: Work) -> None:
+def _print_commands(work: app.Work) -> None:
     line = app.render_qm(work)
     if line:
         click.echo(line)
@@ -133,7 +129,7 @@ def _print_commands(work: Work) -> None:
         click.echo(f"# by hand: {printable(step.what)}: {printable(step.by_hand)}")
 
 
-def _print_steps(work: Work) -> None:
+def _print_steps(work: app.Work) -> None:
     for change in work.live:
         click.echo(printable(f"live: {change.path} {change.property} = {change.new}"))
     for step in work.by_hand:
@@ -141,14 +137,14 @@ def _print_steps(work: Work) -> None:
         click.echo(disarm_lines(f"    {printable(step.by_hand)}"))
 
 
-def _ask(work: Work) -> str:
+def _ask(work: app.Work) -> str:
     parts = [f"write {work.path}"] if work.writes else []
     parts += [f"set {len(work.live)} values of the running guest"] if work.live else []
     text = " and ".join(parts)
     return f"vmio: {text[:1].upper()}{text[1:]}?"
 
 
-def _say_outcome(work: Work, outcome: Outcome | None) -> None:
+def _say_outcome(work: app.Work, outcome: app.Outcome | None) -> None:
     for note in work.plan.notes:
         say(note)
     if work.new == work.source.data and not work.live:
@@ -167,7 +163,7 @@ def _say_outcome(work: Work, outcome: Outcome | None) -> None:
         say("it counts after a full stop and start of the guest; a reboot inside is not enough")
 
 
-def _name(work: Work) -> str:
+def _name(work: app.Work) -> str:
     """Returns a word of a command that a person may paste into a shell."""
     if work.path.stem == work.plan.vm:
         return quote(work.plan.vm)

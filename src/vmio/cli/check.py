@@ -8,12 +8,11 @@ from functools import partial
 
 import click
 
+from vmio import app
 from vmio.cli.check_options import check_options, choose_fixing, choose_output, validate_watch
-from vmio.cli.check_scene import Scene, print_report, say_unknown
+from vmio.cli.check_print import print_report, say_unknown
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.errors import UsageError, VmioError
-from vmio.lint.diagnostic import CheckedFile, Severity
-from vmio.lint.house import choose_rules
 from vmio.report.findings.forms import choose_report
 from vmio.report.findings.summary import Part, Report, make_part, render_summary
 
@@ -45,7 +44,7 @@ def command(
     paths: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
-    severity: Severity | None,
+    severity: app.Severity | None,
     config: str | None,
     output: str | None,
     as_json: bool,
@@ -74,7 +73,7 @@ def command(
     fixing = choose_fixing(paths, fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
     if watch:
         validate_watch(paths, "statistics" if statistics else form, fixing)
-    scene = Scene(
+    inputs = app.CheckInputs(
         paths=paths or _choose_cluster(),
         config=config,
         select=select,
@@ -86,23 +85,23 @@ def command(
         qemu_version=qemu_version,
         storage=storage,
     )
-    scene.refresh()
+    inputs.refresh()
     terminal = sys.stdout.isatty()
     report = choose_report(
         form,
         statistics=statistics,
         colour=terminal and not os.environ.get("NO_COLOR"),
         columns=_measure_terminal() if terminal else 0,
-        rules=choose_rules(scene.house),
+        rules=inputs.list_rules(),
     )
     if watch:
         from vmio.cli.check_watch import follow
 
-        follow(scene, report, workers=jobs)
-    vms = (*scene.places.errors, *scene.vms)
-    results = scene.check(vms, partial(_make_part, report), fixing=fixing, workers=jobs)
+        follow(inputs, report, workers=jobs)
+    vms = (*inputs.places.errors, *inputs.vms)
+    results = inputs.check(vms, partial(_make_part, report), fixing=fixing, workers=jobs)
     summary = print_report(report, results, len(vms))
-    say_unknown(vms, scene.places)
+    say_unknown(vms, inputs.places)
     for line in render_summary(summary, written=fixing is None or fixing.write):
         click.echo(line, err=True)
     if fixing is not None and not fixing.write and summary.fixed:
@@ -117,8 +116,6 @@ def _measure_terminal() -> int:
 
 
 def _choose_cluster() -> tuple[str, ...]:
-    from vmio import app
-
     if not app.is_folder(_CLUSTER):
         raise UsageError(
             f"there is no {_CLUSTER} here, so name what to check",
@@ -127,12 +124,12 @@ def _choose_cluster() -> tuple[str, ...]:
     return (_CLUSTER,)
 
 
-def _make_part(report: Report, checked: CheckedFile) -> tuple[Part, VmioError | None]:
+def _make_part(report: Report, checked: app.CheckedFile) -> tuple[Part, VmioError | None]:
     """Returns what is printed of a file; that is less to send between processes than findings."""
     return make_part(report, checked), checked.error or _tell_unfixed(checked)
 
 
-def _tell_unfixed(checked: CheckedFile) -> VmioError | None:
+def _tell_unfixed(checked: app.CheckedFile) -> VmioError | None:
     if checked.refusal is None:
         return None
     codes = ", ".join(dict.fromkeys(finding.code for finding in checked.unfixed))

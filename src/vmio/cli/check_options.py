@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
-from attrs import frozen
 
+from vmio import app
 from vmio.errors import UsageError
-from vmio.lint.diagnostic import Severity
 
 __all__ = [
     "OUTPUTS",
-    "Fixing",
     "check_options",
     "choose_fixing",
     "choose_output",
@@ -36,8 +34,8 @@ def _split(
 
 def _read_severity(
     _ctx: click.Context, _param: click.Parameter, value: str | None
-) -> Severity | None:
-    return None if value is None else Severity(value)
+) -> app.Severity | None:
+    return None if value is None else app.Severity(value)
 
 
 def rule_options(function: _Function) -> _Function:
@@ -62,7 +60,7 @@ def rule_options(function: _Function) -> _Function:
         ),
         click.option(
             "--severity",
-            type=click.Choice([severity.value for severity in Severity]),
+            type=click.Choice([severity.value for severity in app.Severity]),
             callback=_read_severity,
             help="Show and count nothing less harmful than this.",
         ),
@@ -118,25 +116,16 @@ def choose_output(output: str | None, *, as_json: bool, diff: bool = False) -> s
     return "diff" if diff else next(iter(forms), "text")
 
 
-@frozen(kw_only=True)
-class Fixing:
-    """What is done about findings besides telling them."""
-
-    unsafe: bool
-    write: bool
-    """Whether files are changed, or it is only said what would."""
-
-
 def choose_fixing(
     paths: Sequence[str], *, fix: bool, unsafe_fixes: bool, diff: bool, dry_run: bool
-) -> Fixing | None:
+) -> app.Fixing | None:
     """Returns what is to be fixed and how; None if nothing.
 
     Raises:
         UsageError: A dry run of nothing is asked for, or a fix of standard input.
     """
     if fix or unsafe_fixes or diff:
-        fixing = Fixing(unsafe=unsafe_fixes, write=not (diff or dry_run))
+        fixing = app.Fixing(unsafe=unsafe_fixes, write=not (diff or dry_run))
         if fixing.write and "-" in paths:
             raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
         return fixing
@@ -145,7 +134,7 @@ def choose_fixing(
     return None
 
 
-def validate_watch(paths: Sequence[str], form: str, fixing: Fixing | None) -> None:
+def validate_watch(paths: Sequence[str], form: str, fixing: app.Fixing | None) -> None:
     """Raises what a call with `--watch` cannot mean.
 
     Raises:

@@ -9,8 +9,6 @@ import click
 from vmio import app
 
 if TYPE_CHECKING:
-    from vmio.formats.proxmox.reader import Guest
-    from vmio.formats.qemu.reader import CommandGuest
     from vmio.model.host import Host
     from vmio.model.plan import Plan
 
@@ -27,7 +25,7 @@ def say_unknown_host(vm: str, effect: str) -> None:
     )
 
 
-def make_plan(vm: str, guest: Guest | CommandGuest, host: Host, policy: str) -> Plan:
+def make_plan(vm: str, guest: app.Guest | app.CommandGuest, host: Host, policy: str) -> Plan:
     """Returns a plan, and says if processors of the host that nobody knows could change it."""
     plan = app.make_plan(guest, host, policy)
     if app.lacks_processors(guest, host, policy):

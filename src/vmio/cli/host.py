@@ -44,11 +44,9 @@ def command(
         app.save_host(facts, save, force=force)
         say(f"wrote {save}")
         return
-    from vmio.formats.host_toml import host_to_dict, render_host
-
     if as_json:
         import json
 
-        click.echo(json.dumps(host_to_dict(facts), indent=2, default=str))
+        click.echo(json.dumps(app.describe_host(facts), indent=2, default=str))
     else:
-        click.echo(render_host(facts), nl=False)
+        click.echo(app.render_host(facts), nl=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import Literal, assert_never
 
 import click
 
@@ -12,14 +12,8 @@ from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError, VmioError
-from vmio.formats.proxmox.reader import Guest
 from vmio.model.host import Host
 from vmio.model.plan import Plan
-
-if TYPE_CHECKING:
-    from vmio.fleet.inventory import Found
-    from vmio.fleet.places import Places
-    from vmio.sim.ranking import Criterion, Ranking
 
 __all__ = ["command"]
 
@@ -52,7 +46,7 @@ def command(
     policy: str,
     list_policies: bool,
     compare: bool,
-    rank: Criterion | None,
+    rank: app.Criterion | None,
     workload: str | None,
     profile: str | None,
     many: bool,
@@ -106,7 +100,7 @@ def command(
 
 
 def _check_forms(
-    forms: list[str], rank: Criterion | None, output: str | None, *, as_json: bool
+    forms: list[str], rank: app.Criterion | None, output: str | None, *, as_json: bool
 ) -> None:
     if len(forms) + (rank is not None) + (as_json and rank is None) > 1:
         raise UsageError(
@@ -117,12 +111,10 @@ def _check_forms(
         raise UsageError("--rank writes no plan", hint="-o writes that of one --policy")
 
 
-def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"]) -> None:
+def _print_plan(guest: app.Guest, plan: Plan, form: Literal["json", "diff", "text"]) -> None:
     match form:
         case "json":
-            from vmio.formats.plan_file import render_plan
-
-            click.echo(render_plan(plan), nl=False)
+            click.echo(app.render_plan(plan), nl=False)
         case "diff":
             from vmio.cli.apply import print_diff
 
@@ -136,13 +128,12 @@ def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"])
             assert_never(form)
 
 
-def _print_comparison(guest: Guest, host: Host) -> int:
+def _print_comparison(guest: app.Guest, host: Host) -> int:
     from vmio.cli.console import make_console
-    from vmio.plan.policies import COMPARED
     from vmio.report.plan.text import Row, print_comparison
 
     rows = []
-    for name in COMPARED:
+    for name in app.list_compared():
         try:
             rows.append(Row(name=name, plan=make_plan(guest.vm.source.name, guest, host, name)))
         except VmioError as error:
@@ -151,7 +142,7 @@ def _print_comparison(guest: Guest, host: Host) -> int:
     return 0
 
 
-def _print_ranking(ranking: Ranking, *, as_json: bool) -> int:
+def _print_ranking(ranking: app.Ranking, *, as_json: bool) -> int:
     if as_json:
         from vmio.report.plan.ranking_json import render_ranking_json
 
@@ -164,7 +155,7 @@ def _print_ranking(ranking: Ranking, *, as_json: bool) -> int:
     return 0
 
 
-def _print_all(vms: tuple[Found, ...], policy: str, places: Places) -> int:
+def _print_all(vms: tuple[app.Found, ...], policy: str, places: app.Places) -> int:
     """Prints one line a guest, and returns the worst status."""
     from vmio.cli.console import make_console
     from vmio.report.plan.text import Row, print_plans

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from vmio import app
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.capabilities import QemuVersion
-
-if TYPE_CHECKING:
-    from vmio.sim.polling import PollSettings
 
 __all__ = ["command"]
 
@@ -90,13 +85,8 @@ def command(
     (budgets) came out as QEMU's own, and exits with 0 only if all did, else with 1. Parameters
     that are not given are QEMU's defaults.
     """
-    from vmio.sim.polling import DEFAULT_MAX_NS, PollSettings
-
-    settings = PollSettings(
-        max_ns=DEFAULT_MAX_NS if poll_max_ns is None else poll_max_ns,
-        grow=poll_grow,
-        shrink=poll_shrink,
-        weight=poll_weight,
+    settings = app.choose_settings(
+        max_ns=poll_max_ns, grow=poll_grow, shrink=poll_shrink, weight=poll_weight
     )
     if (trace is None) == (recording is None):
         raise UsageError("one of TRACE and --check RECORDING is needed")
@@ -122,7 +112,7 @@ def command(
 def _tell(
     trace: str,
     version: QemuVersion,
-    settings: PollSettings,
+    settings: app.PollSettings,
     *,
     zeros: int,
     tries: tuple[str, ...],
@@ -131,15 +121,12 @@ def _tell(
 ) -> int:
     from pathlib import Path
 
-    from vmio.sim.polling import choose_generation, complete_settings
-
     if html is not None:
         from vmio.report.page import check_report_path
 
         check_report_path(Path(html))
-    generation = choose_generation(version)
+    generation, complete = app.complete_settings(version, settings)
     loops = app.read_trace(trace, version, settings, zeros=zeros, tries=tries)
-    complete = complete_settings(settings, generation)
     if as_json:
         from vmio.report.replay.json import render_trace_json
 

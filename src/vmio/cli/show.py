@@ -49,7 +49,7 @@ def command(
     else:
         facts = app.read_place(vm, host=host, overrides=overrides).host
         guest = app.load(vm, host=facts, storage=storage, snapshot=snapshot)
-        topology = app.plan(guest)
+        topology = app.lay_out(guest)
         origin = "command" if guest.vm.notation == "qemu" else "plan"
         name = f"{guest.vm.id} {guest.vm.name}".strip()
         for problem in guest.vm.problems:

@@ -7,24 +7,17 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 import click
 
 from vmio import app
 from vmio.cli.options import qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
-from vmio.model.host import Host
 
 if TYPE_CHECKING:
-    from vmio.formats.proxmox.reader import Guest
-    from vmio.formats.qemu.reader import CommandGuest
     from vmio.report.prediction.chart import ChartPoint
-    from vmio.sim.sweep import Grid, SweepPoint
 
 __all__ = ["command"]
-
-_FACTS = frozenset(field.name for field in attrs.fields(Host))
 
 
 @click.command("simulate")
@@ -101,8 +94,7 @@ def command(
         from vmio.report.page import check_report_path
 
         check_report_path(Path(html))
-    facts = tuple(text for text in parameters if _is_fact(text))
-    parameters = tuple(text for text in parameters if text not in facts)
+    facts, parameters = app.split_settings(parameters)
     place = app.read_place(vm, host=host, overrides=facts, qemu_version=qemu_version)
     guest = app.load(vm, host=place.host, storage=storage)
     if sweeps:
@@ -164,14 +156,6 @@ def command(
     return 0
 
 
-def _is_fact(text: str) -> bool:
-    """Returns whether a `--set` is of the host, and not of an IOThread that has such a name."""
-    from vmio.sim.simulator import PARAMETERS
-
-    key = text.partition("=")[0]
-    return key.rpartition(".")[2] not in PARAMETERS and key.partition(".")[0] in _FACTS
-
-
 def _check_options(
     sweeps: tuple[str, ...],
     jobs: int | None,
@@ -195,8 +179,8 @@ def _check_options(
 
 
 def _print_sweep(
-    grid: Grid, results: Generator[SweepPoint, None, None], *, as_json: bool
-) -> list[SweepPoint]:
+    grid: app.Grid, results: Generator[app.SweepPoint, None, None], *, as_json: bool
+) -> list[app.SweepPoint]:
     """Prints what comes, and returns the points where they are kept."""
     from vmio.cli.console import make_console
     from vmio.cli.progress import ProgressLine
@@ -226,7 +210,7 @@ def _print_sweep(
 
 
 def _write_page(
-    path: str, guest: Guest | CommandGuest, points: Sequence[ChartPoint], *, parameter: str
+    path: str, guest: app.Guest | app.CommandGuest, points: Sequence[ChartPoint], *, parameter: str
 ) -> None:
     from vmio.report.page import write_page
     from vmio.report.prediction.html import render_simulation_html

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -14,10 +13,6 @@ from vmio.cli.apply import confirm, print_diff
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.source import Source
-
-if TYPE_CHECKING:
-    from vmio.apply.proxmox import Applied
-    from vmio.apply.undo import Left, Reversal
 
 __all__ = ["command"]
 
@@ -58,7 +53,7 @@ def command(
     _check_words(vm, number, run)
     reversal = app.prepare_undo(vm, number=number, run=run, force=force)
     left = reversal.left
-    done: tuple[Applied, ...] | None = None if dry_run else ()
+    done: tuple[app.Applied, ...] | None = None if dry_run else ()
     if reversal.restores:
         if not as_json:
             for restore in reversal.restores:
@@ -84,13 +79,13 @@ def _check_words(vm: str, number: int | None, run: str) -> None:
         raise UsageError("--run is about all configs of a run, and VM about one")
 
 
-def _ask(reversal: Reversal) -> str:
+def _ask(reversal: app.Reversal) -> str:
     first, *more = reversal.restores
     others = f" of {len(more) + 1} configs" if more else ""
     return f"vmio: Take back '{printable(first.entry.what)}' of {first.entry.time}{others}?"
 
 
-def _say_outcome(reversal: Reversal, left: Sequence[Left], *, dry_run: bool) -> None:
+def _say_outcome(reversal: app.Reversal, left: Sequence[app.Left], *, dry_run: bool) -> None:
     kept = {each.path for each in left}
     done = [restore for restore in reversal.restores if restore.path not in kept]
     if dry_run:

@@ -105,7 +105,7 @@ def test_bug_is_reported_as_one(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom")
 
-    monkeypatch.setattr(app, "plan", fail)
+    monkeypatch.setattr(app, "lay_out", fail)
     assert call("show", EXAMPLE) == 70
     error = capsys.readouterr().err
     assert "this is a bug in vmio: ZeroDivisionError: boom" in error
@@ -123,7 +123,7 @@ def test_interrupt_ends_with_130(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(app, "plan", interrupt)
+    monkeypatch.setattr(app, "lay_out", interrupt)
     assert call("show", EXAMPLE) == 130
     assert capsys.readouterr().err.strip() == "vmio: interrupted"
 

@@ -390,7 +390,7 @@ def test_no_error_forges_a_line(
 
     assert there.is_dir()
     monkeypatch.setenv("VMIO_DEBUG", "1")
-    monkeypatch.setattr(app, "plan", fail)
+    monkeypatch.setattr(app, "lay_out", fail)
     status, text = show("show", "200.conf", *SET)
     assert status
     assert text

@@ -37,8 +37,8 @@ PLAN = Plan(
             live=(LiveChange(path="/objects/a", property="poll-max-ns", new=0),),
         ),
     ),
-    before=app.plan(GUEST),
-    after=app.plan(GUEST),
+    before=app.lay_out(GUEST),
+    after=app.lay_out(GUEST),
 )
 TEXT = render_plan(PLAN)
 

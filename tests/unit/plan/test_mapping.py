@@ -24,7 +24,7 @@ def list_served(topology: Topology) -> list[tuple[str, ...]]:
 
 def test_map_queues_serves_every_disk_by_all_threads() -> None:
     """Threads that serve nothing any more are gone, and those of other disks stay."""
-    today = app.plan(app.load_config(SINGLE, host=HOST))
+    today = app.lay_out(app.load_config(SINGLE, host=HOST))
     mapped = map_queues(today, {"scsi0", "scsi2"}, 2)
     both = ("vmio0", "vmio1")
     assert list_served(mapped) == [both, ("iothread-virtioscsi1",), both]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmio.app.checking import lint
-from vmio.app.guests import load, load_source, plan
-from vmio.app.hosts import complete_version
-from vmio.app.running import observe
+from vmio.app.check import lint
+from vmio.app.guests import Guest, lay_out, load, load_source
+from vmio.app.host import complete_version
+from vmio.app.show import observe
 from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
-from vmio.formats.proxmox.reader import Guest
-from vmio.formats.registry import lay_out
+from vmio.formats.registry import lay_out as lay_out_vm
 from vmio.model.host import Host
 from vmio.model.topology import AttachedDisk, Topology
 
@@ -60,7 +59,7 @@ def explain(
         )
         return path, "running", tuple(stories)
     guest = load(path, host=host, storage=storage, snapshot=snapshot)
-    topology = plan(guest)
+    topology = lay_out(guest)
     chosen = _choose_disks(topology, disk, guest.vm)
     name = f"{guest.vm.id} {guest.vm.name}".strip()
     origin: Origin = "command" if guest.vm.notation == "qemu" else "plan"
@@ -131,7 +130,7 @@ def _list_arguments(
             again = load_source(source, host=full, storage=storage, vmid=vmid, snapshot=snapshot)
             assert isinstance(again, Guest)  # noqa: S101 - as before
             guest = again
-        argv = render_argv(guest, lay_out(guest.vm, with_args=False), full)
+        argv = render_argv(guest, lay_out_vm(guest.vm, with_args=False), full)
     except (PlanError, CapabilityError, ToolError):
         return ()
     return tuple(

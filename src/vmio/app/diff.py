@@ -1,0 +1,85 @@
+"""The command lines of two guests compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from vmio.app.guests import Guest, load_source, read_place
+from vmio.app.host import complete_version
+from vmio.errors import UsageError
+from vmio.formats.registry import lay_out, recognise
+from vmio.host.files import read_source
+from vmio.model.host import Host
+
+if TYPE_CHECKING:
+    from vmio.formats.qemu.argv import Command
+    from vmio.formats.qemu.diff import Difference
+
+__all__ = ["diff"]
+
+_PID = "pid:"
+
+
+def diff(
+    a: str,
+    b: str,
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    storage: str | None = None,
+    vmid: str | None = None,
+) -> tuple[Difference, ...]:
+    """Returns where two command lines differ.
+
+    Args:
+        a: A config, a saved command line, or `pid:NUMBER`; `-` is standard input.
+        b: The other side.
+        host: The host description that a config goes by; None for what `read_place` finds, or
+            this host if the other side runs on it.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
+        storage: The storage.cfg to go by.
+        vmid: The number of a config's VM, where its file's name does not give it.
+
+    Raises:
+        UsageError: A side makes no sense.
+        InputError: A side cannot be read, or is neither of these.
+        PlanError: A config has no command line.
+    """
+    from vmio.formats.qemu.diff import compare_commands, leave_out_process
+
+    if a == b == "-":
+        raise UsageError("standard input can be one side only")
+
+    runs = next((side for side in (a, b) if side.startswith(_PID)), None)
+
+    def facts(side: str) -> Host:
+        # What is compared with a guest that runs here would run here.
+        place = read_place(runs or side, host=host, overrides=overrides, ports=True)
+        return complete_version(place.host)
+
+    one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
+    if runs is not None:
+        one, other = leave_out_process(one), leave_out_process(other)
+    return compare_commands(one, other)
+
+
+def _read_side(
+    side: str, facts: Callable[[str], Host], *, storage: str | None, vmid: str | None
+) -> Command:
+    from vmio.formats.qemu.argv import parse_command, parse_words
+
+    if side.startswith(_PID):
+        from vmio.host.command import read_qemu_words
+
+        return parse_words(read_qemu_words(side))
+    source = read_source(side)
+    if recognise(source) == "qemu":
+        return parse_command(source)
+    from vmio.formats.proxmox.argv import render_argv
+
+    host = facts(side)
+    guest = load_source(source, host=host, storage=storage, vmid=vmid)
+    assert isinstance(guest, Guest)  # noqa: S101 - its notation is known
+    argv = render_argv(guest, lay_out(guest.vm, with_args=False), host)
+    return parse_words([word for argument in argv for word in argument])

@@ -1,0 +1,109 @@
+"""Plans made, and kept in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vmio.host.files import read_source
+from vmio.model.host import Host
+
+if TYPE_CHECKING:
+    from vmio.app.guests import Guest
+    from vmio.formats.qemu.reader import CommandGuest
+    from vmio.model.plan import Plan
+
+__all__ = [
+    "lacks_processors",
+    "list_compared",
+    "list_policies",
+    "make_plan",
+    "preview_plan",
+    "read_plan",
+    "render_plan",
+    "save_plan",
+]
+
+
+def list_policies() -> tuple[tuple[str, str], ...]:
+    """Returns how each policy of `make_plan` is written, and what it is."""
+    from vmio.plan.policies import POLICIES
+
+    return tuple((policy.usage, policy.summary) for policy in POLICIES.values())
+
+
+def list_compared() -> tuple[str, ...]:
+    """Returns the policies that are compared where none is named."""
+    from vmio.plan.policies import COMPARED
+
+    return COMPARED
+
+
+def make_plan(guest: Guest | CommandGuest, host: Host, policy: str = "auto") -> Plan:
+    """Returns the steps to the layout that a policy wants, none where it is that already.
+
+    Args:
+        guest: The guest.
+        host: The host that it runs on.
+        policy: A policy with its number, such as `pool:2`.
+
+    Raises:
+        UsageError: There is no such policy.
+        PlanError: It makes no sense for this guest, or the guest is none of a manager's.
+        CapabilityError: The host's QEMU is too old for it.
+    """
+    from vmio.plan.policies import choose_policy
+    from vmio.plan.proposal import propose
+
+    return propose(guest.vm, host, choose_policy(policy))
+
+
+def lacks_processors(guest: Guest | CommandGuest, host: Host, policy: str) -> bool:
+    """Returns whether the host's processors, which are not known, could change a plan."""
+    from vmio.plan.policies import choose_policy
+    from vmio.plan.policies import lacks_processors as lacks
+    from vmio.plan.target import find_candidates
+
+    return lacks(guest.vm, find_candidates(guest.vm), host, choose_policy(policy))
+
+
+def preview_plan(guest: Guest | CommandGuest, plan: Plan) -> bytes:
+    """Returns the config's text with a plan's changes made; nothing is written.
+
+    Raises:
+        ConflictError: The config no longer says what the plan goes from.
+    """
+    from vmio.formats.proxmox.changes import apply_changes
+    from vmio.plan.steps import list_changes
+
+    return apply_changes(guest.vm.source, list_changes(plan.steps))
+
+
+def render_plan(plan: Plan) -> str:
+    """Returns a plan as its file has it."""
+    from vmio.formats.plan_file import render_plan as render
+
+    return render(plan)
+
+
+def save_plan(plan: Plan, path: str, *, force: bool = False) -> None:
+    """Writes a plan to a file, whole or not at all.
+
+    Raises:
+        UsageError: There is such a file already, and it shall not be replaced.
+        OutputError: The file cannot be written.
+    """
+    from vmio.host.save import write_file
+
+    write_file(Path(path), render_plan(plan).encode(), force=force)
+
+
+def read_plan(path: str) -> Plan:
+    """Reads a plan that `vmio plan -o` wrote.
+
+    Raises:
+        InputError: The file cannot be read, or is no plan.
+    """
+    from vmio.formats.plan_file import parse_plan
+
+    return parse_plan(read_source(path))
