@@ -251,10 +251,12 @@ _LATER = {
 _HOMES = {name: module for module, names in _LATER.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    """Imports a name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:
+    # A type checker that saw this would know every name.
+    def __getattr__(name: str) -> object:
+        """Imports a name when it is first asked for."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
