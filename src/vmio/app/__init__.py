@@ -82,6 +82,13 @@ if TYPE_CHECKING:
         emit_file,
         list_configs,
     )
+    from vmio.app.complete import (
+        complete_disks,
+        complete_policies,
+        complete_rules,
+        complete_snapshots,
+        complete_vms,
+    )
     from vmio.app.guests import Guest
     from vmio.app.inputs import CheckInputs, Fixing
     from vmio.app.watch import INTERVAL_S, Change, Verdict, Watch
@@ -149,8 +156,13 @@ __all__ = [
     "choose_baseline",
     "choose_boot",
     "choose_settings",
+    "complete_disks",
+    "complete_policies",
+    "complete_rules",
     "complete_settings",
+    "complete_snapshots",
     "complete_version",
+    "complete_vms",
     "connect_cluster",
     "describe_host",
     "diff",
@@ -226,6 +238,13 @@ _LATER = {
         "emit_all",
         "emit_file",
         "list_configs",
+    ),
+    "vmio.app.complete": (
+        "complete_disks",
+        "complete_policies",
+        "complete_rules",
+        "complete_snapshots",
+        "complete_vms",
     ),
     "vmio.app.guests": ("Guest",),
     "vmio.formats.qemu.reader": ("CommandGuest",),

@@ -27,6 +27,7 @@ def diff(
     *,
     host: str | None = None,
     overrides: Sequence[str] = (),
+    qemu_version: str | None = None,
     storage: str | None = None,
     vmid: str | None = None,
 ) -> tuple[Difference, ...]:
@@ -38,6 +39,7 @@ def diff(
         host: The host description that a config goes by; None for what `read_place` finds, or
             this host if the other side runs on it.
         overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
+        qemu_version: The version of its QEMU.
         storage: The storage.cfg to go by.
         vmid: The number of a config's VM, where its file's name does not give it.
 
@@ -55,7 +57,13 @@ def diff(
 
     def facts(side: str) -> Host:
         # What is compared with a guest that runs here would run here.
-        place = read_place(runs or side, host=host, overrides=overrides, ports=True)
+        place = read_place(
+            runs or side,
+            host=host,
+            overrides=overrides,
+            qemu_version=qemu_version,
+            ports=True,
+        )
         return complete_version(place.host)
 
     one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))

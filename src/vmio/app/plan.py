@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vmio.errors import InputError
 from vmio.host.files import read_source
 from vmio.model.host import Host
 
@@ -106,4 +107,10 @@ def read_plan(path: str) -> Plan:
     """
     from vmio.formats.plan_file import parse_plan
 
-    return parse_plan(read_source(path))
+    source = read_source(path)
+    if not source.data.lstrip().startswith(b"{"):
+        raise InputError(
+            f"{path} is not a plan",
+            hint="--policy auto plans and applies a config; vmio plan -o FILE writes a plan",
+        )
+    return parse_plan(source)

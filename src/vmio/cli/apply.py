@@ -10,6 +10,7 @@ import click
 
 from vmio import app
 from vmio.characters import disarm_lines, printable
+from vmio.cli.completing import complete_policy, complete_vm
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
@@ -22,9 +23,14 @@ _LEFT = 1
 
 
 @click.command("apply")
-@click.argument("plan")
-@click.argument("config", required=False)
-@click.option("--policy", metavar="NAME", help="Plan and apply at once: PLAN is a config then.")
+@click.argument("plan", shell_complete=complete_vm)
+@click.argument("config", required=False, shell_complete=complete_vm)
+@click.option(
+    "--policy",
+    metavar="NAME",
+    shell_complete=complete_policy,
+    help="Plan and apply at once: PLAN is a config then.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the change and make none.")
 @click.option("--commands", is_flag=True, help="Print the qm command that would do it, and end.")
 @click.option(
@@ -160,7 +166,10 @@ def _say_outcome(work: app.Work, outcome: app.Outcome | None) -> None:
         say(f"guest {work.plan.vm} is running, so its config stays as it is")
         say("hint: stop it first, or run what vmio apply --commands prints")
     elif work.waiting and work.writes:
-        say("it counts after a full stop and start of the guest; a reboot inside is not enough")
+        say(
+            "it takes effect after a full stop and start of the guest;"
+            " a reboot inside is not enough"
+        )
 
 
 def _name(work: app.Work) -> str:

@@ -1,4 +1,4 @@
-"""`vmio baseline`: the findings of today, kept so that only new ones are told."""
+"""`vmio baseline`: current findings recorded, so that only new ones are reported."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from vmio import app
 from vmio.cli.check_options import rule_options
+from vmio.cli.completing import complete_vm
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say, say_error
 from vmio.report.findings.summary import count
@@ -16,10 +17,10 @@ _CLUSTER = "/etc/pve"
 
 
 @click.command("baseline")
-@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=complete_vm)
 @click.option(
     "-o",
-    "output",
+    "--output",
     metavar="FILE",
     help="The file to write; else vmio.toml's, or vmio-baseline.json beside that or here.",
 )
@@ -42,10 +43,10 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Accept the findings that configs have now, so that vmio check tells new ones only.
+    """Record the findings that configs have now, so that vmio check reports only new ones.
 
-    PATH is as for vmio check. --update takes in what is new and forgets what is gone, of those
-    VMs that PATH means and of those rules that run; the rest of the file stays.
+    PATH is as for vmio check. --update adds what is new and removes what is gone, for the VMs
+    of PATH and the rules that run; the rest of the file stays.
 
     Exits with 3 if a config could not be read; what is known of it stays.
     """

@@ -9,8 +9,9 @@ from typing import Literal
 import click
 
 from vmio import app
+from vmio.cli.completing import complete_disk, complete_vm
 from vmio.cli.guest import ensure_image, show_progress
-from vmio.cli.options import host_options, storage_option
+from vmio.cli.options import RenamedOption, host_options, storage_option
 from vmio.cli.terminal import say
 
 __all__ = ["command"]
@@ -26,9 +27,14 @@ def _refuse_nan(
 
 
 @click.command("bench")
-@click.argument("a")
-@click.argument("b")
-@click.option("--disk", metavar="ID", help="The disk to measure; else the first that both have.")
+@click.argument("a", shell_complete=complete_vm)
+@click.argument("b", shell_complete=complete_vm)
+@click.option(
+    "--disk",
+    metavar="ID",
+    shell_complete=complete_disk,
+    help="The disk to measure; else the first that both have.",
+)
 @click.option(
     "--pairs",
     type=click.IntRange(2, 1000),
@@ -37,8 +43,10 @@ def _refuse_nan(
     help="How often each job runs on each side.",
 )
 @click.option(
-    "--job",
+    "--fio-job",
     "job_texts",
+    cls=RenamedOption,
+    old="--job",
     metavar="JOB",
     multiple=True,
     help="Instead of the default jobs, as in rw=randread,bs=4k,iodepth=32; can be repeated.",

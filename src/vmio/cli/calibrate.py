@@ -60,7 +60,7 @@ def command(
 
     if force and output is None:
         raise UsageError(
-            "--force says nothing without --output FILE",
+            "--force requires --output FILE",
             hint="--even-if-busy measures a host that others use",
         )
     path = Path(output) if output is not None else None

@@ -11,6 +11,7 @@ import click
 from vmio import app
 from vmio.cli.check_options import check_options, choose_fixing, choose_output, validate_watch
 from vmio.cli.check_print import print_report, say_unknown
+from vmio.cli.completing import complete_vm
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.errors import UsageError, VmioError
 from vmio.report.findings.forms import choose_report
@@ -22,7 +23,7 @@ _CLUSTER = "/etc/pve"
 
 
 @click.command("check")
-@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=complete_vm)
 @check_options
 @click.option(
     "--jobs",
@@ -50,6 +51,8 @@ def command(
     as_json: bool,
     statistics: bool,
     baseline: str | None,
+    fail_on: app.Severity,
+    quiet: bool,
     fix: bool,
     unsafe_fixes: bool,
     diff: bool,
@@ -66,13 +69,13 @@ def command(
     PATH is a config, a folder of them, a whole /etc/pve or a copy of one, or - for standard
     input; without any it is /etc/pve.
 
-    Exits with 0 if nothing was found, 1 if something was or could not be fixed, 3 if a file could
-    not be read. `vmio rule CODE` explains a finding.
+    Exits with 0 if nothing was found, 1 if something was (--fail-on says from which severity) or
+    a fix is left, 3 if a file could not be read. `vmio rule CODE` explains a finding.
     """
     form = choose_output(output, as_json=as_json, diff=diff)
     fixing = choose_fixing(paths, fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
     if watch:
-        validate_watch(paths, "statistics" if statistics else form, fixing)
+        validate_watch(paths, "statistics" if statistics else form, fixing, quiet=quiet)
     inputs = app.CheckInputs(
         paths=paths or _choose_cluster(),
         config=config,
@@ -101,12 +104,12 @@ def command(
     vms = (*inputs.places.errors, *inputs.vms)
     results = inputs.check(vms, partial(_make_part, report), fixing=fixing, workers=jobs)
     summary = print_report(report, results, len(vms))
-    say_unknown(vms, inputs.places)
-    for line in render_summary(summary, written=fixing is None or fixing.write):
-        click.echo(line, err=True)
-    if fixing is not None and not fixing.write and summary.fixed:
-        return summary.status or 1
-    return summary.status
+    if not quiet:
+        say_unknown(vms, inputs.places)
+        for line in render_summary(summary, written=fixing is None or fixing.write):
+            click.echo(line, err=True)
+    status = summary.find_status(fail_on)
+    return status or int(fixing is not None and not fixing.write and summary.fixed > 0)
 
 
 def _measure_terminal() -> int:

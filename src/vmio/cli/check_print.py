@@ -63,7 +63,7 @@ def say_unknown(vms: tuple[app.Found, ...], places: app.Places) -> None:
             " are silent there"
         )
         say_hint(
-            "--host FILE names what vmio host --save wrote there, --qemu-version and --set"
+            "--host FILE names what vmio host -o wrote there, --qemu-version and --set"
             " single facts"
         )
 

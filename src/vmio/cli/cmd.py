@@ -10,8 +10,9 @@ import click
 
 from vmio import app
 from vmio.characters import printable, printable_lines
+from vmio.cli.completing import complete_snapshot, complete_vm
 from vmio.cli.facts import say_unknown_host
-from vmio.cli.options import host_options, storage_option
+from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say_error
 from vmio.errors import UsageError
 from vmio.model.host import Host
@@ -20,12 +21,18 @@ __all__ = ["command"]
 
 
 @click.command("cmd")
-@click.argument("vms", metavar="VM...", nargs=-1, required=True)
+@click.argument("vms", metavar="VM...", nargs=-1, required=True, shell_complete=complete_vm)
 @click.option("--vmid", metavar="NUMBER", help="The VM's number, if its file is not NUMBER.conf.")
-@click.option("--snapshot", metavar="NAME", help="Print a snapshot's command instead.")
+@click.option(
+    "--snapshot",
+    metavar="NAME",
+    shell_complete=complete_snapshot,
+    help="Print a snapshot's command instead.",
+)
 @click.option("--pretty", is_flag=True, help="One option a line.")
 @click.option("--strict", is_flag=True, help="End at the first line that Proxmox cannot take.")
 @storage_option
+@qemu_version_option
 @host_options
 def command(
     vms: tuple[str, ...],
@@ -33,6 +40,7 @@ def command(
     vmid: str | None,
     snapshot: str | None,
     storage: str | None,
+    qemu_version: str | None,
     host: str | None,
     overrides: tuple[str, ...],
     pretty: bool,
@@ -55,7 +63,8 @@ def command(
     # A folder's configs are of one host.
     firsts = {os.path.dirname(path): path for path in reversed(paths)}  # noqa: PTH120 - of many
     hosts = {
-        folder: _read_host(path, host, overrides) for folder, path in reversed(firsts.items())
+        folder: _read_host(path, host, overrides, qemu_version)
+        for folder, path in reversed(firsts.items())
     }
     inputs = app.CommandInputs(
         hosts=hosts, storage=storage, vmid=vmid, snapshot=snapshot, pretty=pretty, strict=strict
@@ -69,8 +78,12 @@ def command(
     return 0
 
 
-def _read_host(path: str, host: str | None, overrides: tuple[str, ...]) -> Host:
-    place = app.read_place(path, host=host, overrides=overrides, ports=True)
+def _read_host(
+    path: str, host: str | None, overrides: tuple[str, ...], qemu_version: str | None
+) -> Host:
+    place = app.read_place(
+        path, host=host, overrides=overrides, qemu_version=qemu_version, ports=True
+    )
     facts = app.complete_version(place.host)
     if not place.known:
         say_unknown_host(

@@ -19,7 +19,7 @@ def say_unknown_host(vm: str, effect: str) -> None:
     """Says that nothing is known of a guest's host, and what follows."""
     click.echo(f"vmio: nothing is known of the host of {vm}: {effect}", err=True)
     click.echo(
-        "vmio: hint: --host FILE names what vmio host --save wrote there, and --set cpu.count=32"
+        "vmio: hint: --host FILE names what vmio host -o wrote there, and --set cpu.count=32"
         " gives one fact",
         err=True,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from vmio import app
-from vmio.cli.options import host_options
+from vmio.cli.options import RenamedOption, host_options
 from vmio.cli.terminal import say
 from vmio.errors import CapabilityError, ToolError, UsageError
 
@@ -13,13 +13,20 @@ __all__ = ["command"]
 
 
 @click.command("host")
-@click.option("--save", metavar="FILE", help="Write it to a file that --host takes anywhere.")
+@click.option(
+    "-o",
+    "--output",
+    cls=RenamedOption,
+    old="--save",
+    metavar="FILE",
+    help="Write them to a file that --host takes on any host.",
+)
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
 @host_options
 def command(
     *,
-    save: str | None,
+    output: str | None,
     force: bool,
     as_json: bool,
     host: str | None,
@@ -30,19 +37,19 @@ def command(
     They are printed as TOML. Saved on one host and given to --host on another, they make vmio say
     there what it would say here.
     """
-    if force and save is None:
-        raise UsageError("--force says nothing without --save FILE")
-    if as_json and save is not None:
-        raise UsageError("--save writes TOML, which --json cannot change")
+    if force and output is None:
+        raise UsageError("--force requires --output FILE")
+    if as_json and output is not None:
+        raise UsageError("--output writes TOML, which --json cannot change")
     try:
         facts = app.read_host(host, overrides, binary=True)
     except (CapabilityError, ToolError) as error:
         # A host without QEMU has its other facts all the same.
         say(f"{error.message}; qemu_version is left empty")
         facts = app.read_host(host, overrides)
-    if save is not None:
-        app.save_host(facts, save, force=force)
-        say(f"wrote {save}")
+    if output is not None:
+        app.save_host(facts, output, force=force)
+        say(f"wrote {output}")
         return
     if as_json:
         import json

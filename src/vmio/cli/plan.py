@@ -8,6 +8,7 @@ from typing import Literal, assert_never
 import click
 
 from vmio import app
+from vmio.cli.completing import complete_policy, complete_vm
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
@@ -21,8 +22,15 @@ _LOAD = "4k-randread-qd1"
 
 
 @click.command("plan")
-@click.argument("vms", metavar="VM...", nargs=-1)
-@click.option("--policy", metavar="NAME", default="auto", show_default=True, help="How to spread.")
+@click.argument("vms", metavar="VM...", nargs=-1, shell_complete=complete_vm)
+@click.option(
+    "--policy",
+    metavar="NAME",
+    shell_complete=complete_policy,
+    default="auto",
+    show_default=True,
+    help="How to spread.",
+)
 @click.option("--list-policies", is_flag=True, help="Say which policies there are.")
 @click.option("--compare", is_flag=True, help="Show what every policy comes to.")
 @click.option(
@@ -69,10 +77,7 @@ def command(
         return 0
     forms = {"--compare": compare, "--all": many, "--diff": as_diff}
     _check_forms([name for name, given in forms.items() if given], rank, output, as_json=as_json)
-    if rank is None and (workload is not None or profile is not None):
-        raise UsageError("--workload and --profile are for --rank")
-    if not vms or (len(vms) > 1 and not many):
-        raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
+    _check_call(vms, rank, workload, profile, output, many=many, force=force)
     if many:
         found = app.find_vms(vms)
         places = app.read_places(
@@ -97,6 +102,26 @@ def command(
         app.save_plan(plan, output, force=force)
         say(f"wrote {output}; vmio apply {output} makes the changes")
     return 0
+
+
+def _check_call(
+    vms: tuple[str, ...],
+    rank: app.Criterion | None,
+    workload: str | None,
+    profile: str | None,
+    output: str | None,
+    *,
+    many: bool,
+    force: bool,
+) -> None:
+    if rank is None and (workload is not None or profile is not None):
+        raise UsageError("--workload and --profile are for --rank")
+    if force and output is None:
+        raise UsageError("--force requires --output FILE")
+    if not vms:
+        raise UsageError("name the VM's config", hint="--list-policies needs none")
+    if not many and (len(vms) > 1 or app.is_folder(vms[0])):
+        raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
 
 
 def _check_forms(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from vmio import app
+from vmio.cli.options import RenamedOption
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.capabilities import QemuVersion
@@ -34,8 +35,10 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     help="Compute every decision of a recorded loop again, and compare.",
 )
 @click.option(
-    "--qemu",
+    "--qemu-version",
     "version",
+    cls=RenamedOption,
+    old="--qemu",
     metavar="VERSION",
     required=True,
     callback=_parse_version,
@@ -139,8 +142,8 @@ def _tell(
     seen = first.grows + first.shrinks + first.phases
     if first.events_agreed + first.budgets_agreed < seen * _DOUBTFUL:
         say(
-            "much of it is not what this QEMU would do: it may be another --qemu, have other"
-            " parameters, or have begun before the trace did (--zeros)"
+            "much of it is not what this QEMU would do: it may be another --qemu-version, have"
+            " other parameters, or have begun before the trace did (--zeros)"
         )
     if html is not None:
         from vmio.report.page import write_page

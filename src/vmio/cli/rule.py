@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from vmio import app
+from vmio.cli.completing import complete_rule
 
 __all__ = ["command"]
 
 
 @click.command("rule")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=complete_rule)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(code: str | None, *, as_json: bool) -> None:
     """Explain the rule CODE, which may be its name too; without one, list all rules."""

@@ -8,6 +8,7 @@ import click
 
 from vmio import app
 from vmio.characters import printable
+from vmio.cli.completing import complete_vm
 from vmio.cli.guest import ensure_image
 from vmio.cli.options import boot_options, host_options, storage_option
 from vmio.cli.terminal import say
@@ -19,7 +20,7 @@ _DIFFERENT = 1
 
 
 @click.command("run")
-@click.argument("vm")
+@click.argument("vm", shell_complete=complete_vm)
 @click.option("--verify", is_flag=True, help="Compare the plan with what QEMU reports, and end.")
 @click.option("--guest", is_flag=True, help="Boot vmio's own small guest, not the disks.")
 @click.option("--qmp", metavar="PATH", help="Where to offer the guest's QMP socket.")

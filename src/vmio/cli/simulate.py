@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from vmio import app
-from vmio.cli.options import qemu_version_option, storage_option
+from vmio.cli.completing import complete_policy, complete_vm
+from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 
@@ -21,7 +22,7 @@ __all__ = ["command"]
 
 
 @click.command("simulate")
-@click.argument("vm")
+@click.argument("vm", shell_complete=complete_vm)
 @click.option(
     "--workload",
     metavar="LOAD",
@@ -30,15 +31,18 @@ __all__ = ["command"]
     help="qd=16,jobs=2,think=100us or rate=5000, on every disk; random reads of 4 KiB.",
 )
 @click.option(
-    "--set",
+    "--parameter",
     "parameters",
     metavar="[ID.]KEY=VALUE",
     multiple=True,
-    help="Replace a parameter of an IOThread, or of all: poll_max_ns=0; or one fact of the host:"
-    " cpu.count=64.",
+    help="Replace a parameter of an IOThread, or of all, such as poll_max_ns=0.",
 )
-@click.option("--host", metavar="FILE", help="Facts of the guest's host to go by.")
-@click.option("--policy", metavar="NAME", help="Simulate what vmio plan would make of VM.")
+@click.option(
+    "--policy",
+    metavar="NAME",
+    shell_complete=complete_policy,
+    help="Simulate what vmio plan would make of VM.",
+)
 @click.option(
     "--profile",
     metavar="FILE",
@@ -63,6 +67,7 @@ __all__ = ["command"]
 @click.option("--html", metavar="FILE", help="Write a page that opens in any browser, offline.")
 @storage_option
 @qemu_version_option
+@host_options
 def command(
     *,
     vm: str,
@@ -82,6 +87,7 @@ def command(
     html: str | None,
     storage: str | None,
     qemu_version: str | None,
+    overrides: tuple[str, ...],
 ) -> int:
     """Predict what the event loops of VM do under a load, without running it.
 
@@ -94,7 +100,9 @@ def command(
         from vmio.report.page import check_report_path
 
         check_report_path(Path(html))
-    facts, parameters = app.split_settings(parameters)
+    # Parameters were given by --set, too, before --parameter was there.
+    facts, older = app.split_settings(overrides)
+    parameters = (*parameters, *older)
     place = app.read_place(vm, host=host, overrides=facts, qemu_version=qemu_version)
     guest = app.load(vm, host=place.host, storage=storage)
     if sweeps:
@@ -167,11 +175,11 @@ def _check_options(
 ) -> None:
     for option, value in (("--scheduler ADDRESS", scheduler), ("--parquet FILE", parquet)):
         if value is not None and not sweeps:
-            raise UsageError(f"{option} says nothing without --sweep")
+            raise UsageError(f"{option} requires --sweep")
     if jobs is not None and scheduler is not None:
         raise UsageError("--jobs and --scheduler exclude each other: a cluster has its workers")
     if force and parquet is None:
-        raise UsageError("--force says nothing without --parquet FILE")
+        raise UsageError("--force requires --parquet FILE")
     if html is not None and len(sweeps) > 1:
         raise UsageError(
             "--html shows a sweep of one parameter", hint="--parquet and --json take several"

@@ -344,9 +344,9 @@ def test_parquet_holds_the_points_that_are_printed(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--parquet", "x"), "--parquet FILE says nothing without --sweep"),
-        (("--scheduler", "tcp://x:1"), "--scheduler ADDRESS says nothing without --sweep"),
-        (("--sweep", "qd=1:2", "--force"), "--force says nothing without --parquet"),
+        (("--parquet", "x"), "--parquet FILE requires --sweep"),
+        (("--scheduler", "tcp://x:1"), "--scheduler ADDRESS requires --sweep"),
+        (("--sweep", "qd=1:2", "--force"), "--force requires --parquet"),
         (
             ("--sweep", "qd=1:2", "--jobs", "2", "--scheduler", "tcp://x:1"),
             "--jobs and --scheduler exclude each other",
