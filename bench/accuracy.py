@@ -33,7 +33,7 @@ from typing import Final, Literal
 
 from attrs import asdict, define, field, frozen
 
-from vmio import api
+from vmio import app
 from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest, RunFigures, boot_guest
 from vmio.errors import GuestError
@@ -197,8 +197,8 @@ def load_layout(layout: Layout, host: Host) -> tuple[Guest, Topology]:
 
     guest = read(("\n".join(lines) + "\n").encode())
     if layout.served_by == "one IOThread":
-        guest = read(api.preview_plan(guest, api.make_plan(guest, host, "shared")))
-    return guest, api.plan(guest)
+        guest = read(app.preview_plan(guest, app.make_plan(guest, host, "shared")))
+    return guest, app.lay_out(guest)
 
 
 @define(kw_only=True)
@@ -455,15 +455,15 @@ def read_kept(path: str) -> tuple[str, list[Measured]]:
 async def measure_now(arguments: argparse.Namespace) -> tuple[str, list[Measured], Profile]:
     """Calibrates, unless a profile is named, and measures, unless that is loaded."""
     image = ensure_image(controllers=("virtio-blk-pci",))
-    host = api.read_host(None, binary=True)
-    boot, _ = api.choose_boot(
+    host = app.read_host(None, binary=True)
+    boot, _ = app.choose_boot(
         kernel=str(image.kernel), initrd=str(image.initrd), append=image.append, memory_mib=512
     )
-    api.check_idle(force=arguments.even_if_busy)
+    app.check_idle(force=arguments.even_if_busy)
     if arguments.profile:
-        profile = api.read_profile(arguments.profile)
+        profile = app.read_profile(arguments.profile)
     else:
-        calibrated = await api.calibrate(boot, aio=AIO, even_if_busy=arguments.even_if_busy)
+        calibrated = await app.calibrate(boot, aio=AIO, even_if_busy=arguments.even_if_busy)
         profile = calibrated.profile
     write(arguments.save_profile, render_profile(profile))
     if arguments.load:
@@ -500,11 +500,11 @@ def main() -> None:
     parser.add_argument("--load", help="go by kept measurements")
     arguments = parser.parse_args()
     if arguments.load and arguments.profile:
-        profile = api.read_profile(arguments.profile)
+        profile = app.read_profile(arguments.profile)
         version, measured = read_kept(arguments.load)
     else:
         version, measured, profile = run_async(measure_now(arguments))
-    host, qemu = api.read_host(None, qemu_version=version), parse_version(version)
+    host, qemu = app.read_host(None, qemu_version=version), parse_version(version)
     tell([Compared(seen=one, said=forecast(one, profile, host, qemu)) for one in measured])
 
 

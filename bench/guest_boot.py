@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from vmio import api
+from vmio import app
 from vmio.guest.agent import Agent, agent_argv
 from vmio.guest.image import ensure_image
 from vmio.model.host import Host
@@ -30,8 +30,8 @@ TIMEOUT_S = 180.0
 async def measure_boot() -> float:
     """Boots the guest once and returns the seconds until its agent answered."""
     image = ensure_image()
-    guest = api.load(str(EXAMPLE), host=Host(qemu_version=parse_version("10.0.0")))
-    how, _ = api.choose_boot(
+    guest = app.load(str(EXAMPLE), host=Host(qemu_version=parse_version("10.0.0")))
+    how, _ = app.choose_boot(
         kernel=str(image.kernel), initrd=str(image.initrd), append=image.append, memory_mib=512
     )
     with open_runtime_folder() as folder:
@@ -39,7 +39,7 @@ async def measure_boot() -> float:
         how = evolve(how, extra=agent_argv(socket))
         start_s = time.monotonic()
         async with (
-            api.boot(guest, how, Volumes(scratch_bytes=1 << 30)),
+            app.boot(guest, how, Volumes(scratch_bytes=1 << 30)),
             Agent.connect(socket, TIMEOUT_S),
         ):
             return time.monotonic() - start_s
@@ -53,7 +53,7 @@ def main() -> None:
     if options.rounds < 1:
         parser.error("N must be at least 1")
     times_s = [asyncio.run(measure_boot()) for _ in range(options.rounds)]
-    accelerator = api.choose_boot()[0].accelerator
+    accelerator = app.choose_boot()[0].accelerator
     print(f"{'min':>6} {'median':>6} {'max':>6}")
     print(
         f"{min(times_s):6.1f} {statistics.median(times_s):6.1f} {max(times_s):6.1f} s"

@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from vmio import api
+from vmio import app
 from vmio.errors import VmioError
 from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.reader import read_guest
@@ -47,7 +47,7 @@ def write_many_disks(folder: Path) -> Path:
 def run_once(source: Source, storages: Storages, host: Host) -> None:
     """Takes one config from its bytes to its command line."""
     guest = read_guest(source, ReadContext(storages=storages, host=host, vmid="100"))
-    api.emit(guest, host, pretty=True)
+    app.emit(guest, host, pretty=True)
 
 
 def measure(source: Source, storages: Storages, host: Host, rounds: int) -> list[float]:
@@ -68,12 +68,12 @@ def main() -> None:
     parser.add_argument("-n", "--rounds", type=int, default=50, metavar="N")
     parser.add_argument("files", nargs="*", metavar="FILE")
     options = parser.parse_args()
-    host = api.read_host(options.host, ["cpu.count=256"])
-    storages = parse_storages(api.read_source(options.storage))
+    host = app.read_host(options.host, ["cpu.count=256"])
+    storages = parse_storages(app.read_source(options.storage))
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(name) for name in options.files] or sorted(GOLDENS.glob("*.conf"))
         paths.append(write_many_disks(Path(folder)))
-        sources = {path.stem: api.read_source(str(path)) for path in paths}
+        sources = {path.stem: app.read_source(str(path)) for path in paths}
     medians_ms: dict[str, float] = {}
     peak_kib = 0
     for name, source in sources.items():

@@ -3,7 +3,7 @@
     simulate.py [--settings N] [--requests N] [--only-sweep]
 
 Each form runs one disk on one IOThread at depth 1 and 16, with and without polling. The sweep is
-`vmio.api.simulate_sweep` over as many values of poll_max_ns, as `vmio simulate --sweep` calls it:
+`vmio.app.simulate_sweep` over as many values of poll_max_ns, as `vmio simulate --sweep` calls it:
 each value from two beginnings with two seeds, so that each of the four runs counts a quarter of
 the requests, after a tenth as many that it does not count. Wall time says little where others
 use the processors too, so the processor time of all processes is beside it.
@@ -20,7 +20,7 @@ from types import ModuleType
 
 from attrs import asdict
 
-from vmio import api
+from vmio import app
 from vmio.model.source import Source
 from vmio.sim import kernel, reference
 from vmio.sim.profile import DEFAULT_PROFILE, Profile
@@ -83,10 +83,10 @@ def measure_forms() -> None:
 def measure_sweep(settings: int, requests: int) -> None:
     """Prints what a sweep takes, everything from the config's text to the last point."""
     start_s, busy_s = time.perf_counter(), count_processor_time_s()
-    host = api.read_host(None, qemu_version="10.0.2")
-    guest = api.load_source(Source(name="100.conf", data=CONFIG), host=host, storages=None)
+    host = app.read_host(None, qemu_version="10.0.2")
+    guest = app.load_source(Source(name="100.conf", data=CONFIG), host=host, storages=None)
     values = f"poll_max_ns=0:{STEP_NS * (settings - 1)}:{STEP_NS}"
-    grid, results = api.simulate_sweep(
+    grid, results = app.simulate_sweep(
         guest, host, "qd=1", [values], seeds=2, requests=requests // 4
     )
     points = sum(1 for _ in results)

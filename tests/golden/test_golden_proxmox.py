@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.qemu.reader import read_command_vm
 from vmio.model.host import Host
@@ -30,8 +30,8 @@ def load(config: Path) -> tuple[Guest, Host]:
     reference = config.stem.isdecimal()
     if reference:
         overrides.append("qemu_version=11.0.0")
-    host = api.read_host(str(FOLDER / "host.toml"), overrides)
-    guest = api.load(
+    host = app.read_host(str(FOLDER / "host.toml"), overrides)
+    guest = app.load(
         str(config),
         host=host,
         storage=str(FOLDER / "storage.cfg"),
@@ -47,7 +47,7 @@ def test_golden_command_line(config: Path) -> None:
     guest, host = load(config)
     assert guest.vm.problems == ()
     expected = config.with_name(f"{config.name}.cmd").read_text(encoding="utf-8")
-    assert api.emit(guest, host, pretty=True)[0] == expected.rstrip("\n")
+    assert app.emit(guest, host, pretty=True)[0] == expected.rstrip("\n")
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
@@ -58,7 +58,7 @@ def test_command_line_says_what_was_planned(config: Path) -> None:
     read = read_command_vm(Source(name=line.name, data=line.read_bytes()), ReadContext(host=host))
     # What lies on a Proxmox host, and holds bridges and USB controllers only.
     assert {problem.kind for problem in read.vm.problems} <= {"unread-config"}
-    planned, said = api.plan(guest), api.plan(read)
+    planned, said = app.lay_out(guest), app.lay_out(read)
     assert (said.iothreads, said.controllers) == (planned.iothreads, planned.controllers)
     assert said.vcpus == planned.vcpus
     for wanted, found in zip(planned.disks, said.disks, strict=True):

@@ -128,7 +128,7 @@ def test_guest_that_never_boots_is_given_up(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """A guest whose agent never answers ends in one line with the status of a failed guest."""
-    from vmio import api
+    from vmio import app
     from vmio.bench import compare
     from vmio.cli.main import main
     from vmio.qemu.boot import Boot
@@ -138,8 +138,8 @@ def test_guest_that_never_boots_is_given_up(
         how, reason = choose_boot(accelerator="tcg", memory_mib=128)
         return how, reason
 
-    choose_boot = api.choose_boot
-    monkeypatch.setattr(api, "choose_boot", boot_nothing)
+    choose_boot = app.choose_boot
+    monkeypatch.setattr(app, "choose_boot", boot_nothing)
     monkeypatch.setattr(compare, "_BOOT_TIMEOUT_S", 2.0)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with pytest.raises(SystemExit) as caught:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import Backing, Disk
 from vmio.model.iothread import IOThread, VirtqueueMapping
@@ -86,7 +86,7 @@ def lay_out(chipset: Chipset) -> Topology:
 @pytest.mark.parametrize("chipset", ["i440fx", "q35"])
 def test_layout_without_a_config_runs_as_it_says(chipset: Chipset) -> None:
     """QEMU reports every thread, queue, address and cache as the model has them."""
-    how, _ = api.choose_boot(accelerator="tcg")
+    how, _ = app.choose_boot(accelerator="tcg")
     machine = Machine(name="a,b", chipset=chipset, vcpus=2, memory_mib=64)
 
     async def boot() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.bench.calibrate import Calibration, calibrate
 from vmio.errors import OutputError
 from vmio.guest.image import ensure_image
@@ -18,7 +18,7 @@ from vmio.qemu.binary import read_version
 def run(folder: Path | None) -> Calibration:
     """Calibrates with one round and one step: how near the costs come is not asked here."""
     image = ensure_image()
-    how, _ = api.choose_boot(
+    how, _ = app.choose_boot(
         accelerator="tcg",
         kernel=str(image.kernel),
         initrd=str(image.initrd),
@@ -59,11 +59,11 @@ def test_host_is_calibrated_and_its_profile_is_gone_by(tmp_path: Path) -> None:
     for seen in (alone, polled):
         share = sum(each.loop_cpu_share for each in seen)
         assert share > 2e-6 * sum(each.iops for each in seen)
-    api.save_profile(found.profile)
+    app.save_profile(found.profile)
     try:
-        again = api.read_profile(None)
+        again = app.read_profile(None)
     finally:
-        api.find_profile().unlink()
+        app.find_profile().unlink()
     assert again == found.profile
     assert again.is_this_host
     assert again.host == identify_host()

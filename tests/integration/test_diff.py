@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.qemu.boot import Volumes, place_volumes, render_boot
 from vmio.testing import call
 
@@ -21,12 +21,12 @@ def test_process_equals_its_plan_and_no_other(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A guest runs as its config says; against the other layout the controllers are told apart."""
-    facts = api.read_host(None, binary=True)
-    shared, single = (api.load(path, host=facts) for path in (SHARED, SINGLE))
-    how, _ = api.choose_boot(accelerator="tcg")
+    facts = app.read_host(None, binary=True)
+    shared, single = (app.load(path, host=facts) for path in (SHARED, SINGLE))
+    how, _ = app.choose_boot(accelerator="tcg")
 
     async def compare() -> tuple[int, int]:
-        async with api.boot(shared, how, Volumes(scratch_bytes=1 << 20)) as (process, placed):
+        async with app.boot(shared, how, Volumes(scratch_bytes=1 << 20)) as (process, placed):
             # The same scratch files behind the other layout's controllers.
             files = {a.disk.id: a.disk.backing.filename for a in placed.disks if a.disk.backing}
             line = tmp_path / "shared"
@@ -34,7 +34,7 @@ def test_process_equals_its_plan_and_no_other(
             side = f"pid:{process.pid}"
             equal = call("diff", str(line), side)
             assert capsys.readouterr().out == ""
-            with place_volumes(api.plan(single), Volumes(paths=files)) as other:
+            with place_volumes(app.lay_out(single), Volumes(paths=files)) as other:
                 line.write_text(shlex.join(render_boot(single.vm.machine, other, how)))
             return equal, call("diff", side, str(line))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.bench.jobs import Job
 from vmio.bench.load import LoadedGuest, boot_guest
 from vmio.errors import CapabilityError
@@ -40,7 +40,7 @@ async def read_uptime_s(loaded: LoadedGuest) -> float:
 async def check(guest: Guest, how: Boot) -> None:
     """Stops a guest, and loads it before and after."""
     async with boot_guest(
-        guest.vm.machine, api.plan(guest), how, scratch_bytes=16 << 20
+        guest.vm.machine, app.lay_out(guest), how, scratch_bytes=16 << 20
     ) as loaded:
         began_s, before_s = time.monotonic(), await read_uptime_s(loaded)
         await loaded.stop()
@@ -71,14 +71,14 @@ def test_stopped_guest_takes_no_processor_and_its_clock_stands_still() -> None:
         image = ensure_image(controllers=("virtio-blk-pci",))
     except CapabilityError as error:
         pytest.skip(f"needs a host that can build the guest: {error.message}")
-    how, _ = api.choose_boot(
+    how, _ = app.choose_boot(
         accelerator="tcg",
         kernel=str(image.kernel),
         initrd=str(image.initrd),
         append=image.append,
         memory_mib=512,
     )
-    guest = api.load_source(
+    guest = app.load_source(
         Source(name="loaded.conf", data=CONFIG),
         host=Host(qemu_version=read_version(Path(how.binary))),
         storages=None,

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.bench.jobs import Job
 from vmio.bench.load import boot_guest
 from vmio.errors import CapabilityError
@@ -70,7 +70,7 @@ def test_load_is_seen_at_the_disk_and_its_threads() -> None:
         image = ensure_image(controllers=("virtio-blk-pci",))
     except CapabilityError as error:
         pytest.skip(f"needs a host that can build the guest: {error.message}")
-    how, _ = api.choose_boot(
+    how, _ = app.choose_boot(
         accelerator="tcg",
         kernel=str(image.kernel),
         initrd=str(image.initrd),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from vmio import api
+from vmio import app
 from vmio.formats.base import Guest
 from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.shell import split_words
@@ -35,26 +35,26 @@ SCSI = "cores: 2\nscsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b,iothread
 def load(data: bytes) -> Guest:
     """Reads a config that lies where the example does."""
     source = Source(name=str(EXAMPLES / "701.conf"), data=data)
-    return api.load_source(source, host=HOST)
+    return app.load_source(source, host=HOST)
 
 
 def carry_out(data: bytes, policy: str, host: Host = HOST) -> tuple[Plan, Guest]:
     """Returns a plan, and the guest with its changes made."""
     guest = load(data)
-    plan = api.make_plan(guest, host, policy)
-    return plan, load(api.preview_plan(guest, plan))
+    plan = app.make_plan(guest, host, policy)
+    return plan, load(app.preview_plan(guest, plan))
 
 
 async def boot(guest: Guest) -> tuple[Topology, tuple[str, ...]]:
     """Boots what Proxmox VE would write with the config's args behind it, as Proxmox VE does."""
-    how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
+    how, _ = app.choose_boot(accelerator="tcg", memory_mib=128)
     args = tuple(split_words(guest.vm.settings.get("args", "")))
     own = lay_out_config(guest.vm, with_args=False)
     with place_volumes(own, Volumes(scratch_bytes=1 << 20)) as placed:
         argv = render_boot(guest.vm.machine, placed, evolve(how, extra=args))
         async with QemuProcess.start(argv) as process:
             live = await read_live(process.qmp)
-    return live, compare(evolve(api.plan(guest), disks=_take_files(guest, placed)), live)
+    return live, compare(evolve(app.lay_out(guest), disks=_take_files(guest, placed)), live)
 
 
 def _take_files(guest: Guest, placed: Topology) -> tuple[AttachedDisk, ...]:
@@ -62,7 +62,7 @@ def _take_files(guest: Guest, placed: Topology) -> tuple[AttachedDisk, ...]:
     found = {each.disk.id: each for each in placed.disks}
     return tuple(
         evolve(each, disk=found[each.disk.id].disk, aio=found[each.disk.id].aio)
-        for each in api.plan(guest).disks
+        for each in app.lay_out(guest).disks
     )
 
 
@@ -100,7 +100,7 @@ def test_controller_that_shows_the_driver_comes_to_any_guest(machine: str, scsih
     """What `vmio plan` has a person put into args fits behind Proxmox VE's own devices."""
     text = f"machine: {machine}\nscsihw: {scsihw}\nscsi0: /dev/a\nsata0: /dev/b\n"
     guest = load(text.encode())
-    by_hand = describe_plan(guest, api.make_plan(guest, HOST)).steps[0].words.how
+    by_hand = describe_plan(guest, app.make_plan(guest, HOST)).steps[0].words.how
     probe = "-device virtio-scsi-pci,id=probe"
     assert f"--args '{probe}'" in by_hand
     live, differences = asyncio.run(boot(load(f"args: {probe}\n{text}".encode())))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.cli.main import main
 from vmio.model.host import Host
 from vmio.model.version import parse_version
@@ -45,15 +45,17 @@ def test_layout_of_a_process_is_what_its_monitor_reports(
     async def run() -> tuple[str, ...]:
         argv = (str(find_qemu("x86_64")), *LINE.format(machine=machine).split())
         async with QemuProcess.start(argv) as process:
-            said = api.load(f"pid:{process.pid}", host=Host())
+            said = app.load(f"pid:{process.pid}", host=Host())
             assert said.vm.problems == ()
             live = await read_live(process.qmp)
             # The monitor calls a device without an id by its place, vmio by its drive.
             places = {a.disk.volume: (a.controller, a.driver) for a in live.disks}
-            for attached in api.plan(said).disks:
+            for attached in app.lay_out(said).disks:
                 assert places[attached.disk.volume] == (attached.controller, attached.driver)
             return tuple(
-                line for line in compare(api.plan(said), live) if line.startswith(("disk-", "io"))
+                line
+                for line in compare(app.lay_out(said), live)
+                if line.startswith(("disk-", "io"))
             )
 
     assert asyncio.run(run()) == ()
@@ -61,16 +63,16 @@ def test_layout_of_a_process_is_what_its_monitor_reports(
 
 def test_monitor_tells_the_story_too(tmp_path: Path) -> None:
     """What a running QEMU reports of a disk is told from its file to the thread's number."""
-    guest = api.load(
+    guest = app.load(
         str(ROOT / "examples" / "virtio-scsi-single" / "701.conf"),
         host=Host(qemu_version=parse_version("10.0.2")),
     )
-    how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
+    how, _ = app.choose_boot(accelerator="tcg", memory_mib=128)
     socket = tmp_path / "qmp"
 
     async def run() -> str:
         volumes = Volumes(scratch_bytes=1 << 20)
-        async with api.boot(guest, how, volumes, qmp_socket=socket):
+        async with app.boot(guest, how, volumes, qmp_socket=socket):
             vmio = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "vmio", "explain", f"qmp:{socket}", "scsi1"),
                 stdout=asyncio.subprocess.PIPE,
@@ -86,20 +88,20 @@ def test_monitor_tells_the_story_too(tmp_path: Path) -> None:
 
 def test_verbs_take_a_process(capsys: pytest.CaptureFixture[str]) -> None:
     """The reference guest's process shows the layout that its config is planned to."""
-    guest = api.load(
+    guest = app.load(
         str(ROOT / "examples" / "701.conf"), host=Host(qemu_version=parse_version("10.0.2"))
     )
-    how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
+    how, _ = app.choose_boot(accelerator="tcg", memory_mib=128)
 
     async def run() -> tuple[str, ...]:
-        async with api.boot(guest, how, Volumes(scratch_bytes=1 << 20)) as (process, planned):
+        async with app.boot(guest, how, Volumes(scratch_bytes=1 << 20)) as (process, planned):
             side = f"pid:{process.pid}"
             for verb in ("show", "check", "explain"):
                 with pytest.raises(SystemExit) as caught:
                     main((verb, side))
                 assert caught.value.code in {0, 1}
-            said = api.plan(api.load(side, host=Host()))
-            live, _ = await api.verify(process, planned)
+            said = app.lay_out(app.load(side, host=Host()))
+            live, _ = await app.verify(process, planned)
             return (*compare(planned, said), *compare(said, live))
 
     assert asyncio.run(run()) == ()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.formats.base import Guest
 from vmio.model.host import Host
 from vmio.model.version import parse_version
@@ -30,15 +30,15 @@ PROGRAM = (sys.executable, "-m", "vmio")
 def load(path: Path) -> Guest:
     """Loads a golden config; without a machine version it gets the newest form."""
     host = Host(qemu_version=parse_version("10.0.2"))
-    return api.load(str(path), host=host, storage=str(GOLDENS / "storage.cfg"), vmid="100")
+    return app.load(str(path), host=host, storage=str(GOLDENS / "storage.cfg"), vmid="100")
 
 
 async def differences(guest: Guest) -> tuple[str, ...]:
     """Boots a guest without an operating system and returns how it differs from its plan."""
-    how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
+    how, _ = app.choose_boot(accelerator="tcg", memory_mib=128)
     volumes = Volumes(scratch_bytes=64 << 20)
-    async with api.boot(guest, how, volumes) as (process, planned):
-        live, found = await api.verify(process, planned)
+    async with app.boot(guest, how, volumes) as (process, planned):
+        live, found = await app.verify(process, planned)
         assert {attached.disk.id for attached in live.disks} >= {
             attached.disk.id for attached in planned.disks if attached.disk.backing is not None
         }
@@ -58,13 +58,13 @@ def test_layout_that_differs_from_the_plan_is_told() -> None:
     """A plan held against another guest's QEMU is not as planned, and each difference is named."""
 
     async def boot_other() -> tuple[str, ...]:
-        how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
-        planned = api.plan(load(Path(SINGLE)))
-        async with api.boot(load(Path(SHARED)), how, Volumes(scratch_bytes=1 << 20)) as (
+        how, _ = app.choose_boot(accelerator="tcg", memory_mib=128)
+        planned = app.lay_out(load(Path(SINGLE)))
+        async with app.boot(load(Path(SHARED)), how, Volumes(scratch_bytes=1 << 20)) as (
             process,
             _,
         ):
-            return (await api.verify(process, planned))[1]
+            return (await app.verify(process, planned))[1]
 
     text = "\n".join(asyncio.run(boot_other()))
     for disk in ("scsi0", "scsi1", "scsi2"):
@@ -193,8 +193,8 @@ def test_refusal_of_qemu_is_its_own_last_line(
     monkeypatch.setattr(boot, "render_layout", lambda _: iter([("-device", "no-such-device")]))
 
     async def start() -> QemuProcess:
-        how, _ = api.choose_boot(accelerator="tcg", memory_mib=128)
-        async with api.boot(load(Path(SHARED)), how, Volumes(scratch_bytes=1 << 20)) as (p, _):
+        how, _ = app.choose_boot(accelerator="tcg", memory_mib=128)
+        async with app.boot(load(Path(SHARED)), how, Volumes(scratch_bytes=1 << 20)) as (p, _):
             return p
 
     with pytest.raises(ToolError, match="'no-such-device' is not a valid device model name"):

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from distributed import Client, LocalCluster
 
-from vmio import api
+from vmio import app
 from vmio.errors import CapabilityError, ToolError
 from vmio.fleet import cluster as fleet_cluster
 from vmio.fleet.runner import map_in_order
@@ -65,9 +65,9 @@ def list_tasks(cluster: LocalCluster) -> list[str]:
 
 def run_sweep(**where: Any) -> str:  # noqa: ANN401 - whatever the sweep shall run on
     """Returns a sweep as JSON."""
-    host = api.read_host(None, qemu_version="10.0.2")
-    guest = api.load(VM, host=host)
-    grid, points = api.simulate_sweep(guest, host, "qd=1", SWEEPS, seeds=2, requests=300, **where)
+    host = app.read_host(None, qemu_version="10.0.2")
+    guest = app.load(VM, host=host)
+    grid, points = app.simulate_sweep(guest, host, "qd=1", SWEEPS, seeds=2, requests=300, **where)
     return render_grid_json(grid, list(points))
 
 
@@ -117,7 +117,7 @@ def test_sweep_is_the_same_wherever_it_runs(cluster: LocalCluster) -> None:
     texts = [run_sweep(workers=1), run_sweep(workers=2)]
     with ThreadPoolExecutor(2) as threads, ProcessPoolExecutor(2) as processes:
         texts += [run_sweep(executor=threads), run_sweep(executor=processes)]
-    with api.connect_cluster(cluster.scheduler_address) as found:
+    with app.connect_cluster(cluster.scheduler_address) as found:
         assert found.workers == 2
         texts.append(run_sweep(executor=found.executor, workers=found.workers))
     with Client(cluster.scheduler_address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
@@ -128,7 +128,7 @@ def test_sweep_is_the_same_wherever_it_runs(cluster: LocalCluster) -> None:
 
 def test_work_is_done_by_the_workers_of_the_cluster(cluster: LocalCluster) -> None:
     """And by no process here."""
-    with api.connect_cluster(cluster.scheduler_address) as found:
+    with app.connect_cluster(cluster.scheduler_address) as found:
         where = set(map_in_order(TELL, range(50), chunk_size=1, executor=found.executor))
     assert len(where) == 2
     assert os.getpid() not in where
@@ -148,7 +148,7 @@ def test_program_prints_the_sweep_and_nothing_else(cluster: LocalCluster, tmp_pa
 def test_worker_that_dies_is_replaced(cluster: LocalCluster, tmp_path: Path) -> None:
     """Its work is done by another one."""
     once = partial(DIE_ONCE, str(tmp_path / "died"))
-    with api.connect_cluster(cluster.scheduler_address) as found:
+    with app.connect_cluster(cluster.scheduler_address) as found:
         done = map_in_order(once, range(8), chunk_size=1, executor=found.executor)
         assert list(done) == list(range(8))
     assert (tmp_path / "died").exists()
@@ -158,7 +158,7 @@ def test_work_that_kills_every_worker_is_told_of(cluster: LocalCluster) -> None:
     """In one line, when Dask has given it up."""
     with (
         pytest.raises(ToolError, match="died of a part of the work"),
-        api.connect_cluster(cluster.scheduler_address) as found,
+        app.connect_cluster(cluster.scheduler_address) as found,
     ):
         list(map_in_order(DIE, range(1), executor=found.executor))
 
@@ -175,7 +175,7 @@ def test_ending_early_leaves_nothing_queued(cluster: LocalCluster, tmp_path: Pat
 
     with gate.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with api.connect_cluster(cluster.scheduler_address) as found:
+        with app.connect_cluster(cluster.scheduler_address) as found:
             results = map_in_order(
                 pass_gate, range(1000), chunk_size=1, executor=found.executor, workers=100
             )
@@ -236,7 +236,7 @@ def test_other_version_on_the_cluster_is_refused(
     monkeypatch.setattr(fleet_cluster, "_compare", compare)
     with (
         pytest.raises(CapabilityError, match=words) as told,
-        api.connect_cluster(cluster.scheduler_address),
+        app.connect_cluster(cluster.scheduler_address),
     ):
         pass
     assert "worker tcp://" in told.value.message
@@ -261,7 +261,7 @@ def test_cluster_without_workers_is_told_of_at_once() -> None:
     with (
         LocalCluster(n_workers=0, dashboard_address=ANY_PORT) as empty,  # type: ignore[no-untyped-call]
         pytest.raises(ToolError, match=r"has no workers$"),
-        api.connect_cluster(empty.scheduler_address),
+        app.connect_cluster(empty.scheduler_address),
     ):
         pass
 
@@ -274,7 +274,7 @@ def test_cluster_whose_workers_leave_is_given_up(monkeypatch: pytest.MonkeyPatch
     ) as lonely:
 
         def run() -> None:
-            with api.connect_cluster(lonely.scheduler_address) as found:
+            with app.connect_cluster(lonely.scheduler_address) as found:
                 with Client(lonely.scheduler_address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
                     client.retire_workers()
                 list(map_in_order(TELL, range(8), chunk_size=1, executor=found.executor))
@@ -292,7 +292,7 @@ def test_scheduler_that_goes_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None
     ) as gone:
 
         def run() -> None:
-            with api.connect_cluster(gone.scheduler_address) as found:
+            with app.connect_cluster(gone.scheduler_address) as found:
                 results = map_in_order(TELL, range(80), chunk_size=1, executor=found.executor)
                 next(results)
                 gone.close()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio import api
+from vmio import app
 from vmio.errors import InputError
 from vmio.formats.qemu.trace import parse_recording
 from vmio.model.capabilities import QemuVersion
@@ -79,7 +79,7 @@ def test_recording_that_is_none_is_refused(
     path = tmp_path / "r"
     path.write_bytes(spoil(WHOLE))
     with pytest.raises(InputError) as caught:
-        api.check_recording(str(path), QemuVersion(10, 0), PollSettings())
+        app.check_recording(str(path), QemuVersion(10, 0), PollSettings())
     assert "\n" not in caught.value.message
     assert len(caught.value.message) < 200 + len(str(path))
 
@@ -87,5 +87,5 @@ def test_recording_that_is_none_is_refused(
 def test_empty_recording_agrees_on_nothing(tmp_path: Path) -> None:
     """Where there is nothing nothing agrees."""
     (tmp_path / "r").write_bytes(b"")
-    found = api.check_recording(str(tmp_path / "r"), QemuVersion(10, 0), PollSettings())
+    found = app.check_recording(str(tmp_path / "r"), QemuVersion(10, 0), PollSettings())
     assert not found.is_complete

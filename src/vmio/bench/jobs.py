@@ -107,7 +107,7 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if key not in _JOB_KEYS or not equals or not value or key in options:
             raise UsageError(
-                f"--job {text[:80]!r}: cannot take {part[:40]!r}",
+                f"--fio-job {text[:80]!r}: cannot take {part[:40]!r}",
                 hint="a job reads rw=randread,bs=4k,iodepth=32; its keys are "
                 f"{', '.join(_JOB_KEYS)}; ready-made ones are "
                 f"{', '.join(job.name for job in DEFAULT_JOBS)}",
@@ -130,7 +130,7 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
         # attrs says "'iodepth' must be <= 1024: 4096", and a tuple for a pattern that differs.
         said = error.args[0] if error.args else ""
         raise UsageError(
-            f"--job {text[:80]!r}: {said}",
+            f"--fio-job {text[:80]!r}: {said}",
             hint="a job reads rw=randread,bs=4k,iodepth=32,runtime=2,ramp=0.5,name=mine",
         ) from error
 

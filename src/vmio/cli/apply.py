@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.characters import disarm_lines, printable
+from vmio.cli.completing import complete_policy, complete_vm
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.source import Source
-
-if TYPE_CHECKING:
-    from vmio.apply.planned import Outcome, Work
 
 __all__ = ["command", "confirm", "print_diff"]
 
@@ -25,9 +22,14 @@ _LEFT = 1
 
 
 @click.command("apply")
-@click.argument("plan")
-@click.argument("config", required=False)
-@click.option("--policy", metavar="NAME", help="Plan and apply at once: PLAN is a config then.")
+@click.argument("plan", shell_complete=complete_vm)
+@click.argument("config", required=False, shell_complete=complete_vm)
+@click.option(
+    "--policy",
+    metavar="NAME",
+    shell_complete=complete_policy,
+    help="Plan and apply at once: PLAN is a config then.",
+)
 @click.option("--dry-run", is_flag=True, help="Show the change and make none.")
 @click.option("--commands", is_flag=True, help="Print the qm command that would do it, and end.")
 @click.option(
@@ -72,13 +74,13 @@ def command(
     if policy is not None and config is not None:
         raise UsageError("with --policy there is one config, and no plan")
     if policy is not None:
-        facts = api.read_place(
+        facts = app.read_place(
             plan, host=host, overrides=overrides, qemu_version=qemu_version
         ).host
-        wanted = make_plan(plan, api.load(plan, host=facts, storage=storage), facts, policy)
+        wanted = make_plan(plan, app.load(plan, host=facts, storage=storage), facts, policy)
     else:
-        wanted = api.read_plan(plan)
-    work = api.prepare_apply(wanted, config, qmp=qmp, live=live, check=not commands)
+        wanted = app.read_plan(plan)
+    work = app.prepare_apply(wanted, config, qmp=qmp, live=live, check=not commands)
     if commands:
         _print_commands(work)
         return 0
@@ -89,11 +91,11 @@ def command(
     if not dry_run:
         if work.writes or work.live:
             confirm(_ask(work), yes=yes)
-        outcome = api.apply(work)
+        outcome = app.apply(work)
     if as_json:
         from vmio.report.apply.json import render_apply_json
 
-        click.echo(render_apply_json(work, outcome, api.render_qm(work)))
+        click.echo(render_apply_json(work, outcome, app.render_qm(work)))
     _say_outcome(work, outcome)
     return _LEFT if work.running and work.new != work.source.data else 0
 
@@ -124,17 +126,17 @@ def print_diff(source: Source, new: bytes) -> None:
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
 
-def _print_commands(work: Work) -> None:
+def _print_commands(work: app.Work) -> None:
     from vmio.report.plan.words import describe_plan
 
-    line = api.render_qm(work)
+    line = app.render_qm(work)
     if line:
         click.echo(line)
     for each in describe_plan(work.guest, work.plan).by_hand:
         click.echo(f"# by hand: {printable(each.words.what)}: {printable(each.words.how)}")
 
 
-def _print_steps(work: Work) -> None:
+def _print_steps(work: app.Work) -> None:
     from vmio.report.plan.words import describe_plan
 
     for change in work.live:
@@ -144,14 +146,14 @@ def _print_steps(work: Work) -> None:
         click.echo(disarm_lines(f"    {printable(each.words.how)}"))
 
 
-def _ask(work: Work) -> str:
+def _ask(work: app.Work) -> str:
     parts = [f"write {work.path}"] if work.writes else []
     parts += [f"set {len(work.live)} values of the running guest"] if work.live else []
     text = " and ".join(parts)
     return f"vmio: {text[:1].upper()}{text[1:]}?"
 
 
-def _say_outcome(work: Work, outcome: Outcome | None) -> None:
+def _say_outcome(work: app.Work, outcome: app.Outcome | None) -> None:
     for note in work.plan.notes:
         say(note)
     if work.new == work.source.data and not work.live:
@@ -167,12 +169,15 @@ def _say_outcome(work: Work, outcome: Outcome | None) -> None:
         say(f"guest {work.plan.vm} is running, so its config stays as it is")
         say("hint: stop it first, or run what vmio apply --commands prints")
     elif work.waiting and work.writes:
-        say("it counts after a full stop and start of the guest; a reboot inside is not enough")
+        say(
+            "it takes effect after a full stop and start of the guest;"
+            " a reboot inside is not enough"
+        )
 
 
-def _name(work: Work) -> str:
+def _name(work: app.Work) -> str:
     """Returns a word of a command that a person may paste into a shell."""
     if work.path.stem == work.plan.vm:
-        return api.quote(work.plan.vm)
+        return app.quote(work.plan.vm)
     path = str(work.path)
-    return api.quote(f"./{path}" if path.startswith("-") else path)
+    return app.quote(f"./{path}" if path.startswith("-") else path)

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
-from vmio import api
+from vmio import app
+from vmio.cli.completing import complete_disk, complete_vm
 from vmio.cli.guest import ensure_image, show_progress
-from vmio.cli.options import host_options, storage_option
+from vmio.cli.options import RenamedOption, host_options, storage_option
 from vmio.cli.terminal import say
-from vmio.errors import PlanError, UsageError
-from vmio.units import parse_size_bytes
-
-if TYPE_CHECKING:
-    from vmio.bench.compare import Layout
-    from vmio.bench.result import Comparison
-    from vmio.model.host import Host
 
 __all__ = ["command"]
-
-_MEMORY_MIB = 512
-"""All that the benchmark guest needs; both sides have to fit beside each other."""
-_MIN_SCRATCH_BYTES = 16 << 20
 
 
 def _refuse_nan(
@@ -37,9 +27,14 @@ def _refuse_nan(
 
 
 @click.command("bench")
-@click.argument("a")
-@click.argument("b")
-@click.option("--disk", metavar="ID", help="The disk to measure; else the first that both have.")
+@click.argument("a", shell_complete=complete_vm)
+@click.argument("b", shell_complete=complete_vm)
+@click.option(
+    "--disk",
+    metavar="ID",
+    shell_complete=complete_disk,
+    help="The disk to measure; else the first that both have.",
+)
 @click.option(
     "--pairs",
     type=click.IntRange(2, 1000),
@@ -48,8 +43,10 @@ def _refuse_nan(
     help="How often each job runs on each side.",
 )
 @click.option(
-    "--job",
+    "--fio-job",
     "job_texts",
+    cls=RenamedOption,
+    old="--job",
     metavar="JOB",
     multiple=True,
     help="Instead of the default jobs, as in rw=randread,bs=4k,iodepth=32; can be repeated.",
@@ -106,86 +103,41 @@ def command(
     touched. fio runs in one while the other is stopped, in pairs and in alternating order, so that
     what else the host does hits both.
     """
-    from vmio.bench.compare import compare, find_disk
-    from vmio.bench.jobs import DEFAULT_JOBS, parse_job
-    from vmio.qemu.signals import run_async, unwind_on_signals
-
-    names = job_texts or tuple(job.name for job in DEFAULT_JOBS)
-    jobs = tuple(parse_job(name, runtime_s=runtime_s) for name in names)
-    scratch_bytes = parse_size_bytes(scratch)
-    if scratch_bytes is None or scratch_bytes < _MIN_SCRATCH_BYTES:
-        raise UsageError(f"--scratch {scratch}: 16M is the least", hint="write it as 512M or 1G")
     report_path = Path(html) if html is not None else None
     if report_path is not None:
         from vmio.report.page import check_report_path
 
         check_report_path(report_path)
-    facts = api.read_host(host, overrides, binary=True)
-    layouts = [_load_layout(path, facts, storage) for path in (a, b)]
-    if disk is None:
-        disk = _choose_disk(*layouts)
-    for layout in layouts:
-        find_disk(layout, disk)
-    with unwind_on_signals():
-        image = ensure_image(
-            {each.model for layout in layouts for each in layout.topology.controllers},
-            kernel=kernel,
-            initrd=initrd,
-        )
-    how, reason = api.choose_boot(
+    inputs = app.prepare_bench(
+        a,
+        b,
+        host=app.read_host(host, overrides, binary=True),
+        storage=storage,
+        disk=disk,
+        jobs=job_texts,
+        runtime_s=runtime_s,
+        scratch=scratch,
+    )
+    image = ensure_image(inputs.controllers, kernel=kernel, initrd=initrd)
+    how, reason = app.choose_boot(
         accelerator=accel,
         kernel=str(image.kernel),
         initrd=str(image.initrd),
         append=image.append,
-        memory_mib=_MEMORY_MIB,
+        memory_mib=app.BENCH_MEMORY_MIB,
     )
     if reason:
         say(reason)
     with show_progress() as report:
-        comparison = run_async(
-            compare(
-                *layouts,
-                jobs=jobs,
-                pairs=pairs,
-                disk=disk,
-                boot=how,
-                scratch_bytes=scratch_bytes,
-                accelerator_reason=reason,
-                guest_description=image.description,
-                report=report,
+        comparison = app.run_async(
+            app.run_bench(
+                inputs, how, image, pairs=pairs, accelerator_reason=reason, report=report
             )
         )
     _tell(comparison, as_json=as_json, report_path=report_path)
 
 
-def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
-    from vmio.bench.compare import Layout
-
-    guest = api.load(path, host=host, storage=storage)
-    topology = api.plan(guest)
-    try:
-        arguments = api.build_command(guest, host)
-    except PlanError:
-        arguments = ()  # a config that Proxmox would refuse can be measured all the same
-    return Layout(
-        name=path,
-        title=guest.vm.scsihw or "lsi, as scsihw is not set",
-        machine=guest.vm.machine,
-        topology=topology,
-        config_argv=tuple(word for argument in arguments for word in argument),
-    )
-
-
-def _choose_disk(a: Layout, b: Layout) -> str:
-    """Returns the first disk that both sides have."""
-    for attached in a.topology.disks:
-        other = b.topology.find_disk(attached.disk.id)
-        if other is not None and {attached.disk.media, other.disk.media} == {"disk"}:
-            return attached.disk.id
-    raise UsageError(f"{a.name} and {b.name} have no disk in common")
-
-
-def _tell(comparison: Comparison, *, as_json: bool, report_path: Path | None) -> None:
+def _tell(comparison: app.Comparison, *, as_json: bool, report_path: Path | None) -> None:
     if as_json:
         from vmio.report.comparison.json import render_comparison_json
 

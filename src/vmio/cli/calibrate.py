@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
-
-if TYPE_CHECKING:
-    from vmio.model.disk import AioEngine
+from vmio.model.disk import AioEngine
 
 __all__ = ["command"]
 
@@ -59,33 +57,31 @@ def command(
     from pathlib import Path
 
     from vmio.cli.guest import ensure_image, show_progress
-    from vmio.qemu.signals import run_async, unwind_on_signals
 
     if force and output is None:
         raise UsageError(
-            "--force says nothing without --output FILE",
+            "--force requires --output FILE",
             hint="--even-if-busy measures a host that others use",
         )
     path = Path(output) if output is not None else None
     if path is not None:
-        api.check_profile_path(path, force=force)
-    if folder is not None and not api.is_folder(folder):
+        app.check_profile_path(path, force=force)
+    if folder is not None and not app.is_folder(folder):
         raise UsageError(f"--folder {folder}: there is no such folder")
-    api.check_idle(force=even_if_busy)
-    with unwind_on_signals():
-        image = ensure_image({"virtio-blk-pci"})
-    how, reason = api.choose_boot(
+    app.check_idle(force=even_if_busy)
+    image = ensure_image({"virtio-blk-pci"})
+    how, reason = app.choose_boot(
         accelerator=accel,
         kernel=str(image.kernel),
         initrd=str(image.initrd),
         append=image.append,
-        memory_mib=512,
+        memory_mib=app.BENCH_MEMORY_MIB,
     )
     if reason:
         say(reason)
     with show_progress() as report:
-        found = run_async(
-            api.calibrate(
+        found = app.run_async(
+            app.calibrate(
                 how,
                 aio=aio,
                 folder=Path(folder) if folder is not None else None,
@@ -93,7 +89,7 @@ def command(
                 report=report,
             )
         )
-    kept = api.save_profile(found.profile, path)
+    kept = app.save_profile(found.profile, path)
     if as_json:
         from vmio.report.calibration.text import render_calibration_json
 

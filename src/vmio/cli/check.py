@@ -8,12 +8,12 @@ from functools import partial
 
 import click
 
+from vmio import app
 from vmio.cli.check_options import check_options, choose_fixing, choose_output, validate_watch
-from vmio.cli.check_scene import Scene, print_report, say_unknown
+from vmio.cli.check_print import print_report, say_unknown
+from vmio.cli.completing import complete_vm
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.errors import UsageError, VmioError
-from vmio.lint.diagnostic import CheckedFile, Severity
-from vmio.lint.house import choose_rules
 from vmio.report.findings.forms import choose_report
 from vmio.report.findings.summary import Part, Report, make_part, render_summary
 
@@ -23,7 +23,7 @@ _CLUSTER = "/etc/pve"
 
 
 @click.command("check")
-@click.argument("paths", metavar="[PATH]...", nargs=-1)
+@click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=complete_vm)
 @check_options
 @click.option(
     "--jobs",
@@ -45,12 +45,14 @@ def command(
     paths: tuple[str, ...],
     select: tuple[str, ...],
     ignore: tuple[str, ...],
-    severity: Severity | None,
+    severity: app.Severity | None,
     config: str | None,
     output: str | None,
     as_json: bool,
     statistics: bool,
     baseline: str | None,
+    fail_on: app.Severity,
+    quiet: bool,
     fix: bool,
     unsafe_fixes: bool,
     diff: bool,
@@ -67,14 +69,14 @@ def command(
     PATH is a config, a folder of them, a whole /etc/pve or a copy of one, or - for standard
     input; without any it is /etc/pve.
 
-    Exits with 0 if nothing was found, 1 if something was or could not be fixed, 3 if a file could
-    not be read. `vmio rule CODE` explains a finding.
+    Exits with 0 if nothing was found, 1 if something was (--fail-on says from which severity) or
+    a fix is left, 3 if a file could not be read. `vmio rule CODE` explains a finding.
     """
     form = choose_output(output, as_json=as_json, diff=diff)
     fixing = choose_fixing(paths, fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
     if watch:
-        validate_watch(paths, "statistics" if statistics else form, fixing)
-    scene = Scene(
+        validate_watch(paths, "statistics" if statistics else form, fixing, quiet=quiet)
+    inputs = app.CheckInputs(
         paths=paths or _choose_cluster(),
         config=config,
         select=select,
@@ -86,28 +88,28 @@ def command(
         qemu_version=qemu_version,
         storage=storage,
     )
-    scene.refresh()
+    inputs.refresh()
     terminal = sys.stdout.isatty()
     report = choose_report(
         form,
         statistics=statistics,
         colour=terminal and not os.environ.get("NO_COLOR"),
         columns=_measure_terminal() if terminal else 0,
-        rules=choose_rules(scene.house),
+        rules=inputs.list_rules(),
     )
     if watch:
         from vmio.cli.check_watch import follow
 
-        follow(scene, report, workers=jobs)
-    vms = (*scene.places.errors, *scene.vms)
-    results = scene.check(vms, partial(_make_part, report), fixing=fixing, workers=jobs)
+        follow(inputs, report, workers=jobs)
+    vms = (*inputs.places.errors, *inputs.vms)
+    results = inputs.check(vms, partial(_make_part, report), fixing=fixing, workers=jobs)
     summary = print_report(report, results, len(vms))
-    say_unknown(vms, scene.places)
-    for line in render_summary(summary, written=fixing is None or fixing.write):
-        click.echo(line, err=True)
-    if fixing is not None and not fixing.write and summary.fixed:
-        return summary.status or 1
-    return summary.status
+    if not quiet:
+        say_unknown(vms, inputs.places)
+        for line in render_summary(summary, written=fixing is None or fixing.write):
+            click.echo(line, err=True)
+    status = summary.find_status(fail_on)
+    return status or int(fixing is not None and not fixing.write and summary.fixed > 0)
 
 
 def _measure_terminal() -> int:
@@ -117,9 +119,7 @@ def _measure_terminal() -> int:
 
 
 def _choose_cluster() -> tuple[str, ...]:
-    from vmio import api
-
-    if not api.is_folder(_CLUSTER):
+    if not app.is_folder(_CLUSTER):
         raise UsageError(
             f"there is no {_CLUSTER} here, so name what to check",
             hint="a config, a folder of them, or a copy of a cluster's /etc/pve",
@@ -127,12 +127,12 @@ def _choose_cluster() -> tuple[str, ...]:
     return (_CLUSTER,)
 
 
-def _make_part(report: Report, checked: CheckedFile) -> tuple[Part, VmioError | None]:
+def _make_part(report: Report, checked: app.CheckedFile) -> tuple[Part, VmioError | None]:
     """Returns what is printed of a file; that is less to send between processes than findings."""
     return make_part(report, checked), checked.error or _tell_unfixed(checked)
 
 
-def _tell_unfixed(checked: CheckedFile) -> VmioError | None:
+def _tell_unfixed(checked: app.CheckedFile) -> VmioError | None:
     if checked.refusal is None:
         return None
     codes = ", ".join(dict.fromkeys(finding.code for finding in checked.unfixed))

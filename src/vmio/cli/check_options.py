@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
-from attrs import frozen
 
+from vmio import app
+from vmio.cli.completing import complete_rule
+from vmio.cli.options import RenamedOption
 from vmio.errors import UsageError
-from vmio.lint.diagnostic import Severity
 
 __all__ = [
     "OUTPUTS",
-    "Fixing",
     "check_options",
     "choose_fixing",
     "choose_output",
@@ -36,8 +36,8 @@ def _split(
 
 def _read_severity(
     _ctx: click.Context, _param: click.Parameter, value: str | None
-) -> Severity | None:
-    return None if value is None else Severity(value)
+) -> app.Severity | None:
+    return None if value is None else app.Severity(value)
 
 
 def rule_options(function: _Function) -> _Function:
@@ -51,6 +51,7 @@ def rule_options(function: _Function) -> _Function:
             metavar=_SELECTORS,
             multiple=True,
             callback=_split,
+            shell_complete=complete_rule,
             help="Run these rules only: codes, names, or families such as TH.",
         ),
         click.option(
@@ -58,18 +59,19 @@ def rule_options(function: _Function) -> _Function:
             metavar=_SELECTORS,
             multiple=True,
             callback=_split,
+            shell_complete=complete_rule,
             help="Leave these rules out.",
         ),
         click.option(
             "--severity",
-            type=click.Choice([severity.value for severity in Severity]),
+            type=click.Choice([severity.value for severity in app.Severity]),
             callback=_read_severity,
             help="Show and count nothing less harmful than this.",
         ),
         click.option(
             "--config",
             metavar="FILE",
-            help="The house rules; else vmio.toml in this folder or one above it.",
+            help="The project configuration; else vmio.toml in this folder or one above it.",
         ),
     )
     return _add(function, options)
@@ -78,16 +80,19 @@ def rule_options(function: _Function) -> _Function:
 def check_options(function: _Function) -> _Function:
     """Adds what `rule_options` adds, how findings come out, and what becomes of them.
 
-    They come as `output: str | None`, `as_json`, `statistics`, `baseline: str | None`, `fix`,
-    `unsafe_fixes`, `diff` and `dry_run`.
+    They come as `output: str | None`, `as_json`, `statistics`, `baseline: str | None`,
+    `fail_on: Severity`, `quiet`, `fix`, `unsafe_fixes`, `diff` and `dry_run`.
     """
     options = (
         click.option(
-            "--output",
+            "--format",
+            "output",
+            cls=RenamedOption,
+            old="--output",
             type=click.Choice(OUTPUTS),
             help="How findings are printed; text if not said.",
         ),
-        click.option("--json", "as_json", is_flag=True, help="The same as --output json."),
+        click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
         click.option(
             "--statistics", is_flag=True, help="Count findings by rule instead of listing them."
         ),
@@ -95,6 +100,19 @@ def check_options(function: _Function) -> _Function:
             "--baseline",
             metavar="FILE",
             help="Hide the findings that this file knows, as vmio baseline writes it.",
+        ),
+        click.option(
+            "--fail-on",
+            type=click.Choice([severity.value for severity in app.Severity]),
+            default="info",
+            callback=_read_severity,
+            help="Exit with 1 only for findings at least as severe as this; for any if not said.",
+        ),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            help="Print findings and errors only: no summary and no notes.",
         ),
         click.option("--fix", is_flag=True, help="Make the fixes that are safe in the files."),
         click.option("--unsafe-fixes", is_flag=True, help="Also those that the guest may notice."),
@@ -118,34 +136,27 @@ def choose_output(output: str | None, *, as_json: bool, diff: bool = False) -> s
     return "diff" if diff else next(iter(forms), "text")
 
 
-@frozen(kw_only=True)
-class Fixing:
-    """What is done about findings besides telling them."""
-
-    unsafe: bool
-    write: bool
-    """Whether files are changed, or it is only said what would."""
-
-
 def choose_fixing(
     paths: Sequence[str], *, fix: bool, unsafe_fixes: bool, diff: bool, dry_run: bool
-) -> Fixing | None:
+) -> app.Fixing | None:
     """Returns what is to be fixed and how; None if nothing.
 
     Raises:
         UsageError: A dry run of nothing is asked for, or a fix of standard input.
     """
     if fix or unsafe_fixes or diff:
-        fixing = Fixing(unsafe=unsafe_fixes, write=not (diff or dry_run))
+        fixing = app.Fixing(unsafe=unsafe_fixes, write=not (diff or dry_run))
         if fixing.write and "-" in paths:
             raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
         return fixing
     if dry_run:
-        raise UsageError("--dry-run says nothing without --fix")
+        raise UsageError("--dry-run requires --fix")
     return None
 
 
-def validate_watch(paths: Sequence[str], form: str, fixing: Fixing | None) -> None:
+def validate_watch(
+    paths: Sequence[str], form: str, fixing: app.Fixing | None, *, quiet: bool
+) -> None:
     """Raises what a call with `--watch` cannot mean.
 
     Raises:
@@ -155,6 +166,8 @@ def validate_watch(paths: Sequence[str], form: str, fixing: Fixing | None) -> No
         raise UsageError("--watch cannot read standard input again", hint="name a file")
     if fixing is not None:
         raise UsageError("--watch changes no file, so it goes with nothing that fixes")
+    if quiet:
+        raise UsageError("--watch and --quiet exclude each other")
     if form != "text":
         raise UsageError(f"--watch prints text as things change, not {form}")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from vmio import api
-from vmio.cli.options import host_options, storage_option
+from vmio import app
+from vmio.cli.completing import complete_vm
+from vmio.cli.options import host_options, qemu_version_option, storage_option
 
 __all__ = ["command"]
 
@@ -13,11 +14,12 @@ _DIFFERENT = 1
 
 
 @click.command("diff")
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=complete_vm)
+@click.argument("b", shell_complete=complete_vm)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
 @click.option("--vmid", metavar="NUMBER", help="The VM's number, if a config is not NUMBER.conf.")
 @storage_option
+@qemu_version_option
 @host_options
 def command(
     a: str,
@@ -26,6 +28,7 @@ def command(
     as_json: bool,
     vmid: str | None,
     storage: str | None,
+    qemu_version: str | None,
     host: str | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -35,7 +38,9 @@ def command(
     for a running process. Of a process only what concerns its guest is compared, not its monitors
     or its pid file. Exits with 0 if they say the same and 1 if they differ.
     """
-    differences = api.diff(a, b, host=host, overrides=overrides, storage=storage, vmid=vmid)
+    differences = app.diff(
+        a, b, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage, vmid=vmid
+    )
     if as_json:
         from vmio.report.diff.json import render_diff_json
 

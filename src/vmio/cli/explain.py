@@ -7,18 +7,25 @@ import sys
 
 import click
 
-from vmio import api
-from vmio.cli.options import host_options, storage_option
+from vmio import app
+from vmio.cli.completing import complete_disk, complete_snapshot, complete_vm
+from vmio.cli.options import host_options, qemu_version_option, storage_option
 
 __all__ = ["command"]
 
 
 @click.command("explain")
-@click.argument("vm")
-@click.argument("disk", required=False)
+@click.argument("vm", shell_complete=complete_vm)
+@click.argument("disk", required=False, shell_complete=complete_disk)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
-@click.option("--snapshot", metavar="NAME", help="Explain a snapshot instead.")
+@click.option(
+    "--snapshot",
+    metavar="NAME",
+    shell_complete=complete_snapshot,
+    help="Explain a snapshot instead.",
+)
 @storage_option
+@qemu_version_option
 @host_options
 def command(
     vm: str,
@@ -27,6 +34,7 @@ def command(
     as_json: bool,
     snapshot: str | None,
     storage: str | None,
+    qemu_version: str | None,
     host: str | None,
     overrides: tuple[str, ...],
 ) -> None:
@@ -35,8 +43,8 @@ def command(
     VM is a config, a saved QEMU command line (- is standard input), pid:NUMBER for a process, or
     qmp:SOCKET for what a running QEMU itself reports. Without DISK there is a line for each.
     """
-    facts = api.read_place(vm, host=host, overrides=overrides).host
-    name, origin, stories = api.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
+    facts = app.read_place(vm, host=host, overrides=overrides, qemu_version=qemu_version).host
+    name, origin, stories = app.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
     if as_json:
         from vmio.report.explanation.json import render_story_json
 

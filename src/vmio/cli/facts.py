@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vmio import api
+from vmio import app
 
 if TYPE_CHECKING:
-    from vmio.api.guests import Guest
     from vmio.model.host import Host
     from vmio.model.plan import Plan
 
@@ -20,16 +19,16 @@ def say_unknown_host(vm: str, effect: str) -> None:
     """Says that nothing is known of a guest's host, and what follows."""
     click.echo(f"vmio: nothing is known of the host of {vm}: {effect}", err=True)
     click.echo(
-        "vmio: hint: --host FILE names what vmio host --save wrote there, and --set cpu.count=32"
+        "vmio: hint: --host FILE names what vmio host -o wrote there, and --set cpu.count=32"
         " gives one fact",
         err=True,
     )
 
 
-def make_plan(vm: str, guest: Guest, host: Host, policy: str) -> Plan:
+def make_plan(vm: str, guest: app.Guest, host: Host, policy: str) -> Plan:
     """Returns a plan, and says if processors of the host that nobody knows could change it."""
-    plan = api.make_plan(guest, host, policy)
-    if api.lacks_processors(guest, host, policy):
+    plan = app.make_plan(guest, host, policy)
+    if app.lacks_processors(guest, host, policy):
         say_unknown_host(
             vm, "each disk has its own IOThread, and on a few processors some would share one"
         )

@@ -5,17 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vmio import app
 from vmio.characters import printable
 from vmio.cli.terminal import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from vmio.bench.compare import Progress
-    from vmio.guest.image import GuestImage
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["ensure_image", "show_progress"]
 
@@ -24,8 +21,8 @@ _CALM_S = 10.0
 
 
 def ensure_image(
-    controllers: set[str], *, kernel: str | None = None, initrd: str | None = None
-) -> GuestImage:
+    controllers: Collection[str], *, kernel: str | None = None, initrd: str | None = None
+) -> app.GuestImage:
     """Returns the benchmark guest, telling each step of its making once.
 
     Args:
@@ -33,30 +30,16 @@ def ensure_image(
         kernel: A kernel of the caller's own.
         initrd: And its initramfs.
     """
-    from vmio.guest import image
-
-    told: list[str] = []
-
-    def tell(task: str, _share: float | None) -> None:
-        if told[-1:] != [task]:
-            told.append(task)
-            say(task)
-
-    return image.ensure_image(
-        kernel=Path(kernel) if kernel is not None else None,
-        initrd=Path(initrd) if initrd is not None else None,
-        controllers=controllers,
-        report=tell,
-    )
+    return app.ensure_image(controllers, kernel=kernel, initrd=initrd, report=say)
 
 
 @contextmanager
-def show_progress() -> Iterator[Callable[[Progress], None]]:
+def show_progress() -> Iterator[Callable[[app.Progress], None]]:
     """Yields what to tell progress to: a bar on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
         last_s = [-_CALM_S]
 
-        def tell(progress: Progress) -> None:
+        def tell(progress: app.Progress) -> None:
             if time.monotonic() - last_s[0] >= _CALM_S or progress.share in {0.0, 1.0}:
                 last_s[0] = time.monotonic()
                 left = _format_left(progress)
@@ -79,7 +62,7 @@ def show_progress() -> Iterator[Callable[[Progress], None]]:
         )
 
 
-def _format_left(progress: Progress) -> str:
+def _format_left(progress: app.Progress) -> str:
     if progress.left_s is None or progress.share in {0.0, 1.0}:
         return ""
     minutes, seconds = divmod(round(progress.left_s), 60)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from vmio import api
-from vmio.cli.options import host_options
+from vmio import app
+from vmio.cli.options import RenamedOption, host_options
 from vmio.cli.terminal import say
 from vmio.errors import CapabilityError, ToolError, UsageError
 
@@ -13,13 +13,20 @@ __all__ = ["command"]
 
 
 @click.command("host")
-@click.option("--save", metavar="FILE", help="Write it to a file that --host takes anywhere.")
+@click.option(
+    "-o",
+    "--output",
+    cls=RenamedOption,
+    old="--save",
+    metavar="FILE",
+    help="Write them to a file that --host takes on any host.",
+)
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
 @host_options
 def command(
     *,
-    save: str | None,
+    output: str | None,
     force: bool,
     as_json: bool,
     host: str | None,
@@ -30,25 +37,23 @@ def command(
     They are printed as TOML. Saved on one host and given to --host on another, they make vmio say
     there what it would say here.
     """
-    if force and save is None:
-        raise UsageError("--force says nothing without --save FILE")
-    if as_json and save is not None:
-        raise UsageError("--save writes TOML, which --json cannot change")
+    if force and output is None:
+        raise UsageError("--force requires --output FILE")
+    if as_json and output is not None:
+        raise UsageError("--output writes TOML, which --json cannot change")
     try:
-        facts = api.read_host(host, overrides, binary=True)
+        facts = app.read_host(host, overrides, binary=True)
     except (CapabilityError, ToolError) as error:
         # A host without QEMU has its other facts all the same.
         say(f"{error.message}; qemu_version is left empty")
-        facts = api.read_host(host, overrides)
-    if save is not None:
-        api.save_host(facts, save, force=force)
-        say(f"wrote {save}")
+        facts = app.read_host(host, overrides)
+    if output is not None:
+        app.save_host(facts, output, force=force)
+        say(f"wrote {output}")
         return
-    from vmio.formats.host_toml import host_to_dict, render_host
-
     if as_json:
         import json
 
-        click.echo(json.dumps(host_to_dict(facts), indent=2, default=str))
+        click.echo(json.dumps(app.describe_host(facts), indent=2, default=str))
     else:
-        click.echo(render_host(facts), nl=False)
+        click.echo(app.render_host(facts), nl=False)

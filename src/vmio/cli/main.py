@@ -1,7 +1,6 @@
 """The program `vmio`: its verbs, and what an error says and exits with.
 
-Exit statuses: 0 clean, 1 findings, 2 usage, 3 unreadable input, 4 tool or host missing or output
-that cannot be written, 70 a bug in vmio, 130 and 143 ended by Ctrl-C and SIGTERM.
+Exit statuses are in `_STATUSES`.
 """
 
 from __future__ import annotations
@@ -31,26 +30,54 @@ _INTERRUPTED = 130
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 """How writing to a file that standard output goes to fails; files of vmio's own say so earlier."""
 
-_VERBS = {
-    "apply": "Carry out a plan, or print the commands that would.",
-    "baseline": "Accept the findings of today, so that only new ones are told.",
-    "bench": "Measure two layouts of a guest against each other.",
-    "calibrate": "Measure what predictions go by on this host.",
-    "check": "Find settings that are ignored, slow or unsafe.",
-    "cmd": "Print the QEMU command line that would run.",
-    "completion": "Print what makes a shell complete vmio's words.",
-    "diff": "Tell where two QEMU command lines differ.",
-    "explain": "Tell what becomes of a disk, option by option.",
-    "host": "Tell what a command line depends on besides the config.",
-    "plan": "Plan which IOThreads serve a guest's disks.",
-    "replay": "Tell the polling in a trace, or compute a recording's again.",
-    "rule": "Explain a rule, or list them all.",
-    "run": "Boot a config on this host.",
-    "simulate": "Predict what a guest's layout does under a load.",
-    "show": "Show which thread serves each disk.",
-    "undo": "Put back what configs were before vmio changed them.",
+_GROUPS = {
+    "Inspect": {
+        "show": "Show which thread serves each disk.",
+        "explain": "Tell what becomes of a disk, option by option.",
+        "check": "Find settings that are ignored, slow or unsafe.",
+        "cmd": "Print the QEMU command line that would run.",
+        "diff": "Show how two QEMU command lines differ.",
+        "rule": "Explain a rule, or list them all.",
+    },
+    "Change": {
+        "plan": "Plan which IOThreads serve a guest's disks.",
+        "apply": "Carry out a plan, or print the commands that would.",
+        "undo": "Restore configs to what they were before vmio changed them.",
+    },
+    "Measure": {
+        "run": "Boot a config on this host.",
+        "bench": "Measure two layouts of a guest against each other.",
+        "calibrate": "Measure this host's costs, which predictions use.",
+    },
+    "Predict": {
+        "simulate": "Predict what a guest's layout does under a load.",
+        "replay": "Analyse the polling in a trace or a recording of QEMU.",
+    },
+    "Set up": {
+        "baseline": "Record current findings, so that check reports only new ones.",
+        "host": "Print this host's facts, which command lines depend on.",
+        "completion": "Print a shell's completion script.",
+    },
 }
-"""Each is a module of this package; its help stands here so that no other is imported."""
+"""Each verb is a module of this package; its help stands here so that no other is imported."""
+
+_VERBS = {verb: words for verbs in _GROUPS.values() for verb, words in verbs.items()}
+
+_EXAMPLES = {
+    "vmio check /etc/pve": "every VM of a cluster",
+    "vmio explain 701.conf scsi0": "how one disk is served, and by which thread",
+    "vmio plan 701.conf -o plan.json": "a better layout, for vmio apply plan.json",
+}
+
+_STATUSES = {
+    "0": "no findings, no differences",
+    "1": "findings or differences, or something could not be changed",
+    "2": "wrong usage",
+    "3": "an input that cannot be read or planned",
+    "4": "a missing tool, a host that cannot do it, or unwritable output",
+    "70": "a bug in vmio",
+    "130, 143": "ended by Ctrl-C or SIGTERM",
+}
 
 
 class _ReaderGoneError(Exception):
@@ -61,7 +88,7 @@ class _LazyGroup(click.Group):
     """A group whose verbs are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return sorted(_VERBS)
+        return list(_VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _VERBS:
@@ -69,6 +96,18 @@ class _LazyGroup(click.Group):
         command = import_module(f"vmio.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - every verb's module has one
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds a verb; for a wrong one, says which is most like it."""
+        verb = args[0]
+        if verb not in _VERBS and not verb.startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(verb, _VERBS, n=1)
+            ctx.fail(f"No such command '{verb}'." + "".join(f" Did you mean {n}?" for n in near))
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
         """Runs a verb; click itself would end with 1 when whoever reads the output has gone."""
@@ -81,8 +120,15 @@ class _LazyGroup(click.Group):
             raise _ReaderGoneError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Verbs"):
-            formatter.write_dl(sorted(_VERBS.items()))
+        width = max(map(len, _VERBS))
+        for title, verbs in _GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(verb.ljust(width), words) for verb, words in verbs.items()])
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        for title, rows in (("Examples", _EXAMPLES), ("Exit status", _STATUSES)):
+            with formatter.section(title):
+                formatter.write_dl(list(rows.items()), col_max=32)
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,9 +7,32 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["boot_options", "host_options", "qemu_version_option", "storage_option"]
+__all__ = [
+    "RenamedOption",
+    "boot_options",
+    "host_options",
+    "qemu_version_option",
+    "storage_option",
+]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class RenamedOption(click.Option):
+    """An option whose old spelling is still taken, and not shown."""
+
+    def __init__(self, *words: Any, old: str, **how: Any) -> None:  # noqa: ANN401 - click's many
+        super().__init__(*words, **how)
+        self._old = old
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401 - click hides its class
+        """Lets a call use either spelling."""
+        shown, self.opts = self.opts, [*self.opts, self._old]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = shown
+
 
 storage_option = click.option(
     "--storage",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import Literal, assert_never
 
 import click
 
-from vmio import api
-from vmio.api.guests import Guest
+from vmio import app
+from vmio.cli.completing import complete_policy, complete_vm
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
@@ -16,19 +16,21 @@ from vmio.errors import UsageError, VmioError
 from vmio.model.host import Host
 from vmio.model.plan import Plan
 
-if TYPE_CHECKING:
-    from vmio.fleet.inventory import Found
-    from vmio.fleet.places import Places
-    from vmio.sim.ranking import Criterion, Ranking
-
 __all__ = ["command"]
 
 _LOAD = "4k-randread-qd1"
 
 
 @click.command("plan")
-@click.argument("vms", metavar="VM...", nargs=-1)
-@click.option("--policy", metavar="NAME", default="auto", show_default=True, help="How to spread.")
+@click.argument("vms", metavar="VM...", nargs=-1, shell_complete=complete_vm)
+@click.option(
+    "--policy",
+    metavar="NAME",
+    shell_complete=complete_policy,
+    default="auto",
+    show_default=True,
+    help="How to spread.",
+)
 @click.option("--list-policies", is_flag=True, help="Say which policies there are.")
 @click.option("--compare", is_flag=True, help="Show what every policy comes to.")
 @click.option(
@@ -52,7 +54,7 @@ def command(
     policy: str,
     list_policies: bool,
     compare: bool,
-    rank: Criterion | None,
+    rank: app.Criterion | None,
     workload: str | None,
     profile: str | None,
     many: bool,
@@ -70,43 +72,60 @@ def command(
     Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o.
     """
     if list_policies:
-        for usage, summary in api.list_policies():
+        for usage, summary in app.list_policies():
             click.echo(f"{usage:14} {summary}")
         return 0
     forms = {"--compare": compare, "--all": many, "--diff": as_diff}
     _check_forms([name for name, given in forms.items() if given], rank, output, as_json=as_json)
-    if rank is None and (workload is not None or profile is not None):
-        raise UsageError("--workload and --profile are for --rank")
-    if not vms or (len(vms) > 1 and not many):
-        raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
+    _check_call(vms, rank, workload, profile, output, many=many, force=force)
     if many:
-        found = api.find_vms(vms)
-        places = api.read_places(
+        found = app.find_vms(vms)
+        places = app.read_places(
             found, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
         )
         return _print_all((*places.errors, *found), policy, places)
-    facts = api.read_place(vms[0], host=host, overrides=overrides, qemu_version=qemu_version).host
-    guest = api.load(vms[0], host=facts, storage=storage)
+    facts = app.read_place(vms[0], host=host, overrides=overrides, qemu_version=qemu_version).host
+    guest = app.load(vms[0], host=facts, storage=storage)
     for problem in guest.vm.problems:
         text = problem.message.replace("\n", ": ")
         say(f"{vms[0]}: {text}")
     if compare:
         return _print_comparison(guest, facts)
     if rank is not None:
-        ranking = api.rank_plans(
+        ranking = app.rank_plans(
             guest, facts, _LOAD if workload is None else workload, by=rank, profile=profile
         )
         return _print_ranking(ranking, as_json=as_json)
     plan = make_plan(vms[0], guest, facts, policy)
     _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
     if output is not None:
-        api.save_plan(plan, output, force=force)
+        app.save_plan(plan, output, force=force)
         say(f"wrote {output}; vmio apply {output} makes the changes")
     return 0
 
 
+def _check_call(
+    vms: tuple[str, ...],
+    rank: app.Criterion | None,
+    workload: str | None,
+    profile: str | None,
+    output: str | None,
+    *,
+    many: bool,
+    force: bool,
+) -> None:
+    if rank is None and (workload is not None or profile is not None):
+        raise UsageError("--workload and --profile are for --rank")
+    if force and output is None:
+        raise UsageError("--force requires --output FILE")
+    if not vms:
+        raise UsageError("name the VM's config", hint="--list-policies needs none")
+    if not many and (len(vms) > 1 or app.is_folder(vms[0])):
+        raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
+
+
 def _check_forms(
-    forms: list[str], rank: Criterion | None, output: str | None, *, as_json: bool
+    forms: list[str], rank: app.Criterion | None, output: str | None, *, as_json: bool
 ) -> None:
     if len(forms) + (rank is not None) + (as_json and rank is None) > 1:
         raise UsageError(
@@ -117,16 +136,14 @@ def _check_forms(
         raise UsageError("--rank writes no plan", hint="-o writes that of one --policy")
 
 
-def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"]) -> None:
+def _print_plan(guest: app.Guest, plan: Plan, form: Literal["json", "diff", "text"]) -> None:
     match form:
         case "json":
-            from vmio.formats.plan_file import render_plan
-
-            click.echo(render_plan(plan), nl=False)
+            click.echo(app.render_plan(plan), nl=False)
         case "diff":
             from vmio.cli.apply import print_diff
 
-            print_diff(guest.vm.source, api.preview_plan(guest, plan))
+            print_diff(guest.vm.source, app.preview_plan(guest, plan))
         case "text":
             from vmio.cli.console import make_console
             from vmio.report.plan.text import print_plan
@@ -141,13 +158,13 @@ def _print_plan(guest: Guest, plan: Plan, form: Literal["json", "diff", "text"])
             assert_never(form)
 
 
-def _print_comparison(guest: Guest, host: Host) -> int:
+def _print_comparison(guest: app.Guest, host: Host) -> int:
     from vmio.cli.console import make_console
     from vmio.report.plan.text import Row, print_comparison
     from vmio.report.plan.words import describe_plan
 
     rows = []
-    for name in api.list_compared():
+    for name in app.list_compared():
         try:
             plan = make_plan(guest.vm.source.name, guest, host, name)
             rows.append(Row(name=name, plan=describe_plan(guest, plan)))
@@ -157,7 +174,7 @@ def _print_comparison(guest: Guest, host: Host) -> int:
     return 0
 
 
-def _print_ranking(ranking: Ranking, *, as_json: bool) -> int:
+def _print_ranking(ranking: app.Ranking, *, as_json: bool) -> int:
     if as_json:
         from vmio.report.plan.ranking_json import render_ranking_json
 
@@ -170,7 +187,7 @@ def _print_ranking(ranking: Ranking, *, as_json: bool) -> int:
     return 0
 
 
-def _print_all(vms: tuple[Found, ...], policy: str, places: Places) -> int:
+def _print_all(vms: tuple[app.Found, ...], policy: str, places: app.Places) -> int:
     """Prints one line a guest, and returns the worst status."""
     from vmio.cli.console import make_console
     from vmio.report.plan.text import Row, print_plans
@@ -183,7 +200,7 @@ def _print_all(vms: tuple[Found, ...], policy: str, places: Places) -> int:
             if found.error is not None:
                 raise found.error
             place = places.by_folder[found.folder]
-            guest = api.load(found.path, host=place.host, storages=place.storages)
+            guest = app.load(found.path, host=place.host, storages=place.storages)
             name = f"{guest.vm.id} {guest.vm.name}".strip()
             plan = make_plan(found.path, guest, place.host, policy)
             rows.append(Row(name=name, plan=describe_plan(guest, plan)))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from vmio import api
+from vmio import app
+from vmio.cli.options import RenamedOption
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.iothread import MAX_POLL_WEIGHT
 from vmio.model.version import QemuVersion, parse_version
-
-if TYPE_CHECKING:
-    from vmio.sim.polling import PollSettings
 
 __all__ = ["command"]
 
@@ -39,8 +35,10 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     help="Compute every decision of a recorded loop again, and compare.",
 )
 @click.option(
-    "--qemu",
+    "--qemu-version",
     "version",
+    cls=RenamedOption,
+    old="--qemu",
     metavar="VERSION",
     required=True,
     callback=_parse_version,
@@ -90,13 +88,8 @@ def command(
     (budgets) came out as QEMU's own, and exits with 0 only if all did, else with 1. Parameters
     that are not given are QEMU's defaults.
     """
-    from vmio.sim.polling import DEFAULT_MAX_NS, PollSettings
-
-    settings = PollSettings(
-        max_ns=DEFAULT_MAX_NS if poll_max_ns is None else poll_max_ns,
-        grow=poll_grow,
-        shrink=poll_shrink,
-        weight=poll_weight,
+    settings = app.choose_settings(
+        max_ns=poll_max_ns, grow=poll_grow, shrink=poll_shrink, weight=poll_weight
     )
     if (trace is None) == (recording is None):
         raise UsageError("one of TRACE and --check RECORDING is needed")
@@ -107,7 +100,7 @@ def command(
             trace, version, settings, zeros=zeros, tries=tries, as_json=as_json, html=html
         )
     assert recording is not None  # noqa: S101 - one of them is given
-    found = api.check_recording(recording, version, settings)
+    found = app.check_recording(recording, version, settings)
     click.echo(
         f"events {found.events_agreed}/{found.events},"
         f" budgets {found.budgets_agreed}/{found.budgets}"
@@ -122,7 +115,7 @@ def command(
 def _tell(
     trace: str,
     version: QemuVersion,
-    settings: PollSettings,
+    settings: app.PollSettings,
     *,
     zeros: int,
     tries: tuple[str, ...],
@@ -131,15 +124,12 @@ def _tell(
 ) -> int:
     from pathlib import Path
 
-    from vmio.sim.polling import choose_generation, complete_settings
-
     if html is not None:
         from vmio.report.page import check_report_path
 
         check_report_path(Path(html))
-    generation = choose_generation(version)
-    loops = api.read_trace(trace, version, settings, zeros=zeros, tries=tries)
-    complete = complete_settings(settings, generation)
+    generation, complete = app.complete_settings(version, settings)
+    loops = app.read_trace(trace, version, settings, zeros=zeros, tries=tries)
     if as_json:
         from vmio.report.replay.json import render_trace_json
 
@@ -152,8 +142,8 @@ def _tell(
     seen = first.grows + first.shrinks + first.phases
     if first.events_agreed + first.budgets_agreed < seen * _DOUBTFUL:
         say(
-            "much of it is not what this QEMU would do: it may be another --qemu, have other"
-            " parameters, or have begun before the trace did (--zeros)"
+            "much of it is not what this QEMU would do: it may be another --qemu-version, have"
+            " other parameters, or have begun before the trace did (--zeros)"
         )
     if html is not None:
         from vmio.report.page import write_page

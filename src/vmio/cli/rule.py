@@ -6,19 +6,18 @@ from typing import Any
 
 import click
 
-from vmio.lint.pages import Page, parse_page, render_page
-from vmio.lint.registry import RULES, find_rule, load_rule
+from vmio import app
+from vmio.cli.completing import complete_rule
 
 __all__ = ["command"]
 
 
 @click.command("rule")
-@click.argument("code", required=False)
+@click.argument("code", required=False, shell_complete=complete_rule)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(code: str | None, *, as_json: bool) -> None:
     """Explain the rule CODE, which may be its name too; without one, list all rules."""
-    entries = RULES if code is None else (find_rule(code),)
-    pages = [parse_page(load_rule(entry)) for entry in entries]
+    pages = app.list_rules() if code is None else (app.read_rule(code),)
     if as_json:
         import json
 
@@ -29,10 +28,10 @@ def command(code: str | None, *, as_json: bool) -> None:
         for page in pages:
             click.echo(f"{page.code}  {page.severity:7}  {page.name:{width}}  {page.summary}")
     else:
-        click.echo(render_page(pages[0]), nl=False)
+        click.echo(app.render_page(pages[0]), nl=False)
 
 
-def _describe(page: Page) -> dict[str, Any]:
+def _describe(page: app.Page) -> dict[str, Any]:
     return {
         "code": page.code,
         "name": page.name,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from vmio import api
-from vmio.cli.options import host_options, storage_option
+from vmio import app
+from vmio.cli.completing import complete_snapshot, complete_vm
+from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.model.topology import Topology
 
@@ -20,17 +21,21 @@ _ORIGINS = {
 
 
 @click.command("show")
-@click.argument("vm")
+@click.argument("vm", shell_complete=complete_vm)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--svg", "as_svg", is_flag=True, help="Print a picture.")
-@click.option("--snapshot", metavar="NAME", help="Show a snapshot instead.")
+@click.option(
+    "--snapshot", metavar="NAME", shell_complete=complete_snapshot, help="Show a snapshot instead."
+)
 @storage_option
+@qemu_version_option
 @host_options
 def command(
     vm: str,
     *,
     snapshot: str | None,
     storage: str | None,
+    qemu_version: str | None,
     host: str | None,
     overrides: tuple[str, ...],
     as_json: bool,
@@ -44,12 +49,12 @@ def command(
     if as_json and as_svg:
         raise click.UsageError("--json and --svg exclude each other")
     if vm.startswith(_QMP):
-        topology = api.observe(vm.removeprefix(_QMP))
+        topology = app.observe(vm.removeprefix(_QMP))
         name, origin = vm, "running"
     else:
-        facts = api.read_place(vm, host=host, overrides=overrides).host
-        guest = api.load(vm, host=facts, storage=storage, snapshot=snapshot)
-        topology = api.plan(guest)
+        facts = app.read_place(vm, host=host, overrides=overrides, qemu_version=qemu_version).host
+        guest = app.load(vm, host=facts, storage=storage, snapshot=snapshot)
+        topology = app.lay_out(guest)
         origin = "command" if guest.vm.notation == "qemu" else "plan"
         name = f"{guest.vm.id} {guest.vm.name}".strip()
         for problem in guest.vm.problems:

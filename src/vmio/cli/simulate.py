@@ -7,27 +7,22 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import attrs
 import click
 
-from vmio import api
-from vmio.cli.options import qemu_version_option, storage_option
+from vmio import app
+from vmio.cli.completing import complete_policy, complete_vm
+from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
-from vmio.model.host import Host
 
 if TYPE_CHECKING:
-    from vmio.api.guests import Guest
     from vmio.report.prediction.chart import ChartPoint
-    from vmio.sim.sweep import Grid, SweepPoint
 
 __all__ = ["command"]
 
-_FACTS = frozenset(field.name for field in attrs.fields(Host))
-
 
 @click.command("simulate")
-@click.argument("vm")
+@click.argument("vm", shell_complete=complete_vm)
 @click.option(
     "--workload",
     metavar="LOAD",
@@ -36,15 +31,18 @@ _FACTS = frozenset(field.name for field in attrs.fields(Host))
     help="qd=16,jobs=2,think=100us or rate=5000, on every disk; random reads of 4 KiB.",
 )
 @click.option(
-    "--set",
+    "--parameter",
     "parameters",
     metavar="[ID.]KEY=VALUE",
     multiple=True,
-    help="Replace a parameter of an IOThread, or of all: poll_max_ns=0; or one fact of the host:"
-    " cpu.count=64.",
+    help="Replace a parameter of an IOThread, or of all, such as poll_max_ns=0.",
 )
-@click.option("--host", metavar="FILE", help="Facts of the guest's host to go by.")
-@click.option("--policy", metavar="NAME", help="Simulate what vmio plan would make of VM.")
+@click.option(
+    "--policy",
+    metavar="NAME",
+    shell_complete=complete_policy,
+    help="Simulate what vmio plan would make of VM.",
+)
 @click.option(
     "--profile",
     metavar="FILE",
@@ -69,6 +67,7 @@ _FACTS = frozenset(field.name for field in attrs.fields(Host))
 @click.option("--html", metavar="FILE", help="Write a page that opens in any browser, offline.")
 @storage_option
 @qemu_version_option
+@host_options
 def command(
     *,
     vm: str,
@@ -88,6 +87,7 @@ def command(
     html: str | None,
     storage: str | None,
     qemu_version: str | None,
+    overrides: tuple[str, ...],
 ) -> int:
     """Predict what the event loops of VM do under a load, without running it.
 
@@ -100,14 +100,15 @@ def command(
         from vmio.report.page import check_report_path
 
         check_report_path(Path(html))
-    facts = tuple(text for text in parameters if _is_fact(text))
-    parameters = tuple(text for text in parameters if text not in facts)
-    place = api.read_place(vm, host=host, overrides=facts, qemu_version=qemu_version)
-    guest = api.load(vm, host=place.host, storage=storage)
+    # Parameters were given by --set, too, before --parameter was there.
+    facts, older = app.split_settings(overrides)
+    parameters = (*parameters, *older)
+    place = app.read_place(vm, host=host, overrides=facts, qemu_version=qemu_version)
+    guest = app.load(vm, host=place.host, storage=storage)
     if sweeps:
         with ExitStack() as stack:
-            cluster = stack.enter_context(api.connect_cluster(scheduler)) if scheduler else None
-            grid, results = api.simulate_sweep(
+            cluster = stack.enter_context(app.connect_cluster(scheduler)) if scheduler else None
+            grid, results = app.simulate_sweep(
                 guest,
                 place.host,
                 workload,
@@ -133,7 +134,7 @@ def command(
                 shown = list_chart_points(points)
                 _write_page(html, guest, shown, parameter=grid.sweeps[0].parameter)
         return 0
-    found = api.simulate(
+    found = app.simulate(
         guest,
         place.host,
         workload,
@@ -163,14 +164,6 @@ def command(
     return 0
 
 
-def _is_fact(text: str) -> bool:
-    """Returns whether a `--set` is of the host, and not of an IOThread that has such a name."""
-    from vmio.sim.simulator import PARAMETERS
-
-    key = text.partition("=")[0]
-    return key.rpartition(".")[2] not in PARAMETERS and key.partition(".")[0] in _FACTS
-
-
 def _check_options(
     sweeps: tuple[str, ...],
     jobs: int | None,
@@ -182,11 +175,11 @@ def _check_options(
 ) -> None:
     for option, value in (("--scheduler ADDRESS", scheduler), ("--parquet FILE", parquet)):
         if value is not None and not sweeps:
-            raise UsageError(f"{option} says nothing without --sweep")
+            raise UsageError(f"{option} requires --sweep")
     if jobs is not None and scheduler is not None:
         raise UsageError("--jobs and --scheduler exclude each other: a cluster has its workers")
     if force and parquet is None:
-        raise UsageError("--force says nothing without --parquet FILE")
+        raise UsageError("--force requires --parquet FILE")
     if html is not None and len(sweeps) > 1:
         raise UsageError(
             "--html shows a sweep of one parameter", hint="--parquet and --json take several"
@@ -194,8 +187,8 @@ def _check_options(
 
 
 def _print_sweep(
-    grid: Grid, results: Generator[SweepPoint, None, None], *, as_json: bool
-) -> list[SweepPoint]:
+    grid: app.Grid, results: Generator[app.SweepPoint, None, None], *, as_json: bool
+) -> list[app.SweepPoint]:
     """Prints what comes, and returns the points where they are kept."""
     from vmio.cli.console import make_console
     from vmio.cli.progress import ProgressLine
@@ -224,7 +217,9 @@ def _print_sweep(
     return points
 
 
-def _write_page(path: str, guest: Guest, points: Sequence[ChartPoint], *, parameter: str) -> None:
+def _write_page(
+    path: str, guest: app.Guest, points: Sequence[ChartPoint], *, parameter: str
+) -> None:
     from vmio.report.page import write_page
     from vmio.report.prediction.html import render_simulation_html
 

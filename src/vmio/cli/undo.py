@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from vmio import api
+from vmio import app
 from vmio.characters import printable
 from vmio.cli.apply import confirm, print_diff
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.source import Source
-
-if TYPE_CHECKING:
-    from vmio.apply.proxmox import Applied
-    from vmio.apply.undo import Left, Reversal
 
 __all__ = ["command"]
 
@@ -56,16 +51,16 @@ def command(
         _print_list(vm, as_json=as_json)
         return 0
     _check_words(vm, number, run)
-    reversal = api.prepare_undo(vm, number=number, run=run, force=force)
+    reversal = app.prepare_undo(vm, number=number, run=run, force=force)
     left = reversal.left
-    done: tuple[Applied, ...] | None = None if dry_run else ()
+    done: tuple[app.Applied, ...] | None = None if dry_run else ()
     if reversal.restores:
         if not as_json:
             for restore in reversal.restores:
                 print_diff(Source(name=str(restore.path), data=restore.old), restore.new)
         if not dry_run:
             confirm(_ask(reversal), yes=yes)
-            done, failed = api.undo(reversal)
+            done, failed = app.undo(reversal)
             left = (*left, *failed)
     if len(left) == 1 and not (done or reversal.restores[1:]):
         raise left[0].error
@@ -84,13 +79,13 @@ def _check_words(vm: str, number: int | None, run: str) -> None:
         raise UsageError("--run is about all configs of a run, and VM about one")
 
 
-def _ask(reversal: Reversal) -> str:
+def _ask(reversal: app.Reversal) -> str:
     first, *more = reversal.restores
     others = f" of {len(more) + 1} configs" if more else ""
     return f"vmio: Take back '{printable(first.entry.what)}' of {first.entry.time}{others}?"
 
 
-def _say_outcome(reversal: Reversal, left: Sequence[Left], *, dry_run: bool) -> None:
+def _say_outcome(reversal: app.Reversal, left: Sequence[app.Left], *, dry_run: bool) -> None:
     kept = {each.path for each in left}
     done = [restore for restore in reversal.restores if restore.path not in kept]
     if dry_run:
@@ -110,16 +105,16 @@ def _print_list(vm: str, *, as_json: bool) -> None:
     if as_json:
         from vmio.report.apply.json import render_journals_json
 
-        click.echo(render_journals_json(api.list_changed(vm)))
+        click.echo(render_journals_json(app.list_changed(vm)))
         return
     if vm:
-        for journal in api.list_changed(vm):
+        for journal in app.list_changed(vm):
             click.echo(_name(journal.path))
             for entry in journal.entries():
                 click.echo(f"  {entry.number:5}  {entry.time[:19]}Z  {printable(entry.what)}")
             say(f"the old states are in {journal.folder}")
         return
-    runs = api.list_runs()
+    runs = app.list_runs()
     for run in runs:
         click.echo(f"{run.time[:19]}Z  {run.id or '-':12}  {printable(run.what)}")
         for journal, entry in run.changes:
@@ -131,4 +126,4 @@ def _print_list(vm: str, *, as_json: bool) -> None:
 
 
 def _name(path: Path) -> str:
-    return f"{printable(str(path))}{'' if api.is_there(path) else ' (gone)'}"
+    return f"{printable(str(path))}{'' if app.is_there(path) else ' (gone)'}"

@@ -55,7 +55,7 @@ def read_places(
     """Returns the places of configs.
 
     A node's host is what is saved of it: `host.toml` or `NODE.toml` in its folder, or `NODE.toml`
-    beside that, as `vmio host --save` writes it; else what `pveversion -v` said, in
+    beside that, as `vmio host -o` writes it; else what `pveversion -v` said, in
     `pveversion.txt` or `versions.txt`. Beside a config of no node there may be `host.toml` and
     `pveversion.txt`. Where there is none of them, the configs of this host in its own /etc/pve and
     its processes go by this host. A file from anywhere else does not, since the host that runs it

@@ -61,6 +61,8 @@ class Vm:
     """The disks in their places, in a notation that says the places itself."""
     options: tuple[Option, ...] = ()
     """QEMU's own options: a whole command line, or those that a config adds to its manager's."""
+    snapshots: tuple[str, ...] = ()
+    """The names of its snapshots, whichever of them was read."""
     problems: tuple[Problem, ...] = ()
     """What the reader could not take."""
     settings: Mapping[str, str] = field(factory=dict, repr=False)

@@ -79,7 +79,7 @@ def check_recording(
         what = "the waits" if generation == "weighted" else "the readings of the clock"
         raise InputError(
             f"there is polling in it, but not {what} that it follows from",
-            hint="a plain trace cannot be computed again; or another --qemu was recorded",
+            hint="a plain trace cannot be computed again; or another --qemu-version was recorded",
         )
     return agreement
 

@@ -142,7 +142,7 @@ def test_parse_job_knows_the_default_jobs_by_name() -> None:
 )
 def test_parse_job_says_which_part_it_cannot_take(text: str, said: str) -> None:
     """A job that makes no sense is a usage error that quotes the part."""
-    with pytest.raises(UsageError, match="--job") as caught:
+    with pytest.raises(UsageError, match="--fio-job") as caught:
         parse_job(text)
     assert said in caught.value.message
     assert caught.value.hint

@@ -64,5 +64,5 @@ def test_force_without_a_file_says_nothing(capsys: pytest.CaptureFixture[str]) -
     """The profile that vmio keeps is always replaced; who means the host is told its flag."""
     assert call("calibrate", "--force") == 2
     error = capsys.readouterr().err
-    assert "--force says nothing without --output FILE" in error
+    assert "--force requires --output FILE" in error
     assert "--even-if-busy" in error

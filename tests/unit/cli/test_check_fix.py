@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.testing import call
 
 CONFIG = "cores: 1\nscsi0: local-lvm:vm-1-disk-0,cache=unsafe\nscsihw: virtio-scsi-single\n"
@@ -88,15 +88,15 @@ def test_what_is_read_only_is_left(
 @pytest.mark.parametrize("meanwhile", ["changed", "gone"])
 def test_config_that_changes_meanwhile_keeps_its_findings(fleet: Path, meanwhile: str) -> None:
     """What somebody else has just written stays, and what was read is told with the reason."""
-    path, host = fleet / "101.conf", api.read_host(None, [])
-    guest = api.load(str(path), host=host)
+    path, host = fleet / "101.conf", app.read_host(None, [])
+    guest = app.load(str(path), host=host)
     if meanwhile == "gone":
         path.unlink()
     else:
         path.write_text("name: mine\n", encoding="utf-8")
-    house = api.read_house(None, select=("SA001",))
+    house = app.read_house(None, select=("SA001",))
     for write in (True, False):
-        checked = api.fix(guest, host, house=house, write=write)
+        checked = app.fix(guest, host, house=house, write=write)
         assert [finding.code for finding in checked.diagnostics] == ["SA001"]
         assert [finding.code for finding in checked.unfixed] == ["SA001"]
         assert checked.refusal is not None

@@ -53,8 +53,8 @@ def test_host_without_qemu_is_told_nevertheless(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--force",), "--force says nothing without --save"),
-        (("--json", "--save", "x"), "--save writes TOML"),
+        (("--force",), "--force requires --output"),
+        (("--json", "--save", "x"), "--output writes TOML"),
         (("--set", "node"), "'node' is not of the form KEY=VALUE"),
     ],
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio import __version__, api
+from vmio import __version__, app
 from vmio.cli import main as module
 from vmio.testing import call
 
@@ -113,7 +113,7 @@ def test_bug_is_reported_as_one(
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("boom")
 
-    monkeypatch.setattr(api, "plan", fail)
+    monkeypatch.setattr(app, "lay_out", fail)
     assert call("show", EXAMPLE) == 70
     error = capsys.readouterr().err
     assert "this is a bug in vmio: ZeroDivisionError: boom" in error
@@ -131,7 +131,7 @@ def test_interrupt_ends_with_130(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "plan", interrupt)
+    monkeypatch.setattr(app, "lay_out", interrupt)
     assert call("show", EXAMPLE) == 130
     assert capsys.readouterr().err.strip() == "vmio: interrupted"
 

@@ -13,7 +13,7 @@ import attrs
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.cli.main import main
 from vmio.errors import CapabilityError, InputError
 from vmio.host.local import identify_host
@@ -344,9 +344,9 @@ def test_parquet_holds_the_points_that_are_printed(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--parquet", "x"), "--parquet FILE says nothing without --sweep"),
-        (("--scheduler", "tcp://x:1"), "--scheduler ADDRESS says nothing without --sweep"),
-        (("--sweep", "qd=1:2", "--force"), "--force says nothing without --parquet"),
+        (("--parquet", "x"), "--parquet FILE requires --sweep"),
+        (("--scheduler", "tcp://x:1"), "--scheduler ADDRESS requires --sweep"),
+        (("--sweep", "qd=1:2", "--force"), "--force requires --parquet"),
         (
             ("--sweep", "qd=1:2", "--jobs", "2", "--scheduler", "tcp://x:1"),
             "--jobs and --scheduler exclude each other",
@@ -368,4 +368,4 @@ def test_option_that_would_do_nothing_is_refused(
 def test_version_that_is_none_is_refused(version: str) -> None:
     """A host's description may say anything; Python takes no number of 5,000 digits."""
     with pytest.raises(InputError, match="is no version of QEMU"):
-        api.read_host(None, (f'qemu_version="{version}"',))
+        app.read_host(None, (f'qemu_version="{version}"',))

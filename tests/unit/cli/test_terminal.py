@@ -18,7 +18,7 @@ from pathlib import Path
 import click
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.cli import progress
 from vmio.cli.main import _VERBS
 from vmio.cli.terminal import guard_streams
@@ -390,7 +390,7 @@ def test_no_error_forges_a_line(
 
     assert there.is_dir()
     monkeypatch.setenv("VMIO_DEBUG", "1")
-    monkeypatch.setattr(api, "plan", fail)
+    monkeypatch.setattr(app, "lay_out", fail)
     status, text = show("show", "200.conf", *SET)
     assert status
     assert text

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.errors import MissingExtraError, UsageError
 
 
 def test_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Dask is nothing that vmio needs for one host."""
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(MissingExtraError) as told, api.connect_cluster("tcp://127.0.0.1:8786"):
+    with pytest.raises(MissingExtraError) as told, app.connect_cluster("tcp://127.0.0.1:8786"):
         pass
     assert "vmio[fleet]" in told.value.hint
 
@@ -26,6 +26,6 @@ def test_address_of_another_kind_is_refused(address: str) -> None:
     """Dask itself would make a cluster of some, and wait for others."""
     with (
         pytest.raises(UsageError, match="is no address of a Dask scheduler"),
-        api.connect_cluster(address),
+        app.connect_cluster(address),
     ):
         pass

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vmio import api
+from vmio import app
 from vmio.errors import InputError, UsageError
 from vmio.fleet import places as places_module
 from vmio.fleet.places import Place, Places
@@ -46,8 +46,8 @@ def cluster(tmp_path: Path) -> Path:
 
 def read(root: Path, **words: str) -> tuple[list[Place], Places]:
     """Returns the places of a tree's configs in their order, and all that was read."""
-    vms = api.find_vms([str(root)])
-    places = api.read_places(vms, **words)
+    vms = app.find_vms([str(root)])
+    places = app.read_places(vms, **words)
     return [places.by_folder[vm.folder] for vm in vms], places
 
 
@@ -84,17 +84,17 @@ def test_file_from_elsewhere_goes_by_nothing_of_this_host(
 ) -> None:
     """Only what is in this host's own /etc/pve is its, not a copy with the name of its node."""
     (tmp_path / "1.conf").write_text("cores: 1\n")
-    assert api.read_place(str(tmp_path / "1.conf")) == Place(host=Host(), storages={}, known=False)
-    assert api.read_place("-").host == Host()
+    assert app.read_place(str(tmp_path / "1.conf")) == Place(host=Host(), storages={}, known=False)
+    assert app.read_place("-").host == Host()
     (alpha, _, _), _ = read(cluster / "nodes")
     assert (alpha.host, alpha.known) == (Host(node="alpha"), False)
     monkeypatch.setattr(places_module, "PVE", tmp_path)
-    assert api.read_place(str(tmp_path / "1.conf")).host.node == "alpha"
+    assert app.read_place(str(tmp_path / "1.conf")).host.node == "alpha"
 
 
 def test_process_goes_by_this_host() -> None:
     """It runs here; what a file of the same name would hold does not."""
-    place = api.read_place("pid:1")
+    place = app.read_place("pid:1")
     assert (place.host.node, place.known) == ("alpha", True)
 
 
@@ -103,18 +103,18 @@ def test_what_is_saved_beside_a_config_is_of_its_host(tmp_path: Path) -> None:
     config = tmp_path / "1.conf"
     config.write_text("cores: 1\n")
     (tmp_path / "pveversion.txt").write_text(PVEVERSION)
-    assert str(api.read_place(str(config)).host.pve_qemu_version) == "10.1.2-7"
+    assert str(app.read_place(str(config)).host.pve_qemu_version) == "10.1.2-7"
     (tmp_path / "host.toml").write_text("[cpu]\ncount = 48\n")
-    assert api.read_place(str(config)).host.cpu.count == 48
+    assert app.read_place(str(config)).host.cpu.count == 48
     (tmp_path / "host.toml").write_text("nonsense = 1\n")
     with pytest.raises(InputError):
-        api.read_place(str(config))
+        app.read_place(str(config))
 
 
 def test_call_makes_a_host_known(tmp_path: Path) -> None:
     """One fact is more than the name."""
     (tmp_path / "1.conf").write_text("cores: 1\n")
-    place = api.read_place(str(tmp_path / "1.conf"), overrides=("cpu.count=64",))
+    place = app.read_place(str(tmp_path / "1.conf"), overrides=("cpu.count=64",))
     assert (place.host.node, place.host.cpu.count, place.known) == ("localhost", 64, True)
 
 

@@ -11,7 +11,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio import api
+from vmio import app
 from vmio.errors import InputError
 from vmio.formats.plan_file import parse_plan, render_plan
 from vmio.formats.proxmox.writer import compute_digest
@@ -20,7 +20,7 @@ from vmio.model.plan import Change, LiveChange, Plan, Step
 from vmio.model.source import Source
 from vmio.model.version import parse_version
 
-GUEST = api.load(
+GUEST = app.load(
     str(Path(__file__).parents[3] / "examples" / "701.conf"),
     host=Host(qemu_version=parse_version("9.2.0")),
 )
@@ -38,8 +38,8 @@ PLAN = Plan(
             live=(LiveChange(path="/objects/a", property="poll-max-ns", new=0),),
         ),
     ),
-    before=api.plan(GUEST),
-    after=api.plan(GUEST),
+    before=app.lay_out(GUEST),
+    after=app.lay_out(GUEST),
 )
 TEXT = render_plan(PLAN)
 

@@ -140,6 +140,7 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
             evolve(disk, bootindex=bootindex[disk.id]) if disk.id in bootindex else disk
             for disk in disks
         ),
+        snapshots=tuple(each.name for each in config.snapshots),
         problems=tuple(sorted(problems, key=lambda problem: problem.span)),
         # Nothing but a template's clones goes by its args.
         settings=values | {"args": settings["args"].value} if "args" in settings else values,

@@ -96,7 +96,12 @@ class Summary:
     @property
     def status(self) -> int:
         """The exit status: that of the worst error, else 1 if anything was found, else 0."""
-        return self.worst_status or int(any(self.severities.values()))
+        return self.find_status(Severity.INFO)
+
+    def find_status(self, least: Severity) -> int:
+        """Returns the exit status where only findings of that severity or a worse one fail."""
+        failing = (self.severities[each] for each in Severity if each.rank <= least.rank)
+        return self.worst_status or int(any(failing))
 
     def add(self, tally: Tally) -> None:
         """Counts one more file."""

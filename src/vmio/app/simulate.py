@@ -1,4 +1,4 @@
-"""Polling: recordings computed again, traces told, layouts simulated."""
+"""Layouts simulated, of one guest or over a range of parameters, and plans ranked by it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from vmio.api.calibrating import find_profile, read_profile
-from vmio.api.changing import make_plan
-from vmio.api.guests import plan
-from vmio.api.hosts import complete_version
-from vmio.formats.base import Guest
+from vmio.app.calibrate import find_profile, read_profile
+from vmio.app.guests import Guest, lay_out
+from vmio.app.host import complete_version
+from vmio.app.plan import make_plan
 from vmio.model.host import Host
 from vmio.model.topology import Topology
 
@@ -23,44 +22,19 @@ if TYPE_CHECKING:
 
     from vmio.fleet.cluster import Cluster
     from vmio.model.version import QemuVersion
-    from vmio.sim.polling import PollSettings
     from vmio.sim.profile import Profile
     from vmio.sim.ranking import Criterion, Ranking
-    from vmio.sim.replay import Agreement
     from vmio.sim.simulator import Prediction
     from vmio.sim.sweep import Grid, SweepPoint
-    from vmio.sim.trace import LoopTrace
     from vmio.sim.workload import Workload
 
 __all__ = [
-    "check_recording",
     "connect_cluster",
     "rank_plans",
-    "read_trace",
     "simulate",
     "simulate_sweep",
+    "split_settings",
 ]
-
-
-def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> Agreement:
-    """Computes an event loop's polling from a recording's inputs and compares it with QEMU's own.
-
-    Args:
-        path: The recording, as it is or compressed with xz; `-` is standard input.
-        version: The QEMU that it was made of.
-        settings: The parameters that its IOThread had.
-
-    Raises:
-        InputError: The file cannot be read, is no recording, or is cut off.
-        CapabilityError: How that QEMU polls is not known.
-    """
-    from vmio.formats.qemu.trace import parse_recording
-    from vmio.host.trace_file import read_lines
-    from vmio.sim.polling import choose_generation
-    from vmio.sim.replay import check_recording as check
-
-    generation = choose_generation(version)
-    return check(parse_recording(path, read_lines(path)), generation, settings)
 
 
 def connect_cluster(address: str) -> AbstractContextManager[Cluster]:
@@ -75,6 +49,25 @@ def connect_cluster(address: str) -> AbstractContextManager[Cluster]:
     from vmio.fleet.cluster import connect_cluster as connect
 
     return connect(address)
+
+
+def split_settings(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns those settings that are facts of a host, and those that are IOThreads' parameters.
+
+    An IOThread can have the name of a fact: `cpu.poll_max_ns=0` is a parameter.
+    """
+    from attrs import fields
+
+    from vmio.sim.simulator import PARAMETERS
+
+    names = {field.name for field in fields(Host)}
+
+    def is_fact(text: str) -> bool:
+        key = text.partition("=")[0]
+        return key.rpartition(".")[2] not in PARAMETERS and key.partition(".")[0] in names
+
+    facts = tuple(text for text in texts if is_fact(text))
+    return facts, tuple(text for text in texts if text not in facts)
 
 
 def simulate(
@@ -307,7 +300,7 @@ def _prepare_simulation(
 
     version, doubts = _find_version(host)
     load = parse_workload(workload)
-    topology = plan(guest) if policy is None else make_plan(guest, host, policy).after
+    topology = lay_out(guest) if policy is None else make_plan(guest, host, policy).after
     costs, warnings = place_profile(
         read_profile(profile), guest.vm, host, accelerator=guest.vm.accelerator
     )
@@ -337,37 +330,3 @@ def _find_version(host: Host) -> tuple[QemuVersion, tuple[str, ...]]:
             "which QEMU it runs on is not known", hint="--qemu-version 10.0.2 says it"
         )
     return version.release, (doubt,) if doubt else ()
-
-
-def read_trace(
-    path: str,
-    version: QemuVersion,
-    settings: PollSettings,
-    *,
-    zeros: int = 0,
-    tries: Sequence[str] = (),
-) -> tuple[LoopTrace, ...]:
-    """Returns the event loops of a trace, the busiest first, read line by line.
-
-    Args:
-        path: The trace; `-` is standard input.
-        version: The QEMU that wrote it.
-        settings: The parameters that its IOThreads had.
-        zeros: How many handlers each loop had before it, as for `summarize_trace`.
-        tries: Other parameters to try on its waits, such as `poll_max_ns=65536`.
-
-    Raises:
-        InputError: The file cannot be read, is cut off, or has no polling in it; or nothing can be
-            tried, since it has no times.
-        UsageError: What is to be tried is no setting.
-        CapabilityError: How that QEMU polls is not known.
-    """
-    from vmio.formats.qemu.trace import parse_trace
-    from vmio.host.trace_file import read_lines
-    from vmio.sim.polling import choose_generation
-    from vmio.sim.trace import summarize_trace
-    from vmio.sim.what_if import parse_setting
-
-    events = parse_trace(path, read_lines(path))
-    wanted = [parse_setting(text, settings) for text in tries]
-    return summarize_trace(events, choose_generation(version), settings, zeros=zeros, tries=wanted)

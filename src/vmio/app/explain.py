@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmio.api.checking import lint
-from vmio.api.guests import load, load_source, plan
-from vmio.api.hosts import complete_version
-from vmio.api.running import observe
+from vmio.app.check import lint
+from vmio.app.guests import Guest, build_command, lay_out, load, load_source
+from vmio.app.host import complete_version
+from vmio.app.show import observe
 from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
-from vmio.formats.base import Guest
 from vmio.model.host import Host
 from vmio.model.topology import AttachedDisk, Topology
 
@@ -58,7 +57,7 @@ def explain(
         )
         return path, "running", tuple(stories)
     guest = load(path, host=host, storage=storage, snapshot=snapshot)
-    topology = plan(guest)
+    topology = lay_out(guest)
     chosen = _choose_disks(topology, disk, guest.vm)
     name = f"{guest.vm.id} {guest.vm.name}".strip()
     origin: Origin = "command" if guest.vm.notation == "qemu" else "plan"
@@ -111,7 +110,6 @@ def _list_arguments(
     It is for this host's QEMU where the version of its own is not known; findings are not.
     """
     from vmio.formats.qemu.argv import read_options
-    from vmio.formats.registry import build_command
     from vmio.formats.shell import render_command
     from vmio.lint.story import Argument
 
@@ -127,7 +125,7 @@ def _list_arguments(
         if full is not host:
             source, vmid = guest.vm.source, guest.vm.id
             guest = load_source(source, host=full, storage=storage, vmid=vmid, snapshot=snapshot)
-        argv = build_command(guest, full).argv
+        argv = build_command(guest, full)
     except (PlanError, CapabilityError, ToolError):
         return ()
     return tuple(

@@ -7,10 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from vmio.api.guests import load, load_source, plan
+from vmio.app.guests import Guest, Storages, lay_out, load, load_source
 from vmio.errors import UsageError, VmioError
-from vmio.formats.base import Guest
-from vmio.formats.proxmox.storage import Storages
 from vmio.host.files import is_file, read_source
 from vmio.model.host import Host
 from vmio.model.source import Source
@@ -31,7 +29,6 @@ __all__ = [
     "lint",
     "read_baseline",
     "read_house",
-    "write_baseline",
 ]
 
 _Result = TypeVar("_Result")
@@ -61,7 +58,7 @@ def lint(
     from vmio.lint.engine import run
     from vmio.lint.rule import Context
 
-    context = Context(guest=guest, topology=plan(guest), host=host)
+    context = Context(guest=guest, topology=lay_out(guest), host=host)
     return run(context, select=select, ignore=ignore)
 
 
@@ -77,7 +74,7 @@ def check(
     from vmio.lint.checking import check_context
     from vmio.lint.rule import Context
 
-    context = Context(guest=guest, topology=plan(guest), host=host)
+    context = Context(guest=guest, topology=lay_out(guest), host=host)
     return check_context(context, house=house, baseline=baseline, node=node)
 
 
@@ -252,19 +249,6 @@ def read_baseline(house: House, path: str | None = None) -> Baseline | None:
     from vmio.lint.baseline import parse_baseline
 
     return parse_baseline(read_source(found))
-
-
-def write_baseline(baseline: Baseline, path: str, *, force: bool = False) -> None:
-    """Writes a baseline's file, whole or not at all.
-
-    Raises:
-        UsageError: There is such a file already.
-        OutputError: The file cannot be written; what was there before is still there.
-    """
-    from vmio.host.save import write_file
-    from vmio.lint.baseline import render_baseline
-
-    write_file(Path(path), render_baseline(baseline).encode(), force=force)
 
 
 def fix(

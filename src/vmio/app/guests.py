@@ -1,15 +1,15 @@
-"""VMs: found, read from configs and command lines, told and compared."""
+"""Guests found, read from configs and command lines, and laid out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vmio.api.hosts import complete_version, read_host
-from vmio.errors import CapabilityError, ToolError, UsageError
+from vmio.app.host import complete_version, read_host
+from vmio.errors import CapabilityError, ToolError
 from vmio.formats import registry
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.storage import Storages, parse_storages
@@ -21,18 +21,15 @@ from vmio.model.topology import Topology
 if TYPE_CHECKING:
     from vmio.fleet.inventory import Found
     from vmio.fleet.places import Place, Places
-    from vmio.formats.qemu.argv import Command
-    from vmio.formats.qemu.diff import Difference
 
 __all__ = [
     "Guest",
+    "Storages",
     "build_command",
-    "diff",
-    "emit",
     "find_vms",
+    "lay_out",
     "load",
     "load_source",
-    "plan",
     "read_place",
     "read_places",
 ]
@@ -213,7 +210,7 @@ def _read_named_file(name: str) -> Source | str:
     return read_named_file(name)
 
 
-def plan(guest: Guest) -> Topology:
+def lay_out(guest: Guest) -> Topology:
     """Returns the layout that a config comes to, or that a command line has."""
     return registry.lay_out(guest)
 
@@ -226,69 +223,3 @@ def build_command(guest: Guest, host: Host) -> tuple[tuple[str, ...], ...]:
         PlanError: Its manager would refuse.
     """
     return registry.build_command(guest, host).argv
-
-
-def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
-    """Returns the command line that the guest's manager would run, and what it would warn of.
-
-    Raises:
-        UnsupportedError: The config uses something that vmio cannot print yet.
-        PlanError: The manager itself would refuse.
-    """
-    from vmio.formats.shell import render_command
-
-    command = registry.build_command(guest, host)
-    return render_command(command.argv, pretty=pretty), command.warnings
-
-
-def diff(
-    a: str,
-    b: str,
-    *,
-    host: str | None = None,
-    overrides: Sequence[str] = (),
-    storage: str | None = None,
-    vmid: str | None = None,
-) -> tuple[Difference, ...]:
-    """Returns where two command lines differ.
-
-    Args:
-        a: A config, a saved command line, or `pid:NUMBER`; `-` is standard input.
-        b: The other side.
-        host: The host description that a config goes by; None for what `read_place` finds, or
-            this host if the other side runs on it.
-        overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
-        storage: The storage.cfg to go by.
-        vmid: The number of a config's VM, where its file's name does not give it.
-
-    Raises:
-        UsageError: A side makes no sense.
-        InputError: A side cannot be read, or is neither of these.
-        PlanError: A config has no command line.
-    """
-    from vmio.formats.qemu.diff import compare_commands, leave_out_process
-
-    if a == b == "-":
-        raise UsageError("standard input can be one side only")
-
-    runs = next((side for side in (a, b) if side.startswith(_PID)), None)
-
-    def facts(side: str) -> Host:
-        # What is compared with a guest that runs here would run here.
-        place = read_place(runs or side, host=host, overrides=overrides, ports=True)
-        return complete_version(place.host)
-
-    one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
-    if runs is not None:
-        one, other = leave_out_process(one), leave_out_process(other)
-    return compare_commands(one, other)
-
-
-def _read_side(
-    side: str, facts: Callable[[str], Host], *, storage: str | None, vmid: str | None
-) -> Command:
-    from vmio.formats.qemu.argv import parse_words
-
-    host = facts(side)
-    argv = build_command(load(side, host=host, storage=storage, vmid=vmid), host)
-    return parse_words([word for argument in argv for word in argument])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from vmio.errors import UsageError
 from vmio.host.files import read_source
 from vmio.model.host import Host
 
-__all__ = ["complete_version", "read_host", "save_host"]
+__all__ = ["complete_version", "describe_host", "read_host", "render_host", "save_host"]
 
 
 def read_host(
@@ -84,7 +85,20 @@ def save_host(host: Host, path: str, *, force: bool = False) -> None:
         UsageError: There is such a file already.
         OutputError: The file cannot be written; what was there before is still there.
     """
-    from vmio.formats.host_toml import render_host
     from vmio.host.save import write_file
 
     write_file(Path(path), render_host(host).encode(), force=force)
+
+
+def render_host(host: Host) -> str:
+    """Returns a host's description as TOML, as `read_host` reads it."""
+    from vmio.formats.host_toml import render_host as render
+
+    return render(host)
+
+
+def describe_host(host: Host) -> dict[str, Any]:
+    """Returns a host's description as JSON has it, apart from dates."""
+    from vmio.formats.host_toml import host_to_dict
+
+    return host_to_dict(host)

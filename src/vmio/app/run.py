@@ -1,38 +1,22 @@
-"""Guests that run: booted here, or watched over QMP."""
+"""Guests booted on this host."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vmio.api.guests import plan
-from vmio.formats.base import Guest
+from vmio.app.guests import Guest, lay_out
+from vmio.errors import UsageError
 from vmio.model.topology import Topology
+from vmio.units import parse_size_bytes
 
 if TYPE_CHECKING:
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.process import QemuProcess
 
-__all__ = ["boot", "choose_boot", "observe", "verify"]
-
-
-def observe(socket: str) -> Topology:
-    """Returns the layout that a running QEMU reports on its QMP socket.
-
-    Raises:
-        QmpError: Nothing answers there, or not in QMP.
-    """
-    from vmio.observe.running import read_running
-    from vmio.qemu.qmp import QmpConnection
-    from vmio.qemu.signals import run_async
-
-    async def ask() -> Topology:
-        async with QmpConnection.connect(Path(socket)) as connection:
-            return await read_running(connection)
-
-    return run_async(ask())
+__all__ = ["boot", "boot_with_socket", "choose_boot", "parse_volumes", "render_boot", "verify"]
 
 
 def choose_boot(
@@ -91,10 +75,67 @@ async def boot(
     from vmio.qemu.boot import place_volumes, render_boot
     from vmio.qemu.process import QemuProcess
 
-    with place_volumes(plan(guest), volumes) as placed:
+    with place_volumes(lay_out(guest), volumes) as placed:
         argv = render_boot(guest.vm.machine, placed, how)
         async with QemuProcess.start(argv, qmp_socket=qmp_socket) as process:
             yield process, placed
+
+
+@asynccontextmanager
+async def boot_with_socket(
+    guest: Guest, how: Boot, volumes: Volumes, socket: str | None = None
+) -> AsyncIterator[tuple[QemuProcess, Topology, Path]]:
+    """Boots a guest as `boot` does, with a QMP socket for others, which is gone with it.
+
+    Args:
+        guest: The guest.
+        how: How it is booted.
+        volumes: Where its volumes come from.
+        socket: The socket's path; None for one in a folder of vmio's own.
+
+    Yields:
+        The running QEMU, the plan over the files of this host, and the socket.
+    """
+    from vmio.qemu.folder import open_runtime_folder
+
+    with open_runtime_folder() as folder, ExitStack() as cleanup:
+        path = folder / "qmp"
+        if socket is not None:
+            path = Path(socket)
+            cleanup.callback(path.unlink, missing_ok=True)
+        async with boot(guest, how, volumes, qmp_socket=path) as (process, placed):
+            yield process, placed, path
+
+
+def render_boot(guest: Guest, how: Boot, volumes: Volumes) -> str:
+    """Returns the command line that `boot` would run."""
+    from vmio.formats.shell import join_words
+    from vmio.qemu import boot as home
+
+    with home.place_volumes(lay_out(guest), volumes) as placed:
+        return join_words(home.render_boot(guest.vm.machine, placed, how))
+
+
+def parse_volumes(scratch: str | None, disks: tuple[str, ...], *, own: bool) -> Volumes:
+    """Returns where volumes come from, as the options say it.
+
+    Raises:
+        UsageError: A size or a pair is not one.
+    """
+    from vmio.qemu.boot import Volumes
+
+    scratch_bytes = None
+    if scratch is not None:
+        scratch_bytes = parse_size_bytes(scratch)
+        if not scratch_bytes:
+            raise UsageError(f"'{scratch}' is not a size", hint="write it like 512M or 1G")
+    paths = {}
+    for pair in disks:
+        name, equals, path = pair.partition("=")
+        if not equals or not name or not path:
+            raise UsageError(f"'{pair}' is not of the form DISK=PATH", hint="as in scsi0=test.raw")
+        paths[name] = path
+    return Volumes(paths=paths, scratch_bytes=scratch_bytes, own=own)
 
 
 async def verify(process: QemuProcess, planned: Topology) -> tuple[Topology, tuple[str, ...]]:

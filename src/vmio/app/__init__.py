@@ -1,0 +1,280 @@
+"""What faces and programs call: a module a verb, files and sockets in, values out.
+
+A function that a quick verb does not need is imported where it is used, since what is imported is
+what a person waits for; and so is each class, and what needs one, when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from vmio.app.apply import apply, prepare_apply, render_qm
+from vmio.app.calibrate import (
+    calibrate,
+    check_idle,
+    check_profile_path,
+    find_profile,
+    read_profile,
+    save_profile,
+)
+from vmio.app.check import (
+    check,
+    check_all,
+    choose_baseline,
+    find_house,
+    fix,
+    lint,
+    read_baseline,
+    read_house,
+)
+from vmio.app.diff import diff
+from vmio.app.explain import explain
+from vmio.app.guest import ensure_image
+from vmio.app.guests import (
+    build_command,
+    find_vms,
+    lay_out,
+    load,
+    load_source,
+    read_place,
+    read_places,
+)
+from vmio.app.host import complete_version, describe_host, read_host, render_host, save_host
+from vmio.app.plan import (
+    lacks_processors,
+    list_compared,
+    list_policies,
+    make_plan,
+    preview_plan,
+    read_plan,
+    render_plan,
+    save_plan,
+)
+from vmio.app.replay import check_recording, choose_settings, complete_settings, read_trace
+from vmio.app.rule import list_rules, read_rule
+from vmio.app.run import (
+    boot,
+    boot_with_socket,
+    choose_boot,
+    parse_volumes,
+    render_boot,
+    verify,
+)
+from vmio.app.show import observe
+from vmio.app.simulate import (
+    connect_cluster,
+    rank_plans,
+    simulate,
+    simulate_sweep,
+    split_settings,
+)
+from vmio.app.undo import list_changed, list_runs, prepare_undo, undo
+from vmio.formats.shell import quote
+from vmio.host.files import is_folder, is_there, read_source
+
+if TYPE_CHECKING:
+    from vmio.app.baseline import Recorded, record_baseline, write_baseline
+    from vmio.app.bench import BENCH_MEMORY_MIB, BenchInputs, prepare_bench, run_bench
+    from vmio.app.cmd import (
+        Command,
+        CommandInputs,
+        check_number,
+        emit,
+        emit_all,
+        emit_file,
+        list_configs,
+    )
+    from vmio.app.complete import (
+        complete_disks,
+        complete_policies,
+        complete_rules,
+        complete_snapshots,
+        complete_vms,
+    )
+    from vmio.app.guests import Guest
+    from vmio.app.inputs import CheckInputs, Fixing
+    from vmio.app.watch import INTERVAL_S, Change, Verdict, Watch
+    from vmio.apply.planned import Outcome, Work
+    from vmio.apply.proxmox import Applied
+    from vmio.apply.undo import Left, Reversal
+    from vmio.bench.compare import Progress
+    from vmio.bench.result import Comparison
+    from vmio.fleet.inventory import Found
+    from vmio.fleet.places import Places
+    from vmio.guest.image import GuestImage
+    from vmio.lint.diagnostic import CheckedFile, Severity
+    from vmio.lint.pages import Page, render_page
+    from vmio.qemu.boot import Boot, Volumes
+    from vmio.qemu.signals import run_async, unwind_on_signals
+    from vmio.sim.polling import PollSettings
+    from vmio.sim.ranking import Criterion, Ranking
+    from vmio.sim.sweep import Grid, SweepPoint
+
+__all__ = [
+    "BENCH_MEMORY_MIB",
+    "INTERVAL_S",
+    "Applied",
+    "BenchInputs",
+    "Boot",
+    "Change",
+    "CheckInputs",
+    "CheckedFile",
+    "Command",
+    "CommandInputs",
+    "Comparison",
+    "Criterion",
+    "Fixing",
+    "Found",
+    "Grid",
+    "Guest",
+    "GuestImage",
+    "Left",
+    "Outcome",
+    "Page",
+    "Places",
+    "PollSettings",
+    "Progress",
+    "Ranking",
+    "Recorded",
+    "Reversal",
+    "Severity",
+    "SweepPoint",
+    "Verdict",
+    "Volumes",
+    "Watch",
+    "Work",
+    "apply",
+    "boot",
+    "boot_with_socket",
+    "build_command",
+    "calibrate",
+    "check",
+    "check_all",
+    "check_idle",
+    "check_number",
+    "check_profile_path",
+    "check_recording",
+    "choose_baseline",
+    "choose_boot",
+    "choose_settings",
+    "complete_disks",
+    "complete_policies",
+    "complete_rules",
+    "complete_settings",
+    "complete_snapshots",
+    "complete_version",
+    "complete_vms",
+    "connect_cluster",
+    "describe_host",
+    "diff",
+    "emit",
+    "emit_all",
+    "emit_file",
+    "ensure_image",
+    "explain",
+    "find_house",
+    "find_profile",
+    "find_vms",
+    "fix",
+    "is_folder",
+    "is_there",
+    "lacks_processors",
+    "lay_out",
+    "lint",
+    "list_changed",
+    "list_compared",
+    "list_configs",
+    "list_policies",
+    "list_rules",
+    "list_runs",
+    "load",
+    "load_source",
+    "make_plan",
+    "observe",
+    "parse_volumes",
+    "prepare_apply",
+    "prepare_bench",
+    "prepare_undo",
+    "preview_plan",
+    "quote",
+    "rank_plans",
+    "read_baseline",
+    "read_host",
+    "read_house",
+    "read_place",
+    "read_places",
+    "read_plan",
+    "read_profile",
+    "read_rule",
+    "read_source",
+    "read_trace",
+    "record_baseline",
+    "render_boot",
+    "render_host",
+    "render_page",
+    "render_plan",
+    "render_qm",
+    "run_async",
+    "run_bench",
+    "save_host",
+    "save_plan",
+    "save_profile",
+    "simulate",
+    "simulate_sweep",
+    "split_settings",
+    "undo",
+    "unwind_on_signals",
+    "verify",
+    "write_baseline",
+]
+
+_LATER = {
+    "vmio.app.baseline": ("Recorded", "record_baseline", "write_baseline"),
+    "vmio.app.bench": ("BENCH_MEMORY_MIB", "BenchInputs", "prepare_bench", "run_bench"),
+    "vmio.app.cmd": (
+        "Command",
+        "CommandInputs",
+        "check_number",
+        "emit",
+        "emit_all",
+        "emit_file",
+        "list_configs",
+    ),
+    "vmio.app.complete": (
+        "complete_disks",
+        "complete_policies",
+        "complete_rules",
+        "complete_snapshots",
+        "complete_vms",
+    ),
+    "vmio.app.guests": ("Guest",),
+    "vmio.app.inputs": ("CheckInputs", "Fixing"),
+    "vmio.app.watch": ("INTERVAL_S", "Change", "Verdict", "Watch"),
+    "vmio.apply.planned": ("Outcome", "Work"),
+    "vmio.apply.proxmox": ("Applied",),
+    "vmio.apply.undo": ("Left", "Reversal"),
+    "vmio.bench.compare": ("Progress",),
+    "vmio.bench.result": ("Comparison",),
+    "vmio.fleet.inventory": ("Found",),
+    "vmio.fleet.places": ("Places",),
+    "vmio.guest.image": ("GuestImage",),
+    "vmio.lint.diagnostic": ("CheckedFile", "Severity"),
+    "vmio.lint.pages": ("Page", "render_page"),
+    "vmio.qemu.boot": ("Boot", "Volumes"),
+    "vmio.qemu.signals": ("run_async", "unwind_on_signals"),
+    "vmio.sim.polling": ("PollSettings",),
+    "vmio.sim.ranking": ("Criterion", "Ranking"),
+    "vmio.sim.sweep": ("Grid", "SweepPoint"),
+}
+"""Where each name is that is imported when it is first asked for."""
+_HOMES = {name: module for module, names in _LATER.items() for name in names}
+
+
+if not TYPE_CHECKING:
+    # A type checker that saw this would know every name.
+    def __getattr__(name: str) -> object:
+        """Imports a name when it is first asked for."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value

@@ -1,0 +1,67 @@
+"""Plans carried out on configs and running guests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmio.errors import UsageError
+from vmio.host.files import read_source
+
+if TYPE_CHECKING:
+    from vmio.apply.planned import Outcome, Work
+    from vmio.model.plan import Plan
+
+__all__ = ["apply", "prepare_apply", "render_qm"]
+
+_STDIN = "<stdin>"
+
+
+def prepare_apply(
+    plan: Plan,
+    config: str | None = None,
+    *,
+    qmp: str | None = None,
+    live: bool | None = None,
+    check: bool = True,
+) -> Work:
+    """Returns what a plan comes to for a config as it is now; nothing is changed.
+
+    Args:
+        plan: The plan.
+        config: The config; None for the one that the plan was made from.
+        qmp: The running guest's QMP socket; None to look where Proxmox VE has it.
+        live: Whether to set what can be set at once; None where a running guest is found.
+        check: Whether to refuse a config that must not be changed now.
+
+    Raises:
+        UsageError: The plan is for another guest, or the running guest is not found.
+        InputError: The config cannot be read.
+        ConflictError: It is not what the plan was made for, or must not be changed now.
+    """
+    from vmio.apply.planned import prepare_plan
+
+    path = plan.config if config is None else config
+    if path in {"-", _STDIN}:
+        raise UsageError("standard input cannot be changed", hint="name the config as a file")
+    return prepare_plan(plan, read_source(path), qmp=qmp, live=live, check=check)
+
+
+def apply(work: Work) -> Outcome:
+    """Carries out a plan: writes the config, and sets what a running guest can be given.
+
+    Raises:
+        ConflictError: The config changed meanwhile, or must not be changed now.
+        OutputError: It cannot be written; what was there before is still there.
+        QmpError: The running guest does not take it; it has its old values then.
+    """
+    from vmio.apply.planned import carry_out
+    from vmio.report.plan.words import describe_plan
+
+    return carry_out(work, what=describe_plan(work.guest, work.plan).summary)
+
+
+def render_qm(work: Work) -> str:
+    """Returns the command of Proxmox VE that makes a plan's changes; empty if there are none."""
+    from vmio.apply.commands import render_command
+
+    return render_command(work.guest, work.plan.changes)

@@ -1,0 +1,157 @@
+"""Two layouts of a guest, measured against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from vmio.app.guests import build_command, lay_out, load
+from vmio.errors import PlanError, UsageError
+from vmio.units import parse_size_bytes
+
+if TYPE_CHECKING:
+    from vmio.bench.compare import Layout, Progress
+    from vmio.bench.jobs import Job
+    from vmio.bench.result import Comparison
+    from vmio.guest.image import GuestImage
+    from vmio.model.host import Host
+    from vmio.qemu.boot import Boot
+
+__all__ = ["BENCH_MEMORY_MIB", "BenchInputs", "prepare_bench", "run_bench"]
+
+BENCH_MEMORY_MIB = 512
+"""All that the benchmark guest needs; both sides have to fit beside each other."""
+_MIN_SCRATCH_BYTES = 16 << 20
+
+
+@frozen(kw_only=True)
+class BenchInputs:
+    """What is measured."""
+
+    a: Layout
+    b: Layout
+    disk: str
+    jobs: tuple[Job, ...]
+    scratch_bytes: int
+
+    @property
+    def controllers(self) -> frozenset[str]:
+        """The models of controllers that the benchmark guest must have drivers for."""
+        return frozenset(
+            each.model for side in (self.a, self.b) for each in side.topology.controllers
+        )
+
+
+def prepare_bench(
+    a: str,
+    b: str,
+    *,
+    host: Host,
+    storage: str | None = None,
+    disk: str | None = None,
+    jobs: Sequence[str] = (),
+    runtime_s: float | None = None,
+    scratch: str = "1G",
+) -> BenchInputs:
+    """Returns what is to be measured; nothing is booted.
+
+    Args:
+        a: The config whose layout the other is compared with.
+        b: The other config.
+        host: The host that both would run on.
+        storage: The storage.cfg to go by.
+        disk: The disk to measure; None for the first that both have.
+        jobs: Such as `rw=randread,bs=4k,iodepth=32`; the default jobs if empty.
+        runtime_s: How long each run counts; None for the default.
+        scratch: Size of the empty files that stand in for all disks.
+
+    Raises:
+        UsageError: A job, the size or the disk makes no sense.
+        InputError: A config cannot be read.
+    """
+    from vmio.bench.compare import find_disk
+    from vmio.bench.jobs import DEFAULT_JOBS, parse_job
+
+    names = jobs or tuple(job.name for job in DEFAULT_JOBS)
+    parsed = tuple(parse_job(name, runtime_s=runtime_s) for name in names)
+    scratch_bytes = parse_size_bytes(scratch)
+    if scratch_bytes is None or scratch_bytes < _MIN_SCRATCH_BYTES:
+        raise UsageError(f"--scratch {scratch}: 16M is the least", hint="write it as 512M or 1G")
+    layouts = [_load_layout(path, host, storage) for path in (a, b)]
+    if disk is None:
+        disk = _choose_disk(*layouts)
+    for layout in layouts:
+        find_disk(layout, disk)
+    return BenchInputs(
+        a=layouts[0], b=layouts[1], disk=disk, jobs=parsed, scratch_bytes=scratch_bytes
+    )
+
+
+async def run_bench(
+    inputs: BenchInputs,
+    how: Boot,
+    image: GuestImage,
+    *,
+    pairs: int = 8,
+    accelerator_reason: str = "",
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Comparison:
+    """Boots both layouts and measures a disk of each, in pairs, one while the other is stopped.
+
+    Whatever ends it, both guests and all that belongs to them are gone when it returns.
+
+    Args:
+        inputs: What is measured.
+        how: How both are booted, with the benchmark guest's kernel.
+        image: The benchmark guest.
+        pairs: How many times each job runs on each side.
+        accelerator_reason: Why `how` has its accelerator, for the report.
+        report: Told of the progress.
+
+    Raises:
+        GuestError: A guest does not boot.
+        ToolError: QEMU or fio failed.
+    """
+    from vmio.bench.compare import compare
+
+    return await compare(
+        inputs.a,
+        inputs.b,
+        jobs=inputs.jobs,
+        pairs=pairs,
+        disk=inputs.disk,
+        boot=how,
+        scratch_bytes=inputs.scratch_bytes,
+        accelerator_reason=accelerator_reason,
+        guest_description=image.description,
+        report=report,
+    )
+
+
+def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
+    from vmio.bench.compare import Layout
+
+    guest = load(path, host=host, storage=storage)
+    topology = lay_out(guest)
+    try:
+        arguments = build_command(guest, host)
+    except PlanError:
+        arguments = ()  # a config that Proxmox would refuse can be measured all the same
+    return Layout(
+        name=path,
+        title=guest.vm.scsihw or "lsi, as scsihw is not set",
+        machine=guest.vm.machine,
+        topology=topology,
+        config_argv=tuple(word for argument in arguments for word in argument),
+    )
+
+
+def _choose_disk(a: Layout, b: Layout) -> str:
+    """Returns the first disk that both sides have."""
+    for attached in a.topology.disks:
+        other = b.topology.find_disk(attached.disk.id)
+        if other is not None and {attached.disk.media, other.disk.media} == {"disk"}:
+            return attached.disk.id
+    raise UsageError(f"{a.name} and {b.name} have no disk in common")

@@ -1,0 +1,63 @@
+"""The words that a shell can complete: never an error, and nothing that costs more than a read."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from vmio.app.guests import find_vms, lay_out, load
+from vmio.app.plan import list_policies
+from vmio.errors import VmioError
+from vmio.host.files import is_folder
+from vmio.model.host import Host
+
+__all__ = [
+    "complete_disks",
+    "complete_policies",
+    "complete_rules",
+    "complete_snapshots",
+    "complete_vms",
+]
+
+_MOST = 500
+"""A person who is offered more cannot choose."""
+
+
+def complete_rules() -> tuple[tuple[str, str], ...]:
+    """Returns the code and the name of every rule."""
+    from vmio.lint.registry import RULES
+
+    return tuple((entry.code, entry.name) for entry in RULES)
+
+
+def complete_policies() -> tuple[tuple[str, str], ...]:
+    """Returns how each policy is written, up to its number, and what it is."""
+    return tuple(
+        (usage.partition(":")[0] + (":" if ":" in usage else ""), summary)
+        for usage, summary in list_policies()
+    )
+
+
+def complete_vms(folder: str) -> tuple[str, ...]:
+    """Returns the paths of the configs in a folder or a whole tree; none where it is neither."""
+    if not is_folder(folder):
+        return ()
+    try:
+        return tuple(vm.path for vm in islice(find_vms([folder]), _MOST) if vm.error is None)
+    except VmioError:
+        return ()
+
+
+def complete_disks(vm: str) -> tuple[str, ...]:
+    """Returns the disks of a guest; none where it cannot be read."""
+    try:
+        return tuple(each.disk.id for each in lay_out(load(vm, host=Host())).disks)
+    except VmioError:
+        return ()
+
+
+def complete_snapshots(vm: str) -> tuple[str, ...]:
+    """Returns the snapshots of a guest; none where it cannot be read."""
+    try:
+        return load(vm, host=Host()).vm.snapshots
+    except VmioError:
+        return ()

@@ -1,0 +1,80 @@
+"""The command lines of two guests compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from vmio.app.guests import build_command, load, read_place
+from vmio.app.host import complete_version
+from vmio.errors import UsageError
+from vmio.model.host import Host
+
+if TYPE_CHECKING:
+    from vmio.formats.qemu.argv import Command
+    from vmio.formats.qemu.diff import Difference
+
+__all__ = ["diff"]
+
+_PID = "pid:"
+
+
+def diff(
+    a: str,
+    b: str,
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    qemu_version: str | None = None,
+    storage: str | None = None,
+    vmid: str | None = None,
+) -> tuple[Difference, ...]:
+    """Returns where two command lines differ.
+
+    Args:
+        a: A config, a saved command line, or `pid:NUMBER`; `-` is standard input.
+        b: The other side.
+        host: The host description that a config goes by; None for what `read_place` finds, or
+            this host if the other side runs on it.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
+        qemu_version: The version of its QEMU.
+        storage: The storage.cfg to go by.
+        vmid: The number of a config's VM, where its file's name does not give it.
+
+    Raises:
+        UsageError: A side makes no sense.
+        InputError: A side cannot be read, or is neither of these.
+        PlanError: A config has no command line.
+    """
+    from vmio.formats.qemu.diff import compare_commands, leave_out_process
+
+    if a == b == "-":
+        raise UsageError("standard input can be one side only")
+
+    runs = next((side for side in (a, b) if side.startswith(_PID)), None)
+
+    def facts(side: str) -> Host:
+        # What is compared with a guest that runs here would run here.
+        place = read_place(
+            runs or side,
+            host=host,
+            overrides=overrides,
+            qemu_version=qemu_version,
+            ports=True,
+        )
+        return complete_version(place.host)
+
+    one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
+    if runs is not None:
+        one, other = leave_out_process(one), leave_out_process(other)
+    return compare_commands(one, other)
+
+
+def _read_side(
+    side: str, facts: Callable[[str], Host], *, storage: str | None, vmid: str | None
+) -> Command:
+    from vmio.formats.qemu.argv import parse_words
+
+    host = facts(side)
+    argv = build_command(load(side, host=host, storage=storage, vmid=vmid), host)
+    return parse_words([word for argument in argv for word in argument])

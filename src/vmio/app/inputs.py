@@ -1,0 +1,121 @@
+"""What a check is about: the configs, and what their findings go by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, TypeVar
+
+from attrs import field, frozen, mutable
+
+from vmio.app.check import check_all, choose_baseline, find_house, read_baseline, read_house
+from vmio.app.guests import find_vms, read_places
+
+if TYPE_CHECKING:
+    from vmio.fleet.inventory import Found
+    from vmio.fleet.places import Places
+    from vmio.lint.baseline import Baseline
+    from vmio.lint.diagnostic import CheckedFile, Severity
+    from vmio.lint.house import House
+    from vmio.lint.registry import Entry
+
+__all__ = ["CheckInputs", "Fixing"]
+
+_Result = TypeVar("_Result")
+
+
+@frozen(kw_only=True)
+class Fixing:
+    """What is done about findings besides reporting them."""
+
+    unsafe: bool
+    write: bool
+    """Whether files are changed, or it is only said what would."""
+
+
+@mutable(kw_only=True)
+class CheckInputs:
+    """What a check is about, and what its findings go by as that was last read."""
+
+    paths: Sequence[str]
+    config: str | None = None
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    severity: Severity | None = None
+    baseline: str | None = None
+    host: str | None = None
+    overrides: Sequence[str] = ()
+    qemu_version: str | None = None
+    storage: str | None = None
+    house: House = field(init=False)
+    known: Baseline | None = field(default=None, init=False)
+    vms: tuple[Found, ...] = field(default=(), init=False)
+    places: Places = field(init=False)
+
+    def refresh(self) -> None:
+        """Reads it all.
+
+        Raises:
+            UsageError: The call makes no sense.
+            InputError: A file that the call or the project configuration names cannot be read.
+        """
+        self.read_house()
+        self.known = read_baseline(self.house, self.baseline)
+        self.read_vms()
+
+    def read_house(self) -> None:
+        """Reads the project configuration, with what the call says besides."""
+        self.house = read_house(
+            self.config, select=self.select, ignore=self.ignore, severity=self.severity
+        )
+
+    def read_vms(self) -> None:
+        """Finds the configs, and reads what is known of their hosts and storages."""
+        self.vms = self.find_vms()
+        self.places = read_places(
+            self.vms,
+            host=self.host or self.house.host or None,
+            overrides=self.overrides,
+            qemu_version=self.qemu_version,
+            storage=self.storage or self.house.storage or None,
+        )
+
+    def find_vms(self) -> tuple[Found, ...]:
+        """Returns the configs that there are now."""
+        return find_vms(self.paths)
+
+    def list_files(self) -> tuple[str, ...]:
+        """Returns the files that findings go by, besides the configs."""
+        named = (
+            self.config or find_house(),
+            choose_baseline(self.house, self.baseline)[0],
+            self.host or self.house.host,
+            self.storage or self.house.storage,
+        )
+        return (*filter(None, named), *self.places.files)
+
+    def list_rules(self) -> tuple[Entry, ...]:
+        """Returns the rules that run."""
+        from vmio.lint.house import choose_rules
+
+        return choose_rules(self.house)
+
+    def check(
+        self,
+        vms: Sequence[Found],
+        convert: Callable[[CheckedFile], _Result],
+        *,
+        fixing: Fixing | None = None,
+        workers: int | None = None,
+    ) -> Generator[_Result, None, None]:
+        """Yields what comes of checking configs, in their order, as `check_all` does."""
+        return check_all(
+            vms,
+            self.places,
+            convert,
+            house=self.house,
+            baseline=self.known,
+            fixing=fixing is not None,
+            unsafe=fixing is not None and fixing.unsafe,
+            write=fixing is not None and fixing.write,
+            workers=workers,
+        )

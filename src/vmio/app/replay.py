@@ -1,0 +1,98 @@
+"""Traces and recordings of event loops read and computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vmio.model.capabilities import QemuVersion
+    from vmio.sim.polling import Generation, PollSettings
+    from vmio.sim.replay import Agreement
+    from vmio.sim.trace import LoopTrace
+
+__all__ = ["check_recording", "choose_settings", "complete_settings", "read_trace"]
+
+
+def choose_settings(
+    *, max_ns: int | None = None, grow: int = 0, shrink: int = 0, weight: int = 0
+) -> PollSettings:
+    """Returns the parameters of an IOThread's polling; what is not given is QEMU's default."""
+    from vmio.sim.polling import DEFAULT_MAX_NS, PollSettings
+
+    return PollSettings(
+        max_ns=DEFAULT_MAX_NS if max_ns is None else max_ns,
+        grow=grow,
+        shrink=shrink,
+        weight=weight,
+    )
+
+
+def complete_settings(
+    version: QemuVersion, settings: PollSettings
+) -> tuple[Generation, PollSettings]:
+    """Returns how a QEMU polls, and its parameters with the defaults filled in.
+
+    Raises:
+        CapabilityError: How that QEMU polls is not known.
+    """
+    from vmio.sim.polling import choose_generation
+    from vmio.sim.polling import complete_settings as complete
+
+    generation = choose_generation(version)
+    return generation, complete(settings, generation)
+
+
+def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> Agreement:
+    """Computes an event loop's polling from a recording's inputs and compares it with QEMU's own.
+
+    Args:
+        path: The recording, as it is or compressed with xz; `-` is standard input.
+        version: The QEMU that it was made of.
+        settings: The parameters that its IOThread had.
+
+    Raises:
+        InputError: The file cannot be read, is no recording, or is cut off.
+        CapabilityError: How that QEMU polls is not known.
+    """
+    from vmio.formats.qemu.trace import parse_recording
+    from vmio.host.trace_file import read_lines
+    from vmio.sim.polling import choose_generation
+    from vmio.sim.replay import check_recording as check
+
+    generation = choose_generation(version)
+    return check(parse_recording(path, read_lines(path)), generation, settings)
+
+
+def read_trace(
+    path: str,
+    version: QemuVersion,
+    settings: PollSettings,
+    *,
+    zeros: int = 0,
+    tries: Sequence[str] = (),
+) -> tuple[LoopTrace, ...]:
+    """Returns the event loops of a trace, the busiest first, read line by line.
+
+    Args:
+        path: The trace; `-` is standard input.
+        version: The QEMU that wrote it.
+        settings: The parameters that its IOThreads had.
+        zeros: How many handlers each loop had before it, as for `summarize_trace`.
+        tries: Other parameters to try on its waits, such as `poll_max_ns=65536`.
+
+    Raises:
+        InputError: The file cannot be read, is cut off, or has no polling in it; or nothing can be
+            tried, since it has no times.
+        UsageError: What is to be tried is no setting.
+        CapabilityError: How that QEMU polls is not known.
+    """
+    from vmio.formats.qemu.trace import parse_trace
+    from vmio.host.trace_file import read_lines
+    from vmio.sim.polling import choose_generation
+    from vmio.sim.trace import summarize_trace
+    from vmio.sim.what_if import parse_setting
+
+    events = parse_trace(path, read_lines(path))
+    wanted = [parse_setting(text, settings) for text in tries]
+    return summarize_trace(events, choose_generation(version), settings, zeros=zeros, tries=wanted)

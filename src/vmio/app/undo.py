@@ -1,0 +1,72 @@
+"""Changes of vmio listed and taken back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vmio.apply.journal import Journal
+    from vmio.apply.proxmox import Applied
+    from vmio.apply.undo import Left, Reversal, Run
+
+__all__ = ["list_changed", "list_runs", "prepare_undo", "undo"]
+
+
+def list_changed(vm: str = "") -> tuple[Journal, ...]:
+    """Returns what vmio has changed of a guest, or of all.
+
+    Raises:
+        UsageError: It has changed nothing of that guest.
+        InputError: The backups are not this user's alone.
+    """
+    from vmio.apply.proxmox import Places
+    from vmio.apply.undo import find_journals
+
+    return find_journals(vm, Places())
+
+
+def list_runs() -> tuple[Run, ...]:
+    """Returns what each call of vmio changed, the last one at the end.
+
+    Raises:
+        InputError: The backups are not this user's alone.
+    """
+    from vmio.apply.proxmox import Places
+    from vmio.apply.undo import list_runs as list_all
+
+    return list_all(Places())
+
+
+def prepare_undo(
+    vm: str = "", *, number: int | None = None, run: str = "", force: bool = False
+) -> Reversal:
+    """Returns what taking changes back would do: a whole run's, or a config's last one.
+
+    Args:
+        vm: A config's path, or a VM's number; empty for all that one call of vmio changed.
+        number: The change of that config to go back to before; None for its last one.
+        run: The call, where no config is named; empty for the last one.
+        force: Whether what others have changed since may be lost.
+
+    Raises:
+        UsageError: There is nothing to take back.
+        InputError: The config or its backup cannot be read.
+        ConflictError: The config is not what vmio wrote, or must not be changed now.
+    """
+    from vmio.apply.undo import Reversal, prepare_run
+    from vmio.apply.undo import prepare_undo as prepare
+
+    if not vm:
+        return prepare_run(run, force=force)
+    return Reversal(restores=(prepare(vm, number=number, force=force),))
+
+
+def undo(reversal: Reversal) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:
+    """Puts back what configs were; this is a run of its own, which can be taken back.
+
+    Returns:
+        What became of the configs, and those that stay as they are, with the reason.
+    """
+    from vmio.apply.undo import undo_all
+
+    return undo_all(reversal)

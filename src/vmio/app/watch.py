@@ -1,0 +1,148 @@
+"""Configs checked again when they change: what is new or settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from typing import NamedTuple, NoReturn
+
+from attrs import evolve
+
+from vmio.app.inputs import CheckInputs
+from vmio.characters import printable
+from vmio.errors import VmioError
+from vmio.fleet import watch as fleet
+from vmio.fleet.inventory import Found
+from vmio.fleet.watch import Change, Memory, Told, View, compare, look_at, settle
+from vmio.lint.diagnostic import CheckedFile
+from vmio.report.findings.summary import Part, Report, make_part
+
+__all__ = ["INTERVAL_S", "Change", "Verdict", "Watch"]
+
+INTERVAL_S = fleet.INTERVAL_S
+
+
+class Verdict(NamedTuple):
+    """What came of checking a config: its new findings as text, and those gone."""
+
+    part: Part
+    error: VmioError | None
+    told: tuple[Told, ...]
+    settled: tuple[str, ...]
+    """A line each."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.part[0] or self.settled)
+
+
+class Watch:
+    """Configs that are checked once, and again whenever they or what they go by change."""
+
+    def __init__(
+        self,
+        inputs: CheckInputs,
+        report: Report,
+        *,
+        tell_new: Callable[[CheckInputs, Sequence[Found]], None],
+        workers: int | None = None,
+    ) -> None:
+        """Reads what there is now.
+
+        Args:
+            inputs: What is checked, and what that goes by.
+            report: How findings are written.
+            tell_new: Told of configs in folders that came later, with the inputs read anew.
+            workers: How many processes check; None for one a processor.
+        """
+        self.inputs = inputs
+        self._report = report
+        self._tell_new = tell_new
+        self._workers = workers
+        self._memory = Memory()
+        self._view = settle(self._look, inputs.refresh)
+        self.vms = (*inputs.places.errors, *self._view.vms)
+
+    @property
+    def files(self) -> int:
+        """How many configs there are."""
+        return len(self._view.configs)
+
+    def check_first(self) -> Generator[tuple[Part, VmioError | None], None, None]:
+        """Yields what comes of checking everything once."""
+        with closing(self._check(self.vms)) as results:
+            for vm, verdict in results:
+                self._memory.note(vm.path, verdict)
+                yield verdict.part, verdict.error
+
+    def follow(self, wait: Callable[[], None]) -> Generator[Change, None, NoReturn]:
+        """Yields whatever changes, for ever.
+
+        Args:
+            wait: Waits for `INTERVAL_S`, and raises what ends it all.
+        """
+        return fleet.watch(
+            self._view,
+            self._memory,
+            look=self._look,
+            refresh=self._refresh,
+            check=self._check,
+            wait=wait,
+        )
+
+    def _look(self) -> View:
+        return look_at(self.inputs.find_vms(), self.inputs.list_files())
+
+    def _refresh(self) -> None:
+        """Reads what all goes by, but keeps what there is while a part of it is being written.
+
+        Raises:
+            VmioError: Something cannot be read that could be.
+        """
+        inputs = self.inputs
+        fresh = evolve(inputs)
+        fresh.refresh()
+        known = {error.path for error in inputs.places.errors}
+        for found in fresh.places.errors:
+            if found.path not in known and found.error is not None:
+                raise found.error
+        self._tell_new(fresh, [vm for vm in fresh.vms if vm.folder not in inputs.places.by_folder])
+        inputs.house, inputs.known, inputs.places = fresh.house, fresh.known, fresh.places
+
+    def _check(self, vms: Iterable[Found]) -> Generator[tuple[Found, Verdict], None, None]:
+        # A folder that came since the places were read waits for the next look.
+        folders = self.inputs.places.by_folder
+        within = [vm for vm in vms if vm.error is not None or vm.folder in folders]
+        told = self._memory.told
+        known = {vm.path: told[vm.path] for vm in within if vm.path in told}
+        judge = partial(_judge, self._report, known)
+        with closing(self.inputs.check(within, judge, workers=self._workers)) as results:
+            yield from zip(within, results, strict=True)
+
+
+def _judge(report: Report, known: Mapping[str, tuple[Told, ...]], checked: CheckedFile) -> Verdict:
+    old = known.get(checked.name, ())
+    if checked.error is not None:
+        return Verdict(make_part(report, checked), checked.error, old, ())
+    now, new, settled = compare(old, checked)
+    text, _ = make_part(report, evolve(checked, diagnostics=new))
+    _, tally = make_part(report, checked)
+    accepted = {(one.diagnostic.code, one.diagnostic.subject) for one in checked.suppressed}
+    lines = tuple(
+        _line(
+            "accepted" if (one.code, one.subject) in accepted else "settled",
+            checked.vm or checked.name,
+            one.subject,
+            one.code,
+            one.name,
+        )
+        for one in settled
+    )
+    return Verdict((text, tally), None, now, lines)
+
+
+def _line(event: str, *words: str) -> str:
+    text = " ".join(word for word in words if word)
+    return f"{event}: {printable(text)}\n"

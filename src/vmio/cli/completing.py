@@ -1,0 +1,80 @@
+"""What a shell is offered for an argument or the value of an option."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import click
+from click.shell_completion import CompletionItem
+
+from vmio import app
+
+__all__ = [
+    "complete_disk",
+    "complete_policy",
+    "complete_rule",
+    "complete_snapshot",
+    "complete_vm",
+]
+
+_PLAIN = re.compile(r"[\w,./@:+=-]+", re.ASCII)
+"""What a shell's script takes as one word, whoever named it."""
+
+
+def complete_rule(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offers codes of rules; of several with commas, for the last one."""
+    before, comma, _ = incomplete.rpartition(",")
+    rules = app.complete_rules()
+    return _offer(((f"{before}{comma}{code}", name) for code, name in rules), incomplete)
+
+
+def complete_policy(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offers policies, those with a number up to it."""
+    return _offer(app.complete_policies(), incomplete)
+
+
+def complete_vm(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offers files, and the configs of the tree that is named so far."""
+    vms = app.complete_vms(incomplete) if incomplete.endswith("/") else ()
+    return _offer(((path, "") for path in vms), incomplete) or [
+        CompletionItem(incomplete, type="file")
+    ]
+
+
+def complete_disk(
+    ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offers the disks of the guest that is named already."""
+    return _offer(((disk, "") for disk in app.complete_disks(_find_vm(ctx))), incomplete)
+
+
+def complete_snapshot(
+    ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offers the snapshots of the guest that is named already."""
+    return _offer(((name, "") for name in app.complete_snapshots(_find_vm(ctx))), incomplete)
+
+
+def _find_vm(ctx: click.Context) -> str:
+    """Returns the guest of a call, which each verb names in its own way."""
+    # Where it is an option's value that is completed, click has not named the arguments yet.
+    params = ctx.params
+    named = params.get("vm") or params.get("vms") or params.get("a") or ctx.args or [""]
+    vm = named if isinstance(named, str) else named[0]
+    # Standard input is the terminal that is typed on.
+    return "" if vm == "-" else vm
+
+
+def _offer(pairs: Iterable[tuple[str, str]], incomplete: str) -> list[CompletionItem]:
+    return [
+        CompletionItem(word, help=words or None)
+        for word, words in pairs
+        if word.startswith(incomplete) and _PLAIN.fullmatch(word)
+    ]
