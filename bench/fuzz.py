@@ -37,7 +37,6 @@ from typing import Any, cast
 from attrs import define, field, frozen
 from rich.console import Console
 
-from vmio.apply.journal import Journal
 from vmio.bench.jobs import parse_fio
 from vmio.errors import VmioError
 from vmio.formats.host_toml import parse_host, render_host
@@ -55,6 +54,7 @@ from vmio.lint.baseline import parse_baseline, render_baseline
 from vmio.lint.engine import run
 from vmio.lint.house import load_rules, parse_house
 from vmio.lint.rule import Context
+from vmio.managers.proxmox.journal import Journal
 from vmio.model.host import Cpu, Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology

@@ -8,8 +8,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.apply.proxmox import Places, write_config
 from vmio.formats.proxmox.changes import apply_changes
+from vmio.managers.proxmox.node import Node
+from vmio.managers.proxmox.write import write_config
 from vmio.model.plan import Change
 
 LINES = st.one_of(
@@ -34,6 +35,6 @@ def test_snapshots_and_pending_changes_keep_every_byte(
             path,
             lambda source: apply_changes(source, [change]),
             what="test",
-            places=Places(etc=Path(name, "pve"), state=Path(name, "state")),
+            node=Node(etc=Path(name, "pve"), state=Path(name, "state")),
         )
         assert path.read_bytes() == b"memory: 1024\n" + rest

@@ -11,11 +11,11 @@ from vmio.host.files import read_source
 from vmio.model.host import Host
 
 if TYPE_CHECKING:
-    from vmio.apply.journal import Journal
-    from vmio.apply.planned import Outcome, Work
-    from vmio.apply.proxmox import Applied
-    from vmio.apply.undo import Left, Reversal, Run
     from vmio.formats.qemu.reader import CommandGuest
+    from vmio.managers.proxmox.journal import Journal
+    from vmio.managers.proxmox.planned import Outcome, Work
+    from vmio.managers.proxmox.undo import Left, Reversal, Run
+    from vmio.managers.proxmox.write import Applied
     from vmio.model.plan import Plan
 
 __all__ = [
@@ -130,7 +130,7 @@ def prepare_apply(
         InputError: The config cannot be read.
         ConflictError: It is not what the plan was made for, or must not be changed now.
     """
-    from vmio.apply.planned import prepare_plan
+    from vmio.managers.proxmox.planned import prepare_plan
 
     path = plan.config if config is None else config
     if path in {"-", _STDIN}:
@@ -146,14 +146,14 @@ def apply(work: Work) -> Outcome:
         OutputError: It cannot be written; what was there before is still there.
         QmpError: The running guest does not take it; it has its old values then.
     """
-    from vmio.apply.planned import carry_out
+    from vmio.managers.proxmox.planned import carry_out
 
     return carry_out(work)
 
 
 def render_qm(work: Work) -> str:
     """Returns the command of Proxmox VE that makes a plan's changes; empty if there are none."""
-    from vmio.apply.commands import render_command
+    from vmio.managers.proxmox.commands import render_command
     from vmio.plan.steps import list_changes
 
     return render_command(work.plan.vm, work.source, list_changes(work.plan.steps))
@@ -166,10 +166,10 @@ def list_changed(vm: str = "") -> tuple[Journal, ...]:
         UsageError: It has changed nothing of that guest.
         InputError: The backups are not this user's alone.
     """
-    from vmio.apply.proxmox import Places
-    from vmio.apply.undo import find_journals
+    from vmio.managers.proxmox.node import Node
+    from vmio.managers.proxmox.undo import find_journals
 
-    return find_journals(vm, Places())
+    return find_journals(vm, Node())
 
 
 def list_runs() -> tuple[Run, ...]:
@@ -178,10 +178,10 @@ def list_runs() -> tuple[Run, ...]:
     Raises:
         InputError: The backups are not this user's alone.
     """
-    from vmio.apply.proxmox import Places
-    from vmio.apply.undo import list_runs as list_all
+    from vmio.managers.proxmox.node import Node
+    from vmio.managers.proxmox.undo import list_runs as list_all
 
-    return list_all(Places())
+    return list_all(Node())
 
 
 def prepare_undo(
@@ -200,8 +200,8 @@ def prepare_undo(
         InputError: The config or its backup cannot be read.
         ConflictError: The config is not what vmio wrote, or must not be changed now.
     """
-    from vmio.apply.undo import Reversal, prepare_run
-    from vmio.apply.undo import prepare_undo as prepare
+    from vmio.managers.proxmox.undo import Reversal, prepare_run
+    from vmio.managers.proxmox.undo import prepare_undo as prepare
 
     if not vm:
         return prepare_run(run, force=force)
@@ -214,6 +214,6 @@ def undo(reversal: Reversal) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:
     Returns:
         What became of the configs, and those that stay as they are, with the reason.
     """
-    from vmio.apply.undo import undo_all
+    from vmio.managers.proxmox.undo import undo_all
 
     return undo_all(reversal)

@@ -18,7 +18,7 @@ from vmio.errors import UsageError
 from vmio.model.source import Source
 
 if TYPE_CHECKING:
-    from vmio.apply.planned import Outcome, Work
+    from vmio.managers.proxmox.planned import Outcome, Work
 
 __all__ = ["command", "confirm", "print_diff"]
 

@@ -19,9 +19,9 @@ from vmio.lint.house import House
 from vmio.report.findings.summary import Part, Report, Summary, assemble
 
 if TYPE_CHECKING:
-    from vmio.fleet.inventory import Found
-    from vmio.fleet.places import Places
     from vmio.lint.baseline import Baseline
+    from vmio.managers.proxmox.inventory import Found
+    from vmio.managers.proxmox.places import Places
 
 __all__ = ["Scene", "print_report", "say_problem", "say_unknown"]
 

@@ -18,9 +18,10 @@ from vmio.cli.check_scene import Scene, print_report, say_problem, say_unknown
 from vmio.cli.terminal import say
 from vmio.errors import VmioError
 from vmio.fleet import watch as fleet
-from vmio.fleet.inventory import Found
-from vmio.fleet.watch import Change, Memory, Told, View, compare, look_at, settle
+from vmio.fleet.watch import Change, Memory, Told, compare, settle
 from vmio.lint.diagnostic import CheckedFile
+from vmio.managers.proxmox.inventory import Found
+from vmio.managers.proxmox.watch import View, look_at
 from vmio.report.findings.summary import Part, Report, count, make_part, render_summary
 
 __all__ = ["follow"]

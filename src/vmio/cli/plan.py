@@ -17,8 +17,8 @@ from vmio.model.host import Host
 from vmio.model.plan import Plan
 
 if TYPE_CHECKING:
-    from vmio.fleet.inventory import Found
-    from vmio.fleet.places import Places
+    from vmio.managers.proxmox.inventory import Found
+    from vmio.managers.proxmox.places import Places
     from vmio.sim.ranking import Criterion, Ranking
 
 __all__ = ["command"]

@@ -16,8 +16,8 @@ from vmio.errors import UsageError
 from vmio.model.source import Source
 
 if TYPE_CHECKING:
-    from vmio.apply.proxmox import Applied
-    from vmio.apply.undo import Left, Reversal
+    from vmio.managers.proxmox.undo import Left, Reversal
+    from vmio.managers.proxmox.write import Applied
 
 __all__ = ["command"]
 

@@ -9,10 +9,10 @@ from pathlib import Path, PurePath
 from attrs import evolve, frozen
 
 from vmio.errors import InputError
-from vmio.fleet.inventory import PROCESSES, Found
 from vmio.formats.proxmox.storage import Storages, parse_storages
 from vmio.formats.proxmox.versions import parse_pveversion
 from vmio.host.files import find_storage_cfg, read_source
+from vmio.managers.proxmox.inventory import PROCESSES, Found
 from vmio.model.host import Host
 
 __all__ = ["PVE", "Place", "Places", "read_places"]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vmio.fleet import inventory
-from vmio.fleet.inventory import list_vms
+from vmio.managers.proxmox import inventory
+from vmio.managers.proxmox.inventory import list_vms
 
 
 def write(root: Path, *names: str) -> None:
