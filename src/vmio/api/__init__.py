@@ -48,6 +48,7 @@ from vmio.api.guests import (
     plan,
     read_place,
     read_places,
+    watch_vms,
 )
 from vmio.api.hosts import complete_version, read_host, save_host
 from vmio.api.polling import (
@@ -116,5 +117,6 @@ __all__ = [
     "simulate_sweep",
     "undo",
     "verify",
+    "watch_vms",
     "write_baseline",
 ]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vmio.formats.qemu.reader import CommandGuest
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Place, Places
+    from vmio.managers.proxmox.watch import Lookout
 
 __all__ = [
     "diff",
@@ -35,6 +36,7 @@ __all__ = [
     "plan",
     "read_place",
     "read_places",
+    "watch_vms",
 ]
 
 _PID = "pid:"
@@ -45,6 +47,13 @@ def find_vms(names: Sequence[str]) -> tuple[Found, ...]:
     from vmio.managers.proxmox.inventory import list_vms
 
     return list_vms(names)
+
+
+def watch_vms(names: Sequence[str]) -> Lookout:
+    """Returns what looks at the configs that names mean, as `find_vms` finds them, ever again."""
+    from vmio.managers.proxmox.watch import Lookout
+
+    return Lookout(find=partial(find_vms, names))
 
 
 def read_places(

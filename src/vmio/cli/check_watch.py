@@ -13,15 +13,15 @@ from typing import NamedTuple, NoReturn
 import click
 from attrs import evolve
 
+from vmio import api
 from vmio.characters import printable
 from vmio.cli.check_scene import Scene, print_report, say_problem, say_unknown
 from vmio.cli.terminal import say
 from vmio.errors import VmioError
 from vmio.fleet import watch as fleet
-from vmio.fleet.watch import Change, Memory, Told, compare, settle
+from vmio.fleet.watch import Change, Memory, Told, View, compare, settle
 from vmio.lint.diagnostic import CheckedFile
 from vmio.managers.proxmox.inventory import Found
-from vmio.managers.proxmox.watch import View, look_at
 from vmio.report.findings.summary import Part, Report, count, make_part, render_summary
 
 __all__ = ["follow"]
@@ -53,7 +53,12 @@ def follow(scene: Scene, report: Report, *, workers: int | None) -> NoReturn:
     from vmio.qemu.signals import unwind_on_signals
 
     with unwind_on_signals():
-        view = settle(partial(_look, scene), scene.refresh)
+        lookout = api.watch_vms(scene.paths)
+
+        def look() -> View:
+            return lookout.look(scene.list_files())
+
+        view = settle(look, scene.refresh)
         memory = Memory()
 
         def check(vms: Sequence[Found]) -> Generator[tuple[Found, _Verdict], None, None]:
@@ -75,17 +80,13 @@ def follow(scene: Scene, report: Report, *, workers: int | None) -> NoReturn:
         for change in fleet.watch(
             view,
             memory,
-            look=partial(_look, scene),
+            look=look,
             refresh=partial(_refresh, scene),
             check=check,
             wait=_make_wait(),
         ):
             _print_change(change)
     raise AssertionError("it watches for ever")
-
-
-def _look(scene: Scene) -> View:
-    return look_at(scene.find_vms(), scene.list_files())
 
 
 def _refresh(scene: Scene) -> None:

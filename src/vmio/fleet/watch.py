@@ -19,6 +19,7 @@ __all__ = [
     "Memory",
     "Told",
     "Verdict",
+    "View",
     "compare",
     "settle",
     "watch",
@@ -139,6 +140,15 @@ def settle(look: Callable[[], View], refresh: Callable[[], None]) -> View:
     return before
 
 
+def _look_again(look: Callable[[], View], known: Iterable[str]) -> View:
+    """Returns what there is to see now, after a second look where a config that was known is gone.
+
+    One in /etc/pve has no name for a moment while it is replaced.
+    """
+    view = look()
+    return view if all(path in view.configs for path in known) else look()
+
+
 def watch(
     view: View,
     memory: Memory,
@@ -165,7 +175,7 @@ def watch(
     complaint = ""
     while True:
         wait()
-        view = look()
+        view = _look_again(look, states)
         error: VmioError | None = None
         everything = False
         if view.shared != shared:

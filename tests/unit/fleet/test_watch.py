@@ -43,11 +43,17 @@ class World:
     failure: VmioError | None = None
     checked: list[list[str]] = field(factory=list)
     looks: int = 0
+    hidden: dict[int, str] = field(factory=dict)
+    """What a look does not see, by its number."""
 
     def look(self) -> View:
         """Returns what there is to see."""
         self.looks += 1
-        configs = {path: (Found(path=path), state) for path, state in self.configs.items()}
+        configs = {
+            path: (Found(path=path), state)
+            for path, state in self.configs.items()
+            if path != self.hidden.get(self.looks)
+        }
         return View(shared=dict(self.shared), configs=configs)
 
     def refresh(self) -> None:
@@ -136,6 +142,17 @@ def test_watch_notices_configs_that_come_and_go(world: World) -> None:
     assert change.gone == ("1.conf",)
     assert [vm.path for vm, _ in change.verdicts] == ["3.conf"]
     assert world.checked == [["3.conf"]]
+
+
+def test_watch_does_not_miss_a_config_that_is_back_at_a_second_look(world: World) -> None:
+    """One in /etc/pve has no name for a moment while it is replaced."""
+
+    def hide() -> None:
+        world.hidden = {world.looks + 1: "1.conf"}
+
+    assert world.run(hide, stay) == []
+    assert world.checked == []
+    assert world.looks == 4
 
 
 def test_watch_checks_everything_when_what_all_goes_by_changes(world: World) -> None:

@@ -11,6 +11,7 @@ from vmio.errors import ConflictError
 from vmio.host.files import is_there
 from vmio.managers.proxmox.journal import find_state_folder
 from vmio.managers.proxmox.lock import LOCK_TIMEOUT_S
+from vmio.managers.proxmox.pmxcfs import PVE
 
 __all__ = ["Node", "find_qmp_socket", "find_vmid", "is_running"]
 
@@ -21,7 +22,7 @@ _CONFIG = re.compile(r"([1-9][0-9]{2,8})\.conf", re.ASCII)
 class Node:
     """Where Proxmox VE and vmio keep what belongs to a config."""
 
-    etc: Path = Path("/etc/pve")
+    etc: Path = PVE
     locks: Path = Path("/var/lock/qemu-server")
     run: Path = Path("/var/run/qemu-server")
     proc: Path = Path("/proc")

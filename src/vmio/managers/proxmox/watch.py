@@ -1,27 +1,34 @@
 """Configs and what results about them depend on, as they were at one look.
 
-Files are compared by their time, size and inode, since /etc/pve is a FUSE file system: what
-another node writes there raises no inotify event here.
+/etc/pve is a FUSE file system: what another node writes there raises no inotify event here. It
+counts the changes of each VM's config instead; other files are compared by their time, size and
+inode. No file is held open between two looks: one that is would be renamed to `.fuse_hidden…` when
+Proxmox VE replaces it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path, PurePath
 
-from attrs import frozen
+from attrs import field, frozen, mutable
 
 from vmio.host.files import find_storage_cfg
 from vmio.managers.proxmox.inventory import MAX_ENTRIES, Found
+from vmio.managers.proxmox.pmxcfs import PVE, VmList, find_config, parse_vmlist, read_vmlist
 
-__all__ = ["State", "View", "look_at", "read_state"]
+__all__ = ["Lookout", "State", "View", "read_state"]
 
 _FACTS = (".toml", ".txt")
 
 State = tuple[int, int, int] | None
-"""A file's time of change in ns, size in bytes and inode; None where there is none."""
+"""A file's time of change in ns, size in bytes and inode; None where there is none.
+
+Of a config in /etc/pve: when that was started, in s, and its version. There a replaced file keeps
+its inode, and times are whole seconds.
+"""
 
 
 @frozen(kw_only=True)
@@ -48,14 +55,53 @@ def read_state(path: str) -> State:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def look_at(vms: Iterable[Found], files: Iterable[str]) -> View:
-    """Returns the states of configs and of what their results go by.
+@mutable(kw_only=True)
+class Lookout:
+    """Looks at the same configs again and again.
 
-    Args:
-        vms: The configs.
-        files: What results go by, apart from what lies about in the folders around configs.
+    While `.vmlist` says that no VM's config has changed, those of /etc/pve are neither listed nor
+    looked at: each would cost a call to pmxcfs.
     """
-    configs = {vm.path: (vm, read_state(vm.real or vm.path)) for vm in vms}
+
+    find: Callable[[], Iterable[Found]]
+    """Returns the configs that there are now."""
+    root: Path = PVE
+    """A tree of a running pmxcfs: a copy's `.vmlist` does not grow when a config is edited."""
+    _configs: Mapping[str, tuple[Found, State]] = field(factory=dict, init=False)
+    _vmlist: VmList | None = field(default=None, init=False)
+    """What holds for all of the configs; None where some are from elsewhere."""
+
+    def look(self, files: Iterable[str]) -> View:
+        """Returns the states of the configs and of what their results depend on.
+
+        Args:
+            files: What results depend on, apart from what lies in the folders around configs.
+        """
+        # Before the configs, so that what changes meanwhile makes the next look differ.
+        vmlist = read_vmlist(self.root)
+        if vmlist is None or vmlist != self._vmlist:
+            versions = _list_versions(self.root, vmlist) if vmlist is not None else {}
+            vms = tuple(self.find())
+            self._configs = {
+                vm.path: (vm, versions.get(vm.real) or read_state(vm.real or vm.path))
+                for vm in vms
+            }
+            self._vmlist = vmlist if all(vm.real in versions for vm in vms) else None
+        return View(shared=_look_around(self._configs, files), configs=self._configs)
+
+
+def _list_versions(root: Path, vmlist: VmList) -> dict[str, State]:
+    real = Path(os.path.realpath(root))
+    return {
+        find_config(real, vm.node, number): (vmlist.start_s, vm.version, 0)
+        for number, vm in (parse_vmlist(vmlist.text) or {}).items()
+    }
+
+
+def _look_around(
+    configs: Mapping[str, tuple[Found, State]], files: Iterable[str]
+) -> dict[str, State]:
+    """Returns the states of what results depend on, besides the configs themselves."""
     folders = {vm.folder for vm, _ in configs.values() if vm.error is None}
     paths = set(files)
     around: set[str] = set()
@@ -70,7 +116,7 @@ def look_at(vms: Iterable[Found], files: Iterable[str]) -> View:
     shared: dict[str, State] = {path: read_state(path) for path in paths}
     # Not a folder's state, which changes with every config in it, but that there are configs.
     shared.update((f"{folder}/", None) for folder in folders)
-    return View(shared=shared, configs=configs)
+    return shared
 
 
 def _list_facts(folder: str) -> list[str]:

@@ -146,9 +146,13 @@ def open_config(path: Path, node: Node, *, shared: bool = False) -> Iterator[Loc
         OutputError: It cannot be locked.
     """
     vmid = find_vmid(path, node)
-    lock = node.locks / f"lock-{vmid}.conf" if vmid else None
-    timeout_s = node.lock_timeout_s
-    with open_locked(path, lock=lock, timeout_s=timeout_s, shared=shared) as file:
+    with open_locked(
+        path,
+        lock=node.locks / f"lock-{vmid}.conf" if vmid else None,
+        tree=node.etc if vmid else None,
+        timeout_s=node.lock_timeout_s,
+        shared=shared,
+    ) as file:
         yield file
 
 

@@ -16,7 +16,7 @@ from attrs import evolve
 from vmio.errors import ConflictError, InputError, OutputError, VmioError
 from vmio.managers.proxmox.journal import KEPT, Journal
 from vmio.managers.proxmox.node import Node, find_qmp_socket, is_running
-from vmio.managers.proxmox.write import replace_config, write_config
+from vmio.managers.proxmox.write import check_replaceable, replace_config, write_config
 from vmio.model.source import Source
 
 OLD = b"name: a\nscsihw: virtio-scsi-pci\n"
@@ -370,3 +370,82 @@ def test_write_that_failed_leaves_no_backup(
     with pytest.raises(OutputError):
         write(config, node)
     assert Journal(node.state, config.resolve()).entries() == ()
+
+
+def test_config_of_a_cluster_without_quorum_is_refused(config: Path, node: Node) -> None:
+    """All that is told of it is a mode that lets nobody write, which would not stop root."""
+    config.chmod(0o440)
+    with pytest.raises(OutputError, match="the cluster has no quorum") as caught:
+        write(config, node)
+    assert "pvecm status" in caught.value.hint
+    with pytest.raises(OutputError, match="the cluster has no quorum"):
+        check_replaceable(config, OLD + REST, node=node)
+    assert config.read_bytes() == OLD + REST
+    assert list_names(config) == ["701.conf"]
+
+
+def test_copy_that_nobody_may_write_has_nothing_to_do_with_quorum(
+    tmp_path: Path, node: Node
+) -> None:
+    """It is refused as the file system would."""
+    path = tmp_path / "701.conf"
+    path.write_bytes(OLD)
+    path.chmod(0o440)
+    with pytest.raises(OutputError, match="Permission denied") as caught:
+        write(path, node, NEW)
+    assert caught.value.hint == ""
+
+
+def list_opened(root: Path) -> list[str]:
+    """Returns what this process has open in a folder."""
+    links = Path("/proc/self/fd").iterdir()
+    return [path for path in map(os.path.realpath, links) if path.startswith(str(root))]
+
+
+def test_file_that_is_none_is_not_left_open(config: Path, node: Node) -> None:
+    """A folder or a pipe in the place of a config is refused, and closed."""
+    config.unlink()
+    config.mkdir()
+    with pytest.raises(InputError, match="not a plain file"):
+        write_config(config, lambda old: old.data, what="test", node=node)
+    config.rmdir()
+    os.mkfifo(config)
+    with pytest.raises(InputError, match="not a plain file"):
+        write_config(config, lambda old: old.data, what="test", node=node)
+    assert list_opened(node.etc) == []
+
+
+def test_config_is_not_open_when_it_is_replaced(
+    config: Path, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In /etc/pve an open file would be renamed first, and be missing for those who read it."""
+    real = os.replace
+    opened: list[str] = []
+
+    def note(*names: str, **folders: Any) -> None:  # noqa: ANN401 - as the call's own
+        opened.extend(list_opened(node.etc))
+        real(*names, **folders)
+
+    monkeypatch.setattr(os, "replace", note)
+    write(config, node)
+    assert config.read_bytes() == NEW + REST
+    assert set(opened) == {str(config.parent.resolve())}
+
+
+def test_config_that_is_being_replaced_is_read_once_more(
+    config: Path, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has no name in /etc/pve for a moment."""
+    real = os.open
+    missed: list[str] = []
+
+    def miss(name: str, *arguments: int, **options: Any) -> int:  # noqa: ANN401 - as above
+        if name == config.name and not missed:
+            missed.append(name)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", miss)
+    replace_config(config, OLD + REST, NEW + REST, what="test", node=node)
+    assert missed == [config.name]
+    assert config.read_bytes() == NEW + REST
