@@ -50,7 +50,7 @@ def find_vms(names: Sequence[str]) -> tuple[Found, ...]:
 
 
 def watch_vms(names: Sequence[str]) -> Lookout:
-    """Returns what looks at the configs that names mean, as `find_vms` finds them, ever again."""
+    """Returns what looks at configs again and again; it finds them as `find_vms` does."""
     from vmio.managers.proxmox.watch import Lookout
 
     return Lookout(find=partial(find_vms, names))

@@ -141,9 +141,9 @@ def settle(look: Callable[[], View], refresh: Callable[[], None]) -> View:
 
 
 def _look_again(look: Callable[[], View], known: Iterable[str]) -> View:
-    """Returns what there is to see now, after a second look where a config that was known is gone.
+    """Looks, and looks a second time if a known config is missing.
 
-    One in /etc/pve has no name for a moment while it is replaced.
+    A config in /etc/pve has no name for a moment while it is replaced.
     """
     view = look()
     return view if all(path in view.configs for path in known) else look()

@@ -60,10 +60,10 @@ def read_source(path: str) -> Source:
 
 
 def open_file(path: str, flags: int = 0, *, folder: int | None = None) -> int:
-    """Opens a file for reading, and returns its descriptor; one that is missing is tried again.
+    """Opens a file for reading and returns its descriptor; tries once more if it is missing.
 
     In /etc/pve a file has no name for a moment while it is replaced and somebody else reads it.
-    A named pipe is not waited for: it would hang the tool.
+    Opening does not wait for a named pipe, which would hang the tool.
 
     Source: pmxcfs of 2026-05, run.
 

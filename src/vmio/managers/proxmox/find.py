@@ -58,7 +58,7 @@ def find_vm(root: Path, text: str) -> VmPlace | None:
         text: A VM's number, or its name as its config has it.
 
     Raises:
-        InputError: Several VMs have that name, or that number, which a copy of trees allows.
+        InputError: Several VMs have that name; or that number, which a copied tree can have.
     """
     if _NUMBER.fullmatch(text):
         found = _find_number(root, int(text))
@@ -68,7 +68,7 @@ def find_vm(root: Path, text: str) -> VmPlace | None:
         told = ", ".join(f"{number} on {node}" for number, node in found[:_MAX_TOLD])
         more = f" and {len(found) - _MAX_TOLD} more" if len(found) > _MAX_TOLD else ""
         raise InputError(
-            f"'{text}' is {len(found)} VMs: {told}{more}",
+            f"'{text}' names {len(found)} VMs: {told}{more}",
             hint="name one by its number, or by the path of its config",
         )
     return _place(root, *found[0]) if found else None

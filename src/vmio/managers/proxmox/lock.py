@@ -172,7 +172,7 @@ class LockedFile:
     def _explain(self, error: OSError) -> str:
         if self.tree is None or error.errno not in {errno.EACCES, errno.EROFS}:
             return ""
-        return f"without quorum {self.tree} is read-only; `pvecm status` tells which nodes it has"
+        return f"without quorum {self.tree} is read-only; `pvecm status` shows who is missing"
 
 
 @contextmanager

@@ -31,11 +31,11 @@ _START = re.compile(rb'"starttime"\s*:\s*([0-9]{1,18})')
 
 
 class VmList(NamedTuple):
-    """What was read: equal ones mean that no VM's config has changed in between."""
+    """What a tree said of its VMs; while it says the same, no VM's config has changed."""
 
     text: bytes
     start_s: int
-    """When pmxcfs was started, in seconds since 1970."""
+    """When pmxcfs was started, in seconds since 1970; versions before that mean nothing."""
 
 
 class ListedVm(NamedTuple):

@@ -26,8 +26,8 @@ _FACTS = (".toml", ".txt")
 State = tuple[int, int, int] | None
 """A file's time of change in ns, size in bytes and inode; None where there is none.
 
-Of a config in /etc/pve: when that was started, in s, and its version. There a replaced file keeps
-its inode, and times are whole seconds.
+For a config in /etc/pve: when pmxcfs was started, in s, the config's version, and 0. There a file
+keeps its inode when it is replaced, and times are whole seconds.
 """
 
 
@@ -66,10 +66,10 @@ class Lookout:
     find: Callable[[], Iterable[Found]]
     """Returns the configs that there are now."""
     root: Path = PVE
-    """A tree of a running pmxcfs: a copy's `.vmlist` does not grow when a config is edited."""
+    """The tree of a running pmxcfs; in a copy `.vmlist` stays as it is when a config is edited."""
     _configs: Mapping[str, tuple[Found, State]] = field(factory=dict, init=False)
     _vmlist: VmList | None = field(default=None, init=False)
-    """What holds for all of the configs; None where some are from elsewhere."""
+    """What was read before the last search; None if some configs are not in the tree."""
 
     def look(self, files: Iterable[str]) -> View:
         """Returns the states of the configs and of what their results depend on.

@@ -152,7 +152,7 @@ def test_config_that_cannot_be_read_hides_no_other(cluster: Path) -> None:
 def test_name_of_several_vms_is_refused_with_their_numbers(cluster: Path) -> None:
     """A person can name one of them then."""
     write(cluster, "beta", 173, "name: web1\n")
-    with pytest.raises(InputError, match="'web1' is 2 VMs: 172 on alpha, 173 on beta"):
+    with pytest.raises(InputError, match="'web1' names 2 VMs: 172 on alpha, 173 on beta"):
         find_vm(cluster, "web1")
     for number in range(2000, 2040):
         write(cluster, "beta", number, "name: web1\n")
@@ -163,5 +163,5 @@ def test_name_of_several_vms_is_refused_with_their_numbers(cluster: Path) -> Non
 def test_number_of_several_vms_is_refused(cluster: Path) -> None:
     """A folder with copies of two clusters may hold it twice."""
     write(cluster, "beta", 172)
-    with pytest.raises(InputError, match="'172' is 2 VMs: 172 on alpha, 172 on beta"):
+    with pytest.raises(InputError, match="'172' names 2 VMs: 172 on alpha, 172 on beta"):
         find_vm(cluster, "172")
