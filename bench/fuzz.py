@@ -37,7 +37,6 @@ from typing import Any, cast
 from attrs import define, field, frozen
 from rich.console import Console
 
-from vmio.apply.journal import Journal
 from vmio.bench.jobs import parse_fio
 from vmio.errors import VmioError
 from vmio.formats.base import Guest, ReadContext
@@ -56,6 +55,8 @@ from vmio.lint.baseline import parse_baseline, render_baseline
 from vmio.lint.engine import run
 from vmio.lint.house import load_rules, parse_house
 from vmio.lint.rule import Context
+from vmio.managers.proxmox.journal import Journal
+from vmio.managers.proxmox.pmxcfs import parse_vmlist
 from vmio.model.host import Cpu, Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
@@ -97,6 +98,10 @@ reason = "moves in March"
 BASELINE = (
     b'{"schema": 1, "findings": [\n'
     b'{"rule": "TH001", "vm": "701", "subject": "scsi0", "fingerprint": "9f86d081884c7d65"}\n]}\n'
+)
+VMLIST = (
+    b'{"version": 5, "ids": {"100": {"node": "alpha", "type": "qemu", "version": 17},\n'
+    b'"101": {"node": "beta", "type": "lxc", "version": 4}}}\n'
 )
 FIO = json.dumps(
     {
@@ -385,6 +390,11 @@ def read_fio(data: bytes, _rng: random.Random) -> None:
     parse_fio(data)
 
 
+def read_vmlist(data: bytes, _rng: random.Random) -> None:
+    """Reads what the file system at /etc/pve says of its VMs."""
+    parse_vmlist(data)
+
+
 @frozen
 class Reader:
     """One kind of input."""
@@ -416,6 +426,7 @@ READERS: Mapping[str, Reader] = {
     "baseline": Reader(read_baseline, lambda: (BASELINE,), 24),
     "plan": Reader(read_plan, list_plans, 2),
     "journal": Reader(read_journal, list_journals, 4),
+    "vmlist": Reader(read_vmlist, lambda: (VMLIST,), 24),
     "recording": Reader(read_recording, lambda: list_recordings("recordings"), 5),
     "trace": Reader(read_trace, lambda: list_recordings("traces"), 5),
     "monitor": Reader(read_monitor, list_answers, 1),

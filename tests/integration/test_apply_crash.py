@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from vmio.apply.journal import KEPT, Journal
-from vmio.apply.proxmox import Places, replace_config, write_config
 from vmio.errors import VmioError
 from vmio.formats.proxmox.config import parse_config
 from vmio.formats.proxmox.writer import set_setting
+from vmio.managers.proxmox.journal import KEPT, Journal
+from vmio.managers.proxmox.node import Node
+from vmio.managers.proxmox.write import replace_config, write_config
 from vmio.model.source import Source, apply_edits
 
 REST = b"\n[PENDING]\nname: later\n\n[snap]\nname: then\n"
@@ -27,17 +28,18 @@ RUNS = 1000
 NURSERY = f"""
 import os, signal, sys, time
 from pathlib import Path
-from vmio.apply.proxmox import Places, replace_config
+from vmio.managers.proxmox.node import Node
+from vmio.managers.proxmox.write import replace_config
 
 config, etc, locks, run, state = map(Path, sys.argv[1:])
-places = Places(etc=etc, locks=locks, run=run, state=state)
+node = Node(etc=etc, locks=locks, run=run, state=state)
 states = {STATES!r}
 
 def write(times):
     for _ in range(times):
         data = config.read_bytes()
         other = states[data == states[0]]
-        replace_config(config, data, other, what="loop", places=places)
+        replace_config(config, data, other, what="loop", node=node)
 
 write(2)  # imports what each writer would import else
 begin_s = time.monotonic()
@@ -57,12 +59,12 @@ for share in sys.stdin:
 """Starts a writer for each line, and ends it after that share of the time that a change takes."""
 
 
-@pytest.fixture(name="places")
-def make_places(tmp_path: Path) -> Places:
+@pytest.fixture(name="node")
+def make_node(tmp_path: Path) -> Node:
     """Returns a node of its own."""
     (tmp_path / "pve" / "nodes" / "one" / "qemu-server").mkdir(parents=True)
     (tmp_path / "pve" / "local").symlink_to("nodes/one")
-    return Places(
+    return Node(
         etc=tmp_path / "pve",
         locks=tmp_path / "lock",
         run=tmp_path / "run",
@@ -71,17 +73,17 @@ def make_places(tmp_path: Path) -> Places:
 
 
 @pytest.fixture(name="config")
-def make_config(places: Places) -> Path:
+def make_config(node: Node) -> Path:
     """Returns a VM's config on that node."""
-    path = places.etc / "local" / "qemu-server" / "701.conf"
+    path = node.etc / "local" / "qemu-server" / "701.conf"
     path.write_bytes(STATES[0])
     return path
 
 
 @pytest.fixture(name="nursery")
-def start_nursery(config: Path, places: Places) -> Iterator[subprocess.Popen[str]]:
+def start_nursery(config: Path, node: Node) -> Iterator[subprocess.Popen[str]]:
     """Starts what starts writers; to fork a process as small as that takes no time."""
-    folders = (places.etc, places.locks, places.run, places.state)
+    folders = (node.etc, node.locks, node.run, node.state)
     with subprocess.Popen(
         [sys.executable, "-c", NURSERY, config, *folders],
         stdin=subprocess.PIPE,
@@ -101,12 +103,12 @@ def kill_writer(nursery: subprocess.Popen[str], after: float) -> None:
 
 
 def test_killed_runs_leave_the_old_file_or_the_new_one(
-    config: Path, places: Places, nursery: subprocess.Popen[str]
+    config: Path, node: Node, nursery: subprocess.Popen[str]
 ) -> None:
     """A thousand writers are killed, and at each instant the file is whole and free."""
     chance = random.Random(701)  # noqa: S311 - for moments, not for secrets
     seen = set()
-    lock = places.locks / "lock-701.conf"
+    lock = node.locks / "lock-701.conf"
     leftovers = 0
     for _ in range(RUNS):
         kill_writer(nursery, chance.uniform(0, 2))
@@ -123,16 +125,16 @@ def test_killed_runs_leave_the_old_file_or_the_new_one(
     assert seen == set(STATES), "no run came as far as writing"
     assert leftovers, "no run was killed while it wrote"
     other = STATES[config.read_bytes() == STATES[0]]
-    applied = replace_config(config, config.read_bytes(), other, what="next", places=places)
+    applied = replace_config(config, config.read_bytes(), other, what="next", node=node)
     assert config.read_bytes() == other
     assert [path.name for path in config.parent.iterdir()] == ["701.conf"]
-    journal = Journal(places.state, config.resolve())
+    journal = Journal(node.state, config.resolve())
     assert len(journal.entries()) <= KEPT
     assert applied.backup is not None
     assert {journal.read(entry) for entry in journal.entries()} <= set(STATES)
 
 
-def test_writer_is_killed_before_and_after_every_call(config: Path, places: Places) -> None:
+def test_writer_is_killed_before_and_after_every_call(config: Path, node: Node) -> None:
     """A change is ended at each of its system calls in turn; the next one works."""
     at = 0
     ended = False
@@ -143,7 +145,7 @@ def test_writer_is_killed_before_and_after_every_call(config: Path, places: Plac
         if not pid:
             sys.addaudithook(_KillAt(at))
             try:
-                replace_config(config, STATES[0], STATES[1], what="killed", places=places)
+                replace_config(config, STATES[0], STATES[1], what="killed", node=node)
             finally:
                 os._exit(0)
         _, status = os.waitpid(pid, 0)
@@ -152,7 +154,7 @@ def test_writer_is_killed_before_and_after_every_call(config: Path, places: Plac
     assert at > 10
 
     config.write_bytes(STATES[0])
-    replace_config(config, STATES[0], STATES[1], what="next", places=places)
+    replace_config(config, STATES[0], STATES[1], what="next", node=node)
     assert [path.name for path in config.parent.iterdir()] == ["701.conf"]
 
 
@@ -169,7 +171,7 @@ class _KillAt:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_writers_at_the_same_time_lose_nothing(config: Path, places: Places) -> None:
+def test_writers_at_the_same_time_lose_nothing(config: Path, node: Node) -> None:
     """Each of eight processes adds ten settings of its own, and all are there in the end."""
     children = []
     for child in range(8):
@@ -184,7 +186,7 @@ def test_writers_at_the_same_time_lose_nothing(config: Path, places: Places) -> 
                         config,
                         lambda source, key=key, value=value: _add(source, key, value),  # type: ignore[misc]
                         what=key,
-                        places=places,
+                        node=node,
                     )
                 status = 0
             finally:
@@ -221,7 +223,7 @@ def mount_small(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_full_disk_leaves_the_old_file(small: Path, places: Places) -> None:
+def test_full_disk_leaves_the_old_file(small: Path, node: Node) -> None:
     """Where there is no room for the new file, the old one stays and nothing beside it."""
     config = small / "701.conf"
     config.write_bytes(STATES[0])
@@ -232,33 +234,33 @@ def test_full_disk_leaves_the_old_file(small: Path, places: Places) -> None:
         except OSError:
             pass
     with pytest.raises(VmioError, match="No space left"):
-        replace_config(config, STATES[0], STATES[1], what="test", places=places)
+        replace_config(config, STATES[0], STATES[1], what="test", node=node)
     assert config.read_bytes() == STATES[0]
     assert sorted(path.name for path in small.iterdir()) == ["701.conf", "ballast"]
 
     (small / "ballast").unlink()
-    replace_config(config, STATES[0], STATES[1], what="test", places=places)
+    replace_config(config, STATES[0], STATES[1], what="test", node=node)
     assert config.read_bytes() == STATES[1]
 
 
 def test_full_disk_under_the_backups_leaves_the_old_file(
-    small: Path, config: Path, places: Places
+    small: Path, config: Path, node: Node
 ) -> None:
     """Without room for a backup nothing is changed."""
     (small / "ballast").write_bytes(b"x" * (64 * 1024 - 4096))
-    cramped = Places(etc=places.etc, locks=places.locks, run=places.run, state=small / "state")
+    cramped = Node(etc=node.etc, locks=node.locks, run=node.run, state=small / "state")
     with pytest.raises(VmioError, match="cannot keep a backup"):
-        replace_config(config, STATES[0], STATES[1], what="test", places=cramped)
+        replace_config(config, STATES[0], STATES[1], what="test", node=cramped)
     assert config.read_bytes() == STATES[0]
 
 
-def test_read_only_file_system_leaves_the_old_file(small: Path, places: Places) -> None:
+def test_read_only_file_system_leaves_the_old_file(small: Path, node: Node) -> None:
     """The error says what is the matter."""
     config = small / "701.conf"
     config.write_bytes(STATES[0])
     subprocess.run(["mount", "-o", "remount,ro", small], check=True)
     with pytest.raises(VmioError, match="Read-only file system"):
-        replace_config(config, STATES[0], STATES[1], what="test", places=places)
+        replace_config(config, STATES[0], STATES[1], what="test", node=node)
     assert config.read_bytes() == STATES[0]
 
 
@@ -298,9 +300,9 @@ def _try_as(user: int, config: Path, folder: Path) -> str:
                 os.setgroups([])
                 os.setresgid(user, user, user)
                 os.setresuid(user, user, user)
-            places = Places(etc=folder / "none", state=state)
+            node = Node(etc=folder / "none", state=state)
             try:
-                replace_config(config, STATES[0], STATES[1], what="test", places=places)
+                replace_config(config, STATES[0], STATES[1], what="test", node=node)
             except VmioError as error:
                 answer = error.message.rpartition(": ")[2]
             finally:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vmio.apply.live import LiveResult, set_live
 from vmio.errors import QmpError
+from vmio.managers.live import LiveResult, set_live
 from vmio.model.plan import LiveChange
 from vmio.qemu.live import read_live
 from vmio.qemu.process import QemuProcess

@@ -8,9 +8,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.apply.proxmox import Places, write_config
 from vmio.formats.base import ReadContext
 from vmio.formats.registry import edit, read
+from vmio.managers.proxmox.node import Node
+from vmio.managers.proxmox.write import write_config
 from vmio.model.host import Host
 from vmio.model.plan import Change
 from vmio.model.source import Source, apply_edits
@@ -45,6 +46,6 @@ def test_snapshots_and_pending_changes_keep_every_byte(
             path,
             change,
             what="test",
-            places=Places(etc=Path(name, "pve"), state=Path(name, "state")),
+            node=Node(etc=Path(name, "pve"), state=Path(name, "state")),
         )
         assert path.read_bytes() == b"virtio0: /dev/a,aio=native\n" + rest

@@ -93,16 +93,16 @@ if TYPE_CHECKING:
     from vmio.app.guests import Guest
     from vmio.app.inputs import CheckInputs, Fixing
     from vmio.app.watch import INTERVAL_S, Change, Verdict, Watch
-    from vmio.apply.planned import Outcome, Work
-    from vmio.apply.proxmox import Applied
-    from vmio.apply.undo import Left, Reversal
     from vmio.bench.compare import Progress
     from vmio.bench.result import Comparison
-    from vmio.fleet.inventory import Found
-    from vmio.fleet.places import Places
     from vmio.guest.image import GuestImage
     from vmio.lint.diagnostic import CheckedFile, Severity
     from vmio.lint.pages import Page, render_page
+    from vmio.managers.proxmox.inventory import Found
+    from vmio.managers.proxmox.places import Places
+    from vmio.managers.proxmox.planned import Outcome, Work
+    from vmio.managers.proxmox.undo import Left, Reversal
+    from vmio.managers.proxmox.write import Applied
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
     from vmio.sim.polling import PollSettings
@@ -249,13 +249,13 @@ _LATER = {
     "vmio.app.guests": ("Guest",),
     "vmio.app.inputs": ("CheckInputs", "Fixing"),
     "vmio.app.watch": ("INTERVAL_S", "Change", "Verdict", "Watch"),
-    "vmio.apply.planned": ("Outcome", "Work"),
-    "vmio.apply.proxmox": ("Applied",),
-    "vmio.apply.undo": ("Left", "Reversal"),
+    "vmio.managers.proxmox.planned": ("Outcome", "Work"),
+    "vmio.managers.proxmox.write": ("Applied",),
+    "vmio.managers.proxmox.undo": ("Left", "Reversal"),
     "vmio.bench.compare": ("Progress",),
     "vmio.bench.result": ("Comparison",),
-    "vmio.fleet.inventory": ("Found",),
-    "vmio.fleet.places": ("Places",),
+    "vmio.managers.proxmox.inventory": ("Found",),
+    "vmio.managers.proxmox.places": ("Places",),
     "vmio.guest.image": ("GuestImage",),
     "vmio.lint.diagnostic": ("CheckedFile", "Severity"),
     "vmio.lint.pages": ("Page", "render_page"),

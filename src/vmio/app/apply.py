@@ -8,7 +8,7 @@ from vmio.errors import UsageError
 from vmio.host.files import read_source
 
 if TYPE_CHECKING:
-    from vmio.apply.planned import Outcome, Work
+    from vmio.managers.proxmox.planned import Outcome, Work
     from vmio.model.plan import Plan
 
 __all__ = ["apply", "prepare_apply", "render_qm"]
@@ -38,7 +38,7 @@ def prepare_apply(
         InputError: The config cannot be read.
         ConflictError: It is not what the plan was made for, or must not be changed now.
     """
-    from vmio.apply.planned import prepare_plan
+    from vmio.managers.proxmox.planned import prepare_plan
 
     path = plan.config if config is None else config
     if path in {"-", _STDIN}:
@@ -54,7 +54,7 @@ def apply(work: Work) -> Outcome:
         OutputError: It cannot be written; what was there before is still there.
         QmpError: The running guest does not take it; it has its old values then.
     """
-    from vmio.apply.planned import carry_out
+    from vmio.managers.proxmox.planned import carry_out
     from vmio.report.plan.words import describe_plan
 
     return carry_out(work, what=describe_plan(work.guest, work.plan).summary)
@@ -62,6 +62,6 @@ def apply(work: Work) -> Outcome:
 
 def render_qm(work: Work) -> str:
     """Returns the command of Proxmox VE that makes a plan's changes; empty if there are none."""
-    from vmio.apply.commands import render_command
+    from vmio.managers.proxmox.commands import render_command
 
     return render_command(work.guest, work.plan.changes)

@@ -102,8 +102,8 @@ def save_profile(profile: Profile, path: Path | None = None) -> Path:
     Raises:
         OutputError: It cannot be written; what was there before is still there.
     """
+    from vmio.host.private import make_private_folder
     from vmio.host.save import write_file
-    from vmio.qemu.folder import make_private_folder
     from vmio.sim.profile_toml import render_profile
 
     if path is None:

@@ -14,11 +14,11 @@ from vmio.model.host import Host
 from vmio.model.source import Source
 
 if TYPE_CHECKING:
-    from vmio.fleet.inventory import Found
-    from vmio.fleet.places import Places
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
     from vmio.lint.house import House
+    from vmio.managers.proxmox.inventory import Found
+    from vmio.managers.proxmox.places import Places
 
 __all__ = [
     "check",
@@ -116,7 +116,7 @@ def check_all(
     load_rules(house)  # so that not every process has to
     run = ""
     if write:
-        from vmio.apply.journal import make_run
+        from vmio.managers.proxmox.journal import make_run
 
         run = make_run()
     if write or any(vm.path == "-" for vm in vms):
@@ -322,7 +322,7 @@ def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> Vmio
         if write:
             raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
         return None
-    from vmio.apply.proxmox import check_replaceable, replace_config
+    from vmio.managers.proxmox.write import check_replaceable, replace_config
 
     path = Path(before.name)
     try:

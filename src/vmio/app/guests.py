@@ -19,8 +19,8 @@ from vmio.model.source import Source
 from vmio.model.topology import Topology
 
 if TYPE_CHECKING:
-    from vmio.fleet.inventory import Found
-    from vmio.fleet.places import Place, Places
+    from vmio.managers.proxmox.inventory import Found
+    from vmio.managers.proxmox.places import Place, Places
 
 __all__ = [
     "Guest",
@@ -39,7 +39,7 @@ _PID = "pid:"
 
 def find_vms(names: Sequence[str]) -> tuple[Found, ...]:
     """Returns the configs that files, folders and whole clusters' trees mean, each once."""
-    from vmio.fleet.inventory import list_vms
+    from vmio.managers.proxmox.inventory import list_vms
 
     return list_vms(names)
 
@@ -65,7 +65,7 @@ def read_places(
         InputError: A file that the call names cannot be read; others become errors of the result.
         UsageError: An override has no value, or the version is none.
     """
-    from vmio.fleet.places import read_places as read
+    from vmio.managers.proxmox.places import read_places as read
 
     describe = partial(_describe_host, overrides=overrides, qemu_version=qemu_version)
     describe(None, Host())  # so that what the call says wrong ends it, and not a node's part
@@ -100,9 +100,9 @@ def read_place(
         InputError: A description cannot be read, or is none.
         UsageError: An override has no value, or the version is none.
     """
-    from vmio.fleet.inventory import locate
-    from vmio.fleet.places import Place
-    from vmio.fleet.places import read_places as read
+    from vmio.managers.proxmox.inventory import locate
+    from vmio.managers.proxmox.places import Place
+    from vmio.managers.proxmox.places import read_places as read
 
     describe = partial(_describe_host, overrides=overrides, qemu_version=qemu_version, ports=ports)
     if host is not None:

@@ -11,12 +11,12 @@ from vmio.app.check import check_all, choose_baseline, find_house, read_baseline
 from vmio.app.guests import find_vms, read_places
 
 if TYPE_CHECKING:
-    from vmio.fleet.inventory import Found
-    from vmio.fleet.places import Places
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Severity
     from vmio.lint.house import House
     from vmio.lint.registry import Entry
+    from vmio.managers.proxmox.inventory import Found
+    from vmio.managers.proxmox.places import Places
 
 __all__ = ["CheckInputs", "Fixing"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vmio.apply.journal import Journal
-    from vmio.apply.proxmox import Applied
-    from vmio.apply.undo import Left, Reversal, Run
+    from vmio.managers.proxmox.journal import Journal
+    from vmio.managers.proxmox.undo import Left, Reversal, Run
+    from vmio.managers.proxmox.write import Applied
 
 __all__ = ["list_changed", "list_runs", "prepare_undo", "undo"]
 
@@ -19,10 +19,10 @@ def list_changed(vm: str = "") -> tuple[Journal, ...]:
         UsageError: It has changed nothing of that guest.
         InputError: The backups are not this user's alone.
     """
-    from vmio.apply.proxmox import Places
-    from vmio.apply.undo import find_journals
+    from vmio.managers.proxmox.node import Node
+    from vmio.managers.proxmox.undo import find_journals
 
-    return find_journals(vm, Places())
+    return find_journals(vm, Node())
 
 
 def list_runs() -> tuple[Run, ...]:
@@ -31,10 +31,10 @@ def list_runs() -> tuple[Run, ...]:
     Raises:
         InputError: The backups are not this user's alone.
     """
-    from vmio.apply.proxmox import Places
-    from vmio.apply.undo import list_runs as list_all
+    from vmio.managers.proxmox.node import Node
+    from vmio.managers.proxmox.undo import list_runs as list_all
 
-    return list_all(Places())
+    return list_all(Node())
 
 
 def prepare_undo(
@@ -53,8 +53,8 @@ def prepare_undo(
         InputError: The config or its backup cannot be read.
         ConflictError: The config is not what vmio wrote, or must not be changed now.
     """
-    from vmio.apply.undo import Reversal, prepare_run
-    from vmio.apply.undo import prepare_undo as prepare
+    from vmio.managers.proxmox.undo import Reversal, prepare_run
+    from vmio.managers.proxmox.undo import prepare_undo as prepare
 
     if not vm:
         return prepare_run(run, force=force)
@@ -67,6 +67,6 @@ def undo(reversal: Reversal) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:
     Returns:
         What became of the configs, and those that stay as they are, with the reason.
     """
-    from vmio.apply.undo import undo_all
+    from vmio.managers.proxmox.undo import undo_all
 
     return undo_all(reversal)

@@ -13,9 +13,10 @@ from vmio.app.inputs import CheckInputs
 from vmio.characters import printable
 from vmio.errors import VmioError
 from vmio.fleet import watch as fleet
-from vmio.fleet.inventory import Found
-from vmio.fleet.watch import Change, Memory, Told, View, compare, look_at, settle
+from vmio.fleet.watch import Change, Memory, Told, View, compare, settle
 from vmio.lint.diagnostic import CheckedFile
+from vmio.managers.proxmox.inventory import Found
+from vmio.managers.proxmox.watch import Lookout
 from vmio.report.findings.summary import Part, Report, make_part
 
 __all__ = ["INTERVAL_S", "Change", "Verdict", "Watch"]
@@ -62,6 +63,7 @@ class Watch:
         self._tell_new = tell_new
         self._workers = workers
         self._memory = Memory()
+        self._lookout = Lookout(find=inputs.find_vms)
         self._view = settle(self._look, inputs.refresh)
         self.vms = (*inputs.places.errors, *self._view.vms)
 
@@ -93,7 +95,7 @@ class Watch:
         )
 
     def _look(self) -> View:
-        return look_at(self.inputs.find_vms(), self.inputs.list_files())
+        return self._lookout.look(self.inputs.list_files())
 
     def _refresh(self) -> None:
         """Reads what all goes by, but keeps what there is while a part of it is being written.

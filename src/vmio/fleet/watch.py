@@ -1,36 +1,26 @@
-"""Configs that are looked at again and again, and what changes in what is found of them.
-
-Files are compared by their time, size and inode, since /etc/pve is a FUSE file system: what
-another node writes there raises no inotify event here.
-"""
+"""Configs that are checked again when they change, and what is new or settled in them."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from itertools import islice
-from pathlib import Path, PurePath
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import NamedTuple, NoReturn, Protocol
 
 from attrs import field, frozen, mutable
 
 from vmio.errors import VmioError
-from vmio.fleet.inventory import MAX_ENTRIES, Found
-from vmio.host.files import find_storage_cfg
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
+from vmio.managers.proxmox.inventory import Found
+from vmio.managers.proxmox.watch import View
 
 __all__ = [
     "INTERVAL_S",
     "Change",
     "Memory",
-    "State",
     "Told",
     "Verdict",
     "View",
     "compare",
-    "look_at",
-    "read_state",
     "settle",
     "watch",
 ]
@@ -39,10 +29,6 @@ INTERVAL_S = 1.0
 """pmxcfs keeps times in whole seconds, so looking more often would see little more."""
 
 _TRIES = 3
-_FACTS = (".toml", ".txt")
-
-State = tuple[int, int, int] | None
-"""A file's time of change in ns, size in bytes and inode; None where there is none."""
 
 
 class Told(NamedTuple):
@@ -53,21 +39,6 @@ class Told(NamedTuple):
     subject: str
     severity: Severity
     message: str
-
-
-@frozen(kw_only=True)
-class View:
-    """What there was to see at one time."""
-
-    shared: Mapping[str, State]
-    """What all results go by: facts of hosts, storages, house rules, folders."""
-    configs: Mapping[str, tuple[Found, State]]
-    """By path, in the order of the inventory."""
-
-    @property
-    def vms(self) -> tuple[Found, ...]:
-        """The configs, or why there may be some that were not found."""
-        return tuple(found for found, _ in self.configs.values())
 
 
 class Verdict(Protocol):
@@ -153,51 +124,6 @@ def _keep(diagnostic: Diagnostic) -> Told:
     )
 
 
-def read_state(path: str) -> State:
-    """Returns what tells a file from what it was before."""
-    try:
-        found = os.stat(path)  # noqa: PTH116 - ten thousand times a second, perhaps
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def look_at(vms: Iterable[Found], files: Iterable[str]) -> View:
-    """Returns the states of configs and of what their results go by.
-
-    Args:
-        vms: The configs.
-        files: What results go by, apart from what lies about in the folders around configs.
-    """
-    configs = {vm.path: (vm, read_state(vm.real or vm.path)) for vm in vms}
-    folders = {vm.folder for vm, _ in configs.values() if vm.error is None}
-    paths = set(files)
-    around: set[str] = set()
-    for folder in folders:
-        storage = find_storage_cfg(Path(folder))
-        if storage is not None:
-            paths.add(str(storage))
-        if PurePath(folder).name == "qemu-server":
-            around.update(map(str, PurePath(folder).parents[:2]))
-    for folder in around:
-        paths.update(_list_facts(folder))
-    shared: dict[str, State] = {path: read_state(path) for path in paths}
-    # Not a folder's state, which changes with every config in it, but that there are configs.
-    shared.update((f"{folder}/", None) for folder in folders)
-    return View(shared=shared, configs=configs)
-
-
-def _list_facts(folder: str) -> list[str]:
-    """Returns the files of a folder that may tell of a host, those too that come later."""
-    try:
-        with os.scandir(folder) as entries:
-            return [
-                entry.path for entry in islice(entries, MAX_ENTRIES) if entry.name.endswith(_FACTS)
-            ]
-    except OSError:
-        return []
-
-
 def settle(look: Callable[[], View], refresh: Callable[[], None]) -> View:
     """Reads what all results go by, and returns what there was to see before.
 
@@ -212,6 +138,15 @@ def settle(look: Callable[[], View], refresh: Callable[[], None]) -> View:
         if after.shared == before.shared:
             break
     return before
+
+
+def _look_again(look: Callable[[], View], known: Iterable[str]) -> View:
+    """Looks, and looks a second time if a known config is missing.
+
+    A config in /etc/pve has no name for a moment while it is replaced.
+    """
+    view = look()
+    return view if all(path in view.configs for path in known) else look()
 
 
 def watch(
@@ -240,7 +175,7 @@ def watch(
     complaint = ""
     while True:
         wait()
-        view = look()
+        view = _look_again(look, states)
         error: VmioError | None = None
         everything = False
         if view.shared != shared:

@@ -16,11 +16,12 @@ from attrs import evolve, field, frozen
 
 from vmio.errors import CapabilityError, InputError, OutputError, UsageError
 from vmio.formats.qemu.render import Argument, render_layout
+from vmio.host.private import make_private_folder
 from vmio.model.disk import Backing
 from vmio.model.machine import Machine
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.qemu.cache import find_cache_folder
-from vmio.qemu.folder import make_private_folder, open_runtime_folder
+from vmio.qemu.folder import open_runtime_folder
 
 __all__ = ["Boot", "Volumes", "place_volumes", "render_boot"]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from vmio.bounds import load_json
 from vmio.errors import OutputError
-from vmio.qemu.folder import find_stranger, make_private_folder, read_private_file
+from vmio.host.private import find_stranger, make_private_folder, read_private_file
 
 __all__ = ["find_cache_folder", "identify_file", "read_entry", "write_entry"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vmio.fleet import places
 from vmio.host import local
+from vmio.managers.proxmox import places
 from vmio.model.host import Cpu, Host, Kernel, Memory
 from vmio.model.version import parse_version
 from vmio.testing import call

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from vmio.host.files import is_file, is_folder, is_there
+from vmio.host.files import is_file, is_folder, is_there, read_source
 from vmio.testing import call
 
 LONG = "a" * 300
@@ -22,6 +25,26 @@ def test_name_is_told_by_what_it_leads_to(tmp_path: Path) -> None:
     assert (is_folder(tmp_path), is_file(tmp_path), is_there(tmp_path)) == (True, False, True)
     assert (is_folder(tmp_path / "file"), is_file(tmp_path / "file")) == (False, True)
     assert not is_there(tmp_path / "link")
+
+
+def test_file_that_is_missing_for_a_moment_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file is replaced it may have no name between its listing and its reading."""
+    path = tmp_path / "1.conf"
+    real = os.open
+    missed: list[str] = []
+
+    def miss(name: str, flags: int, **options: Any) -> int:  # noqa: ANN401 - as the call's own
+        if not path.exists():
+            path.write_bytes(b"name: a\n")
+            missed.append(name)
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return real(name, flags, **options)
+
+    monkeypatch.setattr(os, "open", miss)
+    assert read_source(str(path)).data == b"name: a\n"
+    assert missed == [str(path)]
 
 
 @pytest.mark.parametrize("name", [LONG, "a\0b", "\ud800"])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from vmio.apply.journal import Journal
-from vmio.apply.planned import Outcome, Work
-from vmio.apply.proxmox import Applied
-from vmio.apply.undo import Left, Reversal
 from vmio.formats.proxmox.writer import compute_digest
+from vmio.managers.proxmox.journal import Journal
+from vmio.managers.proxmox.planned import Outcome, Work
+from vmio.managers.proxmox.undo import Left, Reversal
+from vmio.managers.proxmox.write import Applied
 from vmio.model.source import Source
 from vmio.report.plan.words import describe_plan
 

@@ -9,16 +9,14 @@ from pathlib import Path, PurePath
 from attrs import evolve, frozen
 
 from vmio.errors import InputError
-from vmio.fleet.inventory import PROCESSES, Found
 from vmio.formats.proxmox.storage import Storages, parse_storages
 from vmio.formats.proxmox.versions import parse_pveversion
 from vmio.host.files import find_storage_cfg, read_source
+from vmio.managers.proxmox.inventory import PROCESSES, Found
+from vmio.managers.proxmox.pmxcfs import PVE
 from vmio.model.host import Host
 
-__all__ = ["PVE", "Place", "Places", "read_places"]
-
-PVE = Path("/etc/pve")
-"""Where the configs of this host and of the other nodes of its cluster are."""
+__all__ = ["Place", "Places", "read_places"]
 
 _DESCRIPTION = "host.toml"
 _VERSIONS = ("pveversion.txt", "versions.txt")

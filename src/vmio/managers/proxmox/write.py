@@ -7,50 +7,33 @@ since migration and hotplug go by the main section.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import Factory, evolve, frozen
+from attrs import evolve, frozen
 
-from vmio.apply.files import LOCK_TIMEOUT_S, LockedFile, open_locked
-from vmio.apply.journal import Entry, Journal, find_state_folder
 from vmio.errors import ConflictError, VmioError
 from vmio.formats.proxmox.config import parse_config
 from vmio.formats.proxmox.writer import compute_digest
-from vmio.host.files import is_there
+from vmio.managers.proxmox.journal import Entry, Journal
+from vmio.managers.proxmox.lock import LockedFile, open_locked
+from vmio.managers.proxmox.node import Node, find_vmid, is_running
 from vmio.model.source import Source
 
 __all__ = [
     "Applied",
-    "Places",
     "check_config",
     "check_replaceable",
-    "find_qmp_socket",
-    "is_running",
     "open_config",
     "replace_config",
     "save_config",
     "write_config",
 ]
 
-_CONFIG = re.compile(r"([1-9][0-9]{2,8})\.conf", re.ASCII)
 _PENDING_HINT = (
     "stop it first, or let `vmio apply --commands` print what Proxmox VE keeps for its next start"
 )
-
-
-@frozen(kw_only=True)
-class Places:
-    """Where Proxmox VE and vmio keep what belongs to a config."""
-
-    etc: Path = Path("/etc/pve")
-    locks: Path = Path("/var/lock/qemu-server")
-    run: Path = Path("/var/run/qemu-server")
-    proc: Path = Path("/proc")
-    state: Path = Factory(find_state_folder)
-    lock_timeout_s: float = LOCK_TIMEOUT_S
 
 
 @frozen(kw_only=True)
@@ -72,7 +55,7 @@ class Applied:
         return self.backup is not None
 
 
-def check_replaceable(path: Path, old: bytes, *, places: Places | None = None) -> None:
+def check_replaceable(path: Path, old: bytes, *, node: Node | None = None) -> None:
     """Refuses what `replace_config` would refuse now; nothing is written, and nobody waited for.
 
     Raises:
@@ -80,11 +63,11 @@ def check_replaceable(path: Path, old: bytes, *, places: Places | None = None) -
         ConflictError: It is not what was read, or nobody may change it now.
         OutputError: It cannot be written.
     """
-    places = evolve(places if places is not None else Places(), lock_timeout_s=0)
-    with open_config(path, places, shared=True) as file:
-        check_config(Source(name=str(path), data=old), file.path, places)
+    node = evolve(node if node is not None else Node(), lock_timeout_s=0)
+    with open_config(path, node, shared=True) as file:
+        check_config(Source(name=str(path), data=old), file.path, node)
         file.check_replaceable(old)
-        Journal(places.state, file.path).check_recordable()
+        Journal(node.state, file.path).check_recordable()
 
 
 def replace_config(
@@ -94,7 +77,7 @@ def replace_config(
     *,
     what: str,
     run: str = "",
-    places: Places | None = None,
+    node: Node | None = None,
 ) -> Applied:
     """Writes a config that was read and changed.
 
@@ -104,7 +87,7 @@ def replace_config(
         new: What it shall hold.
         what: What the change is, in a few words, for `vmio undo --list`.
         run: What names the changes that one undo takes back together; empty for this one alone.
-        places: Where things are; None for where they are on every host.
+        node: Where things are; None for where they are on every host.
 
     Raises:
         InputError: There is no such config.
@@ -112,7 +95,7 @@ def replace_config(
         OutputError: It cannot be written.
     """
     digest = compute_digest(Source(name=str(path), data=old))
-    return write_config(path, lambda _: new, digest=digest, what=what, run=run, places=places)
+    return write_config(path, lambda _: new, digest=digest, what=what, run=run, node=node)
 
 
 def write_config(
@@ -122,7 +105,7 @@ def write_config(
     what: str,
     digest: str = "",
     run: str = "",
-    places: Places | None = None,
+    node: Node | None = None,
 ) -> Applied:
     """Reads, changes and writes a config under its lock, and keeps what it was.
 
@@ -132,29 +115,29 @@ def write_config(
         what: What the change is, in a few words, for `vmio undo --list`.
         digest: What the config has to be still; empty for whatever it is.
         run: What names the changes that one undo takes back together; empty for this one alone.
-        places: Where things are; None for where they are on every host.
+        node: Where things are; None for where they are on every host.
 
     Raises:
         InputError: There is no such config.
         ConflictError: It is not what the digest says, or nobody may change it now.
         OutputError: It cannot be written.
     """
-    places = places if places is not None else Places()
-    with open_config(path, places) as file:
+    node = node if node is not None else Node()
+    with open_config(path, node) as file:
         old = Source(name=str(path), data=file.read())
         if digest and compute_digest(old) != digest:
             raise ConflictError(f"{path} has changed since it was read", hint="start anew")
         new = edit(old)
-        return save_config(file, old, new, what=what, run=run, places=places)
+        return save_config(file, old, new, what=what, run=run, node=node)
 
 
 @contextmanager
-def open_config(path: Path, places: Places, *, shared: bool = False) -> Iterator[LockedFile]:
+def open_config(path: Path, node: Node, *, shared: bool = False) -> Iterator[LockedFile]:
     """Holds the lock of a config: Proxmox VE's own where it is one of this node's.
 
     Args:
         path: The config.
-        places: Where things are.
+        node: Where things are.
         shared: Whether others who change nothing either may hold it, too.
 
     Raises:
@@ -162,10 +145,14 @@ def open_config(path: Path, places: Places, *, shared: bool = False) -> Iterator
         ConflictError: It is in use, or another node's.
         OutputError: It cannot be locked.
     """
-    vmid = find_vmid(path, places)
-    lock = places.locks / f"lock-{vmid}.conf" if vmid else None
-    timeout_s = places.lock_timeout_s
-    with open_locked(path, lock=lock, timeout_s=timeout_s, shared=shared) as file:
+    vmid = find_vmid(path, node)
+    with open_locked(
+        path,
+        lock=node.locks / f"lock-{vmid}.conf" if vmid else None,
+        tree=node.etc if vmid else None,
+        timeout_s=node.lock_timeout_s,
+        shared=shared,
+    ) as file:
         yield file
 
 
@@ -175,7 +162,7 @@ def save_config(
     new: bytes,
     *,
     what: str,
-    places: Places,
+    node: Node,
     run: str = "",
     undoes: int | None = None,
 ) -> Applied:
@@ -189,9 +176,9 @@ def save_config(
     after = compute_digest(Source(name=old.name, data=new))
     if new == old.data:
         return Applied(path=file.path, before=after, after=after)
-    check_config(old, file.path, places)
+    check_config(old, file.path, node)
     _check_rest(old, new)
-    journal = Journal(places.state, file.path)
+    journal = Journal(node.state, file.path)
     entry = journal.record(old.data, new, what=what, run=run, undoes=undoes)
     try:
         file.replace(old.data, new)
@@ -203,7 +190,7 @@ def save_config(
     )
 
 
-def check_config(source: Source, path: Path, places: Places) -> None:
+def check_config(source: Source, path: Path, node: Node) -> None:
     """Refuses a config that must not be changed at this time.
 
     Raises:
@@ -216,58 +203,11 @@ def check_config(source: Source, path: Path, places: Places) -> None:
             f"{source.name} carries 'lock: {lock.value}'",
             hint="an operation of Proxmox VE is under way, or has crashed: see qm unlock",
         )
-    vmid = find_vmid(path, places)
-    if vmid and is_running(vmid, places):
+    vmid = find_vmid(path, node)
+    if vmid and is_running(vmid, node):
         raise ConflictError(
             f"guest {vmid} is running, and its config has to tell what runs", hint=_PENDING_HINT
         )
-
-
-def find_vmid(path: Path, places: Places) -> str:
-    """Returns the number of a VM of this node by its config; empty for a copy, or a backup.
-
-    Raises:
-        ConflictError: The config is another node's, or none of a VM.
-    """
-    try:
-        real, etc = path.resolve(), places.etc.resolve()
-        node = (etc / "local").resolve(strict=True)
-    except (OSError, RuntimeError, ValueError):
-        return ""
-    if not real.is_relative_to(etc):
-        return ""
-    match = _CONFIG.fullmatch(real.name)
-    if match is None or real.parent.name != "qemu-server":
-        raise ConflictError(f"{path} is not a VM's config")
-    if real.parent.parent != node:
-        raise ConflictError(
-            f"{path} belongs to the node {real.parent.parent.name}",
-            hint="run vmio there, where its lock is",
-        )
-    return match[1]
-
-
-def is_running(vmid: str, places: Places) -> bool:
-    """Returns whether a VM of this node has a process.
-
-    What cannot be told counts as running: a guest that is wrongly left alone loses nothing.
-    """
-    try:
-        pid = (places.run / f"{vmid}.pid").read_text(encoding="ascii").strip()
-        if pid.isdigit():
-            (places.proc / pid).stat()
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError):
-        return True
-    return True
-
-
-def find_qmp_socket(path: Path, places: Places) -> Path | None:
-    """Returns the monitor of the running guest that a config of this node is of."""
-    vmid = find_vmid(path, places)
-    socket = places.run / f"{vmid}.qmp"
-    return socket if vmid and is_running(vmid, places) and is_there(socket) else None
 
 
 def _check_rest(old: Source, new: bytes) -> None:

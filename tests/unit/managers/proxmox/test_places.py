@@ -8,10 +8,10 @@ import pytest
 
 from vmio import app
 from vmio.errors import InputError, UsageError
-from vmio.fleet import places as places_module
-from vmio.fleet.places import Place, Places
 from vmio.formats.proxmox.versions import parse_pveversion, set_qemu_version
 from vmio.host import local
+from vmio.managers.proxmox import places as places_module
+from vmio.managers.proxmox.places import Place, Places
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.version import parse_version

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from vmio.apply.journal import KEPT, Journal, list_journals
 from vmio.errors import InputError, OutputError
+from vmio.managers.proxmox.journal import KEPT, Journal, list_journals
 from vmio.testing import call
 
 OLD, NEW = b"name: a\n", b"name: b\n"

@@ -7,20 +7,13 @@ from pathlib import Path
 
 from attrs import evolve, field, frozen
 
-from vmio.apply.live import LiveResult, check_live, set_live
-from vmio.apply.proxmox import (
-    Applied,
-    Places,
-    check_config,
-    find_qmp_socket,
-    find_vmid,
-    is_running,
-    replace_config,
-)
 from vmio.errors import ConflictError, QmpError, UnsupportedError, UsageError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.formats.registry import edit, read
+from vmio.managers.live import LiveResult, check_live, set_live
+from vmio.managers.proxmox.node import Node, find_qmp_socket, find_vmid, is_running
+from vmio.managers.proxmox.write import Applied, check_config, replace_config
 from vmio.model.host import Host
 from vmio.model.plan import LiveChange, Plan, Step
 from vmio.model.source import Source, apply_edits
@@ -93,7 +86,7 @@ def prepare_plan(
     qmp: str | None = None,
     live: bool | None = None,
     check: bool = True,
-    places: Places | None = None,
+    node: Node | None = None,
 ) -> Work:
     """Returns what a plan comes to; nothing is written or set.
 
@@ -103,7 +96,7 @@ def prepare_plan(
         qmp: The running guest's QMP socket; None to look where Proxmox VE has it.
         live: Whether to set what can be set at once; None where a running guest is found.
         check: Whether to refuse a config that must not be changed now.
-        places: Where things are; None for where they are on every host.
+        node: Where things are; None for where they are on every host.
 
     Raises:
         UnsupportedError: The plan is for another kind of config.
@@ -114,7 +107,7 @@ def prepare_plan(
     """
     if plan.notation != "proxmox":
         raise UnsupportedError(f"vmio applies plans for Proxmox VE only, not for {plan.notation}")
-    places = places if places is not None else Places()
+    node = node if node is not None else Node()
     path = Path(source.name)
     if path.stem.isdigit() and path.stem != plan.vm:
         raise UsageError(f"the plan is for guest {plan.vm}, and {path} is another")
@@ -128,13 +121,13 @@ def prepare_plan(
         raise UsageError(f"the plan is for a guest of {plan.notation}, and {path} is none")
     check_changes(guest, plan.changes)
     new = apply_edits(source, edit(guest, plan.changes))
-    vmid = find_vmid(path, places)
-    running = bool(vmid) and is_running(vmid, places)
+    vmid = find_vmid(path, node)
+    running = bool(vmid) and is_running(vmid, node)
     if check and not running and new != source.data:
-        check_config(source, path, places)
+        check_config(source, path, node)
     socket = None
     if live is not False:
-        socket = Path(qmp) if qmp is not None else find_qmp_socket(path, places)
+        socket = Path(qmp) if qmp is not None else find_qmp_socket(path, node)
         if live and socket is None:
             raise UsageError(
                 f"no running guest {plan.vm} is found here", hint="--qmp names its socket"
@@ -142,13 +135,13 @@ def prepare_plan(
     return Work(plan=plan, path=path, guest=guest, new=new, running=running, socket=socket)
 
 
-def carry_out(work: Work, *, what: str, places: Places | None = None) -> Outcome:
+def carry_out(work: Work, *, what: str, node: Node | None = None) -> Outcome:
     """Writes the config, unless the guest runs, and sets what a running guest can be given.
 
     Args:
         work: What the plan comes to.
         what: What is done, for the journal, in one line.
-        places: Where things are; None for where they are on every host.
+        node: Where things are; None for where they are on every host.
 
     Raises:
         ConflictError: The config changed meanwhile, or must not be changed now.
@@ -157,9 +150,7 @@ def carry_out(work: Work, *, what: str, places: Places | None = None) -> Outcome
     """
     done = Outcome()
     if work.writes:
-        applied = replace_config(
-            work.path, work.source.data, work.new, what=what[:500], places=places
-        )
+        applied = replace_config(work.path, work.source.data, work.new, what=what[:500], node=node)
         done = evolve(done, config=applied)
     if work.live and work.socket is not None:
         try:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vmio.fleet import inventory
-from vmio.fleet.inventory import list_vms
+from vmio.managers.proxmox import inventory
+from vmio.managers.proxmox.inventory import list_vms
 
 
 def write(root: Path, *names: str) -> None:
@@ -168,3 +168,11 @@ def test_process_is_in_its_own_folder() -> None:
     """By that it is told from files, whose host may be any."""
     (found,) = list_vms(["pid:1"])
     assert (found.path, found.folder, found.node) == ("pid:1", "/proc/1", "")
+
+
+def test_what_is_left_of_a_replaced_config_is_none(cluster: Path) -> None:
+    """The old one that somebody reads still, and the new one that is being written, are no VMs."""
+    before = list_names(cluster)
+    names = (".fuse_hidden0000000100000001", ".100.conf.vmio-0.tmp", "100.conf.tmp.4711")
+    write(cluster / "nodes" / "alpha" / "qemu-server", *names)
+    assert list_names(cluster) == before

@@ -23,9 +23,9 @@ from attrs.validators import matches_re
 from vmio.errors import InputError, OutputError
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.formats.strict_json import make_strict_converter
+from vmio.host.private import find_stranger, make_private_folder, read_private_file
 from vmio.host.save import write_file
 from vmio.model.source import Source
-from vmio.qemu.folder import find_stranger, make_private_folder, read_private_file
 
 __all__ = ["Entry", "Journal", "find_state_folder", "list_journals", "make_run"]
 

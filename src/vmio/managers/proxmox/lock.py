@@ -14,6 +14,7 @@ from pathlib import Path
 from attrs import frozen
 
 from vmio.errors import ConflictError, InputError, OutputError
+from vmio.host.files import open_file
 
 __all__ = ["LockedFile", "open_locked"]
 
@@ -25,6 +26,7 @@ _RETRY_S = 0.02
 _NO_LOCKS = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 """How a file system says that it cannot lock a folder; NFS is one."""
 _NO_FLUSH = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+_NO_QUORUM = "the cluster has no quorum"
 _LONGEST_PART = 200
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
@@ -39,6 +41,8 @@ class LockedFile:
     """The descriptor of its folder, so that nobody can swap that for another meanwhile."""
     locked: bool
     """False on a file system without locks, where only the comparison in `replace` protects."""
+    tree: Path | None = None
+    """The /etc/pve that it is in; None for a copy."""
 
     def read(self) -> bytes:
         """Returns what the file holds now.
@@ -47,13 +51,14 @@ class LockedFile:
             InputError: It cannot be read, or is no plain file, or larger than any config is.
         """
         try:
-            # Not blocking: a named pipe that nobody writes to must not hang the tool.
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = os.open(self.path.name, flags, dir_fd=self.folder)
-            with os.fdopen(descriptor, "rb") as file:
+            descriptor = open_file(self.path.name, os.O_NOFOLLOW, folder=self.folder)
+            try:
                 if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                     raise InputError(f"{self.path} is not a plain file")
-                data = file.read(_MAX_BYTES + 1)
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    data = file.read(_MAX_BYTES + 1)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise InputError(f"cannot read {self.path}: {error.strerror}") from error
         if len(data) > _MAX_BYTES:
@@ -125,12 +130,13 @@ class LockedFile:
     def _check_modes(self) -> os.stat_result:
         """Refuses a file that is not to be written, and so is not to be replaced either.
 
-        Nor by root, who could: without quorum /etc/pve shows itself by modes like these.
+        Nor by root, who could. Without quorum all files in /etc/pve have such a mode.
         """
         status = os.stat(self.path.name, dir_fd=self.folder, follow_symlinks=False)
         for place in (status, os.fstat(self.folder)):
             if not place.st_mode & _WRITABLE:
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                reason = _NO_QUORUM if self.tree is not None else os.strerror(errno.EACCES)
+                raise PermissionError(errno.EACCES, reason)
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         os.close(os.open(self.path.name, flags, dir_fd=self.folder))
         return status
@@ -164,9 +170,9 @@ class LockedFile:
             ) from error
 
     def _explain(self, error: OSError) -> str:
-        if self.path.is_relative_to("/etc/pve") and error.errno in {errno.EACCES, errno.EROFS}:
-            return "without quorum /etc/pve is read-only; `pvecm status` tells"
-        return ""
+        if self.tree is None or error.errno not in {errno.EACCES, errno.EROFS}:
+            return ""
+        return f"without quorum {self.tree} is read-only; `pvecm status` shows who is missing"
 
 
 @contextmanager
@@ -174,6 +180,7 @@ def open_locked(
     path: Path,
     *,
     lock: Path | None = None,
+    tree: Path | None = None,
     timeout_s: float = LOCK_TIMEOUT_S,
     shared: bool = False,
 ) -> Iterator[LockedFile]:
@@ -183,6 +190,7 @@ def open_locked(
         path: The file; where it is a symbolic link, the file that it leads to.
         lock: The lock file of those who share the file; None to lock its folder, which needs no
             file that would lie about afterwards.
+        tree: The /etc/pve that it is in; None for a copy.
         timeout_s: How long to wait for others.
         shared: Whether others who change nothing either may hold it, too.
 
@@ -202,7 +210,7 @@ def open_locked(
         if lock is not None:
             holder = _open_lock(lock)
         locked = _wait(holder, real, timeout_s, shared=shared)
-        yield LockedFile(path=real, folder=folder, locked=locked)
+        yield LockedFile(path=real, folder=folder, locked=locked, tree=tree)
     finally:
         if holder != folder:
             os.close(holder)

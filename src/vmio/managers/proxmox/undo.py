@@ -8,11 +8,12 @@ from pathlib import Path
 
 from attrs import frozen
 
-from vmio.apply.journal import Entry, Journal, list_journals, make_run
-from vmio.apply.proxmox import Applied, Places, check_config, open_config, save_config
 from vmio.errors import ConflictError, InputError, UsageError, VmioError
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.host.files import is_there
+from vmio.managers.proxmox.journal import Entry, Journal, list_journals, make_run
+from vmio.managers.proxmox.node import Node
+from vmio.managers.proxmox.write import Applied, check_config, open_config, save_config
 from vmio.model.source import Source
 
 __all__ = [
@@ -79,17 +80,17 @@ class Reversal:
     """What it cannot put back."""
 
 
-def find_journals(name: str, places: Places) -> tuple[Journal, ...]:
+def find_journals(name: str, node: Node) -> tuple[Journal, ...]:
     """Returns what was changed of a VM; of all VMs if the name is empty.
 
     Args:
         name: A config's path, or a VM's number.
-        places: Where vmio keeps its backups.
+        node: Where vmio keeps its backups.
 
     Raises:
         UsageError: vmio has changed no such config, or several.
     """
-    journals = list_journals(places.state)
+    journals = list_journals(node.state)
     if not name:
         return journals
     if re.fullmatch(r"[0-9]{1,9}", name, re.ASCII) and not is_there(name):
@@ -108,14 +109,14 @@ def find_journals(name: str, places: Places) -> tuple[Journal, ...]:
     return tuple(found)
 
 
-def list_runs(places: Places) -> tuple[Run, ...]:
+def list_runs(node: Node) -> tuple[Run, ...]:
     """Returns what each call of vmio changed, the last one at the end.
 
     Raises:
         InputError: The backups are not this user's alone.
     """
     found: dict[str, dict[Path, tuple[Journal, Entry]]] = {}
-    for journal in list_journals(places.state):
+    for journal in list_journals(node.state):
         for entry in journal.entries():
             key = entry.run or f"{journal.folder.name}/{entry.number}"
             found.setdefault(key, {}).setdefault(journal.path, (journal, entry))
@@ -126,20 +127,20 @@ def list_runs(places: Places) -> tuple[Run, ...]:
     return tuple(sorted(runs, key=lambda run: run.time))
 
 
-def prepare_run(run: str = "", *, force: bool = False, places: Places | None = None) -> Reversal:
+def prepare_run(run: str = "", *, force: bool = False, node: Node | None = None) -> Reversal:
     """Returns what an undo of a whole run would do.
 
     Args:
         run: The run; empty for the last one of which anything is left to take back.
         force: Whether what others have changed since may be lost.
-        places: Where things are; None for where they are on every host.
+        node: Where things are; None for where they are on every host.
 
     Raises:
         UsageError: There is nothing to undo.
         InputError: The backups are not this user's alone.
     """
-    places = places if places is not None else Places()
-    runs = list_runs(places)
+    node = node if node is not None else Node()
+    runs = list_runs(node)
     if run:
         runs = tuple(each for each in runs if each.id == run)
         if not runs:
@@ -147,18 +148,18 @@ def prepare_run(run: str = "", *, force: bool = False, places: Places | None = N
     elif not runs:
         raise UsageError("vmio has changed nothing yet")
     for each in reversed(runs):
-        reversal = _prepare(each, force=force, places=places)
+        reversal = _prepare(each, force=force, node=node)
         if reversal.restores or reversal.left:
             return reversal
     raise UsageError("all configs are as they were before vmio changed them")
 
 
-def _prepare(run: Run, *, force: bool, places: Places) -> Reversal:
+def _prepare(run: Run, *, force: bool, node: Node) -> Reversal:
     restores: list[Restore] = []
     left: list[Left] = []
     for journal, entry in run.changes:
         try:
-            now, entries = _look(journal, force=force, places=places)
+            now, entries = _look(journal, force=force, node=node)
             if entry not in entries or entry.before == compute_digest(now):
                 continue  # it never came to be, or the old state is back already
             last = entries[-1]
@@ -167,14 +168,14 @@ def _prepare(run: Run, *, force: bool, places: Places) -> Reversal:
                     f"vmio has changed {now.name} again since",
                     hint="vmio undo with its name takes that back",
                 )
-            restores.append(_restore(journal, entry, now, places))
+            restores.append(_restore(journal, entry, now, node))
         except VmioError as error:
             left.append(Left(path=journal.path, error=error))
     return Reversal(restores=tuple(restores), left=tuple(left))
 
 
 def prepare_undo(
-    name: str, *, number: int | None = None, force: bool = False, places: Places | None = None
+    name: str, *, number: int | None = None, force: bool = False, node: Node | None = None
 ) -> Restore:
     """Returns what an undo of one config would do.
 
@@ -182,16 +183,16 @@ def prepare_undo(
         name: A config's path, or a VM's number.
         number: The change before which the state was; None for the last change.
         force: Whether what others have changed since may be lost.
-        places: Where things are; None for where they are on every host.
+        node: Where things are; None for where they are on every host.
 
     Raises:
         UsageError: There is nothing to undo.
         InputError: The config or its backup cannot be read.
         ConflictError: The config is not what vmio wrote, or nobody may change it now.
     """
-    places = places if places is not None else Places()
-    (journal,) = find_journals(name, places)
-    now, entries = _look(journal, force=force, places=places)
+    node = node if node is not None else Node()
+    (journal,) = find_journals(name, node)
+    now, entries = _look(journal, force=force, node=node)
     if not entries:
         raise UsageError(f"{now.name} is as it was before vmio changed it")
     entry = entries[-1]
@@ -202,11 +203,11 @@ def prepare_undo(
                 f"there is no backup {number} of {now.name}", hint="--list tells which"
             )
         entry = numbered[number]
-    return _restore(journal, entry, now, places)
+    return _restore(journal, entry, now, node)
 
 
 def undo_all(
-    reversal: Reversal, *, places: Places | None = None
+    reversal: Reversal, *, node: Node | None = None
 ) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:
     """Puts kept states back, each whole or not at all, as a run that the next undo takes back.
 
@@ -218,28 +219,28 @@ def undo_all(
     left: list[Left] = []
     for restore in reversal.restores:
         try:
-            done.append(undo(restore, run=run, places=places))
+            done.append(undo(restore, run=run, node=node))
         except VmioError as error:
             left.append(Left(path=restore.path, error=error))
     return tuple(done), tuple(left)
 
 
-def undo(restore: Restore, *, run: str = "", places: Places | None = None) -> Applied:
+def undo(restore: Restore, *, run: str = "", node: Node | None = None) -> Applied:
     """Puts a kept state back; this is a change of its own, which the next undo takes back.
 
     Args:
         restore: The state.
         run: What names the changes that one undo takes back together; empty for this one alone.
-        places: Where things are; None for where they are on every host.
+        node: Where things are; None for where they are on every host.
 
     Raises:
         InputError: The config is gone.
         ConflictError: It has changed meanwhile, or nobody may change it now.
         OutputError: It cannot be written.
     """
-    places = places if places is not None else Places()
+    node = node if node is not None else Node()
     entry = restore.entry
-    with open_config(restore.path, places) as file:
+    with open_config(restore.path, node) as file:
         now = Source(name=str(restore.path), data=file.read())
         if now.data != restore.old:
             raise ConflictError(f"{restore.path} has just been changed", hint="try again")
@@ -248,7 +249,7 @@ def undo(restore: Restore, *, run: str = "", places: Places | None = None) -> Ap
             now,
             restore.new,
             what=_describe(entry),
-            places=places,
+            node=node,
             run=run,
             undoes=entry.number,
         )
@@ -263,10 +264,10 @@ def _describe(entry: Entry) -> str:
     return f"undo {entry.number}: {what}"
 
 
-def _look(journal: Journal, *, force: bool, places: Places) -> tuple[Source, Sequence[Entry]]:
+def _look(journal: Journal, *, force: bool, node: Node) -> tuple[Source, Sequence[Entry]]:
     """Returns a config as it is now, and its changes, if it is what vmio left it as."""
     try:
-        with open_config(journal.path, places) as file:
+        with open_config(journal.path, node) as file:
             now = Source(name=str(journal.path), data=file.read())
     except InputError as error:
         raise InputError(error.message, hint=_tell_where(journal)) from error
@@ -293,8 +294,8 @@ def _tell_where(journal: Journal) -> str:
     return kept if there is None else f"the guest is on another node now: {there}; {kept}"
 
 
-def _restore(journal: Journal, entry: Entry, now: Source, places: Places) -> Restore:
-    check_config(now, journal.path, places)
+def _restore(journal: Journal, entry: Entry, now: Source, node: Node) -> Restore:
+    check_config(now, journal.path, node)
     return Restore(entry=entry, path=journal.path, old=now.data, new=journal.read(entry))
 
 

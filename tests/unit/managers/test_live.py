@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vmio.apply.live import check_live
 from vmio.errors import UsageError
+from vmio.managers.live import check_live
 from vmio.model.plan import LiveChange
 
 

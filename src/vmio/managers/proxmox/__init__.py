@@ -1,0 +1,1 @@
+"""Proxmox VE: VMs found in its tree, and configs written under its lock, and taken back."""

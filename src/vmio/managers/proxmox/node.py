@@ -1,0 +1,77 @@
+"""Where this node of Proxmox VE keeps a VM: its config, its lock, its process and its monitor."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from attrs import Factory, frozen
+
+from vmio.errors import ConflictError
+from vmio.host.files import is_there
+from vmio.managers.proxmox.journal import find_state_folder
+from vmio.managers.proxmox.lock import LOCK_TIMEOUT_S
+from vmio.managers.proxmox.pmxcfs import PVE
+
+__all__ = ["Node", "find_qmp_socket", "find_vmid", "is_running"]
+
+_CONFIG = re.compile(r"([1-9][0-9]{2,8})\.conf", re.ASCII)
+
+
+@frozen(kw_only=True)
+class Node:
+    """Where Proxmox VE and vmio keep what belongs to a config."""
+
+    etc: Path = PVE
+    locks: Path = Path("/var/lock/qemu-server")
+    run: Path = Path("/var/run/qemu-server")
+    proc: Path = Path("/proc")
+    state: Path = Factory(find_state_folder)
+    lock_timeout_s: float = LOCK_TIMEOUT_S
+
+
+def find_vmid(path: Path, node: Node) -> str:
+    """Returns the number of a VM of this node by its config; empty for a copy, or a backup.
+
+    Raises:
+        ConflictError: The config is another node's, or none of a VM.
+    """
+    try:
+        real, etc = path.resolve(), node.etc.resolve()
+        own = (etc / "local").resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        return ""
+    if not real.is_relative_to(etc):
+        return ""
+    match = _CONFIG.fullmatch(real.name)
+    if match is None or real.parent.name != "qemu-server":
+        raise ConflictError(f"{path} is not a VM's config")
+    if real.parent.parent != own:
+        raise ConflictError(
+            f"{path} belongs to the node {real.parent.parent.name}",
+            hint="run vmio there, where its lock is",
+        )
+    return match[1]
+
+
+def is_running(vmid: str, node: Node) -> bool:
+    """Returns whether a VM of this node has a process.
+
+    What cannot be told counts as running: a guest that is wrongly left alone loses nothing.
+    """
+    try:
+        pid = (node.run / f"{vmid}.pid").read_text(encoding="ascii").strip()
+        if pid.isdigit():
+            (node.proc / pid).stat()
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
+def find_qmp_socket(path: Path, node: Node) -> Path | None:
+    """Returns the monitor of the running guest that a config of this node is of."""
+    vmid = find_vmid(path, node)
+    socket = node.run / f"{vmid}.qmp"
+    return socket if vmid and is_running(vmid, node) and is_there(socket) else None

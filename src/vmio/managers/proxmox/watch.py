@@ -1,0 +1,130 @@
+"""Configs and what results about them depend on, as they were at one look.
+
+/etc/pve is a FUSE file system: what another node writes there raises no inotify event here. It
+counts the changes of each VM's config instead; other files are compared by their time, size and
+inode. No file is held open between two looks: one that is would be renamed to `.fuse_hidden…` when
+Proxmox VE replaces it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from pathlib import Path, PurePath
+
+from attrs import field, frozen, mutable
+
+from vmio.host.files import find_storage_cfg
+from vmio.managers.proxmox.inventory import MAX_ENTRIES, Found
+from vmio.managers.proxmox.pmxcfs import PVE, VmList, find_config, parse_vmlist, read_vmlist
+
+__all__ = ["Lookout", "State", "View", "read_state"]
+
+_FACTS = (".toml", ".txt")
+
+State = tuple[int, int, int] | None
+"""A file's time of change in ns, size in bytes and inode; None where there is none.
+
+For a config in /etc/pve: when pmxcfs was started, in s, the config's version, and 0. There a file
+keeps its inode when it is replaced, and times are whole seconds.
+"""
+
+
+@frozen(kw_only=True)
+class View:
+    """What there was to see at one time."""
+
+    shared: Mapping[str, State]
+    """What all results go by: facts of hosts, storages, house rules, folders."""
+    configs: Mapping[str, tuple[Found, State]]
+    """By path, in the order of the inventory."""
+
+    @property
+    def vms(self) -> tuple[Found, ...]:
+        """The configs, or why there may be some that were not found."""
+        return tuple(found for found, _ in self.configs.values())
+
+
+def read_state(path: str) -> State:
+    """Returns what tells a file from what it was before."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - ten thousand times a second, perhaps
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@mutable(kw_only=True)
+class Lookout:
+    """Looks at the same configs again and again.
+
+    While `.vmlist` says that no VM's config has changed, those of /etc/pve are neither listed nor
+    looked at: each would cost a call to pmxcfs.
+    """
+
+    find: Callable[[], Iterable[Found]]
+    """Returns the configs that there are now."""
+    root: Path = PVE
+    """The tree of a running pmxcfs; in a copy `.vmlist` stays as it is when a config is edited."""
+    _configs: Mapping[str, tuple[Found, State]] = field(factory=dict, init=False)
+    _vmlist: VmList | None = field(default=None, init=False)
+    """What was read before the last search; None if some configs are not in the tree."""
+
+    def look(self, files: Iterable[str]) -> View:
+        """Returns the states of the configs and of what their results depend on.
+
+        Args:
+            files: What results depend on, apart from what lies in the folders around configs.
+        """
+        # Before the configs, so that what changes meanwhile makes the next look differ.
+        vmlist = read_vmlist(self.root)
+        if vmlist is None or vmlist != self._vmlist:
+            versions = _list_versions(self.root, vmlist) if vmlist is not None else {}
+            vms = tuple(self.find())
+            self._configs = {
+                vm.path: (vm, versions.get(vm.real) or read_state(vm.real or vm.path))
+                for vm in vms
+            }
+            self._vmlist = vmlist if all(vm.real in versions for vm in vms) else None
+        return View(shared=_look_around(self._configs, files), configs=self._configs)
+
+
+def _list_versions(root: Path, vmlist: VmList) -> dict[str, State]:
+    real = Path(os.path.realpath(root))
+    return {
+        find_config(real, vm.node, number): (vmlist.start_s, vm.version, 0)
+        for number, vm in (parse_vmlist(vmlist.text) or {}).items()
+    }
+
+
+def _look_around(
+    configs: Mapping[str, tuple[Found, State]], files: Iterable[str]
+) -> dict[str, State]:
+    """Returns the states of what results depend on, besides the configs themselves."""
+    folders = {vm.folder for vm, _ in configs.values() if vm.error is None}
+    paths = set(files)
+    around: set[str] = set()
+    for folder in folders:
+        storage = find_storage_cfg(Path(folder))
+        if storage is not None:
+            paths.add(str(storage))
+        if PurePath(folder).name == "qemu-server":
+            around.update(map(str, PurePath(folder).parents[:2]))
+    for folder in around:
+        paths.update(_list_facts(folder))
+    shared: dict[str, State] = {path: read_state(path) for path in paths}
+    # Not a folder's state, which changes with every config in it, but that there are configs.
+    shared.update((f"{folder}/", None) for folder in folders)
+    return shared
+
+
+def _list_facts(folder: str) -> list[str]:
+    """Returns the files of a folder that may tell of a host, those too that come later."""
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                entry.path for entry in islice(entries, MAX_ENTRIES) if entry.name.endswith(_FACTS)
+            ]
+    except OSError:
+        return []
