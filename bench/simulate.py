@@ -18,13 +18,11 @@ from os import sched_getaffinity
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from types import ModuleType
 
-from attrs import asdict
-
 from vmio import api
 from vmio.model.source import Source
 from vmio.sim import kernel, reference
 from vmio.sim.profile import DEFAULT_PROFILE, Profile
-from vmio.sim.records import BY_HANDLER, Costs, Devices, Loops, Queues, lay_out
+from vmio.sim.records import BY_HANDLER, Devices, Loops, Queues, lay_out
 
 CASES = ((1, 0), (1, 32_768), (1, 1_000_000), (16, 0), (16, 32_768), (16, 1_000_000))
 """Depth and poll_max_ns."""
@@ -49,7 +47,8 @@ def simulate(
             tables=[0],
             most=1,
         ),
-        costs=Costs(**asdict(profile.costs), processors=64),
+        costs=profile.costs,
+        processors=64,
         requests=requests,
         warm_up=requests // 10,
     )

@@ -16,8 +16,9 @@ from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim import kernel, records, reference
-from vmio.sim.profile import DEFAULT_PROFILE, StepCosts
-from vmio.sim.records import Costs, Counts, Devices, Loops, Queues, lay_out, read_counts
+from vmio.sim.costs import Costs
+from vmio.sim.profile import DEFAULT_PROFILE
+from vmio.sim.records import Counts, Devices, Loops, Queues, lay_out, read_counts
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
 
@@ -72,7 +73,8 @@ class Guest:
                 think_ns=[self.think_ns] * disks,
             ),
             Devices(samples=list(SAMPLES), size=len(SAMPLES), tables=[0] * disks, most=1),
-            Costs(**self.costs, processors=self.processors),
+            Costs(**self.costs),
+            processors=self.processors,
             requests=REQUESTS,
             warm_up=50,
         )
@@ -80,9 +82,7 @@ class Guest:
         return read_counts(world)
 
 
-COSTS = st.fixed_dictionaries(
-    {name: st.integers(0, 60_000) for name in attrs.fields_dict(StepCosts)}
-)
+COSTS = st.fixed_dictionaries({name: st.integers(0, 60_000) for name in attrs.fields_dict(Costs)})
 
 
 @st.composite

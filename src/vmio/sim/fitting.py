@@ -38,7 +38,7 @@ FITTED: Final = (
     "guest_softirq_ns",
     "disk_irq_ns",
 )
-"""Costs that are looked for."""
+"""Costs that are looked for; the others are measured by themselves or assumed."""
 
 STEPS: Final = 8
 """Less than half a minute's worth."""

@@ -32,7 +32,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import Profile, ServiceTimes
-from vmio.sim.records import Costs, Devices, Ints, Loops, Queues, lay_out, read_counts
+from vmio.sim.records import Devices, Ints, Loops, Queues, lay_out, read_counts
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import Workload
 
@@ -567,11 +567,9 @@ def run_once(
             think_ns=[workload.think_ns] * len(queues),
         ),
         devices=_draw_devices(profile.service, setup.disks, seed),
-        costs=Costs(
-            **asdict(profile.costs),
-            vcpu_disk_irq_ns=round(profile.costs.disk_irq_ns * interrupted),
-            processors=profile.processors,
-        ),
+        costs=profile.costs,
+        processors=profile.processors,
+        vcpu_disk_irq_ns=round(profile.costs.disk_irq_ns * interrupted),
         requests=requests,
         warm_up=requests // 10,
         gaps=_draw_gaps(seed) if workload.rate_per_s else (1024,),

@@ -14,7 +14,8 @@ from attrs import asdict, evolve, frozen
 from tests.unit.sim import independent
 from tests.unit.sim.test_independent_by_hand import WORKED, Worked
 from vmio.sim import records, reference
-from vmio.sim.records import Costs, Devices, Loops, Queues, lay_out, read_counts
+from vmio.sim.costs import Costs
+from vmio.sim.records import Devices, Loops, Queues, lay_out, read_counts
 from vmio.sim.statistics import student_t_quantile
 
 SEEDS: Final = 12
@@ -210,10 +211,10 @@ def run_first(case: independent.Case, seed: int) -> Run:
         ),
         Costs(
             **{name: round(value) for name, value in costs.items()},
-            vcpu_disk_irq_ns=round(case.costs.disk_irq_ns * share),
             crowded_wake_ns=0,
-            processors=64,
         ),
+        processors=64,
+        vcpu_disk_irq_ns=round(case.costs.disk_irq_ns * share),
         requests=case.requests,
         warm_up=case.warm_up,
     )

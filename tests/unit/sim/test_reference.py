@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.sim import kernel, reference
+from vmio.sim.costs import Costs
 from vmio.sim.polling import (
     PollSettings,
     WeightedTimes,
@@ -28,7 +29,6 @@ from vmio.sim.records import (
     RECORD,
     THREADS,
     WEIGHTED,
-    Costs,
     Counts,
     Devices,
     Loops,
@@ -128,8 +128,8 @@ def prepare(case: Case) -> World:
             guest_request_ns=MORE,
             guest_submit_ns=0,
             guest_kick_ns=case.kick_ns,
-            processors=case.processors,
         ),
+        processors=case.processors,
         requests=case.requests,
         warm_up=case.warm_up,
         gaps=draw_gaps(),

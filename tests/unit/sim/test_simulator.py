@@ -13,12 +13,13 @@ from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread, VirtqueueMapping
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes, StepCosts
+from vmio.sim.costs import Costs
+from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.simulator import Prediction, predict, set_parameters
 from vmio.sim.workload import Workload, parse_workload
 
 QEMU_10 = QemuVersion(10, 0, 2)
-NOTHING = StepCosts(**dict.fromkeys(fields_dict(StepCosts), 0))
+NOTHING = Costs(**dict.fromkeys(fields_dict(Costs), 0))
 FREE = Profile(
     name="one that costs nothing but service",
     is_this_host=True,
