@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from vmio.model.capabilities import QemuVersion
 from vmio.model.topology import Topology
 from vmio.sim.profile import Profile
-from vmio.sim.simulator import RunFigures, prepare, run_once
+from vmio.sim.simulator import SimulatedRun, prepare, run_once
 from vmio.sim.workload import Workload
 
 __all__ = ["FITTED", "STEPS", "Observation", "Residual", "compare_observations", "fit_costs"]
@@ -86,7 +86,7 @@ class Residual:
     """How far the simulator is from an observation."""
 
     observation: Observation
-    predicted: RunFigures
+    predicted: SimulatedRun
 
     @property
     def iops_ratio(self) -> float:
@@ -239,7 +239,7 @@ def _solve(
 
 def _predict(
     seen: Observation, profile: Profile, version: QemuVersion, requests: int
-) -> RunFigures:
+) -> SimulatedRun:
     setup = prepare(seen.topology, seen.workload, version)
     runs = [
         run_once(

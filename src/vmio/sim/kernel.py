@@ -1,4 +1,4 @@
-"""The simulator compiled: the very functions of `vmio.sim.reference`, through numba.
+"""The simulator compiled: the very functions of `vmio.sim.events`, through numba.
 
 It answers the same, event for event, many times as fast, and takes seconds to compile; so it is
 for sweeps. numba is the extra `sim`.
@@ -11,9 +11,9 @@ from types import FunctionType
 from typing import Any, Final
 
 from vmio.errors import MissingExtraError
-from vmio.sim import reference
+from vmio.sim import events
+from vmio.sim.events import Event
 from vmio.sim.records import World
-from vmio.sim.reference import Event
 
 __all__ = ["is_available", "run"]
 
@@ -75,7 +75,7 @@ def is_available() -> bool:
 
 
 def run(world: World) -> None:
-    """Does what `vmio.sim.reference.run` does.
+    """Does what `vmio.sim.events.run` does.
 
     Raises:
         MissingExtraError: numba is not installed.
@@ -92,8 +92,7 @@ def _compile() -> tuple[Any, Any]:
     try:
         import numba
 
-        from vmio.sim.block import Block
-        from vmio.sim.compiled_records import find_record
+        from vmio.sim.compiled_records import Block, find_record
     except ImportError as error:
         raise MissingExtraError(
             "the compiled simulator needs numba, which is not installed",
@@ -105,9 +104,9 @@ def _compile() -> tuple[Any, Any]:
         "heappop": numba.njit(_pop),
     }
     for name in _NAMES:
-        function = getattr(reference, name)
+        function = getattr(events, name)
         # The compiler must find the compiled helpers where the interpreter finds the plain ones.
-        names = {**vars(reference), **compiled}
+        names = {**vars(events), **compiled}
         compiled[name] = numba.njit(**_OPTIONS)(FunctionType(function.__code__, names, name))
     find_world, run = find_record(World), compiled["run"]
     return numba.njit(lambda address: run(find_world(address))), Block

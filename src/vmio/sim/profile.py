@@ -1,12 +1,19 @@
-"""What a step costs on a host, as numbers that were measured there."""
+"""What a step costs on a host, as numbers that were measured there; in memory and as TOML.
+
+A profile's file stands beside a host's description.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from functools import cache
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from attrs import field, frozen
 from attrs.validators import and_, ge, in_, le, min_len
 
+from vmio.bounds import load_toml
+from vmio.errors import InputError
+from vmio.model.source import Source
 from vmio.sim.costs import DEFAULT_COSTS, MAX_NS, Costs
 
 __all__ = [
@@ -15,12 +22,18 @@ __all__ = [
     "Accelerator",
     "Profile",
     "ServiceTimes",
+    "parse_profile",
+    "render_profile",
 ]
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 Accelerator = Literal["", "kvm", "tcg"]
 """What runs a guest's processors; empty where that is not known."""
 
 MAX_PROCESSORS: Final = 4096
+_MAX_BYTES: Final = 1024 * 1024
 
 
 @frozen(kw_only=True)
@@ -59,6 +72,44 @@ class Profile:
         depths = [table.depth for table in value]
         if depths[0] != 1 or depths != sorted(set(depths)):
             raise ValueError("tables of service times must ascend from depth 1")
+
+
+def parse_profile(source: Source) -> Profile:
+    """Reads a profile.
+
+    Raises:
+        InputError: It is not TOML, or a number of it is missing, unknown or cannot be.
+    """
+    from cattrs.errors import BaseValidationError
+
+    from vmio.formats.toml_text import explain
+
+    name = source.name
+    if len(source.data) > _MAX_BYTES:
+        raise InputError(f"{name} is too large for a profile")
+    try:
+        table = load_toml(source.data)
+    except ValueError as error:
+        raise InputError(f"{name} is not a profile: {error}") from error
+    try:
+        return _make_converter().structure(table, Profile)
+    except BaseValidationError as error:
+        raise InputError(f"{name}: {explain(error, 'a profile')}") from error
+
+
+def render_profile(profile: Profile) -> str:
+    """Returns a profile as TOML, which `parse_profile` reads as the same profile."""
+    from vmio.formats.toml_text import render_toml
+
+    return render_toml(_make_converter().unstructure(profile))
+
+
+@cache
+def _make_converter() -> Converter:
+    """Returns what reads and writes profiles; a prediction does neither, so it is made late."""
+    from vmio.formats.toml_text import make_converter
+
+    return make_converter()
 
 
 DEFAULT_PROFILE: Final = Profile(

@@ -1,6 +1,6 @@
 """What the simulator knows: a record of each event loop, handler, queue, disk and vCPU.
 
-The same records are read by the interpreter (`vmio.sim.reference`) and, laid out in one block of
+The same records are read by the interpreter (`vmio.sim.events`) and, laid out in one block of
 memory, by what numba compiles of it (`vmio.sim.kernel`). So their fields are of a few kinds only:
 whole numbers, truths, other records, and lists of numbers or of records.
 
@@ -29,7 +29,7 @@ __all__ = [
     "ServiceTable",
     "VirtQueue",
     "World",
-    "lay_out",
+    "build_world",
     "read_counts",
 ]
 
@@ -383,7 +383,7 @@ class World:
     irq_cpu_ns: int = 0
 
 
-def lay_out(
+def build_world(
     generation: int,
     loops: Loops,
     queues: Queues,

@@ -24,7 +24,7 @@ from vmio.report.polling.svg import (
     draw_ranges,
     draw_times,
 )
-from vmio.sim import reference
+from vmio.sim import events
 from vmio.sim.costs import Costs
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
@@ -37,7 +37,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.records import BY_HANDLER, RECORD, Devices, Loops, Queues, lay_out
+from vmio.sim.records import BY_HANDLER, RECORD, Devices, Loops, Queues, build_world
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
 
@@ -112,7 +112,7 @@ def _draw_loop() -> str:
 def simulate_loop(first_ns: int) -> list[LoopPass]:
     """Returns the passes of a loop with one disk at depth 1, from a polling time on."""
     costs = _PROFILE.costs
-    world = lay_out(
+    world = build_world(
         BY_HANDLER,
         loops=Loops.alone(DEFAULT_MAX_NS, first_ns=first_ns),
         queues=Queues.alone(1),
@@ -122,7 +122,7 @@ def simulate_loop(first_ns: int) -> list[LoopPass]:
         requests=_REQUESTS,
         passes=2 * _REQUESTS,
     )
-    reference.run(world)
+    events.run(world)
     return read_passes(world.passes_seen, costs)
 
 
