@@ -38,7 +38,7 @@ from numba.extending import (
 
 __all__ = ["Block", "find_record"]
 
-WORD_BYTES: Final = 8
+_WORD_BYTES: Final = 8
 
 _WORD = ir.IntType(64)
 
@@ -78,7 +78,7 @@ class Block:
         """Returns a number as it is, and of all else the address; 0 for what is not set."""
         if isinstance(value, int | None):
             return value or 0
-        return self.address + WORD_BYTES * self._places[id(value)]
+        return self.address + _WORD_BYTES * self._places[id(value)]
 
     def read_back(self) -> None:
         """Takes numbers and truths back into the records, and numbers back into the lists.
@@ -192,7 +192,7 @@ def _store(context: Any, builder: Any, kind: types.Type, address: Any, value: An
 
 def _find_field(builder: Any, record: _RecordType, base: Any, name: str) -> tuple[Any, types.Type]:
     number, kind = _find_fields(record.of)[name]
-    return builder.add(base, _WORD(number * WORD_BYTES)), kind
+    return builder.add(base, _WORD(number * _WORD_BYTES)), kind
 
 
 @lower_getattr_generic(_RecordType)
@@ -214,7 +214,7 @@ def _is_same(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 
 def _find_element(builder: Any, base: Any, index: Any) -> Any:
     place = builder.add(index, _WORD(1))
-    return builder.add(base, builder.mul(place, _WORD(WORD_BYTES)))
+    return builder.add(base, builder.mul(place, _WORD(_WORD_BYTES)))
 
 
 @intrinsic
@@ -268,9 +268,9 @@ def _overload_setitem(items: Any, index: Any, value: Any) -> Any:
 def _begin(context: Any, builder: Any, signature: Any, values: Any) -> Any:
     iterator = context.make_helper(builder, signature.return_type)
     length = builder.load(_point(builder, values[0]))
-    first = builder.add(values[0], _WORD(WORD_BYTES))
+    first = builder.add(values[0], _WORD(_WORD_BYTES))
     iterator.place = cgutils.alloca_once_value(builder, first)
-    iterator.end = builder.add(first, builder.mul(length, _WORD(WORD_BYTES)))
+    iterator.end = builder.add(first, builder.mul(length, _WORD(_WORD_BYTES)))
     return iterator._getvalue()  # noqa: SLF001 - so numba calls it everywhere
 
 
@@ -284,7 +284,7 @@ def _go_on(context: Any, builder: Any, signature: Any, values: Any, result: Any)
     result.set_valid(is_valid)
     with builder.if_then(is_valid):
         result.yield_(_load(context, builder, kind.yield_type, place))
-        builder.store(builder.add(place, _WORD(WORD_BYTES)), iterator.place)
+        builder.store(builder.add(place, _WORD(_WORD_BYTES)), iterator.place)
 
 
 def find_record(of: type) -> Any:

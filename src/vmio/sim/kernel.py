@@ -17,47 +17,6 @@ from vmio.sim.records import World
 
 __all__ = ["is_available", "run"]
 
-_NAMES: Final = (
-    "adjust",
-    "adapt",
-    "note_pass",
-    "wants_processor",
-    "count_running",
-    "stretch",
-    "count_others",
-    "work",
-    "find_wake",
-    "push",
-    "start_service",
-    "find_work",
-    "arm",
-    "leave_wait",
-    "end_wait",
-    "end_pass",
-    "wake_up",
-    "interrupt",
-    "reap",
-    "show",
-    "take",
-    "give",
-    "look",
-    "step",
-    "catch_up",
-    "go_on",
-    "put",
-    "complete",
-    "start_counting",
-    "finish",
-    "ask",
-    "find_turn",
-    "find_call",
-    "rest",
-    "act",
-    "call",
-    "submit",
-    "run",
-)
-"""The functions, each behind those that it calls."""
 _OPTIONS: Final[dict[str, Any]] = {
     "error_model": "numpy",
     "no_cpython_wrapper": True,
@@ -98,17 +57,15 @@ def _compile() -> tuple[Any, Any]:
             "the compiled simulator needs numba, which is not installed",
             hint="pip install 'vmio[sim]'",
         ) from error
-    compiled: dict[str, Any] = {
-        "make_heap": numba.njit(_make_heap),
-        "heappush": numba.njit(_push),
-        "heappop": numba.njit(_pop),
-    }
-    for name in _NAMES:
-        function = getattr(events, name)
-        # The compiler must find the compiled helpers where the interpreter finds the plain ones.
-        names = {**vars(events), **compiled}
-        compiled[name] = numba.njit(**_OPTIONS)(FunctionType(function.__code__, names, name))
-    find_world, run = find_record(World), compiled["run"]
+    # One dictionary for all: where the interpreter finds a function, the compiler finds its
+    # compiled form, in whatever order they are made.
+    names: dict[str, Any] = dict(vars(events))
+    for name, function in vars(events).items():
+        if isinstance(function, FunctionType) and function.__module__ == events.__name__:
+            names[name] = numba.njit(**_OPTIONS)(FunctionType(function.__code__, names, name))
+    names["make_heap"] = numba.njit(_make_heap)
+    names["heappush"], names["heappop"] = numba.njit(_push), numba.njit(_pop)
+    find_world, run = find_record(World), names["run"]
     return numba.njit(lambda address: run(find_world(address))), Block
 
 
