@@ -9,6 +9,10 @@ A `Block` holds all that are reached from one record. Nothing is checked at run 
 that is wrong, or a field that was never set, reads or writes elsewhere. The interpreter raises for
 these, so the tests run everything in both.
 
+Numba's own ways were tried or looked at first. Structured NumPy arrays, with indices for
+references, ran at a tenth of the speed and took twice as long to compile. `structref` counts
+references, so records that refer to each other, as loops and queues do, would never be freed.
+
 Source: Numba 0.6x, "Extending Numba", the low-level API.
 """
 

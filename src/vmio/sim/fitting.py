@@ -3,6 +3,9 @@
 A few costs can be measured by themselves; most only show in what they add up to. So they are
 looked for: what follows from each is seen by making it a little larger, and all are changed
 together so that the predictions come nearer to the measurements.
+
+scipy's `least_squares` was tried instead and came less near: a prediction is no smooth function of
+a cost, so it helps to keep a small change that happens to be nearer, as `fit_costs` does.
 """
 
 from __future__ import annotations
