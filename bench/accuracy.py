@@ -46,8 +46,7 @@ from vmio.model.topology import Topology
 from vmio.model.version import QemuVersion, parse_version
 from vmio.qemu.boot import Boot
 from vmio.qemu.signals import run_async
-from vmio.sim.profile import Profile
-from vmio.sim.profile_toml import render_profile
+from vmio.sim.profile import Profile, render_profile
 from vmio.sim.simulator import Prediction, predict, set_parameters
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import parse_workload

@@ -68,8 +68,7 @@ from vmio.qemu.qmp import CommandRefusedError, QmpConnection
 from vmio.report.layout.json import render_topology_json
 from vmio.report.layout.text import print_topology
 from vmio.sim.polling import Generation, PollSettings
-from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.profile_toml import parse_profile, render_profile
+from vmio.sim.profile import DEFAULT_PROFILE, parse_profile, render_profile
 from vmio.sim.replay import check_recording
 from vmio.sim.trace import summarize_trace
 

@@ -18,13 +18,11 @@ from os import sched_getaffinity
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from types import ModuleType
 
-from attrs import asdict
-
 from vmio import app
 from vmio.model.source import Source
-from vmio.sim import kernel, reference
+from vmio.sim import events, kernel
 from vmio.sim.profile import DEFAULT_PROFILE, Profile
-from vmio.sim.records import BY_HANDLER, Costs, Devices, Loops, Queues, lay_out
+from vmio.sim.records import BY_HANDLER, Devices, Loops, Queues, build_world
 
 CASES = ((1, 0), (1, 32_768), (1, 1_000_000), (16, 0), (16, 32_768), (16, 1_000_000))
 """Depth and poll_max_ns."""
@@ -39,7 +37,7 @@ def simulate(
     """Runs one disk on one IOThread."""
     source = random.Random(1)  # noqa: S311 - a simulation's, not a secret's
     quantiles = profile.service[0].quantiles_ns
-    world = lay_out(
+    world = build_world(
         BY_HANDLER,
         loops=Loops.alone(max_ns),
         queues=Queues.alone(depth),
@@ -49,7 +47,8 @@ def simulate(
             tables=[0],
             most=1,
         ),
-        costs=Costs(**asdict(profile.costs), processors=64),
+        costs=profile.costs,
+        processors=64,
         requests=requests,
         warm_up=requests // 10,
     )
@@ -67,15 +66,15 @@ def measure(form: ModuleType, depth: int, max_ns: int, requests: int) -> float:
 
 
 def measure_forms() -> None:
-    """Prints how fast the reference and the compiled form are."""
+    """Prints how fast Python and the compiled form are."""
     compiled = kernel.is_available()
     if compiled:
         start_s = time.perf_counter()
         simulate(kernel, 1, 0, 100)
         print(f"compiling: {time.perf_counter() - start_s:.1f} s")
-    print(f"{'depth':>5} {'poll_max_ns':>11} {'reference/s':>12} {'kernel/s':>12} {'ratio':>6}")
+    print(f"{'depth':>5} {'poll_max_ns':>11} {'python/s':>12} {'kernel/s':>12} {'ratio':>6}")
     for depth, max_ns in CASES:
-        plain = measure(reference, depth, max_ns, 20_000)
+        plain = measure(events, depth, max_ns, 20_000)
         fast = measure(kernel, depth, max_ns, 1_000_000) if compiled else 0.0
         print(f"{depth:5} {max_ns:11} {plain:12,.0f} {fast:12,.0f} {fast / plain:6.1f}")
 

@@ -15,9 +15,10 @@ from vmio.model.controller import Controller
 from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.sim import kernel, records, reference
-from vmio.sim.profile import DEFAULT_PROFILE, StepCosts
-from vmio.sim.records import Costs, Counts, Devices, Loops, Queues, lay_out, read_counts
+from vmio.sim import events, kernel, records
+from vmio.sim.costs import Costs
+from vmio.sim.profile import DEFAULT_PROFILE
+from vmio.sim.records import Counts, Devices, Loops, Queues, build_world, read_counts
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
 
@@ -43,11 +44,11 @@ class Guest:
     shrink: int
     costs: dict[str, int]
 
-    def run(self, form: ModuleType = reference) -> Counts:
-        """Runs the reference, or the compiled form."""
+    def run(self, form: ModuleType = events) -> Counts:
+        """Runs it as Python, or the compiled form."""
         loops, disks = max(self.loop_of) + 1, len(self.loop_of)
         least = 1 if self.generation == records.WEIGHTED else 0
-        world = lay_out(
+        world = build_world(
             self.generation,
             Loops(
                 max_ns=[self.max_ns] * loops,
@@ -72,7 +73,8 @@ class Guest:
                 think_ns=[self.think_ns] * disks,
             ),
             Devices(samples=list(SAMPLES), size=len(SAMPLES), tables=[0] * disks, most=1),
-            Costs(**self.costs, processors=self.processors),
+            Costs(**self.costs),
+            processors=self.processors,
             requests=REQUESTS,
             warm_up=50,
         )
@@ -80,9 +82,7 @@ class Guest:
         return read_counts(world)
 
 
-COSTS = st.fixed_dictionaries(
-    {name: st.integers(0, 60_000) for name in attrs.fields_dict(StepCosts)}
-)
+COSTS = st.fixed_dictionaries({name: st.integers(0, 60_000) for name in attrs.fields_dict(Costs)})
 
 
 @st.composite

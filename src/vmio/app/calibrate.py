@@ -104,7 +104,7 @@ def save_profile(profile: Profile, path: Path | None = None) -> Path:
     """
     from vmio.host.private import make_private_folder
     from vmio.host.save import write_file
-    from vmio.sim.profile_toml import render_profile
+    from vmio.sim.profile import render_profile
 
     if path is None:
         path = find_profile()
@@ -125,8 +125,7 @@ def read_profile(path: str | None) -> Profile:
     """
     from attrs import evolve
 
-    from vmio.sim.profile import DEFAULT_PROFILE
-    from vmio.sim.profile_toml import parse_profile
+    from vmio.sim.profile import DEFAULT_PROFILE, parse_profile
 
     found = find_profile()
     if path == _DEFAULT or (path is None and not is_file(found)):

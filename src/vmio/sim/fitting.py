@@ -3,6 +3,9 @@
 A few costs can be measured by themselves; most only show in what they add up to. So they are
 looked for: what follows from each is seen by making it a little larger, and all are changed
 together so that the predictions come nearer to the measurements.
+
+scipy's `least_squares` was tried instead and came less near: a prediction is no smooth function of
+a cost, so it helps to keep a small change that happens to be nearer, as `fit_costs` does.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from attrs import evolve, frozen
 from vmio.model.capabilities import QemuVersion
 from vmio.model.topology import Topology
 from vmio.sim.profile import Profile
-from vmio.sim.simulator import RunFigures, prepare, run_once
+from vmio.sim.simulator import SimulatedRun, prepare, run_once
 from vmio.sim.workload import Workload
 
 __all__ = ["FITTED", "STEPS", "Observation", "Residual", "compare_observations", "fit_costs"]
@@ -38,7 +41,7 @@ FITTED: Final = (
     "guest_softirq_ns",
     "disk_irq_ns",
 )
-"""Costs that are looked for."""
+"""Costs that are looked for; the others are measured by themselves or assumed."""
 
 STEPS: Final = 8
 """Less than half a minute's worth."""
@@ -86,7 +89,7 @@ class Residual:
     """How far the simulator is from an observation."""
 
     observation: Observation
-    predicted: RunFigures
+    predicted: SimulatedRun
 
     @property
     def iops_ratio(self) -> float:
@@ -239,7 +242,7 @@ def _solve(
 
 def _predict(
     seen: Observation, profile: Profile, version: QemuVersion, requests: int
-) -> RunFigures:
+) -> SimulatedRun:
     setup = prepare(seen.topology, seen.workload, version)
     runs = [
         run_once(

@@ -1,4 +1,4 @@
-"""The simulator compiled: the very functions of `vmio.sim.reference`, through numba.
+"""The simulator compiled: the very functions of `vmio.sim.events`, through numba.
 
 It answers the same, event for event, many times as fast, and takes seconds to compile; so it is
 for sweeps. numba is the extra `sim`.
@@ -11,53 +11,12 @@ from types import FunctionType
 from typing import Any, Final
 
 from vmio.errors import MissingExtraError
-from vmio.sim import reference
+from vmio.sim import events
+from vmio.sim.events import Event
 from vmio.sim.records import World
-from vmio.sim.reference import Event
 
 __all__ = ["is_available", "run"]
 
-_NAMES: Final = (
-    "adjust",
-    "adapt",
-    "note_pass",
-    "wants_processor",
-    "count_running",
-    "stretch",
-    "count_others",
-    "work",
-    "find_wake",
-    "push",
-    "start_service",
-    "find_work",
-    "arm",
-    "leave_wait",
-    "end_wait",
-    "end_pass",
-    "wake_up",
-    "interrupt",
-    "reap",
-    "show",
-    "take",
-    "give",
-    "look",
-    "step",
-    "catch_up",
-    "go_on",
-    "put",
-    "complete",
-    "start_counting",
-    "finish",
-    "ask",
-    "find_turn",
-    "find_call",
-    "rest",
-    "act",
-    "call",
-    "submit",
-    "run",
-)
-"""The functions, each behind those that it calls."""
 _OPTIONS: Final[dict[str, Any]] = {
     "error_model": "numpy",
     "no_cpython_wrapper": True,
@@ -75,7 +34,7 @@ def is_available() -> bool:
 
 
 def run(world: World) -> None:
-    """Does what `vmio.sim.reference.run` does.
+    """Does what `vmio.sim.events.run` does.
 
     Raises:
         MissingExtraError: numba is not installed.
@@ -92,24 +51,21 @@ def _compile() -> tuple[Any, Any]:
     try:
         import numba
 
-        from vmio.sim.block import Block
-        from vmio.sim.compiled_records import find_record
+        from vmio.sim.compiled_records import Block, find_record
     except ImportError as error:
         raise MissingExtraError(
             "the compiled simulator needs numba, which is not installed",
             hint="pip install 'vmio[sim]'",
         ) from error
-    compiled: dict[str, Any] = {
-        "make_heap": numba.njit(_make_heap),
-        "heappush": numba.njit(_push),
-        "heappop": numba.njit(_pop),
-    }
-    for name in _NAMES:
-        function = getattr(reference, name)
-        # The compiler must find the compiled helpers where the interpreter finds the plain ones.
-        names = {**vars(reference), **compiled}
-        compiled[name] = numba.njit(**_OPTIONS)(FunctionType(function.__code__, names, name))
-    find_world, run = find_record(World), compiled["run"]
+    # One dictionary for all: where the interpreter finds a function, the compiler finds its
+    # compiled form, in whatever order they are made.
+    names: dict[str, Any] = dict(vars(events))
+    for name, function in vars(events).items():
+        if isinstance(function, FunctionType) and function.__module__ == events.__name__:
+            names[name] = numba.njit(**_OPTIONS)(FunctionType(function.__code__, names, name))
+    names["make_heap"] = numba.njit(_make_heap)
+    names["heappush"], names["heappop"] = numba.njit(_push), numba.njit(_pop)
+    find_world, run = find_record(World), names["run"]
     return numba.njit(lambda address: run(find_world(address))), Block
 
 

@@ -1,11 +1,20 @@
-"""What a step costs on a host, as numbers that were measured there."""
+"""What a step costs on a host, as numbers that were measured there; in memory and as TOML.
+
+A profile's file stands beside a host's description.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Literal, get_args
+from functools import cache
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from attrs import field, frozen
 from attrs.validators import and_, ge, in_, le, min_len
+
+from vmio.bounds import load_toml
+from vmio.errors import InputError
+from vmio.model.source import Source
+from vmio.sim.costs import DEFAULT_COSTS, MAX_NS, Costs
 
 __all__ = [
     "DEFAULT_PROFILE",
@@ -13,50 +22,18 @@ __all__ = [
     "Accelerator",
     "Profile",
     "ServiceTimes",
-    "StepCosts",
+    "parse_profile",
+    "render_profile",
 ]
+
+if TYPE_CHECKING:
+    from cattrs import Converter
 
 Accelerator = Literal["", "kvm", "tcg"]
 """What runs a guest's processors; empty where that is not known."""
 
 MAX_PROCESSORS: Final = 4096
-
-_MAX_NS: Final = 10**10
-
-
-def _ns() -> int:
-    value: int = field(validator=and_(ge(0), le(_MAX_NS)))
-    return value
-
-
-@frozen(kw_only=True)
-class StepCosts:
-    """What each step of event loops and guests takes; see `vmio.sim.records.Costs`.
-
-    Units: nanoseconds.
-    """
-
-    wake_ns: int = _ns()
-    crowded_wake_ns: int = _ns()
-    sleep_ns: int = _ns()
-    syscall_ns: int = _ns()
-    poll_pass_ns: int = _ns()
-    self_kick_ns: int = _ns()
-    main_pass_ns: int = _ns()
-    queue_run_ns: int = _ns()
-    queue_request_ns: int = _ns()
-    submit_ns: int = _ns()
-    done_run_ns: int = _ns()
-    done_request_ns: int = _ns()
-    irq_ns: int = _ns()
-    guest_wake_ns: int = _ns()
-    guest_irq_ns: int = _ns()
-    guest_switch_ns: int = _ns()
-    guest_request_ns: int = _ns()
-    guest_submit_ns: int = _ns()
-    guest_kick_ns: int = _ns()
-    guest_softirq_ns: int = field(default=0, validator=and_(ge(0), le(_MAX_NS)))
-    disk_irq_ns: int = field(default=0, validator=and_(ge(0), le(_MAX_NS)))
+_MAX_BYTES: Final = 1024 * 1024
 
 
 @frozen(kw_only=True)
@@ -69,7 +46,7 @@ class ServiceTimes:
 
     @quantiles_ns.validator
     def _check_order(self, _: object, value: tuple[int, ...]) -> None:
-        if list(value) != sorted(value) or not 1 <= value[0] <= value[-1] <= _MAX_NS:
+        if list(value) != sorted(value) or not 1 <= value[0] <= value[-1] <= MAX_NS:
             raise ValueError("quantiles must ascend, from 1 ns to 10 s")
 
 
@@ -79,7 +56,7 @@ class Profile:
 
     name: str
     is_this_host: bool
-    costs: StepCosts
+    costs: Costs
     service: tuple[ServiceTimes, ...] = field(validator=min_len(1))
     """By depth, ascending; between two depths it is taken to grow evenly."""
     processors: int = field(validator=and_(ge(1), le(MAX_PROCESSORS)))
@@ -97,32 +74,48 @@ class Profile:
             raise ValueError("tables of service times must ascend from depth 1")
 
 
+def parse_profile(source: Source) -> Profile:
+    """Reads a profile.
+
+    Raises:
+        InputError: It is not TOML, or a number of it is missing, unknown or cannot be.
+    """
+    from cattrs.errors import BaseValidationError
+
+    from vmio.formats.toml_text import explain
+
+    name = source.name
+    if len(source.data) > _MAX_BYTES:
+        raise InputError(f"{name} is too large for a profile")
+    try:
+        table = load_toml(source.data)
+    except ValueError as error:
+        raise InputError(f"{name} is not a profile: {error}") from error
+    try:
+        return _make_converter().structure(table, Profile)
+    except BaseValidationError as error:
+        raise InputError(f"{name}: {explain(error, 'a profile')}") from error
+
+
+def render_profile(profile: Profile) -> str:
+    """Returns a profile as TOML, which `parse_profile` reads as the same profile."""
+    from vmio.formats.toml_text import render_toml
+
+    return render_toml(_make_converter().unstructure(profile))
+
+
+@cache
+def _make_converter() -> Converter:
+    """Returns what reads and writes profiles; a prediction does neither, so it is made late."""
+    from vmio.formats.toml_text import make_converter
+
+    return make_converter()
+
+
 DEFAULT_PROFILE: Final = Profile(
     name="default profile",
     is_this_host=False,
-    costs=StepCosts(
-        wake_ns=21_789,
-        crowded_wake_ns=78_225,
-        sleep_ns=7_952,
-        syscall_ns=1_090,
-        poll_pass_ns=50,
-        self_kick_ns=2_500,
-        main_pass_ns=22_720,
-        queue_run_ns=6_357,
-        queue_request_ns=3_376,
-        submit_ns=3_000,
-        done_run_ns=9_415,
-        done_request_ns=6_040,
-        irq_ns=24_278,
-        guest_wake_ns=3_915,
-        guest_irq_ns=34_461,
-        guest_switch_ns=8_492,
-        guest_request_ns=19_989,
-        guest_submit_ns=29_992,
-        guest_kick_ns=3_248,
-        guest_softirq_ns=59_352,
-        disk_irq_ns=35_151,
-    ),
+    costs=DEFAULT_COSTS,
     service=(
         ServiceTimes(
             depth=1,

@@ -1,6 +1,6 @@
 """What the simulator knows: a record of each event loop, handler, queue, disk and vCPU.
 
-The same records are read by the interpreter (`vmio.sim.reference`) and, laid out in one block of
+The same records are read by the interpreter (`vmio.sim.events`) and, laid out in one block of
 memory, by what numba compiles of it (`vmio.sim.kernel`). So their fields are of a few kinds only:
 whole numbers, truths, other records, and lists of numbers or of records.
 
@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, field
+
+from vmio.sim.costs import Costs
 
 __all__ = [
     "VCPU",
-    "Costs",
     "Counts",
     "Devices",
     "Disk",
@@ -28,7 +29,7 @@ __all__ = [
     "ServiceTable",
     "VirtQueue",
     "World",
-    "lay_out",
+    "build_world",
     "read_counts",
 ]
 
@@ -124,60 +125,6 @@ class Devices(NamedTuple):
     """The table for a number of requests under way, of each device one after the other."""
     most: int
     """Entries in `tables` per device; more requests than that count as that many."""
-
-
-@frozen
-class Costs:
-    """What each step takes, the same for all loops and all vCPUs.
-
-    Units: nanoseconds, of a processor's time unless said otherwise.
-    """
-
-    wake_ns: int
-    """Time from an event until the sleeping loop runs."""
-    crowded_wake_ns: int
-    """And more where no processor is free."""
-    sleep_ns: int
-    """Falling asleep and waking up."""
-    syscall_ns: int
-    """A wait that returns at once."""
-    poll_pass_ns: int
-    """Asking every handler once."""
-    self_kick_ns: int
-    """A wait that the loop's own notification ends."""
-    main_pass_ns: int
-    """And more for each wait of QEMU's main loop, which looks through all its sources."""
-    queue_run_ns: int
-    """Looking through a queue, whatever is in it."""
-    queue_request_ns: int
-    """And for each request in it, until the device has it."""
-    submit_ns: int
-    """Each submission to the device after the first of a queue run."""
-    done_run_ns: int
-    """Reaping completions, however many."""
-    done_request_ns: int
-    """And for each of them, until the guest can see it."""
-    irq_ns: int
-    """Of the main loop, which injects an IOThread's interrupts; 0 where the kernel does it."""
-    guest_wake_ns: int
-    """Time that an idle vCPU needs to wake up."""
-    guest_irq_ns: int
-    """Of a vCPU: an interrupt, however many completions are behind it."""
-    guest_switch_ns: int
-    """And for waking a program that sleeps, or going from one to another."""
-    guest_request_ns: int
-    """And for each completion, in the block layer and in its program."""
-    guest_submit_ns: int
-    """And for a program to go on and to submit its next requests, however many."""
-    guest_kick_ns: int
-    """And for a kick, which wakes up a loop that sleeps."""
-    processors: int
-    guest_softirq_ns: int = 0
-    """Of a vCPU: what an interrupt leaves to be done when others can come again."""
-    disk_irq_ns: int = 0
-    """Of the host's processor to which interrupts of disks come, for one of them."""
-    vcpu_disk_irq_ns: int = 0
-    """What a busy vCPU loses of that, which is on that processor only some of the time."""
 
 
 class Counts(NamedTuple):
@@ -397,6 +344,10 @@ class World:
 
     generation: int
     costs: Costs
+    processors: int
+    vcpu_disk_irq_ns: int
+    """What a busy vCPU loses by an interrupt of a disk, with which it shares a processor only some
+    of the time."""
     loops: list[Loop]
     vcpus: list[VCPU]
     queues: list[VirtQueue]
@@ -432,14 +383,16 @@ class World:
     irq_cpu_ns: int = 0
 
 
-def lay_out(
+def build_world(
     generation: int,
     loops: Loops,
     queues: Queues,
     devices: Devices,
     costs: Costs,
     *,
+    processors: int,
     requests: int,
+    vcpu_disk_irq_ns: int = 0,
     warm_up: int = 0,
     gaps: Ints = (1024,),
     passes: int = 0,
@@ -452,7 +405,9 @@ def lay_out(
         queues: The virtqueues and the programs behind them.
         devices: The disks.
         costs: What each step takes.
+        processors: Of the host, for loops and vCPUs.
         requests: How many count.
+        vcpu_disk_irq_ns: What a busy vCPU loses by an interrupt of a disk.
         warm_up: How many requests to do before any counts.
         gaps: Random times between requests of an open loop, of mean 1024.
         passes: How many to note, the first ones.
@@ -472,11 +427,13 @@ def lay_out(
     world = World(
         generation=generation,
         costs=costs,
+        processors=processors,
+        vcpu_disk_irq_ns=vcpu_disk_irq_ns,
         loops=[_make_loop(loops, number) for number in range(len(loops.max_ns))],
         vcpus=vcpus,
         queues=[],
         gaps=list(gaps),
-        crowded=len(loops.max_ns) + len(vcpus) >= costs.processors,
+        crowded=len(loops.max_ns) + len(vcpus) >= processors,
         room=room,
         warm_up=warm_up,
         goal=goal,

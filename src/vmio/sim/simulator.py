@@ -1,6 +1,6 @@
 """What a layout would do under a load, before anyone touches a guest.
 
-A layout's disks, virtqueues and event loops become the records of `vmio.sim.reference`, which
+A layout's disks, virtqueues and event loops become the records of `vmio.sim.events`, which
 runs several times with other random numbers. It runs from two beginnings, no polling and polling
 for as long as allowed: where the two do not meet the outcome is not one number, since the real
 loop stays in whichever of the two it came into.
@@ -21,8 +21,7 @@ from vmio.errors import PlanError, UsageError
 from vmio.model.capabilities import QemuVersion
 from vmio.model.iothread import DEFAULT_POOL_MAX, MAIN_LOOP, MAX_POLL_WEIGHT, IOThread
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.sim import kernel, records, reference
-from vmio.sim.batching import choose_batch_limit
+from vmio.sim import events, kernel, records
 from vmio.sim.monitor import can_poll, choose_monitor, keeps_scsi_event_queue
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
@@ -32,7 +31,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import Profile, ServiceTimes
-from vmio.sim.records import Costs, Devices, Ints, Loops, Queues, lay_out, read_counts
+from vmio.sim.records import Devices, Ints, Loops, Queues, build_world, read_counts
 from vmio.sim.statistics import student_t_quantile
 from vmio.sim.workload import Workload
 
@@ -41,8 +40,8 @@ __all__ = [
     "Estimate",
     "LoopEstimate",
     "Prediction",
-    "RunFigures",
     "Setup",
+    "SimulatedRun",
     "pays_to_compile",
     "predict",
     "prepare",
@@ -58,6 +57,10 @@ _MAX_INT64: Final = 2**63 - 1
 _SOCKETS: Final = frozenset({"curl", "http", "https", "iscsi", "nbd", "nfs", "ssh"})
 """Drivers that watch a socket, which has no poll callback. Source: QEMU 10.0.2, block/."""
 _LOOP_RING: Final = QemuVersion(10, 2)
+_AIO_BATCH: Final = 32
+_AIO_SLOTS: Final = 1024
+"""What `aio-max-batch` is unless it is set, and what linux-aio holds of it. Source: QEMU 10.0.2,
+`block/linux-aio.c`."""
 _SAMPLES: Final = 1 << 11
 """Service times drawn for each depth; they come again in the same order."""
 _KERNEL_FROM: Final = 1_500_000
@@ -130,7 +133,7 @@ class Prediction:
 
 
 @frozen(kw_only=True)
-class RunFigures:
+class SimulatedRun:
     """What one run came to."""
 
     iops: float
@@ -151,7 +154,7 @@ class RunFigures:
     loop_polled: tuple[float, ...]
     """Share of waits that polling caught."""
 
-    def average(self, other: RunFigures) -> RunFigures:
+    def average(self, other: SimulatedRun) -> SimulatedRun:
         """Returns what lies between two runs."""
         middle: dict[str, Any] = {}
         for name, mine in asdict(self, recurse=False).items():
@@ -160,7 +163,7 @@ class RunFigures:
                 middle[name] = tuple((a + b) / 2 for a, b in zip(mine, theirs, strict=True))
             else:
                 middle[name] = (mine + theirs) / 2
-        return RunFigures(**middle)
+        return SimulatedRun(**middle)
 
 
 @frozen(kw_only=True)
@@ -301,7 +304,7 @@ def predict(
     )
     bistable = bool(grown) and _are_apart(idle, grown)
 
-    def estimate(find: Callable[[RunFigures], float]) -> Estimate:
+    def estimate(find: Callable[[SimulatedRun], float]) -> Estimate:
         if not bistable:
             pairs = zip(*filter(None, (idle, grown)), strict=True)
             return _estimate([sum(map(find, pair)) / len(pair) for pair in pairs])
@@ -366,10 +369,10 @@ def _estimate(values: Sequence[float]) -> Estimate:
     return Estimate(mean=mean, low=max(0.0, mean - spread), high=mean + spread)
 
 
-def _are_apart(idle: Sequence[RunFigures], grown: Sequence[RunFigures]) -> bool:
+def _are_apart(idle: Sequence[SimulatedRun], grown: Sequence[SimulatedRun]) -> bool:
     """Returns whether two beginnings came to two ends."""
 
-    def order(find: Callable[[RunFigures], float]) -> tuple[Estimate, Estimate]:
+    def order(find: Callable[[SimulatedRun], float]) -> tuple[Estimate, Estimate]:
         sides = (_estimate([find(run) for run in runs]) for runs in (idle, grown))
         less, more = sorted(sides, key=lambda side: side.mean)
         return less, more
@@ -443,7 +446,7 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
         is_main=tuple(int(name == MAIN_LOOP) for name in names),
         looks=tuple(int(name == MAIN_LOOP or monitor == "io_uring") for name in names),
         batches=tuple(
-            choose_batch_limit("native", loop_max=each.aio_max_batch or 0 if each else 0) or 1
+            min((each and each.aio_max_batch) or _AIO_BATCH, _AIO_SLOTS)
             for each in map(iothreads.get, names)
         ),
         workers=tuple(
@@ -515,7 +518,7 @@ def run_once(
     grown: bool = False,
     compiled: bool = False,
     interrupted: float | None = None,
-) -> RunFigures:
+) -> SimulatedRun:
     """Returns what one run comes to.
 
     Args:
@@ -540,7 +543,7 @@ def run_once(
         min(each.max_ns, 10**12) if can_poll else 0
         for each, can_poll in zip(setup.settings, setup.can_poll, strict=True)
     ]
-    world = lay_out(
+    world = build_world(
         _CODES[setup.generation],
         loops=Loops(
             max_ns=longest_ns,
@@ -565,16 +568,14 @@ def run_once(
             think_ns=[workload.think_ns] * len(queues),
         ),
         devices=_draw_devices(profile.service, setup.disks, seed),
-        costs=Costs(
-            **asdict(profile.costs),
-            vcpu_disk_irq_ns=round(profile.costs.disk_irq_ns * interrupted),
-            processors=profile.processors,
-        ),
+        costs=profile.costs,
+        processors=profile.processors,
+        vcpu_disk_irq_ns=round(profile.costs.disk_irq_ns * interrupted),
         requests=requests,
         warm_up=requests // 10,
         gaps=_draw_gaps(seed) if workload.rate_per_s else (1024,),
     )
-    (kernel if compiled else reference).run(world)
+    (kernel if compiled else events).run(world)
     counts = read_counts(world)
     span_ns = counts.span_ns
     ordered = sorted(counts.latencies_ns)
@@ -582,7 +583,7 @@ def run_once(
     if 1 in setup.is_main:
         loop_cpu_ns[setup.is_main.index(1)] += counts.irq_cpu_ns
     waits = [polled + sleeps for polled, sleeps in zip(counts.polled, counts.sleeps, strict=True)]
-    return RunFigures(
+    return SimulatedRun(
         iops=requests * 1e9 / span_ns,
         latency_mean_ns=sum(ordered) / requests,
         latency_p50_ns=ordered[requests * 50 // 100],

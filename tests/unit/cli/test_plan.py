@@ -10,8 +10,7 @@ import pytest
 
 from vmio.formats.plan_file import parse_plan
 from vmio.model.source import Source
-from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.profile_toml import render_profile
+from vmio.sim.profile import DEFAULT_PROFILE, render_profile
 from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]

@@ -18,8 +18,7 @@ from vmio.cli.main import main
 from vmio.errors import CapabilityError, InputError
 from vmio.host.local import identify_host
 from vmio.model.version import QemuVersion
-from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.profile_toml import render_profile
+from vmio.sim.profile import DEFAULT_PROFILE, render_profile
 
 VM = str(Path(__file__).parents[3] / "examples" / "virtio-scsi-single" / "701.conf")
 QEMU = ("--qemu-version", "10.0.2", "--requests", "300", "--seeds", "2")

@@ -13,8 +13,7 @@ from vmio.sim.kernel import _make_heap, _pop, _push
 
 numba = pytest.importorskip("numba")
 
-from vmio.sim.block import Block  # noqa: E402 - not without numba
-from vmio.sim.compiled_records import find_record  # noqa: E402
+from vmio.sim.compiled_records import Block, find_record  # noqa: E402
 
 
 @define(eq=False)

@@ -38,7 +38,7 @@ NEAR_CPU = 0.05
 """Of a processor, likewise."""
 
 
-def lay_out(poll_max_ns: int | None) -> Topology:
+def make_topology(poll_max_ns: int | None) -> Topology:
     """Returns a guest with a disk on an IOThread; without a maximum, on the main loop."""
     disk = Disk(id="virtio0", bus="virtio", index=0)
     served_by = None if poll_max_ns is None else "iot0"
@@ -60,7 +60,7 @@ def observe(
     """
     found = []
     for text, poll_max_ns in loads:
-        topology, workload = lay_out(poll_max_ns), parse_workload(text)
+        topology, workload = make_topology(poll_max_ns), parse_workload(text)
         setup = prepare(topology, workload, QEMU_10)
         run = run_once(setup, workload, profile, seed=9, requests=2_000)
         if setup.polls:

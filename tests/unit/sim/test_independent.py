@@ -13,8 +13,9 @@ from attrs import asdict, evolve, frozen
 
 from tests.unit.sim import independent
 from tests.unit.sim.test_independent_by_hand import WORKED, Worked
-from vmio.sim import records, reference
-from vmio.sim.records import Costs, Devices, Loops, Queues, lay_out, read_counts
+from vmio.sim import events, records
+from vmio.sim.costs import Costs
+from vmio.sim.records import Devices, Loops, Queues, build_world, read_counts
 from vmio.sim.statistics import student_t_quantile
 
 SEEDS: Final = 12
@@ -174,7 +175,7 @@ def run_first(case: independent.Case, seed: int) -> Run:
     share = costs.pop("disk_irq_share")
     # QEMU's defaults, which a parameter of 0 means.
     usual = 2 if loops[0].generation == "weighted" else 0
-    world = lay_out(
+    world = build_world(
         CODES[loops[0].generation],
         Loops(
             max_ns=[loop.max_ns if loop.can_poll and not loop.is_main else 0 for loop in loops],
@@ -210,14 +211,14 @@ def run_first(case: independent.Case, seed: int) -> Run:
         ),
         Costs(
             **{name: round(value) for name, value in costs.items()},
-            vcpu_disk_irq_ns=round(case.costs.disk_irq_ns * share),
             crowded_wake_ns=0,
-            processors=64,
         ),
+        processors=64,
+        vcpu_disk_irq_ns=round(case.costs.disk_irq_ns * share),
         requests=case.requests,
         warm_up=case.warm_up,
     )
-    reference.run(world)
+    events.run(world)
     counts = read_counts(world)
     span_ns = counts.span_ns
     return Run(

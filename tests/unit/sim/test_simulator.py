@@ -13,12 +13,13 @@ from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread, VirtqueueMapping
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes, StepCosts
-from vmio.sim.simulator import Prediction, predict, set_parameters
+from vmio.sim.costs import Costs
+from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
+from vmio.sim.simulator import Prediction, predict, prepare, set_parameters
 from vmio.sim.workload import Workload, parse_workload
 
 QEMU_10 = QemuVersion(10, 0, 2)
-NOTHING = StepCosts(**dict.fromkeys(fields_dict(StepCosts), 0))
+NOTHING = Costs(**dict.fromkeys(fields_dict(Costs), 0))
 FREE = Profile(
     name="one that costs nothing but service",
     is_this_host=True,
@@ -28,7 +29,9 @@ FREE = Profile(
 )
 
 
-def lay_out(*served_by: str, model: str = "virtio-blk-pci", poll_max_ns: int = 0) -> Topology:
+def make_topology(
+    *served_by: str, model: str = "virtio-blk-pci", poll_max_ns: int = 0
+) -> Topology:
     """Returns a layout with a disk for each name of an IOThread; empty for the main loop."""
     disks = [Disk(id=f"virtio{at}", bus="virtio", index=at) for at in range(len(served_by))]
     return Topology(
@@ -65,9 +68,9 @@ def run(
 
 def test_costless_loop_serves_as_fast_as_its_disk() -> None:
     """A disk of 50 µs and a guest of 50 µs make 10,000 requests a second; with a pause, 5,000."""
-    assert run(lay_out("a"), profile=FREE).iops.mean == pytest.approx(10_000, rel=0.001)
+    assert run(make_topology("a"), profile=FREE).iops.mean == pytest.approx(10_000, rel=0.001)
     for pause, busy in (("think=100us", 0.25), ("work=100us", 0.75)):
-        paused = run(lay_out("a"), f"qd=1,{pause}", profile=FREE)
+        paused = run(make_topology("a"), f"qd=1,{pause}", profile=FREE)
         assert paused.iops.mean == pytest.approx(5_000, rel=0.001)
         assert paused.latency_mean_ns.mean == pytest.approx(100_000, rel=0.001)
         assert paused.vcpu_share.mean == pytest.approx(busy, rel=0.001)
@@ -77,17 +80,17 @@ def test_open_loop_uses_its_processor_by_rate_and_cost() -> None:
     """Dispatch of 100 µs at 5,000 a second is half a processor; at 50 a second nothing waits."""
     costs = evolve(NOTHING, queue_request_ns=100_000)
     profile = evolve(FREE, costs=costs)
-    half = run(lay_out("a"), "rate=5000", profile=profile, requests=40_000)
+    half = run(make_topology("a"), "rate=5000", profile=profile, requests=40_000)
     assert half.iops.mean == pytest.approx(5_000, rel=0.03)
     assert half.cpu_share.mean == pytest.approx(0.5, abs=0.02)
-    few = run(lay_out("a"), "rate=50", profile=profile)
+    few = run(make_topology("a"), "rate=50", profile=profile)
     assert few.latency_mean_ns.mean == pytest.approx(150_000, rel=0.02)
     assert half.latency_mean_ns.low > few.latency_mean_ns.high
 
 
 def test_maximum_about_the_usual_wait_is_told_as_a_range() -> None:
     """At 32768 depth 1 used 0.23 of a processor and depth 4 0.46; the ranges hold them."""
-    layout = evolve(lay_out("a", poll_max_ns=32_768), vcpus=1)
+    layout = evolve(make_topology("a", poll_max_ns=32_768), vcpus=1)
     for load, cpu in (("qd=1", 0.23), ("qd=4", 0.46)):
         found = run(layout, load, requests=4_000)
         assert found.bistable
@@ -96,7 +99,7 @@ def test_maximum_about_the_usual_wait_is_told_as_a_range() -> None:
 
 def test_main_loop_never_polls() -> None:
     """Without an IOThread there is nothing to poll with, so each request sleeps twice."""
-    found = run(lay_out(""))
+    found = run(make_topology(""))
     assert [loop.id for loop in found.loops] == [MAIN_LOOP]
     assert found.loops[0].polled_share.high == 0
     assert not found.bistable
@@ -104,7 +107,7 @@ def test_main_loop_never_polls() -> None:
 
 def test_virtio_scsi_does_not_poll_before_10_0() -> None:
     """The event queue cannot be polled there, and this is said."""
-    layout = lay_out("a", model="virtio-scsi-pci", poll_max_ns=1_000_000)
+    layout = make_topology("a", model="virtio-scsi-pci", poll_max_ns=1_000_000)
     old, new = run(layout, version=QemuVersion(9, 2)), run(layout)
     assert old.loops[0].polled_share.high == 0
     assert any("before QEMU 10.0" in note for note in old.notes)
@@ -113,7 +116,7 @@ def test_virtio_scsi_does_not_poll_before_10_0() -> None:
 
 def test_socket_keeps_a_loop_from_polling_before_10_2() -> None:
     """A disk over iSCSI has a handler that cannot be polled, and this is said."""
-    layout = lay_out("a", poll_max_ns=1_000_000)
+    layout = make_topology("a", poll_max_ns=1_000_000)
     attached = layout.disks[0]
     backing = Backing(filename="iscsi://host/target/1", format="raw", driver="iscsi")
     disk = evolve(attached, disk=evolve(attached.disk, backing=backing))
@@ -126,14 +129,21 @@ def test_socket_keeps_a_loop_from_polling_before_10_2() -> None:
 
 def test_weight_that_qemu_does_not_have_is_told() -> None:
     """It changes nothing before 11.1, and is no surprise there."""
-    layout = set_parameters(lay_out("a"), ["poll_weight=5"])
+    layout = set_parameters(make_topology("a"), ["poll_weight=5"])
     assert any("poll_weight" in note for note in run(layout).notes)
     assert not run(layout, version=QemuVersion(11, 1)).notes
 
 
+@pytest.mark.parametrize(("asked", "limit"), [(0, 32), (1, 1), (128, 128), (2**40, 1024)])
+def test_submission_takes_no_more_than_linux_aio_holds(asked: int, limit: int) -> None:
+    """`aio-max-batch` is a loop's, 0 is its default, and the main loop has the default."""
+    layout = set_parameters(make_topology("a", ""), [f"a.aio_max_batch={asked}"])
+    assert prepare(layout, parse_workload("qd=1"), QEMU_10).batches == (limit, 32)
+
+
 def test_jobs_spread_over_mapped_queues() -> None:
     """Two jobs on a disk of two IOThreads keep both of them busy."""
-    layout = lay_out("a", "b")
+    layout = make_topology("a", "b")
     mapped = evolve(
         layout.controllers[0],
         iothread=None,
@@ -148,8 +158,8 @@ def test_own_threads_serve_no_fewer_requests_than_a_shared_one() -> None:
     """Where there are processors enough."""
     costs = evolve(NOTHING, queue_request_ns=20_000, done_request_ns=10_000)
     profile = evolve(DEFAULT_PROFILE, processors=16, costs=costs)
-    shared = run(lay_out("a", "a", "a"), "qd=8", profile=profile)
-    apart = run(lay_out("a", "b", "c"), "qd=8", profile=profile)
+    shared = run(make_topology("a", "a", "a"), "qd=8", profile=profile)
+    apart = run(make_topology("a", "b", "c"), "qd=8", profile=profile)
     assert apart.iops.low > 1.5 * shared.iops.high
 
 
@@ -164,7 +174,7 @@ def test_same_question_gets_the_same_answer(
     version: QemuVersion, poll_max_ns: int, load: str, served_by: list[str]
 ) -> None:
     """And every figure is within what is possible."""
-    layout = lay_out(*served_by, poll_max_ns=poll_max_ns)
+    layout = make_topology(*served_by, poll_max_ns=poll_max_ns)
     found = run(layout, load, version=version, requests=300)
     assert found == run(layout, load, version=version, requests=300)
     assert 0 < found.latency_p50_ns.mean <= found.latency_p95_ns.mean
@@ -207,12 +217,12 @@ def test_any_text_is_a_workload_or_refused(text: str) -> None:
 def test_wrong_parameter_is_refused(text: str) -> None:
     """An IOThread that is not there, a parameter that is none, a value out of range."""
     with pytest.raises(UsageError, match=r"^--set "):
-        set_parameters(lay_out("a"), [text])
+        set_parameters(make_topology("a"), [text])
 
 
 def test_parameter_is_set_on_one_or_all() -> None:
     """With an IOThread's name before it, or without."""
-    layout = lay_out("a", "b", poll_max_ns=7)
+    layout = make_topology("a", "b", poll_max_ns=7)
     one, every = (set_parameters(layout, [text]) for text in ("a.poll_max_ns=9", "poll_grow=3"))
     assert [each.poll_max_ns for each in one.iothreads] == [9, 7]
     assert [each.poll_grow for each in every.iothreads] == [3, 3]
@@ -221,8 +231,8 @@ def test_parameter_is_set_on_one_or_all() -> None:
 @pytest.mark.parametrize(
     ("layout", "version", "kind"),
     [
-        (lay_out(), QEMU_10, PlanError),
-        (lay_out("a"), QemuVersion(6, 0), CapabilityError),
+        (make_topology(), QEMU_10, PlanError),
+        (make_topology("a"), QemuVersion(6, 0), CapabilityError),
     ],
 )
 def test_what_cannot_be_simulated_is_refused(
@@ -235,7 +245,7 @@ def test_what_cannot_be_simulated_is_refused(
 
 def test_more_than_can_be_done_is_told_of() -> None:
     """An open loop that asks for more has no latency; one that asks for less has no such note."""
-    much, little = (run(lay_out("a", "b"), f"rate={rate}") for rate in (1_000_000, 1_000))
+    much, little = (run(make_topology("a", "b"), f"rate={rate}") for rate in (1_000_000, 1_000))
     assert any("more than can be done" in note for note in much.notes)
     assert little.iops.mean == pytest.approx(2_000, rel=0.1)
     assert not any("more than can be done" in note for note in little.notes)

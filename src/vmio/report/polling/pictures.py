@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from attrs import asdict, evolve
+from attrs import evolve
 
 from vmio.model.capabilities import QemuVersion
 from vmio.model.controller import Controller
@@ -24,7 +24,8 @@ from vmio.report.polling.svg import (
     draw_ranges,
     draw_times,
 )
-from vmio.sim import reference
+from vmio.sim import events
+from vmio.sim.costs import Costs
 from vmio.sim.polling import (
     DEFAULT_MAX_NS,
     Generation,
@@ -36,7 +37,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.records import BY_HANDLER, RECORD, Costs, Devices, Loops, Queues, lay_out
+from vmio.sim.records import BY_HANDLER, RECORD, Devices, Loops, Queues, build_world
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
 
@@ -110,17 +111,18 @@ def _draw_loop() -> str:
 
 def simulate_loop(first_ns: int) -> list[LoopPass]:
     """Returns the passes of a loop with one disk at depth 1, from a polling time on."""
-    costs = Costs(**asdict(_PROFILE.costs), processors=64)
-    world = lay_out(
+    costs = _PROFILE.costs
+    world = build_world(
         BY_HANDLER,
         loops=Loops.alone(DEFAULT_MAX_NS, first_ns=first_ns),
         queues=Queues.alone(1),
         devices=Devices(samples=_SERVICES_NS, size=len(_SERVICES_NS), tables=[0], most=1),
         costs=costs,
+        processors=64,
         requests=_REQUESTS,
         passes=2 * _REQUESTS,
     )
-    reference.run(world)
+    events.run(world)
     return read_passes(world.passes_seen, costs)
 
 
@@ -133,7 +135,7 @@ def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
     Args:
         passes_seen: As `vmio.sim.records.Counts` has them, of one loop; zeros at its
             end are none.
-        costs: What the simulator went by, with more processors than threads.
+        costs: What the simulator went by.
     """
     passes: list[LoopPass] = []
     stale_ns = 0

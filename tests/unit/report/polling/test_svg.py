@@ -6,7 +6,6 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from attrs import asdict
 
 from vmio.report.polling.pictures import adapt_to_waits, read_passes
 from vmio.report.polling.svg import (
@@ -18,9 +17,8 @@ from vmio.report.polling.svg import (
     draw_times,
 )
 from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.records import Costs
 
-COSTS = Costs(**asdict(DEFAULT_PROFILE.costs), processors=64)
+COSTS = DEFAULT_PROFILE.costs
 SLEPT = LoopPass(
     stale_ns=0,
     begin_ns=0,

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
+from vmio.sim.costs import Costs
 from vmio.sim.records import (
     BY_HANDLER,
     BY_LOOP,
@@ -44,7 +45,6 @@ from vmio.sim.records import (
     VCPU,
     WOKEN,
     WORK,
-    Costs,
     Loop,
     VirtQueue,
     World,
@@ -153,7 +153,7 @@ def wants_processor(loop: Loop, now: int) -> bool:
 
 def stretch(world: World, others: int, cost_ns: int) -> int:
     """Returns how long a thread takes for a step, with so many others that want a processor."""
-    processors = world.costs.processors
+    processors = world.processors
     return cost_ns * (others + 1) // processors if others >= processors else cost_ns
 
 
@@ -173,7 +173,7 @@ def work(world: World, loop: Loop, now: int, cost_ns: int) -> int:
 def find_wake(world: World, now: int) -> int:
     """Returns how long a thread that sleeps takes to wake up at a time."""
     costs = world.costs
-    if world.crowded and count_running(world, now) >= costs.processors:
+    if world.crowded and count_running(world, now) >= world.processors:
         return costs.wake_ns + costs.crowded_wake_ns
     return costs.wake_ns
 
@@ -232,7 +232,7 @@ def complete(world: World, heap: Heap, queue: VirtQueue, born: int, now: int) ->
     if now >= world.disk_irq_ends_ns:
         world.disk_irq_ends_ns = now + world.costs.disk_irq_ns
         if queue.vcpu.free_ns > now:
-            queue.vcpu.owed_ns += world.costs.vcpu_disk_irq_ns
+            queue.vcpu.owed_ns += world.vcpu_disk_irq_ns
     queue.disk.under_way -= 1
     queue.born_ns[at] = born
     queue.ended_at = at + 1 if at + 1 < world.room else 0
@@ -297,8 +297,8 @@ def leave_wait(world: World, loop: Loop, woken: int, spent: int) -> int:
     if world.crowded and spent > 0:
         # Who polls leaves its processor to other loops and to vCPUs in turn.
         others = count_others(world, loop, loop.start_ns)
-        if others >= costs.processors:
-            spent = spent * costs.processors // (others + 1)
+        if others >= world.processors:
+            spent = spent * world.processors // (others + 1)
     if loop.is_main:
         spent += costs.main_pass_ns
         woken += costs.main_pass_ns
@@ -554,7 +554,7 @@ def interrupt(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
         world.main_free_ns += costs.irq_ns
         then = world.main_free_ns - costs.main_pass_ns
         # Short work goes before long: where no processor is free, it takes that of the vCPU.
-        if world.crowded and vcpu.free_ns > now and count_running(world, now) >= costs.processors:
+        if world.crowded and vcpu.free_ns > now and count_running(world, now) >= world.processors:
             vcpu.owed_ns += costs.irq_ns
     queue.called = True
     queue.reaches_ns = then

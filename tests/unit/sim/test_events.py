@@ -10,7 +10,9 @@ from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.sim import kernel, reference
+from vmio.sim import events, kernel
+from vmio.sim.costs import Costs
+from vmio.sim.events import adapt, adjust
 from vmio.sim.polling import (
     PollSettings,
     WeightedTimes,
@@ -28,16 +30,14 @@ from vmio.sim.records import (
     RECORD,
     THREADS,
     WEIGHTED,
-    Costs,
     Counts,
     Devices,
     Loops,
     Queues,
     World,
-    lay_out,
+    build_world,
     read_counts,
 )
-from vmio.sim.reference import adapt, adjust
 
 SERVICE, WAKE, SLEEP, RUN, REQUEST, DONE, REAP = (
     40_000,
@@ -83,7 +83,7 @@ def prepare(case: Case) -> World:
     count, queues = max(case.loop_of) + 1, len(case.loop_of)
     vcpus = case.vcpus or queues
     grow = 2 if case.generation == WEIGHTED else 0
-    return lay_out(
+    return build_world(
         case.generation,
         Loops(
             max_ns=[case.max_ns] * count,
@@ -128,8 +128,8 @@ def prepare(case: Case) -> World:
             guest_request_ns=MORE,
             guest_submit_ns=0,
             guest_kick_ns=case.kick_ns,
-            processors=case.processors,
         ),
+        processors=case.processors,
         requests=case.requests,
         warm_up=case.warm_up,
         gaps=draw_gaps(),
@@ -149,8 +149,8 @@ def draw_services(seed: int = 1) -> tuple[int, ...]:
     return tuple(max(10_000, round(source.gauss(44_000, 12_000))) for _ in range(1 << 12))
 
 
-def run(case: Case, form: ModuleType = reference) -> Counts:
-    """Runs the reference, or the compiled form."""
+def run(case: Case, form: ModuleType = events) -> Counts:
+    """Runs it as Python, or the compiled form."""
     world = prepare(case)
     form.run(world)
     return read_counts(world)

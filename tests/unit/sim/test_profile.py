@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from vmio.errors import InputError
 from vmio.model.source import Source
-from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
-from vmio.sim.profile_toml import parse_profile, render_profile
+from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes, parse_profile, render_profile
 
 
 def parse(text: str) -> Profile:
