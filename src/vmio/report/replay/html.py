@@ -7,8 +7,7 @@ from typing import Final
 
 from vmio import __version__
 from vmio.report.axis import scale
-from vmio.report.markup import escape
-from vmio.report.page import render_facts, render_page, render_table
+from vmio.report.page import render_page
 from vmio.report.replay.words import explain_changes
 from vmio.report.svg import draw_label, draw_line, render_svg
 from vmio.sim.polling import Generation, PollSettings
@@ -50,80 +49,64 @@ def render_trace_html(
         name: What the trace is called.
         qemu_version: The QEMU that it is of.
     """
-    sections = [
-        f"<header><h1>{escape(name)}: how it polled</h1>",
-        f'<p class="soft">QEMU {escape(qemu_version)}, poll-max-ns {settings.max_ns}</p></header>',
-    ]
-    for number, loop in enumerate(loops[:_MOST_LOOPS]):
-        sections += _render_loop(number, loop, generation, settings)
-    if len(loops) > _MOST_LOOPS:
-        sections.append(f"<p>{len(loops) - _MOST_LOOPS} quieter loops are left out.</p>")
-    return render_page(f"{name}: polling", sections, css=_CSS, vmio_version=__version__)
-
-
-def _render_loop(
-    number: int, loop: LoopTrace, generation: Generation, settings: PollSettings
-) -> Iterator[str]:
-    thread = "" if loop.thread_id is None else f", thread {loop.thread_id}"
-    yield f"<section><h2>Event loop {escape(loop.ctx[:20])}{thread}</h2>"
-    if loop.timeline:
-        chart = _draw(loop.timeline, prefix=f"loop{number}")
-        yield f'<figure class="card"><div class="scroll">{chart}</div></figure>'
-    facts = [("Phases", f"{loop.phases:,}, {loop.phases_in_vain:,} of them in vain")]
-    if loop.span_ns and loop.polling_ns is not None:
-        polled = format_duration_ns(loop.polling_ns)
-        facts.append(("Polled", f"{polled} of {format_duration_ns(loop.span_ns)}"))
-    facts.append(
-        (
-            "As computed",
-            (
-                f"events {loop.events_agreed:,} of {loop.grows + loop.shrinks:,}, "
-                f"budgets {loop.budgets_agreed:,} of {loop.phases:,}"
-            ),
-        )
+    return render_page(
+        "replay.html.j2",
+        title=f"{name}: polling",
+        css=_CSS,
+        vmio_version=__version__,
+        name=name,
+        qemu_version=qemu_version,
+        poll_max_ns=settings.max_ns,
+        loops=[
+            _view_loop(number, loop, generation, settings)
+            for number, loop in enumerate(loops[:_MOST_LOOPS])
+        ],
+        left_out=max(0, len(loops) - _MOST_LOOPS),
     )
-    yield f'<div class="card job">{render_facts(tuple(facts))}</div>'
-    yield '<div class="card job"><h3>Why its polling time changed</h3><ul>'
-    yield from (f"<li>{escape(line)}</li>" for line in explain_changes(loop, generation, settings))
-    yield "</ul></div>"
-    yield from _render_tables(loop)
-    yield "</section>"
 
 
-def _render_tables(loop: LoopTrace) -> Iterator[str]:
-    if loop.transitions:
-        changes = [
+def _view_loop(
+    number: int, loop: LoopTrace, generation: Generation, settings: PollSettings
+) -> dict[str, object]:
+    thread = "" if loop.thread_id is None else f", thread {loop.thread_id}"
+    return {
+        "name": f"{loop.ctx[:20]}{thread}",
+        "chart": _draw(loop.timeline, prefix=f"loop{number}") if loop.timeline else "",
+        "facts": list(_list_facts(loop)),
+        "reasons": list(explain_changes(loop, generation, settings)),
+        "transitions": [
             (
                 f"{format_duration_ns(each.old_ns)} to {format_duration_ns(each.new_ns)}",
-                f"poll_{each.kind}",
-                f"{each.count:,}",
+                (f"poll_{each.kind}", f"{each.count:,}"),
             )
             for each in loop.transitions[:_MOST_TRANSITIONS]
-        ]
-        columns = ("Change", "QEMU calls it", "Times")
-        yield render_table("Changes of a polling time", columns, map(_render_row, changes))
-    if loop.outcomes:
-        outcomes = [
+        ],
+        "outcomes": [
             (
                 each.name,
-                f"{each.caught / max(1, each.waits):.0%}",
-                format_duration_ns(each.polling_ns),
-                format_duration_ns(each.vain_ns),
-                f"{each.waits - each.caught:,}",
+                (
+                    f"{each.caught / max(1, each.waits):.0%}",
+                    format_duration_ns(each.polling_ns),
+                    format_duration_ns(each.vain_ns),
+                    f"{each.waits - each.caught:,}",
+                ),
             )
             for each in loop.outcomes
-        ]
-        heads = ("Setting", "Waits caught", "Polled", "In vain", "Sleeps")
-        caption = "On the same waits, computed; the first line is the setting of the trace"
-        yield render_table(caption, heads, map(_render_row, outcomes))
+        ],
+    }
 
 
-def _render_row(cells: Sequence[str]) -> str:
-    first, *rest = cells
-    return (
-        f'<tr><th scope="row">{escape(first)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in rest)
-        + "</tr>"
+def _list_facts(loop: LoopTrace) -> Iterator[tuple[str, str]]:
+    yield "Phases", f"{loop.phases:,}, {loop.phases_in_vain:,} of them in vain"
+    if loop.span_ns and loop.polling_ns is not None:
+        polled = format_duration_ns(loop.polling_ns)
+        yield "Polled", f"{polled} of {format_duration_ns(loop.span_ns)}"
+    yield (
+        "As computed",
+        (
+            f"events {loop.events_agreed:,} of {loop.grows + loop.shrinks:,}, "
+            f"budgets {loop.budgets_agreed:,} of {loop.phases:,}"
+        ),
     )
 
 
