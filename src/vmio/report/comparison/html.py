@@ -14,6 +14,13 @@ from vmio.report.comparison.svg import (
     draw_pairs,
     draw_ratios,
 )
+from vmio.report.comparison.words import (
+    describe_main_loop,
+    format_interval,
+    has_interval,
+    name_sides,
+    summarise_comparison,
+)
 from vmio.report.figures import format_rate, format_ratio
 from vmio.report.layout.svg import TOPOLOGY_CSS, draw_topology
 from vmio.report.page import render_page, write_page
@@ -34,16 +41,27 @@ _FIGURE_HEADS: Final = (
 
 def render_comparison_html(comparison: Comparison) -> str:
     """Returns a comparison as a page without a single reference to anything outside of it."""
-    a, b = comparison.a, comparison.b
-    title = f"{a.title} against {b.title}" if a.title != b.title else f"{a.name} against {b.name}"
-    sides = (("a", a), ("b", b))
+    sides = (("a", comparison.a), ("b", comparison.b))
     return render_page(
         "comparison.html.j2",
-        title=title,
+        title=" against ".join(name_sides(comparison)),
         css=f"{TOPOLOGY_CSS}\n{CHART_CSS}",
         vmio_version=comparison.vmio_version,
         found=comparison,
-        subjects=[(side, subject, _draw_subject(side, subject)) for side, subject in sides],
+        summary=summarise_comparison(comparison),
+        verdicts=[
+            (
+                result,
+                has_interval(result.iops_ratio),
+                format_interval(result.iops_ratio),
+                describe_main_loop(result),
+            )
+            for result in comparison.jobs
+        ],
+        subjects=[
+            (side, subject, _draw_subject(side, subject), _list_served(subject))
+            for side, subject in sides
+        ],
         jobs=[
             (result, _draw_job(result, number)) for number, result in enumerate(comparison.jobs)
         ],
@@ -82,6 +100,15 @@ def _draw_subject(side: str, subject: Subject) -> str:
     return draw_topology(subject.topology, title, prefix=f"tp-{side}")
 
 
+def _list_served(subject: Subject) -> list[tuple[str, str, str]]:
+    """Returns each disk with its controller and its threads, as the picture has them."""
+    topology = subject.topology
+    return [
+        (one.disk.id, one.controller, " and ".join(topology.served_by(one)))
+        for one in topology.disks
+    ]
+
+
 def _draw_job(result: JobResult, number: int) -> tuple[tuple[str, str], ...]:
     prefix = f"job{number}"
     return (
@@ -95,8 +122,7 @@ def _draw_job(result: JobResult, number: int) -> tuple[tuple[str, str], ...]:
 def _list_rows(jobs: Iterable[JobResult]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for result in jobs:
         ratio = result.iops_ratio
-        interval = f"{format_ratio(ratio.low)} to {format_ratio(ratio.high)}"
-        against = (format_ratio(ratio.ratio), interval, ratio.verdict)
+        against = (format_ratio(ratio.ratio), format_interval(ratio), ratio.verdict)
         yield "a", result.job.name, (*_list_figures(result.a), "1", "", "")
         yield "b", result.job.name, (*_list_figures(result.b), *against)
 

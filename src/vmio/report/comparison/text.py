@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vmio.characters import printable
+from vmio.report.comparison.words import format_interval, has_interval, summarise_comparison
 from vmio.report.figures import format_rate, format_ratio
 from vmio.units import MIB, format_duration_ns
 
@@ -23,7 +24,9 @@ _STYLE = {"faster": "bold green", "slower": "bold red", "no clear difference": "
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Prints what each side came to, job by job, and which of them is faster."""
+    """Prints which of the two is faster, then what each side came to, job by job."""
+    console.print(Text(printable(summarise_comparison(comparison)), style="bold"))
+    console.print()
     for side, subject in (("A", comparison.a), ("B", comparison.b)):
         console.print(_describe_subject(side, subject, comparison.disk), soft_wrap=True)
     console.print()
@@ -85,8 +88,8 @@ def _make_verdict(result: JobResult) -> Text:
     line = Text(f"{printable(result.job.name)}: ")
     plain = ratio.verdict == "no clear difference"
     line.append(ratio.verdict if plain else f"B is {ratio.verdict}", style=_STYLE[ratio.verdict])
+    interval = f"{ratio.confidence:.0%} interval " * has_interval(ratio) + format_interval(ratio)
     line.append(
-        f", {format_ratio(ratio.ratio)} times the IOPS of A ({ratio.confidence:.0%} interval "
-        f"{format_ratio(ratio.low)} to {format_ratio(ratio.high)}, {ratio.pairs} pairs)"
+        f", {format_ratio(ratio.ratio)} times the IOPS of A ({interval}, {ratio.pairs} pairs)"
     )
     return line
