@@ -15,9 +15,9 @@ from vmio.report.comparison.svg import (
     draw_ratios,
 )
 from vmio.report.comparison.words import (
+    describe_interval,
     describe_main_loop,
     format_interval,
-    has_interval,
     name_sides,
     summarise_comparison,
 )
@@ -50,12 +50,7 @@ def render_comparison_html(comparison: Comparison) -> str:
         found=comparison,
         summary=summarise_comparison(comparison),
         verdicts=[
-            (
-                result,
-                has_interval(result.iops_ratio),
-                format_interval(result.iops_ratio),
-                describe_main_loop(result),
-            )
+            (result, describe_interval(result.iops_ratio), describe_main_loop(result))
             for result in comparison.jobs
         ],
         subjects=[

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vmio.characters import printable
-from vmio.report.comparison.words import format_interval, has_interval, summarise_comparison
+from vmio.report.comparison.words import describe_interval, summarise_comparison
 from vmio.report.figures import format_rate, format_ratio
 from vmio.units import MIB, format_duration_ns
 
@@ -61,7 +61,8 @@ def _make_table(comparison: Comparison) -> Table:
     figures = ("IOPS", "MiB/s", "p50", "p99", "guest\nCPU")
     threads = ("main\nloop", "IO-\nThreads", "vCPUs", "others")
     for heading in (*figures, *threads):
-        table.add_column(heading, justify="right", no_wrap=True)
+        # A Text may have two lines; of a str a console makes one.
+        table.add_column(Text(heading), justify="right", no_wrap=True)
     for result in comparison.jobs:
         table.add_row(printable(result.job.name), "A", *_list_figures(result.a))
         table.add_row("", "B", *_list_figures(result.b))
@@ -88,8 +89,5 @@ def _make_verdict(result: JobResult) -> Text:
     line = Text(f"{printable(result.job.name)}: ")
     plain = ratio.verdict == "no clear difference"
     line.append(ratio.verdict if plain else f"B is {ratio.verdict}", style=_STYLE[ratio.verdict])
-    interval = f"{ratio.confidence:.0%} interval " * has_interval(ratio) + format_interval(ratio)
-    line.append(
-        f", {format_ratio(ratio.ratio)} times the IOPS of A ({interval}, {ratio.pairs} pairs)"
-    )
+    line.append(f", {format_ratio(ratio.ratio)} times the IOPS of A ({describe_interval(ratio)})")
     return line

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from vmio.bench.statistics import PairedRatio
 
 __all__ = [
+    "describe_interval",
     "describe_main_loop",
     "format_interval",
-    "has_interval",
     "name_sides",
     "summarise_comparison",
 ]
@@ -40,8 +40,8 @@ def summarise_comparison(comparison: Comparison) -> str:
     a, b = name_sides(comparison)
     clear = [one for one in comparison.jobs if one.iops_ratio.verdict != "no clear difference"]
     rest = [one for one in comparison.jobs if one not in clear]
-    same = [one for one in rest if has_interval(one.iops_ratio)]
-    unknown = [one.job.name for one in rest if not has_interval(one.iops_ratio)]
+    same = [one for one in rest if _has_interval(one.iops_ratio)]
+    unknown = [one.job.name for one in rest if not _has_interval(one.iops_ratio)]
     main_loop = _compare_main_loops(clear or rest)
     sentences = []
     if clear:
@@ -85,21 +85,28 @@ def _compare_main_loops(results: Sequence[JobResult]) -> str:
     return ""
 
 
-def has_interval(ratio: PairedRatio) -> bool:
-    """Returns whether the pairs are enough for an interval that says anything."""
-    return ratio.low > 0 and ratio.high <= ratio.low * _WIDEST
-
-
 def format_interval(ratio: PairedRatio) -> str:
     """Returns an interval's ends, or that there are too few pairs for one."""
-    if not has_interval(ratio):
+    if not _has_interval(ratio):
         return "too few pairs"
     return f"{format_ratio(ratio.low)} to {format_ratio(ratio.high)}"
 
 
+def describe_interval(ratio: PairedRatio) -> str:
+    """Returns an interval with how sure it is, and how many pairs it is from."""
+    if not _has_interval(ratio):
+        return f"too few pairs: {ratio.pairs}"
+    return f"{ratio.confidence:.0%} interval {format_interval(ratio)}, {ratio.pairs} pairs"
+
+
+def _has_interval(ratio: PairedRatio) -> bool:
+    """Returns whether the pairs are enough for an interval that says anything."""
+    return ratio.low > 0 and ratio.high <= ratio.low * _WIDEST
+
+
 def _name_with_interval(result: JobResult) -> str:
     ratio = result.iops_ratio
-    if not has_interval(ratio):
+    if not _has_interval(ratio):
         return f"{result.job.name} ({format_interval(ratio)})"
     return f"{result.job.name} ({ratio.confidence:.0%} interval {format_interval(ratio)})"
 
