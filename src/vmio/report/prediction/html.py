@@ -10,7 +10,7 @@ from vmio.report.comparison.svg import CHART_CSS
 from vmio.report.figures import format_rate, format_share
 from vmio.report.page import render_page
 from vmio.report.prediction.chart import ChartPoint
-from vmio.report.prediction.svg import SIMULATION_CSS, draw_simulation
+from vmio.report.prediction.svg import MOST_LOOPS, SIMULATION_CSS, draw_loops, draw_panel
 from vmio.report.prediction.text import show_range
 from vmio.sim.simulator import Estimate, LoopEstimate, Prediction
 from vmio.units import format_duration_ns
@@ -37,6 +37,18 @@ _FIGURES: Final[
     ("CPU", lambda found: found.cpu_share, format_share),
 )
 
+_PANELS: Final[
+    tuple[tuple[str, str, Callable[[Prediction], Estimate], Callable[[float], str]], ...]
+] = (
+    ("latency", "Latency, mean", lambda found: found.latency_mean_ns, format_duration_ns),
+    (
+        "cpu",
+        "CPU of all event loops, in processors",
+        lambda found: found.cpu_share,
+        "{:.3g}".format,
+    ),
+)
+
 
 def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, parameter: str) -> str:
     """Returns predictions as a page without a single reference to anything outside of it.
@@ -47,7 +59,7 @@ def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, paramete
         parameter: What a sweep is over; empty for one prediction.
     """
     first = points[0].prediction
-    title = f"{guest}: latency against CPU, predicted"
+    title = f"{guest}: latency and CPU, predicted"
     shown = points if len(points) == 1 else [point for point in points if point.is_today]
     head = parameter or "Layout"
     return render_page(
@@ -58,8 +70,11 @@ def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, paramete
         guest=guest,
         first=first,
         headlines=[_pick_headline(point) for point in shown],
-        caption=_describe_chart(points, parameter),
-        chart=draw_simulation(points, prefix="simulation", title=title),
+        chart_title=(
+            f"Latency and CPU by {parameter}" if parameter else "Where each event loop's time goes"
+        ),
+        caption=_describe_charts(points, parameter),
+        charts=_draw_charts(points, parameter),
         figure_heads=(head, *(name for name, _, _ in _FIGURES), ""),
         figures=[
             (
@@ -102,11 +117,42 @@ def _list_shares(found: Prediction, loop: LoopEstimate) -> tuple[str, ...]:
     return tuple(show_range(found, value, format_share) for value in shares)
 
 
-def _describe_chart(points: Sequence[ChartPoint], parameter: str) -> str:
-    words = [f"Each mark is a value of {parameter}." if parameter else "The mark is the layout."]
-    if any(point.prediction.bistable for point in points):
-        words.append("A box is an outcome that is bistable: it can be anywhere in it.")
-    if any(point.is_today for point in points):
-        words.append("Today's value has the other colour.")
-    words.append("Pointing at one tells its figures.")
-    return " ".join(words)
+def _draw_charts(points: Sequence[ChartPoint], parameter: str) -> list[tuple[str, str]]:
+    """Returns the pictures, each with its name."""
+    if not parameter:
+        return [("", draw_loops(points[0].prediction, prefix="simulation"))]
+    return [
+        (
+            name,
+            draw_panel(
+                points,
+                pick,
+                show,
+                parameter=parameter,
+                identity=f"simulation-{key}",
+                title=f"{name} by {parameter}",
+            ),
+        )
+        for key, name, pick, show in _PANELS
+    ]
+
+
+def _describe_charts(points: Sequence[ChartPoint], parameter: str) -> str:
+    bistable = any(point.prediction.bistable for point in points)
+    if not parameter:
+        interval = (
+            "The outcome is bistable: the pale part of a bar is not sure, and its whisker is all"
+            " that it can be."
+            if bistable
+            else "A whisker is the 95 % interval."
+        )
+        more = len(points[0].prediction.loops) - MOST_LOOPS
+        words = [interval, f"{more} more loops are in the table below." * (more > 0)]
+    else:
+        words = [
+            f"Each dot is a value of {parameter}.",
+            "A bar is an outcome that is bistable: it can be anywhere in it." * bistable,
+            "The diamond is today's value." * any(point.is_today for point in points),
+            "Pointing at one tells its figures.",
+        ]
+    return " ".join(filter(None, words))
