@@ -138,7 +138,9 @@ def _tell(
 
         check_report_path(Path(html))
     generation = choose_generation(version)
-    loops = api.read_trace(trace, version, settings, zeros=zeros, tries=tries)
+    loops = api.read_trace(
+        trace, version, settings, zeros=zeros, tries=tries, suggests=html is not None
+    )
     complete = complete_settings(settings, generation)
     if as_json:
         from vmio.report.replay.json import render_trace_json

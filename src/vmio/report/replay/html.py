@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Final
 
 from vmio import __version__
-from vmio.report.axis import scale
+from vmio.report.axis import nice_step, scale
 from vmio.report.page import render_page
-from vmio.report.replay.words import explain_changes
+from vmio.report.replay.words import explain_changes, explain_verdict, judge_polling
 from vmio.report.svg import draw_label, draw_line, render_svg
 from vmio.sim.polling import Generation, PollSettings
-from vmio.sim.timeline import Piece
 from vmio.sim.trace import LoopTrace
 from vmio.units import format_duration_ns
 
@@ -19,16 +19,22 @@ __all__ = ["render_trace_html"]
 
 _MOST_LOOPS: Final = 12
 _MOST_TRANSITIONS: Final = 12
-_WIDTH, _HEIGHT = 900.0, 260.0
-_LEFT, _RIGHT, _TOP, _BOTTOM, _FLOOR = 70.0, 888.0, 14.0, 190.0, 236.0
+_WIDTH, _HEIGHT = 440.0, 304.0
+_LEFT, _RIGHT, _TOP, _BOTTOM, _FLOOR = 60.0, 428.0, 44.0, 204.0, 260.0
 """Between bottom and floor is the share in vain."""
+_VAIN_GAP: Final = 20.0
+"""Between the two."""
 
 _CSS: Final = """
-.tl text{font-size:12px;fill:var(--soft)}.tl .end{text-anchor:end}
-.tl .grid{stroke:var(--line)}
-.tl .band{fill:var(--b);fill-opacity:.35}.tl .top{fill:none;stroke:var(--b);stroke-width:1.5}
-.tl .vain{fill:var(--a);fill-opacity:.6}
-.scroll svg.tl{min-width:640px}
+.tl{--ink:#1b2430;--soft:#586474;--line:#e1e6ec;--longest:#a3358c;--vain:#d55e00;max-width:720px;
+font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
+.tl text{font-size:12px;fill:var(--soft)}.tl .end{text-anchor:end}.tl .mid{text-anchor:middle}
+.tl .grid{stroke:var(--line)}.tl .axis{stroke:var(--soft)}
+.tl .band{fill:var(--longest);fill-opacity:.3}
+.tl .top{fill:none;stroke:var(--longest);stroke-width:1.5}
+.tl .vain{fill:var(--vain);fill-opacity:.75}
+@media (prefers-color-scheme:dark){
+.tl{--ink:#e8edf3;--soft:#a3afbd;--line:#2d3744;--longest:#e58fd0;--vain:#ff8c42}}
 """.strip()
 
 
@@ -71,7 +77,9 @@ def _view_loop(
     thread = "" if loop.thread_id is None else f", thread {loop.thread_id}"
     return {
         "name": f"{loop.ctx[:20]}{thread}",
-        "chart": _draw(loop.timeline, prefix=f"loop{number}") if loop.timeline else "",
+        "verdict": judge_polling(loop),
+        "explanation": " ".join(explain_verdict(loop)),
+        "chart": _draw(loop, prefix=f"loop{number}") if loop.timeline else "",
         "facts": list(_list_facts(loop)),
         "reasons": list(explain_changes(loop, generation, settings)),
         "transitions": [
@@ -110,10 +118,9 @@ def _list_facts(loop: LoopTrace) -> Iterator[tuple[str, str]]:
     )
 
 
-def _draw(pieces: Sequence[Piece], *, prefix: str) -> str:
-    longest = max(piece.most_ns for piece in pieces) or 1
-    total = sum(piece.phases for piece in pieces)
-    parts = []
+def _draw(loop: LoopTrace, *, prefix: str) -> str:
+    longest = max(piece.most_ns for piece in loop.timeline) or 1
+    parts = list(_draw_legend())
     for step in range(5):
         value = longest * step / 4
         y = scale(value, 0, longest, _BOTTOM, _TOP)
@@ -121,32 +128,79 @@ def _draw(pieces: Sequence[Piece], *, prefix: str) -> str:
             draw_line(_LEFT, y, _RIGHT, y, "grid"),
             draw_label(_LEFT - 8, y + 4, format_duration_ns(round(value)), "end"),
         ]
-    parts.append(draw_label(_LEFT - 8, _FLOOR, "in vain", "end"))
-    top, passed = [], 0
-    for piece in pieces:
-        left = scale(passed, 0, total, _LEFT, _RIGHT)
-        passed += piece.phases
-        right = scale(passed, 0, total, _LEFT, _RIGHT)
+    for share, y in (("100 %", _BOTTOM + _VAIN_GAP), ("0 %", _FLOOR)):
+        parts += [
+            draw_line(_LEFT, y, _RIGHT, y, "grid"),
+            draw_label(_LEFT - 8, y + 4, share, "end"),
+        ]
+    edges, ticks, told = _place_pieces(loop)
+    top = []
+    for piece, left, right in zip(loop.timeline, edges[:-1], edges[1:], strict=True):
         high, low = (
             scale(ns, 0, longest, _BOTTOM, _TOP) for ns in (piece.most_ns, piece.least_ns)
         )
-        height = piece.in_vain / piece.phases * (_FLOOR - _BOTTOM - 10)
+        height = piece.in_vain / piece.phases * (_FLOOR - _BOTTOM - _VAIN_GAP)
         parts += [
             _draw_box("band", left, high, right, max(low, high + 0.5)),
             _draw_box("vain", left, _FLOOR - height, right, _FLOOR),
         ]
         top += [f"{left:.1f},{high:.1f}", f"{right:.1f},{high:.1f}"]
     parts.append(f'<polyline class="top" points="{" ".join(top)}"/>')
-    parts.append(draw_label(_LEFT, _FLOOR + 18, "first phase"))
-    parts.append(draw_label(_RIGHT, _FLOOR + 18, f"phase {total:,}", "end"))
+    for x, text in ticks:
+        parts += [
+            draw_line(x, _FLOOR, x, _FLOOR + 5, "axis"),
+            draw_label(x, _FLOOR + 19, text, "mid tick"),
+        ]
+    parts.append(draw_label(_RIGHT, _FLOOR + 36, told, "end"))
     return render_svg(
         parts,
         identity=prefix,
-        title="How long the loop polled for at most, phase by phase",
-        told=f"{total} phases; the longest polled for {format_duration_ns(longest)}",
+        title="How long the loop polled for at most, and how much of it in vain",
+        told=(
+            f"{loop.phases:,} phases; the longest polled for {format_duration_ns(longest)}."
+            f" {judge_polling(loop)}."
+        ),
         css="tl",
         size=(_WIDTH, _HEIGHT),
     )
+
+
+def _place_pieces(loop: LoopTrace) -> tuple[list[float], list[tuple[float, str]], str]:
+    """Returns where pieces begin and end, what is written at the axis, and what the axis is.
+
+    It is the time; of a trace without times it is the phases.
+    """
+    begins_ns = [piece.begin_ns for piece in loop.timeline if piece.begin_ns is not None]
+    if loop.span_ns and len(begins_ns) == len(loop.timeline):
+        marks, total = [*begins_ns, loop.span_ns], max(*begins_ns, loop.span_ns)
+        told = "time since the loop's first event"
+    else:
+        marks = [0, *accumulate(piece.phases for piece in loop.timeline)]
+        total, told = marks[-1], "phases, since the trace has no times"
+    # A clock that went back is drawn as one that stood still.
+    edges = [scale(mark, 0, total, _LEFT, _RIGHT) for mark in accumulate(marks, max)]
+    step = max(1, round(nice_step(total / 5)))
+    write = format_duration_ns if begins_ns else "{:,}".format
+    ticks = [
+        (scale(mark, 0, total, _LEFT, _RIGHT), write(mark) if mark else "0")
+        for mark in range(0, total + 1, step)
+    ]
+    return edges, [(min(x, _WIDTH - 30), text) for x, text in ticks], told
+
+
+def _draw_legend() -> Iterator[str]:
+    x = 4.0
+    for css, words in (
+        ("top", "longest"),
+        ("band", "shortest to longest"),
+        ("vain", "in vain"),
+    ):
+        if css == "top":
+            yield draw_line(x, 15, x + 14, 15, css)
+        else:
+            yield _draw_box(css, x, 9, x + 14, 21)
+        yield draw_label(x + 20, 19, words, "legend")
+        x += 44 + 7 * len(words)
 
 
 def _draw_box(css: str, left: float, top: float, right: float, bottom: float) -> str:
