@@ -26,7 +26,7 @@ _VAIN_GAP: Final = 20.0
 """Between the two."""
 
 _CSS: Final = """
-.tl{--ink:#1b2430;--soft:#586474;--line:#e1e6ec;--longest:#a3358c;--vain:#d55e00;max-width:720px;
+.tl{--ink:#1b2430;--soft:#586474;--line:#e1e6ec;--longest:#a3358c;--vain:#d55e00;max-width:640px;
 font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 .tl text{font-size:12px;fill:var(--soft)}.tl .end{text-anchor:end}.tl .mid{text-anchor:middle}
 .tl .grid{stroke:var(--line)}.tl .axis{stroke:var(--soft)}
