@@ -11,8 +11,8 @@ from typing import Any, Final
 from vmio.characters import printable_lines
 from vmio.errors import OutputError
 from vmio.host.save import write_file
-from vmio.report.figures import format_rate, format_ratio, format_share
-from vmio.units import format_bytes, format_duration_ns
+from vmio.report.figures import format_ratio
+from vmio.units import format_bytes
 
 __all__ = ["check_report_path", "render_page", "write_page"]
 
@@ -43,13 +43,7 @@ def render_page(template: str, *, title: str, css: str, vmio_version: str, **val
         trim_blocks=True,
         undefined=StrictUndefined,
     )
-    environment.filters |= {
-        "bytes": format_bytes,
-        "duration": format_duration_ns,
-        "rate": format_rate,
-        "ratio": format_ratio,
-        "share": format_share,
-    }
+    environment.filters |= {"bytes": format_bytes, "ratio": format_ratio}
     return environment.get_template(template).render(
         title=title, css=css, vmio_version=vmio_version, **values
     )
