@@ -299,11 +299,11 @@ def leave_wait(world: World, loop: Loop, woken: int, spent: int) -> int:
         others = count_others(world, loop, loop.start_ns)
         if others >= costs.processors:
             spent = spent * costs.processors // (others + 1)
-    loop.polling_ns += spent if spent < loop.budget_ns else loop.budget_ns
     if loop.is_main:
         spent += costs.main_pass_ns
         woken += costs.main_pass_ns
     loop.cpu_ns += spent
+    loop.polling_ns += spent if spent < loop.budget_ns else loop.budget_ns
     loop.waits = False
     loop.woken_ns = woken
     return woken
