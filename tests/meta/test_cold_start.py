@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("asyncio", "multiprocessing", "psutil", "qemu", "rich", "subprocess")
+HEAVY = ("asyncio", "jinja2", "multiprocessing", "psutil", "qemu", "rich", "subprocess")
 CONFIG = "scsi0: local-lvm:vm-100-disk-0,iothread=1,size=32G\nscsihw: virtio-scsi-pci\n"
 SCRIPT = """
 import json, sys

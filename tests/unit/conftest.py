@@ -47,6 +47,8 @@ def _make_prediction(
             LoopEstimate(
                 id=loop,
                 cpu_share=estimate(cpu),
+                polling_share=estimate(0),
+                work_share=estimate(cpu),
                 sleeps_per_request=share,
                 polled_share=share,
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def read_trace(
     *,
     zeros: int = 0,
     tries: Sequence[str] = (),
+    suggests: bool = False,
 ) -> tuple[LoopTrace, ...]:
     """Returns the event loops of a trace, the busiest first, read line by line.
 
@@ -80,6 +82,8 @@ def read_trace(
         settings: The parameters that its IOThreads had.
         zeros: How many handlers each loop had before it, as for `summarize_trace`.
         tries: Other parameters to try on its waits, such as `poll_max_ns=65536`.
+        suggests: Whether to try longer polling if there is nothing in `tries`, and the trace has
+            times.
 
     Raises:
         InputError: The file cannot be read, is cut off, or has no polling in it; or nothing can be
@@ -91,8 +95,11 @@ def read_trace(
     from vmio.host.trace_file import read_lines
     from vmio.sim.polling import choose_generation
     from vmio.sim.trace import summarize_trace
-    from vmio.sim.what_if import parse_setting
+    from vmio.sim.what_if import parse_setting, suggest_settings
 
     events = parse_trace(path, read_lines(path))
     wanted = [parse_setting(text, settings) for text in tries]
+    if suggests and not wanted and (first := next(events, None)) is not None:
+        events = chain([first], events)
+        wanted += suggest_settings(settings) if first.time_ns is not None else ()
     return summarize_trace(events, choose_generation(version), settings, zeros=zeros, tries=wanted)

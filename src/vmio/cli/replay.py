@@ -129,7 +129,9 @@ def _tell(
 
         check_report_path(Path(html))
     generation, complete = app.complete_settings(version, settings)
-    loops = app.read_trace(trace, version, settings, zeros=zeros, tries=tries)
+    loops = app.read_trace(
+        trace, version, settings, zeros=zeros, tries=tries, suggests=html is not None
+    )
     if as_json:
         from vmio.report.replay.json import render_trace_json
 

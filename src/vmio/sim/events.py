@@ -303,6 +303,7 @@ def leave_wait(world: World, loop: Loop, woken: int, spent: int) -> int:
         spent += costs.main_pass_ns
         woken += costs.main_pass_ns
     loop.cpu_ns += spent
+    loop.polling_ns += spent if spent < loop.budget_ns else loop.budget_ns
     loop.waits = False
     loop.woken_ns = woken
     return woken
@@ -738,6 +739,7 @@ def start_counting(world: World, now: int) -> None:
     world.irq_cpu_ns = 0
     for loop in world.loops:
         loop.cpu_ns = 0
+        loop.polling_ns = 0
         loop.sleeps = 0
         loop.passes = 0
         loop.polled = 0

@@ -136,6 +136,8 @@ class Counts(NamedTuple):
     span_ns: int
     """How long the requests that count took."""
     cpu_ns: Ints
+    polling_ns: Ints
+    """Of `cpu_ns`, what they polled for."""
     sleeps: Ints
     passes: Ints
     polled: Ints
@@ -276,6 +278,7 @@ class Loop:
     in_pool: int = 0
     """Requests that its workers have."""
     cpu_ns: int = 0
+    polling_ns: int = 0
     sleeps: int = 0
     passes: int = 0
     polled: int = 0
@@ -501,6 +504,7 @@ def read_counts(world: World) -> Counts:
     return Counts(
         span_ns=world.to_ns - world.from_ns,
         cpu_ns=[loop.cpu_ns for loop in world.loops],
+        polling_ns=[loop.polling_ns for loop in world.loops],
         sleeps=[loop.sleeps for loop in world.loops],
         passes=[loop.passes for loop in world.loops],
         polled=[loop.polled for loop in world.loops],

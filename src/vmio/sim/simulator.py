@@ -97,6 +97,10 @@ class LoopEstimate:
     """An IOThread's id, or `MAIN_LOOP`."""
     cpu_share: Estimate
     """Processor time per time: 1 is a processor all the time."""
+    polling_share: Estimate
+    """Of `cpu_share`, what it polled for."""
+    work_share: Estimate
+    """Of `cpu_share`, all else."""
     sleeps_per_request: Estimate
     """Of the requests of all loops."""
     polled_share: Estimate
@@ -149,6 +153,7 @@ class SimulatedRun:
     interrupts: float
     """Of the guest, a request."""
     loop_cpu_shares: tuple[float, ...]
+    loop_polling_shares: tuple[float, ...]
     loop_sleeps: tuple[float, ...]
     """A request."""
     loop_polled: tuple[float, ...]
@@ -316,6 +321,10 @@ def predict(
         LoopEstimate(
             id=name,
             cpu_share=estimate(lambda run: run.loop_cpu_shares[at]),  # noqa: B023 - called at once
+            polling_share=estimate(lambda run: run.loop_polling_shares[at]),  # noqa: B023
+            work_share=estimate(
+                lambda run: run.loop_cpu_shares[at] - run.loop_polling_shares[at]  # noqa: B023
+            ),
             sleeps_per_request=estimate(lambda run: run.loop_sleeps[at]),  # noqa: B023
             polled_share=estimate(lambda run: run.loop_polled[at]),  # noqa: B023
         )
@@ -594,6 +603,7 @@ def run_once(
         vcpu_share=sum(counts.vcpu_ns) / setup.vcpus / span_ns,
         interrupts=sum(counts.interrupts) / requests,
         loop_cpu_shares=tuple(each / span_ns for each in loop_cpu_ns),
+        loop_polling_shares=tuple(each / span_ns for each in counts.polling_ns),
         loop_sleeps=tuple(each / requests for each in counts.sleeps),
         loop_polled=tuple(
             polled / max(1, all_waits)

@@ -23,6 +23,8 @@ class Piece:
     """Of their budgets."""
     phases: int
     in_vain: int
+    begin_ns: int | None = None
+    """Of the first phase, since the loop's first event; None without time stamps."""
 
     def join(self, later: Piece) -> Piece:
         """Returns this piece and the next as one."""
@@ -31,6 +33,7 @@ class Piece:
             most_ns=max(self.most_ns, later.most_ns),
             phases=self.phases + later.phases,
             in_vain=self.in_vain + later.in_vain,
+            begin_ns=self.begin_ns,
         )
 
 
@@ -41,9 +44,9 @@ class Timeline:
     pieces: list[Piece] = field(factory=list)
     _per_piece: int = 1
 
-    def add(self, budget_ns: int) -> None:
+    def add(self, budget_ns: int, begin_ns: int | None = None) -> None:
         """Takes the next phase, which has found something until it is said that it has not."""
-        one = Piece(least_ns=budget_ns, most_ns=budget_ns, phases=1, in_vain=0)
+        one = Piece(least_ns=budget_ns, most_ns=budget_ns, phases=1, in_vain=0, begin_ns=begin_ns)
         if self.pieces and self.pieces[-1].phases < self._per_piece:
             self.pieces[-1] = self.pieces[-1].join(one)
             return

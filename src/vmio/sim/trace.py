@@ -169,7 +169,7 @@ class _Loop:
             case Event(name="run_poll_handlers_begin", values=values):
                 budget = choose_budget(values["timeout"], max(self.times, default=0))
                 self._count_budget(values["max_ns"])
-                self.timeline.add(values["max_ns"])
+                self.timeline.add(values["max_ns"], self._find_age(event.time_ns))
                 # A wait ends no later than the next pass begins.
                 self._end_wait(event.time_ns, "other")
                 self.budgets_agreed += values["max_ns"] == budget
@@ -195,6 +195,11 @@ class _Loop:
                 self._change(event.name, old, new)
             case _:
                 pass
+
+    def _find_age(self, time_ns: int | None) -> int | None:
+        if time_ns is None or self.first_ns is None:
+            return None
+        return max(0, time_ns - self.first_ns)
 
     def _end_wait(self, time_ns: int | None, waiter: Waiter) -> None:
         """Takes a wait whose end is known, or no later than now."""

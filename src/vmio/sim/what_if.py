@@ -17,6 +17,7 @@ from attrs import define, evolve, field, frozen
 
 from vmio.errors import UsageError
 from vmio.sim.polling import (
+    DEFAULT_MAX_NS,
     Generation,
     PollSettings,
     WeightedTimes,
@@ -26,7 +27,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 
-__all__ = ["Outcome", "Setting", "WhatIf", "parse_setting"]
+__all__ = ["Outcome", "Setting", "WhatIf", "parse_setting", "suggest_settings"]
 
 Waiter = Literal["notifier", "other"]
 
@@ -36,6 +37,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "poll_shrink": "shrink",
     "poll_weight": "weight",
 }
+_MAX_INT64: Final = 2**63 - 1
 _HINT: Final = "it reads poll_max_ns=65536,poll_grow=2"
 
 
@@ -81,6 +83,17 @@ def parse_setting(text: str, base: PollSettings) -> Setting:
         return Setting(name=text.strip(), settings=evolve(base, **values))
     except ValueError as error:
         raise UsageError(f"--try {text[:80]!r}: {error.args[0]}", hint=_HINT) from error
+
+
+def suggest_settings(base: PollSettings) -> tuple[Setting, ...]:
+    """Returns settings that poll for up to 2, 4, 8 and 16 times as long, and are else the same."""
+    first_ns = base.max_ns or DEFAULT_MAX_NS // 2
+    longer_ns = [first_ns << power for power in range(1, 5)]
+    return tuple(
+        Setting(name=f"poll_max_ns={max_ns}", settings=evolve(base, max_ns=max_ns))
+        for max_ns in longer_ns
+        if max_ns <= _MAX_INT64
+    )
 
 
 @define

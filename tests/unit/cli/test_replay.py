@@ -50,6 +50,28 @@ def test_trace_and_recording_exclude_each_other() -> None:
             replay(*words, "--qemu", "10.0")
 
 
+def test_page_tries_longer_polling_by_itself(tmp_path: Path) -> None:
+    """What is tried is told on the terminal too; a --try is done alone."""
+    page = tmp_path / "page.html"
+    told = replay(str(TRACE), "--qemu", "10.0", "--html", str(page))
+    assert "poll_max_ns=524288" in told
+    assert "would catch" in page.read_text(encoding="utf-8")
+    told = replay(str(TRACE), "--qemu", "10.0", "--html", str(page), "--try", "poll_max_ns=0")
+    assert "poll_max_ns=524288" not in told
+    assert "would catch" not in page.read_text(encoding="utf-8")
+
+
+def test_page_of_a_trace_without_times_has_nothing_tried(tmp_path: Path) -> None:
+    """It is written all the same; an empty trace is refused as without a page."""
+    trace, page = tmp_path / "t", tmp_path / "page.html"
+    trace.write_text("poll_grow ctx 0xc old 4000 new 8000\n")
+    replay(str(trace), "--qemu", "10.0", "--html", str(page))
+    assert "It never polled" in page.read_text(encoding="utf-8")
+    trace.write_text("")
+    with pytest.raises(InputError, match="no polling is in the trace"):
+        replay(str(trace), "--qemu", "10.0", "--html", str(page))
+
+
 @given(st.lists(st.binary(max_size=80)))
 def test_any_bytes_are_read_or_refused(lines: list[bytes]) -> None:
     """No bytes whatever raise anything but InputError."""

@@ -165,6 +165,7 @@ def test_one_request_at_a_time_without_polling() -> None:
     assert ran.sleeps[0] == 2000
     busy = 2 * SLEEP + RUN + REQUEST + DONE + REAP + 2 * KICK
     assert ran.cpu_ns[0] == pytest.approx(1000 * busy, abs=busy)
+    assert ran.polling_ns == [0]
 
 
 def test_polling_for_longer_than_any_wait_never_sleeps() -> None:
@@ -174,6 +175,8 @@ def test_polling_for_longer_than_any_wait_never_sleeps() -> None:
     assert set(ran.latencies_ns) == {latency}
     assert ran.sleeps[0] == 0
     assert ran.cpu_ns[0] / ran.span_ns == pytest.approx(1, abs=0.01)
+    work = RUN + REQUEST + DONE + REAP + 2 * KICK
+    assert ran.polling_ns[0] / ran.span_ns == pytest.approx(1 - work / latency, abs=0.01)
     assert ran.polled[0] == pytest.approx(2000, abs=1)
 
 

@@ -180,6 +180,11 @@ def test_same_question_gets_the_same_answer(
     assert 0 < found.latency_p50_ns.mean <= found.latency_p95_ns.mean
     assert found.latency_p95_ns.mean <= found.latency_p99_ns.mean
     assert all(loop.polled_share.mean <= 1 for loop in found.loops)
+    for loop in found.loops:
+        assert loop.polling_share.low >= 0
+        assert loop.work_share.low >= 0
+        parts = loop.polling_share.mean + loop.work_share.mean
+        assert parts == pytest.approx(loop.cpu_share.mean)
 
 
 @pytest.mark.parametrize(

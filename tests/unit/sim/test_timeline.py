@@ -24,6 +24,17 @@ def test_every_phase_is_in_a_piece(phases: int) -> None:
         assert pieces[-1].most_ns == 1_000 + phases - 1
 
 
+def test_piece_begins_with_its_first_phase() -> None:
+    """However many phases it comes to hold."""
+    timeline = Timeline()
+    for number in range(5_000):
+        timeline.add(1_000, number * 7)
+    before = 0
+    for piece in timeline.pieces:
+        assert piece.begin_ns == before * 7
+        before += piece.phases
+
+
 def test_joined_pieces_keep_their_extremes() -> None:
     """Fewer pieces have the same phases, and the least and the longest of them."""
     timeline = Timeline()

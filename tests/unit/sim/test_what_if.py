@@ -13,7 +13,7 @@ from vmio.formats.qemu.trace import parse_trace
 from vmio.host.trace_file import read_lines
 from vmio.sim.polling import PollSettings
 from vmio.sim.trace import LoopTrace, summarize_trace
-from vmio.sim.what_if import Setting, WhatIf, parse_setting
+from vmio.sim.what_if import Setting, WhatIf, parse_setting, suggest_settings
 
 TRACE = Path(__file__).parents[2] / "data" / "traces" / "start-10.0.2.txt.xz"
 
@@ -71,6 +71,17 @@ def test_wrong_setting_is_refused_in_a_line(text: str) -> None:
         parse_setting(text, PollSettings())
     assert "\n" not in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("max_ns", [0, 1, 32_768, 2**62, 2**63 - 1])
+def test_suggested_settings_poll_for_longer_and_are_settings(max_ns: int) -> None:
+    """Each is twice the one before, and can be given as --try."""
+    base = PollSettings(max_ns=max_ns, grow=3)
+    suggested = suggest_settings(base)
+    assert [parse_setting(each.name, base) for each in suggested] == list(suggested)
+    longest_ns = [each.settings.max_ns for each in suggested]
+    assert all(each > max_ns for each in longest_ns)
+    assert len(longest_ns) == (4 if max_ns < 2**59 else 0)
 
 
 def test_trace_without_times_has_nothing_to_try_on() -> None:

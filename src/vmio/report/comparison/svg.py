@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmio.bench.statistics import LEAST_EFFECT
 from vmio.report.axis import nice_step, scale
+from vmio.report.comparison.words import format_interval
 from vmio.report.figures import format_rate, format_ratio
 from vmio.report.svg import draw_label, draw_line, render_svg
 from vmio.units import format_duration_ns
@@ -121,12 +122,14 @@ def draw_ratios(result: JobResult, *, prefix: str) -> str:
     y = _BOTTOM - 16
     parts += [
         draw_line(place(ratio.low), y, place(ratio.high), y, "interval"),
+        _draw_arrow(place(lowest), y, -1) if ratio.low < lowest else "",
+        _draw_arrow(place(highest), y, 1) if ratio.high > highest else "",
         _mark_b(place(ratio.ratio), y, size=7),
         draw_label((12 + _RIGHT) / 2, _HEIGHT - 3, "B ÷ A, logarithmic", "mid"),
     ]
     told = (
         f"Mean ratio {format_ratio(ratio.ratio)}, {ratio.confidence:.0%} interval "
-        f"{format_ratio(ratio.low)} to {format_ratio(ratio.high)}: {ratio.verdict}."
+        f"{format_interval(ratio)}: {ratio.verdict}."
     )
     return _svg(parts, f"{prefix}-ratios", f"{result.job.name}: B against A", told)
 
@@ -247,6 +250,12 @@ def _svg(parts: Iterable[str], identity: str, title: str, told: str) -> str:
     return render_svg(
         parts, identity=identity, title=title, told=told, css="ch", size=(_WIDTH, _HEIGHT)
     )
+
+
+def _draw_arrow(x: float, y: float, way: int) -> str:
+    """Draws the end of an interval that goes on beyond the picture, to the right if way is 1."""
+    back = x - way * 9
+    return f'<path class="b arrow" d="M{x:.1f} {y:g}L{back:.1f} {y - 5:g}L{back:.1f} {y + 5:g}Z"/>'
 
 
 def _mark_a(x: float, y: float, *, size: float = 4.5, css: str = "a") -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vmio.characters import printable
+from vmio.report.comparison.words import describe_interval, summarise_comparison
 from vmio.report.figures import format_rate, format_ratio
 from vmio.units import MIB, format_duration_ns
 
@@ -23,7 +24,9 @@ _STYLE = {"faster": "bold green", "slower": "bold red", "no clear difference": "
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Prints what each side came to, job by job, and which of them is faster."""
+    """Prints which of the two is faster, then what each side came to, job by job."""
+    console.print(Text(printable(summarise_comparison(comparison)), style="bold"))
+    console.print()
     for side, subject in (("A", comparison.a), ("B", comparison.b)):
         console.print(_describe_subject(side, subject, comparison.disk), soft_wrap=True)
     console.print()
@@ -58,7 +61,8 @@ def _make_table(comparison: Comparison) -> Table:
     figures = ("IOPS", "MiB/s", "p50", "p99", "guest\nCPU")
     threads = ("main\nloop", "IO-\nThreads", "vCPUs", "others")
     for heading in (*figures, *threads):
-        table.add_column(heading, justify="right", no_wrap=True)
+        # A Text may have two lines; of a str a console makes one.
+        table.add_column(Text(heading), justify="right", no_wrap=True)
     for result in comparison.jobs:
         table.add_row(printable(result.job.name), "A", *_list_figures(result.a))
         table.add_row("", "B", *_list_figures(result.b))
@@ -85,8 +89,5 @@ def _make_verdict(result: JobResult) -> Text:
     line = Text(f"{printable(result.job.name)}: ")
     plain = ratio.verdict == "no clear difference"
     line.append(ratio.verdict if plain else f"B is {ratio.verdict}", style=_STYLE[ratio.verdict])
-    line.append(
-        f", {format_ratio(ratio.ratio)} times the IOPS of A ({ratio.confidence:.0%} interval "
-        f"{format_ratio(ratio.low)} to {format_ratio(ratio.high)}, {ratio.pairs} pairs)"
-    )
+    line.append(f", {format_ratio(ratio.ratio)} times the IOPS of A ({describe_interval(ratio)})")
     return line

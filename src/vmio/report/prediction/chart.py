@@ -35,13 +35,20 @@ class ChartPoint:
 
     label: str
     prediction: Prediction
+    value: int = 0
+    """Of a sweep's parameter."""
     is_today: bool = False
 
 
 def list_chart_points(points: Iterable[SweepPoint]) -> list[ChartPoint]:
     """Returns the values of a sweep as alternatives."""
     return [
-        ChartPoint(label=str(each.value), prediction=each.prediction, is_today=each.is_today)
+        ChartPoint(
+            label=str(each.value),
+            prediction=each.prediction,
+            value=each.value,
+            is_today=each.is_today,
+        )
         for each in points
     ]
 

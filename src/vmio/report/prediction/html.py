@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from vmio import __version__
 from vmio.report.comparison.svg import CHART_CSS
 from vmio.report.figures import format_rate, format_share
-from vmio.report.markup import escape
-from vmio.report.page import render_facts, render_page, render_table
+from vmio.report.page import render_page
 from vmio.report.prediction.chart import ChartPoint
-from vmio.report.prediction.svg import SIMULATION_CSS, draw_simulation
+from vmio.report.prediction.svg import MOST_LOOPS, SIMULATION_CSS, draw_loops, draw_panel
 from vmio.report.prediction.text import show_range
-from vmio.sim.simulator import Estimate, Prediction
+from vmio.sim.simulator import Estimate, LoopEstimate, Prediction
 from vmio.units import format_duration_ns
 
 __all__ = ["METHOD", "render_simulation_html"]
@@ -38,6 +37,18 @@ _FIGURES: Final[
     ("CPU", lambda found: found.cpu_share, format_share),
 )
 
+_PANELS: Final[
+    tuple[tuple[str, str, Callable[[Prediction], Estimate], Callable[[float], str]], ...]
+] = (
+    ("latency", "Latency, mean", lambda found: found.latency_mean_ns, format_duration_ns),
+    (
+        "cpu",
+        "CPU of all event loops, in processors",
+        lambda found: found.cpu_share,
+        "{:.3g}".format,
+    ),
+)
+
 
 def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, parameter: str) -> str:
     """Returns predictions as a page without a single reference to anything outside of it.
@@ -48,142 +59,100 @@ def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, paramete
         parameter: What a sweep is over; empty for one prediction.
     """
     first = points[0].prediction
-    title = f"{guest}: latency against CPU, predicted"
-    chart = draw_simulation(points, prefix="simulation", title=title)
-    notes = dict.fromkeys(note for point in points for note in point.prediction.notes)
-    facts = (
-        ("Guest", guest),
-        ("Load", f"{first.workload} on every disk"),
-        ("Costs", first.profile),
-        ("QEMU", first.qemu_version),
-        ("Sweep", parameter),
-        ("Simulated", f"{first.seeds} runs of {first.requests} requests from each beginning"),
-        ("vmio", __version__),
-    )
-    sections = (
-        f"<header><h1>{escape(guest)}: what it would do</h1>",
-        (
-            f'<p class="soft">{escape(first.workload)} on every disk, QEMU '
-            f"{escape(first.qemu_version)}.</p></header>"
+    title = f"{guest}: latency and CPU, predicted"
+    shown = points if len(points) == 1 else [point for point in points if point.is_today]
+    head = parameter or "Layout"
+    return render_page(
+        "prediction.html.j2",
+        title=title,
+        css=f"{CHART_CSS}\n{SIMULATION_CSS}",
+        vmio_version=__version__,
+        guest=guest,
+        first=first,
+        headlines=[_pick_headline(point) for point in shown],
+        chart_title=(
+            f"Latency and CPU by {parameter}" if parameter else "Where each event loop's time goes"
         ),
-        *_render_warnings(first.warnings),
-        '<section class="grid cards" aria-label="What this is">',
-        (
-            '<div class="card"><h3>What this is</h3>'
-            '<div class="verdict">Predicted, not measured</div>'
-            f"<div>by the costs of <strong>{escape(first.profile)}</strong></div></div>"
+        caption=_describe_charts(points, parameter),
+        charts=_draw_charts(points, parameter),
+        figure_heads=(head, *(name for name, _, _ in _FIGURES), ""),
+        figures=[
+            (
+                point,
+                (*_list_figures(point.prediction), "bistable" * point.prediction.bistable),
+            )
+            for point in points
+        ],
+        loop_heads=(head, "Event loop", "CPU", "Sleeps a request", "Waits caught by polling"),
+        loops=[
+            (point, (loop.id, *_list_shares(point.prediction, loop)))
+            for point in points
+            for loop in point.prediction.loops
+        ],
+        notes=list(dict.fromkeys(note for point in points for note in point.prediction.notes)),
+        source=(
+            ("Guest", guest),
+            ("Load", f"{first.workload} on every disk"),
+            ("Costs", first.profile),
+            ("QEMU", first.qemu_version),
+            ("Sweep", parameter),
+            ("Simulated", f"{first.seeds} runs of {first.requests} requests from each beginning"),
+            ("vmio", __version__),
         ),
-        *map(_render_today, points if len(points) == 1 else _list_today(points)),
-        "</section>",
-        "<section><h2>Latency against CPU</h2>",
-        _render_chart(chart, points, parameter),
-        "</section>",
-        "<section><h2>All figures</h2>",
-        _render_figures(points, parameter),
-        "</section>",
-        "<section><h2>Event loops</h2>",
-        _render_loops(points, parameter),
-        "</section>",
-        *_render_notes(notes),
+        method=METHOD,
+    )
+
+
+def _list_figures(found: Prediction) -> tuple[str, ...]:
+    return tuple(show_range(found, pick(found), show) for _, pick, show in _FIGURES)
+
+
+def _pick_headline(point: ChartPoint) -> tuple[ChartPoint, str, str, str]:
+    iops, latency, *_, cpu = _list_figures(point.prediction)
+    return point, iops, latency, cpu
+
+
+def _list_shares(found: Prediction, loop: LoopEstimate) -> tuple[str, ...]:
+    shares = (loop.cpu_share, loop.sleeps_per_request, loop.polled_share)
+    return tuple(show_range(found, value, format_share) for value in shares)
+
+
+def _draw_charts(points: Sequence[ChartPoint], parameter: str) -> list[tuple[str, str]]:
+    """Returns the pictures, each with its name."""
+    if not parameter:
+        return [("", draw_loops(points[0].prediction, prefix="simulation"))]
+    return [
         (
-            f'<section><h2>What it goes by</h2><div class="card">{render_facts(facts)}</div>'
-            "</section>"
-        ),
-        (
-            f'<section><h2>How this was predicted</h2><div class="card"><p class="method">'
-            f"{escape(METHOD)}</p></div></section>"
-        ),
-    )
-    css = f"{CHART_CSS}\n{SIMULATION_CSS}"
-    return render_page(title, sections, css=css, vmio_version=__version__)
-
-
-def _render_warnings(warnings: Sequence[str]) -> Iterator[str]:
-    items = "".join(f"<p><strong>{escape(warning)}</strong></p>" for warning in warnings)
-    if items:
-        yield f'<section role="alert"><h2>Warning</h2><div class="card">{items}</div></section>'
-
-
-def _list_today(points: Sequence[ChartPoint]) -> list[ChartPoint]:
-    return [point for point in points if point.is_today]
-
-
-def _render_today(point: ChartPoint) -> str:
-    found = point.prediction
-    head = f"Today: {point.label}" if point.is_today else point.label
-    cells = [show_range(found, pick(found), show) for _, pick, show in _FIGURES]
-    bistable = '<div class="soft">bistable: a range and no figure</div>' * found.bistable
-    return (
-        f'<div class="card"><h3>{escape(head)}</h3>'
-        f'<div class="verdict">{escape(cells[0])} IOPS</div>'
-        f"<div>{escape(cells[1])} latency, {escape(cells[-1])} CPU</div>{bistable}</div>"
-    )
-
-
-def _render_chart(chart: str, points: Sequence[ChartPoint], parameter: str) -> str:
-    words = [f"Each mark is a value of {parameter}." if parameter else "The mark is the layout."]
-    if any(point.prediction.bistable for point in points):
-        words.append("A box is an outcome that is bistable: it can be anywhere in it.")
-    if any(point.is_today for point in points):
-        words.append("Today's value has the other colour.")
-    words.append("Pointing at one tells its figures.")
-    return (
-        f'<figure class="card"><figcaption><p class="soft">{escape(" ".join(words))}</p>'
-        f'</figcaption><div class="scroll">{chart}</div></figure>'
-    )
-
-
-def _render_figures(points: Sequence[ChartPoint], parameter: str) -> str:
-    rows = [
-        _render_row(
-            point,
-            *(
-                show_range(point.prediction, pick(point.prediction), show)
-                for _, pick, show in _FIGURES
-            ),
-            "bistable" if point.prediction.bistable else "",
-        )
-        for point in points
-    ]
-    return render_table(
-        "Latencies: from the guest's submission to when its program can go on. CPU: of all"
-        " event loops together, in processors.",
-        (parameter or "Layout", *(name for name, _, _ in _FIGURES), ""),
-        rows,
-    )
-
-
-def _render_loops(points: Sequence[ChartPoint], parameter: str) -> str:
-    rows = [
-        _render_row(
-            point,
-            loop.id,
-            *(
-                show_range(point.prediction, value, format_share)
-                for value in (loop.cpu_share, loop.sleeps_per_request, loop.polled_share)
+            name,
+            draw_panel(
+                points,
+                pick,
+                show,
+                parameter=parameter,
+                identity=f"simulation-{key}",
+                title=f"{name} by {parameter}",
             ),
         )
-        for point in points
-        for loop in point.prediction.loops
+        for key, name, pick, show in _PANELS
     ]
-    heads = ("Event loop", "CPU", "Sleeps a request", "Waits caught by polling")
-    return render_table(
-        "Sleeps are counted by the requests of all loops.", (parameter or "Layout", *heads), rows
-    )
 
 
-def _render_row(point: ChartPoint, *cells: str) -> str:
-    head = escape(point.label)
-    if point.is_today:
-        head += ' <span class="key b">today</span>'
-    return (
-        f'<tr><th scope="row">{head}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
-        + "</tr>"
-    )
-
-
-def _render_notes(notes: Iterable[str]) -> Iterator[str]:
-    items = "".join(f"<p>{escape(note)}</p>" for note in notes)
-    if items:
-        yield f'<section><h2>Notes</h2><div class="card">{items}</div></section>'
+def _describe_charts(points: Sequence[ChartPoint], parameter: str) -> str:
+    bistable = any(point.prediction.bistable for point in points)
+    if not parameter:
+        interval = (
+            "The outcome is bistable: the pale part of a bar is not sure, and its whisker is all"
+            " that it can be."
+            if bistable
+            else "A whisker is the 95 % interval."
+        )
+        more = len(points[0].prediction.loops) - MOST_LOOPS
+        words = [interval, f"{more} more loops are in the table below." * (more > 0)]
+    else:
+        words = [
+            f"Each dot is a value of {parameter}.",
+            "A bar is an outcome that is bistable: it can be anywhere in it." * bistable,
+            "The diamond is today's value." * any(point.is_today for point in points),
+            "Pointing at one tells its figures.",
+        ]
+    return " ".join(filter(None, words))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Final
 
 from vmio import __version__
-from vmio.report.axis import scale
-from vmio.report.markup import escape
-from vmio.report.page import render_facts, render_page, render_table
-from vmio.report.replay.words import explain_changes
+from vmio.report.axis import nice_step, scale
+from vmio.report.page import render_page
+from vmio.report.replay.words import explain_changes, explain_verdict, judge_polling
 from vmio.report.svg import draw_label, draw_line, render_svg
 from vmio.sim.polling import Generation, PollSettings
-from vmio.sim.timeline import Piece
 from vmio.sim.trace import LoopTrace
 from vmio.units import format_duration_ns
 
@@ -20,16 +19,22 @@ __all__ = ["render_trace_html"]
 
 _MOST_LOOPS: Final = 12
 _MOST_TRANSITIONS: Final = 12
-_WIDTH, _HEIGHT = 900.0, 260.0
-_LEFT, _RIGHT, _TOP, _BOTTOM, _FLOOR = 70.0, 888.0, 14.0, 190.0, 236.0
+_WIDTH, _HEIGHT = 440.0, 304.0
+_LEFT, _RIGHT, _TOP, _BOTTOM, _FLOOR = 60.0, 428.0, 44.0, 204.0, 260.0
 """Between bottom and floor is the share in vain."""
+_VAIN_GAP: Final = 20.0
+"""Between the two."""
 
 _CSS: Final = """
-.tl text{font-size:12px;fill:var(--soft)}.tl .end{text-anchor:end}
-.tl .grid{stroke:var(--line)}
-.tl .band{fill:var(--b);fill-opacity:.35}.tl .top{fill:none;stroke:var(--b);stroke-width:1.5}
-.tl .vain{fill:var(--a);fill-opacity:.6}
-.scroll svg.tl{min-width:640px}
+.tl{--ink:#1b2430;--soft:#586474;--line:#e1e6ec;--longest:#a3358c;--vain:#d55e00;max-width:640px;
+font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
+.tl text{font-size:12px;fill:var(--soft)}.tl .end{text-anchor:end}.tl .mid{text-anchor:middle}
+.tl .grid{stroke:var(--line)}.tl .axis{stroke:var(--soft)}
+.tl .band{fill:var(--longest);fill-opacity:.3}
+.tl .top{fill:none;stroke:var(--longest);stroke-width:1.5}
+.tl .vain{fill:var(--vain);fill-opacity:.75}
+@media (prefers-color-scheme:dark){
+.tl{--ink:#e8edf3;--soft:#a3afbd;--line:#2d3744;--longest:#e58fd0;--vain:#ff8c42}}
 """.strip()
 
 
@@ -50,87 +55,72 @@ def render_trace_html(
         name: What the trace is called.
         qemu_version: The QEMU that it is of.
     """
-    sections = [
-        f"<header><h1>{escape(name)}: how it polled</h1>",
-        f'<p class="soft">QEMU {escape(qemu_version)}, poll-max-ns {settings.max_ns}</p></header>',
-    ]
-    for number, loop in enumerate(loops[:_MOST_LOOPS]):
-        sections += _render_loop(number, loop, generation, settings)
-    if len(loops) > _MOST_LOOPS:
-        sections.append(f"<p>{len(loops) - _MOST_LOOPS} quieter loops are left out.</p>")
-    return render_page(f"{name}: polling", sections, css=_CSS, vmio_version=__version__)
-
-
-def _render_loop(
-    number: int, loop: LoopTrace, generation: Generation, settings: PollSettings
-) -> Iterator[str]:
-    thread = "" if loop.thread_id is None else f", thread {loop.thread_id}"
-    yield f"<section><h2>Event loop {escape(loop.ctx[:20])}{thread}</h2>"
-    if loop.timeline:
-        chart = _draw(loop.timeline, prefix=f"loop{number}")
-        yield f'<figure class="card"><div class="scroll">{chart}</div></figure>'
-    facts = [("Phases", f"{loop.phases:,}, {loop.phases_in_vain:,} of them in vain")]
-    if loop.span_ns and loop.polling_ns is not None:
-        polled = format_duration_ns(loop.polling_ns)
-        facts.append(("Polled", f"{polled} of {format_duration_ns(loop.span_ns)}"))
-    facts.append(
-        (
-            "As computed",
-            (
-                f"events {loop.events_agreed:,} of {loop.grows + loop.shrinks:,}, "
-                f"budgets {loop.budgets_agreed:,} of {loop.phases:,}"
-            ),
-        )
+    return render_page(
+        "replay.html.j2",
+        title=f"{name}: polling",
+        css=_CSS,
+        vmio_version=__version__,
+        name=name,
+        qemu_version=qemu_version,
+        poll_max_ns=settings.max_ns,
+        loops=[
+            _view_loop(number, loop, generation, settings)
+            for number, loop in enumerate(loops[:_MOST_LOOPS])
+        ],
+        left_out=max(0, len(loops) - _MOST_LOOPS),
     )
-    yield f'<div class="card job">{render_facts(tuple(facts))}</div>'
-    yield '<div class="card job"><h3>Why its polling time changed</h3><ul>'
-    yield from (f"<li>{escape(line)}</li>" for line in explain_changes(loop, generation, settings))
-    yield "</ul></div>"
-    yield from _render_tables(loop)
-    yield "</section>"
 
 
-def _render_tables(loop: LoopTrace) -> Iterator[str]:
-    if loop.transitions:
-        changes = [
+def _view_loop(
+    number: int, loop: LoopTrace, generation: Generation, settings: PollSettings
+) -> dict[str, object]:
+    thread = "" if loop.thread_id is None else f", thread {loop.thread_id}"
+    return {
+        "name": f"{loop.ctx[:20]}{thread}",
+        "verdict": judge_polling(loop),
+        "explanation": " ".join(explain_verdict(loop)),
+        "chart": _draw(loop, prefix=f"loop{number}") if loop.timeline else "",
+        "facts": list(_list_facts(loop)),
+        "reasons": list(explain_changes(loop, generation, settings)),
+        "transitions": [
             (
                 f"{format_duration_ns(each.old_ns)} to {format_duration_ns(each.new_ns)}",
-                f"poll_{each.kind}",
-                f"{each.count:,}",
+                (f"poll_{each.kind}", f"{each.count:,}"),
             )
             for each in loop.transitions[:_MOST_TRANSITIONS]
-        ]
-        columns = ("Change", "QEMU calls it", "Times")
-        yield render_table("Changes of a polling time", columns, map(_render_row, changes))
-    if loop.outcomes:
-        outcomes = [
+        ],
+        "outcomes": [
             (
                 each.name,
-                f"{each.caught / max(1, each.waits):.0%}",
-                format_duration_ns(each.polling_ns),
-                format_duration_ns(each.vain_ns),
-                f"{each.waits - each.caught:,}",
+                (
+                    f"{each.caught / max(1, each.waits):.0%}",
+                    format_duration_ns(each.polling_ns),
+                    format_duration_ns(each.vain_ns),
+                    f"{each.waits - each.caught:,}",
+                ),
             )
             for each in loop.outcomes
-        ]
-        heads = ("Setting", "Waits caught", "Polled", "In vain", "Sleeps")
-        caption = "On the same waits, computed; the first line is the setting of the trace"
-        yield render_table(caption, heads, map(_render_row, outcomes))
+        ],
+    }
 
 
-def _render_row(cells: Sequence[str]) -> str:
-    first, *rest = cells
-    return (
-        f'<tr><th scope="row">{escape(first)}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in rest)
-        + "</tr>"
+def _list_facts(loop: LoopTrace) -> Iterator[tuple[str, str]]:
+    yield "Phases", f"{loop.phases:,}, {loop.phases_in_vain:,} of them in vain"
+    if loop.span_ns and loop.polling_ns is not None:
+        polled = format_duration_ns(loop.polling_ns)
+        yield "Polled", f"{polled} of {format_duration_ns(loop.span_ns)}"
+    yield (
+        "As computed",
+        (
+            f"events {loop.events_agreed:,} of {loop.grows + loop.shrinks:,}, "
+            f"budgets {loop.budgets_agreed:,} of {loop.phases:,}"
+        ),
     )
 
 
-def _draw(pieces: Sequence[Piece], *, prefix: str) -> str:
-    longest = max(piece.most_ns for piece in pieces) or 1
-    total = sum(piece.phases for piece in pieces)
-    parts = []
+def _draw(loop: LoopTrace, *, prefix: str) -> str:
+    longest = max(piece.most_ns for piece in loop.timeline) or 1
+    parts = list(_draw_legend())
     for step in range(5):
         value = longest * step / 4
         y = scale(value, 0, longest, _BOTTOM, _TOP)
@@ -138,32 +128,79 @@ def _draw(pieces: Sequence[Piece], *, prefix: str) -> str:
             draw_line(_LEFT, y, _RIGHT, y, "grid"),
             draw_label(_LEFT - 8, y + 4, format_duration_ns(round(value)), "end"),
         ]
-    parts.append(draw_label(_LEFT - 8, _FLOOR, "in vain", "end"))
-    top, passed = [], 0
-    for piece in pieces:
-        left = scale(passed, 0, total, _LEFT, _RIGHT)
-        passed += piece.phases
-        right = scale(passed, 0, total, _LEFT, _RIGHT)
+    for share, y in (("100 %", _BOTTOM + _VAIN_GAP), ("0 %", _FLOOR)):
+        parts += [
+            draw_line(_LEFT, y, _RIGHT, y, "grid"),
+            draw_label(_LEFT - 8, y + 4, share, "end"),
+        ]
+    edges, ticks, told = _place_pieces(loop)
+    top = []
+    for piece, left, right in zip(loop.timeline, edges[:-1], edges[1:], strict=True):
         high, low = (
             scale(ns, 0, longest, _BOTTOM, _TOP) for ns in (piece.most_ns, piece.least_ns)
         )
-        height = piece.in_vain / piece.phases * (_FLOOR - _BOTTOM - 10)
+        height = piece.in_vain / piece.phases * (_FLOOR - _BOTTOM - _VAIN_GAP)
         parts += [
             _draw_box("band", left, high, right, max(low, high + 0.5)),
             _draw_box("vain", left, _FLOOR - height, right, _FLOOR),
         ]
         top += [f"{left:.1f},{high:.1f}", f"{right:.1f},{high:.1f}"]
     parts.append(f'<polyline class="top" points="{" ".join(top)}"/>')
-    parts.append(draw_label(_LEFT, _FLOOR + 18, "first phase"))
-    parts.append(draw_label(_RIGHT, _FLOOR + 18, f"phase {total:,}", "end"))
+    for x, text in ticks:
+        parts += [
+            draw_line(x, _FLOOR, x, _FLOOR + 5, "axis"),
+            draw_label(x, _FLOOR + 19, text, "mid tick"),
+        ]
+    parts.append(draw_label(_RIGHT, _FLOOR + 36, told, "end"))
     return render_svg(
         parts,
         identity=prefix,
-        title="How long the loop polled for at most, phase by phase",
-        told=f"{total} phases; the longest polled for {format_duration_ns(longest)}",
+        title="How long the loop polled for at most, and how much of it in vain",
+        told=(
+            f"{loop.phases:,} phases; the longest polled for {format_duration_ns(longest)}."
+            f" {judge_polling(loop)}."
+        ),
         css="tl",
         size=(_WIDTH, _HEIGHT),
     )
+
+
+def _place_pieces(loop: LoopTrace) -> tuple[list[float], list[tuple[float, str]], str]:
+    """Returns where pieces begin and end, what is written at the axis, and what the axis is.
+
+    It is the time; of a trace without times it is the phases.
+    """
+    begins_ns = [piece.begin_ns for piece in loop.timeline if piece.begin_ns is not None]
+    if loop.span_ns and len(begins_ns) == len(loop.timeline):
+        marks, total = [*begins_ns, loop.span_ns], max(*begins_ns, loop.span_ns)
+        told = "time since the loop's first event"
+    else:
+        marks = [0, *accumulate(piece.phases for piece in loop.timeline)]
+        total, told = marks[-1], "phases, since the trace has no times"
+    # A clock that went back is drawn as one that stood still.
+    edges = [scale(mark, 0, total, _LEFT, _RIGHT) for mark in accumulate(marks, max)]
+    step = max(1, round(nice_step(total / 5)))
+    write = format_duration_ns if begins_ns else "{:,}".format
+    ticks = [
+        (scale(mark, 0, total, _LEFT, _RIGHT), write(mark) if mark else "0")
+        for mark in range(0, total + 1, step)
+    ]
+    return edges, [(min(x, _WIDTH - 30), text) for x, text in ticks], told
+
+
+def _draw_legend() -> Iterator[str]:
+    x = 4.0
+    for css, words in (
+        ("top", "longest"),
+        ("band", "shortest to longest"),
+        ("vain", "in vain"),
+    ):
+        if css == "top":
+            yield draw_line(x, 15, x + 14, 15, css)
+        else:
+            yield _draw_box(css, x, 9, x + 14, 21)
+        yield draw_label(x + 20, 19, words, "legend")
+        x += 44 + 7 * len(words)
 
 
 def _draw_box(css: str, left: float, top: float, right: float, bottom: float) -> str:

@@ -1,14 +1,82 @@
-"""Why polling times changed, in words: the rule behind each change that a trace has."""
+"""What polling came to, and why its times changed, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.trace import LoopTrace
+from vmio.sim.what_if import Outcome
 from vmio.units import format_duration_ns
 
-__all__ = ["explain_changes"]
+__all__ = ["explain_changes", "explain_verdict", "judge_polling"]
+
+_LEAST_GAIN: Final = 0.05
+"""Of the waits: what catches fewer more than that is not worth its polling."""
+
+
+def judge_polling(loop: LoopTrace) -> str:
+    """Returns a loop's verdict: how much of its polling was in vain, and what would catch more."""
+    verdict = _judge_share(loop)
+    longer = _choose_longer(loop.outcomes)
+    if longer is not None:
+        verdict += f"; {_name_setting(longer)} would catch {_share_caught(longer):.0%}"
+    return verdict
+
+
+def explain_verdict(loop: LoopTrace) -> Iterator[str]:
+    """Yields the figures of the verdict, a sentence each."""
+    if loop.phases:
+        yield f"{loop.phases_in_vain:,} of {loop.phases:,} phases found nothing."
+    longer = _choose_longer(loop.outcomes)
+    if longer is not None:
+        as_it_was = loop.outcomes[0]
+        yield (
+            f"On the same waits, computed, {longer.name} catches {_share_caught(longer):.0%}"
+            f" instead of {_share_caught(as_it_was):.0%}, and polls for"
+            f" {format_duration_ns(longer.polling_ns)} instead of"
+            f" {format_duration_ns(as_it_was.polling_ns)}."
+        )
+    elif len(loop.outcomes) > 1:
+        yield "Nothing that was tried on the same waits catches clearly more of them."
+
+
+def _judge_share(loop: LoopTrace) -> str:
+    if not loop.phases:
+        return "It never polled"
+    share = loop.phases_in_vain / loop.phases
+    if share < 0.05:  # noqa: PLR2004 - as people say it, and what follows
+        return "Almost none of the polling was in vain"
+    if share > 0.95:  # noqa: PLR2004
+        return "Almost all of the polling was in vain"
+    amount = "Half" if abs(share - 0.5) < 0.02 else f"{share:.0%}"  # noqa: PLR2004
+    return f"{amount} of the polling was in vain"
+
+
+def _choose_longer(outcomes: Sequence[Outcome]) -> Outcome | None:
+    """Returns the longest polling that still gains on what polls less; None where none does."""
+    chosen = None
+    for each in sorted(outcomes, key=lambda one: one.polling_ns):
+        best = chosen or outcomes[0]
+        if each.polling_ns <= best.polling_ns:
+            continue
+        if _share_caught(each) < _share_caught(best) + _LEAST_GAIN:
+            break
+        chosen = each
+    return chosen
+
+
+def _share_caught(outcome: Outcome) -> float:
+    return outcome.caught / max(1, outcome.waits)
+
+
+def _name_setting(outcome: Outcome) -> str:
+    """Returns a setting as it is said: the time, where that is all that differs."""
+    key, _, value = outcome.name.partition("=")
+    if key == "poll_max_ns" and value.isascii() and value.isdigit():
+        return format_duration_ns(int(value))
+    return outcome.name
 
 
 def explain_changes(

@@ -117,6 +117,26 @@ def test_render_comparison_html_has_pictures_for_every_job(comparison: Compariso
     assert page.tags.count("desc") == page.tags.count("svg")
 
 
+def test_render_comparison_html_tells_first_what_the_person_came_for(
+    comparison: Comparison,
+) -> None:
+    """Before the verdict of each job."""
+    words = " ".join(" ".join(Page(render_comparison_html(comparison)).words).split())
+    assert words.index("1.64 times as fast") < words.index("B is faster")
+    assert "main loop: 0.61 processors with A, 0.09 with B" in words
+
+
+def test_threads_of_disks_are_words_too(comparison: Comparison) -> None:
+    """A narrow window has no room for the picture, and shows a table in its place."""
+    text = render_comparison_html(comparison)
+    tables = re.findall(r'<table class="narrow">.*?</table>', text, re.DOTALL)
+    rows = [re.findall(r"<t[hd][^>]*>(?:<strong>)?([^<]+)", table)[-3:] for table in tables]
+    assert rows == [
+        ["scsi2", "scsihw0", "main loop"],
+        ["scsi2", "virtioscsi2", "iothread-virtioscsi2"],
+    ]
+
+
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(min_size=1, max_size=40))
 def test_render_comparison_html_escapes_names(

@@ -70,6 +70,29 @@ def test_draw_ratios_says_the_interval(comparison: Comparison) -> None:
     )
 
 
+def test_interval_that_goes_on_has_an_arrowhead_at_that_end(
+    make_comparison: Callable[..., Comparison],
+) -> None:
+    """One that ends inside of the picture has none."""
+    assert "arrow" not in draw_ratios(make_comparison().jobs[1], prefix="x")
+    wide = make_comparison(drop=3).jobs[1]
+    rates = ((100.0, 100.0), (100.0, 150.0))
+    pairs = tuple(
+        evolve(
+            pair,
+            a=evolve(pair.a, figures=evolve(pair.a.figures, iops=a)),
+            b=evolve(pair.b, figures=evolve(pair.b.figures, iops=b)),
+        )
+        for pair, (a, b) in zip(wide.pairs, rates, strict=True)
+    )
+    result = JobResult(job=wide.job, pairs=pairs)
+    svg = draw_ratios(result, prefix="x")
+    line = re.search(r'class="interval" x1="([\d.]+)" y1="[\d.]+" x2="([\d.]+)"', svg)
+    assert line is not None
+    tips = [float(tip) for tip in re.findall(r'class="b arrow" d="M([\d.]+) ', svg)]
+    assert tips == [float(line[1]), float(line[2])] == [12.0, 308.0]
+
+
 def test_draw_host_cpu_adds_threads_up_by_kind(comparison: Comparison) -> None:
     """Both vCPUs are one part of the bar, and all IOThreads another."""
     svg = draw_host_cpu(comparison.jobs[1], prefix="x")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 
+import pytest
 from rich.console import Console
 
 from vmio.bench.result import Comparison
+from vmio.cli.console import make_console
 from vmio.report.comparison.text import print_comparison
 
 
@@ -38,6 +40,17 @@ def test_print_comparison_fits_a_terminal(comparison: Comparison) -> None:
         *("randread-4k-qd32", "A", "13.9k", "54", "2.07", "ms", "5.53", "ms"),
         *("0.43", "0.61", "0.00", "0.73", "0.00"),
     ]
+
+
+def test_print_comparison_has_headings_of_two_lines(
+    comparison: Comparison, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On the command line's own console, which spells out what moves a cursor."""
+    print_comparison(comparison, make_console())
+    lines = capsys.readouterr().out.splitlines()
+    lower = next(at for at, line in enumerate(lines) if line.startswith("job "))
+    assert lines[lower - 1].split() == ["guest", "main", "IO-"]
+    assert lines[lower].split()[-5:] == ["CPU", "loop", "Threads", "vCPUs", "others"]
 
 
 def test_print_comparison_shows_no_control_characters(

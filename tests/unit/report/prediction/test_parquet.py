@@ -47,7 +47,14 @@ def make_points(*, closed: list[bool] | None = None) -> Generator[SweepPoint, No
                 cpu_share=one,
                 vcpu_share=one,
                 loops=tuple(
-                    LoopEstimate(id=name, cpu_share=one, sleeps_per_request=one, polled_share=one)
+                    LoopEstimate(
+                        id=name,
+                        cpu_share=one,
+                        polling_share=one,
+                        work_share=one,
+                        sleeps_per_request=one,
+                        polled_share=one,
+                    )
                     for name in ("iot0", "iot1")
                 ),
                 notes=("a note",) * (number % 2),
@@ -114,6 +121,8 @@ def test_schema_says_what_each_column_is(tmp_path: Path) -> None:
     assert [field.name for field in loop] == [
         "id",
         "cpu_share",
+        "polling_share",
+        "work_share",
         "sleeps_per_request",
         "polled_share",
     ]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
+from attrs import evolve
 
 from vmio.formats.qemu.trace import parse_trace
 from vmio.host.trace_file import read_lines
 from vmio.report.replay.html import render_trace_html
 from vmio.report.replay.json import render_trace_json
 from vmio.report.replay.text import render_trace
+from vmio.report.replay.words import explain_verdict, judge_polling
 from vmio.sim.polling import Generation, PollSettings, complete_settings
 from vmio.sim.trace import LoopTrace, summarize_trace
-from vmio.sim.what_if import parse_setting
+from vmio.sim.what_if import Outcome, parse_setting
 
 TRACE = Path(__file__).parents[3] / "data" / "traces" / "start-10.0.2.txt.xz"
 SMALL = [
@@ -88,3 +92,96 @@ def test_page_of_a_loop_without_phases_has_no_chart() -> None:
     )
     assert "<svg" not in page
     assert "poll_grow" in page
+
+
+def draw_page(loop: LoopTrace) -> ET.Element:
+    """Returns the picture of a page of one loop."""
+    page = render_trace_html([loop], "handler", PollSettings(), name="t", qemu_version="10.0.0")
+    return ET.fromstring(page[page.index("<svg") : page.index("</svg>") + 6])  # noqa: S314
+
+
+def find_ticks(picture: ET.Element) -> dict[str, float]:
+    """Returns where each value stands at the axis below."""
+    return {
+        each.text or "": float(each.attrib["x"])
+        for each in picture.iter("text")
+        if each.attrib["class"] == "mid tick"
+    }
+
+
+def test_page_leads_with_a_verdict_from_the_trace() -> None:
+    """How much was in vain, and the longest polling that still gains; before all pictures."""
+    loop = read()[0]
+    page = render_trace_html([loop], "handler", PollSettings(), name="t", qemu_version="10.0.0")
+    assert page.index("Half of the polling was in vain; 65.5 µs would catch 61%") < page.index(
+        "<svg"
+    )
+    assert f"{loop.phases_in_vain:,} of {loop.phases:,} phases found nothing." in page
+    assert judge_polling(evolve(loop, outcomes=())) == "Half of the polling was in vain"
+    quarter = evolve(loop, phases_in_vain=loop.phases // 4, outcomes=())
+    assert judge_polling(quarter) == "25% of the polling was in vain"
+    assert judge_polling(evolve(quarter, phases_in_vain=0)).startswith("Almost none")
+    assert judge_polling(evolve(quarter, phases_in_vain=loop.phases)).startswith("Almost all")
+
+
+def test_verdict_names_no_setting_that_gains_little() -> None:
+    """More polling for hardly more waits is no advice, nor is less polling for fewer."""
+
+    def make(name: str, caught: int, polling_ns: int) -> Outcome:
+        return Outcome(name=name, waits=100, caught=caught, polling_ns=polling_ns, vain_ns=0)
+
+    as_it_was = make("as it was", 50, 100)
+    loop = evolve(
+        read()[0],
+        outcomes=(
+            as_it_was,
+            make("poll_max_ns=400000", 73, 500),
+            make("poll_max_ns=200000,poll_grow=4", 71, 300),
+            make("poll_max_ns=0", 0, 0),
+            make("poll_max_ns=100000", 60, 200),
+        ),
+    )
+    assert judge_polling(loop).endswith("poll_max_ns=200000,poll_grow=4 would catch 71%")
+    little = evolve(loop, outcomes=(as_it_was, make("poll_max_ns=400000", 54, 500)))
+    assert "would catch" not in judge_polling(little)
+    assert "catches clearly more" in " ".join(explain_verdict(little))
+
+
+def test_picture_has_real_time_and_a_legend() -> None:
+    """A piece is as wide as it took, and what is written at the axis is where it says."""
+    loop = read()[0]
+    picture = draw_page(loop)
+    ticks = find_ticks(picture)
+    assert list(ticks) == ["0", "200 ms", "400 ms", "600 ms", "800 ms"]
+    per_ns = (ticks["800 ms"] - ticks["0"]) / 800e6
+    bands = [each for each in picture.iter("rect") if each.attrib["class"] == "band"][1:]
+    assert len(bands) == len(loop.timeline)
+    for band, piece in zip(bands, loop.timeline, strict=True):
+        assert piece.begin_ns is not None
+        place = ticks["0"] + piece.begin_ns * per_ns
+        assert float(band.attrib["x"]) == pytest.approx(place, abs=0.2)
+    legend = [each.text for each in picture.iter("text") if each.attrib["class"] == "legend"]
+    assert legend == ["longest", "shortest to longest", "in vain"]
+    places = sorted(ticks.values())
+    assert all(later - before > 50 for before, later in itertools.pairwise(places))
+
+
+def test_picture_without_times_is_by_phases() -> None:
+    """And says so."""
+    picture = draw_page(read(lines=SMALL)[1])
+    texts = [each.text for each in picture.iter("text")]
+    assert "phases, since the trace has no times" in texts
+    assert list(find_ticks(picture)) == ["0", "1"]
+
+
+def test_clock_that_goes_back_stays_inside_of_the_picture() -> None:
+    """A host's clock can be set while a trace is written."""
+    first, second = read()[0].timeline[:2]
+    loop = evolve(
+        read()[0],
+        timeline=(evolve(first, begin_ns=900), evolve(second, begin_ns=0)),
+        span_ns=500,
+    )
+    for each in draw_page(loop).iter("rect"):
+        assert float(each.attrib["width"]) >= 0
+        assert 0 <= float(each.attrib["x"]) + float(each.attrib["width"]) <= 440
