@@ -50,6 +50,7 @@ contracts: setup-dev ## checks who may import whom
 docs: setup-dev ## rewrites the pages and pictures of docs/ that are made from the code
 	@$(BIN)/python -m vmio.lint.pages docs/rules
 	@$(BIN)/python -m vmio.report.polling.pictures docs/concepts
+	@$(BIN)/python -m vmio.report.schema docs/schema
 
 .PHONY: bench
 bench: setup-dev ## measures the cold start of vmio's light verbs

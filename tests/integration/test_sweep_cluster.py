@@ -24,7 +24,7 @@ from vmio import api
 from vmio.errors import CapabilityError, ToolError
 from vmio.fleet import cluster as fleet_cluster
 from vmio.fleet.runner import map_in_order
-from vmio.report.prediction.grid import render_grid_json
+from vmio.report.prediction.json import render_sweep_json
 
 ROOT = Path(__file__).parents[2]
 VM = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
@@ -68,7 +68,7 @@ def run_sweep(**where: Any) -> str:  # noqa: ANN401 - whatever the sweep shall r
     host = api.read_host(None, qemu_version="10.0.2")
     guest = api.load(VM, host=host)
     grid, points = api.simulate_sweep(guest, host, "qd=1", SWEEPS, seeds=2, requests=300, **where)
-    return render_grid_json(grid, list(points))
+    return render_sweep_json(grid, list(points))
 
 
 def run_vmio(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -38,7 +38,7 @@ _LEFT = 1
 )
 @click.option("--qmp", metavar="SOCKET", help="The running guest's QMP socket.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @qemu_version_option
 @storage_option
 @host_options

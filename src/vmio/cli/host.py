@@ -44,11 +44,11 @@ def command(
         api.save_host(facts, save, force=force)
         say(f"wrote {save}")
         return
-    from vmio.formats.host_toml import host_to_dict, render_host
-
     if as_json:
-        import json
+        from vmio.report.host.json import render_host_json
 
-        click.echo(json.dumps(host_to_dict(facts), indent=2, default=str))
+        click.echo(render_host_json(facts))
     else:
+        from vmio.formats.host_toml import render_host
+
         click.echo(render_host(facts), nl=False)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from vmio.lint.pages import Page, parse_page, render_page
+from vmio.lint.pages import parse_page, render_page
 from vmio.lint.registry import RULES, find_rule, load_rule
 
 __all__ = ["command"]
@@ -20,24 +18,12 @@ def command(code: str | None, *, as_json: bool) -> None:
     entries = RULES if code is None else (find_rule(code),)
     pages = [parse_page(load_rule(entry)) for entry in entries]
     if as_json:
-        import json
+        from vmio.report.rules.json import render_rules_json
 
-        described = [_describe(page) for page in pages]
-        click.echo(json.dumps(described if code is None else described[0], indent=2))
+        click.echo(render_rules_json(pages))
     elif code is None:
         width = max(len(page.name) for page in pages)
         for page in pages:
             click.echo(f"{page.code}  {page.severity:7}  {page.name:{width}}  {page.summary}")
     else:
         click.echo(render_page(pages[0]), nl=False)
-
-
-def _describe(page: Page) -> dict[str, Any]:
-    return {
-        "code": page.code,
-        "name": page.name,
-        "severity": page.severity,
-        "family": page.family,
-        "summary": page.summary,
-        "sections": dict(page.sections),
-    }
