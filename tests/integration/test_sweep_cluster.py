@@ -122,7 +122,7 @@ def test_sweep_is_the_same_wherever_it_runs(cluster: LocalCluster) -> None:
         texts.append(run_sweep(executor=found.executor, workers=found.workers))
     with Client(cluster.scheduler_address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
         texts.append(run_sweep(executor=client.get_executor()))
-    assert len(json.loads(texts[0])["points"]) == 15
+    assert len(json.loads(texts[0])["data"]["points"]) == 15
     assert set(texts) == {texts[0]}
 
 

@@ -149,7 +149,7 @@ def test_page_is_written_beside_what_is_printed(
     path = tmp_path / "page.html"
     assert run(*QEMU, *arguments, "--json", "--html", str(path)) == 0
     told = capsys.readouterr()
-    assert json.loads(told.out)["kind"] == "prediction"
+    assert json.loads(told.out)["kind"] == ("sweep" if "--sweep" in arguments else "prediction")
     assert str(path) in told.err
     page = path.read_text(encoding="utf-8")
     assert "701 storage-a" in page

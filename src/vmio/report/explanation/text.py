@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from vmio.characters import disarm_lines, printable
 from vmio.lint.explain import Explanation, Setting, Way
+from vmio.report.colours import paint
 from vmio.report.explanation.words import (
     describe_remedies,
     describe_setting,
@@ -44,10 +45,10 @@ def render_explanation(explanation: Explanation, *, colour: bool = False) -> str
 
 def _sum_up(explanation: Explanation, *, colour: bool) -> Iterator[str]:
     disk = printable(explanation.disk)
-    title = _paint(disk, _BOLD, colour=colour)
+    title = paint(disk, _BOLD, colour=colour)
     way = explanation.way
     if way is None:
-        loss = f"{_paint('dropped', _RED, colour=colour)} by Proxmox VE, so the guest starts"
+        loss = f"{paint('dropped', _RED, colour=colour)} by Proxmox VE, so the guest starts"
         why = printable(explanation.dropped)
         yield from _wrap(title, f"{loss} without it: {why}", len(explanation.disk) + 2)
         return
@@ -61,14 +62,14 @@ def _sum_up(explanation: Explanation, *, colour: bool) -> Iterator[str]:
     yield from _wrap(title, text, _measure(disk) + 2)
     for setting in explanation.settings:
         if setting.verdict == "ignored":
-            ignored = _paint("ignored", _RED, colour=colour)
+            ignored = paint("ignored", _RED, colour=colour)
             why = printable(describe_setting(setting))
             yield from _wrap("", f"{setting.name} is {ignored}: {why}", 4)
 
 
 def _tell(explanation: Explanation, *, colour: bool) -> Iterator[str]:
     title = f"{explanation.disk} of {explanation.vm}, {_ORIGINS[explanation.origin]}"
-    yield _paint(printable(title), _BOLD, colour=colour)
+    yield paint(printable(title), _BOLD, colour=colour)
     if explanation.line:
         yield ""
         yield from _wrap("", printable(explanation.line), 2)
@@ -88,7 +89,7 @@ def _tell(explanation: Explanation, *, colour: bool) -> Iterator[str]:
         found = list(lines)
         if found:
             yield ""
-            yield _paint(heading, _BOLD, colour=colour)
+            yield paint(heading, _BOLD, colour=colour)
             yield from found
 
 
@@ -113,7 +114,7 @@ def _list_findings(explanation: Explanation) -> Iterator[str]:
 
 def _list_settings(settings: Sequence[Setting], *, colour: bool) -> Iterator[str]:
     for setting in settings:
-        verdict = _paint(setting.verdict, _VERDICTS[setting.verdict], colour=colour)
+        verdict = paint(setting.verdict, _VERDICTS[setting.verdict], colour=colour)
         label = printable(setting.written or f"{setting.name}: {setting.value or '-'}")
         means = f", as {setting.value}" if _is_news(setting) else ""
         yield f"  {_shorten(label)}  {verdict}{printable(means)}"
@@ -161,7 +162,3 @@ def _split(text: str) -> Iterator[str]:
 
 def _measure(text: str) -> int:
     return display_width(re.sub(r"\x1b\[[0-9;]*m", "", text))
-
-
-def _paint(text: str, code: str, *, colour: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
