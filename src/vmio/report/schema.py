@@ -54,7 +54,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "outcome": (OutcomeData, "vmio apply PLAN --json"),
     "plan": (PlanData, "vmio plan VM --json"),
     "plans": (PlansData, "vmio plan --all --json, vmio plan VM --compare --json"),
-    "policies": (PoliciesData, "vmio plan --policies --json"),
+    "policies": (PoliciesData, "vmio plan --list-policies --json"),
     "prediction": (PredictionData, "vmio simulate VM --json"),
     "ranking": (RankingData, "vmio plan VM --rank FIGURE --json"),
     "recording": (RecordingData, "vmio replay --check RECORDING --json"),
@@ -150,7 +150,7 @@ def _translate(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:  # noq
     if hint in _PLAIN:
         return {"type": _PLAIN[hint]}
     if is_typeddict(hint):
-        name = hint.__name__.removesuffix("Data")
+        name = _name_object(hint)
         if name not in definitions:
             definitions[name] = {}  # its place comes before what is in it
             definitions[name] |= _translate_object(hint, definitions)
@@ -172,6 +172,10 @@ def _translate(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:  # noq
             return {"type": "object", "additionalProperties": values}
         case origin:
             raise TypeError(f"no schema for {hint}, a {origin}")
+
+
+def _name_object(data: type) -> str:
+    return data.__name__.removesuffix("Data")
 
 
 def _translate_object(data: type, definitions: dict[str, Any]) -> dict[str, Any]:
@@ -237,15 +241,22 @@ def _render_page(schemas: Mapping[Kind, Mapping[str, Any]]) -> str:
         for kind, (_, call) in _DOCUMENTS.items()
     ]
     lines += ["", _CHANGES.rstrip()]
-    described: dict[str, Any] = {}
+    described: dict[str, Any] = {
+        _name_object(data): schemas[kind]["$defs"][_name_object(data)]
+        for kind, (data, _) in _DOCUMENTS.items()
+    }
     for kind, schema in schemas.items():
-        lines += ["", f"## {kind}", "", f"`data` of {_quote_calls(_DOCUMENTS[kind][1])} is"]
-        lines[-1] += f" {_name_type(schema['properties']['data'])}."
+        data, calls = _DOCUMENTS[kind]
+        root = _name_object(data)
+        if root.lower() != kind:
+            raise TypeError(f"{root} is the data of {kind}, whose heading it is found by")
+        lines += ["", f"## {kind}", "", f"Printed by {_quote_calls(calls)}."]
+        lines += _render_object(schema["$defs"][root])
         for name, definition in schema["$defs"].items():
             if described.setdefault(name, definition) != definition:
                 raise TypeError(f"two different objects are called {name}")
-            if described[name] is definition:
-                lines += ["", *_render_object(name, definition)]
+            if described[name] is definition and name != root:
+                lines += ["", f"### {name}", *_render_object(definition)]
     return "\n".join(lines) + "\n"
 
 
@@ -253,8 +264,8 @@ def _quote_calls(calls: str) -> str:
     return ", ".join(f"`{call}`" for call in calls.split(", "))
 
 
-def _render_object(name: str, definition: Mapping[str, Any]) -> Iterator[str]:
-    yield from (f"### {name}", "", definition["description"], "")
+def _render_object(definition: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", definition["description"], "")
     yield from ("| Field | Type | Meaning |", "|---|---|---|")
     for field, schema in definition["properties"].items():
         text = schema.get("description", "").removesuffix(".")

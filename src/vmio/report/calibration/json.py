@@ -35,6 +35,7 @@ class ProfileData(TypedDict):
     accelerator: str
     """`kvm` or `tcg`, which ran the guest; empty where that is not known."""
     processors: Count
+    """Of the host."""
     costs: dict[str, Count]
     """What each step takes, by its name in the profile's file, which ends in its unit."""
     service: list[ServiceData]
@@ -50,6 +51,7 @@ class LoadData(TypedDict):
     poll_max_ns: Count | None
     """null for a load of the main loop."""
     iops: float
+    """As measured, like each figure that has one `predicted` beside it."""
     iops_predicted: float
     latency_mean_ns: float
     latency_mean_predicted_ns: float
