@@ -107,6 +107,14 @@ def test_plan_of_another_guest_is_refused(
     assert "is for guest 701" in capsys.readouterr().err
 
 
+def test_document_of_a_plan_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `plan --json` prints is not the file that `plan -o` writes; a hint names that."""
+    assert call("plan", "701.conf", "--policy", "per-disk", "--json") == 0
+    config.with_name("plan.json").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert call("apply", "plan.json", "--yes") == 3
+    assert "vmio plan VM -o FILE" in capsys.readouterr().err
+
+
 def test_calls_that_make_no_sense_are_refused(config: Path) -> None:
     """Options that exclude each other are said to."""
     del config

@@ -87,6 +87,11 @@ def test_folder_is_current() -> None:
     assert {path.name: path.read_text() for path in DOCS.iterdir()} == render_files(), "make docs"
 
 
+def test_every_kind_has_a_schema() -> None:
+    """No document is left out of the folder."""
+    assert set(render_files()) == {"README.md", *(f"{kind}.json" for kind in SCHEMAS)}
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
