@@ -80,7 +80,7 @@ class RestoreData(TypedDict):
     config: ConfigData
 
 
-class LeftData(TypedDict):
+class LeftConfigData(TypedDict):
     """A config that stays as it is."""
 
     path: str
@@ -93,10 +93,10 @@ class UndoData(TypedDict):
 
     dry_run: bool
     configs: list[RestoreData]
-    left: list[LeftData]
+    left: list[LeftConfigData]
 
 
-class StateData(TypedDict):
+class KeptStateData(TypedDict):
     """A change that vmio made, and the state before it, which is kept."""
 
     number: Count
@@ -115,7 +115,7 @@ class JournalData(TypedDict):
     """The kept states of a config."""
 
     path: str
-    changes: list[StateData]
+    changes: list[KeptStateData]
     """The oldest first."""
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["CalibrationData", "render_calibration_json"]
 
 
-class ServiceData(TypedDict):
+class ServiceTimesData(TypedDict):
     """How long a disk takes for a request."""
 
     depth: Count
@@ -38,13 +38,13 @@ class ProfileData(TypedDict):
     """Of the host."""
     costs: dict[str, Count]
     """What each step takes, by its name in the profile's file, which ends in its unit."""
-    service: list[ServiceData]
+    service: list[ServiceTimesData]
     """By depth, ascending."""
     sources: dict[str, str]
     """Where a number comes from, by its name."""
 
 
-class LoadData(TypedDict):
+class MeasuredLoadData(TypedDict):
     """A load as it was measured, and as it is predicted with these costs."""
 
     workload: str
@@ -69,7 +69,7 @@ class CalibrationData(TypedDict):
     """The costs on a host, and how near predictions come with them."""
 
     profile: ProfileData
-    loads: list[LoadData]
+    loads: list[MeasuredLoadData]
 
 
 def render_calibration_json(found: Calibration) -> str:
@@ -97,7 +97,7 @@ def _describe_profile(profile: Profile) -> ProfileData:
     }
 
 
-def _describe_load(each: Residual) -> LoadData:
+def _describe_load(each: Residual) -> MeasuredLoadData:
     seen, predicted = each.observation, each.predicted
     iothreads = seen.topology.iothreads
     return {

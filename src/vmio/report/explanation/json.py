@@ -48,7 +48,7 @@ class ExplainedSettingData(TypedDict):
     """What would make it take effect, or better."""
 
 
-class AboutData(TypedDict):
+class DiskFindingData(TypedDict):
     """What a rule found about a disk."""
 
     code: str
@@ -75,7 +75,7 @@ class ExplainedDiskData(TypedDict):
     """What the guest sees."""
     arguments: list[str]
     """What makes the disk on the command line."""
-    findings: list[AboutData]
+    findings: list[DiskFindingData]
 
 
 class ExplanationData(GuestData):

@@ -31,7 +31,7 @@ class TransitionData(TypedDict):
     """How often it happened."""
 
 
-class PieceData(TypedDict):
+class PhasesData(TypedDict):
     """Some phases in a row."""
 
     least_ns: Count
@@ -41,7 +41,7 @@ class PieceData(TypedDict):
     in_vain: Count
 
 
-class TriedData(TypedDict):
+class TriedSettingData(TypedDict):
     """What a setting comes to on the waits of the trace."""
 
     name: str
@@ -80,9 +80,9 @@ class TracedLoopData(TypedDict):
     """The most frequent first."""
     unmoved: Count
     """Changes after which the loop polled for as long as before."""
-    timeline: list[PieceData]
+    timeline: list[PhasesData]
     """The phases from first to last."""
-    outcomes: list[TriedData]
+    outcomes: list[TriedSettingData]
     """Empty unless `--try` names a setting."""
 
 
