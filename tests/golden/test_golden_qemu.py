@@ -26,7 +26,8 @@ def test_golden_layout(
         main(("show", line.name, "--json"))
     out, err = capsys.readouterr()
     assert (caught.value.code, err) == (0, "")
-    assert json.loads(out) == json.loads(line.with_suffix(".json").read_text(encoding="utf-8"))
+    told = json.loads(out)["data"]
+    assert told == json.loads(line.with_suffix(".json").read_text(encoding="utf-8"))
 
 
 def test_golden_lines_show_every_kind_of_controller() -> None:

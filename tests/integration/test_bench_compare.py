@@ -60,7 +60,7 @@ def test_bench_measures_both_layouts(tmp_path: Path) -> None:
         env=environment(scratch),
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = json.loads(done.stdout)["data"]
     assert (told["disk"], told["accelerator"]) == ("scsi1", "tcg")
     for side, thread in (("a", "main loop"), ("b", "iothread-virtioscsi1")):
         disks = {disk["id"]: disk["served_by"] for disk in told[side]["topology"]["disks"]}

@@ -158,7 +158,7 @@ def test_nothing_outlives_run(number: signal.Signals, status: int, tmp_path: Pat
         assert process.stderr is not None
         line = next(line for line in process.stderr if "QEMU is process" in line)
         pid = int(line.split("process ")[1].split(";")[0])
-        shown = json.loads(run("show", f"qmp:{socket}", "--json").stdout)
+        shown = json.loads(run("show", f"qmp:{socket}", "--json").stdout)["data"]
         assert [disk["id"] for disk in shown["disks"]] == ["scsi0", "scsi1", "scsi2"]
         process.send_signal(number)
         process.communicate(timeout=240)

@@ -24,7 +24,7 @@ from vmio import app
 from vmio.errors import CapabilityError, ToolError
 from vmio.fleet import cluster as fleet_cluster
 from vmio.fleet.runner import map_in_order
-from vmio.report.prediction.grid import render_grid_json
+from vmio.report.prediction.json import render_sweep_json
 
 ROOT = Path(__file__).parents[2]
 VM = str(ROOT / "examples" / "virtio-scsi-single" / "701.conf")
@@ -68,7 +68,7 @@ def run_sweep(**where: Any) -> str:  # noqa: ANN401 - whatever the sweep shall r
     host = app.read_host(None, qemu_version="10.0.2")
     guest = app.load(VM, host=host)
     grid, points = app.simulate_sweep(guest, host, "qd=1", SWEEPS, seeds=2, requests=300, **where)
-    return render_grid_json(grid, list(points))
+    return render_sweep_json(grid, list(points))
 
 
 def run_vmio(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -122,7 +122,7 @@ def test_sweep_is_the_same_wherever_it_runs(cluster: LocalCluster) -> None:
         texts.append(run_sweep(executor=found.executor, workers=found.workers))
     with Client(cluster.scheduler_address, set_as_default=False) as client:  # type: ignore[no-untyped-call]
         texts.append(run_sweep(executor=client.get_executor()))
-    assert len(json.loads(texts[0])["points"]) == 15
+    assert len(json.loads(texts[0])["data"]["points"]) == 15
     assert set(texts) == {texts[0]}
 
 

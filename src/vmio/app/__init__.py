@@ -38,7 +38,7 @@ from vmio.app.guests import (
     read_place,
     read_places,
 )
-from vmio.app.host import complete_version, describe_host, read_host, render_host, save_host
+from vmio.app.host import complete_version, read_host, render_host, save_host
 from vmio.app.plan import (
     lacks_processors,
     list_compared,
@@ -164,7 +164,6 @@ __all__ = [
     "complete_version",
     "complete_vms",
     "connect_cluster",
-    "describe_host",
     "diff",
     "emit",
     "emit_all",

@@ -13,7 +13,7 @@ from vmio.model.host import Host
 from vmio.model.topology import AttachedDisk, Topology
 
 if TYPE_CHECKING:
-    from vmio.lint.story import Argument, Origin, Story
+    from vmio.lint.explain import Argument, Explanation, Origin
     from vmio.model.vm import Vm
 
 __all__ = ["explain"]
@@ -28,8 +28,8 @@ def explain(
     host: Host,
     storage: str | None = None,
     snapshot: str | None = None,
-) -> tuple[str, Origin, tuple[Story, ...]]:
-    """Returns what a guest is called, where that is from, and the story of one disk or of all.
+) -> tuple[str, Origin, tuple[Explanation, ...]]:
+    """Returns what a guest is called, where that is from, and explanations of one disk or all.
 
     Of all there are also those that its manager drops.
 
@@ -46,14 +46,14 @@ def explain(
         QmpError: Nothing answers on the socket, or not in QMP.
     """
     from vmio.formats.proxmox.problems import find_dropped
-    from vmio.lint.story import Whole, tell_loss, tell_story
+    from vmio.lint.explain import GuestIndex, explain_disk, explain_dropped
 
     if path.startswith(_QMP):
         topology = observe(path.removeprefix(_QMP))
         chosen = _choose_disks(topology, disk, None)
-        whole = Whole(topology)
+        index = GuestIndex(topology)
         stories = (
-            tell_story(each, whole, vm=None, name=path, origin="running") for each in chosen
+            explain_disk(each, index, vm=None, name=path, origin="running") for each in chosen
         )
         return path, "running", tuple(stories)
     guest = load(path, host=host, storage=storage, snapshot=snapshot)
@@ -63,20 +63,20 @@ def explain(
     origin: Origin = "command" if guest.vm.notation == "qemu" else "plan"
     findings = lint(guest, host)
     arguments = _list_arguments(guest, host, storage=storage, snapshot=snapshot)
-    whole = Whole(topology, arguments=arguments, findings=findings)
+    index = GuestIndex(topology, arguments=arguments, findings=findings)
     lost = find_dropped(guest.vm) if disk is None else ()
     return (
         name,
         origin,
         (
             *(
-                tell_loss(each, vm=guest.vm, name=name, origin=origin, findings=findings)
+                explain_dropped(each, vm=guest.vm, name=name, origin=origin, findings=findings)
                 for each in lost
             ),
             *(
-                tell_story(
+                explain_disk(
                     each,
-                    whole,
+                    index,
                     vm=guest.vm,
                     name=name,
                     origin=origin,
@@ -111,7 +111,7 @@ def _list_arguments(
     """
     from vmio.formats.qemu.argv import read_options
     from vmio.formats.shell import render_command
-    from vmio.lint.story import Argument
+    from vmio.lint.explain import Argument
 
     if guest.vm.notation == "qemu":
         source = guest.vm.source

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from vmio.errors import UsageError
 from vmio.host.files import read_source
 from vmio.model.host import Host
 
-__all__ = ["complete_version", "describe_host", "read_host", "render_host", "save_host"]
+__all__ = ["complete_version", "read_host", "render_host", "save_host"]
 
 
 def read_host(
@@ -95,10 +94,3 @@ def render_host(host: Host) -> str:
     from vmio.formats.host_toml import render_host as render
 
     return render(host)
-
-
-def describe_host(host: Host) -> dict[str, Any]:
-    """Returns a host's description as JSON has it, apart from dates."""
-    from vmio.formats.host_toml import host_to_dict
-
-    return host_to_dict(host)

@@ -39,7 +39,7 @@ _LEFT = 1
 )
 @click.option("--qmp", metavar="SOCKET", help="The running guest's QMP socket.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @qemu_version_option
 @storage_option
 @host_options
@@ -119,10 +119,10 @@ def confirm(question: str, *, yes: bool) -> None:
 
 def print_diff(source: Source, new: bytes) -> None:
     """Prints what changes in a config, in colours on a terminal."""
-    from vmio.report.findings.fix_diff import render_fix_diff
+    from vmio.report.diff.unified import render_unified_diff
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    text = render_fix_diff(source, new, colour=colour)
+    text = render_unified_diff(source, new, colour=colour)
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
 

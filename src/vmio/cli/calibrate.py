@@ -91,7 +91,7 @@ def command(
         )
     kept = app.save_profile(found.profile, path)
     if as_json:
-        from vmio.report.calibration.text import render_calibration_json
+        from vmio.report.calibration.json import render_calibration_json
 
         click.echo(render_calibration_json(found))
     else:

@@ -16,7 +16,7 @@ _DIFFERENT = 1
 @click.command("diff")
 @click.argument("a", shell_complete=complete_vm)
 @click.argument("b", shell_complete=complete_vm)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--vmid", metavar="NUMBER", help="The VM's number, if a config is not NUMBER.conf.")
 @storage_option
 @qemu_version_option

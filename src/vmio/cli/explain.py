@@ -17,7 +17,7 @@ __all__ = ["command"]
 @click.command("explain")
 @click.argument("vm", shell_complete=complete_vm)
 @click.argument("disk", required=False, shell_complete=complete_disk)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--snapshot",
     metavar="NAME",
@@ -46,16 +46,16 @@ def command(
     facts = app.read_place(vm, host=host, overrides=overrides, qemu_version=qemu_version).host
     name, origin, stories = app.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
     if as_json:
-        from vmio.report.explanation.json import render_story_json
+        from vmio.report.explanation.json import render_explanation_json
 
-        click.echo(render_story_json(stories, vm=name, origin=origin))
+        click.echo(render_explanation_json(stories, vm=name, origin=origin))
         return
-    from vmio.report.explanation.text import render_overview, render_story
+    from vmio.report.explanation.text import render_explanation, render_overview
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if disk is None:
         text = render_overview(stories, colour=colour)
         text += "" if any(not story.dropped for story in stories) else "no disks\n"
     else:
-        text = render_story(stories[0], colour=colour)
+        text = render_explanation(stories[0], colour=colour)
     click.echo(text, nl=False, color=colour)

@@ -52,8 +52,8 @@ def command(
         say(f"wrote {output}")
         return
     if as_json:
-        import json
+        from vmio.report.host.json import render_host_json
 
-        click.echo(json.dumps(app.describe_host(facts), indent=2, default=str))
+        click.echo(render_host_json(facts))
     else:
         click.echo(app.render_host(facts), nl=False)

@@ -43,7 +43,7 @@ _LOAD = "4k-randread-qd1"
 @click.option("--all", "many", is_flag=True, help="One line for each guest of several, or a tree.")
 @click.option("-o", "--output", metavar="FILE", help="Write the plan, for vmio apply.")
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as it would be written.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--diff", "as_diff", is_flag=True, help="Print the config's changes only.")
 @storage_option
 @qemu_version_option
@@ -72,9 +72,7 @@ def command(
     Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o.
     """
     if list_policies:
-        for usage, summary in app.list_policies():
-            click.echo(f"{usage:14} {summary}")
-        return 0
+        return _print_policies(as_json=as_json)
     forms = {"--compare": compare, "--all": many, "--diff": as_diff}
     _check_forms([name for name, given in forms.items() if given], rank, output, as_json=as_json)
     _check_call(vms, rank, workload, profile, output, many=many, force=force)
@@ -83,14 +81,14 @@ def command(
         places = app.read_places(
             found, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
         )
-        return _print_all((*places.errors, *found), policy, places)
+        return _print_all((*places.errors, *found), policy, places, as_json=as_json)
     facts = app.read_place(vms[0], host=host, overrides=overrides, qemu_version=qemu_version).host
     guest = app.load(vms[0], host=facts, storage=storage)
     for problem in guest.vm.problems:
         text = problem.message.replace("\n", ": ")
         say(f"{vms[0]}: {text}")
     if compare:
-        return _print_comparison(guest, facts)
+        return _print_comparison(guest, facts, as_json=as_json)
     if rank is not None:
         ranking = app.rank_plans(
             guest, facts, _LOAD if workload is None else workload, by=rank, profile=profile
@@ -124,13 +122,24 @@ def _check_call(
         raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
 
 
+def _print_policies(*, as_json: bool) -> int:
+    if as_json:
+        from vmio.report.plan.json import render_policies_json
+
+        click.echo(render_policies_json(app.list_policies()))
+    else:
+        for usage, summary in app.list_policies():
+            click.echo(f"{usage:14} {summary}")
+    return 0
+
+
 def _check_forms(
     forms: list[str], rank: app.Criterion | None, output: str | None, *, as_json: bool
 ) -> None:
-    if len(forms) + (rank is not None) + (as_json and rank is None) > 1:
+    if len(forms) + (rank is not None) > 1 or (as_json and "--diff" in forms):
         raise UsageError(
-            "--compare, --rank, --all, --json and --diff exclude each other",
-            hint="--rank goes with --json",
+            "--compare, --rank, --all and --diff exclude each other",
+            hint="--json goes with each but --diff",
         )
     if rank is not None and output is not None:
         raise UsageError("--rank writes no plan", hint="-o writes that of one --policy")
@@ -139,7 +148,10 @@ def _check_forms(
 def _print_plan(guest: app.Guest, plan: Plan, form: Literal["json", "diff", "text"]) -> None:
     match form:
         case "json":
-            click.echo(app.render_plan(plan), nl=False)
+            from vmio.report.plan.json import render_plan_json
+            from vmio.report.plan.words import describe_plan
+
+            click.echo(render_plan_json(describe_plan(guest, plan)))
         case "diff":
             from vmio.cli.apply import print_diff
 
@@ -158,7 +170,7 @@ def _print_plan(guest: app.Guest, plan: Plan, form: Literal["json", "diff", "tex
             assert_never(form)
 
 
-def _print_comparison(guest: app.Guest, host: Host) -> int:
+def _print_comparison(guest: app.Guest, host: Host, *, as_json: bool) -> int:
     from vmio.cli.console import make_console
     from vmio.report.plan.text import Row, print_comparison
     from vmio.report.plan.words import describe_plan
@@ -170,7 +182,12 @@ def _print_comparison(guest: app.Guest, host: Host) -> int:
             rows.append(Row(name=name, plan=describe_plan(guest, plan)))
         except VmioError as error:
             rows.append(Row(name=name, error=error.message))
-    print_comparison(rows, make_console())
+    if as_json:
+        from vmio.report.plan.json import render_plans_json
+
+        click.echo(render_plans_json(rows))
+    else:
+        print_comparison(rows, make_console())
     return 0
 
 
@@ -187,7 +204,9 @@ def _print_ranking(ranking: app.Ranking, *, as_json: bool) -> int:
     return 0
 
 
-def _print_all(vms: tuple[app.Found, ...], policy: str, places: app.Places) -> int:
+def _print_all(
+    vms: tuple[app.Found, ...], policy: str, places: app.Places, *, as_json: bool
+) -> int:
     """Prints one line a guest, and returns the worst status."""
     from vmio.cli.console import make_console
     from vmio.report.plan.text import Row, print_plans
@@ -207,5 +226,10 @@ def _print_all(vms: tuple[app.Found, ...], policy: str, places: app.Places) -> i
         except VmioError as error:
             rows.append(Row(name=name, error=error.message))
             status = max(status, error.exit_status)
-    print_plans(rows, make_console())
+    if as_json:
+        from vmio.report.plan.json import render_plans_json
+
+        click.echo(render_plans_json(rows))
+    else:
+        print_plans(rows, make_console())
     return status

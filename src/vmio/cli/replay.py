@@ -61,7 +61,7 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     multiple=True,
     help="Tell what another setting would have done on the waits of TRACE: poll_max_ns=65536.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print TRACE's loops as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", metavar="FILE", help="Write a page that opens in any browser, offline.")
 def command(
     *,
@@ -93,18 +93,23 @@ def command(
     )
     if (trace is None) == (recording is None):
         raise UsageError("one of TRACE and --check RECORDING is needed")
-    if recording is not None and (tries or as_json or html is not None):
-        raise UsageError("--try, --json and --html are for a TRACE")
+    if recording is not None and (tries or html is not None):
+        raise UsageError("--try and --html are for a TRACE")
     if trace is not None:
         return _tell(
             trace, version, settings, zeros=zeros, tries=tries, as_json=as_json, html=html
         )
     assert recording is not None  # noqa: S101 - one of them is given
     found = app.check_recording(recording, version, settings)
-    click.echo(
-        f"events {found.events_agreed}/{found.events},"
-        f" budgets {found.budgets_agreed}/{found.budgets}"
-    )
+    if as_json:
+        from vmio.report.replay.json import render_recording_json
+
+        click.echo(render_recording_json(found))
+    else:
+        click.echo(
+            f"events {found.events_agreed}/{found.events},"
+            f" budgets {found.budgets_agreed}/{found.budgets}"
+        )
     if found.events_missing:
         say(f"{found.events_missing} events were computed that QEMU did not have")
     if found.events + found.budgets == 0:

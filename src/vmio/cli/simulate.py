@@ -192,8 +192,9 @@ def _print_sweep(
     """Prints what comes, and returns the points where they are kept."""
     from vmio.cli.console import make_console
     from vmio.cli.progress import ProgressLine
-    from vmio.report.prediction.grid import GridTable, render_grid_json
-    from vmio.report.prediction.sweep import print_sweep, render_sweep_json
+    from vmio.report.prediction.grid import GridTable
+    from vmio.report.prediction.json import render_sweep_json
+    from vmio.report.prediction.sweep import print_sweep
 
     points, table = [], GridTable(grid)
     is_grid = len(grid.sweeps) > 1
@@ -206,12 +207,10 @@ def _print_sweep(
                 table.add(point)
             line.advance()
     match is_grid, as_json:
-        case True, True:
-            click.echo(render_grid_json(grid, points))
+        case _, True:
+            click.echo(render_sweep_json(grid, points))
         case True, False:
             table.print(make_console())
-        case False, True:
-            click.echo(render_sweep_json(grid.sweeps[0], points))
         case _:
             print_sweep(grid.sweeps[0], points, make_console())
     return points

@@ -25,7 +25,7 @@ __all__ = ["command"]
 @click.option("--force", is_flag=True, help="Even if somebody else has changed the config since.")
 @click.option("--dry-run", is_flag=True, help="Show the change and make none.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document (schema 1).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
     vm: str,
     *,

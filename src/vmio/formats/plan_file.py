@@ -51,7 +51,7 @@ def parse_plan(source: Source) -> Plan:
     if table.pop("schema") != SCHEMA:
         raise InputError(
             f"{name} is a plan in a form that this vmio does not know",
-            hint="plan again with this vmio",
+            hint="plan again with this vmio: vmio plan VM -o FILE",
         )
     try:
         return _CONVERTER.structure(table, Plan)

@@ -62,12 +62,12 @@ def test_commands_are_for_a_shell(config: Path, capsys: pytest.CaptureFixture[st
 def test_json_tells_what_was_done(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One document holds the digests, the backup and what waits for a restart."""
     assert call("apply", "701.conf", "--policy", "per-disk", "--yes", "--json") == 0
-    done = json.loads(capsys.readouterr().out)
+    done = json.loads(capsys.readouterr().out)["data"]
     assert done["config"]["written"]
     assert Path(done["config"]["backup"]).read_text() == CONFIG
     assert done["waits_for_restart"] == ["Set scsihw to virtio-scsi-single"]
     assert call("undo", "--list", "--json") == 0
-    (listed,) = json.loads(capsys.readouterr().out)["configs"]
+    (listed,) = json.loads(capsys.readouterr().out)["data"]["configs"]
     assert listed["path"] == str(config)
     assert [change["number"] for change in listed["changes"]] == [1]
 
@@ -105,6 +105,14 @@ def test_plan_of_another_guest_is_refused(
     config.rename("702.conf")
     assert call("apply", "plan.json", "702.conf", "--yes") == 2
     assert "is for guest 701" in capsys.readouterr().err
+
+
+def test_document_of_a_plan_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `plan --json` prints is not the file that `plan -o` writes; a hint names that."""
+    assert call("plan", "701.conf", "--policy", "per-disk", "--json") == 0
+    config.with_name("plan.json").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert call("apply", "plan.json", "--yes") == 3
+    assert "vmio plan VM -o FILE" in capsys.readouterr().err
 
 
 def test_calls_that_make_no_sense_are_refused(config: Path) -> None:
@@ -167,12 +175,15 @@ def test_path_that_is_no_text_is_planned_applied_and_undone(config: Path) -> Non
         done = subprocess.run(argv, capture_output=True, check=True)
         return done.stdout
 
-    assert json.loads(run("plan", str(path), "--policy", "per-disk", "--json"))["vm"] == "701"
+    assert (
+        json.loads(run("plan", str(path), "--policy", "per-disk", "--json"))["data"]["vm"] == "701"
+    )
     run("plan", str(path), "--policy", "per-disk", "-o", "plan.json")
     run("apply", "plan.json", "--yes")
     assert path.read_text() != CONFIG
     assert rb"caf\xe9/701.conf" in run("undo", "--list")
-    assert json.loads(run("undo", "--yes", "--json"))["config"]["path"] == str(path)
+    (undone,) = json.loads(run("undo", "--yes", "--json"))["data"]["configs"]
+    assert undone["config"]["path"] == str(path).replace("\udce9", "\\xe9")
     assert path.read_text() == CONFIG
 
 

@@ -81,10 +81,11 @@ def test_check_prints_one_json_document(capsys: pytest.CaptureFixture[str]) -> N
     """With --json everything is in one document, files that cannot be read too."""
     assert call("check", "--json", "100.conf", "101.conf", "missing.conf") == 3
     document = json.loads(capsys.readouterr().out)
-    assert document["schema"] == 1
-    assert [len(file["findings"]) for file in document["files"]] == [1, 0, 0]
-    assert "missing.conf" in document["files"][2]["error"]["message"]
-    assert document["counts"]["unreadable"] == 1
+    assert (document["schema"], document["kind"]) == (2, "findings")
+    found = document["data"]
+    assert [len(file["findings"]) for file in found["files"]] == [1, 0, 0]
+    assert "missing.conf" in found["files"][2]["error"]["message"]
+    assert found["counts"]["unreadable"] == 1
 
 
 @pytest.mark.usefixtures("folder")
@@ -153,13 +154,13 @@ def test_rule_prints_a_page(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_rule_prints_json(capsys: pytest.CaptureFixture[str]) -> None:
-    """With --json a rule is an object with its sections, and the list is a list of them."""
+    """With --json each rule is an object with its sections, also where there is one."""
     assert call("rule", "--json", "SA001") == 0
-    page = json.loads(capsys.readouterr().out)
+    (page,) = json.loads(capsys.readouterr().out)["data"]["rules"]
     assert (page["code"], page["severity"]) == ("SA001", "error")
     assert "cache=unsafe" in page["sections"]["Example"]
     assert call("rule", "--json") == 0
-    assert len(json.loads(capsys.readouterr().out)) == len(RULES)
+    assert len(json.loads(capsys.readouterr().out)["data"]["rules"]) == len(RULES)
 
 
 def test_rule_of_an_unknown_code_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -146,7 +146,7 @@ def test_documents_tell_what_was_not_fixed(
     """Each form for programs has the finding that is left and the reason."""
     locked = str(fleet / "105.conf")
     assert call("check", "--fix", "--json", locked, *RULES) == 1
-    document = json.loads(capsys.readouterr().out)
+    document = json.loads(capsys.readouterr().out)["data"]
     (file,) = document["files"]
     assert file["error"] is None
     assert file["refusal"]["message"] == f"{locked} carries 'lock: backup'"

@@ -124,8 +124,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     Path("one").write_text("-device d,id=c", encoding="utf-8")
     Path("other").write_text("-device d,id=c,iothread=t", encoding="utf-8")
     assert call("diff", "--json", "one", "other") == 1
-    assert json.loads(capsys.readouterr().out) == {
-        "schema": 1,
+    assert json.loads(capsys.readouterr().out)["data"] == {
         "a": "one",
         "b": "other",
         "equal": False,
@@ -140,7 +139,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
         ],
     }
     assert call("diff", "--json", "one", "one") == 0
-    assert json.loads(capsys.readouterr().out)["equal"] is True
+    assert json.loads(capsys.readouterr().out)["data"]["equal"] is True
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,7 @@ def run(*words: str) -> int:
 def read_json(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     """Returns the settings that a story tells, by name."""
     assert run(*words, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["schema"] == 1
+    told = json.loads(capsys.readouterr().out)["data"]
     return {setting["name"]: setting for setting in told["disks"][0]["settings"]}
 
 
@@ -138,7 +137,7 @@ def test_disk_that_is_dropped_is_among_all(
     assert out.startswith("ide0  dropped by Proxmox VE")
     assert "\nvirtio0  " in out
     assert run(str(config), "--json") == 0
-    lost, kept = json.loads(capsys.readouterr().out)["disks"]
+    lost, kept = json.loads(capsys.readouterr().out)["data"]["disks"]
     assert (lost["disk"], lost["dropped"]) == ("ide0", "no ide drive has the option iothread")
     assert [finding["code"] for finding in lost["findings"]] == ["TH003"]
     assert kept["dropped"] is None

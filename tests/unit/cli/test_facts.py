@@ -123,11 +123,11 @@ def test_node_is_what_its_pveversion_says_for_every_verb(
     (folder.parent / "pveversion.txt").write_text("pve-qemu-kvm: 9.0.2-4\n")
     few = ("--requests", "200", "--seeds", "2", "--json")
     assert call("simulate", str(config), *few) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["data"]
     assert found["qemu_version"] == "9.0.2"
     assert not any("QEMU" in warning for warning in found["warnings"])
     assert call("plan", str(config), "--rank", "cpu", "--profile", "default", "--json") == 0
-    layouts = json.loads(capsys.readouterr().out)["layouts"]
+    layouts = json.loads(capsys.readouterr().out)["data"]["layouts"]
     assert {each["prediction"]["qemu_version"] for each in layouts} == {"9.0.2"}
     assert call("cmd", str(config)) == 0
     told = capsys.readouterr()
@@ -144,6 +144,6 @@ def test_explain_makes_a_command_line_for_the_installed_qemu(
     monkeypatch.setattr("vmio.qemu.binary.find_qemu", lambda: Path("/nowhere"))
     monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: parse_version("10.1.2"))
     assert call("explain", str(config), "scsi0", "--json") == 0
-    (story,) = json.loads(capsys.readouterr().out)["disks"]
+    (story,) = json.loads(capsys.readouterr().out)["data"]["disks"]
     assert any(text.startswith("-blockdev") for text in story["arguments"])
     assert story["findings"] == []

@@ -60,17 +60,18 @@ def test_guest_with_a_disk_left_is_planned_and_told_of_the_other(
     assert "note: Proxmox VE drops sata0" in out
     assert "nothing to change: the disks are served" in out
     assert call("plan", str(config), *HOST, "--json") == 0
-    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    (note,) = json.loads(capsys.readouterr().out)["data"]["notes"]
     assert note.startswith("Proxmox VE drops sata0")
 
 
 def test_written_plan_is_the_printed_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The file that apply reads is what --json prints; it is replaced only when asked."""
+    """The file that apply reads has the steps that --json prints; it is replaced when asked."""
     path = tmp_path / "plan.json"
     assert call("plan", SHARED, *HOST, "--policy", "pool:2", "--json", "-o", str(path)) == 0
-    assert capsys.readouterr().out == path.read_text()
+    printed = json.loads(capsys.readouterr().out)["data"]["steps"]
+    assert printed == json.loads(path.read_bytes())["steps"]
     assert parse_plan(Source(name="plan.json", data=path.read_bytes())).policy == "pool:2"
     assert call("plan", SHARED, *HOST, "-o", str(path)) == 2
     assert call("plan", SHARED, *HOST, "-o", str(path), "--force") == 0
@@ -103,7 +104,7 @@ def test_comparison_has_a_line_for_each_policy(
 def test_ranking_has_every_policy_and_today(capsys: pytest.CaptureFixture[str]) -> None:
     """Policies that come to one layout share a line; it is said to be predicted, and by what."""
     assert call("plan", SHARED, *HOST, *DEFAULT, "--rank=cpu", "--workload=qd=2", "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["data"]
     names = {tuple(each["names"]) for each in found["layouts"]}
     assert names == {
         ("as it is",),
@@ -124,7 +125,7 @@ def test_ranking_joins_todays_layout_with_the_policies_that_keep_it(
 ) -> None:
     """What needs no change cannot be better than what there is."""
     assert call("plan", SINGLE, *HOST, *DEFAULT, "--rank", "iops", "--json") == 0
-    layouts = json.loads(capsys.readouterr().out)["layouts"]
+    layouts = json.loads(capsys.readouterr().out)["data"]["layouts"]
     assert ["as it is", "auto", "per-disk", "kubevirt-auto"] in [each["names"] for each in layouts]
 
 
@@ -161,7 +162,7 @@ def test_ranking_by_another_hosts_costs_is_asked_for(capsys: pytest.CaptureFixtu
     assert not told.out
     assert "vmio calibrate measures them in two minutes" in told.err
     assert call("plan", SHARED, *HOST, *DEFAULT, "--rank", "iops", "--json") == 0
-    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    (warning,) = json.loads(capsys.readouterr().out)["data"]["warnings"]
     assert "under TCG on another host, of two processors, and this guest runs under KVM" in warning
 
 
@@ -174,7 +175,7 @@ def test_ranking_goes_by_the_hosts_processors_and_says_why_a_plan_differs(
         host = ("--set", "qemu_version=10.0.2", "--set", f"cpu.count={count}")
         load = ("--rank", "iops", "--workload", "qd=4,jobs=2", "--json")
         assert call("plan", SHARED, *host, *DEFAULT, *load) == 0
-        found = json.loads(capsys.readouterr().out)
+        found = json.loads(capsys.readouterr().out)["data"]
         order = [each["names"][0] for each in found["layouts"]]
         assert order.index("as it is") == (0 if count == 2 else len(order) - 1)
         notes[count] = "\n".join(found["notes"])

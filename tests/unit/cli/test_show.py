@@ -30,8 +30,8 @@ def test_table_says_what_serves_each_disk_and_what_is_ignored(
 def test_json_tells_the_whole_topology(capsys: pytest.CaptureFixture[str]) -> None:
     """Disks, controllers with their queues, IOThreads and effects are all there."""
     assert call("show", SINGLE, "--json") == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["schema"], told["vm"], told["origin"]) == (1, "701 storage-a", "plan")
+    told = json.loads(capsys.readouterr().out)["data"]
+    assert (told["vm"], told["origin"]) == ("701 storage-a", "plan")
     assert [thread["id"] for thread in told["iothreads"]] == [
         "iothread-virtioscsi0",
         "iothread-virtioscsi1",
@@ -134,7 +134,7 @@ def test_command_line_is_shown_as_it_is_written(
     assert out.startswith("7 web, as its command line says\n")
     assert "QEMU's choice" in out
     assert call("show", str(saved), "--json") == 0
-    assert json.loads(capsys.readouterr().out)["origin"] == "command"
+    assert json.loads(capsys.readouterr().out)["data"]["origin"] == "command"
 
 
 def test_command_line_has_no_snapshots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,8 +48,7 @@ def test_json_is_the_same_each_time(capsys: pytest.CaptureFixture[str]) -> None:
         assert run(*QEMU, "--json", "--workload", "qd=2", "--set", "poll_max_ns=0") == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
-    found = json.loads(texts[0])
-    assert found["predicted"] is True
+    found = json.loads(texts[0])["data"]
     assert len(found["loops"]) == 3
     assert found["iops"]["low"] <= found["iops"]["mean"] <= found["iops"]["high"]
 
@@ -66,7 +65,7 @@ def test_profile_from_a_file_is_gone_by(
     iops = []
     for arguments in ((), ("--profile", str(path))):
         assert run(*QEMU, "--json", "--set", "poll_max_ns=0", *arguments) == 0
-        found = json.loads(capsys.readouterr().out)
+        found = json.loads(capsys.readouterr().out)["data"]
         iops.append(found["iops"])
     assert found["profile"] == "fast"
     # Beyond chance; by how much depends on what the default profile was measured on.
@@ -93,7 +92,7 @@ def test_profile_is_known_as_this_hosts_without_what_measures(host: str, tmp_pat
         check=True,
         env={**os.environ, "XDG_DATA_HOME": str(tmp_path)},
     )
-    assert ("not this host" in json.loads(done.stdout)["profile"]) is bool(host)
+    assert ("not this host" in json.loads(done.stdout)["data"]["profile"]) is bool(host)
     modules = done.stderr.splitlines()[-1].split()
     assert "vmio.sim.simulator" in modules
     unwanted = ("vmio.bench", "vmio.guest", "vmio.qemu", "qemu")
@@ -120,9 +119,10 @@ def test_sweep_over_processes_is_that_of_one(capsys: pytest.CaptureFixture[str])
         assert run(*QEMU, "--sweep", "poll_grow=1:3", "--jobs", jobs, "--json") == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
-    found = json.loads(texts[0])
-    assert [point["value"] for point in found["points"]] == [1, 2, 3]
-    assert found["predicted"] is True
+    found = json.loads(texts[0])["data"]
+    assert [point["values"] for point in found["points"]] == [
+        {"poll_grow": grow} for grow in (1, 2, 3)
+    ]
 
 
 def test_json_has_a_range_and_no_mean_where_it_is_bistable(
@@ -131,7 +131,7 @@ def test_json_has_a_range_and_no_mean_where_it_is_bistable(
     """Between two outcomes there is nothing that could be seen."""
     call = ("--qemu-version", "10.0.2", "--set", "poll_max_ns=65536", "--json")
     assert run(*call) == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["data"]
     assert found["bistable"] is True
     assert found["iops"]["mean"] is None
     assert all(loop["cpu_share"]["mean"] is None for loop in found["loops"])
@@ -148,7 +148,7 @@ def test_page_is_written_beside_what_is_printed(
     path = tmp_path / "page.html"
     assert run(*QEMU, *arguments, "--json", "--html", str(path)) == 0
     told = capsys.readouterr()
-    assert json.loads(told.out)["predicted"] is True
+    assert json.loads(told.out)["kind"] == ("sweep" if "--sweep" in arguments else "prediction")
     assert str(path) in told.err
     page = path.read_text(encoding="utf-8")
     assert "701 storage-a" in page
@@ -211,7 +211,7 @@ def test_costs_of_another_host_are_warned_of_above_all_figures(
     out = capsys.readouterr().out
     assert out.index(words) < out.index("IOPS")
     assert run(*QEMU, *form, "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["data"]
     for each in [point["prediction"] for point in found["points"]] if form else [found]:
         assert any("measured under TCG on another host" in text for text in each["warnings"])
     if len(form) <= 2:
@@ -230,7 +230,7 @@ def test_processors_are_those_of_the_guests_host(
     texts = []
     for arguments in (("--set", "cpu.count=64"), ("--host", str(description)), ()):
         assert run(*QEMU, "--workload", "qd=16", "--json", *arguments) == 0
-        texts.append(json.loads(capsys.readouterr().out))
+        texts.append(json.loads(capsys.readouterr().out)["data"])
     assert texts[0] == texts[1]
     assert texts[2]["latency_mean_ns"]["low"] > texts[0]["latency_mean_ns"]["high"]
     unknown = "the processors of the guest's host are not known: 2 are taken"
@@ -244,7 +244,7 @@ def test_qemu_that_is_not_known_is_the_installed_one_with_a_warning(
     monkeypatch.setattr("vmio.qemu.binary.find_qemu", lambda: Path("/nowhere"))
     monkeypatch.setattr("vmio.qemu.binary.read_version", lambda _: QemuVersion(8, 2, 2))
     assert run(*QEMU[2:], "--json") == 0
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["data"]
     assert found["qemu_version"] == "8.2.2"
     assert any("taken to be 8.2.2" in warning for warning in found["warnings"])
 
@@ -308,7 +308,7 @@ def test_grid_as_json_has_each_combination(capsys: pytest.CaptureFixture[str]) -
         assert run(*QEMU, *sweeps, "--json", "--jobs", jobs) == 0
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
-    found = json.loads(texts[0])
+    found = json.loads(texts[0])["data"]
     assert found["parameters"] == [
         {"name": "poll_max_ns", "today": 32768},
         {"name": "think_ns", "today": 0},
@@ -330,7 +330,7 @@ def test_parquet_holds_the_points_that_are_printed(
     call = (*QEMU, "--sweep", "poll_grow=1:3", "--json", "--parquet", str(path))
     assert run(*call) == 0
     told = capsys.readouterr()
-    points = json.loads(told.out)["points"]
+    points = json.loads(told.out)["data"]["points"]
     rows = pq.read_table(path).to_pylist()
     assert [row["poll_grow"] for row in rows] == [1, 2, 3]
     assert [row["iops"] for row in rows] == [point["prediction"]["iops"] for point in points]

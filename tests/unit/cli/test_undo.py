@@ -50,7 +50,7 @@ def test_config_that_cannot_go_back_is_told_and_keeps_no_other(
         file.write("name: mine\n")
     assert call("undo", "--yes", "--json") == 3
     out, err = capsys.readouterr()
-    document = json.loads(out)
+    document = json.loads(out)["data"]
     assert count_restored(fleet) == 11
     assert len(document["configs"]) == 11
     (left,) = document["left"]

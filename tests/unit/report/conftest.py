@@ -1,4 +1,4 @@
-"""A comparison made by hand, for the tests of its reports."""
+"""Values made by hand, for the tests of their reports."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from vmio.bench.calibrate import Calibration
 from vmio.bench.jobs import DEFAULT_JOBS, Job, JobFigures
 from vmio.bench.result import (
     Comparison,
@@ -16,10 +17,14 @@ from vmio.bench.result import (
     Subject,
     ThreadLoad,
 )
+from vmio.model.capabilities import QemuVersion
 from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Effect, HostThread, Topology
+from vmio.sim.fitting import Observation, compare_observations
+from vmio.sim.profile import DEFAULT_PROFILE
+from vmio.sim.workload import parse_workload
 
 _DRIFT = (1.0, 0.8, 0.55, 0.7, 1.05)
 _LEAD = ((1.02, 0.97, 1.04, 0.99, 1.03), (1.7, 1.5, 1.65, 1.8, 1.55), (0.92, 1.1, 0.97, 1.02, 1.0))
@@ -202,3 +207,34 @@ def shared() -> Topology:
 def make_single() -> Callable[..., Topology]:
     """Returns what makes disks with a controller and an IOThread each."""
     return _make_single
+
+
+def _observe(iothreads: tuple[IOThread, ...]) -> Observation:
+    """Returns what a disk on these did, or on the main loop without any."""
+    served_by = iothreads[0].id if iothreads else None
+    return Observation(
+        topology=Topology(
+            iothreads=iothreads,
+            controllers=(
+                Controller(id="virtio0", model="virtio-blk-pci", bus="virtio", iothread=served_by),
+            ),
+            disks=(
+                AttachedDisk(disk=Disk(id="virtio0", bus="virtio", index=0), controller="virtio0"),
+            ),
+        ),
+        workload=parse_workload("qd=2"),
+        iops=5_000.0,
+        latency_mean_ns=400_000.0,
+        loop_cpu_share=0.25,
+        irq_cpu_share=0.0,
+        interrupts=1.0,
+        interrupted=0.0,
+    )
+
+
+@pytest.fixture
+def calibration() -> Calibration:
+    """Returns a calibration with a load of either kind."""
+    observations = (_observe((IOThread(id="iot0", poll_max_ns=65_536),)), _observe(()))
+    found = compare_observations(observations, DEFAULT_PROFILE, QemuVersion(10, 0, 2))
+    return Calibration(profile=DEFAULT_PROFILE, residuals=found)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from typing import TypedDict
 
 from vmio.formats.proxmox.writer import compute_digest
 from vmio.managers.proxmox.journal import Journal
@@ -11,15 +11,123 @@ from vmio.managers.proxmox.planned import Outcome, Work
 from vmio.managers.proxmox.undo import Left, Reversal
 from vmio.managers.proxmox.write import Applied
 from vmio.model.source import Source
+from vmio.report.envelope import Count, render_document
 from vmio.report.plan.words import describe_plan
 
-__all__ = ["render_apply_json", "render_journals_json", "render_undo_json"]
+__all__ = [
+    "JournalsData",
+    "OutcomeData",
+    "UndoData",
+    "render_apply_json",
+    "render_journals_json",
+    "render_undo_json",
+]
 
-SCHEMA = 1
+
+class ConfigData(TypedDict):
+    """A config before and after; a digest is SHA-1, as Proxmox VE's own."""
+
+    path: str
+    before: str
+    """The digest of what it held."""
+    after: str
+    """The digest of what it holds, or would hold."""
+    written: bool
+    backup: str | None
+    """The file that keeps what it held."""
+
+
+class LiveValueData(TypedDict):
+    """A property of a running QEMU's object."""
+
+    path: str
+    """The object's, such as `/objects/iothread-virtioscsi0`."""
+    property: str
+    new: Count
+    old: int | None
+    """null where it was not set."""
+
+
+class ManualStepData(TypedDict):
+    """A step that only a person can take."""
+
+    what: str
+    how: str
+
+
+class OutcomeData(TypedDict):
+    """What a plan did, or would do."""
+
+    vm: str
+    policy: str
+    dry_run: bool
+    config: ConfigData
+    running: bool
+    """Whether the guest runs on this node, so that its config stays as it is."""
+    command: str
+    """The `qm set` line that does the same to the config."""
+    live: list[LiveValueData]
+    waits_for_restart: list[str]
+    """Steps that take effect after a full stop and start of the guest."""
+    by_hand: list[ManualStepData]
+
+
+class RestoreData(TypedDict):
+    """A change that was taken back, or would be."""
+
+    number: Count
+    """As `vmio undo --list` counts the changes of this config."""
+    what: str
+    config: ConfigData
+
+
+class LeftConfigData(TypedDict):
+    """A config that stays as it is."""
+
+    path: str
+    message: str
+    hint: str
+
+
+class UndoData(TypedDict):
+    """What an undo did, or would do."""
+
+    dry_run: bool
+    configs: list[RestoreData]
+    left: list[LeftConfigData]
+
+
+class KeptStateData(TypedDict):
+    """A change that vmio made, and the state before it, which is kept."""
+
+    number: Count
+    time: str
+    """In UTC, as ISO 8601."""
+    run: str
+    """The call of vmio that made it; empty where an older vmio has not written it."""
+    what: str
+    before: str
+    """The digest (SHA-1) of what the config held."""
+    after: str
+    backup: str
+
+
+class JournalData(TypedDict):
+    """The kept states of a config."""
+
+    path: str
+    changes: list[KeptStateData]
+    """The oldest first."""
+
+
+class JournalsData(TypedDict):
+    """What vmio changed on this host."""
+
+    configs: list[JournalData]
 
 
 def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
-    """Returns one document: the config, what was set live, and what is left to do.
+    """Returns the config, what was set live, and what is left to do as a document.
 
     Args:
         work: What the plan comes to.
@@ -28,42 +136,39 @@ def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
     """
     applied = outcome.config if outcome is not None else None
     described = describe_plan(work.guest, work.plan)
-    return _dump(
-        {
-            "vm": work.plan.vm,
-            "policy": work.plan.policy,
-            "dry_run": outcome is None,
-            "config": _describe(str(work.path), work.source.data, work.new, applied),
-            "running": work.running,
-            "command": command,
-            "live": [
-                {
-                    "path": change.path,
-                    "property": change.property,
-                    "new": change.new,
-                    "old": next(
-                        (r.old for r in (outcome.live if outcome else ()) if r.change == change),
-                        None,
-                    ),
-                }
-                for change in work.live
-            ],
-            "waits_for_restart": [
-                each.words.what for each in described.steps if each.step in work.waiting
-            ],
-            "by_hand": [
-                {"what": each.words.what, "how": each.words.how} for each in described.by_hand
-            ],
-        }
-    )
+    data: OutcomeData = {
+        "vm": work.plan.vm,
+        "policy": work.plan.policy,
+        "dry_run": outcome is None,
+        "config": _describe(str(work.path), work.source.data, work.new, applied),
+        "running": work.running,
+        "command": command,
+        "live": [
+            {
+                "path": change.path,
+                "property": change.property,
+                "new": change.new,
+                "old": next(
+                    (r.old for r in (outcome.live if outcome else ()) if r.change == change),
+                    None,
+                ),
+            }
+            for change in work.live
+        ],
+        "waits_for_restart": [
+            each.words.what for each in described.steps if each.step in work.waiting
+        ],
+        "by_hand": [
+            {"what": each.words.what, "how": each.words.how} for each in described.by_hand
+        ],
+    }
+    return render_document("outcome", data)
 
 
 def render_undo_json(
     reversal: Reversal, done: Sequence[Applied] | None, left: Sequence[Left]
 ) -> str:
-    """Returns one document: which changes were taken back, and what the configs are now.
-
-    Where it is about one config, that stands at the top, too.
+    """Returns which changes were taken back, and what the configs are now as a document.
 
     Args:
         reversal: What the undo comes to.
@@ -71,51 +176,52 @@ def render_undo_json(
         left: The configs that stay as they are.
     """
     applied = {each.path: each for each in done or ()}
-    restored: list[dict[str, object]] = [
-        {
-            "number": restore.entry.number,
-            "what": restore.entry.what,
-            "config": _describe(
-                str(restore.path), restore.old, restore.new, applied.get(restore.path)
-            ),
-        }
-        for restore in reversal.restores
-    ]
-    kept = [
-        {"path": str(each.path), "message": each.error.message, "hint": each.error.hint}
-        for each in left
-    ]
-    only = restored[0] if len(restored) == 1 else {}
-    return _dump(only | {"dry_run": done is None, "configs": restored, "left": kept})
+    data: UndoData = {
+        "dry_run": done is None,
+        "configs": [
+            {
+                "number": restore.entry.number,
+                "what": restore.entry.what,
+                "config": _describe(
+                    str(restore.path), restore.old, restore.new, applied.get(restore.path)
+                ),
+            }
+            for restore in reversal.restores
+        ],
+        "left": [
+            {"path": str(each.path), "message": each.error.message, "hint": each.error.hint}
+            for each in left
+        ],
+    }
+    return render_document("undo", data)
 
 
 def render_journals_json(journals: Sequence[Journal]) -> str:
-    """Returns one document: the kept states of each config, the oldest first."""
-    return _dump(
-        {
-            "configs": [
-                {
-                    "path": str(journal.path),
-                    "changes": [
-                        {
-                            "number": entry.number,
-                            "time": entry.time,
-                            "run": entry.run,
-                            "what": entry.what,
-                            "before": entry.before,
-                            "after": entry.after,
-                            "backup": str(journal.locate(entry)),
-                        }
-                        for entry in journal.entries()
-                    ],
-                }
-                for journal in journals
-            ]
-        }
-    )
+    """Returns the kept states of each config, the oldest first, as a document."""
+    data: JournalsData = {
+        "configs": [
+            {
+                "path": str(journal.path),
+                "changes": [
+                    {
+                        "number": entry.number,
+                        "time": entry.time,
+                        "run": entry.run,
+                        "what": entry.what,
+                        "before": entry.before,
+                        "after": entry.after,
+                        "backup": str(journal.locate(entry)),
+                    }
+                    for entry in journal.entries()
+                ],
+            }
+            for journal in journals
+        ]
+    }
+    return render_document("journals", data)
 
 
-def _describe(path: str, old: bytes, new: bytes, applied: Applied | None) -> dict[str, object]:
+def _describe(path: str, old: bytes, new: bytes, applied: Applied | None) -> ConfigData:
     before, after = (compute_digest(Source(name=path, data=data)) for data in (old, new))
     return {
         "path": path,
@@ -124,7 +230,3 @@ def _describe(path: str, old: bytes, new: bytes, applied: Applied | None) -> dic
         "written": applied is not None and applied.changed,
         "backup": str(applied.backup) if applied is not None and applied.backup else None,
     }
-
-
-def _dump(table: dict[str, object]) -> str:
-    return json.dumps({"schema": SCHEMA} | table, indent=2)

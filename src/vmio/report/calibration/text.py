@@ -1,8 +1,7 @@
-"""A calibration for people and as JSON: the costs, and how near predictions come with them."""
+"""A calibration for people: the costs, and how near predictions come with them."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import attrs
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
     from vmio.bench.calibrate import Calibration
     from vmio.sim.fitting import Residual
 
-__all__ = ["SCHEMA", "print_calibration", "render_calibration_json"]
-
-SCHEMA = 1
+__all__ = ["print_calibration"]
 
 
 def print_calibration(found: Calibration, console: Console) -> None:
@@ -64,31 +61,3 @@ def find_middle(found: Calibration) -> float:
     import statistics
 
     return statistics.median(abs(each.iops_ratio - 1) for each in found.residuals)
-
-
-def render_calibration_json(found: Calibration) -> str:
-    """Returns one document: the profile, and the loads as seen and as predicted.
-
-    A load without `poll_max_ns` is one of the main loop.
-    """
-    table = {
-        "schema": SCHEMA,
-        "profile": attrs.asdict(found.profile),
-        "loads": [
-            {
-                "workload": each.observation.workload.name,
-                "poll_max_ns": _find_polling(each),
-                "iops": each.observation.iops,
-                "iops_predicted": each.predicted.iops,
-                "latency_mean_ns": each.observation.latency_mean_ns,
-                "latency_mean_predicted_ns": each.predicted.latency_mean_ns,
-                "cpu_share": each.observation.loop_cpu_share,
-                "cpu_share_predicted": each.predicted.loop_cpu_shares[0],
-                "interrupts": each.observation.interrupts,
-                "interrupts_predicted": each.predicted.interrupts,
-                "interrupted": each.observation.interrupted,
-            }
-            for each in found.residuals
-        ],
-    }
-    return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)

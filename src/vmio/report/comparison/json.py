@@ -1,38 +1,178 @@
-"""A comparison as JSON.
-
-The shape is stable within a `schema` number: fields may be added, none changes its meaning.
-docs/schema/comparison.md tells what each of them says.
-"""
+"""A comparison as JSON."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
-import attrs
-
-from vmio.report.layout.json import describe_topology
+from vmio.report.envelope import Count, render_document
+from vmio.report.layout.json import TopologyData, describe_topology
 
 if TYPE_CHECKING:
-    from vmio.bench.result import Comparison, JobResult, Measurement, Subject, Summary
+    from collections.abc import Iterable
 
-__all__ = ["SCHEMA", "describe_comparison", "render_comparison_json"]
+    from vmio.bench.result import (
+        Comparison,
+        HostFacts,
+        JobResult,
+        Measurement,
+        Subject,
+        Summary,
+        ThreadLoad,
+    )
 
-SCHEMA = 1
+__all__ = ["ComparisonData", "render_comparison_json"]
+
+
+class MeasuredHostData(TypedDict):
+    """The host that measured; what it does not say is empty."""
+
+    cpu_model: str
+    cpu_count: Count
+    """Processors that vmio may use."""
+    kernel: str
+    distribution: str
+    memory_bytes: Count
+    governor: str
+    """What sets processor 0's frequency."""
+    load_average_1min: float
+    """Before the guests were started."""
+
+
+class SubjectData(TypedDict):
+    """One of the two layouts, as it was measured."""
+
+    name: str
+    """The config, as the command named it."""
+    title: str
+    """What tells the layout from the other one."""
+    boot_s: float
+    """Until the guest's agent answered; both boot at once."""
+    argv: list[str]
+    """The QEMU that was measured, word by word."""
+    config_argv: list[str]
+    """What the config comes to on its own host; empty where that is not known."""
+    topology: TopologyData
+    """As the running QEMU reported it."""
+
+
+class ThreadLoadData(TypedDict):
+    """How busy threads of QEMU of one name were."""
+
+    name: str
+    """`main loop`, an IOThread's id, `vCPU 0` …, or `workers` for all that come and go."""
+    kind: str
+    """`main loop`, `iothread`, `vcpu` or `other`."""
+    cpu_share: float
+    """In host processors: 1.0 is one of them all the time."""
+
+
+class SummaryData(TypedDict):
+    """One side of a job: geometric means over its runs, and means of the shares."""
+
+    iops: float
+    bandwidth_bytes_per_s: float
+    latency_mean_ns: float
+    """From submission to completion, in the guest, as the two that follow."""
+    latency_p50_ns: float
+    latency_p99_ns: float
+    guest_cpu_share: float
+    """fio's own time, in vCPUs."""
+    host_cpu_share: float
+    """All threads of QEMU together, in host processors."""
+    requests_per_host_cpu_s: float
+    """Requests for each second of a host processor."""
+    threads: list[ThreadLoadData]
+
+
+class MeasurementData(TypedDict):
+    """One run of a job on one side, as fio counted it."""
+
+    iops: float
+    bandwidth_bytes_per_s: float
+    requests: Count
+    runtime_s: float
+    """The measured time."""
+    latency_mean_ns: float
+    latency_p50_ns: float
+    latency_p99_ns: float
+    guest_cpu_user_share: float
+    """fio's time in user mode, in vCPUs."""
+    guest_cpu_system_share: float
+    """fio's time in the kernel, in vCPUs."""
+    threads: list[ThreadLoadData]
+
+
+class PairData(TypedDict):
+    """A run on A and one on B that followed each other."""
+
+    first: str
+    """The side that ran first, `A` or `B`."""
+    a: MeasurementData
+    b: MeasurementData
+
+
+class JobData(TypedDict):
+    """A job, and how the sides compare in it."""
+
+    name: str
+    rw: str
+    """fio's access pattern."""
+    block_size_bytes: Count
+    iodepth: Count
+    """Requests in flight."""
+    runtime_s: float
+    """The measured part of each run."""
+    ramp_s: float
+    """The part before it, which is not counted."""
+    batch: Count
+    """Completions that it waits for before it submits as many requests in one call."""
+    work_us: Count
+    """What it computes after each completion."""
+    iops_ratio: float
+    """Geometric mean over the pairs of B's IOPS divided by A's."""
+    iops_ratio_low: float
+    iops_ratio_high: float
+    """The ends of the interval of the ratio."""
+    confidence: float
+    """Of that interval."""
+    verdict: str
+    """What B is: `faster`, `slower` or `no clear difference`."""
+    a: SummaryData
+    b: SummaryData
+    pairs: list[PairData]
+
+
+class ComparisonData(TypedDict):
+    """Two layouts, measured against each other."""
+
+    started_at: str
+    """In UTC, as ISO 8601."""
+    duration_s: float
+    """All of it, with booting."""
+    disk: str
+    """The disk that was measured, by its id in the configs."""
+    volume: str
+    """What lay under it, in words."""
+    device: str
+    """Its name in guest A."""
+    accelerator: str
+    """`kvm` or `tcg`."""
+    accelerator_reason: str
+    """Why not KVM, where that was asked for; else empty."""
+    qemu_version: str
+    fio_version: str
+    """Of the fio in the guests."""
+    guest: str
+    """What the benchmark guest is made of."""
+    host: MeasuredHostData
+    a: SubjectData
+    b: SubjectData
+    jobs: list[JobData]
 
 
 def render_comparison_json(comparison: Comparison) -> str:
-    """Returns a comparison as JSON text."""
-    return json.dumps(
-        describe_comparison(comparison), indent=2, ensure_ascii=False, allow_nan=False
-    )
-
-
-def describe_comparison(comparison: Comparison) -> dict[str, Any]:
-    """Returns a comparison as plain dicts and lists, numbers with their units in their names."""
-    return {
-        "schema": SCHEMA,
-        "vmio_version": comparison.vmio_version,
+    """Returns a comparison as a document."""
+    data: ComparisonData = {
         "started_at": comparison.started_at,
         "duration_s": comparison.duration_s,
         "disk": comparison.disk,
@@ -43,14 +183,27 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "qemu_version": comparison.qemu_version,
         "fio_version": comparison.fio_version,
         "guest": comparison.guest,
-        "host": attrs.asdict(comparison.host),
+        "host": _describe_host(comparison.host),
         "a": _describe_subject(comparison.a),
         "b": _describe_subject(comparison.b),
         "jobs": [_describe_job(result) for result in comparison.jobs],
     }
+    return render_document("comparison", data)
 
 
-def _describe_subject(subject: Subject) -> dict[str, Any]:
+def _describe_host(host: HostFacts) -> MeasuredHostData:
+    return {
+        "cpu_model": host.cpu_model,
+        "cpu_count": host.cpu_count,
+        "kernel": host.kernel,
+        "distribution": host.distribution,
+        "memory_bytes": host.memory_bytes,
+        "governor": host.governor,
+        "load_average_1min": host.load_average_1min,
+    }
+
+
+def _describe_subject(subject: Subject) -> SubjectData:
     return {
         "name": subject.name,
         "title": subject.title,
@@ -61,9 +214,17 @@ def _describe_subject(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _describe_job(result: JobResult) -> dict[str, Any]:
-    ratio = result.iops_ratio
-    return attrs.asdict(result.job) | {
+def _describe_job(result: JobResult) -> JobData:
+    job, ratio = result.job, result.iops_ratio
+    return {
+        "name": job.name,
+        "rw": job.rw,
+        "block_size_bytes": job.block_size_bytes,
+        "iodepth": job.iodepth,
+        "runtime_s": job.runtime_s,
+        "ramp_s": job.ramp_s,
+        "batch": job.batch,
+        "work_us": job.work_us,
         "iops_ratio": ratio.ratio,
         "iops_ratio_low": ratio.low,
         "iops_ratio_high": ratio.high,
@@ -82,14 +243,37 @@ def _describe_job(result: JobResult) -> dict[str, Any]:
     }
 
 
-def _describe_summary(summary: Summary) -> dict[str, Any]:
-    return attrs.asdict(summary) | {
+def _describe_summary(summary: Summary) -> SummaryData:
+    return {
+        "iops": summary.iops,
+        "bandwidth_bytes_per_s": summary.bandwidth_bytes_per_s,
+        "latency_mean_ns": summary.latency_mean_ns,
+        "latency_p50_ns": summary.latency_p50_ns,
+        "latency_p99_ns": summary.latency_p99_ns,
+        "guest_cpu_share": summary.guest_cpu_share,
+        "host_cpu_share": summary.host_cpu_share,
         "requests_per_host_cpu_s": summary.requests_per_host_cpu_s,
-        "threads": [attrs.asdict(load) for load in summary.threads],
+        "threads": _describe_threads(summary.threads),
     }
 
 
-def _describe_measurement(measurement: Measurement) -> dict[str, Any]:
-    figures = attrs.asdict(measurement.figures)
-    del figures["fio_version"]
-    return figures | {"threads": [attrs.asdict(load) for load in measurement.threads]}
+def _describe_measurement(measurement: Measurement) -> MeasurementData:
+    figures = measurement.figures
+    return {
+        "iops": figures.iops,
+        "bandwidth_bytes_per_s": figures.bandwidth_bytes_per_s,
+        "requests": figures.requests,
+        "runtime_s": figures.runtime_s,
+        "latency_mean_ns": figures.latency_mean_ns,
+        "latency_p50_ns": figures.latency_p50_ns,
+        "latency_p99_ns": figures.latency_p99_ns,
+        "guest_cpu_user_share": figures.guest_cpu_user_share,
+        "guest_cpu_system_share": figures.guest_cpu_system_share,
+        "threads": _describe_threads(measurement.threads),
+    }
+
+
+def _describe_threads(threads: Iterable[ThreadLoad]) -> list[ThreadLoadData]:
+    return [
+        {"name": load.name, "kind": load.kind, "cpu_share": load.cpu_share} for load in threads
+    ]

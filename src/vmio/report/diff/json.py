@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from typing import TypedDict
 
-from vmio.formats.qemu.diff import Difference
+from vmio.formats.qemu.diff import Difference, DifferenceKind
+from vmio.report.envelope import render_document
 
-__all__ = ["render_diff_json"]
+__all__ = ["DiffData", "render_diff_json"]
 
-SCHEMA = 1
+
+class KeyChangeData(TypedDict):
+    """A key with a different value; null is not written."""
+
+    key: str
+    a: str | None
+    b: str | None
+
+
+class DifferenceData(TypedDict):
+    """An object, device or option that is not the same on both sides."""
+
+    kind: DifferenceKind
+    """`order`: devices without an address of their own come in another order."""
+    option: str
+    """QEMU's option without its dash; `program` for the program itself."""
+    id: str
+    driver: str
+    """Such as `virtio-scsi-pci` or `iothread`; empty where the option has none."""
+    changes: list[KeyChangeData]
+
+
+class DiffData(TypedDict):
+    """Where two command lines differ."""
+
+    a: str
+    """As the command named it."""
+    b: str
+    equal: bool
+    differences: list[DifferenceData]
 
 
 def render_diff_json(a: str, b: str, differences: Sequence[Difference]) -> str:
-    """Returns one document: the sides' names, whether they are equal, and what differs."""
-    return json.dumps(
-        {
-            "schema": SCHEMA,
-            "a": a,
-            "b": b,
-            "equal": not differences,
-            "differences": [
-                {
-                    "kind": difference.kind,
-                    "option": difference.option,
-                    "id": difference.id,
-                    "driver": difference.driver,
-                    "changes": [
-                        {"key": change.key, "a": change.a, "b": change.b}
-                        for change in difference.changes
-                    ],
-                }
-                for difference in differences
-            ],
-        },
-        indent=2,
-    )
+    """Returns the sides' names, whether they are equal, and what differs as a document."""
+    data: DiffData = {
+        "a": a,
+        "b": b,
+        "equal": not differences,
+        "differences": [_describe(difference) for difference in differences],
+    }
+    return render_document("diff", data)
+
+
+def _describe(difference: Difference) -> DifferenceData:
+    return {
+        "kind": difference.kind,
+        "option": difference.option,
+        "id": difference.id,
+        "driver": difference.driver,
+        "changes": [
+            {"key": change.key, "a": change.a, "b": change.b} for change in difference.changes
+        ],
+    }

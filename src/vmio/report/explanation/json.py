@@ -1,47 +1,133 @@
-"""The stories of disks as JSON.
-
-One object: `schema` 1, `vm`, `origin` (plan, command or running) and `disks`, one object for each
-story; its fields are those of `vmio.lint.story.Story`, its findings have a code, a severity, a
-message and the fix in words. Fields may be added; none changes its meaning within a schema.
-"""
+"""Explanations of disks as JSON."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from typing import TypedDict
 
-from attrs import asdict
+from vmio.lint.diagnostic import Severity
+from vmio.lint.explain import Explanation, Setting
+from vmio.model.topology import Verdict
+from vmio.report.envelope import GuestData, render_document
+from vmio.report.explanation.words import (
+    describe_remedies,
+    describe_setting,
+    list_sights,
+    list_stages,
+    name_actor,
+)
 
-from vmio.lint.story import Story
-
-__all__ = ["render_story_json"]
-
-SCHEMA = 1
+__all__ = ["ExplanationData", "render_explanation_json"]
 
 
-def render_story_json(stories: Sequence[Story], *, vm: str, origin: str) -> str:
-    """Returns stories as one JSON document."""
-    told = {"schema": SCHEMA, "vm": vm, "origin": origin, "disks": list(map(_describe, stories))}
-    return json.dumps(told, indent=2, ensure_ascii=False)
+class StageData(TypedDict):
+    """One stage on the way of a request."""
+
+    name: str
+    """`volume`, `opened`, `over`, `cache`, `engine`, `limits`, `device`, `controller`, `queues` or
+    `thread`; where several threads serve the disk, each has a stage."""
+    text: str
 
 
-def _describe(story: Story) -> dict[str, object]:
+class ExplainedSettingData(TypedDict):
+    """One setting of a disk."""
+
+    name: str
+    written: str
+    """As it is written; empty where nothing is."""
+    verdict: Verdict
+    """`default`: it is not written."""
+    value: str
+    """What is in force; empty where it has no effect."""
+    by: str
+    """Who heeds it, ignores it, or chose it."""
+    why: str
+    became: list[str]
+    """What says it on the command line."""
+    remedies: list[str]
+    """What would make it take effect, or better."""
+
+
+class DiskFindingData(TypedDict):
+    """What a rule found about a disk."""
+
+    code: str
+    severity: Severity
+    message: str
+    fix: str | None
+
+
+class ExplainedDiskData(TypedDict):
+    """All that is known of a disk."""
+
+    disk: str
+    dropped: str | None
+    """Why the guest does not get it; null if it does."""
+    line: str
+    """What is written of the disk as a whole; empty where nothing is."""
+    place: str
+    """The file and the line."""
+    stages: list[StageData]
+    """From the volume to the thread."""
+    settings: list[ExplainedSettingData]
+    """What is written, in its order, and then what is not."""
+    guest: list[str]
+    """What the guest sees."""
+    arguments: list[str]
+    """What makes the disk on the command line."""
+    findings: list[DiskFindingData]
+
+
+class ExplanationData(GuestData):
+    """The disk that was asked for, or all."""
+
+    disks: list[ExplainedDiskData]
+
+
+def render_explanation_json(explanations: Sequence[Explanation], *, vm: str, origin: str) -> str:
+    """Returns explanations as a document."""
+    data: ExplanationData = {
+        "vm": vm,
+        "origin": origin,
+        "disks": list(map(_describe, explanations)),
+    }
+    return render_document("explanation", data)
+
+
+def _describe(explanation: Explanation) -> ExplainedDiskData:
+    way = explanation.way
     return {
-        "disk": story.disk,
-        "dropped": story.dropped or None,
-        "line": story.line,
-        "place": story.place,
-        "stations": [asdict(station) for station in story.stations],
-        "settings": [asdict(setting) for setting in story.settings],
-        "guest": list(story.guest),
-        "arguments": list(story.arguments),
+        "disk": explanation.disk,
+        "dropped": explanation.dropped or None,
+        "line": explanation.line,
+        "place": explanation.place,
+        "stages": [
+            {"name": stage.name, "text": stage.text}
+            for stage in (list_stages(way) if way is not None else ())
+        ],
+        "settings": list(map(_describe_setting, explanation.settings)),
+        "guest": list(list_sights(way)) if way is not None else [],
+        "arguments": list(explanation.arguments),
         "findings": [
             {
                 "code": finding.code,
-                "severity": finding.severity.value,
+                "severity": finding.severity,
                 "message": finding.message,
                 "fix": finding.fix.message if finding.fix is not None else None,
             }
-            for finding in story.findings
+            for finding in explanation.findings
         ],
+    }
+
+
+def _describe_setting(setting: Setting) -> ExplainedSettingData:
+    return {
+        "name": setting.name,
+        "written": setting.written,
+        "verdict": setting.verdict,
+        "value": setting.value,
+        "by": name_actor(setting.by),
+        "why": describe_setting(setting),
+        "became": list(setting.became),
+        "remedies": list(describe_remedies(setting)),
     }

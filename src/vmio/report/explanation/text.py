@@ -1,4 +1,4 @@
-"""The story of a disk for a person to read, at most a hundred columns wide."""
+"""The explanation of a disk for a person to read, at most a hundred columns wide."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from vmio.characters import disarm_lines, printable
-from vmio.lint.story import Setting, Story
+from vmio.lint.explain import Explanation, Setting, Way
+from vmio.report.colours import paint
+from vmio.report.explanation.words import (
+    describe_remedies,
+    describe_setting,
+    list_sights,
+    list_stages,
+    name_actor,
+    name_controller,
+    name_source,
+    name_thread,
+)
 from vmio.report.markup import display_width
 
-__all__ = ["render_overview", "render_story"]
+__all__ = ["render_explanation", "render_overview"]
 
 _COLUMNS = 100
 _BOLD, _RED, _GREEN, _DIM = "1", "1;31", "32", "2"
@@ -21,70 +32,70 @@ _ORIGINS = {
 }
 
 
-def render_overview(stories: Iterable[Story], *, colour: bool = False) -> str:
+def render_overview(explanations: Iterable[Explanation], *, colour: bool = False) -> str:
     """Returns a line or two for each disk: the way to its thread, and what is ignored."""
-    lines = (line for story in stories for line in _sum_up(story, colour=colour))
+    lines = (line for each in explanations for line in _sum_up(each, colour=colour))
     return disarm_lines("".join(f"{line}\n" for line in lines))
 
 
-def render_story(story: Story, *, colour: bool = False) -> str:
-    """Returns all that there is to tell of a disk."""
-    return disarm_lines("\n".join(_tell(story, colour=colour)) + "\n")
+def render_explanation(explanation: Explanation, *, colour: bool = False) -> str:
+    """Returns all that is known of a disk."""
+    return disarm_lines("\n".join(_tell(explanation, colour=colour)) + "\n")
 
 
-def _sum_up(story: Story, *, colour: bool) -> Iterator[str]:
-    if story.dropped:
-        title = _paint(printable(story.disk), _BOLD, colour=colour)
-        loss = f"{_paint('dropped', _RED, colour=colour)} by Proxmox VE, so the guest starts"
-        why = printable(story.dropped)
-        yield from _wrap(title, f"{loss} without it: {why}", len(story.disk) + 2)
+def _sum_up(explanation: Explanation, *, colour: bool) -> Iterator[str]:
+    disk = printable(explanation.disk)
+    title = paint(disk, _BOLD, colour=colour)
+    way = explanation.way
+    if way is None:
+        loss = f"{paint('dropped', _RED, colour=colour)} by Proxmox VE, so the guest starts"
+        why = printable(explanation.dropped)
+        yield from _wrap(title, f"{loss} without it: {why}", len(explanation.disk) + 2)
         return
-    texts = {station.name: station.text for station in story.stations}
-    threads = [station.text for station in story.stations if station.name == "thread"]
-    device, controller = texts["device"].partition(" at ")[0], texts["controller"]
     steps = (
-        texts.get("volume") or texts.get("opened", ""),
-        "" if f"({device})" in controller else device,
-        controller.partition(", shared")[0],
-        "; ".join(re.split(", with|, which|, for", thread)[0] for thread in threads),
+        name_source(way.attached),
+        "" if way.attached.driver == way.controller.model else way.attached.driver,
+        name_controller(way.controller),
+        "; ".join(map(name_thread, way.threads)),
     )
-    way = " → ".join(printable(step) for step in steps if step)
-    disk = printable(story.disk)
-    yield from _wrap(_paint(disk, _BOLD, colour=colour), way, _measure(disk) + 2)
-    for setting in story.settings:
+    text = " → ".join(printable(step) for step in steps if step)
+    yield from _wrap(title, text, _measure(disk) + 2)
+    for setting in explanation.settings:
         if setting.verdict == "ignored":
-            ignored = _paint("ignored", _RED, colour=colour)
-            yield from _wrap("", f"{setting.name} is {ignored}: {printable(setting.why)}", 4)
+            ignored = paint("ignored", _RED, colour=colour)
+            why = printable(describe_setting(setting))
+            yield from _wrap("", f"{setting.name} is {ignored}: {why}", 4)
 
 
-def _tell(story: Story, *, colour: bool) -> Iterator[str]:
-    title = f"{story.disk} of {story.vm}, {_ORIGINS[story.origin]}"
-    yield _paint(printable(title), _BOLD, colour=colour)
-    if story.line:
+def _tell(explanation: Explanation, *, colour: bool) -> Iterator[str]:
+    title = f"{explanation.disk} of {explanation.vm}, {_ORIGINS[explanation.origin]}"
+    yield paint(printable(title), _BOLD, colour=colour)
+    if explanation.line:
         yield ""
-        yield from _wrap("", printable(story.line), 2)
-        yield f"  ({printable(story.place)})"
-    chosen = [setting for setting in story.settings if setting.verdict == "default"]
-    written = [setting for setting in story.settings if setting.verdict != "default"]
+        yield from _wrap("", printable(explanation.line), 2)
+        yield f"  ({printable(explanation.place)})"
+    way = explanation.way
+    chosen = [setting for setting in explanation.settings if setting.verdict == "default"]
+    written = [setting for setting in explanation.settings if setting.verdict != "default"]
     sections: tuple[tuple[str, Iterable[str]], ...] = (
-        ("From the file to the thread", _list_stations(story)),
+        ("From the file to the thread", _list_stages(way)),
         ("What is written", _list_settings(written, colour=colour)),
         ("What is not written", _list_settings(chosen, colour=colour)),
-        ("What the guest sees", _list_lines(story.guest)),
-        ("On the command line", _list_lines(story.arguments)),
-        ("What the rules find", _list_findings(story)),
+        ("What the guest sees", _list_lines(list_sights(way) if way is not None else ())),
+        ("On the command line", _list_lines(explanation.arguments)),
+        ("What the rules find", _list_findings(explanation)),
     )
     for heading, lines in sections:
         found = list(lines)
         if found:
             yield ""
-            yield _paint(heading, _BOLD, colour=colour)
+            yield paint(heading, _BOLD, colour=colour)
             yield from found
 
 
-def _list_stations(story: Story) -> Iterator[str]:
-    for station in story.stations:
-        yield from _wrap(f"  {station.name}", printable(station.text), 14)
+def _list_stages(way: Way | None) -> Iterator[str]:
+    for name, text in list_stages(way) if way is not None else ():
+        yield from _wrap(f"  {name}", printable(text), 14)
 
 
 def _list_lines(texts: Iterable[str]) -> Iterator[str]:
@@ -92,8 +103,8 @@ def _list_lines(texts: Iterable[str]) -> Iterator[str]:
         yield from _wrap("", printable(text), 2, hang=4)
 
 
-def _list_findings(story: Story) -> Iterator[str]:
-    for finding in story.findings:
+def _list_findings(explanation: Explanation) -> Iterator[str]:
+    for finding in explanation.findings:
         text = f"{finding.code} {finding.severity.value}: {finding.message}"
         yield from _wrap("", printable(text), 2, hang=4)
         if finding.fix is not None:
@@ -103,16 +114,17 @@ def _list_findings(story: Story) -> Iterator[str]:
 
 def _list_settings(settings: Sequence[Setting], *, colour: bool) -> Iterator[str]:
     for setting in settings:
-        verdict = _paint(setting.verdict, _VERDICTS[setting.verdict], colour=colour)
+        verdict = paint(setting.verdict, _VERDICTS[setting.verdict], colour=colour)
         label = printable(setting.written or f"{setting.name}: {setting.value or '-'}")
         means = f", as {setting.value}" if _is_news(setting) else ""
         yield f"  {_shorten(label)}  {verdict}{printable(means)}"
-        who = f"chosen by {setting.by}" if setting.verdict == "default" else setting.by
-        said = f"{who}: {setting.why}" if setting.why else who
+        actor, why = name_actor(setting.by), describe_setting(setting)
+        who = f"chosen by {actor}" if setting.verdict == "default" else actor
+        said = f"{who}: {why}" if why else who
         yield from _wrap("", printable(said), 6)
         for word in setting.became:
             yield from _wrap("", printable(f"→ {word}"), 6, hang=8)
-        for remedy in setting.remedies:
+        for remedy in describe_remedies(setting):
             yield from _wrap("", printable(f"to make it count, {remedy}"), 6, hang=8)
 
 
@@ -150,7 +162,3 @@ def _split(text: str) -> Iterator[str]:
 
 def _measure(text: str) -> int:
     return display_width(re.sub(r"\x1b\[[0-9;]*m", "", text))
-
-
-def _paint(text: str, code: str, *, colour: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if colour else text

@@ -29,7 +29,7 @@ def choose_report(
     """
     match output:
         case "diff":
-            from vmio.report.findings.fix_diff import DiffReport
+            from vmio.report.findings.diff import DiffReport
 
             return DiffReport(colour=colour)
         case "json":

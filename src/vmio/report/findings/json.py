@@ -1,23 +1,145 @@
-"""Findings for programs.
-
-The document is one object, as `docs/schema/findings.json` describes it. Fields may be added; those
-that are there keep their names and meaning as long as `schema` is 1.
-"""
+"""Findings as JSON, written file by file."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, TypedDict
 
-from vmio import __version__
 from vmio.errors import VmioError
-from vmio.lint.diagnostic import CheckedFile, Diagnostic, Fix, Severity
+from vmio.lint.diagnostic import Applicability, CheckedFile, Diagnostic, Fix, Severity
 from vmio.model.source import Source, Span
+from vmio.report.envelope import Count, begin_document
 from vmio.report.findings.summary import Report, RuleCount, Summary, readable
 
-__all__ = ["SCHEMA", "JsonReport"]
+__all__ = ["FindingsData", "JsonReport"]
 
-SCHEMA = 1
+_FromOne = Annotated[int, ("minimum", 1)]
+
+
+class ReasonData(TypedDict):
+    """Why something was not done."""
+
+    message: str
+    hint: str
+    """What to do about it; empty where nothing is known."""
+
+
+class LocationData(TypedDict):
+    """A place in a file."""
+
+    line: _FromOne
+    column: _FromOne
+    """In characters."""
+    width: _FromOne
+    """In characters."""
+    start_byte: Count
+    """From 0."""
+    end_byte: Count
+    """The byte after the last."""
+
+
+class EditData(TypedDict):
+    """A replacement of some bytes of a file."""
+
+    start_byte: Count
+    end_byte: Count
+    text: str
+    """What these bytes become."""
+
+
+class FixData(TypedDict):
+    """What would settle a finding."""
+
+    applicability: Applicability
+    """`safe`: vmio may apply it by itself; `unsafe`: when asked to; `display`: only a person
+    may."""
+    message: str
+    edits: list[EditData]
+    """Empty where only a person can tell what to write."""
+
+
+class FindingData(TypedDict):
+    """What a rule found at one place."""
+
+    code: Annotated[str, ("pattern", "^[A-Z]{2}[0-9]{3}$")]
+    name: str
+    """The rule's name."""
+    severity: Severity
+    """`error`: the guest does not start or loses a disk, or data is at risk; `warning`: a setting
+    has no effect, or something is clearly slower than it should be; `info`: advice that depends on
+    what vmio does not know."""
+    message: str
+    subject: str
+    """The device, object or setting that it is about, such as `scsi0`; empty if none."""
+    location: LocationData | None
+    notes: list[str]
+    fix: FixData | None
+
+
+class SuppressedData(FindingData):
+    """A finding that a baseline knows or that vmio.toml excepts."""
+
+    reason: str
+
+
+class FileData(TypedDict):
+    """A file that was checked."""
+
+    file: str
+    node: str
+    """The host that the VM belongs to; empty where that is not known."""
+    vm: str
+    """What its manager calls the VM: Proxmox VE's number."""
+    name: str
+    """The VM's name."""
+    disks: Count
+    error: ReasonData | None
+    """Why the file could not be read."""
+    refusal: ReasonData | None
+    """Why fixes were not made in the file, or would not be."""
+    findings: list[FindingData]
+    """The most harmful first, then in the order of the text."""
+    suppressed: list[SuppressedData]
+    stale: Count
+    """Findings that the baseline knows of this VM and that are gone."""
+
+
+class RuleCountData(TypedDict):
+    """How often a rule was found."""
+
+    code: str
+    name: str
+    severity: Severity
+    """The worst that it had."""
+    findings: Count
+    files: Count
+    fixable: Count
+    """Those that `--fix` or `--unsafe-fixes` would settle."""
+
+
+class CountsData(TypedDict):
+    """The sums of all files."""
+
+    files: Count
+    unreadable: Count
+    fixed: Count
+    unfixed: Count
+    """Findings with a fix that was refused."""
+    error: Count
+    warning: Count
+    info: Count
+    suppressed: Count
+    stale: Count
+
+
+class FindingsData(TypedDict):
+    """What the rules found in some files."""
+
+    files: list[FileData]
+    """In the order in which they were checked."""
+    statistics: list[RuleCountData]
+    """The rules that found something, the most frequent first."""
+    counts: CountsData
 
 
 class JsonReport(Report):
@@ -27,7 +149,7 @@ class JsonReport(Report):
 
     def render_start(self) -> str:
         """Returns the document up to its first file."""
-        return f'{{\n"schema": {SCHEMA},\n"vmio": {json.dumps(__version__)},\n"files": [\n'
+        return f'{begin_document("findings")}{{\n"files": [\n'
 
     def render_file(self, file: CheckedFile) -> str:
         """Returns the object of a file."""
@@ -36,33 +158,35 @@ class JsonReport(Report):
     def render_end(self, summary: Summary) -> str:
         """Returns the sums."""
         statistics = [_describe_rule(rule) for rule in summary.sort_rules()]
-        counts = {
+        counts: CountsData = {
             "files": summary.files,
             "unreadable": len(summary.errors),
             "fixed": summary.fixed,
             "unfixed": summary.unfixed,
-            **{severity.value: summary.severities[severity] for severity in Severity},
+            "error": summary.severities[Severity.ERROR],
+            "warning": summary.severities[Severity.WARNING],
+            "info": summary.severities[Severity.INFO],
             "suppressed": summary.suppressed,
             "stale": summary.stale,
         }
         return (
             f'\n],\n"statistics": {json.dumps(statistics, indent=2)},\n'
-            f'"counts": {json.dumps(counts, indent=2)}\n}}\n'
+            f'"counts": {json.dumps(counts, indent=2)}\n}}\n}}\n'
         )
 
 
-def _describe_rule(rule: RuleCount) -> dict[str, Any]:
+def _describe_rule(rule: RuleCount) -> RuleCountData:
     return {
         "code": rule.code,
         "name": rule.name,
-        "severity": rule.severity.value,
+        "severity": rule.severity,
         "findings": rule.findings,
         "files": rule.files,
         "fixable": rule.fixable,
     }
 
 
-def _describe_file(file: CheckedFile) -> dict[str, Any]:
+def _describe_file(file: CheckedFile) -> FileData:
     return {
         "file": readable(file.name),
         "node": readable(file.node),
@@ -80,17 +204,17 @@ def _describe_file(file: CheckedFile) -> dict[str, Any]:
     }
 
 
-def _describe_error(error: VmioError | None) -> dict[str, str] | None:
+def _describe_error(error: VmioError | None) -> ReasonData | None:
     if error is None:
         return None
     return {"message": readable(error.message), "hint": readable(error.hint)}
 
 
-def _describe(diagnostic: Diagnostic, source: Source | None) -> dict[str, Any]:
+def _describe(diagnostic: Diagnostic, source: Source | None) -> FindingData:
     return {
         "code": diagnostic.code,
         "name": diagnostic.name,
-        "severity": diagnostic.severity.value,
+        "severity": diagnostic.severity,
         "message": readable(diagnostic.message),
         "subject": diagnostic.subject,
         "location": _describe_location(diagnostic.span, source),
@@ -99,7 +223,7 @@ def _describe(diagnostic: Diagnostic, source: Source | None) -> dict[str, Any]:
     }
 
 
-def _describe_location(span: Span | None, source: Source | None) -> dict[str, int] | None:
+def _describe_location(span: Span | None, source: Source | None) -> LocationData | None:
     if span is None or source is None:
         return None
     location = source.locate(span)
@@ -112,11 +236,11 @@ def _describe_location(span: Span | None, source: Source | None) -> dict[str, in
     }
 
 
-def _describe_fix(fix: Fix | None) -> dict[str, Any] | None:
+def _describe_fix(fix: Fix | None) -> FixData | None:
     if fix is None:
         return None
     return {
-        "applicability": fix.applicability.value,
+        "applicability": fix.applicability,
         "message": fix.message,
         "edits": [
             {"start_byte": edit.span.start, "end_byte": edit.span.end, "text": edit.text}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from vmio.characters import disarm_lines, printable
 from vmio.lint.diagnostic import CheckedFile, Severity
+from vmio.report.colours import paint
 from vmio.report.findings.summary import Report, Summary, Tally, count
 from vmio.report.markup import display_width, shorten
 
@@ -144,4 +145,4 @@ def _paint(title: str, cell: str, *, is_head: bool) -> str:
         code = _COLOURS[title]
     elif not is_head and title == "severity":
         code = tuple(_COLOURS.values())[Severity(cell).rank]
-    return f"\x1b[{code}m{cell}\x1b[0m" if code else cell
+    return paint(cell, code)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from vmio.characters import disarm_lines, printable
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.model.source import Location, Source
+from vmio.report.colours import paint
 from vmio.report.findings.summary import Report, Summary, count_severities
 
 __all__ = ["TextReport"]
@@ -62,7 +63,7 @@ def _head(file: CheckedFile, *, colour: bool) -> str:
     name = " ".join(word for word in (file.vm or file.name, file.vm_name) if word)
     place = f" on {file.node}" if file.node else ""
     found = count_severities(Counter(one.severity for one in file.diagnostics))
-    return f"{_paint(_clean(name + place), _BOLD, colour=colour)}: {found}"
+    return f"{paint(_clean(name + place), _BOLD, colour=colour)}: {found}"
 
 
 def _render(
@@ -79,14 +80,14 @@ def _render(
     place = _clean(diagnostic.source)
     if location is not None:
         place += f":{location.line}:{location.column}"
-    label = _paint(diagnostic.severity.value, _COLOURS[diagnostic.severity], colour=colour)
-    code = _paint(diagnostic.code, _BOLD, colour=colour)
+    label = paint(diagnostic.severity.value, _COLOURS[diagnostic.severity], colour=colour)
+    code = paint(diagnostic.code, _BOLD, colour=colour)
     yield f"{place}: {code} {label}: {_clean(diagnostic.message)}"
     gutter = " " * (len(str(location.line)) if location is not None else 0)
     if location is not None:
         text, carets = _excerpt(location, width)
         yield f"  {location.line} | {text}"
-        yield f"  {gutter} | {_paint(carets, _COLOURS[diagnostic.severity], colour=colour)}"
+        yield f"  {gutter} | {paint(carets, _COLOURS[diagnostic.severity], colour=colour)}"
     remarks = [f"note: {note}" for note in diagnostic.notes]
     if diagnostic.fix is not None:
         remarks.append(f"fix ({diagnostic.fix.applicability}): {diagnostic.fix.message}")
@@ -132,7 +133,3 @@ def _clean(text: str) -> str:
     if len(shown) > _MAX_MESSAGE_CHARACTERS:
         return f"{shown[:_MAX_MESSAGE_CHARACTERS]}…"
     return shown
-
-
-def _paint(text: str, code: str, *, colour: bool) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if colour else text

@@ -1,37 +1,138 @@
-"""A topology as JSON.
-
-The shape is stable within a `schema` number: fields may be added, none changes its meaning.
-"""
+"""A layout as JSON."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import TypedDict
 
 from vmio.model.controller import Controller
+from vmio.model.disk import AioEngine, BusKind, CacheMode, DetectZeroes, Media
 from vmio.model.iothread import MAIN_LOOP, IOThread
-from vmio.model.topology import AttachedDisk, Topology
+from vmio.model.topology import AttachedDisk, Topology, Verdict
+from vmio.report.envelope import Count, GuestData, render_document
 
-__all__ = ["SCHEMA", "describe_topology", "render_topology_json"]
+__all__ = ["LayoutData", "TopologyData", "describe_topology", "render_topology_json"]
 
-SCHEMA = 1
+
+class IOThreadData(TypedDict):
+    """An IOThread; a parameter that is null has QEMU's default."""
+
+    id: str
+    poll_max_ns: Count | None
+    poll_grow: Count | None
+    poll_shrink: Count | None
+    poll_weight: Count | None
+    aio_max_batch: Count | None
+    thread_pool_min: Count | None
+    thread_pool_max: Count | None
+
+
+class VirtqueueData(TypedDict):
+    """A request queue of a controller."""
+
+    index: Count
+    served_by: str
+    """The IOThread, or `main loop`."""
+
+
+class ControllerData(TypedDict):
+    """A controller; a virtio-blk disk has one of its own."""
+
+    id: str
+    model: str
+    """QEMU's device."""
+    bus: BusKind
+    pci_address: str | None
+    """null where QEMU chooses it, or the controller is part of the machine."""
+    iothread: str | None
+    """The IOThread that it is given."""
+    num_queues: Count | None
+    """Request queues as written; null: one for each vCPU."""
+    virtqueues: list[VirtqueueData]
+    """Empty for a controller that takes no IOThread."""
+
+
+class SettingData(TypedDict):
+    """What a setting of a disk comes to."""
+
+    setting: str
+    value: str
+    """What is in force; empty where it has no effect."""
+    effect: Verdict
+    """`default`: it is not written."""
+    reason: str
+
+
+class DiskData(TypedDict):
+    """A disk, and the thread that serves it; null is not known."""
+
+    id: str
+    bus: BusKind
+    media: Media
+    device: str
+    """QEMU's device."""
+    volume: str
+    """As the config names it."""
+    file: str | None
+    """What QEMU opens; null for an empty drive."""
+    format: str | None
+    controller: str
+    """The controller's id."""
+    address: dict[str, str | int]
+    """On its bus, such as `scsi-id` and `lun`."""
+    served_by: list[str]
+    """IOThreads, or `main loop`."""
+    in_main_loop: bool
+    cache: CacheMode | None
+    cache_direct: bool | None
+    """Whether the host's page cache is bypassed."""
+    cache_no_flush: bool | None
+    """Whether the guest's flushes are dropped."""
+    write_cache: bool | None
+    """Whether the guest sees a volatile write cache."""
+    aio: AioEngine | None
+    detect_zeroes: DetectZeroes | None
+    settings: list[SettingData]
+
+
+class HostThreadData(TypedDict):
+    """A thread of a running QEMU."""
+
+    serves: str
+    """An IOThread's id, or `main loop`."""
+    thread_id: Count
+    cpu_ns: Count | None
+    """Processor time since it began; null where it cannot be read."""
+
+
+class TopologyData(TypedDict):
+    """Disks, controllers and threads, and who serves whom."""
+
+    vcpus: Count
+    iothreads: list[IOThreadData]
+    controllers: list[ControllerData]
+    disks: list[DiskData]
+    host_threads: list[HostThreadData]
+    """Empty for a guest that does not run."""
+
+
+class LayoutData(GuestData, TopologyData):
+    """The layout of one guest."""
 
 
 def render_topology_json(topology: Topology, *, vm: str, origin: str) -> str:
-    """Returns a topology as JSON text.
+    """Returns a layout as a document.
 
     Args:
-        topology: What to tell.
-        vm: What it is the topology of.
-        origin: `plan` for what a config comes to, `command` for what a command line says,
-            `running` for what a QEMU reports.
+        topology: The layout.
+        vm: What its guest is called.
+        origin: `plan`, `command` or `running`.
     """
-    told = {"schema": SCHEMA, "vm": vm, "origin": origin} | describe_topology(topology)
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    data: LayoutData = {"vm": vm, "origin": origin, **describe_topology(topology)}
+    return render_document("layout", data)
 
 
-def describe_topology(topology: Topology) -> dict[str, Any]:
-    """Returns a topology as plain dicts and lists, numbers with their units in their names."""
+def describe_topology(topology: Topology) -> TopologyData:
+    """Returns a layout's data."""
     return {
         "vcpus": topology.vcpus,
         "iothreads": [_describe_iothread(iothread) for iothread in topology.iothreads],
@@ -44,7 +145,7 @@ def describe_topology(topology: Topology) -> dict[str, Any]:
     }
 
 
-def _describe_iothread(iothread: IOThread) -> dict[str, Any]:
+def _describe_iothread(iothread: IOThread) -> IOThreadData:
     return {
         "id": iothread.id,
         "poll_max_ns": iothread.poll_max_ns,
@@ -57,7 +158,7 @@ def _describe_iothread(iothread: IOThread) -> dict[str, Any]:
     }
 
 
-def _describe_controller(controller: Controller, topology: Topology) -> dict[str, Any]:
+def _describe_controller(controller: Controller, topology: Topology) -> ControllerData:
     return {
         "id": controller.id,
         "model": controller.model,
@@ -74,7 +175,7 @@ def _describe_controller(controller: Controller, topology: Topology) -> dict[str
     }
 
 
-def _describe_disk(attached: AttachedDisk, topology: Topology) -> dict[str, Any]:
+def _describe_disk(attached: AttachedDisk, topology: Topology) -> DiskData:
     disk = attached.disk
     served_by = topology.served_by(attached)
     return {

@@ -2,21 +2,55 @@
 
 from __future__ import annotations
 
-import json
+from typing import TypedDict
 
-from vmio.report.prediction.json import tabulate_prediction
-from vmio.sim.ranking import Ranking
+from vmio.report.envelope import Count, render_document
+from vmio.report.prediction.json import PredictionData, describe_prediction
+from vmio.sim.ranking import Criterion, Ranking
 
-__all__ = ["SCHEMA", "render_ranking_json"]
+__all__ = ["RankingData", "render_ranking_json"]
 
-SCHEMA = 1
+
+class PlaceData(TypedDict):
+    """A place, from 1; of layouts that cannot be told apart, a range."""
+
+    first: Count
+    last: Count
+
+
+class RankedLayoutData(TypedDict):
+    """A layout with its place."""
+
+    names: list[str]
+    """The policies that come to it, and `as it is`."""
+    place: PlaceData
+    iothreads: list[str]
+    prediction: PredictionData
+
+
+class LeftOutData(TypedDict):
+    """A layout without a prediction."""
+
+    name: str
+    reason: str
+
+
+class RankingData(TypedDict):
+    """Layouts in the order of what is predicted of them."""
+
+    warnings: list[str]
+    """Why the predictions may not hold for any guest on this host."""
+    ranked_by: Criterion
+    layouts: list[RankedLayoutData]
+    """The best first."""
+    left_out: list[LeftOutData]
+    notes: list[str]
+    """What is not in the predictions."""
 
 
 def render_ranking_json(ranking: Ranking) -> str:
-    """Returns one document: each layout with its names, its place and its prediction."""
-    table = {
-        "schema": SCHEMA,
-        "predicted": True,
+    """Returns each layout with its names, its place and its prediction as a document."""
+    data: RankingData = {
         "warnings": list(ranking.layouts[0].prediction.warnings),
         "ranked_by": ranking.by,
         "layouts": [
@@ -24,11 +58,11 @@ def render_ranking_json(ranking: Ranking) -> str:
                 "names": list(each.layout.names),
                 "place": {"first": each.first, "last": each.last},
                 "iothreads": [thread.id for thread in each.layout.topology.iothreads],
-                "prediction": tabulate_prediction(each.prediction),
+                "prediction": describe_prediction(each.prediction),
             }
             for each in ranking.layouts
         ],
         "left_out": [{"name": name, "reason": reason} for name, reason in ranking.left_out],
         "notes": list(ranking.notes),
     }
-    return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
+    return render_document("ranking", data)

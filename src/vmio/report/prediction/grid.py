@@ -1,9 +1,8 @@
-"""A sweep over several parameters: the points that no other one beats, or all as JSON."""
+"""A sweep over several parameters: the points that no other one beats."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from rich import box
@@ -12,15 +11,13 @@ from rich.table import Table
 
 from vmio.characters import printable
 from vmio.report.figures import format_rate
-from vmio.report.prediction.json import tabulate_prediction
 from vmio.report.prediction.text import print_warnings
 from vmio.sim.simulator import Estimate
 from vmio.sim.sweep import LOADS, Grid, Shortlist, SweepPoint
 from vmio.units import format_duration_ns
 
-__all__ = ["SCHEMA", "GridTable", "render_grid_json"]
+__all__ = ["GridTable"]
 
-SCHEMA = 1
 _ROWS: Final = 40
 """More are not read; a grid that has more is cut down to its shortlist."""
 
@@ -97,25 +94,6 @@ class GridTable:
             console.print("a range: bistable, it depends on how polling began")
         for note in self._notes:
             console.print(f"note: {note}")
-
-
-def render_grid_json(grid: Grid, points: Sequence[SweepPoint]) -> str:
-    """Returns one document: the parameters, and the prediction for each of their combinations."""
-    names = [sweep.parameter for sweep in grid.sweeps]
-    table = {
-        "schema": SCHEMA,
-        "predicted": True,
-        "parameters": [{"name": each.parameter, "today": each.today} for each in grid.sweeps],
-        "points": [
-            {
-                "values": dict(zip(names, point.values, strict=True)),
-                "is_today": point.is_today,
-                "prediction": tabulate_prediction(point.prediction),
-            }
-            for point in points
-        ],
-    }
-    return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _show(value: Estimate, show: Callable[[float], str], *, bistable: bool) -> str:

@@ -1,31 +1,159 @@
-"""A prediction as JSON."""
+"""A prediction, and those of a sweep, as JSON."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypedDict
 
-import attrs
+from vmio.report.envelope import Count, render_document
 
-from vmio.sim.simulator import Estimate, Prediction
+if TYPE_CHECKING:
+    from vmio.sim.simulator import Estimate, Prediction
+    from vmio.sim.sweep import Grid, SweepPoint
 
-__all__ = ["SCHEMA", "render_prediction_json", "tabulate_prediction"]
+__all__ = [
+    "PredictionData",
+    "SweepData",
+    "describe_prediction",
+    "render_prediction_json",
+    "render_sweep_json",
+]
 
-SCHEMA = 1
+
+class EstimateData(TypedDict):
+    """A figure; where the outcome is bistable, the ends are the two outcomes."""
+
+    mean: float | None
+    """Over the seeds; null where the outcome is bistable."""
+    low: float
+    """The lower end of the 95 % interval of the mean."""
+    high: float
+
+
+class LoopData(TypedDict):
+    """One event loop."""
+
+    id: str
+    """An IOThread's id, or `main loop`."""
+    cpu_share: EstimateData
+    """In processors: 1.0 is one of them all the time."""
+    polling_share: EstimateData
+    """Which part of the time it polls."""
+    work_share: EstimateData
+    """Which part of the time it uses a processor for anything else."""
+    sleeps_per_request: EstimateData
+    """Requests of all loops are counted."""
+    polled_share: EstimateData
+    """Which part of its waits ended while it polled."""
+
+
+class PredictionData(TypedDict):
+    """What a layout would do under a load; nothing was measured."""
+
+    profile: str
+    """The costs that it was predicted with."""
+    workload: str
+    """The load on each disk."""
+    qemu_version: str
+    seeds: Count
+    requests: Count
+    """Counted in each run."""
+    bistable: bool
+    """Whether the outcome depends on how polling began, so that there is no mean."""
+    iops: EstimateData
+    latency_mean_ns: EstimateData
+    latency_p50_ns: EstimateData
+    latency_p95_ns: EstimateData
+    latency_p99_ns: EstimateData
+    cpu_share: EstimateData
+    """Of all event loops together, in processors."""
+    vcpu_share: EstimateData
+    """How busy the guest's processors are with these requests; near 1 the guest is the limit."""
+    loops: list[LoopData]
+    notes: list[str]
+    """What the model does not know of this layout."""
+    warnings: list[str]
+    """Why it may not hold for any guest on this host."""
+
+
+class ParameterData(TypedDict):
+    """A parameter that was varied."""
+
+    name: str
+    today: int | None
+    """The value that the guest has; null if it has none, or several."""
+
+
+class PointData(TypedDict):
+    """A combination of values, and what it comes to."""
+
+    values: dict[str, int]
+    """By the name of the parameter."""
+    is_today: bool
+    prediction: PredictionData
+
+
+class SweepData(TypedDict):
+    """Predictions for all combinations of some parameters' values."""
+
+    parameters: list[ParameterData]
+    points: list[PointData]
 
 
 def render_prediction_json(prediction: Prediction) -> str:
-    """Returns one document; every figure is a mean with the ends of its interval."""
-    table = {"schema": SCHEMA, "predicted": True, **tabulate_prediction(prediction)}
-    return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
+    """Returns a prediction as a document."""
+    return render_document("prediction", describe_prediction(prediction))
 
 
-def tabulate_prediction(prediction: Prediction) -> dict[str, Any]:
-    """Returns a prediction as plain values; where it is bistable there is no mean."""
+def render_sweep_json(grid: Grid, points: Sequence[SweepPoint]) -> str:
+    """Returns the parameters, and the prediction for each of their combinations, as a document."""
+    names = [sweep.parameter for sweep in grid.sweeps]
+    data: SweepData = {
+        "parameters": [{"name": each.parameter, "today": each.today} for each in grid.sweeps],
+        "points": [
+            {
+                "values": dict(zip(names, point.values, strict=True)),
+                "is_today": point.is_today,
+                "prediction": describe_prediction(point.prediction),
+            }
+            for point in points
+        ],
+    }
+    return render_document("sweep", data)
 
-    def leave_out_mean(_: type, __: object, value: object) -> object:
-        if prediction.bistable and isinstance(value, Estimate):
-            return {"mean": None, "low": value.low, "high": value.high}
-        return value
 
-    return attrs.asdict(prediction, value_serializer=leave_out_mean)
+def describe_prediction(prediction: Prediction) -> PredictionData:
+    """Returns a prediction's data."""
+
+    def describe(value: Estimate) -> EstimateData:
+        mean = None if prediction.bistable else value.mean
+        return {"mean": mean, "low": value.low, "high": value.high}
+
+    return {
+        "profile": prediction.profile,
+        "workload": prediction.workload,
+        "qemu_version": prediction.qemu_version,
+        "seeds": prediction.seeds,
+        "requests": prediction.requests,
+        "bistable": prediction.bistable,
+        "iops": describe(prediction.iops),
+        "latency_mean_ns": describe(prediction.latency_mean_ns),
+        "latency_p50_ns": describe(prediction.latency_p50_ns),
+        "latency_p95_ns": describe(prediction.latency_p95_ns),
+        "latency_p99_ns": describe(prediction.latency_p99_ns),
+        "cpu_share": describe(prediction.cpu_share),
+        "vcpu_share": describe(prediction.vcpu_share),
+        "loops": [
+            {
+                "id": loop.id,
+                "cpu_share": describe(loop.cpu_share),
+                "polling_share": describe(loop.polling_share),
+                "work_share": describe(loop.work_share),
+                "sleeps_per_request": describe(loop.sleeps_per_request),
+                "polled_share": describe(loop.polled_share),
+            }
+            for loop in prediction.loops
+        ],
+        "notes": list(prediction.notes),
+        "warnings": list(prediction.warnings),
+    }

@@ -13,7 +13,7 @@ import attrs
 from vmio import __version__
 from vmio.errors import MissingExtraError
 from vmio.host.save import open_whole, telling_failure
-from vmio.report.prediction.json import tabulate_prediction
+from vmio.report.prediction.json import describe_prediction
 from vmio.sim.simulator import Prediction
 from vmio.sim.sweep import Grid, SweepPoint
 
@@ -101,7 +101,7 @@ def _tabulate(names: list[str], point: SweepPoint) -> dict[str, Any]:
     return {
         **dict(zip(names, point.values, strict=True)),
         "is_today": point.is_today,
-        **tabulate_prediction(point.prediction),
+        **describe_prediction(point.prediction),
         "vmio_version": __version__,
     }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,15 +13,13 @@ from rich.text import Text
 from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
 from vmio.report.prediction.chart import draw_chart, list_chart_points
-from vmio.report.prediction.json import tabulate_prediction
 from vmio.report.prediction.text import print_warnings, show_range
 from vmio.sim.simulator import Estimate, Prediction
 from vmio.sim.sweep import LOADS, Sweep, SweepPoint
 from vmio.units import format_duration_ns
 
-__all__ = ["SCHEMA", "print_sweep", "render_sweep_json"]
+__all__ = ["print_sweep"]
 
-SCHEMA = 1
 _MOST_COLUMNS: Final = 100
 """Of the table, however wide the terminal is."""
 _GAP: Final = 2
@@ -96,25 +93,6 @@ def _make_table(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
             Text(today, style=style),
         )
     return table
-
-
-def render_sweep_json(sweep: Sweep, points: Sequence[SweepPoint]) -> str:
-    """Returns one document: the parameter, and the prediction for each value."""
-    table = {
-        "schema": SCHEMA,
-        "predicted": True,
-        "parameter": sweep.parameter,
-        "today": sweep.today,
-        "points": [
-            {
-                "value": point.value,
-                "is_today": point.is_today,
-                "prediction": tabulate_prediction(point.prediction),
-            }
-            for point in points
-        ],
-    }
-    return json.dumps(table, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _draw(found: Prediction, value: Estimate, most: float, columns: int, signs: str) -> Text:

@@ -57,12 +57,12 @@ def test_reasons_are_those_of_the_generation(generation: Generation) -> None:
 
 
 def test_json_has_all_that_is_known() -> None:
-    """It is one document with a schema, and no number is not finite."""
-    table = json.loads(render_trace_json(read(), qemu_version="10.0.0"))
-    assert table["schema"] == 1
+    """Phases, changes and what was tried add up to the loop's own counts."""
+    table = json.loads(render_trace_json(read(), qemu_version="10.0.0"))["data"]
     loop = table["loops"][0]
     assert sum(piece["phases"] for piece in loop["timeline"]) == loop["phases"]
     assert sum(each["count"] for each in loop["transitions"]) == loop["grows"] + loop["shrinks"]
+    assert sum(each["phases"] for each in loop["budgets"]) == loop["phases"]
     assert [each["name"] for each in loop["outcomes"]] == ["as it was", "poll_max_ns=65536"]
 
 

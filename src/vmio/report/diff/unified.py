@@ -1,15 +1,14 @@
-"""What fixes change, as a unified diff that `patch` takes."""
+"""What changes in a text, as a unified diff that `patch` takes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from vmio.characters import printable_lines
-from vmio.lint.diagnostic import CheckedFile
 from vmio.model.source import Source
-from vmio.report.findings.summary import Report, Summary
+from vmio.report.colours import paint
 
-__all__ = ["DiffReport", "render_fix_diff"]
+__all__ = ["render_unified_diff"]
 
 _CONTEXT_LINES = 3
 _NO_NEWLINE = "\\ No newline at end of file\n"
@@ -18,24 +17,7 @@ _COLOURS = {"---": _BOLD, "+++": _BOLD, "@": _CYAN, "-": _RED, "+": _GREEN}
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"})
 
 
-class DiffReport(Report):
-    """The change of each file, nothing for one that is not changed."""
-
-    def __init__(self, *, colour: bool = False) -> None:
-        self.colour = colour
-
-    def render_file(self, file: CheckedFile) -> str:
-        """Returns the difference between a file and what its fixes made of it."""
-        if file.before is None or file.source is None:
-            return ""
-        return render_fix_diff(file.before, file.source.data, colour=self.colour)
-
-    def render_end(self, summary: Summary) -> str:  # noqa: ARG002 - the sums are talk
-        """Returns nothing."""
-        return ""
-
-
-def render_fix_diff(before: Source, after: bytes, *, colour: bool = False) -> str:
+def render_unified_diff(before: Source, after: bytes, *, colour: bool = False) -> str:
     r"""Returns the lines that differ between a text and its new bytes; empty if none does.
 
     Lines end where a newline is; a carriage return belongs to its line. Bytes that are not UTF-8
@@ -99,4 +81,4 @@ def _quote(name: str) -> str:
 def _paint(line: str) -> str:
     text = printable_lines(line[:-1].removesuffix("\r"))
     code = next((code for sign, code in _COLOURS.items() if line.startswith(sign)), "")
-    return f"\x1b[{code}m{text}\x1b[0m\n" if code else f"{text}\n"
+    return f"{paint(text, code)}\n"

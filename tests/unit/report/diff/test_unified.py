@@ -1,4 +1,4 @@
-"""What fixes change is shown as a diff that `patch` takes, whatever bytes a config has."""
+"""What changes is shown as a diff that `patch` takes, whatever bytes a config has."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from hypothesis import strategies as st
 
 from vmio.lint.diagnostic import CheckedFile
 from vmio.model.source import Source
-from vmio.report.findings.fix_diff import DiffReport, render_fix_diff
+from vmio.report.diff.unified import render_unified_diff
+from vmio.report.findings.diff import DiffReport
 
 
 def test_diff_shows_the_lines_that_differ() -> None:
     """Hunks have three lines around them, and carriage returns belong to the lines."""
     before = Source(name="1.conf", data=b"a\r\nb\r\nc\r\nd\r\ne\r\nf\r\n")
-    assert render_fix_diff(before, before.data.replace(b"e", b"E")) == (
+    assert render_unified_diff(before, before.data.replace(b"e", b"E")) == (
         "--- 1.conf\n+++ 1.conf\n@@ -2,5 +2,5 @@\n b\r\n c\r\n d\r\n-e\r\n+E\r\n f\r\n"
     )
 
 
 def test_diff_tells_of_a_missing_last_newline() -> None:
     """A last line without its newline differs from one with it."""
-    assert render_fix_diff(Source(name="1", data=b"a"), b"a\n").splitlines()[3:] == [
+    assert render_unified_diff(Source(name="1", data=b"a"), b"a\n").splitlines()[3:] == [
         "-a",
         "\\ No newline at end of file",
         "+a",
@@ -35,13 +36,13 @@ def test_diff_tells_of_a_missing_last_newline() -> None:
 def test_diff_of_no_change_is_empty() -> None:
     """A file that stays as it is is not mentioned."""
     source = Source(name="1", data=b"a\n")
-    assert render_fix_diff(source, b"a\n") == ""
+    assert render_unified_diff(source, b"a\n") == ""
     assert DiffReport().render_file(CheckedFile(name="1", source=source, before=source)) == ""
 
 
 def test_diff_obeys_nothing_on_a_terminal() -> None:
     """Where it is coloured, control characters and foreign bytes are spelled out."""
-    text = render_fix_diff(Source(name="a\nb", data=b"\x1b[2J\xff\n"), b"x\n", colour=True)
+    text = render_unified_diff(Source(name="a\nb", data=b"\x1b[2J\xff\n"), b"x\n", colour=True)
     assert '--- "a\\nb"' in text
     assert "\x1b[31m-\\x1b[2J\\xff\x1b[0m\n" in text
 
@@ -64,7 +65,7 @@ def test_diff_is_taken_by_patch(
         return
     file = tmp_path / "1.conf"
     file.write_bytes(before)
-    text = render_fix_diff(Source(name="1.conf", data=before), after)
+    text = render_unified_diff(Source(name="1.conf", data=before), after)
     subprocess.run(
         ["patch", "--binary", "--silent", "1.conf"],
         input=text.encode("utf-8", "surrogateescape"),

@@ -1,0 +1,115 @@
+"""A calibration as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypedDict
+
+import attrs
+
+from vmio.report.envelope import Count, render_document
+
+if TYPE_CHECKING:
+    from vmio.bench.calibrate import Calibration
+    from vmio.sim.fitting import Residual
+    from vmio.sim.profile import Profile
+
+__all__ = ["CalibrationData", "render_calibration_json"]
+
+
+class ServiceTimesData(TypedDict):
+    """How long a disk takes for a request."""
+
+    depth: Count
+    """Requests in flight."""
+    quantiles_ns: list[Count]
+    """The shortest, the longest, and what lies between at even steps of probability."""
+
+
+class ProfileData(TypedDict):
+    """What a prediction goes by."""
+
+    name: str
+    is_this_host: bool
+    host: str
+    """What tells the host from others."""
+    accelerator: str
+    """`kvm` or `tcg`, which ran the guest; empty where that is not known."""
+    processors: Count
+    """Of the host."""
+    costs: dict[str, Count]
+    """What each step takes, by its name in the profile's file, which ends in its unit."""
+    service: list[ServiceTimesData]
+    """By depth, ascending."""
+    sources: dict[str, str]
+    """Where a number comes from, by its name."""
+
+
+class MeasuredLoadData(TypedDict):
+    """A load as it was measured, and as it is predicted with these costs."""
+
+    workload: str
+    poll_max_ns: Count | None
+    """null for a load of the main loop."""
+    iops: float
+    """As measured, like each figure that has one `predicted` beside it."""
+    iops_predicted: float
+    latency_mean_ns: float
+    latency_mean_predicted_ns: float
+    cpu_share: float
+    """Of the loop that was loaded, in processors."""
+    cpu_share_predicted: float
+    interrupts: float
+    """Interrupts of the guest for each request."""
+    interrupts_predicted: float
+    interrupted: float
+    """Part of the time that the vCPU was on the processor to which the disk's interrupts came."""
+
+
+class CalibrationData(TypedDict):
+    """The costs on a host, and how near predictions come with them."""
+
+    profile: ProfileData
+    loads: list[MeasuredLoadData]
+
+
+def render_calibration_json(found: Calibration) -> str:
+    """Returns the profile, and the loads as seen and as predicted, as a document."""
+    data: CalibrationData = {
+        "profile": _describe_profile(found.profile),
+        "loads": [_describe_load(each) for each in found.residuals],
+    }
+    return render_document("calibration", data)
+
+
+def _describe_profile(profile: Profile) -> ProfileData:
+    return {
+        "name": profile.name,
+        "is_this_host": profile.is_this_host,
+        "host": profile.host,
+        "accelerator": profile.accelerator,
+        "processors": profile.processors,
+        "costs": attrs.asdict(profile.costs),
+        "service": [
+            {"depth": table.depth, "quantiles_ns": list(table.quantiles_ns)}
+            for table in profile.service
+        ],
+        "sources": dict(profile.sources),
+    }
+
+
+def _describe_load(each: Residual) -> MeasuredLoadData:
+    seen, predicted = each.observation, each.predicted
+    iothreads = seen.topology.iothreads
+    return {
+        "workload": seen.workload.name,
+        "poll_max_ns": iothreads[0].poll_max_ns if iothreads else None,
+        "iops": seen.iops,
+        "iops_predicted": predicted.iops,
+        "latency_mean_ns": seen.latency_mean_ns,
+        "latency_mean_predicted_ns": predicted.latency_mean_ns,
+        "cpu_share": seen.loop_cpu_share,
+        "cpu_share_predicted": predicted.loop_cpu_shares[0],
+        "interrupts": seen.interrupts,
+        "interrupts_predicted": predicted.interrupts,
+        "interrupted": seen.interrupted,
+    }

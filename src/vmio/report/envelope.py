@@ -1,0 +1,105 @@
+"""The envelope of every JSON document: its kind, the schema of that kind, and its data.
+
+The data of a kind is a `TypedDict` in the module that makes it: written as it is, checked by mypy,
+and what docs/schema is generated from. Fields may be added; none changes its name or meaning
+within a schema number.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypedDict
+
+from vmio import __version__
+
+__all__ = ["SCHEMAS", "Count", "GuestData", "Kind", "begin_document", "render_document"]
+
+Kind = Literal[
+    "calibration",
+    "comparison",
+    "diff",
+    "explanation",
+    "findings",
+    "host",
+    "journals",
+    "layout",
+    "outcome",
+    "plan",
+    "plans",
+    "policies",
+    "prediction",
+    "ranking",
+    "recording",
+    "replay",
+    "rules",
+    "sweep",
+    "undo",
+]
+
+SCHEMAS: Final[Mapping[Kind, int]] = {
+    "calibration": 2,
+    "comparison": 2,
+    "diff": 2,
+    "explanation": 2,
+    "findings": 2,
+    "host": 2,
+    "journals": 2,
+    "layout": 2,
+    "outcome": 2,
+    "plan": 2,
+    "plans": 1,
+    "policies": 1,
+    "prediction": 2,
+    "ranking": 2,
+    "recording": 1,
+    "replay": 2,
+    "rules": 2,
+    "sweep": 2,
+    "undo": 2,
+}
+"""What existed without an envelope begins at 2."""
+
+Count = Annotated[int, ("minimum", 0)]
+
+
+class GuestData(TypedDict):
+    """Which guest something is about."""
+
+    vm: str
+    """What the guest is called."""
+    origin: Annotated[str, ("enum", ("plan", "command", "running"))]
+    """`plan`: what a config comes to; `command`: what a command line says; `running`: what a
+    running QEMU reports."""
+
+
+_SURROGATES: Final = re.compile("[\ud800-\udfff]")
+"""Halves of characters. A byte that is not UTF-8 is one of U+DC80 to U+DCFF."""
+
+
+def render_document(kind: Kind, data: Mapping[str, Any]) -> str:
+    r"""Returns a document, without a newline at its end.
+
+    A byte that is not UTF-8, of a file's name for example, is written as `\xff`: many readers
+    refuse half a character.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    head = {"schema": SCHEMAS[kind], "vmio": __version__, "kind": kind}
+    text = json.dumps(head | {"data": data}, indent=2, ensure_ascii=False, allow_nan=False)
+    return _SURROGATES.sub(_spell_out, text)
+
+
+def begin_document(kind: Kind) -> str:
+    """Returns a document up to its data, which its caller writes, with a brace at the end."""
+    return (
+        f'{{\n"schema": {SCHEMAS[kind]},\n"vmio": {json.dumps(__version__)},\n'
+        f'"kind": {json.dumps(kind)},\n"data": '
+    )
+
+
+def _spell_out(found: re.Match[str]) -> str:
+    code = f"{ord(found[0]):04x}"
+    return rf"\\x{code[2:]}" if code >= "dc80" and code <= "dcff" else rf"\\u{code}"

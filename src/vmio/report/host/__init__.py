@@ -1,0 +1,1 @@
+"""The facts of a host as a report."""

@@ -1,0 +1,185 @@
+"""The facts of a host as JSON."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from vmio.model.host import Host
+from vmio.report.envelope import Count, render_document
+
+__all__ = ["HostData", "render_host_json"]
+
+
+class SevData(TypedDict):
+    """AMD's encrypted virtualisation."""
+
+    sev: bool
+    sev_es: bool
+    sev_snp: bool
+    cbitpos: Count
+    reduced_phys_bits: Count
+
+
+class CpuData(TypedDict):
+    """The host's processors."""
+
+    vendor: str
+    count: Count
+    """0 where it is not known."""
+    phys_bits: Count
+    flags: list[str]
+    sev: SevData
+    nodes: dict[str, str]
+    """Processors of each NUMA node, such as `0-7,16-23`, by its number."""
+
+
+class MemoryData(TypedDict):
+    """The host's memory."""
+
+    hugepages_mib: list[Count]
+    """The sizes of huge pages that there are."""
+    numa_nodes: list[Count]
+
+
+class KernelData(TypedDict):
+    """The host's kernel, and its limits on I/O; a negative number is not known."""
+
+    release: str
+    io_uring_disabled: int
+    """0: everybody may use io_uring; 1: some groups; 2: nobody."""
+    aio_nr: int
+    """Requests that linux-aio contexts are set up for."""
+    aio_max_nr: int
+    """How many there may be on the whole host."""
+    dirty_ratio: int
+    """Percent of memory that may wait to be written before writers are held up."""
+
+
+class PathsData(TypedDict):
+    """What the host's file system says of paths."""
+
+    block_device_patterns: list[str]
+    firmware_exists: bool
+
+
+class PciMappingData(TypedDict):
+    """What a name that the cluster gives to PCI devices stands for."""
+
+    functions: list[str]
+    mdev: bool
+    id: str
+    iommu_group: int
+    """Negative where it is not known."""
+
+
+class PciData(TypedDict):
+    """PCI functions that can be passed through."""
+
+    functions: list[str]
+    mappings: dict[str, PciMappingData]
+
+
+class UsbData(TypedDict):
+    """The names that the cluster gives to USB devices."""
+
+    mappings: dict[str, str]
+
+
+class HostData(TypedDict):
+    """The facts of a host that command lines and findings depend on."""
+
+    node: str
+    arch: str
+    qemu_version: str
+    """Empty where no QEMU is installed."""
+    pve_qemu_version: str
+    """Of Proxmox VE's package; empty for another QEMU."""
+    kvm: bool
+    vhost_net: bool
+    iscsi_initiator: str
+    spice_port: Count
+    cdrom: str
+    """The first physical cd drive's device; empty without one."""
+    cpu: CpuData
+    bridges: dict[str, int]
+    """MTU by bridge."""
+    memory: MemoryData
+    kernel: KernelData
+    files: PathsData
+    ceph: dict[str, str]
+    iscsi_luns: dict[str, int]
+    """LUN by volume, for ZFS over iSCSI."""
+    backing_chains: dict[str, list[str]]
+    """The images below a volume."""
+    pci: PciData
+    usb: UsbData
+    cpu_models: dict[str, dict[str, str | int]]
+    """Custom processor models, as Proxmox VE's cpu-models.conf has them."""
+
+
+def render_host_json(host: Host) -> str:
+    """Returns the facts of a host as a document."""
+    cpu, kernel = host.cpu, host.kernel
+    data: HostData = {
+        "node": host.node,
+        "arch": host.arch,
+        "qemu_version": str(host.qemu_version or ""),
+        "pve_qemu_version": str(host.pve_qemu_version or ""),
+        "kvm": host.kvm,
+        "vhost_net": host.vhost_net,
+        "iscsi_initiator": host.iscsi_initiator,
+        "spice_port": host.spice_port,
+        "cdrom": host.cdrom,
+        "cpu": {
+            "vendor": cpu.vendor,
+            "count": cpu.count,
+            "phys_bits": cpu.phys_bits,
+            "flags": list(cpu.flags),
+            "sev": {
+                "sev": cpu.sev.sev,
+                "sev_es": cpu.sev.sev_es,
+                "sev_snp": cpu.sev.sev_snp,
+                "cbitpos": cpu.sev.cbitpos,
+                "reduced_phys_bits": cpu.sev.reduced_phys_bits,
+            },
+            "nodes": dict(cpu.nodes),
+        },
+        "bridges": dict(host.bridges),
+        "memory": {
+            "hugepages_mib": list(host.memory.hugepages_mib),
+            "numa_nodes": list(host.memory.numa_nodes),
+        },
+        "kernel": {
+            "release": kernel.release,
+            "io_uring_disabled": kernel.io_uring_disabled,
+            "aio_nr": kernel.aio_nr,
+            "aio_max_nr": kernel.aio_max_nr,
+            "dirty_ratio": kernel.dirty_ratio,
+        },
+        "files": {
+            "block_device_patterns": list(host.files.block_device_patterns),
+            "firmware_exists": host.files.firmware_exists,
+        },
+        "ceph": dict(host.ceph),
+        "iscsi_luns": dict(host.iscsi_luns),
+        "backing_chains": {name: list(chain) for name, chain in host.backing_chains.items()},
+        "pci": {
+            "functions": list(host.pci.functions),
+            "mappings": {
+                name: {
+                    "functions": list(mapping.functions),
+                    "mdev": mapping.mdev,
+                    "id": mapping.id,
+                    "iommu_group": mapping.iommu_group,
+                }
+                for name, mapping in host.pci.mappings.items()
+            },
+        },
+        "usb": {"mappings": dict(host.usb.mappings)},
+        "cpu_models": {
+            # A TOML file may give them values that JSON does not have.
+            name: {key: each if isinstance(each, str | int) else str(each) for key, each in pairs}
+            for name, pairs in ((name, model.items()) for name, model in host.cpu_models.items())
+        },
+    }
+    return render_document("host", data)
