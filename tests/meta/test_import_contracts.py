@@ -15,7 +15,7 @@ CORE = (
     "formats",
     "lint",
     "model",
-    "plan",
+    "policy",
     "sim",
     "units",
 )

@@ -85,7 +85,10 @@ def connect_cluster(address: str) -> Iterator[Cluster]:
                 f"the workers of {address} died of a part of the work, one after the other",
                 hint="their logs say why; where memory ran out, give them more or start fewer",
             ) from error
-        except CancelledError as error:
+        except (CancelledError, ValueError) as error:
+            # Dask's own executor fails so where a future is lost while its result is asked for.
+            if isinstance(error, ValueError) and _has_workers(client):
+                raise
             raise ToolError(
                 f"the cluster at {address} has gone, or has no workers left"
             ) from error

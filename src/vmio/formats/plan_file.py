@@ -48,7 +48,7 @@ def parse_plan(source: Source) -> Plan:
             f"{name} is not a plan: it has no number 'schema'",
             hint="vmio plan VM -o FILE writes one",
         )
-    if table.pop("schema") != SCHEMA:
+    if table.pop("schema") != SCHEMA or "kind" in table:
         raise InputError(
             f"{name} is a plan in a form that this vmio does not know",
             hint="plan again with this vmio: vmio plan VM -o FILE",

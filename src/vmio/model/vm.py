@@ -67,6 +67,8 @@ class Vm:
     """What the reader could not take."""
     settings: Mapping[str, str] = field(factory=dict, repr=False)
     """Valid settings of the whole machine and of each device, by the notation's own name."""
+    waiting: frozenset[str] = frozenset()
+    """Settings that change when the guest is next started, by the notation's own name."""
     pending: Mapping[str, str] = field(factory=dict, repr=False)
     """Settings that change when the guest is next started; of `delete`, the names that go."""
     spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)

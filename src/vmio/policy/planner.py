@@ -12,9 +12,9 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from vmio.errors import CapabilityError
+from vmio.errors import CapabilityError, PlanError
 from vmio.formats.base import Guest
-from vmio.formats.registry import edit, find_obstacle, lay_out, list_notes, read_again
+from vmio.formats.registry import edit, find_obstacle, lay_out, list_notes, read_again, spell
 from vmio.model.controller import MAPPED_SINCE
 from vmio.model.disk import BusKind, Disk
 from vmio.model.host import Host, parse_processors
@@ -107,7 +107,7 @@ def _plan(guest: Guest, host: Host, choice: Choice) -> tuple[Plan, Spread]:
     changes = [change for step in steps if not step.obstacle for change in step.changes]
     after = lay_out(_change(guest, changes)) if changes else before
     check_topology(after)
-    _try_by_hand(guest, changes, steps)
+    _check_tried(guest, tuple(_list_tried(guest, steps)))
     steps = [_set_live(step, before, after) for step in steps]
     steps += _widen_affinity(task, after)
     plan = Plan(
@@ -322,18 +322,34 @@ def _map_queues(task: _Task) -> Iterator[Step]:
     )
 
 
-def _try_by_hand(guest: Guest, changes: Sequence[Change], steps: Iterable[Step]) -> None:
-    """Refuses a plan after which a person could not do what it says.
+def _list_tried(guest: Guest, steps: Iterable[Step]) -> Iterator[Change]:
+    """Yields what vmio changes, and what a person can then change as the plan says."""
+    by_hand = False
+    for step in steps:
+        if not step.obstacle:
+            yield from step.changes
+        elif step.kind in {"separate-controllers", "move-disks"}:
+            by_hand |= step.obstacle in {"driver", "args"}
+    separate = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
+    if by_hand and find_obstacle(guest, separate):
+        yield separate
+
+
+def _check_tried(guest: Guest, changes: Sequence[Change]) -> None:
+    """Refuses a plan that would contradict what waits, or that a person could not go on with.
 
     Raises:
-        PlanError: The guest's text cannot take it.
+        PlanError: It does, or the guest's text cannot take the changes.
     """
-    separate = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
-    if any(
-        step.kind in {"separate-controllers", "move-disks"} and step.obstacle in {"driver", "args"}
-        for step in steps
-    ) and find_obstacle(guest, separate):
-        edit(guest, (*changes, separate))
+    edit(guest, changes)
+    touched = {setting.key for setting in spell(guest, changes)}
+    names = sorted(touched & guest.vm.waiting)
+    if names:
+        raise PlanError(
+            f"{guest.vm.source.name}: {', '.join(names)} will change anyway when the guest is next"
+            " started",
+            hint="stop and start the guest, or take that change back, and plan again",
+        )
 
 
 def _set_live(step: Step, before: Topology, after: Topology) -> Step:

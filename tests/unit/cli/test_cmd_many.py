@@ -9,7 +9,7 @@ import pytest
 from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
-VERSION = ("--set", 'qemu_version=parse_version("10.0.2")')
+VERSION = ("--set", "qemu_version=10.0.2")
 
 
 def run(*arguments: str) -> int:

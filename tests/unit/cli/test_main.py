@@ -55,12 +55,12 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         (["cmd", EXAMPLE, "--vmid", "../x"], 2, "is not a VM's number"),
         (["cmd", str(ROOT / "README.md")], 2, "the VM's number is not known"),
         (
-            ["cmd", EXAMPLE, "--set", 'qemu_version=parse_version("7.2.0")'],
+            ["cmd", EXAMPLE, "--set", "qemu_version=7.2.0"],
             3,
             "too old to run machine type",
         ),
         (
-            ["cmd", EXAMPLE, "--set", 'qemu_version=parse_version("5.0.1")'],
+            ["cmd", EXAMPLE, "--set", "qemu_version=5.0.1"],
             3,
             "at least 6.0 is required",
         ),
@@ -86,7 +86,7 @@ def test_unknown_storage_is_named_with_a_hint(
     config = tmp_path / "100.conf"
     config.write_text("machine: pc-i440fx-8.1\nscsi0: nowhere:vm-100-disk-0\n")
     (tmp_path / "storage.cfg").write_text("")
-    assert call("cmd", str(config), "--set", 'qemu_version=parse_version("10.0.0")') == 3
+    assert call("cmd", str(config), "--set", "qemu_version=10.0.0") == 3
     error = capsys.readouterr().err
     assert "error: storage 'nowhere' does not exist\n" in error
     assert "hint: --storage" in error
@@ -98,7 +98,7 @@ def test_setting_that_cannot_be_printed_is_named(
     """A family of settings that is not supported is refused, never left out."""
     config = tmp_path / "100.conf"
     config.write_text("machine: pc-i440fx-8.1\nintel-tdx: type=tdx,attestation=1\n")
-    assert call("cmd", str(config), "--set", 'qemu_version=parse_version("10.0.0")') == 3
+    assert call("cmd", str(config), "--set", "qemu_version=10.0.0") == 3
     assert (
         "cannot print the setting 'intel-tdx: type=tdx,attestation=1' yet"
         in capsys.readouterr().err
@@ -136,9 +136,7 @@ def test_interrupt_ends_with_130(
     assert capsys.readouterr().err.strip() == "vmio: interrupted"
 
 
-@pytest.mark.parametrize(
-    "arguments", [["show"], ["cmd", "--set", 'qemu_version=parse_version("10.0.0")']]
-)
+@pytest.mark.parametrize("arguments", [["show"], ["cmd", "--set", "qemu_version=10.0.0"]])
 def test_closed_pipe_is_no_error(arguments: list[str]) -> None:
     """A reader that goes away, as `head` does, leaves no complaint."""
     program = [sys.executable, "-m", "vmio", *arguments, EXAMPLE]
@@ -156,7 +154,7 @@ SAYING: list[list[str]] = [
     ["check", "--help"],
     ["check", EXAMPLE],
     ["check", EXAMPLE, "--json"],
-    ["cmd", EXAMPLE, "--set", 'qemu_version=parse_version("10.0.0")'],
+    ["cmd", EXAMPLE, "--set", "qemu_version=10.0.0"],
     ["completion", "bash"],
     ["diff", EXAMPLE, str(ROOT / "examples" / "601.conf")],
     ["explain", EXAMPLE],
@@ -211,7 +209,7 @@ def test_output_that_is_still_in_a_buffer_at_the_end_is_missed(tmp_path: Path) -
     """Few lines for many files are written when all is done; that they are lost is told too."""
     for number in (100, 101):
         (tmp_path / f"{number}.conf").write_text("memory: 512\n")
-    words = ("cmd", str(tmp_path), "--set", 'qemu_version=parse_version("10.0.0")')
+    words = ("cmd", str(tmp_path), "--set", "qemu_version=10.0.0")
     full = (4, "vmio: error: cannot write the output: No space left on device\n")
     assert run_redirected("", *words) == (0, "")
     assert run_redirected(">/dev/full", *words) == full

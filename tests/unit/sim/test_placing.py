@@ -19,9 +19,8 @@ MINE = attrs.evolve(
 
 def make_vm(*, vcpus: int = 4, affinity: str = "") -> Vm:
     """Returns a guest without disks."""
-    settings = {"affinity": affinity} if affinity else {}
     source = Source(name="100.conf", data=b"")
-    return Vm(id="100", notation="proxmox", source=source, vcpus=vcpus, settings=settings)
+    return Vm(id="100", notation="proxmox", source=source, vcpus=vcpus, affinity=affinity)
 
 
 def warn(profile: Profile, host: Host, accelerator: Accelerator = "kvm") -> str:

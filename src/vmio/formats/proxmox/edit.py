@@ -45,14 +45,13 @@ def edit_config(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Edit, .
     Snapshots and pending changes stay as they are, and so does every byte that no change is about.
 
     Raises:
-        PlanError: The config cannot take them: another change of the same waits for the next
-            start, `args` would be needed and do not count, or a device is in the way.
+        PlanError: The config cannot take them: `args` would be needed and do not count, or a
+            device is in the way.
         ConflictError: Proxmox VE cannot take the last line of a setting that is to be changed.
         UsageError: Proxmox VE would not take what it would come to.
     """
     settings = list_settings(guest, changes)
     config = guest.config
-    _check_pending(guest, settings)
     valid = valid_entries(config.source, config.main)
     for key in dict.fromkeys(setting.key for setting in settings):
         if config.main.settings().get(key) != valid.get(key):
@@ -184,19 +183,6 @@ def _check_args(guest: ProxmoxGuest) -> None:
             f"the args of {guest.vm.id} cannot be read, and would not count with more in them"
             " either",
             hint="'vmio check' tells what is wrong with them",
-        )
-
-
-def _check_pending(guest: ProxmoxGuest, settings: Iterable[Setting]) -> None:
-    pending = guest.vm.pending
-    deleted = re.split(r"[,; ]+", pending.get("delete", ""))
-    waiting = {*pending, *(name.lstrip("!") for name in deleted)} - {"delete", ""}
-    names = sorted({setting.key for setting in settings} & waiting)
-    if names:
-        raise PlanError(
-            f"{guest.vm.source.name}: {', '.join(names)} will change anyway when the guest is next"
-            " started",
-            hint="stop and start the guest, or take that change back, and plan again",
         )
 
 

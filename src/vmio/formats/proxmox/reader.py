@@ -117,6 +117,7 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
     )
     options = _read_args(settings.get("args"), problems)
     iothreads, users = find_iothreads(options)
+    pending = _read_pending(config.pending) if snapshot is None else {}
     vm = Vm(
         id=context.vmid or _name_stem(source.name),
         name=values.get("name", ""),
@@ -144,7 +145,8 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
         problems=tuple(sorted(problems, key=lambda problem: problem.span)),
         # Nothing but a template's clones goes by its args.
         settings=values | {"args": settings["args"].value} if "args" in settings else values,
-        pending=_read_pending(config.pending) if snapshot is None else {},
+        waiting=_name_waiting(pending),
+        pending=pending,
         spans={key: entry.span for key, entry in settings.items()},
     )
     return ProxmoxGuest(
@@ -307,6 +309,11 @@ def _name_os(ostype: str) -> GuestOs:
 def _read_pending(section: Section | None) -> dict[str, str]:
     entries = section.settings() if section is not None else {}
     return {key: entry.value for key, entry in entries.items()}
+
+
+def _name_waiting(pending: Mapping[str, str]) -> frozenset[str]:
+    deleted = re.split(r"[,; ]+", pending.get("delete", ""))
+    return frozenset({*pending, *(name.lstrip("!") for name in deleted)} - {"delete", ""})
 
 
 def _read_args(entry: Entry | None, problems: list[Problem]) -> tuple[Option, ...]:

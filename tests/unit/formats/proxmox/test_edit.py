@@ -94,19 +94,6 @@ def test_first_options_of_a_drive_are_removed_together() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "waiting",
-    [
-        Change(subject="scsi1", property="iothread", new=OWN),
-        Change(subject="scsi1", property="aio", new="native"),
-    ],
-)
-def test_change_of_what_is_pending_is_refused(waiting: Change) -> None:
-    """What changes or goes when the guest is next started is not planned with."""
-    with pytest.raises(PlanError, match="scsi1 will change anyway"):
-        change(TEXT + REST, waiting)
-
-
 def test_change_of_a_line_that_proxmox_drops_is_refused() -> None:
     """An earlier line that counts is no reason to edit the later one that does not."""
     with pytest.raises(ConflictError, match="cannot take"):
