@@ -287,21 +287,17 @@ def fix(
     """
     from attrs import evolve
 
-    from vmio.formats.proxmox.config import parse_config
+    from vmio.formats.registry import find_doors
     from vmio.lint.fixing import fix_source
-    from vmio.model.source import Span
 
-    before = guest.vm.source
-    if guest.vm.notation != "proxmox":
+    before, find_editable = guest.vm.source, find_doors(guest.vm.notation).find_editable
+    if find_editable(before) is None:
         checked = check(guest, host, house=house, baseline=baseline, node=node)
         return evolve(checked, before=before)
 
     def check_text(text: Source) -> CheckedFile:
         again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
         return check(again, host, house=house, baseline=baseline, node=node)
-
-    def find_editable(text: Source) -> Span:
-        return parse_config(text).main.span
 
     fixed = fix_source(
         before,

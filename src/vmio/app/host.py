@@ -51,7 +51,7 @@ def read_host(
 
         host = parse_host(read_source(path) if path is not None else None, pairs, base=host)
     if qemu_version is not None:
-        from vmio.formats.proxmox.versions import set_qemu_version
+        from vmio.formats.host_toml import set_qemu_version
 
         host = set_qemu_version(host, qemu_version)
     return complete_version(host) if binary else host

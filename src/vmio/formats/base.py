@@ -14,7 +14,7 @@ from attrs import field, frozen
 from vmio.model.host import Host
 from vmio.model.lines import be_line, be_words
 from vmio.model.plan import Change, Obstacle, Plan, Step
-from vmio.model.source import Edit, Source
+from vmio.model.source import Edit, Source, Span
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
 
@@ -138,6 +138,13 @@ class Doors(Protocol):
             PlanError: The text cannot take them.
             ConflictError: A line that is to be changed is none that its manager can take.
             UsageError: Its manager would not take what it would come to.
+        """
+
+    def find_editable(self, source: Source, /) -> Span | None:
+        """Returns the part of a text that fixes may change; None if it is not vmio's to write.
+
+        Raises:
+            InputError: The text is no guest.
         """
 
     def spell(self, guest: Guest, changes: Sequence[Change], /) -> tuple[Setting, ...]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from attrs import evolve
 from cattrs.errors import BaseValidationError
 
 from vmio.bounds import MAX_DEPTH, load_toml
-from vmio.errors import InputError
+from vmio.errors import InputError, UsageError
 from vmio.formats.toml_text import explain, make_converter, render_toml
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.version import QemuVersion, parse_version
 
-__all__ = ["host_to_dict", "parse_host", "render_host"]
+__all__ = ["host_to_dict", "is_package", "parse_host", "render_host", "set_qemu_version"]
 
 _MAX_BYTES = 1024 * 1024
+_RELEASE = re.compile(r"\d{1,4}\.\d{1,4}(?:\.\d{1,4})?", re.ASCII)
+_PACKAGE = re.compile(r"(\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)-\d[\w.+~]{0,30}", re.ASCII)
 
 
 def parse_host(
@@ -89,3 +93,31 @@ def _unstructure_version(version: QemuVersion | None) -> str:
 _CONVERTER = make_converter()
 _CONVERTER.register_structure_hook(QemuVersion | None, _structure_version)
 _CONVERTER.register_unstructure_hook(QemuVersion | None, _unstructure_version)
+
+
+def set_qemu_version(host: Host, text: str) -> Host:
+    """Returns a host with another QEMU: a Proxmox package as `10.1.2-7`, or a release as `9.2.0`.
+
+    Raises:
+        UsageError: It is neither.
+    """
+    package = _PACKAGE.fullmatch(text.strip())
+    if package is not None:
+        return _set_package(host, package)
+    if not _RELEASE.fullmatch(text.strip()):
+        raise UsageError(
+            f"'{text[:80]}' is no version of QEMU",
+            hint="a release is such as 9.2.0, a Proxmox package such as 10.1.2-7",
+        )
+    return evolve(host, qemu_version=parse_version(text.strip()), pve_qemu_version=None)
+
+
+def is_package(text: str) -> bool:
+    """Returns whether a text is the version of a distribution's package of QEMU."""
+    return _PACKAGE.fullmatch(text) is not None
+
+
+def _set_package(host: Host, package: re.Match[str]) -> Host:
+    return evolve(
+        host, qemu_version=parse_version(package[1]), pve_qemu_version=parse_version(package[0])
+    )

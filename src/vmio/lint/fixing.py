@@ -45,7 +45,7 @@ def fix_source(
     check: Callable[[Source], Sequence[Diagnostic]],
     *,
     unsafe: bool = False,
-    find_editable: Callable[[Source], Span] | None = None,
+    find_editable: Callable[[Source], Span | None] | None = None,
 ) -> Fixed:
     """Returns a text with the fixes of its findings made, again and again until none is left.
 
@@ -75,9 +75,10 @@ def fix_source(
         seen.add(data)
         after = evolve(now, data=data)
         try:
-            if editable is not None and find_editable is not None:
+            still = find_editable(after) if find_editable is not None else None
+            if editable is not None and still is not None:
                 rest = now.data[editable.end :]
-                if after.data[find_editable(after).end :] != rest:
+                if after.data[still.end :] != rest:
                     break
             found_after = tuple(check(after))
         except (InputError, PlanError):

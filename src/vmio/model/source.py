@@ -41,6 +41,13 @@ class Source:
     name: str
     data: bytes = field(repr=False)
 
+    @property
+    def digest(self) -> str:
+        """What one state of the text is told from another by: SHA-1, as Proxmox VE's own."""
+        from hashlib import sha1
+
+        return sha1(self.data, usedforsecurity=False).hexdigest()
+
     def read_span(self, span: Span) -> str:
         """Returns the text under a span; bytes that are not UTF-8 come as replacement signs."""
         return self.data[span.start : span.end].decode("utf-8", "replace")

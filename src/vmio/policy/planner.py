@@ -7,7 +7,6 @@ person, is known behind its doors; from there the plan's second layout is read, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from hashlib import sha1
 from typing import Final
 
 from attrs import evolve, frozen
@@ -114,7 +113,7 @@ def _plan(guest: Guest, host: Host, choice: Choice) -> tuple[Plan, Spread]:
         vm=vm.id,
         notation=vm.notation,
         config=vm.source.name,
-        digest=sha1(vm.source.data, usedforsecurity=False).hexdigest(),
+        digest=vm.source.digest,
         policy=choice.name,
         notes=list_notes(guest),
         steps=tuple(steps),

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from vmio import app
 from vmio.errors import InputError
 from vmio.formats.plan_file import parse_plan, render_plan
-from vmio.formats.proxmox.writer import compute_digest
 from vmio.model.host import Host
 from vmio.model.plan import Change, LiveChange, Plan, Step
 from vmio.model.source import Source
@@ -28,7 +27,7 @@ PLAN = Plan(
     vm="701",
     notation="proxmox",
     config="examples/701.conf",
-    digest=compute_digest(GUEST.vm.source),
+    digest=GUEST.vm.source.digest,
     policy="per-disk",
     steps=(
         Step(

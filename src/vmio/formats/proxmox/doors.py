@@ -10,13 +10,14 @@ from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.model.host import Host
 from vmio.model.plan import Change, Obstacle, Plan, Step
-from vmio.model.source import Edit, Source
+from vmio.model.source import Edit, Source, Span
 from vmio.model.topology import Topology
 
 __all__ = [
     "build_command",
     "describe_step",
     "edit",
+    "find_editable",
     "find_obstacle",
     "lay_out",
     "list_notes",
@@ -81,6 +82,17 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
     from vmio.formats.proxmox.edit import edit_config
 
     return edit_config(cast("ProxmoxGuest", guest), changes)
+
+
+def find_editable(source: Source) -> Span:
+    """Returns the section of the VM itself, without its snapshots and what is pending.
+
+    Raises:
+        InputError: The text is no config.
+    """
+    from vmio.formats.proxmox.config import parse_config
+
+    return parse_config(source).main.span
 
 
 def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:

@@ -28,7 +28,6 @@ from vmio.formats.proxmox.strict import list_sections, read_drive, valid_entries
 from vmio.model.source import Edit, Source, Span
 
 __all__ = [
-    "compute_digest",
     "cut_option",
     "place_setting",
     "remove_option",
@@ -62,13 +61,6 @@ _BARE_OPTIONS: Mapping[str, str] = {
 """The option that a value without a key stands for, by setting."""
 _PLAIN = bytes({*range(0x20, 0x25), *range(0x26, 0x3A), *range(0x3B, 0x7F)}).decode()
 """What a description holds as it is; `%`, `:` and the rest are percent-encoded."""
-
-
-def compute_digest(source: Source) -> str:
-    """Returns what Proxmox tells one state of a config from another by."""
-    from hashlib import sha1
-
-    return sha1(source.data, usedforsecurity=False).hexdigest()
 
 
 def set_setting(config: Config, section: Section, key: str, value: str) -> Edit:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from vmio.formats.base import Guest
 from vmio.formats.proxmox.config import parse_config
-from vmio.formats.proxmox.writer import compute_digest
 from vmio.formats.registry import edit, spell
 from vmio.formats.shell import join_words
 from vmio.model.plan import Change
@@ -41,4 +40,4 @@ def render_command(guest: Guest, changes: Sequence[Change]) -> str:
     gone = [key for key in keys if key not in settings]
     if gone:
         words += ["--delete", ",".join(gone)]
-    return join_words([*words, "--digest", compute_digest(source)])
+    return join_words([*words, "--digest", source.digest])

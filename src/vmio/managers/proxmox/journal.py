@@ -21,7 +21,6 @@ from attrs import evolve, field, frozen
 from attrs.validators import matches_re
 
 from vmio.errors import InputError, OutputError
-from vmio.formats.proxmox.writer import compute_digest
 from vmio.formats.strict_json import make_strict_converter
 from vmio.host.private import find_stranger, make_private_folder, read_private_file
 from vmio.host.save import write_file
@@ -230,7 +229,7 @@ def _list_names(folder: Path) -> list[str]:
 
 
 def _digest(data: bytes) -> str:
-    return compute_digest(Source(name="", data=data))
+    return Source(name="", data=data).digest
 
 
 def _number(name: str) -> int:

@@ -9,7 +9,6 @@ from attrs import evolve, field, frozen
 
 from vmio.errors import ConflictError, QmpError, UnsupportedError, UsageError
 from vmio.formats.base import Guest, ReadContext
-from vmio.formats.proxmox.writer import compute_digest
 from vmio.formats.registry import edit, read
 from vmio.managers.live import LiveResult, check_live, set_live
 from vmio.managers.proxmox.node import Node, find_qmp_socket, find_vmid, is_running
@@ -111,7 +110,7 @@ def prepare_plan(
     path = Path(source.name)
     if path.stem.isdigit() and path.stem != plan.vm:
         raise UsageError(f"the plan is for guest {plan.vm}, and {path} is another")
-    if compute_digest(source) != plan.digest:
+    if source.digest != plan.digest:
         raise ConflictError(
             f"{path} has changed since the plan was made", hint="plan again, and apply that"
         )

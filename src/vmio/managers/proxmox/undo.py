@@ -9,7 +9,6 @@ from pathlib import Path
 from attrs import frozen
 
 from vmio.errors import ConflictError, InputError, UsageError, VmioError
-from vmio.formats.proxmox.writer import compute_digest
 from vmio.host.files import is_there
 from vmio.managers.proxmox.journal import Entry, Journal, list_journals, make_run
 from vmio.managers.proxmox.node import Node
@@ -160,7 +159,7 @@ def _prepare(run: Run, *, force: bool, node: Node) -> Reversal:
     for journal, entry in run.changes:
         try:
             now, entries = _look(journal, force=force, node=node)
-            if entry not in entries or entry.before == compute_digest(now):
+            if entry not in entries or entry.before == now.digest:
                 continue  # it never came to be, or the old state is back already
             last = entries[-1]
             if last != entry and (not run.id or last.run != run.id) and not force:
@@ -271,7 +270,7 @@ def _look(journal: Journal, *, force: bool, node: Node) -> tuple[Source, Sequenc
             now = Source(name=str(journal.path), data=file.read())
     except InputError as error:
         raise InputError(error.message, hint=_tell_where(journal)) from error
-    digest = compute_digest(now)
+    digest = now.digest
     entries = _drop_unwritten(journal.entries(), digest)
     if entries and entries[-1].after != digest and not force:
         raise ConflictError(

@@ -15,7 +15,6 @@ from attrs import evolve, frozen
 
 from vmio.errors import ConflictError, VmioError
 from vmio.formats.proxmox.config import parse_config
-from vmio.formats.proxmox.writer import compute_digest
 from vmio.managers.proxmox.journal import Entry, Journal
 from vmio.managers.proxmox.lock import LockedFile, open_locked
 from vmio.managers.proxmox.node import Node, find_vmid, is_running
@@ -94,7 +93,7 @@ def replace_config(
         ConflictError: It is not what was read, or nobody may change it now.
         OutputError: It cannot be written.
     """
-    digest = compute_digest(Source(name=str(path), data=old))
+    digest = Source(name=str(path), data=old).digest
     return write_config(path, lambda _: new, digest=digest, what=what, run=run, node=node)
 
 
@@ -125,7 +124,7 @@ def write_config(
     node = node if node is not None else Node()
     with open_config(path, node) as file:
         old = Source(name=str(path), data=file.read())
-        if digest and compute_digest(old) != digest:
+        if digest and old.digest != digest:
             raise ConflictError(f"{path} has changed since it was read", hint="start anew")
         new = edit(old)
         return save_config(file, old, new, what=what, run=run, node=node)
@@ -173,7 +172,7 @@ def save_config(
         ConflictError: Nobody may change it now, or not in this way.
         OutputError: It cannot be written.
     """
-    after = compute_digest(Source(name=old.name, data=new))
+    after = Source(name=old.name, data=new).digest
     if new == old.data:
         return Applied(path=file.path, before=after, after=after)
     check_config(old, file.path, node)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from vmio.formats.proxmox.writer import compute_digest
 from vmio.managers.proxmox.journal import Journal
 from vmio.managers.proxmox.planned import Outcome, Work
 from vmio.managers.proxmox.undo import Left, Reversal
@@ -222,7 +221,7 @@ def render_journals_json(journals: Sequence[Journal]) -> str:
 
 
 def _describe(path: str, old: bytes, new: bytes, applied: Applied | None) -> ConfigData:
-    before, after = (compute_digest(Source(name=path, data=data)) for data in (old, new))
+    before, after = (Source(name=path, data=data).digest for data in (old, new))
     return {
         "path": path,
         "before": before,

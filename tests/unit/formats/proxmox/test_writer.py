@@ -8,7 +8,6 @@ from vmio.errors import InputError, UsageError
 from vmio.formats.proxmox.config import Config, parse_config
 from vmio.formats.proxmox.strict import find_problems, refuse_problems
 from vmio.formats.proxmox.writer import (
-    compute_digest,
     cut_option,
     remove_option,
     remove_setting,
@@ -254,7 +253,7 @@ def test_render_config_keeps_bytes_of_values() -> None:
 
 def test_digest_is_of_the_raw_bytes() -> None:
     """The digest is SHA-1 in hexadecimal."""
-    digest = compute_digest(Source(name="x", data=b"abc"))
+    digest = Source(name="x", data=b"abc").digest
     assert digest == "a9993e364706816aba3e25717850c26c9cd0d89d"
 
 

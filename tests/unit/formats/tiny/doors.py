@@ -112,6 +112,11 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
     )
 
 
+def find_editable(source: Source) -> Span:
+    """Returns the whole text."""
+    return Span(start=0, end=len(source.data))
+
+
 def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     """Returns what `edit` writes."""
     return tuple(

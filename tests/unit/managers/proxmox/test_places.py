@@ -8,7 +8,8 @@ import pytest
 
 from vmio import app
 from vmio.errors import InputError, UsageError
-from vmio.formats.proxmox.versions import parse_pveversion, set_qemu_version
+from vmio.formats.host_toml import set_qemu_version
+from vmio.formats.proxmox.versions import parse_pveversion
 from vmio.host import local
 from vmio.managers.proxmox import places as places_module
 from vmio.managers.proxmox.places import Place, Places
