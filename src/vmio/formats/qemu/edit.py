@@ -6,7 +6,7 @@ Source: QEMU 10.0.2, run: objects are made before devices, in whatever order the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vmio.errors import PlanError
 from vmio.formats.base import Guest, Setting
@@ -58,7 +58,7 @@ def list_settings(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...
     controllers = {controller.id: controller.iothread for controller in guest.vm.controllers}
     made = (name for name in dict.fromkeys(served.values()) if name not in known)
     return (
-        *(Setting("object iothread", name, None, _name_poll(polls.get(name))) for name in made),
+        *(Setting("object", "", None, _render_object(name, polls)) for name in made),
         *(
             Setting(
                 f"object {name}", "poll-max-ns", None if old is None else str(old), polls[name]
@@ -73,8 +73,9 @@ def list_settings(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...
     )
 
 
-def _name_poll(poll: str | None) -> str:
-    return f"poll-max-ns={poll}" if poll else "made"
+def _render_object(name: str, polls: Mapping[str, str]) -> str:
+    poll = f",poll-max-ns={polls[name]}" if polls.get(name) else ""
+    return f"iothread,id={name}{poll}"
 
 
 def _choose(guest: Guest, changes: Sequence[Change]) -> tuple[dict[str, str], dict[str, str]]:
@@ -127,8 +128,7 @@ def _make_threads(guest: Guest, names: Sequence[str], polls: dict[str, str]) -> 
     blank = "\0" if b"\0" in data else " "
     words = []
     for name in names:
-        poll = f",poll-max-ns={polls[name]}" if polls.get(name) else ""
-        words += ["-object", f"iothread,id={name}{poll}"]
+        words += ["-object", _render_object(name, polls)]
     return Edit(span=Span(start=end, end=end), text="".join(f"{blank}{word}" for word in words))
 
 
