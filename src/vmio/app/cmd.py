@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from vmio.app.addresses import PID
 from vmio.app.guests import load
 from vmio.errors import InputError, UsageError, VmioError
 from vmio.host.files import is_folder
@@ -74,6 +75,8 @@ def check_number(path: str, vmid: str | None) -> None:
     Raises:
         UsageError: It is not.
     """
+    if path.startswith(PID):
+        return  # its command line says it
     if vmid is not None:
         if not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
             raise UsageError(f"'{vmid}' is not a VM's number")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from vmio.app.addresses import find_guest
 from vmio.app.guests import find_vms, lay_out, load
 from vmio.app.plan import list_policies
 from vmio.errors import VmioError
@@ -50,7 +51,7 @@ def complete_vms(folder: str) -> tuple[str, ...]:
 def complete_disks(vm: str) -> tuple[str, ...]:
     """Returns the disks of a guest; none where it cannot be read."""
     try:
-        return tuple(each.disk.id for each in lay_out(load(vm, host=Host())).disks)
+        return tuple(each.disk.id for each in lay_out(load(find_guest(vm), host=Host())).disks)
     except VmioError:
         return ()
 
@@ -58,6 +59,6 @@ def complete_disks(vm: str) -> tuple[str, ...]:
 def complete_snapshots(vm: str) -> tuple[str, ...]:
     """Returns the snapshots of a guest; none where it cannot be read."""
     try:
-        return load(vm, host=Host()).vm.snapshots
+        return load(find_guest(vm), host=Host()).vm.snapshots
     except VmioError:
         return ()

@@ -48,12 +48,15 @@ def command(
 ) -> int:
     """Print the QEMU command line that Proxmox VE would run for the config VM.
 
+    VM is also a VM's number or name, or pid:NUMBER or qmp:SOCKET for what a QEMU was started with.
+
     What Proxmox cannot take of a config it leaves out with a warning; with --strict, as where it
     is about to write the config, the first such line of any section is an error.
 
     Of a folder every *.conf is printed, and of several configs each, under a line with its name;
     one that cannot be printed is said and the rest goes on.
     """
+    vms = app.find_guests(vms)
     many = len(vms) > 1 or app.is_folder(vms[0])
     if many and vmid is not None:
         raise UsageError("--vmid is for one config")
