@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         emit_all,
         emit_file,
         list_configs,
+        name_place,
     )
     from vmio.app.complete import (
         complete_disks,
@@ -197,6 +198,7 @@ __all__ = [
     "load",
     "load_source",
     "make_plan",
+    "name_place",
     "observe",
     "open_guest",
     "parse_volumes",
@@ -247,6 +249,7 @@ _LATER = {
         "emit_all",
         "emit_file",
         "list_configs",
+        "name_place",
     ),
     "vmio.app.complete": (
         "complete_disks",

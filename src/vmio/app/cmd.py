@@ -28,6 +28,7 @@ __all__ = [
     "emit_all",
     "emit_file",
     "list_configs",
+    "name_place",
 ]
 
 
@@ -36,7 +37,7 @@ class CommandInputs:
     """What the command lines of one call go by."""
 
     hosts: Mapping[str, Host]
-    """By the folder of the configs."""
+    """By `name_place` of the configs."""
     storage: str | None = None
     vmid: str | None = None
     snapshot: str | None = None
@@ -87,6 +88,11 @@ def check_number(path: str, vmid: str | None) -> None:
         )
 
 
+def name_place(path: str) -> str:
+    """Returns what guests of one host have in common: the folder of a config, or a process."""
+    return path if path.startswith(PID) else os.path.dirname(path)  # noqa: PTH120 - of many
+
+
 def emit_file(path: str, inputs: CommandInputs) -> Command:
     """Returns the command line of a config's file.
 
@@ -99,7 +105,7 @@ def emit_file(path: str, inputs: CommandInputs) -> Command:
         PlanError: The manager itself would refuse.
     """
     check_number(path, inputs.vmid)
-    host = inputs.hosts[os.path.dirname(path)]  # noqa: PTH120 - of many
+    host = inputs.hosts[name_place(path)]
     guest = load(
         path,
         host=host,

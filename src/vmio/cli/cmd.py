@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import closing
 
@@ -64,7 +63,7 @@ def command(
         app.check_number(vms[0], vmid)
     paths = app.list_configs(vms) if many else list(vms)
     # A folder's configs are of one host.
-    firsts = {os.path.dirname(path): path for path in reversed(paths)}  # noqa: PTH120 - of many
+    firsts = {app.name_place(path): path for path in reversed(paths)}
     hosts = {
         folder: _read_host(path, host, overrides, qemu_version)
         for folder, path in reversed(firsts.items())
