@@ -113,4 +113,7 @@ def test_vm_is_compared_with_its_own_process(
     assert capsys.readouterr().out.startswith(f"running: {guest[0]} → configured: {config}\n")
     assert call("diff", "701", "--json", "--set", "qemu_version=10.0.2") == 1
     data = json.loads(capsys.readouterr().out)["data"]
+    for address in ("701", *guest):
+        assert call("run", address, "--dry-run", "--scratch", "1M") == 0
+        assert "virtio-scsi-pci" in capsys.readouterr().out
     assert (data["a"], data["b"]) == ("701", guest[0])
