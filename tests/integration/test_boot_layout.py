@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from vmio import app
 from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import Backing, Disk
+from vmio.model.host import Host
 from vmio.model.iothread import IOThread, VirtqueueMapping
 from vmio.model.machine import Chipset, Machine
 from vmio.model.topology import AttachedDisk, Topology
@@ -95,3 +97,60 @@ def test_layout_without_a_config_runs_as_it_says(chipset: Chipset) -> None:
                 return compare(placed, await read_live(process.qmp))
 
     assert asyncio.run(boot()) == ()
+
+
+def test_command_with_ports_of_pci_express_boots(tmp_path: Path) -> None:
+    """Controllers behind root ports that share a slot, as libvirt makes them, stay there."""
+    line = tmp_path / "line"
+    line.write_text(
+        "qemu-system-x86_64 -machine q35 -m 64 -object iothread,id=io0"
+        ' -device \'{"driver":"pcie-root-port","port":16,"chassis":1,"id":"pci.1","bus":"pcie.0",'
+        '"multifunction":true,"addr":"0x2"}\''
+        ' -device \'{"driver":"pcie-root-port","port":17,"chassis":2,"id":"pci.2","bus":"pcie.0",'
+        '"addr":"0x2.0x1"}\''
+        ' -device \'{"driver":"pcie-pci-bridge","id":"pci.3","bus":"pci.2","addr":"0x0"}\''
+        ' -device \'{"driver":"virtio-scsi-pci","iothread":"io0","id":"scsi0","bus":"pci.3",'
+        '"addr":"0x1"}\''
+        " -blockdev driver=file,filename=d,node-name=d"
+        ' -device \'{"driver":"scsi-hd","bus":"scsi0.0","drive":"d","id":"d0"}\''
+    )
+    topology = app.lay_out(app.load(str(line), host=Host()))
+
+    assert [bridge.id for bridge in topology.bridges] == ["pci.1", "pci.2", "pci.3"]
+    assert boot_command(str(line)) == ()
+
+
+def test_command_with_bridges_from_a_file_boots(tmp_path: Path) -> None:
+    """Bridges that a -readconfig file brings, as Proxmox VE makes them on q35, are made too."""
+    config = tmp_path / "q35.cfg"
+    config.write_text(
+        '[device "above"]\ndriver = "i82801b11-bridge"\nbus = "pcie.0"\naddr = "1e.0"\n'
+        '[device "pci.0"]\ndriver = "pci-bridge"\nbus = "above"\naddr = "1.0"\nchassis_nr = "1"\n'
+        '[device "pci.3"]\ndriver = "pci-bridge"\nbus = "above"\naddr = "4.0"\nchassis_nr = "4"\n'
+        '[device "spare"]\ndriver = "ioh3420"\nbus = "pcie.0"\naddr = "1c.0"\nchassis = "9"\n'
+    )
+    line = tmp_path / "line"
+    line.write_text(
+        f"qemu-system-x86_64 -machine q35 -m 64 -readconfig {config} -object iothread,id=io0"
+        " -device virtio-scsi-pci,id=scsi0,bus=pci.3,addr=0x1,iothread=io0"
+        " -drive file=d,if=none,id=drive-d0,format=raw"
+        " -device scsi-hd,bus=scsi0.0,channel=0,scsi-id=0,lun=0,drive=drive-d0,id=d0"
+        " -device virtio-blk-pci,drive=drive-d1,id=d1,bus=pci.0,addr=0xb"
+        " -drive file=e,if=none,id=drive-d1,format=raw"
+    )
+    topology = app.lay_out(app.load(str(line), host=Host()))
+
+    assert [bridge.id for bridge in topology.bridges] == ["above", "pci.0", "pci.3"]
+    assert boot_command(str(line)) == ()
+
+
+def boot_command(path: str) -> tuple[str, ...]:
+    """Returns where a guest like that of a command line differs from it when it runs."""
+    guest = app.load(path, host=Host())
+    how, _ = app.choose_boot(accelerator="tcg")
+
+    async def run() -> tuple[str, ...]:
+        async with app.boot(guest, how, Volumes(scratch_bytes=1 << 20)) as (process, planned):
+            return compare(planned, await read_live(process.qmp))
+
+    return asyncio.run(run())

@@ -39,16 +39,19 @@ def test_process_equals_its_plan_and_no_other(
             return equal, call("diff", side, str(line))
 
     assert asyncio.run(compare()) == (0, 1)
-    assert capsys.readouterr().out.splitlines() == [
-        "device scsihw0 (virtio-scsi-pci) only in A",
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("running: pid:")
+    assert first.endswith(f" → configured: {tmp_path / 'shared'}")
+    assert lines == [
+        "device scsihw0 (virtio-scsi-pci) running but not configured",
         "scsi0: bus scsihw0.0 → virtioscsi0.0",
         "scsi1: bus scsihw0.0 → virtioscsi1.0",
         "scsi2: bus scsihw0.0 → virtioscsi2.0",
-        "IOThread iothread-virtioscsi0 only in B",
-        "IOThread iothread-virtioscsi1 only in B",
-        "IOThread iothread-virtioscsi2 only in B",
-        "device pci.3 (pci-bridge) only in B",
-        "device virtioscsi0 (virtio-scsi-pci) only in B",
-        "device virtioscsi1 (virtio-scsi-pci) only in B",
-        "device virtioscsi2 (virtio-scsi-pci) only in B",
+        "IOThread iothread-virtioscsi0 configured but not running",
+        "IOThread iothread-virtioscsi1 configured but not running",
+        "IOThread iothread-virtioscsi2 configured but not running",
+        "device pci.3 (pci-bridge) configured but not running",
+        "device virtioscsi0 (virtio-scsi-pci) configured but not running",
+        "device virtioscsi1 (virtio-scsi-pci) configured but not running",
+        "device virtioscsi2 (virtio-scsi-pci) configured but not running",
     ]

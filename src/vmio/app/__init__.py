@@ -7,6 +7,7 @@ what a person waits for; and so is each class, and what needs one, when it is fi
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from vmio.app.addresses import find_guest, find_guests
 from vmio.app.apply import apply, prepare_apply, render_qm
 from vmio.app.calibrate import (
     calibrate,
@@ -31,10 +32,12 @@ from vmio.app.explain import explain
 from vmio.app.guest import ensure_image
 from vmio.app.guests import (
     build_command,
+    find_origin,
     find_vms,
     lay_out,
     load,
     load_source,
+    open_guest,
     read_place,
     read_places,
 )
@@ -59,7 +62,7 @@ from vmio.app.run import (
     render_boot,
     verify,
 )
-from vmio.app.show import observe
+from vmio.app.show import list_layouts, observe
 from vmio.app.simulate import (
     connect_cluster,
     rank_plans,
@@ -82,6 +85,7 @@ if TYPE_CHECKING:
         emit_all,
         emit_file,
         list_configs,
+        name_place,
     )
     from vmio.app.complete import (
         complete_disks,
@@ -105,6 +109,7 @@ if TYPE_CHECKING:
     from vmio.managers.proxmox.write import Applied
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
+    from vmio.report.layout.guest import ShownGuest
     from vmio.sim.polling import PollSettings
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.sweep import Grid, SweepPoint
@@ -137,6 +142,7 @@ __all__ = [
     "Recorded",
     "Reversal",
     "Severity",
+    "ShownGuest",
     "SweepPoint",
     "Verdict",
     "Volumes",
@@ -170,7 +176,10 @@ __all__ = [
     "emit_file",
     "ensure_image",
     "explain",
+    "find_guest",
+    "find_guests",
     "find_house",
+    "find_origin",
     "find_profile",
     "find_vms",
     "fix",
@@ -182,13 +191,16 @@ __all__ = [
     "list_changed",
     "list_compared",
     "list_configs",
+    "list_layouts",
     "list_policies",
     "list_rules",
     "list_runs",
     "load",
     "load_source",
     "make_plan",
+    "name_place",
     "observe",
+    "open_guest",
     "parse_volumes",
     "prepare_apply",
     "prepare_bench",
@@ -237,6 +249,7 @@ _LATER = {
         "emit_all",
         "emit_file",
         "list_configs",
+        "name_place",
     ),
     "vmio.app.complete": (
         "complete_disks",
@@ -260,6 +273,7 @@ _LATER = {
     "vmio.lint.pages": ("Page", "render_page"),
     "vmio.qemu.boot": ("Boot", "Volumes"),
     "vmio.qemu.signals": ("run_async", "unwind_on_signals"),
+    "vmio.report.layout.guest": ("ShownGuest",),
     "vmio.sim.polling": ("PollSettings",),
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),

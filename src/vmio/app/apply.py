@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vmio.app.addresses import find_guest
 from vmio.errors import UsageError
 from vmio.host.files import read_source
 
@@ -28,7 +29,7 @@ def prepare_apply(
 
     Args:
         plan: The plan.
-        config: The config; None for the one that the plan was made from.
+        config: The config, or the VM's number or name; None for what the plan was made from.
         qmp: The running guest's QMP socket; None to look where Proxmox VE has it.
         live: Whether to set what can be set at once; None where a running guest is found.
         check: Whether to refuse a config that must not be changed now.
@@ -40,7 +41,7 @@ def prepare_apply(
     """
     from vmio.managers.proxmox.planned import prepare_plan
 
-    path = plan.config if config is None else config
+    path = plan.config if config is None else find_guest(config, writes=True)
     if path in {"-", _STDIN}:
         raise UsageError("standard input cannot be changed", hint="name the config as a file")
     return prepare_plan(plan, read_source(path), qmp=qmp, live=live, check=check)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from vmio.app.addresses import PID
 from vmio.app.guests import load
 from vmio.errors import InputError, UsageError, VmioError
 from vmio.host.files import is_folder
@@ -27,6 +28,7 @@ __all__ = [
     "emit_all",
     "emit_file",
     "list_configs",
+    "name_place",
 ]
 
 
@@ -35,7 +37,7 @@ class CommandInputs:
     """What the command lines of one call go by."""
 
     hosts: Mapping[str, Host]
-    """By the folder of the configs."""
+    """By `name_place` of the configs."""
     storage: str | None = None
     vmid: str | None = None
     snapshot: str | None = None
@@ -74,6 +76,8 @@ def check_number(path: str, vmid: str | None) -> None:
     Raises:
         UsageError: It is not.
     """
+    if path.startswith(PID):
+        return  # its command line says it
     if vmid is not None:
         if not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
             raise UsageError(f"'{vmid}' is not a VM's number")
@@ -82,6 +86,11 @@ def check_number(path: str, vmid: str | None) -> None:
             f"the name of {path} is not NUMBER.conf, so the VM's number is not known",
             hint="give it with --vmid",
         )
+
+
+def name_place(path: str) -> str:
+    """Returns what guests of one host have in common: the folder of a config, or a process."""
+    return path if path.startswith(PID) else os.path.dirname(path)  # noqa: PTH120 - of many
 
 
 def emit_file(path: str, inputs: CommandInputs) -> Command:
@@ -96,7 +105,7 @@ def emit_file(path: str, inputs: CommandInputs) -> Command:
         PlanError: The manager itself would refuse.
     """
     check_number(path, inputs.vmid)
-    host = inputs.hosts[os.path.dirname(path)]  # noqa: PTH120 - of many
+    host = inputs.hosts[name_place(path)]
     guest = load(
         path,
         host=host,

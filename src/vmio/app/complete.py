@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from itertools import islice
 
-from vmio.app.guests import find_vms, lay_out, load
+from vmio.app.addresses import QMP, find_guest
+from vmio.app.guests import Guest, find_vms, lay_out, load
 from vmio.app.plan import list_policies
-from vmio.errors import VmioError
+from vmio.errors import UsageError, VmioError
 from vmio.host.files import is_folder
 from vmio.model.host import Host
 
@@ -50,7 +51,7 @@ def complete_vms(folder: str) -> tuple[str, ...]:
 def complete_disks(vm: str) -> tuple[str, ...]:
     """Returns the disks of a guest; none where it cannot be read."""
     try:
-        return tuple(each.disk.id for each in lay_out(load(vm, host=Host())).disks)
+        return tuple(each.disk.id for each in lay_out(_load(vm)).disks)
     except VmioError:
         return ()
 
@@ -58,6 +59,12 @@ def complete_disks(vm: str) -> tuple[str, ...]:
 def complete_snapshots(vm: str) -> tuple[str, ...]:
     """Returns the snapshots of a guest; none where it cannot be read."""
     try:
-        return load(vm, host=Host()).vm.snapshots
+        return _load(vm).vm.snapshots
     except VmioError:
         return ()
+
+
+def _load(vm: str) -> Guest:
+    if vm.startswith(QMP):
+        raise UsageError("a monitor has one client at a time, and is not asked for a completion")
+    return load(find_guest(vm), host=Host())

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from attrs import frozen
+
+from vmio.app.addresses import PID, find_guest, find_running
 from vmio.app.guests import build_command, load, read_place
 from vmio.app.host import complete_version
 from vmio.errors import UsageError
@@ -14,26 +17,45 @@ if TYPE_CHECKING:
     from vmio.formats.qemu.argv import Command
     from vmio.formats.qemu.diff import Difference
 
-__all__ = ["diff"]
+__all__ = ["Sides", "diff"]
 
-_PID = "pid:"
+
+@frozen(kw_only=True)
+class Sides:
+    """Two guests compared."""
+
+    a: str
+    """What the side is: a path, `-` or `pid:NUMBER`."""
+    b: str
+    differences: tuple[Difference, ...]
+
+    @property
+    def running(self) -> Literal["a", "b"] | None:
+        """The side that runs, where the other is only configured."""
+        match self.a.startswith(PID), self.b.startswith(PID):
+            case True, False:
+                return "a"
+            case False, True:
+                return "b"
+            case _:
+                return None
 
 
 def diff(
     a: str,
-    b: str,
+    b: str | None = None,
     *,
     host: str | None = None,
     overrides: Sequence[str] = (),
     qemu_version: str | None = None,
     storage: str | None = None,
     vmid: str | None = None,
-) -> tuple[Difference, ...]:
+) -> Sides:
     """Returns where two command lines differ.
 
     Args:
-        a: A config, a saved command line, or `pid:NUMBER`; `-` is standard input.
-        b: The other side.
+        a: A guest's address: its config, a saved command line, a VM, a running QEMU.
+        b: The other side; None for the process of the VM that `a` is the config of.
         host: The host description that a config goes by; None for what `read_place` finds, or
             this host if the other side runs on it.
         overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
@@ -43,7 +65,9 @@ def diff(
 
     Raises:
         UsageError: A side makes no sense.
-        InputError: A side cannot be read, or is neither of these.
+        InputError: A side cannot be read, or is no guest; or there is one, and it does not run.
+        ConflictError: There is one side, which belongs to another node.
+        QmpError: Nothing answers on a socket, or not in QMP.
         PlanError: A config has no command line.
     """
     from vmio.formats.qemu.diff import compare_commands, leave_out_process
@@ -51,7 +75,9 @@ def diff(
     if a == b == "-":
         raise UsageError("standard input can be one side only")
 
-    runs = next((side for side in (a, b) if side.startswith(_PID)), None)
+    a = find_guest(a)
+    b = find_guest(b) if b is not None else find_running(a)
+    runs = next((side for side in (a, b) if side.startswith(PID)), None)
 
     def facts(side: str) -> Host:
         # What is compared with a guest that runs here would run here.
@@ -67,7 +93,7 @@ def diff(
     one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
     if runs is not None:
         one, other = leave_out_process(one), leave_out_process(other)
-    return compare_commands(one, other)
+    return Sides(a=a, b=b, differences=compare_commands(one, other))
 
 
 def _read_side(

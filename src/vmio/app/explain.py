@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vmio.app.addresses import QMP
 from vmio.app.check import lint
-from vmio.app.guests import Guest, build_command, lay_out, load, load_source
+from vmio.app.guests import Guest, build_command, find_origin, lay_out, load, load_source
 from vmio.app.host import complete_version
 from vmio.app.show import observe
 from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from vmio.model.vm import Vm
 
 __all__ = ["explain"]
-
-_QMP = "qmp:"
 
 
 def explain(
@@ -48,8 +47,8 @@ def explain(
     from vmio.formats.proxmox.problems import find_dropped
     from vmio.lint.explain import GuestIndex, explain_disk, explain_dropped
 
-    if path.startswith(_QMP):
-        topology = observe(path.removeprefix(_QMP))
+    if path.startswith(QMP):
+        topology = observe(path.removeprefix(QMP))
         chosen = _choose_disks(topology, disk, None)
         index = GuestIndex(topology)
         stories = (
@@ -60,7 +59,7 @@ def explain(
     topology = lay_out(guest)
     chosen = _choose_disks(topology, disk, guest.vm)
     name = f"{guest.vm.id} {guest.vm.name}".strip()
-    origin: Origin = "command" if guest.vm.notation == "qemu" else "plan"
+    origin = find_origin(guest)
     findings = lint(guest, host)
     arguments = _list_arguments(guest, host, storage=storage, snapshot=snapshot)
     index = GuestIndex(topology, arguments=arguments, findings=findings)

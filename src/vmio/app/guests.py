@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from vmio.app.addresses import PID, find_guest
 from vmio.app.host import complete_version, read_host
 from vmio.errors import CapabilityError, ToolError
 from vmio.formats import registry
@@ -26,15 +27,15 @@ __all__ = [
     "Guest",
     "Storages",
     "build_command",
+    "find_origin",
     "find_vms",
     "lay_out",
     "load",
     "load_source",
+    "open_guest",
     "read_place",
     "read_places",
 ]
-
-_PID = "pid:"
 
 
 def find_vms(names: Sequence[str]) -> tuple[Found, ...]:
@@ -134,6 +135,37 @@ def _describe_host(
     return host
 
 
+def open_guest(
+    address: str,
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    qemu_version: str | None = None,
+    storage: str | None = None,
+    snapshot: str | None = None,
+    writes: bool = False,
+) -> Guest:
+    """Reads the guest that a person names; its `context.host` is the host that it goes by.
+
+    Args:
+        address: A file, `-`, a VM's number or name, `pid:NUMBER` or `qmp:SOCKET`.
+        host: A host description to go by; None for what `read_place` finds.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
+        qemu_version: The version of its QEMU.
+        storage: The storage.cfg to go by; None to look for one where Proxmox keeps it.
+        snapshot: The snapshot to read instead of the VM itself.
+        writes: Whether its config is to be changed, so that an ambiguous address is refused.
+
+    Raises:
+        InputError: It cannot be read or is not what it should be.
+        UsageError: It is no guest's address, is ambiguous, or an override makes no sense.
+        QmpError: Nothing answers on a socket, or not in QMP.
+    """
+    path = find_guest(address, writes=writes)
+    place = read_place(path, host=host, overrides=overrides, qemu_version=qemu_version)
+    return load(path, host=place.host, storage=storage, snapshot=snapshot)
+
+
 def load(
     path: str,
     *,
@@ -158,7 +190,7 @@ def load(
     Raises:
         InputError: A file cannot be read or is not what it should be.
     """
-    if path.startswith(_PID):
+    if path.startswith(PID):
         from vmio.host.command import read_process
 
         source, read_file = read_process(path)
@@ -213,6 +245,11 @@ def _read_named_file(name: str) -> Source | str:
 def lay_out(guest: Guest) -> Topology:
     """Returns the layout that a config comes to, or that a command line has."""
     return registry.lay_out(guest)
+
+
+def find_origin(guest: Guest) -> Literal["plan", "command"]:
+    """Returns where a layout is from: what a config comes to, or what a command line says."""
+    return "command" if guest.vm.notation == "qemu" else "plan"
 
 
 def build_command(guest: Guest, host: Host) -> tuple[tuple[str, ...], ...]:

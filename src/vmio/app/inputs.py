@@ -37,6 +37,7 @@ class CheckInputs:
     """What a check is about, and what its findings go by as that was last read."""
 
     paths: Sequence[str]
+    """Files, folders and processes, as `find_guests` returns them."""
     config: str | None = None
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()

@@ -1,12 +1,19 @@
-"""The layout of a running guest."""
+"""Layouts: of a running guest as it reports it, and of many guests as they are configured."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from vmio.app.guests import find_origin, find_vms, lay_out, load, read_places
+from vmio.errors import VmioError
 from vmio.model.topology import Topology
 
-__all__ = ["observe"]
+if TYPE_CHECKING:
+    from vmio.report.layout.guest import ShownGuest
+
+__all__ = ["list_layouts", "observe"]
 
 
 def observe(socket: str) -> Topology:
@@ -24,3 +31,48 @@ def observe(socket: str) -> Topology:
             return await read_running(connection)
 
     return run_async(ask())
+
+
+def list_layouts(
+    paths: Sequence[str],
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    qemu_version: str | None = None,
+    storage: str | None = None,
+) -> Iterator[ShownGuest]:
+    """Yields the layout of each of many guests, or why one cannot be read; the rest goes on.
+
+    Args:
+        paths: Files, folders and processes, as `find_guests` returns them.
+        host: A host description to go by for all, instead of what each node's is.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of every host.
+        qemu_version: The version of every host's QEMU.
+        storage: The storage.cfg to go by for all.
+
+    Raises:
+        InputError: A file that the call names cannot be read.
+        UsageError: An override has no value, or the version is none.
+    """
+    from vmio.report.layout.guest import ShownGuest
+
+    found = find_vms(paths)
+    places = read_places(
+        found, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
+    )
+    for vm in (*places.errors, *found):
+        try:
+            if vm.error is not None:
+                raise vm.error
+            place = places.by_folder[vm.folder]
+            guest = load(vm.path, host=place.host, storages=place.storages)
+            shown = ShownGuest(
+                path=vm.path,
+                name=f"{guest.vm.id} {guest.vm.name}".strip(),
+                node=vm.node,
+                origin=find_origin(guest),
+                topology=lay_out(guest),
+            )
+        except VmioError as error:
+            shown = ShownGuest(path=vm.path, name=vm.path, node=vm.node, error=error)
+        yield shown

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vmio.app.addresses import find_guest
+
 if TYPE_CHECKING:
     from vmio.managers.proxmox.journal import Journal
     from vmio.managers.proxmox.undo import Left, Reversal, Run
@@ -22,7 +24,7 @@ def list_changed(vm: str = "") -> tuple[Journal, ...]:
     from vmio.managers.proxmox.node import Node
     from vmio.managers.proxmox.undo import find_journals
 
-    return find_journals(vm, Node())
+    return find_journals(_find(vm), Node())
 
 
 def list_runs() -> tuple[Run, ...]:
@@ -43,7 +45,7 @@ def prepare_undo(
     """Returns what taking changes back would do: a whole run's, or a config's last one.
 
     Args:
-        vm: A config's path, or a VM's number; empty for all that one call of vmio changed.
+        vm: A config's path, or a VM's number or name; empty for all that one call of vmio changed.
         number: The change of that config to go back to before; None for its last one.
         run: The call, where no config is named; empty for the last one.
         force: Whether what others have changed since may be lost.
@@ -58,7 +60,14 @@ def prepare_undo(
 
     if not vm:
         return prepare_run(run, force=force)
-    return Reversal(restores=(prepare(vm, number=number, force=force),))
+    return Reversal(restores=(prepare(_find(vm, writes=True), number=number, force=force),))
+
+
+def _find(vm: str, *, writes: bool = False) -> str:
+    """Returns a config's path or a VM's number, by which what was changed of it is found."""
+    found = find_guest(vm, writes=writes) if vm else ""
+    # A guest that is migrated, or gone, is still found by its number.
+    return vm if vm.isdecimal() else found
 
 
 def undo(reversal: Reversal) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:

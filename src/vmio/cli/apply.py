@@ -61,6 +61,8 @@ def command(
 ) -> int:
     """Carry out PLAN, a file that vmio plan -o wrote, on the config it names or on CONFIG.
 
+    CONFIG, and PLAN with --policy, can be a VM's number or name instead of a file.
+
     The config is written under Proxmox VE's lock, whole or not at all, if it still is what the
     plan was made for; vmio undo puts back what it was. While a guest runs on this node its config
     stays as it is, and --commands prints what makes Proxmox VE keep the change for its next start.
@@ -74,10 +76,15 @@ def command(
     if policy is not None and config is not None:
         raise UsageError("with --policy there is one config, and no plan")
     if policy is not None:
-        facts = app.read_place(
-            plan, host=host, overrides=overrides, qemu_version=qemu_version
-        ).host
-        wanted = make_plan(plan, app.load(plan, host=facts, storage=storage), facts, policy)
+        guest = app.open_guest(
+            plan,
+            host=host,
+            overrides=overrides,
+            qemu_version=qemu_version,
+            storage=storage,
+            writes=True,
+        )
+        wanted = make_plan(plan, guest, guest.context.host, policy)
     else:
         wanted = app.read_plan(plan)
     work = app.prepare_apply(wanted, config, qmp=qmp, live=live, check=not commands)

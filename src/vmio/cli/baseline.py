@@ -13,11 +13,9 @@ from vmio.report.findings.summary import count
 
 __all__ = ["command"]
 
-_CLUSTER = "/etc/pve"
-
 
 @click.command("baseline")
-@click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=complete_vm)
+@click.argument("paths", metavar="[GUEST]...", nargs=-1, shell_complete=complete_vm)
 @click.option(
     "-o",
     "--output",
@@ -45,13 +43,13 @@ def command(
 ) -> int:
     """Record the findings that configs have now, so that vmio check reports only new ones.
 
-    PATH is as for vmio check. --update adds what is new and removes what is gone, for the VMs
-    of PATH and the rules that run; the rest of the file stays.
+    GUEST is as for vmio check. --update adds what is new and removes what is gone, for the VMs
+    of GUEST and the rules that run; the rest of the file stays.
 
     Exits with 3 if a config could not be read; what is known of it stays.
     """
     inputs = app.CheckInputs(
-        paths=paths or (_CLUSTER,),
+        paths=app.find_guests(paths),
         config=config,
         select=select,
         ignore=ignore,

@@ -97,7 +97,9 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Measure the layouts of the configs A and B against each other.
+    """Measure the layouts of the guests A and B against each other.
+
+    Each is a config or a QEMU command line, a VM's number or name, pid:NUMBER or qmp:SOCKET.
 
     Both are booted here with a small guest of vmio's own and empty disks, no volume of either is
     touched. fio runs in one while the other is stopped, in pairs and in alternating order, so that
@@ -109,8 +111,8 @@ def command(
 
         check_report_path(report_path)
     inputs = app.prepare_bench(
-        a,
-        b,
+        app.find_guest(a),
+        app.find_guest(b),
         host=app.read_host(host, overrides, binary=True),
         storage=storage,
         disk=disk,

@@ -13,17 +13,15 @@ from vmio.cli.check_options import check_options, choose_fixing, choose_output, 
 from vmio.cli.check_print import print_report, say_unknown
 from vmio.cli.completing import complete_vm
 from vmio.cli.options import host_options, qemu_version_option, storage_option
-from vmio.errors import UsageError, VmioError
+from vmio.errors import VmioError
 from vmio.report.findings.forms import choose_report
 from vmio.report.findings.summary import Part, Report, make_part, render_summary
 
 __all__ = ["command"]
 
-_CLUSTER = "/etc/pve"
-
 
 @click.command("check")
-@click.argument("paths", metavar="[PATH]...", nargs=-1, shell_complete=complete_vm)
+@click.argument("paths", metavar="[GUEST]...", nargs=-1, shell_complete=complete_vm)
 @check_options
 @click.option(
     "--jobs",
@@ -66,8 +64,8 @@ def command(
 ) -> int:
     """Find settings in VM configs that are ignored, slow or unsafe.
 
-    PATH is a config, a folder of them, a whole /etc/pve or a copy of one, or - for standard
-    input; without any it is /etc/pve.
+    GUEST is a config, a folder of them or a whole /etc/pve, a VM's number or name, pid:NUMBER or
+    qmp:SOCKET for a running QEMU, or - for standard input; without any it is /etc/pve.
 
     Exits with 0 if nothing was found, 1 if something was (--fail-on says from which severity) or
     a fix is left, 3 if a file could not be read. `vmio rule CODE` explains a finding.
@@ -77,7 +75,7 @@ def command(
     if watch:
         validate_watch(paths, "statistics" if statistics else form, fixing, quiet=quiet)
     inputs = app.CheckInputs(
-        paths=paths or _choose_cluster(),
+        paths=app.find_guests(paths, writes=fixing is not None and fixing.write),
         config=config,
         select=select,
         ignore=ignore,
@@ -116,15 +114,6 @@ def _measure_terminal() -> int:
     from shutil import get_terminal_size
 
     return get_terminal_size().columns
-
-
-def _choose_cluster() -> tuple[str, ...]:
-    if not app.is_folder(_CLUSTER):
-        raise UsageError(
-            f"there is no {_CLUSTER} here, so name what to check",
-            hint="a config, a folder of them, or a copy of a cluster's /etc/pve",
-        )
-    return (_CLUSTER,)
 
 
 def _make_part(report: Report, checked: app.CheckedFile) -> tuple[Part, VmioError | None]:

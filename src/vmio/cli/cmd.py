@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import closing
 
@@ -48,12 +47,15 @@ def command(
 ) -> int:
     """Print the QEMU command line that Proxmox VE would run for the config VM.
 
+    VM is also a VM's number or name, or pid:NUMBER or qmp:SOCKET for what a QEMU was started with.
+
     What Proxmox cannot take of a config it leaves out with a warning; with --strict, as where it
     is about to write the config, the first such line of any section is an error.
 
     Of a folder every *.conf is printed, and of several configs each, under a line with its name;
     one that cannot be printed is said and the rest goes on.
     """
+    vms = app.find_guests(vms)
     many = len(vms) > 1 or app.is_folder(vms[0])
     if many and vmid is not None:
         raise UsageError("--vmid is for one config")
@@ -61,7 +63,7 @@ def command(
         app.check_number(vms[0], vmid)
     paths = app.list_configs(vms) if many else list(vms)
     # A folder's configs are of one host.
-    firsts = {os.path.dirname(path): path for path in reversed(paths)}  # noqa: PTH120 - of many
+    firsts = {app.name_place(path): path for path in reversed(paths)}
     hosts = {
         folder: _read_host(path, host, overrides, qemu_version)
         for folder, path in reversed(firsts.items())

@@ -15,7 +15,7 @@ _DIFFERENT = 1
 
 @click.command("diff")
 @click.argument("a", shell_complete=complete_vm)
-@click.argument("b", shell_complete=complete_vm)
+@click.argument("b", required=False, shell_complete=complete_vm)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--vmid", metavar="NUMBER", help="The VM's number, if a config is not NUMBER.conf.")
 @storage_option
@@ -23,7 +23,7 @@ _DIFFERENT = 1
 @host_options
 def command(
     a: str,
-    b: str,
+    b: str | None,
     *,
     as_json: bool,
     vmid: str | None,
@@ -34,21 +34,23 @@ def command(
 ) -> int:
     """Tell where two guests' QEMU command lines differ.
 
-    A and B are each a Proxmox VE config, a saved command line (- is standard input), or pid:NUMBER
-    for a running process. Of a process only what concerns its guest is compared, not its monitors
-    or its pid file. Exits with 0 if they say the same and 1 if they differ.
+    A and B are each a Proxmox VE config, a saved command line (- is standard input), a VM's number
+    or name, or pid:NUMBER or qmp:SOCKET for a running QEMU. Without B, the config of VM A is
+    compared with its own process. Of a process only what concerns its guest is compared, not its
+    monitors or its pid file. Exits with 0 if they say the same and 1 if they differ.
     """
-    differences = app.diff(
+    sides = app.diff(
         a, b, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage, vmid=vmid
     )
     if as_json:
         from vmio.report.diff.json import render_diff_json
 
-        click.echo(render_diff_json(a, b, differences))
+        click.echo(render_diff_json(a, b if b is not None else sides.b, sides.differences))
     else:
         from vmio.report.diff.text import render_diff_text
 
-        click.echo(render_diff_text(differences), nl=False)
-        if not differences:
+        text = render_diff_text(sides.differences, a=sides.a, b=sides.b, running=sides.running)
+        click.echo(text, nl=False)
+        if not sides.differences:
             click.echo("no differences", err=True)
-    return _DIFFERENT if differences else 0
+    return _DIFFERENT if sides.differences else 0

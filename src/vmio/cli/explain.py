@@ -40,9 +40,11 @@ def command(
 ) -> None:
     """Tell what becomes of DISK of VM: each option, who heeds it, and what would make it count.
 
-    VM is a config, a saved QEMU command line (- is standard input), pid:NUMBER for a process, or
-    qmp:SOCKET for what a running QEMU itself reports. Without DISK there is a line for each.
+    VM is a config, a saved QEMU command line (- is standard input), a VM's number or name,
+    pid:NUMBER for a process, or qmp:SOCKET for what a running QEMU itself reports. Without DISK
+    there is a line for each.
     """
+    vm = app.find_guest(vm, monitor=True)
     facts = app.read_place(vm, host=host, overrides=overrides, qemu_version=qemu_version).host
     name, origin, stories = app.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
     if as_json:

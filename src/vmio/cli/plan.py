@@ -69,6 +69,9 @@ def command(
 ) -> int:
     """Plan which IOThreads serve the disks of VM, and say why.
 
+    VM is a config, a VM's number or name, or a QEMU command line: saved, of a process as
+    pid:NUMBER, or of the one behind a monitor as qmp:SOCKET.
+
     Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o.
     """
     if list_policies:
@@ -77,13 +80,15 @@ def command(
     _check_forms([name for name, given in forms.items() if given], rank, output, as_json=as_json)
     _check_call(vms, rank, workload, profile, output, many=many, force=force)
     if many:
-        found = app.find_vms(vms)
+        found = app.find_vms(app.find_guests(vms))
         places = app.read_places(
             found, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
         )
         return _print_all((*places.errors, *found), policy, places, as_json=as_json)
-    facts = app.read_place(vms[0], host=host, overrides=overrides, qemu_version=qemu_version).host
-    guest = app.load(vms[0], host=facts, storage=storage)
+    guest = app.open_guest(
+        vms[0], host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
+    )
+    facts = guest.context.host
     for problem in guest.vm.problems:
         text = problem.message.replace("\n", ": ")
         say(f"{vms[0]}: {text}")

@@ -48,7 +48,10 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Boot the config VM on this host, with its controllers and IOThreads.
+    """Boot the guest VM on this host, with its controllers and IOThreads.
+
+    VM is a config or a QEMU command line, a VM's number or name, or pid:NUMBER or qmp:SOCKET for a
+    guest like one that runs.
 
     No volume is opened unless it is named by --disk, or by --own-volumes all of them; --scratch
     stands in empty disks for the rest. Ctrl-C ends the guest, and nothing of it is left.
@@ -56,7 +59,7 @@ def command(
     if qmp is not None and app.is_there(qmp):
         raise UsageError(f"{qmp} exists already")
     facts = app.read_host(host, overrides, binary=True)
-    loaded = app.load(vm, host=facts, storage=storage)
+    loaded = app.load(app.find_guest(vm), host=facts, storage=storage)
     volumes = app.parse_volumes(scratch, disks, own=own_volumes)
     with app.unwind_on_signals():
         if guest:

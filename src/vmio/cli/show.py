@@ -21,7 +21,7 @@ _ORIGINS = {
 
 
 @click.command("show")
-@click.argument("vm", shell_complete=complete_vm)
+@click.argument("vms", metavar="[VM]...", nargs=-1, shell_complete=complete_vm)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--svg", "as_svg", is_flag=True, help="Print a picture.")
 @click.option(
@@ -31,7 +31,7 @@ _ORIGINS = {
 @qemu_version_option
 @host_options
 def command(
-    vm: str,
+    vms: tuple[str, ...],
     *,
     snapshot: str | None,
     storage: str | None,
@@ -40,27 +40,61 @@ def command(
     overrides: tuple[str, ...],
     as_json: bool,
     as_svg: bool,
-) -> None:
+) -> int:
     """Show which thread serves each disk of VM, and which of its settings have an effect.
 
-    VM is a config, a saved QEMU command line (- is standard input), pid:NUMBER for the command
-    line of a process, or qmp:SOCKET for what a running QEMU itself reports.
+    VM is a config, a saved QEMU command line (- is standard input), a VM's number or name,
+    pid:NUMBER for the command line of a process, or qmp:SOCKET for what a running QEMU itself
+    reports. Of a folder, a whole /etc/pve or several there is a line for each disk; without any VM
+    it is /etc/pve.
     """
     if as_json and as_svg:
         raise click.UsageError("--json and --svg exclude each other")
-    if vm.startswith(_QMP):
-        topology = app.observe(vm.removeprefix(_QMP))
-        name, origin = vm, "running"
+    if len(vms) == 1 and vms[0].startswith(_QMP):
+        topology = app.observe(vms[0].removeprefix(_QMP))
+        _print(topology, name=vms[0], origin="running", as_json=as_json, as_svg=as_svg)
+        return 0
+    paths = app.find_guests(vms)
+    if len(paths) > 1 or app.is_folder(paths[0]):
+        if as_svg or snapshot is not None:
+            raise click.UsageError("--svg and --snapshot are for one guest")
+        guests = app.list_layouts(
+            paths, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
+        )
+        return _print_all(tuple(guests), as_json=as_json)
+    guest = app.open_guest(
+        paths[0],
+        host=host,
+        overrides=overrides,
+        qemu_version=qemu_version,
+        storage=storage,
+        snapshot=snapshot,
+    )
+    for problem in guest.vm.problems:
+        text = problem.message.replace("\n", ": ")
+        say(f"{vms[0]}: {text}")
+    _print(
+        app.lay_out(guest),
+        name=f"{guest.vm.id} {guest.vm.name}".strip(),
+        origin=app.find_origin(guest),
+        as_json=as_json,
+        as_svg=as_svg,
+    )
+    return 0
+
+
+def _print_all(guests: tuple[app.ShownGuest, ...], *, as_json: bool) -> int:
+    """Prints a line for each disk, and returns the worst status."""
+    if as_json:
+        from vmio.report.layout.json import render_layouts_json
+
+        click.echo(render_layouts_json(guests))
     else:
-        facts = app.read_place(vm, host=host, overrides=overrides, qemu_version=qemu_version).host
-        guest = app.load(vm, host=facts, storage=storage, snapshot=snapshot)
-        topology = app.lay_out(guest)
-        origin = "command" if guest.vm.notation == "qemu" else "plan"
-        name = f"{guest.vm.id} {guest.vm.name}".strip()
-        for problem in guest.vm.problems:
-            text = problem.message.replace("\n", ": ")
-            say(f"{vm}: {text}")
-    _print(topology, name=name, origin=origin, as_json=as_json, as_svg=as_svg)
+        from vmio.cli.console import make_console
+        from vmio.report.layout.text import print_layouts
+
+        print_layouts(guests, make_console())
+    return max((guest.error.exit_status for guest in guests if guest.error), default=0)
 
 
 def _print(topology: Topology, *, name: str, origin: str, as_json: bool, as_svg: bool) -> None:

@@ -91,6 +91,8 @@ def command(
 ) -> int:
     """Predict what the event loops of VM do under a load, without running it.
 
+    VM is a config or a QEMU command line, a VM's number or name, pid:NUMBER or qmp:SOCKET.
+
     Costs are those that `vmio calibrate` measured on this host; where it has not run, a default
     profile's, with a warning. Processors and QEMU are those of the guest's host, as far as it is
     known. Compare layouts and parameters by it, and measure what matters with `vmio bench`.
@@ -103,14 +105,15 @@ def command(
     # Parameters were given by --set, too, before --parameter was there.
     facts, older = app.split_settings(overrides)
     parameters = (*parameters, *older)
-    place = app.read_place(vm, host=host, overrides=facts, qemu_version=qemu_version)
-    guest = app.load(vm, host=place.host, storage=storage)
+    guest = app.open_guest(
+        vm, host=host, overrides=facts, qemu_version=qemu_version, storage=storage
+    )
     if sweeps:
         with ExitStack() as stack:
             cluster = stack.enter_context(app.connect_cluster(scheduler)) if scheduler else None
             grid, results = app.simulate_sweep(
                 guest,
-                place.host,
+                guest.context.host,
                 workload,
                 sweeps,
                 parameters=parameters,
@@ -136,7 +139,7 @@ def command(
         return 0
     found = app.simulate(
         guest,
-        place.host,
+        guest.context.host,
         workload,
         parameters=parameters,
         policy=policy,

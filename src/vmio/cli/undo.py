@@ -39,9 +39,9 @@ def command(
 ) -> int:
     """Put back what configs were before vmio changed them last.
 
-    VM is a config's path or a guest's number; without it, all configs that the last call of vmio
-    changed are put back, each whole or not at all. An undo is a change too: the next one takes it
-    back.
+    VM is a config's path, or a VM's number or name; without it, all configs that the last call of
+    vmio changed are put back, each whole or not at all. An undo is a change too: the next one
+    takes it back.
 
     Exits with 0 if all is done, and with 3 or 4 if a config could not be put back.
     """

@@ -59,9 +59,12 @@ class Bridge:
     id: str
     model: str
     """QEMU's device name, such as pci-bridge."""
-    pci: PciAddress
+    pci: PciAddress | None
+    """None where QEMU chooses it."""
     chassis: int | None = None
-    """The number that a pci-bridge needs; None for other kinds."""
+    """The number that a pci-bridge and a port of PCI Express need; None for other kinds."""
+    multifunction: bool = False
+    """Whether there are other functions in its slot."""
 
 
 @frozen(kw_only=True)

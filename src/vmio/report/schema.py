@@ -33,7 +33,7 @@ from vmio.report.envelope import SCHEMAS, Kind
 from vmio.report.explanation.json import ExplanationData
 from vmio.report.findings.json import FindingsData
 from vmio.report.host.json import HostData
-from vmio.report.layout.json import LayoutData
+from vmio.report.layout.json import LayoutData, LayoutsData
 from vmio.report.plan.json import PlanData, PlansData, PoliciesData
 from vmio.report.plan.ranking_json import RankingData
 from vmio.report.prediction.json import PredictionData, SweepData
@@ -51,6 +51,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "host": (HostData, "vmio host --json"),
     "journals": (JournalsData, "vmio undo --list --json"),
     "layout": (LayoutData, "vmio show VM --json"),
+    "layouts": (LayoutsData, "vmio show FOLDER --json"),
     "outcome": (OutcomeData, "vmio apply PLAN --json"),
     "plan": (PlanData, "vmio plan VM --json"),
     "plans": (PlansData, "vmio plan --all --json, vmio plan VM --compare --json"),

@@ -110,10 +110,10 @@ def test_check_without_paths_is_of_the_cluster(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It checks /etc/pve where there is one, and elsewhere says what to name."""
-    monkeypatch.setattr("vmio.cli.check._CLUSTER", str(folder / "absent"))
+    monkeypatch.setattr("vmio.managers.proxmox.pmxcfs.PVE", folder / "absent")
     assert call("check") == 2
-    assert "so name what to check" in capsys.readouterr().err
-    monkeypatch.setattr("vmio.cli.check._CLUSTER", str(folder))
+    assert "so name the guests" in capsys.readouterr().err
+    monkeypatch.setattr("vmio.managers.proxmox.pmxcfs.PVE", folder)
     assert call("check") == 1
     assert capsys.readouterr().err == "1 warning in 2 files\n"
 

@@ -146,7 +146,8 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "status", "said"),
     [
         (("-", "-"), 2, "standard input can be one side only"),
-        (("a/100.conf",), 2, "Missing argument"),
+        ((), 2, "Missing argument"),
+        (("a/100.conf",), 2, "name what to compare a/100.conf with"),
         (("pid:0", "a/100.conf"), 2, "'0' is not a process's number"),
         (("pid:x", "a/100.conf"), 2, "'x' is not a process's number"),
         (("pid:4294967295", "a/100.conf"), 3, "there is no process 4294967295"),

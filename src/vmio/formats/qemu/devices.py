@@ -23,7 +23,7 @@ from vmio.model.option import Option
 from vmio.model.source import Problem, Span
 from vmio.model.topology import AttachedDisk, Effect
 
-__all__ = ["Attachments", "attach_devices"]
+__all__ = ["Attachments", "attach_devices", "read_number", "read_pci_address"]
 
 _HBA = re.compile(
     r"virtio-scsi(?:-(?:pci|ccw|device)(?:-non-transitional|-transitional)?)?|lsi(?:53c8\w+)?"
@@ -260,8 +260,8 @@ class _Board:
             id=identity,
             model=model,
             bus=bus,
-            pci=_read_pci(own, self.chipset),
-            num_queues=_read_number(queues) or None,
+            pci=read_pci_address(own, self.chipset),
+            num_queues=read_number(queues) or None,
         )
         if controller.takes_iothread:
             if controller.num_queues is None and "-pci" not in model:
@@ -362,7 +362,7 @@ class _Board:
             iothread_id=own.get("iothread") if controller.bus in _NAMES_ITS_OWN else None,
             iothread_vq_mapping=controller.iothread_vq_mapping if bus.name == "" else (),
             queues=controller.num_queues,
-            bootindex=_read_number(own.get("bootindex")),
+            bootindex=read_number(own.get("bootindex")),
             serial=own.get("serial"),
             wwn=own.get("wwn"),
             vendor=own.get("vendor"),
@@ -486,7 +486,8 @@ def _list_spans(option: Option) -> Mapping[str, Span]:
     return spans
 
 
-def _read_number(text: str | None) -> int | None:
+def read_number(text: str | None) -> int | None:
+    """Returns the number that a property has; None where it has none, or it is too long."""
     return (
         int(text, 0 if text[:2].lower() == "0x" else 10)
         if (text is not None and _NUMBER.fullmatch(text))
@@ -494,7 +495,8 @@ def _read_number(text: str | None) -> int | None:
     )
 
 
-def _read_pci(own: Mapping[str, str], chipset: Chipset) -> PciAddress | None:
+def read_pci_address(own: Mapping[str, str], chipset: Chipset) -> PciAddress | None:
+    """Returns the PCI address that a device's properties name; None where QEMU chooses it."""
     match = _SLOT.fullmatch(own.get("addr", ""))
     if match is None:
         return None
@@ -505,7 +507,7 @@ def _read_pci(own: Mapping[str, str], chipset: Chipset) -> PciAddress | None:
 
 
 def _place_ata(bus: _Bus, own: Mapping[str, str]) -> Address | None:
-    unit = _read_number(own.get("unit"))
+    unit = read_number(own.get("unit"))
     if unit is None:
         unit = next((each for each in range(bus.room) if (each,) not in bus.taken), bus.room)
     if unit >= bus.room or (unit,) in bus.taken:
@@ -517,7 +519,7 @@ def _place_ata(bus: _Bus, own: Mapping[str, str]) -> Address | None:
 def _place_scsi(bus: _Bus, own: Mapping[str, str]) -> Address | None:
     """Returns a SCSI disk's address: what is written of it, and what QEMU counts up."""
     keys = [key for key in ("channel", "scsi-id", "lun") if key in own]
-    written = {key: _read_number(own[key]) for key in keys}
+    written = {key: read_number(own[key]) for key in keys}
     channel, target, lun = (written.get(key) for key in ("channel", "scsi-id", "lun"))
     if target is not None and lun is not None:
         place = (channel or 0, target, lun)

@@ -5,17 +5,36 @@ Source: QEMU 10.0: its own defaults for what is not written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from attrs import evolve
 
-from vmio.model.controller import Controller
+from vmio.formats.qemu.blocks import to_bool
+from vmio.formats.qemu.devices import read_number, read_pci_address
+from vmio.model.controller import Bridge, Controller
 from vmio.model.disk import FILE_DRIVERS
 from vmio.model.iothread import MAIN_LOOP
+from vmio.model.machine import Chipset
+from vmio.model.option import Option
 from vmio.model.topology import AttachedDisk, Effect, Topology, Verdict
 from vmio.model.vm import Vm
 
 __all__ = ["lay_out_command"]
+
+_CHASSIS: Final[Mapping[str, str | None]] = {
+    "i82801b11-bridge": None,
+    "ioh3420": "chassis",
+    "pci-bridge": "chassis_nr",
+    "pcie-pci-bridge": None,
+    "pcie-root-port": "chassis",
+    "x3130-upstream": None,
+    "xio3130-downstream": "chassis",
+}
+"""PCI bridges, and the property of each that numbers it; the bus behind one has its id as name.
+
+Source: QEMU 10.0, docs/pcie.txt and `-device MODEL,help`.
+"""
 
 
 def lay_out_command(vm: Vm) -> Topology:
@@ -23,9 +42,47 @@ def lay_out_command(vm: Vm) -> Topology:
     controllers = {controller.id: controller for controller in vm.controllers}
     return Topology(
         iothreads=vm.iothreads,
+        bridges=_find_bridges(vm),
         controllers=vm.controllers,
         disks=tuple(_complete(each, controllers[each.controller]) for each in vm.attached),
         vcpus=vm.vcpus,
+    )
+
+
+def _find_bridges(vm: Vm) -> tuple[Bridge, ...]:
+    """Returns the bridges that the controllers are behind, each after the one that it is on.
+
+    The first function of a bridge's slot is among them: without it a guest sees no other.
+    """
+    options = (each for each in vm.options if each.name == "device" and each.kind in _CHASSIS)
+    known = {
+        each.id: _read_bridge(each, vm.chipset, number) for number, each in enumerate(options, 1)
+    }
+    firsts = {
+        (bridge.pci.bus, bridge.pci.slot): bridge.id
+        for bridge in known.values()
+        if bridge.pci is not None and not bridge.pci.function
+    }
+    used = set()
+    waiting = [controller.pci.bus for controller in vm.controllers if controller.pci is not None]
+    while waiting:
+        name = waiting.pop()
+        if name in known and name not in used:
+            used.add(name)
+            place = known[name].pci
+            if place is not None:
+                waiting += (place.bus, firsts.get((place.bus, place.slot), name))
+    return tuple(bridge for name, bridge in known.items() if name in used)
+
+
+def _read_bridge(option: Option, chipset: Chipset, number: int) -> Bridge:
+    own, key = option.properties, _CHASSIS[option.kind]
+    return Bridge(
+        id=option.id,
+        model=option.kind,
+        pci=read_pci_address(own, chipset),
+        chassis=(read_number(own.get(key)) or number) if key is not None else None,
+        multifunction=to_bool(own.get("multifunction")) is True,
     )
 
 

@@ -58,7 +58,7 @@ def _render(option: str, properties: _Properties) -> Argument:
 
 def _render_pairs(device: _Properties) -> Argument:
     parts = (
-        f"{key}={str(value).replace(',', ',,')}"
+        f"{key}={'on' if value is True else str(value).replace(',', ',,')}"
         for key, value in device.items()
         if value is not None and key != "driver"
     )
@@ -86,7 +86,8 @@ def _describe_bridge(bridge: Bridge) -> _Properties:
     return {
         "driver": bridge.model,
         "id": bridge.id,
-        "chassis_nr": bridge.chassis,
+        "chassis_nr" if bridge.model == "pci-bridge" else "chassis": bridge.chassis,
+        "multifunction": bridge.multifunction or None,
         **_place(bridge.pci),
     }
 

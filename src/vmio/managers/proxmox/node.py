@@ -13,7 +13,7 @@ from vmio.managers.proxmox.journal import find_state_folder
 from vmio.managers.proxmox.lock import LOCK_TIMEOUT_S
 from vmio.managers.proxmox.pmxcfs import PVE
 
-__all__ = ["Node", "find_qmp_socket", "find_vmid", "is_running"]
+__all__ = ["Node", "find_pid", "find_qmp_socket", "find_vmid", "is_running"]
 
 _CONFIG = re.compile(r"([1-9][0-9]{2,8})\.conf", re.ASCII)
 
@@ -68,6 +68,17 @@ def is_running(vmid: str, node: Node) -> bool:
     except (OSError, ValueError):
         return True
     return True
+
+
+def find_pid(vmid: str, node: Node) -> int | None:
+    """Returns the process of a VM of this node; None where it does not run."""
+    if not is_running(vmid, node):
+        return None
+    try:
+        pid = (node.run / f"{vmid}.pid").read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return int(pid) if re.fullmatch(r"[1-9][0-9]{0,9}", pid, re.ASCII) else None
 
 
 def find_qmp_socket(path: Path, node: Node) -> Path | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Final, Literal
 
 from vmio.characters import disarm_lines, printable
 from vmio.formats.qemu.diff import Change, Difference
@@ -23,18 +24,41 @@ _REFERENCES = frozenset({"iothread"})
 _MAX_VALUE = 120
 
 
-def render_diff_text(differences: Sequence[Difference]) -> str:
-    """Returns a line for each difference."""
-    lines = (printable(_render(difference)) for difference in differences)
+_ONLY: Final = {
+    None: ("only in A", "only in B"),
+    "a": ("running but not configured", "configured but not running"),
+    "b": ("configured but not running", "running but not configured"),
+}
+
+
+def render_diff_text(
+    differences: Sequence[Difference],
+    *,
+    a: str = "A",
+    b: str = "B",
+    running: Literal["a", "b"] | None = None,
+) -> str:
+    """Returns a line for each difference.
+
+    Args:
+        differences: The differences.
+        a: What the first side is.
+        b: What the second side is.
+        running: The side that runs where the other is only configured; a line of its own says so.
+    """
+    lines = [printable(_render(difference, *_ONLY[running])) for difference in differences]
+    if running is not None and lines:
+        states = ("running", "configured") if running == "a" else ("configured", "running")
+        lines.insert(0, printable(f"{states[0]}: {a} → {states[1]}: {b}"))
     return disarm_lines("".join(f"{line}\n" for line in lines))
 
 
-def _render(difference: Difference) -> str:
+def _render(difference: Difference, only_a: str, only_b: str) -> str:
     match difference.kind:
         case "only-a":
-            return f"{_name(difference)} only in A"
+            return f"{_name(difference)} {only_a}"
         case "only-b":
-            return f"{_name(difference)} only in B"
+            return f"{_name(difference)} {only_b}"
         case "order":
             change = difference.changes[0]
             return (

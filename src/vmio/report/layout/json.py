@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypedDict
 
 from vmio.model.controller import Controller
@@ -9,8 +10,16 @@ from vmio.model.disk import AioEngine, BusKind, CacheMode, DetectZeroes, Media
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Topology, Verdict
 from vmio.report.envelope import Count, GuestData, render_document
+from vmio.report.layout.guest import ShownGuest
 
-__all__ = ["LayoutData", "TopologyData", "describe_topology", "render_topology_json"]
+__all__ = [
+    "LayoutData",
+    "LayoutsData",
+    "TopologyData",
+    "describe_topology",
+    "render_layouts_json",
+    "render_topology_json",
+]
 
 
 class IOThreadData(TypedDict):
@@ -119,6 +128,25 @@ class LayoutData(GuestData, TopologyData):
     """The layout of one guest."""
 
 
+class ShownGuestData(GuestData):
+    """One guest of several."""
+
+    path: str
+    """Its config, or `pid:NUMBER`."""
+    node: str
+    """The host that it belongs to; empty where that is not known."""
+    layout: TopologyData | None
+    """null where the guest cannot be read."""
+    error: str | None
+    """Why it cannot be read."""
+
+
+class LayoutsData(TypedDict):
+    """The layouts of several guests."""
+
+    guests: list[ShownGuestData]
+
+
 def render_topology_json(topology: Topology, *, vm: str, origin: str) -> str:
     """Returns a layout as a document.
 
@@ -129,6 +157,24 @@ def render_topology_json(topology: Topology, *, vm: str, origin: str) -> str:
     """
     data: LayoutData = {"vm": vm, "origin": origin, **describe_topology(topology)}
     return render_document("layout", data)
+
+
+def render_layouts_json(guests: Iterable[ShownGuest]) -> str:
+    """Returns the layouts of several guests as a document."""
+    data: LayoutsData = {"guests": [_describe_guest(guest) for guest in guests]}
+    return render_document("layouts", data)
+
+
+def _describe_guest(guest: ShownGuest) -> ShownGuestData:
+    topology, error = guest.topology, guest.error
+    return {
+        "vm": guest.name,
+        "origin": guest.origin,
+        "path": guest.path,
+        "node": guest.node,
+        "layout": describe_topology(topology) if topology is not None else None,
+        "error": error.message if error is not None else None,
+    }
 
 
 def describe_topology(topology: Topology) -> TopologyData:

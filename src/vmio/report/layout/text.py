@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -11,9 +13,10 @@ from vmio.characters import disarm_lines, printable
 from vmio.model.controller import Controller
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import HostThread, Topology
+from vmio.report.layout.guest import ShownGuest
 from vmio.units import format_duration_ns
 
-__all__ = ["print_topology"]
+__all__ = ["print_layouts", "print_topology"]
 
 _VERDICT_STYLE = {"used": "green", "ignored": "bold red", "default": "dim"}
 _SETTINGS = ("iothread", "cache", "aio", "discard", "detect_zeroes", "queues")
@@ -33,6 +36,34 @@ def print_topology(topology: Topology, console: Console, *, title: str) -> None:
     if topology.host_threads:
         console.print()
         console.print(_make_thread_table(topology.host_threads))
+
+
+def print_layouts(guests: Iterable[ShownGuest], console: Console) -> None:
+    """Prints a line for each disk of many guests: its volume, what serves it, what is ignored."""
+    table = _table("VM", "disk", "volume", "controller", "served by", "ignored")
+    for guest in guests:
+        name = printable(guest.name)
+        if guest.topology is None:
+            reason = guest.error.message if guest.error is not None else ""
+            table.add_row(Text(name, style="bold"), Text(printable(reason), style="bold red"))
+            continue
+        if not guest.topology.disks:
+            table.add_row(Text(name, style="bold"), Text("no disks"))
+        for attached in guest.topology.disks:
+            served_by = guest.topology.served_by(attached)
+            ignored = [each.setting for each in attached.effects if each.verdict == "ignored"]
+            table.add_row(
+                Text(name, style="bold"),
+                Text(printable(attached.disk.id)),
+                Text(printable(attached.disk.volume or "-")),
+                Text(printable(attached.controller)),
+                Text(
+                    printable(", ".join(served_by)),
+                    style="yellow" if MAIN_LOOP in served_by else "green",
+                ),
+                Text(printable(", ".join(ignored) or "-")),
+            )
+    console.print(table)
 
 
 def _table(*headings: str) -> Table:

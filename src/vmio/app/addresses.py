@@ -1,0 +1,152 @@
+"""What a person types to name guests, and what it stands for; the same for every verb.
+
+An address is a file, a folder or a whole tree; `-` for standard input; a VM of this host's cluster
+by its number or its name; `pid:NUMBER` for a QEMU process; or `qmp:SOCKET` for a running QEMU by
+its monitor. `172` is the VM where there is one, and `./172` the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vmio.errors import InputError, UsageError
+from vmio.host.files import is_folder, is_there
+
+if TYPE_CHECKING:
+    from vmio.managers.proxmox.node import Node
+
+__all__ = ["PID", "QMP", "find_guest", "find_guests", "find_running"]
+
+PID = "pid:"
+QMP = "qmp:"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,251}", re.ASCII)
+"""A VM's number or name. Source: Proxmox VE: a VM's name is a DNS name."""
+
+
+def find_guests(addresses: Sequence[str], *, writes: bool = False) -> tuple[str, ...]:
+    """Returns the files, folders and processes that addresses stand for.
+
+    Args:
+        addresses: The addresses; without any, all guests of this host's cluster are meant.
+        writes: Whether the guests' configs are to be changed.
+
+    Raises:
+        UsageError: There is no cluster here, or an address cannot be changed or is ambiguous.
+        InputError: Several VMs have one name, or the process of a monitor is not on this host.
+        QmpError: Nothing answers on a socket, or not in QMP.
+    """
+    from vmio.managers.proxmox.pmxcfs import PVE
+
+    if addresses:
+        return tuple(_find(address, writes=writes) for address in addresses)
+    if not is_folder(PVE):
+        raise UsageError(
+            f"there is no {PVE} here, so name the guests",
+            hint="a config, a folder of them, a copy of a cluster's /etc/pve, or pid:NUMBER",
+        )
+    return (str(PVE),)
+
+
+def find_guest(address: str, *, writes: bool = False, monitor: bool = False) -> str:
+    """Returns the file or the process that the address of one guest stands for.
+
+    Args:
+        address: The address.
+        writes: Whether the guest's config is to be changed.
+        monitor: Whether `qmp:SOCKET` stays, as what a monitor alone reports is enough.
+
+    Raises:
+        UsageError: It is a folder, ambiguous, or has no config to change.
+        InputError: Several VMs have that name, or the process of a monitor is not on this host.
+        QmpError: Nothing answers on the socket, or not in QMP.
+    """
+    if monitor and address.startswith(QMP):
+        return address
+    found = _find(address, writes=writes)
+    if is_folder(found):
+        raise UsageError(
+            f"{address} is a folder, and this takes one guest",
+            hint="name a config in it; vmio show and vmio check take folders",
+        )
+    return found
+
+
+def find_running(config: str, node: Node | None = None) -> str:
+    """Returns the process, as `pid:NUMBER`, of the guest that a config of this node is of.
+
+    Raises:
+        UsageError: It is none of this node's configs, so no process belongs to it.
+        InputError: The guest does not run.
+        ConflictError: The config belongs to another node.
+    """
+    from vmio.managers.proxmox.node import Node, find_pid, find_vmid
+
+    node = node if node is not None else Node()
+    number = "" if config == "-" or config.startswith(PID) else find_vmid(Path(config), node)
+    if not number:
+        raise UsageError(
+            f"name what to compare {config} with",
+            hint="only a VM of this node is compared with its own process without that",
+        )
+    pid = find_pid(number, node)
+    if pid is None:
+        raise InputError(f"VM {number} does not run, so its config has no process to compare with")
+    return f"{PID}{pid}"
+
+
+def _find(address: str, *, writes: bool) -> str:
+    if address.startswith((PID, QMP)):
+        if writes:
+            raise UsageError(
+                f"{address} is a running guest, which has no config of its own to change",
+                hint="name its config, or the VM by its number",
+            )
+        return _find_process(address) if address.startswith(QMP) else address
+    config = _find_config(address)
+    if config is None:
+        return address
+    if writes and is_there(address):
+        raise UsageError(
+            f"'{address}' is both a VM and a file here",
+            hint=f"./{address} is the file, and {config} the VM",
+        )
+    return config
+
+
+def _find_config(address: str) -> str | None:
+    """Returns the config of a VM of this host's cluster; None where no VM has that name."""
+    # A name that ends in .conf is that of a file: no config of a cluster is opened for it.
+    if not _NAME.fullmatch(address) or address.endswith(".conf"):
+        return None
+    from vmio.managers.proxmox.pmxcfs import PVE
+
+    if not is_folder(PVE / "nodes"):
+        return None
+    from vmio.managers.proxmox.find import find_vm
+
+    vm = find_vm(PVE, address)
+    return str(vm.path) if vm is not None else None
+
+
+def _find_process(address: str) -> str:
+    """Returns the process on this host that a monitor belongs to."""
+    from vmio.qemu.qmp import QmpConnection
+    from vmio.qemu.signals import run_async
+    from vmio.qemu.threads import ask_threads, find_process
+
+    async def ask() -> int | None:
+        async with QmpConnection.connect(Path(address.removeprefix(QMP))) as connection:
+            reported = await ask_threads(connection)
+            return find_process(connection.peer_pid, reported.thread_ids)
+
+    pid = run_async(ask())
+    if pid is None:
+        raise InputError(
+            f"the QEMU behind {address} is not a process of this host, so its command line is not"
+            " known",
+            hint="vmio show and vmio explain take what the monitor reports",
+        )
+    return f"{PID}{pid}"

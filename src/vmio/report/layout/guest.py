@@ -1,0 +1,26 @@
+"""One of many guests that are shown."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from vmio.errors import VmioError
+from vmio.model.topology import Topology
+
+__all__ = ["ShownGuest"]
+
+
+@frozen(kw_only=True)
+class ShownGuest:
+    """A guest's layout, or why there is none."""
+
+    path: str
+    """Where it is from."""
+    name: str
+    """What it is called; its path where it cannot be read."""
+    node: str = ""
+    """The host that it belongs to; empty where its place does not tell."""
+    origin: str = "plan"
+    """`plan` or `command`."""
+    topology: Topology | None = None
+    error: VmioError | None = None
