@@ -41,7 +41,7 @@ def list_made_disks(context: Context) -> Iterator[AttachedDisk]:
     """Yields the disks whose devices a manager makes: no option of QEMU's own is about them."""
     written = {option.span for option in context.vm.options}
     for attached in context.topology.disks:
-        if attached.disk.span is None or attached.disk.span not in written:
+        if not written or attached.disk.span is None or attached.disk.span not in written:
             yield attached
 
 

@@ -54,6 +54,8 @@ _SYSTEMS = {
 """What old systems, and those of no family, are called by their names in Proxmox VE."""
 _PLACES = {"controllers": "scsihw", "tpm": "tpmstate0"}
 """The settings that `Vm.spans` has by the model's words."""
+_PASSED_ON = ("hostpci", "parallel", "serial", "usb", "virtiofs")
+"""How settings begin that can pass on something of the host, disks apart."""
 _NET = re.compile(r"net\d+", re.ASCII)
 _CREATION = re.compile(r"creation-qemu=([\d.]+)", re.ASCII)
 
@@ -134,6 +136,7 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
     options = _read_args(settings.get("args"), problems)
     iothreads, users = find_iothreads(options)
     pending = _read_pending(config.pending) if snapshot is None else {}
+    passed = [key for key in values if key.startswith(_PASSED_ON)]
     spans = {key: entry.span for key, entry in settings.items()}
     vm = Vm(
         id=context.vmid or _name_stem(source.name),
@@ -149,11 +152,11 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
         vcpus=_count_vcpus(values),
         adds_vcpus="vcpus" in values,
         memory_mib=_read_memory(values),
-        shares_memory="hugepages" in values or any(key.startswith("virtiofs") for key in values),
+        shares_memory="hugepages" in values or any(key.startswith("virtiofs") for key in passed),
         accelerator=_choose_accelerator(values, host),
         affinity=values.get("affinity", ""),
         template=is_true(values.get("template")),
-        uses_host_devices=any(_is_of_host(key, value) for key, value in values.items()),
+        uses_host_devices=any(_is_of_host(key, values[key]) for key in passed),
         tpm_storage=_find_tpm_storage(values.get("tpmstate0")),
         iothreads=tuple(evolve(iothread, span=settings["args"].span) for iothread in iothreads),
         iothread_users=users,
@@ -330,12 +333,10 @@ def _name_os(ostype: str) -> GuestOs:
 
 
 def _is_of_host(key: str, value: str) -> bool:
-    """Returns whether a setting passes on what only this host has, disks apart."""
-    return (
-        key.startswith(("hostpci", "parallel", "virtiofs"))
-        or (key.startswith("usb") and "spice" not in value)
-        or (key.startswith("serial") and value != "socket")
-    )
+    """Returns whether a setting that can pass on what only this host has does so."""
+    if key.startswith("usb"):
+        return "spice" not in value
+    return not key.startswith("serial") or value != "socket"
 
 
 def _find_tpm_storage(value: str | None) -> str | None:

@@ -83,7 +83,7 @@ class IothreadIgnoredByController(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive that asks in vain."""
-        topology, cause = context.topology, explain_controllers(context.guest)
+        topology = context.topology
         for attached in topology.disks:
             disk = attached.disk
             asks = disk.bus == "scsi" and (disk.iothread or disk.iothread_id is not None)
@@ -92,6 +92,7 @@ class IothreadIgnoredByController(Rule):
             controller = topology.controller_of(attached)
             if controller.iothread is not None or controller.iothread_vq_mapping:
                 continue
+            cause = explain_controllers(context.guest)
             sharing = [a.disk.id for a in topology.disks if a.controller == controller.id]
             yield self.report(
                 context,
