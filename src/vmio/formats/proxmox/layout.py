@@ -41,8 +41,8 @@ def lay_out_config(
             not in the rest of the command line that the manager writes, nor for a template, of
             which they are only kept for its clones.
     """
-    vm = guest.vm
-    hardware = policy.find_scsi_hardware(guest.scsihw)
+    vm, scsihw = guest.vm, guest.scsihw
+    hardware = policy.find_scsi_hardware(scsihw)
     with_args = with_args and not vm.template
     overrides = _read_overrides(vm) if with_args else {}
     controllers: dict[str, Controller] = {}
@@ -70,7 +70,7 @@ def lay_out_config(
                 aio=engine.aio,
                 detect_zeroes=engine.detect_zeroes,
                 read_only=disk.read_only or disk.media == "cdrom" or vm.template,
-                effects=tuple(_find_effects(guest.scsihw, disk, known, engine)),
+                effects=tuple(_find_effects(scsihw, disk, known, engine)),
             )
         )
     return Topology(

@@ -61,6 +61,8 @@ class AffinitySharesProcessors(ProxmoxRule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
         vm = context.vm
+        if not vm.affinity:
+            return
         processors = parse_processors(vm.affinity).bit_count()
         iothreads = count_asked_iothreads(vm)
         if not processors or not iothreads or processors > vm.vcpus:
