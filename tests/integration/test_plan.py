@@ -10,8 +10,8 @@ import pytest
 from attrs import evolve
 
 from vmio import app
-from vmio.formats.base import Guest
 from vmio.formats.proxmox.layout import lay_out_config
+from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.formats.shell import split_words
 from vmio.model.host import Cpu, Host
 from vmio.model.plan import Plan
@@ -32,24 +32,26 @@ EMULATED = f"cores: 2\nscsihw: lsi\n{DRIVES}"
 SCSI = "cores: 2\nscsihw: virtio-scsi-pci\nscsi0: /dev/a\nscsi1: /dev/b,iothread=1\n"
 
 
-def load(data: bytes) -> Guest:
+def load(data: bytes) -> ProxmoxGuest:
     """Reads a config that lies where the example does."""
     source = Source(name=str(EXAMPLES / "701.conf"), data=data)
-    return app.load_source(source, host=HOST)
+    guest = app.load_source(source, host=HOST)
+    assert isinstance(guest, ProxmoxGuest)
+    return guest
 
 
-def carry_out(data: bytes, policy: str, host: Host = HOST) -> tuple[Plan, Guest]:
+def carry_out(data: bytes, policy: str, host: Host = HOST) -> tuple[Plan, ProxmoxGuest]:
     """Returns a plan, and the guest with its changes made."""
     guest = load(data)
     plan = app.make_plan(guest, host, policy)
     return plan, load(app.preview_plan(guest, plan))
 
 
-async def boot(guest: Guest) -> tuple[Topology, tuple[str, ...]]:
+async def boot(guest: ProxmoxGuest) -> tuple[Topology, tuple[str, ...]]:
     """Boots what Proxmox VE would write with the config's args behind it, as Proxmox VE does."""
     how, _ = app.choose_boot(accelerator="tcg", memory_mib=128)
-    args = tuple(split_words(guest.vm.settings.get("args", "")))
-    own = lay_out_config(guest.vm, with_args=False)
+    args = tuple(split_words(guest.args))
+    own = lay_out_config(guest, with_args=False)
     with place_volumes(own, Volumes(scratch_bytes=1 << 20)) as placed:
         argv = render_boot(guest.vm.machine, placed, evolve(how, extra=args))
         async with QemuProcess.start(argv) as process:
@@ -57,7 +59,7 @@ async def boot(guest: Guest) -> tuple[Topology, tuple[str, ...]]:
     return live, compare(evolve(app.lay_out(guest), disks=_take_files(guest, placed)), live)
 
 
-def _take_files(guest: Guest, placed: Topology) -> tuple[AttachedDisk, ...]:
+def _take_files(guest: ProxmoxGuest, placed: Topology) -> tuple[AttachedDisk, ...]:
     """Returns a guest's disks as they are planned, on the files that they were given here."""
     found = {each.disk.id: each for each in placed.disks}
     return tuple(

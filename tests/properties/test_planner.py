@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vmio.errors import PlanError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.plan_file import parse_plan, render_plan
-from vmio.formats.proxmox.reader import read_guest
+from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.formats.registry import edit, read_again
 from vmio.model.host import Cpu, Host
 from vmio.model.iothread import MAIN_LOOP
@@ -89,7 +89,7 @@ HOSTS = st.builds(
 )
 
 
-def read(data: bytes) -> Guest:
+def read(data: bytes) -> ProxmoxGuest:
     """Reads a config."""
     return read_guest(Source(name="100.conf", data=data), ReadContext(storages={}, host=HOST))
 
@@ -177,7 +177,7 @@ def test_each_disk_is_served_as_its_policy_wants(text: str, host: Host, choice: 
 def test_args_name_no_device_that_has_gone(text: str, host: Host, choice: Choice) -> None:
     """QEMU does not start where `-set` names a device that is not there."""
     plan = make_plan(text, host, choice)
-    args = change(text, plan).vm.settings.get("args", "")
+    args = read(change(text, plan).vm.source.data).args
     named = set(re.findall(r"-set device\.(\w+)\.", args))
     ours = set(re.findall(r"-set device\.(\w+)\.iothread=vmio", args))
     touched = plan.changes != ()
@@ -225,4 +225,4 @@ def test_no_disk_comes_to_need_another_driver(
         )
         assert before == after
         changed = {change.property for change in plan.changes}
-        assert "controllers" not in changed or read(config.encode()).vm.scsihw == "virtio-scsi-pci"
+        assert "controllers" not in changed or read(config.encode()).scsihw == "virtio-scsi-pci"

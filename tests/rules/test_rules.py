@@ -187,9 +187,9 @@ def test_fixing_any_mixture_of_lines_once_is_enough(lines: list[str]) -> None:
 
 @every_rule
 def test_rule_is_where_the_registry_says(entry: Entry) -> None:
-    """A rule's class has the code and name that the registry found it by, and a known family."""
+    """A rule's class has the code, name and notation of its entry, and a known family."""
     rule = load_rule(entry)
-    assert (rule.code, rule.name) == entry
+    assert (rule.code, rule.name, rule.notation) == entry
     assert re.fullmatch(r"[A-Z]{2}\d{3}", rule.code)
     assert entry.code[:2] in FAMILIES
 
@@ -205,10 +205,10 @@ def test_registry_lists_every_rule_file() -> None:
     """No file of a rule and no defect of the table is forgotten in the registry."""
     folder = Path(registry.__file__).parent / "rules"
     files = {path.stem for path in folder.rglob("*.py") if path.parent.name != "versions"}
-    listed = {f"{code.lower()}_{name.replace('-', '_')}" for code, name in RULES if code < "VE"}
-    assert files - {"__init__"} == listed
+    listed = {f"{each.code.lower()}_{each.name.replace('-', '_')}" for each in RULES}
+    assert files - {"__init__", "rule"} == {stem for stem in listed if stem < "ve"}
     table = [name for name in vars(defects) if re.fullmatch(r"VE\d{3}", name)]
-    assert table == [code for code, _ in RULES if code > "VE"]
+    assert table == [each.code for each in RULES if each.code > "VE"]
 
 
 @every_rule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
     from vmio.model.host import Host
+    from vmio.model.topology import Topology
     from vmio.qemu.boot import Boot
 
 __all__ = ["BENCH_MEMORY_MIB", "BenchInputs", "prepare_bench", "run_bench"]
@@ -141,11 +143,18 @@ def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
         arguments = ()  # a config that Proxmox would refuse can be measured all the same
     return Layout(
         name=path,
-        title=guest.vm.scsihw or "lsi, as scsihw is not set",
+        title=_name_controllers(topology),
         machine=guest.vm.machine,
         topology=topology,
         config_argv=tuple(word for argument in arguments for word in argument),
     )
+
+
+def _name_controllers(topology: Topology) -> str:
+    """Returns the models of the controllers that serve disks, each with how many there are."""
+    counts = Counter(controller.model for controller in topology.controllers)
+    names = (f"{model} x{count}" if count > 1 else model for model, count in counts.items())
+    return ", ".join(names) or "no controller"
 
 
 def _choose_disk(a: Layout, b: Layout) -> str:

@@ -44,7 +44,7 @@ def explain(
         InputError: A file cannot be read or is not what it should be.
         QmpError: Nothing answers on the socket, or not in QMP.
     """
-    from vmio.formats.proxmox.problems import find_dropped
+    from vmio.formats.registry import list_dropped
     from vmio.lint.explain import GuestIndex, explain_disk, explain_dropped
 
     if path.startswith(QMP):
@@ -63,14 +63,16 @@ def explain(
     findings = lint(guest, host)
     arguments = _list_arguments(guest, host, storage=storage, snapshot=snapshot)
     index = GuestIndex(topology, arguments=arguments, findings=findings)
-    lost = find_dropped(guest.vm) if disk is None else ()
+    lost = list_dropped(guest) if disk is None else ()
     return (
         name,
         origin,
         (
             *(
-                explain_dropped(each, vm=guest.vm, name=name, origin=origin, findings=findings)
-                for each in lost
+                explain_dropped(
+                    problem, reason, vm=guest.vm, name=name, origin=origin, findings=findings
+                )
+                for problem, reason in lost
             ),
             *(
                 explain_disk(

@@ -14,7 +14,7 @@ from attrs import field, frozen
 from vmio.model.host import Host
 from vmio.model.lines import be_line, be_words
 from vmio.model.plan import Change, Obstacle, Plan, Step
-from vmio.model.source import Edit, Source, Span
+from vmio.model.source import Edit, Problem, Source, Span
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
 
@@ -152,6 +152,12 @@ class Doors(Protocol):
 
     def describe_step(self, guest: Guest, plan: Plan, step: Step, /) -> Words:
         """Returns a step of a guest's plan in words, as its manager's users have to take it."""
+
+    def explain_controllers(self, guest: Guest, /) -> str:
+        """Returns what decides which controllers SCSI disks have, and so their IOThreads."""
+
+    def list_dropped(self, guest: Guest, /) -> tuple[tuple[Problem, str], ...]:
+        """Returns the disks that are written and that the guest does not get, each with why."""
 
     def list_notes(self, guest: Guest, /) -> tuple[str, ...]:
         """Returns what there is to know of a guest's disks that no step of a plan is about."""

@@ -11,7 +11,7 @@ from attrs import evolve
 from vmio.formats.base import CommandLine, Doors, Guest, ReadContext, Setting, Words
 from vmio.model.host import Host
 from vmio.model.plan import Change, Obstacle, Plan, Step
-from vmio.model.source import Edit, Source
+from vmio.model.source import Edit, Problem, Source
 from vmio.model.topology import Topology
 
 __all__ = [
@@ -19,9 +19,11 @@ __all__ = [
     "build_command",
     "describe_step",
     "edit",
+    "explain_controllers",
     "find_doors",
     "find_obstacle",
     "lay_out",
+    "list_dropped",
     "list_notes",
     "read",
     "read_again",
@@ -113,6 +115,16 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
     """Returns a step of a guest's plan in words, as its manager's users have to take it."""
     return find_doors(guest.vm.notation).describe_step(guest, plan, step)
+
+
+def explain_controllers(guest: Guest) -> str:
+    """Returns what decides which controllers SCSI disks have, and so their IOThreads."""
+    return find_doors(guest.vm.notation).explain_controllers(guest)
+
+
+def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:
+    """Returns the disks that are written and that the guest does not get, each with why."""
+    return find_doors(guest.vm.notation).list_dropped(guest)
 
 
 def list_notes(guest: Guest) -> tuple[str, ...]:

@@ -119,6 +119,6 @@ def _propose_upgrade(versions: Versions, host: Host) -> Fix:
         else ("QEMU", host.qemu_version, versions.before)
     )
     return Fix(
-        applicability=Applicability.DISPLAY,
+        applicability=Applicability.MANUAL,
         message=f"upgrade {name} {installed} to {fixed} or later, then stop and start the guest",
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from vmio.lint.rule import Context
 from vmio.model.controller import IOTHREAD_DEVICES, QUEUE_PER_VCPU_SINCE
 from vmio.model.disk import Disk
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
+from vmio.model.topology import AttachedDisk
 from vmio.model.vm import Vm
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "find_property",
     "is_off",
     "list_devices",
+    "list_made_disks",
     "may_add_vcpus",
     "read_queues",
 ]
@@ -34,9 +37,17 @@ def list_devices(vm: Vm) -> Iterator[Option]:
             yield option
 
 
+def list_made_disks(context: Context) -> Iterator[AttachedDisk]:
+    """Yields the disks whose devices a manager makes: no option of QEMU's own is about them."""
+    written = {option.span for option in context.vm.options}
+    for attached in context.topology.disks:
+        if not written or attached.disk.span is None or attached.disk.span not in written:
+            yield attached
+
+
 def may_add_vcpus(vm: Vm) -> bool:
     """Returns whether the guest can get more virtual processors while it runs."""
-    return "vcpus" in vm.settings or any(
+    return vm.adds_vcpus or any(
         option.name == "smp" and "maxcpus" in option.properties for option in vm.options
     )
 

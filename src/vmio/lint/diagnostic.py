@@ -38,7 +38,7 @@ class Applicability(StrEnum):
     """vmio on its own: the guest sees the same devices, still starts and keeps its data."""
     UNSAFE = "unsafe"
     """vmio when asked to: the guest may see other devices or need a driver."""
-    DISPLAY = "display"
+    MANUAL = "manual"
     """Only a person: there is more than one way, and the configuration does not tell which."""
 
 

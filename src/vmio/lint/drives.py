@@ -9,17 +9,11 @@ from vmio.model.disk import Backing
 from vmio.model.topology import AttachedDisk
 
 __all__ = [
-    "BLOCKDEV_SINCE",
     "is_thin",
     "list_disks",
     "list_writable_disks",
 ]
 
-BLOCKDEV_SINCE = (10, 0)
-"""The machine version from which on Proxmox VE writes disks as `-blockdev`.
-
-Source: qemu-server 9.2.6.
-"""
 _FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 
 

@@ -47,4 +47,4 @@ def separate_controllers(context: Context) -> Fix | None:
                 "by hand, once the guest has the driver of virtio-scsi (vmio plan says how to find"
                 " out): set scsihw: virtio-scsi-single"
             )
-    return Fix(applicability=Applicability.DISPLAY, message=message)
+    return Fix(applicability=Applicability.MANUAL, message=message)

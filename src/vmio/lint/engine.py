@@ -40,7 +40,7 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
     """
     found: list[Diagnostic] = []
     vm, host = context.vm, context.host
-    for rule in _start(rules, host.qemu_version, host.pve_qemu_version):
+    for rule in _start(rules, vm.notation, host.qemu_version, host.pve_qemu_version):
         if rule.needs and not getattr(vm, rule.needs):
             continue
         try:
@@ -59,12 +59,17 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
 @lru_cache(maxsize=64)
 def _start(
     rules: tuple[type[Rule], ...],
+    notation: str,
     qemu_version: QemuVersion | None,
     pve_qemu_version: QemuVersion | None,
 ) -> tuple[Rule, ...]:
-    """Returns the rules that hold for a QEMU; they keep nothing, so they serve every VM."""
+    """Returns the rules for a notation and a QEMU; they keep nothing, so they serve every VM."""
     host = Host(qemu_version=qemu_version, pve_qemu_version=pve_qemu_version)
-    return tuple(rule() for rule in rules if rule.versions is None or rule.versions.hold(host))
+    return tuple(
+        rule()
+        for rule in rules
+        if rule.notation in {"", notation} and (rule.versions is None or rule.versions.hold(host))
+    )
 
 
 def _order(diagnostic: Diagnostic) -> tuple[int, int, str, str]:

@@ -14,7 +14,6 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
-from vmio.formats.proxmox.problems import explain_reasons
 from vmio.lint.diagnostic import Diagnostic
 from vmio.model.controller import Controller
 from vmio.model.option import Option
@@ -58,6 +57,7 @@ HEEDED_BY: Mapping[str, Actor] = {
     "read_only": "qemu",
     "replicate": "proxmox",
     "rerror": "qemu",
+    "scsiblock": "qemu",
     "serial": "guest",
     "shared": "proxmox",
     "size": "proxmox",
@@ -220,7 +220,13 @@ class Explanation:
 
 
 def explain_dropped(
-    problem: Problem, *, vm: Vm, name: str, origin: Origin, findings: Iterable[Diagnostic] = ()
+    problem: Problem,
+    reason: str,
+    *,
+    vm: Vm,
+    name: str,
+    origin: Origin,
+    findings: Iterable[Diagnostic] = (),
 ) -> Explanation:
     """Returns the explanation of a disk that is written and that the guest's manager drops."""
     return Explanation(
@@ -229,7 +235,7 @@ def explain_dropped(
         origin=origin,
         place=f"{vm.source.name}:{vm.source.locate(problem.span).line}",
         findings=tuple(finding for finding in findings if finding.subject == problem.subject),
-        dropped=explain_reasons(problem),
+        dropped=reason,
     )
 
 
@@ -324,7 +330,7 @@ def _list_settings(
             inside = (each for each in own if each.option.span == span)
             text = ", ".join(word.partition(" ")[2] for word in _find_words(name, inside)) or text
         setting = _judge(attached, name, text, manager)
-        is_news = manager == "proxmox" and setting.verdict != "ignored"
+        is_news = manager != "qemu" and setting.verdict != "ignored"
         yield evolve(
             setting,
             became=tuple(_find_words(name, own)) if is_news else (),
@@ -344,7 +350,7 @@ def _list_written(attached: AttachedDisk, vm: Vm | None) -> Iterator[tuple[str, 
     for name, span in sorted(attached.disk.spans.items(), key=lambda item: item[1]):
         if span in known or name in _PLUMBING or name.startswith("iothread_vq"):
             continue
-        if vm.notation == "qemu" and not _is_known(_NAMES.get(name, name)):
+        if not _is_known(_NAMES.get(name, name)):
             continue
         known.add(span)
         yield name, span
@@ -365,9 +371,6 @@ def _judge(attached: AttachedDisk, name: str, text: str, manager: Actor) -> Sett
     """Returns what a setting comes to, and who says so."""
     effect = attached.find_effect(name)
     reason = effect.reason if effect is not None and effect.verdict == "ignored" else None
-    if reason is None and re.fullmatch(r"bps(?:_rd|_wr)?", name) and manager == "proxmox":
-        # What qemu-server keeps of this spelling is that it is there, and not its number.
-        reason = "the old spelling is read as no limit; write mbps"
     if reason is not None:
         return Setting(
             name=name, written=text, verdict="ignored", value="", by=manager, reason=reason

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from vmio.formats.proxmox.problems import is_drive
-from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.diagnostic import Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.source import Problem
 
@@ -15,30 +14,32 @@ __all__ = ["ProblemRule"]
 
 
 class ProblemRule(Rule):
-    """A rule that reports every problem of one kind.
-
-    Losing a drive is an error whatever the kind; the rule's own severity is for the rest.
-    """
+    """A rule that reports every problem of one kind."""
 
     kind: ClassVar[str]
-    needs = "problems"
+    needs: ClassVar[Literal["", "problems"]] = "problems"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per problem."""
         for problem in context.vm.problems:
-            if problem.kind == self.kind and self.concerns(problem):
+            if problem.kind == self.kind:
                 yield self.report(
                     context,
                     self.explain(problem),
                     subject=problem.subject,
                     span=problem.span,
-                    severity=Severity.ERROR if is_drive(problem) else None,
+                    severity=self.grade(problem),
+                    fix=self.propose(problem),
                 )
-
-    def concerns(self, problem: Problem) -> bool:  # noqa: ARG002 - for rules that leave some out
-        """Returns whether it is this rule that reports a problem of its kind."""
-        return True
 
     @abstractmethod
     def explain(self, problem: Problem) -> str:
         """Returns the finding's message."""
+
+    def grade(self, problem: Problem) -> Severity | None:  # noqa: ARG002 - for rules that differ
+        """Returns the finding's severity; None for the rule's own."""
+        return None
+
+    def propose(self, problem: Problem) -> Fix | None:  # noqa: ARG002 - for rules that know one
+        """Returns what would settle the finding, if that is known."""
+        return None

@@ -16,6 +16,6 @@ def read_nodes(host: Host) -> dict[str, int]:
 
 
 def count_asked_iothreads(vm: Vm) -> int:
-    """Returns how many IOThreads a configuration asks for: those of its disks and its own."""
+    """Returns how many IOThreads there would be with one for each disk that asks for its own."""
     asking = sum(asks_iothread(disk) and disk.keeps_data for disk in vm.disks)
-    return len(vm.iothreads) + asking if vm.notation == "proxmox" else len(vm.iothreads)
+    return len(vm.iothreads) + asking

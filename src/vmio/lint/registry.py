@@ -1,5 +1,7 @@
 """Which rules there are. A rule's file is found by its code and name and imported when it runs.
 
+It is in its family's folder, or in that of a notation where the rule is about that one alone.
+
 Defects of QEMU releases have no file each: they are one table, `rules/versions/defects.py`.
 
 Importing a rule costs a fraction of a millisecond, so `vmio check` imports all that are selected;
@@ -27,10 +29,12 @@ class Family(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A rule's code and name, from which the place of its class follows."""
+    """A rule's code, name and notation, from which the place of its class follows."""
 
     code: str
     name: str
+    notation: str = ""
+    """The only notation that it is about; empty for every."""
 
     @property
     def family(self) -> Family:
@@ -62,54 +66,54 @@ RULES = (
     Entry("CA011", "aio-without-effect"),
     Entry("CA012", "aio-native-on-sparse-file"),
     Entry("CA014", "dirty-pages-hold-up-writers"),
-    Entry("CF001", "unparsable-line"),
-    Entry("CF002", "unknown-setting"),
-    Entry("CF003", "bad-value"),
-    Entry("CF004", "option-not-on-bus"),
-    Entry("CF005", "drive-dropped"),
-    Entry("CF006", "unknown-section"),
-    Entry("CF007", "duplicate-section"),
-    Entry("CF008", "misplaced-setting"),
+    Entry("CF001", "unparsable-line", "proxmox"),
+    Entry("CF002", "unknown-setting", "proxmox"),
+    Entry("CF003", "bad-value", "proxmox"),
+    Entry("CF004", "option-not-on-bus", "proxmox"),
+    Entry("CF005", "drive-dropped", "proxmox"),
+    Entry("CF006", "unknown-section", "proxmox"),
+    Entry("CF007", "duplicate-section", "proxmox"),
+    Entry("CF008", "misplaced-setting", "proxmox"),
     Entry("CF009", "serial-too-long"),
-    Entry("CF010", "machine-gone"),
-    Entry("CF020", "refused-option"),
-    Entry("CF021", "missing-reference"),
-    Entry("CF022", "duplicate-id"),
-    Entry("CF023", "unread-config"),
+    Entry("CF010", "machine-gone", "proxmox"),
+    Entry("CF020", "refused-option", "qemu"),
+    Entry("CF021", "missing-reference", "qemu"),
+    Entry("CF022", "duplicate-id", "qemu"),
+    Entry("CF023", "unread-config", "qemu"),
     Entry("DI001", "discard-off-on-thin-storage"),
     Entry("DI002", "ssd-emulation-missing-for-windows"),
     Entry("DI004", "detect-zeroes-unmap-without-discard"),
-    Entry("DI005", "qcow2-l2-cache-too-small"),
-    Entry("DI006", "qcow2-outgrows-block-device"),
-    Entry("LI001", "byte-limit-becomes-none"),
+    Entry("DI005", "qcow2-l2-cache-too-small", "proxmox"),
+    Entry("DI006", "qcow2-outgrows-block-device", "proxmox"),
+    Entry("LI001", "byte-limit-becomes-none", "proxmox"),
     Entry("LI002", "burst-without-limit"),
-    Entry("LI003", "scsiblock-ignores-limits"),
+    Entry("LI003", "scsiblock-ignores-limits", "proxmox"),
     Entry("LI004", "burst-below-limit"),
     Entry("PL001", "too-many-iothreads"),
-    Entry("PL002", "affinity-shares-processors"),
-    Entry("PL003", "affinity-across-nodes"),
+    Entry("PL002", "affinity-shares-processors", "proxmox"),
+    Entry("PL003", "affinity-across-nodes", "proxmox"),
     Entry("QU001", "many-disks-on-one-controller"),
-    Entry("QU002", "queues-ignored"),
+    Entry("QU002", "queues-ignored", "proxmox"),
     Entry("QU003", "queues-exceed-vcpus"),
     Entry("QU004", "single-queue-on-smp"),
-    Entry("QU005", "machine-type-with-one-queue"),
+    Entry("QU005", "machine-type-with-one-queue", "proxmox"),
     Entry("QU006", "vq-mapping-refused"),
     Entry("QU007", "more-iothreads-than-queues"),
-    Entry("QU008", "vq-mapping-is-unmanaged"),
+    Entry("QU008", "vq-mapping-is-unmanaged", "proxmox"),
     Entry("QU009", "queue-count-refused"),
     Entry("SA001", "cache-unsafe"),
     Entry("SA002", "werror-loses-writes"),
-    Entry("SA003", "disk-left-out-of-backup"),
-    Entry("SA004", "snapshot-flag-with-new-machine"),
-    Entry("SA005", "volume-chain-needs-new-machine"),
+    Entry("SA003", "disk-left-out-of-backup", "proxmox"),
+    Entry("SA004", "snapshot-flag-with-new-machine", "proxmox"),
+    Entry("SA005", "volume-chain-needs-new-machine", "proxmox"),
     Entry("SA008", "vhost-user-blk-memory"),
     Entry("TH001", "iothread-ignored-by-controller"),
-    Entry("TH002", "scsihw-defaults-to-lsi"),
+    Entry("TH002", "scsihw-defaults-to-lsi", "proxmox"),
     Entry("TH003", "iothread-on-ide-or-sata"),
     Entry("TH004", "iothread-used-by-nothing"),
     Entry("TH005", "windows-on-ide"),
     Entry("TH006", "iothread-undefined"),
-    Entry("TH007", "change-waits-for-restart"),
+    Entry("TH007", "change-waits-for-restart", "proxmox"),
     Entry("TH008", "ioeventfd-off"),
     Entry("TH009", "aio-threads-with-iothread"),
     Entry("TH010", "virtio-scsi-iothread-never-polls"),
@@ -146,9 +150,10 @@ def load_rule(entry: Entry) -> type[Rule]:
         from vmio.lint.defects import make_rule
 
         defects = import_module("vmio.lint.rules.versions.defects")
-        return make_rule(*entry, getattr(defects, entry.code))
+        return make_rule(entry.code, entry.name, getattr(defects, entry.code))
     stem = f"{entry.code.lower()}_{entry.name.replace('-', '_')}"
-    module = import_module(f"vmio.lint.rules.{entry.family.folder}.{stem}")
+    folder = entry.notation or entry.family.folder
+    module = import_module(f"vmio.lint.rules.{folder}.{stem}")
     return cast("type[Rule]", getattr(module, entry.name.title().replace("-", "")))
 
 
@@ -202,7 +207,7 @@ def _index() -> Mapping[str, tuple[Entry, ...]]:
 def _unknown(text: str) -> UsageError:
     from difflib import get_close_matches
 
-    known = [word for entry in RULES for word in entry]
+    known = [word for entry in RULES for word in (entry.code, entry.name)]
     word = text[:80]
     close = get_close_matches(word.upper(), known, n=1) or get_close_matches(word.lower(), known)
     hint = f"did you mean {close[0]}?" if close else "`vmio rule` lists the rules"

@@ -73,7 +73,7 @@ class Context:
         if not any(find_obstacle(self.guest, change) for change in changes):
             with suppress(PlanError, ConflictError, UsageError):
                 edits = edit(self.guest, changes)
-        chosen = applicability if edits else Applicability.DISPLAY
+        chosen = applicability if edits else Applicability.MANUAL
         return Fix(applicability=chosen, message=message, edits=edits)
 
 
@@ -90,7 +90,9 @@ class Rule(ABC):
     name: ClassVar[str]
     severity: ClassVar[Severity]
     """What a finding has unless `report` is told otherwise."""
-    needs: ClassVar[Literal["", "options", "pending", "problems"]] = ""
+    notation: ClassVar[str] = ""
+    """The only notation that it is about, for whose guests alone it runs; empty for every."""
+    needs: ClassVar[Literal["", "options", "problems", "waiting"]] = ""
     """What of a `Vm` it is all about; the rule does not run for one that has none of it."""
     versions: ClassVar[Versions | None] = None
     """The QEMU that it holds for; on any other, or an unknown one, the rule does not run."""

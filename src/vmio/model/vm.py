@@ -19,7 +19,8 @@ __all__ = ["Accelerator", "GuestOs", "Vm"]
 
 Accelerator = Literal["", "kvm", "tcg"]
 """Empty where that is not said."""
-GuestOs = Literal["linux", "windows", "other"]
+GuestOs = Literal["", "linux", "windows", "other"]
+"""Empty where that is not said."""
 
 
 @frozen(kw_only=True)
@@ -32,8 +33,10 @@ class Vm:
     notation: str
     """The name of its folder in `vmio.formats`."""
     source: Source
-    os: GuestOs = "other"
-    """The family of the guest's system; other where that is not said."""
+    os: GuestOs = ""
+    """The family of the guest's system."""
+    system: str = ""
+    """What its system is called, such as Windows XP, where more than its family is said."""
     arch: str = "x86_64"
     chipset: Chipset = "i440fx"
     machine_type: str = ""
@@ -41,15 +44,23 @@ class Vm:
     machine_version: tuple[int, int] = (0, 0)
     """QEMU's machine version that the guest would get."""
     vcpus: int = 1
+    adds_vcpus: bool = False
+    """Whether its manager can give it more virtual processors while it runs."""
     memory_mib: int = 512
+    shares_memory: bool = False
+    """Whether its manager gives it memory that other processes can map."""
     accelerator: Accelerator = ""
     """What would run it: the host's processor, or QEMU's own emulation of one."""
     affinity: str = ""
     """The host's processors that its threads are bound to, such as 0,2-3; empty if to none."""
     template: bool = False
     """Whether other guests are cloned from it and it is only looked at itself."""
-    scsihw: str | None = None
-    """The kind of SCSI controller that disks get which name none; None if that is not written."""
+    uses_host_devices: bool = False
+    """Whether it has devices or folders of its host besides its disks, so that it stays there."""
+    tpm_storage: str | None = None
+    """The storage that keeps the state of its TPM; None if it has no TPM or that is not said."""
+    names_threads: bool = True
+    """Whether QEMU is told to name its threads, which it does by itself since 11.0."""
     iothreads: tuple[IOThread, ...] = ()
     """Those that the configuration itself defines."""
     iothread_users: frozenset[str] = frozenset()
@@ -65,14 +76,10 @@ class Vm:
     """The names of its snapshots, whichever of them was read."""
     problems: tuple[Problem, ...] = ()
     """What the reader could not take."""
-    settings: Mapping[str, str] = field(factory=dict, repr=False)
-    """Valid settings of the whole machine and of each device, by the notation's own name."""
     waiting: frozenset[str] = frozenset()
     """Settings that change when the guest is next started, by the notation's own name."""
-    pending: Mapping[str, str] = field(factory=dict, repr=False)
-    """Settings that change when the guest is next started; of `delete`, the names that go."""
     spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
-    """Where settings of the whole machine are written, by the notation's own name."""
+    """Where it is written which `controllers` SCSI disks get, and where that there is a `tpm`."""
 
     @property
     def machine(self) -> Machine:

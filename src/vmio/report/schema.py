@@ -101,7 +101,8 @@ Schema 2 has the report in `data`; up to schema 1 its fields stood beside `schem
 
 - *comparison*: `vmio_version` is `vmio` of the document.
 - *explanation*: `stations` of a disk is `stages`.
-- *findings*: `files`, `statistics` and `counts` are in `data`; nothing else changed.
+- *findings*: `files`, `statistics` and `counts` are in `data`; the `applicability` of a fix that
+  only a person may make is `manual`, and was `display`.
 - *host*: `schema` of the host's file is left out.
 - *outcome*, *undo*: what an undo says of a single config is in `configs` alone, as for several.
 - *plan*: no longer the file that `vmio apply` reads; `vmio plan -o` writes that.

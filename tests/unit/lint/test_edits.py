@@ -17,12 +17,12 @@ from vmio.model.source import Source
     ("text", "applicability", "words"),
     [
         ("scsihw: virtio-scsi-pci", Applicability.UNSAFE, "/dev/sdX in another order"),
-        ("scsihw: pvscsi", Applicability.DISPLAY, "once the guest has the driver"),
-        ("ostype: l26", Applicability.DISPLAY, "vmio plan says how to find out"),
-        ("args: -device isa-applesmc", Applicability.DISPLAY, "macOS has no driver"),
+        ("scsihw: pvscsi", Applicability.MANUAL, "once the guest has the driver"),
+        ("ostype: l26", Applicability.MANUAL, "vmio plan says how to find out"),
+        ("args: -device isa-applesmc", Applicability.MANUAL, "macOS has no driver"),
         (
             "args: -set device.scsihw0.x=1\nscsihw: virtio-scsi-pci",
-            Applicability.DISPLAY,
+            Applicability.MANUAL,
             "out of args",
         ),
     ],

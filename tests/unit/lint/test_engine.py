@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from attrs import evolve
 
-from vmio.formats.base import Guest, ReadContext
+from vmio.formats.base import ReadContext
+from vmio.formats.proxmox.reader import read_guest
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.engine import MAX_FINDINGS_PER_RULE, run, run_rules
 from vmio.lint.rule import Context, Rule
 from vmio.model.host import Host
 from vmio.model.source import Problem, Source, Span
 from vmio.model.topology import Topology
-from vmio.model.vm import Vm
 
 
 def make_context(problems: tuple[Problem, ...] = ()) -> Context:
     """Returns a guest with nothing but problems."""
-    source = Source(name="100.conf", data=b"cores: 1\n")
-    vm = Vm(id="100", notation="proxmox", source=source, problems=problems)
-    return Context(
-        guest=Guest(vm=vm, context=ReadContext(host=Host())), topology=Topology(), host=Host()
-    )
+    read = read_guest(Source(name="100.conf", data=b"cores: 1\n"), ReadContext(host=Host()))
+    guest = evolve(read, vm=evolve(read.vm, problems=problems))
+    return Context(guest=guest, topology=Topology(), host=Host())
 
 
 class Everywhere(Rule):
@@ -38,6 +37,12 @@ class Everywhere(Rule):
         yield self.report(context, "late", span=Span(start=5, end=6))
         yield self.report(context, "early", span=Span(start=1, end=2))
         yield self.report(context, "worst", span=Span(start=7, end=8), severity=Severity.ERROR)
+
+
+class Ours(Everywhere):
+    """Finds the same, in Proxmox VE's configs alone."""
+
+    notation = "proxmox"
 
 
 class Broken(Rule):
@@ -82,6 +87,15 @@ def test_run_rules_names_a_rule_that_fails() -> None:
     """A rule's bug ends the run with an error that says which rule and on what."""
     with pytest.raises(RuntimeError, match=r"XX002 broken failed on 100\.conf.*scsi7"):
         run_rules(make_context(), (Everywhere, Broken))
+
+
+def test_run_rules_skips_what_is_about_another_notation() -> None:
+    """A rule of one notation runs for its guests alone, and one of none for every guest."""
+    context = make_context()
+    other = evolve(context.guest, vm=evolve(context.vm, notation="qemu"))
+    assert run_rules(context, (Ours,)) != ()
+    assert run_rules(evolve(context, guest=other), (Ours,)) == ()
+    assert run_rules(evolve(context, guest=other), (Everywhere,)) != ()
 
 
 def test_run_rules_stops_a_rule_that_finds_too_much() -> None:

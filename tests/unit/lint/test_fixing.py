@@ -31,12 +31,12 @@ def make_source(data: bytes) -> Source:
 
 
 def test_apply_fixes_leaves_unsafe_ones_until_asked() -> None:
-    """An unsafe fix waits for the word, and one for display is never applied."""
+    """An unsafe fix waits for the word, and a manual one is never applied."""
     source = make_source(b"abc")
     unsafe = make_fix((0, 1, "A"), applicability=Applicability.UNSAFE)
-    display = make_fix((1, 2, "B"), applicability=Applicability.DISPLAY)
+    manual = make_fix((1, 2, "B"), applicability=Applicability.MANUAL)
     safe = make_fix((2, 3, "C"))
-    fixes = (unsafe, display, safe)
+    fixes = (unsafe, manual, safe)
     assert apply_fixes(source, fixes) == b"abC"
     assert apply_fixes(source, fixes, unsafe=True) == b"AbC"
 

@@ -80,4 +80,4 @@ def test_native_aio_through_the_page_cache_is_found_in_any_notation() -> None:
     assert [d.code for d in found] == ["CA001"]
     fix = found[0].fix
     assert fix is not None
-    assert (fix.applicability, fix.edits) == (Applicability.DISPLAY, ())
+    assert (fix.applicability, fix.edits) == (Applicability.MANUAL, ())

@@ -46,13 +46,8 @@ _ORDER = (
     "siderolabs/talos issue 11173; linux-kernel, 2019-10-03, on commit f049cf1a7b67 of Linux 5.3"
 )
 _SAN = "Microsoft, diskpart: san"
-_TOO_OLD = {
-    "l24": "Linux 2.4",
-    "w2k": "Windows 2000",
-    "w2k3": "Windows Server 2003",
-    "wxp": "Windows XP",
-}
-"""Systems for which nobody has made the driver, by Proxmox VE's name."""
+_TOO_OLD = frozenset({"Linux 2.4", "Windows 2000", "Windows Server 2003", "Windows XP"})
+"""Systems for which nobody has made the driver."""
 _PROBE = "-device virtio-scsi-pci,id=probe"
 _LINUX = (
     "see whether the initramfs that the guest boots from has virtio_scsi: 'lsinitramfs"
@@ -131,17 +126,18 @@ def _separate(guest: ProxmoxGuest, plan: Plan, step: Step) -> Words:
     if not step.obstacle:
         return Words(
             what=f"Set scsihw to {SINGLE}",
-            why=f"{_name_scsihw(vm)}: all SCSI disks hang on one controller, where Proxmox VE"
+            why=f"{_name_scsihw(guest)}: all SCSI disks hang on one controller, where Proxmox VE"
             " gives none of them an IOThread",
             source=f"{_GUIDE}; {_cite_controllers(vm)}",
             effect="each SCSI disk has a controller to itself, and can have a thread to itself",
             guest_notices=_tell_controllers(vm),
         )
     disks = step.disks
-    why = f"{_name_scsihw(vm)}, an emulated controller whose disks cannot have an IOThread"
+    why = f"{_name_scsihw(guest)}, an emulated controller whose disks cannot have an IOThread"
     if step.obstacle == "macos":
         return _leave_macos(disks, why)
-    back = f"--scsihw {quote_drive(vm.scsihw)}" if vm.scsihw is not None else "--delete scsihw"
+    scsihw = guest.scsihw
+    back = f"--scsihw {quote_drive(scsihw)}" if scsihw is not None else "--delete scsihw"
     return Words(
         what=f"Make sure that the guest has virtio-scsi's driver, then set scsihw to {SINGLE}",
         why=f"{why}; nothing in the config shows that the guest has that driver, and without it"
@@ -238,7 +234,7 @@ def _move_disks(guest: ProxmoxGuest, plan: Plan, step: Step) -> Words:
         f" {_cite_controllers(vm)}",
         guest_notices=f"it needs {_name_driver(vm)} before; {_tell_names(vm)}",
         how=f"{first}. With the driver in place, and the guest stopped:"
-        f" {warning}{named}{_render_move(vm, moves, shared=shared)}. Then plan again",
+        f" {warning}{named}{_render_move(guest, moves, shared=shared)}. Then plan again",
     )
 
 
@@ -269,9 +265,10 @@ def _args_after(guest: ProxmoxGuest, plan: Plan) -> str:
     return read_guest(evolve(guest.vm.source, data=data), guest.context).args
 
 
-def _name_scsihw(vm: Vm) -> str:
+def _name_scsihw(guest: ProxmoxGuest) -> str:
     """Returns which SCSI controller is written, or which one there is then."""
-    return f"scsihw is {vm.scsihw}" if vm.scsihw is not None else "scsihw is not set, so lsi"
+    scsihw = guest.scsihw
+    return f"scsihw is {scsihw}" if scsihw is not None else "scsihw is not set, so lsi"
 
 
 def _tell_controllers(vm: Vm) -> str:
@@ -309,7 +306,7 @@ def _name_driver(vm: Vm) -> str:
 
 def _name_old_system(vm: Vm) -> str | None:
     """Returns what the guest's system is called, if it is older than its driver; None if not."""
-    return _TOO_OLD.get(vm.settings.get("ostype", ""))
+    return vm.system if vm.system in _TOO_OLD else None
 
 
 def _warn_of_args(args: str) -> str:
@@ -383,18 +380,19 @@ def _qm_set(vm: Vm) -> str:
     return f"qm set {quote_drive(vm.id)}"
 
 
-def _render_move(vm: Vm, moves: Mapping[str, str], *, shared: bool) -> str:
+def _render_move(guest: ProxmoxGuest, moves: Mapping[str, str], *, shared: bool) -> str:
     """Returns the commands after which the disks are on IOThreads, and the guest boots as before.
 
     What the first of them takes away keeps its data: it is an unused disk until the second.
     """
+    vm = guest.vm
     words = [
         f"--{moves[disk.id]} {_quote_drive(vm, disk, with_iothread=not shared)}"
         for disk in vm.disks
         if disk.id in moves
     ]
-    words += [] if shared or vm.scsihw == SINGLE else [f"--scsihw {SINGLE}"]
-    boot = _move_boot(vm, moves)
+    words += [] if shared or guest.scsihw == SINGLE else [f"--scsihw {SINGLE}"]
+    boot = _move_boot(guest, moves)
     words += [f"--boot {quote_drive(boot)}"] if boot else []
     gone = ",".join(moves)
     return f"{_qm_set(vm)} --delete {gone} && {_qm_set(vm)} {' '.join(words)}"
@@ -409,20 +407,21 @@ def _quote_drive(vm: Vm, disk: Disk, *, with_iothread: bool) -> str:
     return quote_drive(disk.volume) + (quote_drive(f",{','.join(kept)}") if kept else "")
 
 
-def _move_boot(vm: Vm, moves: Mapping[str, str]) -> str:
+def _move_boot(guest: ProxmoxGuest, moves: Mapping[str, str]) -> str:
     """Returns the boot order with disks under their new names; empty where they are not in it.
 
     Where no order is written, Proxmox VE puts no disk into it; there all come last.
     """
+    vm, settings = guest.vm, guest.settings
     drives = ((disk.id, disk.media == "cdrom" and not disk.cloudinit) for disk in vm.disks)
     nets = sorted(
-        (key for key in vm.settings if re.fullmatch(r"net\d+", key)), key=lambda key: int(key[3:])
+        (key for key in settings if re.fullmatch(r"net\d+", key)), key=lambda key: int(key[3:])
     )
-    places = boot_indices(vm.settings.get("boot"), vm.settings.get("bootdisk"), drives, nets)
-    is_written = bool({"boot", "bootdisk"} & vm.settings.keys())
+    places = boot_indices(settings.get("boot"), settings.get("bootdisk"), drives, nets)
+    is_written = bool({"boot", "bootdisk"} & settings.keys())
     last = [] if is_written else [disk.id for disk in vm.disks if disk.keeps_data]
     if not {*places, *last} & moves.keys():
         return ""
-    there = {disk.id for disk in vm.disks} | vm.settings.keys()
+    there = {disk.id for disk in vm.disks} | settings.keys()
     order = (*sorted((name for name in places if name in there), key=places.__getitem__), *last)
     return f"order={';'.join(moves.get(name, name) for name in order)}"

@@ -10,16 +10,18 @@ from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.model.host import Host
 from vmio.model.plan import Change, Obstacle, Plan, Step
-from vmio.model.source import Edit, Source, Span
+from vmio.model.source import Edit, Problem, Source, Span
 from vmio.model.topology import Topology
 
 __all__ = [
     "build_command",
     "describe_step",
     "edit",
+    "explain_controllers",
     "find_editable",
     "find_obstacle",
     "lay_out",
+    "list_dropped",
     "list_notes",
     "read",
     "recognise",
@@ -49,7 +51,7 @@ def read(source: Source, context: ReadContext) -> ProxmoxGuest:
 
 def lay_out(guest: Guest) -> Topology:
     """Returns what Proxmox VE makes of a config."""
-    return lay_out_config(guest.vm)
+    return lay_out_config(cast("ProxmoxGuest", guest))
 
 
 def build_command(guest: Guest, host: Host) -> CommandLine:
@@ -107,6 +109,18 @@ def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
     from vmio.formats.proxmox.advice import describe_step as describe
 
     return describe(cast("ProxmoxGuest", guest), plan, step)
+
+
+def explain_controllers(guest: Guest) -> str:
+    """Returns which `scsihw` there is, on which all depends."""
+    return f"scsihw is {cast('ProxmoxGuest', guest).scsihw or 'not set (lsi by default)'}"
+
+
+def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:
+    """Returns the drives that Proxmox VE drops, each with why."""
+    from vmio.formats.proxmox.problems import explain_reasons, find_dropped
+
+    return tuple((problem, explain_reasons(problem)) for problem in find_dropped(guest.vm))
 
 
 def list_notes(guest: Guest) -> tuple[str, ...]:

@@ -80,12 +80,12 @@ def _find_obstacle_of_thread(guest: ProxmoxGuest, name: str) -> Obstacle:
 
 def is_virtio_scsi(guest: ProxmoxGuest) -> bool:
     """Returns whether the guest's SCSI disks are on virtio-scsi, so that it has the driver."""
-    return PROXMOX.find_scsi_hardware(guest.vm.scsihw).model == _SHARED
+    return PROXMOX.find_scsi_hardware(guest.scsihw).model == _SHARED
 
 
 def has_single(guest: ProxmoxGuest) -> bool:
     """Returns whether each SCSI disk has a controller to itself."""
-    return PROXMOX.find_scsi_hardware(guest.vm.scsihw).dedicated
+    return PROXMOX.find_scsi_hardware(guest.scsihw).dedicated
 
 
 def names_controller(args: str) -> bool:
@@ -105,6 +105,8 @@ def choose_places(guest: ProxmoxGuest) -> dict[str, str]:
     """Returns the free name on the SCSI bus for each IDE and SATA disk, while there are any."""
     vm = guest.vm
     disks = (disk.id for disk in vm.disks if disk.bus in {"ide", "sata"} and disk.keeps_data)
-    taken = {disk.id for disk in vm.disks} | {each.subject for each in vm.problems} | {*vm.pending}
+    taken = (
+        {disk.id for disk in vm.disks} | {each.subject for each in vm.problems} | {*guest.pending}
+    )
     names = (f"scsi{number}" for number in range(DRIVE_COUNTS["scsi"]))
     return dict(zip(disks, (name for name in names if name not in taken), strict=False))

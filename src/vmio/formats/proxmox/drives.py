@@ -65,10 +65,11 @@ def parse_drive(
     if errors:
         misplaced = [name for kind, name, _ in errors if kind == "undefined"]
         misplaced = [name for name in misplaced if name in _ONLY_ELSEWHERE]
+        kind = "iothread-not-on-bus" if "iothread" in misplaced else "option-not-on-bus"
         part = parts.get(misplaced[0] if misplaced else errors[0][1])
         return None, (
             Problem(
-                kind="option-not-on-bus" if misplaced else "bad-value",
+                kind=kind if misplaced else "bad-value",
                 message=f"unable to parse value of '{entry.key}' - {render_errors(errors)}",
                 span=part.span if part is not None else entry.value_span,
                 subject=drive,

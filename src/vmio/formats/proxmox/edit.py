@@ -29,7 +29,6 @@ from vmio.model.lines import check_line
 from vmio.model.plan import OWN, PER_DISK, Change
 from vmio.model.source import Edit, Source, Span, apply_edits
 from vmio.model.topology import Topology
-from vmio.model.vm import Vm
 
 __all__ = ["edit_config", "list_settings"]
 
@@ -95,15 +94,15 @@ def _read_written(config: Config, key: str, option: str) -> str | None:
 
 
 def _list_wanted(guest: ProxmoxGuest, changes: Sequence[Change]) -> Iterator[_Wanted]:
-    after = guest.vm
+    after = guest
     polls: dict[str, str | None] = {}
     threads = _name_threads(guest) if has_ours(guest.args) else {}
     for change in changes:
-        disk = next((each for each in after.disks if each.id == change.subject), None)
+        disk = next((each for each in after.vm.disks if each.id == change.subject), None)
         match change.property:
             case "controllers":
                 scsihw = SINGLE if change.new == PER_DISK else _SHARED_HARDWARE
-                after = evolve(after, scsihw=scsihw)
+                after = evolve(after, settings={**after.settings, "scsihw": scsihw})
                 yield ("scsihw", "", scsihw)
             case "poll_max_ns":
                 polls[change.subject] = change.new
@@ -116,7 +115,7 @@ def _list_wanted(guest: ProxmoxGuest, changes: Sequence[Change]) -> Iterator[_Wa
             case _:
                 new = "on" if (change.property, change.new) == ("discard", "unmap") else change.new
                 yield (change.subject, change.property, new)
-    if after.scsihw != guest.vm.scsihw:
+    if after.scsihw != guest.scsihw:
         _check_places(after)
     touched = any(change.property in _OF_THREADS for change in changes)
     if touched and (threads or has_ours(guest.args)):
@@ -131,15 +130,17 @@ def _ask(disk: Disk, *, own: bool) -> Iterator[_Wanted]:
         yield (disk.id, "iothread", None)
 
 
-def _set_thread(vm: Vm, disk: Disk, *, own: bool) -> Vm:
-    disks = (evolve(each, iothread=own or None) if each is disk else each for each in vm.disks)
-    return evolve(vm, disks=tuple(disks))
+def _set_thread(guest: ProxmoxGuest, disk: Disk, *, own: bool) -> ProxmoxGuest:
+    disks = (
+        evolve(each, iothread=own or None) if each is disk else each for each in guest.vm.disks
+    )
+    return evolve(guest, vm=evolve(guest.vm, disks=tuple(disks)))
 
 
 def _name_threads(guest: ProxmoxGuest) -> dict[str, str]:
     """Returns the thread of ours by each disk that has one, a template's as its clones would."""
     ours = {thread.id for thread in guest.vm.iothreads if re.fullmatch(r"vmio\d+", thread.id)}
-    topology = lay_out_config(evolve(guest.vm, template=False))
+    topology = lay_out_config(evolve(guest, vm=evolve(guest.vm, template=False)))
     return {
         attached.disk.id: by
         for attached in topology.disks
@@ -149,7 +150,10 @@ def _name_threads(guest: ProxmoxGuest) -> dict[str, str]:
 
 
 def _change_args(
-    guest: ProxmoxGuest, after: Vm, threads: Mapping[str, str], polls: Mapping[str, str | None]
+    guest: ProxmoxGuest,
+    after: ProxmoxGuest,
+    threads: Mapping[str, str],
+    polls: Mapping[str, str | None],
 ) -> Iterator[_Wanted]:
     written = guest.args
     known = {each.id: each.poll_max_ns for each in guest.vm.iothreads}
@@ -186,22 +190,23 @@ def _check_args(guest: ProxmoxGuest) -> None:
         )
 
 
-def _check_places(vm: Vm) -> None:
+def _check_places(guest: ProxmoxGuest) -> None:
     """Refuses controllers where another device sits."""
-    topology: Topology = lay_out_config(vm)
+    topology: Topology = lay_out_config(guest)
     places = (each.pci for each in topology.controllers if each.pci is not None)
-    for place, count in Counter((*places, *_list_taken(vm))).items():
+    for place, count in Counter((*places, *_list_taken(guest))).items():
         if count > 1:
             raise PlanError(
                 f"this layout cannot be: the PCI address {place} is there {count} times"
             )
 
 
-def _list_taken(vm: Vm) -> Iterator[PciAddress]:
+def _list_taken(guest: ProxmoxGuest) -> Iterator[PciAddress]:
     """Yields where devices sit that are no disk's controller: Proxmox's, and those in `args`."""
-    bridges = ("pci.1", "pci.2", *(("pci.3",) if has_scsi_bridge(vm.scsihw) else ()))
-    balloon = () if vm.settings.get("balloon") == "0" else ("balloon0",)
-    for name in (*bridges, *balloon, *filter(_NUMBERED.fullmatch, vm.settings)):
+    vm, settings = guest.vm, guest.settings
+    bridges = ("pci.1", "pci.2", *(("pci.3",) if has_scsi_bridge(guest.scsihw) else ()))
+    balloon = () if settings.get("balloon") == "0" else ("balloon0",)
+    for name in (*bridges, *balloon, *filter(_NUMBERED.fullmatch, settings)):
         yield pci_address(name, vm.arch)
     for option in vm.options:
         bus, addr = option.properties.get("bus", ""), option.properties.get("addr", "")

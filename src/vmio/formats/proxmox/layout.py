@@ -14,6 +14,7 @@ from attrs import evolve
 
 from vmio.formats.proxmox.hardware import PROXMOX, Policy, ScsiHardware
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
+from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import FILE_DRIVERS, AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
@@ -24,26 +25,31 @@ __all__ = ["lay_out_config"]
 
 _Q35_IDE_BUS = (0, 2, 1, 3)
 _NO_GENERIC_SINCE = (4, 1)
+_OLD_LIMITS = ("bps", "bps_rd", "bps_wr")
 _TO_PCI = "pcidmi"
 
 
-def lay_out_config(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) -> Topology:
+def lay_out_config(
+    guest: ProxmoxGuest, policy: Policy = PROXMOX, *, with_args: bool = True
+) -> Topology:
     """Returns the layout that a config comes to.
 
     Args:
-        vm: What the config says.
+        guest: What the config says.
         policy: Its manager's defaults.
         with_args: Whether options of QEMU's own that the config adds count: they do in what runs,
             not in the rest of the command line that the manager writes, nor for a template, of
             which they are only kept for its clones.
     """
+    vm, scsihw = guest.vm, guest.scsihw
+    hardware = policy.find_scsi_hardware(scsihw)
     with_args = with_args and not vm.template
     overrides = _read_overrides(vm) if with_args else {}
     controllers: dict[str, Controller] = {}
     iothreads: list[IOThread] = []
     disks: list[AttachedDisk] = []
     for disk in vm.disks:
-        controller, address, driver = _place(vm, disk, policy)
+        controller, address, driver = _place(vm, disk, hardware)
         known = controllers.get(controller.id)
         if known is None:
             if controller.iothread is not None:
@@ -64,25 +70,27 @@ def lay_out_config(vm: Vm, policy: Policy = PROXMOX, *, with_args: bool = True) 
                 aio=engine.aio,
                 detect_zeroes=engine.detect_zeroes,
                 read_only=disk.read_only or disk.media == "cdrom" or vm.template,
-                effects=tuple(_find_effects(vm, disk, known, engine)),
+                effects=tuple(_find_effects(scsihw, disk, known, engine)),
             )
         )
     return Topology(
         iothreads=(*iothreads, *(vm.iothreads if with_args else ())),
-        bridges=_find_bridges(vm, controllers),
+        bridges=_find_bridges(guest, controllers),
         controllers=tuple(controllers.values()),
         disks=tuple(disks),
         vcpus=vm.vcpus,
     )
 
 
-def _find_bridges(vm: Vm, controllers: Mapping[str, Controller]) -> tuple[Bridge, ...]:
+def _find_bridges(
+    guest: ProxmoxGuest, controllers: Mapping[str, Controller]
+) -> tuple[Bridge, ...]:
     """Returns the PCI bridges that Proxmox VE makes, and on q35 reads from a file of its own."""
     used = {each.pci.bus for each in controllers.values() if each.pci is not None}
     return _list_bridges(
-        vm.arch,
-        is_q35=vm.chipset == "q35",
-        has_third=has_scsi_bridge(vm.scsihw),
+        guest.vm.arch,
+        is_q35=guest.vm.chipset == "q35",
+        has_third=has_scsi_bridge(guest.scsihw),
         has_fourth="pci.4" in used,
     )
 
@@ -144,7 +152,7 @@ def _override(controller: Controller, properties: Mapping[str, str]) -> Controll
 Address = tuple[tuple[str, str | int], ...]
 
 
-def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str]:
+def _place(vm: Vm, disk: Disk, hardware: ScsiHardware) -> tuple[Controller, Address, str]:
     """Returns the controller of a disk, the disk's address on it, and the disk's own device."""
     is_cdrom = disk.media == "cdrom"
     match disk.bus:
@@ -158,7 +166,6 @@ def _place(vm: Vm, disk: Disk, policy: Policy) -> tuple[Controller, Address, str
             )
             return controller, (), "virtio-blk-pci"
         case "scsi":
-            hardware = policy.find_scsi_hardware(vm.scsihw)
             number = disk.index // hardware.disks_per_controller
             controller = _scsi_controller(vm, disk, hardware, number)
             driver = "scsi-cd" if is_cdrom or disk.cloudinit else _choose_scsi_disk(vm, disk)
@@ -265,8 +272,10 @@ def _choose_detect_zeroes(disk: Disk) -> DetectZeroes | None:
     return "unmap" if disk.discard == "unmap" else "on"
 
 
-def _find_effects(vm: Vm, disk: Disk, controller: Controller, engine: _Engine) -> Iterator[Effect]:
-    yield _iothread_effect(vm, disk, controller)
+def _find_effects(
+    scsihw: str | None, disk: Disk, controller: Controller, engine: _Engine
+) -> Iterator[Effect]:
+    yield _iothread_effect(scsihw, disk, controller)
     if disk.queues is not None:
         if controller.num_queues == disk.queues:
             yield Effect(setting="queues", value=str(disk.queues), verdict="used")
@@ -291,6 +300,11 @@ def _find_effects(vm: Vm, disk: Disk, controller: Controller, engine: _Engine) -
     elif disk.aio is not None:
         what = "an empty drive" if disk.backing is None else f"the {disk.backing.driver} driver"
         yield Effect(setting="aio", value="", verdict="ignored", reason=f"{what} does its own I/O")
+    for option in _OLD_LIMITS if disk.limits else ():
+        if option in disk.spans:
+            # What qemu-server keeps of this spelling is that it is there, and not its number.
+            reason = "the old spelling is read as no limit; write mbps"
+            yield Effect(setting=option, value="", verdict="ignored", reason=reason)
     if disk.media == "disk":
         yield Effect(
             setting="discard",
@@ -304,7 +318,7 @@ def _find_effects(vm: Vm, disk: Disk, controller: Controller, engine: _Engine) -
         )
 
 
-def _iothread_effect(vm: Vm, disk: Disk, controller: Controller) -> Effect:
+def _iothread_effect(scsihw: str | None, disk: Disk, controller: Controller) -> Effect:
     if controller.iothread is not None:
         return Effect(setting="iothread", value=controller.iothread, verdict="used")
     if not disk.iothread:
@@ -313,9 +327,9 @@ def _iothread_effect(vm: Vm, disk: Disk, controller: Controller) -> Effect:
             value=MAIN_LOOP,
             verdict="default" if disk.iothread is None else "used",
         )
-    scsihw = f"scsihw is {vm.scsihw}" if vm.scsihw is not None else "scsihw is not set, so lsi"
+    written = f"scsihw is {scsihw}" if scsihw is not None else "scsihw is not set, so lsi"
     if controller.model == "virtio-scsi-pci":
-        reason = f"{scsihw}: all its disks share {controller.id}, which gets no IOThread"
+        reason = f"{written}: all its disks share {controller.id}, which gets no IOThread"
     else:
-        reason = f"{scsihw}: the {controller.model} device cannot use an IOThread"
+        reason = f"{written}: the {controller.model} device cannot use an IOThread"
     return Effect(setting="iothread", value="", verdict="ignored", reason=reason)

@@ -13,8 +13,6 @@ __all__ = [
     "explain_reasons",
     "find_dropped",
     "is_drive",
-    "names_iothread",
-    "reasons_of",
 ]
 
 _DRIVES = frozenset({"ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"})
@@ -30,7 +28,7 @@ def is_drive(problem: Problem) -> bool:
     return problem.subject != bus_of(problem) and bus_of(problem) in _DRIVES
 
 
-def reasons_of(problem: Problem) -> tuple[str, ...]:
+def _list_reasons(problem: Problem) -> tuple[str, ...]:
     """Returns why the reader did not take something, a line per reason, without its preamble."""
     lines = problem.message.splitlines()
     first = lines[0].partition(" - ")[2] or lines[0]
@@ -44,14 +42,7 @@ def explain_reasons(problem: Problem) -> str:
         f"no {bus_of(problem)} drive has the option {reason.partition(undefined)[0]}"
         if undefined in reason
         else reason
-        for reason in reasons_of(problem)
-    )
-
-
-def names_iothread(problem: Problem) -> bool:
-    """Returns whether a drive was dropped because its bus has no option `iothread`."""
-    return problem.kind == "option-not-on-bus" and any(
-        reason.startswith("iothread: property is not defined") for reason in reasons_of(problem)
+        for reason in _list_reasons(problem)
     )
 
 

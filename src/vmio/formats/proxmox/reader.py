@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import cast
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from vmio.errors import InputError
 from vmio.formats.base import Guest, ReadContext
@@ -27,7 +27,7 @@ from vmio.formats.shell import split_words
 from vmio.model.disk import Backing, BusKind, Disk
 from vmio.model.host import Host
 from vmio.model.option import Option
-from vmio.model.source import Problem, Source
+from vmio.model.source import Problem, Source, Span
 from vmio.model.vm import Accelerator, GuestOs, Vm
 
 __all__ = ["ProxmoxGuest", "read_guest"]
@@ -44,6 +44,18 @@ _IN_TEMPLATE = re.compile(
 """A template's command line, with which its disks are only looked at, knows nothing else."""
 
 
+_SYSTEMS = {
+    "l24": "Linux 2.4",
+    "solaris": "Solaris",
+    "w2k": "Windows 2000",
+    "w2k3": "Windows Server 2003",
+    "wxp": "Windows XP",
+}
+"""What old systems, and those of no family, are called by their names in Proxmox VE."""
+_PLACES = {"controllers": "scsihw", "tpm": "tpmstate0"}
+"""The settings that `Vm.spans` has by the model's words."""
+_PASSED_ON = ("hostpci", "parallel", "serial", "usb", "virtiofs")
+"""How settings begin that can pass on something of the host, disks apart."""
 _NET = re.compile(r"net\d+", re.ASCII)
 _CREATION = re.compile(r"creation-qemu=([\d.]+)", re.ASCII)
 
@@ -55,6 +67,12 @@ class ProxmoxGuest(Guest):
     config: Config
     settings: Mapping[str, str]
     """The valid settings of the section that was read, by key."""
+    spans: Mapping[str, Span] = field(eq=False, repr=False)
+    """Where they are written."""
+    pending: Mapping[str, str]
+    """Settings that change when the guest is next started; of `delete`, the names that go."""
+    args: str
+    """The options of QEMU's own; those of a template are for its clones."""
     machine: Machine
     bootindex: Mapping[str, int]
     volumes: Mapping[str, Backing]
@@ -67,9 +85,9 @@ class ProxmoxGuest(Guest):
         return is_true(self.settings[key]) if key in self.settings else default
 
     @property
-    def args(self) -> str:
-        """The options of QEMU's own; those of a template are for its clones."""
-        return self.vm.settings.get("args", "")
+    def scsihw(self) -> str | None:
+        """The kind of SCSI controller that its disks get; None if that is not written."""
+        return self.settings.get("scsihw")
 
     @property
     def has_legacy_igd(self) -> bool:
@@ -118,22 +136,28 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
     options = _read_args(settings.get("args"), problems)
     iothreads, users = find_iothreads(options)
     pending = _read_pending(config.pending) if snapshot is None else {}
+    passed = [key for key in values if key.startswith(_PASSED_ON)]
+    spans = {key: entry.span for key, entry in settings.items()}
     vm = Vm(
         id=context.vmid or _name_stem(source.name),
         name=values.get("name", ""),
         notation="proxmox",
         source=source,
         os=_name_os(values.get("ostype", "")),
+        system=_SYSTEMS.get(values.get("ostype", ""), ""),
         arch=values.get("arch", host.arch),
         chipset=machine.chipset,
         machine_type=machine.type,
         machine_version=machine.version,
         vcpus=_count_vcpus(values),
+        adds_vcpus="vcpus" in values,
         memory_mib=_read_memory(values),
+        shares_memory="hugepages" in values or any(key.startswith("virtiofs") for key in passed),
         accelerator=_choose_accelerator(values, host),
         affinity=values.get("affinity", ""),
         template=is_true(values.get("template")),
-        scsihw=values.get("scsihw"),
+        uses_host_devices=any(_is_of_host(key, values[key]) for key in passed),
+        tpm_storage=_find_tpm_storage(values.get("tpmstate0")),
         iothreads=tuple(evolve(iothread, span=settings["args"].span) for iothread in iothreads),
         iothread_users=users,
         options=options,
@@ -143,17 +167,17 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
         ),
         snapshots=tuple(each.name for each in config.snapshots),
         problems=tuple(sorted(problems, key=lambda problem: problem.span)),
-        # Nothing but a template's clones goes by its args.
-        settings=values | {"args": settings["args"].value} if "args" in settings else values,
         waiting=_name_waiting(pending),
-        pending=pending,
-        spans={key: entry.span for key, entry in settings.items()},
+        spans={word: spans[key] for word, key in _PLACES.items() if key in spans},
     )
     return ProxmoxGuest(
         vm=vm,
         context=context,
         config=config,
         settings=values,
+        spans=spans,
+        pending=pending,
+        args=settings["args"].value if "args" in settings else "",
         machine=machine,
         bootindex=bootindex,
         volumes=_read_volumes(values, resolve),
@@ -303,7 +327,20 @@ def _read_memory(values: Mapping[str, str]) -> int:
 def _name_os(ostype: str) -> GuestOs:
     if is_windows(ostype):
         return "windows"
-    return "linux" if ostype in {"l24", "l26"} else "other"
+    if ostype in {"l24", "l26"}:
+        return "linux"
+    return "other" if ostype else ""
+
+
+def _is_of_host(key: str, value: str) -> bool:
+    """Returns whether a setting that can pass on what only this host has does so."""
+    if key.startswith("usb"):
+        return "spice" not in value
+    return not key.startswith("serial") or value != "socket"
+
+
+def _find_tpm_storage(value: str | None) -> str | None:
+    return None if value is None else value.removeprefix("file=").partition(":")[0]
 
 
 def _read_pending(section: Section | None) -> dict[str, str]:

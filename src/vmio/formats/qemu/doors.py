@@ -9,16 +9,18 @@ from vmio.formats.base import CommandLine, Guest, ReadContext, Setting, Words
 from vmio.formats.qemu.argv import is_command
 from vmio.model.host import Host
 from vmio.model.plan import Change, Obstacle, Plan, Step
-from vmio.model.source import Edit, Source
+from vmio.model.source import Edit, Problem, Source
 from vmio.model.topology import Topology
 
 __all__ = [
     "build_command",
     "describe_step",
     "edit",
+    "explain_controllers",
     "find_editable",
     "find_obstacle",
     "lay_out",
+    "list_dropped",
     "list_notes",
     "read",
     "recognise",
@@ -94,6 +96,16 @@ def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
     from vmio.formats.qemu.advice import describe_step as describe
 
     return describe(guest, plan, step)
+
+
+def explain_controllers(guest: Guest) -> str:  # noqa: ARG001 - it is so for every guest
+    """Returns that disks go by the devices that are written."""
+    return "a SCSI disk's IOThread is that of its controller"
+
+
+def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:  # noqa: ARG001 - it is so
+    """Returns nothing: QEMU does not start with a disk that it cannot take."""
+    return ()
 
 
 def list_notes(guest: Guest) -> tuple[str, ...]:

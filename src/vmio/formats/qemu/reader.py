@@ -80,6 +80,7 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
         vcpus=vcpus,
         memory_mib=_read_memory(_merge_properties(options, "m").get("size", "")),
         accelerator=_find_accelerator(options),
+        names_threads="debug-threads" in _merge_properties(options, "name"),
         iothreads=iothreads,
         iothread_users=users,
         controllers=found.controllers,
@@ -135,7 +136,7 @@ def _include(
 
 
 def _apply_set(options: Sequence[Option], problems: list[Problem]) -> Sequence[Option]:
-    """Returns options with what `-set GROUP.ID.KEY=VALUE` changes of them."""
+    """Returns options with what `-set GROUP.ID.KEY=VALUE` changes of them, and says no more."""
     setters = [option for option in options if option.name == "set"]
     if not setters:
         return options
@@ -156,7 +157,12 @@ def _apply_set(options: Sequence[Option], problems: list[Problem]) -> Sequence[O
             target.properties[match[3]] = value
             if path in setter.spans:
                 target.spans[match[3]] = setter.spans[path]
-    return [_change(option, targets[option.name, option.id]) for option in options]
+    return [
+        evolve(option, properties={})
+        if option.name == "set"
+        else _change(option, targets[option.name, option.id])
+        for option in options
+    ]
 
 
 class _Changed(NamedTuple):

@@ -45,6 +45,7 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "read_only": "refuses writes",
     "replicate": "whether replication takes the disk; QEMU does not hear of it",
     "rerror": "what follows a read that failed",
+    "scsiblock": "passes the guest's SCSI commands to the host's device",
     "serial": "the serial number that the disk tells, as in /dev/disk/by-id",
     "shared": "whether every node has the volume; QEMU does not hear of it",
     "size": "for people; QEMU asks the volume itself",

@@ -51,7 +51,7 @@ class FixData(TypedDict):
     """What would settle a finding."""
 
     applicability: Applicability
-    """`safe`: vmio may apply it by itself; `unsafe`: when asked to; `display`: only a person
+    """`safe`: vmio may apply it by itself; `unsafe`: when asked to; `manual`: only a person
     may."""
     message: str
     edits: list[EditData]

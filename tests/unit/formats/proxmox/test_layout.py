@@ -194,7 +194,7 @@ def test_args_give_a_controller_another_thread() -> None:
     guest = read_guest(
         source, ReadContext(storages=STORAGES, host=Host(qemu_version=parse_version("10.0.2")))
     )
-    own = lay_out_config(guest.vm, with_args=False)
+    own = lay_out_config(guest, with_args=False)
     assert [iothread.id for iothread in own.iothreads] == ["iothread-virtio0"]
     assert served(own)["scsi0"] == (MAIN_LOOP,)
 

@@ -81,7 +81,7 @@ def test_count_of_0_is_none(text: str, vcpus: int) -> None:
 def test_quotes_around_a_word_are_taken_off() -> None:
     """A word of no form of its own counts without one pair of quotes."""
     guest = read('scsihw: "virtio-scsi-single"\nname: x\n')
-    assert guest.vm.scsihw == "virtio-scsi-single"
+    assert guest.scsihw == "virtio-scsi-single"
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def build_command(guest: ProxmoxGuest, host: Host) -> CommandLine:
         PlanError: Proxmox itself would refuse.
     """
     # What `args` adds comes behind all that Proxmox writes, and changes none of it.
-    topology = lay_out_config(guest.vm, with_args=False)
+    topology = lay_out_config(guest, with_args=False)
     ctx = Context(guest=guest, topology=topology, host=host)
     _refuse(ctx)
     argv = tuple(_render(ctx))

@@ -54,7 +54,7 @@ def render_bridges(guest: ProxmoxGuest, topology: Topology) -> Iterator[Argument
     """Yields the PCI bridges that no `-readconfig` brings; pci.3 needs no disk to be there."""
     used = {c.pci.bus for c in topology.controllers if c.pci is not None}
     bridges = {"pci.1", "pci.2"} | (used & {"pci.4"})
-    if has_scsi_bridge(guest.vm.scsihw):
+    if has_scsi_bridge(guest.scsihw):
         bridges.add("pci.3")
     for bridge in sorted(bridges):
         number = bridge.rpartition(".")[2]

@@ -89,13 +89,13 @@ class AioNativeWithoutDirect(Rule):
 
 def _name_cause(attached: AttachedDisk, vm: Vm) -> str:
     disk = attached.disk
-    if vm.notation == "qemu" and "cache=" not in _read_cache(disk, vm):
-        return "cache.direct is not on"
-    if disk.cache is not None:
+    if "cache=" in _read_cache(disk, vm):
         return f"cache={disk.cache} goes through the host's page cache"
     if disk.media == "cdrom":
         return "a cd-rom goes through the host's page cache unless cache=none is written"
-    return "this storage goes through the host's page cache unless cache=none is written"
+    if disk.backing is not None and disk.backing.storage:
+        return "this storage goes through the host's page cache unless cache=none is written"
+    return "cache.direct is not on"
 
 
 def _read_cache(disk: Disk, vm: Vm) -> str:

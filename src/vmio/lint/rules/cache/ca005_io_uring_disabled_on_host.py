@@ -101,6 +101,6 @@ def _make_fix(context: Context, attached: AttachedDisk) -> Fix:
     disk = attached.disk
     if not attached.cache_direct:
         message = "write aio=threads, or cache=none and aio=native"
-        return Fix(applicability=Applicability.DISPLAY, message=message)
+        return Fix(applicability=Applicability.MANUAL, message=message)
     change = Change(subject=disk.id, property="aio", old=disk.aio, new="native")
     return context.make_fix("write aio=native", change)

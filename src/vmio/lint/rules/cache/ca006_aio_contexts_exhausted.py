@@ -91,7 +91,7 @@ class AioContextsExhausted(Rule):
             subject=disk.id,
             span=disk.spans.get("aio", disk.span),
             fix=Fix(
-                applicability=Applicability.DISPLAY,
+                applicability=Applicability.MANUAL,
                 message="raise fs.aio-max-nr on the host to 1048576",
             ),
         )

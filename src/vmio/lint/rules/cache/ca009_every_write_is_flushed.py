@@ -67,7 +67,7 @@ class EveryWriteIsFlushed(Rule):
                 subject=disk.id,
                 span=disk.spans.get("cache", disk.span),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message=f"write cache={instead} if the guest's file systems use barriers",
                 ),
             )

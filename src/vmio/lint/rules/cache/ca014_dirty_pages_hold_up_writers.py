@@ -89,7 +89,7 @@ class DirtyPagesHoldUpWriters(Rule):
                 subject=disk.id,
                 span=disk.spans.get("cache", disk.span),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="set vm.dirty_bytes on the host, or write cache=none",
                 ),
             )

@@ -1,1 +1,1 @@
-"""CF: what the reader of a configuration could not take, one rule per kind of problem."""
+"""CF: the form of a configuration; what one notation's reader could not take is in its folder."""

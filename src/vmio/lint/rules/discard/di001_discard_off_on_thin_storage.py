@@ -57,7 +57,7 @@ class DiscardOffOnThinStorage(Rule):
 
     The fix writes `discard=on` and is safe: the guest sees the same device, and only what the
     guest itself discards is given back. The guest has to trim its file systems once, such as by
-    `fstrim -a`. For Windows on another bus than virtio the fix is for display: it may need `ssd=1`
+    `fstrim -a`. For Windows on another bus than virtio the fix is manual: it may need `ssd=1`
     as well, of which DI002 tells.
 
     ## References
@@ -92,7 +92,7 @@ class DiscardOffOnThinStorage(Rule):
 def _make_fix(context: Context, disk: Disk) -> Fix:
     if context.vm.os == "windows" and disk.bus != "virtio" and not disk.ssd:
         return Fix(
-            applicability=Applicability.DISPLAY,
+            applicability=Applicability.MANUAL,
             message="write discard=on, and ssd=1 where this Windows trims nothing but SSDs",
         )
     change = Change(subject=disk.id, property="discard", new="unmap")

@@ -65,7 +65,7 @@ class DetectZeroesUnmapWithoutDiscard(Rule):
                 subject=node,
                 span=option.spans.get("detect-zeroes", option.span),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="write discard=unmap as well, or detect-zeroes=on",
                 ),
             )

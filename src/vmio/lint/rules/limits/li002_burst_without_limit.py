@@ -68,7 +68,7 @@ class BurstWithoutLimit(Rule):
                     subject=burst.disk.id,
                     span=burst.span,
                     fix=Fix(
-                        applicability=Applicability.DISPLAY,
+                        applicability=Applicability.MANUAL,
                         message=f"set {burst.limit_option}, or remove {burst.option}",
                     ),
                 )

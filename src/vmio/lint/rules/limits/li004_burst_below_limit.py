@@ -65,7 +65,7 @@ class BurstBelowLimit(Rule):
                     subject=burst.disk.id,
                     span=burst.span,
                     fix=Fix(
-                        applicability=Applicability.DISPLAY,
+                        applicability=Applicability.MANUAL,
                         message=f"raise {burst.option}, or lower {burst.limit_option}",
                     ),
                 )

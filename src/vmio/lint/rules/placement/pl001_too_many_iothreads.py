@@ -91,7 +91,7 @@ class TooManyIothreads(Rule):
             subject="iothreads",
             span=span,
             fix=Fix(
-                applicability=Applicability.DISPLAY,
+                applicability=Applicability.MANUAL,
                 message="leave IOThreads to the disks that are busy",
             ),
         )

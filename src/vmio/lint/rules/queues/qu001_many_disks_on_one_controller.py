@@ -81,6 +81,6 @@ class ManyDisksOnOneController(Rule):
                 f"{', '.join(disk.id for disk in sharing)} share the controller {controller.id},"
                 " its queues and its thread",
                 subject=controller.id,
-                span=vm.spans.get("scsihw", sharing[0].span),
+                span=vm.spans.get("controllers", sharing[0].span),
                 fix=separate_controllers(context),
             )

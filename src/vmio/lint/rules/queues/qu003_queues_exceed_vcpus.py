@@ -9,6 +9,7 @@ from vmio.formats.qemu.argv import read_mapping
 from vmio.lint.devices import (
     find_property,
     list_devices,
+    list_made_disks,
     may_add_vcpus,
     read_queues,
 )
@@ -71,7 +72,7 @@ class QueuesExceedVcpus(Rule):
         vm = context.vm
         if may_add_vcpus(vm):
             return
-        for attached in context.topology.disks if vm.notation == "proxmox" else ():
+        for attached in list_made_disks(context):
             disk, effect = attached.disk, attached.find_effect("queues")
             used = effect is not None and effect.verdict == "used"
             if not used or disk.queues is None or not vm.vcpus < disk.queues <= MAX_SCSI_QUEUES:
@@ -90,7 +91,7 @@ class QueuesExceedVcpus(Rule):
                 )
                 if removable
                 else Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message=f"write no more than {vm.vcpus} queues",
                 ),
             )

@@ -76,7 +76,7 @@ class SingleQueueOnSmp(Rule):
                 span=find_property(vm.source, option, key),
                 severity=Severity.WARNING if threads > 1 else None,
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message=f"remove {key}, so that there is a queue per virtual processor",
                 ),
             )

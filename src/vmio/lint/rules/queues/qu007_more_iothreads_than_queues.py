@@ -78,7 +78,7 @@ class MoreIothreadsThanQueues(Rule):
                 subject=device,
                 span=find_property(vm.source, option, "iothread-vq-mapping"),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="take IOThreads away, or set num-queues to a multiple of their number",
                 ),
             )

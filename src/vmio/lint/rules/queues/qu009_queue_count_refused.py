@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.bounds import MAX_QUEUES, MAX_SCSI_QUEUES
-from vmio.lint.devices import find_property, list_devices, read_queues
+from vmio.lint.devices import find_property, list_devices, list_made_disks, read_queues
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 
@@ -60,7 +60,7 @@ class QueueCountRefused(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per device."""
         vm = context.vm
-        for attached in context.topology.disks if vm.notation == "proxmox" else ():
+        for attached in list_made_disks(context):
             disk, effect = attached.disk, attached.find_effect("queues")
             used = effect is not None and effect.verdict == "used"
             if used and disk.queues is not None and disk.queues > MAX_SCSI_QUEUES:

@@ -8,7 +8,6 @@ from vmio.lint.devices import is_off
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.option import Option
-from vmio.model.vm import Vm
 
 __all__ = ["VhostUserBlkMemory"]
 
@@ -68,7 +67,7 @@ class VhostUserBlkMemory(Rule):
             for option in vm.options
             if option.name == "device" and option.kind.startswith("vhost-user-blk")
         ]
-        if not devices or _shares_memory(vm):
+        if not devices or vm.shares_memory or any(map(_is_shared_backend, vm.options)):
             return
         for option in devices:
             identity = option.id or option.kind
@@ -79,17 +78,10 @@ class VhostUserBlkMemory(Rule):
                 subject=identity,
                 span=option.span,
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
-                    message="give the guest hugepages"
-                    if vm.notation == "proxmox"
-                    else "give the machine a memory backend with share=on",
+                    applicability=Applicability.MANUAL,
+                    message="share its memory: hugepages, or a memory backend with share=on",
                 ),
             )
-
-
-def _shares_memory(vm: Vm) -> bool:
-    shared = {"hugepages", *(key for key in vm.settings if key.startswith("virtiofs"))}
-    return not shared.isdisjoint(vm.settings) or any(map(_is_shared_backend, vm.options))
 
 
 def _is_shared_backend(option: Option) -> bool:

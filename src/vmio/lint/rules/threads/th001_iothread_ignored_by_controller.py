@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmio.formats.registry import explain_controllers
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.edits import separate_controllers
 from vmio.lint.rule import Context, Rule
-from vmio.model.vm import Vm
 
 __all__ = ["IothreadIgnoredByController"]
 
@@ -83,7 +83,7 @@ class IothreadIgnoredByController(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive that asks in vain."""
-        vm, topology = context.vm, context.topology
+        topology = context.topology
         for attached in topology.disks:
             disk = attached.disk
             asks = disk.bus == "scsi" and (disk.iothread or disk.iothread_id is not None)
@@ -92,19 +92,14 @@ class IothreadIgnoredByController(Rule):
             controller = topology.controller_of(attached)
             if controller.iothread is not None or controller.iothread_vq_mapping:
                 continue
+            cause = explain_controllers(context.guest)
             sharing = [a.disk.id for a in topology.disks if a.controller == controller.id]
             yield self.report(
                 context,
-                f"iothread of {disk.id} does nothing: {_name_cause(vm)}, so the main loop serves"
+                f"iothread of {disk.id} does nothing: {cause}, so the main loop serves"
                 f" its controller {controller.id} ({controller.model})",
                 subject=disk.id,
                 span=disk.spans.get("iothread", disk.span),
                 notes=(f"{', '.join(sharing)} share {controller.id}",) if sharing[1:] else (),
                 fix=separate_controllers(context),
             )
-
-
-def _name_cause(vm: Vm) -> str:
-    if vm.notation != "proxmox":
-        return "a SCSI disk's IOThread is that of its controller"
-    return f"scsihw is {vm.scsihw or 'not set (lsi by default)'}"

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.proxmox.problems import bus_of, names_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.rule import Context, Rule
+from vmio.lint.problems import ProblemRule
+from vmio.lint.rule import Context
+from vmio.model.source import Problem
 
 __all__ = ["IothreadOnIdeOrSata"]
 
 
-class IothreadOnIdeOrSata(Rule):
+class IothreadOnIdeOrSata(ProblemRule):
     """Finds IDE and SATA drives that have the option `iothread`.
 
     ## What it does
@@ -51,25 +52,13 @@ class IothreadOnIdeOrSata(Rule):
     code = "TH003"
     name = "iothread-on-ide-or-sata"
     severity = Severity.ERROR
+    kind = "iothread-not-on-bus"
+    needs = ""
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per line that Proxmox VE drops, or per device that QEMU refuses."""
-        vm = context.vm
-        for problem in vm.problems:
-            if not names_iothread(problem):
-                continue
-            yield self.report(
-                context,
-                f"{problem.subject} vanishes from the guest: iothread is no option of"
-                f" {bus_of(problem)} drives, and Proxmox VE drops the whole line",
-                subject=problem.subject,
-                span=problem.span,
-                fix=Fix(
-                    applicability=Applicability.DISPLAY,
-                    message="remove iothread, or move the disk to virtio or scsi to give it one",
-                ),
-            )
-        for disk in vm.disks:
+        yield from super().check(context)
+        for disk in context.vm.disks:
             if disk.bus in {"ide", "sata"} and (disk.iothread or disk.iothread_id is not None):
                 yield self.report(
                     context,
@@ -77,3 +66,18 @@ class IothreadOnIdeOrSata(Rule):
                     subject=disk.id,
                     span=disk.spans.get("iothread", disk.span),
                 )
+
+    def explain(self, problem: Problem) -> str:
+        """Returns what becomes of the drive."""
+        bus = problem.subject.rstrip("0123456789")
+        return (
+            f"{problem.subject} vanishes from the guest: iothread is no option of {bus} drives,"
+            " and Proxmox VE drops the whole line"
+        )
+
+    def propose(self, problem: Problem) -> Fix:  # noqa: ARG002 - it is the same for every drive
+        """Returns the two ways."""
+        return Fix(
+            applicability=Applicability.MANUAL,
+            message="remove iothread, or move the disk to virtio or scsi to give it one",
+        )

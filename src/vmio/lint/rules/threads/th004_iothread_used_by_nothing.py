@@ -65,7 +65,7 @@ class IothreadUsedByNothing(Rule):
                 subject=iothread.id,
                 span=_find_id(vm.source, iothread),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message=f"write iothread={iothread.id} where it should serve, or delete it",
                 ),
             )

@@ -72,10 +72,8 @@ class WindowsOnIde(Rule):
                 subject=disk.id,
                 span=span and Span(start=span.start, end=span.start + len(disk.id)),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
-                    message="install the virtio drivers in the guest, then move the disk to scsi"
-                    " with scsihw: virtio-scsi-single",
-                )
-                if vm.notation == "proxmox"
-                else None,
+                    applicability=Applicability.MANUAL,
+                    message="install the virtio drivers in the guest, then move the disk to a"
+                    " virtio-scsi controller of its own",
+                ),
             )

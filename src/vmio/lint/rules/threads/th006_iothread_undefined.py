@@ -79,10 +79,8 @@ class IothreadUndefined(Rule):
 
 
 def _list_references(vm: Vm) -> Iterator[tuple[Option, str, str]]:
-    # Of a whole command line `-set` is part of the device already.
-    names = _PLACES - {"set"} if vm.notation == "qemu" else _PLACES
     for option in vm.options:
-        if option.name not in names:
+        if option.name not in _PLACES:
             continue
         for key, value in option.properties.items():
             if value and key.rpartition(".")[2] == "iothread":

@@ -67,9 +67,6 @@ class IoeventfdOff(Rule):
             return
         devices = tuple(_list_users(vm))
         for option in vm.options:
-            # Of a whole command line `-set` is part of the device already.
-            if option.name == "set" and vm.notation == "qemu":
-                continue
             for key, value in option.properties.items():
                 if not is_off(value):
                     continue
@@ -83,7 +80,7 @@ class IoeventfdOff(Rule):
                     subject="ioeventfd",
                     span=find_property(vm.source, option, key),
                     fix=Fix(
-                        applicability=Applicability.DISPLAY,
+                        applicability=Applicability.MANUAL,
                         message="remove ioeventfd=off, or take the IOThread away",
                     ),
                 )

@@ -83,7 +83,7 @@ class AioThreadsWithIothread(Rule):
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="remove aio=threads, unless another engine made trouble here",
                 ),
             )

@@ -81,7 +81,7 @@ class VirtioScsiIothreadNeverPolls(Rule):
                 subject=option.id,
                 span=find_property(vm.source, option, "poll-max-ns"),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="give the controller an IOThread of its own, use virtio-blk,"
                     " or update QEMU",
                 ),

@@ -83,7 +83,7 @@ class PollingBlockedByHandler(Rule):
                 subject=option.id,
                 span=find_property(vm.source, option, "poll-max-ns"),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="remove poll-max-ns, or move what shall be polled to another IOThread",
                 ),
             )

@@ -82,7 +82,7 @@ class PollFactorOfOne(Rule):
                     subject=f"{option.id} {key}",
                     span=find_property(vm.source, option, key),
                     fix=Fix(
-                        applicability=Applicability.DISPLAY,
+                        applicability=Applicability.MANUAL,
                         message=f"remove {key}, or give it a value of 2 or more",
                     ),
                 )

@@ -75,7 +75,7 @@ class AioMaxBatchWithoutNative(Rule):
                 subject=option.id,
                 span=find_property(vm.source, option, "aio-max-batch"),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="remove aio-max-batch, or use aio=native with cache=none",
                 ),
             )

@@ -9,7 +9,6 @@ from vmio.lint.devices import find_property
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
-from vmio.model.vm import Vm
 
 __all__ = ["IothreadNameHidden"]
 
@@ -64,7 +63,7 @@ class IothreadNameHidden(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per long id, and one for a command line that names no thread."""
         vm = context.vm
-        unnamed = _names_no_threads(vm) and _NAMED_ON_REQUEST.hold(context.host)
+        unnamed = not vm.names_threads and _NAMED_ON_REQUEST.hold(context.host)
         for option in vm.options:
             if option.name != "object" or option.kind != "iothread":
                 continue
@@ -85,12 +84,5 @@ class IothreadNameHidden(Rule):
                 message,
                 subject=option.id,
                 span=find_property(vm.source, option, "id"),
-                fix=Fix(applicability=Applicability.DISPLAY, message=advice),
+                fix=Fix(applicability=Applicability.MANUAL, message=advice),
             )
-
-
-def _names_no_threads(vm: Vm) -> bool:
-    """Returns whether a command line leaves threads unnamed; Proxmox VE's never does."""
-    return vm.notation == "qemu" and not any(
-        option.name == "name" and "debug-threads" in option.properties for option in vm.options
-    )

@@ -10,7 +10,7 @@ from vmio.lint.rule import Context, Rule
 
 __all__ = ["LegacyWindowsIothread"]
 
-_LEGACY = {"w2k": "Windows 2000", "w2k3": "Windows Server 2003", "wxp": "Windows XP"}
+_LEGACY = frozenset({"Windows 2000", "Windows Server 2003", "Windows XP"})
 
 
 class LegacyWindowsIothread(Rule):
@@ -57,17 +57,17 @@ class LegacyWindowsIothread(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
         vm = context.vm
-        system = _LEGACY.get(vm.settings.get("ostype", ""))
-        for disk in vm.disks if system is not None else ():
+        for disk in vm.disks if vm.system in _LEGACY else ():
             if disk.bus not in {"scsi", "virtio"} or not asks_iothread(disk):
                 continue
             yield self.report(
                 context,
-                f"{disk.id} has an IOThread, which the old drivers of {system} may not cope with",
+                f"{disk.id} has an IOThread, which the old drivers of {vm.system} may not cope"
+                " with",
                 subject=disk.id,
                 span=disk.spans.get("iothread", disk.span),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="remove iothread if the guest hangs or loses its disk",
                 ),
             )

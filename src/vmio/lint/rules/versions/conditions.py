@@ -74,7 +74,7 @@ def is_virtio_scsi_of_other_system(context: Context, attached: AttachedDisk) -> 
     """Returns whether it hangs on a virtio-scsi controller of a guest that may be FreeBSD."""
     controller = context.topology.controller_of(attached)
     is_virtio_scsi = controller.bus == "scsi" and controller.takes_iothread
-    return is_virtio_scsi and context.vm.settings.get("ostype") == "other"
+    return is_virtio_scsi and context.vm.os == "other" and not context.vm.system
 
 
 def is_on_iothread_with_io_uring(context: Context, attached: AttachedDisk) -> bool:
@@ -113,28 +113,21 @@ def is_local_and_migrates(context: Context, attached: AttachedDisk) -> bool:
 
 def _is_bound(vm: Vm) -> bool:
     """Returns whether a device of the host keeps a guest from being migrated while it runs."""
-    return any(disk.volume.startswith("/dev/") for disk in vm.disks) or any(
-        key.startswith(("hostpci", "parallel", "virtiofs"))
-        or (key.startswith("usb") and "spice" not in value)
-        or (key.startswith("serial") and value != "socket")
-        for key, value in vm.settings.items()
-    )
+    return vm.uses_host_devices or any(disk.volume.startswith("/dev/") for disk in vm.disks)
 
 
 def find_tpm(context: Context) -> Iterator[Hit]:
     """Yields a guest's TPM, unless its storage is known to be one that io_uring is not used on."""
     vm = context.vm
-    volume = vm.settings.get("tpmstate0")
-    if volume is None:
+    if vm.tpm_storage is None:
         return
-    storage = volume.removeprefix("file=").partition(":")[0]
     on_same = (
         disk.backing
         for disk in vm.disks
-        if disk.backing is not None and disk.backing.storage == storage
+        if disk.backing is not None and disk.backing.storage == vm.tpm_storage
     )
     if not any(backing.io_uring == "no" and not backing.error for backing in on_same):
-        yield Hit("tpmstate0", vm.spans.get("tpmstate0"))
+        yield Hit("tpmstate0", vm.spans.get("tpm"))
 
 
 def find_shared_throttle_groups(context: Context) -> Iterator[Hit]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vmio.lint.diagnostic import Severity
-from vmio.lint.problems import ProblemRule
+from vmio.lint.rules.proxmox.rule import ProxmoxProblemRule
 from vmio.model.source import Problem
 
 __all__ = ["UnparsableLine"]
 
 
-class UnparsableLine(ProblemRule):
+class UnparsableLine(ProxmoxProblemRule):
     """Finds lines that are neither a setting, nor a section's header, nor description.
 
     ## What it does

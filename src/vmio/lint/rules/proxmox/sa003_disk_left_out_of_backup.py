@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from vmio.formats.proxmox.perl import parse_boolean
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_writable_disks
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule
 
 __all__ = ["DiskLeftOutOfBackup"]
 
 
-class DiskLeftOutOfBackup(Rule):
+class DiskLeftOutOfBackup(ProxmoxRule):
     """Finds disks that Proxmox VE's backups leave out.
 
     ## What it does
@@ -71,7 +72,7 @@ class DiskLeftOutOfBackup(Rule):
                 subject=disk.id,
                 span=span,
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="remove the option if the disk holds what cannot be made again",
                 ),
             )

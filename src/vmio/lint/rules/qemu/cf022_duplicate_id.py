@@ -48,6 +48,7 @@ class DuplicateId(ProblemRule):
     code = "CF022"
     name = "duplicate-id"
     severity = Severity.ERROR
+    notation = "qemu"
     kind = "duplicate-id"
 
     def explain(self, problem: Problem) -> str:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 from vmio.lint.versions import Versions
 
 __all__ = ["MachineGone"]
@@ -15,7 +16,7 @@ _VERSION = re.compile(r"pc-(?:i440fx|q35)-(\d{1,3})\.\d{1,3}", re.ASCII)
 _OLDEST = 6
 
 
-class MachineGone(Rule):
+class MachineGone(ProxmoxRule):
     """Finds machine versions that the host's QEMU has no more.
 
     ## What it does
@@ -69,17 +70,17 @@ class MachineGone(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding if the guest names such a machine."""
-        vm = context.vm
-        match = _VERSION.search(vm.settings.get("machine", ""))
-        if match is None or int(match[1]) >= _OLDEST or vm.template:
+        guest = guest_of(context)
+        match = _VERSION.search(guest.settings.get("machine", ""))
+        if match is None or int(match[1]) >= _OLDEST or guest.vm.template:
             return
         yield self.report(
             context,
             f"the guest does not start: this host's QEMU has no machine {match[0]}",
             subject="machine",
-            span=vm.spans.get("machine"),
+            span=guest.spans.get("machine"),
             fix=Fix(
-                applicability=Applicability.DISPLAY,
+                applicability=Applicability.MANUAL,
                 message=f"set a machine version of {_OLDEST}.0 or later, or none",
             ),
         )

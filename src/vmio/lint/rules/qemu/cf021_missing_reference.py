@@ -49,6 +49,7 @@ class MissingReference(ProblemRule):
     code = "CF021"
     name = "missing-reference"
     severity = Severity.ERROR
+    notation = "qemu"
     kind = "missing-reference"
 
     def explain(self, problem: Problem) -> str:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from vmio.formats.qemu.argv import read_mapping
 from vmio.lint.devices import find_property, list_devices
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule
 
 __all__ = ["VqMappingIsUnmanaged"]
 
 
-class VqMappingIsUnmanaged(Rule):
+class VqMappingIsUnmanaged(ProxmoxRule):
     """Finds mappings of virtqueues that stand where Proxmox VE does not look.
 
     ## What it does
@@ -59,7 +60,7 @@ class VqMappingIsUnmanaged(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per device."""
         vm = context.vm
-        for option in list_devices(vm) if vm.notation == "proxmox" else ():
+        for option in list_devices(vm):
             if not read_mapping(option):
                 continue
             device = option.id or option.kind

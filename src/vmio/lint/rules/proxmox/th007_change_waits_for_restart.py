@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from vmio.formats.keyval import split_parts
 from vmio.formats.proxmox.perl import parse_boolean
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 from vmio.model.source import Span
 
 __all__ = ["ChangeWaitsForRestart"]
@@ -16,7 +17,7 @@ __all__ = ["ChangeWaitsForRestart"]
 _OPTIONS = ("iothread", "queues", "aio", "cache", "discard", "ssd", "ro")
 
 
-class ChangeWaitsForRestart(Rule):
+class ChangeWaitsForRestart(ProxmoxRule):
     """Finds changes of disks and of their controllers that are not in force yet.
 
     ## What it does
@@ -61,22 +62,20 @@ class ChangeWaitsForRestart(Rule):
     code = "TH007"
     name = "change-waits-for-restart"
     severity = Severity.INFO
-    needs = "pending"
+    needs = "waiting"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per setting that changes."""
-        vm = context.vm
-        if not vm.pending:
-            return
-        removed = re.split(r"[,;\s]+", vm.pending.get("delete", ""))
+        vm, guest = context.vm, guest_of(context)
+        removed = re.split(r"[,;\s]+", guest.pending.get("delete", ""))
         gone = {key.lstrip("!") for key in removed}
         written = {disk.id: disk.span for disk in vm.disks if disk.media == "disk"}
-        written |= {key: vm.spans[key] for key in ("scsihw",) if key in vm.spans}
+        written |= {key: guest.spans[key] for key in ("scsihw",) if key in guest.spans}
         for key, span in written.items():
-            after = vm.pending.get(key)
+            after = guest.pending.get(key)
             if after is None and key not in gone:
                 continue
-            what = _name_change(key, vm.settings.get(key, ""), after)
+            what = _name_change(key, guest.settings.get(key, ""), after)
             yield self.report(
                 context,
                 f"{key} is not in force as [PENDING] has it until the guest has been stopped:"
@@ -84,7 +83,7 @@ class ChangeWaitsForRestart(Rule):
                 subject=key,
                 span=span and Span(start=span.start, end=span.start + len(key)),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="stop the guest and start it again; a reboot from inside does not do",
                 ),
             )

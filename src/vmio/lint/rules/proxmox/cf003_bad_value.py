@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from vmio.formats.proxmox.problems import explain_reasons, is_drive
 from vmio.lint.diagnostic import Severity
-from vmio.lint.problems import ProblemRule
+from vmio.lint.rules.proxmox.rule import ProxmoxProblemRule
 from vmio.model.source import Problem
 
 __all__ = ["BadValue"]
 
 
-class BadValue(ProblemRule):
+class BadValue(ProxmoxProblemRule):
     """Finds settings whose value Proxmox VE does not take.
 
     ## What it does

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_disks
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule
 from vmio.units import MIB
 
 __all__ = ["Qcow2L2CacheTooSmall"]
@@ -16,7 +17,7 @@ _DATA_PER_ENTRY_BYTES = 8192
 """64 KiB clusters with entries of 8 bytes, and as well 128 KiB ones with extended 16 bytes."""
 
 
-class Qcow2L2CacheTooSmall(Rule):
+class Qcow2L2CacheTooSmall(ProxmoxRule):
     """Finds qcow2 disks that are larger than QEMU's cache of where their data is.
 
     ## What it does
@@ -70,9 +71,6 @@ class Qcow2L2CacheTooSmall(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
-        if context.vm.notation != "proxmox":
-            # Others can write the cache's size, and seldom write the disk's.
-            return
         for attached in list_disks(context):
             disk, backing = attached.disk, attached.disk.backing
             if backing is None or backing.format != "qcow2" or disk.size_bytes is None:
@@ -87,7 +85,7 @@ class Qcow2L2CacheTooSmall(Rule):
                 subject=disk.id,
                 span=disk.spans.get("size", disk.span),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="use a raw volume, or an image with larger clusters",
                 ),
             )

@@ -49,6 +49,7 @@ class RefusedOption(ProblemRule):
     code = "CF020"
     name = "refused-option"
     severity = Severity.ERROR
+    notation = "qemu"
     kind = "refused-option"
 
     def explain(self, problem: Problem) -> str:

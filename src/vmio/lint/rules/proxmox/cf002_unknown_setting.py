@@ -5,13 +5,13 @@ from __future__ import annotations
 from vmio.formats.proxmox.problems import bus_of, is_drive
 from vmio.formats.proxmox.schema import DRIVE_COUNTS
 from vmio.lint.diagnostic import Severity
-from vmio.lint.problems import ProblemRule
+from vmio.lint.rules.proxmox.rule import ProxmoxProblemRule
 from vmio.model.source import Problem
 
 __all__ = ["UnknownSetting"]
 
 
-class UnknownSetting(ProblemRule):
+class UnknownSetting(ProxmoxProblemRule):
     """Finds settings that Proxmox VE does not know.
 
     ## What it does

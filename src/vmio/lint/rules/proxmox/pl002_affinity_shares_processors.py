@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.processors import count_asked_iothreads
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 from vmio.model.host import parse_processors
 
 __all__ = ["AffinitySharesProcessors"]
 
 
-class AffinitySharesProcessors(Rule):
+class AffinitySharesProcessors(ProxmoxRule):
     """Finds guests whose `affinity` leaves no processor to their IOThreads.
 
     ## What it does
@@ -60,10 +61,9 @@ class AffinitySharesProcessors(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
         vm = context.vm
-        written = vm.settings.get("affinity")
-        if vm.notation != "proxmox" or written is None:
+        if not vm.affinity:
             return
-        processors = parse_processors(written).bit_count()
+        processors = parse_processors(vm.affinity).bit_count()
         iothreads = count_asked_iothreads(vm)
         if not processors or not iothreads or processors > vm.vcpus:
             return
@@ -72,9 +72,9 @@ class AffinitySharesProcessors(Rule):
             f"affinity has {processors} of the host's processors for {vm.vcpus} virtual ones and"
             f" {iothreads} IOThread{'s' if iothreads > 1 else ''}",
             subject="affinity",
-            span=vm.spans.get("affinity"),
+            span=guest_of(context).spans.get("affinity"),
             fix=Fix(
-                applicability=Applicability.DISPLAY,
+                applicability=Applicability.MANUAL,
                 message="add a processor for the IOThreads, on the same NUMA node",
             ),
         )

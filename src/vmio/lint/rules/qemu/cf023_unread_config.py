@@ -47,6 +47,7 @@ class UnreadConfig(ProblemRule):
     code = "CF023"
     name = "unread-config"
     severity = Severity.INFO
+    notation = "qemu"
     kind = "unread-config"
 
     def explain(self, problem: Problem) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from vmio.formats.proxmox.problems import explain_reasons, names_iothread
+from vmio.formats.proxmox.problems import explain_reasons
 from vmio.lint.diagnostic import Severity
-from vmio.lint.problems import ProblemRule
+from vmio.lint.rules.proxmox.rule import ProxmoxProblemRule
 from vmio.model.source import Problem
 
 __all__ = ["OptionNotOnBus"]
 
 
-class OptionNotOnBus(ProblemRule):
+class OptionNotOnBus(ProxmoxProblemRule):
     """Finds drives with an option that only drives on another bus have.
 
     ## What it does
@@ -48,10 +48,6 @@ class OptionNotOnBus(ProblemRule):
     name = "option-not-on-bus"
     severity = Severity.ERROR
     kind = "option-not-on-bus"
-
-    def concerns(self, problem: Problem) -> bool:
-        """Leaves `iothread` to TH003."""
-        return not names_iothread(problem)
 
     def explain(self, problem: Problem) -> str:
         """Returns what is wrong and what Proxmox VE makes of it."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.proxmox.perl import parse_boolean
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.processors import count_asked_iothreads, read_nodes
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 from vmio.model.host import parse_processors
 
 __all__ = ["AffinityAcrossNodes"]
 
 
-class AffinityAcrossNodes(Rule):
+class AffinityAcrossNodes(ProxmoxRule):
     """Finds guests that are held to processors of several NUMA nodes and would fit on one.
 
     ## What it does
@@ -74,13 +74,10 @@ class AffinityAcrossNodes(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
-        vm = context.vm
-        written = vm.settings.get("affinity")
-        if vm.notation != "proxmox" or written is None:
+        vm, guest = context.vm, guest_of(context)
+        if not vm.affinity or guest.is_on("numa") or "numa0" in guest.settings:
             return
-        if parse_boolean(vm.settings.get("numa", "0")) or "numa0" in vm.settings:
-            return
-        processors, nodes = parse_processors(written), read_nodes(context.host)
+        processors, nodes = parse_processors(vm.affinity), read_nodes(context.host)
         touched = {node: bits for node, bits in nodes.items() if bits & processors}
         threads = vm.vcpus + count_asked_iothreads(vm)
         fits = [node for node, bits in touched.items() if bits.bit_count() >= threads]
@@ -92,9 +89,9 @@ class AffinityAcrossNodes(Rule):
             f"affinity has processors of NUMA nodes {', '.join(touched)}, though node {fits[0]}"
             " alone has enough",
             subject="affinity",
-            span=vm.spans.get("affinity"),
+            span=guest.spans.get("affinity"),
             fix=Fix(
-                applicability=Applicability.DISPLAY,
+                applicability=Applicability.MANUAL,
                 message=f"choose from the processors {context.host.cpu.nodes[fits[0]]}",
             ),
         )

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_writable_disks
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule
 from vmio.lint.versions import Versions
 
 __all__ = ["Qcow2OutgrowsBlockDevice"]
 
 
-class Qcow2OutgrowsBlockDevice(Rule):
+class Qcow2OutgrowsBlockDevice(ProxmoxRule):
     """Finds qcow2 images on block devices that grow beyond them by discarding.
 
     ## What it does
@@ -57,8 +58,6 @@ class Qcow2OutgrowsBlockDevice(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
-        if context.vm.notation != "proxmox":
-            return
         for attached in list_writable_disks(context):
             disk, backing = attached.disk, attached.disk.backing
             if disk.discard != "unmap" or backing is None or backing.discard_no_unref:
@@ -72,7 +71,7 @@ class Qcow2OutgrowsBlockDevice(Rule):
                 subject=disk.id,
                 span=disk.spans.get("discard", disk.span),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="remove discard=on, or set snapshot-as-volume-chain on the storage",
                 ),
             )

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.drives import BLOCKDEV_SINCE
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import BLOCKDEV_SINCE, ProxmoxRule
 
 __all__ = ["ScsiblockIgnoresLimits"]
 
 
-class ScsiblockIgnoresLimits(Rule):
+class ScsiblockIgnoresLimits(ProxmoxRule):
     """Finds limits on disks with `scsiblock=1`, which have no throttle.
 
     ## What it does
@@ -56,7 +56,7 @@ class ScsiblockIgnoresLimits(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk whose limits do nothing."""
         vm = context.vm
-        if vm.notation != "proxmox" or vm.template or vm.machine_version < BLOCKDEV_SINCE:
+        if vm.template or vm.machine_version < BLOCKDEV_SINCE:
             return
         for disk in vm.disks:
             if disk.limits and disk.media == "disk" and disk.scsiblock:
@@ -66,7 +66,7 @@ class ScsiblockIgnoresLimits(Rule):
                     subject=disk.id,
                     span=disk.spans.get("scsiblock", disk.span),
                     fix=Fix(
-                        applicability=Applicability.DISPLAY,
+                        applicability=Applicability.MANUAL,
                         message="remove scsiblock=1, or limit the guest's cgroup (io.max)",
                     ),
                 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vmio.lint.diagnostic import Severity
-from vmio.lint.problems import ProblemRule
+from vmio.lint.rules.proxmox.rule import ProxmoxProblemRule
 from vmio.model.source import Problem
 
 __all__ = ["DriveDropped"]
 
 
-class DriveDropped(ProblemRule):
+class DriveDropped(ProxmoxProblemRule):
     """Finds drives that are left out because of options that do not go together.
 
     ## What it does

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vmio.lint.diagnostic import Severity
-from vmio.lint.problems import ProblemRule
+from vmio.lint.rules.proxmox.rule import ProxmoxProblemRule
 from vmio.model.source import Problem
 
 __all__ = ["DuplicateSection"]
 
 
-class DuplicateSection(ProblemRule):
+class DuplicateSection(ProxmoxProblemRule):
     """Finds a section that an earlier one has the name of.
 
     ## What it does

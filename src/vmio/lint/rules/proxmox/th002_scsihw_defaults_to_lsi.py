@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.edits import separate_controllers
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 from vmio.model.source import Span
 
 __all__ = ["ScsihwDefaultsToLsi"]
 
 
-class ScsihwDefaultsToLsi(Rule):
+class ScsihwDefaultsToLsi(ProxmoxRule):
     """Finds SCSI disks on an emulated LSI controller that nobody asked for.
 
     ## What it does
@@ -64,7 +65,7 @@ class ScsihwDefaultsToLsi(Rule):
         """Yields one finding per guest, at its first SCSI disk."""
         vm = context.vm
         disks = [disk for disk in vm.disks if disk.bus == "scsi" and disk.keeps_data]
-        if vm.notation != "proxmox" or vm.scsihw is not None or not disks:
+        if guest_of(context).scsihw is not None or not disks:
             return
         first = min(disks, key=lambda disk: disk.index)
         span = first.span

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.drives import BLOCKDEV_SINCE, list_disks
-from vmio.lint.rule import Context, Rule
+from vmio.lint.drives import list_disks
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import BLOCKDEV_SINCE, ProxmoxRule
 
 __all__ = ["SnapshotFlagWithNewMachine"]
 
 
-class SnapshotFlagWithNewMachine(Rule):
+class SnapshotFlagWithNewMachine(ProxmoxRule):
     """Finds disks with `snapshot=1` on a machine for which Proxmox VE does not support it.
 
     ## What it does
@@ -55,8 +56,7 @@ class SnapshotFlagWithNewMachine(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
-        vm = context.vm
-        if vm.notation != "proxmox" or vm.machine_version < BLOCKDEV_SINCE:
+        if context.vm.machine_version < BLOCKDEV_SINCE:
             return
         for attached in list_disks(context, unresolved=True):
             disk = attached.disk
@@ -69,7 +69,7 @@ class SnapshotFlagWithNewMachine(Rule):
                 subject=disk.id,
                 span=disk.spans.get("snapshot", disk.span),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="set a machine of version 9.2, or remove snapshot=1 and roll back to a"
                     " snapshot of the guest instead",
                 ),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.lint.devices import asks_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 from vmio.model.controller import QUEUE_PER_VCPU_SINCE
 from vmio.model.topology import AttachedDisk
-from vmio.model.vm import Vm
 
 __all__ = ["MachineTypeWithOneQueue"]
 
 
-class MachineTypeWithOneQueue(Rule):
+class MachineTypeWithOneQueue(ProxmoxRule):
     """Finds guests whose machine version is too old for a queue per virtual processor.
 
     ## What it does
@@ -63,15 +64,15 @@ class MachineTypeWithOneQueue(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
-        vm = context.vm
+        vm, guest = context.vm, guest_of(context)
         is_old = (0, 0) < vm.machine_version < QUEUE_PER_VCPU_SINCE
-        if vm.notation != "proxmox" or not is_old or vm.vcpus == 1:
+        if not is_old or vm.vcpus == 1:
             return
-        slow = [disk for disk in context.topology.disks if _has_one_queue(vm, disk)]
+        slow = [disk for disk in context.topology.disks if _has_one_queue(guest, disk)]
         if not slow:
             return
         version = ".".join(map(str, vm.machine_version))
-        where = vm.spans.get("machine") or vm.spans.get("ostype") or slow[0].disk.span
+        where = guest.spans.get("machine") or guest.spans.get("ostype") or slow[0].disk.span
         yield self.report(
             context,
             f"virtio disks have one request queue for {vm.vcpus} virtual processors on a machine"
@@ -80,17 +81,17 @@ class MachineTypeWithOneQueue(Rule):
             span=where,
             notes=(f"it is so for {', '.join(attached.disk.id for attached in slow)}",),
             fix=Fix(
-                applicability=Applicability.DISPLAY,
+                applicability=Applicability.MANUAL,
                 message="choose a machine version of 5.2 or later, after a snapshot",
             ),
         )
 
 
-def _has_one_queue(vm: Vm, attached: AttachedDisk) -> bool:
+def _has_one_queue(guest: ProxmoxGuest, attached: AttachedDisk) -> bool:
     """Returns whether a disk is on virtio, or would be if it got the IOThread it asks for."""
     disk, effect = attached.disk, attached.find_effect("queues")
     if not disk.keeps_data or (effect is not None and effect.verdict == "used"):
         return False
     if disk.bus == "scsi":
-        return (vm.scsihw or "virtio-scsi").startswith("virtio-scsi") or asks_iothread(disk)
+        return (guest.scsihw or "virtio-scsi").startswith("virtio-scsi") or asks_iothread(disk)
     return disk.bus == "virtio"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vmio.lint.diagnostic import Severity
-from vmio.lint.problems import ProblemRule
+from vmio.lint.rules.proxmox.rule import ProxmoxProblemRule
 from vmio.model.source import Problem
 
 __all__ = ["MisplacedSetting"]
 
 
-class MisplacedSetting(ProblemRule):
+class MisplacedSetting(ProxmoxProblemRule):
     """Finds settings in a section that may not hold them.
 
     ## What it does

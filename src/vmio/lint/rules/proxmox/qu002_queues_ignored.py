@@ -6,14 +6,15 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.edits import may_separate
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 from vmio.model.disk import Disk
 from vmio.model.plan import Change
 
 __all__ = ["QueuesIgnored"]
 
 
-class QueuesIgnored(Rule):
+class QueuesIgnored(ProxmoxRule):
     """Finds SCSI drives with `queues` whose controller does not take it.
 
     ## What it does
@@ -61,8 +62,8 @@ class QueuesIgnored(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive."""
-        vm = context.vm
-        for attached in context.topology.disks if vm.notation == "proxmox" else ():
+        scsihw = guest_of(context).scsihw
+        for attached in context.topology.disks:
             disk, effect = attached.disk, attached.find_effect("queues")
             if effect is None or effect.verdict != "ignored":
                 continue
@@ -70,7 +71,7 @@ class QueuesIgnored(Rule):
             yield self.report(
                 context,
                 f"queues of {disk.id} does nothing:"
-                f" scsihw is {vm.scsihw or 'not set (lsi by default)'}",
+                f" scsihw is {scsihw or 'not set (lsi by default)'}",
                 subject=disk.id,
                 span=span or disk.span,
                 fix=_fix(context, disk) if span is not None else None,
@@ -80,7 +81,7 @@ class QueuesIgnored(Rule):
 def _fix(context: Context, disk: Disk) -> Fix:
     if disk.iothread and may_separate(context):
         return Fix(
-            applicability=Applicability.DISPLAY,
+            applicability=Applicability.MANUAL,
             message="set scsihw: virtio-scsi-single, as TH001 says, or remove queues",
         )
     return context.make_fix(

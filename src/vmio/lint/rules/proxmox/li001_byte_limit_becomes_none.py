@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.limits import DIRECTIONS
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import ProxmoxRule
 from vmio.model.disk import Disk
 from vmio.model.source import Edit, Source, Span
 from vmio.units import MIB
@@ -14,7 +15,7 @@ from vmio.units import MIB
 __all__ = ["ByteLimitBecomesNone"]
 
 
-class ByteLimitBecomesNone(Rule):
+class ByteLimitBecomesNone(ProxmoxRule):
     """Finds limits in bytes, an old spelling that Proxmox VE takes for no limit.
 
     ## What it does
@@ -60,7 +61,7 @@ class ByteLimitBecomesNone(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per limit that is lost."""
         source = context.vm.source
-        if context.vm.notation != "proxmox" or context.vm.template:
+        if context.vm.template:
             return
         for disk in context.vm.disks:
             for option, span in _list_limits(disk):

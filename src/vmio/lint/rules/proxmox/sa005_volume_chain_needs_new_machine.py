@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.drives import BLOCKDEV_SINCE, list_disks
-from vmio.lint.rule import Context, Rule
+from vmio.lint.drives import list_disks
+from vmio.lint.rule import Context
+from vmio.lint.rules.proxmox.rule import BLOCKDEV_SINCE, ProxmoxRule, guest_of
 
 __all__ = ["VolumeChainNeedsNewMachine"]
 
 
-class VolumeChainNeedsNewMachine(Rule):
+class VolumeChainNeedsNewMachine(ProxmoxRule):
     """Finds qcow2 disks on storage with volume chains on a machine that is too old for it.
 
     ## What it does
@@ -69,7 +70,7 @@ class VolumeChainNeedsNewMachine(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
         vm = context.vm
-        if vm.notation != "proxmox" or not (0, 0) < vm.machine_version < BLOCKDEV_SINCE:
+        if not (0, 0) < vm.machine_version < BLOCKDEV_SINCE:
             return
         version = ".".join(map(str, vm.machine_version))
         for attached in list_disks(context):
@@ -81,9 +82,9 @@ class VolumeChainNeedsNewMachine(Rule):
                 f"Proxmox VE refuses to start the guest: {disk.id} is on storage with"
                 f" snapshot-as-volume-chain, which machine version {version} is too old for",
                 subject=disk.id,
-                span=vm.spans.get("machine", disk.span),
+                span=guest_of(context).spans.get("machine", disk.span),
                 fix=Fix(
-                    applicability=Applicability.DISPLAY,
+                    applicability=Applicability.MANUAL,
                     message="set a machine of version 10.0 or later",
                 ),
             )

@@ -1,0 +1,1 @@
+"""Rules that are about Proxmox VE's configs alone, of every family."""

@@ -1,0 +1,1 @@
+"""Rules that are about QEMU command lines alone, of every family."""
