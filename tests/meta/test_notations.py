@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "vmio"
 GUESTS = frozenset({"Guest", "ProxmoxGuest", "QemuGuest"})
 HOMES = frozenset({"formats", "managers"})
 """What is in a folder of these may know the notation of that folder."""
-TESTS = 3
+TESTS = 0
 """Of a notation, outside those. Whoever removes one lowers this; nobody raises it."""
 
 

@@ -32,7 +32,6 @@ from vmio.app.explain import explain
 from vmio.app.guest import ensure_image
 from vmio.app.guests import (
     build_command,
-    find_origin,
     find_vms,
     lay_out,
     load,
@@ -179,7 +178,6 @@ __all__ = [
     "find_guest",
     "find_guests",
     "find_house",
-    "find_origin",
     "find_profile",
     "find_vms",
     "fix",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmio.app.addresses import QMP
 from vmio.app.check import lint
-from vmio.app.guests import Guest, build_command, find_origin, lay_out, load, load_source
+from vmio.app.guests import Guest, build_command, lay_out, load, load_source
 from vmio.app.host import complete_version
 from vmio.app.show import observe
 from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
@@ -59,7 +59,7 @@ def explain(
     topology = lay_out(guest)
     chosen = _choose_disks(topology, disk, guest.vm)
     name = f"{guest.vm.id} {guest.vm.name}".strip()
-    origin = find_origin(guest)
+    origin = guest.origin
     findings = lint(guest, host)
     arguments = _list_arguments(guest, host, storage=storage, snapshot=snapshot)
     index = GuestIndex(topology, arguments=arguments, findings=findings)
@@ -114,7 +114,7 @@ def _list_arguments(
     from vmio.formats.shell import render_command
     from vmio.lint.explain import Argument
 
-    if guest.vm.notation == "qemu":
+    if guest.origin == "command":
         source = guest.vm.source
         return tuple(
             Argument(text=source.read_span(option.span), option=option)

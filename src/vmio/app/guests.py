@@ -13,8 +13,8 @@ from vmio.app.host import complete_version, read_host
 from vmio.errors import CapabilityError, ToolError
 from vmio.formats import registry
 from vmio.formats.base import Guest, ReadContext
-from vmio.formats.proxmox.storage import Storages, parse_storages
-from vmio.host.files import find_storage_cfg, read_source
+from vmio.host.files import read_source
+from vmio.managers.proxmox.storages import Storages, find_storages, read_storages
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
@@ -27,7 +27,6 @@ __all__ = [
     "Guest",
     "Storages",
     "build_command",
-    "find_origin",
     "find_vms",
     "lay_out",
     "load",
@@ -74,7 +73,7 @@ def read_places(
         vms,
         describe=describe,
         host=describe(host, None) if host is not None else None,
-        storages=parse_storages(read_source(storage)) if storage is not None else None,
+        storages=read_storages(storage) if storage is not None else None,
     )
 
 
@@ -223,8 +222,8 @@ def load_source(
     The cluster's storages can be here already, too; None where they are not known.
     """
     if storages == "look":
-        found = storage if storage is not None else find_storage_cfg(Path(source.name).parent)
-        storages = parse_storages(read_source(str(found))) if found is not None else None
+        folder = Path(source.name).parent
+        storages = find_storages(folder) if storage is None else read_storages(storage)
     context = ReadContext(
         host=host,
         storages=storages,
@@ -245,11 +244,6 @@ def _read_named_file(name: str) -> Source | str:
 def lay_out(guest: Guest) -> Topology:
     """Returns the layout that a config comes to, or that a command line has."""
     return registry.lay_out(guest)
-
-
-def find_origin(guest: Guest) -> Literal["plan", "command"]:
-    """Returns where a layout is from: what a config comes to, or what a command line says."""
-    return "command" if guest.vm.notation == "qemu" else "plan"
 
 
 def build_command(guest: Guest, host: Host) -> tuple[tuple[str, ...], ...]:

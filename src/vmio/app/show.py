@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vmio.app.guests import find_origin, find_vms, lay_out, load, read_places
+from vmio.app.guests import find_vms, lay_out, load, read_places
 from vmio.errors import VmioError
 from vmio.model.topology import Topology
 
@@ -70,7 +70,7 @@ def list_layouts(
                 path=vm.path,
                 name=f"{guest.vm.id} {guest.vm.name}".strip(),
                 node=vm.node,
-                origin=find_origin(guest),
+                origin=guest.origin,
                 topology=lay_out(guest),
             )
         except VmioError as error:

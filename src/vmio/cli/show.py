@@ -76,7 +76,7 @@ def command(
     _print(
         app.lay_out(guest),
         name=f"{guest.vm.id} {guest.vm.name}".strip(),
-        origin=app.find_origin(guest),
+        origin=guest.origin,
         as_json=as_json,
         as_svg=as_svg,
     )

@@ -7,7 +7,7 @@ pure: text and facts in, values out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from attrs import field, frozen
 
@@ -46,6 +46,9 @@ class Guest:
 
     Each notation has a class of its own below this one, with what only its own folder asks for.
     """
+
+    origin: ClassVar[Literal["plan", "command"]] = "plan"
+    """Where its layout is from: what its manager makes of it, or what it says itself."""
 
     vm: Vm
     context: ReadContext = field(eq=False, repr=False)

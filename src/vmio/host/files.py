@@ -14,7 +14,6 @@ from vmio.model.source import Source
 
 __all__ = [
     "MAX_INPUT_BYTES",
-    "find_storage_cfg",
     "is_file",
     "is_folder",
     "is_there",
@@ -30,10 +29,6 @@ _PIECE_BYTES = 64 * 1024
 
 _REPLACED_S = 0.01
 """Replacing a file in /etc/pve takes 0.3 ms on one node, and a message to the others more."""
-
-_ETC_STORAGE = Path("/etc/pve/storage.cfg")
-_LEVELS_UP = 4
-"""`storage.cfg` lies this far above a VM's config at most: /etc/pve/nodes/NODE/qemu-server."""
 
 
 def read_source(path: str) -> Source:
@@ -118,13 +113,3 @@ def _read_mode(path: str | Path) -> int:
         return Path(path).stat().st_mode
     except (OSError, ValueError):
         return 0
-
-
-def find_storage_cfg(folder: Path) -> Path | None:
-    """Returns the storage.cfg that a folder's configs go by: in it, above it, or this host's."""
-    absolute = folder.absolute()
-    for candidate in (absolute, *absolute.parents[:_LEVELS_UP]):
-        path = candidate / "storage.cfg"
-        if is_file(path):
-            return path
-    return _ETC_STORAGE if is_file(_ETC_STORAGE) else None

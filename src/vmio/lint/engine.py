@@ -65,11 +65,11 @@ def _start(
 ) -> tuple[Rule, ...]:
     """Returns the rules for a notation and a QEMU; they keep nothing, so they serve every VM."""
     host = Host(qemu_version=qemu_version, pve_qemu_version=pve_qemu_version)
-    return tuple(
-        rule()
-        for rule in rules
-        if rule.notation in {"", notation} and (rule.versions is None or rule.versions.hold(host))
-    )
+    by_notation: dict[str, list[Rule]] = {}
+    for rule in rules:
+        if rule.versions is None or rule.versions.hold(host):
+            by_notation.setdefault(rule.notation, []).append(rule())
+    return (*by_notation.get("", ()), *by_notation.get(notation, ()))
 
 
 def _order(diagnostic: Diagnostic) -> tuple[int, int, str, str]:

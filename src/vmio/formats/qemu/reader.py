@@ -41,6 +41,8 @@ _CHECKED = frozenset({"blockdev", "device", "object"})
 class QemuGuest(Guest):
     """A VM that is a QEMU command line, and that line."""
 
+    origin = "command"
+
     command: Command
 
 

@@ -11,9 +11,10 @@ from attrs import evolve, frozen
 from vmio.errors import InputError
 from vmio.formats.proxmox.storage import Storages, parse_storages
 from vmio.formats.proxmox.versions import parse_pveversion
-from vmio.host.files import find_storage_cfg, read_source
+from vmio.host.files import read_source
 from vmio.managers.proxmox.inventory import PROCESSES, Found
 from vmio.managers.proxmox.pmxcfs import PVE
+from vmio.managers.proxmox.storages import find_storage_cfg
 from vmio.model.host import Host
 
 __all__ = ["Place", "Places", "read_places"]

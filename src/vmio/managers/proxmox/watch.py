@@ -15,9 +15,9 @@ from pathlib import Path, PurePath
 
 from attrs import field, frozen, mutable
 
-from vmio.host.files import find_storage_cfg
 from vmio.managers.proxmox.inventory import MAX_ENTRIES, Found
 from vmio.managers.proxmox.pmxcfs import PVE, VmList, find_config, parse_vmlist, read_vmlist
+from vmio.managers.proxmox.storages import find_storage_cfg
 
 __all__ = ["Lookout", "State", "View", "read_state"]
 

@@ -19,7 +19,7 @@ from vmio.model.disk import Backing, Disk
 from vmio.model.host import Host
 from vmio.model.iothread import IOThread
 from vmio.model.plan import OWN, Change, Obstacle, Plan, Step
-from vmio.model.source import Edit, Source, Span
+from vmio.model.source import Edit, Problem, Source, Span
 from vmio.model.topology import AttachedDisk, Effect, Topology
 from vmio.model.vm import Vm
 
@@ -133,6 +133,18 @@ def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
     """Returns a step in words."""
     del guest, plan
     return Words(what=f"Write thread: {' '.join(step.disks)}", why="it is faster", source="tiny")
+
+
+def explain_controllers(guest: Guest) -> str:
+    """Returns that each disk has its own."""
+    del guest
+    return "each disk has a device"
+
+
+def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:
+    """Returns nothing."""
+    del guest
+    return ()
 
 
 def list_notes(guest: Guest) -> tuple[str, ...]:
