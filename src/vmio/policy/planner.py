@@ -331,7 +331,7 @@ def _list_tried(guest: Guest, steps: Iterable[Step]) -> Iterator[Change]:
         elif step.kind in {"separate-controllers", "move-disks"}:
             by_hand |= step.obstacle in {"driver", "args"}
     separate = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
-    if by_hand and find_obstacle(guest, separate):
+    if by_hand and find_obstacle(guest, separate) not in {"", "unsayable"}:
         yield separate
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from attrs import define, evolve, field, frozen
@@ -23,7 +23,7 @@ from vmio.model.option import Option
 from vmio.model.source import Problem, Span
 from vmio.model.topology import AttachedDisk, Effect
 
-__all__ = ["Attachments", "attach_devices"]
+__all__ = ["Attachments", "attach_devices", "lacks_ioeventfd"]
 
 _HBA = re.compile(
     r"virtio-scsi(?:-(?:pci|ccw|device)(?:-non-transitional|-transitional)?)?|lsi(?:53c8\w+)?"
@@ -117,6 +117,25 @@ def attach_devices(
         controllers=tuple(board.controllers.values()),
         disks=tuple(board.disks),
         problems=tuple(board.problems),
+    )
+
+
+def lacks_ioeventfd(options: Iterable[Option], properties: Mapping[str, str]) -> bool:
+    """Returns whether a virtio device cannot have an IOThread, because its ioeventfd is off.
+
+    Source: QEMU 10.0.2, run: 'ioeventfd is required for iothread', and QEMU ends.
+
+    Args:
+        options: All of the command line.
+        properties: The device's own.
+    """
+    if "ioeventfd" in properties:
+        return to_bool(properties["ioeventfd"]) is False
+    return any(
+        key.startswith("virtio") and key.endswith(".ioeventfd") and to_bool(value) is False
+        for option in options
+        if option.name == "global"
+        for key, value in option.properties.items()
     )
 
 
