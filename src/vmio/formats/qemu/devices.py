@@ -48,6 +48,7 @@ _DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)", re.ASCII)
 _SCSI_MAX = 1 << 14
 _SLOT = re.compile(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,8}|\d{1,9}", re.ASCII | re.IGNORECASE)
+_IOEVENTFD = re.compile(r"virtio-(?:blk|ccw|mmio|pci|scsi)[a-z-]*\.ioeventfd", re.ASCII)
 _FAMILIES = {
     "virtio-blk": ("virtio-blk-device", "virtio-blk-pci"),
     "virtio-scsi": ("virtio-scsi-common", "virtio-scsi-device", "virtio-scsi-pci"),
@@ -132,7 +133,7 @@ def lacks_ioeventfd(options: Iterable[Option], properties: Mapping[str, str]) ->
     if "ioeventfd" in properties:
         return to_bool(properties["ioeventfd"]) is False
     return any(
-        key.startswith("virtio") and key.endswith(".ioeventfd") and to_bool(value) is False
+        _IOEVENTFD.fullmatch(key) and to_bool(value) is False
         for option in options
         if option.name == "global"
         for key, value in option.properties.items()
