@@ -253,6 +253,7 @@ def _leave_to_person(task: _Task) -> Iterator[Step]:
     """Yields what would take a disk from its guest, or what its notation cannot say."""
     yield from _leave_emulated(task)
     yield from _leave_held(task)
+    yield from _leave_unsayable(task)
     yield from _move_disks(task)
     yield from _map_queues(task)
 
@@ -286,6 +287,23 @@ def _leave_held(task: _Task) -> Iterator[Step]:
     )
     if held:
         yield Step(kind="keep-held", disks=held, obstacle="args")
+
+
+def _leave_unsayable(task: _Task) -> Iterator[Step]:
+    """Yields the threads that disks could have, where their notation cannot say so."""
+    before = task.before
+    changes = tuple(
+        change
+        for attached in before.disks
+        if attached.disk.keeps_data
+        and before.controller_of(attached).takes_iothread
+        and set(before.served_by(attached)) == {MAIN_LOOP}
+        for change in (_ask(attached.disk, None, OWN),)
+        if find_obstacle(task.guest, change) == "unsayable"
+    )
+    if changes:
+        disks = tuple(change.subject for change in changes)
+        yield Step(kind="give-threads", disks=disks, changes=changes, obstacle="unsayable")
 
 
 def _move_disks(task: _Task) -> Iterator[Step]:

@@ -106,7 +106,10 @@ def prepare_plan(
         ConflictError: The config is not what the plan was made for, or must not be changed now.
     """
     if plan.notation != "proxmox":
-        raise UnsupportedError(f"vmio applies plans for Proxmox VE only, not for {plan.notation}")
+        raise UnsupportedError(
+            f"vmio applies plans for Proxmox VE only, not for {plan.notation}",
+            hint="'vmio plan VM --diff' shows the changes, for you to make",
+        )
     node = node if node is not None else Node()
     path = Path(source.name)
     if path.stem.isdigit() and path.stem != plan.vm:

@@ -13,6 +13,7 @@ from vmio.model.source import Source, apply_edits
 from vmio.model.version import parse_version
 from vmio.policy.planner import make_plan
 from vmio.policy.spreads import choose_policy
+from vmio.report.plan.words import describe_plan
 
 HOST = Host(qemu_version=parse_version("10.0.2"))
 DRIVES = " -drive file=/a,if=none,id=a,format=raw -drive file=/b,if=none,id=b,format=raw "
@@ -140,3 +141,20 @@ def test_polling_in_json_is_not_changed() -> None:
     thread = """'{"qom-type":"iothread","id":"vmio0","poll-max-ns":7}'"""
     with pytest.raises(PlanError, match="poll_max_ns cannot be changed"):
         plan(f"{SHARED} -object {thread}", "shared")
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        """'{"driver":"virtio-blk-pci","id":"x","drive":"a"}'""",
+        "virtio-blk-pci,drive=a",
+        "virtio-blk-pci,id=x,drive=a,ioeventfd=off",
+    ],
+)
+def test_device_that_cannot_be_changed_is_told(device: str) -> None:
+    """A disk that the main loop serves is not said to be served as the policy wants."""
+    text = f"qemu-system-x86_64 -drive file=/a,if=none,id=a,format=raw -device {device}\n"
+    guest = read_command_vm(Source(name="l", data=text.encode()), ReadContext(host=HOST))
+    (step,) = describe_plan(guest, make_plan(guest, HOST, choose_policy("auto"))).by_hand
+    assert step.words.what.startswith("Give ")
+    assert "JSON" in step.words.how
