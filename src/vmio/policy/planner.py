@@ -252,6 +252,7 @@ def _leave_to_person(task: _Task) -> Iterator[Step]:
     """Yields what would take a disk from its guest, or what its notation cannot say."""
     yield from _leave_emulated(task)
     yield from _leave_held(task)
+    yield from _leave_unsayable(task)
     yield from _move_disks(task)
     yield from _map_queues(task)
 
@@ -285,6 +286,23 @@ def _leave_held(task: _Task) -> Iterator[Step]:
     )
     if held:
         yield Step(kind="keep-held", disks=held, obstacle="args")
+
+
+def _leave_unsayable(task: _Task) -> Iterator[Step]:
+    """Yields the threads that disks could have, where their notation cannot say so."""
+    before = task.before
+    changes = tuple(
+        change
+        for attached in before.disks
+        if attached.disk.keeps_data
+        and before.controller_of(attached).takes_iothread
+        and set(before.served_by(attached)) == {MAIN_LOOP}
+        for change in (_ask(attached.disk, None, OWN),)
+        if find_obstacle(task.guest, change) == "unsayable"
+    )
+    if changes:
+        disks = tuple(change.subject for change in changes)
+        yield Step(kind="give-threads", disks=disks, changes=changes, obstacle="unsayable")
 
 
 def _move_disks(task: _Task) -> Iterator[Step]:
@@ -330,7 +348,7 @@ def _list_tried(guest: Guest, steps: Iterable[Step]) -> Iterator[Change]:
         elif step.kind in {"separate-controllers", "move-disks"}:
             by_hand |= step.obstacle in {"driver", "args"}
     separate = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
-    if by_hand and find_obstacle(guest, separate):
+    if by_hand and find_obstacle(guest, separate) not in {"", "unsayable"}:
         yield separate
 
 

@@ -287,3 +287,25 @@ def test_template_loses_the_args_of_an_earlier_plan() -> None:
     args = "-object iothread,id=vmio0 -set device.virtio0.iothread=vmio0"
     made = plan(f"args: {args}\ntemplate: 1\nvirtio0: /dev/a\n", "per-disk")
     assert [(c.key, c.new) for c in made.settings] == [("virtio0", "1"), ("args", None)]
+
+
+@pytest.mark.parametrize("device", ["virtio-blk-pci", "virtio-pci"])
+@pytest.mark.parametrize("policy", ["per-disk", "shared"])
+def test_disk_without_ioeventfd_gets_no_thread(device: str, policy: str) -> None:
+    """QEMU would end: 'ioeventfd is required for iothread'."""
+    made = plan(f"virtio0: /dev/a\nargs: -global {device}.ioeventfd=off\n", policy)
+    assert made.settings == ()
+    assert [step.step.obstacle for step in made.by_hand] == ["args"]
+
+
+def test_ioeventfd_of_a_network_card_is_no_disks() -> None:
+    """What another kind of device goes without is nothing to a disk."""
+    made = plan("virtio0: /dev/a\nargs: -global virtio-net-pci.ioeventfd=off\n", "per-disk")
+    assert [setting.name for setting in made.settings] == ["virtio0: iothread"]
+
+
+def test_shared_thread_is_no_other_object() -> None:
+    """QEMU would not start with two objects of one name."""
+    text = "virtio0: /dev/a\nvirtio1: /dev/b\nargs: -object rng-random,id=vmio0\n"
+    with pytest.raises(PlanError, match="vmio0 in the args of 100 is no IOThread"):
+        plan(text, "shared")

@@ -283,8 +283,8 @@ def test_command_line_is_planned_by_its_options() -> None:
         "device b: iothread",
     ]
     data = apply_edits(guest.vm.source, edit(guest, made.changes)).decode()
-    assert "-device 'virtio-blk-pci,id=b,drive=e',iothread=iothread-b" in data
-    assert data.endswith("-object iothread,id=iothread-a -object iothread,id=iothread-b\n")
+    made_here = "-object iothread,id=iothread-a -object iothread,id=iothread-b"
+    assert f"-device 'virtio-blk-pci,id=b,drive=e',iothread=iothread-b {made_here} -dri" in data
     again = read_again(guest, data.encode())
     assert make_plan(again, HOST, choose_policy("auto")).steps == ()
     pooled = make_plan(again, HOST, choose_policy("shared"))

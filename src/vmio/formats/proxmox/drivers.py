@@ -12,6 +12,7 @@ from vmio.formats.proxmox.hardware import PROXMOX
 from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.formats.proxmox.schema import DRIVE_COUNTS, DRIVES_BY_BUS
 from vmio.formats.proxmox.threads import cut_ours
+from vmio.formats.qemu.devices import lacks_ioeventfd
 from vmio.model.plan import Change, Obstacle
 
 __all__ = [
@@ -74,7 +75,7 @@ def _find_obstacle_of_thread(guest: ProxmoxGuest, name: str) -> Obstacle:
     if disk.bus == "scsi" and names_controller(foreign):
         return "args"
     if disk.bus == "virtio" or (disk.bus == "scsi" and is_virtio_scsi(guest)):
-        return ""
+        return "args" if lacks_ioeventfd(guest.vm.options, {}) else ""
     return "driver"
 
 

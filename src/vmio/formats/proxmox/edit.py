@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from attrs import evolve
 
@@ -168,7 +168,7 @@ def _change_args(
         {name: poll for name, poll in spins.items() if poll is not None},
     )
     if ours:
-        _check_args(guest)
+        _check_args(guest, threads.values())
     args = f"{cut_ours(written)} {ours}".strip()
     if args != written:
         # What could not be read of it would be written back as another text.
@@ -176,7 +176,7 @@ def _change_args(
         yield ("args", "", args or None)
 
 
-def _check_args(guest: ProxmoxGuest) -> None:
+def _check_args(guest: ProxmoxGuest, threads: Collection[str]) -> None:
     if guest.vm.template:
         raise PlanError(
             f"{guest.vm.id} is a template, whose args nothing uses",
@@ -188,6 +188,9 @@ def _check_args(guest: ProxmoxGuest) -> None:
             " either",
             hint="'vmio check' tells what is wrong with them",
         )
+    for option in guest.vm.options:
+        if option.name == "object" and option.kind != "iothread" and option.id in threads:
+            raise PlanError(f"the object {option.id} in the args of {guest.vm.id} is no IOThread")
 
 
 def _check_places(guest: ProxmoxGuest) -> None:

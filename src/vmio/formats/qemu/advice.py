@@ -12,6 +12,12 @@ __all__ = ["describe_step", "list_notes"]
 
 _ONLY_VIRTIO = f"{RUN}: only virtio-blk and virtio-scsi have the property iothread"
 
+_BY_HAND = (
+    "write iothread=NAME into the device and add -object iothread,id=NAME; vmio changes no device"
+    " that is written in JSON or in another file, that has no id, or whose ioeventfd is off, which"
+    " QEMU requires to be on"
+)
+
 
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
     """Returns what a step is, why it is taken, and what a person does where vmio cannot."""
@@ -24,6 +30,7 @@ def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
                 " does",
                 source=RUN,
                 effect=GAIN,
+                how=_BY_HAND if step.obstacle else "",
             )
         case "share-threads" | "drop-threads":
             count, spread = list_served(plan.after)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from attrs import define, evolve, field, frozen
@@ -23,7 +23,13 @@ from vmio.model.option import Option
 from vmio.model.source import Problem, Span
 from vmio.model.topology import AttachedDisk, Effect
 
-__all__ = ["Attachments", "attach_devices", "read_number", "read_pci_address"]
+__all__ = [
+    "Attachments",
+    "attach_devices",
+    "lacks_ioeventfd",
+    "read_number",
+    "read_pci_address",
+]
 
 _HBA = re.compile(
     r"virtio-scsi(?:-(?:pci|ccw|device)(?:-non-transitional|-transitional)?)?|lsi(?:53c8\w+)?"
@@ -48,6 +54,7 @@ _DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)", re.ASCII)
 _SCSI_MAX = 1 << 14
 _SLOT = re.compile(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,8}|\d{1,9}", re.ASCII | re.IGNORECASE)
+_IOEVENTFD = re.compile(r"virtio-(?:blk|ccw|mmio|pci|scsi)[a-z-]*\.ioeventfd", re.ASCII)
 _FAMILIES = {
     "virtio-blk": ("virtio-blk-device", "virtio-blk-pci"),
     "virtio-scsi": ("virtio-scsi-common", "virtio-scsi-device", "virtio-scsi-pci"),
@@ -117,6 +124,25 @@ def attach_devices(
         controllers=tuple(board.controllers.values()),
         disks=tuple(board.disks),
         problems=tuple(board.problems),
+    )
+
+
+def lacks_ioeventfd(options: Iterable[Option], properties: Mapping[str, str]) -> bool:
+    """Returns whether a virtio device cannot have an IOThread, because its ioeventfd is off.
+
+    Source: QEMU 10.0.2, run: 'ioeventfd is required for iothread', and QEMU ends.
+
+    Args:
+        options: All of the command line.
+        properties: The device's own.
+    """
+    if "ioeventfd" in properties:
+        return to_bool(properties["ioeventfd"]) is False
+    return any(
+        _IOEVENTFD.fullmatch(key) and to_bool(value) is False
+        for option in options
+        if option.name == "global"
+        for key, value in option.properties.items()
     )
 
 

@@ -6,10 +6,12 @@ Source: QEMU 10.0.2, run: objects are made before devices, in whatever order the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain, count
 
 from vmio.errors import PlanError
 from vmio.formats.base import Guest, Setting
+from vmio.formats.qemu.devices import lacks_ioeventfd
 from vmio.model.controller import Controller
 from vmio.model.option import Option
 from vmio.model.plan import OWN, Change, Obstacle
@@ -19,6 +21,7 @@ __all__ = ["edit_command", "find_obstacle", "list_settings"]
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}", re.ASCII)
 """Source: QEMU's util/id.c."""
+_QUOTE = re.compile(rb"['\"]")
 
 
 def find_obstacle(guest: Guest, change: Change) -> Obstacle:
@@ -26,7 +29,7 @@ def find_obstacle(guest: Guest, change: Change) -> Obstacle:
     if change.property == "bus":
         return "driver"
     if change.property == "poll_max_ns":
-        return ""
+        return _find_obstacle_of_poll(guest, change)
     if change.property != "iothread" or change.new is None:
         return "unsayable"
     controller = _find_controller(guest, change.subject)
@@ -34,7 +37,17 @@ def find_obstacle(guest: Guest, change: Change) -> Obstacle:
         return "unsayable"
     if not controller.takes_iothread:
         return "driver"
-    return "" if _find_option(guest, "device", controller.id) is not None else "unsayable"
+    device = _find_option(guest, "device", controller.id)
+    if device is None or lacks_ioeventfd(guest.vm.options, device.properties):
+        return "unsayable"
+    return "" if _can_set(guest, device, "iothread") else "unsayable"
+
+
+def _find_obstacle_of_poll(guest: Guest, change: Change) -> Obstacle:
+    if all(iothread.id != change.subject for iothread in guest.vm.iothreads):
+        return ""
+    option = _find_option(guest, "object", change.subject)
+    return "" if option is not None and _can_set(guest, option, "poll-max-ns") else "unsayable"
 
 
 def edit_command(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
@@ -61,7 +74,10 @@ def list_settings(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...
         *(Setting("object", "", None, _render_object(name, polls)) for name in made),
         *(
             Setting(
-                f"object {name}", "poll-max-ns", None if old is None else str(old), polls[name]
+                f"object {name}",
+                "poll-max-ns",
+                None if old is None else str(old),
+                polls[name] or None,
             )
             for name, old in known.items()
             if name in polls
@@ -94,38 +110,86 @@ def _choose(guest: Guest, changes: Sequence[Change]) -> tuple[dict[str, str], di
             continue
         controller = _find_controller(guest, change.subject)
         if controller is not None:
-            own = f"iothread-{controller.id}"
-            served[controller.id] = own if change.new == OWN else str(change.new)
+            served[controller.id] = str(change.new)
+    taken = _list_taken(guest, served)
+    for name, thread in served.items():
+        if thread == OWN:
+            served[name] = _name_own(name, taken)
+        elif thread in _list_other_objects(guest):
+            raise PlanError(f"{guest.vm.source.name}: the object {thread} is no IOThread")
     return served, polls
+
+
+def _name_own(controller: str, taken: frozenset[str]) -> str:
+    name = f"iothread-{controller}"
+    numbered = (f"{name}-{number}" for number in count(2))
+    return next(each for each in chain((name,), numbered) if each not in taken)
+
+
+def _list_taken(guest: Guest, served: Collection[str]) -> frozenset[str]:
+    """Returns the names that no thread of a controller's own can have."""
+    stay = (each for each in guest.vm.controllers if each.id not in served)
+    used = {
+        name
+        for each in stay
+        for name in (each.iothread, *(mapped.iothread for mapped in each.iothread_vq_mapping))
+        if name is not None
+    }
+    return _list_other_objects(guest) | used
+
+
+def _list_other_objects(guest: Guest) -> frozenset[str]:
+    objects = (each for each in guest.vm.options if each.name == "object")
+    return frozenset(each.id for each in objects if each.kind != "iothread")
 
 
 def _list_edits(guest: Guest, served: dict[str, str], polls: dict[str, str]) -> Iterator[Edit]:
     known = {iothread.id for iothread in guest.vm.iothreads}
-    for name, thread in served.items():
-        device = _find_option(guest, "device", name)
+    devices = [_find_option(guest, "device", name) for name in served]
+    for device, thread in zip(devices, served.values(), strict=True):
         if device is not None:
-            yield _set_property(device, "iothread", thread)
+            yield _set_property(guest, device, "iothread", thread)
     for name, poll in polls.items():
         option = _find_option(guest, "object", name) if name in known else None
-        if option is not None and poll:
-            yield _set_property(option, "poll-max-ns", poll)
+        if option is not None and (poll or "poll-max-ns" in option.spans):
+            yield _set_property(guest, option, "poll-max-ns", poll)
     made = [name for name in dict.fromkeys(served.values()) if name not in known]
     if made:
-        yield _make_threads(guest, made, polls)
+        # Beside a device: words at the end can be of the shell, or of another command.
+        end = max(device.span.end for device in devices if device and device.span)
+        yield _make_threads(guest, end, made, polls)
 
 
-def _set_property(option: Option, name: str, value: str) -> Edit:
+def _can_set(guest: Guest, option: Option, name: str) -> bool:
+    """Returns whether a property can be written: not where `-set` or a quotation holds it."""
+    return name not in option.spans or _find_place(guest, option, name) is not None
+
+
+def _find_place(guest: Guest, option: Option, name: str) -> Span | None:
+    """Returns where a property stands with the comma before it."""
     assert option.span is not None  # noqa: S101 - `_find_option` gives no other
+    span = option.spans[name]
+    written = guest.vm.source.data[span.start - 1 : span.end]
+    is_inside = option.span.start < span.start and span.end <= option.span.end
+    is_whole = written.startswith(b",") and not _QUOTE.search(written)
+    return Span(start=span.start - 1, end=span.end) if is_inside and is_whole else None
+
+
+def _set_property(guest: Guest, option: Option, name: str, value: str) -> Edit:
+    """Returns the edit that writes a property, or takes it out where its value is empty."""
+    assert option.span is not None  # noqa: S101 - `_find_option` gives no other
+    text = f"{name}={value}"
+    place = _find_place(guest, option, name) if name in option.spans else None
+    if place is not None:
+        return Edit(span=place, text=f",{text}" if value else "")
     # The end of the option's last word: what follows a quotation mark is of the same word.
-    place = option.spans.get(name, Span(start=option.span.end, end=option.span.end))
-    comma = "" if name in option.spans else ","
-    return Edit(span=place, text=f"{comma}{name}={value}")
+    last, end = max(span.end for span in option.spans.values()), option.span.end
+    comma = "" if b"," in guest.vm.source.data[last:end] else ","
+    return Edit(span=Span(start=end, end=end), text=f"{comma}{text}")
 
 
-def _make_threads(guest: Guest, names: Sequence[str], polls: dict[str, str]) -> Edit:
-    data = guest.vm.source.data
-    end = max(option.span.end for option in guest.vm.options if option.span is not None)
-    blank = "\0" if b"\0" in data else " "
+def _make_threads(guest: Guest, end: int, names: Sequence[str], polls: dict[str, str]) -> Edit:
+    blank = "\0" if b"\0" in guest.vm.source.data else " "
     words = []
     for name in names:
         words += ["-object", _render_object(name, polls)]
@@ -146,7 +210,8 @@ def _find_option(guest: Guest, name: str, identity: str) -> Option | None:
             option
             for option in guest.vm.options
             if option.name == name and option.id == identity
-            if option.span is not None and "id" in option.spans
+            # What a file holds has the place of the word that names the file.
+            if option.span is not None and option.spans.get("id", option.span) != option.span
         ),
         None,
     )

@@ -107,7 +107,7 @@ def prepare_plan(
     if plan.notation != "proxmox":
         raise UnsupportedError(
             f"vmio applies plans for Proxmox VE only, not for {plan.notation}",
-            hint="vmio plan --diff shows the change, for whoever owns the text",
+            hint="'vmio plan VM --diff' shows the changes, for you to make",
         )
     node = node if node is not None else Node()
     path = Path(source.name)
