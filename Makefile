@@ -1,7 +1,8 @@
 # Each target sets up what it needs; tools/setup does it once and says what it does.
 .DEFAULT_GOAL := help
-# What a user's shell exports must not change which modules are found.
-unexport PYTHONHOME PYTHONPATH
+# What a user's shell exports must not change which modules are found, nor have every process
+# of a test compile vmio anew.
+unexport PYTHONHOME PYTHONPATH PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 ARGS ?=

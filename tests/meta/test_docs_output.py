@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from vmio.testing import call
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -42,17 +44,18 @@ def test_readme_shows_calls() -> None:
     [call[1:] for call in CALLS],
     ids=[f"{page}: {command}" for page, command, _ in CALLS],
 )
-def test_page_shows_what_vmio_prints(command: str, lines: list[str]) -> None:
-    """The lines below a call are the lines that the call prints."""
+def test_page_shows_what_vmio_prints(command: str, lines: list[str], tmp_path: Path) -> None:
+    """The lines below a call are the lines that the call prints, both of its streams in one file.
+
+    It runs in this process, which compiles the simulator once for all tests.
+    """
     program, *arguments = shlex.split(command)
     assert program == "vmio"
-    done = subprocess.run(
-        [sys.executable, "-m", "vmio", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        timeout=240,
-    )
-    assert [line.rstrip() for line in done.stdout.splitlines()] == lines
+    printed = tmp_path / "printed"
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.chdir(ROOT)
+        for name, buffering in (("stdout", -1), ("stderr", 1)):
+            stream = printed.open("a", buffering=buffering, encoding="utf-8")
+            patch.setattr(sys, name, stack.enter_context(stream))
+        call(*arguments)
+    assert [line.rstrip() for line in printed.read_text().splitlines()] == lines

@@ -60,20 +60,22 @@ def map_in_order(
     Raises:
         ToolError: One of the processes was killed.
     """
-    from concurrent.futures import BrokenExecutor
-
     chunks = _split(items, chunk_size)
     workers = workers or len(os.sched_getaffinity(0))
-    try:
-        if executor is not None:
-            yield from _submit(lambda chunk: executor.submit(function, chunk), chunks, workers)
-            return
+    if executor is None:
         ahead = list(islice(chunks, 2))
+        chunks = chain(ahead, chunks)
         if workers < 2 or len(ahead) < 2:  # noqa: PLR2004 - what two do, one cannot do faster
-            for chunk in chain(ahead, chunks):
+            for chunk in chunks:
                 yield from function(chunk)
             return
-        yield from _run(function, chain(ahead, chunks), workers)
+    from concurrent.futures import BrokenExecutor  # a fortieth of the time of one config's check
+
+    try:
+        if executor is None:
+            yield from _run(function, chunks, workers)
+        else:
+            yield from _submit(lambda chunk: executor.submit(function, chunk), chunks, workers)
     except BrokenExecutor as error:
         raise ToolError(
             "a process that did a part of the work was killed",

@@ -18,6 +18,7 @@ from attrs import evolve, frozen
 
 from vmio.model.capabilities import QemuVersion
 from vmio.model.topology import Topology
+from vmio.sim import kernel
 from vmio.sim.profile import Profile
 from vmio.sim.simulator import SimulatedRun, prepare, run_once
 from vmio.sim.workload import Workload
@@ -251,6 +252,7 @@ def _predict(
             profile,
             seed=1,
             requests=requests,
+            compiled=kernel.is_compiled(),
             grown=grown,
             interrupted=seen.interrupted,
         )

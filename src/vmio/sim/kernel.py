@@ -15,7 +15,7 @@ from vmio.sim import events
 from vmio.sim.events import Event
 from vmio.sim.records import World
 
-__all__ = ["is_available", "run"]
+__all__ = ["is_available", "is_compiled", "run"]
 
 _OPTIONS: Final[dict[str, Any]] = {
     "error_model": "numpy",
@@ -31,6 +31,11 @@ def is_available() -> bool:
     from importlib.util import find_spec
 
     return find_spec("numba") is not None
+
+
+def is_compiled() -> bool:
+    """Returns whether this process has compiled it, so that a run costs nothing extra."""
+    return _compile.cache_info().currsize > 0
 
 
 def run(world: World) -> None:

@@ -289,7 +289,8 @@ def predict(
         )
     setup = prepare(topology, workload, version)
     if compiled is None:
-        compiled = pays_to_compile(seeds * requests * (1 + setup.polls))
+        count = seeds * requests * (1 + setup.polls)
+        compiled = kernel.is_compiled() or pays_to_compile(count)
     idle, grown = (
         [
             run_once(

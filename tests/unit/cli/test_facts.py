@@ -112,6 +112,7 @@ def test_cmd_says_what_it_takes_of_a_host_that_is_unknown(
     assert "MAX 2 vcpus allowed per VM on this node" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("few_requests")
 def test_node_is_what_its_pveversion_says_for_every_verb(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

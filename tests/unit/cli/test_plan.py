@@ -104,6 +104,7 @@ def test_comparison_has_a_line_for_each_policy(
     assert "vq-map:2: a guest with one processor" in out
 
 
+@pytest.mark.usefixtures("few_requests")
 def test_ranking_has_every_policy_and_today(capsys: pytest.CaptureFixture[str]) -> None:
     """Policies that come to one layout share a line; it is said to be predicted, and by what."""
     assert call("plan", SHARED, *HOST, *DEFAULT, "--rank=cpu", "--workload=qd=2", "--json") == 0
@@ -123,6 +124,7 @@ def test_ranking_has_every_policy_and_today(capsys: pytest.CaptureFixture[str]) 
     assert "not this host\nranked by CPU, the least first\n" in out
 
 
+@pytest.mark.usefixtures("few_requests")
 def test_ranking_joins_todays_layout_with_the_policies_that_keep_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -132,6 +134,7 @@ def test_ranking_joins_todays_layout_with_the_policies_that_keep_it(
     assert ["as it is", "auto", "per-disk", "kubevirt-auto"] in [each["names"] for each in layouts]
 
 
+@pytest.mark.usefixtures("few_requests")
 def test_ranking_says_why_a_policy_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +149,7 @@ def test_ranking_says_why_a_policy_is_left_out(
     assert call("plan", str(config), *HOST, *DEFAULT, "--rank", "iops") == 3
 
 
+@pytest.mark.usefixtures("few_requests")
 def test_ranking_is_by_the_costs_of_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -158,6 +162,7 @@ def test_ranking_is_by_the_costs_of_a_file(
     assert call("plan", SHARED, *HOST, "--rank", "iops", "--profile", str(path)) == 3
 
 
+@pytest.mark.usefixtures("few_requests")
 def test_ranking_by_another_hosts_costs_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     """Without costs of this host there is no order, but what to do; named, they have a warning."""
     assert call("plan", SHARED, *HOST, "--rank", "iops") == 4
