@@ -30,13 +30,13 @@ _CLUSTER = "/etc/pve"
     "--jobs",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="How many processes check; one a processor if not said.",
+    help="The number of processes; one for each processor by default.",
 )
 @click.option(
     "--watch",
     is_flag=True,
-    help="Stay, look at all files every second, which works on /etc/pve too where inotify does"
-    " not, and print what changes.",
+    help="Keep running, look at all files every second and print what changes. This works on"
+    " /etc/pve, where inotify does not.",
 )
 @qemu_version_option
 @storage_option

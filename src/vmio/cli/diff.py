@@ -32,11 +32,11 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Tell where two guests' QEMU command lines differ.
+    """Show where two guests' QEMU command lines differ.
 
     A and B are each a Proxmox VE config, a saved command line (- is standard input), or pid:NUMBER
     for a running process. Of a process only what concerns its guest is compared, not its monitors
-    or its pid file. Exits with 0 if they say the same and 1 if they differ.
+    or its pid file. Exits with 0 if they are equal and 1 if they differ.
     """
     differences = app.diff(
         a, b, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage, vmid=vmid

@@ -38,10 +38,10 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Tell what becomes of DISK of VM: each option, who heeds it, and what would make it count.
+    """Explain what becomes of each option of DISK, and what would make it take effect.
 
     VM is a config, a saved QEMU command line (- is standard input), pid:NUMBER for a process, or
-    qmp:SOCKET for what a running QEMU itself reports. Without DISK there is a line for each.
+    qmp:SOCKET for what a running QEMU itself reports. Without DISK it prints a line for each.
     """
     facts = app.read_place(vm, host=host, overrides=overrides, qemu_version=qemu_version).host
     name, origin, stories = app.explain(vm, disk, host=facts, storage=storage, snapshot=snapshot)
