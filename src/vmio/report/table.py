@@ -57,14 +57,15 @@ def print_table(
     """Prints a table on a console, in its colours and as wide as it is at most."""
     from rich.text import Text
 
+    colour = console.color_system is not None
     text = render_table(
         columns,
         rows,
         width=console.width,
-        colour=True,
+        colour=colour,
         rule="-" if console.options.ascii_only else "─",
-    )
-    console.print(Text.from_ansi(text.removesuffix("\n")), soft_wrap=True)
+    ).removesuffix("\n")
+    console.print(Text.from_ansi(text) if colour else Text(text), soft_wrap=True)
 
 
 def render_table(

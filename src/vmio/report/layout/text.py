@@ -36,7 +36,7 @@ _IGNORED = Column(head="ignored")
 _LIST_COLUMNS = (
     Column(head="VM"),
     Column(head="disk"),
-    Column(head="volume", leaves=2),
+    Column(head="volume", label="", leaves=2),
     Column(head="controller", leaves=1, narrow="drop"),
     Column(head="served by"),
     _IGNORED,
