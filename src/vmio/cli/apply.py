@@ -28,17 +28,17 @@ _LEFT = 1
     "--policy",
     metavar="NAME",
     shell_complete=complete_policy,
-    help="Plan and apply at once: PLAN is a config then.",
+    help="Plan and apply in one step; PLAN is then a config.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the change and make none.")
-@click.option("--commands", is_flag=True, help="Print the qm command that would do it, and end.")
+@click.option("--commands", is_flag=True, help="Print the qm command for the change, and exit.")
 @click.option(
     "--live/--no-live",
     default=None,
-    help="Set what a running guest can be given at once; if one is found, unless said.",
+    help="Change a running guest at once, as far as it can be; by default if one is found.",
 )
 @click.option("--qmp", metavar="SOCKET", help="The running guest's QMP socket.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @qemu_version_option
 @storage_option
@@ -64,7 +64,7 @@ def command(
     CONFIG, and PLAN with --policy, can be a VM's number or name instead of a file.
 
     The config is written under Proxmox VE's lock, whole or not at all, if it still is what the
-    plan was made for; vmio undo puts back what it was. While a guest runs on this node its config
+    plan was made for; vmio undo restores it. While a guest runs on this node its config
     stays as it is, and --commands prints what makes Proxmox VE keep the change for its next start.
 
     Exits with 0 if all is done, and 1 if a config was left as it is.

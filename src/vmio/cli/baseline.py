@@ -22,7 +22,7 @@ __all__ = ["command"]
     metavar="FILE",
     help="The file to write; else vmio.toml's, or vmio-baseline.json beside that or here.",
 )
-@click.option("--update", is_flag=True, help="Bring a file that is there up to date.")
+@click.option("--update", is_flag=True, help="Update an existing file.")
 @rule_options
 @qemu_version_option
 @storage_option

@@ -33,7 +33,7 @@ def _refuse_nan(
     "--disk",
     metavar="ID",
     shell_complete=complete_disk,
-    help="The disk to measure; else the first that both have.",
+    help="The disk to measure; otherwise the first that both have.",
 )
 @click.option(
     "--pairs",
@@ -57,7 +57,7 @@ def _refuse_nan(
     type=click.FloatRange(0.1, 3600),
     callback=_refuse_nan,
     metavar="SECONDS",
-    help="How long each run counts.  [default: 0.5]",
+    help="How long each run is measured.  [default: 0.5]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", metavar="FILE", help="Write a report that opens in any browser, offline.")
@@ -73,7 +73,7 @@ def _refuse_nan(
     type=click.Choice(["auto", "kvm", "tcg"]),
     default="auto",
     show_default=True,
-    help="auto tries KVM with a tiny guest and falls back to TCG, saying so.",
+    help="auto tries KVM with a tiny guest, and falls back to TCG with a message.",
 )
 @click.option("--kernel", metavar="FILE", help="A benchmark guest of your own: its kernel,")
 @click.option("--initrd", metavar="FILE", help="and its initramfs, with a guest agent and fio.")

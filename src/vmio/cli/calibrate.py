@@ -33,10 +33,10 @@ __all__ = ["command"]
     type=click.Choice(["auto", "kvm", "tcg"]),
     default="auto",
     show_default=True,
-    help="auto tries KVM with a tiny guest and falls back to TCG, saying so.",
+    help="auto tries KVM with a tiny guest, and falls back to TCG with a message.",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
-@click.option("--even-if-busy", is_flag=True, help="Measure a host that others use, too.")
+@click.option("--even-if-busy", is_flag=True, help="Measure even if other work runs on this host.")
 @click.option("--json", "as_json", is_flag=True, help="Print the costs and the check as JSON.")
 def command(
     *,
@@ -48,7 +48,7 @@ def command(
     even_if_busy: bool,
     as_json: bool,
 ) -> None:
-    """Measure what vmio simulate goes by: this host, its storage, and a guest on it.
+    """Measure the costs that vmio simulate uses: of this host, its storage, and a guest on it.
 
     Boots a small guest of vmio's own with two scratch disks of 256 MiB, on an IOThread and on the
     main loop, loads them in sixteen ways and takes less than two minutes. Nothing of yours is

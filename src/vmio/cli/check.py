@@ -13,6 +13,7 @@ from vmio.cli.check_options import check_options, choose_fixing, choose_output, 
 from vmio.cli.check_print import print_report, say_unknown
 from vmio.cli.completing import complete_vm
 from vmio.cli.options import host_options, qemu_version_option, storage_option
+from vmio.cli.terminal import measure_terminal
 from vmio.errors import VmioError
 from vmio.report.findings.forms import choose_report
 from vmio.report.findings.summary import Part, Report, make_part, render_summary
@@ -27,13 +28,13 @@ __all__ = ["command"]
     "--jobs",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="How many processes check; one a processor if not said.",
+    help="The number of processes; one for each processor by default.",
 )
 @click.option(
     "--watch",
     is_flag=True,
-    help="Stay, look at all files every second, which works on /etc/pve too where inotify does"
-    " not, and print what changes.",
+    help="Keep running, look at all files every second and print what changes. This works on"
+    " /etc/pve, where inotify does not.",
 )
 @qemu_version_option
 @storage_option
@@ -92,7 +93,7 @@ def command(
         form,
         statistics=statistics,
         colour=terminal and not os.environ.get("NO_COLOR"),
-        columns=_measure_terminal() if terminal else 0,
+        columns=measure_terminal(),
         rules=inputs.list_rules(),
     )
     if watch:
@@ -108,12 +109,6 @@ def command(
             click.echo(line, err=True)
     status = summary.find_status(fail_on)
     return status or int(fixing is not None and not fixing.write and summary.fixed > 0)
-
-
-def _measure_terminal() -> int:
-    from shutil import get_terminal_size
-
-    return get_terminal_size().columns
 
 
 def _make_part(report: Report, checked: app.CheckedFile) -> tuple[Part, VmioError | None]:

@@ -66,12 +66,12 @@ def rule_options(function: _Function) -> _Function:
             "--severity",
             type=click.Choice([severity.value for severity in app.Severity]),
             callback=_read_severity,
-            help="Show and count nothing less harmful than this.",
+            help="Show and count only findings at least as severe as this.",
         ),
         click.option(
             "--config",
             metavar="FILE",
-            help="The project configuration; else vmio.toml in this folder or one above it.",
+            help="The project configuration; otherwise vmio.toml in this folder or one above it.",
         ),
     )
     return _add(function, options)
@@ -90,7 +90,7 @@ def check_options(function: _Function) -> _Function:
             cls=RenamedOption,
             old="--output",
             type=click.Choice(OUTPUTS),
-            help="How findings are printed; text if not said.",
+            help="The form of the report; text by default.",
         ),
         click.option("--json", "as_json", is_flag=True, help="The same as --format json."),
         click.option(
@@ -99,14 +99,14 @@ def check_options(function: _Function) -> _Function:
         click.option(
             "--baseline",
             metavar="FILE",
-            help="Hide the findings that this file knows, as vmio baseline writes it.",
+            help="Hide the findings that vmio baseline recorded in this file.",
         ),
         click.option(
             "--fail-on",
             type=click.Choice([severity.value for severity in app.Severity]),
             default="info",
             callback=_read_severity,
-            help="Exit with 1 only for findings at least as severe as this; for any if not said.",
+            help="Exit with 1 only for findings at least as severe as this; for any by default.",
         ),
         click.option(
             "-q",
@@ -115,7 +115,9 @@ def check_options(function: _Function) -> _Function:
             help="Print findings and errors only: no summary and no notes.",
         ),
         click.option("--fix", is_flag=True, help="Make the fixes that are safe in the files."),
-        click.option("--unsafe-fixes", is_flag=True, help="Also those that the guest may notice."),
+        click.option(
+            "--unsafe-fixes", is_flag=True, help="Also make fixes that the guest may notice."
+        ),
         click.option("--diff", is_flag=True, help="Show what fixes would change; write nothing."),
         click.option("--dry-run", is_flag=True, help="Say what --fix would do; write nothing."),
     )

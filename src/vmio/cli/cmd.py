@@ -29,7 +29,7 @@ __all__ = ["command"]
     help="Print a snapshot's command instead.",
 )
 @click.option("--pretty", is_flag=True, help="One option a line.")
-@click.option("--strict", is_flag=True, help="End at the first line that Proxmox cannot take.")
+@click.option("--strict", is_flag=True, help="Stop at the first line that Proxmox cannot take.")
 @storage_option
 @qemu_version_option
 @host_options
@@ -49,11 +49,11 @@ def command(
 
     VM is also a VM's number or name, or pid:NUMBER or qmp:SOCKET for what a QEMU was started with.
 
-    What Proxmox cannot take of a config it leaves out with a warning; with --strict, as where it
-    is about to write the config, the first such line of any section is an error.
+    Proxmox VE leaves out lines that it cannot read, with a warning. With --strict the first such
+    line of any section is an error, as it is where Proxmox VE is about to write the config.
 
-    Of a folder every *.conf is printed, and of several configs each, under a line with its name;
-    one that cannot be printed is said and the rest goes on.
+    For a folder, every *.conf is printed under a line with its name, as is each of several
+    configs. One that cannot be printed is reported, and the others are printed.
     """
     vms = app.find_guests(vms)
     many = len(vms) > 1 or app.is_folder(vms[0])

@@ -17,8 +17,8 @@ from vmio.cli.terminal import unguard
 
 __all__ = ["make_console"]
 
-_PIPE_COLUMNS = 200
-"""Where nothing is a terminal, no table is folded that a script would have to unfold."""
+_PIPE_COLUMNS = 1_000_000
+"""Where nothing is a terminal, no line is broken that a script would have to join."""
 
 _SPELL_OUT = "vmio.spell-out"
 

@@ -32,12 +32,12 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Tell where two guests' QEMU command lines differ.
+    """Show where two guests' QEMU command lines differ.
 
     A and B are each a Proxmox VE config, a saved command line (- is standard input), a VM's number
     or name, or pid:NUMBER or qmp:SOCKET for a running QEMU. Without B, the config of VM A is
     compared with its own process. Of a process only what concerns its guest is compared, not its
-    monitors or its pid file. Exits with 0 if they say the same and 1 if they differ.
+    monitors or its pid file. Exits with 0 if they are equal and 1 if they differ.
     """
     sides = app.diff(
         a, b, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage, vmid=vmid

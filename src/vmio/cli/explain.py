@@ -38,11 +38,11 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Tell what becomes of DISK of VM: each option, who heeds it, and what would make it count.
+    """Explain what becomes of each option of DISK, and what would make it take effect.
 
     VM is a config, a saved QEMU command line (- is standard input), a VM's number or name,
     pid:NUMBER for a process, or qmp:SOCKET for what a running QEMU itself reports. Without DISK
-    there is a line for each.
+    it prints a line for each.
     """
     vm = app.find_guest(vm, monitor=True)
     facts = app.read_place(vm, host=host, overrides=overrides, qemu_version=qemu_version).host

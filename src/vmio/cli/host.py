@@ -21,7 +21,7 @@ __all__ = ["command"]
     metavar="FILE",
     help="Write them to a file that --host takes on any host.",
 )
-@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
 @host_options
 def command(
@@ -32,10 +32,10 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> None:
-    """Tell the facts of this host that a command line depends on and no VM's config says.
+    """Print the facts of this host that command lines depend on and configs do not contain.
 
-    They are printed as TOML. Saved on one host and given to --host on another, they make vmio say
-    there what it would say here.
+    They are printed as TOML. With the facts of one host given to --host, vmio answers on another
+    host as it would on that one.
     """
     if force and output is None:
         raise UsageError("--force requires --output FILE")

@@ -33,7 +33,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _GROUPS = {
     "Inspect": {
         "show": "Show which thread serves each disk.",
-        "explain": "Tell what becomes of a disk, option by option.",
+        "explain": "Explain what becomes of each option of a disk.",
         "check": "Find settings that are ignored, slow or unsafe.",
         "cmd": "Print the QEMU command line that would run.",
         "diff": "Show how two QEMU command lines differ.",

@@ -37,13 +37,13 @@ class RenamedOption(click.Option):
 storage_option = click.option(
     "--storage",
     metavar="FILE",
-    help="The storage.cfg to go by; else the one beside or above the config, or this host's.",
+    help="The storage.cfg to use; otherwise the one beside or above the config, or this host's.",
 )
 
 qemu_version_option = click.option(
     "--qemu-version",
     metavar="VERSION",
-    help="The QEMU to go by: a Proxmox package as 10.1.2-7, or a release as 9.2.0.",
+    help="Assume this QEMU: a Proxmox package such as 10.1.2-7, or a release such as 9.2.0.",
 )
 
 
@@ -56,15 +56,17 @@ def host_options(function: _Function) -> _Function:
         multiple=True,
         help="Replace one fact of the host, such as qemu_version=9.2.0.",
     )(function)
-    return click.option("--host", metavar="FILE", help="Facts of the guest's host to go by.")(
-        function
-    )
+    return click.option(
+        "--host",
+        metavar="FILE",
+        help="The facts of the guest's host, as vmio host -o writes them.",
+    )(function)
 
 
 def boot_options(function: _Function) -> _Function:
     """Adds what says where a guest's disks come from here and how it is run."""
     options = (
-        click.option("--scratch", metavar="SIZE", help="Stand in empty temporary disks."),
+        click.option("--scratch", metavar="SIZE", help="Use empty temporary disks of this size."),
         click.option(
             "--disk",
             "disks",
@@ -82,7 +84,7 @@ def boot_options(function: _Function) -> _Function:
             type=click.Choice(["auto", "kvm", "tcg"]),
             default="auto",
             show_default=True,
-            help="auto tries KVM with a tiny guest and falls back to TCG, saying so.",
+            help="auto tries KVM with a tiny guest, and falls back to TCG with a message.",
         ),
         click.option("--kernel", metavar="FILE", help="Boot this kernel."),
         click.option("--initrd", metavar="FILE", help="With this initramfs."),

@@ -29,18 +29,20 @@ _LOAD = "4k-randread-qd1"
     shell_complete=complete_policy,
     default="auto",
     show_default=True,
-    help="How to spread.",
+    help="How to spread disks over threads.",
 )
-@click.option("--list-policies", is_flag=True, help="Say which policies there are.")
-@click.option("--compare", is_flag=True, help="Show what every policy comes to.")
+@click.option("--list-policies", is_flag=True, help="List the policies.")
+@click.option("--compare", is_flag=True, help="Show what each policy would do.")
 @click.option(
     "--rank",
     type=click.Choice(["iops", "latency", "cpu"]),
-    help="Put what every policy comes to in order, as predicted.",
+    help="Rank the layouts of all policies by prediction.",
 )
-@click.option("--workload", metavar="LOAD", help=f"For --rank.  [default: {_LOAD}]")
-@click.option("--profile", metavar="FILE", help="Costs that --rank goes by.")
-@click.option("--all", "many", is_flag=True, help="One line for each guest of several, or a tree.")
+@click.option("--workload", metavar="LOAD", help=f"The load for --rank.  [default: {_LOAD}]")
+@click.option("--profile", metavar="FILE", help="The costs for --rank.")
+@click.option(
+    "--all", "many", is_flag=True, help="Print one line for each guest of several, or of a tree."
+)
 @click.option("-o", "--output", metavar="FILE", help="Write the plan, for vmio apply.")
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

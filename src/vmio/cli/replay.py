@@ -77,16 +77,16 @@ def command(
     as_json: bool,
     html: str | None,
 ) -> int:
-    """Tell the polling in TRACE, or compute that of a recorded event loop again.
+    """Analyse the polling in TRACE, or verify a recording of an event loop.
 
-    TRACE is what QEMU's log backend wrote; `-` is standard input, and xz is read too. Each event
-    loop in it is told: how long it polled and what came of it, how its polling time moved and by
-    which rule, and how much of it is as the algorithm would have it.
+    TRACE is what QEMU's log backend wrote; `-` is standard input, and xz is read too. For each
+    event loop it prints how long the loop polled and how often in vain, how its polling time
+    changed and by which rule, and how much of that agrees with QEMU's algorithm.
 
-    With --check every decision of a recording is computed, from its inputs only: the clock and
-    what was ready. Prints how many changes of a polling time (events) and how many polling times
-    (budgets) came out as QEMU's own, and exits with 0 only if all did, else with 1. Parameters
-    that are not given are QEMU's defaults.
+    With --check it computes every decision of a recording again, from the clock and from what was
+    ready. It prints how many changes of a polling time (events) and how many polling times
+    (budgets) equal QEMU's own, and exits with 0 if all do, else with 1. Parameters that are not
+    given are QEMU's defaults.
     """
     settings = app.choose_settings(
         max_ns=poll_max_ns, grow=poll_grow, shrink=poll_shrink, weight=poll_weight

@@ -6,6 +6,7 @@ import click
 
 from vmio import app
 from vmio.cli.completing import complete_rule
+from vmio.cli.terminal import measure_terminal
 
 __all__ = ["command"]
 
@@ -21,8 +22,8 @@ def command(code: str | None, *, as_json: bool) -> None:
 
         click.echo(render_rules_json(pages))
     elif code is None:
-        width = max(len(page.name) for page in pages)
-        for page in pages:
-            click.echo(f"{page.code}  {page.severity:7}  {page.name:{width}}  {page.summary}")
+        from vmio.report.rules.text import render_rules
+
+        click.echo(render_rules(pages, width=measure_terminal()), nl=False)
     else:
         click.echo(app.render_page(pages[0]), nl=False)

@@ -21,10 +21,15 @@ _DIFFERENT = 1
 
 @click.command("run")
 @click.argument("vm", shell_complete=complete_vm)
-@click.option("--verify", is_flag=True, help="Compare the plan with what QEMU reports, and end.")
+@click.option("--verify", is_flag=True, help="Compare the plan with what QEMU reports, and exit.")
 @click.option("--guest", is_flag=True, help="Boot vmio's own small guest, not the disks.")
 @click.option("--qmp", metavar="PATH", help="Where to offer the guest's QMP socket.")
-@click.option("--memory", "memory_mib", type=click.IntRange(16), help="MiB, not the config's.")
+@click.option(
+    "--memory",
+    "memory_mib",
+    type=click.IntRange(16),
+    help="Memory in MiB, instead of the config's.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the command line and run nothing.")
 @boot_options
 @storage_option

@@ -46,7 +46,7 @@ __all__ = ["command"]
 @click.option(
     "--profile",
     metavar="FILE",
-    help="Costs to go by: a file, or default; else what vmio calibrate measured here.",
+    help="Costs to use: a file, or default; otherwise what vmio calibrate measured here.",
 )
 @click.option(
     "--sweep",

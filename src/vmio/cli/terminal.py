@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from vmio.errors import VmioError
 
-__all__ = ["guard_streams", "say", "say_error", "say_hint", "unguard"]
+__all__ = ["guard_streams", "measure_terminal", "say", "say_error", "say_hint", "unguard"]
 
 _COLOUR = re.compile(r"(\x1b\[(?:[012]|(?:1;)?3[1-6])m)")
 """Those that vmio's own reports and click use; others hide words."""
@@ -108,6 +108,13 @@ def guard_streams() -> Iterator[None]:
 def unguard(stream: TextIO) -> TextIO:
     """Returns the stream itself, for who moves the cursor on purpose and guards its words."""
     return stream.stream if isinstance(stream, _GuardedText) else stream
+
+
+def measure_terminal() -> int:
+    """Returns how wide the terminal is that standard output goes to; 0 if it goes elsewhere."""
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns if sys.stdout.isatty() else 0
 
 
 def say(text: str) -> None:

@@ -19,12 +19,18 @@ __all__ = ["command"]
 
 @click.command("undo")
 @click.argument("vm", required=False, default="")
-@click.option("--list", "as_list", is_flag=True, help="List what can be taken back, and end.")
-@click.option("--to", "number", type=click.IntRange(1), help="Go back to before this change.")
-@click.option("--run", metavar="ID", default="", help="Take back this run, not the last one.")
-@click.option("--force", is_flag=True, help="Even if somebody else has changed the config since.")
+@click.option(
+    "--list", "as_list", is_flag=True, help="List the changes that can be undone, and exit."
+)
+@click.option(
+    "--to", "number", type=click.IntRange(1), help="Restore the state before this change."
+)
+@click.option("--run", metavar="ID", default="", help="Undo this run instead of the last one.")
+@click.option(
+    "--force", is_flag=True, help="Undo even if somebody else has changed the config since."
+)
 @click.option("--dry-run", is_flag=True, help="Show the change and make none.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
     vm: str,
@@ -37,7 +43,7 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Put back what configs were before vmio changed them last.
+    """Restore configs to what they were before vmio last changed them.
 
     VM is a config's path, or a VM's number or name; without it, all configs that the last call of
     vmio changed are put back, each whole or not at all. An undo is a change too: the next one

@@ -20,6 +20,8 @@ def escape(text: str) -> str:
 
 def display_width(text: str) -> int:
     """Returns how many columns text takes where East Asian characters take two and marks none."""
+    if text.isascii():
+        return len(text)
     return sum(
         0
         if unicodedata.combining(sign)

@@ -50,7 +50,7 @@ def test_check_prints_findings_and_exits_with_1(capsys: pytest.CaptureFixture[st
     out, err = capsys.readouterr()
     assert out.startswith("100: 1 warning\n100.conf:2:30: TH001 warning: iothread of scsi0 does")
     assert "\x1b" not in out
-    assert err == "1 warning in 2 files\n"
+    assert err == "1 warning in 2 files\n1 fixable with --unsafe-fixes\n"
 
 
 @pytest.mark.usefixtures("folder")
@@ -63,7 +63,7 @@ def test_check_goes_on_after_an_unreadable_file(capsys: pytest.CaptureFixture[st
     assert "100.conf:2:30: TH001" in out
     assert "cannot read missing.conf" in err
     assert "junk.conf is binary" in err
-    assert err.endswith("1 warning in 1 file, 3 files unreadable\n")
+    assert err.endswith("1 warning in 1 file, 3 files unreadable\n1 fixable with --unsafe-fixes\n")
 
 
 @pytest.mark.usefixtures("folder")
@@ -115,7 +115,7 @@ def test_check_without_paths_is_of_the_cluster(
     assert "so name the guests" in capsys.readouterr().err
     monkeypatch.setattr("vmio.managers.proxmox.pmxcfs.PVE", folder)
     assert call("check") == 1
-    assert capsys.readouterr().err == "1 warning in 2 files\n"
+    assert capsys.readouterr().err == "1 warning in 2 files\n1 fixable with --unsafe-fixes\n"
 
 
 @pytest.mark.usefixtures("folder")
@@ -181,7 +181,9 @@ def test_check_of_a_folder_is_the_same_on_any_number_of_processors(
     assert call("check", "--jobs", "3", ".") == 3
     assert capsys.readouterr() == alone
     assert alone.out.startswith("100: 1 warning\n./100.conf:2:30: TH001")
-    assert alone.err.endswith("198 warnings in 199 files, 1 file unreadable\n")
+    assert alone.err.endswith(
+        "198 warnings in 199 files, 1 file unreadable\n198 fixable with --unsafe-fixes\n"
+    )
 
 
 def test_check_of_a_cluster_says_of_which_hosts_nothing_is_known(
@@ -246,7 +248,9 @@ def test_check_in_many_processes_goes_on_after_an_unreadable_file(
     assert call("check", "--jobs", "2", ".") == 3
     out, err = capsys.readouterr()
     assert "error: ./200.conf is binary, not a VM config\n" in err
-    assert err.endswith("198 warnings in 199 files, 1 file unreadable\n")
+    assert err.endswith(
+        "198 warnings in 199 files, 1 file unreadable\n198 fixable with --unsafe-fixes\n"
+    )
     heads = [line for line in out.splitlines() if line.endswith(": 1 warning")]
     numbers = [number for number in range(100, 300) if number not in {101, 200}]
     assert heads == [f"{number}: 1 warning" for number in numbers]

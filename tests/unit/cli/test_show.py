@@ -22,8 +22,8 @@ def test_table_says_what_serves_each_disk_and_what_is_ignored(
     assert call("show", SHARED) == 0
     out = capsys.readouterr().out
     rows = [line.split() for line in out.splitlines()]
-    assert ["scsi0", "scsi", "scsihw0", "(virtio-scsi-pci)", "pci.0:0x5", "main", "loop", "none", "io_uring"] in rows  # fmt: skip # noqa: E501
-    assert ["scsi2", "ignored", "default", "default", "used", "default"] in rows
+    assert ["scsi0", "nvmpool-data:vm-701-disk-1", "scsi", "scsihw0", "(virtio-scsi-pci)", "pci.0:0x5", "main", "loop", "none", "io_uring", "discard", "iothread"] in rows  # fmt: skip # noqa: E501
+    assert all(line == line.rstrip() for line in out.splitlines())
     assert out.count("scsi0, scsi1, scsi2: iothread is ignored: ") == 1
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
+from vmio.report.table import Column, print_table
 from vmio.units import format_duration_ns
 
 if TYPE_CHECKING:
@@ -24,30 +23,37 @@ def print_calibration(found: Calibration, console: Console) -> None:
     """Prints the costs, and each load as it was seen and as it is predicted with them."""
     profile = found.profile
     console.print(f"{printable(profile.host)}: {printable(profile.name)}")
-    costs = Table(box=box.SIMPLE_HEAD)
-    costs.add_column("cost")
-    costs.add_column("", justify="right")
-    for name, value in attrs.asdict(profile.costs).items():
-        costs.add_row(name.removesuffix("_ns"), format_duration_ns(value))
+    console.print()
+    costs = [
+        (name.removesuffix("_ns"), format_duration_ns(value))
+        for name, value in attrs.asdict(profile.costs).items()
+    ]
     for table in profile.service:
         middle = table.quantiles_ns[len(table.quantiles_ns) // 2]
-        costs.add_row(f"the disk, {table.depth} at once, median", format_duration_ns(middle))
-    console.print(costs)
-    loads = Table(box=box.SIMPLE_HEAD)
-    for head in ("load", "poll_max_ns", "IOPS", "predicted", "CPU", "predicted"):
-        loads.add_column(head, justify="left" if head == "load" else "right")
-    for each in found.residuals:
-        seen, said = each.observation, each.predicted
-        loads.add_row(
-            seen.workload.name,
-            "main loop" if (found_ns := _find_polling(each)) is None else str(found_ns),
-            format_rate(seen.iops),
-            format_rate(said.iops),
-            format_share(seen.loop_cpu_share),
-            format_share(said.loop_cpu_shares[0]),
-        )
-    console.print(loads)
+        costs.append((f"the disk, {table.depth} at once, median", format_duration_ns(middle)))
+    print_table((Column(head="cost"), Column(head="", right=True)), costs, console)
+    console.print()
+    heads = ("load", "poll_max_ns", "IOPS", "predicted", "CPU", "predicted")
+    print_table(
+        [Column(head=head, right=head != "load") for head in heads],
+        [_list_figures(each) for each in found.residuals],
+        console,
+    )
+    console.print()
     console.print(f"throughput is off by {find_middle(found):.0%} in the middle of these loads")
+
+
+def _list_figures(each: Residual) -> tuple[str, ...]:
+    seen, said = each.observation, each.predicted
+    polling_ns = _find_polling(each)
+    return (
+        seen.workload.name,
+        "main loop" if polling_ns is None else str(polling_ns),
+        format_rate(seen.iops),
+        format_rate(said.iops),
+        format_share(seen.loop_cpu_share),
+        format_share(said.loop_cpu_shares[0]),
+    )
 
 
 def _find_polling(residual: Residual) -> int | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from vmio.characters import printable
 from vmio.report.comparison.words import describe_interval, summarise_comparison
 from vmio.report.figures import format_rate, format_ratio
+from vmio.report.table import Column, print_table
 from vmio.units import MIB, format_duration_ns
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for side, subject in (("A", comparison.a), ("B", comparison.b)):
         console.print(_describe_subject(side, subject, comparison.disk), soft_wrap=True)
     console.print()
-    console.print(_make_table(comparison))
+    _print_table(comparison, console)
     console.print()
     for result in comparison.jobs:
         console.print(_make_verdict(result), soft_wrap=True)
@@ -53,20 +52,21 @@ def _describe_subject(side: str, subject: Subject, disk: str) -> Text:
     return line
 
 
-def _make_table(comparison: Comparison) -> Table:
+def _print_table(comparison: Comparison, console: Console) -> None:
     # Eighty columns hold it all, if a job's name is no longer than those of the default jobs.
-    table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
-    table.add_column("job", overflow="fold")
-    table.add_column("")
     figures = ("IOPS", "MiB/s", "p50", "p99", "guest\nCPU")
     threads = ("main\nloop", "IO-\nThreads", "vCPUs", "others")
-    for heading in (*figures, *threads):
-        # A Text may have two lines; of a str a console makes one.
-        table.add_column(Text(heading), justify="right", no_wrap=True)
+    heads = (*figures, *threads)
+    columns = (
+        Column(head="job"),
+        Column(head=""),
+        *(Column(head=head, right=True, leaves=len(heads) - at) for at, head in enumerate(heads)),
+    )
+    rows = []
     for result in comparison.jobs:
-        table.add_row(printable(result.job.name), "A", *_list_figures(result.a))
-        table.add_row("", "B", *_list_figures(result.b))
-    return table
+        rows.append((result.job.name, "A", *_list_figures(result.a)))
+        rows.append(("", "B", *_list_figures(result.b)))
+    print_table(columns, rows, console)
 
 
 def _list_figures(summary: Summary) -> tuple[str, ...]:

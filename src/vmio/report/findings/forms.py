@@ -51,7 +51,7 @@ def choose_report(
         case _ if statistics:
             from vmio.report.findings.table import StatisticsReport
 
-            return StatisticsReport(colour=colour)
+            return StatisticsReport(colour=colour, columns=columns)
         case _:
             from vmio.report.findings.text import TextReport
 

@@ -59,6 +59,10 @@ class Tally(NamedTuple):
     """How many findings have each severity, the worst first."""
     worst: str = ""
     """The code and name of the rule of the most harmful finding."""
+    fixable: int = 0
+    """How many findings `--fix` would fix."""
+    unsafe_fixable: int = 0
+    """How many more `--unsafe-fixes` would."""
     suppressed: int = 0
     stale: int = 0
     fixed: int = 0
@@ -76,6 +80,8 @@ class Summary:
     """The sums of all files so far."""
 
     files: int = 0
+    fixable: int = 0
+    unsafe_fixable: int = 0
     suppressed: int = 0
     stale: int = 0
     fixed: int = 0
@@ -109,6 +115,8 @@ class Summary:
         if tally.error:
             self.errors.append((tally.name, tally.error))
             self.worst_status = max(self.worst_status, tally.status)
+        self.fixable += tally.fixable
+        self.unsafe_fixable += tally.unsafe_fixable
         self.suppressed += tally.suppressed
         self.stale += tally.stale
         self.fixed += tally.fixed
@@ -195,6 +203,8 @@ def render_summary(summary: Summary, *, written: bool = True) -> tuple[str, ...]
     if unreadable:
         text += f", {count(unreadable, 'file')} unreadable"
     lines.append(text)
+    if fixable := _describe_fixable(summary):
+        lines.append(fixable)
     if summary.suppressed:
         lines.append(f"{count(summary.suppressed, 'accepted finding')} not shown")
     if summary.stale:
@@ -204,6 +214,17 @@ def render_summary(summary: Summary, *, written: bool = True) -> tuple[str, ...]
             " vmio baseline --update forgets them"
         )
     return tuple(lines)
+
+
+def _describe_fixable(summary: Summary) -> str:
+    """Returns how many findings could be fixed; nothing where fixing was tried and refused."""
+    if summary.refusals:
+        return ""
+    parts = [f"{summary.fixable:,} fixable with --fix"] if summary.fixable else []
+    if summary.unsafe_fixable:
+        what = "more" if parts else "fixable"
+        parts.append(f"{summary.unsafe_fixable:,} {what} with --unsafe-fixes")
+    return ", ".join(parts)
 
 
 def count_severities(found: Mapping[Severity, int]) -> str:
@@ -239,6 +260,8 @@ def make_tally(file: CheckedFile) -> Tally:
         disks=file.disks,
         rules=tuple(_count(same) for same in by_code.values()),
         severities=tuple(found[severity] for severity in Severity),
+        fixable=(safe := sum(may_apply(each.fix, unsafe=False) for each in file.diagnostics)),
+        unsafe_fixable=sum(may_apply(each.fix, unsafe=True) for each in file.diagnostics) - safe,
         worst=f"{first.code} {first.name}" if first is not None else "",
         suppressed=len(file.suppressed),
         stale=file.stale,

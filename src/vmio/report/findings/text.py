@@ -10,12 +10,15 @@ from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.model.source import Location, Source
 from vmio.report.colours import paint
 from vmio.report.findings.summary import Report, Summary, count_severities
+from vmio.report.wrap import wrap_words
 
 __all__ = ["TextReport"]
 
 _MAX_MESSAGE_CHARACTERS = 500
 _MAX_LINE_CHARACTERS = 120
 _MIN_LINE_CHARACTERS = 40
+_ANY_COLUMNS = 1_000_000
+"""Where nothing is a terminal, a message is one line."""
 _GUTTER_COLUMNS = 10
 """What stands beside a config's line: its number, a bar, and the signs that it goes on."""
 
@@ -51,6 +54,7 @@ class TextReport(Report):
                 said,
                 colour=self.colour,
                 width=width,
+                columns=self.columns or _ANY_COLUMNS,
             )
         return disarm_lines("".join(f"{line}\n" for line in lines))
 
@@ -73,6 +77,7 @@ def _render(
     *,
     colour: bool,
     width: int,
+    columns: int,
 ) -> Iterator[str]:
     location = None
     if source is not None and diagnostic.span is not None:
@@ -82,7 +87,10 @@ def _render(
         place += f":{location.line}:{location.column}"
     label = paint(diagnostic.severity.value, _COLOURS[diagnostic.severity], colour=colour)
     code = paint(diagnostic.code, _BOLD, colour=colour)
-    yield f"{place}: {code} {label}: {_clean(diagnostic.message)}"
+    begin = _measure(f"{place}: {diagnostic.code} {diagnostic.severity.value}: ")
+    first, *more = wrap_words(_clean(diagnostic.message), columns, begin=begin, indent="    ")
+    yield f"{place}: {code} {label}: {first}".rstrip()
+    yield from more
     gutter = " " * (len(str(location.line)) if location is not None else 0)
     if location is not None:
         text, carets = _excerpt(location, width)
@@ -94,7 +102,12 @@ def _render(
     for remark in remarks:
         if remark not in said:
             said.add(remark)
-            yield f"  {gutter} = {_clean(remark)}"
+            indent = f"  {gutter}   "
+            first, *more = wrap_words(
+                _clean(remark), columns, begin=len(indent), indent=f"{indent}  "
+            )
+            yield f"  {gutter} = {first}"
+            yield from more
 
 
 def _excerpt(location: Location, width: int) -> tuple[str, str]:

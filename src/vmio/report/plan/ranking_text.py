@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
 from vmio.report.prediction.text import print_warnings, show_range
+from vmio.report.table import Column, print_table
 from vmio.sim.ranking import LEAST_EFFECT, Criterion, RankedLayout, Ranking
 from vmio.units import format_duration_ns
 
 __all__ = ["print_ranking"]
 
-_MOST_COLUMNS = 100
 _WORDS: dict[Criterion, str] = {
     "iops": "IOPS, the most first",
     "latency": "mean latency, the least first",
@@ -35,7 +32,7 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
     console.print(f"ranked by {_WORDS[ranking.by]}")
     print_warnings(first, console)
     console.print()
-    console.print(_make_table(ranking), width=min(console.width, _MOST_COLUMNS))
+    _print_table(ranking, console)
     console.print()
     if any(each.first != each.last for each in ranking.layouts):
         console.print(
@@ -52,24 +49,29 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
     console.print("measure what matters: vmio bench")
 
 
-def _make_table(ranking: Ranking) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("rank", no_wrap=True)
-    table.add_column("layout", overflow="fold")
-    for head in ("IOThreads", "IOPS", "latency", "CPU"):
-        table.add_column(head, justify="right", no_wrap=True)
+def _print_table(ranking: Ranking, console: Console) -> None:
+    columns = (
+        Column(head="rank"),
+        Column(head="layout", narrow="wrap"),
+        Column(head="IOThreads", right=True, leaves=1),
+        Column(head="IOPS", right=True),
+        Column(head="latency", right=True),
+        Column(head="CPU", right=True),
+    )
+    rows = []
     for each in ranking.layouts:
         found = each.prediction
-        rank = str(each.first) if each.first == each.last else f"{each.first} to {each.last}"
-        table.add_row(
-            rank,
-            Text(printable(", ".join(each.layout.names))),
-            str(len(each.layout.topology.iothreads)),
-            show_range(found, found.iops, format_rate),
-            show_range(found, found.latency_mean_ns, format_duration_ns),
-            show_range(found, found.cpu_share, format_share),
+        rows.append(
+            (
+                str(each.first) if each.first == each.last else f"{each.first} to {each.last}",
+                ", ".join(each.layout.names),
+                str(len(each.layout.topology.iothreads)),
+                show_range(found, found.iops, format_rate),
+                show_range(found, found.latency_mean_ns, format_duration_ns),
+                show_range(found, found.cpu_share, format_share),
+            )
         )
-    return table
+    print_table(columns, rows, console)
 
 
 def _list_notes(layouts: Iterable[RankedLayout]) -> list[str]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from attrs import frozen
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from vmio.characters import printable
@@ -17,6 +15,7 @@ from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import Topology
 from vmio.report.layout.text import print_topology
 from vmio.report.plan.words import DescribedPlan, DescribedStep
+from vmio.report.table import Cell, Column, print_table
 
 __all__ = ["Row", "print_comparison", "print_plan", "print_plans"]
 
@@ -55,7 +54,7 @@ def print_plan(described: DescribedPlan, console: Console, *, name: str) -> None
 
 def print_comparison(rows: Sequence[Row], console: Console) -> None:
     """Prints what several policies come to for one guest."""
-    console.print(_make_table("policy", rows))
+    _print_table("policy", rows, console)
     _print_notes(
         dict.fromkeys(note for row in rows if row.plan for note in row.plan.plan.notes), console
     )
@@ -64,7 +63,7 @@ def print_comparison(rows: Sequence[Row], console: Console) -> None:
 
 def print_plans(rows: Sequence[Row], console: Console) -> None:
     """Prints what one policy comes to for several guests."""
-    console.print(_make_table("guest", rows))
+    _print_table("guest", rows, console)
     for row in rows:
         notes = row.plan.plan.notes if row.plan is not None else ()
         _print_notes(notes, console, label=row.name)
@@ -107,32 +106,38 @@ def _show_setting(setting: Setting) -> Text:
     return line
 
 
-def _make_table(first: str, rows: Iterable[Row]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    headings = (first, "IOThreads", "main loop", "spread", "changes", "by hand", "args", "restart")
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        if row.plan is None:
-            table.add_row(printable(row.name), *("-" for _ in headings[1:]))
-            continue
-        plan, changes = row.plan.plan, row.plan.settings
-        served = _count_served(plan.after)
-        table.add_row(
-            Text(printable(row.name), style="bold"),
-            str(len(plan.after.iothreads)),
-            str(served.pop(MAIN_LOOP, 0)),
-            "+".join(map(str, served.values())) or "-",
-            str(len(changes)),
-            str(len(plan.by_hand)),
-            "yes" if any(change.key == "args" for change in changes) else "no",
-            "yes"
-            if any(
-                each.step.takes_effect == "restart" and each.settings for each in row.plan.steps
-            )
-            else "no",
-        )
-    return table
+def _print_table(first: str, rows: Iterable[Row], console: Console) -> None:
+    columns = (
+        Column(head=first),
+        Column(head="IOThreads", leaves=6),
+        Column(head="main loop", short="main\nloop"),
+        Column(head="spread", leaves=1),
+        Column(head="changes", leaves=4),
+        Column(head="by hand", short="by\nhand", leaves=5),
+        Column(head="args", leaves=3),
+        Column(head="restart", leaves=2),
+    )
+    print_table(columns, [_make_cells(row, len(columns)) for row in rows], console)
+
+
+def _make_cells(row: Row, count: int) -> tuple[Cell, ...]:
+    if row.plan is None:
+        return (row.name, *["-"] * (count - 1))
+    plan, changes = row.plan.plan, row.plan.settings
+    served = _count_served(plan.after)
+    needs_start = any(
+        each.step.takes_effect == "restart" and each.settings for each in row.plan.steps
+    )
+    return (
+        (row.name, "1"),
+        str(len(plan.after.iothreads)),
+        str(served.pop(MAIN_LOOP, 0)),
+        "+".join(map(str, served.values())) or "-",
+        str(len(changes)),
+        str(len(plan.by_hand)),
+        "yes" if any(change.key == "args" for change in changes) else "no",
+        "yes" if needs_start else "no",
+    )
 
 
 def _count_served(topology: Topology) -> dict[str, int]:

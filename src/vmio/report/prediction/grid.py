@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from vmio.characters import printable
-from vmio.report.figures import format_rate
-from vmio.report.prediction.text import print_warnings
-from vmio.sim.simulator import Estimate
+from vmio.report.figures import format_rate, format_share
+from vmio.report.prediction.text import print_warnings, show_range
+from vmio.report.table import Cell, Column, print_table
 from vmio.sim.sweep import LOADS, Grid, Shortlist, SweepPoint
 from vmio.units import format_duration_ns
 
@@ -20,6 +17,8 @@ __all__ = ["GridTable"]
 
 _ROWS: Final = 40
 """More are not read; a grid that has more is cut down to its shortlist."""
+_LEAVES: Final = {"p99": 1, "CPU": 2, "": 3, "IOPS": 4, "latency, mean": 5}
+"""Which columns leave a table that is too wide, in this order."""
 
 
 class GridTable:
@@ -63,23 +62,15 @@ class GridTable:
         shown = listed[:_ROWS]
         if self._today is not None and self._today not in shown:
             shown.append(self._today)
-        table = Table(box=box.SIMPLE_HEAD)
         heads = [*(each.parameter for each in sweeps), "IOPS", "latency, mean", "p99", "CPU", ""]
-        for head in heads:
-            table.add_column(printable(head), justify="right" if head else "left", no_wrap=True)
-        for point in shown:
-            found = point.prediction
-            marks = ["unbeaten"] * (point in unbeaten) + ["today"] * point.is_today
-            table.add_row(
-                *map(str, point.values),
-                _show(found.iops, format_rate, bistable=found.bistable),
-                _show(found.latency_mean_ns, format_duration_ns, bistable=found.bistable),
-                _show(found.latency_p99_ns, format_duration_ns, bistable=found.bistable),
-                _show(found.cpu_share, "{:.2f}".format, bistable=found.bistable),
-                ", ".join(marks),
-                style="bold" if point.is_today else "",
-            )
-        console.print(table)
+        columns = [
+            Column(head=head, right=bool(head), leaves=_LEAVES.get(head, 0)) for head in heads
+        ]
+        console.print()
+        print_table(
+            columns, [_make_row(point, is_unbeaten=point in unbeaten) for point in shown], console
+        )
+        console.print()
         size = self._grid.size
         console.print(
             f"{len(shown)} of {size} points; unbeaten: no other one of its load is both as fast"
@@ -96,5 +87,15 @@ class GridTable:
             console.print(f"note: {note}")
 
 
-def _show(value: Estimate, show: Callable[[float], str], *, bistable: bool) -> str:
-    return f"{show(value.low)} to {show(value.high)}" if bistable else show(value.mean)
+def _make_row(point: SweepPoint, *, is_unbeaten: bool) -> tuple[Cell, ...]:
+    found = point.prediction
+    marks = ["unbeaten"] * is_unbeaten + ["today"] * point.is_today
+    texts = (
+        *map(str, point.values),
+        show_range(found, found.iops, format_rate),
+        show_range(found, found.latency_mean_ns, format_duration_ns),
+        show_range(found, found.latency_p99_ns, format_duration_ns),
+        show_range(found, found.cpu_share, format_share),
+        ", ".join(marks),
+    )
+    return tuple((text, "1" * point.is_today) for text in texts)

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
 from vmio.report.prediction.chart import draw_chart, list_chart_points
 from vmio.report.prediction.text import print_warnings, show_range
+from vmio.report.table import Cell, Column, print_table
 from vmio.sim.simulator import Estimate, Prediction
 from vmio.sim.sweep import LOADS, Sweep, SweepPoint
 from vmio.units import format_duration_ns
@@ -36,7 +35,7 @@ def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
     print_warnings(first, console)
     console.print(f"sweep of {printable(sweep.parameter)}")
     console.print()
-    console.print(_make_table(sweep, points, console))
+    _print_table(sweep, points, console)
     console.print()
     lines = draw_chart(
         list_chart_points(points),
@@ -55,7 +54,7 @@ def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
         console.print(f"note: {note}")
 
 
-def _make_table(sweep: Sweep, points: Sequence[SweepPoint], console: Console) -> Table:
+def _print_table(sweep: Sweep, points: Sequence[SweepPoint], console: Console) -> None:
     heads = (sweep.parameter.rpartition(".")[2], "IOPS", "latency", "", "CPU", "", "")
     cells = [
         (
@@ -75,27 +74,24 @@ def _make_table(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
     longest = max(point.prediction.latency_mean_ns.high for point in points)
     busiest = max(point.prediction.cpu_share.high for point in points)
     signs = "#." if console.options.ascii_only else "█░"
-    table = Table(
-        box=box.SIMPLE_HEAD, padding=(0, _GAP - 1, 0, 0), pad_edge=False, show_edge=False
-    )
-    for head in heads:
-        table.add_column(head, justify="right" if head else "left", overflow="fold")
+    rows: list[tuple[Cell, ...]] = []
     for point, (value, iops, latency, share, today) in zip(points, cells, strict=True):
-        found = point.prediction
-        style = "bold" if point.is_today else ""
-        table.add_row(
-            Text(value, style=style),
-            iops,
-            latency,
-            _draw(found, found.latency_mean_ns, longest, columns, signs),
-            share,
-            _draw(found, found.cpu_share, busiest, columns, signs),
-            Text(today, style=style),
+        found, style = point.prediction, "1" * point.is_today
+        rows.append(
+            (
+                (value, style),
+                iops,
+                latency,
+                _draw(found, found.latency_mean_ns, longest, columns, signs),
+                share,
+                _draw(found, found.cpu_share, busiest, columns, signs),
+                (today, style),
+            )
         )
-    return table
+    print_table([Column(head=head, right=bool(head)) for head in heads], rows, console)
 
 
-def _draw(found: Prediction, value: Estimate, most: float, columns: int, signs: str) -> Text:
+def _draw(found: Prediction, value: Estimate, most: float, columns: int, signs: str) -> str:
     low, high = (value.low, value.high) if found.bistable else (value.mean, value.mean)
     solid, whole = (round(each / most * columns) if most else 0 for each in (low, high))
-    return Text(signs[0] * solid + signs[1] * (whole - solid))
+    return signs[0] * solid + signs[1] * (whole - solid)

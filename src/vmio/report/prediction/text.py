@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
+from vmio.report.table import Column, print_table
 from vmio.sim.simulator import Estimate, Prediction
 from vmio.units import format_duration_ns
 
@@ -24,10 +23,8 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         f"{prediction.qemu_version}, {prediction.profile}"
     )
     print_warnings(prediction, console)
-    figures = Table(box=box.SIMPLE_HEAD)
+    console.print()
     span = "range" if prediction.bistable else "95 % interval"
-    for head in ("predicted", "", span):
-        figures.add_column(head, justify="left" if head == "predicted" else "right")
     rows: tuple[tuple[str, Estimate, Callable[[float], str]], ...] = (
         ("IOPS", prediction.iops, format_rate),
         ("latency, mean", prediction.latency_mean_ns, format_duration_ns),
@@ -37,18 +34,42 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         ("processors of event loops", prediction.cpu_share, format_share),
         ("each vCPU, of its time", prediction.vcpu_share, format_share),
     )
-    for name, value, show in rows:
-        mean = "" if prediction.bistable else show(value.mean)
-        figures.add_row(name, mean, f"{show(value.low)} to {show(value.high)}")
-    console.print(figures)
-    loops = Table(box=box.SIMPLE_HEAD)
-    for head in ("event loop", "CPU", "sleeps a request", "waits caught by polling"):
-        loops.add_column(head, justify="left" if head == "event loop" else "right")
-    for loop in prediction.loops:
-        shares = (loop.cpu_share, loop.sleeps_per_request, loop.polled_share)
-        cells = (show_range(prediction, each, format_share) for each in shares)
-        loops.add_row(Text(printable(loop.id)), *cells)
-    console.print(loops)
+    figures = [
+        (
+            name,
+            "" if prediction.bistable else show(value.mean),
+            f"{show(value.low)} to {show(value.high)}",
+        )
+        for name, value, show in rows
+    ]
+    heads = (
+        Column(head="predicted"),
+        Column(head="", right=True),
+        Column(head=span, right=True),
+    )
+    print_table(heads, figures, console)
+    console.print()
+    print_table(
+        (
+            Column(head="event loop"),
+            Column(head="CPU", right=True),
+            Column(head="sleeps a request", right=True),
+            Column(head="waits caught by polling", right=True),
+        ),
+        [
+            (
+                loop.id,
+                *(
+                    show_range(prediction, each, format_share)
+                    for each in (loop.cpu_share, loop.sleeps_per_request, loop.polled_share)
+                ),
+            )
+            for loop in prediction.loops
+        ],
+        console,
+    )
+    if prediction.bistable or prediction.notes:
+        console.print()
     if prediction.bistable:
         console.print("bistable: it depends on how polling began, so a range and no number")
     for note in prediction.notes:

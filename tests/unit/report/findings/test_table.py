@@ -49,11 +49,11 @@ def test_table_has_a_row_for_each_vm_the_most_harmed_first() -> None:
         lost,
     )
     assert render(TableReport(), *files) == (
-        "node    VM       name   disks   err   warn   info   worst\n"
-        f"{'─' * 70}\n"
-        "        9.conf              ·     ·      ·      ·   cannot read 9.conf\n"
-        f"beta    3                   2     1      ·      ·   XX000 error-rule\n"
-        f"alpha   2        db         2     ·      1      1   XX001 warning-rule\n"
+        "node   VM      name  disks  err  warn  info  worst\n"
+        f"{'─' * 63}\n"
+        "       9.conf            ·    ·     ·     ·  cannot read 9.conf\n"
+        "beta   3                 2    1     ·     ·  XX000 error-rule\n"
+        "alpha  2       db        2    ·     1     1  XX001 warning-rule\n"
         "1 VM without findings\n"
     )
 

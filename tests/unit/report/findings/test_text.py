@@ -169,3 +169,20 @@ def test_render_summary_tells_of_what_is_not_shown() -> None:
         "would fix 2 findings in 1 file",
         "1 warning would be left in 1 file",
     )
+
+
+def test_render_summary_counts_what_could_be_fixed() -> None:
+    """Safe fixes apart from others; where fixes were refused none are promised."""
+    summary = Summary(files=1, fixable=3, unsafe_fixable=1)
+    assert render_summary(summary)[-1] == "3 fixable with --fix, 1 more with --unsafe-fixes"
+    assert render_summary(evolve(summary, fixable=0))[-1] == "1 fixable with --unsafe-fixes"
+    assert len(render_summary(evolve(summary, refusals=[("a", "no")]))) == 2
+
+
+def test_messages_wrap_between_words_on_a_terminal() -> None:
+    """A continued line is indented; where nothing is a terminal a message is one line."""
+    file = make_file(b"a\n", Span(start=0, end=1), message=" ".join(["word"] * 40))
+    lines = render_text(file, columns=60).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert lines[1].startswith("    word word")
+    assert render_text(file).splitlines()[0].count("word") == 40

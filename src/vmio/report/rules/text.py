@@ -1,0 +1,30 @@
+"""All rules as a list for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from vmio.report.table import Column, render_table
+
+if TYPE_CHECKING:
+    from vmio.lint.pages import Page
+
+__all__ = ["render_rules"]
+
+
+def render_rules(pages: Iterable[Page], *, width: int = 0) -> str:
+    """Returns a line for each rule; where the terminal is narrow, its summary is on a second one.
+
+    Args:
+        pages: The rules.
+        width: How wide the terminal is; 0 for none.
+    """
+    columns = (
+        Column(head=""),
+        Column(head=""),
+        Column(head=""),
+        Column(head="", leaves=1),
+    )
+    rows = [(page.code, page.severity, page.name, page.summary) for page in pages]
+    return render_table(columns, rows, width=width)
