@@ -41,10 +41,10 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "status", "words"),
     [
         (["nonsense"], 2, "No such command"),
-        (["show"], 2, "Missing argument"),
+        (["explain"], 2, "Missing argument"),
         (["show", EXAMPLE, "--json", "--svg"], 2, "exclude each other"),
         (["show", "absent.conf"], 3, "cannot read absent.conf: No such file or directory"),
-        (["show", str(ROOT)], 3, "Is a directory"),
+        (["explain", str(ROOT)], 2, "is a folder, and this takes one guest"),
         (["show", "a\0b"], 3, "cannot read"),
         (["show", sys.executable], 3, "is too large|binary"),
         (["show", EXAMPLE, "--storage", "absent.cfg"], 3, "cannot read absent.cfg"),
