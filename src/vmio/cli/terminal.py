@@ -112,9 +112,11 @@ def unguard(stream: TextIO) -> TextIO:
 
 def measure_terminal() -> int:
     """Returns how wide the terminal is that standard output goes to; 0 if it goes elsewhere."""
+    if not sys.stdout.isatty():
+        return 0
     from shutil import get_terminal_size
 
-    return get_terminal_size().columns if sys.stdout.isatty() else 0
+    return get_terminal_size().columns
 
 
 def say(text: str) -> None:

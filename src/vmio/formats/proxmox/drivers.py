@@ -12,7 +12,6 @@ from vmio.formats.proxmox.hardware import PROXMOX
 from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.formats.proxmox.schema import DRIVE_COUNTS, DRIVES_BY_BUS
 from vmio.formats.proxmox.threads import cut_ours
-from vmio.formats.qemu.devices import lacks_ioeventfd
 from vmio.model.plan import Change, Obstacle
 
 __all__ = [
@@ -75,8 +74,17 @@ def _find_obstacle_of_thread(guest: ProxmoxGuest, name: str) -> Obstacle:
     if disk.bus == "scsi" and names_controller(foreign):
         return "args"
     if disk.bus == "virtio" or (disk.bus == "scsi" and is_virtio_scsi(guest)):
-        return "args" if lacks_ioeventfd(guest.vm.options, {}) else ""
+        return "args" if _lacks_ioeventfd(guest) else ""
     return "driver"
+
+
+def _lacks_ioeventfd(guest: ProxmoxGuest) -> bool:
+    """Returns whether `args` take from all virtio devices what an IOThread needs."""
+    if not guest.vm.options:
+        return False
+    from vmio.formats.qemu.devices import lacks_ioeventfd
+
+    return lacks_ioeventfd(guest.vm.options, {})
 
 
 def is_virtio_scsi(guest: ProxmoxGuest) -> bool:

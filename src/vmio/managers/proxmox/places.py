@@ -10,7 +10,6 @@ from attrs import evolve, frozen
 
 from vmio.errors import InputError
 from vmio.formats.proxmox.storage import Storages, parse_storages
-from vmio.formats.proxmox.versions import parse_pveversion
 from vmio.host.files import read_source
 from vmio.managers.proxmox.inventory import PROCESSES, Found
 from vmio.managers.proxmox.pmxcfs import PVE
@@ -105,6 +104,8 @@ class _Reader:
                 return Place(host=self._describe(str(path), None))
         name = node or Host().node
         for path in filter(Path.is_file, versions):
+            from vmio.formats.proxmox.versions import parse_pveversion
+
             with self._reading(path):
                 named = parse_pveversion(read_source(str(path)), Host(node=name))
                 return Place(host=self._describe(None, named))
