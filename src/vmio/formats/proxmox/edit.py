@@ -20,7 +20,7 @@ from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.formats.proxmox.schema import normalize
-from vmio.formats.proxmox.strict import valid_entries
+from vmio.formats.proxmox.strict import is_valid
 from vmio.formats.proxmox.threads import cut_ours, has_ours, render_ours
 from vmio.formats.proxmox.writer import remove_option, remove_setting, set_option, set_setting
 from vmio.model.controller import PciAddress
@@ -51,9 +51,9 @@ def edit_config(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Edit, .
     """
     settings = list_settings(guest, changes)
     config = guest.config
-    valid = valid_entries(config.source, config.main)
+    written = config.main.settings()
     for key in dict.fromkeys(setting.key for setting in settings):
-        if config.main.settings().get(key) != valid.get(key):
+        if key in written and not is_valid(config.source, config.main, written[key]):
             raise ConflictError(
                 f"{config.source.name}: Proxmox VE cannot take the last line of {key}",
                 hint="correct or remove that line, and plan again",

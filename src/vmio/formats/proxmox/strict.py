@@ -16,7 +16,14 @@ from vmio.formats.proxmox.schema import DRIVE_KEY, check_setting
 from vmio.model.disk import BusKind, Disk
 from vmio.model.source import Problem, Source
 
-__all__ = ["find_problems", "list_sections", "read_drive", "refuse_problems", "valid_entries"]
+__all__ = [
+    "find_problems",
+    "is_valid",
+    "list_sections",
+    "read_drive",
+    "refuse_problems",
+    "valid_entries",
+]
 
 _BUSES: Mapping[str, BusKind] = {"ide": "ide", "sata": "sata", "scsi": "scsi", "virtio": "virtio"}
 _FLEECING_KEY = "fleecing-images"
@@ -60,6 +67,11 @@ def valid_entries(source: Source, section: Section) -> dict[str, Entry]:
     return {
         entry.key: entry for entry in section.entries if _check(source, section, entry) is None
     }
+
+
+def is_valid(source: Source, section: Section, entry: Entry) -> bool:
+    """Returns whether Proxmox can take a line of a section."""
+    return _check(source, section, entry) is None
 
 
 def read_drive(source: Source, entry: Entry) -> tuple[Disk | None, tuple[Problem, ...]]:
