@@ -1,4 +1,4 @@
-"""What a person types to name guests, and what it stands for; the same for every verb.
+"""Addresses: how a person names guests. Every verb takes the same ones.
 
 An address is a file, a folder or a whole tree; `-` for standard input; a VM of this host's cluster
 by its number or its name; `pid:NUMBER` for a QEMU process; or `qmp:SOCKET` for a running QEMU by

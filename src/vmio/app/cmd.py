@@ -57,7 +57,7 @@ class Command:
 
 
 def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[str, ...]]:
-    """Returns the command line that the guest's manager would run, and what it would warn of.
+    """Returns the command line that the guest's manager would run, and the manager's warnings.
 
     Raises:
         UnsupportedError: The config uses something that vmio cannot print yet.

@@ -31,7 +31,7 @@ def complete_rules() -> tuple[tuple[str, str], ...]:
 
 
 def complete_policies() -> tuple[tuple[str, str], ...]:
-    """Returns how each policy is written, up to its number, and what it is."""
+    """Returns each policy's usage, without its number, and its summary."""
     return tuple(
         (usage.partition(":")[0] + (":" if ":" in usage else ""), summary)
         for usage, summary in list_policies()

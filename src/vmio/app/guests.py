@@ -144,7 +144,7 @@ def open_guest(
     snapshot: str | None = None,
     writes: bool = False,
 ) -> Guest:
-    """Reads the guest that a person names; its `context.host` is the host that it goes by.
+    """Reads the guest at an address; `context.host` is the host that applies to it.
 
     Args:
         address: A file, `-`, a VM's number or name, `pid:NUMBER` or `qmp:SOCKET`.

@@ -34,7 +34,7 @@ class Fixing:
 
 @mutable(kw_only=True)
 class CheckInputs:
-    """What a check is about, and what its findings go by as that was last read."""
+    """The guests of a check, with the hosts, storages and settings that were last read."""
 
     paths: Sequence[str]
     """Files, folders and processes, as `find_guests` returns them."""
@@ -108,7 +108,7 @@ class CheckInputs:
         fixing: Fixing | None = None,
         workers: int | None = None,
     ) -> Generator[_Result, None, None]:
-        """Yields what comes of checking configs, in their order, as `check_all` does."""
+        """Yields the result of each config's check, in order, as `check_all` does."""
         return check_all(
             vms,
             self.places,

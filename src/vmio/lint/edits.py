@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from vmio.formats.registry import find_obstacle
 from vmio.lint.diagnostic import Applicability, Fix
 from vmio.lint.rule import Context
-from vmio.model.plan import PER_DISK, SHARED, Change
+from vmio.model.plan import SEPARATE
 
-__all__ = ["SEPARATE", "may_separate", "separate_controllers"]
-
-SEPARATE: Final = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
+__all__ = ["may_separate", "separate_controllers"]
 
 
 def may_separate(context: Context) -> bool:

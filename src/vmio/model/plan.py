@@ -17,6 +17,7 @@ from vmio.model.topology import Topology
 __all__ = [
     "OWN",
     "PER_DISK",
+    "SEPARATE",
     "SHARED",
     "Change",
     "LiveChange",
@@ -100,6 +101,8 @@ PER_DISK: Final = "per-disk"
 """A controller for each disk of a bus."""
 SHARED: Final = "shared"
 """One controller for all disks of a bus."""
+SEPARATE: Final = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
+"""A controller for each SCSI disk, where one was for all."""
 
 
 @frozen(kw_only=True)

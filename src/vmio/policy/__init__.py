@@ -1,1 +1,1 @@
-"""From what a config says to what runs: controllers, IOThreads, addresses, and their effect."""
+"""Which IOThread serves which disk: policies, plans and what every layout has to keep."""

@@ -18,7 +18,7 @@ from vmio.model.controller import MAPPED_SINCE
 from vmio.model.disk import BusKind, Disk
 from vmio.model.host import Host, parse_processors
 from vmio.model.iothread import MAIN_LOOP
-from vmio.model.plan import OWN, PER_DISK, SHARED, Change, LiveChange, Plan, Step, StepKind
+from vmio.model.plan import OWN, SEPARATE, Change, LiveChange, Plan, Step, StepKind
 from vmio.model.source import apply_edits
 from vmio.model.topology import Topology
 from vmio.policy.invariants import check_topology
@@ -173,9 +173,8 @@ def _separate(task: _Task) -> Iterator[Change]:
     is_one = len(wanted) == 1 and OWN not in wanted
     if not wanted or is_one or _are_separate(task, on_bus):
         return
-    change = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
-    if not find_obstacle(task.guest, change):
-        yield change
+    if not find_obstacle(task.guest, SEPARATE):
+        yield SEPARATE
 
 
 def _are_separate(task: _Task, disks: Iterable[Disk]) -> bool:
@@ -260,8 +259,7 @@ def _leave_to_person(task: _Task) -> Iterator[Step]:
 def _leave_emulated(task: _Task) -> Iterator[Step]:
     """Yields what a person does about disks on an emulated SCSI controller."""
     before = task.before
-    change = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
-    obstacle = find_obstacle(task.guest, change)
+    obstacle = find_obstacle(task.guest, SEPARATE)
     needs_driver = obstacle in {"driver", "macos"}
     disks = tuple(
         attached.disk.id
@@ -273,7 +271,7 @@ def _leave_emulated(task: _Task) -> Iterator[Step]:
         yield Step(
             kind="separate-controllers",
             disks=disks,
-            changes=(change,),
+            changes=(SEPARATE,),
             obstacle=obstacle if needs_driver else "driver",
         )
 
@@ -347,9 +345,8 @@ def _list_tried(guest: Guest, steps: Iterable[Step]) -> Iterator[Change]:
             yield from step.changes
         elif step.kind in {"separate-controllers", "move-disks"}:
             by_hand |= step.obstacle in {"driver", "args"}
-    separate = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
-    if by_hand and find_obstacle(guest, separate) not in {"", "unsayable"}:
-        yield separate
+    if by_hand and find_obstacle(guest, SEPARATE) not in {"", "unsayable"}:
+        yield SEPARATE
 
 
 def _check_tried(guest: Guest, changes: Sequence[Change]) -> None:

@@ -53,6 +53,9 @@ def test_guest_is_shown_and_checked(guest_file: Path, capsys: pytest.CaptureFixt
     ]
     assert call("check", str(guest_file)) == 0
     assert "no findings in 1 file" in capsys.readouterr().err
+    guest_file.write_text(TEXT.replace("/dev/a", "/dev/a unsafe"))
+    assert call("check", str(guest_file)) == 1
+    assert "SA001" in capsys.readouterr().out
 
 
 def test_guest_is_planned_and_edited(guest_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

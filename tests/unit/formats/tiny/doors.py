@@ -55,6 +55,7 @@ def _read_disk(words: Sequence[str], span: Span, index: int) -> Disk:
         volume=words[2],
         backing=Backing(filename=words[2], format="raw", driver="host_device"),
         iothread=True if "thread" in words[3:] else None,
+        cache="unsafe" if "unsafe" in words[3:] else None,
         span=span,
     )
 
