@@ -31,7 +31,7 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Final, Literal
 
-from attrs import asdict, define, field, frozen
+from msgspec import Struct, field, to_builtins
 
 from vmio import app
 from vmio.bench.jobs import Job
@@ -63,8 +63,7 @@ RUN_S = 1.7
 """What a run takes about, with fio's start and end."""
 
 
-@frozen(kw_only=True)
-class Layout:
+class Layout(Struct, frozen=True, kw_only=True):
     """Disks, and what serves them."""
 
     disks: int
@@ -78,8 +77,7 @@ class Layout:
         return words if alone else f"{words}, {self.served_by}"
 
 
-@frozen(kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """Layouts, each of which is run at each depth and with each value of poll-max-ns."""
 
     layouts: tuple[Layout, ...]
@@ -123,8 +121,7 @@ SETTINGS = {
 LAYOUTS = {layout.name: layout for each in SETTINGS.values() for layout in each.layouts}
 
 
-@frozen(kw_only=True)
-class Measured:
+class Measured(Struct, frozen=True, kw_only=True):
     """A setting, and what each round gave of it, in the order of rounds."""
 
     layout: str
@@ -138,8 +135,7 @@ class Measured:
     """A request."""
 
 
-@frozen(kw_only=True)
-class Compared:
+class Compared(Struct, frozen=True, kw_only=True):
     """A setting as it was seen and as it is predicted."""
 
     seen: Measured
@@ -200,15 +196,14 @@ def load_layout(layout: Layout, host: Host) -> tuple[Guest, Topology]:
     return guest, app.lay_out(guest)
 
 
-@define(kw_only=True)
-class LayoutGuest:
+class LayoutGuest(Struct, kw_only=True):
     """The guest of a layout, which is stopped while none of its settings is measured."""
 
     layout: Layout
     host: Host
     how: Boot
-    _loaded: LoadedGuest | None = field(default=None, init=False)
-    _stack: AsyncExitStack = field(factory=AsyncExitStack, init=False)
+    _loaded: LoadedGuest | None = None
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def run(self, job: Job, poll_max_ns: int | None) -> RunFigures:
         """Runs a job; if the guest hangs it is booted again, and the job repeated once."""
@@ -469,7 +464,7 @@ async def measure_now(arguments: argparse.Namespace) -> tuple[str, list[Measured
         return *read_kept(arguments.load), profile
 
     def keep(measured: list[Measured]) -> None:
-        kept = {"qemu": str(host.qemu_version), "settings": [asdict(one) for one in measured]}
+        kept = {"qemu": str(host.qemu_version), "settings": [to_builtins(one) for one in measured]}
         write(arguments.save, json.dumps(kept))
 
     settings = SETTINGS[arguments.settings]

@@ -12,8 +12,6 @@ import statistics
 import time
 from pathlib import Path
 
-from attrs import evolve
-
 from vmio import app
 from vmio.guest.agent import Agent, agent_argv
 from vmio.guest.image import ensure_image
@@ -21,6 +19,7 @@ from vmio.model.host import Host
 from vmio.model.version import parse_version
 from vmio.qemu.boot import Volumes
 from vmio.qemu.folder import open_runtime_folder
+from vmio.values import replace
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "virtio-scsi-single" / "701.conf"
@@ -36,7 +35,7 @@ async def measure_boot() -> float:
     )
     with open_runtime_folder() as folder:
         socket = folder / "agent"
-        how = evolve(how, extra=agent_argv(socket))
+        how = replace(how, extra=agent_argv(socket))
         start_s = time.monotonic()
         async with (
             app.boot(guest, how, Volumes(scratch_bytes=1 << 30)),

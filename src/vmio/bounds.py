@@ -105,8 +105,12 @@ def load_toml(data: bytes) -> dict[str, Any]:
     return document
 
 
-def check_document(document: object) -> None:
+def check_document(document: object, *, paths: bool = False) -> None:
     """Refuses what cannot be gone through, computed with or written afterwards.
+
+    Args:
+        document: What was read.
+        paths: Whether texts may have bytes that are no text, as file names do, as escapes.
 
     Raises:
         ValueError: It nests too deep, has a whole number beyond 64 bits, or a text with half of a
@@ -123,13 +127,20 @@ def check_document(document: object) -> None:
                 below += value
             elif isinstance(value, str):
                 if not value.isascii():
-                    value.encode()
+                    _check_text(value, paths=paths)
             elif isinstance(value, int) and not -MAX_WHOLE_NUMBER <= value <= MAX_WHOLE_NUMBER:
                 raise ValueError(_TOO_LARGE)
         if not below:
             return
         level = below
     raise ValueError(_TOO_DEEP)
+
+
+def _check_text(text: str, *, paths: bool) -> None:
+    try:
+        text.encode(errors="surrogateescape" if paths else "strict")
+    except UnicodeEncodeError as error:
+        raise ValueError("a text in it has half of a surrogate pair") from error
 
 
 def _parse_whole(digits: str) -> int | float:

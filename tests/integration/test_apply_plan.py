@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 
 from vmio import app
 from vmio.formats.plan_file import render_plan
 from vmio.model.plan import LiveChange, Step
 from vmio.qemu.boot import Volumes
 from vmio.qemu.folder import open_runtime_folder
+from vmio.values import replace
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -59,7 +59,7 @@ def test_running_guest_is_given_what_a_plan_has_for_it(config: Path, tmp_path: P
     guest = app.load(str(config), host=host)
     change = LiveChange(path="/objects/iothread-virtioscsi1", property="poll-max-ns", new=50_000)
     step = Step(kind="share-threads", takes_effect="live", live=(change,))
-    plan = evolve(app.make_plan(guest, host, "per-disk"), steps=(step,))
+    plan = replace(app.make_plan(guest, host, "per-disk"), steps=(step,))
     (tmp_path / "plan.json").write_text(render_plan(plan))
 
     async def main() -> tuple[int | None, str, object]:

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 
 from vmio import app
 from vmio.formats.proxmox.layout import lay_out_config
@@ -23,6 +22,7 @@ from vmio.qemu.boot import Volumes, place_volumes, render_boot
 from vmio.qemu.live import compare, read_live
 from vmio.qemu.process import QemuProcess
 from vmio.report.plan.words import describe_plan
+from vmio.values import replace
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HOST = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=8))
@@ -53,17 +53,17 @@ async def boot(guest: ProxmoxGuest) -> tuple[Topology, tuple[str, ...]]:
     args = tuple(split_words(guest.args))
     own = lay_out_config(guest, with_args=False)
     with place_volumes(own, Volumes(scratch_bytes=1 << 20)) as placed:
-        argv = render_boot(guest.vm.machine, placed, evolve(how, extra=args))
+        argv = render_boot(guest.vm.machine, placed, replace(how, extra=args))
         async with QemuProcess.start(argv) as process:
             live = await read_live(process.qmp)
-    return live, compare(evolve(app.lay_out(guest), disks=_take_files(guest, placed)), live)
+    return live, compare(replace(app.lay_out(guest), disks=_take_files(guest, placed)), live)
 
 
 def _take_files(guest: ProxmoxGuest, placed: Topology) -> tuple[AttachedDisk, ...]:
     """Returns a guest's disks as they are planned, on the files that they were given here."""
     found = {each.disk.id: each for each in placed.disks}
     return tuple(
-        evolve(each, disk=found[each.disk.id].disk, aio=found[each.disk.id].aio)
+        replace(each, disk=found[each.disk.id].disk, aio=found[each.disk.id].aio)
         for each in app.lay_out(guest).disks
     )
 

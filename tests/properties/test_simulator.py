@@ -6,28 +6,28 @@ import math
 from types import ModuleType
 from typing import Literal
 
-import attrs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Struct, structs
 
-from vmio.model.capabilities import QemuVersion
 from vmio.model.controller import Controller
 from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.model.version import parse_version
 from vmio.sim import events, kernel, records
 from vmio.sim.costs import Costs
 from vmio.sim.profile import DEFAULT_PROFILE
 from vmio.sim.records import Counts, Devices, Loops, Queues, build_world, read_counts
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
+from vmio.values import replace
 
 REQUESTS = 300
 SAMPLES = (20_000, 90_000, 35_000, 60_000, 45_000, 400_000, 28_000)
 
 
-@attrs.frozen(kw_only=True)
-class Guest:
+class Guest(Struct, frozen=True, kw_only=True):
     """A closed loop of any kind."""
 
     generation: int
@@ -82,7 +82,7 @@ class Guest:
         return read_counts(world)
 
 
-COSTS = st.fixed_dictionaries({name: st.integers(0, 60_000) for name in attrs.fields_dict(Costs)})
+COSTS = st.fixed_dictionaries({name: st.integers(0, 60_000) for name in Costs.__struct_fields__})
 
 
 @st.composite
@@ -124,7 +124,7 @@ def test_no_request_is_lost_or_made_up(guest: Guest) -> None:
 @given(guests())
 def test_littles_law_holds(guest: Guest) -> None:
     """As many requests are under way as programs have asked for, but for the run's two ends."""
-    guest = attrs.evolve(guest, batch=1, work_ns=0)
+    guest = replace(guest, batch=1, work_ns=0)
     counts = guest.run()
     wanted = guest.depth * len(guest.loop_of)
     with_think_ns = [latency + guest.think_ns for latency in counts.latencies_ns]
@@ -153,7 +153,7 @@ def test_same_guest_runs_the_same(guest: Guest) -> None:
 @given(guests(), st.sampled_from(["guest_request_ns", "done_run_ns", "queue_run_ns", "wake_ns"]))
 def test_what_one_request_at_a_time_costs_shows_in_full(guest: Guest, cost: str) -> None:
     """One program with one request is slower by no less than what a step of its way costs more."""
-    alone = attrs.evolve(
+    alone = replace(
         guest,
         engines=(records.IO_URING,),
         loop_of=(0,),
@@ -167,7 +167,7 @@ def test_what_one_request_at_a_time_costs_shows_in_full(guest: Guest, cost: str)
         # vCPU whose kick takes longer than the way of the request.
         costs={**guest.costs, "self_kick_ns": 0, "main_pass_ns": 0, "guest_kick_ns": 0},
     )
-    dearer = attrs.evolve(alone, costs={**alone.costs, cost: alone.costs[cost] + 10_000})
+    dearer = replace(alone, costs={**alone.costs, cost: alone.costs[cost] + 10_000})
     assert dearer.run()[0] - alone.run()[0] >= REQUESTS * 10_000 * 0.99
 
 
@@ -203,15 +203,15 @@ def test_predictions_are_finite_and_within_their_intervals(
         topology,
         Workload(name="any", depth=depth),
         profile=DEFAULT_PROFILE,
-        version=QemuVersion(*map(int, version.split("."))),
+        version=parse_version(version),
         seeds=2,
         requests=200,
     )
     estimates = [
         value
         for table in (
-            attrs.asdict(found, recurse=False),
-            *(attrs.asdict(loop, recurse=False) for loop in found.loops),
+            structs.asdict(found),
+            *(structs.asdict(loop) for loop in found.loops),
         )
         for value in table.values()
         if isinstance(value, Estimate)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.app.guests import build_command, lay_out, load
 from vmio.errors import PlanError, UsageError
@@ -28,8 +28,7 @@ BENCH_MEMORY_MIB = 512
 _MIN_SCRATCH_BYTES = 16 << 20
 
 
-@frozen(kw_only=True)
-class BenchInputs:
+class BenchInputs(Struct, frozen=True, kw_only=True):
     """What is measured."""
 
     a: Layout

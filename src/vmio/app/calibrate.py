@@ -123,9 +123,8 @@ def read_profile(path: str | None) -> Profile:
     Raises:
         InputError: The file cannot be read, or is none.
     """
-    from attrs import evolve
-
     from vmio.sim.profile import DEFAULT_PROFILE, parse_profile
+    from vmio.values import replace
 
     found = find_profile()
     if path == _DEFAULT or (path is None and not is_file(found)):
@@ -140,4 +139,4 @@ def read_profile(path: str | None) -> Profile:
         return profile
     from vmio.host.local import identify_host
 
-    return evolve(profile, is_this_host=profile.host == identify_host())
+    return replace(profile, is_this_host=profile.host == identify_host())

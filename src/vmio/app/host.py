@@ -65,11 +65,10 @@ def complete_version(host: Host) -> Host:
     """
     if host.qemu_version is not None:
         return host
-    from attrs import evolve
-
     from vmio.qemu.binary import find_qemu, read_version
+    from vmio.values import replace
 
-    return evolve(host, qemu_version=read_version(find_qemu()))
+    return replace(host, qemu_version=read_version(find_qemu()))
 
 
 def save_host(host: Host, path: str, *, force: bool = False) -> None:

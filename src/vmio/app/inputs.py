@@ -5,26 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import field, frozen, mutable
+from msgspec import Struct, field
 
 from vmio.app.check import check_all, choose_baseline, find_house, read_baseline, read_house
 from vmio.app.guests import find_vms, read_places
+from vmio.lint.house import House
+from vmio.managers.proxmox.places import Places
 
 if TYPE_CHECKING:
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Severity
-    from vmio.lint.house import House
     from vmio.lint.registry import Entry
     from vmio.managers.proxmox.inventory import Found
-    from vmio.managers.proxmox.places import Places
 
 __all__ = ["CheckInputs", "Fixing"]
 
 _Result = TypeVar("_Result")
 
 
-@frozen(kw_only=True)
-class Fixing:
+class Fixing(Struct, frozen=True, kw_only=True):
     """What is done about findings besides reporting them."""
 
     unsafe: bool
@@ -32,8 +31,7 @@ class Fixing:
     """Whether files are changed, or it is only said what would."""
 
 
-@mutable(kw_only=True)
-class CheckInputs:
+class CheckInputs(Struct, kw_only=True):
     """The guests of a check, with the hosts, storages and settings that were last read."""
 
     paths: Sequence[str]
@@ -47,10 +45,10 @@ class CheckInputs:
     overrides: Sequence[str] = ()
     qemu_version: str | None = None
     storage: str | None = None
-    house: House = field(init=False)
-    known: Baseline | None = field(default=None, init=False)
-    vms: tuple[Found, ...] = field(default=(), init=False)
-    places: Places = field(init=False)
+    house: House = field(default_factory=House)
+    known: Baseline | None = None
+    vms: tuple[Found, ...] = ()
+    places: Places = field(default_factory=Places)
 
     def refresh(self) -> None:
         """Reads it all.

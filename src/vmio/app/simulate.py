@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.app.calibrate import find_profile, read_profile
 from vmio.app.guests import Guest, lay_out
@@ -56,11 +56,9 @@ def split_settings(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ..
 
     An IOThread can have the name of a fact: `cpu.poll_max_ns=0` is a parameter.
     """
-    from attrs import fields
-
     from vmio.sim.simulator import PARAMETERS
 
-    names = {field.name for field in fields(Host)}
+    names = set(Host.__struct_fields__)
 
     def is_fact(text: str) -> bool:
         key = text.partition("=")[0]
@@ -276,8 +274,7 @@ def rank_plans(
         )
 
 
-@frozen(kw_only=True)
-class _Simulation:
+class _Simulation(Struct, frozen=True, kw_only=True):
     """What is simulated, and by what."""
 
     topology: Topology

@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.bench.compare import Progress
 from vmio.bench.host_facts import read_host_facts
@@ -39,6 +39,7 @@ from vmio.sim.fitting import FITTED, STEPS, Observation, Residual, compare_obser
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.simulator import set_parameters
 from vmio.sim.workload import Workload
+from vmio.values import replace
 
 if TYPE_CHECKING:
     from vmio.model.capabilities import QemuVersion
@@ -67,8 +68,7 @@ _BOUNDARIES_NS: Final = tuple(round(4_000 * 1.12**step) for step in range(90))
 """Of the histogram's bins: 4 µs to 100 ms, each 12 % above the last."""
 
 
-@frozen(kw_only=True)
-class _Setting:
+class _Setting(Struct, frozen=True, kw_only=True):
     """A load, and how long the IOThread polls at most meanwhile; None for the main loop's disk."""
 
     depth: int
@@ -125,8 +125,7 @@ _SERVICE: Final = (
 """Those whose depth is what the disk sees, and whose loop keeps no request waiting."""
 
 
-@frozen(kw_only=True)
-class _Run:
+class _Run(Struct, frozen=True, kw_only=True):
     """A load once, and what the guest counted around it."""
 
     figures: RunFigures
@@ -140,8 +139,7 @@ class _Run:
         return (self.after.interrupts - self.before.interrupts) / requests
 
 
-@frozen(kw_only=True)
-class Calibration:
+class Calibration(Struct, frozen=True, kw_only=True):
     """A host's profile, and how near it comes to what it was made from."""
 
     profile: Profile
@@ -267,7 +265,7 @@ async def calibrate(
         report=lambda share: report(Progress(share=0.7 + 0.3 * share, words="fitting the costs")),
     )
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    profile = evolve(
+    profile = replace(
         fitted,
         name=f"calibrated {now}, QEMU {version}, {boot.accelerator}, aio={aio}",
         is_this_host=True,
@@ -391,7 +389,7 @@ def _observe(
         work_ns = max(0, round(average(lambda run: 1e9 / run.iops - run.latency_mean_ns) - gap_ns))
     polled = setting.poll_max_ns is not None
     loaded = _find_disk(topology, polled=polled)
-    alone = evolve(
+    alone = replace(
         topology,
         disks=(loaded,),
         controllers=(topology.controller_of(loaded),),
@@ -417,13 +415,13 @@ def _observe(
 
 def _begin(waits: WaitCosts, service: tuple[ServiceTimes, ...], processors: int) -> Profile:
     """Returns the profile from which fitting begins: what was measured, and else the default."""
-    costs = evolve(
+    costs = replace(
         DEFAULT_PROFILE.costs,
         wake_ns=waits.wake_ns,
         sleep_ns=waits.sleep_ns,
         syscall_ns=waits.syscall_ns,
     )
-    return evolve(DEFAULT_PROFILE, costs=costs, service=service, processors=processors)
+    return replace(DEFAULT_PROFILE, costs=costs, service=service, processors=processors)
 
 
 async def _find_sample(loaded: LoadedGuest, disk: str) -> DiskSample:

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from attrs import evolve, field, frozen
+from msgspec import Struct, field
 
 from vmio import __version__
 from vmio.bench.devices import pick_device
@@ -26,6 +26,7 @@ from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 from vmio.qemu.threads import ask_threads
 from vmio.units import format_bytes
+from vmio.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -60,8 +61,7 @@ they were told so (QEMU 10.0, separate runs).
 """
 
 
-@frozen(kw_only=True)
-class Layout:
+class Layout(Struct, frozen=True, kw_only=True):
     """One of the two layouts, planned."""
 
     name: str
@@ -72,8 +72,7 @@ class Layout:
     """The command that the config comes to on its own host, for the report."""
 
 
-@frozen(kw_only=True)
-class Progress:
+class Progress(Struct, frozen=True, kw_only=True):
     """How far a comparison has come."""
 
     share: float
@@ -83,8 +82,7 @@ class Progress:
     """None while that is not known."""
 
 
-@frozen(kw_only=True)
-class _Guest:
+class _Guest(Struct, frozen=True, kw_only=True):
     """A booted guest."""
 
     process: QemuProcess
@@ -161,19 +159,18 @@ async def compare(  # what a comparison depends on
     )
 
 
-@frozen(kw_only=True)
-class _Course:
+class _Course(Struct, frozen=True, kw_only=True):
     """The measurements of one comparison, in their order."""
 
     guests: dict[Side, _Guest]
     jobs: tuple[Job, ...]
     pairs: int
     report: Callable[[Progress], None]
-    started_s: float = field(factory=time.monotonic)
+    started_s: float = field(default_factory=time.monotonic)
 
     async def warm_up(self) -> None:
         """Runs fio once on each side, so that no measured run is the one that loads it."""
-        job = evolve(self.jobs[0], runtime_s=_WARM_UP_S, ramp_s=0.0)
+        job = replace(self.jobs[0], runtime_s=_WARM_UP_S, ramp_s=0.0)
         for side in self.guests:
             await self._measure(side, job)
 
@@ -249,14 +246,14 @@ async def _boot_pair(
     sides: tuple[tuple[Side, Layout], ...] = (("A", a), ("B", b))
     volumes = Volumes(scratch_bytes=scratch_bytes)
     if boot.accelerator == "tcg":
-        boot = evolve(boot, append=f"{boot.append} {TCG_CLOCK}")
+        boot = replace(boot, append=f"{boot.append} {TCG_CLOCK}")
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(open_runtime_folder())
         started: list[tuple[Side, Layout, Topology, QemuProcess, float]] = []
         for side, layout in sides:
             topology = stack.enter_context(place_volumes(layout.topology, volumes))
             extra = (*boot.extra, *agent_argv(folder / side))
-            argv = render_boot(layout.machine, topology, evolve(boot, extra=extra))
+            argv = render_boot(layout.machine, topology, replace(boot, extra=extra))
             process = await stack.enter_async_context(QemuProcess.start(argv))
             started.append((side, layout, topology, process, time.monotonic()))
         guests: dict[Side, _Guest] = {}
@@ -305,10 +302,10 @@ async def _observe(process: QemuProcess, planned: Topology) -> Topology:
     """Returns what QEMU reports, with the plan's word on settings that QEMU never heard of."""
     live = await read_running(process.qmp, pid=process.pid)
     effects = {attached.disk.id: attached.effects for attached in planned.disks}
-    return evolve(
+    return replace(
         live,
         disks=tuple(
-            evolve(attached, effects=effects.get(attached.disk.id, ())) for attached in live.disks
+            replace(attached, effects=effects.get(attached.disk.id, ())) for attached in live.disks
         ),
     )
 

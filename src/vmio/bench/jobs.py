@@ -7,12 +7,12 @@ import math
 import re
 from typing import Any, Final, Literal, get_args
 
-from attrs import evolve, field, frozen
-from attrs.validators import and_, ge, le, matches_re
+from msgspec import Struct
 
 from vmio.bounds import check_document
 from vmio.errors import InputError, ToolError, UsageError
 from vmio.units import KIB, MIB, parse_size_bytes
+from vmio.values import check_between, check_matches, replace
 
 __all__ = [
     "DEFAULT_JOBS",
@@ -38,21 +38,29 @@ _SECTOR_BYTES = 512
 _JOB_KEYS = ("rw", "bs", "iodepth", "runtime", "ramp", "name")
 
 
-@frozen(kw_only=True)
-class Job:
+class Job(Struct, frozen=True, kw_only=True):
     """One load, as one fio process makes it."""
 
-    name: str = field(validator=matches_re(r"[\w.+-]{1,40}"))
+    name: str
     rw: AccessPattern
-    block_size_bytes: int = field(validator=and_(ge(_SECTOR_BYTES), le(16 * MIB)))
-    iodepth: int = field(validator=and_(ge(1), le(1024)))
-    runtime_s: float = field(default=RUNTIME_S, validator=and_(ge(0.1), le(3600.0)))
-    ramp_s: float = field(default=RAMP_S, validator=and_(ge(0.0), le(600.0)))
+    block_size_bytes: int
+    iodepth: int
+    runtime_s: float = RUNTIME_S
+    ramp_s: float = RAMP_S
     """How long the load runs before anything is counted."""
-    batch: int = field(default=1, validator=and_(ge(1), le(1024)))
+    batch: int = 1
     """So many completions it waits for, before it submits as many requests in one call."""
-    work_us: int = field(default=0, validator=and_(ge(0), le(10**6)))
+    work_us: int = 0
     """What it computes after each completion; more than the guest's shortest sleep it waits."""
+
+    def __post_init__(self) -> None:
+        check_matches("name", self.name, r"[\w.+-]{1,40}")
+        check_between("block_size_bytes", self.block_size_bytes, _SECTOR_BYTES, 16 * MIB)
+        check_between("iodepth", self.iodepth, 1, 1024)
+        check_between("runtime_s", self.runtime_s, 0.1, 3600.0)
+        check_between("ramp_s", self.ramp_s, 0.0, 600.0)
+        check_between("batch", self.batch, 1, 1024)
+        check_between("work_us", self.work_us, 0, 10**6)
 
     @property
     def writes(self) -> bool:
@@ -68,8 +76,7 @@ DEFAULT_JOBS: Final = (
 """Latency, what one event loop can carry, and bulk transfer."""
 
 
-@frozen(kw_only=True)
-class JobFigures:
+class JobFigures(Struct, frozen=True, kw_only=True):
     """What one run of a job came to, as fio in the guest counted it."""
 
     iops: float
@@ -101,7 +108,7 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
     """
     for job in DEFAULT_JOBS:
         if text.strip() == job.name:
-            return job if runtime_s is None else evolve(job, runtime_s=runtime_s)
+            return job if runtime_s is None else replace(job, runtime_s=runtime_s)
     options: dict[str, str] = {}
     for part in text.split(","):
         key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -127,10 +134,8 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
             ramp_s=_parse_number("ramp", options["ramp"]) if "ramp" in options else RAMP_S,
         )
     except ValueError as error:
-        # attrs says "'iodepth' must be <= 1024: 4096", and a tuple for a pattern that differs.
-        said = error.args[0] if error.args else ""
         raise UsageError(
-            f"--fio-job {text[:80]!r}: {said}",
+            f"--fio-job {text[:80]!r}: {error}",
             hint="a job reads rw=randread,bs=4k,iodepth=32,runtime=2,ramp=0.5,name=mine",
         ) from error
 

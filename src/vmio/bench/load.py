@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from attrs import evolve, field, frozen
+from msgspec import Struct, field
 
 from vmio.bench.compare import TCG_CLOCK
 from vmio.bench.jobs import Job, JobFigures, fio_argv, parse_fio
@@ -33,6 +33,7 @@ from vmio.qemu.boot import Boot, Volumes, find_scratch_folder, place_volumes, re
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 from vmio.qemu.threads import ask_threads
+from vmio.values import replace
 
 __all__ = ["GuestCounts", "LoadedGuest", "LoopFigures", "RunFigures", "boot_guest"]
 
@@ -55,8 +56,7 @@ _DISK_INTERRUPT: Final = re.compile(r"\bvirtio\d+-req")
 """Of a virtqueue of requests: `virtio0-req.0` of virtio-blk, `virtio0-request` of virtio-scsi."""
 
 
-@frozen(kw_only=True)
-class LoopFigures:
+class LoopFigures(Struct, frozen=True, kw_only=True):
     """A thread while the load ran."""
 
     name: str
@@ -65,8 +65,7 @@ class LoopFigures:
     sleeps_per_s: float
 
 
-@frozen(kw_only=True)
-class RunFigures:
+class RunFigures(Struct, frozen=True, kw_only=True):
     """What one run of a job came to."""
 
     iops: float
@@ -80,8 +79,7 @@ class RunFigures:
     """Share of the host's interrupts that came to the processor on which a vCPU ran."""
 
 
-@frozen(kw_only=True)
-class GuestCounts:
+class GuestCounts(Struct, frozen=True, kw_only=True):
     """What a guest has counted since it was booted."""
 
     interrupts: int
@@ -90,8 +88,7 @@ class GuestCounts:
     """That its disks are done with."""
 
 
-@frozen(kw_only=True)
-class LoadedGuest:
+class LoadedGuest(Struct, frozen=True, kw_only=True):
     """A booted guest with its disks."""
 
     process: QemuProcess
@@ -99,9 +96,9 @@ class LoadedGuest:
     topology: Topology
     devices: tuple[str, ...]
     """The guest's names of its disks."""
-    _threads: Mapping[int, ThreadName] = field(alias="threads")
+    threads: Mapping[int, ThreadName]
     """QEMU's standing threads, by id."""
-    _beyond_s: list[float] = field(factory=list, init=False)
+    _beyond_s: list[float] = field(default_factory=list)
     """What each run took beyond its load: fio's start and end."""
 
     async def stop(self) -> None:
@@ -170,12 +167,12 @@ class LoadedGuest:
         devices = [
             device for disk, device in zip(ids, self.devices, strict=True) if only in (None, disk)
         ]
-        blocks = (fio_argv(evolve(job, name=f"disk{n}"), d) for n, d in enumerate(devices))
+        blocks = (fio_argv(replace(job, name=f"disk{n}"), d) for n, d in enumerate(devices))
         argv = ("fio", *(word for block in blocks for word in block[1:]))
         interrupts = read_interrupts()
         length_s = job.ramp_s + job.runtime_s
         begun_s = time.monotonic()
-        sampling = collect(self.process.pid, interval_s=_SAMPLE_S, names=self._threads)
+        sampling = collect(self.process.pid, interval_s=_SAMPLE_S, names=self.threads)
         async with sampling as samples:
             completed = await self.agent.run(
                 argv,
@@ -251,7 +248,7 @@ async def boot_guest(
         ToolError: QEMU refused.
     """
     if boot.accelerator == "tcg":
-        boot = evolve(boot, append=f"{boot.append} {TCG_CLOCK}")
+        boot = replace(boot, append=f"{boot.append} {TCG_CLOCK}")
     async with AsyncExitStack() as stack:
         runtime = stack.enter_context(open_runtime_folder())
         place = folder if folder is not None else Path(find_scratch_folder())
@@ -262,7 +259,7 @@ async def boot_guest(
         )
         placed = stack.enter_context(place_volumes(topology, Volumes(paths=paths)))
         argv = render_boot(
-            machine, placed, evolve(boot, extra=(*boot.extra, *agent_argv(runtime / "agent")))
+            machine, placed, replace(boot, extra=(*boot.extra, *agent_argv(runtime / "agent")))
         )
         process = await stack.enter_async_context(QemuProcess.start(argv))
         agent = await stack.enter_async_context(Agent.connect(runtime / "agent", _BOOT_TIMEOUT_S))

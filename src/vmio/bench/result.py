@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Final, Literal
 
-from attrs import field, frozen
-from attrs.validators import min_len
+from msgspec import Struct
 
 from vmio.bench.jobs import Job, JobFigures
 from vmio.bench.statistics import PairedRatio, geometric_mean, paired_ratio
 from vmio.model.topology import Topology
+from vmio.values import check_between
 
 __all__ = [
     "METHOD",
@@ -41,8 +42,7 @@ METHOD: Final = (
 )
 
 
-@frozen(kw_only=True)
-class ThreadLoad:
+class ThreadLoad(Struct, frozen=True, kw_only=True):
     """How busy threads of QEMU of one name were during a run."""
 
     name: str
@@ -52,16 +52,14 @@ class ThreadLoad:
     """In host processors: 1.0 is one of them all the time."""
 
 
-@frozen(kw_only=True)
-class Measurement:
+class Measurement(Struct, frozen=True, kw_only=True):
     """One run of one job on one side."""
 
     figures: JobFigures
     threads: tuple[ThreadLoad, ...] = ()
 
 
-@frozen(kw_only=True)
-class Pair:
+class Pair(Struct, frozen=True, kw_only=True):
     """A run on A and one on B that followed each other."""
 
     first: Side
@@ -69,8 +67,7 @@ class Pair:
     b: Measurement
 
 
-@frozen(kw_only=True)
-class Summary:
+class Summary(Struct, frozen=True, kw_only=True):
     """One side of one job: geometric means over the pairs, and mean loads."""
 
     iops: float
@@ -90,31 +87,32 @@ class Summary:
         return self.iops / self.host_cpu_share if self.host_cpu_share > 0 else 0.0
 
 
-@frozen(kw_only=True)
-class JobResult:
+class JobResult(Struct, frozen=True, kw_only=True, dict=True):
     """All pairs of one job."""
 
     job: Job
-    pairs: tuple[Pair, ...] = field(validator=min_len(2))
-    iops_ratio: PairedRatio = field(init=False)
-    a: Summary = field(init=False)
-    b: Summary = field(init=False)
+    pairs: tuple[Pair, ...]
 
-    @iops_ratio.default
-    def _compare(self) -> PairedRatio:
+    def __post_init__(self) -> None:
+        check_between("the number of pairs", len(self.pairs), 2)
+
+    @cached_property
+    def iops_ratio(self) -> PairedRatio:
+        """How many times A's requests B does."""
         return paired_ratio([(pair.a.figures.iops, pair.b.figures.iops) for pair in self.pairs])
 
-    @a.default
-    def _summarise_a(self) -> Summary:
+    @cached_property
+    def a(self) -> Summary:
+        """Side A over all pairs."""
         return _summarise([pair.a for pair in self.pairs])
 
-    @b.default
-    def _summarise_b(self) -> Summary:
+    @cached_property
+    def b(self) -> Summary:
+        """Side B over all pairs."""
         return _summarise([pair.b for pair in self.pairs])
 
 
-@frozen(kw_only=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """One of the two layouts, as it was measured."""
 
     name: str
@@ -130,8 +128,7 @@ class Subject:
     boot_s: float = 0.0
 
 
-@frozen(kw_only=True)
-class HostFacts:
+class HostFacts(Struct, frozen=True, kw_only=True):
     """What the figures depend on besides the layouts; empty where the host does not say."""
 
     cpu_model: str = ""
@@ -144,8 +141,7 @@ class HostFacts:
     """Before the first guest was started."""
 
 
-@frozen(kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """Two layouts, measured against each other."""
 
     a: Subject

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final, Literal
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import UsageError
 from vmio.sim.statistics import student_t_quantile
@@ -29,8 +29,7 @@ LEAST_EFFECT: Final = 0.05
 """A difference that is smaller is none: repeated tables of one QEMU differ by several percent."""
 
 
-@frozen(kw_only=True)
-class PairedRatio:
+class PairedRatio(Struct, frozen=True, kw_only=True):
     """B against A over all pairs: 1.5 says that B did one and a half times as much as A."""
 
     ratio: float

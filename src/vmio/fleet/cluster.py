@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any, Final
 from weakref import WeakSet
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio import __version__
 from vmio.errors import CapabilityError, MissingExtraError, ToolError, UsageError
@@ -37,8 +37,7 @@ _TALK: Final = ("distributed", "distributed.client", "tornado.application", "con
 """What Dask logs to standard error, whatever becomes of it here."""
 
 
-@frozen(kw_only=True)
-class Cluster:
+class Cluster(Struct, frozen=True, kw_only=True):
     """Where work can be sent to."""
 
     executor: Executor

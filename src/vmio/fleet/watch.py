@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import NamedTuple, NoReturn, Protocol
 
-from attrs import field, frozen, mutable
+from msgspec import Struct, field
 
 from vmio.errors import VmioError
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
@@ -57,13 +57,12 @@ class Verdict(Protocol):
         """Why it could not be checked."""
 
 
-@mutable
-class Memory:
+class Memory(Struct):
     """What was told so far."""
 
-    told: dict[str, tuple[Told, ...]] = field(factory=dict)
+    told: dict[str, tuple[Told, ...]] = field(default_factory=dict)
     """The findings of each config when it could last be read, by path."""
-    broken: dict[str, str] = field(factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
     """Why the others cannot be read now."""
 
     def note(self, path: str, verdict: Verdict) -> bool:
@@ -76,8 +75,7 @@ class Memory:
         return verdict.changed or was_broken
 
 
-@frozen(kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """What is to be told after a look; never nothing."""
 
     verdicts: tuple[tuple[Found, Verdict], ...] = ()

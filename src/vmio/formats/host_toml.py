@@ -6,19 +6,21 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import evolve
-from cattrs.errors import BaseValidationError
+from msgspec import ValidationError, convert, to_builtins
 
 from vmio.bounds import MAX_DEPTH, load_toml
 from vmio.errors import InputError, UsageError
-from vmio.formats.toml_text import explain, make_converter, render_toml
+from vmio.formats.toml_text import render_toml
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.version import QemuVersion, parse_version
+from vmio.values import explain, replace
 
 __all__ = ["host_to_dict", "is_package", "parse_host", "render_host", "set_qemu_version"]
 
 _MAX_BYTES = 1024 * 1024
+_VERSIONS = ("qemu_version", "pve_qemu_version")
+"""A text in a file, empty where there is none."""
 _RELEASE = re.compile(r"\d{1,4}\.\d{1,4}(?:\.\d{1,4})?", re.ASCII)
 _PACKAGE = re.compile(r"(\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)-\d[\w.+~]{0,30}", re.ASCII)
 
@@ -41,7 +43,7 @@ def parse_host(
         InputError: It is not TOML, or has a key, a type or a number that a host does not have.
     """
     name = source.name if source is not None else "--set"
-    table: dict[str, Any] = _CONVERTER.unstructure(base) if base is not None else {}
+    table = host_to_dict(base) if base is not None else {}
     if source is not None:
         if len(source.data) > _MAX_BYTES:
             raise InputError(f"{name} is too large for a host description")
@@ -52,14 +54,20 @@ def parse_host(
     for key, value in overrides:
         _override(table, key, value)
     try:
-        return _CONVERTER.structure(table, Host)
-    except BaseValidationError as error:
+        for key in _VERSIONS:
+            if key in table:
+                table[key] = _read_version(key, table[key])
+        return convert(table, Host)
+    except ValidationError as error:
         raise InputError(f"{name}: {explain(error, 'a host')}") from error
 
 
 def host_to_dict(host: Host) -> dict[str, Any]:
     """Returns a host as tables, arrays and plain values."""
-    table: dict[str, Any] = _CONVERTER.unstructure(host)
+    table: dict[str, Any] = to_builtins(host)
+    for key in _VERSIONS:
+        version = getattr(host, key)
+        table[key] = str(version) if version is not None else ""
     return table
 
 
@@ -81,18 +89,13 @@ def _override(table: dict[str, Any], dotted: str, text: str) -> None:
         table[last] = text
 
 
-def _structure_version(value: object, _: object) -> QemuVersion | None:
-    text = _CONVERTER.structure(value, str)
-    return parse_version(text) if text else None
-
-
-def _unstructure_version(version: QemuVersion | None) -> str:
-    return str(version) if version is not None else ""
-
-
-_CONVERTER = make_converter()
-_CONVERTER.register_structure_hook(QemuVersion | None, _structure_version)
-_CONVERTER.register_unstructure_hook(QemuVersion | None, _unstructure_version)
+def _read_version(key: str, text: object) -> QemuVersion | None:
+    if not isinstance(text, str):
+        raise ValidationError(f"Expected `str`, got `{type(text).__name__}` - at `$.{key}`")
+    try:
+        return parse_version(text) if text else None
+    except ValueError as error:
+        raise ValidationError(f"{error} - at `$.{key}`") from error
 
 
 def set_qemu_version(host: Host, text: str) -> Host:
@@ -109,7 +112,7 @@ def set_qemu_version(host: Host, text: str) -> Host:
             f"'{text[:80]}' is no version of QEMU",
             hint="a release is such as 9.2.0, a Proxmox package such as 10.1.2-7",
         )
-    return evolve(host, qemu_version=parse_version(text.strip()), pve_qemu_version=None)
+    return replace(host, qemu_version=parse_version(text.strip()), pve_qemu_version=None)
 
 
 def is_package(text: str) -> bool:
@@ -118,6 +121,6 @@ def is_package(text: str) -> bool:
 
 
 def _set_package(host: Host, package: re.Match[str]) -> Host:
-    return evolve(
+    return replace(
         host, qemu_version=parse_version(package[1]), pve_qemu_version=parse_version(package[0])
     )

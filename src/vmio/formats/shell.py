@@ -14,7 +14,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.characters import is_printable
 
@@ -50,8 +50,7 @@ _SPELLED = {"'": r"\'", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _DOUBLE = re.compile(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
 
 
-@frozen(kw_only=True)
-class Word:
+class Word(Struct, frozen=True, kw_only=True):
     """One word, and where in the text each part of it stands."""
 
     text: str

@@ -1,4 +1,4 @@
-"""What vmio's own TOML files have in common: strict types, errors with their key, and writing."""
+"""TOML as vmio writes it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, time
 from typing import Any
 
-import cattrs
-from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
-
-__all__ = ["explain", "make_converter", "render_toml"]
-
-
-def make_converter() -> cattrs.Converter:
-    """Returns what makes attrs classes of tables, and takes nothing that is nearly right."""
-    converter = cattrs.Converter(forbid_extra_keys=True)
-    for kind in (str, int, bool):
-        converter.register_structure_hook(kind, _strict(kind))
-    return converter
-
-
-def explain(error: BaseException, what: str) -> str:
-    """Returns the first thing that is wrong with a description of something, and at which key."""
-    path: list[str] = []
-    while isinstance(error, BaseValidationError) and not isinstance(
-        error, ForbiddenExtraKeysError
-    ):
-        error = error.exceptions[0]
-        for note in getattr(error, "__notes__", ()):
-            key = getattr(note, "name", None) or getattr(note, "index", None)
-            if key is not None:
-                path.append(str(key)[:80])
-    if isinstance(error, ForbiddenExtraKeysError):
-        path.append(min(error.extra_fields)[:80])
-        return f"{what} has no key '{'.'.join(path)}'"
-    if isinstance(error, KeyError):
-        return f"there is no '{'.'.join(path)}'"
-    return f"'{'.'.join(path)}': {error}"
+__all__ = ["render_toml"]
 
 
 def render_toml(table: Mapping[str, Any]) -> str:
@@ -80,12 +50,3 @@ def _render_value(value: object) -> str:
         case _:
             # JSON's whole numbers, truths and strings are TOML's, but for one control character.
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _strict(kind: type) -> Any:  # noqa: ANN401 - cattrs' own hook type
-    def structure(value: object, _: object) -> object:
-        if type(value) is not kind:
-            raise TypeError(f"expected {kind.__name__}, not {value!r:.80}")
-        return value
-
-    return structure

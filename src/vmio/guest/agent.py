@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import attrs
+from msgspec import Struct
 
 from vmio.bounds import load_json
 from vmio.errors import GuestError, UsageError
@@ -53,8 +53,7 @@ _PCI_STEP = re.compile(r"/[0-9a-f]{4,6}:[0-9a-f]{2}:([0-9a-f]{2}\.[0-7])(?=/)")
 _T = TypeVar("_T")
 
 
-@attrs.frozen(kw_only=True)
-class AgentInfo:
+class AgentInfo(Struct, frozen=True, kw_only=True):
     """What an agent says of itself.
 
     Args:
@@ -66,8 +65,7 @@ class AgentInfo:
     commands: frozenset[str]
 
 
-@attrs.frozen(kw_only=True)
-class Completed:
+class Completed(Struct, frozen=True, kw_only=True):
     """A program that has ended in the guest.
 
     Args:
@@ -85,8 +83,7 @@ class Completed:
     truncated: bool
 
 
-@attrs.frozen(kw_only=True)
-class BlockDevice:
+class BlockDevice(Struct, frozen=True, kw_only=True):
     """A disk as the guest's kernel sees it.
 
     Args:

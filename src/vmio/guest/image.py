@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import attrs
+from msgspec import Struct
 
 from vmio.errors import CapabilityError, InputError, OutputError, UsageError
 from vmio.guest.initramfs import (
@@ -101,8 +101,7 @@ _LEVELS = 2
 """So many folders above the images are vmio's own, or XDG_CACHE_HOME itself."""
 
 
-@attrs.frozen(kw_only=True)
-class GuestImage:
+class GuestImage(Struct, frozen=True, kw_only=True):
     """A guest that QEMU can boot without a disk.
 
     Args:

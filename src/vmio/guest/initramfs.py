@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal
 
-import attrs
+from msgspec import Struct
 
 from vmio.errors import CapabilityError, InputError
 from vmio.guest.elf import parse_modinfo, parse_needed
@@ -48,8 +48,7 @@ LOADER = "lib64/ld-linux-x86-64.so.2"
 LIBRARIES = "lib/x86_64-linux-gnu"
 
 
-@attrs.frozen(kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One entry of the archive.
 
     Args:
@@ -67,8 +66,7 @@ class Entry:
     device: tuple[int, int] = (0, 0)
 
 
-@attrs.frozen(kw_only=True)
-class Modules:
+class Modules(Struct, frozen=True, kw_only=True):
     """Kernel modules in the order in which they must be loaded.
 
     Args:

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-import attrs
+from msgspec import Struct
 
 from vmio.errors import CapabilityError, OutputError, ToolError
 from vmio.qemu.child import destroy_child, run_command, start_child
@@ -54,8 +54,7 @@ _DOWNLOAD_HINTS = (
 _FULL_DISK = re.compile(r"No space left on device|enough free space")
 
 
-@attrs.frozen(kw_only=True)
-class Package:
+class Package(Struct, frozen=True, kw_only=True):
     """One version of a package as the archive describes it.
 
     Args:
@@ -76,8 +75,7 @@ class Package:
         return f"{self.name}={self.version}"
 
 
-@attrs.frozen(kw_only=True)
-class Files:
+class Files(Struct, frozen=True, kw_only=True):
     """What was read out of packages: contents and links by path, without a leading slash."""
 
     contents: dict[str, bytes]

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import ToolError
 
@@ -43,8 +43,7 @@ _ANSWER_S: Final = 5.0
 _GONE: Final = "a process that vmio started to measure wake-ups is gone"
 
 
-@frozen(kw_only=True)
-class WaitCosts:
+class WaitCosts(Struct, frozen=True, kw_only=True):
     """Medians of blocks, less what the measuring itself takes.
 
     Units: nanoseconds.

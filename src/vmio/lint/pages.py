@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.lint.registry import FAMILIES, RULES, load_rule
 from vmio.lint.rule import Rule
@@ -29,8 +29,7 @@ _HEADING = re.compile(r"^## (.+)\n\n", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@frozen(kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """A rule's page, taken apart."""
 
     code: str

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import QmpError, UsageError
 from vmio.model.plan import LiveChange
@@ -36,8 +36,7 @@ _NEEDED = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
 _POOL_MIN, _POOL_MAX = "thread-pool-min", "thread-pool-max"
 
 
-@frozen(kw_only=True)
-class LiveResult:
+class LiveResult(Struct, frozen=True, kw_only=True):
     """One property that a running QEMU has now, as it says itself."""
 
     change: LiveChange
@@ -144,8 +143,7 @@ class _Value(Protocol):
         """Sets it."""
 
 
-@frozen(kw_only=True)
-class _Property:
+class _Property(Struct, frozen=True, kw_only=True):
     """A property of an object, such as an IOThread's."""
 
     path: str
@@ -164,8 +162,7 @@ class _Property:
         await _set(connection, self.path, self.name, value)
 
 
-@frozen(kw_only=True)
-class _Limit:
+class _Limit(Struct, frozen=True, kw_only=True):
     """One limit of a throttle group, which has them all in one property."""
 
     path: str
@@ -185,8 +182,7 @@ class _Limit:
         return limits
 
 
-@frozen(kw_only=True)
-class _Throttle:
+class _Throttle(Struct, frozen=True, kw_only=True):
     """One limit of a drive that has them itself, as Proxmox VE makes it before machine 10.0."""
 
     device: str

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.bounds import load_json
 from vmio.errors import CapabilityError
@@ -28,8 +28,7 @@ _NO_PARAMETERS = frozenset({"type"})
 """Properties that every QOM object has."""
 
 
-@frozen(kw_only=True)
-class MachineType:
+class MachineType(Struct, frozen=True, kw_only=True):
     """A kind of machine that QEMU can be."""
 
     name: str
@@ -38,8 +37,7 @@ class MachineType:
     """The name without one, of the newest only, such as `pc`."""
 
 
-@frozen(kw_only=True)
-class Capabilities:
+class Capabilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one QEMU binary says of itself."""
 
     version: QemuVersion

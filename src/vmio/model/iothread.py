@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import field, frozen
-from attrs.validators import ge, optional
+from msgspec import Struct
 
-from vmio.model.source import Span
+from vmio.model.source import NOWHERE, Span, Where
+from vmio.values import check_between
 
 __all__ = [
     "DEFAULT_POOL_MAX",
     "MAIN_LOOP",
     "MAX_POLL_WEIGHT",
+    "PARAMETERS",
     "IOThread",
     "VirtqueueMapping",
 ]
@@ -27,14 +28,7 @@ DEFAULT_POOL_MAX: Final = 64
 """`thread-pool-max` where none is set. Source: QEMU 10.0.2, `qom-get`."""
 
 
-def _parameter(minimum: int = 0) -> int | None:
-    """Declares a parameter that is None while QEMU's own default holds."""
-    value: int | None = field(default=None, validator=optional(ge(minimum)))
-    return value
-
-
-@frozen(kw_only=True)
-class IOThread:
+class IOThread(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `-object iothread`: a dedicated event loop, with the parameters that were set on it.
 
     A parameter that is None was not set; QEMU's default for it depends on the version.
@@ -43,20 +37,34 @@ class IOThread:
     """
 
     id: str
-    poll_max_ns: int | None = _parameter()
-    poll_grow: int | None = _parameter()
-    poll_shrink: int | None = _parameter()
-    poll_weight: int | None = _parameter()
+    poll_max_ns: int | None = None
+    poll_grow: int | None = None
+    poll_shrink: int | None = None
+    poll_weight: int | None = None
     """Only since QEMU 11.1; a right-shift count."""
-    aio_max_batch: int | None = _parameter()
-    thread_pool_min: int | None = _parameter()
-    thread_pool_max: int | None = _parameter(1)
-    span: Span | None = field(default=None, eq=False)
-    """Where it was written, if it was."""
+    aio_max_batch: int | None = None
+    thread_pool_min: int | None = None
+    thread_pool_max: int | None = None
+    where: Where = NOWHERE
+
+    def __post_init__(self) -> None:
+        for name in PARAMETERS:
+            check_between(name, getattr(self, name), _LEAST.get(name, 0))
+
+    @property
+    def span(self) -> Span | None:
+        """Where it is written, if that is known."""
+        return self.where.span
 
 
-@frozen(kw_only=True)
-class VirtqueueMapping:
+PARAMETERS: Final = tuple(
+    name for name in IOThread.__struct_fields__ if name not in {"id", "where"}
+)
+"""The properties of the object that say how the loop works, as fields of `IOThread`."""
+_LEAST: Final = {"thread_pool_max": 1}
+
+
+class VirtqueueMapping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One entry of `iothread-vq-mapping`: an IOThread and the queues that it serves."""
 
     iothread: str

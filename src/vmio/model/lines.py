@@ -3,59 +3,58 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-from attrs.validators import and_, min_len
 
 from vmio.errors import PlanError
 
-if TYPE_CHECKING:
-    from attrs import Attribute
-
-__all__ = ["be_line", "be_name", "be_path", "be_value", "be_words", "check_line"]
+__all__ = ["check_line", "check_name", "check_path", "check_value", "check_words"]
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _NOT_IN_A_LINE = re.compile(rf"[{_CONTROL}\ud800-\udfff\ufffd]")
 """U+FFFD stands for bytes that were no text; written back, it would be another name."""
 _NOT_IN_A_PATH = re.compile(rf"[{_CONTROL}]")
-_NOT_IN_A_NAME = re.compile(rf"^-|{_NOT_IN_A_LINE.pattern}")
+_NOT_IN_A_NAME = re.compile(r"^-")
 _SHOWN_CHARACTERS = 60
 
 
-def be_line(_: object, attribute: Attribute[str], value: str) -> None:
-    """Refuses a value of a field that is more than one line, or that had bytes that were no text.
-
-    Raises:
-        PlanError: It is such a one.
-    """
-    check_line(value, attribute.name)
-
-
-def be_value(_: object, attribute: Attribute[str], value: str) -> None:
-    """Refuses what cannot be a value in a config, as `be_line` does."""
-    # Where blanks may stand in a config's line, tabs may.
-    be_line(_, attribute, value.replace("\t", " "))
-
-
-def be_path(_: object, attribute: Attribute[str], value: str) -> None:
-    """Refuses what cannot be a path, as `be_line` does."""
-    # Bytes that are no text are part of a file's name, as surrogate escapes.
-    _refuse(_NOT_IN_A_PATH.search(value), attribute.name, value)
-
-
-def be_name(_: object, attribute: Attribute[str], value: str) -> None:
-    """Refuses what cannot be a word of a command, as `be_line` does."""
-    # It is a word of commands, where it would be an option.
-    _refuse(_NOT_IN_A_NAME.search(value), attribute.name, value)
-
-
 def check_line(value: str, name: str) -> None:
-    """Refuses a text as `be_line` does.
+    """Refuses a text that is more than one line, or that had bytes that were no text.
+
+    Args:
+        value: The text.
+        name: The field that it is for.
 
     Raises:
-        PlanError: It is more than one line.
+        PlanError: It is one.
     """
     _refuse(_NOT_IN_A_LINE.search(value), name, value)
+
+
+def check_words(value: str, name: str) -> None:
+    """Refuses what `check_line` refuses, and no text at all."""
+    if not value:
+        raise PlanError(f"a plan cannot have an empty {name}")
+    check_line(value, name)
+
+
+def check_value(value: str, name: str) -> None:
+    """Refuses what cannot be a value in a config, as `check_line` does."""
+    # Where blanks may stand in a config's line, tabs may.
+    check_line(value.replace("\t", " "), name)
+
+
+def check_path(value: str, name: str) -> None:
+    """Refuses what cannot be a path, as `check_words` does."""
+    if not value:
+        raise PlanError(f"a plan cannot have an empty {name}")
+    # Bytes that are no text are part of a file's name, as surrogate escapes.
+    _refuse(_NOT_IN_A_PATH.search(value), name, value)
+
+
+def check_name(value: str, name: str) -> None:
+    """Refuses what cannot be a word of a command, as `check_words` does."""
+    check_words(value, name)
+    # As a word of a command it would be an option.
+    _refuse(_NOT_IN_A_NAME.search(value), name, value)
 
 
 def _refuse(found: re.Match[str] | None, name: str, value: str) -> None:
@@ -63,7 +62,3 @@ def _refuse(found: re.Match[str] | None, name: str, value: str) -> None:
         start = max(0, found.start() - _SHOWN_CHARACTERS // 2)
         shown = ascii(value[start : start + _SHOWN_CHARACTERS])
         raise PlanError(f"a plan cannot have {shown} as its {name}")
-
-
-be_words = and_(min_len(1), be_line)
-"""At least one character, and one line."""

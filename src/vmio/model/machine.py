@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import frozen
+from msgspec import Struct
 
 __all__ = ["Chipset", "Machine"]
 
 Chipset = Literal["i440fx", "q35", "virt"]
 
 
-@frozen(kw_only=True)
-class Machine:
+class Machine(Struct, frozen=True, kw_only=True):
     """The machine of a guest, in QEMU's terms."""
 
     name: str

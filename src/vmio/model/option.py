@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
-from vmio.model.source import Span
+from vmio.model.source import NOWHERE, Span, Where
 
 __all__ = ["Option"]
 
 
-@frozen(kw_only=True)
-class Option:
+class Option(Struct, frozen=True, kw_only=True):
     """One option with its value taken apart, in one flat notation."""
 
     name: str
@@ -21,9 +20,16 @@ class Option:
     """What others refer to it by, and what it is found again by; empty if it has no name."""
     kind: str = ""
     """What it is one of: a device's driver, an object's type."""
-    properties: Mapping[str, str] = field(factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
     """Values by key, nested keys joined by dots, items of a list by their number."""
-    span: Span | None = field(default=None, eq=False)
-    """Where it is written, if that is known."""
-    spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
-    """Where each property is written; none for those in JSON."""
+    where: Where = NOWHERE
+
+    @property
+    def span(self) -> Span | None:
+        """Where it is written, if that is known."""
+        return self.where.span
+
+    @property
+    def spans(self) -> Mapping[str, Span]:
+        """Where each property is written; none for those in JSON."""
+        return self.where.spans

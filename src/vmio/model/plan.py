@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from attrs import field, frozen
-from attrs.validators import and_, deep_iterable, ge, lt, max_len, min_len, optional
+from msgspec import Struct
 
-from vmio.model.lines import be_line, be_name, be_path, be_value, be_words
+from vmio.model.lines import check_line, check_name, check_path, check_value, check_words
 from vmio.model.topology import Topology
+from vmio.values import check_between
 
 __all__ = [
     "OWN",
@@ -29,6 +29,7 @@ __all__ = [
     "TakesEffect",
 ]
 
+_MAX_INT64 = 2**63 - 1
 _MOST_STEPS = 100
 _MOST_CHANGES = 256
 """More than all options that a plan changes of all disks that a guest can have."""
@@ -77,8 +78,7 @@ StepKind = Literal[
 ]
 
 
-@frozen(kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One change of a guest, in the words of the model and not of one manager's file.
 
     Of `iothread` a value is `OWN` or the name of an IOThread, of `controllers` it is `PER_DISK` or
@@ -86,13 +86,19 @@ class Change:
     it is written as QEMU writes it.
     """
 
-    subject: str = field(default="", validator=be_line)
+    subject: str = ""
     """A disk's id, an IOThread's id, or a bus; empty for the guest as a whole."""
     property: Property
-    old: str | None = field(default=None, validator=optional(be_value))
+    old: str | None = None
     """What it is now; None if nothing is written."""
-    new: str | None = field(default=None, validator=optional(be_value))
+    new: str | None = None
     """What it shall be; None leaves it to the manager."""
+
+    def __post_init__(self) -> None:
+        check_line(self.subject, "subject")
+        for name in ("old", "new"):
+            if (value := getattr(self, name)) is not None:
+                check_value(value, name)
 
 
 OWN: Final = "own"
@@ -105,53 +111,67 @@ SEPARATE: Final = Change(subject="scsi", property="controllers", old=SHARED, new
 """A controller for each SCSI disk, where one was for all."""
 
 
-@frozen(kw_only=True)
-class LiveChange:
+class LiveChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One property of a running QEMU's object, set with `qom-set` and read back."""
 
-    path: str = field(validator=be_words)
+    path: str
     """The object's place, such as `/objects/iothread-virtioscsi0`."""
-    property: str = field(validator=be_words)
+    property: str
     """QEMU's name, such as `poll-max-ns`."""
-    new: int = field(validator=and_(ge(0), lt(1 << 63)))
+    new: int
+
+    def __post_init__(self) -> None:
+        check_words(self.path, "path")
+        check_words(self.property, "property")
+        check_between("new", self.new, 0, _MAX_INT64)
 
 
-@frozen(kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One thing to do; all its changes are made or none."""
 
     kind: StepKind
-    disks: tuple[str, ...] = field(
-        default=(), validator=and_(max_len(_MOST_CHANGES), deep_iterable(be_words))
-    )
+    disks: tuple[str, ...] = ()
     """The disks that it is about."""
-    changes: tuple[Change, ...] = field(default=(), validator=max_len(_MOST_CHANGES))
+    changes: tuple[Change, ...] = ()
     obstacle: Obstacle = ""
     """Why a person has to make the changes; empty where vmio can."""
     takes_effect: TakesEffect = "restart"
-    live: tuple[LiveChange, ...] = field(default=(), validator=max_len(_MOST_CHANGES))
+    live: tuple[LiveChange, ...] = ()
     """What a running guest can be given at once; empty where it has to wait for a restart."""
 
+    def __post_init__(self) -> None:
+        for name in ("disks", "changes", "live"):
+            check_between(f"the number of {name}", len(getattr(self, name)), 0, _MOST_CHANGES)
+        for disk in self.disks:
+            check_words(disk, "disks")
 
-@frozen(kw_only=True)
-class Plan:
+
+class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All steps for one guest under one policy, and the layouts before and after."""
 
-    vm: str = field(validator=and_(min_len(1), be_name))
+    vm: str
     """What its manager calls the guest."""
-    notation: str = field(validator=be_words)
-    config: str = field(validator=and_(min_len(1), be_path))
+    notation: str
+    config: str
     """The name of the file that it was made from."""
-    digest: str = field(validator=be_words)
+    digest: str
     """Of that file's bytes (SHA-1, as Proxmox VE's own), so that a later change is noticed."""
-    policy: str = field(validator=be_words)
-    notes: tuple[str, ...] = field(
-        default=(), validator=and_(max_len(_MOST_CHANGES), deep_iterable(be_line))
-    )
+    policy: str
+    notes: tuple[str, ...] = ()
     """What there is to know of the guest's disks that no step is about."""
-    steps: tuple[Step, ...] = field(default=(), validator=max_len(_MOST_STEPS))
+    steps: tuple[Step, ...] = ()
     before: Topology
     after: Topology
+
+    def __post_init__(self) -> None:
+        check_name(self.vm, "vm")
+        check_path(self.config, "config")
+        for name in ("notation", "digest", "policy"):
+            check_words(getattr(self, name), name)
+        check_between("the number of notes", len(self.notes), 0, _MOST_CHANGES)
+        check_between("the number of steps", len(self.steps), 0, _MOST_STEPS)
+        for note in self.notes:
+            check_line(note, "notes")
 
     @property
     def changes(self) -> tuple[Change, ...]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
-__all__ = ["Edit", "Location", "Problem", "Source", "Span", "apply_edits"]
+__all__ = ["NOWHERE", "Edit", "Location", "Problem", "Source", "Span", "Where", "apply_edits"]
 
 
 class Span(NamedTuple):
@@ -22,8 +22,32 @@ class Span(NamedTuple):
     end: int
 
 
-@frozen(kw_only=True)
-class Location:
+class Where(Struct, frozen=True, kw_only=True, eq=False):
+    """Where a value is written.
+
+    All are equal: two values are the same whichever lines they were read from.
+    """
+
+    span: Span | None = None
+    """Where the whole of it is written, if that is known."""
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    """Where each part of it is written, by the notation's own name for it."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Where)
+
+    def __hash__(self) -> int:
+        return hash(Where)
+
+    def __repr__(self) -> str:
+        return f"Where({self.span})"
+
+
+NOWHERE: Final = Where()
+"""Of a value that no text has."""
+
+
+class Location(Struct, frozen=True, kw_only=True):
     """Where a span begins, as a person counts: lines and columns from 1, columns in characters."""
 
     line: int
@@ -34,12 +58,14 @@ class Location:
     """That whole line."""
 
 
-@frozen(kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     """A file's name and its very bytes."""
 
     name: str
-    data: bytes = field(repr=False)
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Source(name={self.name!r}, data=<{len(self.data)} bytes>)"
 
     @property
     def digest(self) -> str:
@@ -67,8 +93,7 @@ class Source:
         )
 
 
-@frozen(kw_only=True)
-class Edit:
+class Edit(Struct, frozen=True, kw_only=True):
     """One replacement in a source: the span's bytes become `text`; an empty span inserts.
 
     Bytes that are not UTF-8 are in the text as surrogate escapes.
@@ -78,8 +103,7 @@ class Edit:
     text: str
 
 
-@frozen(kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """Something that a reader could not take, and went on after."""
 
     kind: str

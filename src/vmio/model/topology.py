@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Literal
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from vmio.bounds import MAX_QUEUES
 from vmio.model.controller import Bridge, Controller
@@ -25,8 +26,7 @@ __all__ = [
 Verdict = Literal["used", "ignored", "default"]
 
 
-@frozen(kw_only=True)
-class Effect:
+class Effect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What became of one setting of one disk."""
 
     setting: str
@@ -37,8 +37,7 @@ class Effect:
     reason: str = ""
 
 
-@frozen(kw_only=True)
-class Virtqueue:
+class Virtqueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One request queue of a controller and what serves it."""
 
     index: int
@@ -46,8 +45,7 @@ class Virtqueue:
     """An IOThread's id, or `MAIN_LOOP`."""
 
 
-@frozen(kw_only=True)
-class AttachedDisk:
+class AttachedDisk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A disk in its place, with what its cache and aio settings came to."""
 
     disk: Disk
@@ -75,8 +73,7 @@ class AttachedDisk:
         return next((effect for effect in self.effects if effect.setting == setting), None)
 
 
-@frozen(kw_only=True)
-class HostThread:
+class HostThread(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A thread of a running QEMU on its host."""
 
     serves: str
@@ -87,8 +84,7 @@ class HostThread:
     """Processor time it has used so far; None where the host does not say."""
 
 
-@frozen(kw_only=True)
-class Topology:
+class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """A whole layout, planned or as a running QEMU reports it."""
 
     iothreads: tuple[IOThread, ...] = ()
@@ -99,10 +95,9 @@ class Topology:
     vcpus: int = 1
     host_threads: tuple[HostThread, ...] = ()
     """Empty for a plan."""
-    _by_id: Mapping[str, Controller] = field(init=False, eq=False, repr=False)
 
-    @_by_id.default
-    def _index_controllers(self) -> Mapping[str, Controller]:
+    @cached_property
+    def _by_id(self) -> Mapping[str, Controller]:
         return {controller.id: controller for controller in self.controllers}
 
     def controller_of(self, attached: AttachedDisk) -> Controller:

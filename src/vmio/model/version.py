@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from attrs import field, frozen
+from msgspec import Struct
 
 __all__ = ["QemuVersion", "parse_version"]
 
@@ -16,17 +16,42 @@ _NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 _FIRST_CANDIDATE = 90
 
 
-@frozen(order=True)
-class QemuVersion:
-    """A version of QEMU or of a package of it, which orders as versions do."""
+class QemuVersion(Struct, frozen=True, eq=False):
+    """A version of QEMU or of a package of it, which orders as versions do.
+
+    How it was written makes it no other version.
+    """
 
     major: int
     minor: int
     micro: int = 0
-    revision: tuple[int, ...] = field(default=(), kw_only=True)
+    revision: tuple[int, ...] = ()
     """The packager's own numbers, such as 7 of `10.1.2-7`; empty for QEMU's release."""
-    text: str = field(default="", kw_only=True, eq=False, repr=False)
+    text: str = ""
     """How it was written; empty where it was not read from a text."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, QemuVersion) and self.numbers == other.numbers
+
+    def __lt__(self, other: QemuVersion) -> bool:
+        return self.numbers < other.numbers
+
+    def __le__(self, other: QemuVersion) -> bool:
+        return self.numbers <= other.numbers
+
+    def __gt__(self, other: QemuVersion) -> bool:
+        return self.numbers > other.numbers
+
+    def __ge__(self, other: QemuVersion) -> bool:
+        return self.numbers >= other.numbers
+
+    def __hash__(self) -> int:
+        return hash(self.numbers)
+
+    @property
+    def numbers(self) -> tuple[int, int, int, tuple[int, ...]]:
+        """All that counts when two are compared."""
+        return self.major, self.minor, self.micro, self.revision
 
     def __str__(self) -> str:
         return self.text or f"{self.major}.{self.minor}.{self.micro}"

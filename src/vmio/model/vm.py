@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from vmio.model.controller import Controller
 from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.machine import Chipset, Machine
 from vmio.model.option import Option
-from vmio.model.source import Problem, Source, Span
+from vmio.model.source import NOWHERE, Problem, Source, Span, Where
 from vmio.model.topology import AttachedDisk
 
 __all__ = ["Accelerator", "GuestOs", "Vm"]
@@ -23,8 +23,7 @@ GuestOs = Literal["", "linux", "windows", "other"]
 """Empty where that is not said."""
 
 
-@frozen(kw_only=True)
-class Vm:
+class Vm(Struct, frozen=True, kw_only=True):
     """What a configuration says, before anything is planned from it."""
 
     id: str
@@ -78,8 +77,12 @@ class Vm:
     """What the reader could not take."""
     waiting: frozenset[str] = frozenset()
     """Settings that change when the guest is next started, by the notation's own name."""
-    spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
-    """Where it is written which `controllers` SCSI disks get, and where that there is a `tpm`."""
+    where: Where = NOWHERE
+
+    @property
+    def spans(self) -> Mapping[str, Span]:
+        """Where its `controllers` (which SCSI disks get), its `tpm` and the like are written."""
+        return self.where.spans
 
     @property
     def machine(self) -> Machine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.observe.sample import DiskSample, Operations, Role, Sample, ThreadSample
 
@@ -13,8 +13,7 @@ __all__ = ["DiskRates", "OperationRates", "Rates", "ThreadRates", "compare_sampl
 _NS: Final = 1e9
 
 
-@frozen(kw_only=True)
-class ThreadRates:
+class ThreadRates(Struct, frozen=True, kw_only=True):
     """What a thread did; None is what the kernel does not say."""
 
     thread_id: int
@@ -28,8 +27,7 @@ class ThreadRates:
     involuntary_switches_per_s: float | None
 
 
-@frozen(kw_only=True)
-class OperationRates:
+class OperationRates(Struct, frozen=True, kw_only=True):
     """What a disk did of one kind of operation; None is what nobody knows."""
 
     operations_per_s: float | None = None
@@ -41,8 +39,7 @@ class OperationRates:
     the interval has to be long beside the latency."""
 
 
-@frozen(kw_only=True)
-class DiskRates:
+class DiskRates(Struct, frozen=True, kw_only=True):
     """What a disk did."""
 
     id: str
@@ -52,8 +49,7 @@ class DiskRates:
     unmaps: OperationRates
 
 
-@frozen(kw_only=True)
-class Rates:
+class Rates(Struct, frozen=True, kw_only=True):
     """What a guest did between two samples."""
 
     duration_s: float

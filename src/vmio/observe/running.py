@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from attrs import evolve
-
 from vmio.errors import ToolError
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import Topology
 from vmio.observe.threads import open_tasks, read_threads
 from vmio.qemu.live import read_live
 from vmio.qemu.qmp import QmpConnection
+from vmio.values import replace
 
 __all__ = ["read_running"]
 
@@ -35,9 +34,9 @@ async def read_running(connection: QmpConnection, *, pid: int | None = None) -> 
     if process is not None:
         with suppress(ToolError), open_tasks(process) as tasks:
             used_ns = {each.thread_id: each.cpu_ns for each in read_threads(tasks, {})}
-    return evolve(
+    return replace(
         topology,
         host_threads=tuple(
-            evolve(each, cpu_ns=used_ns.get(each.thread_id)) for each in topology.host_threads
+            replace(each, cpu_ns=used_ns.get(each.thread_id)) for each in topology.host_threads
         ),
     )

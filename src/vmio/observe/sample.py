@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
 from vmio.model.iothread import IOThread
 
@@ -21,8 +21,7 @@ __all__ = [
 Role = Literal["main loop", "iothread", "vcpu", "worker", "other"]
 
 
-@frozen(kw_only=True)
-class ThreadName:
+class ThreadName(Struct, frozen=True, kw_only=True):
     """What a thread is for."""
 
     name: str
@@ -30,8 +29,7 @@ class ThreadName:
     role: Role
 
 
-@frozen(kw_only=True)
-class ThreadSample:
+class ThreadSample(Struct, frozen=True, kw_only=True):
     """What a thread had used since it began."""
 
     thread_id: int
@@ -50,8 +48,7 @@ class ThreadSample:
     """On which it runs, or ran last."""
 
 
-@frozen(kw_only=True)
-class Histogram:
+class Histogram(Struct, frozen=True, kw_only=True):
     """Requests by latency: the first count is below the first boundary, the last from the last on.
 
     QEMU keeps one only after `block-latency-histogram-set`.
@@ -61,8 +58,7 @@ class Histogram:
     counts: tuple[int, ...]
 
 
-@frozen(kw_only=True)
-class Operations:
+class Operations(Struct, frozen=True, kw_only=True):
     """What a disk had done of one kind of operation; None is what QEMU does not say.
 
     Source: QEMU 10.0, qapi/block-core.json, BlockDeviceStats.
@@ -78,8 +74,7 @@ class Operations:
     histogram: Histogram | None = None
 
 
-@frozen(kw_only=True)
-class DiskSample:
+class DiskSample(Struct, frozen=True, kw_only=True):
     """What a disk had done since QEMU has it."""
 
     id: str
@@ -90,14 +85,13 @@ class DiskSample:
     """The block node at the top."""
     qdev: str = ""
     """The device's place, by which commands of a monitor find it."""
-    reads: Operations = field(factory=Operations)
-    writes: Operations = field(factory=Operations)
-    flushes: Operations = field(factory=Operations)
-    unmaps: Operations = field(factory=Operations)
+    reads: Operations = field(default_factory=Operations)
+    writes: Operations = field(default_factory=Operations)
+    flushes: Operations = field(default_factory=Operations)
+    unmaps: Operations = field(default_factory=Operations)
 
 
-@frozen(kw_only=True)
-class Sample:
+class Sample(Struct, frozen=True, kw_only=True):
     """One guest at one moment."""
 
     monotonic_ns: int

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from attrs import evolve
-
 from vmio.model.iothread import IOThread, VirtqueueMapping
 from vmio.model.topology import Topology
+from vmio.values import replace
 
 __all__ = ["map_queues"]
 
@@ -27,14 +26,14 @@ def map_queues(topology: Topology, disks: Collection[str], count: int) -> Topolo
     mapping = tuple(VirtqueueMapping(iothread=name) for name in names)
     mapped = {attached.controller for attached in topology.disks if attached.disk.id in disks}
     controllers = tuple(
-        evolve(each, iothread=None, iothread_vq_mapping=mapping) if each.id in mapped else each
+        replace(each, iothread=None, iothread_vq_mapping=mapping) if each.id in mapped else each
         for each in topology.controllers
     )
     used = {each.iothread for each in controllers} | {
         entry.iothread for each in controllers for entry in each.iothread_vq_mapping
     }
     kept = (each for each in topology.iothreads if each.id in used and each.id not in names)
-    return evolve(
+    return replace(
         topology,
         iothreads=(*kept, *(IOThread(id=name) for name in names)),
         controllers=controllers,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from vmio.errors import PlanError, UsageError
 from vmio.model.disk import Disk
@@ -40,8 +40,7 @@ _MAX_THREADS = 31
 _MAX_MAPPED = 16
 
 
-@frozen(kw_only=True)
-class Spread:
+class Spread(Struct, frozen=True, kw_only=True):
     """Which IOThread serves which disk."""
 
     threads: Mapping[str, str]
@@ -53,15 +52,14 @@ class Spread:
     """So many IOThreads for each disk, over its virtqueues; 0 for one."""
 
 
-@frozen(kw_only=True)
-class NamedPolicy:
+class NamedPolicy(Struct, frozen=True, kw_only=True):
     """A policy as a person chooses it."""
 
     name: str
     summary: str
     source: str
     """Where the way of spreading comes from."""
-    spread: Callable[[Vm, Sequence[Disk], Host, int], Spread] = field(repr=False)
+    spread: Callable[[Vm, Sequence[Disk], Host, int], Spread]
     """The disks are those that can have an IOThread; the number is the one behind the name."""
     number: int | None = None
     """What the number is if none is given; None where the name takes none."""
@@ -76,8 +74,7 @@ class NamedPolicy:
         return self.name if self.number is None else f"{self.name}[:N]"
 
 
-@frozen(kw_only=True)
-class Choice:
+class Choice(Struct, frozen=True, kw_only=True):
     """A policy with its number."""
 
     policy: NamedPolicy

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import CapabilityError, ToolError
 from vmio.qemu.cache import identify_file, read_entry, write_entry
@@ -36,8 +36,7 @@ _EXIT_STATUS = 0x9D
 """What isa-debug-exit makes of the top byte of the sum: `value << 1 | 1`, as a byte."""
 
 
-@frozen(kw_only=True)
-class Accelerator:
+class Accelerator(Struct, frozen=True, kw_only=True):
     """What guests run on here, and why."""
 
     name: AcceleratorName

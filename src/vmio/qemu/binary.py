@@ -8,12 +8,11 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from attrs import asdict
+from msgspec import ValidationError, convert, to_builtins
 
 from vmio.errors import CapabilityError, ToolError
 from vmio.model.capabilities import (
     Capabilities,
-    MachineType,
     QemuVersion,
     parse_capabilities,
     parse_device_names,
@@ -125,7 +124,7 @@ def read_capabilities(binary: Path) -> Capabilities:
         raise ToolError(
             f"{binary} does not answer as a QEMU does: {error}", argv=(str(binary),)
         ) from error
-    write_entry("capabilities", identity, asdict(capabilities))
+    write_entry("capabilities", identity, to_builtins(capabilities))
     return capabilities
 
 
@@ -161,28 +160,7 @@ def _ask(binary: Path, questions: Sequence[tuple[str, str, Mapping[str, object]]
 
 def _structure(value: object) -> Capabilities | None:
     """Returns capabilities from the cache; anything that does not look like them is nothing."""
-    match value:
-        case {
-            "version": {"major": int(major), "minor": int(minor), "micro": int(micro)},
-            "package": str(package),
-            "iothread_devices": list(iothread_devices),
-            "vq_mapping_devices": list(vq_mapping_devices),
-            "iothread_parameters": list(iothread_parameters),
-            "accelerators": list(accelerators),
-            "machines": list(machines),
-        }:
-            return Capabilities(
-                version=QemuVersion(major, minor, micro),
-                package=package,
-                iothread_devices=tuple(map(str, iothread_devices)),
-                vq_mapping_devices=tuple(map(str, vq_mapping_devices)),
-                iothread_parameters=tuple(map(str, iothread_parameters)),
-                accelerators=tuple(map(str, accelerators)),
-                machines=tuple(
-                    MachineType(name=str(entry["name"]), alias=str(entry["alias"]))
-                    for entry in machines
-                    if isinstance(entry, dict) and {"name", "alias"} <= entry.keys()
-                ),
-            )
-        case _:
-            return None
+    try:
+        return convert(value, Capabilities)
+    except ValidationError:
+        return None

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast, get_args
 
-from attrs import evolve
-
 from vmio.bounds import load_json
 from vmio.model.disk import FILE_DRIVERS, AioEngine, Backing, CacheMode, DetectZeroes
 from vmio.model.topology import AttachedDisk
 from vmio.qemu.replies import as_integer, as_mapping
+from vmio.values import replace
 
 __all__ = ["Nodes", "index_nodes", "insert_medium"]
 
@@ -55,9 +54,9 @@ def insert_medium(
     write_cache = bool(cache.get("writeback"))
     names = (block.get("device"), inserted.get("node-name"))
     zeroes = inserted.get("detect_zeroes")
-    return evolve(
+    return replace(
         attached,
-        disk=evolve(
+        disk=replace(
             attached.disk,
             volume=filename,
             backing=Backing(

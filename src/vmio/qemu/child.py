@@ -21,7 +21,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import CapabilityError, ToolError, UsageError
 
@@ -33,8 +33,7 @@ _CHUNK_BYTES = 1 << 16
 _REAP_TIMEOUT_S = 10.0
 
 
-@frozen(kw_only=True)
-class Finished:
+class Finished(Struct, frozen=True, kw_only=True):
     """A program that has ended, or was killed at its time limit.
 
     Args:

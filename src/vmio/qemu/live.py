@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import evolve, fields, frozen
+from msgspec import Struct
 
 from vmio.bounds import MAX_QUEUES_IN_ALL
 from vmio.errors import QmpError
 from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import AioEngine, BusKind, Disk
-from vmio.model.iothread import MAIN_LOOP, IOThread, VirtqueueMapping
+from vmio.model.iothread import MAIN_LOOP, PARAMETERS, IOThread, VirtqueueMapping
 from vmio.model.topology import AttachedDisk, HostThread, Topology, count_queues
 from vmio.qemu.blocks import Nodes, index_nodes, insert_medium
 from vmio.qemu.cmdline import read_aio_engines
@@ -29,6 +29,7 @@ from vmio.qemu.replies import (
     name_device,
 )
 from vmio.qemu.threads import ReportedThreads, ask_threads, find_process
+from vmio.values import replace
 
 __all__ = ["compare", "read_live"]
 
@@ -42,9 +43,6 @@ _CONTROLLER = re.compile(
 _DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)|virtio-blk-\w.*", re.ASCII)
 _ALIASES = {"lsi": "lsi53c895a", "ahci": "ich9-ahci"}
 """Names that `-device` takes, and the types that QEMU then reports."""
-_PARAMETERS = tuple(
-    attribute.name for attribute in fields(IOThread) if attribute.name not in {"id", "span"}
-)
 
 
 async def read_live(connection: QmpConnection, *, pid: int | None = None) -> Topology:
@@ -102,8 +100,7 @@ def _list_host_threads(process: int | None, reported: ReportedThreads) -> Iterat
             yield HostThread(serves=iothread.id, thread_id=thread)
 
 
-@frozen(kw_only=True)
-class _Reader:
+class _Reader(Struct, frozen=True, kw_only=True):
     """Asks one QEMU about its devices."""
 
     connection: QmpConnection
@@ -113,7 +110,7 @@ class _Reader:
     async def read_iothread(self, reported: IOThread) -> IOThread:
         """Returns an IOThread with the size of its thread pool, which the list does not tell."""
         path = f"/objects/{reported.id}"
-        return evolve(
+        return replace(
             reported,
             thread_pool_min=as_integer(await self.get(path, "thread-pool-min")),
             thread_pool_max=as_integer(await self.get(path, "thread-pool-max"), 1),
@@ -263,7 +260,7 @@ def _compare_iothreads(planned: Topology, live: Topology) -> Iterator[str]:
         if found is None:
             yield f"{wanted.id}: QEMU has no such IOThread"
             continue
-        for name in _PARAMETERS:
+        for name in PARAMETERS:
             yield from _differ(wanted.id, name, getattr(wanted, name), getattr(found, name))
     yield from (f"{name}: QEMU has this IOThread, and the plan does not" for name in running)
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.model.iothread import IOThread
 from vmio.qemu.qmp import QmpConnection
@@ -19,8 +19,7 @@ _PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", 
 """Those of an IOThread's in the report; thread pools are not in it."""
 
 
-@frozen(kw_only=True)
-class ReportedThreads:
+class ReportedThreads(Struct, frozen=True, kw_only=True):
     """QEMU's standing threads besides the main loop; None is an id that it does not tell."""
 
     iothreads: tuple[tuple[IOThread, int | None], ...]

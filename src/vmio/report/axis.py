@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from attrs import frozen
+from msgspec import Struct
 
 __all__ = ["Axis", "choose_axis", "nice_step", "scale"]
 
@@ -18,8 +18,7 @@ _LOGARITHMIC_FROM: Final = 50
 """So many times the smallest value; on an even axis most would be on its lowest line."""
 
 
-@frozen(kw_only=True)
-class Axis:
+class Axis(Struct, frozen=True, kw_only=True):
     """From which value to which an axis goes, and what is written at it."""
 
     low: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.characters import disarm_lines, printable
 from vmio.report.colours import paint
@@ -29,8 +29,7 @@ _LEAST_COLUMNS = 12
 """So much of a column that is cut is shown on the narrowest terminal."""
 
 
-@frozen(kw_only=True)
-class Column:
+class Column(Struct, frozen=True, kw_only=True):
     """What stands above a column, and what becomes of it where the table is too wide."""
 
     head: str

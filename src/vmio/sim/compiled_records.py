@@ -22,7 +22,6 @@ import operator
 from functools import cache
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
-import attrs
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -108,7 +107,7 @@ def _holds_numbers(part: object) -> bool:
 
 @cache
 def _list_fields(of: type[Any]) -> tuple[str, ...]:
-    return tuple(each.name for each in attrs.fields(of))
+    return tuple(get_type_hints(of))
 
 
 def _get_values(record: Any) -> list[Any]:
@@ -156,10 +155,9 @@ class _ListIteratorModel(models.StructModel):
 @cache
 def _find_fields(of: type) -> dict[str, tuple[int, types.Type]]:
     """Returns of each field of a record which word it is, and its type."""
-    hints = get_type_hints(of)
     return {
-        field.name: (number, _find_type(hints[field.name]))
-        for number, field in enumerate(attrs.fields(of))
+        name: (number, _find_type(hint))
+        for number, (name, hint) in enumerate(get_type_hints(of).items())
     }
 
 

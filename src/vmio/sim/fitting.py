@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.model.capabilities import QemuVersion
 from vmio.model.topology import Topology
@@ -22,6 +22,7 @@ from vmio.sim import kernel
 from vmio.sim.profile import Profile
 from vmio.sim.simulator import SimulatedRun, prepare, run_once
 from vmio.sim.workload import Workload
+from vmio.values import replace
 
 __all__ = ["FITTED", "STEPS", "Observation", "Residual", "compare_observations", "fit_costs"]
 
@@ -65,8 +66,7 @@ _FAR: Final = 0.2
 """What is more wrong than that counts by how far, not by its square: no outlier decides."""
 
 
-@frozen(kw_only=True)
-class Observation:
+class Observation(Struct, frozen=True, kw_only=True):
     """What a real guest did under a load."""
 
     topology: Topology
@@ -85,8 +85,7 @@ class Observation:
     """Share of the time that the vCPU was on the processor to which the disk's interrupts came."""
 
 
-@frozen(kw_only=True)
-class Residual:
+class Residual(Struct, frozen=True, kw_only=True):
     """How far the simulator is from an observation."""
 
     observation: Observation
@@ -142,7 +141,7 @@ def fit_costs(
 
     def build(logs: Sequence[float]) -> Profile:
         costs = {name: round(math.exp(log)) for name, log in zip(FITTED, logs, strict=True)}
-        return evolve(profile, costs=evolve(profile.costs, **costs))
+        return replace(profile, costs=replace(profile.costs, **costs))
 
     def measure(logs: Sequence[float]) -> list[float]:
         said = compare_observations(observations, build(logs), version)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import evolve
-
 from vmio.model.host import Host, parse_processors
 from vmio.model.vm import Vm
 from vmio.sim.profile import DEFAULT_PROFILE, MAX_PROCESSORS, Accelerator, Profile
+from vmio.values import replace
 
 __all__ = ["place_profile"]
 
@@ -38,7 +37,7 @@ def place_profile(
         pinned &= (1 << count) - 1
     usable = pinned.bit_count() or count
     if usable:
-        return evolve(profile, processors=min(usable, MAX_PROCESSORS)), tuple(warnings)
+        return replace(profile, processors=min(usable, MAX_PROCESSORS)), tuple(warnings)
     warnings.append(
         f"the processors of the guest's host are not known: {profile.processors} are taken, as"
         " where the costs were measured; --host FILE or --set cpu.count=N gives them"

@@ -20,11 +20,11 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Mapping
 from typing import Generic, Literal, TypeVar
 
-from attrs import evolve, field, frozen
-from attrs.validators import ge, le
+from msgspec import Struct, field
 
 from vmio.errors import CapabilityError
 from vmio.model.capabilities import QemuVersion
+from vmio.values import check_between, replace
 
 __all__ = [
     "DEFAULT_MAX_NS",
@@ -57,22 +57,25 @@ _WEIGHTED = QemuVersion(11, 1)
 _MAX_INT64 = 2**63 - 1
 
 
-@frozen(kw_only=True)
-class PollSettings:
+class PollSettings(Struct, frozen=True, kw_only=True):
     """The parameters of an `-object iothread` that steer its polling."""
 
-    max_ns: int = field(default=DEFAULT_MAX_NS, validator=[ge(0), le(_MAX_INT64)])
+    max_ns: int = DEFAULT_MAX_NS
     """`poll-max-ns`: never longer than this; 0 switches polling off."""
-    grow: int = field(default=0, validator=[ge(0), le(_MAX_INT64)])
+    grow: int = 0
     """`poll-grow`: a factor. Up to 10.2 0 stands for 2."""
-    shrink: int = field(default=0, validator=[ge(0), le(_MAX_INT64)])
+    shrink: int = 0
     """`poll-shrink`: a divisor. Up to 10.2 0 stands for dropping to 0 at once."""
-    weight: int = field(default=0, validator=[ge(0), le(63)])
+    weight: int = 0
     """`poll-weight`, 11.1 only: the newest wait counts 1 in 2 to the power of this."""
 
+    def __post_init__(self) -> None:
+        for name in ("max_ns", "grow", "shrink"):
+            check_between(name, getattr(self, name), 0, _MAX_INT64)
+        check_between("weight", self.weight, 0, 63)
 
-@frozen(kw_only=True)
-class Adjustment:
+
+class Adjustment(Struct, frozen=True, kw_only=True):
     """One change of a polling time, as QEMU's trace events `poll_grow` and `poll_shrink` tell it.
 
     Units: nanoseconds.
@@ -87,8 +90,7 @@ _Handler = TypeVar("_Handler", bound=Hashable)
 """Whatever a handler, a file descriptor that the loop watches, is known by."""
 
 
-@frozen(kw_only=True)
-class WeightedTimes(Generic[_Handler]):
+class WeightedTimes(Struct, Generic[_Handler], frozen=True, kw_only=True):
     """The state of a loop of 11.1.
 
     Units: nanoseconds.
@@ -96,7 +98,7 @@ class WeightedTimes(Generic[_Handler]):
 
     poll_ns: int = 0
     """What the loop polls for."""
-    means: Mapping[_Handler, int] = field(factory=dict)
+    means: Mapping[_Handler, int] = field(default_factory=dict)
     """Weighted mean of the waits for each handler that is polled."""
 
 
@@ -119,7 +121,7 @@ def complete_settings(settings: PollSettings, generation: Generation) -> PollSet
     """Returns parameters as QEMU uses them: since 11.1 a 0 is replaced when it is written."""
     if generation != "weighted":
         return settings
-    return evolve(
+    return replace(
         settings,
         grow=settings.grow or 2,
         shrink=settings.shrink or 2,

@@ -5,16 +5,15 @@ A profile's file stands beside a host's description.
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import Final, Literal
 
-from attrs import field, frozen
-from attrs.validators import and_, ge, in_, le, min_len
+from msgspec import Struct, ValidationError, convert, to_builtins
 
 from vmio.bounds import load_toml
 from vmio.errors import InputError
 from vmio.model.source import Source
 from vmio.sim.costs import DEFAULT_COSTS, MAX_NS, Costs
+from vmio.values import check_between, explain
 
 __all__ = [
     "DEFAULT_PROFILE",
@@ -26,9 +25,6 @@ __all__ = [
     "render_profile",
 ]
 
-if TYPE_CHECKING:
-    from cattrs import Converter
-
 Accelerator = Literal["", "kvm", "tcg"]
 """What runs a guest's processors; empty where that is not known."""
 
@@ -36,41 +32,41 @@ MAX_PROCESSORS: Final = 4096
 _MAX_BYTES: Final = 1024 * 1024
 
 
-@frozen(kw_only=True)
-class ServiceTimes:
+class ServiceTimes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a disk takes for a request while so many are under way."""
 
-    depth: int = field(validator=and_(ge(1), le(1024)))
-    quantiles_ns: tuple[int, ...] = field(validator=min_len(2))
+    depth: int
+    quantiles_ns: tuple[int, ...]
     """The shortest, the longest, and what lies between at even steps of probability."""
 
-    @quantiles_ns.validator
-    def _check_order(self, _: object, value: tuple[int, ...]) -> None:
-        if list(value) != sorted(value) or not 1 <= value[0] <= value[-1] <= MAX_NS:
+    def __post_init__(self) -> None:
+        check_between("depth", self.depth, 1, 1024)
+        check_between("the number of quantiles", len(self.quantiles_ns), 2)
+        times = self.quantiles_ns
+        if list(times) != sorted(times) or not 1 <= times[0] <= times[-1] <= MAX_NS:
             raise ValueError("quantiles must ascend, from 1 ns to 10 s")
 
 
-@frozen(kw_only=True)
-class Profile:
+class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A host and the guest on it, as far as a prediction goes by them."""
 
     name: str
     is_this_host: bool
     costs: Costs
-    service: tuple[ServiceTimes, ...] = field(validator=min_len(1))
+    service: tuple[ServiceTimes, ...]
     """By depth, ascending; between two depths it is taken to grow evenly."""
-    processors: int = field(validator=and_(ge(1), le(MAX_PROCESSORS)))
+    processors: int
     host: str = ""
     """What tells the host from others."""
-    accelerator: Accelerator = field(default="", validator=in_(get_args(Accelerator)))
+    accelerator: Accelerator = ""
     """What ran the guest."""
     sources: tuple[tuple[str, str], ...] = ()
     """Where a number comes from, by its name."""
 
-    @service.validator
-    def _check_depths(self, _: object, value: tuple[ServiceTimes, ...]) -> None:
-        depths = [table.depth for table in value]
-        if depths[0] != 1 or depths != sorted(set(depths)):
+    def __post_init__(self) -> None:
+        check_between("processors", self.processors, 1, MAX_PROCESSORS)
+        depths = [table.depth for table in self.service]
+        if not depths or depths[0] != 1 or depths != sorted(set(depths)):
             raise ValueError("tables of service times must ascend from depth 1")
 
 
@@ -80,10 +76,6 @@ def parse_profile(source: Source) -> Profile:
     Raises:
         InputError: It is not TOML, or a number of it is missing, unknown or cannot be.
     """
-    from cattrs.errors import BaseValidationError
-
-    from vmio.formats.toml_text import explain
-
     name = source.name
     if len(source.data) > _MAX_BYTES:
         raise InputError(f"{name} is too large for a profile")
@@ -92,8 +84,8 @@ def parse_profile(source: Source) -> Profile:
     except ValueError as error:
         raise InputError(f"{name} is not a profile: {error}") from error
     try:
-        return _make_converter().structure(table, Profile)
-    except BaseValidationError as error:
+        return convert(table, Profile)
+    except ValidationError as error:
         raise InputError(f"{name}: {explain(error, 'a profile')}") from error
 
 
@@ -101,15 +93,7 @@ def render_profile(profile: Profile) -> str:
     """Returns a profile as TOML, which `parse_profile` reads as the same profile."""
     from vmio.formats.toml_text import render_toml
 
-    return render_toml(_make_converter().unstructure(profile))
-
-
-@cache
-def _make_converter() -> Converter:
-    """Returns what reads and writes profiles; a prediction does neither, so it is made late."""
-    from vmio.formats.toml_text import make_converter
-
-    return make_converter()
+    return render_toml(to_builtins(profile))
 
 
 DEFAULT_PROFILE: Final = Profile(

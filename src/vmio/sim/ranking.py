@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, get_args
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import PlanError
 from vmio.model.capabilities import QemuVersion
@@ -40,16 +40,14 @@ _FIGURES: Final[Mapping[Criterion, Callable[[Prediction], Estimate]]] = {
 }
 
 
-@frozen(kw_only=True)
-class Layout:
+class Layout(Struct, frozen=True, kw_only=True):
     """A layout, and by what names there is a way to it."""
 
     names: tuple[str, ...]
     topology: Topology
 
 
-@frozen(kw_only=True)
-class RankedLayout:
+class RankedLayout(Struct, frozen=True, kw_only=True):
     """A layout with what is predicted of it, and its place."""
 
     layout: Layout
@@ -60,8 +58,7 @@ class RankedLayout:
     """Its place if it is the worst of them."""
 
 
-@frozen(kw_only=True)
-class Ranking:
+class Ranking(Struct, frozen=True, kw_only=True):
     """Some layouts in order."""
 
     by: Criterion

@@ -10,9 +10,8 @@ Units: nanoseconds where a name ends in `ns`, else counts; times are from the be
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-
-from attrs import Factory, define, field
 
 from vmio.sim.costs import Costs
 
@@ -155,7 +154,7 @@ class Counts(NamedTuple):
     the budget of the wait, and the loop's polling time after it. No polling is a budget of 0."""
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Handler:
     """What a loop watches."""
 
@@ -165,7 +164,7 @@ class Handler:
     """Whether it had an event in this pass."""
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class ServiceTable:
     """Service times of a disk with so many requests under way."""
 
@@ -174,7 +173,7 @@ class ServiceTable:
     """Where the next is."""
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Disk:
     """A disk on the host."""
 
@@ -183,12 +182,12 @@ class Disk:
     under_way: int = 0
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class VCPU:
     """A processor of the guest."""
 
     number: int
-    queues: list[VirtQueue] = Factory(list)
+    queues: list[VirtQueue] = field(default_factory=list)
     """Whose interrupts it takes and whose programs it runs."""
     doing: int = IDLE
     next_ns: int = -1
@@ -223,7 +222,7 @@ class VCPU:
     """The same: how many it took."""
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Loop:
     """An event loop: its parameters, see `Loops`; where it is; and what is counted."""
 
@@ -241,7 +240,7 @@ class Loop:
     completions: Handler
     handlers: list[Handler]
     """The notifier, completions where they are a handler, and its queues'."""
-    queues: list[VirtQueue] = Factory(list)
+    queues: list[VirtQueue] = field(default_factory=list)
     """Those that it serves."""
     start_ns: int = 0
     """When the present pass began, which is when the one before ended."""
@@ -284,7 +283,7 @@ class Loop:
     polled: int = 0
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class VirtQueue:
     """A virtqueue with the program behind it."""
 
@@ -341,7 +340,7 @@ class VirtQueue:
     """What the vCPU had ended when it took the last one."""
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class World:
     """Everything."""
 

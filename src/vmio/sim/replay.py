@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import combinations, islice, product
 
-from attrs import define, field, frozen
+from msgspec import Struct, field
 
 from vmio.errors import InputError
 from vmio.formats.qemu.trace import Block, Clock, Event, Handler, Read, Ready, Record, Wait
@@ -34,8 +34,7 @@ _MAX_STATES = 256
 """Recordings of real loops never needed more than two."""
 
 
-@frozen(kw_only=True)
-class Agreement:
+class Agreement(Struct, frozen=True, kw_only=True):
     """How many of QEMU's decisions the algorithm comes to as well."""
 
     events: int = 0
@@ -84,8 +83,7 @@ def check_recording(
     return agreement
 
 
-@define
-class _Inputs:
+class _Inputs(Struct):
     """Whether a recording has what decisions follow from."""
 
     kind: type[Block | Clock]
@@ -97,8 +95,7 @@ class _Inputs:
             yield record
 
 
-@define
-class _Tally:
+class _Tally(Struct):
     events: int = 0
     agreed: int = 0
     missing: int = 0
@@ -125,16 +122,14 @@ class _Tally:
         )
 
 
-@define
-class _Change:
+class _Change(Struct):
     """A change in the record, and the readings of the clock before it."""
 
     adjustment: Adjustment
     clock: Clock | None
 
 
-@define
-class _Pass:
+class _Pass(Struct):
     """One pass of a loop up to 10.2, from the reading that begins it to the next pass."""
 
     start_ns: int
@@ -144,11 +139,11 @@ class _Pass:
     ready: Ready | None = None
     clock: Clock | None = None
     """The readings of which the first ends the wait."""
-    added: list[int] = field(factory=list)
-    removed: list[int] = field(factory=list)
-    detached: list[int] = field(factory=list)
+    added: list[int] = field(default_factory=list)
+    removed: list[int] = field(default_factory=list)
+    detached: list[int] = field(default_factory=list)
     """Descriptors that were read in vain, as a device does with one that it unregisters."""
-    changes: list[_Change] = field(factory=list)
+    changes: list[_Change] = field(default_factory=list)
 
     @property
     def block_ns(self) -> int | None:
@@ -244,8 +239,7 @@ _Times = frozenset[tuple[int, int]]
 """Polling time by file descriptor."""
 
 
-@frozen
-class _State:
+class _State(Struct, frozen=True):
     """What the handlers of a loop may be at: one reading of the record."""
 
     times: _Times = frozenset()
@@ -262,28 +256,26 @@ def _check_handlers(records: Iterable[Record], settings: PollSettings) -> Agreem
     return checker.finish()
 
 
-@frozen(kw_only=True)
-class _Doubt:
+class _Doubt(Struct, frozen=True, kw_only=True):
     """A budget or a pass's changes that agree only if handlers are gone; later passes show that.
 
     That a handler is unregistered is not traced, and another thread may do it at any time.
     """
 
     is_budget: bool
-    seen: Counter[Adjustment] = field(factory=Counter)
-    computed: Counter[Adjustment] = field(factory=Counter)
+    seen: Counter[Adjustment] = field(default_factory=Counter)
+    computed: Counter[Adjustment] = field(default_factory=Counter)
     """The changes if no handler is gone."""
 
 
-@define
-class _Handlers:
+class _Handlers(Struct):
     """A loop of 10.0 to 10.2 as it is followed, in every reading that fits."""
 
     settings: PollSettings
-    states: set[_State] = field(factory=lambda: {_State()})
+    states: set[_State] = field(default_factory=lambda: {_State()})
     notifier: int | None = None
-    doubts: list[_Doubt] = field(factory=list)
-    tally: _Tally = field(factory=_Tally)
+    doubts: list[_Doubt] = field(default_factory=list)
+    tally: _Tally = field(default_factory=_Tally)
 
     def take(self, one: _Pass) -> None:
         if one.begin is not None:
@@ -511,15 +503,14 @@ def _list_subsets(
         yield tuple(fd for part in parts for fd in part)
 
 
-@define
-class _Loop:
+class _Loop(Struct):
     """A loop of 11.1 as it is followed, under one set of parameters."""
 
     settings: PollSettings
-    state: WeightedTimes[Handler] = field(factory=WeightedTimes)
-    removed: dict[Handler, int] = field(factory=dict)
+    state: WeightedTimes[Handler] = field(default_factory=WeightedTimes)
+    removed: dict[Handler, int] = field(default_factory=dict)
     expected: Adjustment | None = None
-    tally: _Tally = field(factory=_Tally)
+    tally: _Tally = field(default_factory=_Tally)
 
     def take(self, record: Event | Block) -> None:
         match record:
@@ -582,7 +573,7 @@ def _check_weighted(records: Iterable[Record], settings: PollSettings) -> Agreem
         default.expect_nothing()
         is_own = ctx != busiest and not _agrees(asked.tally) and _agrees(default.tally)
         tally = default.tally if is_own else asked.tally
-        for name in _Tally.__slots__:
+        for name in _Tally.__struct_fields__:
             if not name.startswith("_"):
                 setattr(total, name, getattr(total, name) + getattr(tally, name))
     return total.freeze()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.errors import UsageError
 from vmio.model.capabilities import QemuVersion
@@ -17,6 +17,7 @@ from vmio.sim.polling import DEFAULT_MAX_NS
 from vmio.sim.profile import Profile
 from vmio.sim.simulator import Prediction, predict, set_parameters
 from vmio.sim.workload import Workload
+from vmio.values import replace
 
 __all__ = [
     "LOADS",
@@ -49,8 +50,7 @@ _FEW: Final = 16
 _RANGE: Final = re.compile(r"([^=]{1,200})=(\d{1,19}):(\d{1,19})(?::(\d{1,19}))?", re.ASCII)
 
 
-@frozen(kw_only=True)
-class Sweep:
+class Sweep(Struct, frozen=True, kw_only=True):
     """Which values a parameter takes one after the other."""
 
     parameter: str
@@ -61,8 +61,7 @@ class Sweep:
     """The value that it has, if there is one and the same: one of `values`, if it is between."""
 
 
-@frozen(kw_only=True)
-class Grid:
+class Grid(Struct, frozen=True, kw_only=True):
     """All combinations of what several sweeps go through; of one, its values."""
 
     sweeps: tuple[Sweep, ...]
@@ -77,8 +76,7 @@ class Grid:
         return product(*(sweep.values for sweep in self.sweeps))
 
 
-@frozen(kw_only=True)
-class SweepPoint:
+class SweepPoint(Struct, frozen=True, kw_only=True):
     """What one value of each sweep comes to."""
 
     values: tuple[int, ...]
@@ -252,7 +250,7 @@ def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
     first = next(iter(values))
     if values.get("rate_per_s") == 0:
         raise UsageError("--sweep rate_per_s: a rate of 0 asks for nothing")
-    plain = evolve(workload, name="", rate_per_s=0) == Workload(name="")
+    plain = replace(workload, name="", rate_per_s=0) == Workload(name="")
     if (not is_open and workload.rate_per_s) or (is_open and not plain):
         raise UsageError(
             f"--sweep {first} does not go with --workload {workload.name[:80]!r}",
@@ -260,11 +258,11 @@ def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
         )
     changed: dict[str, Any] = {LOADS[name]: value for name, value in values.items()}
     try:
-        load = evolve(workload, **changed)
+        load = replace(workload, **changed)
     except ValueError as error:
         raise UsageError(f"--sweep {first}: {error.args[0]}") from error
     if load.rate_per_s:
-        return evolve(load, name=f"rate={load.rate_per_s}")
+        return replace(load, name=f"rate={load.rate_per_s}")
     words = [f"qd={load.depth}"]
     if load.batch > 1:
         words.append(f"batch={load.batch}")
@@ -274,7 +272,7 @@ def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
         if pause_ns:
             micro, rest = divmod(pause_ns, 1000)
             words.append(f"{name}={pause_ns}ns" if rest else f"{name}={micro}us")
-    return evolve(load, name=",".join(words))
+    return replace(load, name=",".join(words))
 
 
 def _find_today(topology: Topology, parameter: str) -> int | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import define, evolve, field, frozen
+from msgspec import Struct, field
+
+from vmio.values import replace
 
 __all__ = ["Piece", "Timeline", "join_pieces"]
 
 _MAX_PIECES: Final = 512
 
 
-@frozen(kw_only=True)
-class Piece:
+class Piece(Struct, frozen=True, kw_only=True):
     """Some phases in a row.
 
     Units: nanoseconds.
@@ -37,11 +38,10 @@ class Piece:
         )
 
 
-@define
-class Timeline:
+class Timeline(Struct):
     """Pieces of equally many phases, which get longer as there are more of them."""
 
-    pieces: list[Piece] = field(factory=list)
+    pieces: list[Piece] = field(default_factory=list)
     _per_piece: int = 1
 
     def add(self, budget_ns: int, begin_ns: int | None = None) -> None:
@@ -59,7 +59,7 @@ class Timeline:
         """Says that the last phase found nothing."""
         if self.pieces:
             last = self.pieces[-1]
-            self.pieces[-1] = evolve(last, in_vain=min(last.phases, last.in_vain + 1))
+            self.pieces[-1] = replace(last, in_vain=min(last.phases, last.in_vain + 1))
 
 
 def join_pieces(pieces: list[Piece], count: int) -> list[Piece]:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from attrs import define, field, frozen
+from msgspec import Struct, field
 
 from vmio.errors import InputError
 from vmio.formats.qemu.trace import Event
@@ -32,8 +32,7 @@ _MAX_LOOPS = _MAX_HANDLERS = _MAX_BUDGETS = 4096
 """A QEMU has as many only in a file that nobody's QEMU wrote."""
 
 
-@frozen(kw_only=True)
-class LoopTrace:
+class LoopTrace(Struct, frozen=True, kw_only=True):
     """One event loop in a trace."""
 
     ctx: str
@@ -66,8 +65,7 @@ class LoopTrace:
     for."""
 
 
-@frozen(kw_only=True)
-class Transition:
+class Transition(Struct, frozen=True, kw_only=True):
     """A change of a polling time, and how often it happened."""
 
     kind: Literal["grow", "shrink"]
@@ -135,20 +133,19 @@ _NAMES = {
 }
 
 
-@define
-class _Loop:
+class _Loop(Struct):
     generation: Generation
     settings: PollSettings
     times: Counter[int]
     """How many handlers have each polling time; up to 9.x and in 11.1 the loop's one time."""
-    what_ifs: list[WhatIf] = field(factory=list)
+    what_ifs: list[WhatIf] = field(default_factory=list)
     pending_ns: int | None = None
     """When the phase began that polled in vain, until its wait is known."""
     waited_ns: int | None = None
     """When the last wait ended that is known."""
-    transitions: Counter[tuple[str, int, int]] = field(factory=Counter)
+    transitions: Counter[tuple[str, int, int]] = field(default_factory=Counter)
     unmoved: int = 0
-    timeline: Timeline = field(factory=Timeline)
+    timeline: Timeline = field(default_factory=Timeline)
     thread_id: int | None = None
     first_ns: int | None = None
     last_ns: int | None = None
@@ -156,8 +153,8 @@ class _Loop:
     polling_ns: int = 0
     in_vain: int = 0
     drops: int = 0
-    changes: Counter[str] = field(factory=Counter)
-    budgets: Counter[int] = field(factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+    budgets: Counter[int] = field(default_factory=Counter)
     events_agreed: int = 0
     budgets_agreed: int = 0
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from attrs import define, evolve, field, frozen
+from msgspec import Struct, field
 
 from vmio.errors import UsageError
 from vmio.sim.polling import (
@@ -26,6 +26,7 @@ from vmio.sim.polling import (
     adjust_weighted,
     complete_settings,
 )
+from vmio.values import replace
 
 __all__ = ["Outcome", "Setting", "WhatIf", "parse_setting", "suggest_settings"]
 
@@ -41,16 +42,14 @@ _MAX_INT64: Final = 2**63 - 1
 _HINT: Final = "it reads poll_max_ns=65536,poll_grow=2"
 
 
-@frozen(kw_only=True)
-class Setting:
+class Setting(Struct, frozen=True, kw_only=True):
     """Parameters that a loop could have had."""
 
     name: str
     settings: PollSettings
 
 
-@frozen(kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What a setting comes to on the waits of a trace."""
 
     name: str
@@ -80,7 +79,7 @@ def parse_setting(text: str, base: PollSettings) -> Setting:
             raise UsageError(f"--try {text[:80]!r}: cannot take {pair[:40]!r}", hint=_HINT)
         values[key] = int(match[2])
     try:
-        return Setting(name=text.strip(), settings=evolve(base, **values))
+        return Setting(name=text.strip(), settings=replace(base, **values))
     except ValueError as error:
         raise UsageError(f"--try {text[:80]!r}: {error.args[0]}", hint=_HINT) from error
 
@@ -90,23 +89,22 @@ def suggest_settings(base: PollSettings) -> tuple[Setting, ...]:
     first_ns = base.max_ns or DEFAULT_MAX_NS // 2
     longer_ns = [first_ns << power for power in range(1, 5)]
     return tuple(
-        Setting(name=f"poll_max_ns={max_ns}", settings=evolve(base, max_ns=max_ns))
+        Setting(name=f"poll_max_ns={max_ns}", settings=replace(base, max_ns=max_ns))
         for max_ns in longer_ns
         if max_ns <= _MAX_INT64
     )
 
 
-@define
-class WhatIf:
+class WhatIf(Struct):
     """A loop under a setting, wait by wait."""
 
     name: str
     generation: Generation
     settings: PollSettings
     _ns: int = 0
-    _handlers: dict[str, int] = field(factory=lambda: {"notifier": 0, "other": 0})
+    _handlers: dict[str, int] = field(default_factory=lambda: {"notifier": 0, "other": 0})
     _state: WeightedTimes[str] = field(
-        factory=lambda: WeightedTimes(means={"notifier": 0, "other": 0})
+        default_factory=lambda: WeightedTimes(means={"notifier": 0, "other": 0})
     )
     _waits: int = 0
     _caught: int = 0

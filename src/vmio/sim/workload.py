@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from attrs import field, frozen
-from attrs.validators import and_, ge, le
+from msgspec import Struct
 
 from vmio.errors import UsageError
+from vmio.values import check_between
 
 __all__ = ["Workload", "parse_workload"]
 
@@ -25,24 +25,31 @@ _MAX_PAUSE_NS: Final = 10**9
 _MAX_RATE: Final = 10_000_000
 
 
-@frozen(kw_only=True)
-class Workload:
+class Workload(Struct, frozen=True, kw_only=True):
     """Random reads of 4 KiB on every disk at once, in a closed or an open loop."""
 
     name: str
-    depth: int = field(default=1, validator=and_(ge(1), le(_MAX_DEPTH)))
+    depth: int = 1
     """Requests that a job has under way; without meaning in an open loop."""
-    batch: int = field(default=1, validator=and_(ge(1), le(_MAX_BATCH)))
+    batch: int = 1
     """So many completions a job waits for, before it submits as many requests in one go, which the
     guest's block layer plugs: they reach the queue together, with one kick."""
-    jobs: int = field(default=1, validator=and_(ge(1), le(_MAX_JOBS)))
+    jobs: int = 1
     """Programs on each disk, which go around the guest's processors, each with its virtqueue."""
-    work_ns: int = field(default=0, validator=and_(ge(0), le(_MAX_PAUSE_NS)))
+    work_ns: int = 0
     """What a program computes before it asks for more, on its guest's processor."""
-    think_ns: int = field(default=0, validator=and_(ge(0), le(_MAX_PAUSE_NS)))
+    think_ns: int = 0
     """What it waits then."""
-    rate_per_s: int = field(default=0, validator=and_(ge(0), le(_MAX_RATE)))
+    rate_per_s: int = 0
     """Requests a second and disk that come by themselves; 0 for a closed loop."""
+
+    def __post_init__(self) -> None:
+        check_between("depth", self.depth, 1, _MAX_DEPTH)
+        check_between("batch", self.batch, 1, _MAX_BATCH)
+        check_between("jobs", self.jobs, 1, _MAX_JOBS)
+        check_between("work_ns", self.work_ns, 0, _MAX_PAUSE_NS)
+        check_between("think_ns", self.think_ns, 0, _MAX_PAUSE_NS)
+        check_between("rate_per_s", self.rate_per_s, 0, _MAX_RATE)
 
 
 def parse_workload(text: str) -> Workload:

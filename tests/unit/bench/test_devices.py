@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 
 from vmio.bench.devices import pick_device
 from vmio.errors import GuestError
@@ -11,6 +10,7 @@ from vmio.guest.agent import BlockDevice
 from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import BusKind, Disk
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.values import replace
 
 
 def device(
@@ -118,7 +118,7 @@ def test_pick_device_finds_ide_by_the_serial_that_qemu_counts() -> None:
 
 def test_pick_device_prefers_the_configured_serial() -> None:
     """A serial number of the disk's own says more than its place."""
-    marked = evolve(SHARED.disks[0], disk=evolve(SHARED.disks[0].disk, serial="mine"))
+    marked = replace(SHARED.disks[0], disk=replace(SHARED.disks[0].disk, serial="mine"))
     devices = [device("sda", "05.0"), device("sdb", "05.0", serial="mine")]
     assert pick_device(devices, SHARED, marked).name == "sdb"
 

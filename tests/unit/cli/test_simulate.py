@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import attrs
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
@@ -18,7 +17,9 @@ from vmio.cli.main import main
 from vmio.errors import CapabilityError, InputError
 from vmio.host.local import identify_host
 from vmio.model.version import QemuVersion
+from vmio.sim.costs import Costs
 from vmio.sim.profile import DEFAULT_PROFILE, render_profile
+from vmio.values import replace
 
 VM = str(Path(__file__).parents[3] / "examples" / "virtio-scsi-single" / "701.conf")
 QEMU = ("--qemu-version", "10.0.2", "--requests", "300", "--seeds", "2")
@@ -58,9 +59,9 @@ def test_profile_from_a_file_is_gone_by(
 ) -> None:
     """The output names it, and its costs count."""
     path = tmp_path / "fast.toml"
-    free = {name: 0 for name in attrs.asdict(DEFAULT_PROFILE.costs) if name.startswith("guest_")}
-    costs = attrs.evolve(DEFAULT_PROFILE.costs, **free)
-    fast = attrs.evolve(DEFAULT_PROFILE, name="fast", is_this_host=True, costs=costs)
+    free = {name: 0 for name in Costs.__struct_fields__ if name.startswith("guest_")}
+    costs = replace(DEFAULT_PROFILE.costs, **free)
+    fast = replace(DEFAULT_PROFILE, name="fast", is_this_host=True, costs=costs)
     path.write_text(render_profile(fast))
     iops = []
     for arguments in ((), ("--profile", str(path))):
@@ -77,7 +78,7 @@ def test_profile_from_a_file_is_gone_by(
 @pytest.mark.parametrize("host", ["", "elsewhere, a processor"])
 def test_profile_is_known_as_this_hosts_without_what_measures(host: str, tmp_path: Path) -> None:
     """Whether it was measured here is read of the host; QEMU and fio are no part of that."""
-    profile = attrs.evolve(DEFAULT_PROFILE, name="mine", host=host or identify_host())
+    profile = replace(DEFAULT_PROFILE, name="mine", host=host or identify_host())
     path = tmp_path / "vmio" / "profile.toml"
     path.parent.mkdir()
     path.write_text(render_profile(profile))

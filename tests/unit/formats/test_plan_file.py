@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from vmio.model.host import Host
 from vmio.model.plan import Change, LiveChange, Plan, Step
 from vmio.model.source import Source
 from vmio.model.version import parse_version
+from vmio.values import replace
 
 GUEST = app.load(
     str(Path(__file__).parents[3] / "examples" / "701.conf"),
@@ -60,17 +60,17 @@ def test_plan_is_read_back() -> None:
         ('"schema": 2', '"schema": 1', "does not know"),
         ('"schema": 2,', "", "no number 'schema'"),
         ('"schema": 2', '"schema": true', "no number 'schema'"),
-        ('"new": 0', '"new": "0"', r"expected int @ \$.steps\[0\].live\[0\].new"),
+        ('"new": 0', '"new": "0"', r"'steps\.0\.live\.0\.new': expected int, got str"),
         ('"vm": "701"', '"vm": "701", "more": 1', "more"),
         ('"notes": []', '"notes": {}', "notes"),
         ('"notes": []', '"notes": "ab"', "notes"),
-        ('"kind": "separate-controllers"', '"kind": "erase"', r"steps\[0\]"),
-        ('"property": "controllers"', '"property": "args"', r"changes\[0\]"),
+        ('"kind": "separate-controllers"', '"kind": "erase"', r"steps\.0"),
+        ('"property": "controllers"', '"property": "args"', r"changes\.0"),
         ('"subject": "scsi"', '"subject": "a\\nrm -rf /"', "cannot have .* as its subject"),
         ('"scsi0"\n', '"\\u001b[2J"\n', "as its disks"),
         ('"vm": "701"', '"vm": "--force"', "cannot have '--force' as its vm"),
-        ('"policy": "per', '"policy": "\\ud800', "policy"),
-        ('"new": 0', f'"new": {1 << 63}', r"live\[0\]"),
+        ('"policy": "per', '"policy": "\\ud800', "half of a surrogate pair"),
+        ('"new": 0', f'"new": {1 << 63}', r"live\.0"),
         ('"new": 0', '"new": ' + "9" * 5000, "is not a plan"),
         ('"new": "per-disk"', '"new": "a\\nhookscript: x"', "as its new"),
     ],
@@ -111,7 +111,7 @@ def test_plan_of_too_many_values_is_not_looked_into(step: object) -> None:
 
 def test_path_that_is_no_text_is_read_back() -> None:
     """A file's name is any bytes; the plan's file is text all the same."""
-    plan = evolve(PLAN, config="caf\udce9/701.conf")
+    plan = replace(PLAN, config="caf\udce9/701.conf")
     text = render_plan(plan)
     assert parse(text.encode()) == plan
 

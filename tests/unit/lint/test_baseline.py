@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,6 +22,7 @@ from vmio.lint.baseline import (
 )
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.model.source import Source, Span
+from vmio.values import replace
 
 SOURCE = Source(name="1.conf", data=b"a: 1\r\nb: 2\r\n")
 FINDING = Diagnostic(
@@ -63,7 +63,7 @@ def test_known_finding_is_hidden_with_its_reason() -> None:
 def test_known_finding_is_found_again_on_another_line() -> None:
     """Lines before it, another message and another line end make it no new one."""
     moved = Source(name="1.conf", data=b"z: 0\na: 1\n")
-    finding = evolve(FINDING, span=Span(start=5, end=9), message="in other words")
+    finding = replace(FINDING, span=Span(start=5, end=9), message="in other words")
     assert hide(make_baseline(KNOWN), finding, source=moved) == (0, 1, 0)
 
 
@@ -72,7 +72,7 @@ def test_known_finding_of_other_words_is_new() -> None:
     other = Source(name="1.conf", data=b"a: 3\r\nb: 2\r\n")
     assert hide(make_baseline(KNOWN), FINDING, source=other) == (1, 0, 1)
     assert hide(make_baseline(KNOWN), FINDING, vm="2") == (1, 0, 0)
-    assert hide(make_baseline(KNOWN), evolve(FINDING, subject="b")) == (1, 0, 1)
+    assert hide(make_baseline(KNOWN), replace(FINDING, subject="b")) == (1, 0, 1)
 
 
 def test_finding_known_once_hides_one() -> None:

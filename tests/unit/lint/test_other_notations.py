@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from vmio.formats.base import Guest, ReadContext
 from vmio.lint.diagnostic import Applicability, Diagnostic
 from vmio.lint.engine import run
@@ -15,6 +13,7 @@ from vmio.model.iothread import IOThread, VirtqueueMapping
 from vmio.model.source import Source
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.model.vm import Vm
+from vmio.values import replace
 
 
 def check(disk: Disk, controller: Controller, **facts: object) -> tuple[Diagnostic, ...]:
@@ -64,17 +63,17 @@ def test_sata_disk_with_an_iothread_is_refused() -> None:
 
 def test_iothread_named_by_a_controller_is_used() -> None:
     """A controller's IOThread is used, be it named alone or in a mapping of its queues."""
-    disk = evolve(make_disk("scsi"), iothread_id=None)
+    disk = replace(make_disk("scsi"), iothread_id=None)
     named = Controller(id="scsi0", model="virtio-scsi-pci", bus="scsi", iothread="iothread1")
     mapping = (VirtqueueMapping(iothread="iothread1"),)
     assert check(disk, named) == ()
-    assert check(disk, evolve(named, iothread=None, iothread_vq_mapping=mapping)) == ()
-    assert [d.code for d in check(disk, evolve(named, iothread=None))] == ["TH004"]
+    assert check(disk, replace(named, iothread=None, iothread_vq_mapping=mapping)) == ()
+    assert [d.code for d in check(disk, replace(named, iothread=None))] == ["TH004"]
 
 
 def test_native_aio_through_the_page_cache_is_found_in_any_notation() -> None:
     """What QEMU refuses it refuses whoever wrote it; another manager's guest gets advice only."""
-    disk = evolve(make_disk("virtio"), aio="native", cache="writeback")
+    disk = replace(make_disk("virtio"), aio="native", cache="writeback")
     controller = Controller(id="sda", model="virtio-blk-pci", bus="virtio", iothread="iothread1")
     found = check(disk, controller, aio="native", cache_direct=False)
     assert [d.code for d in found] == ["CA001"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.observe.rates import DiskRates, OperationRates, ThreadRates, compare_samples
 from vmio.observe.sample import DiskSample, Operations, Sample, ThreadSample
+from vmio.values import replace
 
 THREAD = ThreadSample(
     thread_id=8,
@@ -31,7 +31,7 @@ def after(duration_ns: int = 2_000_000_000, *threads: ThreadSample, disk: DiskSa
 
 def test_rates_are_differences_over_the_time() -> None:
     """Two seconds in which a thread ran for one, and a disk read 1,000 times at depth 2."""
-    thread = evolve(
+    thread = replace(
         THREAD,
         cpu_ns=1_000_001_000,
         run_delay_ns=200_000_500,
@@ -39,7 +39,7 @@ def test_rates_are_differences_over_the_time() -> None:
         involuntary_switches=21,
     )
     done = Operations(count=1_100, transferred_bytes=4096 * 1_001, time_ns=4_000_007_000)
-    found = compare_samples(BEFORE, after(2_000_000_000, thread, disk=evolve(DISK, reads=done)))
+    found = compare_samples(BEFORE, after(2_000_000_000, thread, disk=replace(DISK, reads=done)))
     assert found.duration_s == 2.0
     assert found.threads == (
         ThreadRates(
@@ -78,18 +78,18 @@ def test_disk_without_operations_has_no_latency() -> None:
 
 @pytest.mark.parametrize(
     "reads",
-    [evolve(DONE, count=99), evolve(DONE, transferred_bytes=0), evolve(DONE, time_ns=6_999)],
+    [replace(DONE, count=99), replace(DONE, transferred_bytes=0), replace(DONE, time_ns=6_999)],
 )
 def test_counter_that_fell_tells_nothing(reads: Operations) -> None:
     """It was reset in between, at a moment that nobody knows."""
-    (disk,) = compare_samples(BEFORE, after(disk=evolve(DISK, reads=reads))).disks
+    (disk,) = compare_samples(BEFORE, after(disk=replace(DISK, reads=reads))).disks
     assert disk.reads == OperationRates()
 
 
 def test_what_is_unknown_at_one_end_stays_unknown() -> None:
     """Of a disk and of a thread alike; the rest is told."""
-    thread = evolve(THREAD, run_delay_ns=None, voluntary_switches=None)
-    disk = evolve(DISK, reads=evolve(DONE, count=110, time_ns=None))
+    thread = replace(THREAD, run_delay_ns=None, voluntary_switches=None)
+    disk = replace(DISK, reads=replace(DONE, count=110, time_ns=None))
     found = compare_samples(BEFORE, after(1_000_000_000, thread, disk=disk))
     assert found.threads[0].run_delay_share is None
     assert found.threads[0].voluntary_switches_per_s is None
@@ -101,8 +101,8 @@ def test_what_is_unknown_at_one_end_stays_unknown() -> None:
 
 def test_new_thread_counts_from_its_beginning() -> None:
     """So does one with the id of a thread that has ended; who is gone is lost."""
-    reborn = evolve(THREAD, cpu_ns=500, run_delay_ns=100, voluntary_switches=1)
-    new = evolve(THREAD, thread_id=9, cpu_ns=1_000)
+    reborn = replace(THREAD, cpu_ns=500, run_delay_ns=100, voluntary_switches=1)
+    new = replace(THREAD, thread_id=9, cpu_ns=1_000)
     found = compare_samples(BEFORE, after(1_000, reborn, new, disk=DISK)).threads
     assert [each.cpu_share for each in found] == [0.5, 1.0]
     assert found[0].run_delay_share == pytest.approx(0.1)
@@ -111,7 +111,7 @@ def test_new_thread_counts_from_its_beginning() -> None:
 
 def test_disk_that_was_not_there_before_is_left_out() -> None:
     """When it was attached nobody knows, and a sample without a monitor has no disks."""
-    found = compare_samples(BEFORE, after(disk=evolve(DISK, id="scsi1")))
+    found = compare_samples(BEFORE, after(disk=replace(DISK, id="scsi1")))
     assert found.disks == ()
 
 
@@ -132,7 +132,7 @@ def test_rates_of_anything_are_not_negative(
     first: DiskSample, second: DiskSample, duration_ns: int
 ) -> None:
     """Whatever a monitor says at both ends."""
-    before = evolve(BEFORE, disks=(first,))
+    before = replace(BEFORE, disks=(first,))
     for disk in compare_samples(before, after(duration_ns, disk=second)).disks:
         for rates in (disk.reads, disk.flushes):
             figures = (

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from vmio.qemu import live as module
 from vmio.qemu import threads
 from vmio.qemu.live import compare, read_live
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
+from vmio.values import replace
 
 DATA = Path(__file__).parents[2] / "data" / "qmp"
 VERSIONS = ("7.2.22", "10.0.2")
@@ -263,9 +263,9 @@ def test_plan_may_use_the_names_that_device_takes() -> None:
     """Lsi and ahci are the command line's names for types that QEMU reports by another."""
     live = replay(read_recorded("10.0.2"))
     names = {"lsi53c895a": "lsi", "ich9-ahci": "ahci"}
-    planned = evolve(
+    planned = replace(
         live,
-        controllers=tuple(evolve(c, model=names.get(c.model, c.model)) for c in live.controllers),
+        controllers=tuple(replace(c, model=names.get(c.model, c.model)) for c in live.controllers),
     )
 
     assert compare(planned, live) == ()
@@ -274,10 +274,10 @@ def test_plan_may_use_the_names_that_device_takes() -> None:
 def test_difference_in_what_serves_a_disk_is_told() -> None:
     """A disk on another thread than planned is named with both."""
     live = replay(read_recorded("10.0.2"))
-    planned = evolve(
+    planned = replace(
         live,
         controllers=tuple(
-            evolve(c, iothread=None) if c.id == "scsihw0" else c for c in live.controllers
+            replace(c, iothread=None) if c.id == "scsihw0" else c for c in live.controllers
         ),
     )
 
@@ -295,18 +295,18 @@ def test_every_difference_is_told() -> None:
     planned = Topology(
         iothreads=(IOThread(id="io0", poll_max_ns=5), IOThread(id="gone")),
         controllers=(
-            *(evolve(c, **changed.get(c.id, {})) for c in live.controllers),
+            *(replace(c, **changed.get(c.id, {})) for c in live.controllers),
             Controller(id="other", model="ahci", bus="sata"),
         ),
         disks=(
             *(
-                evolve(d, controller="other", aio="native", cache_direct=True)
+                replace(d, controller="other", aio="native", cache_direct=True)
                 if d.disk.id == "sata0"
                 else d
                 for d in live.disks
                 if d.disk.id != "ide0"
             ),
-            evolve(live.disks[0], disk=evolve(live.disks[0].disk, id="gone")),
+            replace(live.disks[0], disk=replace(live.disks[0].disk, id="gone")),
         ),
         vcpus=live.vcpus,
     )

@@ -12,10 +12,10 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import simpy
-from attrs import Factory, define, evolve, field, frozen
 from simpy.events import ProcessGenerator
 
 Generation = Literal["loop", "handler", "weighted"]
@@ -30,7 +30,7 @@ QUEUE_HOLDS: Final = 256
 # What is simulated.
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Costs:
     """What each step takes in nanoseconds, named as the page names them.
 
@@ -61,7 +61,7 @@ class Costs:
     disk_irq_share: float = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Loop:
     """One event loop and its parameters.
 
@@ -83,7 +83,7 @@ class Loop:
     first_ns: int = 0
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Queue:
     """One virtqueue with its program; loop, disk and vCPU are numbers from 0.
 
@@ -101,7 +101,7 @@ class Queue:
     work_ns: float = 0
     think_ns: float = 0
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         """Raises ValueError for a program that would wait for ever, or never."""
         if self.depth and not 1 <= self.batch <= self.depth:
             raise ValueError("a batch has at least one request and at most as many as the depth")
@@ -109,7 +109,7 @@ class Queue:
             raise ValueError("an open loop needs an interval")
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Case:
     """All that a simulation needs but the seed.
 
@@ -127,7 +127,7 @@ class Case:
 # What comes out.
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class LoopFigures:
     """What one loop did, in the time that counts; each request is one of this loop."""
 
@@ -138,7 +138,7 @@ class LoopFigures:
     polled_waits_per_request: float
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Figures:
     """What was seen from the end of the warm-up to the end of the last request that counts.
 
@@ -169,7 +169,7 @@ def adjust(ns: int, block: int, loop: Loop) -> int:
     return ns
 
 
-@define
+@dataclass(slots=True)
 class LoopPolling:
     """QEMU 7.2 to 9.x: the loop has a polling time, and each pass adapts it."""
 
@@ -186,7 +186,7 @@ class LoopPolling:
         self.ns = adjust(self.ns, block, self.loop)
 
 
-@define
+@dataclass(slots=True)
 class HandlerPolling:
     """QEMU 10.0 to 10.2: each handler that was ready adapts its time; the largest counts."""
 
@@ -204,7 +204,7 @@ class HandlerPolling:
             self.handlers[name] = adjust(self.handlers[name], block, self.loop)
 
 
-@define
+@dataclass(slots=True)
 class WeightedPolling:
     """QEMU 11.1: handlers hold a weighted mean of their waits; the loop follows the largest."""
 
@@ -269,7 +269,7 @@ class LateTimeout(simpy.Event):
         env.schedule(self, priority=simpy.events.NORMAL + 1, delay=delay)  # type: ignore[arg-type]
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Request:
     """A request of a queue, and when it was put there."""
 
@@ -277,7 +277,7 @@ class Request:
     put_at: float
 
 
-@define
+@dataclass(slots=True)
 class Counts:
     """What a loop did so far."""
 
@@ -288,7 +288,7 @@ class Counts:
     polled_waits: int = 0
 
 
-@define
+@dataclass(slots=True)
 class Readings:
     """All that is counted, at one moment."""
 
@@ -298,13 +298,13 @@ class Readings:
     vcpu_busy: tuple[float, ...]
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Tally:
     """Counts the requests that end, and says when it is enough."""
 
     world: World
     ended: int = 0
-    latencies: list[float] = Factory(list)
+    latencies: list[float] = field(default_factory=list)
     begin: Readings | None = None
     end: Readings | None = None
 
@@ -326,13 +326,13 @@ class Tally:
         world = self.world
         return Readings(
             at=world.env.now,
-            loops=tuple(evolve(loop.counts) for loop in world.loops),
+            loops=tuple(replace(loop.counts) for loop in world.loops),
             irq_cpu=world.injector.cpu,
             vcpu_busy=tuple(vcpu.busy_ns for vcpu in world.vcpus),
         )
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Disk:
     """Serves all that it is given at once."""
 
@@ -351,7 +351,7 @@ class Disk:
         self.world.host.interrupt(request.queue.vcpu)
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Host:
     """The processor of the host that takes the interrupts of disks."""
 
@@ -370,7 +370,7 @@ class Host:
             vcpu.late_ns += costs.disk_irq_ns * costs.disk_irq_share
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class RunningQueue:
     """A virtqueue with what the loop and the guest keep of it."""
 
@@ -381,17 +381,17 @@ class RunningQueue:
     vcpu: VCpu
     disk: Disk
     # Put by the guest, not taken by the loop.
-    waiting: list[Request] = Factory(list)
+    waiting: list[Request] = field(default_factory=list)
     # Whether the next request that is put kicks.
     is_armed: bool = True
     # Whether its eventfd is signalled, and no wait has read it.
     is_kicked: bool = False
     # Reaped by the loop, so that the guest can see them, but not taken by its interrupt.
-    visible: list[Request] = Factory(list)
+    visible: list[Request] = field(default_factory=list)
     # From when an interrupt is sent until the guest has taken what it was for.
     is_interrupted: bool = False
     # Completions that the program has, and how many it had since it last submitted.
-    completions: deque[Request] = Factory(deque)
+    completions: deque[Request] = field(default_factory=deque)
     gathered: int = 0
 
     @property
@@ -443,7 +443,7 @@ class RunningQueue:
 # The threads.
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Wait:
     """How a wait ended."""
 
@@ -453,18 +453,18 @@ class Wait:
     notifier_is_ready: bool = False
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class RunningLoop:
     """An event loop's thread."""
 
     world: World
     loop: Loop
     pool: simpy.Resource
-    queues: list[RunningQueue] = Factory(list)
+    queues: list[RunningQueue] = field(default_factory=list)
     polling: Polling = field(init=False)
-    counts: Counts = Factory(Counts)
+    counts: Counts = field(default_factory=Counts)
     # Done by a disk, not reaped.
-    done: list[Request] = Factory(list)
+    done: list[Request] = field(default_factory=list)
     is_notified: bool = False
     is_polling: bool = False
     is_stale: bool = False
@@ -661,13 +661,13 @@ class RunningLoop:
             yield from request.queue.disk.serve(request)
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Injector:
     """The main loop that injects interrupts, one pass after the other."""
 
     world: World
     # For the next look.
-    sent: list[RunningQueue] = Factory(list)
+    sent: list[RunningQueue] = field(default_factory=list)
     cpu: float = 0
     # What it waits for while no pass is under way.
     arrival: simpy.Event | None = None
@@ -703,18 +703,18 @@ class Injector:
         return self.world.env.timeout(ns)
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class VCpu:
     """A vCPU's thread."""
 
     world: World
-    queues: list[RunningQueue] = Factory(list)
+    queues: list[RunningQueue] = field(default_factory=list)
     busy_ns: float = 0
     # Neither idle nor waking up. The page leaves open whether one that wakes up is busy.
     is_busy: bool = False
     # Interrupts that have reached it, and the queues of which it took one since it ended anything.
-    interrupts: list[RunningQueue] = Factory(list)
-    heard: set[int] = Factory(set)
+    interrupts: list[RunningQueue] = field(default_factory=list)
+    heard: set[int] = field(default_factory=set)
     # What it is later by: kicks, what interrupts leave, and interrupts of disks.
     late_ns: float = 0
     was_idle: bool = True
@@ -834,26 +834,26 @@ def first_batches(queue: RunningQueue) -> list[int]:
     return [min(batch, depth - begun) for begun in range(0, depth, batch)]
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class World:
     """All that there is, and its clock."""
 
     case: Case
     random: random.Random
-    env: simpy.Environment = Factory(simpy.Environment)
+    env: simpy.Environment = field(default_factory=simpy.Environment)
     tally: Tally = field(init=False)
     injector: Injector = field(init=False)
     host: Host = field(init=False)
     enough: simpy.Event = field(init=False)
-    loops: list[RunningLoop] = Factory(list)
-    vcpus: list[VCpu] = Factory(list)
+    loops: list[RunningLoop] = field(default_factory=list)
+    vcpus: list[VCpu] = field(default_factory=list)
 
     @property
     def costs(self) -> Costs:
         """What each step takes."""
         return self.case.costs
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         """Lays out the loops, vCPUs, disks and queues, and starts them in the page's order."""
         case, env = self.case, self.env
         self.tally = Tally(self)

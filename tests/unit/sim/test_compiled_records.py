@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from attrs import Factory, define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ numba = pytest.importorskip("numba")
 from vmio.sim.compiled_records import Block, find_record  # noqa: E402
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Leaf:
     """A record without others."""
 
@@ -24,13 +24,13 @@ class Leaf:
     flag: bool = False
 
 
-@define(eq=False)
+@dataclass(eq=False, slots=True)
 class Tree:
     """A record with each kind of field."""
 
     leaf: Leaf
     leaves: list[Leaf]
-    numbers: list[int] = Factory(list)
+    numbers: list[int] = field(default_factory=list)
     again: Tree = field(init=False)
     answer: int = 0
 

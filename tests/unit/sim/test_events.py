@@ -6,9 +6,9 @@ import random
 from types import ModuleType
 
 import pytest
-from attrs import evolve, frozen
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from vmio.sim import events, kernel
 from vmio.sim.costs import Costs
@@ -38,6 +38,7 @@ from vmio.sim.records import (
     build_world,
     read_counts,
 )
+from vmio.values import replace
 
 SERVICE, WAKE, SLEEP, RUN, REQUEST, DONE, REAP = (
     40_000,
@@ -51,8 +52,7 @@ SERVICE, WAKE, SLEEP, RUN, REQUEST, DONE, REAP = (
 GUEST, MORE, SYSCALL, POLL, KICK, SUBMIT, MAIN = 100_000, 3_000, 3_000, 50, 2_500, 4_000, 5_000
 
 
-@frozen(kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """A layout under a load, with the costs above."""
 
     generation: int = BY_HANDLER
@@ -224,16 +224,16 @@ def test_waits_are_shared_by_requests_that_come_together() -> None:
 def test_largest_submission_costs_a_call_for_each_part() -> None:
     """linux-aio takes 16 in one call, or by aio-max-batch=4 in four; io_uring ignores that."""
     case = Case(depth=16, batch=16, requests=1_600, warm_up=16)
-    whole, parts = run(case), run(evolve(case, aio_batch=4))
+    whole, parts = run(case), run(replace(case, aio_batch=4))
     assert parts.span_ns - whole.span_ns == 100 * 3 * SUBMIT
-    ring = evolve(case, engine=IO_URING)
-    assert run(evolve(ring, aio_batch=4)) == run(ring)
+    ring = replace(case, engine=IO_URING)
+    assert run(replace(ring, aio_batch=4)) == run(ring)
 
 
 def test_pool_serves_no_more_than_it_has_threads() -> None:
     """With one worker requests queue for it; what waits is taken in the order in which it came."""
     case = Case(engine=THREADS, depth=16, samples=(10 * SERVICE,), requests=1_600, warm_up=160)
-    many, one = run(case), run(evolve(case, workers=1))
+    many, one = run(case), run(replace(case, workers=1))
     assert one.span_ns > 2 * many.span_ns
     assert one.span_ns == pytest.approx(1_600 * 10 * SERVICE, rel=0.02)
     under_way = sum(one.latencies_ns) / one.span_ns
@@ -257,13 +257,13 @@ def test_loop_that_polls_needs_no_kick() -> None:
     more_ns = with_kicks.vcpu_ns[0] - without.vcpu_ns[0]
     assert more_ns == pytest.approx(1000 * 9_000, abs=9_000)
     polls = Case(max_ns=1_000_000, first_ns=1_000_000, warm_up=100)
-    assert run(polls) == run(evolve(polls, kick_ns=9_000))
+    assert run(polls) == run(replace(polls, kick_ns=9_000))
 
 
 def test_beginning_to_poll_takes_back_no_kick() -> None:
     """The first request kicks a loop that polls from the start; nothing arms its queue again."""
     polls = Case(max_ns=1_000_000, first_ns=1_000_000)
-    kicked_ns = run(evolve(polls, kick_ns=9_000)).vcpu_ns[0] - run(polls).vcpu_ns[0]
+    kicked_ns = run(replace(polls, kick_ns=9_000)).vcpu_ns[0] - run(polls).vcpu_ns[0]
     assert kicked_ns == 9_000
 
 
@@ -347,7 +347,7 @@ def test_loops_that_poll_have_no_more_processors_than_there_are() -> None:
         think_ns=300_000,
         warm_up=100,
     )
-    alone, crowded = run(case), run(evolve(case, processors=2))
+    alone, crowded = run(case), run(replace(case, processors=2))
     assert sum(alone.cpu_ns) > 2.5 * alone.span_ns
     assert sum(crowded.cpu_ns) < 2 * crowded.span_ns
 
@@ -364,7 +364,7 @@ def test_main_loop_takes_the_processor_of_a_busy_vcpu() -> None:
         samples=draw_services(),
         warm_up=100,
     )
-    many, two = run(case), run(evolve(case, processors=2))
+    many, two = run(case), run(replace(case, processors=2))
     assert many.vcpu_ns[0] > 0.97 * many.span_ns
     assert two.span_ns - many.span_ns > 0.5 * two.irq_cpu_ns
 

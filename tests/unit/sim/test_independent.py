@@ -6,10 +6,10 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import pytest
-from attrs import asdict, evolve, frozen
 
 from tests.unit.sim import independent
 from tests.unit.sim.test_independent_by_hand import WORKED, Worked
@@ -42,12 +42,12 @@ COSTS: Final = independent.Costs(
     guest_kick_ns=26_000, guest_softirq_ns=11_300, disk_irq_ns=12_000, disk_irq_share=0.5,
 )  # fmt: skip
 """As under TCG, of two processors: every step takes something."""
-QUICK: Final = evolve(
+QUICK: Final = replace(
     COSTS, irq_ns=0, guest_wake_ns=2_000, guest_irq_ns=1_500, guest_switch_ns=1_200,
     guest_request_ns=900, guest_submit_ns=2_500, guest_kick_ns=1_800, guest_softirq_ns=700,
 )  # fmt: skip
 """As a guest under KVM would be, so that the loops are what limits."""
-INJECTED: Final = evolve(QUICK, irq_ns=9_000, main_pass_ns=14_000)
+INJECTED: Final = replace(QUICK, irq_ns=9_000, main_pass_ns=14_000)
 """And the main loop injects, which is slow enough for interrupts to wait for its next pass."""
 
 CASES: Final = {
@@ -100,7 +100,7 @@ CASES: Final = {
             )
             for disk in range(2)
         ],
-        costs=evolve(COSTS, disk_irq_share=0), service=lambda source, _: draw(source),
+        costs=replace(COSTS, disk_irq_share=0), service=lambda source, _: draw(source),
         requests=REQUESTS, warm_up=WARM_UP,
     ),
     "four disks on two IOThreads, two vCPUs, the main loop injects": independent.Case(
@@ -121,7 +121,7 @@ CASES: Final = {
             )
             for disk in range(3)
         ],
-        costs=evolve(INJECTED, disk_irq_ns=20_000), service=lambda source, _: draw(source),
+        costs=replace(INJECTED, disk_irq_ns=20_000), service=lambda source, _: draw(source),
         requests=REQUESTS, warm_up=WARM_UP,
     ),
     "the loop's ring, QEMU 11.1": independent.Case(
@@ -138,7 +138,7 @@ def draw(source: random.Random) -> int:
     return 20_000 + round(source.expovariate(1 / 40_000))
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Run:
     """What one run of either came to, the loops added up."""
 
@@ -310,7 +310,7 @@ def test_simulator_comes_to_what_was_worked_out_by_hand(work_out: Callable[[], W
     """It is held to the same sums of costs; at either end of what counts a step may be cut."""
     worked = work_out()
     count = worked.ended * 1000
-    ran = run_first(evolve(worked.case, requests=count, warm_up=worked.ended * 20), seed=1)
+    ran = run_first(replace(worked.case, requests=count, warm_up=worked.ended * 20), seed=1)
     assert ran.latency == pytest.approx(worked.latency, rel=1e-9)
     assert ran.iops == pytest.approx(worked.ended / worked.period * 1e9, rel=1e-3)
     assert ran.sleeps == pytest.approx(worked.sleeps / worked.ended, rel=2e-3)

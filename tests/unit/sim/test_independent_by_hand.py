@@ -9,9 +9,9 @@ queue, T when the disk has them, V when the guest can see the completions.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import pytest
-from attrs import evolve, frozen
 
 from tests.unit.sim.independent import (
     Case,
@@ -56,7 +56,7 @@ GUEST_RUNS = C.guest_irq_ns + C.guest_switch_ns + C.guest_request_ns + C.guest_s
 GUEST = C.guest_wake_ns + GUEST_RUNS
 
 
-@frozen
+@dataclass(frozen=True, slots=True)
 class Worked:
     """A case and what comes out of it.
 
@@ -147,7 +147,7 @@ def depth_1_polls_through_in_7_2() -> Worked:
     """With one polling time for the loop the same comes out: no wait is longer than it."""
     through = depth_1_polls_through()
     loop = Loop("loop", max_ns=1_000_000, first_ns=1_000_000)
-    return evolve(through, case=make_case(loop))
+    return replace(through, case=make_case(loop))
 
 
 def stale_eventfd() -> Worked:
@@ -169,7 +169,7 @@ def stale_eventfd() -> Worked:
     return Worked(
         make_case(
             Loop("handler", max_ns=budget, grow=1, shrink=1, first_ns=budget),
-            costs=evolve(C, guest_wake_ns=guest_wake),
+            costs=replace(C, guest_wake_ns=guest_wake),
             service=service,
         ),
         latency=latency,
@@ -275,7 +275,7 @@ def kick_behind_a_sleep() -> Worked:
         make_case(
             POLLS,
             Queue(depth=2),
-            costs=evolve(C, guest_kick_ns=kick, guest_wake_ns=guest_wake),
+            costs=replace(C, guest_kick_ns=kick, guest_wake_ns=guest_wake),
             service=service,
         ),
         latency=latency,
@@ -312,7 +312,7 @@ def request_comes_in_an_empty_turn() -> Worked:
         make_case(
             POLLS,
             Queue(depth=2),
-            costs=evolve(C, guest_kick_ns=kick, wake_ns=wake),
+            costs=replace(C, guest_kick_ns=kick, wake_ns=wake),
             service=service,
         ),
         latency=latency,
@@ -347,7 +347,7 @@ def kick_while_taking() -> Worked:
         make_case(
             None,
             Queue(depth=3),
-            costs=evolve(C, guest_kick_ns=kick, queue_request_ns=each),
+            costs=replace(C, guest_kick_ns=kick, queue_request_ns=each),
         ),
         latency=latency,
         period=latency,
@@ -369,9 +369,9 @@ def kick_while_taking_in_the_main_loop() -> Worked:
     """
     plain = kick_while_taking()
     latency = plain.latency + 2 * C.main_pass_ns
-    return evolve(
+    return replace(
         plain,
-        case=evolve(plain.case, loops=(Loop(is_main=True),)),
+        case=replace(plain.case, loops=(Loop(is_main=True),)),
         latency=latency,
         period=latency,
         passes=4,
@@ -425,7 +425,7 @@ def polling_time_falls_to_0() -> Worked:
         make_case(
             Loop("loop", max_ns=BUDGET, grow=5, first_ns=BUDGET),
             Queue(depth=2, engine="io_uring"),
-            costs=evolve(C, guest_kick_ns=kick, guest_wake_ns=guest - GUEST_RUNS),
+            costs=replace(C, guest_kick_ns=kick, guest_wake_ns=guest - GUEST_RUNS),
             service=service,
         ),
         latency=latency,
@@ -493,7 +493,7 @@ def kicks_fill_the_vcpu() -> Worked:
             Queue(loop=0, disk=0),
             Queue(loop=1, disk=1),
             loops=(loop, loop),
-            costs=evolve(C, guest_kick_ns=kick),
+            costs=replace(C, guest_kick_ns=kick),
         ),
         latency=latency,
         period=latency,
@@ -564,9 +564,9 @@ def interrupt_by_the_main_loop() -> Worked:
     irq = 2503
     plain = depth_1_without_polling()
     latency = plain.latency + C.wake_ns + irq
-    return evolve(
+    return replace(
         plain,
-        case=make_case(costs=evolve(C, irq_ns=irq)),
+        case=make_case(costs=replace(C, irq_ns=irq)),
         latency=latency,
         period=latency,
         irq=C.sleep_ns + irq + C.main_pass_ns,
@@ -587,7 +587,7 @@ def two_interrupts_in_a_pass() -> Worked:
     out = OUT + C.done_request_ns
     latency = C.wake_ns + IN + SERVICE + C.wake_ns + out + C.wake_ns + irq + GUEST
     return Worked(
-        make_case(None, Queue(vcpu=0), Queue(vcpu=1), costs=evolve(C, irq_ns=irq)),
+        make_case(None, Queue(vcpu=0), Queue(vcpu=1), costs=replace(C, irq_ns=irq)),
         latency=latency,
         period=latency,
         ended=2,
@@ -612,10 +612,10 @@ def interrupt_for_the_next_pass() -> Worked:
     irq, main_pass = 2503, 40_000
     through = depth_1_polls_through()
     period = main_pass + irq
-    costs = evolve(C, irq_ns=irq, main_pass_ns=main_pass)
-    return evolve(
+    costs = replace(C, irq_ns=irq, main_pass_ns=main_pass)
+    return replace(
         through,
-        case=evolve(through.case, costs=costs, service=lambda _random, _under_way: 3000),
+        case=replace(through.case, costs=costs, service=lambda _random, _under_way: 3000),
         latency=period,
         period=period,
         cpu=period,
@@ -645,7 +645,7 @@ def interrupt_behind_the_pass_of_another() -> Worked:
             Queue(loop=0, disk=0, vcpu=0),
             Queue(loop=1, disk=1, vcpu=1),
             loops=(loop, loop),
-            costs=evolve(C, irq_ns=irq),
+            costs=replace(C, irq_ns=irq),
         ),
         latency=latency,
         period=latency,
@@ -663,9 +663,9 @@ def interrupt_leaves_something_to_be_done() -> Worked:
     """The program goes on when the vCPU has done what the interrupt left."""
     plain, softirq = depth_1_without_polling(), 4_001
     latency = plain.latency + softirq
-    return evolve(
+    return replace(
         plain,
-        case=evolve(plain.case, costs=evolve(plain.case.costs, guest_softirq_ns=softirq)),
+        case=replace(plain.case, costs=replace(plain.case.costs, guest_softirq_ns=softirq)),
         latency=latency,
         period=latency,
         vcpu=plain.vcpu + softirq,
@@ -703,7 +703,7 @@ def interrupt_preempts_a_request() -> Worked:
     turn = TURN - C.guest_request_ns + request
     latency = THERE + C.guest_wake_ns + 2 * C.guest_irq_ns + turn
     return Worked(
-        make_two_programs(evolve(C, guest_request_ns=request)),
+        make_two_programs(replace(C, guest_request_ns=request)),
         latency=latency,
         period=latency,
         ended=2,
@@ -754,7 +754,7 @@ def interrupt_while_another_is_taken() -> Worked:
     turn = TURN - C.guest_request_ns + request
     latency = THERE + C.guest_wake_ns + 2 * C.guest_irq_ns + turn
     return Worked(
-        make_two_programs(evolve(C, guest_request_ns=request)),
+        make_two_programs(replace(C, guest_request_ns=request)),
         latency=latency,
         period=latency,
         ended=2,
@@ -769,7 +769,7 @@ def interrupt_while_another_is_taken() -> Worked:
 def make_disk_interrupts(disk_irq_ns: float) -> tuple[Case, float]:
     """Returns a case with interrupts of disks, and how long a turn takes in it."""
     request = 9_001
-    costs = evolve(C, guest_request_ns=request, disk_irq_ns=disk_irq_ns, disk_irq_share=0.25)
+    costs = replace(C, guest_request_ns=request, disk_irq_ns=disk_irq_ns, disk_irq_share=0.25)
     return make_two_programs(costs), TURN - C.guest_request_ns + request
 
 
@@ -809,7 +809,7 @@ def disk_interrupt_for_two() -> Worked:
     """
     case, turn = make_disk_interrupts(16_000)
     latency = THERE + C.guest_wake_ns + 2 * C.guest_irq_ns + turn
-    return evolve(
+    return replace(
         disk_interrupt_delays_a_busy_vcpu(),
         case=case,
         latency=latency,
@@ -822,8 +822,8 @@ def disk_interrupt_for_two() -> Worked:
 def disk_interrupt_while_the_vcpu_is_idle() -> Worked:
     """At depth 1 the vCPU has nothing to do when the disk is done, so nothing is delayed."""
     plain = depth_1_without_polling()
-    costs = evolve(C, disk_irq_ns=8_000, disk_irq_share=0.25)
-    return evolve(plain, case=make_case(costs=costs))
+    costs = replace(C, disk_irq_ns=8_000, disk_irq_share=0.25)
+    return replace(plain, case=make_case(costs=costs))
 
 
 def main_loop_serves() -> Worked:
@@ -834,9 +834,9 @@ def main_loop_serves() -> Worked:
     """
     plain = depth_1_without_polling()
     latency = plain.latency + 2 * C.main_pass_ns
-    return evolve(
+    return replace(
         plain,
-        case=make_case(Loop(max_ns=32768, is_main=True), costs=evolve(C, irq_ns=2503)),
+        case=make_case(Loop(max_ns=32768, is_main=True), costs=replace(C, irq_ns=2503)),
         latency=latency,
         period=latency,
         cpu=plain.cpu + 4 * C.main_pass_ns,
@@ -972,7 +972,7 @@ def turns() -> Worked:
     period += C.guest_wake_ns + 2 * C.guest_irq_ns + turn
     queue = Queue(depth=2, batch=2)
     return Worked(
-        make_case(None, queue, evolve(queue, disk=1)),
+        make_case(None, queue, replace(queue, disk=1)),
         latency=period - (C.guest_request_ns + C.guest_submit_ns) / 2,
         period=period,
         ended=4,
@@ -1015,7 +1015,7 @@ def thinks_before_it_submits() -> Worked:
     through = depth_1_polls_through()
     think = 70_000
     period = through.period + think
-    return evolve(
+    return replace(
         through,
         case=make_case(through.case.loops[0], Queue(think_ns=think)),
         period=period,
@@ -1030,7 +1030,7 @@ def ring_that_is_waited_with() -> Worked:
     """
     plain = depth_1_without_polling()
     loop = Loop("weighted", max_ns=0, waits_with_ring=True)
-    return evolve(
+    return replace(
         plain,
         case=make_case(loop, Queue(engine="loop_ring")),
         passes=3,
@@ -1105,7 +1105,7 @@ def test_figures_are_those_worked_out_by_hand(work_out: Callable[[], Worked]) ->
 def test_open_loop_ends_with_the_completion() -> None:
     """Requests that come alone, a second apart, take two wake-ups and the work between them."""
     case = make_case(None, Queue(depth=0, interval_ns=1e9))
-    figures = simulate(evolve(case, requests=50), seed=1)
+    figures = simulate(replace(case, requests=50), seed=1)
     assert figures.latency_ns == pytest.approx(C.wake_ns + IN + SERVICE + C.wake_ns + OUT)
     assert figures.p99_ns == pytest.approx(figures.latency_ns)
     assert figures.loops[0].sleeps_per_request == pytest.approx(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 import pytest
 
 from vmio.model.host import Cpu, Host
@@ -10,9 +9,10 @@ from vmio.model.source import Source
 from vmio.model.vm import Vm
 from vmio.sim.placing import place_profile
 from vmio.sim.profile import DEFAULT_PROFILE, MAX_PROCESSORS, Accelerator, Profile
+from vmio.values import replace
 
 HERE = Host(node="pve1", cpu=Cpu(count=16))
-MINE = attrs.evolve(
+MINE = replace(
     DEFAULT_PROFILE, name="mine", host="pve1.lan, a CPU", is_this_host=True, accelerator="kvm"
 )
 
@@ -51,7 +51,7 @@ def test_processors_are_those_that_the_guest_may_use(
 def test_costs_of_the_guests_own_host_have_no_warning() -> None:
     """Nor has a file that somebody wrote for it."""
     assert warn(MINE, HERE) == ""
-    assert warn(attrs.evolve(MINE, host=""), HERE) == ""
+    assert warn(replace(MINE, host=""), HERE) == ""
 
 
 def test_default_profile_is_nobodys() -> None:
@@ -65,7 +65,7 @@ def test_default_profile_is_nobodys() -> None:
 
 def test_costs_of_another_host_are_told() -> None:
     """And those under another accelerator; of a guest nobody knows where it runs."""
-    other = attrs.evolve(HERE, node="pve2")
+    other = replace(HERE, node="pve2")
     assert "were measured on pve1.lan, a CPU, not on the guest's host" in warn(MINE, other)
     assert "and nothing is known of the guest's host" in warn(MINE, Host())
     assert "measured under KVM, and this guest runs under TCG" in warn(MINE, HERE, "tcg")

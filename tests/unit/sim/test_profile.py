@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.errors import InputError
 from vmio.model.source import Source
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes, parse_profile, render_profile
+from vmio.values import replace
 
 
 def parse(text: str) -> Profile:
@@ -35,11 +35,11 @@ def test_any_profile_comes_back_from_its_file(
     name: str, tables: dict[int, list[int]], wake_ns: int
 ) -> None:
     """Whatever a calibration finds is read as it was written."""
-    profile = evolve(
+    profile = replace(
         DEFAULT_PROFILE,
         name=name,
         is_this_host=True,
-        costs=evolve(DEFAULT_PROFILE.costs, wake_ns=wake_ns),
+        costs=replace(DEFAULT_PROFILE.costs, wake_ns=wake_ns),
         service=(
             DEFAULT_PROFILE.service[0],
             *(ServiceTimes(depth=d, quantiles_ns=tuple(tables[d])) for d in sorted(tables)),
@@ -56,12 +56,12 @@ SECOND = f"{DEFAULT_PROFILE.service[0].quantiles_ns[1]}, "
     ("old", "new", "why"),
     [
         ("processors = 2", "processors = 0", "processors"),
-        ("processors = 2", 'processors = "2"', "'processors': expected int, not '2'"),
-        ("processors = 2", "processors = true", "expected int, not True"),
+        ("processors = 2", 'processors = "2"', "'processors': expected int, got str"),
+        ("processors = 2", "processors = true", "expected int, got bool"),
         ("processors = 2", "", "there is no 'processors'"),
         (WAKE, "", "there is no 'costs.wake_ns'"),
         ("processors = 2", "processors = 2\nthreads = 1", "a profile has no key 'threads'"),
-        (WAKE, "\nwake_ns = -1", "'costs': 'wake_ns' must be >= 0: -1"),
+        (WAKE, "\nwake_ns = -1", "'costs': wake_ns must be at least 0, not -1"),
         ("depth = 1", "depth = 4", "must ascend from depth 1"),
         (SECOND, "99000000, ", "quantiles must ascend"),
         ("name = ", "name name", "is not a profile"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve, fields_dict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,13 +18,14 @@ from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.records import World
 from vmio.sim.simulator import Prediction, predict, prepare, set_parameters
 from vmio.sim.workload import Workload, parse_workload
+from vmio.values import replace
 
 QEMU_10 = QemuVersion(10, 0, 2)
-NOTHING = Costs(**dict.fromkeys(fields_dict(Costs), 0))
+NOTHING = Costs(**dict.fromkeys(Costs.__struct_fields__, 0))
 FREE = Profile(
     name="one that costs nothing but service",
     is_this_host=True,
-    costs=evolve(NOTHING, guest_irq_ns=50_000),
+    costs=replace(NOTHING, guest_irq_ns=50_000),
     service=(ServiceTimes(depth=1, quantiles_ns=(50_000, 50_000)),),
     processors=64,
 )
@@ -80,8 +80,8 @@ def test_costless_loop_serves_as_fast_as_its_disk() -> None:
 
 def test_open_loop_uses_its_processor_by_rate_and_cost() -> None:
     """Dispatch of 100 µs at 5,000 a second is half a processor; at 50 a second nothing waits."""
-    costs = evolve(NOTHING, queue_request_ns=100_000)
-    profile = evolve(FREE, costs=costs)
+    costs = replace(NOTHING, queue_request_ns=100_000)
+    profile = replace(FREE, costs=costs)
     half = run(make_topology("a"), "rate=5000", profile=profile, requests=40_000)
     assert half.iops.mean == pytest.approx(5_000, rel=0.03)
     assert half.cpu_share.mean == pytest.approx(0.5, abs=0.02)
@@ -92,7 +92,7 @@ def test_open_loop_uses_its_processor_by_rate_and_cost() -> None:
 
 def test_maximum_about_the_usual_wait_is_told_as_a_range() -> None:
     """At 32768 depth 1 used 0.23 of a processor and depth 4 0.46; the ranges hold them."""
-    layout = evolve(make_topology("a", poll_max_ns=32_768), vcpus=1)
+    layout = replace(make_topology("a", poll_max_ns=32_768), vcpus=1)
     for load, cpu in (("qd=1", 0.23), ("qd=4", 0.46)):
         found = run(layout, load, requests=4_000)
         assert found.bistable
@@ -121,8 +121,8 @@ def test_socket_keeps_a_loop_from_polling_before_10_2() -> None:
     layout = make_topology("a", poll_max_ns=1_000_000)
     attached = layout.disks[0]
     backing = Backing(filename="iscsi://host/target/1", format="raw", driver="iscsi")
-    disk = evolve(attached, disk=evolve(attached.disk, backing=backing))
-    layout = evolve(layout, disks=(disk,))
+    disk = replace(attached, disk=replace(attached.disk, backing=backing))
+    layout = replace(layout, disks=(disk,))
     old, new = run(layout), run(layout, version=QemuVersion(10, 2))
     assert old.loops[0].polled_share.high == 0
     assert any("iscsi" in note for note in old.notes)
@@ -146,20 +146,20 @@ def test_submission_takes_no_more_than_linux_aio_holds(asked: int, limit: int) -
 def test_jobs_spread_over_mapped_queues() -> None:
     """Two jobs on a disk of two IOThreads keep both of them busy."""
     layout = make_topology("a", "b")
-    mapped = evolve(
+    mapped = replace(
         layout.controllers[0],
         iothread=None,
         iothread_vq_mapping=(VirtqueueMapping(iothread="a"), VirtqueueMapping(iothread="b")),
     )
-    one_disk = evolve(layout, controllers=(mapped,), disks=layout.disks[:1])
+    one_disk = replace(layout, controllers=(mapped,), disks=layout.disks[:1])
     assert [loop.id for loop in run(one_disk, "qd=4,jobs=2").loops] == ["a", "b"]
     assert [loop.id for loop in run(one_disk, "qd=4").loops] == ["a"]
 
 
 def test_own_threads_serve_no_fewer_requests_than_a_shared_one() -> None:
     """Where there are processors enough."""
-    costs = evolve(NOTHING, queue_request_ns=20_000, done_request_ns=10_000)
-    profile = evolve(DEFAULT_PROFILE, processors=16, costs=costs)
+    costs = replace(NOTHING, queue_request_ns=20_000, done_request_ns=10_000)
+    profile = replace(DEFAULT_PROFILE, processors=16, costs=costs)
     shared = run(make_topology("a", "a", "a"), "qd=8", profile=profile)
     apart = run(make_topology("a", "b", "c"), "qd=8", profile=profile)
     assert apart.iops.low > 1.5 * shared.iops.high

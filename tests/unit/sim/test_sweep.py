@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 
 from vmio.errors import UsageError
 from vmio.model.capabilities import QemuVersion
@@ -14,6 +13,7 @@ from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim.profile import DEFAULT_PROFILE
 from vmio.sim.sweep import Grid, Shortlist, SweepPoint, parse_grid, parse_sweep, simulate_points
 from vmio.sim.workload import Workload, parse_workload
+from vmio.values import replace
 
 ONE = Topology(
     iothreads=(IOThread(id="iot0"),),
@@ -57,8 +57,8 @@ def test_today_outside_the_range_is_not_simulated() -> None:
         ("poll_max_ns=0:9:0", "is no range"),
         ("poll_max_ns=0:9:", "is no range"),
         ("poll_max_ns=0:1000000:1", "comes to 1000000 points; 100000 are the most"),
-        ("qd=0:4", "'depth' must be >= 1"),
-        ("qd=1:2000", "'depth' must be <= 1024"),
+        ("qd=0:4", "depth must be at least 1"),
+        ("qd=1:2000", "depth must be at most 1024"),
         ("rate_per_s=0:5", "a rate of 0 asks for nothing"),
         ("iot0.qd=1:2", "'qd' is no parameter of polling"),
         ("nix=0:1", "'nix' is no parameter of polling"),
@@ -76,7 +76,7 @@ def test_wrong_range_is_told_as_one(text: str, why: str) -> None:
 def test_layout_without_iothreads_has_nothing_to_sweep() -> None:
     """The main loop never polls, so every value would come to the same."""
     with pytest.raises(UsageError, match="there is no IOThread"):
-        parse_sweep("poll_max_ns=0:1", evolve(ONE, iothreads=()), QD1)
+        parse_sweep("poll_max_ns=0:1", replace(ONE, iothreads=()), QD1)
 
 
 def test_longer_polling_costs_more_until_it_catches_every_wait() -> None:
@@ -122,7 +122,7 @@ def test_sweep_in_parts_is_the_whole() -> None:
 
 def test_more_loops_than_processors_are_told_of() -> None:
     """Two loops that spin on one processor cannot both have all of it."""
-    two = evolve(
+    two = replace(
         ONE,
         iothreads=(IOThread(id="iot0"), IOThread(id="iot1")),
         controllers=(
@@ -139,7 +139,7 @@ def test_more_loops_than_processors_are_told_of() -> None:
         parse_grid(["poll_max_ns=0:1000000"], two, QD1),
         QD1,
         [(1_000_000,)],
-        profile=evolve(DEFAULT_PROFILE, processors=1),
+        profile=replace(DEFAULT_PROFILE, processors=1),
         version=QemuVersion(10, 0, 2),
         seeds=2,
         requests=500,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import InputError
 from vmio.model.source import Problem, Source, Span
@@ -29,8 +29,7 @@ _SPECIAL = re.compile(rb"special:(cloudinit|fleecing)")
 _SNAPSHOT_NAME = re.compile(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
 
 
-@frozen(kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One `key: value` line."""
 
     key: str
@@ -41,8 +40,7 @@ class Entry:
     value_span: Span
 
 
-@frozen(kw_only=True)
-class Section:
+class Section(Struct, frozen=True, kw_only=True):
     """The VM itself, its pending changes, a special section, or a snapshot."""
 
     kind: SectionKind
@@ -59,8 +57,7 @@ class Section:
         return {entry.key: entry for entry in self.entries}
 
 
-@frozen(kw_only=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     """A whole config file."""
 
     source: Source

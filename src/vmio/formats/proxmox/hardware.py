@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.formats.proxmox.perl import is_true
 from vmio.model.disk import AioEngine, Disk
+from vmio.values import replace
 
 __all__ = ["PROXMOX", "Policy", "ScsiHardware"]
 
 
-@frozen(kw_only=True)
-class ScsiHardware:
+class ScsiHardware(Struct, frozen=True, kw_only=True):
     """One kind of SCSI controller, as a manager offers it."""
 
     model: str
@@ -29,8 +29,7 @@ class ScsiHardware:
     """Whether each disk gets a controller to itself, and with it an IOThread if it asks."""
 
 
-@frozen(kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True):
     """The defaults and the layout that a manager chooses where a config says nothing."""
 
     name: str
@@ -49,7 +48,7 @@ class Policy:
         if known is not None:
             return known
         if name.startswith("lsi") or not is_true(name):
-            return evolve(self.scsi_hardware["lsi"], model=name)
+            return replace(self.scsi_hardware["lsi"], model=name)
         model = "virtio-scsi-pci" if name.startswith("virtio-scsi-single") else name
         return ScsiHardware(model=model, disks_per_controller=256, address="lun")
 

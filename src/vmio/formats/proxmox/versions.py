@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 
-from attrs import evolve
-
 from vmio.errors import InputError
 from vmio.formats.host_toml import is_package, set_qemu_version
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.values import replace
 
 __all__ = ["parse_pveversion"]
 
@@ -33,5 +32,5 @@ def parse_pveversion(source: Source, host: Host) -> Host:
             hint="it is what `pveversion -v` prints",
         )
     running = re.search(r"\(running kernel: ([\w.+~-]{1,80})\)", text, re.ASCII)
-    kernel = evolve(host.kernel, release=running[1]) if running is not None else host.kernel
-    return evolve(set_qemu_version(host, found[1]), kernel=kernel)
+    kernel = replace(host.kernel, release=running[1]) if running is not None else host.kernel
+    return replace(set_qemu_version(host, found[1]), kernel=kernel)

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from attrs import fields, frozen
+from msgspec import Struct
 
 from vmio.bounds import MAX_KEY_CHARACTERS, load_json
 from vmio.errors import InputError
 from vmio.formats.shell import Word, scan_words
-from vmio.model.iothread import IOThread, VirtqueueMapping
+from vmio.model.iothread import PARAMETERS, IOThread, VirtqueueMapping
 from vmio.model.option import Option
-from vmio.model.source import Source, Span
+from vmio.model.source import Source, Span, Where
 
 __all__ = [
     "Command",
@@ -102,8 +102,7 @@ _MERGED = frozenset({"boot", "global", "m", "machine", "name", "set", "smp"})
 """Options that QEMU makes one of, however often they come."""
 
 
-@frozen(kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """A whole command line."""
 
     program: str = ""
@@ -278,16 +277,16 @@ def read_mapping(option: Option) -> tuple[VirtqueueMapping, ...]:
 
 def _build_iothread(option: Option) -> IOThread:
     parameters: dict[str, Any] = {}
-    for attribute in fields(IOThread):
-        value = option.properties.get(attribute.name.replace("_", "-"), "")
-        if attribute.name != "id" and re.fullmatch(r"\d{1,19}", value, re.ASCII):
-            parameters[attribute.name] = int(value)
-    span = option.spans.get("id", option.span)
+    for name in PARAMETERS:
+        value = option.properties.get(name.replace("_", "-"), "")
+        if re.fullmatch(r"\d{1,19}", value, re.ASCII):
+            parameters[name] = int(value)
+    where = Where(span=option.spans.get("id", option.span))
     try:
-        return IOThread(id=option.id, span=span, **parameters)
+        return IOThread(id=option.id, where=where, **parameters)
     except ValueError:
         # A value out of QEMU's range: QEMU would not start, but the thread is defined.
-        return IOThread(id=option.id, span=span)
+        return IOThread(id=option.id, where=where)
 
 
 def build_option(
@@ -303,8 +302,7 @@ def build_option(
         id=next((properties[key] for key in keys if key in properties), ""),
         kind=properties.get(_IMPLIED.get(name, ""), ""),
         properties=properties,
-        span=span,
-        spans=spans or {},
+        where=Where(span=span, spans=spans or {}),
     )
 
 

@@ -12,7 +12,7 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from attrs import define, evolve, field, frozen
+from msgspec import Struct, field
 
 from vmio.formats.qemu.argv import read_mapping
 from vmio.formats.qemu.blocks import Blocks, Medium, name_cache, to_bool
@@ -20,8 +20,9 @@ from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import BusKind, Disk, Media
 from vmio.model.machine import Chipset
 from vmio.model.option import Option
-from vmio.model.source import Problem, Span
+from vmio.model.source import Problem, Span, Where
 from vmio.model.topology import AttachedDisk, Effect
+from vmio.values import replace
 
 __all__ = [
     "Attachments",
@@ -64,8 +65,7 @@ _FAMILIES = {
 Address = tuple[tuple[str, str | int], ...]
 
 
-@frozen(kw_only=True)
-class Attachments:
+class Attachments(Struct, frozen=True, kw_only=True):
     """The storage devices of a command line."""
 
     controllers: tuple[Controller, ...]
@@ -73,8 +73,7 @@ class Attachments:
     problems: tuple[Problem, ...]
 
 
-@define
-class _Bus:
+class _Bus(Struct):
     """A bus that disks sit on, and the places on it that are taken."""
 
     name: str
@@ -82,8 +81,8 @@ class _Bus:
     controller: Controller
     room: int
     """Units of an IDE bus; targets of a SCSI bus."""
-    taken: set[tuple[int, ...]] = field(factory=set)
-    next: dict[tuple[int | None, ...], int] = field(factory=dict)
+    taken: set[tuple[int, ...]] = field(default_factory=set)
+    next: dict[tuple[int | None, ...], int] = field(default_factory=dict)
     """Where to go on counting, by what is written of a place."""
 
 
@@ -114,7 +113,7 @@ def attach_devices(
                     name="device",
                     kind=model,
                     properties={"driver": model, "drive": drive.name},
-                    span=drive.option.span,
+                    where=Where(span=drive.option.span),
                 )
             )
     for option in devices:
@@ -157,22 +156,21 @@ def _read_globals(options: Sequence[Option]) -> Mapping[str, dict[str, str]]:
     return defaults
 
 
-@define
-class _Board:
+class _Board(Struct):
     """A machine while its devices are put on it."""
 
     blocks: Blocks
     chipset: Chipset
     arch: str
     defaults: Mapping[str, dict[str, str]]
-    controllers: dict[str, Controller] = field(factory=dict)
-    disks: list[AttachedDisk] = field(factory=list)
-    problems: list[Problem] = field(factory=list)
-    _buses: dict[str, _Bus] = field(factory=dict)
-    _numbers: dict[str, int] = field(factory=dict)
+    controllers: dict[str, Controller] = field(default_factory=dict)
+    disks: list[AttachedDisk] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    _buses: dict[str, _Bus] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
     _nameless: int = 0
-    _names: set[str] = field(factory=set)
-    _said: set[tuple[str, str, Span]] = field(factory=set)
+    _names: set[str] = field(default_factory=set)
+    _said: set[tuple[str, str, Span]] = field(default_factory=set)
 
     def build_in(self, chipset: Chipset, arch: str) -> None:
         """Puts the IDE buses that a PC has on it."""
@@ -216,7 +214,7 @@ class _Board:
             id=drive.option.properties.get("id") or name,
             kind=f"ide-{kind}",
             properties={"drive": drive.name},
-            span=drive.option.span,
+            where=Where(span=drive.option.span),
         )
         self._attach(option, option.properties, bus, (("bus", bus.name), ("unit", unit)))
 
@@ -291,8 +289,8 @@ class _Board:
         )
         if controller.takes_iothread:
             if controller.num_queues is None and "-pci" not in model:
-                controller = evolve(controller, num_queues=1)
-            controller = evolve(
+                controller = replace(controller, num_queues=1)
+            controller = replace(
                 controller,
                 iothread=own.get("iothread") or None,
                 iothread_vq_mapping=read_mapping(option),
@@ -398,8 +396,7 @@ class _Board:
             werror=own.get("werror"),
             ssd=own.get("rotation_rate") == "1",
             scsiblock=option.kind == "scsi-block",
-            span=option.span,
-            spans=_list_spans(option),
+            where=Where(span=option.span, spans=_list_spans(option)),
         )
         attached = AttachedDisk(
             disk=disk,
@@ -462,9 +459,9 @@ def _insert(attached: AttachedDisk, medium: Medium) -> AttachedDisk:
     if medium.discard_kept:
         reason = f"the node {medium.discard_kept} has no discard=unmap"
         effects = (Effect(setting="discard", value="", verdict="ignored", reason=reason),)
-    return evolve(
+    return replace(
         attached,
-        disk=evolve(
+        disk=replace(
             disk,
             volume=medium.backing.filename if medium.backing is not None else "",
             backing=medium.backing,
@@ -478,7 +475,7 @@ def _insert(attached: AttachedDisk, medium: Medium) -> AttachedDisk:
             rerror=disk.rerror or medium.rerror,
             werror=disk.werror or medium.werror,
             limits=medium.limits,
-            spans={**medium.spans, **disk.spans},
+            where=Where(span=disk.span, spans={**medium.spans, **disk.spans}),
         ),
         cache=name_cache(
             direct=bool(medium.cache_direct),
@@ -502,7 +499,7 @@ def _set_write_cache(attached: AttachedDisk, written: bool | None) -> AttachedDi
         no_flush=bool(attached.cache_no_flush),
         writeback=written,
     )
-    return evolve(attached, write_cache=written, cache=mode)
+    return replace(attached, write_cache=written, cache=mode)
 
 
 def _list_spans(option: Option) -> Mapping[str, Span]:

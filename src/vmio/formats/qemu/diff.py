@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.formats.qemu.argv import Command
 from vmio.model.option import Option
+from vmio.values import replace
 
 __all__ = ["Change", "Difference", "compare_commands", "leave_out_process"]
 
@@ -34,8 +35,7 @@ _OF_PROCESS = frozenset(
 """Options that say how the program runs or is spoken to; the guest is the same without them."""
 
 
-@frozen(kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """One key of which the value differs; None is not written."""
 
     key: str
@@ -43,8 +43,7 @@ class Change:
     b: str | None
 
 
-@frozen(kw_only=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """One object, device or option that is not the same on both sides."""
 
     kind: DifferenceKind
@@ -85,7 +84,7 @@ def leave_out_process(command: Command) -> Command:
         if option.name not in _OF_PROCESS
         and not (option.name == "chardev" and option.id in monitors - used)
     )
-    return evolve(command, program="", options=options)
+    return replace(command, program="", options=options)
 
 
 def _group(options: Iterable[Option]) -> dict[tuple[str, str, str], list[Option]]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from attrs import evolve
-
 from vmio.formats.qemu.blocks import to_bool
 from vmio.formats.qemu.devices import read_number, read_pci_address
 from vmio.model.controller import Bridge, Controller
@@ -19,6 +17,7 @@ from vmio.model.machine import Chipset
 from vmio.model.option import Option
 from vmio.model.topology import AttachedDisk, Effect, Topology, Verdict
 from vmio.model.vm import Vm
+from vmio.values import replace
 
 __all__ = ["lay_out_command"]
 
@@ -90,7 +89,7 @@ def _complete(attached: AttachedDisk, controller: Controller) -> AttachedDisk:
     disk, backing = attached.disk, attached.disk.backing
     if backing is not None:
         has_aio = backing.driver in FILE_DRIVERS
-        attached = evolve(
+        attached = replace(
             attached,
             aio=disk.aio or "threads" if has_aio else None,
             detect_zeroes=attached.detect_zeroes or ("off" if disk.media == "disk" else None),
@@ -99,7 +98,7 @@ def _complete(attached: AttachedDisk, controller: Controller) -> AttachedDisk:
     effects = (
         effect for effect in _find_effects(attached, controller) if effect.setting not in known
     )
-    return evolve(attached, effects=(*attached.effects, *effects))
+    return replace(attached, effects=(*attached.effects, *effects))
 
 
 def _find_effects(attached: AttachedDisk, controller: Controller) -> Iterator[Effect]:

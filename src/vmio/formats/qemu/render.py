@@ -14,11 +14,9 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from attrs import fields
-
 from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import FILE_DRIVERS, Backing, Disk
-from vmio.model.iothread import IOThread
+from vmio.model.iothread import PARAMETERS, IOThread
 from vmio.model.topology import AttachedDisk, Topology
 
 __all__ = ["Argument", "render_layout"]
@@ -66,11 +64,7 @@ def _render_pairs(device: _Properties) -> Argument:
 
 
 def _describe_iothread(iothread: IOThread) -> _Properties:
-    parameters = {
-        attribute.name.replace("_", "-"): getattr(iothread, attribute.name)
-        for attribute in fields(IOThread)
-        if attribute.name != "span"
-    }
+    parameters = {name.replace("_", "-"): getattr(iothread, name) for name in ("id", *PARAMETERS)}
     return {"qom-type": "iothread", **parameters}
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
 from vmio.errors import InputError
 
@@ -62,22 +62,20 @@ class Handler(NamedTuple):
     fd: int
 
 
-@frozen(kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """One trace event."""
 
     name: str
     ctx: str = ""
     """The event loop that it is of; empty for an event that is of none."""
-    values: dict[str, int] = field(factory=dict)
+    values: dict[str, int] = field(default_factory=dict)
     node: str = ""
     time_ns: int | None = None
     """Since the epoch; None without time stamps."""
     thread_id: int | None = None
 
 
-@frozen(kw_only=True)
-class Clock:
+class Clock(Struct, frozen=True, kw_only=True):
     """Consecutive readings of the clock.
 
     Units: ns of the host's monotonic clock.
@@ -90,31 +88,27 @@ class Clock:
     """The last but one; None where that was not recorded."""
 
 
-@frozen(kw_only=True)
-class Wait:
+class Wait(Struct, frozen=True, kw_only=True):
     """Entry to `ppoll`: how long at most, and the descriptors that are watched."""
 
     timeout: int
     fds: tuple[int, ...]
 
 
-@frozen(kw_only=True)
-class Ready:
+class Ready(Struct, frozen=True, kw_only=True):
     """Return from `ppoll` with what is ready; of another wait, which does not say, None."""
 
     fds: tuple[int, ...] | None
 
 
-@frozen(kw_only=True)
-class Read:
+class Read(Struct, frozen=True, kw_only=True):
     """A read of an eventfd, and what it returned: 8, or -1 where nothing was to be read."""
 
     fd: int
     result: int
 
 
-@frozen(kw_only=True)
-class Block:
+class Block(Struct, frozen=True, kw_only=True):
     """A wait as the loop itself measured it, with all polled handlers and whether each was hit."""
 
     ctx: str

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import InputError
 from vmio.formats.proxmox.config import parse_config
@@ -25,8 +25,7 @@ _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _CONFIG = re.compile(rf"({_NUMBER.pattern})\.conf", re.ASCII)
 
 
-@frozen(kw_only=True)
-class VmPlace:
+class VmPlace(Struct, frozen=True, kw_only=True):
     """Where a VM is."""
 
     number: int

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePath
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import InputError
 
@@ -37,8 +37,7 @@ _PRUNED = frozenset({"lxc", "priv"})
 """Of /etc/pve: containers, and keys, which only root may see."""
 
 
-@frozen(kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """A config, or why there may be some that were not found."""
 
     path: str

@@ -16,15 +16,14 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-import cattrs
-from attrs import evolve, field, frozen
-from attrs.validators import matches_re
+from msgspec import Struct, ValidationError, convert, to_builtins
 
+from vmio.bounds import check_document
 from vmio.errors import InputError, OutputError
-from vmio.formats.strict_json import make_strict_converter
 from vmio.host.private import find_stranger, make_private_folder, read_private_file
 from vmio.host.save import write_file
 from vmio.model.source import Source
+from vmio.values import check_matches, replace
 
 __all__ = ["Entry", "Journal", "find_state_folder", "list_journals", "make_run"]
 
@@ -37,7 +36,6 @@ _NAME = re.compile(r"([0-9]{5,})\.(?:conf|json)", re.ASCII)
 _DIGEST = r"[0-9a-f]{40}"
 _LEVELS = 3
 """So many folders above a config's states are vmio's own, or XDG_STATE_HOME itself."""
-_CONVERTER = make_strict_converter()
 
 
 def make_run() -> str:
@@ -65,23 +63,28 @@ def find_state_folder() -> Path:
         ) from error
 
 
-@frozen(kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One change that vmio made, or was about to make, to a config."""
 
     number: int = 0
     path: str
     what: str
-    time: str = field(validator=matches_re(r"[0-9T:.+-]{10,40}"))
+    time: str
     """In UTC, ISO 8601."""
-    before: str = field(validator=matches_re(_DIGEST))
+    before: str
     """The digest of the state that is kept."""
-    after: str = field(validator=matches_re(_DIGEST))
+    after: str
     """That of what was written instead."""
     undoes: int | None = None
     """The number of the change that this one took back."""
-    run: str = field(default="", validator=matches_re(r"[0-9a-f]{0,32}"))
+    run: str = ""
     """What the changes have in common that one call made; empty in those of older vmios."""
+
+    def __post_init__(self) -> None:
+        check_matches("time", self.time, r"[0-9T:.+-]{10,40}")
+        check_matches("before", self.before, _DIGEST)
+        check_matches("after", self.after, _DIGEST)
+        check_matches("run", self.run, r"[0-9a-f]{0,32}")
 
 
 class Journal:
@@ -148,8 +151,8 @@ class Journal:
         with self._telling_failure():
             make_private_folder(self.folder, above=_LEVELS)
             numbers = map(_number, _list_names(self.folder))
-            entry = evolve(entry, number=max(numbers, default=0) + 1)
-            about = json.dumps(cattrs.unstructure(entry) | {"schema": 1}, indent=2) + "\n"
+            entry = replace(entry, number=max(numbers, default=0) + 1)
+            about = json.dumps(to_builtins(entry) | {"schema": 1}, indent=2) + "\n"
             try:
                 write_file(self.locate(entry), old, force=True)
                 write_file(self.locate(entry).with_suffix(".json"), about.encode(), force=True)
@@ -246,13 +249,14 @@ def _read_entries(folder: Path) -> Iterator[Entry]:
         return
     for name in names:
         if _number(name) and name.endswith(".json"):
-            with suppress(OSError, ValueError, RecursionError, cattrs.BaseValidationError):
+            with suppress(OSError, ValueError, RecursionError, ValidationError):
                 table = json.loads(read_private_file(folder / name, _MAX_ENTRY_BYTES))
                 if not isinstance(table, dict):
                     continue
-                entry = _CONVERTER.structure(table, Entry)
+                check_document(table, paths=True)
+                entry = convert(table, Entry)
                 what = "".join(sign if sign.isprintable() else "?" for sign in entry.what)
-                yield evolve(entry, number=_number(name), what=what)
+                yield replace(entry, number=_number(name), what=what)
 
 
 def _flush_folders(folder: Path, count: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import ConflictError, InputError, OutputError
 from vmio.host.files import open_file
@@ -31,8 +31,7 @@ _LONGEST_PART = 200
 _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
-@frozen(kw_only=True)
-class LockedFile:
+class LockedFile(Struct, frozen=True, kw_only=True):
     """A file that no other vmio changes, and with its lock file nor does Proxmox VE."""
 
     path: Path

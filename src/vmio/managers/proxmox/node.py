@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from attrs import Factory, frozen
+from msgspec import Struct, field
 
 from vmio.errors import ConflictError
 from vmio.host.files import is_there
@@ -18,15 +18,14 @@ __all__ = ["Node", "find_pid", "find_qmp_socket", "find_vmid", "is_running"]
 _CONFIG = re.compile(r"([1-9][0-9]{2,8})\.conf", re.ASCII)
 
 
-@frozen(kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True):
     """Where Proxmox VE and vmio keep what belongs to a config."""
 
     etc: Path = PVE
     locks: Path = Path("/var/lock/qemu-server")
     run: Path = Path("/var/run/qemu-server")
     proc: Path = Path("/proc")
-    state: Path = Factory(find_state_folder)
+    state: Path = field(default_factory=find_state_folder)
     lock_timeout_s: float = LOCK_TIMEOUT_S
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePath
 
-from attrs import evolve, frozen
+from msgspec import Struct, field
 
 from vmio.errors import InputError
 from vmio.formats.proxmox.storage import Storages, parse_storages
@@ -15,6 +15,7 @@ from vmio.managers.proxmox.inventory import PROCESSES, Found
 from vmio.managers.proxmox.pmxcfs import PVE
 from vmio.managers.proxmox.storages import find_storage_cfg
 from vmio.model.host import Host
+from vmio.values import replace
 
 __all__ = ["Place", "Places", "read_places"]
 
@@ -22,8 +23,7 @@ _DESCRIPTION = "host.toml"
 _VERSIONS = ("pveversion.txt", "versions.txt")
 
 
-@frozen(kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True):
     """Where configs are from."""
 
     host: Host
@@ -33,11 +33,10 @@ class Place:
     """Whether more is known of the host than its name."""
 
 
-@frozen(kw_only=True)
-class Places:
+class Places(Struct, frozen=True, kw_only=True):
     """The places of configs, by their folders, and what could not be read there."""
 
-    by_folder: Mapping[str, Place]
+    by_folder: Mapping[str, Place] = field(default_factory=dict)
     errors: tuple[Found, ...] = ()
     files: tuple[str, ...] = ()
     """What was read there."""
@@ -95,7 +94,7 @@ class _Reader:
         storages = self._storages
         if storages is None:
             storages = self._read_storages(folder)
-        return evolve(place, storages=storages)
+        return replace(place, storages=storages)
 
     def _find(self, folder: str, node: str) -> Place:
         saved, versions = _list_saved(folder)

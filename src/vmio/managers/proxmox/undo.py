@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import ConflictError, InputError, UsageError, VmioError
 from vmio.host.files import is_there
@@ -29,8 +29,7 @@ __all__ = [
 ]
 
 
-@frozen(kw_only=True)
-class Restore:
+class Restore(Struct, frozen=True, kw_only=True):
     """A kept state, and the config that it would be put back to."""
 
     entry: Entry
@@ -42,16 +41,14 @@ class Restore:
     """What it would hold."""
 
 
-@frozen(kw_only=True)
-class Left:
+class Left(Struct, frozen=True, kw_only=True):
     """A config that stays as it is, and why."""
 
     path: Path
     error: VmioError
 
 
-@frozen(kw_only=True)
-class Run:
+class Run(Struct, frozen=True, kw_only=True):
     """What one call of vmio changed."""
 
     id: str
@@ -70,8 +67,7 @@ class Run:
         return self.changes[0][1].what
 
 
-@frozen(kw_only=True)
-class Reversal:
+class Reversal(Struct, frozen=True, kw_only=True):
     """What an undo would do."""
 
     restores: tuple[Restore, ...]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.errors import ConflictError, VmioError
 from vmio.formats.proxmox.config import parse_config
@@ -19,6 +19,7 @@ from vmio.managers.proxmox.journal import Entry, Journal
 from vmio.managers.proxmox.lock import LockedFile, open_locked
 from vmio.managers.proxmox.node import Node, find_vmid, is_running
 from vmio.model.source import Source
+from vmio.values import replace
 
 __all__ = [
     "Applied",
@@ -35,8 +36,7 @@ _PENDING_HINT = (
 )
 
 
-@frozen(kw_only=True)
-class Applied:
+class Applied(Struct, frozen=True, kw_only=True):
     """What became of a config."""
 
     path: Path
@@ -62,7 +62,7 @@ def check_replaceable(path: Path, old: bytes, *, node: Node | None = None) -> No
         ConflictError: It is not what was read, or nobody may change it now.
         OutputError: It cannot be written.
     """
-    node = evolve(node if node is not None else Node(), lock_timeout_s=0)
+    node = replace(node if node is not None else Node(), lock_timeout_s=0)
     with open_config(path, node, shared=True) as file:
         check_config(Source(name=str(path), data=old), file.path, node)
         file.check_replaceable(old)

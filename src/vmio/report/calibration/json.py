@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-import attrs
+from msgspec import structs
 
 from vmio.report.envelope import Count, render_document
 
@@ -88,7 +88,7 @@ def _describe_profile(profile: Profile) -> ProfileData:
         "host": profile.host,
         "accelerator": profile.accelerator,
         "processors": profile.processors,
-        "costs": attrs.asdict(profile.costs),
+        "costs": structs.asdict(profile.costs),
         "service": [
             {"depth": table.depth, "quantiles_ns": list(table.quantiles_ns)}
             for table in profile.service

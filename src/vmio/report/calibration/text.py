@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import attrs
+from msgspec import structs
 from rich.console import Console
 
 from vmio.characters import printable
@@ -26,7 +26,7 @@ def print_calibration(found: Calibration, console: Console) -> None:
     console.print()
     costs = [
         (name.removesuffix("_ns"), format_duration_ns(value))
-        for name, value in attrs.asdict(profile.costs).items()
+        for name, value in structs.asdict(profile.costs).items()
     ]
     for table in profile.service:
         middle = table.quantiles_ns[len(table.quantiles_ns) // 2]

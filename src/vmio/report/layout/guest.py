@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import VmioError
 from vmio.model.topology import Topology
@@ -10,8 +10,7 @@ from vmio.model.topology import Topology
 __all__ = ["ShownGuest"]
 
 
-@frozen(kw_only=True)
-class ShownGuest:
+class ShownGuest(Struct, frozen=True, kw_only=True):
     """A guest's layout, or why there is none."""
 
     path: str

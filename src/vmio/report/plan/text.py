@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attrs import frozen
+from msgspec import Struct
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -25,8 +25,7 @@ _WHEN = {
 }
 
 
-@frozen(kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     """One line of a table of plans: what it is called, and the plan or why there is none."""
 
     name: str

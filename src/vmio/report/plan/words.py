@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.formats.base import Guest, Setting, Words
 from vmio.formats.registry import describe_step, edit, read_again, spell
 from vmio.model.plan import Plan, Step
 from vmio.model.source import apply_edits
 from vmio.policy.spreads import choose_policy
+from vmio.values import replace
 
 __all__ = ["DescribedPlan", "DescribedStep", "describe_plan"]
 
 
-@frozen(kw_only=True)
-class DescribedStep:
+class DescribedStep(Struct, frozen=True, kw_only=True):
     """A step with its words."""
 
     step: Step
@@ -29,8 +29,7 @@ class DescribedStep:
     """What it writes, as the guest's own text has it; empty where a person makes the changes."""
 
 
-@frozen(kw_only=True)
-class DescribedPlan:
+class DescribedPlan(Struct, frozen=True, kw_only=True):
     """A plan with its words."""
 
     plan: Plan
@@ -74,7 +73,7 @@ def _describe_steps(guest: Guest, plan: Plan) -> Iterator[DescribedStep]:
         words = describe_step(guest, plan, step)
         if step.kind == "share-threads":
             policy = choose_policy(plan.policy).policy
-            words = evolve(
+            words = replace(
                 words,
                 why=f"{plan.policy} is: {policy.summary}; {words.why}",
                 source=f"{policy.source}; {words.source}",

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from attrs import evolve
-
 from vmio.model.capabilities import QemuVersion
 from vmio.model.controller import Controller
 from vmio.model.disk import Disk
@@ -40,6 +38,7 @@ from vmio.sim.profile import DEFAULT_PROFILE
 from vmio.sim.records import BY_HANDLER, RECORD, Devices, Loops, Queues, build_world
 from vmio.sim.simulator import Estimate, predict
 from vmio.sim.workload import Workload
+from vmio.values import replace
 
 __all__ = ["adapt_to_waits", "main", "read_passes", "render_pictures", "simulate_loop"]
 
@@ -263,7 +262,7 @@ def _draw_sweep() -> str:
     )
     for value in _SWEEP:
         prediction = predict(
-            evolve(topology, iothreads=(IOThread(id="iothread0", poll_max_ns=value),)),
+            replace(topology, iothreads=(IOThread(id="iothread0", poll_max_ns=value),)),
             Workload(name="depth 1"),
             profile=_PROFILE,
             version=QemuVersion(10, 0, 2),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.report.axis import choose_axis, nice_step, scale
 from vmio.report.svg import draw_label, draw_line, render_svg
@@ -52,8 +52,7 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 """The colours are from the set of Okabe and Ito or near it."""
 
 
-@frozen(kw_only=True)
-class LoopPass:
+class LoopPass(Struct, frozen=True, kw_only=True):
     """One pass of an event loop: it polls, perhaps sleeps and wakes up, and dispatches.
 
     Units: nanoseconds.
@@ -73,8 +72,7 @@ class LoopPass:
     """How long the loop polls at most after this."""
 
 
-@frozen(kw_only=True)
-class TimesPanel:
+class TimesPanel(Struct, frozen=True, kw_only=True):
     """Waits, one after the other, and how long the loop would have polled in each.
 
     Units: nanoseconds.
@@ -92,8 +90,7 @@ class TimesPanel:
         return sum(w <= b for w, b in zip(self.waits_ns, self.budgets_ns, strict=True))
 
 
-@frozen(kw_only=True)
-class RangePoint:
+class RangePoint(Struct, frozen=True, kw_only=True):
     """What a parameter's value comes to: where an outcome is one of two, the span of both."""
 
     value: int

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.characters import printable
 from vmio.report.axis import Axis, choose_axis
@@ -29,8 +29,7 @@ _TICK_COLUMNS: Final = 10
 """Between two values at the axis below."""
 
 
-@frozen(kw_only=True)
-class ChartPoint:
+class ChartPoint(Struct, frozen=True, kw_only=True):
     """One alternative: what it is called, and what it would come to."""
 
     label: str
@@ -170,8 +169,7 @@ def _row(axis: Axis, value: float) -> int:
     return round(axis.place(value, _ROWS - 1, 0))
 
 
-@frozen(kw_only=True)
-class _Signs:
+class _Signs(Struct, frozen=True, kw_only=True):
     """What lines are made of."""
 
     across: str
@@ -193,8 +191,7 @@ _ASCII: Final = _Signs(
 )
 
 
-@frozen(kw_only=True)
-class _Outline:
+class _Outline(Struct, frozen=True, kw_only=True):
     """What covers the same cells: one or several points, or outcomes that are ranges."""
 
     letter: str

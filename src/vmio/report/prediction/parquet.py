@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args, get_origin, get_type_hints
 
-import attrs
+from msgspec import Struct
 
 from vmio import __version__
 from vmio.errors import MissingExtraError
@@ -118,14 +118,14 @@ def _make_schema(names: list[str]) -> pa.Schema:
     return pa.schema(fields, metadata={"vmio.schema": str(SCHEMA), "vmio.predicted": "true"})
 
 
-def _list_fields(value: type[attrs.AttrsInstance]) -> list[pa.Field]:
+def _list_fields(value: type[Struct]) -> list[pa.Field]:
     """Returns a value's fields as Parquet has them; only a mean may be missing."""
     import pyarrow as pa
 
     hints = get_type_hints(value)
     return [
-        pa.field(field.name, _choose_type(hints[field.name]), nullable=field.name == "mean")
-        for field in attrs.fields(value)
+        pa.field(name, _choose_type(hints[name]), nullable=name == "mean")
+        for name in value.__struct_fields__
     ]
 
 
@@ -134,7 +134,7 @@ def _choose_type(hint: Any) -> pa.DataType:  # noqa: ANN401 - a type, or what a 
 
     if get_origin(hint) is tuple:
         return pa.list_(pa.field("item", _choose_type(get_args(hint)[0]), nullable=False))
-    if attrs.has(hint):
+    if isinstance(hint, type) and issubclass(hint, Struct):
         return pa.struct(_list_fields(hint))
     plain = {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), str: pa.string()}
     return plain[hint]

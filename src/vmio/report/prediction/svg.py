@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.characters import printable
 from vmio.report.axis import choose_axis, scale
@@ -177,8 +177,7 @@ def draw_panel(
     )
 
 
-@frozen(kw_only=True)
-class _Across:
+class _Across(Struct, frozen=True, kw_only=True):
     """The axis of a parameter's values."""
 
     low: int

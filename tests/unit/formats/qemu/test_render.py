@@ -6,13 +6,12 @@ import json
 import re
 from typing import Any
 
-from attrs import evolve
-
 from vmio.formats.qemu.render import render_layout
 from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import Backing, Disk
 from vmio.model.iothread import IOThread, VirtqueueMapping
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.values import replace
 
 BACKING = Backing(filename="/a,b.raw", format="raw")
 DISK = Disk(id="d0", bus="scsi", index=0, backing=BACKING)
@@ -60,7 +59,7 @@ def render_one(attached: AttachedDisk, controller: Controller = CONTROLLER) -> d
 
 def test_options_come_behind_what_they_refer_to() -> None:
     """Objects first, then buses from the root on, controllers, and each disk's node and device."""
-    limited = evolve(ATTACHED, disk=evolve(DISK, limits=(("bps-read", 1024),)))
+    limited = replace(ATTACHED, disk=replace(DISK, limits=(("bps-read", 1024),)))
     options = render(
         Topology(
             iothreads=(IOThread(id="io0", poll_max_ns=5),),
@@ -73,7 +72,7 @@ def test_options_come_behind_what_they_refer_to() -> None:
                     chassis=4,
                 ),
             ),
-            controllers=(evolve(CONTROLLER, iothread="io0", num_queues=2),),
+            controllers=(replace(CONTROLLER, iothread="io0", num_queues=2),),
             disks=(limited,),
         )
     )
@@ -136,7 +135,7 @@ def test_node_that_is_no_file_has_no_engine_and_its_own_fields() -> None:
     backing = Backing(
         filename="rbd:p/i", format="raw", driver="rbd", options=(("pool", "p"), ("image", "i"))
     )
-    node = render_one(evolve(ATTACHED, disk=evolve(DISK, backing=backing)))["-blockdev"]
+    node = render_one(replace(ATTACHED, disk=replace(DISK, backing=backing)))["-blockdev"]
     assert {key: node["file"][key] for key in ("driver", "pool", "image")} == {
         "driver": "rbd",
         "pool": "p",
@@ -147,26 +146,26 @@ def test_node_that_is_no_file_has_no_engine_and_its_own_fields() -> None:
 
 def test_cdrom_is_read_only_and_an_empty_one_has_no_node() -> None:
     """An empty drive is a device alone."""
-    cd = evolve(
-        ATTACHED, disk=evolve(DISK, media="cdrom"), driver="scsi-cd", detect_zeroes=None,
+    cd = replace(
+        ATTACHED, disk=replace(DISK, media="cdrom"), driver="scsi-cd", detect_zeroes=None,
         read_only=True,
     )  # fmt: skip
     options = render_one(cd)
     assert options["-blockdev"]["read-only"] is True
     assert not {"discard", "detect-zeroes"} & set(options["-blockdev"])
     assert "write-cache" not in options["-device"]
-    empty = render_one(evolve(cd, disk=evolve(DISK, media="cdrom", backing=None)))
+    empty = render_one(replace(cd, disk=replace(DISK, media="cdrom", backing=None)))
     assert "-blockdev" not in empty
     assert "drive" not in empty["-device"]
 
 
 def test_device_tells_the_guest_what_its_disk_is() -> None:
     """Place, identity, boot order and error policies reach the device, with QEMU's types."""
-    disk = evolve(
+    disk = replace(
         DISK, ssd=True, wwn="0x5000c50000000001", vendor="V", product="P", bootindex=100,
         serial="a,b", rerror="stop", werror="report",
     )  # fmt: skip
-    assert render_one(evolve(ATTACHED, disk=disk, write_cache=False))["-device"] == {
+    assert render_one(replace(ATTACHED, disk=disk, write_cache=False))["-device"] == {
         "driver": "scsi-hd",
         "id": "d0",
         "bus": "c0.0",
@@ -197,9 +196,9 @@ def test_virtio_blk_is_its_own_controller_with_its_mapping() -> None:
             VirtqueueMapping(iothread="b", vqs=(1, 3)),
         ),
     )
-    attached = evolve(
+    attached = replace(
         ATTACHED,
-        disk=evolve(DISK, bus="virtio"),
+        disk=replace(DISK, bus="virtio"),
         controller="d0",
         address=(),
         driver="virtio-blk-pci",
@@ -217,8 +216,8 @@ def test_virtio_blk_is_its_own_controller_with_its_mapping() -> None:
 def test_built_in_controller_is_not_made() -> None:
     """The IDE of a PC is there already."""
     controller = Controller(id="c0", model="piix3-ide", bus="ide", built_in=True)
-    disk = evolve(DISK, bus="ide", model="M")
-    attached = evolve(
+    disk = replace(DISK, bus="ide", model="M")
+    attached = replace(
         ATTACHED, disk=disk, address=(("bus", "ide.0"), ("unit", 1)), driver="ide-hd"
     )
     options = render_one(attached, controller)

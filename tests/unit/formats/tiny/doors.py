@@ -19,7 +19,7 @@ from vmio.model.disk import Backing, Disk
 from vmio.model.host import Host
 from vmio.model.iothread import IOThread
 from vmio.model.plan import OWN, Change, Obstacle, Plan, Step
-from vmio.model.source import Edit, Problem, Source, Span
+from vmio.model.source import Edit, Problem, Source, Span, Where
 from vmio.model.topology import AttachedDisk, Effect, Topology
 from vmio.model.vm import Vm
 
@@ -56,7 +56,7 @@ def _read_disk(words: Sequence[str], span: Span, index: int) -> Disk:
         backing=Backing(filename=words[2], format="raw", driver="host_device"),
         iothread=True if "thread" in words[3:] else None,
         cache="unsafe" if "unsafe" in words[3:] else None,
-        span=span,
+        where=Where(span=span),
     )
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
 
 from vmio.errors import ConflictError, InputError, OutputError, VmioError
 from vmio.managers.proxmox.journal import KEPT, Journal
 from vmio.managers.proxmox.node import Node, find_qmp_socket, is_running
 from vmio.managers.proxmox.write import check_replaceable, replace_config, write_config
 from vmio.model.source import Source
+from vmio.values import replace
 
 OLD = b"name: a\nscsihw: virtio-scsi-pci\n"
 NEW = b"name: a\nscsihw: virtio-scsi-single\n"
@@ -216,7 +216,7 @@ def test_running_guest_keeps_its_config(config: Path, node: Node, tmp_path: Path
         write(config, node)
     assert "--commands" in caught.value.hint
 
-    gone = evolve(node, proc=tmp_path / "proc")
+    gone = replace(node, proc=tmp_path / "proc")
     assert find_qmp_socket(config, gone) is None
     write(config, gone)
     assert config.read_bytes() == NEW + REST

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 import pytest
-from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from vmio.bench.jobs import DEFAULT_JOBS, JobFigures
 from vmio.bench.result import Comparison, JobResult, Measurement, Pair, ThreadLoad
 from vmio.report.comparison.svg import draw_host_cpu, draw_latencies, draw_pairs, draw_ratios
 from vmio.report.figures import format_rate, format_ratio
+from vmio.values import replace
 
 DRAWERS = (draw_pairs, draw_ratios, draw_latencies, draw_host_cpu)
 FIGURES = st.builds(
@@ -78,10 +78,10 @@ def test_interval_that_goes_on_has_an_arrowhead_at_that_end(
     wide = make_comparison(drop=3).jobs[1]
     rates = ((100.0, 100.0), (100.0, 150.0))
     pairs = tuple(
-        evolve(
+        replace(
             pair,
-            a=evolve(pair.a, figures=evolve(pair.a.figures, iops=a)),
-            b=evolve(pair.b, figures=evolve(pair.b.figures, iops=b)),
+            a=replace(pair.a, figures=replace(pair.a.figures, iops=a)),
+            b=replace(pair.b, figures=replace(pair.b.figures, iops=b)),
         )
         for pair, (a, b) in zip(wide.pairs, rates, strict=True)
     )
@@ -105,7 +105,7 @@ def test_draw_host_cpu_takes_a_run_without_samples(
     """A run too short to be sampled is drawn as nothing."""
     result = make_comparison().jobs[0]
     pairs = tuple(
-        evolve(pair, a=evolve(pair.a, threads=()), b=evolve(pair.b, threads=()))
+        replace(pair, a=replace(pair.a, threads=()), b=replace(pair.b, threads=()))
         for pair in result.pairs
     )
     assert "A: main loop 0.00" in draw_host_cpu(JobResult(job=result.job, pairs=pairs), prefix="x")

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from attrs import evolve
 
 from vmio.bench.result import Comparison, JobResult, Measurement
 from vmio.report.comparison.words import format_interval, summarise_comparison
+from vmio.values import replace
 
 
 def change_rates(result: JobResult, *rates: tuple[float, float]) -> JobResult:
     """Returns a job with other rates of A and B in its first pairs, and no more of them."""
 
     def change(run: Measurement, iops: float) -> Measurement:
-        return evolve(run, figures=evolve(run.figures, iops=iops))
+        return replace(run, figures=replace(run.figures, iops=iops))
 
     pairs = tuple(
-        evolve(pair, a=change(pair.a, a), b=change(pair.b, b))
+        replace(pair, a=change(pair.a, a), b=change(pair.b, b))
         for pair, (a, b) in zip(result.pairs, rates, strict=False)
     )
     return JobResult(job=result.job, pairs=pairs)
@@ -49,7 +49,7 @@ def test_too_few_pairs_are_called_so(comparison: Comparison) -> None:
     """An interval from next to nothing to a thousandfold tells nothing, and is no figure."""
     result = change_rates(comparison.jobs[0], (100, 100), (100, 400))
     assert format_interval(result.iops_ratio) == "too few pairs"
-    told = summarise_comparison(evolve(comparison, jobs=(result,)))
+    told = summarise_comparison(replace(comparison, jobs=(result,)))
     assert told.startswith("Too few pairs were measured to tell in randread-4k-qd1, but")
 
 
@@ -59,16 +59,16 @@ def test_main_loop_that_is_not_freed_in_every_pair_is_not_called_freed(
 ) -> None:
     """Pairs that disagree say nothing; pairs that agree on the contrary say so."""
     pairs = tuple(
-        evolve(
+        replace(
             pair,
-            a=evolve(pair.a, threads=pair.b.threads),
-            b=evolve(pair.b, threads=pair.a.threads),
+            a=replace(pair.a, threads=pair.b.threads),
+            b=replace(pair.b, threads=pair.a.threads),
         )
         if number in swap
         else pair
         for number, pair in enumerate(comparison.jobs[1].pairs)
     )
     result = JobResult(job=comparison.jobs[1].job, pairs=pairs)
-    told = summarise_comparison(evolve(comparison, jobs=(result,)))
+    told = summarise_comparison(replace(comparison, jobs=(result,)))
     assert "frees" not in told
     assert ("burdens the main loop with 0.52 processors (0.09 to 0.61)" in told) == (len(swap) > 1)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from attrs import evolve
-
 from vmio.errors import InputError
 from vmio.lint.diagnostic import (
     Applicability,
@@ -20,6 +18,7 @@ from vmio.lint.registry import find_rule
 from vmio.model.source import Edit, Source, Span
 from vmio.report.findings.sarif import SarifReport
 from vmio.report.findings.summary import Summary, assemble, make_part
+from vmio.values import replace
 
 TEXT = "name: é😀x\r\nscsi0: a:b,aio=native\r\n".encode()
 FINDING = Diagnostic(
@@ -78,8 +77,8 @@ def test_sarif_writes_a_name_as_a_uri() -> None:
     (result,) = render(FILE)["results"]
     place = result["locations"][0]["physicalLocation"]["artifactLocation"]
     assert place == {"uri": "a%20b/1%2C%25%0A%FF.conf"}
-    absolute = evolve(FINDING, source="/etc/pve/1.conf")
-    (result,) = render(evolve(FILE, diagnostics=(absolute,)))["results"]
+    absolute = replace(FINDING, source="/etc/pve/1.conf")
+    (result,) = render(replace(FILE, diagnostics=(absolute,)))["results"]
     place = result["locations"][0]["physicalLocation"]["artifactLocation"]
     assert place == {"uri": "file:///etc/pve/1.conf"}
 
@@ -114,9 +113,9 @@ def test_sarif_tells_the_fix() -> None:
 
 def test_sarif_finds_a_finding_again_after_lines_moved() -> None:
     """The fingerprint stays when other lines come, and changes with the words it is about."""
-    moved = evolve(FINDING, span=Span(start=FINDING.span.start + 2, end=FINDING.span.end + 2))  # type: ignore[union-attr]
-    later = evolve(FILE, source=Source(name="1", data=b"a\n" + TEXT), diagnostics=(moved,))
-    other = evolve(FILE, source=Source(name="1", data=TEXT.replace(b"x", b"y")))
+    moved = replace(FINDING, span=Span(start=FINDING.span.start + 2, end=FINDING.span.end + 2))  # type: ignore[union-attr]
+    later = replace(FILE, source=Source(name="1", data=b"a\n" + TEXT), diagnostics=(moved,))
+    other = replace(FILE, source=Source(name="1", data=TEXT.replace(b"x", b"y")))
     marks = [
         render(file)["results"][0]["partialFingerprints"]["vmioFinding/v1"]
         for file in (FILE, later, other)
@@ -126,7 +125,7 @@ def test_sarif_finds_a_finding_again_after_lines_moved() -> None:
 
 def test_sarif_tells_of_accepted_findings_and_unreadable_files() -> None:
     """An accepted finding is a suppressed result; a file that was not read is a notification."""
-    accepted = evolve(
+    accepted = replace(
         FILE, diagnostics=(), suppressed=(Suppressed(diagnostic=FINDING, reason="so be it"),)
     )
     lost = CheckedFile(name="2.conf", error=InputError("cannot read 2.conf"))
@@ -143,8 +142,8 @@ def test_sarif_tells_of_accepted_findings_and_unreadable_files() -> None:
 
 def test_sarif_of_a_whole_file_names_its_first_line() -> None:
     """What has no place of its own stands at the first line, since services ask for one."""
-    whole = evolve(FINDING, span=None, fix=None, subject="")
-    (result,) = render(evolve(FILE, diagnostics=(whole,), vm=""))["results"]
+    whole = replace(FINDING, span=None, fix=None, subject="")
+    (result,) = render(replace(FILE, diagnostics=(whole,), vm=""))["results"]
     assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 1}
     assert "logicalLocations" not in result["locations"][0]
     assert "fixes" not in result

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from vmio.errors import InputError
 from vmio.lint.diagnostic import (
     Applicability,
@@ -16,6 +14,7 @@ from vmio.lint.diagnostic import (
 from vmio.model.source import Source, Span
 from vmio.report.findings.summary import Summary, make_tally, render_summary
 from vmio.report.findings.text import TextReport
+from vmio.values import replace
 
 
 def render_text(file: CheckedFile, *, colour: bool = False, columns: int = 0) -> str:
@@ -125,7 +124,7 @@ def test_render_text_paints_only_when_asked() -> None:
 def test_text_report_heads_a_file_with_its_vm() -> None:
     """The first line of a file says which VM it is, where, and how much is wrong with it."""
     found = make_file(b"a\n", Span(start=0, end=1), Span(start=0, end=1))
-    named = evolve(found, vm="701", vm_name="stor\x1bage", node="alpha")
+    named = replace(found, vm="701", vm_name="stor\x1bage", node="alpha")
     assert TextReport().render_file(found).startswith("1.conf: 2 warnings\n1.conf:1:1: ")
     head = TextReport().render_file(named).partition("\n")[0]
     assert head == "701 stor\\x1bage on alpha: 2 warnings"
@@ -153,7 +152,7 @@ def test_render_summary_tells_of_what_is_not_shown() -> None:
     """What was fixed, what is accepted and what a baseline knows in vain has a line each."""
     found = make_file(b"a\n", Span(start=0, end=1))
     (finding,) = found.diagnostics
-    quiet = evolve(
+    quiet = replace(
         found,
         fixed=(finding, finding),
         suppressed=(Suppressed(diagnostic=finding, reason="so be it"),),
@@ -175,8 +174,8 @@ def test_render_summary_counts_what_could_be_fixed() -> None:
     """Safe fixes apart from others; where fixes were refused none are promised."""
     summary = Summary(files=1, fixable=3, unsafe_fixable=1)
     assert render_summary(summary)[-1] == "3 fixable with --fix, 1 more with --unsafe-fixes"
-    assert render_summary(evolve(summary, fixable=0))[-1] == "1 fixable with --unsafe-fixes"
-    assert len(render_summary(evolve(summary, refusals=[("a", "no")]))) == 2
+    assert render_summary(replace(summary, fixable=0))[-1] == "1 fixable with --unsafe-fixes"
+    assert len(render_summary(replace(summary, refusals=[("a", "no")]))) == 2
 
 
 def test_messages_wrap_between_words_on_a_terminal() -> None:

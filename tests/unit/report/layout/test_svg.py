@@ -6,7 +6,6 @@ from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread, VirtqueueMapping
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.report.layout.svg import TOPOLOGY_CSS, draw_topology, render_topology
+from vmio.values import replace
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -103,7 +103,7 @@ def test_render_topology_orders_disks_as_people_count(
 ) -> None:
     """scsi2 stands above scsi10, whatever order QEMU lists them in."""
     topology = make_single(12)
-    turned = evolve(topology, disks=topology.disks[::-1])
+    turned = replace(topology, disks=topology.disks[::-1])
     names = [
         word for word in list_words(parse(render_topology(turned, "x"))) if word[:4] == "scsi"
     ]

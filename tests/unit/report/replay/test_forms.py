@@ -9,7 +9,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from attrs import evolve
 
 from vmio.formats.qemu.trace import parse_trace
 from vmio.host.trace_file import read_lines
@@ -20,6 +19,7 @@ from vmio.report.replay.words import explain_verdict, judge_polling
 from vmio.sim.polling import Generation, PollSettings, complete_settings
 from vmio.sim.trace import LoopTrace, summarize_trace
 from vmio.sim.what_if import Outcome, parse_setting
+from vmio.values import replace
 
 TRACE = Path(__file__).parents[3] / "data" / "traces" / "start-10.0.2.txt.xz"
 SMALL = [
@@ -117,11 +117,11 @@ def test_page_leads_with_a_verdict_from_the_trace() -> None:
         "<svg"
     )
     assert f"{loop.phases_in_vain:,} of {loop.phases:,} phases found nothing." in page
-    assert judge_polling(evolve(loop, outcomes=())) == "Half of the polling was in vain"
-    quarter = evolve(loop, phases_in_vain=loop.phases // 4, outcomes=())
+    assert judge_polling(replace(loop, outcomes=())) == "Half of the polling was in vain"
+    quarter = replace(loop, phases_in_vain=loop.phases // 4, outcomes=())
     assert judge_polling(quarter) == "25% of the polling was in vain"
-    assert judge_polling(evolve(quarter, phases_in_vain=0)).startswith("Almost none")
-    assert judge_polling(evolve(quarter, phases_in_vain=loop.phases)).startswith("Almost all")
+    assert judge_polling(replace(quarter, phases_in_vain=0)).startswith("Almost none")
+    assert judge_polling(replace(quarter, phases_in_vain=loop.phases)).startswith("Almost all")
 
 
 def test_verdict_names_no_setting_that_gains_little() -> None:
@@ -131,7 +131,7 @@ def test_verdict_names_no_setting_that_gains_little() -> None:
         return Outcome(name=name, waits=100, caught=caught, polling_ns=polling_ns, vain_ns=0)
 
     as_it_was = make("as it was", 50, 100)
-    loop = evolve(
+    loop = replace(
         read()[0],
         outcomes=(
             as_it_was,
@@ -142,7 +142,7 @@ def test_verdict_names_no_setting_that_gains_little() -> None:
         ),
     )
     assert judge_polling(loop).endswith("poll_max_ns=200000,poll_grow=4 would catch 71%")
-    little = evolve(loop, outcomes=(as_it_was, make("poll_max_ns=400000", 54, 500)))
+    little = replace(loop, outcomes=(as_it_was, make("poll_max_ns=400000", 54, 500)))
     assert "would catch" not in judge_polling(little)
     assert "catches clearly more" in " ".join(explain_verdict(little))
 
@@ -177,9 +177,9 @@ def test_picture_without_times_is_by_phases() -> None:
 def test_clock_that_goes_back_stays_inside_of_the_picture() -> None:
     """A host's clock can be set while a trace is written."""
     first, second = read()[0].timeline[:2]
-    loop = evolve(
+    loop = replace(
         read()[0],
-        timeline=(evolve(first, begin_ns=900), evolve(second, begin_ns=0)),
+        timeline=(replace(first, begin_ns=900), replace(second, begin_ns=0)),
         span_ns=500,
     )
     for each in draw_page(loop).iter("rect"):

@@ -5,7 +5,9 @@ Source: qemu-server 9.2.6.
 
 from __future__ import annotations
 
-from attrs import field, frozen
+from functools import cached_property
+
+from msgspec import Struct, field
 
 from vmio.formats.proxmox.machine import windows_version
 from vmio.formats.proxmox.pci import pci_address
@@ -33,51 +35,45 @@ def is_on(value: str | None, *, default: bool = False) -> bool:
     return default if value is None else bool(parse_boolean(value))
 
 
-@frozen(kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True, dict=True):
     """A guest, its layout and its host, and what follows from the three of them alone."""
 
     guest: ProxmoxGuest
     topology: Topology
     host: Host
-    installed: tuple[int, int] = field(init=False)
-    """The version of the installed QEMU."""
-    ostype: str = field(init=False)
-    windows: int = field(init=False)
-    """Its Windows version as Proxmox counts, 0 if it is none."""
-    is_native: bool = field(init=False)
-    """Whether the guest's architecture is the host's."""
-    kvm: bool = field(init=False)
-    """Whether KVM is used."""
-    shares_folders: bool = field(init=False)
-    """Whether folders of the host are shared, for which the guest's memory is shared too."""
-    warnings: list[str] = field(factory=list, init=False)
+    warnings: list[str] = field(default_factory=list)
     """What Proxmox says on standard error while it builds the command, as it comes up."""
 
-    @installed.default
-    def _parse_installed(self) -> tuple[int, int]:
+    @cached_property
+    def installed(self) -> tuple[int, int]:
+        """The version of the installed QEMU."""
         return self.host.qemu_series
 
-    @ostype.default
-    def _find_ostype(self) -> str:
+    @cached_property
+    def ostype(self) -> str:
+        """The operating system that the config names, empty if none."""
         return self.guest.settings.get("ostype", "")
 
-    @windows.default
-    def _find_windows(self) -> int:
+    @cached_property
+    def windows(self) -> int:
+        """Its Windows version as Proxmox counts, 0 if it is none."""
         return windows_version(self.ostype)
 
-    @is_native.default
-    def _is_native(self) -> bool:
+    @cached_property
+    def is_native(self) -> bool:
+        """Whether the guest's architecture is the host's."""
         return self.guest.vm.arch == self.host.arch
 
-    @kvm.default
-    def _uses_kvm(self) -> bool:
+    @cached_property
+    def kvm(self) -> bool:
+        """Whether KVM is used."""
         # A template is only looked at, so it is not worth KVM.
         default = self.is_native and not self.guest.is_on("template")
         return self.guest.is_on("kvm", default=default)
 
-    @shares_folders.default
-    def _shares_folders(self) -> bool:
+    @cached_property
+    def shares_folders(self) -> bool:
+        """Whether folders of the host are shared, for which the guest's memory is shared too."""
         return any(key.startswith("virtiofs") for key in self.guest.settings)
 
     @property

@@ -13,8 +13,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from attrs import fields
-
 from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import Argument, render_pci
 from vmio.formats.proxmox.drives import LIMITS
@@ -22,7 +20,7 @@ from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.model.controller import Controller
 from vmio.model.disk import FILE_DRIVERS, Backing, Disk
-from vmio.model.iothread import IOThread
+from vmio.model.iothread import PARAMETERS, IOThread
 from vmio.model.topology import AttachedDisk, Topology
 
 __all__ = [
@@ -80,11 +78,7 @@ def render_objects(guest: ProxmoxGuest, topology: Topology) -> Iterator[Argument
 
 def _render_iothread(iothread: IOThread) -> Argument:
     """Returns an IOThread with those of its parameters that were set."""
-    written = (
-        (attribute.name.replace("_", "-"), getattr(iothread, attribute.name))
-        for attribute in fields(IOThread)
-        if attribute.name != "span"
-    )
+    written = ((name.replace("_", "-"), getattr(iothread, name)) for name in ("id", *PARAMETERS))
     parts = (f"{key}={value}" for key, value in written if value is not None)
     return "-object", ",".join(("iothread", *parts))
 
