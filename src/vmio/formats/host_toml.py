@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import date, datetime, time
 from typing import Any
 
 from msgspec import ValidationError, convert, to_builtins
@@ -64,7 +65,7 @@ def parse_host(
 
 def host_to_dict(host: Host) -> dict[str, Any]:
     """Returns a host as tables, arrays and plain values."""
-    table: dict[str, Any] = to_builtins(host)
+    table: dict[str, Any] = to_builtins(host, builtin_types=(date, datetime, time))
     for key in _VERSIONS:
         version = getattr(host, key)
         table[key] = str(version) if version is not None else ""

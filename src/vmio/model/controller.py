@@ -78,8 +78,6 @@ class Controller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
     num_queues: int | None = None
     """Request queues; None where the device has no such property or QEMU chooses."""
-    dedicated: bool = False
-    """Whether its manager makes it for one disk alone, whose own IOThread can serve it then."""
     built_in: bool = False
     """Whether the machine brings it, so that no `-device` makes it."""
 

@@ -91,6 +91,9 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
     bridges: tuple[Bridge, ...] = ()
     """The PCI buses besides the machine's own, each behind the one that it sits on."""
     controllers: tuple[Controller, ...] = ()
+    dedicated: tuple[str, ...] = ()
+    """Ids of controllers that their manager makes for one disk alone each, whose own IOThread can
+    serve it then."""
     disks: tuple[AttachedDisk, ...] = ()
     vcpus: int = 1
     host_threads: tuple[HostThread, ...] = ()

@@ -178,7 +178,7 @@ def _separate(task: _Task) -> Iterator[Change]:
 
 
 def _are_separate(task: _Task, disks: Iterable[Disk]) -> bool:
-    dedicated = {each.id for each in task.before.controllers if each.dedicated}
+    dedicated = set(task.before.dedicated)
     found = (task.before.find_disk(disk.id) for disk in disks)
     return all(attached is not None and attached.controller in dedicated for attached in found)
 

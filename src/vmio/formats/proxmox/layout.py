@@ -76,6 +76,9 @@ def lay_out_config(
         iothreads=(*iothreads, *(vm.iothreads if with_args else ())),
         bridges=_find_bridges(guest, controllers),
         controllers=tuple(controllers.values()),
+        dedicated=tuple(
+            each.id for each in controllers.values() if each.bus == "scsi" and hardware.dedicated
+        ),
         disks=tuple(disks),
         vcpus=vm.vcpus,
     )
@@ -209,7 +212,6 @@ def _scsi_controller(vm: Vm, disk: Disk, hardware: ScsiHardware, number: int) ->
             pci=pci_address(identity, vm.arch),
             iothread=f"iothread-{identity}" if disk.iothread else None,
             num_queues=disk.queues,
-            dedicated=True,
         )
     identity = f"scsihw{number}"
     return Controller(

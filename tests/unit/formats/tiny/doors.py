@@ -71,10 +71,10 @@ def lay_out(guest: Guest) -> Topology:
                 model="virtio-blk-pci",
                 bus="virtio",
                 iothread=f"thread-{disk.id}" if disk.iothread else None,
-                dedicated=True,
             )
             for disk in vm.disks
         ),
+        dedicated=tuple(disk.id for disk in vm.disks),
         disks=tuple(
             AttachedDisk(
                 disk=disk,
