@@ -1,0 +1,119 @@
+"""CF030."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from vmio.lint.devices import find_property
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.recorded import Suggestions, find_releases, name_qemu, name_range
+from vmio.lint.rule import Context, Rule
+
+if TYPE_CHECKING:
+    from vmio.formats.qemu.catalogue import Catalogue
+
+__all__ = ["UnknownDevice"]
+
+_SUCCESSORS: Mapping[str, str] = {
+    "ide-drive": "name it ide-hd if it is a disk, ide-cd if it is a cd-rom",
+    "scsi-disk": "name it scsi-hd if it is a disk, scsi-cd if it is a cd-rom",
+}
+"""Source: the data; each release that has the old device has the new ones, with its properties."""
+_STORAGE = re.compile(r"(?:virtio|vhost(?:-user)?)-(?:blk|scsi)\b|(?:scsi|ide)-|nvme\b", re.ASCII)
+_SHOWN = 80
+
+
+class UnknownDevice(Rule):
+    r"""Finds storage devices of QEMU's own options that the host's QEMU does not have.
+
+    ## What it does
+
+    Looks up the device of each `-device` in what is recorded of QEMU's releases from 5.2 to 11.1
+    for x86_64, s390x and aarch64. A version between two recorded releases has to lack the device
+    in both; one that is older or newer than all of them is not judged. Where the host's version
+    is not known, the device has to be missing from every release. Devices that have nothing to do
+    with storage are left alone.
+
+    ## Why is this bad
+
+    QEMU ends with an error before the guest starts.
+
+    ## Example
+
+    ```
+    qemu-system-x86_64 -drive file=/srv/a.raw,format=raw,if=none,id=d,cache=none \
+      -device ide-drive,drive=d
+    ```
+
+    ## Use instead
+
+    ```
+    qemu-system-x86_64 -drive file=/srv/a.raw,format=raw,if=none,id=d,cache=none \
+      -device ide-hd,drive=d
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: only a person knows which device was meant.
+
+    ## References
+
+    - `-device help` of QEMU 5.2.0, 6.2.0, 7.2.22, 8.2.2, 9.2.1, 10.0.13, 10.1.0 and 11.1.3
+    - QEMU 10.0.2, run: `'ide-drive' is not a valid device model name`
+    """
+
+    code = "CF030"
+    name = "unknown-device"
+    severity = Severity.ERROR
+    needs = "options"
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per device."""
+        options = [option for option in context.vm.options if option.name == "device"]
+        if not options:
+            return
+        from vmio.formats.qemu.catalogue import load_catalogue
+
+        catalogue = load_catalogue()
+        host, arch = context.host, context.vm.arch
+        releases = [
+            each for each in find_releases(catalogue, host) if catalogue.knows_target(arch, each)
+        ]
+        if not releases:
+            return
+        known = catalogue.others.union(*(catalogue.list_devices(arch, each) for each in releases))
+        suggestions = Suggestions()
+        for option in options:
+            kind = option.kind
+            if not kind or kind in known or catalogue.is_optional(kind, arch):
+                continue
+            meant = suggestions.find(kind, known)
+            is_storage = catalogue.is_storage(kind) or _STORAGE.match(kind)
+            if not is_storage and (not meant or meant in catalogue.others):
+                continue
+            yield self.report(
+                context,
+                f"{name_qemu(host)} refuses {option.id[:_SHOWN] or '-device'}: for {arch} there"
+                f" is no device {kind[:_SHOWN]}{name_range(host, releases)}",
+                subject=option.id or kind,
+                span=find_property(context.vm.source, option, "driver"),
+                notes=tuple(_list_notes(catalogue, kind, releases)),
+                fix=_propose(kind, meant),
+            )
+
+
+def _list_notes(catalogue: Catalogue, kind: str, releases: Sequence[str]) -> Iterator[str]:
+    """Yields which releases and which architectures have a device."""
+    having = [each for each in catalogue.releases if catalogue.has_device(kind, each)]
+    targets = sorted(set().union(*(catalogue.list_targets(kind, each) for each in releases)))
+    if targets:
+        yield f"QEMU has it for {', '.join(targets)}"
+    elif history := catalogue.describe(releases, having):
+        yield history
+
+
+def _propose(kind: str, meant: str) -> Fix | None:
+    message = _SUCCESSORS.get(kind) or (f"name it {meant}, if that was meant" if meant else "")
+    return Fix(applicability=Applicability.MANUAL, message=message) if message else None

@@ -1,0 +1,203 @@
+"""CF031."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from vmio.lint.devices import find_property
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
+from vmio.lint.recorded import Suggestions, find_releases, name_qemu, name_range
+from vmio.lint.rule import Context, Rule
+from vmio.model.option import Option
+
+if TYPE_CHECKING:
+    from vmio.formats.qemu.catalogue import Catalogue
+
+__all__ = ["UnknownProperty"]
+
+_MAPPING = "iothread-vq-mapping"
+_OF_AN_OBJECT = frozenset({"?", "help", "id", "poll-weight", "qom-type"})
+"""What `-object` itself takes, and what TH017 knows more about."""
+_LABELS = {"iothread": "an IOThread"}
+_SHOWN = 80
+_LONGEST_NAME = 128
+
+_NO_THREAD = "leave it out; this device cannot run in an IOThread"
+_ADVICE: Sequence[tuple[str, str, str]] = (
+    ("virtio-blk", "x-data-plane", "define -object iothread,id=ID and write iothread=ID"),
+    ("virtio-blk", "scsi", "leave it out; a guest can send SCSI commands to a scsi-block disk"),
+    ("virtio-blk", "queues", "write num-queues"),
+    ("virtio-scsi", "queues", "write num_queues"),
+    ("scsi-", "iothread", "write it for the virtio-scsi controller of the disk"),
+    ("vhost-scsi", "iothread", "leave it out; the host's kernel serves this device"),
+    ("vhost-user-", "iothread", "leave it out; another process serves this device"),
+    ("virtio-net", "iothread", "leave it out; -netdev vhost=on moves its work off the main loop"),
+    ("", "iothread", _NO_THREAD),
+)
+"""What to do instead, by how the device's name begins and by the property."""
+
+
+class UnknownProperty(Rule):
+    r"""Finds properties of QEMU's own options that the host's QEMU does not know.
+
+    ## What it does
+
+    Looks up each property of a storage device, and of an IOThread, in what is recorded of QEMU's
+    releases from 5.2 to 11.1. A version between two recorded releases has to lack the property in
+    both; one that is older or newer than all of them is not judged. Where the host's version is
+    not known, the property has to be missing from every release. It looks at `-global` too, where
+    it is about a device that an option makes. Of network devices only `iothread` is looked at.
+
+    A value that QEMU refuses is not its subject. QU006 reports `iothread-vq-mapping` before the
+    first release that has it.
+
+    ## Why is this bad
+
+    QEMU ends with an error before the guest starts.
+
+    ## Example
+
+    ```
+    qemu-system-x86_64 -object iothread,id=io0 \
+      -drive file=/srv/a.raw,format=raw,if=none,id=d,cache=none \
+      -device virtio-blk-pci,drive=d,iothreads=io0
+    ```
+
+    ## Use instead
+
+    ```
+    qemu-system-x86_64 -object iothread,id=io0 \
+      -drive file=/srv/a.raw,format=raw,if=none,id=d,cache=none,aio=io_uring \
+      -device virtio-blk-pci,drive=d,iothread=io0
+    ```
+
+    ## Fix safety
+
+    There is no fix to apply: only a person knows which property was meant.
+
+    ## References
+
+    - `device-list-properties` of QEMU 5.2.0, 6.2.0, 7.2.22, 8.2.2, 9.2.1, 10.0.13, 10.1.0 and
+      11.1.3
+    - QEMU 10.0.2, run: `Property 'virtio-blk-pci.iothreads' not found`, `Invalid parameter
+      'poll-max'`
+    """
+
+    code = "CF031"
+    name = "unknown-property"
+    severity = Severity.ERROR
+    needs = "options"
+
+    def check(self, context: Context) -> Iterator[Diagnostic]:
+        """Yields a finding per property."""
+        options = [
+            option
+            for option in context.vm.options
+            if option.name in {"device", "global"}
+            or (option.name == "object" and option.kind == "iothread")
+        ]
+        if not options:
+            return
+        from vmio.formats.qemu.catalogue import load_catalogue
+
+        catalogue = load_catalogue()
+        releases = find_releases(catalogue, context.host)
+        if not releases:
+            return
+        told = _list_told(context)
+        suggestions: dict[str, Suggestions] = {}
+        for option, key, device, name in _list_unknown(context, options, catalogue, releases):
+            span = find_property(context.vm.source, option, key)
+            if name == "iothread" and span in told:
+                continue
+            of_device = suggestions.setdefault(device, Suggestions())
+            known = _list_known(catalogue, device, releases[-1])
+            yield self.report(
+                context,
+                f"{name_qemu(context.host)} refuses {option.id[:_SHOWN] or f'-{option.name}'}:"
+                f" {_LABELS.get(device, device)} has no property {name[:_SHOWN]}"
+                f"{name_range(context.host, releases)}",
+                subject=option.id or option.kind or option.name,
+                span=span,
+                notes=tuple(_list_notes(catalogue, device, name, releases)),
+                fix=_propose(device, name, of_device.find(name.partition(".")[0], known)),
+            )
+
+
+def _list_unknown(
+    context: Context, options: Sequence[Option], catalogue: Catalogue, releases: Sequence[str]
+) -> Iterator[tuple[Option, str, str, str]]:
+    """Yields properties that no release knows: the option, its key, the device, the name."""
+    arch = context.vm.arch
+    made = {catalogue.resolve(each.kind, arch) for each in options if each.name == "device"}
+    for option in options:
+        if option.name == "object":
+            known = frozenset().union(*map(catalogue.list_iothread_properties, releases))
+            for key in option.properties:
+                if key.removeprefix("no") not in known and key not in known | _OF_AN_OBJECT:
+                    yield option, key, "iothread", key
+            continue
+        for key in option.properties:
+            kind, name = option.kind, key
+            if option.name == "global":
+                kind, _, name = key.partition(".")
+            elif not option.spans:
+                # In JSON, what is nested stands behind a dot.
+                name = key.partition(".")[0]
+            device = catalogue.resolve(kind, arch)
+            if option.name == "global" and device not in made:
+                continue
+            if _is_unknown(catalogue, device, name, releases):
+                yield option, key, device, name
+
+
+def _is_unknown(catalogue: Catalogue, device: str, name: str, releases: Sequence[str]) -> bool:
+    """Returns whether releases have a device, and none of them has its property."""
+    if len(name) > _LONGEST_NAME or name.startswith("legacy-"):
+        return False
+    if not catalogue.is_storage(device) and name != "iothread":
+        return False
+    # A release without the device refuses it, whatever its properties.
+    if not any(catalogue.has_device(device, each) for each in releases):
+        return False
+    if any(catalogue.takes(device, name, each) for each in releases):
+        return False
+    if name != _MAPPING:
+        return True
+    return not any(catalogue.takes(device, name, each) for each in catalogue.releases)
+
+
+def _list_told(context: Context) -> frozenset[object]:
+    """Returns where `iothread` is written that a rule about buses speaks of."""
+    vm = context.vm
+    refused = {problem.span for problem in vm.problems if problem.kind == "refused-option"}
+    on_ata = {
+        disk.spans.get("iothread", disk.span) for disk in vm.disks if disk.bus in {"ide", "sata"}
+    }
+    return frozenset(refused | on_ata)
+
+
+def _list_known(catalogue: Catalogue, device: str, release: str) -> frozenset[str]:
+    if device == "iothread":
+        return catalogue.list_iothread_properties(release)
+    return catalogue.list_properties(device, release)
+
+
+def _list_notes(
+    catalogue: Catalogue, device: str, name: str, releases: Sequence[str]
+) -> Iterator[str]:
+    """Yields which releases have a property."""
+    having = [each for each in catalogue.releases if name in _list_known(catalogue, device, each)]
+    if history := catalogue.describe(releases, having):
+        yield history
+
+
+def _propose(device: str, name: str, meant: str) -> Fix | None:
+    advice = next(
+        (said for start, key, said in _ADVICE if key == name and device.startswith(start)), ""
+    )
+    if name.startswith(f"{meant}."):
+        advice = f"write the whole -device in JSON, where {meant} is a list"
+    message = advice or (f"write {meant}, if that was meant" if meant else "")
+    return Fix(applicability=Applicability.MANUAL, message=message) if message else None
