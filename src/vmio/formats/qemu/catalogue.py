@@ -17,6 +17,7 @@ from vmio.model.version import QemuVersion, parse_version
 
 __all__ = [
     "DATA_FILE",
+    "IMPLICIT",
     "NOT_STORAGE",
     "Catalogue",
     "expand_range",
@@ -29,7 +30,7 @@ DATA_FILE: Final = Path(__file__).with_name("catalogue.json")
 NOT_STORAGE: Final = "virtio-net"
 """How the names of devices begin that are recorded because people give them an IOThread."""
 
-_ALWAYS: Final = frozenset(
+IMPLICIT: Final = frozenset(
     """
     ? bus driver failover_pair_id help hotpluggable hotplugged id parent_bus realized type
     """.split()  # noqa: SIM905 - a list a line each would hide the words
@@ -53,6 +54,8 @@ class Catalogue:
         self._document = document
         self._devices: Mapping[str, Any] = document["devices"]
         self._properties: dict[tuple[str, str], frozenset[str]] = {}
+        self._targets: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._listed: dict[tuple[str, str], frozenset[str]] = {}
         self.releases: Final = order_releases(document["releases"])
         """What is recorded, the oldest release first."""
         self.others: Final = frozenset(document["others"])
@@ -61,10 +64,14 @@ class Catalogue:
     def list_devices(self, arch: str, release: str) -> frozenset[str]:
         """Returns the storage devices of a release for an architecture, by all their names."""
         target = _SAME.get(arch, arch)
-        names = {each for each in self._devices if self.has_device(each, release, arch)}
-        aliases: Mapping[str, Mapping[str, str]] = self._document["aliases"]
-        names |= {alias for alias, meant in aliases.items() if meant.get(target) in names}
-        return frozenset(name for name in names if not name.startswith(NOT_STORAGE))
+        known = self._listed.get((target, release))
+        if known is None:
+            names = {each for each in self._devices if self.has_device(each, release, arch)}
+            aliases: Mapping[str, Mapping[str, str]] = self._document["aliases"]
+            names |= {alias for alias, meant in aliases.items() if meant.get(target) in names}
+            known = frozenset(name for name in names if not name.startswith(NOT_STORAGE))
+            self._listed[target, release] = known
+        return known
 
     def find_releases(self, version: QemuVersion | None) -> tuple[str, ...]:
         """Returns the recorded releases that something must hold in to hold in a version.
@@ -105,13 +112,18 @@ class Catalogue:
 
     def list_targets(self, device: str, release: str) -> tuple[str, ...]:
         """Returns the architectures that a release has a device for."""
-        recorded = self._document["releases"][release]["targets"]
-        ranges: Mapping[str, Sequence[str]] = self._devices.get(device, {}).get("targets", {})
-        return tuple(
-            target
-            for target, spans in ranges.items()
-            if target in recorded and any(release in self._expand(span) for span in spans)
-        )
+        if device not in self._devices:
+            return ()
+        known = self._targets.get((device, release))
+        if known is None:
+            recorded = self._document["releases"][release]["targets"]
+            ranges: Mapping[str, Sequence[str]] = self._devices[device]["targets"]
+            known = self._targets[device, release] = tuple(
+                target
+                for target, spans in ranges.items()
+                if target in recorded and any(release in self._expand(span) for span in spans)
+            )
+        return known
 
     def has_device(self, device: str, release: str, arch: str = "") -> bool:
         """Returns whether a release has a device, for one architecture or for any."""
@@ -120,18 +132,13 @@ class Catalogue:
 
     def list_properties(self, device: str, release: str) -> frozenset[str]:
         """Returns what a release's device takes; nothing where the release has no such device."""
+        if not self.has_device(device, release):
+            return frozenset()
         known = self._properties.get((device, release))
         if known is None:
-            has_it = self.has_device(device, release)
-            ranges = self._devices[device]["properties"] if has_it else {}
+            ranges = self._devices[device]["properties"]
             known = self._properties[device, release] = self._select(ranges, release)
         return known
-
-    def takes(self, device: str, name: str, release: str) -> bool:
-        """Returns whether a release's device takes a property, or may."""
-        names = self.list_properties(device, release)
-        # `no` before the name of a switch turns it off.
-        return name in names or name in _ALWAYS or name.removeprefix("no") in names
 
     def list_iothread_properties(self, release: str) -> frozenset[str]:
         """Returns what `-object iothread` takes."""

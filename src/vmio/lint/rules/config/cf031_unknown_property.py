@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from vmio.lint.devices import find_property
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
@@ -46,8 +46,9 @@ class UnknownProperty(Rule):
     Looks up each property of a storage device, and of an IOThread, in what is recorded of QEMU's
     releases from 5.2 to 11.1. A version between two recorded releases has to lack the property in
     both; one that is older or newer than all of them is not judged. Where the host's version is
-    not known, the property has to be missing from every release. It looks at `-global` too, where
-    it is about a device that an option makes. Of network devices only `iothread` is looked at.
+    not known, the property has to be missing from every release. It looks at `-set` and `-global`
+    too, where they are about a device that the guest has. Of network devices only `iothread` is
+    looked at.
 
     A value that QEMU refuses is not its subject. QU006 reports `iothread-vq-mapping` before the
     first release that has it.
@@ -94,7 +95,7 @@ class UnknownProperty(Rule):
         options = [
             option
             for option in context.vm.options
-            if option.name in {"device", "global"}
+            if option.name in {"device", "global", "set"}
             or (option.name == "object" and option.kind == "iothread")
         ]
         if not options:
@@ -105,9 +106,12 @@ class UnknownProperty(Rule):
         releases = find_releases(catalogue, context.host)
         if not releases:
             return
+        judge = _Judge(catalogue, releases)
         told = _list_told(context)
         suggestions: dict[str, Suggestions] = {}
-        for option, key, device, name in _list_unknown(context, options, catalogue, releases):
+        for option, key, device, name, owner in _list_written(context, options, catalogue):
+            if not judge.is_unknown(device, name):
+                continue
             span = find_property(context.vm.source, option, key)
             if name == "iothread" and span in told:
                 continue
@@ -115,57 +119,88 @@ class UnknownProperty(Rule):
             known = _list_known(catalogue, device, releases[-1])
             yield self.report(
                 context,
-                f"{name_qemu(context.host)} refuses {option.id[:_SHOWN] or f'-{option.name}'}:"
+                f"{name_qemu(context.host)} refuses {owner[:_SHOWN]}:"
                 f" {_LABELS.get(device, device)} has no property {name[:_SHOWN]}"
                 f"{name_range(context.host, releases)}",
-                subject=option.id or option.kind or option.name,
+                subject=owner if option.name == "set" else option.id or option.kind or option.name,
                 span=span,
                 notes=tuple(_list_notes(catalogue, device, name, releases)),
                 fix=_propose(device, name, of_device.find(name.partition(".")[0], known)),
             )
 
 
-def _list_unknown(
-    context: Context, options: Sequence[Option], catalogue: Catalogue, releases: Sequence[str]
-) -> Iterator[tuple[Option, str, str, str]]:
-    """Yields properties that no release knows: the option, its key, the device, the name."""
+class _Written(NamedTuple):
+    """A property where it is written, and the device that it is one of."""
+
+    option: Option
+    key: str
+    device: str
+    name: str
+    owner: str
+    """What the device, or else the option, is called."""
+
+
+def _list_written(
+    context: Context, options: Sequence[Option], catalogue: Catalogue
+) -> Iterator[_Written]:
+    """Yields the properties of devices and IOThreads that options give."""
     arch = context.vm.arch
-    made = {catalogue.resolve(each.kind, arch) for each in options if each.name == "device"}
+    topology = context.topology
+    models = {each.id: each.model for each in topology.controllers if not each.built_in}
+    models |= {each.disk.id: each.driver for each in topology.disks}
+    made = {option.kind for option in options if option.name == "device"} | {*models.values()}
+    made = {catalogue.resolve(kind, arch) for kind in made}
     for option in options:
-        if option.name == "object":
-            known = frozenset().union(*map(catalogue.list_iothread_properties, releases))
-            for key in option.properties:
-                if key.removeprefix("no") not in known and key not in known | _OF_AN_OBJECT:
-                    yield option, key, "iothread", key
-            continue
         for key in option.properties:
-            kind, name = option.kind, key
+            kind, name, owner = option.kind, key, option.id or f"-{option.name}"
             if option.name == "global":
                 kind, _, name = key.partition(".")
+                if catalogue.resolve(kind, arch) not in made:
+                    continue
+            elif option.name == "set":
+                group, _, path = key.partition(".")
+                owner, _, name = path.partition(".")
+                kind = models.get(owner, "") if group == "device" else ""
             elif not option.spans:
                 # In JSON, what is nested stands behind a dot.
                 name = key.partition(".")[0]
-            device = catalogue.resolve(kind, arch)
-            if option.name == "global" and device not in made:
-                continue
-            if _is_unknown(catalogue, device, name, releases):
-                yield option, key, device, name
+            yield _Written(option, key, catalogue.resolve(kind, arch), name, owner)
 
 
-def _is_unknown(catalogue: Catalogue, device: str, name: str, releases: Sequence[str]) -> bool:
-    """Returns whether releases have a device, and none of them has its property."""
-    if len(name) > _LONGEST_NAME or name.startswith("legacy-"):
-        return False
-    if not catalogue.is_storage(device) and name != "iothread":
-        return False
-    # A release without the device refuses it, whatever its properties.
-    if not any(catalogue.has_device(device, each) for each in releases):
-        return False
-    if any(catalogue.takes(device, name, each) for each in releases):
-        return False
-    if name != _MAPPING:
-        return True
-    return not any(catalogue.takes(device, name, each) for each in catalogue.releases)
+class _Judge:
+    """Decides whether a property is one that a host's QEMU has; each device is looked up once."""
+
+    def __init__(self, catalogue: Catalogue, releases: Sequence[str]) -> None:
+        self._catalogue = catalogue
+        self._releases = releases
+        self._taken: dict[str, frozenset[str] | None] = {}
+
+    def is_unknown(self, device: str, name: str) -> bool:
+        """Returns whether the releases have a device, and none of them has its property."""
+        if device not in self._taken:
+            self._taken[device] = self._list_taken(device)
+        taken = self._taken[device]
+        # `no` before the name of a switch turns it off.
+        if taken is None or name in taken or name.removeprefix("no") in taken:
+            return False
+        if name.startswith("legacy-") or len(name) > _LONGEST_NAME:
+            return False
+        return device == "iothread" or name == "iothread" or self._catalogue.is_storage(device)
+
+    def _list_taken(self, device: str) -> frozenset[str] | None:
+        """Returns what a device may take; None for one that these releases do not have."""
+        from vmio.formats.qemu.catalogue import IMPLICIT
+
+        catalogue, releases = self._catalogue, self._releases
+        if device == "iothread":
+            of_each = map(catalogue.list_iothread_properties, releases)
+            return _OF_AN_OBJECT.union(*of_each)
+        # A release without the device refuses it, whatever its properties.
+        if not any(catalogue.has_device(device, each) for each in releases):
+            return None
+        taken = IMPLICIT.union(*(catalogue.list_properties(device, each) for each in releases))
+        later = (catalogue.list_properties(device, each) for each in catalogue.releases)
+        return taken | {_MAPPING} if any(_MAPPING in names for names in later) else taken
 
 
 def _list_told(context: Context) -> frozenset[object]:
