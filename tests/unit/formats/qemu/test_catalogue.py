@@ -17,7 +17,9 @@ from vmio.formats.qemu.catalogue import (
 )
 from vmio.model.capabilities import parse_capabilities
 from vmio.model.controller import IOTHREAD_DEVICES, MAPPED_SINCE, Controller
+from vmio.model.iothread import IOThread
 from vmio.model.version import parse_version
+from vmio.sim.polling import choose_generation
 
 CATALOGUE = load_catalogue()
 DOCUMENT = json.loads(DATA_FILE.read_bytes())
@@ -146,11 +148,15 @@ def test_mapping_is_there_since_the_release_that_the_model_names(bus: str, devic
 
 
 def test_poll_weight_is_there_since_the_release_that_th017_names() -> None:
-    """No recorded release before 11.1 has the parameter."""
+    """No recorded release before 11.1 has the parameter, and the simulator goes by the same."""
     for release in CATALOGUE.releases:
         names = CATALOGUE.list_iothread_properties(release)
-        assert ("poll-weight" in names) == (parse_version(release).series >= (11, 1))
-        assert ("thread-pool-max" in names) == (parse_version(release).series >= (7, 1))
+        version = parse_version(release)
+        assert ("poll-weight" in names) == (version.series >= (11, 1))
+        if version.series >= (7, 2):
+            assert ("poll-weight" in names) == (choose_generation(version) == "weighted")
+        assert ("thread-pool-max" in names) == (version.series >= (7, 1))
+        assert all(hasattr(IOThread(id="io0"), name.replace("-", "_")) for name in names)
 
 
 @pytest.mark.parametrize("version", ["7.2.22", "10.0.2"])
