@@ -1,13 +1,14 @@
-"""Records which storage devices a QEMU has, and which properties each of them takes.
+r"""Records which storage devices a QEMU has, and which properties each of them takes.
 
 `python tools/record_devices.py COMMAND …` asks each QEMU and puts its answers into the data of
-`vmio.formats.qemu.catalogue`; a release that is recorded already is replaced for that target. A
-COMMAND is a program, or several words, as for a QEMU that is unpacked into a folder of its own:
+`vmio.formats.qemu.catalogue`. A COMMAND is a program, or several words. A release that is not
+installed can be unpacked from its Debian packages into a folder, with the libraries that it
+depends on, and started there:
 
-    root=/srv/qemu-11.1; lib=$root/usr/lib/x86_64-linux-gnu
-    python tools/record_devices.py \
-        "env QEMU_MODULE_DIR=$lib/qemu $lib/ld-linux-x86-64.so.2 --library-path $lib
-         $root/usr/bin/qemu-system-x86_64"
+    for package in *.deb; do dpkg -x $package /srv/qemu; done
+    lib=/srv/qemu/usr/lib/x86_64-linux-gnu
+    python tools/record_devices.py "env QEMU_MODULE_DIR=$lib/qemu $lib/ld-linux-x86-64.so.2 \
+        --library-path $lib /srv/qemu/usr/bin/qemu-system-x86_64"
 
 The names are those of `-device help`, so of devices that a command line can make; what each takes
 is from the monitor. No guest is started.
