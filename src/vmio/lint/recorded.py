@@ -19,9 +19,14 @@ _CUTOFF = 0.75
 
 
 class Suggestions:
-    """What may have been meant by names that are none, for as many as there is time for."""
+    """What may have been meant by names that are none, for as many as there is time for.
 
-    def __init__(self) -> None:
+    Args:
+        cutoff: How alike two names have to be: from 0 to 1, at which they are the same.
+    """
+
+    def __init__(self, *, cutoff: float = _CUTOFF) -> None:
+        self._cutoff = cutoff
         self._found: dict[str, str] = {}
 
     def find(self, name: str, known: Iterable[str]) -> str:
@@ -35,15 +40,24 @@ class Suggestions:
         names = sorted(known)
         dashed = name.replace("_", "-")
         same = [each for each in names if each.replace("_", "-") == dashed]
-        close = same or get_close_matches(name, names, n=1, cutoff=_CUTOFF)
+        close = same or get_close_matches(name, names, n=1, cutoff=self._cutoff)
         self._found[name] = found = close[0] if close else ""
         return found
 
 
-def find_releases(catalogue: Catalogue, host: Host) -> tuple[str, ...]:
-    """Returns the recorded releases that something must hold in to hold on a host."""
+def find_releases(catalogue: Catalogue, host: Host, arch: str = "") -> tuple[str, ...]:
+    """Returns the recorded releases that something must hold in to hold on a host.
+
+    Args:
+        catalogue: What is recorded.
+        host: The host; where its QEMU is not known, every release is meant.
+        arch: The architecture for which the devices have to be recorded; empty for any.
+    """
     version = host.qemu_version or host.pve_qemu_version
-    return catalogue.find_releases(version)
+    found = catalogue.find_releases(version)
+    known = tuple(each for each in found if not arch or catalogue.knows_target(arch, each))
+    # With one of two neighbours alone nothing is known of what is between them.
+    return known if version is None or known == found else ()
 
 
 def name_qemu(host: Host) -> str:

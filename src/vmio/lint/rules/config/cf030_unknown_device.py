@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,13 @@ _SUCCESSORS: Mapping[str, str] = {
     "scsi-disk": "name it scsi-hd if it is a disk, scsi-cd if it is a cd-rom",
 }
 """Source: the data; each release that has the old device has the new ones, with its properties."""
-_STORAGE = re.compile(r"(?:virtio|vhost(?:-user)?)-(?:blk|scsi)\b|(?:scsi|ide)-|nvme\b", re.ASCII)
+_STORAGE = (
+    *("ide-", "nvme-", "scsi-", "vhost-scsi", "vhost-user-blk", "vhost-user-scsi"),
+    *("virtio-blk", "virtio-scsi"),
+)
+"""How the names of storage devices begin: what begins so and is no device was meant as one."""
+_SLIP = 0.9
+"""How like the name of a storage device one has to be that begins as none does."""
 _SHOWN = 80
 
 
@@ -74,23 +79,23 @@ class UnknownDevice(Rule):
         options = [option for option in context.vm.options if option.name == "device"]
         if not options:
             return
-        from vmio.formats.qemu.catalogue import load_catalogue
+        from vmio.formats.qemu.catalogue import NOT_STORAGE, load_catalogue
 
         catalogue = load_catalogue()
         host, arch = context.host, context.vm.arch
-        releases = [
-            each for each in find_releases(catalogue, host) if catalogue.knows_target(arch, each)
-        ]
+        releases = find_releases(catalogue, host, arch)
         if not releases:
             return
         known = catalogue.others.union(*(catalogue.list_devices(arch, each) for each in releases))
-        suggestions = Suggestions()
+        suggestions, slips = Suggestions(), Suggestions(cutoff=_SLIP)
         for option in options:
             kind = option.kind
-            if not kind or kind in known or catalogue.is_optional(kind, arch):
+            if not kind or kind in known or kind.startswith(NOT_STORAGE):
                 continue
-            meant = suggestions.find(kind, known)
-            is_storage = catalogue.is_storage(kind) or _STORAGE.match(kind)
+            if catalogue.is_optional(kind, arch):
+                continue
+            is_storage = catalogue.is_storage(kind) or kind.startswith(_STORAGE)
+            meant = (suggestions if is_storage else slips).find(kind, known)
             if not is_storage and (not meant or meant in catalogue.others):
                 continue
             yield self.report(
