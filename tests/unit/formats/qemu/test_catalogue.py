@@ -15,6 +15,7 @@ from vmio.formats.qemu.catalogue import (
     load_catalogue,
     order_releases,
 )
+from vmio.lint.registry import find_rule, load_rule
 from vmio.model.capabilities import parse_capabilities
 from vmio.model.controller import IOTHREAD_DEVICES, MAPPED_SINCE, Controller
 from vmio.model.iothread import IOThread
@@ -174,3 +175,12 @@ def test_replies_of_a_monitor_say_the_same(version: str) -> None:
         has_mapping = "iothread-vq-mapping" in recorded[name]
         assert has_mapping == (name in said.vq_mapping_devices), name
     assert set(said.iothread_parameters) == CATALOGUE.list_iothread_properties(release)
+
+
+@pytest.mark.parametrize("code", ["CF030", "CF031"])
+def test_pages_of_the_rules_name_every_recorded_release(code: str) -> None:
+    """A release that is added to the data is added to what the rules' pages refer to."""
+    page = load_rule(find_rule(code)).describe()
+    first, last = (".".join(CATALOGUE.releases[n].split(".")[:2]) for n in (0, -1))
+    assert f"from {first} to {last}" in " ".join(page.split())
+    assert all(release in page for release in CATALOGUE.releases)
