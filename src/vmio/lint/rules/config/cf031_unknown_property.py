@@ -109,8 +109,8 @@ class UnknownProperty(Rule):
         judge = _Judge(catalogue, releases)
         told = _list_told(context)
         suggestions: dict[str, Suggestions] = {}
-        for option, key, device, name, owner in _list_written(context, options, catalogue):
-            if not judge.is_unknown(device, name):
+        for option, key, device, full, name, owner in _list_written(context, options, catalogue):
+            if not (judge.is_unknown(device, full) and judge.is_unknown(device, name)):
                 continue
             span = find_property(context.vm.source, option, key)
             if name == "iothread" and span in told:
@@ -136,6 +136,8 @@ class _Written(NamedTuple):
     key: str
     device: str
     name: str
+    outer: str
+    """What it is nested in, if that is JSON; else its own name, which may have dots."""
     owner: str
     """What the device, or else the option, is called."""
 
@@ -161,10 +163,10 @@ def _list_written(
                 group, _, path = key.partition(".")
                 owner, _, name = path.partition(".")
                 kind = models.get(owner, "") if group == "device" else ""
-            elif not option.spans:
-                # In JSON, what is nested stands behind a dot.
-                name = key.partition(".")[0]
-            yield _Written(option, key, catalogue.resolve(kind, arch), name, owner)
+            outer = (
+                name.partition(".")[0] if option.name == "device" and not option.spans else name
+            )
+            yield _Written(option, key, catalogue.resolve(kind, arch), name, outer, owner)
 
 
 class _Judge:
