@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 import runpy
+import subprocess
+import sys
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from vmio.formats.qemu.catalogue import DATA_FILE, Catalogue
 
+CHECK = """
+import sys
+from contextlib import suppress
+from vmio.cli.main import main
+sys.argv[1:] = ["check", *sys.argv[1:], "--qemu-version", "10.0.2"]
+with suppress(SystemExit):
+    main()
+print("vmio.formats.qemu.catalogue" in sys.modules)
+"""
 ROOT = Path(__file__).parents[2]
 TOOL = runpy.run_path(str(ROOT / "tools" / "record_devices.py"))
 
@@ -73,3 +86,15 @@ def test_file_is_as_the_tool_writes_it() -> None:
     text = DATA_FILE.read_text(encoding="utf-8")
     assert TOOL["render"](json.loads(text)) == text
     assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(("args", "loaded"), [("", "False"), ("args: -device lsi,x=1\n", "True")])
+def test_data_is_read_for_a_guest_with_devices_of_its_own(
+    args: str, loaded: str, tmp_path: Path
+) -> None:
+    """A config without options of QEMU's own is checked without the data."""
+    config = tmp_path / "100.conf"
+    config.write_text(f"{args}cores: 1\nvirtio0: local-lvm:vm-100-disk-0,size=1G\n")
+    argv = (sys.executable, "-c", CHECK, str(config))
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == loaded
