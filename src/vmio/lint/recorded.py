@@ -1,4 +1,4 @@
-"""What is recorded of QEMU's devices, as the rules about unknown ones ask for it."""
+"""What the rules about unknown devices and properties share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _CUTOFF = 0.75
 
 
 class Suggestions:
-    """What may have been meant by names that are none, for as many as there is time for.
+    """Finds the known name that a misspelled one was probably meant to be.
+
+    Only the first few names of a guest get an answer, since each comparison takes time.
 
     Args:
         cutoff: How alike two names have to be: from 0 to 1, at which they are the same.
@@ -46,7 +48,7 @@ class Suggestions:
 
 
 def find_releases(catalogue: Catalogue, host: Host, arch: str = "") -> tuple[str, ...]:
-    """Returns the recorded releases that something must hold in to hold on a host.
+    """Returns the recorded releases that decide what holds on a host: all of them must agree.
 
     Args:
         catalogue: What is recorded.
@@ -67,7 +69,7 @@ def name_qemu(host: Host) -> str:
 
 
 def name_range(host: Host, releases: Sequence[str]) -> str:
-    """Returns what a claim is about where the version is not known; empty where it is."""
+    """Returns which releases a finding is about; empty if the host's version is known."""
     if host.qemu_version is not None or host.pve_qemu_version is not None:
         return ""
     return f" in any release from {releases[0]} to {releases[-1]}"

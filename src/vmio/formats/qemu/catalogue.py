@@ -1,8 +1,8 @@
-"""Which storage devices releases of QEMU have, and which properties each takes: recorded facts.
+"""Which storage devices each release of QEMU has, and which properties each device takes.
 
-The data beside this file is what real QEMUs said of themselves, written by
-`tools/record_devices.py`. It is read when the first question comes. Between two releases that are
-recorded, only what holds in both is known; before the first and after the last, nothing is.
+The data is in catalogue.json beside this file: what real QEMUs reported, written by
+`tools/record_devices.py`. It is read on first use. For a version between two recorded releases,
+only what holds in both is known; before the first and after the last, nothing is.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ _SAME: Final[Mapping[str, str]] = {"i386": "x86_64"}
 
 
 class Catalogue:
-    """What is recorded of QEMU's devices.
+    """The devices and properties that were recorded.
 
-    Releases are named as they are recorded, such as `10.0.13`; devices as QEMU's lists name them,
-    so `virtio-blk` has to be resolved first.
+    Releases have the names under which they were recorded, such as `10.0.13`. Devices have the
+    names of QEMU's own list; `resolve` turns other names, such as `virtio-blk`, into these.
 
     Args:
         document: The data, as the file beside this module has it.
@@ -74,10 +74,10 @@ class Catalogue:
         return known
 
     def find_releases(self, version: QemuVersion | None) -> tuple[str, ...]:
-        """Returns the recorded releases that something must hold in to hold in a version.
+        """Returns the recorded releases that decide what holds in a version: all must agree.
 
-        That is the one of its series, else the two around it; none for a version that is older or
-        newer than all of them. For a version that is not known it is every release.
+        These are the releases of its series, or else the one before and the one after it; none
+        for a version older or newer than all recorded ones; all of them for an unknown version.
         """
         if version is None:
             return self.releases
@@ -105,7 +105,7 @@ class Catalogue:
         return is_known and not name.startswith(NOT_STORAGE)
 
     def is_optional(self, device: str, arch: str) -> bool:
-        """Returns whether some releases between others lack a device: who builds QEMU decides."""
+        """Returns whether a device goes and comes back: then it depends on the build."""
         recorded = [each for each in self.releases if self.knows_target(arch, each)]
         having = [self.has_device(device, each, arch) for each in recorded]
         return sum(before != after for before, after in pairwise(having)) > 1

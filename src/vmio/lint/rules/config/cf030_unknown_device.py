@@ -35,11 +35,12 @@ class UnknownDevice(Rule):
 
     ## What it does
 
-    Looks up the device of each `-device` in what is recorded of QEMU's releases from 5.2 to 11.1
-    for x86_64, s390x and aarch64. A version between two recorded releases has to lack the device
-    in both; one that is older or newer than all of them is not judged. Where the host's version
-    is not known, the device has to be missing from every release. Devices that have nothing to do
-    with storage are left alone.
+    Compares each `-device` with the devices that real QEMUs reported, in releases from 5.2 to 11.1
+    and for x86_64, s390x and aarch64. All versions of a series, such as 10.0.x, are taken to have
+    the same devices. For a version between two recorded series, a device is reported only if both
+    of them lack it. Versions older or newer than all of them are not checked. If the host's
+    version is not known, a device is reported only if every recorded release lacks it. Devices
+    that are not storage are ignored.
 
     ## Why is this bad
 

@@ -43,15 +43,15 @@ class UnknownProperty(Rule):
 
     ## What it does
 
-    Looks up each property of a storage device, and of an IOThread, in what is recorded of QEMU's
-    releases from 5.2 to 11.1. A version between two recorded releases has to lack the property in
-    both; one that is older or newer than all of them is not judged. Where the host's version is
-    not known, the property has to be missing from every release. It looks at `-set` and `-global`
-    too, where they are about a device that the guest has. Of network devices only `iothread` is
-    looked at.
+    Compares the properties of storage devices and of IOThreads with those that real QEMUs
+    reported, in releases from 5.2 to 11.1. All versions of a series, such as 10.0.x, are taken to
+    have the same properties. For a version between two recorded series, a property is reported
+    only if both of them lack it. Versions older or newer than all of them are not checked. If the
+    host's version is not known, a property is reported only if every recorded release lacks it.
 
-    A value that QEMU refuses is not its subject. QU006 reports `iothread-vq-mapping` before the
-    first release that has it.
+    Properties set by `-set` and `-global` are checked too if the guest has such a device. Of
+    network devices, only `iothread` is checked. Values are not checked, and QU006 reports an
+    `iothread-vq-mapping` that only later releases have.
 
     ## Why is this bad
 
