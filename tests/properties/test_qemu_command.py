@@ -33,6 +33,8 @@ WORDS = st.sampled_from(
     {"driver":"virtio-blk-pci","drive":"e","iothread-vq-mapping":[{"iothread":"a","vqs":[0,"x"]}]}
     throttle-group,id=g,limits.bps-total=1,x-iops-read=x iothread,id=a,poll-max-ns=1 a=b,,c ,,,
     virtio-blk-device.num-queues=2 driver=lsi,property=id,value=x device.s.id=t drive.d.file=q x.y
+    ide-drive,drive=d virtio-blk-pcx,drive=d virtio-blk-pci,drive=d,iothreads=a,x.y=1,noscsi -set
+    device.s.nosuch=1 virtio-blk-pci.scsi=off {"driver":"virtio-net-pci","iothread":{"a":[1]}}
     q35 pc-i440fx-0.0 cpus=0 sockets=99999,cores=99999,threads=99999 4G 99999999999999T guest=x
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )

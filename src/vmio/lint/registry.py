@@ -80,6 +80,8 @@ RULES = (
     Entry("CF021", "missing-reference", "qemu"),
     Entry("CF022", "duplicate-id", "qemu"),
     Entry("CF023", "unread-config", "qemu"),
+    Entry("CF030", "unknown-device"),
+    Entry("CF031", "unknown-property"),
     Entry("DI001", "discard-off-on-thin-storage"),
     Entry("DI002", "ssd-emulation-missing-for-windows"),
     Entry("DI004", "detect-zeroes-unmap-without-discard"),
