@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.bounds import load_json
 from vmio.formats.qemu.catalogue import DATA_FILE, NOT_STORAGE, expand_range, order_releases
@@ -48,8 +48,7 @@ _STORAGE = re.compile(
 _CPU = re.compile(r".*-(?:cpu|core)", re.ASCII)
 
 
-@frozen(kw_only=True)
-class Recording:
+class Recording(Struct, frozen=True, kw_only=True):
     """What one QEMU says of its devices."""
 
     release: str
