@@ -23,6 +23,7 @@ __all__ = [
     "lay_out",
     "list_dropped",
     "list_notes",
+    "name_setting",
     "read",
     "recognise",
     "spell",
@@ -102,6 +103,14 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     from vmio.formats.proxmox.edit import list_settings
 
     return list_settings(cast("ProxmoxGuest", guest), changes)
+
+
+def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
+    """Returns what a config calls a setting, which is the same for every disk."""
+    from vmio.formats.proxmox.naming import name_setting as find_name
+
+    del guest, subject
+    return find_name(name, value)
 
 
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
