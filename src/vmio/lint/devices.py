@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from vmio.lint.rule import Context
 from vmio.model.controller import IOTHREAD_DEVICES, QUEUE_PER_VCPU_SINCE
 from vmio.model.disk import Disk
+from vmio.model.iothread import MAIN_LOOP
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
-from vmio.model.topology import AttachedDisk
+from vmio.model.topology import AttachedDisk, Topology
 from vmio.model.vm import Vm
 
 __all__ = [
     "asks_iothread",
+    "can_have_iothread",
     "default_queues",
     "find_property",
     "is_off",
@@ -22,12 +24,28 @@ __all__ = [
     "list_made_disks",
     "may_add_vcpus",
     "read_queues",
+    "runs_in_iothread",
 ]
 
 
 def asks_iothread(disk: Disk) -> bool:
     """Returns whether a disk asks for an IOThread, whether or not it gets one."""
     return bool(disk.iothread or disk.iothread_id is not None or disk.iothread_vq_mapping)
+
+
+def runs_in_iothread(topology: Topology, attached: AttachedDisk) -> bool:
+    """Returns whether an IOThread serves at least one of a disk's queues."""
+    return topology.served_by(attached) != (MAIN_LOOP,)
+
+
+def can_have_iothread(topology: Topology, attached: AttachedDisk) -> bool:
+    """Returns whether an IOThread serves a disk, or could: it asks, and its controller is virtio.
+
+    TH001 reports a virtio-scsi disk that asks and gets none; its fix changes what serves the disk.
+    """
+    if runs_in_iothread(topology, attached):
+        return True
+    return asks_iothread(attached.disk) and topology.controller_of(attached).takes_iothread
 
 
 def list_devices(vm: Vm) -> Iterator[Option]:

@@ -14,8 +14,6 @@ __all__ = [
     "list_writable_disks",
 ]
 
-_FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs"})
-
 
 def list_disks(context: Context, *, unresolved: bool = False) -> tuple[AttachedDisk, ...]:
     """Returns a guest's disks; those of a template do no I/O and are left out.
@@ -39,5 +37,5 @@ def is_thin(backing: Backing) -> bool:
 
     A raw file or a ZFS volume may or may not have all its room; that is not known here.
     """
-    in_qcow2_file = backing.format == "qcow2" and backing.storage_type in _FILE_STORAGES
-    return not backing.error and (backing.storage_type == "lvmthin" or in_qcow2_file)
+    is_qcow2_file = backing.format == "qcow2" and backing.driver == "file"
+    return not backing.error and (backing.kind == "thin-lvm" or is_qcow2_file)

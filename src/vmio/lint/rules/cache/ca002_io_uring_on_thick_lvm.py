@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.plan import Change
 
 __all__ = ["IoUringOnThickLvm"]
@@ -69,15 +70,14 @@ class IoUringOnThickLvm(Rule):
         """Yields a finding per disk."""
         for attached in list_disks(context):
             disk, backing = attached.disk, attached.disk.backing
-            if disk.aio != "io_uring" or backing is None or backing.storage_type != "lvm":
+            if disk.aio != "io_uring" or backing is None or backing.kind != "thick-lvm":
                 continue
+            change = Change(subject=disk.id, property="aio", old=disk.aio)
             yield self.report(
                 context,
                 f"aio=io_uring of {disk.id} is on thick LVM, where Proxmox VE avoids it because"
                 " guests hung and hosts crashed",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=context.make_fix(
-                    "remove aio=io_uring", Change(subject=disk.id, property="aio", old=disk.aio)
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.plan import Change
 
 __all__ = ["IoUringOnCifs"]
@@ -71,15 +72,14 @@ class IoUringOnCifs(Rule):
         """Yields a finding per disk."""
         for attached in list_disks(context):
             disk, backing = attached.disk, attached.disk.backing
-            if disk.aio != "io_uring" or backing is None or backing.storage_type != "cifs":
+            if disk.aio != "io_uring" or backing is None or backing.kind != "cifs":
                 continue
+            change = Change(subject=disk.id, property="aio", old=disk.aio)
             yield self.report(
                 context,
                 f"aio=io_uring of {disk.id} can hang the guest: its image is on CIFS, where"
                 " Proxmox VE avoids io_uring",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=context.make_fix(
-                    "remove aio=io_uring", Change(subject=disk.id, property="aio", old=disk.aio)
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )

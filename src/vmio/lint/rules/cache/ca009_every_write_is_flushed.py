@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import name_setting
+from vmio.model.topology import AttachedDisk
 
 __all__ = ["EveryWriteIsFlushed"]
 
@@ -18,7 +20,9 @@ class EveryWriteIsFlushed(Rule):
 
     ## What it does
 
-    Looks for `cache=writethrough` and `cache=directsync` on disks that the guest can write to.
+    Looks for `cache=writethrough` and `cache=directsync` on disks that the guest can write to, and
+    for `write-cache=off` on their devices, which is what these modes come to on a QEMU command
+    line with `-blockdev`.
 
     ## Why is this bad
 
@@ -44,7 +48,8 @@ class EveryWriteIsFlushed(Rule):
 
     ## References
 
-    - QEMU's manual page, the table of cache modes under `-drive`
+    - QEMU's manual page, the table of cache modes under `-drive`: `cache.writeback` is the
+      device's `write-cache`
     - QEMU 10.0 sends such writes with FUA, older ones a flush after each: the message
       20250311160021.349761-4-kwolf@redhat.com has 45,600 against 56,100 writes a second
     """
@@ -57,17 +62,27 @@ class EveryWriteIsFlushed(Rule):
         """Yields a finding per disk."""
         for attached in list_writable_disks(context, unresolved=True):
             disk = attached.disk
-            if disk.cache not in _WITHOUT_FLUSHES:
+            if attached.write_cache is not False or attached.cache_no_flush:
                 continue
-            instead = _WITHOUT_FLUSHES[disk.cache]
+            key, written, instead = _name_cause(context, attached)
             yield self.report(
                 context,
-                f"cache={disk.cache} of {disk.id} has every write wait for stable storage,"
-                f" where cache={instead} waits only when the guest asks",
+                f"{written} of {disk.id} has every write wait for stable storage,"
+                f" where {instead} waits only when the guest asks",
                 subject=disk.id,
-                span=disk.spans.get("cache", disk.span),
+                span=disk.spans.get(key, disk.span),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message=f"write cache={instead} if the guest's file systems use barriers",
+                    message=f"write {instead} if the guest's file systems flush when they should",
                 ),
             )
+
+
+def _name_cause(context: Context, attached: AttachedDisk) -> tuple[str, str, str]:
+    """Returns what switches the write cache off: its name, as it is written, and instead."""
+    disk = attached.disk
+    key, values = "cache", (disk.cache, _WITHOUT_FLUSHES.get(disk.cache or ""))
+    if values[1] is None or "write_cache" in disk.spans:
+        key, values = "write_cache", ("off", "on")
+    written, instead = (name_setting(context, disk.id, key, value) for value in values)
+    return key, written, instead

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.plan import Change
 
 __all__ = ["AioNativeOnSparseFile"]
@@ -77,17 +78,16 @@ class AioNativeOnSparseFile(Rule):
             disk, backing = attached.disk, attached.disk.backing
             if disk.aio != "native" or not attached.cache_direct or backing is None:
                 continue
-            if backing.driver != "file" or backing.storage_type not in _STORAGES:
+            if backing.driver != "file" or backing.kind not in _STORAGES:
                 continue
             if backing.preallocation in _WITH_ROOM:
                 continue
+            change = Change(subject=disk.id, property="aio", old=disk.aio)
             yield self.report(
                 context,
                 f"aio=native of {disk.id} waits whenever its image file has to grow, and holds up"
                 " the thread that serves it",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=context.make_fix(
-                    "remove aio=native", Change(subject=disk.id, property="aio", old=disk.aio)
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )

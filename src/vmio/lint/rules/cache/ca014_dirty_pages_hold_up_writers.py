@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import name_setting
 from vmio.model.disk import FILE_DRIVERS
 
 __all__ = ["DirtyPagesHoldUpWriters"]
@@ -23,8 +24,8 @@ class DirtyPagesHoldUpWriters(Rule):
     Looks for a disk that is written to through the host's page cache, by `cache=writeback` or
     `cache=unsafe` or because its storage has no other way, when the host's `vm.dirty_ratio` is 20
     percent of memory or more. Where `vm.dirty_bytes` is set instead, the ratio is 0 and the rule
-    silent. Network disks that QEMU reaches itself do not use the page cache. Of the page cache
-    over ZFS another rule tells, CA007, and what it advises settles this, too.
+    silent. Network disks that QEMU reaches itself do not use the page cache. CA007 reports the
+    page cache over ZFS, and its fix settles this too.
 
     ## Why is this bad
 
@@ -80,8 +81,9 @@ class DirtyPagesHoldUpWriters(Rule):
                 continue
             if backing is None or backing.driver not in FILE_DRIVERS:
                 continue
-            if backing.storage_type == "zfspool":
+            if backing.kind == "zvol":
                 continue
+            direct = name_setting(context, disk.id, "cache", "none")
             yield self.report(
                 context,
                 f"writes of {disk.id} go to the host's page cache, and may all be held up once"
@@ -90,7 +92,7 @@ class DirtyPagesHoldUpWriters(Rule):
                 span=disk.spans.get("cache", disk.span),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="set vm.dirty_bytes on the host, or write cache=none",
+                    message=f"set vm.dirty_bytes on the host, or write {direct}",
                 ),
             )
             return

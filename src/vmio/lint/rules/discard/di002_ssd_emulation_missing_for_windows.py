@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct, name_setting
 from vmio.model.plan import Change
 
 __all__ = ["SsdEmulationMissingForWindows"]
@@ -65,15 +66,15 @@ class SsdEmulationMissingForWindows(Rule):
             disk = attached.disk
             if disk.discard != "unmap" or disk.ssd or disk.bus == "virtio" or disk.scsiblock:
                 continue
+            change = Change(subject=disk.id, property="ssd", new="1")
+            discard = name_setting(context, disk.id, "discard", "unmap")
             yield self.report(
                 context,
-                f"Windows may send no TRIM to {disk.id}: it has discard=on, but says of itself"
-                " that it rotates",
+                f"Windows may send no TRIM to {disk.id}: it has {discard}, but reports itself as"
+                " a rotating disk",
                 subject=disk.id,
                 span=disk.spans.get("discard", disk.span),
                 fix=context.make_fix(
-                    "write ssd=1",
-                    Change(subject=disk.id, property="ssd", new="1"),
-                    applicability=Applicability.UNSAFE,
+                    instruct(context, change), change, applicability=Applicability.UNSAFE
                 ),
             )

@@ -59,7 +59,7 @@ class BurstWithoutLimit(Rule):
         """Yields a finding per burst that QEMU would refuse."""
         if context.vm.template:
             return
-        for burst in list_bursts(context.topology):
+        for burst in list_bursts(context):
             if not burst.limit:
                 yield self.report(
                     context,

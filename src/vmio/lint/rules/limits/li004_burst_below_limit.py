@@ -56,7 +56,7 @@ class BurstBelowLimit(Rule):
         """Yields a finding per burst that QEMU would refuse."""
         if context.vm.template:
             return
-        for burst in list_bursts(context.topology):
+        for burst in list_bursts(context):
             if burst.value < burst.limit:
                 yield self.report(
                     context,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import asks_iothread
+from vmio.lint.devices import runs_in_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 
@@ -80,9 +80,10 @@ class TooManyIothreads(Rule):
         count = len({iothread.id for iothread in context.topology.iothreads})
         if not processors or count <= _PER_PROCESSOR * processors:
             return
-        first = next((disk for disk in vm.disks if asks_iothread(disk)), None)
+        topology = context.topology
+        served = (one.disk for one in topology.disks if runs_in_iothread(topology, one))
         span = vm.iothreads[0].span if vm.iothreads else None
-        if first is not None:
+        if (first := next(served, None)) is not None:
             span = first.spans.get("iothread", first.span)
         yield self.report(
             context,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.limits import DIRECTIONS
 from vmio.lint.rule import Context
 from vmio.lint.rules.proxmox.rule import ProxmoxRule
 from vmio.model.disk import Disk
@@ -84,7 +83,7 @@ class ByteLimitBecomesNone(ProxmoxRule):
 
 def _list_limits(disk: Disk) -> Iterator[tuple[str, Span]]:
     if disk.limits and disk.media == "disk":
-        for direction in DIRECTIONS.values():
+        for direction in ("", "_rd", "_wr"):
             option = f"bps{direction}"
             if option in disk.spans:
                 yield option, disk.spans[option]

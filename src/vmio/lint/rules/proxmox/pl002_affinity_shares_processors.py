@@ -64,13 +64,15 @@ class AffinitySharesProcessors(ProxmoxRule):
         if not vm.affinity:
             return
         processors = parse_processors(vm.affinity).bit_count()
-        iothreads = count_asked_iothreads(vm)
+        iothreads = count_asked_iothreads(context)
         if not processors or not iothreads or processors > vm.vcpus:
             return
+        has_all = len({one.id for one in context.topology.iothreads}) >= iothreads
+        asked = "" if has_all else f" that {'are' if iothreads > 1 else 'is'} asked for"
         yield self.report(
             context,
             f"affinity has {processors} of the host's processors for {vm.vcpus} virtual ones and"
-            f" {iothreads} IOThread{'s' if iothreads > 1 else ''}",
+            f" {iothreads} IOThread{'s' if iothreads > 1 else ''}{asked}",
             subject="affinity",
             span=guest_of(context).spans.get("affinity"),
             fix=Fix(

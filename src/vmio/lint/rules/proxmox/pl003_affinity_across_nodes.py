@@ -79,7 +79,7 @@ class AffinityAcrossNodes(ProxmoxRule):
             return
         processors, nodes = parse_processors(vm.affinity), read_nodes(context.host)
         touched = {node: bits for node, bits in nodes.items() if bits & processors}
-        threads = vm.vcpus + count_asked_iothreads(vm)
+        threads = vm.vcpus + count_asked_iothreads(context)
         fits = [node for node, bits in touched.items() if bits.bit_count() >= threads]
         is_all = all(bits & processors == bits for bits in nodes.values())
         if len(touched) <= 1 or not fits or is_all:

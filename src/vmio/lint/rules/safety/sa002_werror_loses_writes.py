@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import is_thin, list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.plan import Change
 
 __all__ = ["WerrorLosesWrites"]
@@ -18,8 +19,7 @@ class WerrorLosesWrites(Rule):
     ## What it does
 
     Looks for `werror=ignore` on any disk that keeps what the guest writes, and for `werror=report`
-    on disks that grow as they are written: on `lvmthin` storage and in qcow2 images on storage of
-    files.
+    on disks that grow as they are written: on `lvmthin` storage and in qcow2 image files.
 
     ## Why is this bad
 
@@ -81,14 +81,12 @@ class WerrorLosesWrites(Rule):
                 )
             else:
                 continue
+            change = Change(subject=disk.id, property="werror", old=disk.werror)
             yield self.report(
                 context,
                 f"werror={disk.werror} of {disk.id} {what}",
                 subject=disk.id,
                 span=disk.spans.get("werror", disk.span),
                 severity=severity,
-                fix=context.make_fix(
-                    f"remove werror={disk.werror}",
-                    Change(subject=disk.id, property="werror", old=disk.werror),
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )

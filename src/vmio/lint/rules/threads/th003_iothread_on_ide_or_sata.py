@@ -12,6 +12,12 @@ from vmio.model.source import Problem
 __all__ = ["IothreadOnIdeOrSata"]
 
 
+_FIX = Fix(
+    applicability=Applicability.MANUAL,
+    message="remove iothread, or move the disk to virtio or scsi to give it one",
+)
+
+
 class IothreadOnIdeOrSata(ProblemRule):
     """Finds IDE and SATA drives that have the option `iothread`.
 
@@ -65,6 +71,7 @@ class IothreadOnIdeOrSata(ProblemRule):
                     f"QEMU refuses {disk.id}: devices on {disk.bus} cannot run in an IOThread",
                     subject=disk.id,
                     span=disk.spans.get("iothread", disk.span),
+                    fix=_FIX,
                 )
 
     def explain(self, problem: Problem) -> str:
@@ -77,7 +84,4 @@ class IothreadOnIdeOrSata(ProblemRule):
 
     def propose(self, problem: Problem) -> Fix:  # noqa: ARG002 - it is the same for every drive
         """Returns the two ways."""
-        return Fix(
-            applicability=Applicability.MANUAL,
-            message="remove iothread, or move the disk to virtio or scsi to give it one",
-        )
+        return _FIX

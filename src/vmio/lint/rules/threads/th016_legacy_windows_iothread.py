@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import asks_iothread
+from vmio.lint.devices import can_have_iothread, runs_in_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 
@@ -57,12 +57,16 @@ class LegacyWindowsIothread(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
         vm = context.vm
-        for disk in vm.disks if vm.system in _LEGACY else ():
-            if disk.bus not in {"scsi", "virtio"} or not asks_iothread(disk):
+        if vm.system not in _LEGACY:
+            return
+        for attached in context.topology.disks:
+            disk = attached.disk
+            if not can_have_iothread(context.topology, attached):
                 continue
+            has = "has" if runs_in_iothread(context.topology, attached) else "asks for"
             yield self.report(
                 context,
-                f"{disk.id} has an IOThread, which the old drivers of {vm.system} may not cope"
+                f"{disk.id} {has} an IOThread, which the old drivers of {vm.system} may not cope"
                 " with",
                 subject=disk.id,
                 span=disk.spans.get("iothread", disk.span),

@@ -25,7 +25,7 @@ __all__ = [
     "is_writable_sata",
 ]
 
-_LOCAL = frozenset({"zfspool", "lvmthin", "btrfs"})
+_LOCAL = frozenset({"btrfs", "thin-lvm", "zvol"})
 _LIMITS = tuple(f"{kind}{way}" for kind in ("mbps", "iops") for way in ("", "_rd", "_wr"))
 """Proxmox's names of the options to point at."""
 
@@ -107,7 +107,7 @@ def is_qcow2_with_discard(_: Context, attached: AttachedDisk) -> bool:
 def is_local_and_migrates(context: Context, attached: AttachedDisk) -> bool:
     """Returns whether it lies on storage of this host alone and the guest can be migrated."""
     backing = attached.disk.backing
-    is_local = backing is not None and backing.storage_type in _LOCAL
+    is_local = backing is not None and backing.kind in _LOCAL
     return is_local and not _is_bound(context.vm)
 
 
