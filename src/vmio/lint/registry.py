@@ -124,6 +124,7 @@ RULES = (
     Entry("TH015", "iothread-with-scsi-cd"),
     Entry("TH016", "legacy-windows-iothread"),
     Entry("TH017", "poll-time-out-of-range"),
+    Entry("TH018", "poll-time-unusual"),
     Entry("VE001", "stuck-io-after-drain"),
     Entry("VE002", "resize-deadlock"),
     Entry("VE003", "suspend-backup-deadlock"),

@@ -81,8 +81,9 @@ class EveryWriteIsFlushed(Rule):
 def _name_cause(context: Context, attached: AttachedDisk) -> tuple[str, str, str]:
     """Returns what switches the write cache off: its name, as it is written, and instead."""
     disk = attached.disk
-    key, values = "cache", (disk.cache, _WITHOUT_FLUSHES.get(disk.cache or ""))
-    if values[1] is None or "write_cache" in disk.spans:
-        key, values = "write_cache", ("off", "on")
-    written, instead = (name_setting(context, disk.id, key, value) for value in values)
+    mode = disk.cache or ""
+    is_of_device = mode not in _WITHOUT_FLUSHES or "write_cache" in disk.spans
+    key = "write_cache" if is_of_device else "cache"
+    old, new = ("off", "on") if is_of_device else (mode, _WITHOUT_FLUSHES[mode])
+    written, instead = (name_setting(context, disk.id, key, value) for value in (old, new))
     return key, written, instead
