@@ -76,6 +76,7 @@ RULES = (
     Entry("CF008", "misplaced-setting", "proxmox"),
     Entry("CF009", "serial-too-long"),
     Entry("CF010", "machine-gone", "proxmox"),
+    Entry("CF011", "volume-refused", "proxmox"),
     Entry("CF020", "refused-option", "qemu"),
     Entry("CF021", "missing-reference", "qemu"),
     Entry("CF022", "duplicate-id", "qemu"),
