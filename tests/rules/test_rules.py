@@ -22,7 +22,7 @@ from vmio import formats
 from vmio.formats.base import ReadContext
 from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.storage import parse_storages
-from vmio.formats.registry import lay_out, read
+from vmio.formats.registry import NOTATIONS, lay_out, read
 from vmio.lint import registry
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run
@@ -36,6 +36,8 @@ from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.version import parse_version
 
+FENCES = {False: "proxmox", True: "qemu"}
+"""The notation of a case, by whether it is a command line."""
 CASES_FOLDER = Path(__file__).parent / "cases"
 DOCS_FOLDER = Path(__file__).parents[2] / "docs" / "rules"
 
@@ -217,6 +219,18 @@ def test_rule_has_cases_for_and_against(entry: Entry) -> None:
     cases = [case for case in CASES if case.code == entry.code]
     assert any(case.findings for case in cases)
     assert any(not case.findings for case in cases)
+
+
+@every_rule
+@pytest.mark.parametrize("notation", sorted(NOTATIONS))
+def test_rule_holds_where_its_cases_show_it(entry: Entry, notation: str) -> None:
+    """A rule finds something in a case of each notation, or has a sentence on why it does not."""
+    reason = load_rule(entry).explain_blank(notation)
+    found = {
+        FENCES[case.is_command] for case in CASES if case.code == entry.code and case.findings
+    }
+    assert (notation in found) != bool(reason)
+    assert not reason or re.fullmatch(r"[A-Z`][^|\n]{10,98}\.", reason)
 
 
 def test_cases_belong_to_rules() -> None:

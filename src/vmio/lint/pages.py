@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from attrs import frozen
 
+from vmio.formats.registry import NOTATIONS
 from vmio.lint.registry import FAMILIES, RULES, load_rule
 from vmio.lint.rule import Rule
 
@@ -41,6 +43,8 @@ class Page:
     """One sentence."""
     versions: str
     """The QEMU that it holds for; empty for every."""
+    blanks: Mapping[str, str]
+    """Why the rule finds nothing in a notation, by the notation; empty where it holds."""
     sections: tuple[tuple[str, str], ...]
     """Heading and Markdown text."""
 
@@ -63,6 +67,7 @@ def parse_page(rule: type[Rule]) -> Page:
         family=FAMILIES[rule.code[:2]].title,
         summary=summary.strip(),
         versions=str(rule.versions or ""),
+        blanks={notation: rule.explain_blank(notation) for notation in sorted(NOTATIONS)},
         sections=tuple(
             (heading, text.strip()) for heading, text in zip(parts[::2], parts[1::2], strict=True)
         ),
@@ -93,7 +98,25 @@ def render_index(pages: tuple[Page, ...]) -> str:
             for page in pages
             if page.code.startswith(letters)
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_render_matrix(pages)]) + "\n"
+
+
+def _render_matrix(pages: tuple[Page, ...]) -> Iterator[str]:
+    """Yields the lines of a table of rules and notations."""
+    notations = sorted(NOTATIONS)
+    yield from (
+        "",
+        "## Where each rule holds",
+        "",
+        "The notations of guests, and why a rule finds nothing in one of them.",
+        "",
+        f"| Code | {' | '.join(notations)} | Why not |",
+        f"|---|{'---|' * len(notations)}---|",
+    )
+    for page in pages:
+        cells = ("" if page.blanks[notation] else "yes" for notation in notations)
+        reasons = dict.fromkeys(filter(None, page.blanks.values()))
+        yield f"| [{page.code}]({page.code}.md) | {' | '.join(cells)} | {' '.join(reasons)} |"
 
 
 def render_pages() -> dict[str, str]:

@@ -92,6 +92,10 @@ class Rule(ABC):
     """What a finding has unless `report` is told otherwise."""
     notation: ClassVar[str] = ""
     """The only notation that it is about, for whose guests alone it runs; empty for every."""
+    elsewhere: ClassVar[str] = ""
+    """Why it is silent for every other notation; a sentence, empty for a rule about every."""
+    blanks: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Notations in which it can find nothing though it is about every, each with the reason."""
     needs: ClassVar[Literal["", "options", "problems", "waiting"]] = ""
     """What of a `Vm` it is all about; the rule does not run for one that has none of it."""
     versions: ClassVar[Versions | None] = None
@@ -103,6 +107,13 @@ class Rule(ABC):
         from inspect import cleandoc
 
         return cleandoc(cls.__doc__ or "")
+
+    @classmethod
+    def explain_blank(cls, notation: str) -> str:
+        """Returns why it finds nothing in a notation; empty where it holds."""
+        if cls.notation in {"", notation}:
+            return dict(cls.blanks).get(notation, "")
+        return cls.elsewhere
 
     @abstractmethod
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -90,7 +90,9 @@ class SerialTooLong(Rule):
 
 
 def _cut(context: Context, disk: Disk, room: int) -> Fix | None:
-    source, span = context.vm.source, disk.spans["serial"]
+    source, span = context.vm.source, disk.spans.get("serial")
+    if span is None:
+        return None
     written = source.data[span.start : span.end].partition(b"=")[2]
     if not written.isascii() or written.decode() != disk.serial:
         return None

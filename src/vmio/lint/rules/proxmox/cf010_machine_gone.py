@@ -66,6 +66,7 @@ class MachineGone(ProxmoxRule):
     code = "CF010"
     name = "machine-gone"
     severity = Severity.ERROR
+    elsewhere = "A command line is written for the QEMU that it starts."
     versions = Versions(since="11.0", pve_since="11.0.0-1", pve_only=True)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -72,6 +72,7 @@ class VolumeRefused(ProxmoxRule):
     code = "CF011"
     name = "volume-refused"
     severity = Severity.ERROR
+    elsewhere = "Only Proxmox VE looks at volumes before it starts QEMU."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per volume."""

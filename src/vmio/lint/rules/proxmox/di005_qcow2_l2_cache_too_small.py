@@ -68,6 +68,7 @@ class Qcow2L2CacheTooSmall(ProxmoxRule):
     code = "DI005"
     name = "qcow2-l2-cache-too-small"
     severity = Severity.INFO
+    elsewhere = "Only a Proxmox config says how large an image is."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

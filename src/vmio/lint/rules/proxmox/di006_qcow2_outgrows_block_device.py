@@ -54,6 +54,7 @@ class Qcow2OutgrowsBlockDevice(ProxmoxRule):
     code = "DI006"
     name = "qcow2-outgrows-block-device"
     severity = Severity.WARNING
+    elsewhere = "`discard-no-unref` of a command line is not read."
     versions = Versions(since="8.1")
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

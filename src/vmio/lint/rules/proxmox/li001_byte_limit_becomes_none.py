@@ -56,6 +56,7 @@ class ByteLimitBecomesNone(ProxmoxRule):
     code = "LI001"
     name = "byte-limit-becomes-none"
     severity = Severity.WARNING
+    elsewhere = "Only Proxmox VE has a spelling of a limit that comes to none."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per limit that is lost."""

@@ -52,6 +52,7 @@ class ScsiblockIgnoresLimits(ProxmoxRule):
     code = "LI003"
     name = "scsiblock-ignores-limits"
     severity = Severity.WARNING
+    elsewhere = "Only Proxmox VE takes limits for `scsiblock=1` and leaves them out."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk whose limits do nothing."""

@@ -57,6 +57,7 @@ class AffinitySharesProcessors(ProxmoxRule):
     code = "PL002"
     name = "affinity-shares-processors"
     severity = Severity.INFO
+    elsewhere = "What binds a QEMU to processors, such as taskset, is not read."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""

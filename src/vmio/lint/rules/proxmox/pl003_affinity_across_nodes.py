@@ -71,6 +71,7 @@ class AffinityAcrossNodes(ProxmoxRule):
     code = "PL003"
     name = "affinity-across-nodes"
     severity = Severity.INFO
+    elsewhere = "What binds a QEMU to processors, such as taskset, is not read."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""

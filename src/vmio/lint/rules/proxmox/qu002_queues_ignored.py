@@ -59,6 +59,7 @@ class QueuesIgnored(ProxmoxRule):
     code = "QU002"
     name = "queues-ignored"
     severity = Severity.WARNING
+    elsewhere = "QEMU takes a number of queues for controllers only."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive."""

@@ -59,6 +59,7 @@ class MachineTypeWithOneQueue(ProxmoxRule):
     code = "QU005"
     name = "machine-type-with-one-queue"
     severity = Severity.INFO
+    elsewhere = "Of a command line, only queues that are written are looked at (QU004)."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""

@@ -55,6 +55,7 @@ class VqMappingIsUnmanaged(ProxmoxRule):
     code = "QU008"
     name = "vq-mapping-is-unmanaged"
     severity = Severity.INFO
+    elsewhere = "Only Proxmox VE manages disks and has no setting for the mapping."
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -40,6 +40,7 @@ class ProxmoxProblemRule(ProblemRule):
     """
 
     notation = "proxmox"
+    elsewhere = "Only Proxmox VE goes on without what it cannot take of a config."
 
     def grade(self, problem: Problem) -> Severity | None:
         """Returns that a lost drive is an error."""

@@ -66,6 +66,7 @@ class VolumeChainNeedsNewMachine(ProxmoxRule):
     code = "SA005"
     name = "volume-chain-needs-new-machine"
     severity = Severity.ERROR
+    elsewhere = "Only Proxmox VE asks for a machine version for such a storage."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

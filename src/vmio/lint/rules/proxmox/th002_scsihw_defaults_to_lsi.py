@@ -60,6 +60,7 @@ class ScsihwDefaultsToLsi(ProxmoxRule):
     code = "TH002"
     name = "scsihw-defaults-to-lsi"
     severity = Severity.WARNING
+    elsewhere = "Only Proxmox VE chooses a SCSI controller that is not written."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest, at its first SCSI disk."""

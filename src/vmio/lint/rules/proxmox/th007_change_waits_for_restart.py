@@ -62,6 +62,7 @@ class ChangeWaitsForRestart(ProxmoxRule):
     code = "TH007"
     name = "change-waits-for-restart"
     severity = Severity.INFO
+    elsewhere = "A command line has no pending changes."
     needs = "waiting"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -50,6 +50,7 @@ class MissingReference(ProblemRule):
     name = "missing-reference"
     severity = Severity.ERROR
     notation = "qemu"
+    elsewhere = "Proxmox VE writes both ends of every reference."
     kind = "missing-reference"
 
     def explain(self, problem: Problem) -> str:

@@ -49,6 +49,7 @@ class DuplicateId(ProblemRule):
     name = "duplicate-id"
     severity = Severity.ERROR
     notation = "qemu"
+    elsewhere = "Proxmox VE writes the names, and a key that comes twice counts once."
     kind = "duplicate-id"
 
     def explain(self, problem: Problem) -> str:

@@ -48,6 +48,7 @@ class UnreadConfig(ProblemRule):
     name = "unread-config"
     severity = Severity.INFO
     notation = "qemu"
+    elsewhere = "A Proxmox config needs no other file to be understood."
     kind = "unread-config"
 
     def explain(self, problem: Problem) -> str:

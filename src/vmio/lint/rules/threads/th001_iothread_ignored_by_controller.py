@@ -80,6 +80,7 @@ class IothreadIgnoredByController(Rule):
     code = "TH001"
     name = "iothread-ignored-by-controller"
     severity = Severity.WARNING
+    blanks = (("qemu", "QEMU refuses `iothread` on a SCSI disk (CF020)."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive that asks in vain."""

@@ -53,6 +53,7 @@ class LegacyWindowsIothread(Rule):
     code = "TH016"
     name = "legacy-windows-iothread"
     severity = Severity.INFO
+    blanks = (("qemu", "A command line does not say which system the guest has."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

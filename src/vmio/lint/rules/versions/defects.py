@@ -182,6 +182,7 @@ VE005 = Defect(
     affected="10.1.0-1",
     unaffected="10.1.2-1",
     config=f"ostype: other\n{_SCSI}",
+    blanks=(("qemu", "A command line does not say which system the guest has."),),
     page="""
     Finds virtio-scsi disks of FreeBSD guests that hang QEMU when the guest aborts a request.
 
@@ -290,6 +291,7 @@ qemu-system-x86_64 -smp 4 -m 4G \\
  -blockdev throttle,node-name=d,throttle-group=t,file.driver=host_device,file.filename=/dev/sdb \\
  -device virtio-blk-pci,id=v,drive=d,iothread=a
 """,
+    blanks=(("proxmox", "Proxmox VE gives each disk a throttle group that one thread serves."),),
     page="""
     Finds throttling that several threads go through, which can lock up before QEMU 10.2.2.
 
@@ -432,6 +434,7 @@ VE012 = Defect(
     affected="10.1.2-4",
     unaffected="10.1.2-5",
     config="tpmstate0: local-lvm:vm-100-disk-1,size=4M,version=v2.0\n",
+    blanks=(("qemu", "A command line does not name the volume of a TPM."),),
     page="""
     Finds guests with a TPM whose backup can get stuck under pve-qemu 10.1.
 
@@ -464,6 +467,7 @@ VE013 = Defect(
     unaffected="10.1.2-7",
     config=_SCSI.replace("local-lvm", "tank"),
     storage=f"{_ZFS}\n{_NAS}",
+    blanks=(("qemu", "A command line does not say whether another host can reach a path."),),
     page="""
     Finds local disks that can crash the guest when it is migrated under pve-qemu 10.1.
 
