@@ -73,7 +73,7 @@ class EveryWriteIsFlushed(Rule):
                 span=disk.spans.get(key, disk.span),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message=f"write {instead} if the guest's file systems flush when they should",
+                    message=f"use {instead} if the guest's file systems flush when they should",
                 ),
             )
 

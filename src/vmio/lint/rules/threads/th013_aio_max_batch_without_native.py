@@ -76,7 +76,8 @@ class AioMaxBatchWithoutNative(Rule):
                 span=find_property(vm.source, option, "aio-max-batch"),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="remove aio-max-batch, or use aio=native with cache=none",
+                    message="remove aio-max-batch, or use aio=native with O_DIRECT (cache=none of a"
+                    " drive, cache.direct=on of a node)",
                 ),
             )
 

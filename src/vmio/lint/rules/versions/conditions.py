@@ -87,10 +87,11 @@ def is_ide_or_sata_with_io_uring(_: Context, attached: AttachedDisk) -> bool:
     return attached.disk.bus in {"ide", "sata"} and attached.aio == "io_uring"
 
 
-def is_writable_sata(_: Context, attached: AttachedDisk) -> bool:
-    """Returns whether it is a SATA disk that can be written."""
-    disk = attached.disk
-    return disk.bus == "sata" and not disk.read_only and not disk.snapshot
+def is_writable_sata(context: Context, attached: AttachedDisk) -> bool:
+    """Returns whether it is a disk on AHCI that can be written."""
+    disk, controller = attached.disk, context.topology.controller_of(attached)
+    is_ahci = disk.bus == "sata" or controller.model.endswith("ahci")
+    return is_ahci and not disk.read_only and not disk.snapshot
 
 
 def is_qcow2_with_discard(_: Context, attached: AttachedDisk) -> bool:
