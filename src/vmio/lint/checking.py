@@ -18,7 +18,7 @@ __all__ = ["check_context"]
 def check_context(
     context: Context, *, house: House, baseline: Baseline | None = None, node: str = ""
 ) -> CheckedFile:
-    """Returns a configuration's findings: those that count, and those that are accepted.
+    """Returns a configuration's findings, the reported and the suppressed ones.
 
     Args:
         context: The configuration.

@@ -1,4 +1,4 @@
-"""What rules about IOThreads and queues ask of devices and of QEMU's own options."""
+"""Questions about devices and QEMU's own options that rules about IOThreads and queues ask."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def list_devices(vm: Vm) -> Iterator[Option]:
 
 
 def list_made_disks(context: Context) -> Iterator[AttachedDisk]:
-    """Yields the disks whose devices a manager makes: no option of QEMU's own is about them."""
+    """Yields the disks whose devices a manager makes, not an option of QEMU's own."""
     written = {option.span for option in context.vm.options}
     for attached in context.topology.disks:
         if not written or attached.disk.span is None or attached.disk.span not in written:
@@ -76,7 +76,7 @@ def is_off(value: str) -> bool:
 
 
 def read_queues(option: Option) -> int | None:
-    """Returns the request queues that a device is written with; None if it is not."""
+    """Returns the number of request queues in a device's option; None if none is written."""
     written = option.properties.get("num-queues", option.properties.get("num_queues", ""))
     return int(written) if re.fullmatch(r"\d{1,18}", written, re.ASCII) else None
 
@@ -94,9 +94,9 @@ def default_queues(vm: Vm, option: Option) -> int | None:
 
 
 def find_property(source: Source, option: Option, key: str) -> Span | None:
-    """Returns where an option has a property, or else all of the option.
+    """Returns the place of a property in an option, or of the whole option if it is not found.
 
-    What is nested in JSON is found by the innermost name that is written as it is.
+    A property inside JSON is found by its innermost name.
     """
     span = option.spans.get(key, option.span)
     if span is None or key in option.spans:

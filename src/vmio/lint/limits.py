@@ -1,4 +1,4 @@
-"""What the rules about throttling share: a burst and the limit that it goes with."""
+"""Bursts and the limits they belong to, for the rules about throttling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rule's page, which is its docstring or its entry in a table, as data and as Markdown.
+"""A rule's page as data and as Markdown, made from its docstring or its entry in a table.
 
 `python -m vmio.lint.pages FOLDER` writes the pages of every rule; a test compares them.
 """
@@ -42,7 +42,7 @@ class Page:
     summary: str
     """One sentence."""
     versions: str
-    """The QEMU that it holds for; empty for every."""
+    """The QEMU releases that it is about; empty for every release."""
     blanks: Mapping[str, str]
     """Why the rule finds nothing in a notation, by the notation; empty where it holds."""
     sections: tuple[tuple[str, str], ...]
@@ -53,7 +53,7 @@ class Page:
         return dict(self.sections).get(heading, "")
 
     def find_fences(self, heading: str) -> dict[str, str]:
-        """Returns the fenced texts under a heading by their labels; a config's fence has none."""
+        """Returns the fenced texts under a heading by label; the label of a config is empty."""
         return dict(_FENCE.findall(self.find_section(heading)))
 
 

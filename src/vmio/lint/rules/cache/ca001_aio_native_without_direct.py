@@ -20,10 +20,10 @@ class AioNativeWithoutDirect(Rule):
 
     ## What it does
 
-    Works out whether a drive with `aio=native` is opened with O_DIRECT: `cache=none` and
-    `cache=directsync` do so, any other mode does not. With no mode written it is so too, except
-    for cd-roms and on btrfs storage without `nocow`. Network volumes that QEMU opens itself (rbd,
-    iscsi) have no AIO engine and are left out.
+    Determines whether a drive with `aio=native` is opened with O_DIRECT. `cache=none` and
+    `cache=directsync` use it, other modes do not. Without a written mode Proxmox VE uses it too,
+    except for cd-roms and on btrfs storage without `nocow`; QEMU itself does not. Network volumes
+    that QEMU opens itself (rbd, iscsi) have no AIO engine and are not reported.
 
     ## Why is this bad
 
@@ -47,9 +47,8 @@ class AioNativeWithoutDirect(Rule):
     ## Fix safety
 
     The fix removes `aio=native` and is safe: the cache mode stays, and Proxmox VE picks the engine
-    that the storage allows, io_uring or threads; QEMU itself takes threads. Those who want native
-    AIO more than the cache mode write `cache=none` instead, which is `cache.direct=on` of a
-    `-blockdev`.
+    that the storage allows, io_uring or threads; QEMU itself takes threads. To keep
+    native AIO, write `cache=none` instead, which is `cache.direct=on` of a `-blockdev`.
 
     ## References
 

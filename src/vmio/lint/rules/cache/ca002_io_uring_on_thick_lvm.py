@@ -14,18 +14,18 @@ __all__ = ["IoUringOnThickLvm"]
 
 
 class IoUringOnThickLvm(Rule):
-    """Finds disks on thick LVM that are told to use io_uring.
+    """Finds disks on thick LVM that are set to use io_uring.
 
     ## What it does
 
-    Looks for a written `aio=io_uring` on storage of type `lvm`. `lvmthin` is another type and left
-    out, and so are disks without `aio`, for which Proxmox VE does not pick io_uring there.
+    Looks for a written `aio=io_uring` on storage of type `lvm`. `lvmthin` is another type. Disks
+    without `aio` are not reported, as Proxmox VE does not choose io_uring for them there.
 
     ## Why is this bad
 
-    Proxmox VE saw guests hang and hosts crash with io_uring on plain logical volumes and has
-    picked another engine for them ever since: native AIO, or threads if the host's page cache is
-    used. Not every kernel is affected. Those who have tried theirs ignore the rule.
+    Guests hung and hosts crashed with io_uring on thick logical volumes. Proxmox VE has used
+    another engine there since: native AIO, or threads if the host's page cache is used. Not every
+    kernel is affected. If io_uring works on yours, ignore the rule.
 
     ## Example
 
@@ -54,7 +54,7 @@ class IoUringOnThickLvm(Rule):
     ## Fix safety
 
     The fix removes `aio=io_uring` and is safe: the guest sees the same device, and Proxmox VE
-    picks the engine that it holds for the right one.
+    chooses the engine.
 
     ## References
 

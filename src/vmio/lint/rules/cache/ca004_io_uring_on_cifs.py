@@ -14,7 +14,7 @@ __all__ = ["IoUringOnCifs"]
 
 
 class IoUringOnCifs(Rule):
-    """Finds disks on CIFS storage that are told to use io_uring.
+    """Finds disks on CIFS storage that are set to use io_uring.
 
     ## What it does
 

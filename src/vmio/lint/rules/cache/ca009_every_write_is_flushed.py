@@ -26,9 +26,9 @@ class EveryWriteIsFlushed(Rule):
 
     ## Why is this bad
 
-    The guest is told that its disk has no write cache, and no write is done before it is on stable
-    storage. That costs most of a disk's write performance, and it only protects guests that do
-    not flush when they should. File systems and databases of today do.
+    The disk reports that it has no write cache, and no write completes before it is on stable
+    storage. That costs most of a disk's write performance, and protects only guests that do not
+    flush when they should. Current file systems and databases do.
 
     ## Example
 

@@ -15,7 +15,7 @@ __all__ = ["AioWithoutEffect"]
 
 
 class AioWithoutEffect(Rule):
-    """Finds network disks with an AIO engine, which nothing uses.
+    """Finds network disks with an AIO engine, which has no effect there.
 
     ## What it does
 
@@ -25,8 +25,8 @@ class AioWithoutEffect(Rule):
 
     ## Why is this bad
 
-    The engine is one for files and block devices of the host. Here the option does nothing, and
-    whoever compares engines by it measures the same thing twice.
+    The engine is for files and block devices of the host. Here the option has no effect, and a
+    comparison of two engines measures the same thing twice.
 
     ## Example
 

@@ -17,7 +17,7 @@ _WITH_ROOM = frozenset({"falloc", "full"})
 
 
 class AioNativeOnSparseFile(Rule):
-    """Finds image files that may have to grow under an engine which then waits.
+    """Finds image files that may have to grow, with an engine that waits for it.
 
     ## What it does
 
@@ -26,11 +26,11 @@ class AioNativeOnSparseFile(Rule):
 
     ## Why is this bad
 
-    With linux-aio a request is handed to the kernel by a call that is meant to return at once.
-    When the file system has to find room for the block first, as for a file that is still sparse,
-    the call waits for that, and the thread which serves the disk waits with it: all its other
-    disks and requests, too. An image that was written to everywhere once has its room; a
-    configuration does not tell, hence advice and no warning.
+    With linux-aio a request is submitted by a system call that should return at once. When the
+    file system has to allocate the block first, as in a sparse file, the call waits for that. The
+    thread that serves the disk waits with it, and so do its other disks and requests. An image
+    whose every block was written once does not grow any more. A configuration does not show that,
+    so this is advice and not a warning.
 
     ## Example
 

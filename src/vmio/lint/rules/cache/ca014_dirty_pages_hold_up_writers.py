@@ -17,7 +17,7 @@ _LARGE_PERCENT = 20
 
 
 class DirtyPagesHoldUpWriters(Rule):
-    """Finds guests that write to a page cache in which very much may pile up.
+    """Finds guests that write to a page cache which may hold very much unwritten data.
 
     ## What it does
 

@@ -17,19 +17,19 @@ _POOLS = {"krbd": "Ceph pool", "rbd": "Ceph pool", "thin-lvm": "thin pool"}
 
 
 class DiscardOffOnThinStorage(Rule):
-    """Finds disks on thin storage that never give room back.
+    """Finds disks on thin storage that never free space.
 
     ## What it does
 
     Looks for disks on storage of type `lvmthin` and `rbd`, and at paths of Ceph's, for which no
-    `discard` is written. A written `discard=ignore` is taken for meant. ZFS and storage of files
+    `discard` is written. A written `discard=ignore` counts as intended. ZFS and storage of files
     are left out: a VM's configuration does not say whether their volumes are thin. Nor does the
     path of a logical volume.
 
     ## Why is this bad
 
-    What the guest deletes stays allocated: the volume only grows, up to its whole size, and the
-    pool fills up with what nobody needs. A full pool stops all its guests.
+    What the guest deletes stays allocated: the volume only grows, up to its full size, and the
+    pool fills up with unused data. A full pool stops all its guests.
 
     ## Example
 
@@ -60,7 +60,7 @@ class DiscardOffOnThinStorage(Rule):
     The fix writes `discard=on` and is safe: the guest sees the same device, and only what the
     guest itself discards is given back. The guest has to trim its file systems once, such as by
     `fstrim -a`. For Windows on another bus than virtio the fix is manual: it may need `ssd=1`
-    as well, of which DI002 tells.
+    as well (see DI002).
 
     ## References
 

@@ -14,7 +14,7 @@ __all__ = ["SsdEmulationMissingForWindows"]
 
 
 class SsdEmulationMissingForWindows(Rule):
-    """Finds disks of Windows guests that may not be trimmed because they are no SSDs.
+    """Finds disks of Windows guests that may not be trimmed because they are not SSDs.
 
     ## What it does
 
@@ -23,8 +23,8 @@ class SsdEmulationMissingForWindows(Rule):
 
     ## Why is this bad
 
-    A disk says of itself whether it rotates. Some Windows releases send no TRIM to disks that do
-    and defragment them instead, which writes to thin storage all that could have been given back.
+    A disk reports whether it rotates. Some Windows releases send no TRIM to rotating disks and
+    defragment them instead, which allocates even more of the thin storage.
 
     ## Example
 

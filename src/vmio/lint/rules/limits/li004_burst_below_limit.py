@@ -12,7 +12,7 @@ __all__ = ["BurstBelowLimit"]
 
 
 class BurstBelowLimit(Rule):
-    """Finds bursts that are lower than the limit that they should go beyond.
+    """Finds bursts that are lower than the limit that they belong to.
 
     ## What it does
 

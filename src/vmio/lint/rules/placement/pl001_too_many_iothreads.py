@@ -24,10 +24,10 @@ class TooManyIothreads(Rule):
 
     ## Why is this bad
 
-    An IOThread that has nothing to do sleeps and costs nothing. But when the disks are busy
-    together, IOThreads that poll take processors from each other and from the guest's own, and
-    more of them bring nothing. How busy the disks are a configuration does not tell; hence advice
-    and no warning.
+    An idle IOThread sleeps and costs nothing. But when the disks are busy at the same time,
+    IOThreads that poll take processors from each other and from the guest, and more of them bring
+    no gain. A configuration does not show how busy the disks are, so this is advice and not a
+    warning.
 
     ## Example
 

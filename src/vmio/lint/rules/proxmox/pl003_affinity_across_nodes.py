@@ -20,7 +20,7 @@ class AffinityAcrossNodes(ProxmoxRule):
 
     Compares the processors that `affinity` names with the host's NUMA nodes. It speaks when they
     are of more than one node, although one of these has enough for the guest's virtual processors
-    and IOThreads together. Guests with NUMA nodes of their own are left in peace, and so is an
+    and IOThreads together. Guests with NUMA nodes of their own are not reported, and neither is an
     `affinity` that names every processor of the host.
 
     ## Why is this bad

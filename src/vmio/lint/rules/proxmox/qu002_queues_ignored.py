@@ -24,7 +24,7 @@ class QueuesIgnored(ProxmoxRule):
     ## Why is this bad
 
     Queues belong to a controller. Only with `virtio-scsi-single` does a drive have one of its
-    own; with every other `scsihw` Proxmox VE drops the option without a word. A
+    own; with every other `scsihw` Proxmox VE ignores the option without a warning. A
     `virtio-scsi-pci` controller has a queue per virtual processor anyway, and the emulated ones
     have none.
 
@@ -46,7 +46,7 @@ class QueuesIgnored(ProxmoxRule):
 
     ## Fix safety
 
-    The fix removes `queues` and is safe: nothing changes. Those who want queues for each disk set
+    The fix removes `queues` and is safe: nothing changes. To have queues for each disk, set
     `scsihw: virtio-scsi-single` instead, with which the guest sees other controllers. Where the
     disk asks for an IOThread too, and TH001 can set that, there is no fix: `queues` takes effect
     then.

@@ -19,12 +19,12 @@ class DiskLeftOutOfBackup(ProxmoxRule):
     ## What it does
 
     Looks for `backup=0` on disks that keep what the guest writes. A device of the host that is
-    passed through whole is left in peace: Proxmox VE's backups are rarely meant for it.
+    passed through whole is not reported: Proxmox VE's backups are rarely meant for it.
 
     ## Why is this bad
 
     Backup jobs succeed and have the guest in their lists, but not this disk. The option is often
-    set for a disk of scratch data and then stays when the disk comes to hold something else.
+    set for a disk of scratch data and stays when the disk is later used for something else.
 
     ## Example
 

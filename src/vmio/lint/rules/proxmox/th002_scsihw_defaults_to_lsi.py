@@ -18,9 +18,9 @@ class ScsihwDefaultsToLsi(ProxmoxRule):
 
     ## What it does
 
-    Looks for `scsiN` disks in a config without a `scsihw` line. A `scsihw: lsi` that is written is
-    taken for a decision, and cd-roms, cloud-init drives and installer images alone are left in
-    peace.
+    Looks for `scsiN` disks in a config without a `scsihw` line. A written `scsihw: lsi` counts as
+    intended. Guests whose only SCSI drives are cd-roms, cloud-init drives or installer images are
+    not reported.
 
     ## Why is this bad
 

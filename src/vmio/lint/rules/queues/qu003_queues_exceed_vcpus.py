@@ -29,8 +29,8 @@ class QueuesExceedVcpus(Rule):
 
     Compares `queues` of a SCSI drive, where it counts, and `num-queues` of a device in QEMU's own
     options with the number of virtual processors. Guests that can get more of these while they
-    run are left in peace, and so are devices whose queues are mapped to IOThreads by hand. What is
-    more than QEMU takes at all is QU009's.
+    run are not reported, nor are devices with an `iothread-vq-mapping`. QU009 reports numbers that
+    QEMU refuses.
 
     ## Why is this bad
 

@@ -23,10 +23,10 @@ class WerrorLosesWrites(Rule):
 
     ## Why is this bad
 
-    With `ignore` a write that fails is reported to the guest as done: what it wrote is gone, and
-    nobody is told. With `report` a full pool gives the guests errors, upon which they mount their
-    file systems read-only and databases stop, all of them at once. Without the option QEMU pauses
-    the guest when there is no room, and it goes on where it was once there is.
+    With `ignore` a failed write is reported to the guest as done: its data is lost, and nothing
+    says so. With `report` a full pool gives all its guests I/O errors at once: file systems are
+    remounted read-only and databases stop. Without the option QEMU pauses the guest when there is
+    no room, and it can continue once there is.
 
     ## Example
 
@@ -54,8 +54,9 @@ class WerrorLosesWrites(Rule):
 
     ## Fix safety
 
-    The fix removes the option and is safe: the guest sees the same device. Those who want a guest
-    to fail rather than to wait, as in a cluster of its own, keep `report` and ignore the rule.
+    The fix removes the option and is safe: the guest sees the same device. If the
+    guest should fail rather than wait, as a node of a cluster may, keep `report` and ignore the
+    rule.
 
     ## References
 

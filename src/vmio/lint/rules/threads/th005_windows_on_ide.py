@@ -52,8 +52,8 @@ class WindowsOnIde(Rule):
     ## References
 
     - pve-manager, the wizard's defaults by guest system: bus IDE for everything but Linux
-    - qemu-server 9.2.6: no option `iothread` on IDE drives; `ideN` disks of a q35 machine go to its
-      built-in AHCI
+    - qemu-server 9.2.6: no option `iothread` on IDE drives; `ideN` disks of a q35 machine go to
+      its built-in AHCI
     """
 
     code = "TH005"

@@ -15,7 +15,7 @@ __all__ = ["IoeventfdOff"]
 
 
 class IoeventfdOff(Rule):
-    """Finds virtio devices that have an IOThread and are told not to use ioeventfd.
+    """Finds virtio devices that have an IOThread and whose ioeventfd is off.
 
     ## What it does
 

@@ -19,8 +19,8 @@ class VirtioScsiIothreadNeverPolls(Rule):
     ## What it does
 
     Looks for a `poll-max-ns` above 0 on an IOThread that a virtio-scsi controller runs in, where
-    QEMU is older than 10.0. An IOThread on which nobody set anything is left in peace: what it
-    loses is little.
+    QEMU is older than 10.0. An IOThread with default settings is not reported: it loses
+    little.
 
     ## Why is this bad
 

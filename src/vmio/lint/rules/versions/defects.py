@@ -568,8 +568,8 @@ VE016 = Defect(
     ## What it does
 
     Looks for `sataN` disks, and `ideN` disks of q35 machines, which are on AHCI too, while the
-    host has QEMU 8.1.0 to 8.1.2, or pve-qemu from 5.0 on before 8.0.2-7. Other releases before 8.1.3 may have the defect too and are left out, as distributions
-    mended many of them.
+    host has QEMU 8.1.0 to 8.1.2, or pve-qemu from 5.0 on before 8.0.2-7. Other releases before
+    8.1.3 may have the defect too and are left out, as distributions mended many of them.
 
     ## Why is this bad
 
