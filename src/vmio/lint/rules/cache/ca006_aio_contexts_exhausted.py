@@ -16,7 +16,7 @@ _REQUESTS_PER_CONTEXT = 1024
 
 
 class AioContextsExhausted(Rule):
-    """Finds guests with native AIO for which the host has no contexts left.
+    """Finds guests with native AIO for which the host has no AIO contexts left.
 
     ## What it does
 

@@ -16,7 +16,7 @@ _WITHOUT_FLUSHES = {"writethrough": "writeback", "directsync": "none"}
 
 
 class EveryWriteIsFlushed(Rule):
-    """Finds disks whose cache mode flushes every single write.
+    """Finds disks whose cache setting flushes every single write.
 
     ## What it does
 

@@ -71,7 +71,7 @@ class AioNativeOnSparseFile(Rule):
     code = "CA012"
     name = "aio-native-on-sparse-file"
     severity = Severity.INFO
-    blanks = (("qemu", "A path does not tell whether an image has all its room."),)
+    blanks = (("qemu", "A path does not tell whether an image is preallocated."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

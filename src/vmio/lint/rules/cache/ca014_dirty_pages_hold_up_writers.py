@@ -17,7 +17,7 @@ _LARGE_PERCENT = 20
 
 
 class DirtyPagesHoldUpWriters(Rule):
-    """Finds guests that write to a page cache which may hold very much unwritten data.
+    """Finds guests that write to a page cache that may hold a lot of unwritten data.
 
     ## What it does
 
@@ -29,7 +29,7 @@ class DirtyPagesHoldUpWriters(Rule):
 
     ## Why is this bad
 
-    Writes are fast until so much of the host's memory waits to be written; then every writer is
+    Writes are fast until that much of the host's memory waits to be written; then every writer is
     held up until the storage has caught up. With 256 GiB of memory, 20 percent are 51 GiB, which
     takes a disk of 500 MB/s over a minute and a half. The guest sees its disk freeze, and so may
     its neighbours.

@@ -15,7 +15,7 @@ __all__ = ["ByteLimitBecomesNone"]
 
 
 class ByteLimitBecomesNone(ProxmoxRule):
-    """Finds limits in bytes, an old spelling that Proxmox VE takes for no limit.
+    """Finds limits in bytes, an old spelling that Proxmox VE turns into no limit.
 
     ## What it does
 
@@ -23,9 +23,9 @@ class ByteLimitBecomesNone(ProxmoxRule):
 
     ## Why is this bad
 
-    The options are valid and are meant to become `mbps`, `mbps_rd` and `mbps_wr`, in MiB per
-    second. Only that they are there is kept on the way, not their number, and what comes out is a
-    limit of 0, which means none: the disk runs unlimited, and nothing says so.
+    The options are valid, and Proxmox VE converts them to `mbps`, `mbps_rd` and `mbps_wr`, in MiB
+    per second. The conversion loses the number: the result is a limit of 0, which means none. The
+    disk runs unlimited, without a warning.
 
     ## Example
 
@@ -56,7 +56,7 @@ class ByteLimitBecomesNone(ProxmoxRule):
     code = "LI001"
     name = "byte-limit-becomes-none"
     severity = Severity.WARNING
-    elsewhere = "Only Proxmox VE has a spelling of a limit that comes to none."
+    elsewhere = "Only Proxmox VE has a spelling of a limit that results in none."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per limit that is lost."""

@@ -19,14 +19,14 @@ class AffinitySharesProcessors(ProxmoxRule):
     ## What it does
 
     Compares the processors that `affinity` names with the guest's virtual processors, where disks
-    ask for IOThreads. It speaks when there is not one more than the virtual processors need.
+    ask for IOThreads. It reports the guest if there is not at least one more.
 
     ## Why is this bad
 
-    Proxmox VE's `affinity` holds for the whole process: virtual processors, IOThreads and the main
-    loop share what it names. When the guest uses all its processors, an IOThread gets its turn
-    only by taking one of them away, and one that polls takes it for longer. How busy the guest is
-    a configuration does not tell; hence advice and no warning.
+    Proxmox VE's `affinity` applies to the whole process: virtual processors, IOThreads and the
+    main loop share the processors that it names. When the guest uses all of them, an IOThread can
+    only run instead of a virtual processor, and one that polls does so for longer. A configuration
+    does not show how busy the guest is, so this is advice and not a warning.
 
     ## Example
 

@@ -25,8 +25,8 @@ class QueuesIgnored(ProxmoxRule):
 
     Queues belong to a controller. Only with `virtio-scsi-single` does a drive have one of its
     own; with every other `scsihw` Proxmox VE ignores the option without a warning. A
-    `virtio-scsi-pci` controller has a queue per virtual processor anyway, and the emulated ones
-    have none.
+    `virtio-scsi-pci` controller has a queue per virtual processor anyway on machine versions from
+    5.2 on, and emulated controllers have none.
 
     ## Example
 

@@ -25,8 +25,8 @@ class MachineTypeWithOneQueue(ProxmoxRule):
     ## Why is this bad
 
     Up to version 5.1 a virtio-blk device and a virtio-scsi controller have one request queue
-    unless a number is written; from 5.2 on they have one per virtual processor. All processors
-    queue at the same place then.
+    unless a number is written; from 5.2 on they have one per virtual processor. With one queue all
+    processors contend for it.
 
     ## Example
 
@@ -59,7 +59,7 @@ class MachineTypeWithOneQueue(ProxmoxRule):
     code = "QU005"
     name = "machine-type-with-one-queue"
     severity = Severity.INFO
-    elsewhere = "Of a command line, only queues that are written are looked at (QU004)."
+    elsewhere = "Command lines are checked only for written numbers of queues (QU004)."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""

@@ -13,7 +13,7 @@ __all__ = ["VolumeChainNeedsNewMachine"]
 
 
 class VolumeChainNeedsNewMachine(ProxmoxRule):
-    """Finds qcow2 disks on storage with volume chains on a machine that is too old for it.
+    """Finds qcow2 disks on storage with volume chains whose machine version is too old.
 
     ## What it does
 

@@ -14,7 +14,7 @@ __all__ = ["ScsihwDefaultsToLsi"]
 
 
 class ScsihwDefaultsToLsi(ProxmoxRule):
-    """Finds SCSI disks on an emulated LSI controller that nobody asked for.
+    """Finds SCSI disks on an emulated LSI controller that is only the default.
 
     ## What it does
 
@@ -71,7 +71,7 @@ class ScsihwDefaultsToLsi(ProxmoxRule):
         first = min(disks, key=lambda disk: disk.index)
         span = first.span
         names = ", ".join(disk.id for disk in disks)
-        verb = "hangs" if len(disks) == 1 else "hang"
+        verb = "is" if len(disks) == 1 else "are"
         yield self.report(
             context,
             f"scsihw is not set, so {names} {verb} on an emulated LSI 53C895A",

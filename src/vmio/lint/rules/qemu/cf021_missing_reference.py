@@ -10,7 +10,7 @@ __all__ = ["MissingReference"]
 
 
 class MissingReference(ProblemRule):
-    r"""Finds references of a QEMU command line to what is not there.
+    r"""Finds references of a QEMU command line to something that is not defined.
 
     ## What it does
 

@@ -10,7 +10,7 @@ __all__ = ["DuplicateId"]
 
 
 class DuplicateId(ProblemRule):
-    r"""Finds names that a QEMU command line gives twice.
+    r"""Finds ids that a QEMU command line defines twice.
 
     ## What it does
 

@@ -19,14 +19,14 @@ __all__ = ["VqMappingRefused"]
 
 
 class VqMappingRefused(Rule):
-    """Finds mappings of virtqueues to IOThreads that QEMU does not take.
+    """Finds mappings of virtqueues to IOThreads that QEMU refuses.
 
     ## What it does
 
     Checks each `iothread-vq-mapping` of QEMU's own options: no `iothread` beside it, no IOThread
     twice, queue numbers in all entries or in none, every queue of the device in exactly one of
-    them, and a QEMU that knows the property. Ids that nothing defines are TH006's. How many
-    queues there are without `num-queues` is taken from the virtual processors.
+    them, and a QEMU that knows the property. TH006 reports undefined ids. Without `num-queues`
+    a device has one queue per virtual processor.
 
     ## Why is this bad
 

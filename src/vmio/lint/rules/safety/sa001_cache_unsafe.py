@@ -24,10 +24,10 @@ class CacheUnsafe(Rule):
 
     ## Why is this bad
 
-    QEMU answers the guest's flushes without doing them. What the guest's file system and databases
-    believe to be on disk is in the host's memory, for minutes if need be. When the host crashes or
-    loses power, not only the last writes are gone: the order is lost too, and the file system may
-    be beyond repair.
+    QEMU completes the guest's flushes without executing them. Data that the guest's file system
+    and databases believe to be on disk is in the host's memory, possibly for minutes. When the
+    host crashes or loses power, not only the last writes are lost, but also their order, and the
+    file system may be beyond repair.
 
     ## Example
 

@@ -24,9 +24,9 @@ class VhostUserBlkMemory(Rule):
 
     ## Why is this bad
 
-    The process behind a vhost-user device reads and writes requests in the guest's memory. QEMU
-    can hand only shared memory over to it. Otherwise the guest starts, but its disk does not work:
-    the process finds no valid virtqueue and may end.
+    The process behind a vhost-user device reads and writes requests in the guest's memory, and
+    QEMU can share only memory that is mapped as shared. Otherwise the guest starts, but its disk
+    does not work: the process finds no valid virtqueue and may end.
 
     ## Example
 

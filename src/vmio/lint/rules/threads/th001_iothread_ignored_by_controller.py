@@ -13,7 +13,7 @@ __all__ = ["IothreadIgnoredByController"]
 
 
 class IothreadIgnoredByController(Rule):
-    """Finds SCSI drives that ask for an IOThread which their controller does not have.
+    """Finds SCSI drives that ask for an IOThread that their controller does not have.
 
     ## What it does
 

@@ -12,7 +12,7 @@ __all__ = ["WindowsOnIde"]
 
 
 class WindowsOnIde(Rule):
-    """Finds disks of Windows guests that hang on IDE.
+    """Finds disks of Windows guests that are on IDE.
 
     ## What it does
 

@@ -23,7 +23,7 @@ _CAREFUL_BUFFERED = frozenset({"krbd", "lvm"})
 
 
 class AioThreadsWithIothread(Rule):
-    """Finds disks on an IOThread whose requests worker threads do, because of `aio=threads`.
+    """Finds disks on an IOThread that hands their requests to worker threads.
 
     ## What it does
 

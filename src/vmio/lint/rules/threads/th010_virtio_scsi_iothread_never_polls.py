@@ -14,7 +14,7 @@ __all__ = ["VirtioScsiIothreadNeverPolls"]
 
 
 class VirtioScsiIothreadNeverPolls(Rule):
-    """Finds a polling time that was set on an IOThread which virtio-scsi keeps from polling.
+    """Finds a polling time set on an IOThread that cannot poll because of virtio-scsi.
 
     ## What it does
 

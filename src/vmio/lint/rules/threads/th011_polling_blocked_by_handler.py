@@ -16,7 +16,7 @@ _EXPORTS_BLOCK = Versions(before="10.2")
 
 
 class PollingBlockedByHandler(Rule):
-    """Finds a polling time that was set on an IOThread which something else keeps from polling.
+    """Finds a polling time set on an IOThread that cannot poll because of another user.
 
     ## What it does
 

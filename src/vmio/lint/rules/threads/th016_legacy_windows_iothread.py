@@ -14,7 +14,7 @@ _LEGACY = frozenset({"Windows 2000", "Windows Server 2003", "Windows XP"})
 
 
 class LegacyWindowsIothread(Rule):
-    """Finds IOThreads under a Windows as old as XP.
+    """Finds IOThreads of Windows guests as old as XP.
 
     ## What it does
 
@@ -23,8 +23,8 @@ class LegacyWindowsIothread(Rule):
     ## Why is this bad
 
     It works for many. But a project that packages QEMU for such guests has switched IOThreads off
-    for legacy Windows, whose virtio drivers are years older than QEMU's IOThreads of today. Guests
-    this old rarely have a load that needs one.
+    for legacy Windows, whose virtio drivers are years older than today's IOThreads. Guests this
+    old rarely have a load that needs one.
 
     ## Example
 

@@ -58,7 +58,7 @@ VE001 = Defect(
     unaffected="8.1.5-2",
     config=_SCSI,
     page="""
-    Finds disks on IOThreads whose I/O QEMU 8.1 can lose for good after a pause in it.
+    Finds disks on IOThreads whose I/O can hang for good after QEMU 8.1 has paused it.
 
     ## What it does
 
@@ -218,7 +218,7 @@ VE006 = Defect(
     config=_SATA,
     storage=_LVMTHIN,
     page="""
-    Finds IDE and SATA disks with `aio=io_uring` on QEMU 10.2, whose requests wait for nothing.
+    Finds IDE and SATA disks with `aio=io_uring` on QEMU 10.2, whose requests are delayed.
 
     ## What it does
 
@@ -293,7 +293,7 @@ qemu-system-x86_64 -smp 4 -m 4G \\
 """,
     blanks=(("proxmox", "Proxmox VE gives each disk a throttle group that one thread serves."),),
     page="""
-    Finds throttling that several threads go through, which can lock up before QEMU 10.2.2.
+    Finds throttle groups that several threads share, which can lock up before QEMU 10.2.2.
 
     ## What it does
 
@@ -352,8 +352,8 @@ scsihw: virtio-scsi-single
     ## Fix safety
 
     There is no fix to apply: turning discards off would make the image grow. Install the newer
-    QEMU, then stop and start the guest. `qemu-img check` tells of a stopped guest's image whether
-    it is consistent.
+    QEMU, then stop and start the guest. `qemu-img check` shows whether the
+    image of a stopped guest is consistent.
 
     ## References
 
