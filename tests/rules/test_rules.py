@@ -19,10 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio import formats
+from vmio.errors import PlanError
 from vmio.formats.base import ReadContext
 from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.storage import parse_storages
-from vmio.formats.registry import NOTATIONS, lay_out, read
+from vmio.formats.registry import NOTATIONS, build_command, lay_out, read
 from vmio.lint import registry
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run
@@ -147,6 +148,21 @@ def test_case_finds_what_it_lists(case: Case) -> None:
     assert (
         "".join(describe(diagnostic, context.vm.source) for diagnostic in found) == case.findings
     )
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.code == "CF011"], ids=str)
+def test_volume_that_is_refused_has_no_command(case: Case) -> None:
+    """What `check` says that Proxmox VE refuses, `cmd` refuses too, volume by volume."""
+    context = read_context(case.conf, case.storage, case.host)
+    found = run(context, select=[case.code])
+    for line in case.conf.splitlines():
+        one = read_context(f"bios: ovmf\n{line}\n", case.storage, case.host)
+        key = line.partition(":")[0]
+        if key in {finding.subject for finding in found}:
+            with pytest.raises(PlanError):
+                build_command(one.guest, one.host)
+        elif case.title == "What Proxmox VE takes" and key != "scsihw":
+            build_command(one.guest, one.host)
 
 
 @every_case
