@@ -111,9 +111,8 @@ class Rule(ABC):
     @classmethod
     def explain_blank(cls, notation: str) -> str:
         """Returns why it finds nothing in a notation; empty where it holds."""
-        if cls.notation in {"", notation}:
-            return dict(cls.blanks).get(notation, "")
-        return cls.elsewhere
+        about = {cls.notation or notation}
+        return dict(cls.blanks).get(notation, "") if notation in about else cls.elsewhere
 
     @abstractmethod
     def check(self, context: Context) -> Iterator[Diagnostic]:
