@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 from attrs import field, frozen, mutable
 
-from vmio.app.check import check_all, choose_baseline, find_house, read_baseline, read_house
+from vmio.app.check import (
+    check_all,
+    choose_baseline,
+    find_project_config,
+    read_baseline,
+    read_project_config,
+)
 from vmio.app.guests import find_vms, read_places
 
 if TYPE_CHECKING:
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Severity
-    from vmio.lint.house import House
+    from vmio.lint.project import ProjectConfig
     from vmio.lint.registry import Entry
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
@@ -47,7 +53,7 @@ class CheckInputs:
     overrides: Sequence[str] = ()
     qemu_version: str | None = None
     storage: str | None = None
-    house: House = field(init=False)
+    project: ProjectConfig = field(init=False)
     known: Baseline | None = field(default=None, init=False)
     vms: tuple[Found, ...] = field(default=(), init=False)
     places: Places = field(init=False)
@@ -59,13 +65,13 @@ class CheckInputs:
             UsageError: The call makes no sense.
             InputError: A file that the call or the project configuration names cannot be read.
         """
-        self.read_house()
-        self.known = read_baseline(self.house, self.baseline)
+        self.read_project_config()
+        self.known = read_baseline(self.project, self.baseline)
         self.read_vms()
 
-    def read_house(self) -> None:
+    def read_project_config(self) -> None:
         """Reads the project configuration, with what the call says besides."""
-        self.house = read_house(
+        self.project = read_project_config(
             self.config, select=self.select, ignore=self.ignore, severity=self.severity
         )
 
@@ -74,10 +80,10 @@ class CheckInputs:
         self.vms = self.find_vms()
         self.places = read_places(
             self.vms,
-            host=self.host or self.house.host or None,
+            host=self.host or self.project.host or None,
             overrides=self.overrides,
             qemu_version=self.qemu_version,
-            storage=self.storage or self.house.storage or None,
+            storage=self.storage or self.project.storage or None,
         )
 
     def find_vms(self) -> tuple[Found, ...]:
@@ -87,18 +93,18 @@ class CheckInputs:
     def list_files(self) -> tuple[str, ...]:
         """Returns the files that findings go by, besides the configs."""
         named = (
-            self.config or find_house(),
-            choose_baseline(self.house, self.baseline)[0],
-            self.host or self.house.host,
-            self.storage or self.house.storage,
+            self.config or find_project_config(),
+            choose_baseline(self.project, self.baseline)[0],
+            self.host or self.project.host,
+            self.storage or self.project.storage,
         )
         return (*filter(None, named), *self.places.files)
 
     def list_rules(self) -> tuple[Entry, ...]:
         """Returns the rules that run."""
-        from vmio.lint.house import choose_rules
+        from vmio.lint.project import choose_rules
 
-        return choose_rules(self.house)
+        return choose_rules(self.project)
 
     def check(
         self,
@@ -113,7 +119,7 @@ class CheckInputs:
             vms,
             self.places,
             convert,
-            house=self.house,
+            project=self.project,
             baseline=self.known,
             fixing=fixing is not None,
             unsafe=fixing is not None and fixing.unsafe,

@@ -36,7 +36,7 @@ class View:
     """What there was to see at one time."""
 
     shared: Mapping[str, State]
-    """What all results go by: facts of hosts, storages, house rules, folders."""
+    """What all results go by: facts of hosts, storages, project configuration, folders."""
     configs: Mapping[str, tuple[Found, State]]
     """By path, in the order of the inventory."""
 

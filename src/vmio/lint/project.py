@@ -1,4 +1,4 @@
-"""House rules: what the people of one place have decided about findings, from their vmio.toml.
+"""The project configuration: which findings a project reports and how severe, from its vmio.toml.
 
 ::
 
@@ -37,18 +37,18 @@ from vmio.lint.rule import Rule
 from vmio.model.source import Source
 
 __all__ = [
-    "MAX_HOUSE_BYTES",
+    "MAX_PROJECT_BYTES",
     "Exemption",
-    "House",
-    "apply_house",
+    "ProjectConfig",
+    "apply_project_config",
     "choose_rules",
     "drop_below",
     "load_rules",
-    "override_house",
-    "parse_house",
+    "override_project_config",
+    "parse_project_config",
 ]
 
-MAX_HOUSE_BYTES = 1024 * 1024
+MAX_PROJECT_BYTES = 1024 * 1024
 
 _OFF = "off"
 
@@ -73,8 +73,8 @@ class Exemption:
 
 
 @frozen(kw_only=True)
-class House:
-    """Which findings count in one place, and as what; without any argument, all as they are."""
+class ProjectConfig:
+    """Which findings are reported, and how severe; without arguments, all as they are."""
 
     name: str = ""
     """Of its file; empty if there is none."""
@@ -93,35 +93,35 @@ class House:
     host: str = ""
 
 
-def override_house(
-    house: House,
+def override_project_config(
+    project: ProjectConfig,
     *,
     select: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     severity: Severity | None = None,
-) -> House:
-    """Returns a house with what a call says: it selects anew, and ignores besides.
+) -> ProjectConfig:
+    """Returns a configuration with a call's settings: its selection replaces, its exclusions add.
 
     Raises:
         UsageError: There is no such rule.
     """
     select_rules(select, ignore)
     return evolve(
-        house,
-        select=select or house.select,
-        ignore=(*house.ignore, *ignore),
-        severity=severity or house.severity,
+        project,
+        select=select or project.select,
+        ignore=(*project.ignore, *ignore),
+        severity=severity or project.severity,
     )
 
 
-def choose_rules(house: House) -> tuple[Entry, ...]:
+def choose_rules(project: ProjectConfig) -> tuple[Entry, ...]:
     """Returns the rules that run, in the registry's order."""
-    return select_rules(house.select, (*house.ignore, *sorted(house.off)))
+    return select_rules(project.select, (*project.ignore, *sorted(project.off)))
 
 
-def load_rules(house: House) -> tuple[type[Rule], ...]:
+def load_rules(project: ProjectConfig) -> tuple[type[Rule], ...]:
     """Returns the classes of the rules that run."""
-    return _load(house.select, house.ignore, house.off)
+    return _load(project.select, project.ignore, project.off)
 
 
 @lru_cache(maxsize=8)
@@ -131,8 +131,8 @@ def _load(
     return tuple(map(load_rule, select_rules(select, (*ignore, *sorted(off)))))
 
 
-def apply_house(
-    findings: Iterable[Diagnostic], house: House, *, vm: str
+def apply_project_config(
+    findings: Iterable[Diagnostic], project: ProjectConfig, *, vm: str
 ) -> tuple[tuple[Diagnostic, ...], tuple[Suppressed, ...]]:
     """Returns the findings that count for one VM as they count here, and those accepted.
 
@@ -141,18 +141,18 @@ def apply_house(
     """
     kept: list[Diagnostic] = []
     accepted: list[Suppressed] = []
-    exceptions = [exception for exception in house.exceptions if exception.vm == vm]
+    exceptions = [exception for exception in project.exceptions if exception.vm == vm]
     for found in findings:
-        if found.code in house.off:
+        if found.code in project.off:
             continue
-        level = house.levels.get(found.code)
+        level = project.levels.get(found.code)
         one = found if level is None else evolve(found, severity=level)
         exception = next((each for each in exceptions if each.covers(one, vm)), None)
         if exception is None:
             kept.append(one)
         else:
             accepted.append(Suppressed(diagnostic=one, reason=exception.reason))
-    if house.levels:
+    if project.levels:
         kept.sort(key=lambda diagnostic: diagnostic.severity.rank)
     return tuple(kept), tuple(accepted)
 
@@ -162,15 +162,15 @@ def drop_below(findings: Iterable[Diagnostic], severity: Severity) -> tuple[Diag
     return tuple(one for one in findings if one.severity.rank <= severity.rank)
 
 
-def parse_house(source: Source) -> House:
+def parse_project_config(source: Source) -> ProjectConfig:
     """Reads a vmio.toml.
 
     Raises:
-        InputError: It is no TOML, or says something that no house rule is; the message names the
+        InputError: It is no TOML, or has a key or value that is not valid; the message names the
             line.
     """
-    if len(source.data) > MAX_HOUSE_BYTES:
-        raise InputError(f"{source.name} is too large for house rules")
+    if len(source.data) > MAX_PROJECT_BYTES:
+        raise InputError(f"{source.name} is too large for a project configuration")
     try:
         table = load_toml(source.data)
     except ValueError as error:
@@ -183,12 +183,12 @@ def _shorten(text: str) -> str:
 
 
 class _Reader:
-    """Turns a document into house rules and knows where each word of it stands."""
+    """Turns a document into a project configuration and knows the place of each word."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def read(self, table: Mapping[str, Any]) -> House:
+    def read(self, table: Mapping[str, Any]) -> ProjectConfig:
         self.check_keys(table, ("check", "rules", "exceptions"), ())
         check = self.read_table(table.get("check", {}), ("check",))
         texts = ("baseline", "storage", "host")
@@ -209,7 +209,7 @@ class _Reader:
         if "severity" in check:
             word = self.read_text(check, "severity", ("check",))
             severity = self.read_severity(word, ("check", "severity"))
-        return House(
+        return ProjectConfig(
             name=self.source.name,
             select=self.read_rules(check, "select", ("check",)),
             ignore=self.read_rules(check, "ignore", ("check",)),
