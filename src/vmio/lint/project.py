@@ -55,16 +55,16 @@ _OFF = "off"
 
 @frozen(kw_only=True)
 class Exemption:
-    """Findings that are accepted for one VM, or one disk of it, for a reason."""
+    """An exception: findings that are accepted for one VM, or one disk of it, with the reason."""
 
     vm: str
     disk: str = ""
-    """What a finding is about, such as `scsi0`; empty for whatever it is."""
+    """The subject of a finding, such as `scsi0`; empty for every subject."""
     codes: frozenset[str]
     reason: str
 
     def covers(self, diagnostic: Diagnostic, vm: str) -> bool:
-        """Returns whether a finding in a VM's config is one of those."""
+        """Returns whether a finding in a VM's config is accepted by it."""
         return (
             vm == self.vm
             and diagnostic.code in self.codes
@@ -77,18 +77,18 @@ class ProjectConfig:
     """Which findings are reported, and how severe; without arguments, all as they are."""
 
     name: str = ""
-    """Of its file; empty if there is none."""
+    """The name of its file; empty if there is none."""
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     severity: Severity = Severity.INFO
-    """The least that counts."""
+    """The least severity that is reported."""
     levels: Mapping[str, Severity] = field(factory=dict)
-    """The severity that a rule's findings have here, by code."""
+    """The configured severities, by the code of the rule."""
     off: frozenset[str] = frozenset()
-    """Codes of rules that do not count here."""
+    """Codes of rules that are switched off."""
     exceptions: tuple[Exemption, ...] = ()
     baseline: str = ""
-    """Paths as they are written, from the folder of its file; empty if not written."""
+    """Paths as written, relative to the folder of its file; empty if not written."""
     storage: str = ""
     host: str = ""
 
@@ -134,7 +134,7 @@ def _load(
 def apply_project_config(
     findings: Iterable[Diagnostic], project: ProjectConfig, *, vm: str
 ) -> tuple[tuple[Diagnostic, ...], tuple[Suppressed, ...]]:
-    """Returns the findings that count for one VM as they count here, and those accepted.
+    """Returns one VM's findings with their configured severities, and the accepted ones.
 
     The most harmful come first; what is below the least severity stays, since a baseline may
     know of it (see `drop_below`).
@@ -158,7 +158,7 @@ def apply_project_config(
 
 
 def drop_below(findings: Iterable[Diagnostic], severity: Severity) -> tuple[Diagnostic, ...]:
-    """Returns the findings that are at least so harmful."""
+    """Returns the findings of at least a severity."""
     return tuple(one for one in findings if one.severity.rank <= severity.rank)
 
 
@@ -319,9 +319,9 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 
 
 def _find_line(text: str, path: tuple[str | int, ...]) -> int:
-    """Returns the line that a key or a table's header is written in; 0 if that is not plain.
+    """Returns the line of a key or a table's header; 0 if it is not found.
 
-    tomllib tells no places, so this looks for the usual notation, line by line.
+    tomllib gives no positions, so this looks for the usual notation, line by line.
     """
     table: tuple[str | int, ...] = ()
     best = depth = 0

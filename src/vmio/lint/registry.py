@@ -1,4 +1,4 @@
-"""Which rules there are. A rule's file is found by its code and name and imported when it runs.
+"""The list of rules. A rule's file is found by its code and name and imported when it runs.
 
 It is in its family's folder, or in that of a notation where the rule is about that one alone.
 
@@ -172,7 +172,7 @@ def find_rule(text: str) -> Entry:
 
 
 def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Entry, ...]:
-    """Returns the rules that are asked for, in the registry's order.
+    """Returns the selected rules, in the registry's order.
 
     Args:
         select: Codes, beginnings of codes such as `TH`, and names; none means every rule.
@@ -197,7 +197,7 @@ def _match(text: str) -> tuple[Entry, ...]:
 
 @cache
 def _index() -> Mapping[str, tuple[Entry, ...]]:
-    """Returns the rules that each name and each beginning of a code means."""
+    """Returns the rules by each name and each beginning of a code."""
     found: dict[str, tuple[Entry, ...]] = {}
     for entry in RULES:
         code = entry.code.lower()

@@ -88,7 +88,7 @@ class TooManyIothreads(Rule):
         yield self.report(
             context,
             f"{count} IOThreads for a host of {processors} processors,"
-            f" where {_PER_PROCESSOR * processors} are the most that help",
+            f" where more than {_PER_PROCESSOR * processors} rarely help",
             subject="iothreads",
             span=span,
             fix=Fix(

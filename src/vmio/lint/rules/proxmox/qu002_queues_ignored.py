@@ -47,7 +47,8 @@ class QueuesIgnored(ProxmoxRule):
     ## Fix safety
 
     The fix removes `queues` and is safe: nothing changes. To have queues for each disk, set
-    `scsihw: virtio-scsi-single` instead, with which the guest sees other controllers. Where the
+    `scsihw: virtio-scsi-single` instead, with which the guest sees other controllers; on an
+    emulated controller the guest may not have the driver for it (see TH001). Where the
     disk asks for an IOThread too, and TH001 can set that, there is no fix: `queues` takes effect
     then.
 
@@ -85,7 +86,8 @@ def _fix(context: Context, disk: Disk) -> Fix:
             applicability=Applicability.MANUAL,
             message="set scsihw: virtio-scsi-single, as TH001 says, or remove queues",
         )
+    otherwise = ", or set scsihw: virtio-scsi-single" if may_separate(context) else ""
     return context.make_fix(
-        "remove queues, or set scsihw: virtio-scsi-single",
+        f"remove queues{otherwise}",
         Change(subject=disk.id, property="queues", old=str(disk.queues)),
     )

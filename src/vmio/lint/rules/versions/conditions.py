@@ -66,12 +66,12 @@ def is_virtio_blk_on_iothread(context: Context, attached: AttachedDisk) -> bool:
 
 
 def is_virtio_scsi_on_iothread(context: Context, attached: AttachedDisk) -> bool:
-    """Returns whether it hangs on a virtio-scsi controller that an IOThread serves."""
+    """Returns whether it is on a virtio-scsi controller that an IOThread serves."""
     return attached.disk.bus == "scsi" and is_on_iothread(context, attached)
 
 
 def is_virtio_scsi_of_other_system(context: Context, attached: AttachedDisk) -> bool:
-    """Returns whether it hangs on a virtio-scsi controller of a guest that may be FreeBSD."""
+    """Returns whether it is on a virtio-scsi controller of a guest that may be FreeBSD."""
     controller = context.topology.controller_of(attached)
     is_virtio_scsi = controller.bus == "scsi" and controller.takes_iothread
     return is_virtio_scsi and context.vm.os == "other" and not context.vm.system
@@ -106,19 +106,19 @@ def is_qcow2_with_discard(_: Context, attached: AttachedDisk) -> bool:
 
 
 def is_local_and_migrates(context: Context, attached: AttachedDisk) -> bool:
-    """Returns whether it lies on storage of this host alone and the guest can be migrated."""
+    """Returns whether its storage belongs to this host alone and the guest can be migrated."""
     backing = attached.disk.backing
     is_local = backing is not None and backing.kind in _LOCAL
     return is_local and not _is_bound(context.vm)
 
 
 def _is_bound(vm: Vm) -> bool:
-    """Returns whether a device of the host keeps a guest from being migrated while it runs."""
+    """Returns whether a device of the host prevents the migration of a running guest."""
     return vm.uses_host_devices or any(disk.volume.startswith("/dev/") for disk in vm.disks)
 
 
 def find_tpm(context: Context) -> Iterator[Hit]:
-    """Yields a guest's TPM, unless its storage is known to be one that io_uring is not used on."""
+    """Yields a guest's TPM, unless its storage is known to be used without io_uring."""
     vm = context.vm
     if vm.tpm_storage is None:
         return
@@ -146,7 +146,7 @@ def find_shared_throttle_groups(context: Context) -> Iterator[Hit]:
 
 
 def _group_disks(context: Context) -> list[list[AttachedDisk]]:
-    """Returns the limited disks, those with a throttle group in common together."""
+    """Returns the limited disks, grouped by throttle group."""
     drives = _find_groups(context.vm)
     devices = {
         option.id: drives.get(option.properties.get("drive", ""), "")
@@ -164,7 +164,7 @@ def _group_disks(context: Context) -> list[list[AttachedDisk]]:
 
 
 def _find_groups(vm: Vm) -> dict[str, str]:
-    """Returns the throttle group by node or drive; that of a drive is its own unless it says."""
+    """Returns the throttle group by node or drive; by default a drive has its own."""
     groups = {}
     for option in vm.options:
         if option.name == "blockdev" and option.kind == "throttle":
