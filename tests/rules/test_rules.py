@@ -39,6 +39,9 @@ from vmio.model.version import parse_version
 
 FENCES = {False: "proxmox", True: "qemu"}
 """The notation of a case, by whether it is a command line."""
+PROXMOX_WORDS = re.compile(
+    r"\b(?:scsihw|args|ostype|hugepages|[mb]?bps_\w+|mbps|iops_\w+|ssd=|discard=on|iothread=1)\b"
+)
 CASES_FOLDER = Path(__file__).parent / "cases"
 DOCS_FOLDER = Path(__file__).parents[2] / "docs" / "rules"
 
@@ -235,6 +238,15 @@ def test_rule_has_cases_for_and_against(entry: Entry) -> None:
     cases = [case for case in CASES if case.code == entry.code]
     assert any(case.findings for case in cases)
     assert any(not case.findings for case in cases)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.is_command], ids=str)
+def test_command_line_is_told_of_in_its_own_words(case: Case) -> None:
+    """No message and no fix for a command line names a setting that only Proxmox VE has."""
+    context = read_context(case.conf, case.storage, case.host)
+    for found in run(context):
+        text = f"{found.message} {found.fix.message if found.fix is not None else ''}"
+        assert not PROXMOX_WORDS.search(text), text
 
 
 @every_rule

@@ -45,3 +45,12 @@ def test_setting_has_the_name_of_its_notation(
     assert name(CONFIG, "scsi0", *words) == config
     assert name(COMMAND, "drive", *words) == drive
     assert name(COMMAND, "node", *words) == node
+
+
+def test_disk_in_args_has_the_names_of_qemu() -> None:
+    """A drive of a config and a disk that its `args` make are named each in its own words."""
+    config = "args: -drive file=/dev/b,if=none,id=b -device virtio-blk-pci,drive=b,id=extra\n"
+    config += CONFIG
+    assert name(config, "scsi0", "discard", "unmap") == "discard=on"
+    assert name(config, "extra", "discard", "unmap") == "discard=unmap"
+    assert name(config, "", "controllers", "per-disk") == "scsihw: virtio-scsi-single"

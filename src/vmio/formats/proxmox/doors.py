@@ -106,10 +106,15 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
-    """Returns what a config calls a setting, which is the same for every disk."""
+    """Returns what a config calls a setting; a disk that `args` make has QEMU's own names."""
+    from vmio.formats.proxmox.schema import DRIVE_KEY
+
+    if subject and not DRIVE_KEY.fullmatch(subject):
+        from vmio.formats.qemu.naming import name_setting as find_qemu_name
+
+        return find_qemu_name(guest.vm, subject, name, value)
     from vmio.formats.proxmox.naming import name_setting as find_name
 
-    del guest, subject
     return find_name(name, value)
 
 
