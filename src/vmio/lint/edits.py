@@ -45,7 +45,7 @@ def separate_controllers(context: Context) -> Fix | None:
             )
         case _:
             message = (
-                "by hand, once the guest has the driver of virtio-scsi (vmio plan says how to find"
-                f" out): set {setting}"
+                f"set {setting} by hand, once the guest has the virtio-scsi driver (vmio plan says"
+                " how to check)"
             )
     return Fix(applicability=Applicability.MANUAL, message=message)

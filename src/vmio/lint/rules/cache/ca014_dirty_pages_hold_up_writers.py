@@ -86,7 +86,7 @@ class DirtyPagesHoldUpWriters(Rule):
             direct = name_setting(context, disk.id, "cache", "none")
             yield self.report(
                 context,
-                f"writes of {disk.id} go to the host's page cache, and may all be held up once"
+                f"writes of {disk.id} go to the host's page cache, and may all stall once"
                 f" {ratio} percent of its memory wait to be written",
                 subject=disk.id,
                 span=disk.spans.get("cache", disk.span),

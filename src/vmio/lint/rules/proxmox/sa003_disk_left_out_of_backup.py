@@ -74,6 +74,6 @@ class DiskLeftOutOfBackup(ProxmoxRule):
                 span=span,
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="remove the option if the disk holds what cannot be made again",
+                    message="remove the option if the disk holds data that cannot be recreated",
                 ),
             )

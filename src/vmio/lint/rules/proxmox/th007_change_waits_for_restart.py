@@ -85,7 +85,7 @@ class ChangeWaitsForRestart(ProxmoxRule):
                 span=span and Span(start=span.start, end=span.start + len(key)),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="stop the guest and start it again; a reboot from inside does not do",
+                    message="stop and start the guest; a reboot inside the guest is not enough",
                 ),
             )
 

@@ -49,9 +49,9 @@ class DuplicateId(ProblemRule):
     name = "duplicate-id"
     severity = Severity.ERROR
     notation = "qemu"
-    elsewhere = "Proxmox VE writes the names, and a key that comes twice counts once."
+    elsewhere = "Proxmox VE writes the names, and of two lines of a key one is used."
     kind = "duplicate-id"
 
     def explain(self, problem: Problem) -> str:
-        """Returns which name comes twice."""
+        """Returns which name is defined twice."""
         return f"QEMU refuses to start: {problem.message}"

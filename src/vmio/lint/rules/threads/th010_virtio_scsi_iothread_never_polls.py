@@ -51,8 +51,8 @@ class VirtioScsiIothreadNeverPolls(Rule):
 
     ## Fix safety
 
-    There is no fix to apply. Disks that shall be polled for go to virtio-blk, on an IOThread
-    without virtio-scsi, or QEMU to 10.0 or later.
+    There is no fix to apply. Move disks that should be polled to virtio-blk, on an IOThread
+    without virtio-scsi, or update QEMU to 10.0 or later.
 
     ## References
 

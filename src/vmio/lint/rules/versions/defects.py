@@ -147,7 +147,7 @@ VE004 = Defect(
     versions=Versions(since="9.0", pve_before="9.0.0-4", pve_only=True),
     find=find_disks(is_virtio_blk_on_iothread),
     message=(
-        "a snapshot without memory can crash the guest: this QEMU does not get over it with"
+        "a snapshot without memory can crash the guest: this QEMU fails with"
         " {disks} on an IOThread"
     ),
     affected="9.0.0-3",
