@@ -45,7 +45,7 @@ def separate_controllers(context: Context) -> Fix | None:
             )
         case _:
             message = (
-                f"set {setting} by hand, once the guest has the virtio-scsi driver (vmio plan says"
-                " how to check)"
+                f"set {setting} by hand, once the guest has the driver of virtio-scsi (vmio plan"
+                " says how to find out)"
             )
     return Fix(applicability=Applicability.MANUAL, message=message)
