@@ -196,15 +196,14 @@ def read_project_config(
         UsageError: There is no such rule.
         InputError: The file cannot be read, or has a key or value that is not valid.
     """
-    from attrs import evolve
-
     from vmio.lint.project import ProjectConfig, override_project_config, parse_project_config
+    from vmio.values import replace
 
     path = config if config is not None else find_project_config()
     project = ProjectConfig()
     if path is not None:
         project = parse_project_config(read_source(path))
-        project = evolve(
+        project = replace(
             project,
             baseline=_join(path, project.baseline),
             storage=_join(path, project.storage),
@@ -285,15 +284,14 @@ def fix(
     Raises:
         UsageError: What came from standard input cannot be written.
     """
-    from attrs import evolve
-
     from vmio.formats.registry import find_doors
     from vmio.lint.fixing import fix_source
+    from vmio.values import replace
 
     before, find_editable = guest.vm.source, find_doors(guest.vm.notation).find_editable
     if find_editable(before) is None:
         checked = check(guest, host, project=project, baseline=baseline, node=node)
-        return evolve(checked, before=before)
+        return replace(checked, before=before)
 
     def check_text(text: Source) -> CheckedFile:
         again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
@@ -308,8 +306,8 @@ def fix(
     refusal = _write_config(before, fixed.data, write=write, run=run) if fixed.changed else None
     if refusal is not None:
         left = check_text(before)
-        return evolve(left, before=before, unfixed=fixed.applied, refusal=refusal)
-    return evolve(check_text(fixed.after), before=before, fixed=fixed.applied)
+        return replace(left, before=before, unfixed=fixed.applied, refusal=refusal)
+    return replace(check_text(fixed.after), before=before, fixed=fixed.applied)
 
 
 def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:

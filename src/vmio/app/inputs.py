@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from attrs import field, frozen, mutable
+from msgspec import Struct
 
 from vmio.app.check import (
     check_all,
@@ -29,8 +29,7 @@ __all__ = ["CheckInputs", "Fixing"]
 _Result = TypeVar("_Result")
 
 
-@frozen(kw_only=True)
-class Fixing:
+class Fixing(Struct, frozen=True, kw_only=True):
     """What is done about findings besides reporting them."""
 
     unsafe: bool
@@ -38,8 +37,7 @@ class Fixing:
     """Whether files are changed, or it is only said what would."""
 
 
-@mutable(kw_only=True)
-class CheckInputs:
+class CheckInputs(Struct, kw_only=True):
     """The guests of a check, with the hosts, storages and settings that were last read."""
 
     paths: Sequence[str]
@@ -53,10 +51,10 @@ class CheckInputs:
     overrides: Sequence[str] = ()
     qemu_version: str | None = None
     storage: str | None = None
-    project: ProjectConfig = field(init=False)
-    known: Baseline | None = field(default=None, init=False)
-    vms: tuple[Found, ...] = field(default=(), init=False)
-    places: Places = field(init=False)
+    project: ProjectConfig
+    known: Baseline | None = None
+    vms: tuple[Found, ...] = ()
+    places: Places
 
     def refresh(self) -> None:
         """Reads it all.

@@ -7,8 +7,6 @@ from contextlib import closing
 from functools import partial
 from typing import NamedTuple, NoReturn
 
-from attrs import evolve
-
 from vmio.app.inputs import CheckInputs
 from vmio.characters import printable
 from vmio.errors import VmioError
@@ -18,6 +16,7 @@ from vmio.lint.diagnostic import CheckedFile
 from vmio.managers.proxmox.inventory import Found
 from vmio.managers.proxmox.watch import Lookout
 from vmio.report.findings.summary import Part, Report, make_part
+from vmio.values import replace
 
 __all__ = ["INTERVAL_S", "Change", "Verdict", "Watch"]
 
@@ -104,7 +103,7 @@ class Watch:
             VmioError: Something cannot be read that could be.
         """
         inputs = self.inputs
-        fresh = evolve(inputs)
+        fresh = replace(inputs)
         fresh.refresh()
         known = {error.path for error in inputs.places.errors}
         for found in fresh.places.errors:
@@ -129,7 +128,7 @@ def _judge(report: Report, known: Mapping[str, tuple[Told, ...]], checked: Check
     if checked.error is not None:
         return Verdict(make_part(report, checked), checked.error, old, ())
     now, new, settled = compare(old, checked)
-    text, _ = make_part(report, evolve(checked, diagnostics=new))
+    text, _ = make_part(report, replace(checked, diagnostics=new))
     _, tally = make_part(report, checked)
     accepted = {(one.diagnostic.code, one.diagnostic.subject) for one in checked.suppressed}
     lines = tuple(

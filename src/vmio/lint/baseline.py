@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
 from vmio.bounds import load_json
 from vmio.errors import InputError
@@ -51,13 +51,12 @@ class Known(NamedTuple):
     fingerprint: str
 
 
-@frozen(kw_only=True)
-class Baseline:
+class Baseline(Struct, frozen=True, kw_only=True):
     """Known findings, each with its number."""
 
     name: str = ""
     """The name of its file."""
-    vms: Mapping[str, Mapping[Known, int]] = field(factory=dict, repr=False)
+    vms: Mapping[str, Mapping[Known, int]] = field(default_factory=dict)
     """How often each is known, by VM."""
 
     def __len__(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import VmioError
 from vmio.model.source import Edit, Source, Span
@@ -42,8 +42,7 @@ class Applicability(StrEnum):
     """Only a person: there is more than one way, and the configuration does not tell which."""
 
 
-@frozen(kw_only=True)
-class Fix:
+class Fix(Struct, frozen=True, kw_only=True):
     """A change that would resolve a finding, in words and as replacements in the text."""
 
     applicability: Applicability
@@ -53,8 +52,7 @@ class Fix:
     """Empty where only a person knows what to write."""
 
 
-@frozen(kw_only=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True, kw_only=True):
     """One finding: a rule's claim about one place in one configuration."""
 
     code: str
@@ -73,8 +71,7 @@ class Diagnostic:
     fix: Fix | None = None
 
 
-@frozen(kw_only=True)
-class Suppressed:
+class Suppressed(Struct, frozen=True, kw_only=True):
     """A finding that is known and accepted."""
 
     diagnostic: Diagnostic
@@ -82,8 +79,7 @@ class Suppressed:
     """An exception's reason, or that the finding is in the baseline."""
 
 
-@frozen(kw_only=True)
-class CheckedFile:
+class CheckedFile(Struct, frozen=True, kw_only=True):
     """The result of checking one file: its findings, or why it could not be read."""
 
     name: str

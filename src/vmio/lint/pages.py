@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.formats.registry import NOTATIONS
 from vmio.lint.registry import FAMILIES, RULES, load_rule
@@ -31,8 +31,7 @@ _HEADING = re.compile(r"^## (.+)\n\n", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@frozen(kw_only=True)
-class Page:
+class Page(Struct, frozen=True, kw_only=True):
     """A rule's page, taken apart."""
 
     code: str

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from attrs import evolve, field, frozen
+from msgspec import Struct, field
 
 from vmio.bounds import load_toml
 from vmio.errors import InputError, UsageError
@@ -35,6 +35,7 @@ from vmio.lint.diagnostic import Diagnostic, Severity, Suppressed
 from vmio.lint.registry import Entry, find_rule, load_rule, select_rules
 from vmio.lint.rule import Rule
 from vmio.model.source import Source
+from vmio.values import replace
 
 __all__ = [
     "MAX_PROJECT_BYTES",
@@ -53,8 +54,7 @@ MAX_PROJECT_BYTES = 1024 * 1024
 _OFF = "off"
 
 
-@frozen(kw_only=True)
-class Exemption:
+class Exemption(Struct, frozen=True, kw_only=True):
     """An exception: findings that are accepted for one VM, or one disk of it, with the reason."""
 
     vm: str
@@ -72,8 +72,7 @@ class Exemption:
         )
 
 
-@frozen(kw_only=True)
-class ProjectConfig:
+class ProjectConfig(Struct, frozen=True, kw_only=True):
     """Which findings are reported, and how severe; without arguments, all as they are."""
 
     name: str = ""
@@ -82,7 +81,7 @@ class ProjectConfig:
     ignore: tuple[str, ...] = ()
     severity: Severity = Severity.INFO
     """The least severity that is reported."""
-    levels: Mapping[str, Severity] = field(factory=dict)
+    levels: Mapping[str, Severity] = field(default_factory=dict)
     """The configured severities, by the code of the rule."""
     off: frozenset[str] = frozenset()
     """Codes of rules that are switched off."""
@@ -106,7 +105,7 @@ def override_project_config(
         UsageError: There is no such rule.
     """
     select_rules(select, ignore)
-    return evolve(
+    return replace(
         project,
         select=select or project.select,
         ignore=(*project.ignore, *ignore),
@@ -146,7 +145,7 @@ def apply_project_config(
         if found.code in project.off:
             continue
         level = project.levels.get(found.code)
-        one = found if level is None else evolve(found, severity=level)
+        one = found if level is None else replace(found, severity=level)
         exception = next((each for each in exceptions if each.covers(one, vm)), None)
         if exception is None:
             kept.append(one)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.model.host import Host
 from vmio.model.version import parse_version
@@ -10,8 +10,7 @@ from vmio.model.version import parse_version
 __all__ = ["Versions"]
 
 
-@frozen(kw_only=True)
-class Versions:
+class Versions(Struct, frozen=True, kw_only=True):
     """A range of QEMU releases, and of Proxmox VE's packages where those differ.
 
     Proxmox VE's package has fixes that the upstream release does not have, so where a host's

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from attrs import evolve, field, mutable
+from msgspec import Struct, field
 
 from vmio.errors import InputError, VmioError
 from vmio.fleet.watch import Change, Memory, Told, compare, settle, watch
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.managers.proxmox.inventory import Found
 from vmio.managers.proxmox.watch import State, View
+from vmio.values import replace
 
 THREAD = Diagnostic(
     code="TH001", name="a", severity=Severity.WARNING, message="m", source="1", subject="scsi0"
 )
-LIMIT = evolve(THREAD, code="LI001", name="b", message="of bytes")
+LIMIT = replace(THREAD, code="LI001", name="b", message="of bytes")
 
 
 def told(diagnostic: Diagnostic) -> Told:
@@ -24,8 +25,7 @@ def told(diagnostic: Diagnostic) -> Told:
     return compare((), CheckedFile(name="1", diagnostics=(diagnostic,)))[0][0]
 
 
-@mutable
-class Answer:
+class Answer(Struct):
     """What came of a check."""
 
     told: tuple[Told, ...] = ()
@@ -33,17 +33,16 @@ class Answer:
     error: VmioError | None = None
 
 
-@mutable
-class World:
+class World(Struct):
     """Files that a test changes between looks, and what was done about them."""
 
-    shared: dict[str, State] = field(factory=dict)
-    configs: dict[str, State] = field(factory=dict)
-    answers: dict[str, Answer] = field(factory=dict)
+    shared: dict[str, State] = field(default_factory=dict)
+    configs: dict[str, State] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
     failure: VmioError | None = None
-    checked: list[list[str]] = field(factory=list)
+    checked: list[list[str]] = field(default_factory=list)
     looks: int = 0
-    hidden: dict[int, str] = field(factory=dict)
+    hidden: dict[int, str] = field(default_factory=dict)
     """What a look does not see, by its number."""
 
     def look(self) -> View:
@@ -269,7 +268,7 @@ def test_compare_tells_new_and_settled_findings() -> None:
 
 def test_compare_takes_a_finding_in_other_words_for_a_new_one() -> None:
     """It is not called settled too, for it is still there."""
-    other = evolve(THREAD, message="in other words")
+    other = replace(THREAD, message="in other words")
     file = CheckedFile(name="1", diagnostics=(other,))
     assert compare((told(THREAD),), file) == ((told(other),), (other,), ())
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
 from vmio.errors import InputError
 from vmio.formats.proxmox.perl import parse_boolean
@@ -52,13 +52,12 @@ _KINDS: Mapping[str, StorageKind] = {
 """By the storage's type; of rbd and iscsi it depends on who talks to the servers."""
 
 
-@frozen(kw_only=True)
-class Storage:
+class Storage(Struct, frozen=True, kw_only=True):
     """One storage of a cluster."""
 
     id: str
     type: str
-    options: Mapping[str, str] = field(factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def is_set(self, option: str) -> bool:
         """Returns whether a yes-or-no option is written and true."""

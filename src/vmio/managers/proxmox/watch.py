@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path, PurePath
 
-from attrs import field, frozen, mutable
+from msgspec import Struct, field
 
 from vmio.managers.proxmox.inventory import MAX_ENTRIES, Found
 from vmio.managers.proxmox.pmxcfs import PVE, VmList, find_config, parse_vmlist, read_vmlist
@@ -31,8 +31,7 @@ keeps its inode when it is replaced, and times are whole seconds.
 """
 
 
-@frozen(kw_only=True)
-class View:
+class View(Struct, frozen=True, kw_only=True):
     """What there was to see at one time."""
 
     shared: Mapping[str, State]
@@ -55,8 +54,7 @@ def read_state(path: str) -> State:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-@mutable(kw_only=True)
-class Lookout:
+class Lookout(Struct, kw_only=True):
     """Looks at the same configs again and again.
 
     While `.vmlist` says that no VM's config has changed, those of /etc/pve are neither listed nor
@@ -67,8 +65,8 @@ class Lookout:
     """Returns the configs that there are now."""
     root: Path = PVE
     """The tree of a running pmxcfs; in a copy `.vmlist` stays as it is when a config is edited."""
-    _configs: Mapping[str, tuple[Found, State]] = field(factory=dict, init=False)
-    _vmlist: VmList | None = field(default=None, init=False)
+    _configs: Mapping[str, tuple[Found, State]] = field(default_factory=dict)
+    _vmlist: VmList | None = None
     """What was read before the last search; None if some configs are not in the tree."""
 
     def look(self, files: Iterable[str]) -> View:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import evolve
-
 from vmio.lint.devices import can_have_iothread, runs_in_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
@@ -13,6 +11,7 @@ from vmio.lint.words import instruct
 from vmio.model.disk import Backing
 from vmio.model.plan import Change
 from vmio.model.topology import AttachedDisk
+from vmio.values import replace
 
 __all__ = ["AioThreadsWithIothread"]
 
@@ -117,4 +116,4 @@ def _propose(context: Context, attached: AttachedDisk, backing: Backing) -> str:
     if backing.io_uring != "no":
         return instruct(context, default)
     native = " or aio=native" if attached.cache_direct else ""
-    return f"{instruct(context, evolve(default, new='io_uring'))}{native}"
+    return f"{instruct(context, replace(default, new='io_uring'))}{native}"
