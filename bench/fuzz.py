@@ -53,7 +53,7 @@ from vmio.formats.shell import render_command
 from vmio.guest.agent import Agent, parse_disks
 from vmio.lint.baseline import parse_baseline, render_baseline
 from vmio.lint.engine import run
-from vmio.lint.house import load_rules, parse_house
+from vmio.lint.project import load_rules, parse_project_config
 from vmio.lint.rule import Context
 from vmio.managers.proxmox.journal import Journal
 from vmio.managers.proxmox.pmxcfs import parse_vmlist
@@ -80,7 +80,7 @@ HOST = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=64))
 MAX_BYTES = 32 * 1024
 """Of an input; how readers take larger ones is what their tests are for."""
 MEMORY_BYTES = 2 << 30
-HOUSE = b"""\
+PROJECT_CONFIG = b"""\
 [check]
 select = ["TH", "CA"]
 ignore = ["TH004"]
@@ -355,9 +355,9 @@ def read_storages(data: bytes, rng: random.Random) -> None:
         render_topology_json(lay_out(guest), vm="1", origin="x").encode()
 
 
-def read_house(data: bytes, _rng: random.Random) -> None:
+def read_project_config(data: bytes, _rng: random.Random) -> None:
     """Reads a vmio.toml and the rules that it selects."""
-    load_rules(parse_house(Source(name="vmio.toml", data=data)))
+    load_rules(parse_project_config(Source(name="vmio.toml", data=data)))
 
 
 def list_journals() -> Iterator[bytes]:
@@ -419,7 +419,7 @@ READERS: Mapping[str, Reader] = {
     "command line": Reader(read_line, lambda: [*list_lines(), *list_cases("args")], 4),
     "storage.cfg": Reader(read_storages, list_storages, 30),
     "host.toml": Reader(read_description, list_hosts, 8),
-    "vmio.toml": Reader(read_house, lambda: (HOUSE,), 12),
+    "vmio.toml": Reader(read_project_config, lambda: (PROJECT_CONFIG,), 12),
     "profile": Reader(read_profile, lambda: (render_profile(DEFAULT_PROFILE).encode(),), 4),
     "baseline": Reader(read_baseline, lambda: (BASELINE,), 24),
     "plan": Reader(read_plan, list_plans, 2),

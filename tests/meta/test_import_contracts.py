@@ -1,4 +1,4 @@
-"""The layers import only downwards, and the contracts know every room of the house."""
+"""The layers import only downwards, and the contracts know every package."""
 
 from __future__ import annotations
 

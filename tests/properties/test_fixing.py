@@ -12,7 +12,7 @@ from vmio.formats.registry import lay_out
 from vmio.lint.checking import check_context
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.fixing import fix_source
-from vmio.lint.house import House
+from vmio.lint.project import ProjectConfig
 from vmio.lint.rule import Context
 from vmio.model.host import Host
 from vmio.model.source import Source, Span
@@ -48,7 +48,7 @@ def check(text: Source) -> tuple[Diagnostic, ...]:
     """Returns what is found in a config."""
     guest = read_guest(text, ReadContext(storages=None, host=HOST))
     context = Context(guest=guest, topology=lay_out(guest), host=HOST)
-    return check_context(context, house=House()).diagnostics
+    return check_context(context, project=ProjectConfig()).diagnostics
 
 
 @given(st.lists(LINES, max_size=8), SECTIONS, st.booleans(), st.booleans())

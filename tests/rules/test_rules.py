@@ -19,10 +19,11 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from vmio import formats
+from vmio.errors import PlanError
 from vmio.formats.base import ReadContext
 from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.storage import parse_storages
-from vmio.formats.registry import lay_out, read
+from vmio.formats.registry import NOTATIONS, build_command, lay_out, read
 from vmio.lint import registry
 from vmio.lint.diagnostic import Diagnostic
 from vmio.lint.engine import run
@@ -36,6 +37,11 @@ from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.version import parse_version
 
+FENCES = {False: "proxmox", True: "qemu"}
+"""The notation of a case, by whether it is a command line."""
+PROXMOX_WORDS = re.compile(
+    r"\b(?:scsihw|args|ostype|hugepages|[mb]?bps_\w+|mbps|iops_\w+|ssd=|discard=on|iothread=1)\b"
+)
 CASES_FOLDER = Path(__file__).parent / "cases"
 DOCS_FOLDER = Path(__file__).parents[2] / "docs" / "rules"
 
@@ -146,6 +152,21 @@ def test_case_finds_what_it_lists(case: Case) -> None:
     )
 
 
+@pytest.mark.parametrize("case", [case for case in CASES if case.code == "CF011"], ids=str)
+def test_volume_that_is_refused_has_no_command(case: Case) -> None:
+    """What `check` says that Proxmox VE refuses, `cmd` refuses too, volume by volume."""
+    context = read_context(case.conf, case.storage, case.host)
+    found = run(context, select=[case.code])
+    for line in case.conf.splitlines():
+        one = read_context(f"bios: ovmf\n{line}\n", case.storage, case.host)
+        key = line.partition(":")[0]
+        if key in {finding.subject for finding in found}:
+            with pytest.raises(PlanError):
+                build_command(one.guest, one.host)
+        elif case.title == "What Proxmox VE takes" and key != "scsihw":
+            build_command(one.guest, one.host)
+
+
 @every_case
 def test_case_is_fixed_as_it_says(case: Case) -> None:
     """A rule's fixes make a case's fixed config of it, and change nothing if it has none."""
@@ -216,6 +237,27 @@ def test_rule_has_cases_for_and_against(entry: Entry) -> None:
     cases = [case for case in CASES if case.code == entry.code]
     assert any(case.findings for case in cases)
     assert any(not case.findings for case in cases)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.is_command], ids=str)
+def test_command_line_is_told_of_in_its_own_words(case: Case) -> None:
+    """No message and no fix for a command line names a setting that only Proxmox VE has."""
+    context = read_context(case.conf, case.storage, case.host)
+    for found in run(context):
+        text = f"{found.message} {found.fix.message if found.fix is not None else ''}"
+        assert not PROXMOX_WORDS.search(text), text
+
+
+@every_rule
+@pytest.mark.parametrize("notation", sorted(NOTATIONS))
+def test_rule_holds_where_its_cases_show_it(entry: Entry, notation: str) -> None:
+    """A rule finds something in a case of each notation, or has a sentence on why it does not."""
+    reason = load_rule(entry).explain_blank(notation)
+    found = {
+        FENCES[case.is_command] for case in CASES if case.code == entry.code and case.findings
+    }
+    assert (notation in found) != bool(reason)
+    assert not reason or re.fullmatch(r"[A-Z`][^|\n]{10,98}\.", reason)
 
 
 def test_cases_belong_to_rules() -> None:

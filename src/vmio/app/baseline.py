@@ -50,11 +50,11 @@ def record_baseline(
         OutputError: The file cannot be written.
     """
     from vmio.lint.baseline import Baseline, compare_baselines, merge_baselines
-    from vmio.lint.house import choose_rules
+    from vmio.lint.project import choose_rules
 
-    inputs.read_house()
-    target, _ = choose_baseline(inputs.house, path)
-    old = (read_baseline(inputs.house, path) if update else None) or Baseline()
+    inputs.read_project_config()
+    target, _ = choose_baseline(inputs.project, path)
+    old = (read_baseline(inputs.project, path) if update else None) or Baseline()
     inputs.read_vms()
     found: dict[str, Counter[Known]] = {}
     errors = []
@@ -65,7 +65,7 @@ def record_baseline(
                 found.setdefault(vm, Counter()).update(known)
             else:
                 errors.append(error)
-    codes = {entry.code for entry in choose_rules(inputs.house)}
+    codes = {entry.code for entry in choose_rules(inputs.project)}
     new = merge_baselines(old, found, codes=codes)
     try:
         write_baseline(new, target, force=update)

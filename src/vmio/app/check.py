@@ -16,7 +16,7 @@ from vmio.model.source import Source
 if TYPE_CHECKING:
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
-    from vmio.lint.house import House
+    from vmio.lint.project import ProjectConfig
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
 
@@ -24,16 +24,16 @@ __all__ = [
     "check",
     "check_all",
     "choose_baseline",
-    "find_house",
+    "find_project_config",
     "fix",
     "lint",
     "read_baseline",
-    "read_house",
+    "read_project_config",
 ]
 
 _Result = TypeVar("_Result")
 _STDIN = "<stdin>"
-_HOUSE = "vmio.toml"
+_PROJECT_FILE = "vmio.toml"
 _BASELINE = "vmio-baseline.json"
 
 
@@ -66,16 +66,16 @@ def check(
     guest: Guest,
     host: Host,
     *,
-    house: House,
+    project: ProjectConfig,
     baseline: Baseline | None = None,
     node: str = "",
 ) -> CheckedFile:
-    """Returns a config's findings: those that count in a house, and those that are accepted."""
+    """Returns a config's findings: the reported and the suppressed ones."""
     from vmio.lint.checking import check_context
     from vmio.lint.rule import Context
 
     context = Context(guest=guest, topology=lay_out(guest), host=host)
-    return check_context(context, house=house, baseline=baseline, node=node)
+    return check_context(context, project=project, baseline=baseline, node=node)
 
 
 def check_all(
@@ -83,7 +83,7 @@ def check_all(
     places: Places,
     convert: Callable[[CheckedFile], _Result],
     *,
-    house: House,
+    project: ProjectConfig,
     baseline: Baseline | None = None,
     fixing: bool = False,
     unsafe: bool = False,
@@ -100,7 +100,7 @@ def check_all(
         places: Where they are from.
         convert: Makes of each result what is small to send between processes; a module's own
             function, or a partial of one.
-        house: Which findings count.
+        project: Which findings count.
         baseline: Those that are known.
         fixing: Whether fixes are made first, as `fix` makes them.
         unsafe: Whether those that the guest may notice, too.
@@ -111,9 +111,9 @@ def check_all(
         ToolError: A process that did a part of it was killed.
     """
     from vmio.fleet.runner import map_in_order
-    from vmio.lint.house import load_rules
+    from vmio.lint.project import load_rules
 
-    load_rules(house)  # so that not every process has to
+    load_rules(project)  # so that not every process has to
     run = ""
     if write:
         from vmio.managers.proxmox.journal import make_run
@@ -124,7 +124,7 @@ def check_all(
     one = partial(
         _check_found,
         places=places,
-        house=house,
+        project=project,
         baseline=baseline,
         fixing=fixing,
         unsafe=unsafe,
@@ -146,7 +146,7 @@ def _check_found(
     vm: Found,
     *,
     places: Places,
-    house: House,
+    project: ProjectConfig,
     baseline: Baseline | None,
     fixing: bool,
     unsafe: bool,
@@ -159,11 +159,11 @@ def _check_found(
         place = places.by_folder[vm.folder]
         guest = load(vm.path, host=place.host, storages=place.storages)
         if not fixing:
-            return check(guest, place.host, house=house, baseline=baseline, node=vm.node)
+            return check(guest, place.host, project=project, baseline=baseline, node=vm.node)
         return fix(
             guest,
             place.host,
-            house=house,
+            project=project,
             baseline=baseline,
             node=vm.node,
             storages=place.storages,
@@ -177,72 +177,72 @@ def _check_found(
         return CheckedFile(name=vm.path, error=error, node=vm.node)
 
 
-def read_house(
+def read_project_config(
     config: str | None,
     *,
     select: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     severity: Severity | None = None,
-) -> House:
-    """Returns the house rules with what a call says besides, its paths as they open from here.
+) -> ProjectConfig:
+    """Returns the project configuration with a call's own settings, its paths relative to here.
 
     Args:
         config: Their file; None for vmio.toml in the current folder or the nearest above it.
-        select: Rules to run instead of those that the house selects.
-        ignore: Rules to leave out besides those that the house ignores.
-        severity: The least severity to go by instead of the house's.
+        select: Rules to run instead of those that it selects.
+        ignore: Rules to leave out besides those that it ignores.
+        severity: The least severity to report instead of its own.
 
     Raises:
         UsageError: There is no such rule.
-        InputError: The file cannot be read, or says something that no house rule is.
+        InputError: The file cannot be read, or has a key or value that is not valid.
     """
-    from vmio.lint.house import House, override_house, parse_house
+    from vmio.lint.project import ProjectConfig, override_project_config, parse_project_config
     from vmio.values import replace
 
-    path = config if config is not None else find_house()
-    house = House()
+    path = config if config is not None else find_project_config()
+    project = ProjectConfig()
     if path is not None:
-        house = parse_house(read_source(path))
-        house = replace(
-            house,
-            baseline=_join(path, house.baseline),
-            storage=_join(path, house.storage),
-            host=_join(path, house.host),
+        project = parse_project_config(read_source(path))
+        project = replace(
+            project,
+            baseline=_join(path, project.baseline),
+            storage=_join(path, project.storage),
+            host=_join(path, project.host),
         )
-    return override_house(house, select=select, ignore=ignore, severity=severity)
+    return override_project_config(project, select=select, ignore=ignore, severity=severity)
 
 
-def _join(house: str, written: str) -> str:
-    return str(Path(house).parent / written) if written else ""
+def _join(project: str, written: str) -> str:
+    return str(Path(project).parent / written) if written else ""
 
 
-def find_house() -> str | None:
+def find_project_config() -> str | None:
     """Returns the vmio.toml of the current folder, or of the nearest one above that has one."""
     folder = Path.cwd()
     for candidate in (folder, *folder.parents):
-        path = candidate / _HOUSE
+        path = candidate / _PROJECT_FILE
         if is_file(path):
-            return _HOUSE if candidate == folder else str(path)
+            return _PROJECT_FILE if candidate == folder else str(path)
     return None
 
 
-def choose_baseline(house: House, path: str | None = None) -> tuple[str, bool]:
+def choose_baseline(project: ProjectConfig, path: str | None = None) -> tuple[str, bool]:
     """Returns where the baseline is kept, and whether it must be there.
 
-    That is what the call names, or else the house, or else `vmio-baseline.json` beside vmio.toml,
-    or in the current folder where there is none.
+    That is the one that the call or else the project configuration names, or else
+    `vmio-baseline.json` beside vmio.toml, or in the current folder where there is none.
     """
-    named = path or house.baseline
-    return named or str(Path(house.name).parent / _BASELINE), bool(named)
+    named = path or project.baseline
+    return named or str(Path(project.name).parent / _BASELINE), bool(named)
 
 
-def read_baseline(house: House, path: str | None = None) -> Baseline | None:
+def read_baseline(project: ProjectConfig, path: str | None = None) -> Baseline | None:
     """Returns the findings that are known, None where no file is named and none is there.
 
     Raises:
         InputError: The file cannot be read, or is no baseline.
     """
-    found, needed = choose_baseline(house, path)
+    found, needed = choose_baseline(project, path)
     if not (needed or is_file(found)):
         return None
     from vmio.lint.baseline import parse_baseline
@@ -254,7 +254,7 @@ def fix(
     guest: Guest,
     host: Host,
     *,
-    house: House,
+    project: ProjectConfig,
     baseline: Baseline | None = None,
     node: str = "",
     storage: str | None = None,
@@ -272,7 +272,7 @@ def fix(
     Args:
         guest: The config.
         host: The host that the VM would run on.
-        house: Which findings count.
+        project: Which findings count.
         baseline: Those that are known.
         node: The host that the VM belongs to, for reports.
         storage: The storage.cfg to go by, as for `load`.
@@ -290,12 +290,12 @@ def fix(
 
     before, find_editable = guest.vm.source, find_doors(guest.vm.notation).find_editable
     if find_editable(before) is None:
-        checked = check(guest, host, house=house, baseline=baseline, node=node)
+        checked = check(guest, host, project=project, baseline=baseline, node=node)
         return replace(checked, before=before)
 
     def check_text(text: Source) -> CheckedFile:
         again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
-        return check(again, host, house=house, baseline=baseline, node=node)
+        return check(again, host, project=project, baseline=baseline, node=node)
 
     fixed = fix_source(
         before,

@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
 
-from vmio.app.check import check_all, choose_baseline, find_house, read_baseline, read_house
+from vmio.app.check import (
+    check_all,
+    choose_baseline,
+    find_project_config,
+    read_baseline,
+    read_project_config,
+)
 from vmio.app.guests import find_vms, read_places
-from vmio.lint.house import House
+from vmio.lint.project import ProjectConfig
 from vmio.managers.proxmox.places import Places
 
 if TYPE_CHECKING:
@@ -45,7 +51,7 @@ class CheckInputs(Struct, kw_only=True):
     overrides: Sequence[str] = ()
     qemu_version: str | None = None
     storage: str | None = None
-    house: House = field(default_factory=House)
+    project: ProjectConfig = field(default_factory=ProjectConfig)
     known: Baseline | None = None
     vms: tuple[Found, ...] = ()
     places: Places = field(default_factory=Places)
@@ -57,13 +63,13 @@ class CheckInputs(Struct, kw_only=True):
             UsageError: The call makes no sense.
             InputError: A file that the call or the project configuration names cannot be read.
         """
-        self.read_house()
-        self.known = read_baseline(self.house, self.baseline)
+        self.read_project_config()
+        self.known = read_baseline(self.project, self.baseline)
         self.read_vms()
 
-    def read_house(self) -> None:
+    def read_project_config(self) -> None:
         """Reads the project configuration, with what the call says besides."""
-        self.house = read_house(
+        self.project = read_project_config(
             self.config, select=self.select, ignore=self.ignore, severity=self.severity
         )
 
@@ -72,10 +78,10 @@ class CheckInputs(Struct, kw_only=True):
         self.vms = self.find_vms()
         self.places = read_places(
             self.vms,
-            host=self.host or self.house.host or None,
+            host=self.host or self.project.host or None,
             overrides=self.overrides,
             qemu_version=self.qemu_version,
-            storage=self.storage or self.house.storage or None,
+            storage=self.storage or self.project.storage or None,
         )
 
     def find_vms(self) -> tuple[Found, ...]:
@@ -85,18 +91,18 @@ class CheckInputs(Struct, kw_only=True):
     def list_files(self) -> tuple[str, ...]:
         """Returns the files that findings go by, besides the configs."""
         named = (
-            self.config or find_house(),
-            choose_baseline(self.house, self.baseline)[0],
-            self.host or self.house.host,
-            self.storage or self.house.storage,
+            self.config or find_project_config(),
+            choose_baseline(self.project, self.baseline)[0],
+            self.host or self.project.host,
+            self.storage or self.project.storage,
         )
         return (*filter(None, named), *self.places.files)
 
     def list_rules(self) -> tuple[Entry, ...]:
         """Returns the rules that run."""
-        from vmio.lint.house import choose_rules
+        from vmio.lint.project import choose_rules
 
-        return choose_rules(self.house)
+        return choose_rules(self.project)
 
     def check(
         self,
@@ -111,7 +117,7 @@ class CheckInputs(Struct, kw_only=True):
             vms,
             self.places,
             convert,
-            house=self.house,
+            project=self.project,
             baseline=self.known,
             fixing=fixing is not None,
             unsafe=fixing is not None and fixing.unsafe,

@@ -110,7 +110,7 @@ class Watch:
             if found.path not in known and found.error is not None:
                 raise found.error
         self._tell_new(fresh, [vm for vm in fresh.vms if vm.folder not in inputs.places.by_folder])
-        inputs.house, inputs.known, inputs.places = fresh.house, fresh.known, fresh.places
+        inputs.project, inputs.known, inputs.places = fresh.project, fresh.known, fresh.places
 
     def _check(self, vms: Iterable[Found]) -> Generator[tuple[Found, Verdict], None, None]:
         # A folder that came since the places were read waits for the next look.

@@ -155,6 +155,21 @@ class Doors(Protocol):
     def spell(self, guest: Guest, changes: Sequence[Change], /) -> tuple[Setting, ...]:
         """Returns what `edit` writes, as people who know the notation say it."""
 
+    def name_setting(
+        self, guest: Guest, subject: str, name: str, value: str | None = None, /
+    ) -> str:
+        """Returns what a setting of the model is called, with a value if one is given.
+
+        It is for messages and fixes, and need not be one that `edit` can write: `discard=on`.
+
+        Args:
+            guest: The guest.
+            subject: The disk that it is a setting of; empty for the guest as a whole.
+            name: A property of a `Change`, a limit by QEMU's name, `write_cache`,
+                `shared_memory`, or `qemu_options` for where QEMU's own options are.
+            value: The value as the model has it, None for the name alone.
+        """
+
     def describe_step(self, guest: Guest, plan: Plan, step: Step, /) -> Words:
         """Returns a step of a guest's plan in words, as its manager's users have to take it."""
 

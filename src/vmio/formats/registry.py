@@ -24,6 +24,7 @@ __all__ = [
     "lay_out",
     "list_dropped",
     "list_notes",
+    "name_setting",
     "read",
     "read_again",
     "recognise",
@@ -109,6 +110,11 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
 def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     """Returns what `edit` writes, as people who know the notation say it."""
     return find_doors(guest.vm.notation).spell(guest, changes)
+
+
+def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
+    """Returns what a setting of the model is called in a guest's notation: `discard=on`."""
+    return find_doors(guest.vm.notation).name_setting(guest, subject, name, value)
 
 
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:

@@ -44,7 +44,7 @@ _SCHEMA = 1
 
 
 class Known(NamedTuple):
-    """What a finding is found again by, within one VM."""
+    """What identifies a finding within one VM."""
 
     rule: str
     subject: str
@@ -52,10 +52,10 @@ class Known(NamedTuple):
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
-    """Known findings; one that is there twice is known twice."""
+    """Known findings, each with its number."""
 
     name: str = ""
-    """Of its file."""
+    """The name of its file."""
     vms: Mapping[str, Mapping[Known, int]] = field(default_factory=dict)
     """How often each is known, by VM."""
 
@@ -64,7 +64,7 @@ class Baseline(Struct, frozen=True, kw_only=True):
 
 
 def fingerprint(diagnostic: Diagnostic, source: Source | None) -> str:
-    """Returns what tells a finding's words from other words, wherever in the file they stand."""
+    """Returns what identifies the text that a finding points at, wherever it is in the file."""
     if diagnostic.span is None or source is None:
         words = b""
     else:
@@ -76,7 +76,7 @@ def fingerprint(diagnostic: Diagnostic, source: Source | None) -> str:
 
 
 def identify(diagnostic: Diagnostic, source: Source | None) -> Known:
-    """Returns what a finding is found again by."""
+    """Returns what identifies a finding."""
     return Known(diagnostic.code, diagnostic.subject, fingerprint(diagnostic, source))
 
 
@@ -88,7 +88,7 @@ def hide_known(
     source: Source | None,
     codes: Collection[str],
 ) -> tuple[tuple[Diagnostic, ...], tuple[Suppressed, ...], int]:
-    """Returns a VM's findings that are new, those known, and how many known ones are gone.
+    """Returns a VM's new findings, its known ones, and the number of known ones that are gone.
 
     Args:
         findings: All of the VM.
@@ -132,7 +132,7 @@ def merge_baselines(
 
 
 def compare_baselines(old: Baseline, new: Baseline) -> tuple[int, int]:
-    """Returns how many findings came, and how many are gone."""
+    """Returns the number of new findings and of those that are gone."""
     before, after = (
         Counter({(vm, one): n for vm, known in side.vms.items() for one, n in known.items()})
         for side in (old, new)

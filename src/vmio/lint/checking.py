@@ -1,4 +1,4 @@
-"""One configuration checked the way a house wants it."""
+"""One configuration checked as the project configuration says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vmio.lint.diagnostic import CheckedFile
 from vmio.lint.engine import run_rules
-from vmio.lint.house import House, apply_house, drop_below, load_rules
+from vmio.lint.project import ProjectConfig, apply_project_config, drop_below, load_rules
 from vmio.lint.rule import Context
 
 if TYPE_CHECKING:
@@ -16,19 +16,19 @@ __all__ = ["check_context"]
 
 
 def check_context(
-    context: Context, *, house: House, baseline: Baseline | None = None, node: str = ""
+    context: Context, *, project: ProjectConfig, baseline: Baseline | None = None, node: str = ""
 ) -> CheckedFile:
-    """Returns a configuration's findings: those that count, and those that are accepted.
+    """Returns a configuration's findings, the reported and the suppressed ones.
 
     Args:
         context: The configuration.
-        house: Which findings count, and as what.
+        project: Which findings count, and as what.
         baseline: The findings that are known.
         node: The host that the VM belongs to, for reports.
     """
     vm = context.vm
-    rules = load_rules(house)
-    findings, accepted = apply_house(run_rules(context, rules), house, vm=vm.id)
+    rules = load_rules(project)
+    findings, accepted = apply_project_config(run_rules(context, rules), project, vm=vm.id)
     stale = 0
     if baseline is not None:
         from vmio.lint.baseline import hide_known
@@ -41,7 +41,7 @@ def check_context(
     return CheckedFile(
         name=vm.source.name,
         source=vm.source,
-        diagnostics=drop_below(findings, house.severity),
+        diagnostics=drop_below(findings, project.severity),
         node=node,
         vm=vm.id,
         vm_name=vm.name,

@@ -53,6 +53,8 @@ class Defect(NamedTuple):
     """The config in *Use instead*, where it differs."""
     storage: str = ""
     """The storage.cfg of both examples."""
+    blanks: tuple[tuple[str, str], ...] = ()
+    """Notations in which nothing can be found, each with the reason."""
 
 
 class _DefectRule(Rule, ABC):
@@ -98,6 +100,7 @@ def make_rule(code: str, name: str, defect: Defect) -> type[Rule]:
         "name": name,
         "severity": defect.severity,
         "versions": defect.versions,
+        "blanks": defect.blanks,
         "defect": defect,
     }
     return type(code, (_DefectRule,), members)

@@ -1,4 +1,4 @@
-"""What rules about IOThreads and queues ask of devices and of QEMU's own options."""
+"""Questions about devices and QEMU's own options that rules about IOThreads and queues ask."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from vmio.lint.rule import Context
 from vmio.model.controller import IOTHREAD_DEVICES, QUEUE_PER_VCPU_SINCE
 from vmio.model.disk import Disk
+from vmio.model.iothread import MAIN_LOOP
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
-from vmio.model.topology import AttachedDisk
+from vmio.model.topology import AttachedDisk, Topology
 from vmio.model.vm import Vm
 
 __all__ = [
     "asks_iothread",
+    "can_have_iothread",
     "default_queues",
     "find_property",
     "is_off",
@@ -22,12 +24,28 @@ __all__ = [
     "list_made_disks",
     "may_add_vcpus",
     "read_queues",
+    "runs_in_iothread",
 ]
 
 
 def asks_iothread(disk: Disk) -> bool:
     """Returns whether a disk asks for an IOThread, whether or not it gets one."""
     return bool(disk.iothread or disk.iothread_id is not None or disk.iothread_vq_mapping)
+
+
+def runs_in_iothread(topology: Topology, attached: AttachedDisk) -> bool:
+    """Returns whether an IOThread serves at least one of a disk's queues."""
+    return topology.served_by(attached) != (MAIN_LOOP,)
+
+
+def can_have_iothread(topology: Topology, attached: AttachedDisk) -> bool:
+    """Returns whether an IOThread serves a disk, or could: it asks, and its controller is virtio.
+
+    TH001 reports a virtio-scsi disk that asks and gets none; its fix changes what serves the disk.
+    """
+    if runs_in_iothread(topology, attached):
+        return True
+    return asks_iothread(attached.disk) and topology.controller_of(attached).takes_iothread
 
 
 def list_devices(vm: Vm) -> Iterator[Option]:
@@ -38,7 +56,7 @@ def list_devices(vm: Vm) -> Iterator[Option]:
 
 
 def list_made_disks(context: Context) -> Iterator[AttachedDisk]:
-    """Yields the disks whose devices a manager makes: no option of QEMU's own is about them."""
+    """Yields the disks whose devices a manager makes, not an option of QEMU's own."""
     written = {option.span for option in context.vm.options}
     for attached in context.topology.disks:
         if not written or attached.disk.span is None or attached.disk.span not in written:
@@ -58,7 +76,7 @@ def is_off(value: str) -> bool:
 
 
 def read_queues(option: Option) -> int | None:
-    """Returns the request queues that a device is written with; None if it is not."""
+    """Returns the number of request queues in a device's option; None if none is written."""
     written = option.properties.get("num-queues", option.properties.get("num_queues", ""))
     return int(written) if re.fullmatch(r"\d{1,18}", written, re.ASCII) else None
 
@@ -76,9 +94,9 @@ def default_queues(vm: Vm, option: Option) -> int | None:
 
 
 def find_property(source: Source, option: Option, key: str) -> Span | None:
-    """Returns where an option has a property, or else all of the option.
+    """Returns the place of a property in an option, or of the whole option if it is not found.
 
-    What is nested in JSON is found by the innermost name that is written as it is.
+    A property inside JSON is found by its innermost name.
     """
     span = option.spans.get(key, option.span)
     if span is None or key in option.spans:

@@ -1,4 +1,4 @@
-"""A finding, and the change that would settle it."""
+"""A finding, and the change that would resolve it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Applicability", "CheckedFile", "Diagnostic", "Fix", "Severity", "Sup
 
 
 class Severity(StrEnum):
-    """How much harm a finding does, the worst first."""
+    """How much harm a finding does, the most harmful first."""
 
     ERROR = "error"
     """The guest does not start or loses a disk, or data is at risk."""
@@ -43,13 +43,13 @@ class Applicability(StrEnum):
 
 
 class Fix(Struct, frozen=True, kw_only=True):
-    """What would settle a finding, in words and as replacements in the text."""
+    """A change that would resolve a finding, in words and as replacements in the text."""
 
     applicability: Applicability
     message: str
     """What to do, in the imperative and without a full stop."""
     edits: tuple[Edit, ...] = ()
-    """Empty where only a person can tell what to write."""
+    """Empty where only a person knows what to write."""
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True):
@@ -65,43 +65,43 @@ class Diagnostic(Struct, frozen=True, kw_only=True):
     subject: str = ""
     """The device, object or setting that it is about, such as `scsi0`."""
     span: Span | None = None
-    """Where it is written; None for what is missing from the text as a whole."""
+    """Where it is written; None for a setting that is not in the text."""
     notes: tuple[str, ...] = ()
-    """What else there is to know, a line each."""
+    """Further facts, one line each."""
     fix: Fix | None = None
 
 
 class Suppressed(Struct, frozen=True, kw_only=True):
-    """A finding that somebody has looked at and accepted."""
+    """A finding that is known and accepted."""
 
     diagnostic: Diagnostic
     reason: str
-    """Who or what says so: an exception's reason, or that a baseline knows it."""
+    """An exception's reason, or that the finding is in the baseline."""
 
 
 class CheckedFile(Struct, frozen=True, kw_only=True):
-    """What came of checking one file: its findings, or why it could not be read."""
+    """The result of checking one file: its findings, or why it could not be read."""
 
     name: str
     source: Source | None = None
     """None where it could not be read."""
     diagnostics: tuple[Diagnostic, ...] = ()
-    """Those that count, the most harmful first."""
+    """Findings that are not suppressed, the most harmful first."""
     error: VmioError | None = None
     node: str = ""
-    """The host that the VM belongs to, where that is known."""
+    """The host that the VM runs on, where that is known."""
     vm: str = ""
-    """What its manager calls the VM."""
+    """The manager's id of the VM."""
     vm_name: str = ""
     disks: int = 0
     suppressed: tuple[Suppressed, ...] = ()
     before: Source | None = None
-    """What the text was before fixes were made, if any were asked for."""
+    """The text before fixes were made, if fixes were requested."""
     fixed: tuple[Diagnostic, ...] = ()
-    """The findings that these fixes settled, with places in texts on the way."""
+    """The findings that the fixes resolved; their spans are in intermediate texts."""
     unfixed: tuple[Diagnostic, ...] = ()
-    """Those whose fixes the file could not be given, or could not be."""
+    """Findings whose fixes could not be written to the file."""
     refusal: VmioError | None = None
-    """Why it could not."""
+    """Why the fixes could not be written."""
     stale: int = 0
-    """So many findings that the baseline knows of this VM are not there any more."""
+    """Number of this VM's findings in the baseline that no longer exist."""

@@ -1,4 +1,4 @@
-"""What rules about drives ask alike."""
+"""Questions about disks that several rules ask."""
 
 from __future__ import annotations
 
@@ -14,15 +14,13 @@ __all__ = [
     "list_writable_disks",
 ]
 
-_FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs"})
-
 
 def list_disks(context: Context, *, unresolved: bool = False) -> tuple[AttachedDisk, ...]:
-    """Returns a guest's disks; those of a template do no I/O and are left out.
+    """Returns a guest's disks, none for a template, whose disks do no I/O.
 
     Args:
         context: The guest.
-        unresolved: Whether to take also those of which it is not known what QEMU opens.
+        unresolved: Whether to include disks whose file or device is not known.
     """
     return context.disks if unresolved else context.resolved_disks
 
@@ -35,9 +33,9 @@ def list_writable_disks(context: Context, *, unresolved: bool = False) -> Iterat
 
 
 def is_thin(backing: Backing) -> bool:
-    """Returns whether writing to a volume can need room that is not there.
+    """Returns whether writes to a volume can fail because its storage has no room left.
 
-    A raw file or a ZFS volume may or may not have all its room; that is not known here.
+    A raw file or a ZFS volume may or may not have all its room allocated; that is not known.
     """
-    in_qcow2_file = backing.format == "qcow2" and backing.storage_type in _FILE_STORAGES
-    return not backing.error and (backing.storage_type == "lvmthin" or in_qcow2_file)
+    is_qcow2_file = backing.format == "qcow2" and backing.driver == "file"
+    return not backing.error and (backing.kind == "thin-lvm" or is_qcow2_file)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from vmio.formats.qemu.devices import lacks_ioeventfd
 from vmio.formats.registry import find_obstacle
 from vmio.lint.diagnostic import Applicability, Fix
 from vmio.lint.rule import Context
-from vmio.model.plan import SEPARATE
+from vmio.lint.words import name_setting
+from vmio.model.plan import PER_DISK, SEPARATE
 
 __all__ = ["may_separate", "separate_controllers"]
 
@@ -19,12 +21,16 @@ def separate_controllers(context: Context) -> Fix | None:
     """Returns the fix that gives each SCSI disk a controller of its own, if there is such a one.
 
     It is a person's to make where a disk could be gone after it: the guest is not known to have
-    the driver, or `args` names a controller that would not be there.
+    the driver, or QEMU's own options name a controller that would not be there.
     """
+    setting = name_setting(context, "", "controllers", PER_DISK)
+    options = name_setting(context, "", "qemu_options")
     match find_obstacle(context.guest, SEPARATE):
+        case "" if lacks_ioeventfd(context.vm.options, {}):
+            message = f"take ioeventfd=off out of {options}, then set {setting}"
         case "":
             return context.make_fix(
-                "set scsihw: virtio-scsi-single, then stop and start the guest; it will see other"
+                f"set {setting}, then stop and start the guest; it will see other"
                 " controllers, and Linux can give /dev/sdX in another order from boot to boot",
                 SEPARATE,
                 applicability=Applicability.UNSAFE,
@@ -35,12 +41,11 @@ def separate_controllers(context: Context) -> Fix | None:
             message = "leave it: macOS has no driver for virtio-scsi"
         case "args":
             message = (
-                "take what names a SCSI controller or disk out of args, then set scsihw:"
-                " virtio-scsi-single"
+                f"take what names a SCSI controller or disk out of {options}, then set {setting}"
             )
         case _:
             message = (
-                "by hand, once the guest has the driver of virtio-scsi (vmio plan says how to find"
-                " out): set scsihw: virtio-scsi-single"
+                f"set {setting} by hand, once the guest has the driver of virtio-scsi (vmio plan"
+                " says how to find out)"
             )
     return Fix(applicability=Applicability.MANUAL, message=message)

@@ -1,4 +1,4 @@
-"""Fixes made: which edits go together, and a text fixed until nothing is left to fix."""
+"""Applies fixes: which edits can be made together, and rounds until nothing is left to fix."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from vmio.values import replace
 __all__ = ["MAX_ROUNDS", "Fixed", "apply_fixes", "choose_fixes", "fix_source", "may_apply"]
 
 MAX_ROUNDS = 10
-"""A fix rarely uncovers another; so many in a row would mean that two undo each other."""
+"""A fix rarely uncovers another; more rounds would mean that two fixes undo each other."""
 
 
 class Fixed(Struct, frozen=True, kw_only=True):
-    """What became of a text."""
+    """The result of fixing a text."""
 
     source: Source
-    """As it was."""
+    """The text before."""
     data: bytes
-    """As it is now."""
+    """The text after."""
     applied: tuple[Diagnostic, ...] = ()
-    """The findings whose fixes were made, in their order."""
+    """The findings whose fixes were made, in that order."""
     left: tuple[Diagnostic, ...] = ()
-    """Those that the text has now, with places in `data`."""
+    """The findings that remain, with places in `data`."""
 
     @property
     def changed(self) -> bool:
@@ -36,7 +36,7 @@ class Fixed(Struct, frozen=True, kw_only=True):
 
     @property
     def after(self) -> Source:
-        """The text as it is now, by the same name."""
+        """The text after, with the same name."""
         return replace(self.source, data=self.data)
 
 
@@ -47,15 +47,15 @@ def fix_source(
     unsafe: bool = False,
     find_editable: Callable[[Source], Span | None] | None = None,
 ) -> Fixed:
-    """Returns a text with the fixes of its findings made, again and again until none is left.
+    """Returns a text with the fixes of its findings made, in rounds until none is left.
 
-    A round that would make the text unreadable, touch what must not change, or come to a text that
-    was there before, is not made.
+    A round is not made if it would make the text unreadable, change what must not change, or lead
+    back to an earlier text.
 
     Args:
         source: The text.
         check: Returns the findings of such a text.
-        unsafe: Whether to make those that are not safe, too.
+        unsafe: Whether to make unsafe fixes too.
         find_editable: Returns the part that edits may touch; all of it if None.
 
     Raises:

@@ -1,26 +1,24 @@
-"""What the rules about throttling share: a burst and the limit that it goes with."""
+"""Bursts and the limits they belong to, for the rules about throttling."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from vmio.lint.rule import Context
+from vmio.lint.words import name_setting
 from vmio.model.disk import Disk
 from vmio.model.source import Span
-from vmio.model.topology import Topology
 
-__all__ = ["DIRECTIONS", "Burst", "list_bursts"]
-
-DIRECTIONS = {"total": "", "read": "_rd", "write": "_wr"}
-"""The end of Proxmox's option by QEMU's word for what is limited."""
+__all__ = ["Burst", "list_bursts"]
 
 
 class Burst(NamedTuple):
-    """How far a disk may go beyond a limit for a while."""
+    """How far a disk may exceed a limit for a while."""
 
     disk: Disk
     option: str
-    """The burst's name, Proxmox's own for a disk that is written so."""
+    """What the burst is called in the guest's notation."""
     limit_option: str
     value: int
     limit: int
@@ -32,24 +30,20 @@ class Burst(NamedTuple):
         return self.disk.spans.get(self.option, self.disk.span)
 
 
-def list_bursts(topology: Topology) -> Iterator[Burst]:
+def list_bursts(context: Context) -> Iterator[Burst]:
     """Yields every burst of the guest's disks, each with the limit of the same kind."""
-    for attached in topology.disks:
+    for attached in context.topology.disks:
         disk = attached.disk
         if not disk.limits or disk.media != "disk":
             continue
         limits = dict(disk.limits)
         for name, value in disk.limits:
             limit_name = name.removesuffix("-max")
-            if limit_name == name or not value:
-                continue
-            kind, _, direction = limit_name.partition("-")
-            base = ("mbps" if kind == "bps" else kind) + DIRECTIONS.get(direction, "")
-            written = base in disk.spans or f"{base}_max" in disk.spans
-            yield Burst(
-                disk=disk,
-                option=f"{base}_max" if written else name,
-                limit_option=base if written else limit_name,
-                value=value,
-                limit=limits.get(limit_name, 0),
-            )
+            if limit_name != name and value:
+                yield Burst(
+                    disk=disk,
+                    option=name_setting(context, disk.id, name),
+                    limit_option=name_setting(context, disk.id, limit_name),
+                    value=value,
+                    limit=limits.get(limit_name, 0),
+                )

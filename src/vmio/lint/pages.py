@@ -1,4 +1,4 @@
-"""A rule's page, which is its docstring or its entry in a table, as data and as Markdown.
+"""A rule's page as data and as Markdown, made from its docstring or its entry in a table.
 
 `python -m vmio.lint.pages FOLDER` writes the pages of every rule; a test compares them.
 """
@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from msgspec import Struct
 
+from vmio.formats.registry import NOTATIONS
 from vmio.lint.registry import FAMILIES, RULES, load_rule
 from vmio.lint.rule import Rule
 
@@ -39,7 +41,9 @@ class Page(Struct, frozen=True, kw_only=True):
     summary: str
     """One sentence."""
     versions: str
-    """The QEMU that it holds for; empty for every."""
+    """The QEMU releases that it is about; empty for every release."""
+    blanks: Mapping[str, str]
+    """Why the rule finds nothing in a notation, by the notation; empty where it holds."""
     sections: tuple[tuple[str, str], ...]
     """Heading and Markdown text."""
 
@@ -48,7 +52,7 @@ class Page(Struct, frozen=True, kw_only=True):
         return dict(self.sections).get(heading, "")
 
     def find_fences(self, heading: str) -> dict[str, str]:
-        """Returns the fenced texts under a heading by their labels; a config's fence has none."""
+        """Returns the fenced texts under a heading by label; the label of a config is empty."""
         return dict(_FENCE.findall(self.find_section(heading)))
 
 
@@ -62,6 +66,7 @@ def parse_page(rule: type[Rule]) -> Page:
         family=FAMILIES[rule.code[:2]].title,
         summary=summary.strip(),
         versions=str(rule.versions or ""),
+        blanks={notation: rule.explain_blank(notation) for notation in sorted(NOTATIONS)},
         sections=tuple(
             (heading, text.strip()) for heading, text in zip(parts[::2], parts[1::2], strict=True)
         ),
@@ -92,7 +97,25 @@ def render_index(pages: tuple[Page, ...]) -> str:
             for page in pages
             if page.code.startswith(letters)
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_render_matrix(pages)]) + "\n"
+
+
+def _render_matrix(pages: tuple[Page, ...]) -> Iterator[str]:
+    """Yields the lines of a table of rules and notations."""
+    notations = sorted(NOTATIONS)
+    yield from (
+        "",
+        "## Where each rule holds",
+        "",
+        "The notations of guests, and why a rule finds nothing in one of them.",
+        "",
+        f"| Code | {' | '.join(notations)} | Why not |",
+        f"|---|{'---|' * len(notations)}---|",
+    )
+    for page in pages:
+        cells = ("" if page.blanks[notation] else "yes" for notation in notations)
+        reasons = dict.fromkeys(filter(None, page.blanks.values()))
+        yield f"| [{page.code}]({page.code}.md) | {' | '.join(cells)} | {' '.join(reasons)} |"
 
 
 def render_pages() -> dict[str, str]:

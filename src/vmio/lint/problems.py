@@ -1,4 +1,4 @@
-"""What the rules about form share: each tells of one kind of problem that the reader had."""
+"""The base of rules that report one kind of problem found by a reader."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ class ProblemRule(Rule):
         return None
 
     def propose(self, problem: Problem) -> Fix | None:  # noqa: ARG002 - for rules that know one
-        """Returns what would settle the finding, if that is known."""
+        """Returns a fix for the finding, if one is known."""
         return None

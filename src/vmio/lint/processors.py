@@ -1,10 +1,10 @@
-"""Sets of a host's processors, as rules about placement reckon with them."""
+"""What rules about placement know of a host's processors and of the threads that need them."""
 
 from __future__ import annotations
 
-from vmio.lint.devices import asks_iothread
+from vmio.lint.devices import can_have_iothread
+from vmio.lint.rule import Context
 from vmio.model.host import Host, parse_processors
-from vmio.model.vm import Vm
 
 __all__ = ["count_asked_iothreads", "read_nodes"]
 
@@ -15,7 +15,15 @@ def read_nodes(host: Host) -> dict[str, int]:
     return {node: bits for node, bits in nodes.items() if bits}
 
 
-def count_asked_iothreads(vm: Vm) -> int:
-    """Returns how many IOThreads there would be with one for each disk that asks for its own."""
-    asking = sum(asks_iothread(disk) and disk.keeps_data for disk in vm.disks)
-    return len(vm.iothreads) + asking
+def count_asked_iothreads(context: Context) -> int:
+    """Returns how many IOThreads there are once each disk that asks for its own has one.
+
+    TH001 reports those that ask and get none; whose controller can have none does not count.
+    """
+    topology = context.topology
+    asking = sum(
+        can_have_iothread(topology, attached) and attached.disk.keeps_data
+        for attached in topology.disks
+        if attached.disk.iothread
+    )
+    return len(context.vm.iothreads) + asking

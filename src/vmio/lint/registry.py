@@ -1,4 +1,4 @@
-"""Which rules there are. A rule's file is found by its code and name and imported when it runs.
+"""The list of rules. A rule's file is found by its code and name and imported when it runs.
 
 It is in its family's folder, or in that of a notation where the rule is about that one alone.
 
@@ -76,6 +76,7 @@ RULES = (
     Entry("CF008", "misplaced-setting", "proxmox"),
     Entry("CF009", "serial-too-long"),
     Entry("CF010", "machine-gone", "proxmox"),
+    Entry("CF011", "volume-refused", "proxmox"),
     Entry("CF020", "refused-option", "qemu"),
     Entry("CF021", "missing-reference", "qemu"),
     Entry("CF022", "duplicate-id", "qemu"),
@@ -126,6 +127,7 @@ RULES = (
     Entry("TH015", "iothread-with-scsi-cd"),
     Entry("TH016", "legacy-windows-iothread"),
     Entry("TH017", "poll-time-out-of-range"),
+    Entry("TH018", "poll-time-unusual"),
     Entry("VE001", "stuck-io-after-drain"),
     Entry("VE002", "resize-deadlock"),
     Entry("VE003", "suspend-backup-deadlock"),
@@ -172,7 +174,7 @@ def find_rule(text: str) -> Entry:
 
 
 def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Entry, ...]:
-    """Returns the rules that are asked for, in the registry's order.
+    """Returns the selected rules, in the registry's order.
 
     Args:
         select: Codes, beginnings of codes such as `TH`, and names; none means every rule.
@@ -197,7 +199,7 @@ def _match(text: str) -> tuple[Entry, ...]:
 
 @cache
 def _index() -> Mapping[str, tuple[Entry, ...]]:
-    """Returns the rules that each name and each beginning of a code means."""
+    """Returns the rules by each name and each beginning of a code."""
     found: dict[str, tuple[Entry, ...]] = {}
     for entry in RULES:
         code = entry.code.lower()

@@ -1,4 +1,4 @@
-"""What a rule is, and what it may look at."""
+"""What a rule is, and what it may read."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["Context", "Rule"]
 
 
 class Context(Struct, frozen=True, kw_only=True, dict=True):
-    """All that rules may look at; none of them opens a file."""
+    """All that rules may read; none of them opens a file."""
 
     guest: Guest
     topology: Topology
-    """The layout that the configuration comes to."""
+    """The layout that results from the configuration."""
     host: Host
 
     @property
@@ -49,7 +49,7 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def resolved_disks(self) -> tuple[AttachedDisk, ...]:
-        """Those of them of which it is known what QEMU opens."""
+        """The disks whose file or device is known."""
         return tuple(
             attached
             for attached in self.disks
@@ -88,13 +88,17 @@ class Rule(ABC):
     """Two letters of the family and three digits; never used again for another rule."""
     name: ClassVar[str]
     severity: ClassVar[Severity]
-    """What a finding has unless `report` is told otherwise."""
+    """The severity of a finding, unless `report` gets another one."""
     notation: ClassVar[str] = ""
     """The only notation that it is about, for whose guests alone it runs; empty for every."""
+    elsewhere: ClassVar[str] = ""
+    """Why it is silent for every other notation; a sentence, empty for a rule about every."""
+    blanks: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Notations in which it can find nothing though it is about every, each with the reason."""
     needs: ClassVar[Literal["", "options", "problems", "waiting"]] = ""
-    """What of a `Vm` it is all about; the rule does not run for one that has none of it."""
+    """The attribute of a `Vm` that it needs; the rule does not run where that is empty."""
     versions: ClassVar[Versions | None] = None
-    """The QEMU that it holds for; on any other, or an unknown one, the rule does not run."""
+    """The QEMU releases that it is about; on any other, or an unknown one, it does not run."""
 
     @classmethod
     def describe(cls) -> str:
@@ -102,6 +106,12 @@ class Rule(ABC):
         from inspect import cleandoc
 
         return cleandoc(cls.__doc__ or "")
+
+    @classmethod
+    def explain_blank(cls, notation: str) -> str:
+        """Returns why it finds nothing in a notation; empty where it holds."""
+        about = {cls.notation or notation}
+        return dict(cls.blanks).get(notation, "") if notation in about else cls.elsewhere
 
     @abstractmethod
     def check(self, context: Context) -> Iterator[Diagnostic]:

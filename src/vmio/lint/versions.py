@@ -1,4 +1,4 @@
-"""The QEMU releases that a claim holds for."""
+"""The QEMU releases that a claim is about."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ __all__ = ["Versions"]
 class Versions(Struct, frozen=True, kw_only=True):
     """A range of QEMU releases, and of Proxmox VE's packages where those differ.
 
-    Proxmox VE's package carries fixes that its upstream release has not, so a host whose package
-    is known goes by that one.
+    Proxmox VE's package has fixes that the upstream release does not have, so where a host's
+    package is known, its version decides.
     """
 
     since: str = ""
-    """The first release that it holds for, such as `10.0`; empty for every older one."""
+    """The first affected release, such as `10.0`; empty if every older one is affected."""
     before: str = ""
-    """The first release that it holds for no more; empty if there is none yet."""
+    """The first release that is no longer affected; empty if there is none yet."""
     pve_since: str = ""
-    """The first package, such as `8.1.2-1`, where that is not the first of the release."""
+    """The first affected package, such as `8.1.2-1`, if not the first one of the release."""
     pve_before: str = ""
-    """The first package that it holds for no more, such as `10.1.2-1`; empty: as the release."""
+    """The first package no longer affected, such as `10.1.2-1`; empty: as the release."""
     pve_only: bool = False
-    """Whether it is a claim about Proxmox VE's packages and about no other QEMU."""
+    """Whether the claim is about Proxmox VE's packages only."""
 
     def __str__(self) -> str:
         ranges = [] if self.pve_only else [_describe("QEMU", self.since, self.before)]
@@ -36,7 +36,7 @@ class Versions(Struct, frozen=True, kw_only=True):
         return "; ".join(ranges)
 
     def hold(self, host: Host) -> bool:
-        """Returns whether a host's QEMU is among them; one that is not known never is."""
+        """Returns whether a host's QEMU is in the range; an unknown QEMU never is."""
         if host.pve_qemu_version is not None:
             version = host.pve_qemu_version
             since, before = self.pve_since or self.since, self.pve_before or self.before

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import NOWHERE, Span, Where
+from vmio.model.storage import StorageKind
 
 __all__ = [
     "FILE_DRIVERS",
@@ -55,9 +56,11 @@ class Backing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     storage: str = ""
     """The storage that the volume lies on; empty for a bare path."""
     storage_type: str = ""
-    """That storage's type, such as zfspool or lvm; empty for a bare path."""
+    """That storage's type in its manager's words, such as zfspool; empty for a bare path."""
+    kind: StorageKind = ""
+    """What kind of storage it is, which a bare path can show as well."""
     io_uring: IoUringDefault = "yes"
-    """Whether the manager chooses aio=io_uring here when no engine is written."""
+    """Whether the manager chooses aio=io_uring when no engine is written; QEMU never does."""
     direct_by_default: bool = True
     """Whether the host's page cache is bypassed when no cache mode is written."""
     parents: tuple[str, ...] = ()

@@ -94,7 +94,7 @@ def test_check_of_a_missing_baseline_is_an_input_error() -> None:
     assert call("check", "--baseline", "missing.json", "100.conf", *RULES) == 3
 
 
-def test_check_goes_by_the_house_rules_above(
+def test_check_uses_the_project_config_above(
     config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """vmio.toml in a folder above counts, with its exceptions and its baseline beside it."""
@@ -120,12 +120,12 @@ def test_check_goes_by_the_house_rules_above(
 
 
 @pytest.mark.usefixtures("config")
-def test_check_tells_a_slip_in_the_house_rules(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_a_slip_in_the_project_config(capsys: pytest.CaptureFixture[str]) -> None:
     """A slip ends the run with its line, before any config is checked."""
-    Path("house.toml").write_text('[check]\nseverty = "info"\n', encoding="utf-8")
-    assert call("check", "--config", "house.toml", "100.conf") == 3
+    Path("project.toml").write_text('[check]\nseverty = "info"\n', encoding="utf-8")
+    assert call("check", "--config", "project.toml", "100.conf") == 3
     err = capsys.readouterr().err
-    assert "house.toml:2: there is no key 'check.severty'" in err
+    assert "project.toml:2: there is no key 'check.severty'" in err
     assert "did you mean severity?" in err
 
 

@@ -94,9 +94,9 @@ def test_config_that_changes_meanwhile_keeps_its_findings(fleet: Path, meanwhile
         path.unlink()
     else:
         path.write_text("name: mine\n", encoding="utf-8")
-    house = app.read_house(None, select=("SA001",))
+    project = app.read_project_config(None, select=("SA001",))
     for write in (True, False):
-        checked = app.fix(guest, host, house=house, write=write)
+        checked = app.fix(guest, host, project=project, write=write)
         assert [finding.code for finding in checked.diagnostics] == ["SA001"]
         assert [finding.code for finding in checked.unfixed] == ["SA001"]
         assert checked.refusal is not None

@@ -105,7 +105,7 @@ def test_watch_prints_what_changes_until_a_signal_ends_it(
     assert is_alone(process.pid)
 
 
-def test_watch_goes_by_house_rules_that_change(folder: Path) -> None:
+def test_watch_follows_changes_of_the_project_config(folder: Path) -> None:
     """What a new vmio.toml leaves out or accepts is told; a half-written one changes nothing."""
     with start(folder) as process:
         assert process.stdout is not None

@@ -189,7 +189,7 @@ def test_watch_tells_once_of_what_cannot_be_read_and_tries_again(world: World) -
     assert world.checked == [["1.conf"]] * 4
 
 
-def test_watch_goes_on_by_what_it_knows_while_house_rules_are_half_written(world: World) -> None:
+def test_watch_keeps_what_it_knows_while_the_project_config_is_half_written(world: World) -> None:
     """The error is told once; changed configs are checked meanwhile, and everything afterwards."""
     broken = InputError("half")
 

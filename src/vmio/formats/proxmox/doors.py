@@ -23,6 +23,7 @@ __all__ = [
     "lay_out",
     "list_dropped",
     "list_notes",
+    "name_setting",
     "read",
     "recognise",
     "spell",
@@ -102,6 +103,19 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     from vmio.formats.proxmox.edit import list_settings
 
     return list_settings(cast("ProxmoxGuest", guest), changes)
+
+
+def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
+    """Returns what a config calls a setting; a disk that `args` make has QEMU's own names."""
+    from vmio.formats.proxmox.schema import DRIVE_KEY
+
+    if subject and not DRIVE_KEY.fullmatch(subject):
+        from vmio.formats.qemu.naming import name_setting as find_qemu_name
+
+        return find_qemu_name(guest.vm, subject, name, value)
+    from vmio.formats.proxmox.naming import name_setting as find_name
+
+    return find_name(name, value)
 
 
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:

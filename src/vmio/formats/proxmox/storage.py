@@ -16,6 +16,7 @@ from vmio.formats.proxmox.perl import parse_boolean
 from vmio.model.disk import Backing, IoUringDefault
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.model.storage import StorageKind, find_storage_kind
 
 __all__ = ["Storage", "Storages", "parse_storages", "resolve_volume"]
 
@@ -37,6 +38,18 @@ _DEFAULT_CONTENT: Mapping[str, tuple[str, ...]] = {
     "zfs": ("images",),
 }
 _CEPH_DEFAULT_PORT = "3300"
+_KINDS: Mapping[str, StorageKind] = {
+    "btrfs": "btrfs",
+    "cifs": "cifs",
+    "dir": "dir",
+    "iscsidirect": "iscsi",
+    "lvm": "thick-lvm",
+    "lvmthin": "thin-lvm",
+    "nfs": "nfs",
+    "zfs": "iscsi",
+    "zfspool": "zvol",
+}
+"""By the storage's type; of rbd and iscsi it depends on who talks to the servers."""
 
 
 class Storage(Struct, frozen=True, kw_only=True):
@@ -126,6 +139,7 @@ def resolve_volume(
             filename=volume,
             format=written_format or "raw",
             driver="host_device" if _is_block_device(volume, host) else "file",
+            kind=find_storage_kind(volume),
         )
     match = _VOLUME_ID.fullmatch(volume)
     if match is None:
@@ -148,6 +162,7 @@ def resolve_volume(
             format=written_format or "raw",
             storage=storage.id,
             storage_type=storage.type,
+            kind=_KINDS.get(storage.type, ""),
             error=str(error),
         )
     if written_format is not None and written_format != backing.format:
@@ -156,6 +171,7 @@ def resolve_volume(
             format=written_format,
             storage=storage.id,
             storage_type=storage.type,
+            kind=backing.kind,
             error=f"drive '{drive}' - volume '{volume}' - 'format={written_format}' option"
             f" different from storage format '{backing.format}'",
         )
@@ -187,6 +203,7 @@ def _backing(
 ) -> Backing:
     chain = host.backing_chains.get(storage.id, ()) if host is not None else ()
     is_qcow2 = image_format == "qcow2"
+    is_krbd = storage.type == "rbd" and driver == "host_device"
     return Backing(
         filename=filename,
         format=image_format,
@@ -194,6 +211,7 @@ def _backing(
         options=options,
         storage=storage.id,
         storage_type=storage.type,
+        kind="krbd" if is_krbd else _KINDS.get(storage.type, "rbd" if driver == "rbd" else ""),
         io_uring=io_uring,
         direct_by_default=storage.type != "btrfs" or storage.is_set("nocow"),
         parents=tuple(chain) if is_qcow2 else (),

@@ -26,6 +26,7 @@ from vmio.model.disk import (
 )
 from vmio.model.option import Option
 from vmio.model.source import Span
+from vmio.model.storage import StorageKind, find_storage_kind
 
 __all__ = ["Blocks", "Medium", "name_cache", "read_blocks", "to_bool"]
 
@@ -329,10 +330,10 @@ class _Reader(Struct, frozen=True, kw_only=True):
     def _read_backing(self, layers: Sequence[_Layer]) -> Backing:
         lowest = layers[-1]
         formats = [layer for layer in layers if layer.driver in _FORMATS]
-        return Backing(
-            filename=_name_file(lowest),
-            format=formats[0].driver if formats else "raw",
-            driver=lowest.driver,
+        return _make_backing(
+            _name_file(lowest),
+            formats[0].driver if formats else "raw",
+            lowest.driver,
             parents=tuple(self._list_parents(formats[0])) if formats else (),
         )
 
@@ -363,10 +364,28 @@ class _Reader(Struct, frozen=True, kw_only=True):
         scheme = re.match(r"([a-z][a-z0-9+_-]*):", name)
         if scheme is not None and "/" not in scheme[1]:
             driver = scheme[1].partition("+")[0]
-            return Backing(filename=name, format=kind, driver=driver)
+            return _make_backing(name, kind, driver)
         is_device = any(fnmatchcase(name, pattern) for pattern in self.patterns)
         device = "host_cdrom" if is_cdrom else "host_device"
-        return Backing(filename=name, format=kind, driver=device if is_device else "file")
+        return _make_backing(name, kind, device if is_device else "file")
+
+
+_KINDS: Mapping[str, StorageKind] = {"iscsi": "iscsi", "rbd": "rbd"}
+
+
+def _make_backing(
+    filename: str, image_format: str, driver: str, *, parents: tuple[str, ...] = ()
+) -> Backing:
+    """Returns what QEMU opens, by default through the host's page cache and with threads."""
+    return Backing(
+        filename=filename,
+        format=image_format,
+        driver=driver,
+        kind=_KINDS.get(driver) or find_storage_kind(filename),
+        io_uring="no",
+        direct_by_default=False,
+        parents=parents,
+    )
 
 
 def _unfold_drive(properties: Mapping[str, str]) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ __all__ = [
     "lay_out",
     "list_dropped",
     "list_notes",
+    "name_setting",
     "read",
     "recognise",
     "spell",
@@ -89,6 +90,13 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     from vmio.formats.qemu.edit import list_settings
 
     return list_settings(guest, changes)
+
+
+def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
+    """Returns what a command line calls a setting."""
+    from vmio.formats.qemu.naming import name_setting as find_name
+
+    return find_name(guest.vm, subject, name, value)
 
 
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:

@@ -35,7 +35,7 @@ class View(Struct, frozen=True, kw_only=True):
     """What there was to see at one time."""
 
     shared: Mapping[str, State]
-    """What all results go by: facts of hosts, storages, house rules, folders."""
+    """What all results go by: facts of hosts, storages, project configuration, folders."""
     configs: Mapping[str, tuple[Found, State]]
     """By path, in the order of the inventory."""
 

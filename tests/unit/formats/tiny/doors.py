@@ -130,6 +130,12 @@ def _list_changed(guest: Guest, changes: Sequence[Change]) -> Iterator[Disk]:
     return (disk for disk in guest.vm.disks if disk.id in names)
 
 
+def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
+    """Returns a setting as the model has it."""
+    del guest, subject
+    return name if value is None else f"{name}={value}"
+
+
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
     """Returns a step in words."""
     del guest, plan

@@ -1,1 +1,1 @@
-"""CA: cache modes and AIO engines that do not go together, or not with the storage."""
+"""CA: cache modes and AIO engines that do not fit each other or the storage."""

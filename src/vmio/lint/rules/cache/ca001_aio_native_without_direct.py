@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct, name_setting
 from vmio.model.disk import Disk
 from vmio.model.plan import Change
 from vmio.model.topology import AttachedDisk
@@ -19,10 +20,10 @@ class AioNativeWithoutDirect(Rule):
 
     ## What it does
 
-    Works out whether a drive with `aio=native` is opened with O_DIRECT: `cache=none` and
-    `cache=directsync` do so, any other mode does not. With no mode written it is so too, except
-    for cd-roms and on btrfs storage without `nocow`. Network volumes that QEMU opens itself (rbd,
-    iscsi) have no AIO engine and are left out.
+    Determines whether a drive with `aio=native` is opened with O_DIRECT. `cache=none` and
+    `cache=directsync` use it, other modes do not. Without a written mode Proxmox VE uses it too,
+    except for cd-roms and on btrfs storage without `nocow`; QEMU itself does not. Network volumes
+    that QEMU opens itself (rbd, iscsi) have no AIO engine and are not reported.
 
     ## Why is this bad
 
@@ -46,8 +47,8 @@ class AioNativeWithoutDirect(Rule):
     ## Fix safety
 
     The fix removes `aio=native` and is safe: the cache mode stays, and Proxmox VE picks the engine
-    that the storage allows, io_uring or threads. Those who want native AIO more than the cache
-    mode write `cache=none` instead.
+    that the storage allows, io_uring or threads; QEMU itself takes threads. To keep
+    native AIO, write `cache=none` instead, which is `cache.direct=on` of a `-blockdev`.
 
     ## References
 
@@ -69,6 +70,8 @@ class AioNativeWithoutDirect(Rule):
             if backing is None or attached.aio != "native" or attached.cache_direct is not False:
                 continue
             span = disk.spans.get("aio")
+            change = Change(subject=disk.id, property="aio", old="native")
+            direct = name_setting(context, disk.id, "cache", "none")
             yield self.report(
                 context,
                 f"QEMU refuses to start: aio=native of {disk.id} needs O_DIRECT,"
@@ -80,10 +83,7 @@ class AioNativeWithoutDirect(Rule):
                 )
                 if backing.storage and not backing.storage_type
                 else (),
-                fix=context.make_fix(
-                    "remove aio=native, or write cache=none",
-                    Change(subject=disk.id, property="aio", old="native"),
-                ),
+                fix=context.make_fix(f"{instruct(context, change)}, or write {direct}", change),
             )
 
 

@@ -7,24 +7,25 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.plan import Change
 
 __all__ = ["IoUringOnThickLvm"]
 
 
 class IoUringOnThickLvm(Rule):
-    """Finds disks on thick LVM that are told to use io_uring.
+    """Finds disks on thick LVM that are set to use io_uring.
 
     ## What it does
 
-    Looks for a written `aio=io_uring` on storage of type `lvm`. `lvmthin` is another type and left
-    out, and so are disks without `aio`, for which Proxmox VE does not pick io_uring there.
+    Looks for a written `aio=io_uring` on storage of type `lvm`. `lvmthin` is another type. Disks
+    without `aio` are not reported, as Proxmox VE does not choose io_uring for them there.
 
     ## Why is this bad
 
-    Proxmox VE saw guests hang and hosts crash with io_uring on plain logical volumes and has
-    picked another engine for them ever since: native AIO, or threads if the host's page cache is
-    used. Not every kernel is affected. Those who have tried theirs ignore the rule.
+    Guests hung and hosts crashed with io_uring on thick logical volumes. Proxmox VE has used
+    another engine there since: native AIO, or threads if the host's page cache is used. Not every
+    kernel is affected. If io_uring works on yours, ignore the rule.
 
     ## Example
 
@@ -53,7 +54,7 @@ class IoUringOnThickLvm(Rule):
     ## Fix safety
 
     The fix removes `aio=io_uring` and is safe: the guest sees the same device, and Proxmox VE
-    picks the engine that it holds for the right one.
+    chooses the engine.
 
     ## References
 
@@ -64,20 +65,20 @@ class IoUringOnThickLvm(Rule):
     code = "CA002"
     name = "io-uring-on-thick-lvm"
     severity = Severity.WARNING
+    blanks = (("qemu", "A path does not tell a thick logical volume from a thin one."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
         for attached in list_disks(context):
             disk, backing = attached.disk, attached.disk.backing
-            if disk.aio != "io_uring" or backing is None or backing.storage_type != "lvm":
+            if disk.aio != "io_uring" or backing is None or backing.kind != "thick-lvm":
                 continue
+            change = Change(subject=disk.id, property="aio", old=disk.aio)
             yield self.report(
                 context,
                 f"aio=io_uring of {disk.id} is on thick LVM, where Proxmox VE avoids it because"
                 " guests hung and hosts crashed",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=context.make_fix(
-                    "remove aio=io_uring", Change(subject=disk.id, property="aio", old=disk.aio)
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )

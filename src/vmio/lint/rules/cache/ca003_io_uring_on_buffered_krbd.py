@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct, name_setting
 from vmio.model.plan import Change
 
 __all__ = ["IoUringOnBufferedKrbd"]
@@ -17,13 +18,15 @@ class IoUringOnBufferedKrbd(Rule):
 
     ## What it does
 
-    Looks for a written `aio=io_uring` on `rbd` storage with `krbd`, together with a cache mode
-    that does not bypass the host's page cache: writeback, writethrough or unsafe. Without `krbd`
-    QEMU talks to Ceph itself, and `aio` does nothing.
+    Looks for a written `aio=io_uring` on a disk that does not bypass the host's page cache, whose
+    storage is of type `rbd` with `krbd`, or whose path is one of krbd's: `/dev/rbd0`,
+    `/dev/rbd/POOL/IMAGE`, `/dev/rbd-pve/…`. Without `krbd` QEMU talks to Ceph itself, and `aio`
+    does nothing.
 
     ## Why is this bad
 
-    Guests were seen to hang with this combination. Without `aio` Proxmox VE picks threads here.
+    Guests were seen to hang with this combination. Without `aio` Proxmox VE picks threads here,
+    and so does QEMU itself.
 
     ## Example
 
@@ -72,16 +75,15 @@ class IoUringOnBufferedKrbd(Rule):
             disk, backing = attached.disk, attached.disk.backing
             if disk.aio != "io_uring" or attached.cache_direct is not False or backing is None:
                 continue
-            if backing.storage_type != "rbd" or backing.driver != "host_device":
+            if backing.kind != "krbd":
                 continue
+            change = Change(subject=disk.id, property="aio", old=disk.aio)
+            direct = name_setting(context, disk.id, "cache", "none")
             yield self.report(
                 context,
                 f"aio=io_uring of {disk.id} can hang the guest: with cache={attached.cache} the"
                 " Ceph kernel client is used through the host's page cache",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=context.make_fix(
-                    "remove aio=io_uring, or write cache=none",
-                    Change(subject=disk.id, property="aio", old=disk.aio),
-                ),
+                fix=context.make_fix(f"{instruct(context, change)}, or write {direct}", change),
             )

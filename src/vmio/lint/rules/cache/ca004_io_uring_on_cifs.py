@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.plan import Change
 
 __all__ = ["IoUringOnCifs"]
 
 
 class IoUringOnCifs(Rule):
-    """Finds disks on CIFS storage that are told to use io_uring.
+    """Finds disks on CIFS storage that are set to use io_uring.
 
     ## What it does
 
@@ -66,20 +67,20 @@ class IoUringOnCifs(Rule):
     code = "CA004"
     name = "io-uring-on-cifs"
     severity = Severity.ERROR
+    blanks = (("qemu", "A path does not tell CIFS from another file system."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
         for attached in list_disks(context):
             disk, backing = attached.disk, attached.disk.backing
-            if disk.aio != "io_uring" or backing is None or backing.storage_type != "cifs":
+            if disk.aio != "io_uring" or backing is None or backing.kind != "cifs":
                 continue
+            change = Change(subject=disk.id, property="aio", old=disk.aio)
             yield self.report(
                 context,
                 f"aio=io_uring of {disk.id} can hang the guest: its image is on CIFS, where"
                 " Proxmox VE avoids io_uring",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=context.make_fix(
-                    "remove aio=io_uring", Change(subject=disk.id, property="aio", old=disk.aio)
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
+from vmio.lint.words import instruct, name_setting
 from vmio.model.plan import Change
 from vmio.model.topology import AttachedDisk
 
@@ -22,7 +23,7 @@ class IoUringDisabledOnHost(Rule):
 
     ## What it does
 
-    Looks for drives with io_uring, written or picked by Proxmox VE, when the host's
+    Looks for drives with io_uring, written or picked by their manager, when the host's
     `kernel.io_uring_disabled` is 2, which forbids io_uring to everybody. With 1 it depends on the
     user, and the rule is silent.
 
@@ -100,7 +101,8 @@ class IoUringDisabledOnHost(Rule):
 def _make_fix(context: Context, attached: AttachedDisk) -> Fix:
     disk = attached.disk
     if not attached.cache_direct:
-        message = "write aio=threads, or cache=none and aio=native"
+        direct = name_setting(context, disk.id, "cache", "none")
+        message = f"write aio=threads, or {direct} and aio=native"
         return Fix(applicability=Applicability.MANUAL, message=message)
     change = Change(subject=disk.id, property="aio", old=disk.aio, new="native")
-    return context.make_fix("write aio=native", change)
+    return context.make_fix(instruct(context, change), change)

@@ -16,22 +16,21 @@ _REQUESTS_PER_CONTEXT = 1024
 
 
 class AioContextsExhausted(Rule):
-    """Finds guests with native AIO for which the host has no contexts left.
+    """Finds guests with native AIO for which the host has no AIO contexts left.
 
     ## What it does
 
     Counts the event loops (IOThreads, and the main loop) that serve disks with `aio=native`. QEMU
-    sets up a context of 1024 requests in each. The rule speaks up when the host's `fs.aio-nr` and
-    those together are more than its `fs.aio-max-nr`.
+    sets up a context of 1024 requests in each. The rule reports the guest if these and the host's
+    `fs.aio-nr` add up to more than its `fs.aio-max-nr`.
 
     If the host's facts were captured while this guest ran, its own contexts are among `aio-nr`
     already and are counted twice.
 
     ## Why is this bad
 
-    The event loop that gets no context says so on its disks' first request and hands their I/O to
-    worker threads, which is slower and which nobody sees but in QEMU's log. Which guest it hits
-    depends on the order in which they start.
+    An event loop that gets no context hands its disks' I/O to worker threads, which is slower.
+    Only QEMU's log shows it. Which guest is affected depends on the order in which they start.
 
     ## Example
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct, name_setting
+from vmio.model.disk import Backing, CacheMode, Disk
 from vmio.model.plan import Change
 
 __all__ = ["PageCacheOverZfs"]
 
-_SAME_PROMISE = {"writethrough": "directsync"}
+_SAME_PROMISE = {"writeback": "none", "writethrough": "directsync"}
 
 
 class PageCacheOverZfs(Rule):
@@ -19,8 +21,10 @@ class PageCacheOverZfs(Rule):
 
     ## What it does
 
-    Looks for `cache=writeback` and `cache=writethrough` on storage of type `zfspool`. Of
-    `cache=unsafe` another rule tells, SA001.
+    Looks for disks that go through the host's page cache on storage of type `zfspool`, or at a
+    path of a ZFS volume: `/dev/zvol/…` or `/dev/zd0`. These are `cache=writeback` and
+    `cache=writethrough`, and on a QEMU command line also the default. SA001 is about
+    `cache=unsafe`.
 
     ## Why is this bad
 
@@ -53,14 +57,16 @@ class PageCacheOverZfs(Rule):
 
     ## Fix safety
 
-    The fix is safe: it removes `cache=writeback`, which leaves `none`, and makes `directsync` of
-    `writethrough`. Both keep what the guest is promised of its flushes. Where writeback was
-    measured to be worth its memory, ignore the rule.
+    The fix is safe: in a Proxmox config it removes `cache=writeback`, which leaves `none`, and
+    makes `directsync` of `writethrough`. Both keep what the guest is promised of its flushes. A
+    command line is a person's to change. Where writeback was measured to be worth its memory,
+    ignore the rule.
 
     ## References
 
     - Proxmox forum, thread 166098: the ARC and Linux's page cache compared
-    - qemu-server 9.2.6, the default of the cache mode
+    - qemu-server 9.2.6, the default of the cache mode: `none` on a ZFS volume
+    - QEMU's manual page, `cache` under `-drive`: the default is `writeback`
     """
 
     code = "CA007"
@@ -71,19 +77,31 @@ class PageCacheOverZfs(Rule):
         """Yields a finding per disk."""
         for attached in list_disks(context):
             disk, backing = attached.disk, attached.disk.backing
-            if disk.cache not in {"writeback", "writethrough"} or backing is None:
+            if attached.cache not in _SAME_PROMISE or backing is None or backing.kind != "zvol":
                 continue
-            if backing.storage_type != "zfspool":
-                continue
-            instead = _SAME_PROMISE.get(disk.cache)
+            change = Change(
+                subject=disk.id,
+                property="cache",
+                old=disk.cache,
+                new=_choose_instead(attached.cache, backing),
+            )
             yield self.report(
                 context,
-                f"cache={disk.cache} of {disk.id} keeps data in memory twice:"
+                f"{_name_cause(context, disk)} of {disk.id} keeps data in memory twice:"
                 " in the host's page cache and in the ARC of ZFS",
                 subject=disk.id,
                 span=disk.spans.get("cache", disk.span),
-                fix=context.make_fix(
-                    f"write cache={instead}" if instead else f"remove cache={disk.cache}",
-                    Change(subject=disk.id, property="cache", old=disk.cache, new=instead),
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )
+
+
+def _choose_instead(cache: CacheMode, backing: Backing) -> str | None:
+    """Returns the cache mode that makes the same promise, None where it is the default."""
+    instead = _SAME_PROMISE[cache]
+    return None if instead == "none" and backing.direct_by_default else instead
+
+
+def _name_cause(context: Context, disk: Disk) -> str:
+    if disk.cache is None:
+        return "the default cache mode"
+    return name_setting(context, disk.id, "cache", disk.cache)

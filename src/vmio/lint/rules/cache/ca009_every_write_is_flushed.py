@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import name_setting
+from vmio.model.topology import AttachedDisk
 
 __all__ = ["EveryWriteIsFlushed"]
 
@@ -14,17 +16,19 @@ _WITHOUT_FLUSHES = {"writethrough": "writeback", "directsync": "none"}
 
 
 class EveryWriteIsFlushed(Rule):
-    """Finds disks whose cache mode flushes every single write.
+    """Finds disks whose cache setting flushes every single write.
 
     ## What it does
 
-    Looks for `cache=writethrough` and `cache=directsync` on disks that the guest can write to.
+    Looks for `cache=writethrough` and `cache=directsync` on disks that the guest can write to, and
+    for `write-cache=off` on their devices, which is what these modes come to on a QEMU command
+    line with `-blockdev`.
 
     ## Why is this bad
 
-    The guest is told that its disk has no write cache, and no write is done before it is on stable
-    storage. That costs most of a disk's write performance, and it only protects guests that do
-    not flush when they should. File systems and databases of today do.
+    The disk reports that it has no write cache, and no write completes before it is on stable
+    storage. That costs most of a disk's write performance, and protects only guests that do not
+    flush when they should. Current file systems and databases do.
 
     ## Example
 
@@ -44,7 +48,8 @@ class EveryWriteIsFlushed(Rule):
 
     ## References
 
-    - QEMU's manual page, the table of cache modes under `-drive`
+    - QEMU's manual page, the table of cache modes under `-drive`: `cache.writeback` is the
+      device's `write-cache`
     - QEMU 10.0 sends such writes with FUA, older ones a flush after each: the message
       20250311160021.349761-4-kwolf@redhat.com has 45,600 against 56,100 writes a second
     """
@@ -57,17 +62,28 @@ class EveryWriteIsFlushed(Rule):
         """Yields a finding per disk."""
         for attached in list_writable_disks(context, unresolved=True):
             disk = attached.disk
-            if disk.cache not in _WITHOUT_FLUSHES:
+            if attached.write_cache is not False or attached.cache_no_flush:
                 continue
-            instead = _WITHOUT_FLUSHES[disk.cache]
+            key, written, instead = _name_cause(context, attached)
             yield self.report(
                 context,
-                f"cache={disk.cache} of {disk.id} has every write wait for stable storage,"
-                f" where cache={instead} waits only when the guest asks",
+                f"{written} of {disk.id} has every write wait for stable storage,"
+                f" where {instead} waits only when the guest asks",
                 subject=disk.id,
-                span=disk.spans.get("cache", disk.span),
+                span=disk.spans.get(key, disk.span),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message=f"write cache={instead} if the guest's file systems use barriers",
+                    message=f"use {instead} if the guest's file systems flush when they should",
                 ),
             )
+
+
+def _name_cause(context: Context, attached: AttachedDisk) -> tuple[str, str, str]:
+    """Returns what switches the write cache off: its name, as it is written, and instead."""
+    disk = attached.disk
+    mode = disk.cache or ""
+    is_of_device = mode not in _WITHOUT_FLUSHES or "write_cache" in disk.spans
+    key = "write_cache" if is_of_device else "cache"
+    old, new = ("off", "on") if is_of_device else (mode, _WITHOUT_FLUSHES[mode])
+    written, instead = (name_setting(context, disk.id, key, value) for value in (old, new))
+    return key, written, instead

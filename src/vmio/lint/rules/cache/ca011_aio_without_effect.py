@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.disk import FILE_DRIVERS
 from vmio.model.plan import Change
 
@@ -14,17 +15,18 @@ __all__ = ["AioWithoutEffect"]
 
 
 class AioWithoutEffect(Rule):
-    """Finds network disks with an AIO engine, which nothing uses.
+    """Finds network disks with an AIO engine, which has no effect there.
 
     ## What it does
 
     Looks for `aio` on disks that QEMU reaches over the network itself: `rbd` storage without
-    `krbd`, `iscsidirect` and ZFS over iSCSI.
+    `krbd`, `iscsidirect` and ZFS over iSCSI; on a command line `rbd:`, `iscsi:`, `nbd:` and the
+    like.
 
     ## Why is this bad
 
-    The engine is one for files and block devices of the host. Here the option does nothing, and
-    whoever compares engines by it measures the same thing twice.
+    The engine is for files and block devices of the host. Here the option has no effect, and a
+    comparison of two engines measures the same thing twice.
 
     ## Example
 
@@ -54,7 +56,8 @@ class AioWithoutEffect(Rule):
 
     ## References
 
-    - qemu-server 9.2.6: `aio` is given to the drivers file, host_device and host_cdrom only
+    - qemu-server 9.2.6: `aio` is given to the drivers file, host_device and host_cdrom only, which
+      are the ones that have it in QEMU
     """
 
     code = "CA011"
@@ -70,14 +73,12 @@ class AioWithoutEffect(Rule):
                 continue
             if backing.driver in FILE_DRIVERS:
                 continue
+            change = Change(subject=disk.id, property="aio", old=disk.aio)
             yield self.report(
                 context,
                 f"aio={disk.aio} of {disk.id} does nothing:"
                 f" QEMU's {backing.driver} driver does its I/O over the network itself",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=context.make_fix(
-                    f"remove aio={disk.aio}",
-                    Change(subject=disk.id, property="aio", old=disk.aio),
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )

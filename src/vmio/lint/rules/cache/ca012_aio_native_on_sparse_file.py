@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.plan import Change
 
 __all__ = ["AioNativeOnSparseFile"]
@@ -16,7 +17,7 @@ _WITH_ROOM = frozenset({"falloc", "full"})
 
 
 class AioNativeOnSparseFile(Rule):
-    """Finds image files that may have to grow under an engine which then waits.
+    """Finds image files that may have to grow, with an engine that waits for it.
 
     ## What it does
 
@@ -25,11 +26,11 @@ class AioNativeOnSparseFile(Rule):
 
     ## Why is this bad
 
-    With linux-aio a request is handed to the kernel by a call that is meant to return at once.
-    When the file system has to find room for the block first, as for a file that is still sparse,
-    the call waits for that, and the thread which serves the disk waits with it: all its other
-    disks and requests, too. An image that was written to everywhere once has its room; a
-    configuration does not tell, hence advice and no warning.
+    With linux-aio a request is submitted by a system call that should return at once. When the
+    file system has to allocate the block first, as in a sparse file, the call waits for that. The
+    thread that serves the disk waits with it, and so do its other disks and requests. An image
+    whose every block was written once does not grow any more. A configuration does not show that,
+    so this is advice and not a warning.
 
     ## Example
 
@@ -70,6 +71,7 @@ class AioNativeOnSparseFile(Rule):
     code = "CA012"
     name = "aio-native-on-sparse-file"
     severity = Severity.INFO
+    blanks = (("qemu", "A path does not tell whether an image is preallocated."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
@@ -77,17 +79,16 @@ class AioNativeOnSparseFile(Rule):
             disk, backing = attached.disk, attached.disk.backing
             if disk.aio != "native" or not attached.cache_direct or backing is None:
                 continue
-            if backing.driver != "file" or backing.storage_type not in _STORAGES:
+            if backing.driver != "file" or backing.kind not in _STORAGES:
                 continue
             if backing.preallocation in _WITH_ROOM:
                 continue
+            change = Change(subject=disk.id, property="aio", old=disk.aio)
             yield self.report(
                 context,
                 f"aio=native of {disk.id} waits whenever its image file has to grow, and holds up"
                 " the thread that serves it",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
-                fix=context.make_fix(
-                    "remove aio=native", Change(subject=disk.id, property="aio", old=disk.aio)
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )

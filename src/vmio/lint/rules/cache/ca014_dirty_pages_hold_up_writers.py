@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import name_setting
 from vmio.model.disk import FILE_DRIVERS
 
 __all__ = ["DirtyPagesHoldUpWriters"]
@@ -16,19 +17,19 @@ _LARGE_PERCENT = 20
 
 
 class DirtyPagesHoldUpWriters(Rule):
-    """Finds guests that write to a page cache in which very much may pile up.
+    """Finds guests that write to a page cache that may hold a lot of unwritten data.
 
     ## What it does
 
     Looks for a disk that is written to through the host's page cache, by `cache=writeback` or
     `cache=unsafe` or because its storage has no other way, when the host's `vm.dirty_ratio` is 20
     percent of memory or more. Where `vm.dirty_bytes` is set instead, the ratio is 0 and the rule
-    silent. Network disks that QEMU reaches itself do not use the page cache. Of the page cache
-    over ZFS another rule tells, CA007, and what it advises settles this, too.
+    silent. Network disks that QEMU reaches itself do not use the page cache. CA007 reports the
+    page cache over ZFS, and its fix settles this too.
 
     ## Why is this bad
 
-    Writes are fast until so much of the host's memory waits to be written; then every writer is
+    Writes are fast until that much of the host's memory waits to be written; then every writer is
     held up until the storage has caught up. With 256 GiB of memory, 20 percent are 51 GiB, which
     takes a disk of 500 MB/s over a minute and a half. The guest sees its disk freeze, and so may
     its neighbours.
@@ -80,17 +81,18 @@ class DirtyPagesHoldUpWriters(Rule):
                 continue
             if backing is None or backing.driver not in FILE_DRIVERS:
                 continue
-            if backing.storage_type == "zfspool":
+            if backing.kind == "zvol":
                 continue
+            direct = name_setting(context, disk.id, "cache", "none")
             yield self.report(
                 context,
-                f"writes of {disk.id} go to the host's page cache, and may all be held up once"
+                f"writes of {disk.id} go to the host's page cache, and may all stall once"
                 f" {ratio} percent of its memory wait to be written",
                 subject=disk.id,
                 span=disk.spans.get("cache", disk.span),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="set vm.dirty_bytes on the host, or write cache=none",
+                    message=f"set vm.dirty_bytes on the host, or write {direct}",
                 ),
             )
             return

@@ -27,8 +27,8 @@ class SerialTooLong(Rule):
     ## Why is this bad
 
     QEMU refuses a longer one on SCSI, so the guest does not start. On the other buses it cuts the
-    number without a word: what the guest looks for under `/dev/disk/by-id` is not there, and disks
-    whose numbers differ only in the end look like one and the same, as to multipath.
+    number without a warning: the expected name under `/dev/disk/by-id` does not exist, and disks
+    whose numbers differ only at the end look like one disk, for example to multipath.
 
     ## Example
 
@@ -90,7 +90,9 @@ class SerialTooLong(Rule):
 
 
 def _cut(context: Context, disk: Disk, room: int) -> Fix | None:
-    source, span = context.vm.source, disk.spans["serial"]
+    source, span = context.vm.source, disk.spans.get("serial")
+    if span is None:
+        return None
     written = source.data[span.start : span.end].partition(b"=")[2]
     if not written.isascii() or written.decode() != disk.serial:
         return None

@@ -7,27 +7,29 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct, name_setting
 from vmio.model.disk import Disk
 from vmio.model.plan import Change
 
 __all__ = ["DiscardOffOnThinStorage"]
 
-_THIN_STORAGES = {"lvmthin": "thin pool", "rbd": "Ceph pool"}
+_POOLS = {"krbd": "Ceph pool", "rbd": "Ceph pool", "thin-lvm": "thin pool"}
 
 
 class DiscardOffOnThinStorage(Rule):
-    """Finds disks on thin storage that never give room back.
+    """Finds disks on thin storage that never free space.
 
     ## What it does
 
-    Looks for disks on storage of type `lvmthin` and `rbd` for which no `discard` is written. A
-    written `discard=ignore` is taken for meant. ZFS and storage of files are left out: whether
-    their volumes are thin is not said in a VM's configuration.
+    Looks for disks on storage of type `lvmthin` and `rbd`, and at paths of Ceph's, for which no
+    `discard` is written. A written `discard=ignore` counts as intended. ZFS and storage of files
+    are left out: a VM's configuration does not say whether their volumes are thin. Nor does the
+    path of a logical volume.
 
     ## Why is this bad
 
-    What the guest deletes stays allocated: the volume only grows, up to its whole size, and the
-    pool fills up with what nobody needs. A full pool stops all its guests.
+    What the guest deletes stays allocated: the volume only grows, up to its full size, and the
+    pool fills up with unused data. A full pool stops all its guests.
 
     ## Example
 
@@ -58,7 +60,7 @@ class DiscardOffOnThinStorage(Rule):
     The fix writes `discard=on` and is safe: the guest sees the same device, and only what the
     guest itself discards is given back. The guest has to trim its file systems once, such as by
     `fstrim -a`. For Windows on another bus than virtio the fix is manual: it may need `ssd=1`
-    as well, of which DI002 tells.
+    as well (see DI002).
 
     ## References
 
@@ -76,12 +78,13 @@ class DiscardOffOnThinStorage(Rule):
             disk, backing = attached.disk, attached.disk.backing
             if disk.discard is not None or disk.scsiblock or backing is None:
                 continue
-            pool = _THIN_STORAGES.get(backing.storage_type)
+            pool = _POOLS.get(backing.kind)
             if pool is None:
                 continue
+            discard = name_setting(context, disk.id, "discard", "unmap")
             yield self.report(
                 context,
-                f"{disk.id} never gives room back to its {pool}: without discard=on, what the"
+                f"{disk.id} never gives room back to its {pool}: without {discard}, what the"
                 " guest deletes stays allocated",
                 subject=disk.id,
                 span=disk.span,
@@ -90,10 +93,12 @@ class DiscardOffOnThinStorage(Rule):
 
 
 def _make_fix(context: Context, disk: Disk) -> Fix:
+    change = Change(subject=disk.id, property="discard", new="unmap")
+    words = instruct(context, change)
     if context.vm.os == "windows" and disk.bus != "virtio" and not disk.ssd:
+        ssd = name_setting(context, disk.id, "ssd", "1")
         return Fix(
             applicability=Applicability.MANUAL,
-            message="write discard=on, and ssd=1 where this Windows trims nothing but SSDs",
+            message=f"{words}, and {ssd} where this Windows trims nothing but SSDs",
         )
-    change = Change(subject=disk.id, property="discard", new="unmap")
-    return context.make_fix("write discard=on", change)
+    return context.make_fix(words, change)

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Applicability, Diagnostic, Severity
 from vmio.lint.drives import list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct, name_setting
 from vmio.model.plan import Change
 
 __all__ = ["SsdEmulationMissingForWindows"]
 
 
 class SsdEmulationMissingForWindows(Rule):
-    """Finds disks of Windows guests that may not be trimmed because they are no SSDs.
+    """Finds disks of Windows guests that may not be trimmed because they are not SSDs.
 
     ## What it does
 
@@ -22,8 +23,8 @@ class SsdEmulationMissingForWindows(Rule):
 
     ## Why is this bad
 
-    A disk says of itself whether it rotates. Some Windows releases send no TRIM to disks that do
-    and defragment them instead, which writes to thin storage all that could have been given back.
+    A disk reports whether it rotates. Some Windows releases send no TRIM to rotating disks and
+    defragment them instead, which allocates even more of the thin storage.
 
     ## Example
 
@@ -55,6 +56,7 @@ class SsdEmulationMissingForWindows(Rule):
     code = "DI002"
     name = "ssd-emulation-missing-for-windows"
     severity = Severity.INFO
+    blanks = (("qemu", "A command line does not say which system the guest has."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
@@ -65,15 +67,15 @@ class SsdEmulationMissingForWindows(Rule):
             disk = attached.disk
             if disk.discard != "unmap" or disk.ssd or disk.bus == "virtio" or disk.scsiblock:
                 continue
+            change = Change(subject=disk.id, property="ssd", new="1")
+            discard = name_setting(context, disk.id, "discard", "unmap")
             yield self.report(
                 context,
-                f"Windows may send no TRIM to {disk.id}: it has discard=on, but says of itself"
-                " that it rotates",
+                f"Windows may send no TRIM to {disk.id}: it has {discard}, but reports itself as"
+                " a rotating disk",
                 subject=disk.id,
                 span=disk.spans.get("discard", disk.span),
                 fix=context.make_fix(
-                    "write ssd=1",
-                    Change(subject=disk.id, property="ssd", new="1"),
-                    applicability=Applicability.UNSAFE,
+                    instruct(context, change), change, applicability=Applicability.UNSAFE
                 ),
             )

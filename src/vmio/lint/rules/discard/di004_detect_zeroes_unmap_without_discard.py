@@ -11,13 +11,13 @@ __all__ = ["DetectZeroesUnmapWithoutDiscard"]
 
 
 class DetectZeroesUnmapWithoutDiscard(Rule):
-    """Finds block nodes that shall discard zeroes but may not discard.
+    """Finds block nodes with `detect-zeroes=unmap` that may not discard.
 
     ## What it does
 
     Looks for `detect-zeroes=unmap` without `discard=unmap` in QEMU's own `-blockdev` options.
-    `-drive` takes the two apart from each other without a word. Proxmox VE writes both together
-    for the disks of a configuration, so that only its `args` can have it wrong.
+    `-drive` accepts one without the other. Proxmox VE writes both for the disks of a config, so
+    only its `args` can contain the mistake.
 
     ## Why is this bad
 

@@ -12,19 +12,18 @@ __all__ = ["BurstWithoutLimit"]
 
 
 class BurstWithoutLimit(Rule):
-    """Finds bursts that go beyond no limit.
+    """Finds bursts without the limit that they belong to.
 
     ## What it does
 
-    Looks for disks with `iops_max`, `iops_rd_max` or `iops_wr_max` and no limit of the same
-    direction, and for bursts of which the limit is 0. Of a burst in bytes whose limit is not
-    written at all, CF005 tells.
+    Looks for disks with a burst (`iops_max`, `iops_rd_max`; `throttling.iops-total-max` of a
+    drive, `x-iops-total-max` of a throttle group) whose limit of the same direction is not written
+    or is 0. In a Proxmox config, CF005 reports a burst in bytes without its limit.
 
     ## Why is this bad
 
-    A burst says how far a disk may go beyond its limit for a while. Without the limit QEMU refuses
-    it, so the guest does not start. Proxmox VE catches this for bytes and lets it pass for
-    operations.
+    A burst says how far a disk may exceed its limit for a while. Without the limit QEMU refuses
+    it, so the guest does not start. Proxmox VE checks this for bytes, but not for operations.
 
     ## Example
 
@@ -59,7 +58,7 @@ class BurstWithoutLimit(Rule):
         """Yields a finding per burst that QEMU would refuse."""
         if context.vm.template:
             return
-        for burst in list_bursts(context.topology):
+        for burst in list_bursts(context):
             if not burst.limit:
                 yield self.report(
                     context,

@@ -12,7 +12,7 @@ __all__ = ["BurstBelowLimit"]
 
 
 class BurstBelowLimit(Rule):
-    """Finds bursts that are lower than the limit that they should go beyond.
+    """Finds bursts that are lower than the limit that they belong to.
 
     ## What it does
 
@@ -56,7 +56,7 @@ class BurstBelowLimit(Rule):
         """Yields a finding per burst that QEMU would refuse."""
         if context.vm.template:
             return
-        for burst in list_bursts(context.topology):
+        for burst in list_bursts(context):
             if burst.value < burst.limit:
                 yield self.report(
                     context,

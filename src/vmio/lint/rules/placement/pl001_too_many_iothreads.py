@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import asks_iothread
+from vmio.lint.devices import runs_in_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 
@@ -24,10 +24,10 @@ class TooManyIothreads(Rule):
 
     ## Why is this bad
 
-    An IOThread that has nothing to do sleeps and costs nothing. But when the disks are busy
-    together, IOThreads that poll take processors from each other and from the guest's own, and
-    more of them bring nothing. How busy the disks are a configuration does not tell; hence advice
-    and no warning.
+    An idle IOThread sleeps and costs nothing. But when the disks are busy at the same time,
+    IOThreads that poll take processors from each other and from the guest, and more of them bring
+    no gain. A configuration does not show how busy the disks are, so this is advice and not a
+    warning.
 
     ## Example
 
@@ -80,14 +80,15 @@ class TooManyIothreads(Rule):
         count = len({iothread.id for iothread in context.topology.iothreads})
         if not processors or count <= _PER_PROCESSOR * processors:
             return
-        first = next((disk for disk in vm.disks if asks_iothread(disk)), None)
+        topology = context.topology
+        served = (one.disk for one in topology.disks if runs_in_iothread(topology, one))
         span = vm.iothreads[0].span if vm.iothreads else None
-        if first is not None:
+        if (first := next(served, None)) is not None:
             span = first.spans.get("iothread", first.span)
         yield self.report(
             context,
             f"{count} IOThreads for a host of {processors} processors,"
-            f" where {_PER_PROCESSOR * processors} are the most that help",
+            f" where more than {_PER_PROCESSOR * processors} rarely help",
             subject="iothreads",
             span=span,
             fix=Fix(

@@ -10,7 +10,7 @@ __all__ = ["UnparsableLine"]
 
 
 class UnparsableLine(ProxmoxProblemRule):
-    """Finds lines that are neither a setting, nor a section's header, nor description.
+    """Finds lines that are no setting, no section header and no description.
 
     ## What it does
 

@@ -11,7 +11,7 @@ __all__ = ["BadValue"]
 
 
 class BadValue(ProxmoxProblemRule):
-    """Finds settings whose value Proxmox VE does not take.
+    """Finds settings whose value Proxmox VE does not accept.
 
     ## What it does
 

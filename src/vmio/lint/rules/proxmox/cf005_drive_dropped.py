@@ -10,7 +10,7 @@ __all__ = ["DriveDropped"]
 
 
 class DriveDropped(ProxmoxProblemRule):
-    """Finds drives that are left out because of options that do not go together.
+    """Finds drives that are left out because of options that exclude each other.
 
     ## What it does
 

@@ -10,7 +10,7 @@ __all__ = ["DuplicateSection"]
 
 
 class DuplicateSection(ProxmoxProblemRule):
-    """Finds a section that an earlier one has the name of.
+    """Finds sections that have the name of an earlier one.
 
     ## What it does
 
@@ -18,8 +18,7 @@ class DuplicateSection(ProxmoxProblemRule):
 
     ## Why is this bad
 
-    Only the last one counts. Proxmox VE warns, and its next write to the file loses the others for
-    good.
+    Only the last one is used. Proxmox VE warns, and its next write to the file removes the others.
 
     ## Example
 

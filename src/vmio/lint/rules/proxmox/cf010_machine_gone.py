@@ -17,7 +17,7 @@ _OLDEST = 6
 
 
 class MachineGone(ProxmoxRule):
-    """Finds machine versions that the host's QEMU has no more.
+    """Finds machine versions that the host's QEMU no longer has.
 
     ## What it does
 
@@ -56,7 +56,7 @@ class MachineGone(ProxmoxRule):
     ## Fix safety
 
     There is no fix to apply: a newer version changes the guest's hardware in small ways. Linux
-    takes it in its stride as a rule; Windows may find its network card anew and lose its address.
+    usually copes; Windows may detect its network card anew and lose its address.
 
     ## References
 
@@ -66,6 +66,7 @@ class MachineGone(ProxmoxRule):
     code = "CF010"
     name = "machine-gone"
     severity = Severity.ERROR
+    elsewhere = "A command line is written for the QEMU that it starts."
     versions = Versions(since="11.0", pve_since="11.0.0-1", pve_only=True)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -18,7 +18,7 @@ _DATA_PER_ENTRY_BYTES = 8192
 
 
 class Qcow2L2CacheTooSmall(ProxmoxRule):
-    """Finds qcow2 disks that are larger than QEMU's cache of where their data is.
+    """Finds qcow2 disks that are larger than QEMU's cache of their L2 tables covers.
 
     ## What it does
 
@@ -28,7 +28,7 @@ class Qcow2L2CacheTooSmall(ProxmoxRule):
 
     ## Why is this bad
 
-    Each request outside of what the cache covers has to read a table first. In QEMU's own test,
+    Each request outside of that range has to read a table first. In QEMU's own test,
     random writes to an image just one table larger than its cache went from 16,000 to 500 a
     second. A guest that only uses a part of its disk at a time does not notice.
 
@@ -68,6 +68,7 @@ class Qcow2L2CacheTooSmall(ProxmoxRule):
     code = "DI005"
     name = "qcow2-l2-cache-too-small"
     severity = Severity.INFO
+    elsewhere = "Only a Proxmox config says how large an image is."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

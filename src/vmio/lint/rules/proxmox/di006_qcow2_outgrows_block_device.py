@@ -14,7 +14,7 @@ __all__ = ["Qcow2OutgrowsBlockDevice"]
 
 
 class Qcow2OutgrowsBlockDevice(ProxmoxRule):
-    """Finds qcow2 images on block devices that grow beyond them by discarding.
+    """Finds qcow2 images that can outgrow their block device because of discards.
 
     ## What it does
 
@@ -26,7 +26,8 @@ class Qcow2OutgrowsBlockDevice(ProxmoxRule):
 
     A discarded cluster loses its place in the image, and when the guest writes there again it gets
     another one, at the image's end if need be. Little by little the image becomes longer than the
-    disk. A file grows; a logical volume does not, and the guest is paused for want of room.
+    disk. A file grows; a logical volume does not, and the guest is paused because there is no
+    room.
 
     ## Example
 
@@ -54,6 +55,7 @@ class Qcow2OutgrowsBlockDevice(ProxmoxRule):
     code = "DI006"
     name = "qcow2-outgrows-block-device"
     severity = Severity.WARNING
+    elsewhere = "`discard-no-unref` of a command line is not read."
     versions = Versions(since="8.1")
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.limits import DIRECTIONS
 from vmio.lint.rule import Context
 from vmio.lint.rules.proxmox.rule import ProxmoxRule
 from vmio.model.disk import Disk
@@ -16,7 +15,7 @@ __all__ = ["ByteLimitBecomesNone"]
 
 
 class ByteLimitBecomesNone(ProxmoxRule):
-    """Finds limits in bytes, an old spelling that Proxmox VE takes for no limit.
+    """Finds limits in bytes, an old spelling that Proxmox VE turns into no limit.
 
     ## What it does
 
@@ -24,9 +23,9 @@ class ByteLimitBecomesNone(ProxmoxRule):
 
     ## Why is this bad
 
-    The options are valid and are meant to become `mbps`, `mbps_rd` and `mbps_wr`, in MiB per
-    second. Only that they are there is kept on the way, not their number, and what comes out is a
-    limit of 0, which means none: the disk runs unlimited, and nothing says so.
+    The options are valid, and Proxmox VE converts them to `mbps`, `mbps_rd` and `mbps_wr`, in MiB
+    per second. The conversion loses the number: the result is a limit of 0, which means none. The
+    disk runs unlimited, without a warning.
 
     ## Example
 
@@ -57,6 +56,7 @@ class ByteLimitBecomesNone(ProxmoxRule):
     code = "LI001"
     name = "byte-limit-becomes-none"
     severity = Severity.WARNING
+    elsewhere = "Only Proxmox VE has a spelling of a limit that results in none."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per limit that is lost."""
@@ -84,7 +84,7 @@ class ByteLimitBecomesNone(ProxmoxRule):
 
 def _list_limits(disk: Disk) -> Iterator[tuple[str, Span]]:
     if disk.limits and disk.media == "disk":
-        for direction in DIRECTIONS.values():
+        for direction in ("", "_rd", "_wr"):
             option = f"bps{direction}"
             if option in disk.spans:
                 yield option, disk.spans[option]

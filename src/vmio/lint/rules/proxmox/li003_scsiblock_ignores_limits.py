@@ -17,7 +17,7 @@ class ScsiblockIgnoresLimits(ProxmoxRule):
     ## What it does
 
     Looks for disks with `scsiblock=1` and a limit (`mbps`, `iops` and the like), on machine
-    versions from 10.0 on. How older machines behave is not looked at.
+    versions from 10.0 on. Older machines are not checked.
 
     ## Why is this bad
 
@@ -52,6 +52,7 @@ class ScsiblockIgnoresLimits(ProxmoxRule):
     code = "LI003"
     name = "scsiblock-ignores-limits"
     severity = Severity.WARNING
+    elsewhere = "Only Proxmox VE accepts limits for `scsiblock=1` without applying them."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk whose limits do nothing."""

@@ -19,14 +19,14 @@ class AffinitySharesProcessors(ProxmoxRule):
     ## What it does
 
     Compares the processors that `affinity` names with the guest's virtual processors, where disks
-    ask for IOThreads. It speaks when there is not one more than the virtual processors need.
+    ask for IOThreads. It reports the guest if there is not at least one more.
 
     ## Why is this bad
 
-    Proxmox VE's `affinity` holds for the whole process: virtual processors, IOThreads and the main
-    loop share what it names. When the guest uses all its processors, an IOThread gets its turn
-    only by taking one of them away, and one that polls takes it for longer. How busy the guest is
-    a configuration does not tell; hence advice and no warning.
+    Proxmox VE's `affinity` applies to the whole process: virtual processors, IOThreads and the
+    main loop share the processors that it names. When the guest uses all of them, an IOThread can
+    only run instead of a virtual processor, and one that polls does so for longer. A configuration
+    does not show how busy the guest is, so this is advice and not a warning.
 
     ## Example
 
@@ -57,6 +57,7 @@ class AffinitySharesProcessors(ProxmoxRule):
     code = "PL002"
     name = "affinity-shares-processors"
     severity = Severity.INFO
+    elsewhere = "What binds a QEMU to processors, such as taskset, is not read."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
@@ -64,13 +65,15 @@ class AffinitySharesProcessors(ProxmoxRule):
         if not vm.affinity:
             return
         processors = parse_processors(vm.affinity).bit_count()
-        iothreads = count_asked_iothreads(vm)
+        iothreads = count_asked_iothreads(context)
         if not processors or not iothreads or processors > vm.vcpus:
             return
+        has_all = len({one.id for one in context.topology.iothreads}) >= iothreads
+        asked = "" if has_all else f" that {'are' if iothreads > 1 else 'is'} asked for"
         yield self.report(
             context,
             f"affinity has {processors} of the host's processors for {vm.vcpus} virtual ones and"
-            f" {iothreads} IOThread{'s' if iothreads > 1 else ''}",
+            f" {iothreads} IOThread{'s' if iothreads > 1 else ''}{asked}",
             subject="affinity",
             span=guest_of(context).spans.get("affinity"),
             fix=Fix(

@@ -14,21 +14,21 @@ __all__ = ["AffinityAcrossNodes"]
 
 
 class AffinityAcrossNodes(ProxmoxRule):
-    """Finds guests that are held to processors of several NUMA nodes and would fit on one.
+    """Finds guests that are bound to processors of several NUMA nodes and would fit on one.
 
     ## What it does
 
-    Compares the processors that `affinity` names with the host's NUMA nodes. It speaks when they
-    are of more than one node, although one of these has enough for the guest's virtual processors
-    and IOThreads together. Guests with NUMA nodes of their own are left in peace, and so is an
-    `affinity` that names every processor of the host.
+    Compares the processors that `affinity` names with the host's NUMA nodes. It reports the guest
+    if they are of more than one node although one of these has enough for the guest's virtual
+    processors and IOThreads together. Guests with NUMA nodes of their own are not reported, and
+    neither is an `affinity` that names every processor of the host.
 
     ## Why is this bad
 
     The guest's memory is on the node where it was touched first. An IOThread or a virtual
     processor on another node reaches it, and often the disk, over the link between the nodes,
-    which takes longer for each access. Whether the guest's memory fits on one node vmio does not
-    know; hence advice and no warning.
+    which takes longer for each access. vmio does not know whether the guest's memory fits
+    on one node, so this is advice and not a warning.
 
     ## Example
 
@@ -71,6 +71,7 @@ class AffinityAcrossNodes(ProxmoxRule):
     code = "PL003"
     name = "affinity-across-nodes"
     severity = Severity.INFO
+    elsewhere = "What binds a QEMU to processors, such as taskset, is not read."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
@@ -79,7 +80,7 @@ class AffinityAcrossNodes(ProxmoxRule):
             return
         processors, nodes = parse_processors(vm.affinity), read_nodes(context.host)
         touched = {node: bits for node, bits in nodes.items() if bits & processors}
-        threads = vm.vcpus + count_asked_iothreads(vm)
+        threads = vm.vcpus + count_asked_iothreads(context)
         fits = [node for node, bits in touched.items() if bits.bit_count() >= threads]
         is_all = all(bits & processors == bits for bits in nodes.values())
         if len(touched) <= 1 or not fits or is_all:

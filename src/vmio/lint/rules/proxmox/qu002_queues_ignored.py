@@ -24,9 +24,9 @@ class QueuesIgnored(ProxmoxRule):
     ## Why is this bad
 
     Queues belong to a controller. Only with `virtio-scsi-single` does a drive have one of its
-    own; with every other `scsihw` Proxmox VE drops the option without a word. A
-    `virtio-scsi-pci` controller has a queue per virtual processor anyway, and the emulated ones
-    have none.
+    own; with every other `scsihw` Proxmox VE ignores the option without a warning. A
+    `virtio-scsi-pci` controller has a queue per virtual processor anyway on machine versions from
+    5.2 on, and emulated controllers have none.
 
     ## Example
 
@@ -46,8 +46,9 @@ class QueuesIgnored(ProxmoxRule):
 
     ## Fix safety
 
-    The fix removes `queues` and is safe: nothing changes. Those who want queues for each disk set
-    `scsihw: virtio-scsi-single` instead, with which the guest sees other controllers. Where the
+    The fix removes `queues` and is safe: nothing changes. To have queues for each disk, set
+    `scsihw: virtio-scsi-single` instead, with which the guest sees other controllers; on an
+    emulated controller the guest may not have the driver for it (see TH001). Where the
     disk asks for an IOThread too, and TH001 can set that, there is no fix: `queues` takes effect
     then.
 
@@ -59,6 +60,7 @@ class QueuesIgnored(ProxmoxRule):
     code = "QU002"
     name = "queues-ignored"
     severity = Severity.WARNING
+    elsewhere = "QEMU takes a number of queues for controllers only."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive."""
@@ -84,7 +86,8 @@ def _fix(context: Context, disk: Disk) -> Fix:
             applicability=Applicability.MANUAL,
             message="set scsihw: virtio-scsi-single, as TH001 says, or remove queues",
         )
+    otherwise = ", or set scsihw: virtio-scsi-single" if may_separate(context) else ""
     return context.make_fix(
-        "remove queues, or set scsihw: virtio-scsi-single",
+        f"remove queues{otherwise}",
         Change(subject=disk.id, property="queues", old=str(disk.queues)),
     )

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.proxmox.reader import ProxmoxGuest
-from vmio.lint.devices import asks_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context
 from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 from vmio.model.controller import QUEUE_PER_VCPU_SINCE
-from vmio.model.topology import AttachedDisk
+from vmio.model.topology import AttachedDisk, Topology
 
 __all__ = ["MachineTypeWithOneQueue"]
 
@@ -27,8 +25,8 @@ class MachineTypeWithOneQueue(ProxmoxRule):
     ## Why is this bad
 
     Up to version 5.1 a virtio-blk device and a virtio-scsi controller have one request queue
-    unless a number is written; from 5.2 on they have one per virtual processor. All processors
-    queue at the same place then.
+    unless a number is written; from 5.2 on they have one per virtual processor. With one queue all
+    processors contend for it.
 
     ## Example
 
@@ -61,6 +59,7 @@ class MachineTypeWithOneQueue(ProxmoxRule):
     code = "QU005"
     name = "machine-type-with-one-queue"
     severity = Severity.INFO
+    elsewhere = "Command lines are checked only for written numbers of queues (QU004)."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
@@ -68,7 +67,7 @@ class MachineTypeWithOneQueue(ProxmoxRule):
         is_old = (0, 0) < vm.machine_version < QUEUE_PER_VCPU_SINCE
         if not is_old or vm.vcpus == 1:
             return
-        slow = [disk for disk in context.topology.disks if _has_one_queue(guest, disk)]
+        slow = [disk for disk in context.topology.disks if _has_one_queue(context.topology, disk)]
         if not slow:
             return
         version = ".".join(map(str, vm.machine_version))
@@ -87,11 +86,8 @@ class MachineTypeWithOneQueue(ProxmoxRule):
         )
 
 
-def _has_one_queue(guest: ProxmoxGuest, attached: AttachedDisk) -> bool:
-    """Returns whether a disk is on virtio, or would be if it got the IOThread it asks for."""
-    disk, effect = attached.disk, attached.find_effect("queues")
-    if not disk.keeps_data or (effect is not None and effect.verdict == "used"):
-        return False
-    if disk.bus == "scsi":
-        return (guest.scsihw or "virtio-scsi").startswith("virtio-scsi") or asks_iothread(disk)
-    return disk.bus == "virtio"
+def _has_one_queue(topology: Topology, attached: AttachedDisk) -> bool:
+    """Returns whether a disk's virtio controller has the single queue of an old machine."""
+    controller = topology.controller_of(attached)
+    is_virtio = controller.takes_iothread and attached.disk.keeps_data
+    return is_virtio and controller.num_queues is None

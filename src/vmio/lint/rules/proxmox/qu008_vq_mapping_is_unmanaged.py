@@ -14,7 +14,7 @@ __all__ = ["VqMappingIsUnmanaged"]
 
 
 class VqMappingIsUnmanaged(ProxmoxRule):
-    """Finds mappings of virtqueues that stand where Proxmox VE does not look.
+    """Finds mappings of virtqueues in `args`, which Proxmox VE does not manage.
 
     ## What it does
 
@@ -22,10 +22,9 @@ class VqMappingIsUnmanaged(ProxmoxRule):
 
     ## Why is this bad
 
-    Proxmox VE has no setting of its own for it, so `args` is the only way, and a good one for who
-    knows what it costs: the device is hidden from Proxmox VE. A disk on it that is defined in
-    `args`, too, is in no backup, snapshot, replication or move, and the web interface shows
-    neither.
+    Proxmox VE has no setting for it, so `args` is the only way. Its cost is that Proxmox VE does not
+    know the device. A disk on it that is defined in `args` too is in no backup, snapshot,
+    replication or move, and the web interface shows neither.
 
     ## Example
 
@@ -55,6 +54,7 @@ class VqMappingIsUnmanaged(ProxmoxRule):
     code = "QU008"
     name = "vq-mapping-is-unmanaged"
     severity = Severity.INFO
+    elsewhere = "Only Proxmox VE manages disks and has no setting for the mapping."
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -34,12 +34,13 @@ class ProxmoxRule(Rule):
 
 
 class ProxmoxProblemRule(ProblemRule):
-    """A rule about lines that Proxmox VE does not take.
+    """A rule about lines that Proxmox VE does not accept.
 
     Losing a drive is an error whatever the kind; the rule's own severity is for the rest.
     """
 
     notation = "proxmox"
+    elsewhere = "Only Proxmox VE skips lines and drives that it cannot read."
 
     def grade(self, problem: Problem) -> Severity | None:
         """Returns that a lost drive is an error."""

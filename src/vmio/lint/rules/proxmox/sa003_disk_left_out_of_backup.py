@@ -19,12 +19,12 @@ class DiskLeftOutOfBackup(ProxmoxRule):
     ## What it does
 
     Looks for `backup=0` on disks that keep what the guest writes. A device of the host that is
-    passed through whole is left in peace: Proxmox VE's backups are rarely meant for it.
+    passed through whole is not reported: Proxmox VE's backups are rarely meant for it.
 
     ## Why is this bad
 
     Backup jobs succeed and have the guest in their lists, but not this disk. The option is often
-    set for a disk of scratch data and then stays when the disk comes to hold something else.
+    set for a disk of scratch data and stays when the disk is later used for something else.
 
     ## Example
 
@@ -53,6 +53,7 @@ class DiskLeftOutOfBackup(ProxmoxRule):
     code = "SA003"
     name = "disk-left-out-of-backup"
     severity = Severity.INFO
+    elsewhere = "A command line does not say what is backed up."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
@@ -73,6 +74,6 @@ class DiskLeftOutOfBackup(ProxmoxRule):
                 span=span,
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="remove the option if the disk holds what cannot be made again",
+                    message="remove the option if the disk holds data that cannot be recreated",
                 ),
             )

@@ -53,6 +53,7 @@ class SnapshotFlagWithNewMachine(ProxmoxRule):
     code = "SA004"
     name = "snapshot-flag-with-new-machine"
     severity = Severity.ERROR
+    elsewhere = "QEMU itself takes `snapshot=on` with every machine version."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

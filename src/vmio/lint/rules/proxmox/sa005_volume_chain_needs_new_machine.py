@@ -13,7 +13,7 @@ __all__ = ["VolumeChainNeedsNewMachine"]
 
 
 class VolumeChainNeedsNewMachine(ProxmoxRule):
-    """Finds qcow2 disks on storage with volume chains on a machine that is too old for it.
+    """Finds qcow2 disks on storage with volume chains whose machine version is too old.
 
     ## What it does
 
@@ -66,6 +66,7 @@ class VolumeChainNeedsNewMachine(ProxmoxRule):
     code = "SA005"
     name = "volume-chain-needs-new-machine"
     severity = Severity.ERROR
+    elsewhere = "Only Proxmox VE asks for a machine version for such a storage."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

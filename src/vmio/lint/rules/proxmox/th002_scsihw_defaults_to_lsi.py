@@ -14,13 +14,13 @@ __all__ = ["ScsihwDefaultsToLsi"]
 
 
 class ScsihwDefaultsToLsi(ProxmoxRule):
-    """Finds SCSI disks on an emulated LSI controller that nobody asked for.
+    """Finds SCSI disks on an emulated LSI controller that is only the default.
 
     ## What it does
 
-    Looks for `scsiN` disks in a config without a `scsihw` line. A `scsihw: lsi` that is written is
-    taken for a decision, and cd-roms, cloud-init drives and installer images alone are left in
-    peace.
+    Looks for `scsiN` disks in a config without a `scsihw` line. A written `scsihw: lsi` counts as
+    intended. Guests whose only SCSI drives are cd-roms, cloud-init drives or installer images are
+    not reported.
 
     ## Why is this bad
 
@@ -60,6 +60,7 @@ class ScsihwDefaultsToLsi(ProxmoxRule):
     code = "TH002"
     name = "scsihw-defaults-to-lsi"
     severity = Severity.WARNING
+    elsewhere = "Only Proxmox VE chooses a SCSI controller that is not written."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest, at its first SCSI disk."""
@@ -70,7 +71,7 @@ class ScsihwDefaultsToLsi(ProxmoxRule):
         first = min(disks, key=lambda disk: disk.index)
         span = first.span
         names = ", ".join(disk.id for disk in disks)
-        verb = "hangs" if len(disks) == 1 else "hang"
+        verb = "is" if len(disks) == 1 else "are"
         yield self.report(
             context,
             f"scsihw is not set, so {names} {verb} on an emulated LSI 53C895A",

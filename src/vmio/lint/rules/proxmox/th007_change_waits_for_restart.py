@@ -62,6 +62,7 @@ class ChangeWaitsForRestart(ProxmoxRule):
     code = "TH007"
     name = "change-waits-for-restart"
     severity = Severity.INFO
+    elsewhere = "A command line has no pending changes."
     needs = "waiting"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
@@ -84,7 +85,7 @@ class ChangeWaitsForRestart(ProxmoxRule):
                 span=span and Span(start=span.start, end=span.start + len(key)),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="stop the guest and start it again; a reboot from inside does not do",
+                    message="stop and start the guest; a reboot inside the guest is not enough",
                 ),
             )
 

@@ -50,6 +50,7 @@ class RefusedOption(ProblemRule):
     name = "refused-option"
     severity = Severity.ERROR
     notation = "qemu"
+    elsewhere = "Proxmox VE writes the options; CF001 to CF005 report what it skips."
     kind = "refused-option"
 
     def explain(self, problem: Problem) -> str:

@@ -10,7 +10,7 @@ __all__ = ["MissingReference"]
 
 
 class MissingReference(ProblemRule):
-    r"""Finds references of a QEMU command line to what is not there.
+    r"""Finds references of a QEMU command line to something that is not defined.
 
     ## What it does
 
@@ -50,6 +50,7 @@ class MissingReference(ProblemRule):
     name = "missing-reference"
     severity = Severity.ERROR
     notation = "qemu"
+    elsewhere = "Proxmox VE writes both ends of every reference."
     kind = "missing-reference"
 
     def explain(self, problem: Problem) -> str:

@@ -10,7 +10,7 @@ __all__ = ["DuplicateId"]
 
 
 class DuplicateId(ProblemRule):
-    r"""Finds names that a QEMU command line gives twice.
+    r"""Finds ids that a QEMU command line defines twice.
 
     ## What it does
 
@@ -49,8 +49,9 @@ class DuplicateId(ProblemRule):
     name = "duplicate-id"
     severity = Severity.ERROR
     notation = "qemu"
+    elsewhere = "Proxmox VE writes the names, and of two lines of a key one is used."
     kind = "duplicate-id"
 
     def explain(self, problem: Problem) -> str:
-        """Returns which name comes twice."""
+        """Returns which name is defined twice."""
         return f"QEMU refuses to start: {problem.message}"

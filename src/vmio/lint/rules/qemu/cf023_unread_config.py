@@ -10,7 +10,7 @@ __all__ = ["UnreadConfig"]
 
 
 class UnreadConfig(ProblemRule):
-    """Finds files of options that a QEMU command line names and that are not known here.
+    """Finds files of options that a QEMU command line names and that cannot be read.
 
     ## What it does
 
@@ -19,8 +19,8 @@ class UnreadConfig(ProblemRule):
 
     ## Why is this bad
 
-    What the file defines, vmio does not see. Devices of it are missing from what it shows, and the
-    checks of the rest are right only as far as nothing in the file matters to them. On a Proxmox
+    vmio does not see what the file defines. Its devices are missing from the layout, and checks of
+    the rest are right only if nothing in the file matters to them. On a Proxmox
     host the file of a q35 machine holds bridges and USB controllers, and no disk.
 
     ## Example
@@ -48,6 +48,7 @@ class UnreadConfig(ProblemRule):
     name = "unread-config"
     severity = Severity.INFO
     notation = "qemu"
+    elsewhere = "A Proxmox config needs no other file to be understood."
     kind = "unread-config"
 
     def explain(self, problem: Problem) -> str:

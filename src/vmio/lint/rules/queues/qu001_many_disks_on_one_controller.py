@@ -19,13 +19,13 @@ class ManyDisksOnOneController(Rule):
 
     Counts the disks on each virtio-scsi controller. Cd-roms and cloud-init drives do not count,
     nor does a controller whose queues are spread over several IOThreads. Where a disk asks for an
-    IOThread and gets none, TH001 tells of the same.
+    IOThread and gets none, TH001 reports it instead.
 
     ## Why is this bad
 
-    One controller has one set of queues and, with Proxmox VE's settings, one thread, so its disks
-    wait for each other. It matters when two of them are busy at the same time, which a
-    configuration does not tell; hence advice and no warning.
+    One controller has one set of queues and, unless its queues are mapped to several IOThreads,
+    one thread, so its disks wait for each other. It matters when two of them are busy at the same
+    time, which a configuration does not show, so this is advice and not a warning.
 
     ## Example
 

@@ -15,6 +15,7 @@ from vmio.lint.devices import (
 )
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.controller import QUEUE_PER_VCPU_SINCE
 from vmio.model.plan import Change
 
@@ -28,8 +29,8 @@ class QueuesExceedVcpus(Rule):
 
     Compares `queues` of a SCSI drive, where it counts, and `num-queues` of a device in QEMU's own
     options with the number of virtual processors. Guests that can get more of these while they
-    run are left in peace, and so are devices whose queues are mapped to IOThreads by hand. What is
-    more than QEMU takes at all is QU009's.
+    run are not reported, nor are devices with an `iothread-vq-mapping`. QU009 reports numbers that
+    QEMU refuses.
 
     ## Why is this bad
 
@@ -79,14 +80,15 @@ class QueuesExceedVcpus(Rule):
                 continue
             span = disk.spans.get("queues")
             removable = span is not None and vm.machine_version >= QUEUE_PER_VCPU_SINCE
+            change = Change(subject=disk.id, property="queues", old=str(disk.queues))
             yield self.report(
                 context,
                 _explain(disk.id, disk.queues, vm.vcpus),
                 subject=disk.id,
                 span=span or disk.span,
                 fix=context.make_fix(
-                    "remove queues, so that there is one per virtual processor",
-                    Change(subject=disk.id, property="queues", old=str(disk.queues)),
+                    f"{instruct(context, change)}, so that there is one per virtual processor",
+                    change,
                     applicability=Applicability.UNSAFE,
                 )
                 if removable

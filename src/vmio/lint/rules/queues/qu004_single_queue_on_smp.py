@@ -23,9 +23,9 @@ class SingleQueueOnSmp(Rule):
 
     ## Why is this bad
 
-    All processors of the guest then queue at the same place, and a request may finish on another
-    one than it came from. And an IOThread serves whole queues: of several that are mapped to a
-    device with one queue, one works and the others never do.
+    All processors of the guest then contend for one queue, and a request may complete on another
+    processor than the one that submitted it. An IOThread serves whole queues: of several that are
+    mapped to a device with one queue, one works and the others stay idle.
 
     ## Example
 

@@ -19,14 +19,14 @@ __all__ = ["VqMappingRefused"]
 
 
 class VqMappingRefused(Rule):
-    """Finds mappings of virtqueues to IOThreads that QEMU does not take.
+    """Finds mappings of virtqueues to IOThreads that QEMU refuses.
 
     ## What it does
 
     Checks each `iothread-vq-mapping` of QEMU's own options: no `iothread` beside it, no IOThread
     twice, queue numbers in all entries or in none, every queue of the device in exactly one of
-    them, and a QEMU that knows the property. Ids that nothing defines are TH006's. How many
-    queues there are without `num-queues` is taken from the virtual processors.
+    them, and a QEMU that knows the property. TH006 reports undefined ids. Without `num-queues`
+    a device has one queue per virtual processor.
 
     ## Why is this bad
 
@@ -90,11 +90,13 @@ def _refuse(
     threads = [entry.iothread for entry in mapping]
     twice = next((thread for thread, count in Counter(threads).items() if count > 1), None)
     if Versions(before=since).hold(host):
-        return f"{'virtio-scsi' if is_scsi else 'virtio-blk'} has it from QEMU {since} on"
+        return (
+            f"{'virtio-scsi' if is_scsi else 'virtio-blk'} has the property from QEMU {since} on"
+        )
     if option.properties.get("iothread"):
         return "iothread is set, too"
     if twice is not None:
-        return f"IOThread {twice[:80]} comes twice"
+        return f"IOThread {twice[:80]} is named twice"
     if not any(entry.vqs for entry in mapping):
         return ""
     if not all(entry.vqs for entry in mapping):
@@ -106,9 +108,9 @@ def _refuse_queues(written: list[int], queues: int | None) -> str:
     seen = set()
     for vq in written:
         if queues is not None and vq >= queues:
-            return f"there is no queue {vq}, for they go from 0 to {queues - 1}"
+            return f"there is no queue {vq}: queues are 0 to {queues - 1}"
         if vq in seen:
-            return f"queue {vq} comes twice"
+            return f"queue {vq} is assigned twice"
         seen.add(vq)
     missing = next((vq for vq in range(len(seen) + 1) if vq not in seen), 0)
     if queues is not None and missing < queues:

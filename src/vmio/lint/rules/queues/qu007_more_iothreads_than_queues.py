@@ -28,8 +28,8 @@ class MoreIothreadsThanQueues(Rule):
 
     ## Why is this bad
 
-    A queue is served by one IOThread, so those in excess never get a request. QEMU starts them
-    without a word.
+    A queue is served by one IOThread, so surplus IOThreads never get a request. QEMU starts them
+    without a warning.
 
     ## Example
 

@@ -13,7 +13,7 @@ __all__ = ["QueueCountRefused"]
 
 
 class QueueCountRefused(Rule):
-    """Finds numbers of request queues that no QEMU takes.
+    """Finds numbers of request queues that every QEMU refuses.
 
     ## What it does
 

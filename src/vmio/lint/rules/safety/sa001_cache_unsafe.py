@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.plan import Change
 from vmio.model.source import Span
 from vmio.model.vm import Vm
@@ -23,10 +24,10 @@ class CacheUnsafe(Rule):
 
     ## Why is this bad
 
-    QEMU answers the guest's flushes without doing them. What the guest's file system and databases
-    believe to be on disk is in the host's memory, for minutes if need be. When the host crashes or
-    loses power, not only the last writes are gone: the order is lost too, and the file system may
-    be beyond repair.
+    QEMU completes the guest's flushes without executing them. Data that the guest's file system
+    and databases believe to be on disk is in the host's memory, possibly for minutes. When the
+    host crashes or loses power, not only the last writes are lost, but also their order, and the
+    file system may be beyond repair.
 
     ## Example
 
@@ -63,18 +64,16 @@ class CacheUnsafe(Rule):
             if disk.cache != "unsafe" or not keeps:
                 continue
             span = disk.spans.get("cache")
-            on_zfs = disk.backing is not None and disk.backing.storage_type == "zfspool"
+            on_zfs = disk.backing is not None and disk.backing.kind == "zvol"
             instead = "none" if on_zfs else "writeback"
+            change = Change(subject=disk.id, property="cache", old=disk.cache, new=instead)
             yield self.report(
                 context,
                 f"{_name_setting(context.vm, span)} of {disk.id} drops the guest's flushes:"
                 " a crash of the host can ruin its file systems",
                 subject=disk.id,
                 span=span or disk.span,
-                fix=context.make_fix(
-                    f"write cache={instead}",
-                    Change(subject=disk.id, property="cache", old=disk.cache, new=instead),
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )
 
 

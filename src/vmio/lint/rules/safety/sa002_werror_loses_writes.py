@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import is_thin, list_writable_disks
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.plan import Change
 
 __all__ = ["WerrorLosesWrites"]
@@ -18,15 +19,14 @@ class WerrorLosesWrites(Rule):
     ## What it does
 
     Looks for `werror=ignore` on any disk that keeps what the guest writes, and for `werror=report`
-    on disks that grow as they are written: on `lvmthin` storage and in qcow2 images on storage of
-    files.
+    on disks that grow as they are written: on `lvmthin` storage and in qcow2 image files.
 
     ## Why is this bad
 
-    With `ignore` a write that fails is reported to the guest as done: what it wrote is gone, and
-    nobody is told. With `report` a full pool gives the guests errors, upon which they mount their
-    file systems read-only and databases stop, all of them at once. Without the option QEMU pauses
-    the guest when there is no room, and it goes on where it was once there is.
+    With `ignore` a failed write is reported to the guest as done: its data is lost, and nothing
+    says so. With `report` a full pool gives all its guests I/O errors at once: file systems are
+    remounted read-only and databases stop. Without the option QEMU pauses the guest when there is
+    no room, and it can continue once there is.
 
     ## Example
 
@@ -54,8 +54,9 @@ class WerrorLosesWrites(Rule):
 
     ## Fix safety
 
-    The fix removes the option and is safe: the guest sees the same device. Those who want a guest
-    to fail rather than to wait, as in a cluster of its own, keep `report` and ignore the rule.
+    The fix removes the option and is safe: the guest sees the same device. If the
+    guest should fail rather than wait, as a node of a cluster may, keep `report` and ignore the
+    rule.
 
     ## References
 
@@ -81,14 +82,12 @@ class WerrorLosesWrites(Rule):
                 )
             else:
                 continue
+            change = Change(subject=disk.id, property="werror", old=disk.werror)
             yield self.report(
                 context,
                 f"werror={disk.werror} of {disk.id} {what}",
                 subject=disk.id,
                 span=disk.spans.get("werror", disk.span),
                 severity=severity,
-                fix=context.make_fix(
-                    f"remove werror={disk.werror}",
-                    Change(subject=disk.id, property="werror", old=disk.werror),
-                ),
+                fix=context.make_fix(instruct(context, change), change),
             )

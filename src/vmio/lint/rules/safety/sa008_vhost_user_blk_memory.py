@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.devices import is_off
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import name_setting
 from vmio.model.option import Option
 
 __all__ = ["VhostUserBlkMemory"]
@@ -23,9 +24,9 @@ class VhostUserBlkMemory(Rule):
 
     ## Why is this bad
 
-    The process behind a vhost-user device reads and writes requests in the guest's memory. QEMU
-    can hand only shared memory over to it. Otherwise the guest starts, but its disk does not work:
-    the process finds no valid virtqueue and may end.
+    The process behind a vhost-user device reads and writes requests in the guest's memory, and
+    QEMU can share only memory that is mapped as shared. Otherwise the guest starts, but its disk
+    does not work: the process finds no valid virtqueue and may end.
 
     ## Example
 
@@ -69,6 +70,7 @@ class VhostUserBlkMemory(Rule):
         ]
         if not devices or vm.shares_memory or any(map(_is_shared_backend, vm.options)):
             return
+        sharing = name_setting(context, "", "shared_memory", "on")
         for option in devices:
             identity = option.id or option.kind
             yield self.report(
@@ -79,7 +81,7 @@ class VhostUserBlkMemory(Rule):
                 span=option.span,
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="share its memory: hugepages, or a memory backend with share=on",
+                    message=f"share the guest's memory: {sharing}",
                 ),
             )
 

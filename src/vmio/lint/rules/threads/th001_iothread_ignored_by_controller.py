@@ -13,7 +13,7 @@ __all__ = ["IothreadIgnoredByController"]
 
 
 class IothreadIgnoredByController(Rule):
-    """Finds SCSI drives that ask for an IOThread which their controller does not have.
+    """Finds SCSI drives that ask for an IOThread that their controller does not have.
 
     ## What it does
 
@@ -23,9 +23,9 @@ class IothreadIgnoredByController(Rule):
 
     An IOThread belongs to a controller, not to a drive. Proxmox VE makes a controller per drive,
     and so an IOThread per drive, only with `scsihw: virtio-scsi-single`. With any other `scsihw`
-    the option is ignored, and all that tells of it is one warning in the log of the task that
-    starts the guest. The main loop, which also runs the monitor and every other emulated device,
-    goes on serving the drive's requests.
+    the option is ignored, and the only sign is a warning in the log of the task that starts the
+    guest. The main loop, which also runs the monitor and every other emulated device, still serves
+    the drive's requests.
 
     ## Example
 
@@ -46,7 +46,7 @@ class IothreadIgnoredByController(Rule):
     From `virtio-scsi-pci` the fix sets `scsihw` for the whole guest and is unsafe, though the
     driver is the same: the guest finds its drives on other controllers at other PCI addresses.
 
-    - What refers to a device by its path (`/dev/disk/by-path`) has to follow.
+    - References to a device by its path (`/dev/disk/by-path`) have to be changed.
     - Linux probes the controllers side by side, so `/dev/sdX` can come in another order from boot
       to boot. What picks its disk by such a name, or takes the first one that it finds, stalls or
       takes the wrong disk; Talos Linux and the scripts of cloud images are reported to. Mount by
@@ -80,6 +80,7 @@ class IothreadIgnoredByController(Rule):
     code = "TH001"
     name = "iothread-ignored-by-controller"
     severity = Severity.WARNING
+    blanks = (("qemu", "QEMU refuses `iothread` on a SCSI disk (CF020)."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive that asks in vain."""

@@ -12,18 +12,25 @@ from vmio.model.source import Problem
 __all__ = ["IothreadOnIdeOrSata"]
 
 
+_FIX = Fix(
+    applicability=Applicability.MANUAL,
+    message="remove iothread, or move the disk to virtio or scsi to give it one",
+)
+
+
 class IothreadOnIdeOrSata(ProblemRule):
     """Finds IDE and SATA drives that have the option `iothread`.
 
     ## What it does
 
-    Looks for `iothread=`, on or off, in an `ideN` or `sataN` line.
+    Looks for `iothread=`, on or off, in an `ideN` or `sataN` line of a Proxmox config, and on an
+    IDE device of a command line.
 
     ## Why is this bad
 
-    QEMU's IDE and AHCI controllers cannot run in an IOThread. Proxmox VE does more than ignore the
-    option: it knows none of that name on these buses, takes the whole line for invalid and leaves
-    the drive out. The guest starts without the disk, after a warning that few will see.
+    QEMU's IDE and AHCI controllers cannot run in an IOThread. QEMU refuses the property and does
+    not start. Proxmox VE does not ignore the option either: it treats the whole line as invalid
+    and leaves the drive out. The guest starts without the disk, after a warning that few will see.
 
     ## Example
 
@@ -41,7 +48,7 @@ class IothreadOnIdeOrSata(ProblemRule):
 
     There is no fix to apply, for there are two ways and only a person can choose. Without the
     option the disk is back on its old bus. On `virtio` or `scsi` it gets an IOThread too, if the
-    guest has the driver; what it boots from has to follow.
+    guest has the driver; the boot order has to be changed with it.
 
     ## References
 
@@ -65,6 +72,7 @@ class IothreadOnIdeOrSata(ProblemRule):
                     f"QEMU refuses {disk.id}: devices on {disk.bus} cannot run in an IOThread",
                     subject=disk.id,
                     span=disk.spans.get("iothread", disk.span),
+                    fix=_FIX,
                 )
 
     def explain(self, problem: Problem) -> str:
@@ -77,7 +85,4 @@ class IothreadOnIdeOrSata(ProblemRule):
 
     def propose(self, problem: Problem) -> Fix:  # noqa: ARG002 - it is the same for every drive
         """Returns the two ways."""
-        return Fix(
-            applicability=Applicability.MANUAL,
-            message="remove iothread, or move the disk to virtio or scsi to give it one",
-        )
+        return _FIX

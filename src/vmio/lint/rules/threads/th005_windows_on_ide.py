@@ -12,18 +12,20 @@ __all__ = ["WindowsOnIde"]
 
 
 class WindowsOnIde(Rule):
-    """Finds disks of Windows guests that hang on IDE.
+    """Finds disks of Windows guests that are on IDE.
 
     ## What it does
 
     Looks for `ideN` disks in a guest whose `ostype` is one of Windows. Cd-roms and cloud-init
-    drives are left in peace.
+    drives are not reported.
 
     ## Why is this bad
 
     IDE is what Proxmox VE's wizard offers for Windows, because its installer has a driver for it.
     It is emulated register by register, does one request at a time and has no IOThread, so the
-    main loop, which also runs the monitor and every other emulated device, serves the disk.
+    main loop, which also runs the monitor and every other emulated device, serves the disk. On a
+    q35 machine `ideN` disks are on AHCI, as `sataN` disks are, which does 32 requests at a time
+    but has no IOThread either.
 
     ## Example
 
@@ -50,25 +52,30 @@ class WindowsOnIde(Rule):
     ## References
 
     - pve-manager, the wizard's defaults by guest system: bus IDE for everything but Linux
-    - qemu-server 9.2.6: no option `iothread` on IDE drives
+    - qemu-server 9.2.6: no option `iothread` on IDE drives; `ideN` disks of a q35 machine go to
+      its built-in AHCI
     """
 
     code = "TH005"
     name = "windows-on-ide"
     severity = Severity.WARNING
+    blanks = (("qemu", "A command line does not say which system the guest has."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
         vm = context.vm
         if vm.os != "windows":
             return
-        for disk in vm.disks:
+        for attached in context.topology.disks:
+            disk = attached.disk
             if disk.bus != "ide" or not disk.keeps_data:
                 continue
+            is_ahci = context.topology.controller_of(attached).model.endswith("ahci")
+            bus = "AHCI" if is_ahci else "IDE, the slowest bus of all,"
             span = disk.span
             yield self.report(
                 context,
-                f"{disk.id} is on emulated IDE, the slowest bus of all, and can have no IOThread",
+                f"{disk.id} is on emulated {bus} and can have no IOThread",
                 subject=disk.id,
                 span=span and Span(start=span.start, end=span.start + len(disk.id)),
                 fix=Fix(

@@ -6,17 +6,16 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from vmio.formats.qemu.argv import read_mapping
-from vmio.lint.devices import asks_iothread, find_property, is_off, list_devices
+from vmio.lint.devices import find_property, is_off, list_devices, list_made_disks
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.option import Option
-from vmio.model.vm import Vm
 
 __all__ = ["IoeventfdOff"]
 
 
 class IoeventfdOff(Rule):
-    """Finds virtio devices that have an IOThread and are told not to use ioeventfd.
+    """Finds virtio devices that have an IOThread and whose ioeventfd is off.
 
     ## What it does
 
@@ -65,7 +64,7 @@ class IoeventfdOff(Rule):
         vm = context.vm
         if not any("ioeventfd" in key for option in vm.options for key in option.properties):
             return
-        devices = tuple(_list_users(vm))
+        devices = tuple(_list_users(context))
         for option in vm.options:
             for key, value in option.properties.items():
                 if not is_off(value):
@@ -88,22 +87,26 @@ class IoeventfdOff(Rule):
 
 class _Device(NamedTuple):
     id: str
+    """What the finding calls it: the device, or the disk that a manager makes a device for."""
     kind: str
+    controller: str
+    """What `-set` calls it."""
     option: Option | None
 
 
-def _list_users(vm: Vm) -> Iterator[_Device]:
-    """Yields what runs in an IOThread or asks for one: devices of options and a manager's."""
+def _list_users(context: Context) -> Iterator[_Device]:
+    """Yields the devices that run in an IOThread: those of options and a manager's."""
     made = set()
-    for option in list_devices(vm):
+    for option in list_devices(context.vm):
         made.add(option.id)
         if option.properties.get("iothread") or read_mapping(option):
             kind = option.kind if option.kind.count("-") > 1 else f"{option.kind}-pci"
-            yield _Device(option.id or option.kind, kind, option)
-    for disk in vm.disks:
-        if disk.bus in {"scsi", "virtio"} and asks_iothread(disk) and disk.id not in made:
-            kind = "virtio-blk-pci" if disk.bus == "virtio" else "virtio-scsi-pci"
-            yield _Device(disk.id, kind, None)
+            yield _Device(option.id or option.kind, kind, option.id, option)
+    for attached in list_made_disks(context):
+        controller = context.topology.controller_of(attached)
+        has_thread = controller.iothread is not None and controller.takes_iothread
+        if has_thread and controller.id not in made:
+            yield _Device(attached.disk.id, controller.model, controller.id, None)
 
 
 def _means(option: Option, key: str, device: _Device) -> bool:
@@ -112,8 +115,7 @@ def _means(option: Option, key: str, device: _Device) -> bool:
         case "device":
             return key == "ioeventfd" and option is device.option
         case "set":
-            own = {device.id, device.id.replace("scsi", "virtioscsi")}
-            return key in {f"device.{name}.ioeventfd" for name in own}
+            return key == f"device.{device.controller}.ioeventfd"
         case "global":
             driver, _, name = key.rpartition(".")
             is_pci = driver == "virtio-pci" and "-pci" in device.kind

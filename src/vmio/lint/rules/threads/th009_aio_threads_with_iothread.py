@@ -4,24 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import asks_iothread
+from vmio.lint.devices import can_have_iothread, runs_in_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import instruct
 from vmio.model.disk import Backing
+from vmio.model.plan import Change
+from vmio.model.topology import AttachedDisk
+from vmio.values import replace
 
 __all__ = ["AioThreadsWithIothread"]
 
-_CAREFUL = frozenset({"lvm", "cifs"})
+_CAREFUL = frozenset({"cifs", "thick-lvm"})
+"""Kinds of storage on which Proxmox VE never chooses io_uring."""
+_CAREFUL_BUFFERED = frozenset({"krbd", "lvm"})
+"""Those on which it does not choose it, or may not, through the host's page cache."""
 
 
 class AioThreadsWithIothread(Rule):
-    """Finds disks that ask for an IOThread and for `aio=threads`.
+    """Finds disks on an IOThread that hands their requests to worker threads.
 
     ## What it does
 
-    Looks for `aio=threads` on a disk with an IOThread, where its storage and cache mode allow
-    io_uring. It is silent where Proxmox VE itself avoids io_uring (thick LVM, CIFS, Ceph's kernel
-    client with a host cache), and where the storage is not known.
+    Looks for a written `aio=threads` on a disk that an IOThread serves: its own, or that of its
+    virtio-scsi controller. It is silent where Proxmox VE itself avoids io_uring: on thick LVM and
+    CIFS, and on Ceph's kernel client through the host's page cache. A path does not tell a thick
+    logical volume from a thin one, so through the page cache it is silent for both. Nor does it
+    report a storage that is not known.
 
     ## Why is this bad
 
@@ -55,7 +64,8 @@ class AioThreadsWithIothread(Rule):
 
     There is no fix to apply: threads are a fair choice for a storage with which another engine
     made trouble, and the configuration does not tell why it was made. Without the option Proxmox
-    VE picks the engine.
+    VE picks the engine, but QEMU itself takes threads: on a command line another engine has to be
+    written.
 
     ## References
 
@@ -74,22 +84,36 @@ class AioThreadsWithIothread(Rule):
             disk, backing = attached.disk, attached.disk.backing
             if disk.aio != "threads" or attached.aio != "threads" or backing is None:
                 continue
-            if not asks_iothread(disk) or not _allows_io_uring(backing, attached.cache_direct):
+            if not can_have_iothread(context.topology, attached):
                 continue
+            if not _has_better(backing, attached.cache_direct):
+                continue
+            has_thread = runs_in_iothread(context.topology, attached)
+            saves = "its IOThread saves" if has_thread else "an IOThread would save"
             yield self.report(
                 context,
                 f"aio=threads of {disk.id} hands every request on to a worker thread,"
-                " which costs most of what its IOThread saves",
+                f" which costs most of what {saves}",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="remove aio=threads, unless another engine made trouble here",
+                    message=f"{_propose(context, attached, backing)}, unless another engine made"
+                    " trouble here",
                 ),
             )
 
 
-def _allows_io_uring(backing: Backing, cache_direct: bool | None) -> bool:  # noqa: FBT001 - as is
-    if backing.error or backing.storage_type in _CAREFUL:
+def _has_better(backing: Backing, cache_direct: bool | None) -> bool:  # noqa: FBT001 - as is
+    """Returns whether io_uring or native AIO is known to suit a disk."""
+    if backing.error or backing.kind in _CAREFUL:
         return False
-    return backing.io_uring == "yes" or (backing.io_uring == "direct" and cache_direct is True)
+    return cache_direct is True or backing.kind not in _CAREFUL_BUFFERED
+
+
+def _propose(context: Context, attached: AttachedDisk, backing: Backing) -> str:
+    default = Change(subject=attached.disk.id, property="aio", old="threads")
+    if backing.io_uring != "no":
+        return instruct(context, default)
+    native = " or aio=native" if attached.cache_direct else ""
+    return f"{instruct(context, replace(default, new='io_uring'))}{native}"

@@ -14,13 +14,13 @@ __all__ = ["VirtioScsiIothreadNeverPolls"]
 
 
 class VirtioScsiIothreadNeverPolls(Rule):
-    """Finds a polling time that was set on an IOThread which virtio-scsi keeps from polling.
+    """Finds a polling time set on an IOThread that cannot poll because of virtio-scsi.
 
     ## What it does
 
     Looks for a `poll-max-ns` above 0 on an IOThread that a virtio-scsi controller runs in, where
-    QEMU is older than 10.0. An IOThread on which nobody set anything is left in peace: what it
-    loses is little.
+    QEMU is older than 10.0. An IOThread with default settings is not reported: it loses
+    little.
 
     ## Why is this bad
 
@@ -51,8 +51,8 @@ class VirtioScsiIothreadNeverPolls(Rule):
 
     ## Fix safety
 
-    There is no fix to apply. Disks that shall be polled for go to virtio-blk, on an IOThread
-    without virtio-scsi, or QEMU to 10.0 or later.
+    There is no fix to apply. Move disks that should be polled to virtio-blk, on an IOThread
+    without virtio-scsi, or update QEMU to 10.0 or later.
 
     ## References
 

@@ -16,7 +16,7 @@ _EXPORTS_BLOCK = Versions(before="10.2")
 
 
 class PollingBlockedByHandler(Rule):
-    """Finds a polling time that was set on an IOThread which something else keeps from polling.
+    """Finds a polling time set on an IOThread that cannot poll because of another user.
 
     ## What it does
 
@@ -48,7 +48,7 @@ class PollingBlockedByHandler(Rule):
 
     ## Fix safety
 
-    There is no fix to apply. Disks that shall be polled for get an IOThread of their own.
+    There is no fix to apply. Give disks that should be polled an IOThread of their own.
 
     ## References
 
@@ -84,7 +84,7 @@ class PollingBlockedByHandler(Rule):
                 span=find_property(vm.source, option, "poll-max-ns"),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="remove poll-max-ns, or move what shall be polled to another IOThread",
+                    message="remove poll-max-ns, or move the disks to another IOThread",
                 ),
             )
 

@@ -22,9 +22,9 @@ class PollFactorOfOne(Rule):
 
     ## What it does
 
-    Looks for `poll-grow=1` and `poll-shrink=1` on an IOThread that polls. The claim is about QEMU
-    before 11.1, which reckons otherwise; a `poll-grow=1` is left in peace when `poll-max-ns` is
-    not above the 4000 ns at which polling starts.
+    Looks for `poll-grow=1` and `poll-shrink=1` on an IOThread that polls. QEMU 11.1 and later
+    compute the time in another way. A `poll-grow=1` is not reported if `poll-max-ns` is not above
+    the 4000 ns at which polling starts.
 
     ## Why is this bad
 

@@ -17,7 +17,7 @@ _MAX_DEPTH = 8
 
 
 class AioMaxBatchWithoutNative(Rule):
-    """Finds `aio-max-batch` on IOThreads of which no disk uses native AIO.
+    """Finds `aio-max-batch` on IOThreads that serve no disk with native AIO.
 
     ## What it does
 
@@ -76,13 +76,14 @@ class AioMaxBatchWithoutNative(Rule):
                 span=find_property(vm.source, option, "aio-max-batch"),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="remove aio-max-batch, or use aio=native with cache=none",
+                    message="remove aio-max-batch, or use aio=native with O_DIRECT: cache=none of"
+                    " a -drive, cache.direct=on of a -blockdev",
                 ),
             )
 
 
 def _find_engines(vm: Vm, iothread: str) -> set[str | None]:
-    """Returns the engines of all that runs in an IOThread, None for what cannot be told."""
+    """Returns the engines of all that runs in an IOThread, None for an unknown one."""
     nodes = {option.id: option for option in vm.options if option.name in {"blockdev", "drive"}}
     engines: set[str | None] = set()
     devices = {id(option) for option in list_devices(vm)}

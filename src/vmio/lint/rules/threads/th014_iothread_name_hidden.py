@@ -24,14 +24,14 @@ class IothreadNameHidden(Rule):
 
     Looks for IOThreads of QEMU's own options whose id has more than 12 characters, and for whole
     command lines of a QEMU before 11.0 that do not switch the naming of threads on. The ids that
-    Proxmox VE makes are longer, too, but nobody can choose them, so they are left in peace.
+    Proxmox VE makes are longer too, but nobody can choose them, so they are not reported.
 
     ## Why is this bad
 
-    Nothing is slower for it. But an IOThread is called `IO` and its id only when that fits the 15
-    characters that the kernel has for a name. Otherwise it is called like the process, as the main
-    loop is, and what a tool on the host says of it cannot be told from the rest. `query-iothreads`
-    over QMP gives its number all the same.
+    It costs no performance. But an IOThread's thread is named `IO` and its id only if that fits
+    into the 15 characters that the kernel has for a name. Otherwise it has the name of the
+    process, as the main loop has, and tools on the host cannot tell them apart. `query-iothreads`
+    over QMP still gives its thread id.
 
     ## Example
 

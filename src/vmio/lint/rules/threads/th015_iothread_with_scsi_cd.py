@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import asks_iothread
-from vmio.lint.diagnostic import Diagnostic, Severity
+from vmio.lint.devices import can_have_iothread, runs_in_iothread
+from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
+from vmio.lint.words import instruct
+from vmio.model.disk import Disk
 from vmio.model.plan import OWN, Change
 
 __all__ = ["IothreadWithScsiCd"]
@@ -50,8 +52,9 @@ class IothreadWithScsiCd(Rule):
 
     ## Fix safety
 
-    The fix removes `iothread` from the cd-rom, which with `scsihw: virtio-scsi-single` has a
-    controller of its own. It is safe: the guest sees the same devices.
+    In a Proxmox config the fix removes `iothread` from the cd-rom, which with `scsihw:
+    virtio-scsi-single` has a controller of its own. It is safe: the guest sees the same devices.
+    Where other disks share the controller, there is no fix to apply.
 
     ## References
 
@@ -70,17 +73,25 @@ class IothreadWithScsiCd(Rule):
             disk = attached.disk
             if disk.bus != "scsi" or (disk.media == "disk" and not disk.cloudinit):
                 continue
-            controller = topology.controller_of(attached)
-            if not asks_iothread(disk) and controller.iothread is None:
+            if not can_have_iothread(topology, attached):
                 continue
             span = disk.spans.get("iothread")
+            has = "has" if runs_in_iothread(topology, attached) else "asks for"
             yield self.report(
                 context,
-                f"{disk.id} is a cd-rom and has or asks for an IOThread,"
+                f"{disk.id} is a cd-rom and {has} an IOThread,"
                 " which QEMU before 7.0 is not tested with",
                 subject=disk.id,
                 span=span or disk.span,
-                fix=context.make_fix(
-                    "remove iothread", Change(subject=disk.id, property="iothread", old=OWN)
-                ),
+                fix=_make_fix(context, disk),
             )
+
+
+def _make_fix(context: Context, disk: Disk) -> Fix:
+    if disk.iothread is None:
+        return Fix(
+            applicability=Applicability.MANUAL,
+            message=f"put {disk.id} on a controller without an IOThread",
+        )
+    change = Change(subject=disk.id, property="iothread", old=OWN)
+    return context.make_fix(instruct(context, change), change)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import asks_iothread
+from vmio.lint.devices import can_have_iothread, runs_in_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 
@@ -14,7 +14,7 @@ _LEGACY = frozenset({"Windows 2000", "Windows Server 2003", "Windows XP"})
 
 
 class LegacyWindowsIothread(Rule):
-    """Finds IOThreads under a Windows as old as XP.
+    """Finds IOThreads of Windows guests as old as XP.
 
     ## What it does
 
@@ -23,8 +23,8 @@ class LegacyWindowsIothread(Rule):
     ## Why is this bad
 
     It works for many. But a project that packages QEMU for such guests has switched IOThreads off
-    for legacy Windows, whose virtio drivers are years older than QEMU's IOThreads of today. Guests
-    this old rarely have a load that needs one.
+    for legacy Windows, whose virtio drivers are years older than today's IOThreads. Guests this
+    old rarely have a load that needs one.
 
     ## Example
 
@@ -53,16 +53,21 @@ class LegacyWindowsIothread(Rule):
     code = "TH016"
     name = "legacy-windows-iothread"
     severity = Severity.INFO
+    blanks = (("qemu", "A command line does not say which system the guest has."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""
         vm = context.vm
-        for disk in vm.disks if vm.system in _LEGACY else ():
-            if disk.bus not in {"scsi", "virtio"} or not asks_iothread(disk):
+        if vm.system not in _LEGACY:
+            return
+        for attached in context.topology.disks:
+            disk = attached.disk
+            if not can_have_iothread(context.topology, attached):
                 continue
+            has = "has" if runs_in_iothread(context.topology, attached) else "asks for"
             yield self.report(
                 context,
-                f"{disk.id} has an IOThread, which the old drivers of {vm.system} may not cope"
+                f"{disk.id} {has} an IOThread, which the old drivers of {vm.system} may not cope"
                 " with",
                 subject=disk.id,
                 span=disk.spans.get("iothread", disk.span),

@@ -24,7 +24,7 @@ _LARGEST_POOL = 2**31 - 1
 
 
 class PollTimeOutOfRange(Rule):
-    """Finds parameters of IOThreads that QEMU does not take.
+    """Finds parameters of IOThreads that QEMU refuses.
 
     ## What it does
 

@@ -25,7 +25,7 @@ __all__ = [
     "is_writable_sata",
 ]
 
-_LOCAL = frozenset({"zfspool", "lvmthin", "btrfs"})
+_LOCAL = frozenset({"btrfs", "thin-lvm", "zvol"})
 _LIMITS = tuple(f"{kind}{way}" for kind in ("mbps", "iops") for way in ("", "_rd", "_wr"))
 """Proxmox's names of the options to point at."""
 
@@ -66,12 +66,12 @@ def is_virtio_blk_on_iothread(context: Context, attached: AttachedDisk) -> bool:
 
 
 def is_virtio_scsi_on_iothread(context: Context, attached: AttachedDisk) -> bool:
-    """Returns whether it hangs on a virtio-scsi controller that an IOThread serves."""
+    """Returns whether it is on a virtio-scsi controller that an IOThread serves."""
     return attached.disk.bus == "scsi" and is_on_iothread(context, attached)
 
 
 def is_virtio_scsi_of_other_system(context: Context, attached: AttachedDisk) -> bool:
-    """Returns whether it hangs on a virtio-scsi controller of a guest that may be FreeBSD."""
+    """Returns whether it is on a virtio-scsi controller of a guest that may be FreeBSD."""
     controller = context.topology.controller_of(attached)
     is_virtio_scsi = controller.bus == "scsi" and controller.takes_iothread
     return is_virtio_scsi and context.vm.os == "other" and not context.vm.system
@@ -87,10 +87,11 @@ def is_ide_or_sata_with_io_uring(_: Context, attached: AttachedDisk) -> bool:
     return attached.disk.bus in {"ide", "sata"} and attached.aio == "io_uring"
 
 
-def is_writable_sata(_: Context, attached: AttachedDisk) -> bool:
-    """Returns whether it is a SATA disk that can be written."""
-    disk = attached.disk
-    return disk.bus == "sata" and not disk.read_only and not disk.snapshot
+def is_writable_sata(context: Context, attached: AttachedDisk) -> bool:
+    """Returns whether it is a disk on AHCI that can be written."""
+    disk, controller = attached.disk, context.topology.controller_of(attached)
+    is_ahci = disk.bus == "sata" or controller.model.endswith("ahci")
+    return is_ahci and not disk.read_only and not disk.snapshot
 
 
 def is_qcow2_with_discard(_: Context, attached: AttachedDisk) -> bool:
@@ -105,19 +106,19 @@ def is_qcow2_with_discard(_: Context, attached: AttachedDisk) -> bool:
 
 
 def is_local_and_migrates(context: Context, attached: AttachedDisk) -> bool:
-    """Returns whether it lies on storage of this host alone and the guest can be migrated."""
+    """Returns whether its storage belongs to this host alone and the guest can be migrated."""
     backing = attached.disk.backing
-    is_local = backing is not None and backing.storage_type in _LOCAL
+    is_local = backing is not None and backing.kind in _LOCAL
     return is_local and not _is_bound(context.vm)
 
 
 def _is_bound(vm: Vm) -> bool:
-    """Returns whether a device of the host keeps a guest from being migrated while it runs."""
+    """Returns whether a device of the host prevents the migration of a running guest."""
     return vm.uses_host_devices or any(disk.volume.startswith("/dev/") for disk in vm.disks)
 
 
 def find_tpm(context: Context) -> Iterator[Hit]:
-    """Yields a guest's TPM, unless its storage is known to be one that io_uring is not used on."""
+    """Yields a guest's TPM, unless its storage is known to be used without io_uring."""
     vm = context.vm
     if vm.tpm_storage is None:
         return
@@ -145,7 +146,7 @@ def find_shared_throttle_groups(context: Context) -> Iterator[Hit]:
 
 
 def _group_disks(context: Context) -> list[list[AttachedDisk]]:
-    """Returns the limited disks, those with a throttle group in common together."""
+    """Returns the limited disks, grouped by throttle group."""
     drives = _find_groups(context.vm)
     devices = {
         option.id: drives.get(option.properties.get("drive", ""), "")
@@ -163,7 +164,7 @@ def _group_disks(context: Context) -> list[list[AttachedDisk]]:
 
 
 def _find_groups(vm: Vm) -> dict[str, str]:
-    """Returns the throttle group by node or drive; that of a drive is its own unless it says."""
+    """Returns the throttle group by node or drive; by default a drive has its own."""
     groups = {}
     for option in vm.options:
         if option.name == "blockdev" and option.kind == "throttle":

@@ -58,7 +58,7 @@ VE001 = Defect(
     unaffected="8.1.5-2",
     config=_SCSI,
     page="""
-    Finds disks on IOThreads whose I/O QEMU 8.1 can lose for good after a pause in it.
+    Finds disks on IOThreads whose I/O can hang for good after QEMU 8.1 has paused it.
 
     ## What it does
 
@@ -147,7 +147,7 @@ VE004 = Defect(
     versions=Versions(since="9.0", pve_before="9.0.0-4", pve_only=True),
     find=find_disks(is_virtio_blk_on_iothread),
     message=(
-        "a snapshot without memory can crash the guest: this QEMU does not get over it with"
+        "a snapshot without memory can crash the guest: this QEMU fails with"
         " {disks} on an IOThread"
     ),
     affected="9.0.0-3",
@@ -182,6 +182,7 @@ VE005 = Defect(
     affected="10.1.0-1",
     unaffected="10.1.2-1",
     config=f"ostype: other\n{_SCSI}",
+    blanks=(("qemu", "A command line does not say which system the guest has."),),
     page="""
     Finds virtio-scsi disks of FreeBSD guests that hang QEMU when the guest aborts a request.
 
@@ -217,7 +218,7 @@ VE006 = Defect(
     config=_SATA,
     storage=_LVMTHIN,
     page="""
-    Finds IDE and SATA disks with `aio=io_uring` on QEMU 10.2, whose requests wait for nothing.
+    Finds IDE and SATA disks with `aio=io_uring` on QEMU 10.2, whose requests are delayed.
 
     ## What it does
 
@@ -290,8 +291,9 @@ qemu-system-x86_64 -smp 4 -m 4G \\
  -blockdev throttle,node-name=d,throttle-group=t,file.driver=host_device,file.filename=/dev/sdb \\
  -device virtio-blk-pci,id=v,drive=d,iothread=a
 """,
+    blanks=(("proxmox", "Proxmox VE gives each disk a throttle group that one thread serves."),),
     page="""
-    Finds throttling that several threads go through, which can lock up before QEMU 10.2.2.
+    Finds throttle groups that several threads share, which can lock up before QEMU 10.2.2.
 
     ## What it does
 
@@ -350,8 +352,8 @@ scsihw: virtio-scsi-single
     ## Fix safety
 
     There is no fix to apply: turning discards off would make the image grow. Install the newer
-    QEMU, then stop and start the guest. `qemu-img check` tells of a stopped guest's image whether
-    it is consistent.
+    QEMU, then stop and start the guest. `qemu-img check` shows whether the
+    image of a stopped guest is consistent.
 
     ## References
 
@@ -432,6 +434,7 @@ VE012 = Defect(
     affected="10.1.2-4",
     unaffected="10.1.2-5",
     config="tpmstate0: local-lvm:vm-100-disk-1,size=4M,version=v2.0\n",
+    blanks=(("qemu", "A command line does not name the volume of a TPM."),),
     page="""
     Finds guests with a TPM whose backup can get stuck under pve-qemu 10.1.
 
@@ -464,6 +467,7 @@ VE013 = Defect(
     unaffected="10.1.2-7",
     config=_SCSI.replace("local-lvm", "tank"),
     storage=f"{_ZFS}\n{_NAS}",
+    blanks=(("qemu", "A command line does not say whether another host can reach a path."),),
     page="""
     Finds local disks that can crash the guest when it is migrated under pve-qemu 10.1.
 
@@ -563,9 +567,9 @@ VE016 = Defect(
 
     ## What it does
 
-    Looks for `sataN` disks while the host has QEMU 8.1.0 to 8.1.2, or pve-qemu from 5.0 on before
-    8.0.2-7. Other releases before 8.1.3 may have the defect too and are left out, as distributions
-    mended many of them.
+    Looks for `sataN` disks, and `ideN` disks of q35 machines, which are on AHCI too, while the
+    host has QEMU 8.1.0 to 8.1.2, or pve-qemu from 5.0 on before 8.0.2-7. Other releases before
+    8.1.3 may have the defect too and are left out, as distributions mended many of them.
 
     ## Why is this bad
 

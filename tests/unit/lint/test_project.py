@@ -1,4 +1,4 @@
-"""House rules change what counts, and a slip in their file is told with its line."""
+"""The project configuration changes what is reported; errors in it are told with their line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from vmio.errors import InputError, UsageError
 from vmio.lint.diagnostic import Diagnostic, Severity
-from vmio.lint.house import (
-    MAX_HOUSE_BYTES,
-    House,
-    apply_house,
+from vmio.lint.project import (
+    MAX_PROJECT_BYTES,
+    ProjectConfig,
+    apply_project_config,
     choose_rules,
     drop_below,
-    override_house,
-    parse_house,
+    override_project_config,
+    parse_project_config,
 )
 from vmio.model.source import Source
 
@@ -51,9 +51,9 @@ reason = "is switched off"
 EXCEPTION = "[[exceptions]]\nvm='1'\nrules=['TH']\nreason='x'\n"
 
 
-def parse(text: str) -> House:
-    """Returns the house of a text."""
-    return parse_house(Source(name="vmio.toml", data=text.encode()))
+def parse(text: str) -> ProjectConfig:
+    """Returns the configuration of a text."""
+    return parse_project_config(Source(name="vmio.toml", data=text.encode()))
 
 
 def make_finding(
@@ -65,24 +65,24 @@ def make_finding(
     )
 
 
-def test_parse_house_reads_everything() -> None:
+def test_parse_project_config_reads_everything() -> None:
     """Every key has its place, rules by their codes however they are called."""
-    house = parse(FULL)
-    assert house.select == ("TH", "cache-unsafe", "CA001")
-    assert house.severity is Severity.WARNING
-    assert (house.baseline, house.storage, house.host) == (
+    project = parse(FULL)
+    assert project.select == ("TH", "cache-unsafe", "CA001")
+    assert project.severity is Severity.WARNING
+    assert (project.baseline, project.storage, project.host) == (
         "known.json",
         "storage.cfg",
         "node1.toml",
     )
-    assert house.levels == {"CA001": Severity.INFO}
-    assert house.off == {"SA001"}
-    assert [(one.vm, one.disk, one.reason) for one in house.exceptions] == [
+    assert project.levels == {"CA001": Severity.INFO}
+    assert project.off == {"SA001"}
+    assert [(one.vm, one.disk, one.reason) for one in project.exceptions] == [
         ("701", "scsi0", "moves in March"),
         ("702", "", "is switched off"),
     ]
-    assert house.exceptions[0].codes == {"TH001"}
-    assert house.exceptions[1].codes >= {"TH001", "TH004"}
+    assert project.exceptions[0].codes == {"TH001"}
+    assert project.exceptions[1].codes >= {"TH001", "TH004"}
 
 
 def test_choose_rules_leaves_out_what_is_off() -> None:
@@ -92,10 +92,10 @@ def test_choose_rules_leaves_out_what_is_off() -> None:
     assert not codes & {"TH004", "SA001", "CF001"}
 
 
-def test_apply_house_gives_rules_their_severity_here() -> None:
-    """A finding counts as the house says, and the most harmful still come first."""
+def test_apply_project_config_gives_rules_their_severity_here() -> None:
+    """A finding has the severity that is configured, and the most harmful still come first."""
     found = (make_finding("CA001"), make_finding("TH002", severity=Severity.WARNING))
-    kept, accepted = apply_house(found, parse(FULL), vm="1")
+    kept, accepted = apply_project_config(found, parse(FULL), vm="1")
     assert [(one.code, one.severity) for one in kept] == [
         ("TH002", Severity.WARNING),
         ("CA001", Severity.INFO),
@@ -104,31 +104,33 @@ def test_apply_house_gives_rules_their_severity_here() -> None:
     assert [one.code for one in drop_below(kept, Severity.WARNING)] == ["TH002"]
 
 
-def test_apply_house_accepts_exceptions_of_one_vm_and_disk() -> None:
+def test_apply_project_config_accepts_exceptions_of_one_vm_and_disk() -> None:
     """An exception holds for its VM, its disk and its rules, and says its reason."""
     found = (make_finding("TH001"), make_finding("TH001", "scsi1"), make_finding("TH002"))
-    kept, (accepted,) = apply_house(found, parse(FULL), vm="701")
+    kept, (accepted,) = apply_project_config(found, parse(FULL), vm="701")
     assert kept == found[1:]
     assert (accepted.diagnostic, accepted.reason) == (found[0], "moves in March")
-    assert apply_house(found, parse(FULL), vm="702")[0] == ()
-    assert apply_house(found, parse(FULL), vm="703")[0] == found
+    assert apply_project_config(found, parse(FULL), vm="702")[0] == ()
+    assert apply_project_config(found, parse(FULL), vm="703")[0] == found
 
 
-def test_apply_house_without_rules_changes_nothing() -> None:
-    """An empty file is a house in which all counts as it is."""
+def test_apply_project_config_without_rules_changes_nothing() -> None:
+    """An empty file changes nothing."""
     found = (make_finding("TH001"),)
-    assert apply_house(found, parse(""), vm="1") == (found, ())
+    assert apply_project_config(found, parse(""), vm="1") == (found, ())
 
 
-def test_override_house_selects_anew_and_ignores_besides() -> None:
-    """What a call selects replaces what the house does; what it ignores adds to it."""
-    house = override_house(parse(FULL), select=("CF",), ignore=("CF001",), severity=Severity.ERROR)
-    assert house.select == ("CF",)
-    assert house.ignore == ("TH004", "CF001")
-    assert house.severity is Severity.ERROR
-    assert override_house(parse(FULL)) == parse(FULL)
+def test_override_project_config_selects_anew_and_ignores_besides() -> None:
+    """What a call selects replaces the file's selection; what it ignores adds to it."""
+    project = override_project_config(
+        parse(FULL), select=("CF",), ignore=("CF001",), severity=Severity.ERROR
+    )
+    assert project.select == ("CF",)
+    assert project.ignore == ("TH004", "CF001")
+    assert project.severity is Severity.ERROR
+    assert override_project_config(parse(FULL)) == parse(FULL)
     with pytest.raises(UsageError):
-        override_house(House(), select=("NO",))
+        override_project_config(ProjectConfig(), select=("NO",))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,9 @@ def test_override_house_selects_anew_and_ignores_besides() -> None:
         ("[check\n", "vmio.toml is not TOML: ", ""),
     ],
 )
-def test_parse_house_tells_a_slip_with_its_line(text: str, message: str, hint: str) -> None:
+def test_parse_project_config_tells_a_slip_with_its_line(
+    text: str, message: str, hint: str
+) -> None:
     """One line names the file, the line and the key, and what was meant if that is plain."""
     with pytest.raises(InputError) as caught:
         parse(text)
@@ -176,10 +180,10 @@ def test_parse_house_tells_a_slip_with_its_line(text: str, message: str, hint: s
     assert hint in caught.value.hint
 
 
-def test_parse_house_is_bounded() -> None:
-    """A file that is far larger than any house rules is not even parsed."""
+def test_parse_project_config_is_bounded() -> None:
+    """A file that is far too large is not even parsed."""
     with pytest.raises(InputError, match="too large"):
-        parse("#" * (MAX_HOUSE_BYTES + 1))
+        parse("#" * (MAX_PROJECT_BYTES + 1))
 
 
 WORDS = st.sampled_from(
@@ -191,17 +195,17 @@ WORDS = st.sampled_from(
 
 
 @given(st.binary(max_size=60) | st.lists(WORDS, max_size=20).map(lambda w: "".join(w).encode()))
-def test_parse_house_raises_nothing_but_input_errors(data: bytes) -> None:
+def test_parse_project_config_raises_nothing_but_input_errors(data: bytes) -> None:
     """No bytes make it raise anything else, and its message is one line."""
     with contextlib.suppress(InputError):
-        parse_house(Source(name="vmio.toml", data=data))
+        parse_project_config(Source(name="vmio.toml", data=data))
 
 
 def test_rules_that_are_named_often_are_named_once() -> None:
     """A hundred thousand codes are as good as one, and as dear."""
     words = '"TH001", "th001", ' * 50_000
-    house = parse(f"[check]\nselect = [{words}]")
-    assert [word.upper() for word in house.select] == ["TH001"]
+    project = parse(f"[check]\nselect = [{words}]")
+    assert [word.upper() for word in project.select] == ["TH001"]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +217,7 @@ def test_rules_that_are_named_often_are_named_once() -> None:
     ],
     ids=["dots", "digits", "blanks"],
 )
-def test_house_rules_that_are_made_to_take_long_are_refused(text: str) -> None:
+def test_project_config_that_would_take_long_is_refused(text: str) -> None:
     """In one line, and as quickly as others."""
     with pytest.raises(InputError) as told:
         parse(text)

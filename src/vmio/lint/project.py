@@ -1,4 +1,4 @@
-"""House rules: what the people of one place have decided about findings, from their vmio.toml.
+"""The project configuration: which findings a project reports and how severe, from its vmio.toml.
 
 ::
 
@@ -38,33 +38,33 @@ from vmio.model.source import Source
 from vmio.values import replace
 
 __all__ = [
-    "MAX_HOUSE_BYTES",
+    "MAX_PROJECT_BYTES",
     "Exemption",
-    "House",
-    "apply_house",
+    "ProjectConfig",
+    "apply_project_config",
     "choose_rules",
     "drop_below",
     "load_rules",
-    "override_house",
-    "parse_house",
+    "override_project_config",
+    "parse_project_config",
 ]
 
-MAX_HOUSE_BYTES = 1024 * 1024
+MAX_PROJECT_BYTES = 1024 * 1024
 
 _OFF = "off"
 
 
 class Exemption(Struct, frozen=True, kw_only=True):
-    """Findings that are accepted for one VM, or one disk of it, for a reason."""
+    """An exception: findings that are accepted for one VM, or one disk of it, with the reason."""
 
     vm: str
     disk: str = ""
-    """What a finding is about, such as `scsi0`; empty for whatever it is."""
+    """The subject of a finding, such as `scsi0`; empty for every subject."""
     codes: frozenset[str]
     reason: str
 
     def covers(self, diagnostic: Diagnostic, vm: str) -> bool:
-        """Returns whether a finding in a VM's config is one of those."""
+        """Returns whether a finding in a VM's config is accepted by it."""
         return (
             vm == self.vm
             and diagnostic.code in self.codes
@@ -72,55 +72,55 @@ class Exemption(Struct, frozen=True, kw_only=True):
         )
 
 
-class House(Struct, frozen=True, kw_only=True):
-    """Which findings count in one place, and as what; without any argument, all as they are."""
+class ProjectConfig(Struct, frozen=True, kw_only=True):
+    """Which findings are reported, and how severe; without arguments, all as they are."""
 
     name: str = ""
-    """Of its file; empty if there is none."""
+    """The name of its file; empty if there is none."""
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     severity: Severity = Severity.INFO
-    """The least that counts."""
+    """The least severity that is reported."""
     levels: Mapping[str, Severity] = field(default_factory=dict)
-    """The severity that a rule's findings have here, by code."""
+    """The configured severities, by the code of the rule."""
     off: frozenset[str] = frozenset()
-    """Codes of rules that do not count here."""
+    """Codes of rules that are switched off."""
     exceptions: tuple[Exemption, ...] = ()
     baseline: str = ""
-    """Paths as they are written, from the folder of its file; empty if not written."""
+    """Paths as written, relative to the folder of its file; empty if not written."""
     storage: str = ""
     host: str = ""
 
 
-def override_house(
-    house: House,
+def override_project_config(
+    project: ProjectConfig,
     *,
     select: tuple[str, ...] = (),
     ignore: tuple[str, ...] = (),
     severity: Severity | None = None,
-) -> House:
-    """Returns a house with what a call says: it selects anew, and ignores besides.
+) -> ProjectConfig:
+    """Returns a configuration with a call's settings: its selection replaces, its exclusions add.
 
     Raises:
         UsageError: There is no such rule.
     """
     select_rules(select, ignore)
     return replace(
-        house,
-        select=select or house.select,
-        ignore=(*house.ignore, *ignore),
-        severity=severity or house.severity,
+        project,
+        select=select or project.select,
+        ignore=(*project.ignore, *ignore),
+        severity=severity or project.severity,
     )
 
 
-def choose_rules(house: House) -> tuple[Entry, ...]:
+def choose_rules(project: ProjectConfig) -> tuple[Entry, ...]:
     """Returns the rules that run, in the registry's order."""
-    return select_rules(house.select, (*house.ignore, *sorted(house.off)))
+    return select_rules(project.select, (*project.ignore, *sorted(project.off)))
 
 
-def load_rules(house: House) -> tuple[type[Rule], ...]:
+def load_rules(project: ProjectConfig) -> tuple[type[Rule], ...]:
     """Returns the classes of the rules that run."""
-    return _load(house.select, house.ignore, house.off)
+    return _load(project.select, project.ignore, project.off)
 
 
 @lru_cache(maxsize=8)
@@ -130,46 +130,46 @@ def _load(
     return tuple(map(load_rule, select_rules(select, (*ignore, *sorted(off)))))
 
 
-def apply_house(
-    findings: Iterable[Diagnostic], house: House, *, vm: str
+def apply_project_config(
+    findings: Iterable[Diagnostic], project: ProjectConfig, *, vm: str
 ) -> tuple[tuple[Diagnostic, ...], tuple[Suppressed, ...]]:
-    """Returns the findings that count for one VM as they count here, and those accepted.
+    """Returns one VM's findings with their configured severities, and the accepted ones.
 
     The most harmful come first; what is below the least severity stays, since a baseline may
     know of it (see `drop_below`).
     """
     kept: list[Diagnostic] = []
     accepted: list[Suppressed] = []
-    exceptions = [exception for exception in house.exceptions if exception.vm == vm]
+    exceptions = [exception for exception in project.exceptions if exception.vm == vm]
     for found in findings:
-        if found.code in house.off:
+        if found.code in project.off:
             continue
-        level = house.levels.get(found.code)
+        level = project.levels.get(found.code)
         one = found if level is None else replace(found, severity=level)
         exception = next((each for each in exceptions if each.covers(one, vm)), None)
         if exception is None:
             kept.append(one)
         else:
             accepted.append(Suppressed(diagnostic=one, reason=exception.reason))
-    if house.levels:
+    if project.levels:
         kept.sort(key=lambda diagnostic: diagnostic.severity.rank)
     return tuple(kept), tuple(accepted)
 
 
 def drop_below(findings: Iterable[Diagnostic], severity: Severity) -> tuple[Diagnostic, ...]:
-    """Returns the findings that are at least so harmful."""
+    """Returns the findings of at least a severity."""
     return tuple(one for one in findings if one.severity.rank <= severity.rank)
 
 
-def parse_house(source: Source) -> House:
+def parse_project_config(source: Source) -> ProjectConfig:
     """Reads a vmio.toml.
 
     Raises:
-        InputError: It is no TOML, or says something that no house rule is; the message names the
+        InputError: It is no TOML, or has a key or value that is not valid; the message names the
             line.
     """
-    if len(source.data) > MAX_HOUSE_BYTES:
-        raise InputError(f"{source.name} is too large for house rules")
+    if len(source.data) > MAX_PROJECT_BYTES:
+        raise InputError(f"{source.name} is too large for a project configuration")
     try:
         table = load_toml(source.data)
     except ValueError as error:
@@ -182,12 +182,12 @@ def _shorten(text: str) -> str:
 
 
 class _Reader:
-    """Turns a document into house rules and knows where each word of it stands."""
+    """Turns a document into a project configuration and knows the place of each word."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
 
-    def read(self, table: Mapping[str, Any]) -> House:
+    def read(self, table: Mapping[str, Any]) -> ProjectConfig:
         self.check_keys(table, ("check", "rules", "exceptions"), ())
         check = self.read_table(table.get("check", {}), ("check",))
         texts = ("baseline", "storage", "host")
@@ -208,7 +208,7 @@ class _Reader:
         if "severity" in check:
             word = self.read_text(check, "severity", ("check",))
             severity = self.read_severity(word, ("check", "severity"))
-        return House(
+        return ProjectConfig(
             name=self.source.name,
             select=self.read_rules(check, "select", ("check",)),
             ignore=self.read_rules(check, "ignore", ("check",)),
@@ -318,9 +318,9 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 
 
 def _find_line(text: str, path: tuple[str | int, ...]) -> int:
-    """Returns the line that a key or a table's header is written in; 0 if that is not plain.
+    """Returns the line of a key or a table's header; 0 if it is not found.
 
-    tomllib tells no places, so this looks for the usual notation, line by line.
+    tomllib gives no positions, so this looks for the usual notation, line by line.
     """
     table: tuple[str | int, ...] = ()
     best = depth = 0
