@@ -8,7 +8,7 @@ from typing import Final
 from attrs import field, frozen
 
 from vmio.model.disk import BusKind
-from vmio.model.iothread import VirtqueueMapping
+from vmio.model.iothread import HOST_KERNEL, OTHER_PROCESS, VirtqueueMapping
 
 __all__ = [
     "IOTHREAD_DEVICES",
@@ -90,3 +90,14 @@ class Controller:
     def takes_iothread(self) -> bool:
         """Whether this kind of device has the property `iothread` at all."""
         return self.model.startswith(IOTHREAD_DEVICES)
+
+    @property
+    def served_outside(self) -> str:
+        """What serves its disks where no thread of QEMU does; empty where one does.
+
+        Source: QEMU's manual, vhost-user, and vhost-scsi of Linux: only the beginning of an I/O is
+        QEMU's, to hand the virtqueues over.
+        """
+        if self.model.startswith("vhost-user-"):
+            return OTHER_PROCESS
+        return HOST_KERNEL if self.model.startswith("vhost-") else ""

@@ -8,7 +8,7 @@ from typing import Literal
 from attrs import field, frozen
 
 from vmio.bounds import MAX_QUEUES
-from vmio.model.controller import Bridge, Controller
+from vmio.model.controller import QUEUE_PER_VCPU_SINCE, Bridge, Controller
 from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 
@@ -19,6 +19,7 @@ __all__ = [
     "Topology",
     "Verdict",
     "Virtqueue",
+    "choose_default_queues",
     "count_queues",
 ]
 
@@ -43,7 +44,7 @@ class Virtqueue:
 
     index: int
     served_by: str
-    """An IOThread's id, or `MAIN_LOOP`."""
+    """An IOThread's id, `MAIN_LOOP`, `OTHER_PROCESS` or `HOST_KERNEL`."""
 
 
 @frozen(kw_only=True)
@@ -97,6 +98,8 @@ class Topology:
     controllers: tuple[Controller, ...] = ()
     disks: tuple[AttachedDisk, ...] = ()
     vcpus: int = 1
+    default_queues: int | None = None
+    """Request queues of a device of which no number is written; None is one for each vCPU."""
     host_threads: tuple[HostThread, ...] = ()
     """Empty for a plan."""
     _by_id: Mapping[str, Controller] = field(init=False, eq=False, repr=False)
@@ -119,7 +122,7 @@ class Topology:
 
     def count_queues(self, controller: Controller) -> int:
         """Returns how many request queues a controller has, no more than QEMU can make."""
-        return count_queues((controller,), self.vcpus)
+        return count_queues((controller,), self.default_queues or self.vcpus)
 
     def virtqueues_of(self, controller: Controller) -> tuple[Virtqueue, ...]:
         """Returns a controller's request queues; one stands for the whole of a device without any.
@@ -134,13 +137,13 @@ class Topology:
         )
 
     def served_by(self, attached: AttachedDisk) -> tuple[str, ...]:
-        """Returns what serves a disk's requests: IOThread ids, or `MAIN_LOOP`, each once."""
+        """Returns what serves a disk's requests, each once: see `Virtqueue.served_by`."""
         return tuple(dict.fromkeys(self._list_servers(self.controller_of(attached))))
 
     def _list_servers(self, controller: Controller) -> tuple[str, ...]:
         """Returns what serves a controller's queues, which take them in turn."""
         if not controller.takes_iothread:
-            return (MAIN_LOOP,)
+            return (controller.served_outside or MAIN_LOOP,)
         mapping = controller.iothread_vq_mapping
         if not mapping:
             return (controller.iothread or MAIN_LOOP,)
@@ -151,12 +154,25 @@ class Topology:
         return tuple(entry.iothread for entry in mapping[:count])
 
 
-def count_queues(controllers: Iterable[Controller], vcpus: int) -> int:
+def count_queues(controllers: Iterable[Controller], default: int) -> int:
     """Returns how many request queues controllers have, each no more than QEMU can make.
 
-    Source: QEMU 10.0: num-queues of a PCI device is the number of vCPUs unless it is set.
+    Args:
+        controllers: The controllers.
+        default: The queues of one of which no number is written; see `choose_default_queues`.
     """
     return sum(
-        min(each.num_queues or vcpus, MAX_QUEUES) if each.takes_iothread else 1
+        min(each.num_queues or default, MAX_QUEUES) if each.takes_iothread else 1
         for each in controllers
     )
+
+
+def choose_default_queues(machine_version: tuple[int, int]) -> int | None:
+    """Returns the queues of a PCI device of which no number is written; None is one for each vCPU.
+
+    Source: QEMU 10.0.2, run: machines before 5.2 have one, virtio-blk and virtio-scsi alike.
+
+    Args:
+        machine_version: Of the guest's machine; (0, 0) where it is not known.
+    """
+    return 1 if (0, 0) < machine_version < QUEUE_PER_VCPU_SINCE else None

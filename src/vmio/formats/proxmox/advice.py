@@ -49,6 +49,10 @@ _SAN = "Microsoft, diskpart: san"
 _TOO_OLD = frozenset({"Linux 2.4", "Windows 2000", "Windows Server 2003", "Windows XP"})
 """Systems for which nobody has made the driver."""
 _PROBE = "-device virtio-scsi-pci,id=probe"
+_IN_ARGS = (
+    "they are made in args: write -object iothread,id=NAME there, and iothread=NAME into the"
+    " device of the disk or of its controller"
+)
 _LINUX = (
     "see whether the initramfs that the guest boots from has virtio_scsi: 'lsinitramfs"
     " /boot/initrd.img-$(uname -r) | grep virtio_scsi' on Debian and Ubuntu, 'lsinitrd | grep"
@@ -162,6 +166,7 @@ def _give_threads(guest: ProxmoxGuest, step: Step) -> Words:
         " if the guest hangs or loses its disk"
         if old is not None
         else "",
+        how=_IN_ARGS if step.obstacle else "",
     )
 
 

@@ -42,6 +42,10 @@ def read(source: Source, context: ReadContext) -> ProxmoxGuest:
             Proxmox VE cannot take all of it.
     """
     guest = read_guest(source, context)
+    if guest.vm.options:
+        from vmio.formats.proxmox.added import add_options
+
+        guest = add_options(guest)
     if context.strict:
         from vmio.formats.proxmox.strict import refuse_problems
 

@@ -93,6 +93,8 @@ class Medium:
     cache_direct: bool | None = None
     cache_no_flush: bool | None = None
     write_cache: bool | None = None
+    nodes: tuple[str, ...] = ()
+    """The names of its nodes, the guest's side first."""
     aio: AioEngine | None = None
     discard: Discard | None = None
     discard_kept: str = ""
@@ -229,6 +231,7 @@ class _Reader:
             cache_direct=medium.cache_direct,
             cache_no_flush=medium.cache_no_flush,
             write_cache=flags[2],
+            nodes=medium.nodes,
             aio=aio,
             discard=medium.discard,
             detect_zeroes=medium.detect_zeroes,
@@ -313,6 +316,7 @@ class _Reader:
             cache=_choose_cache(direct, skips_flush, writeback) if written else None,
             cache_direct=direct,
             cache_no_flush=skips_flush,
+            nodes=tuple(dict.fromkeys(layer.name for layer in layers if layer.name)),
             aio=_pick_aio(lowest.properties.get("aio")),
             discard=discard,
             discard_kept=kept,

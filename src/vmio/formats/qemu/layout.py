@@ -17,7 +17,13 @@ from vmio.model.disk import FILE_DRIVERS
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.machine import Chipset
 from vmio.model.option import Option
-from vmio.model.topology import AttachedDisk, Effect, Topology, Verdict
+from vmio.model.topology import (
+    AttachedDisk,
+    Effect,
+    Topology,
+    Verdict,
+    choose_default_queues,
+)
 from vmio.model.vm import Vm
 
 __all__ = ["lay_out_command"]
@@ -37,15 +43,21 @@ Source: QEMU 10.0, docs/pcie.txt and `-device MODEL,help`.
 """
 
 
-def lay_out_command(vm: Vm) -> Topology:
-    """Returns the layout that is written, with QEMU's defaults where nothing is."""
-    controllers = {controller.id: controller for controller in vm.controllers}
+def lay_out_command(vm: Vm, made: Mapping[str, Controller] | None = None) -> Topology:
+    """Returns the layout that is written, with QEMU's defaults where nothing is.
+
+    Args:
+        vm: What is written.
+        made: Controllers that a manager makes beside it, by their ids.
+    """
+    controllers = {**(made or {}), **{each.id: each for each in vm.controllers}}
     return Topology(
         iothreads=vm.iothreads,
         bridges=_find_bridges(vm),
         controllers=vm.controllers,
         disks=tuple(_complete(each, controllers[each.controller]) for each in vm.attached),
         vcpus=vm.vcpus,
+        default_queues=choose_default_queues(vm.machine_version),
     )
 
 

@@ -14,8 +14,9 @@ from vmio.errors import InputError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.qemu.argv import Command, build_option, find_iothreads, parse_command
 from vmio.formats.qemu.blocks import read_blocks
-from vmio.formats.qemu.devices import Attachments, attach_devices
+from vmio.formats.qemu.devices import attach_devices
 from vmio.formats.qemu.readconfig import parse_config_file
+from vmio.model.controller import Controller
 from vmio.model.host import Host
 from vmio.model.machine import Chipset
 from vmio.model.option import Option
@@ -23,7 +24,7 @@ from vmio.model.source import Problem, Source, Span
 from vmio.model.topology import count_queues
 from vmio.model.vm import Accelerator, Vm
 
-__all__ = ["QemuGuest", "read_command_vm"]
+__all__ = ["QemuGuest", "check_queues", "check_size", "read_command_vm"]
 
 _MIB = 1 << 20
 _SUFFIXES = {"": _MIB, "b": 1, "k": 1 << 10, "m": _MIB, "g": 1 << 30, "t": 1 << 40}
@@ -56,7 +57,7 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
     command = parse_command(source)
     problems: list[Problem] = []
     included = tuple(_include(command.options, context.read_file, problems))
-    _check_size(source, included)
+    check_size(source, included)
     options = tuple(_apply_set(included, problems))
     problems += _check_options(options)
     machine = _merge_properties(options, "machine")
@@ -66,7 +67,7 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
     blocks = read_blocks(options, host.files.block_device_patterns, "ide" if is_pc else "virtio")
     found = attach_devices(options, blocks, chipset=chipset, arch=arch)
     vcpus = _count_vcpus(options)
-    _check_queues(source, found, vcpus)
+    check_queues(source, found.controllers, vcpus)
     iothreads, users = find_iothreads(options)
     name = _merge_properties(options, "name").get("guest", "")
     numbers = [option.properties.get("value", "") for option in options if option.name == "id"]
@@ -94,7 +95,12 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
     return QemuGuest(vm=vm, context=context, command=evolve(command, options=options))
 
 
-def _check_size(source: Source, options: Sequence[Option]) -> None:
+def check_size(source: Source, options: Sequence[Option]) -> None:
+    """Refuses more options than are worth a look.
+
+    Raises:
+        InputError: There are too many, or too many properties of them.
+    """
     properties = sum(len(option.properties) for option in options)
     if len(options) > MAX_OPTIONS or properties > MAX_PROPERTIES:
         raise InputError(
@@ -103,8 +109,13 @@ def _check_size(source: Source, options: Sequence[Option]) -> None:
         )
 
 
-def _check_queues(source: Source, found: Attachments, vcpus: int) -> None:
-    queues = count_queues(found.controllers, vcpus)
+def check_queues(source: Source, controllers: Sequence[Controller], vcpus: int) -> None:
+    """Refuses controllers with more virtqueues in all than are worth a look.
+
+    Raises:
+        InputError: There are too many.
+    """
+    queues = count_queues(controllers, vcpus)
     if queues > MAX_QUEUES_IN_ALL:
         raise InputError(
             f"{source.name} has {queues} virtqueues, more than any QEMU is started with"

@@ -10,11 +10,13 @@ __all__ = ["DuplicateId"]
 
 
 class DuplicateId(ProblemRule):
-    r"""Finds names that a QEMU command line gives twice.
+    r"""Finds names that QEMU's own options give twice.
 
     ## What it does
 
     Compares the ids of devices, of objects, and of drives and block nodes, each among themselves.
+    In the `args` of a Proxmox config, devices and objects, with the disks, controllers and
+    IOThreads that Proxmox VE makes.
 
     ## Why is this bad
 
@@ -48,7 +50,6 @@ class DuplicateId(ProblemRule):
     code = "CF022"
     name = "duplicate-id"
     severity = Severity.ERROR
-    notation = "qemu"
     kind = "duplicate-id"
 
     def explain(self, problem: Problem) -> str:
