@@ -20,11 +20,14 @@ _FILE_STORAGES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 def list_disks(context: Context, *, unresolved: bool = False) -> tuple[AttachedDisk, ...]:
     """Returns a guest's disks; those of a template do no I/O and are left out.
 
+    So are those whose SCSI commands are passed on: no setting of a file is about them.
+
     Args:
         context: The guest.
         unresolved: Whether to take also those of which it is not known what QEMU opens.
     """
-    return context.disks if unresolved else context.resolved_disks
+    disks = context.disks if unresolved else context.resolved_disks
+    return tuple(attached for attached in disks if not attached.passes_through)
 
 
 def list_writable_disks(context: Context, *, unresolved: bool = False) -> Iterator[AttachedDisk]:

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from vmio.bounds import MAX_QUEUES
 from vmio.model.controller import QUEUE_PER_VCPU_SINCE, Bridge, Controller
-from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
+from vmio.model.disk import PASSTHROUGH, AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 
 __all__ = [
@@ -70,6 +70,11 @@ class AttachedDisk:
     read_only: bool = False
     """Whether it is only read: a cd-rom, a template's disk, or as the config says."""
     effects: tuple[Effect, ...] = ()
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether the guest's SCSI commands go to a device of the host as they are."""
+        return self.driver in PASSTHROUGH
 
     def find_effect(self, setting: str) -> Effect | None:
         """Returns what became of a setting, None if there is nothing to say of it."""

@@ -266,6 +266,7 @@ def _leave_emulated(task: _Task) -> Iterator[Step]:
         for attached in before.disks
         if attached.disk.bus == "scsi" and attached.disk.keeps_data
         if needs_driver or not before.controller_of(attached).takes_iothread
+        if not before.controller_of(attached).served_outside
     )
     if disks:
         yield Step(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from attrs import evolve
+
 from vmio.formats.base import CommandLine, Guest, ReadContext, Setting, Words
 from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
@@ -55,7 +57,12 @@ def read(source: Source, context: ReadContext) -> ProxmoxGuest:
 
 def lay_out(guest: Guest) -> Topology:
     """Returns what Proxmox VE makes of a config."""
-    return lay_out_config(cast("ProxmoxGuest", guest))
+    topology = lay_out_config(cast("ProxmoxGuest", guest))
+    if any(attached.passes_through or attached.disk.snapshot for attached in topology.disks):
+        from vmio.formats.qemu.layout import settle
+
+        return evolve(topology, disks=tuple(map(settle, topology.disks)))
+    return topology
 
 
 def build_command(guest: Guest, host: Host) -> CommandLine:

@@ -153,6 +153,7 @@ def read_blocks(options: Sequence[Option], patterns: Iterable[str], default: str
             if option.name == "object" and option.kind == "throttle-group"
         },
         patterns=tuple(patterns),
+        is_snapshot=any(option.name == "snapshot" for option in options),
     )
     media: dict[str, Medium] = {}
     for option in reader.nodes.values():
@@ -190,6 +191,8 @@ class _Reader:
     nodes: Mapping[str, Option]
     groups: Mapping[str, Option]
     patterns: tuple[str, ...]
+    is_snapshot: bool
+    """Whether `-snapshot` is there, which every drive goes by that says nothing of its own."""
 
     def read_drive(self, option: Option, default: str, counts: dict[str, int]) -> Medium | None:
         """Returns what an option makes a drive of; None if it is another option."""
@@ -236,7 +239,9 @@ class _Reader:
             discard=medium.discard,
             detect_zeroes=medium.detect_zeroes,
             read_only=medium.read_only,
-            snapshot=to_bool(properties.get("snapshot")),
+            snapshot=self.is_snapshot
+            if "snapshot" not in properties
+            else to_bool(properties["snapshot"]),
             rerror=properties.get("rerror"),
             werror=properties.get("werror"),
             limits=_read_limits(properties),

@@ -33,6 +33,32 @@ _DEFAULT_MIB = 128
 _TOPOLOGY = ("sockets", "dies", "clusters", "modules", "cores", "threads", "drawers", "books")
 _ARCHITECTURE = re.compile(r"qemu-system-([a-z0-9_]+)")
 _PATH = re.compile(r"([^.]{1,63})\.([^.]{1,63})\.(.+)", re.DOTALL)
+_UBUNTU: Mapping[str, tuple[int, int]] = {
+    "xenial": (2, 5),
+    "bionic": (2, 11),
+    "cosmic": (2, 12),
+    "disco": (3, 1),
+    "eoan": (4, 0),
+    "focal": (4, 2),
+    "groovy": (5, 0),
+    "hirsute": (5, 2),
+    "impish": (6, 0),
+    "jammy": (6, 2),
+}
+"""The QEMU of Ubuntu's machine types up to 22.04, by what is written, as in pc-q35-focal."""
+_RHEL = (
+    ((9, 2), (7, 2)),
+    ((9, 0), (6, 2)),
+    ((8, 6), (6, 2)),
+    ((8, 5), (6, 0)),
+    ((8, 4), (5, 2)),
+    ((8, 3), (5, 1)),
+    ((8, 2), (4, 2)),
+    ((8, 1), (4, 1)),
+)
+"""The QEMU of RHEL's machine types, newest first: pc-q35-rhel8.4.0 is QEMU 5.2."""
+_OLDEST = (2, 12)
+"""That of older ones of RHEL, or older still."""
 _NOWHERE = Span(start=0, end=0)
 _CHECKED = frozenset({"blockdev", "device", "object"})
 """Options of which the value may be JSON."""
@@ -239,8 +265,15 @@ def _find_accelerator(options: Sequence[Option]) -> Accelerator:
 
 
 def _find_version(machine: str, host: Host) -> tuple[int, int]:
-    match = re.search(r"(\d{1,3})\.(\d{1,3})", machine, re.ASCII)
-    return (int(match[1]), int(match[2])) if match is not None else host.qemu_series
+    """Returns the version of QEMU's that a machine behaves as; the host's, where it names none."""
+    match = re.search(r"(rhel)?(\d{1,3})\.(\d{1,3})", machine, re.ASCII)
+    if match is None:
+        known = (_UBUNTU[part] for part in machine.split("-") if part in _UBUNTU)
+        return next(known, host.qemu_series)
+    version = (int(match[2]), int(match[3]))
+    if not match[1]:
+        return version
+    return next((qemu for rhel, qemu in _RHEL if version >= rhel), _OLDEST)
 
 
 def _count_vcpus(options: Sequence[Option]) -> int:

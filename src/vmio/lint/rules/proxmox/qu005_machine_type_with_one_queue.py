@@ -9,7 +9,7 @@ from vmio.lint.devices import asks_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context
 from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
-from vmio.model.controller import QUEUE_PER_VCPU_SINCE
+from vmio.model.controller import QUEUE_PER_VCPU_SINCE, Controller
 from vmio.model.topology import AttachedDisk
 
 __all__ = ["MachineTypeWithOneQueue"]
@@ -68,7 +68,12 @@ class MachineTypeWithOneQueue(ProxmoxRule):
         is_old = (0, 0) < vm.machine_version < QUEUE_PER_VCPU_SINCE
         if not is_old or vm.vcpus == 1:
             return
-        slow = [disk for disk in context.topology.disks if _has_one_queue(guest, disk)]
+        topology = context.topology
+        slow = [
+            each
+            for each in topology.disks
+            if _has_one_queue(guest, each, topology.controller_of(each))
+        ]
         if not slow:
             return
         version = ".".join(map(str, vm.machine_version))
@@ -87,11 +92,13 @@ class MachineTypeWithOneQueue(ProxmoxRule):
         )
 
 
-def _has_one_queue(guest: ProxmoxGuest, attached: AttachedDisk) -> bool:
+def _has_one_queue(guest: ProxmoxGuest, attached: AttachedDisk, controller: Controller) -> bool:
     """Returns whether a disk is on virtio, or would be if it got the IOThread it asks for."""
     disk, effect = attached.disk, attached.find_effect("queues")
     if not disk.keeps_data or (effect is not None and effect.verdict == "used"):
         return False
+    if any(each.disk.id == disk.id for each in guest.vm.attached):  # made in args
+        return controller.takes_iothread and controller.num_queues is None
     if disk.bus == "scsi":
         return (guest.scsihw or "virtio-scsi").startswith("virtio-scsi") or asks_iothread(disk)
     return disk.bus == "virtio"

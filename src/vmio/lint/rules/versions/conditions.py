@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from vmio.lint.defects import Hit
 from vmio.lint.rule import Context
-from vmio.model.iothread import MAIN_LOOP
+from vmio.model.iothread import HOST_KERNEL, MAIN_LOOP, OTHER_PROCESS
 from vmio.model.topology import AttachedDisk
 from vmio.model.vm import Vm
 
@@ -57,7 +57,8 @@ def find_disks(
 
 def is_on_iothread(context: Context, attached: AttachedDisk) -> bool:
     """Returns whether an IOThread serves at least one of a disk's queues."""
-    return context.topology.served_by(attached) != (MAIN_LOOP,)
+    served_by = context.topology.served_by(attached)
+    return served_by not in {(MAIN_LOOP,), (OTHER_PROCESS,), (HOST_KERNEL,)}
 
 
 def is_virtio_blk_on_iothread(context: Context, attached: AttachedDisk) -> bool:
