@@ -61,6 +61,8 @@ class Bridge:
     """QEMU's device name, such as pci-bridge."""
     pci: PciAddress | None
     """None where QEMU chooses it."""
+    pci_bus: str = ""
+    """The PCI bus on which QEMU chooses the slot, where a bus is all that is written."""
     chassis: int | None = None
     """The number that a pci-bridge and a port of PCI Express need; None for other kinds."""
     multifunction: bool = False
@@ -76,7 +78,9 @@ class Controller:
     """QEMU's device name: virtio-scsi-pci, virtio-blk-pci, lsi, megasas, ahci …"""
     bus: BusKind
     pci: PciAddress | None = None
-    """None for one that is part of the machine, as the IDE of a PC."""
+    """None for one that is part of the machine, as the IDE of a PC, or where QEMU chooses it."""
+    pci_bus: str = ""
+    """The PCI bus on which QEMU chooses the slot, where a bus is all that is written."""
     iothread: str | None = None
     iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
     num_queues: int | None = None

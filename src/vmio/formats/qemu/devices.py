@@ -29,6 +29,7 @@ __all__ = [
     "lacks_ioeventfd",
     "read_number",
     "read_pci_address",
+    "read_pci_bus",
 ]
 
 _HBA = re.compile(
@@ -359,12 +360,14 @@ class _Board:
         model = option.kind
         if model in {"virtio-blk", "virtio-scsi"}:
             model += "-ccw" if self.arch == "s390x" else "-pci"
+        is_pci = _ADDRESSED.fullmatch(model) is None
         queues = own.get("num_queues" if model.startswith("virtio-scsi") else "num-queues")
         controller = Controller(
             id=identity,
             model=model,
             bus=bus,
-            pci=None if _ADDRESSED.fullmatch(model) else read_pci_address(own, self.chipset),
+            pci=read_pci_address(own, self.chipset) if is_pci else None,
+            pci_bus=read_pci_bus(own) if is_pci else "",
             num_queues=read_number(queues) or None,
         )
         if controller.takes_iothread:
@@ -682,6 +685,11 @@ def read_pci_address(own: Mapping[str, str], chipset: Chipset) -> PciAddress | N
     return PciAddress(
         bus=own.get("bus", root), slot=int(match[1], 16), function=int(match[2] or 0)
     )
+
+
+def read_pci_bus(own: Mapping[str, str]) -> str:
+    """Returns the PCI bus that a device's properties name without a slot on it, if they do."""
+    return "" if _SLOT.fullmatch(own.get("addr", "")) else own.get("bus", "")
 
 
 def _place_ata(bus: _Bus, own: Mapping[str, str]) -> Address | None:

@@ -11,7 +11,7 @@ from typing import Final
 from attrs import evolve
 
 from vmio.formats.qemu.blocks import to_bool
-from vmio.formats.qemu.devices import read_number, read_pci_address
+from vmio.formats.qemu.devices import read_number, read_pci_address, read_pci_bus
 from vmio.model.controller import Bridge, Controller
 from vmio.model.disk import FILE_DRIVERS
 from vmio.model.iothread import MAIN_LOOP
@@ -87,13 +87,19 @@ def _find_bridges(vm: Vm) -> tuple[Bridge, ...]:
         if bridge.pci is not None and not bridge.pci.function
     }
     used = set()
-    waiting = [controller.pci.bus for controller in vm.controllers if controller.pci is not None]
+    waiting = [
+        each.pci.bus if each.pci is not None else each.pci_bus
+        for each in vm.controllers
+        if each.pci is not None or each.pci_bus
+    ]
     while waiting:
         name = waiting.pop()
         if name in known and name not in used:
             used.add(name)
             place = known[name].pci
-            if place is not None:
+            if place is None:
+                waiting.append(known[name].pci_bus)
+            else:
                 waiting += (place.bus, firsts.get((place.bus, place.slot), name))
     return tuple(bridge for name, bridge in known.items() if name in used)
 
@@ -104,6 +110,7 @@ def _read_bridge(option: Option, chipset: Chipset, number: int) -> Bridge:
         id=option.id,
         model=option.kind,
         pci=read_pci_address(own, chipset),
+        pci_bus=read_pci_bus(own),
         chassis=(read_number(own.get(key)) or number) if key is not None else None,
         multifunction=to_bool(own.get("multifunction")) is True,
     )

@@ -127,6 +127,7 @@ def name_source(attached: AttachedDisk) -> str:
 def name_controller(controller: Controller) -> str:
     """Returns a controller, and where it sits."""
     place = "part of the machine" if controller.built_in else "at an address of QEMU's choice"
+    place += f" on {controller.pci_bus}" if controller.pci_bus else ""
     place = f"at {controller.pci}" if controller.pci is not None else place
     return f"{controller.id} ({controller.model}), {place}"
 
