@@ -409,7 +409,9 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
         if each.disk.media == "disk" and not topology.controller_of(each).served_outside
     ]
     if not disks:
-        raise PlanError("there is no disk to simulate that QEMU serves itself")
+        outside = any(each.served_outside for each in topology.controllers)
+        which = " that QEMU serves itself" if outside else ""
+        raise PlanError(f"there is no disk to simulate{which}")
     iothreads = {each.id: each for each in topology.iothreads}
     names: list[str] = []
     deaf: set[str] = set()

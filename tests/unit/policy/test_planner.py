@@ -205,6 +205,21 @@ def test_macos_stays_where_it_is(ostype: str, args: str, drive: str) -> None:
     assert "qm" not in step.how
 
 
+@pytest.mark.parametrize(
+    ("config", "is_named"),
+    [
+        ("ostype: other\nscsihw: pvscsi\nscsi0: /dev/a\n", True),
+        ("net0: vmxnet3=BC:24:11:00:00:01,bridge=vmbr0\nostype: other\nsata0: /dev/a\n", True),
+        ("net0: e1000=BC:24:11:00:00:01,bridge=vmbr0\nostype: other\nsata0: /dev/a\n", False),
+        ("ostype: l26\nscsihw: pvscsi\nscsi0: /dev/a\n", False),
+    ],
+)
+def test_esxi_is_named_where_it_is_likely(config: str, is_named: bool) -> None:  # noqa: FBT001
+    """A guest with VMware's devices that is no Linux and no Windows is a person's to know."""
+    step = by_hand(plan(config))
+    assert step.how.startswith("a guest with VMware's devices") is is_named
+
+
 def test_free_numbers_are_used_and_no_others() -> None:
     """A disk that Proxmox VE drops keeps its number, and who finds none is named."""
     many = "".join(f"scsi{n}: /dev/s{n}\n" for n in range(28))

@@ -32,7 +32,15 @@ from vmio.formats.proxmox.problems import explain_reasons, find_dropped
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.formats.proxmox.schema import DRIVES_BY_BUS
 from vmio.formats.shell import quote
-from vmio.formats.words import GAIN, RUN, are, join, list_served, tell_map_queues
+from vmio.formats.words import (
+    GAIN,
+    RUN,
+    VIRTIO_BLK_OF_MACOS,
+    are,
+    join,
+    list_served,
+    tell_map_queues,
+)
 from vmio.model.disk import Disk
 from vmio.model.host import parse_processors
 from vmio.model.plan import Plan, Step
@@ -331,7 +339,8 @@ def _leave_macos(disks: Sequence[str], why: str) -> Words:
         what=f"Leave {join(disks)} in place: macOS has no driver for virtio-scsi",
         why=why,
         source="args has what only macOS needs: Apple's SMC",
-        how="nothing to do; on virtio-scsi the guest would not find its disks",
+        how="nothing to do; on virtio-scsi the guest would not find its disks."
+        f" {VIRTIO_BLK_OF_MACOS}",
     )
 
 
@@ -365,7 +374,18 @@ def _tell_how_to_find_out(guest: ProxmoxGuest, plan: Plan) -> str:
                 " controller without a warning"
             )
         case _:
-            return f"{_OTHER}. To see it, {probe}"
+            return f"{_warn_of_esxi(guest)}{_OTHER}. To see it, {probe}"
+
+
+def _warn_of_esxi(guest: ProxmoxGuest) -> str:
+    """Returns what hardware of VMware's says of a guest that is no Linux and no Windows."""
+    nets = (value for key, value in guest.settings.items() if re.fullmatch(r"net\d+", key))
+    if guest.scsihw != "pvscsi" and not any("vmxnet3" in value for value in nets):
+        return ""
+    return (
+        "a guest with VMware's devices that is neither Linux nor Windows is most likely ESXi,"
+        " which has no virtio driver at all: leave its disks where they are. Of any other, "
+    )
 
 
 def _probe(guest: ProxmoxGuest, plan: Plan) -> str:

@@ -57,7 +57,7 @@ _OUTSIDE = re.compile(
     re.ASCII,
 )
 """Devices of which another process or the host's kernel serves the queues."""
-_DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)", re.ASCII)
+_DISK = re.compile(r"scsi-(?:hd|cd|block|generic|disk)|ide-(?:hd|cd|cf|drive)", re.ASCII)
 _SCSI_MAX = 1 << 14
 _SLOT = re.compile(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,8}|\d{1,9}", re.ASCII | re.IGNORECASE)
@@ -459,6 +459,9 @@ class _Board:
             if name in self._buses and self._buses[name].kind == kind:
                 return self._buses[name]
             said = f"there is no {kind} bus '{name}'"
+            above = self.controllers.get(name.rpartition(".")[0])
+            if above is not None and above.served_outside:
+                said += f": of the disks behind a {above.model} none is QEMU's"
         else:
             newest: _Bus | None = None
             for bus in reversed(self._buses.values()):

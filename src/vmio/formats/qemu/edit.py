@@ -18,7 +18,7 @@ from vmio.model.option import Option
 from vmio.model.plan import OWN, Change, Obstacle
 from vmio.model.source import Edit, Span
 
-__all__ = ["edit_command", "find_obstacle", "list_settings"]
+__all__ = ["MAX_SHOWN", "edit_command", "find_obstacle", "is_macos", "list_settings"]
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}", re.ASCII)
 """Source: QEMU's util/id.c."""
@@ -33,7 +33,7 @@ _QUOTE = re.compile(rb"['\"]")
 def find_obstacle(guest: Guest, change: Change) -> Obstacle:
     """Returns why a person has to make a change, empty where vmio can."""
     if change.property == "bus":
-        return "driver"
+        return "macos" if is_macos(guest) else "driver"
     if change.property == "poll_max_ns":
         return _find_obstacle_of_poll(guest, change)
     if change.property != "iothread" or change.new is None:
@@ -47,6 +47,11 @@ def find_obstacle(guest: Guest, change: Change) -> Obstacle:
     if device is None or lacks_ioeventfd(guest.vm.options, device.properties):
         return "unsayable"
     return "" if _can_set(guest, device, "iothread") else "unsayable"
+
+
+def is_macos(guest: Guest) -> bool:
+    """Returns whether a guest is macOS: only that is given Apple's SMC."""
+    return any(each.name == "device" and each.kind == "isa-applesmc" for each in guest.vm.options)
 
 
 def _find_obstacle_of_poll(guest: Guest, change: Change) -> Obstacle:

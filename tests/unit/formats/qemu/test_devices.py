@@ -124,6 +124,18 @@ def test_only_pci_devices_have_a_pci_address(device: str, has_address: bool) -> 
     assert (controller.pci is not None) is has_address
 
 
+def test_devices_of_older_names_are_disks_too() -> None:
+    """What `ide-drive` and `scsi-disk` were is still to be seen where they are written."""
+    topology = lay_out(
+        "-drive id=a,file=/a,if=none -device ahci,id=s -device ide-drive,drive=a,bus=s.0"
+        " -drive id=b,file=/b,if=none,media=cdrom -device lsi -device scsi-disk,drive=b"
+    )
+    assert [(each.disk.id, each.disk.bus, each.disk.media) for each in topology.disks] == [
+        ("a", "sata", "disk"),
+        ("b", "scsi", "cdrom"),
+    ]
+
+
 def test_disk_of_another_controller_leaves_the_thread_idle() -> None:
     """A SCSI disk goes by the controller of its own bus."""
     topology = lay_out(

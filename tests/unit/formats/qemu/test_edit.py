@@ -227,3 +227,24 @@ def test_thread_that_something_else_names_stays(other: str) -> None:
         "per-disk",
     )
     assert "-object iothread,id=t " in written
+
+
+def test_macos_stays_where_it_is() -> None:
+    """A guest with Apple's SMC has no driver for virtio-scsi."""
+    text = (
+        "qemu-system-x86_64 -device isa-applesmc,osk=x -device ahci,id=sata"
+        " -drive file=/a,if=none,id=a -device ide-hd,drive=a,bus=sata.2\n"
+    )
+    guest = read_command_vm(Source(name="line", data=text.encode()), ReadContext(host=HOST))
+    made = make_plan(guest, HOST, choose_policy("auto"))
+    assert [(step.kind, step.obstacle) for step in made.steps] == [("move-disks", "macos")]
+    assert "macOS has no driver for virtio-scsi" in describe_plan(guest, made).steps[0].words.what
+
+
+def test_disks_that_qemu_does_not_serve_are_left_alone() -> None:
+    """What another process or the host's kernel serves has no use for an IOThread."""
+    line = (
+        "-chardev socket,id=c,path=/run/s -device vhost-user-blk-pci,chardev=c,id=u"
+        " -device vhost-scsi-pci,wwpn=naa.5001405324af0985,id=k"
+    )
+    assert plan(line) == line
