@@ -48,7 +48,7 @@ def add_options(guest: ProxmoxGuest) -> ProxmoxGuest:
         held=dict(_list_drives(guest)),
     )
     check_queues(vm.source, found.controllers, vm.vcpus)
-    problems = [*found.problems, *_find_twice(vm.options, made), *_find_unset(vm.options, made)]
+    problems = [*found.problems, *_find_twice(guest, made), *_find_unset(vm.options, made)]
     if any(option.name == "readconfig" for option in vm.options):
         # What is not in args can be in that file, which is not looked for.
         problems = [each for each in problems if each.kind != "missing-reference"]
@@ -73,15 +73,17 @@ def _list_drives(guest: ProxmoxGuest) -> Iterator[tuple[str, str]]:
             yield f"drive-{key}", ""
 
 
-def _find_twice(options: tuple[Option, ...], made: Topology) -> Iterator[Problem]:
+def _find_twice(guest: ProxmoxGuest, made: Topology) -> Iterator[Problem]:
     """Yields ids that are there already, of those that the layout of the disks needs."""
     groups: Mapping[str, set[str]] = {
         "device": {each.id for each in made.controllers if not each.built_in}
         | {each.disk.id for each in made.disks},
         "object": {each.id for each in made.iothreads},
+        "block": {name for name, user in _list_drives(guest) if user},
     }
-    for option in options:
-        known = groups.get(option.name)
+    for option in guest.vm.options:
+        is_block = option.name in {"blockdev", "drive"}
+        known = groups.get("block" if is_block else option.name)
         if known is None or not option.id:
             continue
         if option.id in known:

@@ -15,8 +15,8 @@ class DuplicateId(ProblemRule):
     ## What it does
 
     Compares the ids of devices, of objects, and of drives and block nodes, each among themselves.
-    In the `args` of a Proxmox config, devices and objects, with the disks, controllers and
-    IOThreads that Proxmox VE makes.
+    In the `args` of a Proxmox config, also with the disks, drives, controllers and IOThreads that
+    Proxmox VE makes.
 
     ## Why is this bad
 
