@@ -256,11 +256,7 @@ def find_iothreads(options: Iterable[Option]) -> tuple[tuple[IOThread, ...], fro
             continue
         if option.name == "device" and option.kind.startswith(IOTHREAD_DEVICES):
             continue
-        named.update(
-            value
-            for key, value in option.properties.items()
-            if key.rpartition(".")[2].endswith("iothread")
-        )
+        named.update(value for key, value in option.properties.items() if "iothread" in key)
     return tuple(defined), frozenset(named)
 
 

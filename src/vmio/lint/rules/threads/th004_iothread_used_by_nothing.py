@@ -62,7 +62,9 @@ class IothreadUsedByNothing(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per IOThread without a user."""
         vm = context.vm
-        if any(problem.kind == "unread-config" for problem in vm.problems):
+        if any(option.name == "readconfig" for option in vm.options) or any(
+            problem.kind == "unread-config" for problem in vm.problems
+        ):
             return  # what names it may be there
         used, idle = _list_used(vm, context.topology)
         for iothread in vm.iothreads:
