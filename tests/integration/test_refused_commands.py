@@ -18,6 +18,8 @@ DRIVE = "-drive file=a,if=none,id=a,format=raw"
 NODE = "-blockdev driver=file,filename=a,node-name=a"
 READ_ONLY = f"{NODE},read-only=on"
 BLK = "-device virtio-blk-pci,drive=a"
+SAME = "-drive file=a,if=none,id=b,format=raw"
+SECOND = "-device virtio-blk-pci,drive=b"
 SHARED = f"{BLK},share-rw=on"
 CD = "-device virtio-scsi-pci -device scsi-cd,drive=a"
 ABOVE = "-blockdev driver=raw,file=a,node-name=b -device virtio-blk-pci,drive=b"
@@ -38,6 +40,11 @@ REFUSED = (
     f"{NODE} {CD} {BLK}",
     f"{NODE} {CD} {SHARED}",
     f"{NODE} {BLK} {ABOVE}",
+    f"{DRIVE} {SAME} {BLK} {SECOND}",
+    f"{DRIVE},readonly=on {SAME} {BLK} {SECOND}",
+    f"{DRIVE} {SAME},snapshot=on {BLK} {SECOND}",
+    "-hda a -hdb a",
+    "-hda a -cdrom a",
     "-device virtio-blk-pci,drive=a",
     "-device virtio-scsi-pci -device scsi-hd,drive=a",
     "-device nvme,serial=x,drive=a",
@@ -54,6 +61,11 @@ TAKEN = (
     f"{NODE} {CD},share-rw=on {BLK}",
     f"{READ_ONLY} {BLK} {BLK} {CD}",
     f"{NODE} {CD} -device scsi-cd,drive=a",
+    f"{DRIVE},readonly=on {SAME},readonly=on {BLK} {SECOND}",
+    f"{DRIVE},snapshot=on {SAME},snapshot=on {BLK} {SECOND}",
+    f"{DRIVE},file.locking=off {SAME},file.locking=off {BLK} {SECOND}",
+    f"{DRIVE} {SAME} {SHARED} {SECOND},share-rw=on",
+    f"{DRIVE} {SAME} {BLK}",
     "-drive if=none,id=a,media=cdrom -device ide-cd,drive=a",
 )
 

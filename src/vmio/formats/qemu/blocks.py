@@ -95,6 +95,8 @@ class Medium:
     write_cache: bool | None = None
     nodes: tuple[str, ...] = ()
     """The names of its nodes, the guest's side first."""
+    locks: bool = False
+    """Whether QEMU locks the file, so that it is not opened twice and written."""
     aio: AioEngine | None = None
     discard: Discard | None = None
     discard_kept: str = ""
@@ -235,6 +237,7 @@ class _Reader:
             cache_no_flush=medium.cache_no_flush,
             write_cache=flags[2],
             nodes=medium.nodes,
+            locks=backing is not None and _does_lock(backing.driver, layers[-1].properties),
             aio=aio,
             discard=medium.discard,
             detect_zeroes=medium.detect_zeroes,
@@ -322,6 +325,7 @@ class _Reader:
             cache_direct=direct,
             cache_no_flush=skips_flush,
             nodes=tuple(dict.fromkeys(layer.name for layer in layers if layer.name)),
+            locks=_does_lock(lowest.driver, lowest.properties),
             aio=_pick_aio(lowest.properties.get("aio")),
             discard=discard,
             discard_kept=kept,
@@ -380,6 +384,11 @@ class _Reader:
         is_device = any(fnmatchcase(name, pattern) for pattern in self.patterns)
         device = "host_cdrom" if is_cdrom else "host_device"
         return Backing(filename=name, format=kind, driver=device if is_device else "file")
+
+
+def _does_lock(driver: str, own: Mapping[str, str]) -> bool:
+    locking = own.get("locking", own.get("file.locking"))
+    return driver in FILE_DRIVERS and locking != "off"
 
 
 def _unfold_drive(properties: Mapping[str, str]) -> Mapping[str, str]:

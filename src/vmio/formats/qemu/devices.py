@@ -17,7 +17,7 @@ from attrs import define, evolve, field, frozen
 from vmio.formats.qemu.argv import read_mapping
 from vmio.formats.qemu.blocks import Blocks, Medium, name_cache, to_bool
 from vmio.model.controller import Controller, PciAddress
-from vmio.model.disk import Backing, BusKind, Disk, Media
+from vmio.model.disk import FILE_DRIVERS, Backing, BusKind, Disk, Media
 from vmio.model.machine import Chipset
 from vmio.model.option import Option
 from vmio.model.source import Problem, Span
@@ -84,7 +84,7 @@ class Attachments:
 
 @define
 class _Users:
-    """The devices that have opened a block node, as far as they can keep others from it."""
+    """The devices that have opened a node or a file, as far as they keep others from it."""
 
     writer: str = ""
     """One that writes."""
@@ -220,7 +220,7 @@ class _Board:
     _drives: dict[str, str] = field(factory=dict)
     """The device that has each drive, by the drive's name."""
     _users: dict[str, _Users] = field(factory=dict)
-    """Those of each block node."""
+    """Those of each block node, and of each file."""
     _said: set[tuple[str, str, Span]] = field(factory=set)
 
     def build_in(self, chipset: Chipset, arch: str) -> None:
@@ -248,6 +248,11 @@ class _Board:
                     pass
         for attached in made.disks:
             self._names.add(attached.disk.id)
+            backing = attached.disk.backing
+            if backing is not None and backing.driver in FILE_DRIVERS and not backing.error:
+                writes = not (attached.read_only or attached.disk.snapshot)
+                name = attached.disk.id
+                self._use(f"file '{backing.filename}'", name, writes=writes, shares=False)
             address = dict(attached.address)
             bus = self._buses.get(str(address.get("bus", "")))
             if bus is not None:
@@ -547,7 +552,7 @@ class _Board:
         """Lets a device have a medium, or says why it cannot: another one has it.
 
         Source: QEMU 10.0.2, run: a -drive is one device's. A node can be several devices', while
-        none writes to it but where all others have share-rw=on.
+        none writes to it but where all others have share-rw=on; and so can a locked file.
         """
         name = own.get("drive", "")
         user = option.id or (f"-{option.name}" if option.name == "drive" else option.kind)
@@ -566,15 +571,25 @@ class _Board:
             self._drives[name] = user
         writes = not (medium.read_only or option.kind.endswith("-cd") or medium.media == "cdrom")
         shares = to_bool(own.get("share-rw")) is True
-        for node in medium.nodes:
-            others = self._users.setdefault(node, _Users())
-            other = (others.keeper if writes else "") or (others.writer if not shares else "")
+        things = [f"node '{node}'" for node in medium.nodes]
+        if medium.locks and medium.backing is not None:
+            things.append(f"file '{medium.backing.filename}'")
+        for thing in things:
+            reads = medium.snapshot and thing.startswith("file")
+            other = self._use(thing, user, writes=writes and not reads, shares=shares)
             if other:
-                said = f"the node '{node}' is in use already, by {other}, and shares no writing"
+                said = f"the {thing} is in use already, by {other}, and not to be written by both"
                 self._refuse(option, option.id, said, key="drive")
                 return
+
+    def _use(self, thing: str, user: str, *, writes: bool, shares: bool) -> str:
+        """Returns who keeps a device from a node or file; empty where it can have it."""
+        others = self._users.setdefault(thing, _Users())
+        other = (others.keeper if writes else "") or (others.writer if not shares else "")
+        if not other:
             others.writer = others.writer or (user if writes else "")
             others.keeper = others.keeper or ("" if shares else user)
+        return other
 
     def _name_disk(self, option: Option, own: Mapping[str, str], identity: str) -> str:
         """Returns a device's id, or else that of its drive, which QEMU's lists have too."""

@@ -19,7 +19,7 @@ class RefusedOption(ProblemRule):
     which the machine makes no device, `iothread` where only the controller has that property, and
     drives that another device has already. A `-drive` is one device's; what `if=ide` or
     `if=virtio` defines, or Proxmox VE, has its device. A node of a `-blockdev` can be several
-    devices', while none of them writes to it or all others have `share-rw=on`.
+    devices', while none of them writes to it or all others have `share-rw=on`, and so can a file.
 
     ## Why is this bad
 
