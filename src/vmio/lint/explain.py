@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.lint.diagnostic import Diagnostic
 from vmio.model.actor import GUEST, MANAGER, QEMU, Actor
@@ -21,6 +21,7 @@ from vmio.model.option import Option
 from vmio.model.source import Problem, Span
 from vmio.model.topology import AttachedDisk, Topology, Verdict
 from vmio.model.vm import Vm
+from vmio.values import replace
 
 __all__ = [
     "HEEDED_BY",
@@ -88,8 +89,7 @@ _LIMIT_KEYS = r"(?:throttling\.|limits\.|x-)?(?:bps|iops)-.*"
 _MAX_DEPTH = 8
 
 
-@frozen(kw_only=True)
-class Argument:
+class Argument(Struct, frozen=True, kw_only=True):
     """One option of the command line, as it is written and taken apart."""
 
     text: str
@@ -151,8 +151,7 @@ class GuestIndex:
         return (self._arguments[at] for at in sorted(found))
 
 
-@frozen(kw_only=True)
-class ServingThread:
+class ServingThread(Struct, frozen=True, kw_only=True):
     """A thread that serves a disk."""
 
     id: str
@@ -165,8 +164,7 @@ class ServingThread:
     """All disks that it serves, this one among them."""
 
 
-@frozen(kw_only=True)
-class Way:
+class Way(Struct, frozen=True, kw_only=True):
     """The way of a request from the disk's file to the threads."""
 
     attached: AttachedDisk
@@ -181,8 +179,7 @@ class Way:
     """Whether its /dev/sdX can have another letter from boot to boot."""
 
 
-@frozen(kw_only=True)
-class Setting:
+class Setting(Struct, frozen=True, kw_only=True):
     """One setting of a disk: what is written, and what came of it."""
 
     name: str
@@ -201,8 +198,7 @@ class Setting:
     """Findings with a fix that would make it take effect, or better."""
 
 
-@frozen(kw_only=True)
-class Explanation:
+class Explanation(Struct, frozen=True, kw_only=True):
     """All that is known of one disk."""
 
     disk: str
@@ -345,7 +341,7 @@ def _list_settings(
             text = ", ".join(word.partition(" ")[2] for word in _find_words(name, inside))
         setting = _judge(attached, name, text, manager)
         is_news = manager != QEMU and setting.verdict != "ignored"
-        yield evolve(
+        yield replace(
             setting,
             became=tuple(_find_words(name, own)) if is_news else (),
             remedies=tuple(_find_remedies(name, span, findings)),
@@ -354,7 +350,7 @@ def _list_settings(
     for effect in attached.effects:
         if effect.setting not in told:
             setting = _judge(attached, effect.setting, "", manager)
-            yield evolve(setting, became=tuple(_find_words(effect.setting, own)))
+            yield replace(setting, became=tuple(_find_words(effect.setting, own)))
 
 
 def _list_written(attached: AttachedDisk, vm: Vm | None) -> Iterator[tuple[str, Span]]:

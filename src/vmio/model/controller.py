@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from vmio.model.disk import BusKind
 from vmio.model.iothread import HOST_KERNEL, OTHER_PROCESS, VirtqueueMapping
@@ -38,8 +38,7 @@ Source: QEMU 5.2's release notes.
 """
 
 
-@frozen(kw_only=True)
-class PciAddress:
+class PciAddress(Struct, frozen=True, kw_only=True):
     """A slot on a PCI bus."""
 
     bus: str
@@ -52,8 +51,7 @@ class PciAddress:
         return f"{self.bus}:{self.slot:#x}" + (f".{self.function:#x}" if self.function else "")
 
 
-@frozen(kw_only=True)
-class Bridge:
+class Bridge(Struct, frozen=True, kw_only=True):
     """A PCI bridge, whose id is the name of the bus behind it."""
 
     id: str
@@ -69,8 +67,7 @@ class Bridge:
     """Whether there are other functions in its slot."""
 
 
-@frozen(kw_only=True)
-class Controller:
+class Controller(Struct, frozen=True, kw_only=True):
     """A storage controller: a host bus adapter, or a virtio-blk device, which is its own."""
 
     id: str
@@ -85,7 +82,7 @@ class Controller:
     iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
     num_queues: int | None = None
     """Request queues; None where the device has no such property or QEMU chooses."""
-    dedicated: bool = field(default=False, eq=False)
+    dedicated: bool = False
     """Whether its manager makes it for one disk alone, whose own IOThread can serve it then."""
     built_in: bool = False
     """Whether the machine brings it, so that no `-device` makes it."""

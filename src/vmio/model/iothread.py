@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from attrs import field, frozen
-from attrs.validators import ge, optional
+from msgspec import Struct
 
 from vmio.model.source import Span
 
@@ -37,12 +36,11 @@ DEFAULT_POOL_MAX: Final = 64
 
 def _parameter(minimum: int = 0) -> int | None:
     """Declares a parameter that is None while QEMU's own default holds."""
-    value: int | None = field(default=None, validator=optional(ge(minimum)))
+    value: int | None = None
     return value
 
 
-@frozen(kw_only=True)
-class IOThread:
+class IOThread(Struct, frozen=True, kw_only=True):
     """One `-object iothread`: a dedicated event loop, with the parameters that were set on it.
 
     A parameter that is None was not set; QEMU's default for it depends on the version.
@@ -59,12 +57,11 @@ class IOThread:
     aio_max_batch: int | None = _parameter()
     thread_pool_min: int | None = _parameter()
     thread_pool_max: int | None = _parameter(1)
-    span: Span | None = field(default=None, eq=False)
+    span: Span | None = None
     """Where it was written, if it was."""
 
 
-@frozen(kw_only=True)
-class VirtqueueMapping:
+class VirtqueueMapping(Struct, frozen=True, kw_only=True):
     """One entry of `iothread-vq-mapping`: an IOThread and the queues that it serves."""
 
     iothread: str

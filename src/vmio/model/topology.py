@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from vmio.bounds import MAX_QUEUES
 from vmio.model.controller import QUEUE_PER_VCPU_SINCE, Bridge, Controller
@@ -26,8 +26,7 @@ __all__ = [
 Verdict = Literal["used", "ignored", "default"]
 
 
-@frozen(kw_only=True)
-class Effect:
+class Effect(Struct, frozen=True, kw_only=True):
     """What became of one setting of one disk."""
 
     setting: str
@@ -38,8 +37,7 @@ class Effect:
     reason: str = ""
 
 
-@frozen(kw_only=True)
-class Virtqueue:
+class Virtqueue(Struct, frozen=True, kw_only=True):
     """One request queue of a controller and what serves it."""
 
     index: int
@@ -47,8 +45,7 @@ class Virtqueue:
     """An IOThread's id, `MAIN_LOOP`, `OTHER_PROCESS` or `HOST_KERNEL`."""
 
 
-@frozen(kw_only=True)
-class AttachedDisk:
+class AttachedDisk(Struct, frozen=True, kw_only=True):
     """A disk in its place, with what its cache and aio settings came to."""
 
     disk: Disk
@@ -81,8 +78,7 @@ class AttachedDisk:
         return next((effect for effect in self.effects if effect.setting == setting), None)
 
 
-@frozen(kw_only=True)
-class HostThread:
+class HostThread(Struct, frozen=True, kw_only=True):
     """A thread of a running QEMU on its host."""
 
     serves: str
@@ -93,8 +89,7 @@ class HostThread:
     """Processor time it has used so far; None where the host does not say."""
 
 
-@frozen(kw_only=True)
-class Topology:
+class Topology(Struct, frozen=True, kw_only=True):
     """A whole layout, planned or as a running QEMU reports it."""
 
     iothreads: tuple[IOThread, ...] = ()
@@ -107,7 +102,7 @@ class Topology:
     """Request queues of a device of which no number is written; None is one for each vCPU."""
     host_threads: tuple[HostThread, ...] = ()
     """Empty for a plan."""
-    _by_id: Mapping[str, Controller] = field(init=False, eq=False, repr=False)
+    _by_id: Mapping[str, Controller]
 
     @_by_id.default
     def _index_controllers(self) -> Mapping[str, Controller]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
 from vmio.model.controller import Controller
 from vmio.model.disk import Disk
@@ -23,8 +23,7 @@ GuestOs = Literal["", "linux", "windows", "other"]
 """Empty where that is not said."""
 
 
-@frozen(kw_only=True)
-class Vm:
+class Vm(Struct, frozen=True, kw_only=True):
     """What a configuration says, before anything is planned from it."""
 
     id: str
@@ -78,7 +77,7 @@ class Vm:
     """What the reader could not take."""
     waiting: frozenset[str] = frozenset()
     """Settings that change when the guest is next started, by the notation's own name."""
-    spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
+    spans: Mapping[str, Span] = field(default_factory=dict)
     """Where it is written which `controllers` SCSI disks get, and where that there is a `tpm`."""
 
     @property

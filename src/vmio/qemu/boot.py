@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from attrs import evolve, field, frozen
+from msgspec import Struct, field
 
 from vmio.errors import CapabilityError, InputError, OutputError, UsageError
 from vmio.formats.qemu.render import Argument, render_layout
@@ -22,6 +22,7 @@ from vmio.model.machine import Machine
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.qemu.cache import find_cache_folder
 from vmio.qemu.folder import open_runtime_folder
+from vmio.values import replace
 
 __all__ = ["Boot", "Volumes", "place_volumes", "render_boot"]
 
@@ -29,11 +30,10 @@ _MAX_SCRATCH_BYTES = 1 << 44
 _SECTOR_BYTES = 512
 
 
-@frozen(kw_only=True)
-class Volumes:
+class Volumes(Struct, frozen=True, kw_only=True):
     """Where the volumes of a guest come from on this host."""
 
-    paths: Mapping[str, str] = field(factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
     """Files or block devices to use, by disk id."""
     scratch_bytes: int | None = None
     """Size of the empty sparse files that stand in for all the others; None for none."""
@@ -41,8 +41,7 @@ class Volumes:
     """Whether volumes that the config names and this host has are opened, for writing."""
 
 
-@frozen(kw_only=True)
-class Boot:
+class Boot(Struct, frozen=True, kw_only=True):
     """How a guest is booted here, besides its storage."""
 
     binary: str
@@ -79,7 +78,7 @@ def place_volumes(topology: Topology, volumes: Volumes) -> Iterator[Topology]:
             )
     with open_runtime_folder(Path(find_scratch_folder())) as folder:
         disks = tuple(_place(attached, volumes, folder) for attached in topology.disks)
-        yield evolve(topology, disks=disks)
+        yield replace(topology, disks=disks)
 
 
 def find_scratch_folder() -> str:
@@ -124,7 +123,7 @@ def _place(attached: AttachedDisk, volumes: Volumes, folder: Path) -> AttachedDi
     driver = attached.driver
     if placed is not backing and driver in PASSTHROUGH:
         driver = "scsi-hd"  # no file answers SCSI commands
-    return evolve(attached, disk=evolve(attached.disk, backing=placed), driver=driver, aio=aio)
+    return replace(attached, disk=replace(attached.disk, backing=placed), driver=driver, aio=aio)
 
 
 def _choose_backing(

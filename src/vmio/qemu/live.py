@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import evolve, fields, frozen
+from msgspec import Struct
 
 from vmio.bounds import MAX_QUEUES_IN_ALL
 from vmio.errors import QmpError
@@ -29,6 +29,7 @@ from vmio.qemu.replies import (
     name_device,
 )
 from vmio.qemu.threads import ReportedThreads, ask_threads, find_process
+from vmio.values import replace
 
 __all__ = ["compare", "read_live"]
 
@@ -104,8 +105,7 @@ def _list_host_threads(process: int | None, reported: ReportedThreads) -> Iterat
             yield HostThread(serves=iothread.id, thread_id=thread)
 
 
-@frozen(kw_only=True)
-class _Reader:
+class _Reader(Struct, frozen=True, kw_only=True):
     """Asks one QEMU about its devices."""
 
     connection: QmpConnection
@@ -115,7 +115,7 @@ class _Reader:
     async def read_iothread(self, reported: IOThread) -> IOThread:
         """Returns an IOThread with the size of its thread pool, which the list does not tell."""
         path = f"/objects/{reported.id}"
-        return evolve(
+        return replace(
             reported,
             thread_pool_min=as_integer(await self.get(path, "thread-pool-min")),
             thread_pool_max=as_integer(await self.get(path, "thread-pool-max"), 1),

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from attrs import asdict, frozen
+from msgspec import Struct
 
 from vmio.errors import PlanError, UsageError
 from vmio.model.capabilities import QemuVersion
@@ -80,8 +80,7 @@ _KEPT_UP: Final = 0.9
 """Of what an open loop asks for; the random times of short runs miss their mean by less."""
 
 
-@frozen(kw_only=True)
-class Estimate:
+class Estimate(Struct, frozen=True, kw_only=True):
     """A mean over seeds with its 95 % interval; where the outcome is one of two, their span."""
 
     mean: float
@@ -89,8 +88,7 @@ class Estimate:
     high: float
 
 
-@frozen(kw_only=True)
-class LoopEstimate:
+class LoopEstimate(Struct, frozen=True, kw_only=True):
     """One event loop."""
 
     id: str
@@ -107,8 +105,7 @@ class LoopEstimate:
     """How many of its waits polling caught."""
 
 
-@frozen(kw_only=True)
-class Prediction:
+class Prediction(Struct, frozen=True, kw_only=True):
     """What a layout would do."""
 
     profile: str
@@ -136,8 +133,7 @@ class Prediction:
     """Why it may be true of no guest on this guest's host; nobody shall see it without them."""
 
 
-@frozen(kw_only=True)
-class SimulatedRun:
+class SimulatedRun(Struct, frozen=True, kw_only=True):
     """What one run came to."""
 
     iops: float
@@ -171,8 +167,7 @@ class SimulatedRun:
         return SimulatedRun(**middle)
 
 
-@frozen(kw_only=True)
-class _Queue:
+class _Queue(Struct, frozen=True, kw_only=True):
     """A virtqueue with a program on it."""
 
     loop: int
@@ -182,8 +177,7 @@ class _Queue:
     depth: int
 
 
-@frozen(kw_only=True)
-class Setup:
+class Setup(Struct, frozen=True, kw_only=True):
     """A guest under a load, as it is laid out for each run."""
 
     generation: Generation
@@ -221,7 +215,7 @@ def set_parameters(topology: Topology, texts: Sequence[str], *, option: str = "-
     Raises:
         UsageError: There is no such IOThread or parameter, or the value is none.
     """
-    from attrs import evolve
+    from vmio.values import replace
 
     iothreads = topology.iothreads
     for text in texts:
@@ -243,9 +237,9 @@ def set_parameters(topology: Topology, texts: Sequence[str], *, option: str = "-
             )
         changed: dict[str, Any] = {parameter: int(value)}
         iothreads = tuple(
-            evolve(each, **changed) if name in ("", each.id) else each for each in iothreads
+            replace(each, **changed) if name in ("", each.id) else each for each in iothreads
         )
-    return evolve(topology, iothreads=iothreads)
+    return replace(topology, iothreads=iothreads)
 
 
 def pays_to_compile(requests: int) -> bool:

@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from attrs import evolve
-
 from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.formats.qemu.blocks import read_blocks
@@ -21,6 +19,7 @@ from vmio.formats.qemu.reader import check_queues, check_size
 from vmio.model.option import Option
 from vmio.model.source import Problem, Span
 from vmio.model.topology import Topology
+from vmio.values import replace
 
 __all__ = ["add_options"]
 
@@ -52,13 +51,13 @@ def add_options(guest: ProxmoxGuest) -> ProxmoxGuest:
     if any(option.name == "readconfig" for option in vm.options):
         # What is not in args can be in that file, which is not looked for.
         problems = [each for each in problems if each.kind != "missing-reference"]
-    vm = evolve(
+    vm = replace(
         vm,
         controllers=found.controllers,
         attached=found.disks,
         problems=(*vm.problems, *problems),
     )
-    return evolve(guest, vm=vm)
+    return replace(guest, vm=vm)
 
 
 def _list_drives(guest: ProxmoxGuest) -> Iterator[tuple[str, str]]:

@@ -16,8 +16,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from shlex import quote as quote_drive
 from typing import assert_never
 
-from attrs import evolve
-
 from vmio.characters import printable
 from vmio.formats.base import Words
 from vmio.formats.proxmox.boot import boot_indices
@@ -46,6 +44,7 @@ from vmio.model.host import parse_processors
 from vmio.model.plan import Plan, Step
 from vmio.model.source import apply_edits
 from vmio.model.vm import Vm
+from vmio.values import replace
 
 __all__ = ["describe_step", "list_notes"]
 
@@ -275,7 +274,7 @@ def _sets_single(plan: Plan) -> bool:
 def _args_after(guest: ProxmoxGuest, plan: Plan) -> str:
     """Returns `args` as the plan leaves them."""
     data = apply_edits(guest.vm.source, edit_config(guest, plan.changes))
-    return read_guest(evolve(guest.vm.source, data=data), guest.context).args
+    return read_guest(replace(guest.vm.source, data=data), guest.context).args
 
 
 def _name_scsihw(guest: ProxmoxGuest) -> str:

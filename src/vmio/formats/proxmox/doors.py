@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from attrs import evolve
-
 from vmio.formats.base import CommandLine, Guest, ReadContext, Setting, Words
 from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
@@ -14,6 +12,7 @@ from vmio.model.host import Host
 from vmio.model.plan import Change, Obstacle, Plan, Step
 from vmio.model.source import Edit, Problem, Source, Span
 from vmio.model.topology import Topology
+from vmio.values import replace
 
 __all__ = [
     "build_command",
@@ -61,7 +60,7 @@ def lay_out(guest: Guest) -> Topology:
     if any(attached.passes_through or attached.disk.snapshot for attached in topology.disks):
         from vmio.formats.qemu.layout import settle
 
-        return evolve(topology, disks=tuple(map(settle, topology.disks)))
+        return replace(topology, disks=tuple(map(settle, topology.disks)))
     return topology
 
 

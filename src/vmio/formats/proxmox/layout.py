@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from attrs import evolve
-
 from vmio.formats.proxmox.hardware import PROXMOX, Policy, ScsiHardware
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.reader import ProxmoxGuest
@@ -20,6 +18,7 @@ from vmio.model.disk import FILE_DRIVERS, AioEngine, CacheMode, DetectZeroes, Di
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import AttachedDisk, Effect, Topology, choose_default_queues
 from vmio.model.vm import Vm
+from vmio.values import replace
 
 __all__ = ["lay_out_config"]
 
@@ -148,7 +147,7 @@ def _override(controller: Controller, properties: Mapping[str, str]) -> Controll
     if not controller.takes_iothread:
         return controller
     count = properties.get("num-queues", "")
-    return evolve(
+    return replace(
         controller,
         iothread=properties.get("iothread", controller.iothread) or None,
         num_queues=int(count)
@@ -187,7 +186,7 @@ def _place(vm: Vm, disk: Disk, hardware: ScsiHardware) -> tuple[Controller, Addr
         case "ide":
             controller = Controller(id="ide", model="piix3-ide", bus="ide", built_in=True)
             if vm.chipset == "q35":
-                controller = evolve(controller, model="ich9-ahci")
+                controller = replace(controller, model="ich9-ahci")
                 bus, unit = _Q35_IDE_BUS[disk.index], 0
             else:
                 bus, unit = divmod(disk.index, 2)

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from itertools import islice
 from typing import cast, get_args
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
 from vmio.bounds import load_json
 from vmio.model.disk import (
@@ -76,8 +76,7 @@ def name_cache(*, direct: bool, no_flush: bool, writeback: bool) -> CacheMode | 
     return cast("CacheMode | None", next(found, None))
 
 
-@frozen(kw_only=True)
-class Medium:
+class Medium(Struct, frozen=True, kw_only=True):
     """What a device finds behind `drive=`; what is None was not written."""
 
     name: str
@@ -107,13 +106,12 @@ class Medium:
     rerror: str | None = None
     werror: str | None = None
     limits: tuple[tuple[str, int], ...] = ()
-    spans: Mapping[str, Span] = field(factory=dict, eq=False)
+    spans: Mapping[str, Span] = field(default_factory=dict)
     refused: tuple[tuple[str, str], ...] = ()
     """Properties that QEMU would not take, each with the reason."""
 
 
-@frozen(kw_only=True)
-class Blocks:
+class Blocks(Struct, frozen=True, kw_only=True):
     """All that devices can refer to by `drive=`, and the drives that make their own devices."""
 
     media: Mapping[str, Medium]
@@ -121,8 +119,7 @@ class Blocks:
     """Every `-drive`, `-hda`, `-cdrom` and the like, in their order."""
 
 
-@frozen(kw_only=True)
-class _Layer:
+class _Layer(Struct, frozen=True, kw_only=True):
     """One node of a chain, the guest's side first."""
 
     name: str
@@ -188,8 +185,7 @@ _SHORT = {
 }
 
 
-@frozen(kw_only=True)
-class _Reader:
+class _Reader(Struct, frozen=True, kw_only=True):
     nodes: Mapping[str, Option]
     groups: Mapping[str, Option]
     patterns: tuple[str, ...]

@@ -12,7 +12,7 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from attrs import define, evolve, field, frozen
+from msgspec import Struct, field
 
 from vmio.formats.qemu.argv import read_mapping
 from vmio.formats.qemu.blocks import Blocks, Medium, name_cache, to_bool
@@ -22,6 +22,7 @@ from vmio.model.machine import Chipset
 from vmio.model.option import Option
 from vmio.model.source import Problem, Span
 from vmio.model.topology import AttachedDisk, Effect, Topology
+from vmio.values import replace
 
 __all__ = [
     "Attachments",
@@ -73,8 +74,7 @@ _FAMILIES = {
 Address = tuple[tuple[str, str | int], ...]
 
 
-@frozen(kw_only=True)
-class Attachments:
+class Attachments(Struct, frozen=True, kw_only=True):
     """The storage devices of a command line."""
 
     controllers: tuple[Controller, ...]
@@ -82,8 +82,7 @@ class Attachments:
     problems: tuple[Problem, ...]
 
 
-@define
-class _Users:
+class _Users(Struct):
     """The devices that have opened a node or a file, as far as they keep others from it."""
 
     writer: str = ""
@@ -92,8 +91,7 @@ class _Users:
     """One that lets no other write."""
 
 
-@define
-class _Bus:
+class _Bus(Struct):
     """A bus that disks sit on, and the places on it that are taken."""
 
     name: str
@@ -101,8 +99,8 @@ class _Bus:
     controller: Controller
     room: int
     """Units of an IDE bus; targets of a SCSI bus."""
-    taken: set[tuple[int, ...]] = field(factory=set)
-    next: dict[tuple[int | None, ...], int] = field(factory=dict)
+    taken: set[tuple[int, ...]] = field(default_factory=set)
+    next: dict[tuple[int | None, ...], int] = field(default_factory=dict)
     """Where to go on counting, by what is written of a place."""
 
 
@@ -196,8 +194,7 @@ def _read_globals(options: Sequence[Option]) -> Mapping[str, dict[str, str]]:
     return defaults
 
 
-@define
-class _Board:
+class _Board(Struct):
     """A machine while its devices are put on it."""
 
     blocks: Blocks
@@ -208,20 +205,20 @@ class _Board:
     """Character devices by their ids."""
     held: Mapping[str, str]
     """Drives that a manager makes, by the devices that have them."""
-    foreign: set[str] = field(factory=set)
+    foreign: set[str] = field(default_factory=set)
     """Controllers that a manager makes, and not the options."""
-    controllers: dict[str, Controller] = field(factory=dict)
-    disks: list[AttachedDisk] = field(factory=list)
-    problems: list[Problem] = field(factory=list)
-    _buses: dict[str, _Bus] = field(factory=dict)
-    _numbers: dict[str, int] = field(factory=dict)
+    controllers: dict[str, Controller] = field(default_factory=dict)
+    disks: list[AttachedDisk] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    _buses: dict[str, _Bus] = field(default_factory=dict)
+    _numbers: dict[str, int] = field(default_factory=dict)
     _nameless: int = 0
-    _names: set[str] = field(factory=set)
-    _drives: dict[str, str] = field(factory=dict)
+    _names: set[str] = field(default_factory=set)
+    _drives: dict[str, str] = field(default_factory=dict)
     """The device that has each drive, by the drive's name."""
-    _users: dict[str, _Users] = field(factory=dict)
+    _users: dict[str, _Users] = field(default_factory=dict)
     """Those of each block node, and of each file."""
-    _said: set[tuple[str, str, Span]] = field(factory=set)
+    _said: set[tuple[str, str, Span]] = field(default_factory=set)
 
     def build_in(self, chipset: Chipset, arch: str) -> None:
         """Puts the IDE buses that a PC has on it."""
@@ -377,8 +374,8 @@ class _Board:
         )
         if controller.takes_iothread:
             if controller.num_queues is None and "-pci" not in model:
-                controller = evolve(controller, num_queues=1)
-            controller = evolve(
+                controller = replace(controller, num_queues=1)
+            controller = replace(
                 controller,
                 iothread=own.get("iothread") or None,
                 iothread_vq_mapping=read_mapping(option),
@@ -635,9 +632,9 @@ def _insert(attached: AttachedDisk, medium: Medium) -> AttachedDisk:
     if medium.discard_kept:
         reason = f"the node {medium.discard_kept} has no discard=unmap"
         effects = (Effect(setting="discard", value="", verdict="ignored", reason=reason),)
-    return evolve(
+    return replace(
         attached,
-        disk=evolve(
+        disk=replace(
             disk,
             volume=medium.backing.filename if medium.backing is not None else "",
             backing=medium.backing,
@@ -675,7 +672,7 @@ def _set_write_cache(attached: AttachedDisk, written: bool | None) -> AttachedDi
         no_flush=bool(attached.cache_no_flush),
         writeback=written,
     )
-    return evolve(attached, write_cache=written, cache=mode)
+    return replace(attached, write_cache=written, cache=mode)
 
 
 def _list_spans(option: Option) -> Mapping[str, Span]:

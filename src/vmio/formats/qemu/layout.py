@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from attrs import evolve
-
 from vmio.formats.qemu.blocks import to_bool
 from vmio.formats.qemu.devices import read_number, read_pci_address, read_pci_bus
 from vmio.model.controller import Bridge, Controller
@@ -25,6 +23,7 @@ from vmio.model.topology import (
     choose_default_queues,
 )
 from vmio.model.vm import Vm
+from vmio.values import replace
 
 __all__ = ["lay_out_command", "settle"]
 
@@ -119,10 +118,10 @@ def _read_bridge(option: Option, chipset: Chipset, number: int) -> Bridge:
 def _complete(attached: AttachedDisk, controller: Controller) -> AttachedDisk:
     disk, backing = attached.disk, attached.disk.backing
     if controller.served_outside:
-        return evolve(attached, effects=(_iothread_effect(attached, controller),))
+        return replace(attached, effects=(_iothread_effect(attached, controller),))
     if backing is not None:
         has_aio = backing.driver in FILE_DRIVERS
-        attached = evolve(
+        attached = replace(
             attached,
             aio=disk.aio or "threads" if has_aio else None,
             detect_zeroes=attached.detect_zeroes or ("off" if disk.media == "disk" else None),
@@ -131,7 +130,7 @@ def _complete(attached: AttachedDisk, controller: Controller) -> AttachedDisk:
     effects = (
         effect for effect in _find_effects(attached, controller) if effect.setting not in known
     )
-    return settle(evolve(attached, effects=(*attached.effects, *effects)))
+    return settle(replace(attached, effects=(*attached.effects, *effects)))
 
 
 def settle(attached: AttachedDisk) -> AttachedDisk:
@@ -143,7 +142,7 @@ def settle(attached: AttachedDisk) -> AttachedDisk:
         return attached
     # Source: QEMU 10.0: what is written goes to a temporary file, opened as with cache=unsafe.
     effect = Effect(setting="snapshot", value="on", verdict="used")
-    return evolve(
+    return replace(
         attached, cache="unsafe", cache_no_flush=True, effects=(*attached.effects, effect)
     )
 
@@ -175,7 +174,7 @@ def _pass_through(attached: AttachedDisk) -> AttachedDisk:
         for setting, is_written in written.items()
         if is_written
     )
-    return evolve(
+    return replace(
         attached,
         cache=None,
         write_cache=None,

@@ -14,8 +14,6 @@ import json
 from collections.abc import Iterator, Mapping
 from functools import partial
 
-from attrs import fields
-
 from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import FILE_DRIVERS, Backing, Disk
 from vmio.model.iothread import IOThread
