@@ -144,6 +144,28 @@ def test_command_with_bridges_from_a_file_boots(tmp_path: Path) -> None:
     assert boot_command(str(line)) == ()
 
 
+def test_bus_without_a_slot_is_kept(tmp_path: Path) -> None:
+    """A controller of which only the bus is written sits there, and not on the machine's own."""
+    line = tmp_path / "line"
+    line.write_text(
+        "qemu-system-x86_64 -machine q35 -m 64"
+        " -device pcie-root-port,id=root,chassis=1 -device pcie-pci-bridge,id=old,bus=root"
+        " -device virtio-scsi-pci,id=scsi0,bus=old -drive file=d,if=none,id=d,format=raw"
+        " -device scsi-hd,bus=scsi0.0,drive=d,id=d0 -drive file=e,if=none,id=e,format=raw"
+        " -device virtio-blk-pci,bus=old,drive=e,id=d1"
+    )
+    guest = app.load(str(line), host=Host())
+    assert [bridge.id for bridge in app.lay_out(guest).bridges] == ["root", "old"]
+    how, _ = app.choose_boot(accelerator="tcg")
+
+    async def boot() -> list[str]:
+        async with app.boot(guest, how, Volumes(scratch_bytes=1 << 20)) as (process, _):
+            live = await read_live(process.qmp)
+            return [each.pci.bus for each in live.controllers if each.pci is not None]
+
+    assert asyncio.run(boot()) == ["old", "old"]
+
+
 def boot_command(path: str) -> tuple[str, ...]:
     """Returns where a guest like that of a command line differs from it when it runs."""
     guest = app.load(path, host=Host())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from pathlib import Path
+from socket import AF_UNIX, socket
 
 import pytest
 
 from vmio import app
 from vmio.cli.main import main
 from vmio.model.host import Host
+from vmio.model.iothread import OTHER_PROCESS
 from vmio.model.version import parse_version
 from vmio.qemu.binary import find_qemu
 from vmio.qemu.boot import Volumes
@@ -59,6 +62,47 @@ def test_layout_of_a_process_is_what_its_monitor_reports(
             )
 
     assert asyncio.run(run()) == ()
+
+
+def test_disk_of_another_process_is_what_its_monitor_reports(tmp_path: Path) -> None:
+    """A vhost-user-blk device that is connected is a disk that no thread of QEMU serves."""
+    daemon = shutil.which("qemu-storage-daemon")
+    if daemon is None:
+        pytest.skip("needs qemu-storage-daemon")
+    image, place = tmp_path / "a", tmp_path / "s"
+    image.write_bytes(bytes(1 << 20))
+    line = (
+        f"{find_qemu('x86_64')} -M pc,memory-backend=m -accel tcg -S -display none -nodefaults"
+        " -smp 2 -m 64 -object memory-backend-memfd,id=m,size=64M,share=on"
+        f" -chardev socket,id=c,path={place} -device vhost-user-blk-pci,chardev=c,id=v"
+    )
+
+    async def run(listener: socket) -> tuple[str, ...]:
+        number = listener.fileno()
+        export = await asyncio.create_subprocess_exec(
+            daemon,
+            *("--blockdev", f"driver=file,filename={image},node-name=a", "--export"),
+            "type=vhost-user-blk,id=e,node-name=a,writable=on,num-queues=2,addr.type=fd,"
+            f"addr.str={number}",
+            pass_fds=(number,),
+        )
+        try:
+            async with QemuProcess.start(tuple(line.split())) as process:
+                said = app.lay_out(app.load(f"pid:{process.pid}", host=Host()))
+                live = await read_live(process.qmp)
+                for topology in (said, live):
+                    (disk,) = topology.disks
+                    assert topology.served_by(disk) == (OTHER_PROCESS,)
+                    assert (disk.disk.id, disk.disk.volume) == ("v", str(place))
+                return compare(said, live)
+        finally:
+            export.terminate()
+            await export.wait()
+
+    with socket(AF_UNIX) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        assert asyncio.run(run(listener)) == ()
 
 
 def test_monitor_tells_the_story_too(tmp_path: Path) -> None:

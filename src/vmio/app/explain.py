@@ -62,7 +62,7 @@ def explain(
     origin = guest.origin
     findings = lint(guest, host)
     arguments = _list_arguments(guest, host, storage=storage, snapshot=snapshot)
-    index = GuestIndex(topology, arguments=arguments, findings=findings)
+    index = GuestIndex(topology, arguments=arguments, findings=findings, added=guest.vm.attached)
     lost = list_dropped(guest) if disk is None else ()
     return (
         name,

@@ -10,12 +10,17 @@ from vmio.formats.base import Words
 from vmio.model.plan import Plan, Step
 from vmio.model.topology import Topology
 
-__all__ = ["GAIN", "RUN", "are", "join", "list_served", "tell_map_queues"]
+__all__ = ["GAIN", "RUN", "VIRTIO_BLK_OF_MACOS", "are", "join", "list_served", "tell_map_queues"]
 
 RUN: Final = "QEMU 10.0.2, run"
 GAIN: Final = (
     "requests no longer wait for the main loop; with 8 vCPUs QEMU's maintainers"
     " measured 7 % to 21 % more of them a second (qemu-devel, 2025-11-04)"
+)
+
+VIRTIO_BLK_OF_MACOS: Final = (
+    "For virtio-blk macOS has a driver since 10.14: which version the guest is, and whether it"
+    " starts from such a disk, only you can see"
 )
 
 

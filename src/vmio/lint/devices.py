@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 
 from vmio.lint.rule import Context
-from vmio.model.controller import IOTHREAD_DEVICES, QUEUE_PER_VCPU_SINCE
+from vmio.model.controller import IOTHREAD_DEVICES
 from vmio.model.disk import Disk
-from vmio.model.iothread import MAIN_LOOP
+from vmio.model.iothread import HOST_KERNEL, MAIN_LOOP, OTHER_PROCESS
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
-from vmio.model.topology import AttachedDisk, Topology
+from vmio.model.topology import AttachedDisk, Topology, choose_default_queues
 from vmio.model.vm import Vm
 
 __all__ = [
@@ -35,7 +35,7 @@ def asks_iothread(disk: Disk) -> bool:
 
 def runs_in_iothread(topology: Topology, attached: AttachedDisk) -> bool:
     """Returns whether an IOThread serves at least one of a disk's queues."""
-    return topology.served_by(attached) != (MAIN_LOOP,)
+    return not {MAIN_LOOP, OTHER_PROCESS, HOST_KERNEL}.issuperset(topology.served_by(attached))
 
 
 def can_have_iothread(topology: Topology, attached: AttachedDisk) -> bool:
@@ -84,13 +84,16 @@ def read_queues(option: Option) -> int | None:
 def default_queues(vm: Vm, option: Option) -> int | None:
     """Returns a device's request queues, written or by default; None where that is not known.
 
-    By default a PCI device has one per virtual processor on machines that are new enough.
+    By default a PCI device has one per virtual processor on machines that are new enough, and one
+    on older ones.
     """
     written = read_queues(option)
     if written is not None:
         return written
     is_pci = "-pci" in option.kind or option.kind in {"virtio-blk", "virtio-scsi"}
-    return vm.vcpus if is_pci and vm.machine_version >= QUEUE_PER_VCPU_SINCE else None
+    if not is_pci or vm.machine_version == (0, 0):
+        return None
+    return choose_default_queues(vm.machine_version) or vm.vcpus
 
 
 def find_property(source: Source, option: Option, key: str) -> Span | None:

@@ -18,11 +18,14 @@ __all__ = [
 def list_disks(context: Context, *, unresolved: bool = False) -> tuple[AttachedDisk, ...]:
     """Returns a guest's disks, none for a template, whose disks do no I/O.
 
+    So are those whose SCSI commands are passed on: no setting of a file is about them.
+
     Args:
         context: The guest.
         unresolved: Whether to include disks whose file or device is not known.
     """
-    return context.disks if unresolved else context.resolved_disks
+    disks = context.disks if unresolved else context.resolved_disks
+    return tuple(attached for attached in disks if not attached.passes_through)
 
 
 def list_writable_disks(context: Context, *, unresolved: bool = False) -> Iterator[AttachedDisk]:

@@ -15,6 +15,7 @@ from typing import Literal
 from msgspec import Struct
 
 from vmio.lint.diagnostic import Diagnostic
+from vmio.model.actor import GUEST, MANAGER, QEMU, Actor
 from vmio.model.controller import Controller
 from vmio.model.option import Option
 from vmio.model.source import Problem, Span
@@ -38,38 +39,35 @@ __all__ = [
 ]
 
 Origin = Literal["plan", "command", "running"]
-Actor = str
-"""Who heeds a setting: `guest`, `qemu`, or another notation's name for its manager."""
-
 HEEDED_BY: Mapping[str, Actor] = {
-    "aio": "qemu",
-    "backup": "proxmox",
-    "bootindex": "guest",
-    "cache": "qemu",
-    "detect_zeroes": "qemu",
-    "discard": "qemu",
-    "file": "proxmox",
-    "format": "qemu",
-    "iothread": "qemu",
-    "media": "qemu",
-    "model": "guest",
-    "product": "guest",
-    "queues": "qemu",
-    "read_only": "qemu",
-    "replicate": "proxmox",
-    "rerror": "qemu",
-    "scsiblock": "qemu",
-    "serial": "guest",
-    "shared": "proxmox",
-    "size": "proxmox",
-    "snapshot": "qemu",
-    "ssd": "guest",
-    "vendor": "guest",
-    "werror": "qemu",
-    "write_cache": "guest",
-    "wwn": "guest",
+    "aio": QEMU,
+    "backup": MANAGER,
+    "bootindex": GUEST,
+    "cache": QEMU,
+    "detect_zeroes": QEMU,
+    "discard": QEMU,
+    "file": MANAGER,
+    "format": QEMU,
+    "iothread": QEMU,
+    "media": QEMU,
+    "model": GUEST,
+    "product": GUEST,
+    "queues": QEMU,
+    "read_only": QEMU,
+    "replicate": MANAGER,
+    "rerror": QEMU,
+    "scsiblock": QEMU,
+    "serial": GUEST,
+    "shared": MANAGER,
+    "size": MANAGER,
+    "snapshot": QEMU,
+    "ssd": GUEST,
+    "vendor": GUEST,
+    "werror": QEMU,
+    "write_cache": GUEST,
+    "wwn": GUEST,
 }
-"""Who heeds a setting; QEMU heeds the limits."""
+"""Who heeds a setting; QEMU heeds the limits, and `MANAGER` is the notation's."""
 _NAMES = {"num_queues": "queues", "readonly": "read_only", "ro": "read_only", "volume": "file"}
 """Other names of settings."""
 _PLUMBING = frozenset(
@@ -107,6 +105,7 @@ class GuestIndex:
         *,
         arguments: Iterable[Argument] = (),
         findings: Iterable[Diagnostic] = (),
+        added: Iterable[AttachedDisk] = (),
     ) -> None:
         """Sorts what there is by what it is about.
 
@@ -114,8 +113,11 @@ class GuestIndex:
             topology: The layout.
             arguments: The command line.
             findings: What the rules find.
+            added: The disks that options of QEMU's own make.
         """
         self.topology = topology
+        self.added = frozenset(attached.disk.id for attached in added)
+        """The disks that options of QEMU's own make."""
         self.findings: dict[str, list[Diagnostic]] = {}
         """By the disk."""
         self.on_controller: dict[str, list[str]] = {}
@@ -170,6 +172,8 @@ class Way(Struct, frozen=True, kw_only=True):
     on_controller: Sequence[str]
     """All disks of the controller, this one among them."""
     queue_count: int
+    has_one_queue: bool
+    """Whether a device of the machine has one where no number is written, and not one per vCPU."""
     threads: tuple[ServingThread, ...]
     is_renamed_by_linux: bool
     """Whether its /dev/sdX can have another letter from boot to boot."""
@@ -267,7 +271,15 @@ def explain_disk(
         line=line,
         place=place,
         way=_find_way(attached, guest),
-        settings=tuple(_list_settings(attached, vm, own, about)),
+        settings=tuple(
+            _list_settings(
+                attached,
+                vm,
+                own,
+                about,
+                manager=vm.notation if vm is not None and disk.id not in guest.added else QEMU,
+            )
+        ),
         arguments=tuple(argument.text for argument in own),
         findings=about,
     )
@@ -288,6 +300,7 @@ def _find_way(attached: AttachedDisk, guest: GuestIndex) -> Way:
         controller=controller,
         on_controller=guest.on_controller[controller.id],
         queue_count=len(queues),
+        has_one_queue=topology.default_queues == 1,
         threads=tuple(
             ServingThread(
                 id=thread,
@@ -315,8 +328,9 @@ def _list_settings(
     vm: Vm | None,
     own: Sequence[Argument],
     findings: Sequence[Diagnostic],
+    *,
+    manager: Actor,
 ) -> Iterator[Setting]:
-    manager: Actor = vm.notation if vm is not None else "qemu"
     told: set[str] = set()
     for written, span in _list_written(attached, vm):
         name = _NAMES.get(written, written)
@@ -324,9 +338,9 @@ def _list_settings(
         if text.startswith("-"):
             # A whole option, of which JSON does not tell where its parts are.
             inside = (each for each in own if each.option.span == span)
-            text = ", ".join(word.partition(" ")[2] for word in _find_words(name, inside)) or text
+            text = ", ".join(word.partition(" ")[2] for word in _find_words(name, inside))
         setting = _judge(attached, name, text, manager)
-        is_news = manager != "qemu" and setting.verdict != "ignored"
+        is_news = manager != QEMU and setting.verdict != "ignored"
         yield replace(
             setting,
             became=tuple(_find_words(name, own)) if is_news else (),
@@ -372,12 +386,13 @@ def _judge(attached: AttachedDisk, name: str, text: str, manager: Actor) -> Sett
             name=name, written=text, verdict="ignored", value="", by=manager, reason=reason
         )
     verdict = effect.verdict if effect is not None else "used"
+    actor = HEEDED_BY.get(name, QEMU)
     return Setting(
         name=name,
         written=text,
         verdict=verdict,
         value=effect.value if effect is not None else text.partition("=")[2],
-        by=manager if verdict == "default" else HEEDED_BY.get(name, "qemu"),
+        by=manager if verdict == "default" or actor == MANAGER else actor,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from vmio.model.disk import BusKind
-from vmio.model.iothread import VirtqueueMapping
+from vmio.model.iothread import HOST_KERNEL, OTHER_PROCESS, VirtqueueMapping
 
 __all__ = [
     "IOTHREAD_DEVICES",
@@ -59,6 +59,8 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """QEMU's device name, such as pci-bridge."""
     pci: PciAddress | None
     """None where QEMU chooses it."""
+    pci_bus: str = ""
+    """The PCI bus on which QEMU chooses the slot, where a bus is all that is written."""
     chassis: int | None = None
     """The number that a pci-bridge and a port of PCI Express need; None for other kinds."""
     multifunction: bool = False
@@ -73,7 +75,9 @@ class Controller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """QEMU's device name: virtio-scsi-pci, virtio-blk-pci, lsi, megasas, ahci …"""
     bus: BusKind
     pci: PciAddress | None = None
-    """None for one that is part of the machine, as the IDE of a PC."""
+    """None for one that is part of the machine, as the IDE of a PC, or where QEMU chooses it."""
+    pci_bus: str = ""
+    """The PCI bus on which QEMU chooses the slot, where a bus is all that is written."""
     iothread: str | None = None
     iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
     num_queues: int | None = None
@@ -85,3 +89,14 @@ class Controller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def takes_iothread(self) -> bool:
         """Whether this kind of device has the property `iothread` at all."""
         return self.model.startswith(IOTHREAD_DEVICES)
+
+    @property
+    def served_outside(self) -> str:
+        """What serves its disks where no thread of QEMU does; empty where one does.
+
+        Source: QEMU's manual, vhost-user, and vhost-scsi of Linux: only the beginning of an I/O is
+        QEMU's, to hand the virtqueues over.
+        """
+        if self.model.startswith("vhost-user-"):
+            return OTHER_PROCESS
+        return HOST_KERNEL if self.model.startswith("vhost-") else ""

@@ -14,6 +14,8 @@ from vmio.model.storage import StorageKind
 
 __all__ = [
     "FILE_DRIVERS",
+    "NETWORK_DRIVERS",
+    "PASSTHROUGH",
     "AioEngine",
     "Backing",
     "BusKind",
@@ -37,6 +39,18 @@ IoUringDefault = Literal["yes", "direct", "no"]
 FILE_DRIVERS: Final = frozenset({"file", "host_device", "host_cdrom"})
 """QEMU's block drivers for files and devices of the host, which use its page cache and an aio
 engine; the others do their own I/O."""
+
+NETWORK_DRIVERS: Final = frozenset(
+    "curl ftp ftps gluster http https iscsi nbd nfs rbd ssh".split()  # noqa: SIM905
+)
+"""QEMU's block drivers that are clients of a server, and see no page cache of the host."""
+
+PASSTHROUGH: Final = frozenset({"scsi-block", "scsi-generic"})
+"""QEMU's devices that hand the guest's SCSI commands to a device of the host.
+
+Source: QEMU 10.0: each command is an SG_IO, which a worker thread waits for; what says how a file
+is opened and written has no part in it, and neither has throttling.
+"""
 
 _MEDIUM = re.compile(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORECASE)
 """A volume that is an installer's image or no volume at all, whatever its drive is called."""

@@ -11,8 +11,10 @@ from vmio.values import check_between
 
 __all__ = [
     "DEFAULT_POOL_MAX",
+    "HOST_KERNEL",
     "MAIN_LOOP",
     "MAX_POLL_WEIGHT",
+    "OTHER_PROCESS",
     "PARAMETERS",
     "IOThread",
     "VirtqueueMapping",
@@ -20,6 +22,12 @@ __all__ = [
 
 MAIN_LOOP: Final = "main loop"
 """What serves a queue that no IOThread serves. No object id can be this: ids hold no blanks."""
+
+OTHER_PROCESS: Final = "another process"
+"""What serves the queues of a vhost-user device: QEMU hands them over through a socket."""
+
+HOST_KERNEL: Final = "the host's kernel"
+"""What serves the queues of a vhost device: QEMU hands them over to a kernel thread."""
 
 MAX_POLL_WEIGHT: Final = 63
 """The largest `poll-weight` that QEMU takes. Source: QEMU 11.1.1, its error message."""

@@ -9,8 +9,8 @@ from typing import Literal
 from msgspec import Struct
 
 from vmio.bounds import MAX_QUEUES
-from vmio.model.controller import Bridge, Controller
-from vmio.model.disk import AioEngine, CacheMode, DetectZeroes, Disk
+from vmio.model.controller import QUEUE_PER_VCPU_SINCE, Bridge, Controller
+from vmio.model.disk import PASSTHROUGH, AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Topology",
     "Verdict",
     "Virtqueue",
+    "choose_default_queues",
     "count_queues",
 ]
 
@@ -42,7 +43,7 @@ class Virtqueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     index: int
     served_by: str
-    """An IOThread's id, or `MAIN_LOOP`."""
+    """An IOThread's id, `MAIN_LOOP`, `OTHER_PROCESS` or `HOST_KERNEL`."""
 
 
 class AttachedDisk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,6 +68,11 @@ class AttachedDisk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     read_only: bool = False
     """Whether it is only read: a cd-rom, a template's disk, or as the config says."""
     effects: tuple[Effect, ...] = ()
+
+    @property
+    def passes_through(self) -> bool:
+        """Whether the guest's SCSI commands go to a device of the host as they are."""
+        return self.driver in PASSTHROUGH
 
     def find_effect(self, setting: str) -> Effect | None:
         """Returns what became of a setting, None if there is nothing to say of it."""
@@ -96,6 +102,8 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
     serve it then."""
     disks: tuple[AttachedDisk, ...] = ()
     vcpus: int = 1
+    default_queues: int | None = None
+    """Request queues of a device of which no number is written; None is one for each vCPU."""
     host_threads: tuple[HostThread, ...] = ()
     """Empty for a plan."""
 
@@ -117,7 +125,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
 
     def count_queues(self, controller: Controller) -> int:
         """Returns how many request queues a controller has, no more than QEMU can make."""
-        return count_queues((controller,), self.vcpus)
+        return count_queues((controller,), self.default_queues or self.vcpus)
 
     def virtqueues_of(self, controller: Controller) -> tuple[Virtqueue, ...]:
         """Returns a controller's request queues; one stands for the whole of a device without any.
@@ -132,13 +140,13 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         )
 
     def served_by(self, attached: AttachedDisk) -> tuple[str, ...]:
-        """Returns what serves a disk's requests: IOThread ids, or `MAIN_LOOP`, each once."""
+        """Returns what serves a disk's requests, each once: see `Virtqueue.served_by`."""
         return tuple(dict.fromkeys(self._list_servers(self.controller_of(attached))))
 
     def _list_servers(self, controller: Controller) -> tuple[str, ...]:
         """Returns what serves a controller's queues, which take them in turn."""
         if not controller.takes_iothread:
-            return (MAIN_LOOP,)
+            return (controller.served_outside or MAIN_LOOP,)
         mapping = controller.iothread_vq_mapping
         if not mapping:
             return (controller.iothread or MAIN_LOOP,)
@@ -149,12 +157,25 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         return tuple(entry.iothread for entry in mapping[:count])
 
 
-def count_queues(controllers: Iterable[Controller], vcpus: int) -> int:
+def count_queues(controllers: Iterable[Controller], default: int) -> int:
     """Returns how many request queues controllers have, each no more than QEMU can make.
 
-    Source: QEMU 10.0: num-queues of a PCI device is the number of vCPUs unless it is set.
+    Args:
+        controllers: The controllers.
+        default: The queues of one of which no number is written; see `choose_default_queues`.
     """
     return sum(
-        min(each.num_queues or vcpus, MAX_QUEUES) if each.takes_iothread else 1
+        min(each.num_queues or default, MAX_QUEUES) if each.takes_iothread else 1
         for each in controllers
     )
+
+
+def choose_default_queues(machine_version: tuple[int, int]) -> int | None:
+    """Returns the queues of a PCI device of which no number is written; None is one for each vCPU.
+
+    Source: QEMU 10.0.2, run: machines before 5.2 have one, virtio-blk and virtio-scsi alike.
+
+    Args:
+        machine_version: Of the guest's machine; (0, 0) where it is not known.
+    """
+    return 1 if (0, 0) < machine_version < QUEUE_PER_VCPU_SINCE else None

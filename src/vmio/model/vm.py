@@ -63,12 +63,12 @@ class Vm(Struct, frozen=True, kw_only=True):
     iothreads: tuple[IOThread, ...] = ()
     """Those that the configuration itself defines."""
     iothread_users: frozenset[str] = frozenset()
-    """IOThread ids that something besides the disks below refers to."""
+    """IOThread ids that something besides virtio-blk and virtio-scsi devices refers to."""
     controllers: tuple[Controller, ...] = ()
     """Those that the configuration itself defines."""
     disks: tuple[Disk, ...] = ()
     attached: tuple[AttachedDisk, ...] = ()
-    """The disks in their places, in a notation that says the places itself."""
+    """The disks in their places that a notation says itself, or options of QEMU's own."""
     options: tuple[Option, ...] = ()
     """QEMU's own options: a whole command line, or those that a config adds to its manager's."""
     snapshots: tuple[str, ...] = ()

@@ -232,9 +232,11 @@ def _change_polls(task: _Task) -> Iterator[Change]:
 
 def _choose_queues(task: _Task) -> Iterator[Step]:
     vcpus = task.guest.vm.vcpus
+    # Where QEMU would choose one for all of them, a number that is too large is the better one.
+    is_chosen = bool(task.disks) and task.before.default_queues is None
     many = [
         disk
-        for disk in (task.guest.vm.disks if task.disks else ())
+        for disk in (task.guest.vm.disks if is_chosen else ())
         if disk.bus == "scsi" and disk.queues is not None and disk.queues > vcpus
     ]
     if many:
@@ -266,6 +268,7 @@ def _leave_emulated(task: _Task) -> Iterator[Step]:
         for attached in before.disks
         if attached.disk.bus == "scsi" and attached.disk.keeps_data
         if needs_driver or not before.controller_of(attached).takes_iothread
+        if not before.controller_of(attached).served_outside
     )
     if disks:
         yield Step(

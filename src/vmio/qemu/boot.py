@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from vmio.errors import CapabilityError, InputError, OutputError, UsageError
 from vmio.formats.qemu.render import Argument, render_layout
 from vmio.host.private import make_private_folder
-from vmio.model.disk import Backing
+from vmio.model.disk import PASSTHROUGH, Backing
 from vmio.model.machine import Machine
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.qemu.cache import find_cache_folder
@@ -28,7 +28,6 @@ __all__ = ["Boot", "Volumes", "place_volumes", "render_boot"]
 
 _MAX_SCRATCH_BYTES = 1 << 44
 _SECTOR_BYTES = 512
-_PASSTHROUGH = frozenset({"scsi-block", "scsi-generic"})
 
 
 class Volumes(Struct, frozen=True, kw_only=True):
@@ -114,10 +113,15 @@ def _place(attached: AttachedDisk, volumes: Volumes, folder: Path) -> AttachedDi
     backing = attached.disk.backing
     if backing is None:
         return attached
+    if attached.driver.startswith("vhost-"):
+        raise InputError(
+            f"{attached.disk.id}: another process or the host's kernel serves it, not QEMU",
+            hint="vmio starts none of these: try the guest without that device",
+        )
     placed = _choose_backing(attached, backing, volumes, folder)
     aio = attached.aio or attached.disk.aio or "io_uring"
     driver = attached.driver
-    if placed is not backing and driver in _PASSTHROUGH:
+    if placed is not backing and driver in PASSTHROUGH:
         driver = "scsi-hd"  # no file answers SCSI commands
     return replace(attached, disk=replace(attached.disk, backing=placed), driver=driver, aio=aio)
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from vmio.bounds import MAX_QUEUES_IN_ALL
 from vmio.errors import QmpError
 from vmio.model.controller import Controller, PciAddress
-from vmio.model.disk import AioEngine, BusKind, Disk
+from vmio.model.disk import AioEngine, Backing, BusKind, Disk
 from vmio.model.iothread import MAIN_LOOP, PARAMETERS, IOThread, VirtqueueMapping
 from vmio.model.topology import AttachedDisk, HostThread, Topology, count_queues
 from vmio.qemu.blocks import Nodes, index_nodes, insert_medium
@@ -41,6 +41,8 @@ _CONTROLLER = re.compile(
     re.ASCII,
 )
 _DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)|virtio-blk-\w.*", re.ASCII)
+_OUTSIDE = re.compile(r"vhost-user-(?:blk|scsi)-\w.*|vhost-scsi-\w.*", re.ASCII)
+"""Devices whose disks are another process's or the host kernel's: QEMU lists no drive of them."""
 _ALIASES = {"lsi": "lsi53c895a", "ahci": "ich9-ahci"}
 """Names that `-device` takes, and the types that QEMU then reports."""
 
@@ -119,6 +121,8 @@ class _Reader(Struct, frozen=True, kw_only=True):
     async def read_devices(self) -> tuple[tuple[Controller, ...], tuple[AttachedDisk, ...]]:
         """Returns the controllers, with and without disks, and the disks in QEMU's order."""
         controllers: dict[str, Controller] = {}
+        disks: list[AttachedDisk] = []
+        outside: list[str] = []
         for folder in ("/machine/peripheral", "/machine/peripheral-anon"):
             children = await self.connection.qom_list(folder)
             check_count(children, self.connection.name, "devices")
@@ -127,7 +131,9 @@ class _Reader(Struct, frozen=True, kw_only=True):
                 if kind.startswith("child<") and _CONTROLLER.fullmatch(model):
                     path = f"{folder}/{name}"
                     controllers[path] = await self._read_controller(path, model)
-        disks: list[AttachedDisk] = []
+                elif kind.startswith("child<") and _OUTSIDE.fullmatch(model):
+                    outside.append(f"{folder}/{name}")
+                    controllers[outside[-1]] = await self._read_controller(outside[-1], model)
         reply = await self.connection.execute("query-block")
         blocks = as_mappings(reply, self.connection.name)
         check_count(blocks, self.connection.name, "drives")
@@ -135,7 +141,34 @@ class _Reader(Struct, frozen=True, kw_only=True):
             attached = await self._read_disk(block, controllers, len(disks))
             if attached is not None:
                 disks.append(attached)
+        sockets = await self._read_sockets() if outside else {}
+        for path in outside:
+            disks.append(await self._read_outside(path, controllers[path], sockets, len(disks)))
         return tuple(controllers.values()), tuple(disks)
+
+    async def _read_sockets(self) -> Mapping[str, str]:
+        """Returns what each character device is connected to, by its id."""
+        reply = await self.connection.execute("query-chardev")
+        sockets = as_mappings(reply, self.connection.name)
+        check_count(sockets, self.connection.name, "character devices")
+        return {
+            str(each.get("label")): _name_socket(str(each.get("filename"))) for each in sockets
+        }
+
+    async def _read_outside(
+        self, path: str, controller: Controller, sockets: Mapping[str, str], number: int
+    ) -> AttachedDisk:
+        """Returns what stands for the disks of a device that QEMU does not serve itself."""
+        target, socket = await self.get(path, "wwpn"), await self.get(path, "chardev")
+        name = str(target) if target else sockets.get(str(socket), "")
+        disk = Disk(
+            id=name_device(path),
+            bus=controller.bus,
+            index=number,
+            volume=name,
+            backing=Backing(filename=name, format="", driver=controller.model),
+        )
+        return AttachedDisk(disk=disk, controller=controller.id, driver=controller.model)
 
     async def _read_controller(self, path: str, model: str, bus: str = "") -> Controller:
         built_in = not path.startswith("/machine/peripheral")
@@ -215,8 +248,13 @@ class _Reader(Struct, frozen=True, kw_only=True):
             return None
 
 
+def _name_socket(text: str) -> str:
+    """Returns a socket's path or address, without what QEMU says of it."""
+    return text.removeprefix("disconnected:").removeprefix("unix:").partition(",")[0]
+
+
 def _find_bus_kind(model: str) -> BusKind:
-    if model.startswith("virtio-blk"):
+    if model.startswith(("virtio-blk", "vhost-user-blk")):
         return "virtio"
     if model.endswith("ahci"):
         return "sata"
@@ -283,7 +321,7 @@ def _compare_disk(planned: Topology, wanted: AttachedDisk, live: Topology) -> It
     yield from _differ(name, f"PCI address of {ours.id}", ours.pci, theirs.pci)
     yield from _differ(name, f"queues of {ours.id}", ours.num_queues, theirs.num_queues)
     yield from _differ(name, "device", wanted.driver or None, found.driver)
-    if wanted.disk.backing is not None:
+    if wanted.disk.backing is not None and not ours.served_outside:
         # Not write_cache: the guest may switch it, and its firmware does on virtio-blk.
         for setting in ("cache_direct", "cache_no_flush", "aio", "detect_zeroes"):
             yield from _differ(name, setting, getattr(wanted, setting), getattr(found, setting))

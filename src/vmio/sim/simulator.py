@@ -397,9 +397,15 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
     """
     generation = choose_generation(version)
     monitor = choose_monitor(version, fds=0, io_uring_usable=True)
-    disks = [each for each in topology.disks if each.disk.media == "disk"]
+    disks = [
+        each
+        for each in topology.disks
+        if each.disk.media == "disk" and not topology.controller_of(each).served_outside
+    ]
     if not disks:
-        raise PlanError("there is no disk to simulate")
+        outside = any(each.served_outside for each in topology.controllers)
+        which = " that QEMU serves itself" if outside else ""
+        raise PlanError(f"there is no disk to simulate{which}")
     iothreads = {each.id: each for each in topology.iothreads}
     names: list[str] = []
     deaf: set[str] = set()
@@ -440,6 +446,8 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
         each.poll_weight is not None for each in topology.iothreads
     ):
         notes["poll_weight is left out: QEMU has it since 11.1"] = None
+    if any(each.served_outside for each in topology.controllers):
+        notes["disks that QEMU does not serve itself are left out"] = None
     if len(queues) > len(disks):
         notes["jobs are taken to go around the vCPUs, each with its own virtqueue"] = None
     return Setup(

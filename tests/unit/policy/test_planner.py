@@ -205,6 +205,33 @@ def test_macos_stays_where_it_is(ostype: str, args: str, drive: str) -> None:
     assert "qm" not in step.how
 
 
+@pytest.mark.parametrize(
+    ("config", "is_named"),
+    [
+        ("ostype: other\nscsihw: pvscsi\nscsi0: /dev/a\n", True),
+        ("net0: vmxnet3=BC:24:11:00:00:01,bridge=vmbr0\nostype: other\nsata0: /dev/a\n", True),
+        ("net0: e1000=BC:24:11:00:00:01,bridge=vmbr0\nostype: other\nsata0: /dev/a\n", False),
+        ("ostype: l26\nscsihw: pvscsi\nscsi0: /dev/a\n", False),
+    ],
+)
+def test_esxi_is_named_where_it_is_likely(config: str, is_named: bool) -> None:  # noqa: FBT001
+    """A guest with VMware's devices that is no Linux and no Windows is a person's to know."""
+    step = by_hand(plan(config))
+    assert step.how.startswith("a guest with VMware's devices") is is_named
+
+
+@pytest.mark.parametrize(
+    ("machine", "is_chosen"), [("pc-i440fx-5.1", False), ("pc-i440fx-5.2", True)]
+)
+def test_queues_are_left_to_qemu_where_it_makes_several(machine: str, is_chosen: bool) -> None:  # noqa: FBT001
+    """Machines before 5.2 would have one queue for all vCPUs instead of too many."""
+    made = plan(
+        f"cores: 2\nmachine: {machine}\nscsi0: /dev/a,iothread=1,queues=8\n"
+        "scsihw: virtio-scsi-single\n"
+    )
+    assert any(step.step.kind == "choose-queues" for step in made.steps) is is_chosen
+
+
 def test_free_numbers_are_used_and_no_others() -> None:
     """A disk that Proxmox VE drops keeps its number, and who finds none is named."""
     many = "".join(f"scsi{n}: /dev/s{n}\n" for n in range(28))

@@ -30,7 +30,15 @@ from vmio.formats.proxmox.problems import explain_reasons, find_dropped
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.formats.proxmox.schema import DRIVES_BY_BUS
 from vmio.formats.shell import quote
-from vmio.formats.words import GAIN, RUN, are, join, list_served, tell_map_queues
+from vmio.formats.words import (
+    GAIN,
+    RUN,
+    VIRTIO_BLK_OF_MACOS,
+    are,
+    join,
+    list_served,
+    tell_map_queues,
+)
 from vmio.model.disk import Disk
 from vmio.model.host import parse_processors
 from vmio.model.plan import Plan, Step
@@ -48,6 +56,10 @@ _SAN = "Microsoft, diskpart: san"
 _TOO_OLD = frozenset({"Linux 2.4", "Windows 2000", "Windows Server 2003", "Windows XP"})
 """Systems for which nobody has made the driver."""
 _PROBE = "-device virtio-scsi-pci,id=probe"
+_IN_ARGS = (
+    "they are made in args: write -object iothread,id=NAME there, and iothread=NAME into the"
+    " device of the disk or of its controller"
+)
 _LINUX = (
     "see whether the initramfs that the guest boots from has virtio_scsi: 'lsinitramfs"
     " /boot/initrd.img-$(uname -r) | grep virtio_scsi' on Debian and Ubuntu, 'lsinitrd | grep"
@@ -161,6 +173,7 @@ def _give_threads(guest: ProxmoxGuest, step: Step) -> Words:
         " if the guest hangs or loses its disk"
         if old is not None
         else "",
+        how=_IN_ARGS if step.obstacle else "",
     )
 
 
@@ -325,7 +338,8 @@ def _leave_macos(disks: Sequence[str], why: str) -> Words:
         what=f"Leave {join(disks)} in place: macOS has no driver for virtio-scsi",
         why=why,
         source="args has what only macOS needs: Apple's SMC",
-        how="nothing to do; on virtio-scsi the guest would not find its disks",
+        how="nothing to do; on virtio-scsi the guest would not find its disks."
+        f" {VIRTIO_BLK_OF_MACOS}",
     )
 
 
@@ -359,7 +373,18 @@ def _tell_how_to_find_out(guest: ProxmoxGuest, plan: Plan) -> str:
                 " controller without a warning"
             )
         case _:
-            return f"{_OTHER}. To see it, {probe}"
+            return f"{_warn_of_esxi(guest)}{_OTHER}. To see it, {probe}"
+
+
+def _warn_of_esxi(guest: ProxmoxGuest) -> str:
+    """Returns what hardware of VMware's says of a guest that is no Linux and no Windows."""
+    nets = (value for key, value in guest.settings.items() if re.fullmatch(r"net\d+", key))
+    if guest.scsihw != "pvscsi" and not any("vmxnet3" in value for value in nets):
+        return ""
+    return (
+        "a guest with VMware's devices that is neither Linux nor Windows is most likely ESXi,"
+        " which has no virtio driver at all: leave its disks where they are. Of any other, "
+    )
 
 
 def _probe(guest: ProxmoxGuest, plan: Plan) -> str:

@@ -12,6 +12,7 @@ from vmio.model.host import Host
 from vmio.model.plan import Change, Obstacle, Plan, Step
 from vmio.model.source import Edit, Problem, Source, Span
 from vmio.model.topology import Topology
+from vmio.values import replace
 
 __all__ = [
     "build_command",
@@ -43,6 +44,10 @@ def read(source: Source, context: ReadContext) -> ProxmoxGuest:
             Proxmox VE cannot take all of it.
     """
     guest = read_guest(source, context)
+    if guest.vm.options:
+        from vmio.formats.proxmox.added import add_options
+
+        guest = add_options(guest)
     if context.strict:
         from vmio.formats.proxmox.strict import refuse_problems
 
@@ -52,7 +57,12 @@ def read(source: Source, context: ReadContext) -> ProxmoxGuest:
 
 def lay_out(guest: Guest) -> Topology:
     """Returns what Proxmox VE makes of a config."""
-    return lay_out_config(cast("ProxmoxGuest", guest))
+    topology = lay_out_config(cast("ProxmoxGuest", guest))
+    if any(attached.passes_through or attached.disk.snapshot for attached in topology.disks):
+        from vmio.formats.qemu.layout import settle
+
+        return replace(topology, disks=tuple(map(settle, topology.disks)))
+    return topology
 
 
 def build_command(guest: Guest, host: Host) -> CommandLine:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from vmio.formats.proxmox.hardware import PROXMOX
+from vmio.formats.proxmox.problems import OF_QEMU
 from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.formats.proxmox.schema import DRIVE_COUNTS, DRIVES_BY_BUS
 from vmio.formats.proxmox.threads import cut_ours
@@ -115,7 +116,9 @@ def choose_places(guest: ProxmoxGuest) -> dict[str, str]:
     vm = guest.vm
     disks = (disk.id for disk in vm.disks if disk.bus in {"ide", "sata"} and disk.keeps_data)
     taken = (
-        {disk.id for disk in vm.disks} | {each.subject for each in vm.problems} | {*guest.pending}
+        {disk.id for disk in vm.disks}
+        | {each.subject for each in vm.problems if each.kind not in OF_QEMU}
+        | {*guest.pending}
     )
     names = (f"scsi{number}" for number in range(DRIVE_COUNTS["scsi"]))
     return dict(zip(disks, (name for name in names if name not in taken), strict=False))

@@ -194,7 +194,7 @@ def _check_args(guest: ProxmoxGuest, threads: Collection[str]) -> None:
 
 def _check_places(guest: ProxmoxGuest) -> None:
     """Refuses controllers where another device sits."""
-    topology: Topology = lay_out_config(guest)
+    topology: Topology = lay_out_config(guest, with_args=False)
     places = (each.pci for each in topology.controllers if each.pci is not None)
     for place, count in Counter((*places, *_list_taken(guest))).items():
         if count > 1:

@@ -16,7 +16,7 @@ from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import FILE_DRIVERS, AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
-from vmio.model.topology import AttachedDisk, Effect, Topology
+from vmio.model.topology import AttachedDisk, Effect, Topology, choose_default_queues
 from vmio.model.vm import Vm
 from vmio.values import replace
 
@@ -72,15 +72,23 @@ def lay_out_config(
                 effects=tuple(_find_effects(scsihw, disk, known, engine)),
             )
         )
+    bridges = _find_bridges(guest, controllers)
+    if with_args and vm.attached:
+        from vmio.formats.qemu.layout import lay_out_command
+
+        added = lay_out_command(vm, controllers)
+        controllers |= {each.id: each for each in added.controllers}
+        disks += added.disks
     return Topology(
         iothreads=(*iothreads, *(vm.iothreads if with_args else ())),
-        bridges=_find_bridges(guest, controllers),
+        bridges=bridges,
         controllers=tuple(controllers.values()),
         dedicated=tuple(
             each.id for each in controllers.values() if each.bus == "scsi" and hardware.dedicated
         ),
         disks=tuple(disks),
         vcpus=vm.vcpus,
+        default_queues=choose_default_queues(vm.machine_version),
     )
 
 

@@ -9,6 +9,7 @@ from vmio.model.source import Problem
 from vmio.model.vm import Vm
 
 __all__ = [
+    "OF_QEMU",
     "bus_of",
     "explain_reasons",
     "find_dropped",
@@ -16,6 +17,10 @@ __all__ = [
 ]
 
 _DRIVES = frozenset({"ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"})
+
+
+OF_QEMU = frozenset({"duplicate-id", "missing-reference", "refused-option"})
+"""Kinds of problems that `args` make for QEMU, which Proxmox VE does not look for."""
 
 
 def bus_of(problem: Problem) -> str:
@@ -50,6 +55,8 @@ def find_dropped(vm: Vm) -> Iterator[Problem]:
     """Yields why the guest starts without a drive that its config has, once for each drive."""
     known = {disk.id for disk in vm.disks}
     for problem in vm.problems:
+        if problem.kind in OF_QEMU:
+            continue
         if problem.subject not in known and DRIVE_KEY.fullmatch(problem.subject):
             known.add(problem.subject)
             yield problem

@@ -354,8 +354,8 @@ def _name_waiting(pending: Mapping[str, str]) -> frozenset[str]:
 
 
 def _read_args(entry: Entry | None, problems: list[Problem]) -> tuple[Option, ...]:
-    """Returns the options of QEMU's own that a line `args:` adds."""
-    if entry is None:
+    """Returns the options of QEMU's own that a line `args:` adds; one that is `0` adds none."""
+    if entry is None or not is_true(entry.value):
         return ()
     try:
         words = split_words(entry.value)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import assert_never
 
 from vmio.formats.base import Guest, Words
-from vmio.formats.words import GAIN, RUN, are, join, list_served, tell_map_queues
+from vmio.formats.words import (
+    GAIN,
+    RUN,
+    VIRTIO_BLK_OF_MACOS,
+    are,
+    join,
+    list_served,
+    tell_map_queues,
+)
 from vmio.model.plan import Plan, Step
 
 __all__ = ["describe_step", "list_notes"]
@@ -40,6 +48,14 @@ def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
                 source=RUN,
                 effect=spread,
             )
+        case "separate-controllers" | "move-disks" if step.obstacle == "macos":
+            return Words(
+                what=f"Leave {disks} in place: macOS has no driver for virtio-scsi",
+                why=f"{disks} {are(step.disks)} on an emulated controller, which the main loop"
+                " serves",
+                source="the device isa-applesmc, which only macOS needs",
+                how=f"nothing to do. {VIRTIO_BLK_OF_MACOS}",
+            )
         case "separate-controllers" | "move-disks":
             return Words(
                 what=f"Put {disks} on virtio-scsi or virtio-blk, if the guest has its driver",
@@ -47,7 +63,8 @@ def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
                 " serves",
                 source=_ONLY_VIRTIO,
                 how="write another device for each, with the guest's boot order and its driver in"
-                " mind; without the driver the guest does not find the disk",
+                " mind; without the driver the guest does not find the disk, and ESXi, for one,"
+                " has none",
             )
         case "map-queues":
             return tell_map_queues(

@@ -18,6 +18,7 @@ from msgspec import Struct
 from vmio.bounds import MAX_KEY_CHARACTERS, load_json
 from vmio.errors import InputError
 from vmio.formats.shell import Word, scan_words
+from vmio.model.controller import IOTHREAD_DEVICES
 from vmio.model.iothread import PARAMETERS, IOThread, VirtqueueMapping
 from vmio.model.option import Option
 from vmio.model.source import Source, Span, Where
@@ -240,20 +241,22 @@ def _skip_launcher(words: Sequence[str], start: int) -> int:
 
 
 def find_iothreads(options: Iterable[Option]) -> tuple[tuple[IOThread, ...], frozenset[str]]:
-    """Returns the IOThreads that options define, and the ids that they refer to."""
+    """Returns the IOThreads that options define, and those that something besides disks uses.
+
+    Who uses one that virtio-blk and virtio-scsi devices name is seen by the disks on these. Of a
+    device that is not known here, any property can name one.
+    """
     defined: list[IOThread] = []
-    users: set[str] = set()
+    named: set[str] = set()
     for option in options:
         if option.name == "object" and option.kind == "iothread":
             if option.id:
                 defined.append(_build_iothread(option))
             continue
-        users.update(
-            value
-            for key, value in option.properties.items()
-            if key.rpartition(".")[2] == "iothread"
-        )
-    return tuple(defined), frozenset(users)
+        if option.name == "device" and option.kind.startswith(IOTHREAD_DEVICES):
+            continue
+        named.update(value for key, value in option.properties.items() if "iothread" in key)
+    return tuple(defined), frozenset(named)
 
 
 def read_mapping(option: Option) -> tuple[VirtqueueMapping, ...]:

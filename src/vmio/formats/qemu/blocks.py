@@ -93,6 +93,10 @@ class Medium(Struct, frozen=True, kw_only=True):
     cache_direct: bool | None = None
     cache_no_flush: bool | None = None
     write_cache: bool | None = None
+    nodes: tuple[str, ...] = ()
+    """The names of its nodes, the guest's side first."""
+    locks: bool = False
+    """Whether QEMU locks the file, so that it is not opened twice and written."""
     aio: AioEngine | None = None
     discard: Discard | None = None
     discard_kept: str = ""
@@ -149,6 +153,7 @@ def read_blocks(options: Sequence[Option], patterns: Iterable[str], default: str
             if option.name == "object" and option.kind == "throttle-group"
         },
         patterns=tuple(patterns),
+        is_snapshot=any(option.name == "snapshot" for option in options),
     )
     media: dict[str, Medium] = {}
     for option in reader.nodes.values():
@@ -185,6 +190,8 @@ class _Reader(Struct, frozen=True, kw_only=True):
     nodes: Mapping[str, Option]
     groups: Mapping[str, Option]
     patterns: tuple[str, ...]
+    is_snapshot: bool
+    """Whether `-snapshot` is there, which every drive goes by that says nothing of its own."""
 
     def read_drive(self, option: Option, default: str, counts: dict[str, int]) -> Medium | None:
         """Returns what an option makes a drive of; None if it is another option."""
@@ -226,11 +233,15 @@ class _Reader(Struct, frozen=True, kw_only=True):
             cache_direct=medium.cache_direct,
             cache_no_flush=medium.cache_no_flush,
             write_cache=flags[2],
+            nodes=medium.nodes,
+            locks=backing is not None and _does_lock(backing.driver, layers[-1].properties),
             aio=aio,
             discard=medium.discard,
             detect_zeroes=medium.detect_zeroes,
             read_only=medium.read_only,
-            snapshot=to_bool(properties.get("snapshot")),
+            snapshot=self.is_snapshot
+            if "snapshot" not in properties
+            else to_bool(properties["snapshot"]),
             rerror=properties.get("rerror"),
             werror=properties.get("werror"),
             limits=_read_limits(properties),
@@ -310,6 +321,8 @@ class _Reader(Struct, frozen=True, kw_only=True):
             cache=_choose_cache(direct, skips_flush, writeback) if written else None,
             cache_direct=direct,
             cache_no_flush=skips_flush,
+            nodes=tuple(dict.fromkeys(layer.name for layer in layers if layer.name)),
+            locks=_does_lock(lowest.driver, lowest.properties),
             aio=_pick_aio(lowest.properties.get("aio")),
             discard=discard,
             discard_kept=kept,
@@ -386,6 +399,11 @@ def _make_backing(
         direct_by_default=False,
         parents=parents,
     )
+
+
+def _does_lock(driver: str, own: Mapping[str, str]) -> bool:
+    locking = own.get("locking", own.get("file.locking"))
+    return driver in FILE_DRIVERS and locking != "off"
 
 
 def _unfold_drive(properties: Mapping[str, str]) -> Mapping[str, str]:

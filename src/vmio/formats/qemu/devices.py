@@ -17,11 +17,11 @@ from msgspec import Struct, field
 from vmio.formats.qemu.argv import read_mapping
 from vmio.formats.qemu.blocks import Blocks, Medium, name_cache, to_bool
 from vmio.model.controller import Controller, PciAddress
-from vmio.model.disk import BusKind, Disk, Media
+from vmio.model.disk import FILE_DRIVERS, Backing, BusKind, Disk, Media
 from vmio.model.machine import Chipset
 from vmio.model.option import Option
 from vmio.model.source import Problem, Span, Where
-from vmio.model.topology import AttachedDisk, Effect
+from vmio.model.topology import AttachedDisk, Effect, Topology
 from vmio.values import replace
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "lacks_ioeventfd",
     "read_number",
     "read_pci_address",
+    "read_pci_bus",
 ]
 
 _HBA = re.compile(
@@ -51,11 +52,19 @@ _ATA: Mapping[str, tuple[int, int]] = {
     "isa-ide": (1, 2),
 }
 _OWN_CONTROLLER: Mapping[str, BusKind] = {"nvme": "nvme", "usb-storage": "usb"}
-_DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)", re.ASCII)
+_OUTSIDE = re.compile(
+    r"vhost-user-blk(?:-(?:pci|ccw)(?:-non-transitional|-transitional)?)?"
+    r"|vhost-(?:user-)?scsi-(?:pci|ccw)(?:-non-transitional|-transitional)?",
+    re.ASCII,
+)
+"""Devices of which another process or the host's kernel serves the queues."""
+_DISK = re.compile(r"scsi-(?:hd|cd|block|generic|disk)|ide-(?:hd|cd|cf|drive)", re.ASCII)
 _SCSI_MAX = 1 << 14
 _SLOT = re.compile(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,8}|\d{1,9}", re.ASCII | re.IGNORECASE)
 _IOEVENTFD = re.compile(r"virtio-(?:blk|ccw|mmio|pci|scsi)[a-z-]*\.ioeventfd", re.ASCII)
+_ADDRESSED = re.compile(r".*-(?:ccw|device)|isa-ide|spapr-vscsi|usb-.*", re.ASCII)
+"""Devices that sit on no PCI bus."""
 _FAMILIES = {
     "virtio-blk": ("virtio-blk-device", "virtio-blk-pci"),
     "virtio-scsi": ("virtio-scsi-common", "virtio-scsi-device", "virtio-scsi-pci"),
@@ -73,6 +82,15 @@ class Attachments(Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...]
 
 
+class _Users(Struct):
+    """The devices that have opened a node or a file, as far as they keep others from it."""
+
+    writer: str = ""
+    """One that writes."""
+    keeper: str = ""
+    """One that lets no other write."""
+
+
 class _Bus(Struct):
     """A bus that disks sit on, and the places on it that are taken."""
 
@@ -87,7 +105,13 @@ class _Bus(Struct):
 
 
 def attach_devices(
-    options: Sequence[Option], blocks: Blocks, *, chipset: Chipset, arch: str
+    options: Sequence[Option],
+    blocks: Blocks,
+    *,
+    chipset: Chipset,
+    arch: str,
+    made: Topology | None = None,
+    held: Mapping[str, str] | None = None,
 ) -> Attachments:
     """Returns the storage controllers and disks that the options of a command line make.
 
@@ -96,9 +120,21 @@ def attach_devices(
         blocks: What they open.
         chipset: The machine's.
         arch: The guest's architecture.
+        made: What a manager makes beside the options; none of it is returned.
+        held: The drives that it makes, each with the device that has it, or no device where others
+            can have it.
     """
-    board = _Board(blocks=blocks, chipset=chipset, arch=arch, defaults=_read_globals(options))
+    board = _Board(
+        blocks=blocks,
+        chipset=chipset,
+        arch=arch,
+        defaults=_read_globals(options),
+        sockets={option.id: option for option in options if option.name == "chardev"},
+        held=held or {},
+    )
     board.build_in(chipset, arch)
+    if made is not None:
+        board.take_over(made)
     for drive in blocks.drives:
         board.place_drive(drive)
     devices = [option for option in options if option.name == "device"]
@@ -110,7 +146,7 @@ def attach_devices(
             model = "virtio-blk-ccw" if arch == "s390x" else "virtio-blk-pci"
             board.add(
                 Option(
-                    name="device",
+                    name="drive",
                     kind=model,
                     properties={"driver": model, "drive": drive.name},
                     where=Where(span=drive.option.span),
@@ -120,7 +156,9 @@ def attach_devices(
         if not option.spans:
             board.add(option)
     return Attachments(
-        controllers=tuple(board.controllers.values()),
+        controllers=tuple(
+            each for name, each in board.controllers.items() if name not in board.foreign
+        ),
         disks=tuple(board.disks),
         problems=tuple(board.problems),
     )
@@ -163,6 +201,12 @@ class _Board(Struct):
     chipset: Chipset
     arch: str
     defaults: Mapping[str, dict[str, str]]
+    sockets: Mapping[str, Option]
+    """Character devices by their ids."""
+    held: Mapping[str, str]
+    """Drives that a manager makes, by the devices that have them."""
+    foreign: set[str] = field(default_factory=set)
+    """Controllers that a manager makes, and not the options."""
     controllers: dict[str, Controller] = field(default_factory=dict)
     disks: list[AttachedDisk] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -170,6 +214,10 @@ class _Board(Struct):
     _numbers: dict[str, int] = field(default_factory=dict)
     _nameless: int = 0
     _names: set[str] = field(default_factory=set)
+    _drives: dict[str, str] = field(default_factory=dict)
+    """The device that has each drive, by the drive's name."""
+    _users: dict[str, _Users] = field(default_factory=dict)
+    """Those of each block node, and of each file."""
     _said: set[tuple[str, str, Span]] = field(default_factory=set)
 
     def build_in(self, chipset: Chipset, arch: str) -> None:
@@ -181,6 +229,32 @@ class _Board(Struct):
         for number in range(count):
             self._add_bus(f"ide.{number}", "ide", controller, room)
         self._numbers["ide"] = count
+
+    def take_over(self, made: Topology) -> None:
+        """Puts on it what a manager makes: controllers with their buses, and disks."""
+        for controller in made.controllers:
+            self.controllers.setdefault(controller.id, controller)
+            self.foreign.add(controller.id)
+            match controller.bus:
+                case "scsi":
+                    self._add_bus(f"{controller.id}.0", "scsi", controller, _SCSI_MAX)
+                case "sata":
+                    for number in range(_ATA["ahci"][0]):
+                        self._add_bus(f"{controller.id}.{number}", "ide", controller, 1)
+                case _:
+                    pass
+        for attached in made.disks:
+            self._names.add(attached.disk.id)
+            backing = attached.disk.backing
+            if backing is not None and backing.driver in FILE_DRIVERS and not backing.error:
+                writes = not (attached.read_only or attached.disk.snapshot)
+                name = attached.disk.id
+                self._use(f"file '{backing.filename}'", name, writes=writes, shares=False)
+            address = dict(attached.address)
+            bus = self._buses.get(str(address.get("bus", "")))
+            if bus is not None:
+                keys = ("unit",) if bus.kind == "ide" else ("channel", "scsi-id", "lun")
+                bus.taken.add(tuple(int(address.get(key, 0)) for key in keys))
 
     def place_drive(self, drive: Medium) -> None:
         """Makes the device of a `-drive if=ide`, and says where the machine has none for it."""
@@ -210,7 +284,7 @@ class _Board(Struct):
         kind = "cd" if drive.media == "cdrom" else "hd"
         name = f"ide{buses.index(bus)}-{kind}{unit}"
         option = Option(
-            name="device",
+            name="drive",
             id=drive.option.properties.get("id") or name,
             kind=f"ide-{kind}",
             properties={"drive": drive.name},
@@ -243,6 +317,15 @@ class _Board(Struct):
             self._attach_namespace(option, own)
         elif _DISK.fullmatch(kind):
             self._attach_to_bus(option, own)
+        else:
+            self._add_other(identity, option, own)
+
+    def _add_other(self, identity: str, option: Option, own: Mapping[str, str]) -> None:
+        """Puts a device of another kind in its place; of an unknown one the drive is looked at."""
+        if _OUTSIDE.fullmatch(option.kind):
+            self._attach_outside(identity, option, own)
+        elif "drive" in own:
+            self._find_medium(option, own)
 
     def _add_buses(
         self,
@@ -279,12 +362,14 @@ class _Board(Struct):
         model = option.kind
         if model in {"virtio-blk", "virtio-scsi"}:
             model += "-ccw" if self.arch == "s390x" else "-pci"
+        is_pci = _ADDRESSED.fullmatch(model) is None
         queues = own.get("num_queues" if model.startswith("virtio-scsi") else "num-queues")
         controller = Controller(
             id=identity,
             model=model,
             bus=bus,
-            pci=read_pci_address(own, self.chipset),
+            pci=read_pci_address(own, self.chipset) if is_pci else None,
+            pci_bus=read_pci_bus(own) if is_pci else "",
             num_queues=read_number(queues) or None,
         )
         if controller.takes_iothread:
@@ -311,6 +396,36 @@ class _Board(Struct):
             _Bus(name="", kind="scsi", controller=controller, room=1),
             (),
             identity=identity,
+        )
+
+    def _attach_outside(self, identity: str, option: Option, own: Mapping[str, str]) -> None:
+        """Attaches what QEMU hands over to another process, or to the host's kernel.
+
+        Which disks are behind a SCSI device of this kind is known there alone: it stands for them.
+        """
+        bus: BusKind = "virtio" if "-blk" in option.kind else "scsi"
+        controller = self._make_controller(identity, option, own, bus)
+        name = own.get("wwpn", "")
+        if controller.model.startswith("vhost-user-"):
+            socket = self.sockets.get(own.get("chardev", ""))
+            if socket is None:
+                said = f"there is no chardev '{own.get('chardev', '')}'"
+                self._report(option, option.id, said, kind="missing-reference", key="chardev")
+            else:
+                host, port = (socket.properties.get(key, "") for key in ("host", "port"))
+                name = socket.properties.get("path") or ":".join(filter(None, (host, port)))
+        disk = Disk(
+            id=self._name_disk(option, own, identity),
+            bus=bus,
+            index=len(self.disks),
+            volume=name,
+            backing=Backing(filename=name, format="", driver=controller.model),
+            queues=controller.num_queues,
+            bootindex=read_number(own.get("bootindex")),
+            where=Where(span=option.span, spans=_list_spans(option)),
+        )
+        self.disks.append(
+            AttachedDisk(disk=disk, controller=controller.id, driver=controller.model)
         )
 
     def _attach_namespace(self, option: Option, own: Mapping[str, str]) -> None:
@@ -345,6 +460,9 @@ class _Board(Struct):
             if name in self._buses and self._buses[name].kind == kind:
                 return self._buses[name]
             said = f"there is no {kind} bus '{name}'"
+            above = self.controllers.get(name.rpartition(".")[0])
+            if above is not None and above.served_outside:
+                said += f": of the disks behind a {above.model} none is QEMU's"
         else:
             newest: _Bus | None = None
             for bus in reversed(self._buses.values()):
@@ -411,12 +529,62 @@ class _Board(Struct):
     def _find_medium(self, option: Option, own: Mapping[str, str]) -> Medium | None:
         name = own.get("drive", "")
         medium = self.blocks.media.get(name)
+        if name in self.held and (medium is None or name == medium.name):
+            if self.held[name]:
+                said = f"the drive '{name}' is in use already, by {self.held[name]}"
+                self._refuse(option, option.id, said, key="drive")
+            return None
+        if medium is not None:
+            self._share(option, own, medium)
         if medium is None and (name or not option.kind.endswith("-cd")):
             said = f"there is no drive '{name}'" if name else f"{option.kind} has no drive"
             self._report(option, option.id, said, kind="missing-reference", key="drive")
         elif medium is not None and medium.option.name == "blockdev":
             self._refuse_medium(medium)
         return medium
+
+    def _share(self, option: Option, own: Mapping[str, str], medium: Medium) -> None:
+        """Lets a device have a medium, or says why it cannot: another one has it.
+
+        Source: QEMU 10.0.2, run: a -drive is one device's. A node can be several devices', while
+        none writes to it but where all others have share-rw=on; and so can a locked file.
+        """
+        name = own.get("drive", "")
+        user = option.id or (f"-{option.name}" if option.name == "drive" else option.kind)
+        if medium.option.name != "blockdev" and name == medium.name:
+            if medium.interface in _MAKES_DEVICE and option.name == "device":
+                said = (
+                    f"the drive '{name}' has a device of its own already, of if="
+                    f"{medium.interface}: write if=none"
+                )
+                self._refuse(option, option.id, said, key="drive")
+                return
+            if name in self._drives:
+                said = f"the drive '{name}' is in use already, by {self._drives[name]}"
+                self._refuse(option, option.id, said, key="drive")
+                return
+            self._drives[name] = user
+        writes = not (medium.read_only or option.kind.endswith("-cd") or medium.media == "cdrom")
+        shares = to_bool(own.get("share-rw")) is True
+        things = [f"node '{node}'" for node in medium.nodes]
+        if medium.locks and medium.backing is not None:
+            things.append(f"file '{medium.backing.filename}'")
+        for thing in things:
+            reads = medium.snapshot and thing.startswith("file")
+            other = self._use(thing, user, writes=writes and not reads, shares=shares)
+            if other:
+                said = f"the {thing} is in use already, by {other}, and not to be written by both"
+                self._refuse(option, option.id, said, key="drive")
+                return
+
+    def _use(self, thing: str, user: str, *, writes: bool, shares: bool) -> str:
+        """Returns who keeps a device from a node or file; empty where it can have it."""
+        others = self._users.setdefault(thing, _Users())
+        other = (others.keeper if writes else "") or (others.writer if not shares else "")
+        if not other:
+            others.writer = others.writer or (user if writes else "")
+            others.keeper = others.keeper or ("" if shares else user)
+        return other
 
     def _name_disk(self, option: Option, own: Mapping[str, str], identity: str) -> str:
         """Returns a device's id, or else that of its drive, which QEMU's lists have too."""
@@ -442,6 +610,9 @@ class _Board(Struct):
             self._said.add((kind, said, span))
             self.problems.append(problem)
 
+
+_MAKES_DEVICE = frozenset({"ide", "virtio"})
+"""Interfaces of a `-drive` for which the machine makes a device."""
 
 _NAMES_ITS_OWN = frozenset({"virtio", "ide", "sata"})
 """Buses of which a disk can name an IOThread, or would, if it could have one."""
@@ -527,6 +698,11 @@ def read_pci_address(own: Mapping[str, str], chipset: Chipset) -> PciAddress | N
     return PciAddress(
         bus=own.get("bus", root), slot=int(match[1], 16), function=int(match[2] or 0)
     )
+
+
+def read_pci_bus(own: Mapping[str, str]) -> str:
+    """Returns the PCI bus that a device's properties name without a slot on it, if they do."""
+    return "" if _SLOT.fullmatch(own.get("addr", "")) else own.get("bus", "")
 
 
 def _place_ata(bus: _Bus, own: Mapping[str, str]) -> Address | None:

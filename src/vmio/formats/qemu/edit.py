@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain, count
+from typing import Final
 
 from vmio.errors import PlanError
 from vmio.formats.base import Guest, Setting
@@ -17,17 +18,22 @@ from vmio.model.option import Option
 from vmio.model.plan import OWN, Change, Obstacle
 from vmio.model.source import Edit, Span
 
-__all__ = ["edit_command", "find_obstacle", "list_settings"]
+__all__ = ["MAX_SHOWN", "edit_command", "find_obstacle", "is_macos", "list_settings"]
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}", re.ASCII)
 """Source: QEMU's util/id.c."""
+MAX_SHOWN: Final = 12
+"""The longest id of a thread that the host's tools show: `IO` and a blank are in front of it."""
+_MOST_OF_A_NAME = 100
+_BLANK_AT_END = re.compile(rb"(?:\0|(?:[ \t\n]|\\\r?\n)+)\Z")
+_MOST_BLANK = 4096
 _QUOTE = re.compile(rb"['\"]")
 
 
 def find_obstacle(guest: Guest, change: Change) -> Obstacle:
     """Returns why a person has to make a change, empty where vmio can."""
     if change.property == "bus":
-        return "driver"
+        return "macos" if is_macos(guest) else "driver"
     if change.property == "poll_max_ns":
         return _find_obstacle_of_poll(guest, change)
     if change.property != "iothread" or change.new is None:
@@ -41,6 +47,11 @@ def find_obstacle(guest: Guest, change: Change) -> Obstacle:
     if device is None or lacks_ioeventfd(guest.vm.options, device.properties):
         return "unsayable"
     return "" if _can_set(guest, device, "iothread") else "unsayable"
+
+
+def is_macos(guest: Guest) -> bool:
+    """Returns whether a guest is macOS: only that is given Apple's SMC."""
+    return any(each.name == "device" and each.kind == "isa-applesmc" for each in guest.vm.options)
 
 
 def _find_obstacle_of_poll(guest: Guest, change: Change) -> Obstacle:
@@ -70,6 +81,7 @@ def list_settings(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...
     known = {iothread.id: iothread.poll_max_ns for iothread in guest.vm.iothreads}
     controllers = {controller.id: controller.iothread for controller in guest.vm.controllers}
     made = (name for name in dict.fromkeys(served.values()) if name not in known)
+    freed = [option.id for option in _list_freed(guest, served)]
     return (
         *(Setting("object", "", None, _render_object(name, polls)) for name in made),
         *(
@@ -80,8 +92,9 @@ def list_settings(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...
                 polls[name] or None,
             )
             for name, old in known.items()
-            if name in polls
+            if name in polls and name not in freed
         ),
+        *(Setting(f"object {name}", "", f"iothread,id={name}", None) for name in freed),
         *(
             Setting(f"device {name}", "iothread", controllers.get(name), thread)
             for name, thread in served.items()
@@ -115,18 +128,24 @@ def _choose(guest: Guest, changes: Sequence[Change]) -> tuple[dict[str, str], di
     for name, thread in served.items():
         if thread == OWN:
             served[name] = _name_own(name, taken)
+            taken.add(served[name])
         elif thread in _list_other_objects(guest):
             raise PlanError(f"{guest.vm.source.name}: the object {thread} is no IOThread")
     return served, polls
 
 
-def _name_own(controller: str, taken: frozenset[str]) -> str:
-    name = f"iothread-{controller}"
-    numbered = (f"{name}-{number}" for number in count(2))
-    return next(each for each in chain((name,), numbered) if each not in taken)
+def _name_own(controller: str, taken: Collection[str]) -> str:
+    """Returns a free name for a controller's thread, short enough for the host to show."""
+    named = (
+        name if number == 1 else f"{name}-{number}"
+        for name in (f"iothread-{controller}", f"io-{controller}")
+        for number in range(1, _MOST_OF_A_NAME)
+    )
+    chosen = chain(named, (f"io{number}" for number in count()))
+    return next(each for each in chosen if len(each) <= MAX_SHOWN and each not in taken)
 
 
-def _list_taken(guest: Guest, served: Collection[str]) -> frozenset[str]:
+def _list_taken(guest: Guest, served: Collection[str]) -> set[str]:
     """Returns the names that no thread of a controller's own can have."""
     stay = (each for each in guest.vm.controllers if each.id not in served)
     used = {
@@ -135,7 +154,34 @@ def _list_taken(guest: Guest, served: Collection[str]) -> frozenset[str]:
         for name in (each.iothread, *(mapped.iothread for mapped in each.iothread_vq_mapping))
         if name is not None
     }
-    return _list_other_objects(guest) | used
+    return {*_list_other_objects(guest), *guest.vm.iothread_users, *used}
+
+
+def _list_freed(guest: Guest, served: Mapping[str, str]) -> Iterator[Option]:
+    """Yields the threads that only what gets another one has had, where their text can go."""
+    taken = _list_taken(guest, served) | set(served.values())
+    freed = {
+        each.iothread for each in guest.vm.controllers if each.id in served and each.iothread
+    } - taken
+    for name in sorted(freed):
+        found = [each for each in guest.vm.options if (each.name, each.id) == ("object", name)]
+        if len(found) == 1 and _find_words(guest, found[0]) is not None:
+            yield found[0]
+
+
+def _find_words(guest: Guest, option: Option) -> Span | None:
+    """Returns where an option's words are, with the blank before them; None if not as words.
+
+    What a file holds has the place of the word that names the file.
+    """
+    if option.span is None:
+        return None
+    data, (start, end) = guest.vm.source.data, (option.span.start, option.span.end)
+    if not data.startswith((b"-object", b"--object"), start):
+        return None
+    before = len(_BLANK_AT_END.sub(b"", data[max(0, start - _MOST_BLANK) : start]))
+    before += max(0, start - _MOST_BLANK)
+    return Span(start=before, end=end) if before < start else None
 
 
 def _list_other_objects(guest: Guest) -> frozenset[str]:
@@ -149,8 +195,14 @@ def _list_edits(guest: Guest, served: dict[str, str], polls: dict[str, str]) -> 
     for device, thread in zip(devices, served.values(), strict=True):
         if device is not None:
             yield _set_property(guest, device, "iothread", thread)
+    freed = {option.id: _find_words(guest, option) for option in _list_freed(guest, served)}
+    for place in freed.values():
+        if place is not None:
+            yield Edit(span=place, text="")
     for name, poll in polls.items():
         option = _find_option(guest, "object", name) if name in known else None
+        if name in freed:
+            continue
         if option is not None and (poll or "poll-max-ns" in option.spans):
             yield _set_property(guest, option, "poll-max-ns", poll)
     made = [name for name in dict.fromkeys(served.values()) if name not in known]

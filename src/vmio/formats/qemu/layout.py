@@ -9,17 +9,23 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from vmio.formats.qemu.blocks import to_bool
-from vmio.formats.qemu.devices import read_number, read_pci_address
+from vmio.formats.qemu.devices import read_number, read_pci_address, read_pci_bus
 from vmio.model.controller import Bridge, Controller
 from vmio.model.disk import FILE_DRIVERS
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.machine import Chipset
 from vmio.model.option import Option
-from vmio.model.topology import AttachedDisk, Effect, Topology, Verdict
+from vmio.model.topology import (
+    AttachedDisk,
+    Effect,
+    Topology,
+    Verdict,
+    choose_default_queues,
+)
 from vmio.model.vm import Vm
 from vmio.values import replace
 
-__all__ = ["lay_out_command"]
+__all__ = ["lay_out_command", "settle"]
 
 _CHASSIS: Final[Mapping[str, str | None]] = {
     "i82801b11-bridge": None,
@@ -36,15 +42,32 @@ Source: QEMU 10.0, docs/pcie.txt and `-device MODEL,help`.
 """
 
 
-def lay_out_command(vm: Vm) -> Topology:
-    """Returns the layout that is written, with QEMU's defaults where nothing is."""
-    controllers = {controller.id: controller for controller in vm.controllers}
+_PASSED_BY: Final = {
+    "cache": "goes around the host's page cache, and the guest's flushes are the device's",
+    "aio": "has SCSI commands done by worker threads (SG_IO), not by an engine",
+    "discard": "hands the guest's SCSI commands over, those that unmap among them",
+    "detect_zeroes": "looks into nothing that is written",
+}
+"""Why settings of a file do nothing where SCSI commands are passed on."""
+_OF_CONTROLLER: Final = frozenset({"iothread", "queues"})
+"""Settings that are heeded above the file."""
+
+
+def lay_out_command(vm: Vm, made: Mapping[str, Controller] | None = None) -> Topology:
+    """Returns the layout that is written, with QEMU's defaults where nothing is.
+
+    Args:
+        vm: What is written.
+        made: Controllers that a manager makes beside it, by their ids.
+    """
+    controllers = {**(made or {}), **{each.id: each for each in vm.controllers}}
     return Topology(
         iothreads=vm.iothreads,
         bridges=_find_bridges(vm),
         controllers=vm.controllers,
         disks=tuple(_complete(each, controllers[each.controller]) for each in vm.attached),
         vcpus=vm.vcpus,
+        default_queues=choose_default_queues(vm.machine_version),
     )
 
 
@@ -63,13 +86,19 @@ def _find_bridges(vm: Vm) -> tuple[Bridge, ...]:
         if bridge.pci is not None and not bridge.pci.function
     }
     used = set()
-    waiting = [controller.pci.bus for controller in vm.controllers if controller.pci is not None]
+    waiting = [
+        each.pci.bus if each.pci is not None else each.pci_bus
+        for each in vm.controllers
+        if each.pci is not None or each.pci_bus
+    ]
     while waiting:
         name = waiting.pop()
         if name in known and name not in used:
             used.add(name)
             place = known[name].pci
-            if place is not None:
+            if place is None:
+                waiting.append(known[name].pci_bus)
+            else:
                 waiting += (place.bus, firsts.get((place.bus, place.slot), name))
     return tuple(bridge for name, bridge in known.items() if name in used)
 
@@ -80,6 +109,7 @@ def _read_bridge(option: Option, chipset: Chipset, number: int) -> Bridge:
         id=option.id,
         model=option.kind,
         pci=read_pci_address(own, chipset),
+        pci_bus=read_pci_bus(own),
         chassis=(read_number(own.get(key)) or number) if key is not None else None,
         multifunction=to_bool(own.get("multifunction")) is True,
     )
@@ -87,6 +117,8 @@ def _read_bridge(option: Option, chipset: Chipset, number: int) -> Bridge:
 
 def _complete(attached: AttachedDisk, controller: Controller) -> AttachedDisk:
     disk, backing = attached.disk, attached.disk.backing
+    if controller.served_outside:
+        return replace(attached, effects=(_iothread_effect(attached, controller),))
     if backing is not None:
         has_aio = backing.driver in FILE_DRIVERS
         attached = replace(
@@ -98,14 +130,71 @@ def _complete(attached: AttachedDisk, controller: Controller) -> AttachedDisk:
     effects = (
         effect for effect in _find_effects(attached, controller) if effect.setting not in known
     )
-    return replace(attached, effects=(*attached.effects, *effects))
+    return settle(replace(attached, effects=(*attached.effects, *effects)))
+
+
+def settle(attached: AttachedDisk) -> AttachedDisk:
+    """Returns a disk with what its device, or a snapshot, makes of the settings of its file."""
+    if attached.passes_through:
+        return _pass_through(attached)
+    is_read = attached.read_only or attached.disk.read_only or attached.disk.media == "cdrom"
+    if is_read or not attached.disk.snapshot or attached.find_effect("snapshot") is not None:
+        return attached
+    # Source: QEMU 10.0: what is written goes to a temporary file, opened as with cache=unsafe.
+    effect = Effect(setting="snapshot", value="on", verdict="used")
+    return replace(
+        attached, cache="unsafe", cache_no_flush=True, effects=(*attached.effects, effect)
+    )
+
+
+def _pass_through(attached: AttachedDisk) -> AttachedDisk:
+    """Returns a disk whose SCSI commands go to the host's device as they are.
+
+    What is written of its file says how that is opened, and nothing of what the guest does then.
+
+    Source: QEMU 10.0, see `PASSTHROUGH`.
+    """
+    disk = attached.disk
+    written = {
+        "cache": disk.cache is not None or "write_cache" in disk.spans,
+        "aio": disk.aio is not None,
+        "discard": disk.discard is not None,
+        "detect_zeroes": disk.detect_zeroes is not None,
+        **{name.replace("-", "_"): True for name, _ in disk.limits},
+    }
+    ignored = (
+        Effect(
+            setting=setting,
+            value="",
+            verdict="ignored",
+            reason=f"{attached.driver} {_PASSED_BY[setting]}"
+            if setting in _PASSED_BY
+            else f"no limit holds back what {attached.driver} passes on",
+        )
+        for setting, is_written in written.items()
+        if is_written
+    )
+    return replace(
+        attached,
+        cache=None,
+        write_cache=None,
+        aio=None,
+        detect_zeroes=None,
+        effects=(
+            *(each for each in attached.effects if each.setting in _OF_CONTROLLER),
+            *ignored,
+        ),
+    )
 
 
 def _find_effects(attached: AttachedDisk, controller: Controller) -> Iterator[Effect]:
     disk, backing = attached.disk, attached.disk.backing
     yield _iothread_effect(attached, controller)
     if "queues" in disk.spans or (controller.num_queues is not None and controller.takes_iothread):
-        yield Effect(setting="queues", value=str(controller.num_queues), verdict="used")
+        # Only a PCI device has another number by default than one.
+        is_written = "-pci" in controller.model or controller.num_queues != 1
+        verdict = _verdict(is_written or "queues" in disk.spans)
+        yield Effect(setting="queues", value=str(controller.num_queues), verdict=verdict)
     if backing is None:
         return
     written = disk.cache is not None or "write_cache" in disk.spans
@@ -141,6 +230,8 @@ def _zeroes_effect(attached: AttachedDisk) -> Effect:
 
 
 def _iothread_effect(attached: AttachedDisk, controller: Controller) -> Effect:
+    if controller.served_outside:
+        return Effect(setting="iothread", value=controller.served_outside, verdict="default")
     threads = tuple(entry.iothread for entry in controller.iothread_vq_mapping)
     threads = threads or ((controller.iothread,) if controller.iothread is not None else ())
     if threads:

@@ -12,8 +12,9 @@ from vmio.errors import InputError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.qemu.argv import Command, build_option, find_iothreads, parse_command
 from vmio.formats.qemu.blocks import read_blocks
-from vmio.formats.qemu.devices import Attachments, attach_devices
+from vmio.formats.qemu.devices import attach_devices
 from vmio.formats.qemu.readconfig import parse_config_file
+from vmio.model.controller import Controller
 from vmio.model.host import Host
 from vmio.model.machine import Chipset
 from vmio.model.option import Option
@@ -22,7 +23,7 @@ from vmio.model.topology import count_queues
 from vmio.model.vm import Accelerator, Vm
 from vmio.values import replace
 
-__all__ = ["QemuGuest", "read_command_vm"]
+__all__ = ["QemuGuest", "check_queues", "check_size", "read_command_vm"]
 
 _MIB = 1 << 20
 _SUFFIXES = {"": _MIB, "b": 1, "k": 1 << 10, "m": _MIB, "g": 1 << 30, "t": 1 << 40}
@@ -31,6 +32,32 @@ _DEFAULT_MIB = 128
 _TOPOLOGY = ("sockets", "dies", "clusters", "modules", "cores", "threads", "drawers", "books")
 _ARCHITECTURE = re.compile(r"qemu-system-([a-z0-9_]+)")
 _PATH = re.compile(r"([^.]{1,63})\.([^.]{1,63})\.(.+)", re.DOTALL)
+_UBUNTU: Mapping[str, tuple[int, int]] = {
+    "xenial": (2, 5),
+    "bionic": (2, 11),
+    "cosmic": (2, 12),
+    "disco": (3, 1),
+    "eoan": (4, 0),
+    "focal": (4, 2),
+    "groovy": (5, 0),
+    "hirsute": (5, 2),
+    "impish": (6, 0),
+    "jammy": (6, 2),
+}
+"""The QEMU of Ubuntu's machine types up to 22.04, by what is written, as in pc-q35-focal."""
+_RHEL = (
+    ((9, 2), (7, 2)),
+    ((9, 0), (6, 2)),
+    ((8, 6), (6, 2)),
+    ((8, 5), (6, 0)),
+    ((8, 4), (5, 2)),
+    ((8, 3), (5, 1)),
+    ((8, 2), (4, 2)),
+    ((8, 1), (4, 1)),
+)
+"""The QEMU of RHEL's machine types, newest first: pc-q35-rhel8.4.0 is QEMU 5.2."""
+_OLDEST = (2, 12)
+"""That of older ones of RHEL, or older still."""
 _NOWHERE = Span(start=0, end=0)
 _CHECKED = frozenset({"blockdev", "device", "object"})
 """Options of which the value may be JSON."""
@@ -54,7 +81,7 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
     command = parse_command(source)
     problems: list[Problem] = []
     included = tuple(_include(command.options, context.read_file, problems))
-    _check_size(source, included)
+    check_size(source, included)
     options = tuple(_apply_set(included, problems))
     problems += _check_options(options)
     machine = _merge_properties(options, "machine")
@@ -64,7 +91,7 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
     blocks = read_blocks(options, host.files.block_device_patterns, "ide" if is_pc else "virtio")
     found = attach_devices(options, blocks, chipset=chipset, arch=arch)
     vcpus = _count_vcpus(options)
-    _check_queues(source, found, vcpus)
+    check_queues(source, found.controllers, vcpus)
     iothreads, users = find_iothreads(options)
     name = _merge_properties(options, "name").get("guest", "")
     numbers = [option.properties.get("value", "") for option in options if option.name == "id"]
@@ -92,7 +119,12 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
     return QemuGuest(vm=vm, context=context, command=replace(command, options=options))
 
 
-def _check_size(source: Source, options: Sequence[Option]) -> None:
+def check_size(source: Source, options: Sequence[Option]) -> None:
+    """Refuses more options than are worth a look.
+
+    Raises:
+        InputError: There are too many, or too many properties of them.
+    """
     properties = sum(len(option.properties) for option in options)
     if len(options) > MAX_OPTIONS or properties > MAX_PROPERTIES:
         raise InputError(
@@ -101,8 +133,13 @@ def _check_size(source: Source, options: Sequence[Option]) -> None:
         )
 
 
-def _check_queues(source: Source, found: Attachments, vcpus: int) -> None:
-    queues = count_queues(found.controllers, vcpus)
+def check_queues(source: Source, controllers: Sequence[Controller], vcpus: int) -> None:
+    """Refuses controllers with more virtqueues in all than are worth a look.
+
+    Raises:
+        InputError: There are too many.
+    """
+    queues = count_queues(controllers, vcpus)
     if queues > MAX_QUEUES_IN_ALL:
         raise InputError(
             f"{source.name} has {queues} virtqueues, more than any QEMU is started with"
@@ -226,8 +263,15 @@ def _find_accelerator(options: Sequence[Option]) -> Accelerator:
 
 
 def _find_version(machine: str, host: Host) -> tuple[int, int]:
-    match = re.search(r"(\d{1,3})\.(\d{1,3})", machine, re.ASCII)
-    return (int(match[1]), int(match[2])) if match is not None else host.qemu_series
+    """Returns the version of QEMU's that a machine behaves as; the host's, where it names none."""
+    match = re.search(r"(rhel)?(\d{1,3})\.(\d{1,3})", machine, re.ASCII)
+    if match is None:
+        known = (_UBUNTU[part] for part in machine.split("-") if part in _UBUNTU)
+        return next(known, host.qemu_series)
+    version = (int(match[2]), int(match[3]))
+    if not match[1]:
+        return version
+    return next((qemu for rhel, qemu in _RHEL if version >= rhel), _OLDEST)
 
 
 def _count_vcpus(options: Sequence[Option]) -> int:

@@ -82,13 +82,13 @@ def _describe_bridge(bridge: Bridge) -> _Properties:
         "id": bridge.id,
         "chassis_nr" if bridge.model == "pci-bridge" else "chassis": bridge.chassis,
         "multifunction": bridge.multifunction or None,
-        **_place(bridge.pci),
+        **_place(bridge.pci, bridge.pci_bus),
     }
 
 
-def _place(pci: PciAddress | None) -> _Properties:
+def _place(pci: PciAddress | None, bus: str) -> _Properties:
     if pci is None:
-        return {}
+        return {"bus": bus} if bus else {}
     function = f".{pci.function:#x}" if pci.function else ""
     return {"bus": pci.bus, "addr": f"{pci.slot:#x}{function}"}
 
@@ -97,7 +97,7 @@ def _describe_controller(controller: Controller) -> _Properties:
     return {
         "driver": controller.model,
         "id": controller.id,
-        **_place(controller.pci),
+        **_place(controller.pci, controller.pci_bus),
         **_serve(controller),
     }
 
@@ -155,7 +155,11 @@ def _describe_device(attached: AttachedDisk, controller: Controller) -> _Propert
         "driver": driver,
         "id": disk.id,
         **dict(attached.address),
-        **({**_place(controller.pci), **_serve(controller)} if is_virtio else {}),
+        **(
+            {**_place(controller.pci, controller.pci_bus), **_serve(controller)}
+            if is_virtio
+            else {}
+        ),
         "drive": _name_node(disk) if disk.backing is not None else None,
         "model": disk.model if driver == "ide-hd" else None,
         "rotation_rate": 1 if disk.ssd and driver.endswith("-hd") else None,

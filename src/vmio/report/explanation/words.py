@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from vmio.lint.explain import Actor, ServingThread, Setting, Way
+from vmio.lint.explain import ServingThread, Setting, Way
+from vmio.model.actor import Actor
 from vmio.model.controller import Controller
-from vmio.model.iothread import MAIN_LOOP
+from vmio.model.disk import NETWORK_DRIVERS
+from vmio.model.iothread import HOST_KERNEL, MAIN_LOOP, OTHER_PROCESS
 from vmio.model.topology import AttachedDisk
 
 __all__ = [
@@ -57,9 +59,22 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "wwn": "the world wide name that the disk tells",
 }
 """What whoever heeds a setting takes from it."""
+_SERVERS: Final = {
+    MAIN_LOOP: "the main loop",
+    OTHER_PROCESS: "another process",
+    HOST_KERNEL: "the host's kernel",
+}
+"""What serves a disk where no IOThread does."""
 _LIMITS: Final = "throttles the disk"
 _MOST_NAMES: Final = 64
 """More than Proxmox VE puts on a controller or an IOThread."""
+
+
+_WHY_QUEUES: Final = {
+    False: "one for each vCPU",
+    True: "as machines before 5.2 have it",
+}
+"""Why there are so many request queues where no number is written."""
 
 
 class Stage(NamedTuple):
@@ -99,7 +114,7 @@ def list_stages(way: Way) -> Iterator[Stage]:
         if backing.parents:
             yield Stage("over", ", ".join(backing.parents))
         yield from _list_engines(way.attached)
-    if disk.limits:
+    if disk.limits and not way.attached.passes_through:
         yield Stage("limits", ", ".join(f"{key} {value}" for key, value in disk.limits))
     yield from _list_devices(way)
 
@@ -112,6 +127,7 @@ def name_source(attached: AttachedDisk) -> str:
 def name_controller(controller: Controller) -> str:
     """Returns a controller, and where it sits."""
     place = "part of the machine" if controller.built_in else "at an address of QEMU's choice"
+    place += f" on {controller.pci_bus}" if controller.pci_bus else ""
     place = f"at {controller.pci}" if controller.pci is not None else place
     return f"{controller.id} ({controller.model}), {place}"
 
@@ -119,7 +135,7 @@ def name_controller(controller: Controller) -> str:
 def name_thread(thread: ServingThread) -> str:
     """Returns a thread, with the host's number of it where that is known."""
     number = f" (thread {thread.thread_id})" if thread.thread_id is not None else ""
-    name = "the main loop" if thread.id == MAIN_LOOP else f"the IOThread {thread.id}"
+    name = _SERVERS.get(thread.id, f"the IOThread {thread.id}")
     return f"{name}{number}"
 
 
@@ -132,7 +148,7 @@ def list_sights(way: Way) -> Iterator[str]:
     yield (
         f"a {kind} {what} behind the {way.controller.model}"
         if kind != "virtio"
-        else ("a virtio disk (/dev/vdX in Linux), a PCI device of its own")
+        else f"a virtio disk (/dev/vdX in Linux), {_name_transport(way.controller)} of its own"
     )
     if way.is_renamed_by_linux:
         yield (
@@ -155,6 +171,13 @@ def list_sights(way: Way) -> Iterator[str]:
         yield "a disk that refuses writes"
 
 
+def _name_transport(controller: Controller) -> str:
+    """Returns what a virtio device is to the guest."""
+    if "-ccw" in controller.model:
+        return "a CCW device"
+    return "an MMIO device" if controller.model.endswith("-device") else "a PCI device"
+
+
 def _name_volume(attached: AttachedDisk) -> str:
     disk, backing = attached.disk, attached.disk.backing
     if not disk.volume or (backing is not None and disk.volume == backing.filename):
@@ -170,17 +193,29 @@ def _name_file(attached: AttachedDisk) -> str:
     backing = attached.disk.backing
     if backing is None:
         return "nothing: an empty drive"
+    if backing.driver.startswith("vhost-"):
+        what = "the socket" if backing.driver.startswith("vhost-user-") else "the target"
+        return f"not by QEMU: it hands the queues over to {what} {backing.filename or '?'}"
     kind = backing.format or "a format that QEMU finds out itself"
     return f"{backing.filename} as {kind}, by the driver {backing.driver}"
 
 
 def _list_engines(attached: AttachedDisk) -> Iterator[Stage]:
+    backing = attached.disk.backing
+    if attached.passes_through:
+        yield Stage("cache", "none of the host's: SCSI commands go to the device as they are")
+        yield Stage("engine", "worker threads, one for each SCSI command under way (SG_IO)")
+        return
     if attached.cache_direct is not None:
         direct = "bypasses" if attached.cache_direct else "goes through"
         flushes = "are dropped" if attached.cache_no_flush else "reach the storage"
         mode = attached.cache or "a mixture"
-        text = f"{mode}: {direct} the host's page cache, and the guest's flushes {flushes}"
-        yield Stage("cache", text)
+        way = f"{direct} the host's page cache"
+        if backing is not None and backing.driver in NETWORK_DRIVERS:
+            way = f"the host's page cache has no part in what {backing.driver} does over a network"
+        yield Stage("cache", f"{mode}: {way}, and the guest's flushes {flushes}")
+    if attached.disk.snapshot:
+        yield Stage("snapshot", "writes go to a temporary file; the file behind is only read")
     if attached.aio is not None:
         yield Stage("engine", attached.aio)
     elif attached.disk.backing is not None and attached.disk.aio is None:
@@ -196,7 +231,7 @@ def _list_devices(way: Way) -> Iterator[Stage]:
     with_others = f", shared with {_name_some(sharing)}" if sharing else ""
     yield Stage("controller", f"{name_controller(controller)}{with_others}")
     if controller.takes_iothread:
-        why = "as written" if controller.num_queues is not None else "one for each vCPU"
+        why = "as written" if controller.num_queues is not None else _WHY_QUEUES[way.has_one_queue]
         yield Stage("queues", f"{way.queue_count}, {why}")
     for thread in way.threads:
         served = " and ".join(map(str, thread.queues))
@@ -207,6 +242,8 @@ def _list_devices(way: Way) -> Iterator[Stage]:
 def _describe_load(thread: ServingThread) -> str:
     if thread.id == MAIN_LOOP:
         return "with the monitor and every other emulated device"
+    if thread.id in _SERVERS:
+        return "to which QEMU hands the queues: none of its threads sees a request"
     if len(thread.disks) == 1:
         return "for this disk alone"
     return f"which serves {_name_some(thread.disks)}"

@@ -40,7 +40,7 @@ class VirtqueueData(TypedDict):
 
     index: Count
     served_by: str
-    """The IOThread, or `main loop`."""
+    """The IOThread, or `main loop`; of vhost devices `another process` or `the host's kernel`."""
 
 
 class ControllerData(TypedDict):
@@ -89,7 +89,7 @@ class DiskData(TypedDict):
     address: dict[str, str | int]
     """On its bus, such as `scsi-id` and `lun`."""
     served_by: list[str]
-    """IOThreads, or `main loop`."""
+    """IOThreads, or `main loop`; of vhost devices `another process` or `the host's kernel`."""
     in_main_loop: bool
     cache: CacheMode | None
     cache_direct: bool | None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from vmio.characters import printable
-from vmio.model.iothread import MAIN_LOOP
+from vmio.model.iothread import HOST_KERNEL, MAIN_LOOP, OTHER_PROCESS
 from vmio.report.markup import display_width, escape, shorten
 from vmio.units import format_bytes, format_duration_ns
 
@@ -27,6 +27,12 @@ _THREAD_X, _THREAD_WIDTH = 439, 200
 _CARD_HEIGHT, _GAP, _HEAD, _TITLE = 64.0, 12.0, 26, 34
 _LANES = 5
 _QUEUES_SHOWN = 11
+_SERVERS = {
+    MAIN_LOOP: "and all else of QEMU",
+    OTHER_PROCESS: "through vhost-user",
+    HOST_KERNEL: "through vhost",
+}
+"""What there is to say of what serves a disk and is no IOThread."""
 _DESCRIBED = 40
 _ID_COLUMN, _SOFT_COLUMN = 7.9, 6.3
 """SVG units that a character takes: of a name, and of the small text on average."""
@@ -336,7 +342,7 @@ def _draw_thread(card: _Card, topology: Topology, lane: str, disks: int) -> str:
         polls = iothread.poll_max_ns
         details.append(f"polls {format_duration_ns(polls)}" if polls else "never polls")
     if not details:
-        details = ["and all else of QEMU" if card.key == MAIN_LOOP else "an IOThread"]
+        details = [_SERVERS.get(card.key, "an IOThread")]
     bar = (
         f'<rect class="bar" x="{card.x + 6:g}" y="{card.top + 8:g}" width="4" rx="2" '
         f'height="{_CARD_HEIGHT - 16:g}"/>'

@@ -70,18 +70,23 @@ def test_objects_are_found_in_both_notations() -> None:
 
 
 def test_references_are_found_at_any_depth() -> None:
-    """A device, a mapping, a `-set` and an export all count as users."""
+    """A device, a mapping, a `-set` and an export all count as users.
+
+    Not so virtio-blk and virtio-scsi, of which the disks on them are the users.
+    """
     _, users = find_iothreads(
         read_options(
             [
                 "-device",
-                "virtio-blk-pci,drive=d,iothread=a",
+                "virtio-of-later,drive=d,own-iothread=a",
                 "-device",
-                '{"driver":"virtio-blk-pci","iothread-vq-mapping":[{"iothread":"b"},{"iothread":"c"}]}',
+                '{"driver":"virtio-of-later","iothread-vq-mapping":[{"iothread":"b"},{"iothread":"c"}]}',
                 "-set",
                 "device.scsi0.iothread=d",
                 "-export",
                 "type=nbd,iothread=e",
+                "-device",
+                "virtio-blk-pci,drive=d,iothread=f",
             ]
         )
     )

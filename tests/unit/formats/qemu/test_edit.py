@@ -18,6 +18,8 @@ from vmio.report.plan.words import describe_plan
 HOST = Host(qemu_version=parse_version("10.0.2"))
 DRIVES = " -drive file=/a,if=none,id=a,format=raw -drive file=/b,if=none,id=b,format=raw "
 OTHER = "-device virtio-blk-pci,id=y,drive=b,iothread=t -object iothread,id=t"
+LAST = "-device virtio-blk-pci,id=y,drive=b,iothread=t"
+IN_JSON = """-object '{"qom-type":"iothread","id":"t"}'"""
 SHARED = (
     "-device virtio-blk-pci,id=x,drive=a,iothread=vmio0"
     " -device virtio-blk-pci,id=y,drive=b,iothread=vmio0"
@@ -158,3 +160,91 @@ def test_device_that_cannot_be_changed_is_told(device: str) -> None:
     (step,) = describe_plan(guest, make_plan(guest, HOST, choose_policy("auto"))).by_hand
     assert step.words.what.startswith("Give ")
     assert "JSON" in step.words.how
+
+
+@pytest.mark.parametrize(
+    ("device", "thread"),
+    [
+        ("x", "iothread-x"),
+        ("scsi0", "io-scsi0"),
+        ("ua-rootdisk", "io0"),
+        ("virtio-disk0", "io0"),
+    ],
+)
+def test_thread_has_a_name_that_the_host_shows(device: str, thread: str) -> None:
+    """An id of more than 12 characters is no name of a thread."""
+    written = plan(f"-device virtio-blk-pci,id={device},drive=a")
+    assert written.endswith(f",iothread={thread} -object iothread,id={thread}")
+
+
+def test_long_names_get_a_number_each() -> None:
+    """Two of them have two threads, and none has one that another device has."""
+    written = plan(
+        "-object iothread,id=io1 -device virtio-scsi-pci,id=a-long-name,iothread=io1"
+        " -device scsi-hd,drive=a -device virtio-blk-pci,id=another-name,drive=b"
+        " -drive file=/c,if=none,id=c -device virtio-blk-pci,id=third-of-them,drive=c"
+    )
+    assert "id=another-name,drive=b,iothread=io0 " in written
+    assert "id=third-of-them,drive=c,iothread=io2" in written
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f"{OTHER} -device virtio-blk-pci,id=x,drive=a,iothread=t -S", " -S"),
+        (
+            f"-object iothread,id=t \\\n  -device virtio-blk-pci,id=x,drive=a,iothread=t {LAST}",
+            "",
+        ),
+        (
+            f"-device virtio-blk-pci,id=x,drive=a,iothread=t {IN_JSON} {LAST}",
+            "",
+        ),
+    ],
+)
+def test_thread_that_no_disk_has_any_more_goes(before: str, after: str) -> None:
+    """A thread that two disks had serves nothing once each has its own."""
+    written = plan(before, "per-disk")
+    assert written.count("iothread,id=") == 2
+    assert "id=t" not in written
+    assert '"id":"t"' not in written
+    assert written.endswith(after)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "-device virtio-scsi-pci,id=empty,iothread=t",
+        "-device of-later,my-iothread=t",
+        "-object throttle-group,id=t",
+    ],
+)
+def test_thread_that_something_else_names_stays(other: str) -> None:
+    """Without it QEMU would not start."""
+    written = plan(
+        f"-object iothread,id=t -device virtio-blk-pci,id=x,drive=a,iothread=t {other}"
+        " -device virtio-blk-pci,id=y,drive=b,iothread=t",
+        "per-disk",
+    )
+    assert "-object iothread,id=t " in written
+
+
+def test_macos_stays_where_it_is() -> None:
+    """A guest with Apple's SMC has no driver for virtio-scsi."""
+    text = (
+        "qemu-system-x86_64 -device isa-applesmc,osk=x -device ahci,id=sata"
+        " -drive file=/a,if=none,id=a -device ide-hd,drive=a,bus=sata.2\n"
+    )
+    guest = read_command_vm(Source(name="line", data=text.encode()), ReadContext(host=HOST))
+    made = make_plan(guest, HOST, choose_policy("auto"))
+    assert [(step.kind, step.obstacle) for step in made.steps] == [("move-disks", "macos")]
+    assert "macOS has no driver for virtio-scsi" in describe_plan(guest, made).steps[0].words.what
+
+
+def test_disks_that_qemu_does_not_serve_are_left_alone() -> None:
+    """What another process or the host's kernel serves has no use for an IOThread."""
+    line = (
+        "-chardev socket,id=c,path=/run/s -device vhost-user-blk-pci,chardev=c,id=u"
+        " -device vhost-scsi-pci,wwpn=naa.5001405324af0985,id=k"
+    )
+    assert plan(line) == line

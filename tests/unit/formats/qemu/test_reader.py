@@ -300,7 +300,8 @@ def test_file_of_options_is_read_in_its_place() -> None:
 
 def test_disks_on_one_node_have_two_names() -> None:
     """A node that two nameless devices share gives its name to the first of them."""
-    text = "qemu -drive file=/x,if=none,id=a" + " -device virtio-blk-pci,drive=a,share-rw=on" * 2
+    node = "qemu -blockdev driver=file,filename=/x,node-name=a"
+    text = node + " -device virtio-blk-pci,drive=a,share-rw=on" * 2
     assert [a.disk.id for a in place(text).disks] == ["a", "peripheral-anon/device[1]"]
 
 

@@ -58,6 +58,7 @@ from vmio.formats.proxmox.argv.usb import (
 )
 from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.machine import WINDOWS_VISTA
+from vmio.formats.proxmox.problems import OF_QEMU
 from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.model.disk import Backing
 from vmio.model.host import Host
@@ -89,6 +90,8 @@ def build_command(guest: ProxmoxGuest, host: Host) -> CommandLine:
 
 def _warn_of_problems(guest: ProxmoxGuest) -> Iterator[str]:
     for problem in guest.vm.problems:
+        if problem.kind in OF_QEMU:
+            continue
         if problem.kind != "drive-dropped":
             yield f"vm {guest.vm.id} - {problem.message}"
         elif " requires " in problem.message or problem.message.startswith("both "):

@@ -67,7 +67,9 @@ class AioNativeWithoutDirect(Rule):
         vm = context.vm
         for attached in context.topology.disks:
             disk, backing = attached.disk, attached.disk.backing
-            if backing is None or attached.aio != "native" or attached.cache_direct is not False:
+            if backing is None or attached.cache_direct is not False:
+                continue
+            if _find_aio(attached) != "native":
                 continue
             span = disk.spans.get("aio")
             change = Change(subject=disk.id, property="aio", old="native")
@@ -85,6 +87,11 @@ class AioNativeWithoutDirect(Rule):
                 else (),
                 fix=context.make_fix(f"{instruct(context, change)}, or write {direct}", change),
             )
+
+
+def _find_aio(attached: AttachedDisk) -> str | None:
+    """Returns the engine that a file is opened with, whether or not requests go that way then."""
+    return attached.disk.aio if attached.passes_through else attached.aio
 
 
 def _name_cause(attached: AttachedDisk, vm: Vm) -> str:

@@ -30,14 +30,14 @@ class SingleQueueOnSmp(Rule):
     ## Example
 
     ```
-    args: -object iothread,id=io0 -device virtio-scsi-pci,id=extra,iothread=io0,num_queues=1
+    args: -object iothread,id=io0 -drive file=/a,if=none,id=d -device virtio-blk-pci,drive=d,iothread=io0,num-queues=1
     cores: 4
     ```
 
     ## Use instead
 
     ```
-    args: -object iothread,id=io0 -device virtio-scsi-pci,id=extra,iothread=io0
+    args: -object iothread,id=io0 -drive file=/a,if=none,id=d -device virtio-blk-pci,drive=d,iothread=io0
     cores: 4
     ```
 
@@ -51,7 +51,7 @@ class SingleQueueOnSmp(Rule):
     - qemu-devel, cover letter of the change of the default in QEMU 5.2: 1 to 4 % more requests a
       second with a queue per virtual processor
     - QEMU 10.0.2: more IOThreads than queues are accepted, and those in excess stay idle
-    """
+    """  # noqa: E501 - a config has no way to break a line
 
     code = "QU004"
     name = "single-queue-on-smp"

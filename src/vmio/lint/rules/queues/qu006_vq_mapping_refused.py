@@ -35,13 +35,13 @@ class VqMappingRefused(Rule):
     ## Example
 
     ```
-    args: -object iothread,id=a -device '{"driver":"virtio-scsi-pci","id":"s","num_queues":2,"iothread-vq-mapping":[{"iothread":"a","vqs":[0]}]}'
+    args: -object iothread,id=a -drive file=/d,if=none,id=d -device '{"driver":"virtio-blk-pci","drive":"d","num-queues":2,"iothread-vq-mapping":[{"iothread":"a","vqs":[0]}]}'
     ```
 
     ## Use instead
 
     ```
-    args: -object iothread,id=a -device '{"driver":"virtio-scsi-pci","id":"s","num_queues":2,"iothread-vq-mapping":[{"iothread":"a","vqs":[0,1]}]}'
+    args: -object iothread,id=a -drive file=/d,if=none,id=d -device '{"driver":"virtio-blk-pci","drive":"d","num-queues":2,"iothread-vq-mapping":[{"iothread":"a","vqs":[0,1]}]}'
     ```
 
     ## Fix safety

@@ -34,14 +34,14 @@ class MoreIothreadsThanQueues(Rule):
     ## Example
 
     ```
-    args: -object iothread,id=a -object iothread,id=b -device '{"driver":"virtio-scsi-pci","iothread-vq-mapping":[{"iothread":"a"},{"iothread":"b"}]}'
+    args: -object iothread,id=a -object iothread,id=b -drive file=/d,if=none,id=d -device '{"driver":"virtio-blk-pci","drive":"d","iothread-vq-mapping":[{"iothread":"a"},{"iothread":"b"}]}'
     cores: 1
     ```
 
     ## Use instead
 
     ```
-    args: -object iothread,id=a -object iothread,id=b -device '{"driver":"virtio-scsi-pci","iothread-vq-mapping":[{"iothread":"a"},{"iothread":"b"}]}'
+    args: -object iothread,id=a -object iothread,id=b -drive file=/d,if=none,id=d -device '{"driver":"virtio-blk-pci","drive":"d","iothread-vq-mapping":[{"iothread":"a"},{"iothread":"b"}]}'
     cores: 2
     ```
 

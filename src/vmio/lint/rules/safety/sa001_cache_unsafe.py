@@ -59,9 +59,10 @@ class CacheUnsafe(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk whose flushes are dropped."""
-        for disk in context.vm.disks:
+        for attached in context.topology.disks:
+            disk = attached.disk
             keeps = disk.media == "disk" and not disk.read_only and not disk.snapshot
-            if disk.cache != "unsafe" or not keeps:
+            if disk.cache != "unsafe" or not keeps or attached.passes_through:
                 continue
             span = disk.spans.get("cache")
             on_zfs = disk.backing is not None and disk.backing.kind == "zvol"

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from vmio.formats.words import join
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.iothread import IOThread
 from vmio.model.source import Source, Span
+from vmio.model.topology import Topology
 from vmio.model.vm import Vm
 
 __all__ = ["IothreadUsedByNothing"]
 
+_MOST_NAMES = 3
+
 
 class IothreadUsedByNothing(Rule):
-    """Finds IOThreads that are defined and that no device refers to.
+    """Finds IOThreads that are defined and that serve no disk and no other device.
 
     ## What it does
 
     Compares the IOThreads that a configuration itself defines (in a Proxmox config, by `-object
-    iothread,id=…` in its `args`) with all that its drives, controllers and other objects name.
+    iothread,id=…` in its `args`) with all that its drives, controllers and other objects name. A
+    controller without a disk gives an IOThread nothing to do, whatever it names. A device that is
+    not known here uses the IOThreads that it names.
 
     ## Why is this bad
 
     QEMU starts the thread, and it sleeps forever. Nothing is slower for it, but whoever wrote it
-    believes that some disk is served by it, and none is.
+    believes that some disk is served by it, and none is. What names it may be another controller
+    than the one that the disk hangs on: a SCSI disk goes by the controller of its own bus.
 
     ## Example
 
@@ -55,33 +62,61 @@ class IothreadUsedByNothing(Rule):
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per IOThread without a user."""
         vm = context.vm
-        used = _list_used(vm)
+        if any(option.name == "readconfig" for option in vm.options) or any(
+            problem.kind == "unread-config" for problem in vm.problems
+        ):
+            return  # what names it may be there
+        used, idle = _list_used(vm, context.topology)
         for iothread in vm.iothreads:
             if iothread.id in used:
                 continue
+            message = f"IOThread {iothread.id} is defined and serves nothing"
+            advice = f"write iothread={iothread.id} where it should serve, or delete it"
+            if iothread.id in idle:
+                by = idle[iothread.id]
+                has, it = ("has", "it") if len(by) == 1 else ("have", "them")
+                message = (
+                    f"IOThread {iothread.id} serves no disk: {_name_some(by)} {has} none, and"
+                    f" nothing else names {iothread.id}"
+                )
+                advice = (
+                    f"put a disk on {it}, or give iothread={iothread.id} to the device that the"
+                    " disk is on"
+                )
             yield self.report(
                 context,
-                f"IOThread {iothread.id} is defined and serves nothing",
+                message,
                 subject=iothread.id,
                 span=_find_id(vm.source, iothread),
-                fix=Fix(
-                    applicability=Applicability.MANUAL,
-                    message=f"write iothread={iothread.id} where it should serve, or delete it",
-                ),
+                fix=Fix(applicability=Applicability.MANUAL, message=advice),
             )
 
 
-def _list_used(vm: Vm) -> frozenset[str]:
+def _list_used(vm: Vm, topology: Topology) -> tuple[frozenset[str], dict[str, list[str]]]:
+    """Returns the IOThreads in use, and the controllers without a disk that name others."""
     used = set(vm.iothread_users)
-    for disk in vm.disks:
+    idle: dict[str, list[str]] = {}
+    for disk in (*vm.disks, *(attached.disk for attached in topology.disks)):
         used |= {entry.iothread for entry in disk.iothread_vq_mapping}
         if disk.iothread_id is not None:
             used.add(disk.iothread_id)
-    for controller in vm.controllers:
-        used |= {entry.iothread for entry in controller.iothread_vq_mapping}
+    with_disks = {attached.controller for attached in topology.disks}
+    for controller in topology.controllers:
+        named = {entry.iothread: None for entry in controller.iothread_vq_mapping}
         if controller.iothread is not None:
-            used.add(controller.iothread)
-    return frozenset(used)
+            named[controller.iothread] = None
+        if controller.id in with_disks:
+            used.update(named)
+            continue
+        for iothread in named:
+            idle.setdefault(iothread, []).append(controller.id)
+    return frozenset(used), idle
+
+
+def _name_some(controllers: Sequence[str]) -> str:
+    names = [f"the controller {name}" for name in controllers[:_MOST_NAMES]]
+    more = len(controllers) - len(names)
+    return join([*names, *([f"{more} more"] if more else [])])
 
 
 def _find_id(source: Source, iothread: IOThread) -> Span | None:

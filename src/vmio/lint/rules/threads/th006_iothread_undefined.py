@@ -32,13 +32,15 @@ class IothreadUndefined(Rule):
     ## Example
 
     ```
-    args: -object iothread,id=io0 -device virtio-scsi-pci,id=extra,iothread=io1
+    args: -object iothread,id=io0 -set device.virtio0.iothread=io1
+    virtio0: local-lvm:vm-100-disk-0,size=32G
     ```
 
     ## Use instead
 
     ```
-    args: -object iothread,id=io1 -device virtio-scsi-pci,id=extra,iothread=io1
+    args: -object iothread,id=io1 -set device.virtio0.iothread=io1
+    virtio0: local-lvm:vm-100-disk-0,size=32G
     ```
 
     ## Fix safety

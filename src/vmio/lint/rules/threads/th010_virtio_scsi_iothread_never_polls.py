@@ -32,7 +32,7 @@ class VirtioScsiIothreadNeverPolls(Rule):
     ## Example
 
     ```
-    args: -object iothread,id=io0,poll-max-ns=200000 -device virtio-scsi-pci,id=extra,iothread=io0
+    args: -object iothread,id=io0,poll-max-ns=200000 -drive file=/a,if=none,id=d -device virtio-scsi-pci,iothread=io0 -device scsi-hd,drive=d
     ```
 
     ```host
@@ -42,7 +42,7 @@ class VirtioScsiIothreadNeverPolls(Rule):
     ## Use instead
 
     ```
-    args: -object iothread,id=io0,poll-max-ns=200000 -device virtio-scsi-pci,id=extra,iothread=io0
+    args: -object iothread,id=io0,poll-max-ns=200000 -drive file=/a,if=none,id=d -device virtio-scsi-pci,iothread=io0 -device scsi-hd,drive=d
     ```
 
     ```host
@@ -58,7 +58,7 @@ class VirtioScsiIothreadNeverPolls(Rule):
 
     - QEMU 7.2.22, virtio-scsi in an IOThread: 3 phases of polling in 75,000 requests
     - QEMU 10.0: virtio-scsi's control and event queues moved to the main loop
-    """
+    """  # noqa: E501 - a config has no way to break a line
 
     code = "TH010"
     name = "virtio-scsi-iothread-never-polls"

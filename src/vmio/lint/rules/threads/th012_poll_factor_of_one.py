@@ -36,13 +36,15 @@ class PollFactorOfOne(Rule):
     ## Example
 
     ```
-    args: -object iothread,id=io0,poll-grow=1 -device virtio-scsi-pci,id=extra,iothread=io0
+    args: -object iothread,id=io0,poll-grow=1 -set device.virtio0.iothread=io0
+    virtio0: local-lvm:vm-100-disk-0,size=32G
     ```
 
     ## Use instead
 
     ```
-    args: -object iothread,id=io0,poll-grow=2 -device virtio-scsi-pci,id=extra,iothread=io0
+    args: -object iothread,id=io0,poll-grow=2 -set device.virtio0.iothread=io0
+    virtio0: local-lvm:vm-100-disk-0,size=32G
     ```
 
     ## Fix safety

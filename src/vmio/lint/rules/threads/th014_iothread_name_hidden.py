@@ -36,13 +36,15 @@ class IothreadNameHidden(Rule):
     ## Example
 
     ```
-    args: -object iothread,id=database-disk-0 -device virtio-scsi-pci,id=a,iothread=database-disk-0
+    args: -object iothread,id=database-disk-0 -set device.virtio0.iothread=database-disk-0
+    virtio0: local-lvm:vm-100-disk-0,size=32G
     ```
 
     ## Use instead
 
     ```
-    args: -object iothread,id=database0 -device virtio-scsi-pci,id=a,iothread=database0
+    args: -object iothread,id=database0 -set device.virtio0.iothread=database0
+    virtio0: local-lvm:vm-100-disk-0,size=32G
     ```
 
     ## Fix safety

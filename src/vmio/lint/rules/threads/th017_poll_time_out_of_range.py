@@ -40,13 +40,15 @@ class PollTimeOutOfRange(Rule):
     ## Example
 
     ```
-    args: -object iothread,id=io0,poll-max-ns=32us -device virtio-scsi-pci,id=extra,iothread=io0
+    args: -object iothread,id=io0,poll-max-ns=32us -set device.virtio0.iothread=io0
+    virtio0: local-lvm:vm-100-disk-0,size=32G
     ```
 
     ## Use instead
 
     ```
-    args: -object iothread,id=io0,poll-max-ns=32000 -device virtio-scsi-pci,id=extra,iothread=io0
+    args: -object iothread,id=io0,poll-max-ns=32000 -set device.virtio0.iothread=io0
+    virtio0: local-lvm:vm-100-disk-0,size=32G
     ```
 
     ## Fix safety

@@ -19,7 +19,7 @@ _LONG_NS = 1_000_000
 
 
 class PollTimeUnusual(Rule):
-    """Finds polling times so short that they do nothing, or so long that they burn a processor.
+    r"""Finds polling times so short that they do nothing, or so long that they burn a processor.
 
     ## What it does
 
@@ -39,13 +39,15 @@ class PollTimeUnusual(Rule):
     ## Example
 
     ```
-    args: -object iothread,id=io0,poll-max-ns=20 -device virtio-scsi-pci,id=extra,iothread=io0
+    qemu-system-x86_64 -object iothread,id=io0,poll-max-ns=20 \
+      -blockdev null-co,node-name=n0 -device virtio-blk-pci,drive=n0,iothread=io0
     ```
 
     ## Use instead
 
     ```
-    args: -object iothread,id=io0,poll-max-ns=20000 -device virtio-scsi-pci,id=extra,iothread=io0
+    qemu-system-x86_64 -object iothread,id=io0,poll-max-ns=20000 \
+      -blockdev null-co,node-name=n0 -device virtio-blk-pci,drive=n0,iothread=io0
     ```
 
     ## Fix safety

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from vmio.lint.defects import Hit
+from vmio.lint.devices import runs_in_iothread
 from vmio.lint.rule import Context
-from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import AttachedDisk
 from vmio.model.vm import Vm
 
@@ -57,7 +57,7 @@ def find_disks(
 
 def is_on_iothread(context: Context, attached: AttachedDisk) -> bool:
     """Returns whether an IOThread serves at least one of a disk's queues."""
-    return context.topology.served_by(attached) != (MAIN_LOOP,)
+    return runs_in_iothread(context.topology, attached)
 
 
 def is_virtio_blk_on_iothread(context: Context, attached: AttachedDisk) -> bool:

@@ -10,12 +10,13 @@ __all__ = ["MissingReference"]
 
 
 class MissingReference(ProblemRule):
-    r"""Finds references of a QEMU command line to something that is not defined.
+    r"""Finds references of QEMU's own options to what is not there.
 
     ## What it does
 
-    Looks up what every disk of a command line names: the drive or node behind it, and the bus that
-    it sits on; and what `-set` changes.
+    Looks up what every disk of a command line, or of the `args` of a Proxmox config, names: the
+    drive or node behind it, and the bus that it sits on; and what `-set` changes. In a Proxmox
+    config the drives, buses and controllers that Proxmox VE makes are there, too.
 
     ## Why is this bad
 
@@ -49,8 +50,6 @@ class MissingReference(ProblemRule):
     code = "CF021"
     name = "missing-reference"
     severity = Severity.ERROR
-    notation = "qemu"
-    elsewhere = "Proxmox VE writes both ends of every reference."
     kind = "missing-reference"
 
     def explain(self, problem: Problem) -> str:

@@ -10,11 +10,13 @@ __all__ = ["DuplicateId"]
 
 
 class DuplicateId(ProblemRule):
-    r"""Finds ids that a QEMU command line defines twice.
+    r"""Finds names that QEMU's own options give twice.
 
     ## What it does
 
     Compares the ids of devices, of objects, and of drives and block nodes, each among themselves.
+    In the `args` of a Proxmox config, also with the disks, drives, controllers and IOThreads that
+    Proxmox VE makes.
 
     ## Why is this bad
 
@@ -48,8 +50,6 @@ class DuplicateId(ProblemRule):
     code = "CF022"
     name = "duplicate-id"
     severity = Severity.ERROR
-    notation = "qemu"
-    elsewhere = "Proxmox VE writes the names, and of two lines of a key one is used."
     kind = "duplicate-id"
 
     def explain(self, problem: Problem) -> str:

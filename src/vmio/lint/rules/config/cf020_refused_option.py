@@ -10,13 +10,16 @@ __all__ = ["RefusedOption"]
 
 
 class RefusedOption(ProblemRule):
-    r"""Finds options of a QEMU command line that QEMU refuses.
+    r"""Finds options of QEMU's own that QEMU refuses.
 
     ## What it does
 
-    Reads a command line as QEMU does, and reports JSON that is none, values that are no cache mode
-    or AIO engine, places on a bus that are taken, drives for which the machine makes no device,
-    and `iothread` where only the controller has that property.
+    Reads a command line, or the `args` of a Proxmox config, as QEMU does, and reports JSON that is
+    none, values that are no cache mode or AIO engine, places on a bus that are taken, drives for
+    which the machine makes no device, `iothread` where only the controller has that property, and
+    drives that another device has already. A `-drive` is one device's; what `if=ide` or
+    `if=virtio` defines, or Proxmox VE, has its device. A node of a `-blockdev` can be several
+    devices', while none of them writes to it or all others have `share-rw=on`, and so can a file.
 
     ## Why is this bad
 
@@ -43,14 +46,13 @@ class RefusedOption(ProblemRule):
 
     ## References
 
-    - QEMU 10.0.2: `invalid aio option`, `Property 'scsi-hd.iothread' not found` and their like
+    - QEMU 10.0.2: `invalid aio option`, `Property 'scsi-hd.iothread' not found`, `Drive 'd' is
+      already in use by another device`, `Permission conflict on node 'd'` and their like
     """
 
     code = "CF020"
     name = "refused-option"
     severity = Severity.ERROR
-    notation = "qemu"
-    elsewhere = "Proxmox VE writes the options; CF001 to CF005 report what it skips."
     kind = "refused-option"
 
     def explain(self, problem: Problem) -> str:
