@@ -67,14 +67,26 @@ class Context:
             changes: What it changes of the guest.
             applicability: Who may apply it, where the guest's text can be edited.
         """
-        from vmio.formats.registry import edit, find_obstacle
-
-        edits: tuple[Edit, ...] = ()
-        if not any(find_obstacle(self.guest, change) for change in changes):
-            with suppress(PlanError, ConflictError, UsageError):
-                edits = edit(self.guest, changes)
+        if changes not in self._edits:
+            self._edits[changes] = _find_edits(self.guest, changes)
+        edits = self._edits[changes]
         chosen = applicability if edits else Applicability.MANUAL
         return Fix(applicability=chosen, message=message, edits=edits)
+
+    @cached_property
+    def _edits(self) -> dict[tuple[Change, ...], tuple[Edit, ...]]:
+        """The edits that are known: every disk of a controller asks for the same ones."""
+        return {}
+
+
+def _find_edits(guest: Guest, changes: tuple[Change, ...]) -> tuple[Edit, ...]:
+    """Returns the edits that make changes, none where only a person can make them."""
+    from vmio.formats.registry import edit, find_obstacle
+
+    if not any(find_obstacle(guest, change) for change in changes):
+        with suppress(PlanError, ConflictError, UsageError):
+            return edit(guest, changes)
+    return ()
 
 
 class Rule(ABC):

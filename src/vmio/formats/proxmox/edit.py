@@ -14,7 +14,7 @@ from attrs import evolve
 from vmio.errors import ConflictError, PlanError
 from vmio.formats.base import Setting
 from vmio.formats.keyval import split_parts
-from vmio.formats.proxmox.config import Config, parse_config
+from vmio.formats.proxmox.config import Config, Entry, parse_config
 from vmio.formats.proxmox.drivers import SINGLE
 from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
@@ -53,7 +53,7 @@ def edit_config(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Edit, .
     config = guest.config
     written = config.main.settings()
     for key in dict.fromkeys(setting.key for setting in settings):
-        if key in written and not is_valid(config.source, config.main, written[key]):
+        if key in written and not _is_valid(guest, written[key]):
             raise ConflictError(
                 f"{config.source.name}: Proxmox VE cannot take the last line of {key}",
                 hint="correct or remove that line, and plan again",
@@ -77,6 +77,13 @@ def list_settings(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Setti
         Setting(key, option, _read_written(guest.config, key, option), new)
         for key, option, new in _list_wanted(guest, changes)
     )
+
+
+def _is_valid(guest: ProxmoxGuest, entry: Entry) -> bool:
+    """Returns whether Proxmox VE can take a line; the one that counted when it was read is."""
+    if guest.spans.get(entry.key) == entry.span:
+        return True
+    return is_valid(guest.config.source, guest.config.main, entry)
 
 
 _Wanted = tuple[str, str, str | None]
