@@ -32,8 +32,8 @@ from attrs import evolve, field, frozen
 from vmio.bounds import load_toml
 from vmio.errors import InputError, UsageError
 from vmio.lint.diagnostic import Diagnostic, Severity, Suppressed
-from vmio.lint.registry import Entry, find_rule, load_rule, select_rules
-from vmio.lint.rule import Rule
+from vmio.lint.registry import Entry, drop_silent, find_rule, load_rule, select_rules
+from vmio.lint.rule import Context, Need, Rule
 from vmio.model.source import Source
 
 __all__ = [
@@ -116,19 +116,38 @@ def override_house(
 
 def choose_rules(house: House) -> tuple[Entry, ...]:
     """Returns the rules that run, in the registry's order."""
-    return select_rules(house.select, (*house.ignore, *sorted(house.off)))
-
-
-def load_rules(house: House) -> tuple[type[Rule], ...]:
-    """Returns the classes of the rules that run."""
-    return _load(house.select, house.ignore, house.off)
+    return _choose(house.select, house.ignore, house.off)
 
 
 @lru_cache(maxsize=8)
-def _load(
+def _choose(
     select: tuple[str, ...], ignore: tuple[str, ...], off: frozenset[str]
+) -> tuple[Entry, ...]:
+    return select_rules(select, (*ignore, *sorted(off)))
+
+
+def load_rules(house: House, context: Context | None = None) -> tuple[type[Rule], ...]:
+    """Returns the classes of the rules that run.
+
+    Args:
+        house: The house.
+        context: The guest, to leave out those that have nothing to look at there.
+    """
+    if context is None:
+        return tuple(map(load_rule, choose_rules(house)))
+    return _load(house.select, house.ignore, house.off, context.vm.notation, context.present)
+
+
+@lru_cache(maxsize=64)
+def _load(
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    off: frozenset[str],
+    notation: str,
+    present: frozenset[Need],
 ) -> tuple[type[Rule], ...]:
-    return tuple(map(load_rule, select_rules(select, (*ignore, *sorted(off)))))
+    chosen = drop_silent(_choose(select, ignore, off), notation, present)
+    return tuple(map(load_rule, chosen))
 
 
 def apply_house(

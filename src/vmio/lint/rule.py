@@ -20,7 +20,10 @@ from vmio.model.source import Edit, Span
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.model.vm import Vm
 
-__all__ = ["Context", "Rule"]
+__all__ = ["Context", "Need", "Rule"]
+
+Need = Literal["options", "problems", "version", "waiting"]
+"""What a rule can be all about: of a `Vm`, or (version) that its host's QEMU is known."""
 
 
 @frozen(kw_only=True)
@@ -36,6 +39,18 @@ class Context:
     def vm(self) -> Vm:
         """What the configuration says."""
         return self.guest.vm
+
+    @cached_property
+    def present(self) -> frozenset[Need]:
+        """What rules can need, as far as it is there."""
+        vm, host = self.vm, self.host
+        there: dict[Need, object] = {
+            "options": vm.options,
+            "problems": vm.problems,
+            "version": host.qemu_version or host.pve_qemu_version,
+            "waiting": vm.waiting,
+        }
+        return frozenset(need for need, found in there.items() if found)
 
     @cached_property
     def disks(self) -> tuple[AttachedDisk, ...]:
@@ -104,8 +119,8 @@ class Rule(ABC):
     """What a finding has unless `report` is told otherwise."""
     notation: ClassVar[str] = ""
     """The only notation that it is about, for whose guests alone it runs; empty for every."""
-    needs: ClassVar[Literal["", "options", "problems", "waiting"]] = ""
-    """What of a `Vm` it is all about; the rule does not run for one that has none of it."""
+    needs: ClassVar[Need | Literal[""]] = ""
+    """What it is all about; the rule does not run, nor is imported, where there is none of it."""
     versions: ClassVar[Versions | None] = None
     """The QEMU that it holds for; on any other, or an unknown one, the rule does not run."""
 
