@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from vmio import app
+from vmio.patterns import compile_late
 
 __all__ = [
     "complete_disk",
@@ -18,7 +19,7 @@ __all__ = [
     "complete_vm",
 ]
 
-_PLAIN = re.compile(r"[\w,./@:+=-]+", re.ASCII)
+_PLAIN = compile_late(r"[\w,./@:+=-]+", re.ASCII)
 """What a shell's script takes as one word, whoever named it."""
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from attrs import frozen
 
 from vmio.characters import is_printable
+from vmio.patterns import compile_late
 
 __all__ = [
     "Word",
@@ -30,24 +31,24 @@ __all__ = [
 
 _BLANK = r"(?P<blank>[ \t\r\n]++)"
 _QUOTED = r"""'(?P<single>[^']*+)'|"(?P<double>(?:[^"\\]++|\\.)*+)"|\\(?P<escaped>\r\n|.)"""
-_PIECE = re.compile(rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\]++)|{_QUOTED}""", re.DOTALL)
+_PIECE = compile_late(rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\]++)|{_QUOTED}""", re.DOTALL)
 # No `(…)++` around an alternative that can fail: Python before 3.11.4 forgets what it matched.
-_PIECE_OR_DOLLAR = re.compile(
+_PIECE_OR_DOLLAR = compile_late(
     rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\$]++|\$(?!'))|{_QUOTED}"""
     r"""|\$'(?P<dollar>(?:[^'\\]++|\\.)*+)'""",
     re.DOTALL,
 )
-_DOLLAR = re.compile(
+_DOLLAR = compile_late(
     r"""\\(?:(?P<octal>[0-7]{1,3})|x(?P<hex>[0-9A-Fa-f]{1,2})|u(?P<short>[0-9A-Fa-f]{1,4})"""
     r"""|U(?P<long>[0-9A-Fa-f]{1,8})|c(?P<control>.)|(?P<sign>[abefnrtv\\'"?]))"""
     r"""|(?P<plain>[^\\]++|\\)""",
     re.DOTALL,
 )
-_BARE = re.compile(r"[A-Za-z0-9_!%+,\-./:@^]+", re.ASCII)
+_BARE = compile_late(r"[A-Za-z0-9_!%+,\-./:@^]+", re.ASCII)
 """Characters that Perl's String::ShellQuote leaves unquoted."""
 _SIGNS = str.maketrans("abefnrtv", "\a\b\x1b\f\n\r\t\v")
 _SPELLED = {"'": r"\'", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
-_DOUBLE = re.compile(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
+_DOUBLE = compile_late(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
 
 
 @frozen(kw_only=True)

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Span
+from vmio.patterns import compile_late
 
 __all__ = [
     "FILE_DRIVERS",
@@ -37,7 +38,7 @@ FILE_DRIVERS: Final = frozenset({"file", "host_device", "host_cdrom"})
 """QEMU's block drivers for files and devices of the host, which use its page cache and an aio
 engine; the others do their own I/O."""
 
-_MEDIUM = re.compile(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORECASE)
+_MEDIUM = compile_late(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORECASE)
 """A volume that is an installer's image or no volume at all, whatever its drive is called."""
 
 

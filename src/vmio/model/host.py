@@ -11,6 +11,7 @@ from attrs.validators import and_, ge, le
 
 from vmio.bounds import MAX_PROCESSORS
 from vmio.model.version import QemuVersion
+from vmio.patterns import compile_late
 
 __all__ = [
     "BackingChains",
@@ -156,7 +157,7 @@ class Host:
         return self.qemu_version.series if self.qemu_version is not None else (0, 0)
 
 
-_PIECE = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
+_PIECE = compile_late(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
 
 
 def parse_processors(text: str) -> int:

@@ -7,12 +7,14 @@ from functools import lru_cache
 
 from attrs import field, frozen
 
+from vmio.patterns import compile_late
+
 __all__ = ["QemuVersion", "parse_version"]
 
-_VERSION = re.compile(
+_VERSION = compile_late(
     r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?([-+~][0-9A-Za-z][\w.+~-]{0,39})?", re.ASCII
 )
-_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_NUMBER = compile_late(r"\d{1,9}", re.ASCII)
 _FIRST_CANDIDATE = 90
 
 

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from vmio.errors import InputError
 from vmio.model.source import Problem, Source, Span
+from vmio.patterns import compile_late
 
 __all__ = ["MAX_CONFIG_BYTES", "Config", "Entry", "Section", "SectionKind", "parse_config"]
 
@@ -25,8 +26,8 @@ SectionKind = Literal["main", "pending", "special", "snapshot"]
 _KEY = re.compile(rb"([a-z][a-z_-]*[0-9]*):")
 _ENTRY = re.compile(_KEY.pattern + rb"\s*+(.*\S)", re.DOTALL)
 """With a value that is more than blanks; `*+` gives nothing back, so that a line is read once."""
-_SPECIAL = re.compile(rb"special:(cloudinit|fleecing)")
-_SNAPSHOT_NAME = re.compile(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
+_SPECIAL = compile_late(rb"special:(cloudinit|fleecing)")
+_SNAPSHOT_NAME = compile_late(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
 
 
 @frozen(kw_only=True)

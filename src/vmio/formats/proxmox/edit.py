@@ -29,10 +29,11 @@ from vmio.model.lines import check_line
 from vmio.model.plan import OWN, PER_DISK, Change
 from vmio.model.source import Edit, Source, Span, apply_edits
 from vmio.model.topology import Topology
+from vmio.patterns import compile_late
 
 __all__ = ["edit_config", "list_settings"]
 
-_NUMBERED = re.compile(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
+_NUMBERED = compile_late(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
 _SHARED_HARDWARE = "virtio-scsi-pci"
 _OF_THREADS = frozenset({"controllers", "iothread", "poll_max_ns"})
 """Changes that `args` can have a part in."""

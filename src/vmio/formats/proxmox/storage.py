@@ -16,12 +16,13 @@ from vmio.formats.proxmox.perl import parse_boolean
 from vmio.model.disk import Backing, IoUringDefault
 from vmio.model.host import Host
 from vmio.model.source import Source
+from vmio.patterns import compile_late
 
 __all__ = ["Storage", "Storages", "parse_storages", "resolve_volume"]
 
 _MAX_BYTES = 1024 * 1024
-_HEADER = re.compile(r"([a-z][a-z0-9]*):\s*([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9])", re.ASCII)
-_VOLUME_ID = re.compile(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(.+)", re.ASCII)
+_HEADER = compile_late(r"([a-z][a-z0-9]*):\s*([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9])", re.ASCII)
+_VOLUME_ID = compile_late(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(.+)", re.ASCII)
 _FILE_TYPES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 _DEFAULT_CONTENT: Mapping[str, tuple[str, ...]] = {
     "dir": ("images", "rootdir"),
@@ -270,7 +271,7 @@ def _resolve_lvm(storage: Storage, name: str, volume: str, host: Host) -> Backin
     )
 
 
-_ZFS_NAME = re.compile(r"(?:base-\d+-[^/\s]+/)?((vm|base|subvol|basevol)-\d+-[^/\s]+)", re.ASCII)
+_ZFS_NAME = compile_late(r"(?:base-\d+-[^/\s]+/)?((vm|base|subvol|basevol)-\d+-[^/\s]+)", re.ASCII)
 
 
 def _zfs_name(storage: Storage, name: str, volume: str) -> str:

@@ -26,6 +26,7 @@ from vmio.formats.proxmox.schema import (
 )
 from vmio.formats.proxmox.strict import list_sections, read_drive, valid_entries
 from vmio.model.source import Edit, Source, Span
+from vmio.patterns import compile_late
 
 __all__ = [
     "cut_option",
@@ -37,8 +38,8 @@ __all__ = [
     "set_setting",
 ]
 
-_KEY = re.compile(r"[a-z][a-z_-]*[0-9]*", re.ASCII)
-_NUMBERED = re.compile(r"([a-z][a-z_-]*?)(\d*)", re.ASCII)
+_KEY = compile_late(r"[a-z][a-z_-]*[0-9]*", re.ASCII)
+_NUMBERED = compile_late(r"([a-z][a-z_-]*?)(\d*)", re.ASCII)
 _VOLUME_KEYS = frozenset({*DRIVE_COUNTS, "cdrom", "efidisk", "tpmstate"})
 _BARE_OPTIONS: Mapping[str, str] = {
     **dict.fromkeys(_VOLUME_KEYS, "file"),
