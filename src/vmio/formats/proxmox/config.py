@@ -7,7 +7,8 @@ part of the description of its section.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Literal
 
 from attrs import frozen
@@ -55,8 +56,12 @@ class Section:
     """In the file's order; a key may come twice, and the last one counts."""
     description: str = ""
 
-    def settings(self) -> dict[str, Entry]:
+    def settings(self) -> Mapping[str, Entry]:
         """Returns the line that counts for every key."""
+        return self._settings
+
+    @cached_property
+    def _settings(self) -> Mapping[str, Entry]:
         return {entry.key: entry for entry in self.entries}
 
 

@@ -50,21 +50,21 @@ def edit_config(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Edit, .
         ConflictError: Proxmox VE cannot take the last line of a setting that is to be changed.
         UsageError: Proxmox VE would not take what it would come to.
     """
-    settings = list_settings(guest, changes)
+    wanted = tuple(_list_wanted(guest, changes))
     config = guest.config
     written = config.main.settings()
-    for key in dict.fromkeys(setting.key for setting in settings):
+    keys = tuple(dict.fromkeys(key for key, _, _ in wanted))
+    for key in keys:
         if key in written and not _is_valid(guest, written[key]):
             raise ConflictError(
                 f"{config.source.name}: Proxmox VE cannot take the last line of {key}",
                 hint="correct or remove that line, and plan again",
             )
-    keys = [setting.key for setting in settings]
     # Several new options of a drive can have one place, where they stand in the edits' order.
-    ordered = sorted(settings, key=lambda setting: (keys.index(setting.key), setting.option))
-    edits = [edit for setting in ordered for edit in _make_edits(config, setting)]
+    ordered = sorted(wanted, key=lambda one: (keys.index(one[0]), one[1]))
+    edits = [edit for one in ordered for edit in _make_edits(config, *one)]
     if _clash(edits):
-        return _edit_in_turn(config, settings)
+        return _edit_in_turn(config, wanted)
     return tuple(edits)
 
 
@@ -226,15 +226,15 @@ def _list_taken(guest: ProxmoxGuest) -> Iterator[PciAddress]:
             yield PciAddress(bus=bus, slot=int(match[1], 16), function=int(match[2] or "0", 16))
 
 
-def _make_edits(config: Config, setting: Setting) -> tuple[Edit, ...]:
-    main, key, option = config.main, setting.key, setting.option
+def _make_edits(config: Config, key: str, option: str, new: str | None) -> tuple[Edit, ...]:
+    main = config.main
     if not option:
-        if setting.new is None:
+        if new is None:
             return remove_setting(config, main, key)
-        return (set_setting(config, main, key, setting.new),)
-    if setting.new is None:
+        return (set_setting(config, main, key, new),)
+    if new is None:
         return (remove_option(config, main, key, option),)
-    return (set_option(config, main, key, option, setting.new),)
+    return (set_option(config, main, key, option, new),)
 
 
 def _clash(edits: Iterable[Edit]) -> bool:
@@ -246,12 +246,12 @@ def _clash(edits: Iterable[Edit]) -> bool:
     return False
 
 
-def _edit_in_turn(config: Config, settings: Iterable[Setting]) -> tuple[Edit, ...]:
+def _edit_in_turn(config: Config, wanted: Iterable[_Wanted]) -> tuple[Edit, ...]:
     """Returns one edit of the whole section, for changes that touch the same bytes of it."""
     source = config.source
-    for setting in settings:
+    for one in wanted:
         now = parse_config(source)
-        source = Source(name=source.name, data=apply_edits(source, _make_edits(now, setting)))
+        source = Source(name=source.name, data=apply_edits(source, _make_edits(now, *one)))
     old, new = config.main.span, parse_config(source).main.span
     text = source.data[new.start : new.end].decode("utf-8", "surrogateescape")
     return (Edit(span=Span(start=old.start, end=old.end), text=text),)

@@ -350,6 +350,8 @@ def _read_pending(section: Section | None) -> dict[str, str]:
 
 
 def _name_waiting(pending: Mapping[str, str]) -> frozenset[str]:
+    if not pending:
+        return frozenset()
     deleted = re.split(r"[,; ]+", pending.get("delete", ""))
     return frozenset({*pending, *(name.lstrip("!") for name in deleted)} - {"delete", ""})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from attrs import field, frozen
 
@@ -52,7 +53,7 @@ class Storage:
         """Returns whether a yes-or-no option is written and true."""
         return bool(parse_boolean(self.options.get(option, "0")))
 
-    @property
+    @cached_property
     def content(self) -> tuple[str, ...]:
         """The kinds of content that it may hold."""
         written = self.options.get("content")
