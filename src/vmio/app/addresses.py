@@ -39,10 +39,10 @@ def find_guests(addresses: Sequence[str], *, writes: bool = False) -> tuple[str,
         InputError: Several VMs have one name, or the process of a monitor is not on this host.
         QmpError: Nothing answers on a socket, or not in QMP.
     """
-    from vmio.managers.proxmox.pmxcfs import PVE
-
     if addresses:
         return tuple(_find(address, writes=writes) for address in addresses)
+    from vmio.managers.proxmox.pmxcfs import PVE
+
     if not is_folder(PVE):
         raise UsageError(
             f"there is no {PVE} here, so name the guests",

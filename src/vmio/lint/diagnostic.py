@@ -9,7 +9,15 @@ from attrs import frozen
 from vmio.errors import VmioError
 from vmio.model.source import Edit, Source, Span
 
-__all__ = ["Applicability", "CheckedFile", "Diagnostic", "Fix", "Severity", "Suppressed"]
+__all__ = [
+    "Applicability",
+    "CheckedFile",
+    "Diagnostic",
+    "Fix",
+    "Severity",
+    "Suppressed",
+    "may_apply",
+]
 
 
 class Severity(StrEnum):
@@ -51,6 +59,15 @@ class Fix:
     """What to do, in the imperative and without a full stop."""
     edits: tuple[Edit, ...] = ()
     """Empty where only a person can tell what to write."""
+
+
+def may_apply(fix: Fix | None, *, unsafe: bool) -> bool:
+    """Returns whether vmio may make a fix, and has edits for it."""
+    if fix is None or not fix.edits:
+        return False
+    return fix.applicability is Applicability.SAFE or (
+        unsafe and fix.applicability is Applicability.UNSAFE
+    )
 
 
 @frozen(kw_only=True)

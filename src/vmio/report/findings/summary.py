@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from attrs import field, mutable
 
-from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
-from vmio.lint.fixing import may_apply
+from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity, may_apply
 
 __all__ = [
     "Part",
