@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from attrs.validators import and_, min_len
 
 from vmio.errors import PlanError
-from vmio.patterns import compile_late
 
 if TYPE_CHECKING:
     from attrs import Attribute
@@ -16,11 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["be_line", "be_name", "be_path", "be_value", "be_words", "check_line"]
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-_BROKEN = rf"[{_CONTROL}\ud800-\udfff\ufffd]"
-_NOT_IN_A_LINE = compile_late(_BROKEN)
+_NOT_IN_A_LINE = re.compile(rf"[{_CONTROL}\ud800-\udfff\ufffd]")
 """U+FFFD stands for bytes that were no text; written back, it would be another name."""
-_NOT_IN_A_PATH = compile_late(rf"[{_CONTROL}]")
-_NOT_IN_A_NAME = compile_late(rf"^-|{_BROKEN}")
+_NOT_IN_A_PATH = re.compile(rf"[{_CONTROL}]")
+_NOT_IN_A_NAME = re.compile(rf"^-|{_NOT_IN_A_LINE.pattern}")
 _SHOWN_CHARACTERS = 60
 
 
