@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 __all__ = ["main"]
+
+_GARBAGE = 50_000
+"""So many values are made before Python looks for cycles among them."""
 
 
 def main() -> None:
     """Runs vmio and exits; Ctrl-C ends it without a traceback while it is being imported, too.
 
-    What this module itself imports comes before that, so it is `sys` alone, which costs no time.
+    What this module itself imports comes before that, so it is what Python has loaded anyway.
     """
+    # What vmio makes holds hardly any cycles; looking for them is a fortieth of a short verb.
+    gc.set_threshold(_GARBAGE)
     try:
         from vmio.cli.main import main as run
 

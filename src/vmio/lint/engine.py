@@ -56,7 +56,7 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
     return tuple(sorted(found, key=_order))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _start(
     rules: tuple[type[Rule], ...],
     notation: str,

@@ -138,7 +138,7 @@ def load_rules(house: House, context: Context | None = None) -> tuple[type[Rule]
     return _load(house.select, house.ignore, house.off, context.vm.notation, context.present)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _load(
     select: tuple[str, ...],
     ignore: tuple[str, ...],

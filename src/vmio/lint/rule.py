@@ -22,8 +22,21 @@ from vmio.model.vm import Vm
 
 __all__ = ["Context", "Need", "Rule"]
 
-Need = Literal["options", "problems", "version", "waiting"]
-"""What a rule can be all about: of a `Vm`, or (version) that its host's QEMU is known."""
+Need = Literal[
+    "affinity",
+    "iothreads",
+    "limits",
+    "options",
+    "problems",
+    "serial",
+    "snapshot",
+    "version",
+    "waiting",
+    "werror",
+    "windows",
+]
+"""What a rule can be all about: of a `Vm`, of any disk of it (limits, serial, snapshot, werror),
+or that its system is Windows, or the version of its host's QEMU known."""
 
 
 @frozen(kw_only=True)
@@ -45,10 +58,17 @@ class Context:
         """What rules can need, as far as it is there."""
         vm, host = self.vm, self.host
         there: dict[Need, object] = {
+            "affinity": vm.affinity,
+            "iothreads": vm.iothreads,
+            "limits": any(disk.limits for disk in vm.disks),
             "options": vm.options,
             "problems": vm.problems,
+            "serial": any(disk.serial for disk in vm.disks),
+            "snapshot": any(disk.snapshot for disk in vm.disks),
             "version": host.qemu_version or host.pve_qemu_version,
             "waiting": vm.waiting,
+            "werror": any(disk.werror for disk in vm.disks),
+            "windows": vm.os == "windows",
         }
         return frozenset(need for need, found in there.items() if found)
 
@@ -120,7 +140,8 @@ class Rule(ABC):
     notation: ClassVar[str] = ""
     """The only notation that it is about, for whose guests alone it runs; empty for every."""
     needs: ClassVar[Need | Literal[""]] = ""
-    """What it is all about; the rule does not run, nor is imported, where there is none of it."""
+    """What it is all about; the rule does not run where there is none of it. The registry says it
+    too, and for more rules, so that a rule that has nothing to look at is not imported either."""
     versions: ClassVar[Versions | None] = None
     """The QEMU that it holds for; on any other, or an unknown one, the rule does not run."""
 
