@@ -9,9 +9,7 @@ Source: POSIX.1-2024, Shell & Utilities, 2.2.4 Dollar-Single-Quotes.
 from __future__ import annotations
 
 import re
-import shlex
 import sys
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import frozen
@@ -69,6 +67,8 @@ class Word:
     def _place(self, position: int) -> int:
         if not self.runs:
             return self.start
+        from bisect import bisect_right
+
         inside, outside = self.runs[bisect_right(self.runs, (position, self.end)) - 1]
         return min(outside + position - inside, self.end)
 
@@ -89,7 +89,9 @@ def join_words(words: Iterable[str]) -> str:
 
 def quote(word: str) -> str:
     """Returns a word so quoted."""
-    return quote_unprintable(word) or shlex.quote(word)
+    from shlex import quote as quote_printable
+
+    return quote_unprintable(word) or quote_printable(word)
 
 
 def quote_unprintable(word: str) -> str:
