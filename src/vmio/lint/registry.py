@@ -171,18 +171,18 @@ def load_rule(entry: Entry) -> type[Rule]:
 def drop_silent(
     entries: Iterable[Entry], notation: str, present: frozenset[Need]
 ) -> tuple[Entry, ...]:
-    """Returns rules without those that have nothing to look at in a guest.
+    """Returns rules without those that have nothing to look at in a guest, a notation's own last.
 
     Args:
         entries: The rules.
         notation: The guest's.
         present: What is there of it, as its `Context` says.
     """
-    return tuple(
-        entry
-        for entry in entries
-        if entry.notation in {"", notation} and (not entry.needs or entry.needs in present)
-    )
+    by_notation: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if not entry.needs or entry.needs in present:
+            by_notation.setdefault(entry.notation, []).append(entry)
+    return (*by_notation.get("", ()), *by_notation.get(notation, ()))
 
 
 def find_rule(text: str) -> Entry:
