@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from vmio import formats
 from vmio.formats.base import ReadContext
@@ -43,8 +43,7 @@ _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-@frozen(kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """One heading of a file of cases."""
 
     code: str

@@ -198,15 +198,14 @@ def read_house(
         UsageError: There is no such rule.
         InputError: The file cannot be read, or says something that no house rule is.
     """
-    from attrs import evolve
-
     from vmio.lint.house import House, override_house, parse_house
+    from vmio.values import replace
 
     path = config if config is not None else find_house()
     house = House()
     if path is not None:
         house = parse_house(read_source(path))
-        house = evolve(
+        house = replace(
             house,
             baseline=_join(path, house.baseline),
             storage=_join(path, house.storage),
@@ -287,15 +286,14 @@ def fix(
     Raises:
         UsageError: What came from standard input cannot be written.
     """
-    from attrs import evolve
-
     from vmio.formats.registry import find_doors
     from vmio.lint.fixing import fix_source
+    from vmio.values import replace
 
     before, find_editable = guest.vm.source, find_doors(guest.vm.notation).find_editable
     if find_editable(before) is None:
         checked = check(guest, host, house=house, baseline=baseline, node=node)
-        return evolve(checked, before=before)
+        return replace(checked, before=before)
 
     def check_text(text: Source) -> CheckedFile:
         again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
@@ -310,8 +308,8 @@ def fix(
     refusal = _write_config(before, fixed.data, write=write, run=run) if fixed.changed else None
     if refusal is not None:
         left = check_text(before)
-        return evolve(left, before=before, unfixed=fixed.applied, refusal=refusal)
-    return evolve(check_text(fixed.after), before=before, fixed=fixed.applied)
+        return replace(left, before=before, unfixed=fixed.applied, refusal=refusal)
+    return replace(check_text(fixed.after), before=before, fixed=fixed.applied)
 
 
 def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.characters import is_printable
 from vmio.patterns import compile_late
@@ -49,8 +49,7 @@ _SPELLED = {"'": r"\'", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _DOUBLE = compile_late(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
 
 
-@frozen(kw_only=True)
-class Word:
+class Word(Struct, frozen=True, kw_only=True):
     """One word, and where in the text each part of it stands."""
 
     text: str

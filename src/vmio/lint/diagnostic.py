@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import VmioError
 from vmio.model.source import Edit, Source, Span
@@ -50,8 +50,7 @@ class Applicability(StrEnum):
     """Only a person: there is more than one way, and the configuration does not tell which."""
 
 
-@frozen(kw_only=True)
-class Fix:
+class Fix(Struct, frozen=True, kw_only=True):
     """What would settle a finding, in words and as replacements in the text."""
 
     applicability: Applicability
@@ -70,8 +69,7 @@ def may_apply(fix: Fix | None, *, unsafe: bool) -> bool:
     )
 
 
-@frozen(kw_only=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True, kw_only=True):
     """One finding: a rule's claim about one place in one configuration."""
 
     code: str
@@ -90,8 +88,7 @@ class Diagnostic:
     fix: Fix | None = None
 
 
-@frozen(kw_only=True)
-class Suppressed:
+class Suppressed(Struct, frozen=True, kw_only=True):
     """A finding that somebody has looked at and accepted."""
 
     diagnostic: Diagnostic
@@ -99,8 +96,7 @@ class Suppressed:
     """Who or what says so: an exception's reason, or that a baseline knows it."""
 
 
-@frozen(kw_only=True)
-class CheckedFile:
+class CheckedFile(Struct, frozen=True, kw_only=True):
     """What came of checking one file: its findings, or why it could not be read."""
 
     name: str

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.errors import InputError, PlanError
 from vmio.lint.diagnostic import Diagnostic, may_apply
 from vmio.model.source import Edit, Source, Span, apply_edits
+from vmio.values import replace
 
 __all__ = ["MAX_ROUNDS", "Fixed", "apply_fixes", "choose_fixes", "fix_source"]
 
@@ -16,8 +17,7 @@ MAX_ROUNDS = 10
 """A fix rarely uncovers another; so many in a row would mean that two undo each other."""
 
 
-@frozen(kw_only=True)
-class Fixed:
+class Fixed(Struct, frozen=True, kw_only=True):
     """What became of a text."""
 
     source: Source
@@ -37,7 +37,7 @@ class Fixed:
     @property
     def after(self) -> Source:
         """The text as it is now, by the same name."""
-        return evolve(self.source, data=self.data)
+        return replace(self.source, data=self.data)
 
 
 def fix_source(
@@ -73,7 +73,7 @@ def fix_source(
         if data in seen:
             break
         seen.add(data)
-        after = evolve(now, data=data)
+        after = replace(now, data=data)
         try:
             still = find_editable(after) if find_editable is not None else None
             if editable is not None and still is not None:

@@ -27,7 +27,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NoReturn
 
-from attrs import evolve, field, frozen
+from msgspec import Struct, field
 
 from vmio.bounds import load_toml
 from vmio.errors import InputError, UsageError
@@ -35,6 +35,7 @@ from vmio.lint.diagnostic import Diagnostic, Severity, Suppressed
 from vmio.lint.registry import Entry, drop_silent, find_rule, load_rule, select_rules
 from vmio.lint.rule import Context, Need, Rule
 from vmio.model.source import Source
+from vmio.values import replace
 
 __all__ = [
     "MAX_HOUSE_BYTES",
@@ -53,8 +54,7 @@ MAX_HOUSE_BYTES = 1024 * 1024
 _OFF = "off"
 
 
-@frozen(kw_only=True)
-class Exemption:
+class Exemption(Struct, frozen=True, kw_only=True):
     """Findings that are accepted for one VM, or one disk of it, for a reason."""
 
     vm: str
@@ -72,8 +72,7 @@ class Exemption:
         )
 
 
-@frozen(kw_only=True)
-class House:
+class House(Struct, frozen=True, kw_only=True):
     """Which findings count in one place, and as what; without any argument, all as they are."""
 
     name: str = ""
@@ -82,7 +81,7 @@ class House:
     ignore: tuple[str, ...] = ()
     severity: Severity = Severity.INFO
     """The least that counts."""
-    levels: Mapping[str, Severity] = field(factory=dict)
+    levels: Mapping[str, Severity] = field(default_factory=dict)
     """The severity that a rule's findings have here, by code."""
     off: frozenset[str] = frozenset()
     """Codes of rules that do not count here."""
@@ -106,7 +105,7 @@ def override_house(
         UsageError: There is no such rule.
     """
     select_rules(select, ignore)
-    return evolve(
+    return replace(
         house,
         select=select or house.select,
         ignore=(*house.ignore, *ignore),
@@ -165,7 +164,7 @@ def apply_house(
         if found.code in house.off:
             continue
         level = house.levels.get(found.code)
-        one = found if level is None else evolve(found, severity=level)
+        one = found if level is None else replace(found, severity=level)
         exception = next((each for each in exceptions if each.covers(one, vm)), None)
         if exception is None:
             kept.append(one)

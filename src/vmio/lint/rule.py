@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar, Literal
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import ConflictError, PlanError, UsageError
 from vmio.formats.base import Guest
@@ -39,8 +39,7 @@ Need = Literal[
 or that its system is Windows, or the version of its host's QEMU known."""
 
 
-@frozen(kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """All that rules may look at; none of them opens a file."""
 
     guest: Guest

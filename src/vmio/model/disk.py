@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Span
@@ -42,8 +42,7 @@ _MEDIUM = compile_late(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORE
 """A volume that is an installer's image or no volume at all, whatever its drive is called."""
 
 
-@frozen(kw_only=True)
-class Backing:
+class Backing(Struct, frozen=True, kw_only=True):
     """What QEMU opens for a disk."""
 
     filename: str
@@ -73,8 +72,7 @@ class Backing:
     """Why QEMU could not be told to open it, in the manager's words; empty when it can."""
 
 
-@frozen(kw_only=True)
-class Disk:
+class Disk(Struct, frozen=True, kw_only=True):
     """One drive as written: an option that is None, False or empty was not written.
 
     What becomes of the options is not said here but by a `Topology`.
@@ -117,9 +115,9 @@ class Disk:
     scsiblock: bool = False
     limits: tuple[tuple[str, int], ...] = ()
     """Throttling as QEMU names it without its prefix, such as ("bps-read", 1048576), in order."""
-    span: Span | None = field(default=None, eq=False)
+    span: Span | None = None
     """Where the whole drive is written."""
-    spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
+    spans: Mapping[str, Span] = field(default_factory=dict)
     """Where each option is written, by the notation's own name for it."""
 
     @property

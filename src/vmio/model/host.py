@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import field, frozen
-from attrs.validators import and_, ge, le
+from msgspec import Struct, field
 
 from vmio.bounds import MAX_PROCESSORS
 from vmio.model.version import QemuVersion
@@ -32,8 +31,7 @@ BackingChains = Mapping[str, tuple[str, ...]]
 _MOST_PHYS_BITS = 64
 
 
-@frozen(kw_only=True)
-class Sev:
+class Sev(Struct, frozen=True, kw_only=True):
     """What AMD's encrypted virtualisation offers on this host."""
 
     sev: bool = False
@@ -43,30 +41,27 @@ class Sev:
     reduced_phys_bits: int = 0
 
 
-@frozen(kw_only=True)
-class Cpu:
+class Cpu(Struct, frozen=True, kw_only=True):
     """The host's processors."""
 
     vendor: str = "GenuineIntel"
-    count: int = field(default=0, validator=and_(ge(0), le(MAX_PROCESSORS)))
+    count: int = 0
     """0 where it is not known."""
-    phys_bits: int = field(default=40, validator=and_(ge(0), le(_MOST_PHYS_BITS)))
+    phys_bits: int = 40
     flags: tuple[str, ...] = ()
     sev: Sev = Sev()
-    nodes: Mapping[str, str] = field(factory=dict)
+    nodes: Mapping[str, str] = field(default_factory=dict)
     """Processors of each NUMA node, as `0-7,16-23`, by its number."""
 
 
-@frozen(kw_only=True)
-class Memory:
+class Memory(Struct, frozen=True, kw_only=True):
     """The host's memory."""
 
     hugepages_mib: tuple[int, ...] = ()
     numa_nodes: tuple[int, ...] = ()
 
 
-@frozen(kw_only=True)
-class Kernel:
+class Kernel(Struct, frozen=True, kw_only=True):
     """The host's kernel, and its limits on I/O; a negative number is not known."""
 
     release: str = ""
@@ -81,8 +76,7 @@ class Kernel:
     """Percent of memory that may wait to be written before writers are held up."""
 
 
-@frozen(kw_only=True)
-class Files:
+class Files(Struct, frozen=True, kw_only=True):
     """What the host's file system says of paths that nobody should have to look at."""
 
     block_device_patterns: tuple[str, ...] = ("/dev/*",)
@@ -90,8 +84,7 @@ class Files:
     firmware_exists: bool = True
 
 
-@frozen(kw_only=True)
-class PciMapping:
+class PciMapping(Struct, frozen=True, kw_only=True):
     """What a name that the cluster gives to PCI devices stands for on this host."""
 
     functions: tuple[str, ...] = ()
@@ -104,24 +97,21 @@ class PciMapping:
     """Negative where it is not known."""
 
 
-@frozen(kw_only=True)
-class Pci:
+class Pci(Struct, frozen=True, kw_only=True):
     """PCI functions that can be passed through, and the names that the cluster gives them."""
 
     functions: tuple[str, ...] = ()
-    mappings: Mapping[str, PciMapping] = field(factory=dict)
+    mappings: Mapping[str, PciMapping] = field(default_factory=dict)
 
 
-@frozen(kw_only=True)
-class Usb:
+class Usb(Struct, frozen=True, kw_only=True):
     """The names that the cluster gives to this host's USB devices."""
 
-    mappings: Mapping[str, str] = field(factory=dict)
+    mappings: Mapping[str, str] = field(default_factory=dict)
     """A device as VENDOR:PRODUCT or BUS-PORT, by name."""
 
 
-@frozen(kw_only=True)
-class Host:
+class Host(Struct, frozen=True, kw_only=True):
     """The facts of one host, captured on it or written by hand; bare, of one that is not known."""
 
     schema: int = 1
@@ -138,18 +128,18 @@ class Host:
     cdrom: str = ""
     """The first physical cd drive's device; empty without one."""
     cpu: Cpu = Cpu()
-    bridges: Mapping[str, int] = field(factory=dict)
+    bridges: Mapping[str, int] = field(default_factory=dict)
     """MTU by bridge; one not named has 1500."""
     memory: Memory = Memory()
     kernel: Kernel = Kernel()
     files: Files = Files()
-    ceph: Mapping[str, str] = field(factory=dict)
-    iscsi_luns: Mapping[str, int] = field(factory=dict)
+    ceph: Mapping[str, str] = field(default_factory=dict)
+    iscsi_luns: Mapping[str, int] = field(default_factory=dict)
     """LUN by volume for ZFS over iSCSI; one not named has 0."""
-    backing_chains: BackingChains = field(factory=dict)
+    backing_chains: BackingChains = field(default_factory=dict)
     pci: Pci = Pci()
     usb: Usb = Usb()
-    cpu_models: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    cpu_models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def qemu_series(self) -> tuple[int, int]:

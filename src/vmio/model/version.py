@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from vmio.patterns import compile_late
 
@@ -18,16 +18,15 @@ _NUMBER = compile_late(r"\d{1,9}", re.ASCII)
 _FIRST_CANDIDATE = 90
 
 
-@frozen(order=True)
-class QemuVersion:
+class QemuVersion(Struct, frozen=True, order=True):
     """A version of QEMU or of a package of it, which orders as versions do."""
 
     major: int
     minor: int
     micro: int = 0
-    revision: tuple[int, ...] = field(default=(), kw_only=True)
+    revision: tuple[int, ...] = ()
     """The packager's own numbers, such as 7 of `10.1.2-7`; empty for QEMU's release."""
-    text: str = field(default="", kw_only=True, eq=False, repr=False)
+    text: str = ""
     """How it was written; empty where it was not read from a text."""
 
     def __str__(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from attrs import evolve
 
 from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.reader import read_guest
@@ -17,12 +16,13 @@ from vmio.lint.rule import Context, Rule
 from vmio.model.host import Host
 from vmio.model.source import Problem, Source, Span
 from vmio.model.topology import Topology
+from vmio.values import replace
 
 
 def make_context(problems: tuple[Problem, ...] = ()) -> Context:
     """Returns a guest with nothing but problems."""
     read = read_guest(Source(name="100.conf", data=b"cores: 1\n"), ReadContext(host=Host()))
-    guest = evolve(read, vm=evolve(read.vm, problems=problems))
+    guest = replace(read, vm=replace(read.vm, problems=problems))
     return Context(guest=guest, topology=Topology(), host=Host())
 
 
@@ -94,10 +94,10 @@ def test_run_rules_names_a_rule_that_fails() -> None:
 def test_run_rules_skips_what_is_about_another_notation() -> None:
     """A rule of one notation runs for its guests alone, and one of none for every guest."""
     context = make_context()
-    other = evolve(context.guest, vm=evolve(context.vm, notation="qemu"))
+    other = replace(context.guest, vm=replace(context.vm, notation="qemu"))
     assert run_rules(context, (Ours,)) != ()
-    assert run_rules(evolve(context, guest=other), (Ours,)) == ()
-    assert run_rules(evolve(context, guest=other), (Everywhere,)) != ()
+    assert run_rules(replace(context, guest=other), (Ours,)) == ()
+    assert run_rules(replace(context, guest=other), (Everywhere,)) != ()
 
 
 def test_run_loads_no_rule_that_has_nothing_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:

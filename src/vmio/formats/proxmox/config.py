@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Literal
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import InputError
 from vmio.model.source import Problem, Source, Span
@@ -31,8 +31,7 @@ _SPECIAL = compile_late(rb"special:(cloudinit|fleecing)")
 _SNAPSHOT_NAME = compile_late(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
 
 
-@frozen(kw_only=True)
-class Entry:
+class Entry(Struct, frozen=True, kw_only=True):
     """One `key: value` line."""
 
     key: str
@@ -43,8 +42,7 @@ class Entry:
     value_span: Span
 
 
-@frozen(kw_only=True)
-class Section:
+class Section(Struct, frozen=True, kw_only=True):
     """The VM itself, its pending changes, a special section, or a snapshot."""
 
     kind: SectionKind
@@ -65,8 +63,7 @@ class Section:
         return {entry.key: entry for entry in self.entries}
 
 
-@frozen(kw_only=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     """A whole config file."""
 
     source: Source

@@ -9,8 +9,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from attrs import evolve
-
 from vmio.formats.keyval import Part, split_parts
 from vmio.formats.proxmox.config import Entry
 from vmio.formats.proxmox.perl import compute, is_true
@@ -19,6 +17,7 @@ from vmio.model.disk import AioEngine, Backing, BusKind, CacheMode, Disk, Media
 from vmio.model.source import Problem, Source
 from vmio.patterns import compile_late
 from vmio.units import MIB, parse_size_bytes
+from vmio.values import replace
 
 __all__ = ["LIMITS", "Resolve", "parse_drive"]
 
@@ -185,14 +184,14 @@ def _build(
     backing = resolve(volume, text("format"), drive)
     if backing is not None and not backing.error and ":iso/" in volume and "media" not in parts:
         error = f"{drive}: explicit media parameter is required for iso images"
-        backing = evolve(backing, error=error)
+        backing = replace(backing, error=error)
     if bus == "scsi" and media == "disk" and volume in {"none", "cdrom"}:
         # What a SCSI disk is depends on its path, which only a volume has.
         error = f"unable to parse volume ID '{volume}'"
         backing = Backing(filename=volume, format="raw", error=error)
     is_own_drive = volume.startswith("/") and media == "cdrom"
     if backing is not None and backing.driver == "host_device" and is_own_drive:
-        backing = evolve(backing, driver="host_cdrom")
+        backing = replace(backing, driver="host_cdrom")
     return Disk(
         id=drive,
         bus=bus,

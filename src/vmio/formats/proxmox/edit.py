@@ -9,8 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from attrs import evolve
-
 from vmio.errors import ConflictError, PlanError
 from vmio.formats.base import Setting
 from vmio.formats.keyval import split_parts
@@ -30,6 +28,7 @@ from vmio.model.plan import OWN, PER_DISK, Change
 from vmio.model.source import Edit, Source, Span, apply_edits
 from vmio.model.topology import Topology
 from vmio.patterns import compile_late
+from vmio.values import replace
 
 __all__ = ["edit_config", "list_settings"]
 
@@ -110,7 +109,7 @@ def _list_wanted(guest: ProxmoxGuest, changes: Sequence[Change]) -> Iterator[_Wa
         match change.property:
             case "controllers":
                 scsihw = SINGLE if change.new == PER_DISK else _SHARED_HARDWARE
-                after = evolve(after, settings={**after.settings, "scsihw": scsihw})
+                after = replace(after, settings={**after.settings, "scsihw": scsihw})
                 yield ("scsihw", "", scsihw)
             case "poll_max_ns":
                 polls[change.subject] = change.new
@@ -140,15 +139,15 @@ def _ask(disk: Disk, *, own: bool) -> Iterator[_Wanted]:
 
 def _set_thread(guest: ProxmoxGuest, disk: Disk, *, own: bool) -> ProxmoxGuest:
     disks = (
-        evolve(each, iothread=own or None) if each is disk else each for each in guest.vm.disks
+        replace(each, iothread=own or None) if each is disk else each for each in guest.vm.disks
     )
-    return evolve(guest, vm=evolve(guest.vm, disks=tuple(disks)))
+    return replace(guest, vm=replace(guest.vm, disks=tuple(disks)))
 
 
 def _name_threads(guest: ProxmoxGuest) -> dict[str, str]:
     """Returns the thread of ours by each disk that has one, a template's as its clones would."""
     ours = {thread.id for thread in guest.vm.iothreads if re.fullmatch(r"vmio\d+", thread.id)}
-    topology = lay_out_config(evolve(guest, vm=evolve(guest.vm, template=False)))
+    topology = lay_out_config(replace(guest, vm=replace(guest.vm, template=False)))
     return {
         attached.disk.id: by
         for attached in topology.disks

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property
 
-from attrs import field, frozen
+from msgspec import Struct, field
 
 from vmio.errors import InputError
 from vmio.formats.proxmox.perl import parse_boolean
@@ -41,13 +41,12 @@ _DEFAULT_CONTENT: Mapping[str, tuple[str, ...]] = {
 _CEPH_DEFAULT_PORT = "3300"
 
 
-@frozen(kw_only=True)
-class Storage:
+class Storage(Struct, frozen=True, kw_only=True):
     """One storage of a cluster."""
 
     id: str
     type: str
-    options: Mapping[str, str] = field(factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
     def is_set(self, option: str) -> bool:
         """Returns whether a yes-or-no option is written and true."""

@@ -11,8 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from attrs import evolve
-
 from vmio.errors import UsageError
 from vmio.formats.keyval import Part, split_parts
 from vmio.formats.proxmox.config import Config, Entry, Section
@@ -27,6 +25,7 @@ from vmio.formats.proxmox.schema import (
 from vmio.formats.proxmox.strict import list_sections, read_drive, valid_entries
 from vmio.model.source import Edit, Source, Span
 from vmio.patterns import compile_late
+from vmio.values import replace
 
 __all__ = [
     "cut_option",
@@ -290,10 +289,10 @@ def _render_entries(source: Source, section: Section, entries: Mapping[str, Entr
     if "cdrom" in kept:
         written = (kept.pop("cdrom"), kept.get("ide2"))
         last = max((entry for entry in written if entry is not None), key=lambda e: e.span)
-        kept["ide2"] = evolve(last, key="ide2")
+        kept["ide2"] = replace(last, key="ide2")
     if "smp" in kept:
         smp = kept.pop("smp")
-        kept.setdefault("sockets", evolve(smp, key="sockets"))
+        kept.setdefault("sockets", replace(smp, key="sockets"))
     return b"".join(_render_line(source, kept[key]) for key in sorted(kept))
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from attrs import field, mutable
+from msgspec import Struct, field
 
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity, may_apply
 
@@ -74,8 +74,7 @@ class Tally(NamedTuple):
     """The exit status that goes with the error."""
 
 
-@mutable(kw_only=True)
-class Summary:
+class Summary(Struct, kw_only=True):
     """The sums of all files so far."""
 
     files: int = 0
@@ -88,14 +87,14 @@ class Summary:
     unfixed: int = 0
     worst_status: int = 0
     """The highest exit status of an error."""
-    severities: Counter[Severity] = field(factory=Counter)
-    rules: dict[str, RuleCount] = field(factory=dict)
+    severities: Counter[Severity] = field(default_factory=Counter)
+    rules: dict[str, RuleCount] = field(default_factory=dict)
     """By code."""
-    errors: list[tuple[str, str]] = field(factory=list)
+    errors: list[tuple[str, str]] = field(default_factory=list)
     """The files that could not be read, and why."""
-    refusals: list[tuple[str, str]] = field(factory=list)
+    refusals: list[tuple[str, str]] = field(default_factory=list)
     """The files that fixes could not be made in, and why."""
-    rows: list[Tally] = field(factory=list)
+    rows: list[Tally] = field(default_factory=list)
     """Every file, where the report has a row for each."""
 
     @property
