@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from vmio.patterns import compile_late
+
 __all__ = [
     "MAX_DEPTH",
     "MAX_KEY_CHARACTERS",
@@ -55,7 +57,7 @@ _MAX_DIGITS = 20
 """Of a number of 64 bits, and its sign."""
 
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
-_LONG_KEY = re.compile(
+_LONG_KEY = compile_late(
     rf"(?:^|[\[{{,])[ \t]*(?:{_PART}[ \t]*\.[ \t]*){{{MAX_DEPTH}}}", re.MULTILINE
 )
 

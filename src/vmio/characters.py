@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 
+from vmio.patterns import compile_late
+
 __all__ = ["disarm_lines", "is_printable", "printable", "printable_lines"]
 
-_COMMAND = re.compile(r"^((?:[ \t]|\x1b\[[0-9;]*m)*):(?=:)", re.MULTILINE)
+_COMMAND = compile_late(r"^((?:[ \t]|\x1b\[[0-9;]*m)*):(?=:)", re.MULTILINE)
 """Behind blanks and colours."""
 
 _ESCAPED_BYTES = range(0xDC80, 0xDD00)

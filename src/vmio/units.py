@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+from vmio.patterns import compile_late
+
 __all__ = ["KIB", "MIB", "format_bytes", "format_duration_ns", "parse_size_bytes"]
 
 KIB = 1024
 MIB = 1024 * KIB
 
 _THOUSAND = 1000
-_SIZE = re.compile(r"(\d{1,19}(?:\.\d{1,9})?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII)
+_SIZE = compile_late(r"(\d{1,19}(?:\.\d{1,9})?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII)
 _FACTORS = {"": 1, "K": KIB, "M": MIB, "G": KIB * MIB, "T": MIB * MIB, "P": KIB * MIB * MIB}
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from vmio.errors import InputError, UsageError
 from vmio.host.files import is_folder, is_there
+from vmio.patterns import compile_late
 
 if TYPE_CHECKING:
     from vmio.managers.proxmox.node import Node
@@ -22,7 +23,7 @@ __all__ = ["PID", "QMP", "find_guest", "find_guests", "find_running"]
 
 PID = "pid:"
 QMP = "qmp:"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,251}", re.ASCII)
+_NAME = compile_late(r"[A-Za-z0-9][A-Za-z0-9.-]{0,251}", re.ASCII)
 """A VM's number or name. Source: Proxmox VE: a VM's name is a DNS name."""
 
 
@@ -38,10 +39,10 @@ def find_guests(addresses: Sequence[str], *, writes: bool = False) -> tuple[str,
         InputError: Several VMs have one name, or the process of a monitor is not on this host.
         QmpError: Nothing answers on a socket, or not in QMP.
     """
-    from vmio.managers.proxmox.pmxcfs import PVE
-
     if addresses:
         return tuple(_find(address, writes=writes) for address in addresses)
+    from vmio.managers.proxmox.pmxcfs import PVE
+
     if not is_folder(PVE):
         raise UsageError(
             f"there is no {PVE} here, so name the guests",

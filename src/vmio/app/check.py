@@ -110,10 +110,12 @@ def check_all(
     Raises:
         ToolError: A process that did a part of it was killed.
     """
-    from vmio.fleet.runner import map_in_order
-    from vmio.lint.project import load_rules
+    from vmio.fleet.runner import CHUNK, map_in_order
 
-    load_rules(project)  # so that not every process has to
+    if len(vms) > CHUNK:
+        from vmio.lint.project import load_rules
+
+        load_rules(project)  # so that not every process has to
     run = ""
     if write:
         from vmio.managers.proxmox.journal import make_run

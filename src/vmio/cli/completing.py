@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
 
 from vmio import app
+from vmio.patterns import compile_late
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 __all__ = [
     "complete_disk",
@@ -18,7 +22,7 @@ __all__ = [
     "complete_vm",
 ]
 
-_PLAIN = re.compile(r"[\w,./@:+=-]+", re.ASCII)
+_PLAIN = compile_late(r"[\w,./@:+=-]+", re.ASCII)
 """What a shell's script takes as one word, whoever named it."""
 
 
@@ -43,9 +47,8 @@ def complete_vm(
 ) -> list[CompletionItem]:
     """Offers files, and the configs of the tree that is named so far."""
     vms = app.complete_vms(incomplete) if incomplete.endswith("/") else ()
-    return _offer(((path, "") for path in vms), incomplete) or [
-        CompletionItem(incomplete, type="file")
-    ]
+    found = _offer(((path, "") for path in vms), incomplete)
+    return found or [_make_item(incomplete, kind="file")]
 
 
 def complete_disk(
@@ -74,7 +77,14 @@ def _find_vm(ctx: click.Context) -> str:
 
 def _offer(pairs: Iterable[tuple[str, str]], incomplete: str) -> list[CompletionItem]:
     return [
-        CompletionItem(word, help=words or None)
+        _make_item(word, words=words)
         for word, words in pairs
         if word.startswith(incomplete) and _PLAIN.fullmatch(word)
     ]
+
+
+def _make_item(word: str, *, words: str = "", kind: str = "plain") -> CompletionItem:
+    # No verb that runs needs it; only a shell that asks what could come next does.
+    from click.shell_completion import CompletionItem
+
+    return CompletionItem(word, type=kind, help=words or None)

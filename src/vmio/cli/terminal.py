@@ -8,7 +8,6 @@ standard output where that is a terminal, since what goes into a pipe or a file 
 from __future__ import annotations
 
 import io
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from vmio.characters import disarm_lines, printable, printable_lines
+from vmio.patterns import compile_late
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["guard_streams", "measure_terminal", "say", "say_error", "say_hint", "unguard"]
 
-_COLOUR = re.compile(r"(\x1b\[(?:[012]|(?:1;)?3[1-6])m)")
+_COLOUR = compile_late(r"(\x1b\[(?:[012]|(?:1;)?3[1-6])m)")
 """Those that vmio's own reports and click use; others hide words."""
 
 

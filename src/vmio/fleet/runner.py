@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -130,6 +129,8 @@ def _undisturbed() -> Iterator[None]:
     Blocking the signal would not do: another thread would take it, and Python's handler runs in
     the main one whoever does.
     """
+    import signal
+
     before = signal.getsignal(signal.SIGINT)
     if not callable(before) or threading.current_thread() is not threading.main_thread():
         yield
@@ -160,8 +161,10 @@ def _become_worker(owner: int, function: Callable[[list[Any]], list[Any]]) -> No
     What is there already never becomes garbage, and the values that are made hold no cycles, so
     looking for those often is a fifteenth of the work.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     import ctypes
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != owner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Final, cast
 
@@ -47,7 +48,12 @@ def find_doors(notation: str) -> Doors:
     Raises:
         KeyError: There is none of that name.
     """
-    return cast("Doors", import_module(NOTATIONS[notation]))
+    return _import_doors(NOTATIONS[notation])
+
+
+@cache
+def _import_doors(module: str) -> Doors:
+    return cast("Doors", import_module(module))
 
 
 def recognise(source: Source) -> str:

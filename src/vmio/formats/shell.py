@@ -9,14 +9,13 @@ Source: POSIX.1-2024, Shell & Utilities, 2.2.4 Dollar-Single-Quotes.
 from __future__ import annotations
 
 import re
-import shlex
 import sys
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
 from vmio.characters import is_printable
+from vmio.patterns import compile_late
 
 __all__ = [
     "Word",
@@ -30,24 +29,24 @@ __all__ = [
 
 _BLANK = r"(?P<blank>[ \t\r\n]++)"
 _QUOTED = r"""'(?P<single>[^']*+)'|"(?P<double>(?:[^"\\]++|\\.)*+)"|\\(?P<escaped>\r\n|.)"""
-_PIECE = re.compile(rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\]++)|{_QUOTED}""", re.DOTALL)
+_PIECE = compile_late(rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\]++)|{_QUOTED}""", re.DOTALL)
 # No `(…)++` around an alternative that can fail: Python before 3.11.4 forgets what it matched.
-_PIECE_OR_DOLLAR = re.compile(
+_PIECE_OR_DOLLAR = compile_late(
     rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\$]++|\$(?!'))|{_QUOTED}"""
     r"""|\$'(?P<dollar>(?:[^'\\]++|\\.)*+)'""",
     re.DOTALL,
 )
-_DOLLAR = re.compile(
+_DOLLAR = compile_late(
     r"""\\(?:(?P<octal>[0-7]{1,3})|x(?P<hex>[0-9A-Fa-f]{1,2})|u(?P<short>[0-9A-Fa-f]{1,4})"""
     r"""|U(?P<long>[0-9A-Fa-f]{1,8})|c(?P<control>.)|(?P<sign>[abefnrtv\\'"?]))"""
     r"""|(?P<plain>[^\\]++|\\)""",
     re.DOTALL,
 )
-_BARE = re.compile(r"[A-Za-z0-9_!%+,\-./:@^]+", re.ASCII)
+_BARE = compile_late(r"[A-Za-z0-9_!%+,\-./:@^]+", re.ASCII)
 """Characters that Perl's String::ShellQuote leaves unquoted."""
 _SIGNS = str.maketrans("abefnrtv", "\a\b\x1b\f\n\r\t\v")
 _SPELLED = {"'": r"\'", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
-_DOUBLE = re.compile(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
+_DOUBLE = compile_late(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
 
 
 class Word(Struct, frozen=True, kw_only=True):
@@ -67,6 +66,8 @@ class Word(Struct, frozen=True, kw_only=True):
     def _place(self, position: int) -> int:
         if not self.runs:
             return self.start
+        from bisect import bisect_right
+
         inside, outside = self.runs[bisect_right(self.runs, (position, self.end)) - 1]
         return min(outside + position - inside, self.end)
 
@@ -87,7 +88,9 @@ def join_words(words: Iterable[str]) -> str:
 
 def quote(word: str) -> str:
     """Returns a word so quoted."""
-    return quote_unprintable(word) or shlex.quote(word)
+    from shlex import quote as quote_printable
+
+    return quote_unprintable(word) or quote_printable(word)
 
 
 def quote_unprintable(word: str) -> str:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 from vmio.lint.diagnostic import CheckedFile
 from vmio.lint.engine import run_rules
-from vmio.lint.project import ProjectConfig, apply_project_config, drop_below, load_rules
+from vmio.lint.project import (
+    ProjectConfig,
+    apply_project_config,
+    choose_rules,
+    drop_below,
+    load_rules,
+)
 from vmio.lint.rule import Context
 
 if TYPE_CHECKING:
@@ -27,13 +33,13 @@ def check_context(
         node: The host that the VM belongs to, for reports.
     """
     vm = context.vm
-    rules = load_rules(project)
+    rules = load_rules(project, context)
     findings, accepted = apply_project_config(run_rules(context, rules), project, vm=vm.id)
     stale = 0
     if baseline is not None:
         from vmio.lint.baseline import hide_known
 
-        codes = {rule.code for rule in rules}
+        codes = {entry.code for entry in choose_rules(project)}
         findings, known, stale = hide_known(
             findings, baseline, vm=vm.id, source=vm.source, codes=codes
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Iterable, Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
-from vmio.lint.rule import Context, Rule
+from vmio.lint.rule import Context, Need, Rule
 from vmio.lint.versions import Versions
 from vmio.model.host import Host
 from vmio.model.source import Span
@@ -61,6 +61,7 @@ class _DefectRule(Rule, ABC):
     """A rule about a defect of QEMU: the config is right, so its fix changes nothing in it."""
 
     defect: ClassVar[Defect]
+    needs: ClassVar[Need | Literal[""]] = "version"
 
     @classmethod
     def describe(cls) -> str:

@@ -9,7 +9,15 @@ from msgspec import Struct
 from vmio.errors import VmioError
 from vmio.model.source import Edit, Source, Span
 
-__all__ = ["Applicability", "CheckedFile", "Diagnostic", "Fix", "Severity", "Suppressed"]
+__all__ = [
+    "Applicability",
+    "CheckedFile",
+    "Diagnostic",
+    "Fix",
+    "Severity",
+    "Suppressed",
+    "may_apply",
+]
 
 
 class Severity(StrEnum):
@@ -50,6 +58,15 @@ class Fix(Struct, frozen=True, kw_only=True):
     """What to do, in the imperative and without a full stop."""
     edits: tuple[Edit, ...] = ()
     """Empty where only a person knows what to write."""
+
+
+def may_apply(fix: Fix | None, *, unsafe: bool) -> bool:
+    """Returns whether vmio may make a fix, and has edits for it."""
+    if fix is None or not fix.edits:
+        return False
+    return fix.applicability is Applicability.SAFE or (
+        unsafe and fix.applicability is Applicability.UNSAFE
+    )
 
 
 class Diagnostic(Struct, frozen=True, kw_only=True):

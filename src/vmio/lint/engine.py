@@ -8,8 +8,8 @@ from functools import lru_cache
 from itertools import islice
 
 from vmio.lint.diagnostic import Diagnostic
-from vmio.lint.registry import load_rule, select_rules
-from vmio.lint.rule import Context, Rule
+from vmio.lint.registry import drop_silent, load_rule, select_rules
+from vmio.lint.rule import Context, Need, Rule
 from vmio.model.host import Host
 from vmio.model.version import QemuVersion
 
@@ -27,7 +27,8 @@ def run(
     Raises:
         UsageError: `select` or `ignore` names no rule.
     """
-    return run_rules(context, tuple(map(load_rule, select_rules(select, ignore))))
+    chosen = drop_silent(select_rules(select, ignore), context.vm.notation, context.present)
+    return run_rules(context, tuple(map(load_rule, chosen)))
 
 
 def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnostic, ...]:
@@ -39,10 +40,9 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
         RuntimeError: A rule failed, which is a bug in that rule; the message names it.
     """
     found: list[Diagnostic] = []
-    vm, host = context.vm, context.host
-    for rule in _start(rules, vm.notation, host.qemu_version, host.pve_qemu_version):
-        if rule.needs and not getattr(vm, rule.needs):
-            continue
+    host = context.host
+    versions = host.qemu_version, host.pve_qemu_version
+    for rule in _start(rules, context.vm.notation, context.present, *versions):
         try:
             taken = list(islice(rule.check(context), MAX_FINDINGS_PER_RULE + 1))
         except Exception as error:
@@ -56,17 +56,20 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
     return tuple(sorted(found, key=_order))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=256)
 def _start(
     rules: tuple[type[Rule], ...],
     notation: str,
+    present: frozenset[Need],
     qemu_version: QemuVersion | None,
     pve_qemu_version: QemuVersion | None,
 ) -> tuple[Rule, ...]:
-    """Returns the rules for a notation and a QEMU; they keep nothing, so they serve every VM."""
+    """Returns the rules for a guest and a QEMU; they keep nothing, so they serve every VM."""
     host = Host(qemu_version=qemu_version, pve_qemu_version=pve_qemu_version)
     by_notation: dict[str, list[Rule]] = {}
     for rule in rules:
+        if rule.needs and rule.needs not in present:
+            continue
         if rule.versions is None or rule.versions.hold(host):
             by_notation.setdefault(rule.notation, []).append(rule())
     return (*by_notation.get("", ()), *by_notation.get(notation, ()))

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from vmio.errors import InputError, PlanError
-from vmio.lint.diagnostic import Applicability, Diagnostic, Fix
+from vmio.lint.diagnostic import Diagnostic, may_apply
 from vmio.model.source import Edit, Source, Span, apply_edits
 from vmio.values import replace
 
-__all__ = ["MAX_ROUNDS", "Fixed", "apply_fixes", "choose_fixes", "fix_source", "may_apply"]
+__all__ = ["MAX_ROUNDS", "Fixed", "apply_fixes", "choose_fixes", "fix_source"]
 
 MAX_ROUNDS = 10
 """A fix rarely uncovers another; more rounds would mean that two fixes undo each other."""
@@ -86,12 +86,6 @@ def fix_source(
         now, found = after, found_after
         applied += chosen
     return Fixed(source=source, data=now.data, applied=tuple(applied), left=found)
-
-
-def may_apply(fix: Fix | None, *, unsafe: bool) -> bool:
-    """Returns whether vmio may make a fix, and has edits for it."""
-    allowed = {Applicability.SAFE, Applicability.UNSAFE} if unsafe else {Applicability.SAFE}
-    return fix is not None and bool(fix.edits) and fix.applicability in allowed
 
 
 def choose_fixes(

@@ -32,8 +32,8 @@ from msgspec import Struct, field
 from vmio.bounds import load_toml
 from vmio.errors import InputError, UsageError
 from vmio.lint.diagnostic import Diagnostic, Severity, Suppressed
-from vmio.lint.registry import Entry, find_rule, load_rule, select_rules
-from vmio.lint.rule import Rule
+from vmio.lint.registry import Entry, drop_silent, find_rule, load_rule, select_rules
+from vmio.lint.rule import Context, Need, Rule
 from vmio.model.source import Source
 from vmio.values import replace
 
@@ -115,19 +115,39 @@ def override_project_config(
 
 def choose_rules(project: ProjectConfig) -> tuple[Entry, ...]:
     """Returns the rules that run, in the registry's order."""
-    return select_rules(project.select, (*project.ignore, *sorted(project.off)))
-
-
-def load_rules(project: ProjectConfig) -> tuple[type[Rule], ...]:
-    """Returns the classes of the rules that run."""
-    return _load(project.select, project.ignore, project.off)
+    return _choose(project.select, project.ignore, project.off)
 
 
 @lru_cache(maxsize=8)
-def _load(
+def _choose(
     select: tuple[str, ...], ignore: tuple[str, ...], off: frozenset[str]
+) -> tuple[Entry, ...]:
+    return select_rules(select, (*ignore, *sorted(off)))
+
+
+def load_rules(project: ProjectConfig, context: Context | None = None) -> tuple[type[Rule], ...]:
+    """Returns the classes of the rules that run.
+
+    Args:
+        project: What is configured.
+        context: The guest, to leave out those that have nothing to look at there.
+    """
+    if context is None:
+        return tuple(map(load_rule, choose_rules(project)))
+    vm = context.vm
+    return _load(project.select, project.ignore, project.off, vm.notation, context.present)
+
+
+@lru_cache(maxsize=256)
+def _load(
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    off: frozenset[str],
+    notation: str,
+    present: frozenset[Need],
 ) -> tuple[type[Rule], ...]:
-    return tuple(map(load_rule, select_rules(select, (*ignore, *sorted(off)))))
+    chosen = drop_silent(_choose(select, ignore, off), notation, present)
+    return tuple(map(load_rule, chosen))
 
 
 def apply_project_config(

@@ -4,8 +4,8 @@ It is in its family's folder, or in that of a notation where the rule is about t
 
 Defects of QEMU releases have no file each: they are one table, `rules/versions/defects.py`.
 
-Importing a rule costs a fraction of a millisecond, so `vmio check` imports all that are selected;
-listing, selecting and looking up import none.
+Importing a rule costs a fraction of a millisecond, so `vmio check` imports those that can find
+something in a guest, half of them for most; listing, selecting and looking up import none.
 """
 
 from __future__ import annotations
@@ -13,12 +13,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
-from typing import NamedTuple, cast
+from typing import Literal, NamedTuple, cast
 
 from vmio.errors import UsageError
-from vmio.lint.rule import Rule
+from vmio.lint.rule import Need, Rule
 
-__all__ = ["FAMILIES", "RULES", "Entry", "Family", "find_rule", "load_rule", "select_rules"]
+__all__ = [
+    "FAMILIES",
+    "RULES",
+    "Entry",
+    "Family",
+    "drop_silent",
+    "find_rule",
+    "load_rule",
+    "select_rules",
+]
 
 
 class Family(NamedTuple):
@@ -35,6 +44,8 @@ class Entry(NamedTuple):
     name: str
     notation: str = ""
     """The only notation that it is about; empty for every."""
+    needs: Need | Literal[""] = ""
+    """What a guest has to have for the rule to find anything; empty if that cannot be told."""
 
     @property
     def family(self) -> Family:
@@ -66,84 +77,84 @@ RULES = (
     Entry("CA011", "aio-without-effect"),
     Entry("CA012", "aio-native-on-sparse-file"),
     Entry("CA014", "dirty-pages-hold-up-writers"),
-    Entry("CF001", "unparsable-line", "proxmox"),
-    Entry("CF002", "unknown-setting", "proxmox"),
-    Entry("CF003", "bad-value", "proxmox"),
-    Entry("CF004", "option-not-on-bus", "proxmox"),
-    Entry("CF005", "drive-dropped", "proxmox"),
-    Entry("CF006", "unknown-section", "proxmox"),
-    Entry("CF007", "duplicate-section", "proxmox"),
-    Entry("CF008", "misplaced-setting", "proxmox"),
-    Entry("CF009", "serial-too-long"),
+    Entry("CF001", "unparsable-line", "proxmox", needs="problems"),
+    Entry("CF002", "unknown-setting", "proxmox", needs="problems"),
+    Entry("CF003", "bad-value", "proxmox", needs="problems"),
+    Entry("CF004", "option-not-on-bus", "proxmox", needs="problems"),
+    Entry("CF005", "drive-dropped", "proxmox", needs="problems"),
+    Entry("CF006", "unknown-section", "proxmox", needs="problems"),
+    Entry("CF007", "duplicate-section", "proxmox", needs="problems"),
+    Entry("CF008", "misplaced-setting", "proxmox", needs="problems"),
+    Entry("CF009", "serial-too-long", needs="serial"),
     Entry("CF010", "machine-gone", "proxmox"),
     Entry("CF011", "volume-refused", "proxmox"),
-    Entry("CF020", "refused-option"),
-    Entry("CF021", "missing-reference"),
-    Entry("CF022", "duplicate-id"),
-    Entry("CF023", "unread-config", "qemu"),
-    Entry("CF030", "unknown-device"),
-    Entry("CF031", "unknown-property"),
+    Entry("CF020", "refused-option", needs="problems"),
+    Entry("CF021", "missing-reference", needs="problems"),
+    Entry("CF022", "duplicate-id", needs="problems"),
+    Entry("CF023", "unread-config", "qemu", needs="problems"),
+    Entry("CF030", "unknown-device", needs="options"),
+    Entry("CF031", "unknown-property", needs="options"),
     Entry("DI001", "discard-off-on-thin-storage"),
-    Entry("DI002", "ssd-emulation-missing-for-windows"),
-    Entry("DI004", "detect-zeroes-unmap-without-discard"),
+    Entry("DI002", "ssd-emulation-missing-for-windows", needs="windows"),
+    Entry("DI004", "detect-zeroes-unmap-without-discard", needs="options"),
     Entry("DI005", "qcow2-l2-cache-too-small", "proxmox"),
     Entry("DI006", "qcow2-outgrows-block-device", "proxmox"),
-    Entry("LI001", "byte-limit-becomes-none", "proxmox"),
-    Entry("LI002", "burst-without-limit"),
-    Entry("LI003", "scsiblock-ignores-limits", "proxmox"),
-    Entry("LI004", "burst-below-limit"),
+    Entry("LI001", "byte-limit-becomes-none", "proxmox", needs="limits"),
+    Entry("LI002", "burst-without-limit", needs="limits"),
+    Entry("LI003", "scsiblock-ignores-limits", "proxmox", needs="limits"),
+    Entry("LI004", "burst-below-limit", needs="limits"),
     Entry("PL001", "too-many-iothreads"),
-    Entry("PL002", "affinity-shares-processors", "proxmox"),
-    Entry("PL003", "affinity-across-nodes", "proxmox"),
+    Entry("PL002", "affinity-shares-processors", "proxmox", needs="affinity"),
+    Entry("PL003", "affinity-across-nodes", "proxmox", needs="affinity"),
     Entry("QU001", "many-disks-on-one-controller"),
     Entry("QU002", "queues-ignored", "proxmox"),
     Entry("QU003", "queues-exceed-vcpus"),
-    Entry("QU004", "single-queue-on-smp"),
+    Entry("QU004", "single-queue-on-smp", needs="options"),
     Entry("QU005", "machine-type-with-one-queue", "proxmox"),
-    Entry("QU006", "vq-mapping-refused"),
-    Entry("QU007", "more-iothreads-than-queues"),
-    Entry("QU008", "vq-mapping-is-unmanaged", "proxmox"),
+    Entry("QU006", "vq-mapping-refused", needs="options"),
+    Entry("QU007", "more-iothreads-than-queues", needs="options"),
+    Entry("QU008", "vq-mapping-is-unmanaged", "proxmox", needs="options"),
     Entry("QU009", "queue-count-refused"),
     Entry("SA001", "cache-unsafe"),
-    Entry("SA002", "werror-loses-writes"),
+    Entry("SA002", "werror-loses-writes", needs="werror"),
     Entry("SA003", "disk-left-out-of-backup", "proxmox"),
-    Entry("SA004", "snapshot-flag-with-new-machine", "proxmox"),
+    Entry("SA004", "snapshot-flag-with-new-machine", "proxmox", needs="snapshot"),
     Entry("SA005", "volume-chain-needs-new-machine", "proxmox"),
-    Entry("SA008", "vhost-user-blk-memory"),
+    Entry("SA008", "vhost-user-blk-memory", needs="options"),
     Entry("TH001", "iothread-ignored-by-controller"),
     Entry("TH002", "scsihw-defaults-to-lsi", "proxmox"),
     Entry("TH003", "iothread-on-ide-or-sata"),
-    Entry("TH004", "iothread-used-by-nothing"),
-    Entry("TH005", "windows-on-ide"),
-    Entry("TH006", "iothread-undefined"),
-    Entry("TH007", "change-waits-for-restart", "proxmox"),
-    Entry("TH008", "ioeventfd-off"),
+    Entry("TH004", "iothread-used-by-nothing", needs="iothreads"),
+    Entry("TH005", "windows-on-ide", needs="windows"),
+    Entry("TH006", "iothread-undefined", needs="options"),
+    Entry("TH007", "change-waits-for-restart", "proxmox", needs="waiting"),
+    Entry("TH008", "ioeventfd-off", needs="options"),
     Entry("TH009", "aio-threads-with-iothread"),
-    Entry("TH010", "virtio-scsi-iothread-never-polls"),
-    Entry("TH011", "polling-blocked-by-handler"),
-    Entry("TH012", "poll-factor-of-one"),
-    Entry("TH013", "aio-max-batch-without-native"),
-    Entry("TH014", "iothread-name-hidden"),
+    Entry("TH010", "virtio-scsi-iothread-never-polls", needs="options"),
+    Entry("TH011", "polling-blocked-by-handler", needs="options"),
+    Entry("TH012", "poll-factor-of-one", needs="options"),
+    Entry("TH013", "aio-max-batch-without-native", needs="options"),
+    Entry("TH014", "iothread-name-hidden", needs="options"),
     Entry("TH015", "iothread-with-scsi-cd"),
     Entry("TH016", "legacy-windows-iothread"),
-    Entry("TH017", "poll-time-out-of-range"),
-    Entry("TH018", "poll-time-unusual"),
-    Entry("VE001", "stuck-io-after-drain"),
-    Entry("VE002", "resize-deadlock"),
-    Entry("VE003", "suspend-backup-deadlock"),
-    Entry("VE004", "snapshot-crash"),
-    Entry("VE005", "task-abort-deadlock"),
-    Entry("VE006", "io-uring-stall-on-ide"),
-    Entry("VE007", "io-pressure-on-idle-guest"),
-    Entry("VE008", "throttle-group-deadlock"),
-    Entry("VE009", "qcow2-discard-corruption"),
-    Entry("VE010", "io-uring-iothread-hang"),
-    Entry("VE011", "virtio-scsi-iothread-spins"),
-    Entry("VE012", "tpm-backup-hang"),
-    Entry("VE013", "mirror-zero-write-crash"),
-    Entry("VE014", "backup-refused-with-iothread"),
-    Entry("VE015", "snapshot-resume-crash"),
-    Entry("VE016", "sata-reset-writes-sector-0"),
+    Entry("TH017", "poll-time-out-of-range", needs="options"),
+    Entry("TH018", "poll-time-unusual", needs="options"),
+    Entry("VE001", "stuck-io-after-drain", needs="version"),
+    Entry("VE002", "resize-deadlock", needs="version"),
+    Entry("VE003", "suspend-backup-deadlock", needs="version"),
+    Entry("VE004", "snapshot-crash", needs="version"),
+    Entry("VE005", "task-abort-deadlock", needs="version"),
+    Entry("VE006", "io-uring-stall-on-ide", needs="version"),
+    Entry("VE007", "io-pressure-on-idle-guest", needs="version"),
+    Entry("VE008", "throttle-group-deadlock", needs="version"),
+    Entry("VE009", "qcow2-discard-corruption", needs="version"),
+    Entry("VE010", "io-uring-iothread-hang", needs="version"),
+    Entry("VE011", "virtio-scsi-iothread-spins", needs="version"),
+    Entry("VE012", "tpm-backup-hang", needs="version"),
+    Entry("VE013", "mirror-zero-write-crash", needs="version"),
+    Entry("VE014", "backup-refused-with-iothread", needs="version"),
+    Entry("VE015", "snapshot-resume-crash", needs="version"),
+    Entry("VE016", "sata-reset-writes-sector-0", needs="version"),
 )
 
 
@@ -159,6 +170,23 @@ def load_rule(entry: Entry) -> type[Rule]:
     folder = entry.notation or entry.family.folder
     module = import_module(f"vmio.lint.rules.{folder}.{stem}")
     return cast("type[Rule]", getattr(module, entry.name.title().replace("-", "")))
+
+
+def drop_silent(
+    entries: Iterable[Entry], notation: str, present: frozenset[Need]
+) -> tuple[Entry, ...]:
+    """Returns rules without those that have nothing to look at in a guest, a notation's own last.
+
+    Args:
+        entries: The rules.
+        notation: The guest's.
+        present: What is there of it, as its `Context` says.
+    """
+    by_notation: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if not entry.needs or entry.needs in present:
+            by_notation.setdefault(entry.notation, []).append(entry)
+    return (*by_notation.get("", ()), *by_notation.get(notation, ()))
 
 
 def find_rule(text: str) -> Entry:

@@ -20,7 +20,23 @@ from vmio.model.source import Edit, Span
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.model.vm import Vm
 
-__all__ = ["Context", "Rule"]
+__all__ = ["Context", "Need", "Rule"]
+
+Need = Literal[
+    "affinity",
+    "iothreads",
+    "limits",
+    "options",
+    "problems",
+    "serial",
+    "snapshot",
+    "version",
+    "waiting",
+    "werror",
+    "windows",
+]
+"""What a rule can be all about: of a `Vm`, of any disk of it (limits, serial, snapshot, werror),
+or that its system is Windows, or the version of its host's QEMU known."""
 
 
 class Context(Struct, frozen=True, kw_only=True, dict=True):
@@ -35,6 +51,25 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
     def vm(self) -> Vm:
         """What the configuration says."""
         return self.guest.vm
+
+    @cached_property
+    def present(self) -> frozenset[Need]:
+        """What rules can need, as far as it is there."""
+        vm, host = self.vm, self.host
+        there: dict[Need, object] = {
+            "affinity": vm.affinity,
+            "iothreads": vm.iothreads,
+            "limits": any(disk.limits for disk in vm.disks),
+            "options": vm.options,
+            "problems": vm.problems,
+            "serial": any(disk.serial for disk in vm.disks),
+            "snapshot": any(disk.snapshot for disk in vm.disks),
+            "version": host.qemu_version or host.pve_qemu_version,
+            "waiting": vm.waiting,
+            "werror": any(disk.werror for disk in vm.disks),
+            "windows": vm.os == "windows",
+        }
+        return frozenset(need for need, found in there.items() if found)
 
     @cached_property
     def disks(self) -> tuple[AttachedDisk, ...]:
@@ -66,14 +101,26 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
             changes: What it changes of the guest.
             applicability: Who may apply it, where the guest's text can be edited.
         """
-        from vmio.formats.registry import edit, find_obstacle
-
-        edits: tuple[Edit, ...] = ()
-        if not any(find_obstacle(self.guest, change) for change in changes):
-            with suppress(PlanError, ConflictError, UsageError):
-                edits = edit(self.guest, changes)
+        if changes not in self._edits:
+            self._edits[changes] = _find_edits(self.guest, changes)
+        edits = self._edits[changes]
         chosen = applicability if edits else Applicability.MANUAL
         return Fix(applicability=chosen, message=message, edits=edits)
+
+    @cached_property
+    def _edits(self) -> dict[tuple[Change, ...], tuple[Edit, ...]]:
+        """The edits that are known: every disk of a controller asks for the same ones."""
+        return {}
+
+
+def _find_edits(guest: Guest, changes: tuple[Change, ...]) -> tuple[Edit, ...]:
+    """Returns the edits that make changes, none where only a person can make them."""
+    from vmio.formats.registry import edit, find_obstacle
+
+    if not any(find_obstacle(guest, change) for change in changes):
+        with suppress(PlanError, ConflictError, UsageError):
+            return edit(guest, changes)
+    return ()
 
 
 class Rule(ABC):
@@ -95,8 +142,9 @@ class Rule(ABC):
     """Why it is silent for every other notation; a sentence, empty for a rule about every."""
     blanks: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Notations in which it can find nothing though it is about every, each with the reason."""
-    needs: ClassVar[Literal["", "options", "problems", "waiting"]] = ""
-    """The attribute of a `Vm` that it needs; the rule does not run where that is empty."""
+    needs: ClassVar[Need | Literal[""]] = ""
+    """What it is all about; the rule does not run where there is none of it. The registry says it
+    too, and for more rules, so that a rule that has nothing to look at is not imported either."""
     versions: ClassVar[Versions | None] = None
     """The QEMU releases that it is about; on any other, or an unknown one, it does not run."""
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import NOWHERE, Span, Where
 from vmio.model.storage import StorageKind
+from vmio.patterns import compile_late
 
 __all__ = [
     "FILE_DRIVERS",
@@ -52,7 +53,7 @@ Source: QEMU 10.0: each command is an SG_IO, which a worker thread waits for; wh
 is opened and written has no part in it, and neither has throttling.
 """
 
-_MEDIUM = re.compile(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORECASE)
+_MEDIUM = compile_late(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORECASE)
 """A volume that is an installer's image or no volume at all, whatever its drive is called."""
 
 

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from vmio.bounds import MAX_PROCESSORS
 from vmio.model.version import QemuVersion
+from vmio.patterns import compile_late
 from vmio.values import check_between
 
 __all__ = [
@@ -151,7 +152,7 @@ class Host(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return self.qemu_version.series if self.qemu_version is not None else (0, 0)
 
 
-_PIECE = re.compile(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
+_PIECE = compile_late(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
 
 
 def parse_processors(text: str) -> int:

@@ -7,20 +7,19 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from vmio.patterns import compile_late
+
 __all__ = ["QemuVersion", "parse_version"]
 
-_VERSION = re.compile(
+_VERSION = compile_late(
     r"(\d{1,4})\.(\d{1,4})(?:\.(\d{1,4}))?([-+~][0-9A-Za-z][\w.+~-]{0,39})?", re.ASCII
 )
-_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
+_NUMBER = compile_late(r"\d{1,9}", re.ASCII)
 _FIRST_CANDIDATE = 90
 
 
 class QemuVersion(Struct, frozen=True, eq=False):
-    """A version of QEMU or of a package of it, which orders as versions do.
-
-    How it was written makes it no other version.
-    """
+    """A version of QEMU or of a package of it, which orders as versions do."""
 
     major: int
     minor: int

@@ -258,7 +258,7 @@ def test_unknown_verb_imports_no_verb() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     own = ["vmio", "vmio.characters", "vmio.cli", "vmio.cli.main", "vmio.cli.terminal"]
-    assert done.stdout.splitlines()[1] == str([*own, "vmio.errors"])
+    assert done.stdout.splitlines()[1] == str([*own, "vmio.errors", "vmio.patterns"])
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -8,8 +8,10 @@ import pytest
 
 from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.reader import read_guest
+from vmio.lint import engine
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.engine import MAX_FINDINGS_PER_RULE, run, run_rules
+from vmio.lint.registry import Entry, load_rule
 from vmio.lint.rule import Context, Rule
 from vmio.model.host import Host
 from vmio.model.source import Problem, Source, Span
@@ -96,6 +98,25 @@ def test_run_rules_skips_what_is_about_another_notation() -> None:
     assert run_rules(context, (Ours,)) != ()
     assert run_rules(replace(context, guest=other), (Ours,)) == ()
     assert run_rules(replace(context, guest=other), (Everywhere,)) != ()
+
+
+def test_run_loads_no_rule_that_has_nothing_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules of other notations, and about problems, are not imported for a guest that has none."""
+    loaded: list[str] = []
+
+    def load(entry: Entry) -> type[Rule]:
+        loaded.append(entry.code)
+        return load_rule(entry)
+
+    monkeypatch.setattr(engine, "load_rule", load)
+    run(make_context(), select=["CF", "VE"])
+    assert loaded == ["CF010", "CF011"]
+
+    loaded.clear()
+    problem = Problem(kind="bad-value", message="?", span=Span(start=0, end=1))
+    run(make_context((problem,)), select=["CF"])
+    assert {"CF003", "CF010"} <= {*loaded}
+    assert "CF023" not in loaded
 
 
 def test_run_rules_stops_a_rule_that_finds_too_much() -> None:

@@ -7,13 +7,15 @@ part of the description of its section.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Literal
 
 from msgspec import Struct
 
 from vmio.errors import InputError
 from vmio.model.source import Problem, Source, Span
+from vmio.patterns import compile_late
 
 __all__ = ["MAX_CONFIG_BYTES", "Config", "Entry", "Section", "SectionKind", "parse_config"]
 
@@ -25,8 +27,8 @@ SectionKind = Literal["main", "pending", "special", "snapshot"]
 _KEY = re.compile(rb"([a-z][a-z_-]*[0-9]*):")
 _ENTRY = re.compile(_KEY.pattern + rb"\s*+(.*\S)", re.DOTALL)
 """With a value that is more than blanks; `*+` gives nothing back, so that a line is read once."""
-_SPECIAL = re.compile(rb"special:(cloudinit|fleecing)")
-_SNAPSHOT_NAME = re.compile(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
+_SPECIAL = compile_late(rb"special:(cloudinit|fleecing)")
+_SNAPSHOT_NAME = compile_late(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -40,7 +42,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     value_span: Span
 
 
-class Section(Struct, frozen=True, kw_only=True):
+class Section(Struct, frozen=True, kw_only=True, dict=True):
     """The VM itself, its pending changes, a special section, or a snapshot."""
 
     kind: SectionKind
@@ -52,8 +54,12 @@ class Section(Struct, frozen=True, kw_only=True):
     """In the file's order; a key may come twice, and the last one counts."""
     description: str = ""
 
-    def settings(self) -> dict[str, Entry]:
+    def settings(self) -> Mapping[str, Entry]:
         """Returns the line that counts for every key."""
+        return self._settings
+
+    @cached_property
+    def _settings(self) -> Mapping[str, Entry]:
         return {entry.key: entry for entry in self.entries}
 
 

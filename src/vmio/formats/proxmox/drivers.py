@@ -14,6 +14,7 @@ from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.formats.proxmox.schema import DRIVE_COUNTS, DRIVES_BY_BUS
 from vmio.formats.proxmox.threads import cut_ours
 from vmio.model.plan import Change, Obstacle
+from vmio.patterns import compile_late
 
 __all__ = [
     "SINGLE",
@@ -28,9 +29,9 @@ __all__ = [
 SINGLE = "virtio-scsi-single"
 _SHARED = "virtio-scsi-pci"
 
-_CONTROLLER = re.compile(r"\b(?:scsihw|virtioscsi|scsi)\d+\b", re.ASCII)
-_VIRTIO_NAME = re.compile(r"\bvirtio\d+\b", re.ASCII)
-_MACOS = re.compile(r"isa-applesmc|\bosk=|ourhardworkbythesewordsguardedplease", re.IGNORECASE)
+_CONTROLLER = compile_late(r"\b(?:scsihw|virtioscsi|scsi)\d+\b", re.ASCII)
+_VIRTIO_NAME = compile_late(r"\bvirtio\d+\b", re.ASCII)
+_MACOS = compile_late(r"isa-applesmc|\bosk=|ourhardworkbythesewordsguardedplease", re.IGNORECASE)
 """What only a macOS guest has in `args`: Apple's SMC, and the key that it holds."""
 
 

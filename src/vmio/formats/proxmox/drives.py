@@ -15,6 +15,7 @@ from vmio.formats.proxmox.perl import compute, is_true
 from vmio.formats.proxmox.schema import DRIVES_BY_BUS, read_parts, render_errors
 from vmio.model.disk import AioEngine, Backing, BusKind, CacheMode, Disk, Media
 from vmio.model.source import Problem, Source, Where
+from vmio.patterns import compile_late
 from vmio.units import MIB, parse_size_bytes
 from vmio.values import replace
 
@@ -23,7 +24,7 @@ __all__ = ["LIMITS", "Resolve", "parse_drive"]
 Resolve = Callable[[str, str | None, str], Backing | None]
 """Tells what QEMU opens, from a volume, the written format and the drive's key."""
 
-_CLOUDINIT = re.compile(
+_CLOUDINIT = compile_late(
     r"[:/](?:vm-\d+-)?cloudinit(?:\.(?:raw|qcow2?|qed|vmdk|cloop))?\Z", re.ASCII
 )
 _ONLY_ELSEWHERE = frozenset({"iothread", "queues", "ssd"})

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from vmio.errors import ConflictError, PlanError
 from vmio.formats.base import Setting
 from vmio.formats.keyval import split_parts
-from vmio.formats.proxmox.config import Config, parse_config
+from vmio.formats.proxmox.config import Config, Entry, parse_config
 from vmio.formats.proxmox.drivers import SINGLE
 from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
@@ -27,11 +27,12 @@ from vmio.model.lines import check_line
 from vmio.model.plan import OWN, PER_DISK, Change
 from vmio.model.source import Edit, Source, Span, apply_edits
 from vmio.model.topology import Topology
+from vmio.patterns import compile_late
 from vmio.values import replace
 
 __all__ = ["edit_config", "list_settings"]
 
-_NUMBERED = re.compile(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
+_NUMBERED = compile_late(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
 _SHARED_HARDWARE = "virtio-scsi-pci"
 _OF_THREADS = frozenset({"controllers", "iothread", "poll_max_ns"})
 """Changes that `args` can have a part in."""
@@ -48,21 +49,21 @@ def edit_config(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Edit, .
         ConflictError: Proxmox VE cannot take the last line of a setting that is to be changed.
         UsageError: Proxmox VE would not take what it would come to.
     """
-    settings = list_settings(guest, changes)
+    wanted = tuple(_list_wanted(guest, changes))
     config = guest.config
     written = config.main.settings()
-    for key in dict.fromkeys(setting.key for setting in settings):
-        if key in written and not is_valid(config.source, config.main, written[key]):
+    keys = tuple(dict.fromkeys(key for key, _, _ in wanted))
+    for key in keys:
+        if key in written and not _is_valid(guest, written[key]):
             raise ConflictError(
                 f"{config.source.name}: Proxmox VE cannot take the last line of {key}",
                 hint="correct or remove that line, and plan again",
             )
-    keys = [setting.key for setting in settings]
     # Several new options of a drive can have one place, where they stand in the edits' order.
-    ordered = sorted(settings, key=lambda setting: (keys.index(setting.key), setting.option))
-    edits = [edit for setting in ordered for edit in _make_edits(config, setting)]
+    ordered = sorted(wanted, key=lambda one: (keys.index(one[0]), one[1]))
+    edits = [edit for one in ordered for edit in _make_edits(config, *one)]
     if _clash(edits):
-        return _edit_in_turn(config, settings)
+        return _edit_in_turn(config, wanted)
     return tuple(edits)
 
 
@@ -76,6 +77,13 @@ def list_settings(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Setti
         Setting(key, option, _read_written(guest.config, key, option), new)
         for key, option, new in _list_wanted(guest, changes)
     )
+
+
+def _is_valid(guest: ProxmoxGuest, entry: Entry) -> bool:
+    """Returns whether Proxmox VE can take a line; the one that counted when it was read is."""
+    if guest.spans.get(entry.key) == entry.span:
+        return True
+    return is_valid(guest.config.source, guest.config.main, entry)
 
 
 _Wanted = tuple[str, str, str | None]
@@ -217,15 +225,15 @@ def _list_taken(guest: ProxmoxGuest) -> Iterator[PciAddress]:
             yield PciAddress(bus=bus, slot=int(match[1], 16), function=int(match[2] or "0", 16))
 
 
-def _make_edits(config: Config, setting: Setting) -> tuple[Edit, ...]:
-    main, key, option = config.main, setting.key, setting.option
+def _make_edits(config: Config, key: str, option: str, new: str | None) -> tuple[Edit, ...]:
+    main = config.main
     if not option:
-        if setting.new is None:
+        if new is None:
             return remove_setting(config, main, key)
-        return (set_setting(config, main, key, setting.new),)
-    if setting.new is None:
+        return (set_setting(config, main, key, new),)
+    if new is None:
         return (remove_option(config, main, key, option),)
-    return (set_option(config, main, key, option, setting.new),)
+    return (set_option(config, main, key, option, new),)
 
 
 def _clash(edits: Iterable[Edit]) -> bool:
@@ -237,12 +245,12 @@ def _clash(edits: Iterable[Edit]) -> bool:
     return False
 
 
-def _edit_in_turn(config: Config, settings: Iterable[Setting]) -> tuple[Edit, ...]:
+def _edit_in_turn(config: Config, wanted: Iterable[_Wanted]) -> tuple[Edit, ...]:
     """Returns one edit of the whole section, for changes that touch the same bytes of it."""
     source = config.source
-    for setting in settings:
+    for one in wanted:
         now = parse_config(source)
-        source = Source(name=source.name, data=apply_edits(source, _make_edits(now, setting)))
+        source = Source(name=source.name, data=apply_edits(source, _make_edits(now, *one)))
     old, new = config.main.span, parse_config(source).main.span
     text = source.data[new.start : new.end].decode("utf-8", "surrogateescape")
     return (Edit(span=Span(start=old.start, end=old.end), text=text),)

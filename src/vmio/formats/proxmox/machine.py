@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from vmio.formats.proxmox.properties import read_properties
 from vmio.model.machine import Chipset
+from vmio.patterns import compile_late
 
 __all__ = [
     "WINDOWS_7",
@@ -28,11 +29,11 @@ __all__ = [
     "windows_version",
 ]
 
-_VERSION = re.compile(
+_VERSION = compile_late(
     r"-(\d{1,3})\.(\d{1,3})(?:\.\d{1,3})?(?:\+pve(\d{1,3}))?(?:\.pxe)?$", re.ASCII
 )
-_RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
-_REVISION = re.compile(r"\+pve\d+")
+_RELEASE = compile_late(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
+_REVISION = compile_late(r"\+pve\d+")
 _NEWEST_REVISION: Mapping[tuple[int, int], int] = {(4, 1): 2, (9, 2): 1, (10, 0): 1, (11, 0): 2}
 WINDOWS_XP, WINDOWS_VISTA, WINDOWS_7, WINDOWS_8, WINDOWS_11 = 5, 6, 7, 8, 11
 """Windows versions as Proxmox counts them; servers go with their desktops."""
@@ -44,7 +45,7 @@ _WINDOWS: Mapping[str, int] = {
     "w2k8": WINDOWS_VISTA,
     "wvista": WINDOWS_VISTA,
 }
-_WINDOWS_NUMBER = re.compile(r"win(\d{1,4})", re.ASCII)
+_WINDOWS_NUMBER = compile_late(r"win(\d{1,4})", re.ASCII)
 _UNVERSIONED = frozenset({"", "pc", "q35", "virt"})
 _WINDOWS_DEFAULT = (5, 1)
 _WINDOWS_PINNED_SINCE = (9, 1)

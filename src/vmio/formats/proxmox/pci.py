@@ -10,6 +10,7 @@ import re
 from functools import lru_cache
 
 from vmio.model.controller import PciAddress
+from vmio.patterns import compile_late
 
 __all__ = ["has_scsi_bridge", "pci_address"]
 
@@ -45,7 +46,7 @@ _FIXED = {
 _ON_FIRST_BUS = {"virtio": 6, "net": 6, "hostpci": 4}
 """So many of each series are on pci.0; those of hostpci are in the table above."""
 
-_SERIES = re.compile(r"(virtio|net|scsihw|virtioscsi|hostpci)(\d{1,2})", re.ASCII)
+_SERIES = compile_late(r"(virtio|net|scsihw|virtioscsi|hostpci)(\d{1,2})", re.ASCII)
 
 
 def has_scsi_bridge(scsihw: str | None) -> bool:

@@ -36,6 +36,7 @@ from vmio.formats.proxmox.schema import (
     render_errors,
 )
 from vmio.model.source import Span
+from vmio.patterns import compile_late
 
 __all__ = ["Properties", "check_property", "read_properties", "split_list"]
 
@@ -441,7 +442,7 @@ _KINDS: Mapping[str, str] = {
     "audio0": "audio",
     "runningmachine": "machine",
 }
-_NUMBERED = re.compile(r"(hostpci|ipconfig|net|numa|unused|usb|virtiofs)\d+", re.ASCII)
+_NUMBERED = compile_late(r"(hostpci|ipconfig|net|numa|unused|usb|virtiofs)\d+", re.ASCII)
 _OF_WHOLE: Mapping[str, Check] = {
     "affinity": _check_cpu_set,
     "bootdisk": _check_boot_disk,

@@ -27,6 +27,7 @@ from vmio.model.host import Host
 from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span, Where
 from vmio.model.vm import Accelerator, GuestOs, Vm
+from vmio.patterns import compile_late
 from vmio.values import replace
 
 __all__ = ["ProxmoxGuest", "read_guest"]
@@ -37,7 +38,7 @@ _DRIVE_KEYS: Mapping[str, tuple[BusKind, int]] = {
 """Every drive that there can be, in the order in which Proxmox visits them."""
 
 _SHORT_CHARACTERS = 200
-_IN_TEMPLATE = re.compile(
+_IN_TEMPLATE = compile_late(
     r"(?:ide|scsi|virtio|sata)\d+|bios|efidisk0|name|scsihw|template", re.ASCII
 )
 """A template's command line, with which its disks are only looked at, knows nothing else."""
@@ -55,8 +56,8 @@ _PLACES = {"controllers": "scsihw", "tpm": "tpmstate0"}
 """The settings that `Vm.spans` has by the model's words."""
 _PASSED_ON = ("hostpci", "parallel", "serial", "usb", "virtiofs")
 """How settings begin that can pass on something of the host, disks apart."""
-_NET = re.compile(r"net\d+", re.ASCII)
-_CREATION = re.compile(r"creation-qemu=([\d.]+)", re.ASCII)
+_NET = compile_late(r"net\d+", re.ASCII)
+_CREATION = compile_late(r"creation-qemu=([\d.]+)", re.ASCII)
 
 
 class ProxmoxGuest(Guest, frozen=True, kw_only=True):
@@ -349,6 +350,8 @@ def _read_pending(section: Section | None) -> dict[str, str]:
 
 
 def _name_waiting(pending: Mapping[str, str]) -> frozenset[str]:
+    if not pending:
+        return frozenset()
     deleted = re.split(r"[,; ]+", pending.get("delete", ""))
     return frozenset({*pending, *(name.lstrip("!") for name in deleted)} - {"delete", ""})
 

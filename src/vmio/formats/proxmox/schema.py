@@ -21,6 +21,7 @@ from vmio.formats.proxmox.perl import (
 )
 from vmio.model.disk import BusKind
 from vmio.model.source import Span
+from vmio.patterns import compile_late
 
 __all__ = [
     "DRIVES_BY_BUS",
@@ -57,7 +58,7 @@ Check = Callable[[str], str]
 DRIVE_COUNTS: Mapping[BusKind, int] = {"ide": 4, "scsi": 31, "virtio": 16, "sata": 6}
 """How many drives each bus may have, in the order in which Proxmox visits the buses."""
 
-DRIVE_KEY = re.compile(r"(ide|scsi|virtio|sata)(\d+)", re.ASCII)
+DRIVE_KEY = compile_late(r"(ide|scsi|virtio|sata)(\d+)", re.ASCII)
 
 _NUMBERED: Mapping[str, int] = {
     "ide": 4,
@@ -107,7 +108,7 @@ _VERBATIM = frozenset(
 _VERBATIM_NUMBERED = frozenset({"parallel", "serial"})
 _DIGITS = r"\d{1,18}"
 _DECIMAL = r"\d{1,18}(\.\d{1,18})?"
-_KEY_NUMBER = re.compile(r"([a-z][a-z_-]*?)(\d+)", re.ASCII)
+_KEY_NUMBER = compile_late(r"([a-z][a-z_-]*?)(\d+)", re.ASCII)
 
 
 def check_setting(key: str, value: str) -> str:

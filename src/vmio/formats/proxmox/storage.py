@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from msgspec import Struct, field
 
@@ -17,12 +18,13 @@ from vmio.model.disk import Backing, IoUringDefault
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.storage import StorageKind, find_storage_kind
+from vmio.patterns import compile_late
 
 __all__ = ["Storage", "Storages", "parse_storages", "resolve_volume"]
 
 _MAX_BYTES = 1024 * 1024
-_HEADER = re.compile(r"([a-z][a-z0-9]*):\s*([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9])", re.ASCII)
-_VOLUME_ID = re.compile(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(.+)", re.ASCII)
+_HEADER = compile_late(r"([a-z][a-z0-9]*):\s*([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9])", re.ASCII)
+_VOLUME_ID = compile_late(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(.+)", re.ASCII)
 _FILE_TYPES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 _DEFAULT_CONTENT: Mapping[str, tuple[str, ...]] = {
     "dir": ("images", "rootdir"),
@@ -52,7 +54,7 @@ _KINDS: Mapping[str, StorageKind] = {
 """By the storage's type; of rbd and iscsi it depends on who talks to the servers."""
 
 
-class Storage(Struct, frozen=True, kw_only=True):
+class Storage(Struct, frozen=True, kw_only=True, dict=True):
     """One storage of a cluster."""
 
     id: str
@@ -63,7 +65,7 @@ class Storage(Struct, frozen=True, kw_only=True):
         """Returns whether a yes-or-no option is written and true."""
         return bool(parse_boolean(self.options.get(option, "0")))
 
-    @property
+    @cached_property
     def content(self) -> tuple[str, ...]:
         """The kinds of content that it may hold."""
         written = self.options.get("content")
@@ -287,7 +289,7 @@ def _resolve_lvm(storage: Storage, name: str, volume: str, host: Host) -> Backin
     )
 
 
-_ZFS_NAME = re.compile(r"(?:base-\d+-[^/\s]+/)?((vm|base|subvol|basevol)-\d+-[^/\s]+)", re.ASCII)
+_ZFS_NAME = compile_late(r"(?:base-\d+-[^/\s]+/)?((vm|base|subvol|basevol)-\d+-[^/\s]+)", re.ASCII)
 
 
 def _zfs_name(storage: Storage, name: str, volume: str) -> str:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from vmio.patterns import compile_late
+
 __all__ = ["cut_ours", "has_ours", "render_ours"]
 
-_OURS = re.compile(
+_OURS = compile_late(
     r"(?:^|[ \t]+)(?:-object[ \t]+iothread,id=vmio\d+(?:,[\w=,-]*)?"
     r"|-set[ \t]+device\.\w+\.iothread=vmio\d+)(?=[ \t]|$)",
     re.ASCII,

@@ -9,7 +9,7 @@ Source: qemu-server 9.2.6; the options that need no key are those of the manual 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from vmio.errors import UsageError
 from vmio.formats.keyval import Part, split_parts
@@ -24,6 +24,7 @@ from vmio.formats.proxmox.schema import (
 )
 from vmio.formats.proxmox.strict import list_sections, read_drive, valid_entries
 from vmio.model.source import Edit, Source, Span
+from vmio.patterns import compile_late
 from vmio.values import replace
 
 __all__ = [
@@ -36,8 +37,8 @@ __all__ = [
     "set_setting",
 ]
 
-_KEY = re.compile(r"[a-z][a-z_-]*[0-9]*", re.ASCII)
-_NUMBERED = re.compile(r"([a-z][a-z_-]*?)(\d*)", re.ASCII)
+_KEY = compile_late(r"[a-z][a-z_-]*[0-9]*", re.ASCII)
+_NUMBERED = compile_late(r"([a-z][a-z_-]*?)(\d*)", re.ASCII)
 _VOLUME_KEYS = frozenset({*DRIVE_COUNTS, "cdrom", "efidisk", "tpmstate"})
 _BARE_OPTIONS: Mapping[str, str] = {
     **dict.fromkeys(_VOLUME_KEYS, "file"),
@@ -135,13 +136,17 @@ def set_option(config: Config, section: Section, key: str, option: str, value: s
         if reason := check_option(form, option, value):
             raise UsageError(f"{key}: {option}: {reason}")
     parts = split_parts(config.source.data, entry.value_span)
-    name = _name_option(key, option)
-    found = next((part for part in parts if _name_option(key, part.key) == name), None)
-    if found is not None:
-        return Edit(span=found.value_span, text=value)
-    before = [part for part in parts if _sort_option(key, part.key) < _sort_option(key, option)]
-    if before:
-        place = max(part.span.end for part in before)
+    bare, (name, *names) = _name_options(key, (option, *(part.key for part in parts)))
+    if name in names:
+        return Edit(span=parts[names.index(name)].value_span, text=value)
+    order = name != bare, name
+    ends = [
+        part.span.end
+        for part, other in zip(parts, names, strict=True)
+        if (other != bare, other) < order
+    ]
+    if ends:
+        place = max(ends)
         return Edit(span=Span(start=place, end=place), text=f",{option}={value}")
     place = entry.value_span.start
     return Edit(span=Span(start=place, end=place), text=f"{option}={value},")
@@ -155,13 +160,12 @@ def remove_option(config: Config, section: Section, key: str, option: str) -> Ed
     """
     entry = _find_entry(section, key)
     parts = split_parts(config.source.data, entry.value_span)
-    name = _name_option(key, option)
-    found = next((part for part in parts if _name_option(key, part.key) == name), None)
-    if found is None:
+    _, (name, *names) = _name_options(key, (option, *(part.key for part in parts)))
+    if name not in names:
         raise UsageError(f"{key} has no option '{option}'")
     if len(parts) == 1:
         raise UsageError(f"without '{option}' nothing would be left of {key}")
-    return cut_option(config.source, found.span)
+    return cut_option(config.source, parts[names.index(name)].span)
 
 
 def cut_option(source: Source, option: Span) -> Edit:
@@ -252,22 +256,18 @@ def _insert_after(source: Source, line: Span, text: str) -> Edit:
     return Edit(span=place, text=f"\n{text}")
 
 
-def _name_option(key: str, option: str) -> str:
-    """Returns an option's own name; empty is the value without a key."""
+def _name_options(key: str, options: Iterable[str]) -> tuple[str, list[str]]:
+    """Returns the option that a value without a key is, and options' own names."""
     match = _NUMBERED.fullmatch(key)
     family = match[1] if match is not None else key
-    if not option:
-        return _BARE_OPTIONS.get(family, "")
+    bare = _BARE_OPTIONS.get(family, "")
     form = next((form for bus, form in DRIVES_BY_BUS.items() if bus == family), None)
-    known = form.options.get(option) if form is not None else None
-    return known.name or option if known is not None else option
-
-
-def _sort_option(key: str, option: str) -> tuple[bool, str]:
-    match = _NUMBERED.fullmatch(key)
-    family = match[1] if match is not None else key
-    name = _name_option(key, option)
-    return name != _BARE_OPTIONS.get(family, ""), name
+    known = form.options if form is not None else {}
+    names = []
+    for option in options:
+        alias = known.get(option)
+        names.append((alias.name if alias is not None else "") or option or bare)
+    return bare, names
 
 
 def _render_description(source: Source, section: Section) -> bytes:
@@ -308,9 +308,9 @@ def _read_volume(source: Source, entry: Entry) -> Iterator[Part]:
     """Yields the volume of a drive's line, and of those drives that hold a VM's state."""
     match = _NUMBERED.fullmatch(entry.key)
     if match is not None and match[1] in _VOLUME_KEYS:
-        for part in split_parts(source.data, entry.value_span):
-            if _name_option(entry.key, part.key) == "file":
-                yield part
+        parts = split_parts(source.data, entry.value_span)
+        _, names = _name_options(entry.key, (part.key for part in parts))
+        yield from (part for part, name in zip(parts, names, strict=True) if name == "file")
 
 
 def _has_cloudinit(source: Source, section: Section) -> bool:

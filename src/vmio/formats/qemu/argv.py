@@ -22,6 +22,7 @@ from vmio.model.controller import IOTHREAD_DEVICES
 from vmio.model.iothread import PARAMETERS, IOThread, VirtqueueMapping
 from vmio.model.option import Option
 from vmio.model.source import Source, Span, Where
+from vmio.patterns import compile_late
 
 __all__ = [
     "Command",
@@ -82,7 +83,7 @@ _IMPLIED: Mapping[str, str] = {
 }
 """What a first value without a key stands for; `value` where the option is not here."""
 _VALUE = "value"
-_PIECE = re.compile(r"(?:[^,]+|,,)+")
+_PIECE = compile_late(r"(?:[^,]+|,,)+")
 _IDENTITIES: Mapping[str, tuple[str, ...]] = {
     "blockdev": ("node-name",),
     "drive": ("id", "node-name"),
@@ -94,7 +95,7 @@ _LAUNCHERS = frozenset(
     "chrt env exec ionice nice nohup numactl setsid strace sudo systemd-run taskset time".split()  # noqa: SIM905
 )
 """Programs that start another one, with words of their own before it."""
-_PROGRAM = re.compile(r"qemu-system-\w+|qemu-kvm|kvm|qemu", re.ASCII)
+_PROGRAM = compile_late(r"qemu-system-\w+|qemu-kvm|kvm|qemu", re.ASCII)
 _DASHED = frozenset({"cpu", "machine"})
 """Options of which the keys may be written with `_` as well as with `-`."""
 _LISTING = frozenset({"netdev", "nic", "smbios"})
@@ -110,14 +111,14 @@ class Command(Struct, frozen=True, kw_only=True):
     options: tuple[Option, ...] = ()
 
 
-_MAPPED = re.compile(r"iothread-vq-mapping\.(\d{1,6})\.(?:iothread|vqs(?:\.\d{1,6})?)", re.ASCII)
-_QUEUE = re.compile(r"\d{1,9}", re.ASCII)
-_COMMENT = re.compile(rb"\s+|\\\r?\n|#[^\n]*\n")
-_VARIABLE = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+")
-_FIRST_WORD = re.compile(
+_MAPPED = compile_late(r"iothread-vq-mapping\.(\d{1,6})\.(?:iothread|vqs(?:\.\d{1,6})?)", re.ASCII)
+_QUEUE = compile_late(r"\d{1,9}", re.ASCII)
+_COMMENT = compile_late(rb"\s+|\\\r?\n|#[^\n]*\n")
+_VARIABLE = compile_late(rb"[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+")
+_FIRST_WORD = compile_late(
     rb"""(?:'[^'\n]*'|"[^"\n]*"|(?P<program>[^\s\0'"-][^\s\0'"]*))[\s\\\0]+"""
 )
-_DASHED_WORD = re.compile(rb"--?[A-Za-z]")
+_DASHED_WORD = compile_late(rb"--?[A-Za-z]")
 _HEAD_BYTES = 4096
 
 

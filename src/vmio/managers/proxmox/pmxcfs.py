@@ -16,6 +16,7 @@ from typing import NamedTuple
 from vmio.bounds import load_json
 from vmio.errors import InputError
 from vmio.host.files import is_file, read_source
+from vmio.patterns import compile_late
 
 __all__ = ["MAX_VMS", "PVE", "ListedVm", "VmList", "find_config", "parse_vmlist", "read_vmlist"]
 
@@ -25,9 +26,9 @@ PVE = Path("/etc/pve")
 MAX_VMS = 200_000
 """pmxcfs holds 262,144 files in all."""
 
-_NODE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})", re.ASCII)
-_NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
-_START = re.compile(rb'"starttime"\s*:\s*([0-9]{1,18})')
+_NODE = compile_late(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})", re.ASCII)
+_NUMBER = compile_late(r"[1-9][0-9]{0,8}", re.ASCII)
+_START = compile_late(rb'"starttime"\s*:\s*([0-9]{1,18})')
 
 
 class VmList(NamedTuple):

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
-from vmio.lint.fixing import may_apply
+from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity, may_apply
 
 __all__ = [
     "Part",

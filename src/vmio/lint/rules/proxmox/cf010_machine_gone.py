@@ -9,10 +9,11 @@ from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context
 from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 from vmio.lint.versions import Versions
+from vmio.patterns import compile_late
 
 __all__ = ["MachineGone"]
 
-_VERSION = re.compile(r"pc-(?:i440fx|q35)-(\d{1,3})\.\d{1,3}", re.ASCII)
+_VERSION = compile_late(r"pc-(?:i440fx|q35)-(\d{1,3})\.\d{1,3}", re.ASCII)
 _OLDEST = 6
 
 
