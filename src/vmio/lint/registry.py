@@ -80,6 +80,7 @@ RULES = (
     Entry("CF021", "missing-reference", "qemu"),
     Entry("CF022", "duplicate-id", "qemu"),
     Entry("CF023", "unread-config", "qemu"),
+    Entry("CF024", "partial-command", "qemu"),
     Entry("DI001", "discard-off-on-thin-storage"),
     Entry("DI002", "ssd-emulation-missing-for-windows"),
     Entry("DI004", "detect-zeroes-unmap-without-discard"),

@@ -40,6 +40,9 @@ class Source:
 
     name: str
     data: bytes = field(repr=False)
+    excerpt: str = ""
+    """What it was taken out of, such as `JSON`, where it is no file of its own: such a text is
+    never written. Empty where it is the file."""
 
     @property
     def digest(self) -> str:
