@@ -44,6 +44,7 @@ _WORTHLESS: Final = frozenset(
     {"name", "tags", "lock", "parent", "args", "machine", "cpu", "agent"}
 )
 """Settings with names that other texts have, too."""
+_PARENT = re.compile(rb"[ \t]*(?:- )?[a-z_][\w.-]*:\s*")
 _STRANGE = re.compile(rb"(?m)^(?:apiVersion|kind|rootfs|services|version):\s")
 _PENDING = "[PENDING]"
 
@@ -62,8 +63,10 @@ def find_config(source: Source) -> Source | None:
         return evolve(source, data="\n".join((*lines, "")).encode(), excerpt="JSON")
     if _OWN_NAME.fullmatch(source.name):
         return source if _count(data)[0] or _LINE.search(data) is not None else _find(source)
+    if _STRANGE.search(data):
+        return None
     known, other, foreign = _count(data)
-    if known and not _STRANGE.search(data) and (foreign == 0 or known > other + foreign):
+    if known and _starts_as_config(data) and (foreign == 0 or known > other + foreign):
         return source if _PROMPT_LINE.search(data) is None else _find(source) or source
     return _find(source)
 
@@ -71,9 +74,22 @@ def find_config(source: Source) -> Source | None:
 _PROMPT_LINE = re.compile(rb"(?m)^" + _PROMPT.pattern.replace(rb"|", rb"|^"))
 
 
+def _starts_as_config(data: bytes) -> bool:
+    """Returns whether the first line that says something is a setting, as no person's words are."""
+    for line in data.split(b"\n"):
+        if line.strip() and not line.startswith(b"#"):
+            return _LINE.match(line) is not None
+    return False
+
+
 def _is_known(key: bytes) -> bool:
     """Returns whether Proxmox VE has a setting of that name."""
     return not check_setting(key.decode("ascii"), "1").startswith("unknown")
+
+
+def _is_setting(key: bytes, value: bytes) -> bool:
+    """Returns whether Proxmox VE has a setting of that name, and takes its value."""
+    return not check_setting(key.decode("ascii"), value.decode("utf-8", "replace").strip())
 
 
 def _count(data: bytes) -> tuple[int, int, int]:
@@ -87,7 +103,7 @@ def _count(data: bytes) -> tuple[int, int, int]:
         match = _LINE.match(line)
         if match is None:
             foreign += 1
-        elif _is_known(match[1]):
+        elif _is_setting(match[1], line[match.end() :]):
             known += 1
         else:
             other += 1
@@ -102,8 +118,9 @@ def _find(source: Source) -> Source | None:
     if len(source.data) > _MAX_BYTES:
         return None
     block = _Block(start=0)
+    outer = _Outer()
     for number, line in enumerate(source.data.split(b"\n")):
-        taken = _take_line(line)
+        taken = _take_line(line) if not outer.holds(line) else b""
         if _PROMPT.match(line) or block.is_repeated(taken):
             if block.is_config:
                 break
@@ -114,6 +131,26 @@ def _find(source: Source) -> Source | None:
         return None
     lines = (*[b""] * block.start, *block.list_lines(), b"")
     return evolve(source, data=b"\n".join(lines), excerpt="a longer text")
+
+
+class _Outer:
+    """What the lines of a YAML document are below, none of which is a config's."""
+
+    def __init__(self) -> None:
+        self._depth = self._next = -1
+
+    def holds(self, line: bytes) -> bool:
+        """Returns whether a line is below another that is a key alone, right above."""
+        depth = len(line) - len(line.lstrip())
+        if not line.strip():
+            self._next = -1
+            return self._depth >= 0
+        if self._next >= 0 and depth > self._next and self._depth < 0:
+            self._depth = self._next
+        self._next = depth if _PARENT.fullmatch(line) else -1
+        if depth <= self._depth:
+            self._depth = -1
+        return self._depth >= 0
 
 
 def _find_key(line: bytes) -> bytes:

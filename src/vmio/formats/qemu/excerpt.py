@@ -165,6 +165,7 @@ _PROGRAM_VARIABLE = re.compile(
     r"\$\{?(?!\w*(?:ARG|OPT|PARAM|FLAG|DISK|DRIVE|IMG|IMAGE|DEV))\w*(?:QEMU|KVM)\w*\}?",
     re.ASCII | re.IGNORECASE,
 )
+_LISTED = frozenset({",", "]"})
 _NO_PROGRAMS = frozenset({"/dev/kvm"})
 _STARTS = re.compile(r"[ :]starting up\b")
 """What libvirt writes before each command line of a log."""
@@ -226,6 +227,8 @@ def _find_program(text: str, start: int, end: int) -> int | None:
     assigned = _ASSIGNED.match(text, start, end)
     begin = assigned.end() if assigned is not None else start
     name = text[begin:end].rstrip("\\")
+    if text[end : end + 1] in _QUOTES and text[end + 1 : end + 2] in _LISTED:
+        return None  # a word in a list of some program's
     return begin if is_program(name) else None
 
 
@@ -238,6 +241,8 @@ def _take_unnamed(text: str) -> _Taken | None:
     word = _FIRST_WORD.match(text, position)
     if not _DASHED_WORD.match(text, word.end() if word is not None else position):
         return None
+    if word is not None and (word["program"] or "").endswith(":"):
+        return None  # what a program says of its own options
     taken = _take(text, position, position, position)
     return taken if taken.telling or (word is None and taken.known) else None
 
@@ -298,7 +303,7 @@ def _is_listed(text: str, line: int, begin: int) -> bool:
     if begin - line > _MAX_PREFIX:
         return False
     prefix = text[line:begin]
-    if _PROMPT.match(prefix):
+    if _PROMPT.match(prefix) or prefix.rstrip()[-1:] in {"#", "$", "%", ">"}:
         return False
     if _CHECKMK.fullmatch(prefix):
         return True
@@ -338,16 +343,18 @@ def _take(text: str, begin: int, end: int, line: int) -> _Taken:
     return taking.finish()
 
 
+_QUOTES = frozenset({"'", '"'})
+
+
 def _find_bounds(text: str, begin: int, end: int) -> tuple[int, int]:
     """Returns where the words after a program begin, and where they have to end.
 
     A quotation that begins before the program and not ends after it is of the whole command.
     """
-    following = text[end : end + 1]
-    if following in {"'", '"'} and following:
+    if text[end : end + 1] in _QUOTES:
         return end + 1, len(text)
-    opened = text[begin - 1 : begin] if begin else ""
-    if opened in {"'", '"'}:
+    opened = text[max(0, begin - 1) : begin]
+    if opened in _QUOTES:
         closed = text.find(opened, end)
         return end, closed if closed >= 0 else len(text)
     return end, len(text)
@@ -416,6 +423,10 @@ class _Taking:
     def _add_word(self, word: Word) -> bool:
         text = word.text
         self.commented = False
+        if not self.options and "\n" in text:
+            # An apostrophe of prose, which another one far below seems to end.
+            self.end = self._find_line_end(word.start)
+            return False
         if self.pending:
             self.pending = ""
         elif text.startswith("-") and len(text) > 1:
@@ -522,12 +533,13 @@ def _list_problems(text: str, taken: _Taken) -> Iterator[Problem]:
             written = _SINGLE.sub("", text[word.start : word.end])
             names |= {name: word for name in _NAMED.findall(written) if name not in names}
     if names:
-        listed = ", ".join(list(names)[:_MAX_NAMES]) + (", …" if len(names) > _MAX_NAMES else "")
+        listed = ", ".join(list(names)[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")
         what = (
             "variables of a script, whose values are"
             if len(names) > 1
             else ("a variable of a script, whose value is")
         )
+        listed = listed.encode("latin-1", "replace").decode("utf-8", "replace")
         yield _note(f"{listed}: {what} not known here", next(iter(names.values())))
 
 
@@ -537,5 +549,5 @@ def _explain_cut(text: str, taken: _Taken) -> tuple[str, str]:
     said, place = taken.cut
     return (
         f"line {_count_line(text, place)} {said}: the command line is cut off or wrapped",
-        "one that no terminal has broken is that of: ps -ww -o args= -p PID; or name pid:PID here",
+        "give each line whole, as 'ps -ww -o args= -p PID' prints it; pid:PID is read without it",
     )
