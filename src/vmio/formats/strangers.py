@@ -75,7 +75,10 @@ _KINDS = (
     _Kind(
         "YAML, not a VM config or a QEMU command line",
         "a Proxmox VE config, or a QEMU command line as ps prints it",
-        _searching(r"\A(?:\s*#.*\n)*(?:---\s*$|- [\w.-]+: .*\n +|\s*(?:- )?[\w.-]+:\s*\n\s+(?:- )?[\w.\"'-]+)"),
+        _searching(
+            r"\A(?:\s*#.*\n)*"
+            r"(?:---\s*$|- [\w.-]+: .*\n +|\s*(?:- )?[\w.-]+:\s*\n\s+(?:- )?[\w.\"'-]+)"
+        ),
     ),
 )
 

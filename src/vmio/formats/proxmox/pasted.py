@@ -33,7 +33,7 @@ _STATE = re.compile(rb"(cur|new|del) (?=[a-z][a-z_-]*[0-9]*(?::|\s*$))")
 """How `qm pending` begins its lines."""
 _PROMPT = re.compile(
     rb"[ \t]*(?:\[[^\]\n]{1,99}\]|[^\s@:]{1,64}@[^\s#$%>]{1,99}[^#$%>\n]{0,99})[#$%>](?:\s|$)"
-    rb"|[ \t]*[#$%] (?:qm|cat|pvesh|ssh|sudo|nano|vi|vim|less|grep)\b|[ \t]*```"
+    rb"|[ \t]*[$%] \S|[ \t]*# (?:qm|pvesh|cat) (?:config|showcmd|pending|get|/etc/pve)|[ \t]*```"
 )
 _TOLD = re.compile(
     rb"[a-z_]+: (?:value |type check|property is not|invalid format|missing property|unable to"
@@ -71,11 +71,11 @@ def find_config(source: Source) -> Source | None:
     return _find(source)
 
 
-_PROMPT_LINE = re.compile(rb"(?m)^" + _PROMPT.pattern.replace(rb"|", rb"|^"))
+_PROMPT_LINE = re.compile(rb"(?m)^(?:" + _PROMPT.pattern + rb")")
 
 
 def _starts_as_config(data: bytes) -> bool:
-    """Returns whether the first line that says something is a setting, as no person's words are."""
+    """Returns whether the first line that says something is a setting, and no person's words."""
     for line in data.split(b"\n"):
         if line.strip() and not line.startswith(b"#"):
             return _LINE.match(line) is not None

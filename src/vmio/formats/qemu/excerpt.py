@@ -47,25 +47,24 @@ def find_command(source: Source) -> Excerpt | None:
     if "\0" in text:
         words = _split_process(text)
         return Excerpt(words=words) if any(word.text.startswith("-") for word in words) else None
-    found = list(_find_all(text))
+    starts = [match.start() for match in _STARTS.finditer(text)]
+    # A log is searched from the last start on, and else as any other text is.
+    found = list(_find_all(text, starts[-1])) if starts else []
+    is_log = bool(found)
+    found = found or list(_find_all(text))
     if not found:
         return None
     told = [each for each in found if each.known] or found
     told = [each for each in told if not _is_commented(text, each)] or told
-    chosen = told[-1 if _STARTS.search(text) else 0]
-    distinct = {tuple(word.text for word in each.words): each for each in told}
+    chosen = told[0]
     problems = list(_list_problems(text, chosen))
-    if len(distinct) > 1:
+    count = len(starts if is_log else {tuple(word.text for word in each.words) for each in told})
+    if count > 1:
         where = _count_line(text, chosen.words[0].start)
-        which = "last" if chosen is told[-1] and _STARTS.search(text) else "first"
-        problems.insert(
-            0,
-            _note(
-                f"{len(distinct)} QEMU command lines are in this text: the {which} one, of line"
-                f" {where}, is read",
-                chosen.words[0],
-            ),
-        )
+        what = "starts of a QEMU" if is_log else "QEMU command lines"
+        which = "last" if is_log else "first"
+        said = f"{count} {what} are in this text: the {which} one, of line {where}, is read"
+        problems.insert(0, _note(said, chosen.words[0]))
     error, hint = _explain_cut(text, chosen)
     return Excerpt(words=tuple(chosen.words), problems=tuple(problems), error=error, hint=hint)
 
@@ -131,7 +130,7 @@ def _list_words(value: object) -> Iterator[list[str]]:
     lower = {key.lower(): each for key, each in value.items()}
     for first, second in _PAIRS:
         program, words = lower.get(first), lower.get(second)
-        if isinstance(words, list):
+        if isinstance(words, list) and isinstance(program, str | list):
             yield [
                 word
                 for word in (*(program if isinstance(program, list) else (program,)), *words)
@@ -184,30 +183,41 @@ def is_program(name: str) -> bool:
     return bool(_PROGRAM.fullmatch(base) or _PROGRAM_VARIABLE.fullmatch(name))
 
 
-def _find_all(text: str) -> Iterator[_Taken]:
-    """Yields the commands of a text; each part of it is gone through once."""
+_MAX_COMMANDS = 1000
+_MAX_NAMES_TRIED = 20_000
+"""So many names of programs are looked at, which no text that is about a guest has."""
+_FIRST_OPTION = re.compile(r"[\s'\"]--?[A-Za-z]")
+
+
+def _find_all(text: str, low: int = 0) -> Iterator[_Taken]:
+    """Yields the commands of a text from a place on; each part of it is gone through once."""
     masked = _mask(text, _QUOTED_OPTION)
     quoted: str | None = None
-    done = line = 0
-    found = False
-    for match in _NAME.finditer(text):
+    done = line = low
+    found = 0
+    tried = 0
+    last = max((match.start() for match in _FIRST_OPTION.finditer(text, low)), default=low)
+    for match in _NAME.finditer(text, low):
         if match.start() < done:
             continue
+        if match.start() > last or found >= _MAX_COMMANDS or tried >= _MAX_NAMES_TRIED:
+            break
         start, end = _find_word(text, match.start(), done)
         done = end
-        while end >= 0 and (begin := _find_program(text, start, end)) is not None:
+        while (begin := _find_program(text, start, end)) is not None and tried < _MAX_NAMES_TRIED:
             line = max(line, text.rfind("\n", line, begin) + 1)
             body = masked
             if _QUOTED_LINE.match(text, line, begin):
                 quoted = quoted if quoted is not None else _mask(text, _QUOTED_LINE)
                 body = quoted
+            tried += 1
             taken = _take(body, begin, end, line)
             if taken.restart:
                 start, end = taken.restart
                 continue
             done = max(done, taken.end)
             if taken.options:
-                found = True
+                found += 1
                 yield taken
             break
     if not found and (unnamed := _take_unnamed(masked)) is not None:
