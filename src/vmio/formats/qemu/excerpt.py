@@ -140,7 +140,9 @@ def _list_words(value: object) -> Iterator[list[str]]:
 
 def _is_line(words: Sequence[str]) -> bool:
     first = next((at for at, word in enumerate(words) if word.startswith("-")), len(words))
-    named = not first or any(is_program(word) for word in words[:first])
+    if not first:
+        return any(word.lstrip("-") in TELLING for word in words)
+    named = any(is_program(word) for word in words[:first])
     return named and any(word.lstrip("-") in OPTIONS for word in words[first:])
 
 
