@@ -62,6 +62,8 @@ def list_notes(guest: Guest) -> list[str]:
         f"'/opt/my qemu/qemu-system-x86_64'{LINE.removeprefix('qemu-system-x86_64')}",
         f"[12:30] user@host:~$ {LINE} -name 'a b'\n",
         f"# {LINE}\n",
+        f"TASK ERROR: start failed: command '{LINE} -name 'a b'' failed: exit code 1\n",
+        f"  71 ?  Sl  0:01 {LINE} -name a LANG=C PATH=/bin HOME=/root\n",
         f"root 1 0 0 12:00 ? 0:00 sudo {LINE}\nroot 2 1 0 12:00 ? 0:01  \\_ {LINE}\n",
     ],
 )

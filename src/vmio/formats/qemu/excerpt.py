@@ -287,6 +287,8 @@ _CLOCK = re.compile(
 _CHECKMK = re.compile(r"[ \t]*\([^()\s]*,[^()\n]*\)[ \t]*$")
 _NUMBER = re.compile(r"[ \t]*\d+[ \t]+(?:\d+[ \t]+)*$", re.ASCII)
 
+_ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*=", re.ASCII)
+
 _Gap = Literal["comment", "line", "loose"]
 
 
@@ -355,6 +357,8 @@ def _take(text: str, begin: int, end: int, line: int) -> _Taken:
     return taking.finish()
 
 
+_MAX_LOGGED = 1 << 16
+"""Of a command in a log: each one looks no further for its end."""
 _QUOTES = frozenset({"'", '"'})
 
 
@@ -366,6 +370,12 @@ def _find_bounds(text: str, begin: int, end: int) -> tuple[int, int]:
     if text[end : end + 1] in _QUOTES:
         return end + 1, len(text)
     opened = text[max(0, begin - 1) : begin]
+    if opened == "'" and text.endswith("command ", 0, begin - 1):
+        # Proxmox VE's log of a task quotes a command whose words have the same quotes.
+        line_end = text.find("\n", end, end + _MAX_LOGGED)
+        closed = text.rfind("' failed", end, line_end if line_end >= 0 else end + _MAX_LOGGED)
+        if closed >= 0:
+            return end, closed
     if opened in _QUOTES:
         closed = text.find(opened, end)
         return end, closed if closed >= 0 else len(text)
@@ -450,6 +460,12 @@ class _Taking:
         elif self.words and not self.options and is_program(text) and not text.startswith("$"):
             self.restart = word.start, word.end
             return False
+        elif (
+            not self.quoted
+            and not self.words[-1].text.startswith("-")
+            and _ENVIRONMENT.match(text)
+        ):
+            return False  # what `ps e` prints behind a command
         self.words.append(word)
         return True
 
