@@ -40,6 +40,7 @@ from vmio.model.vm import Vm
 
 __all__ = ["describe_step", "list_notes"]
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _GUIDE = "Proxmox VE Administration Guide, 'IO Thread'; qemu-server 9.2.6"
 _ORDER = (
     "siderolabs/talos issue 11173; linux-kernel, 2019-10-03, on commit f049cf1a7b67 of Linux 5.3"
@@ -375,8 +376,8 @@ def _tell_how_to_find_out(guest: ProxmoxGuest, plan: Plan) -> str:
 def _probe(guest: ProxmoxGuest, plan: Plan) -> str:
     """Returns how a guest gets a controller without a disk for a while, whatever scsihw is."""
     vm, args = guest.vm, _args_after(guest, plan)
-    back = f"--args {quote(args)}" if args else "--delete args"
-    given = quote(f"{args} {_PROBE}".strip())
+    back = f"--args {_quote_text(args)}" if args else "--delete args"
+    given = _quote_text(f"{args} {_PROBE}".strip())
     return (
         f"stop it, run as root: {_qm_set(vm)} --args {given}, start it and look what it makes of"
         f" that controller, stop it and run: {_qm_set(vm)} {back}"
@@ -416,7 +417,12 @@ def _quote(vm: Vm, disk: Disk, *, with_iothread: bool) -> str:
     volume = disk.volume
     if "file" in disk.spans:
         volume = _read_raw(vm, disk.spans["file"]).removeprefix("volume=").removeprefix("file=")
-    return quote(volume) + (quote(f",{','.join(kept)}") if kept else "")
+    return _quote_text(volume) + (_quote_text(f",{','.join(kept)}") if kept else "")
+
+
+def _quote_text(text: str) -> str:
+    """Returns a text for a shell; `Words` refuses what has other control characters than TABs."""
+    return text if _CONTROL.search(text) else quote(text)
 
 
 def _move_boot(guest: ProxmoxGuest, moves: Mapping[str, str]) -> str:

@@ -289,6 +289,9 @@ _NUMBER = re.compile(r"[ \t]*\d+[ \t]+(?:\d+[ \t]+)*$", re.ASCII)
 
 _ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*=", re.ASCII)
 
+_SHELLED = re.compile(r"[';]|[ \t](?:[&|<>#]|\d>)", re.ASCII)
+"""What only a shell has."""
+
 _Gap = Literal["comment", "line", "loose"]
 
 
@@ -327,7 +330,7 @@ def _is_listed(text: str, line: int, begin: int) -> bool:
         return False
     end = text.find("\n", begin)
     rest = text[begin : len(text) if end < 0 else end]
-    return "'" not in rest and not rest.rstrip().endswith("\\")
+    return not _SHELLED.search(rest) and not rest.rstrip().endswith("\\")
 
 
 _MAX_PREFIX = 400
