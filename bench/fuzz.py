@@ -34,7 +34,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from attrs import define, field, frozen
+from msgspec import Struct, field
 from rich.console import Console
 
 from vmio.bench.jobs import parse_fio
@@ -395,8 +395,7 @@ def read_vmlist(data: bytes, _rng: random.Random) -> None:
     parse_vmlist(data)
 
 
-@frozen
-class Reader:
+class Reader(Struct, frozen=True):
     """One kind of input."""
 
     read: Callable[[bytes, random.Random], None]
@@ -539,8 +538,7 @@ def mutate(data: bytes, seeds: tuple[bytes, ...], rng: random.Random) -> bytes: 
     return data[:MAX_BYTES]
 
 
-@define
-class Tally:
+class Tally(Struct):
     """What became of the inputs of one reader."""
 
     inputs: int = 0
@@ -549,7 +547,7 @@ class Tally:
     slow: int = 0
     longest_s: float = 0.0
     total_s: float = 0.0
-    seen: set[str] = field(factory=set)
+    seen: set[str] = field(default_factory=set)
     """Where faults happened; of each place the first is kept."""
 
 

@@ -196,15 +196,14 @@ def read_house(
         UsageError: There is no such rule.
         InputError: The file cannot be read, or says something that no house rule is.
     """
-    from attrs import evolve
-
     from vmio.lint.house import House, override_house, parse_house
+    from vmio.values import replace
 
     path = config if config is not None else find_house()
     house = House()
     if path is not None:
         house = parse_house(read_source(path))
-        house = evolve(
+        house = replace(
             house,
             baseline=_join(path, house.baseline),
             storage=_join(path, house.storage),
@@ -285,10 +284,9 @@ def fix(
     Raises:
         UsageError: What came from standard input cannot be written.
     """
-    from attrs import evolve
-
     from vmio.formats.registry import find_doors
     from vmio.lint.fixing import fix_source
+    from vmio.values import replace
 
     before, find_editable = guest.vm.source, find_doors(guest.vm.notation).find_editable
     if find_editable(before) is None:
@@ -308,8 +306,8 @@ def fix(
     refusal = _write_config(before, fixed.data, write=write, run=run) if fixed.changed else None
     if refusal is not None:
         left = check_text(before)
-        return evolve(left, before=before, unfixed=fixed.applied, refusal=refusal)
-    return evolve(check_text(fixed.after), before=before, fixed=fixed.applied)
+        return replace(left, before=before, unfixed=fixed.applied, refusal=refusal)
+    return replace(check_text(fixed.after), before=before, fixed=fixed.applied)
 
 
 def _leave_excerpt(checked: CheckedFile, before: Source, *, unsafe: bool) -> CheckedFile:
@@ -317,18 +315,17 @@ def _leave_excerpt(checked: CheckedFile, before: Source, *, unsafe: bool) -> Che
 
     Who saved a command line knows that; of a config that is part of something it has to be said.
     """
-    from attrs import evolve
-
     from vmio.lint.fixing import may_apply
+    from vmio.values import replace
 
     left = tuple(each for each in checked.diagnostics if may_apply(each.fix, unsafe=unsafe))
     if not before.excerpt or not left:
-        return evolve(checked, before=before)
+        return replace(checked, before=before)
     refusal = UsageError(
         f"the config was taken out of {before.excerpt}, which is not written",
         hint="name the VM or its config, or copy the config into a file of its own",
     )
-    return evolve(checked, before=before, unfixed=left, refusal=refusal)
+    return replace(checked, before=before, unfixed=left, refusal=refusal)
 
 
 def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:

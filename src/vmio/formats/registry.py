@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Final, cast
 
-from attrs import evolve
-
 from vmio.formats.base import CommandLine, Doors, Guest, ReadContext, Setting, Words
 from vmio.model.host import Host
 from vmio.model.plan import Change, Obstacle, Plan, Step
 from vmio.model.source import Edit, Problem, Source
 from vmio.model.topology import Topology
+from vmio.values import replace
 
 __all__ = [
     "NOTATIONS",
@@ -80,8 +79,8 @@ def read_again(guest: Guest, data: bytes) -> Guest:
     Raises:
         InputError: The text is no guest any more.
     """
-    source = evolve(guest.vm.source, data=data)
-    context = evolve(guest.context, vmid=guest.vm.id)
+    source = replace(guest.vm.source, data=data)
+    context = replace(guest.context, vmid=guest.vm.id)
     return find_doors(guest.vm.notation).read(source, context)
 
 

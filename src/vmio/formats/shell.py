@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.characters import is_printable
 
@@ -73,8 +73,7 @@ _SPELLED = {"'": r"\'", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _DOUBLE = re.compile(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
 
 
-@frozen(kw_only=True)
-class Word:
+class Word(Struct, frozen=True, kw_only=True):
     """One word, and where in the text each part of it stands."""
 
     text: str

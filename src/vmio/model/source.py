@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from attrs import field, frozen
+from msgspec import Struct
 
 __all__ = ["Edit", "Location", "Problem", "Source", "Span", "apply_edits"]
 
@@ -22,8 +22,7 @@ class Span(NamedTuple):
     end: int
 
 
-@frozen(kw_only=True)
-class Location:
+class Location(Struct, frozen=True, kw_only=True):
     """Where a span begins, as a person counts: lines and columns from 1, columns in characters."""
 
     line: int
@@ -34,12 +33,11 @@ class Location:
     """That whole line."""
 
 
-@frozen(kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     """A file's name and its very bytes."""
 
     name: str
-    data: bytes = field(repr=False)
+    data: bytes
     excerpt: str = ""
     """What it was taken out of, such as `JSON`, where it is no file of its own: such a text is
     never written. Empty where it is the file."""
@@ -70,8 +68,7 @@ class Source:
         )
 
 
-@frozen(kw_only=True)
-class Edit:
+class Edit(Struct, frozen=True, kw_only=True):
     """One replacement in a source: the span's bytes become `text`; an empty span inserts.
 
     Bytes that are not UTF-8 are in the text as surrogate escapes.
@@ -81,8 +78,7 @@ class Edit:
     text: str
 
 
-@frozen(kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """Something that a reader could not take, and went on after."""
 
     kind: str

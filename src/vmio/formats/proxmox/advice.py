@@ -15,8 +15,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
-from attrs import evolve
-
 from vmio.characters import printable
 from vmio.formats.base import Words
 from vmio.formats.proxmox.boot import boot_indices
@@ -37,6 +35,7 @@ from vmio.model.host import parse_processors
 from vmio.model.plan import Plan, Step
 from vmio.model.source import Span, apply_edits
 from vmio.model.vm import Vm
+from vmio.values import replace
 
 __all__ = ["describe_step", "list_notes"]
 
@@ -262,7 +261,7 @@ def _sets_single(plan: Plan) -> bool:
 def _args_after(guest: ProxmoxGuest, plan: Plan) -> str:
     """Returns `args` as the plan leaves them."""
     data = apply_edits(guest.vm.source, edit_config(guest, plan.changes))
-    after = read_guest(evolve(guest.vm.source, data=data), guest.context)
+    after = read_guest(replace(guest.vm.source, data=data), guest.context)
     entry = after.config.main.settings().get("args") if after.args else None
     return after.args if entry is None else _read_raw(after.vm, entry.value_span)
 

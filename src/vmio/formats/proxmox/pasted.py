@@ -13,11 +13,10 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final
 
-from attrs import evolve
-
 from vmio.bounds import load_json
 from vmio.formats.proxmox.schema import check_setting
 from vmio.model.source import Source
+from vmio.values import replace
 
 __all__ = ["find_config"]
 
@@ -60,7 +59,7 @@ def find_config(source: Source) -> Source | None:
         return source
     data = source.data
     if data.lstrip()[:1] in {b"{", b"["} and (lines := _read_json(data)):
-        return evolve(source, data="\n".join((*lines, "")).encode(), excerpt="JSON")
+        return replace(source, data="\n".join((*lines, "")).encode(), excerpt="JSON")
     if _OWN_NAME.fullmatch(source.name):
         return source if _count(data)[0] or _LINE.search(data) is not None else _find(source)
     if _STRANGE.search(data):
@@ -130,7 +129,7 @@ def _find(source: Source) -> Source | None:
     if not block.is_config:
         return None
     lines = (*[b""] * block.start, *block.list_lines(), b"")
-    return evolve(source, data=b"\n".join(lines), excerpt="a longer text")
+    return replace(source, data=b"\n".join(lines), excerpt="a longer text")
 
 
 class _Outer:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from attrs import fields, frozen
+from msgspec import Struct
 
 from vmio.bounds import MAX_KEY_CHARACTERS, load_json
 from vmio.errors import InputError
@@ -103,8 +103,7 @@ _MERGED = frozenset({"boot", "global", "m", "machine", "name", "set", "smp"})
 """Options that QEMU makes one of, however often they come."""
 
 
-@frozen(kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """A whole command line."""
 
     program: str = ""

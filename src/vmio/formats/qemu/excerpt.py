@@ -13,18 +13,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.bounds import load_json
 from vmio.formats.qemu.options import OPTIONS, TELLING, TOLD
 from vmio.formats.shell import Token, Word, quote, scan_tokens
 from vmio.model.source import Problem, Source, Span
+from vmio.values import replace
 
 __all__ = ["Excerpt", "find_command", "unwrap"]
 
 
-@frozen(kw_only=True)
-class Excerpt:
+class Excerpt(Struct, frozen=True, kw_only=True):
     """A command that was found in a text."""
 
     words: tuple[Word, ...]
@@ -110,11 +110,11 @@ def unwrap(source: Source) -> Source:
         value = waiting.pop()
         if isinstance(value, str):
             if _NAME.search(value) and any(taken.known for taken in _find_all(value)):
-                return evolve(source, data=value.encode(), excerpt="JSON")
+                return replace(source, data=value.encode(), excerpt="JSON")
             continue
         for words in _list_words(value):
             if _is_line(words):
-                return evolve(source, data="".join(_quote(words)).encode(), excerpt="JSON")
+                return replace(source, data="".join(_quote(words)).encode(), excerpt="JSON")
         inner = value.values() if isinstance(value, dict) else value
         if isinstance(inner, Iterable):
             waiting += reversed(list(inner))

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import NamedTuple
 
-from attrs import evolve, frozen
-
 from vmio.bounds import MAX_OPTIONS, MAX_PROPERTIES, MAX_QUEUES_IN_ALL, MAX_VCPUS
 from vmio.errors import InputError
 from vmio.formats.base import Guest, ReadContext
@@ -23,6 +21,7 @@ from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span
 from vmio.model.topology import count_queues
 from vmio.model.vm import Accelerator, Vm
+from vmio.values import replace
 
 __all__ = ["QemuGuest", "read_command_vm"]
 
@@ -38,8 +37,7 @@ _CHECKED = frozenset({"blockdev", "device", "object"})
 """Options of which the value may be JSON."""
 
 
-@frozen(kw_only=True)
-class QemuGuest(Guest):
+class QemuGuest(Guest, frozen=True, kw_only=True):
     """A VM that is a QEMU command line, and that line."""
 
     origin = "command"
@@ -93,7 +91,7 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
         options=options,
         problems=(*problems, *found.problems),
     )
-    return QemuGuest(vm=vm, context=context, command=evolve(command, options=options))
+    return QemuGuest(vm=vm, context=context, command=replace(command, options=options))
 
 
 def _check_size(source: Source, options: Sequence[Option]) -> None:
@@ -162,7 +160,7 @@ def _apply_set(options: Sequence[Option], problems: list[Problem]) -> Sequence[O
             if path in setter.spans:
                 target.spans[match[3]] = setter.spans[path]
     return [
-        evolve(option, properties={})
+        replace(option, properties={})
         if option.name == "set"
         else _change(option, targets[option.name, option.id])
         for option in options
