@@ -293,7 +293,7 @@ def fix(
     before, find_editable = guest.vm.source, find_doors(guest.vm.notation).find_editable
     if find_editable(before) is None:
         checked = check(guest, host, project=project, baseline=baseline, node=node)
-        return replace(checked, before=before)
+        return _leave_excerpt(checked, before, unsafe=unsafe)
 
     def check_text(text: Source) -> CheckedFile:
         again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
@@ -310,6 +310,24 @@ def fix(
         left = check_text(before)
         return replace(left, before=before, unfixed=fixed.applied, refusal=refusal)
     return replace(check_text(fixed.after), before=before, fixed=fixed.applied)
+
+
+def _leave_excerpt(checked: CheckedFile, before: Source, *, unsafe: bool) -> CheckedFile:
+    """Returns the findings of a text that is not vmio's to write, and why its fixes are not made.
+
+    Who saved a command line knows that; of a config that is part of something it has to be said.
+    """
+    from vmio.lint.diagnostic import may_apply
+    from vmio.values import replace
+
+    left = tuple(each for each in checked.diagnostics if may_apply(each.fix, unsafe=unsafe))
+    if not before.excerpt or not left:
+        return replace(checked, before=before)
+    refusal = UsageError(
+        f"the config was taken out of {before.excerpt}, which is not written",
+        hint="name the VM or its config, or copy the config into a file of its own",
+    )
+    return replace(checked, before=before, unfixed=left, refusal=refusal)
 
 
 def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:

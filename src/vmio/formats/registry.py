@@ -33,12 +33,12 @@ __all__ = [
 ]
 
 NOTATIONS: Final[Mapping[str, str]] = {
-    "qemu": "vmio.formats.qemu.doors",
     "proxmox": "vmio.formats.proxmox.doors",
+    "qemu": "vmio.formats.qemu.doors",
 }
 """The module of each notation's doors, by its name, in the order in which they are asked.
 
-The last takes whatever is like nothing else.
+Each is sure of what it takes, and what none takes is named by `strangers.py`.
 """
 
 
@@ -57,8 +57,17 @@ def _import_doors(module: str) -> Doors:
 
 
 def recognise(source: Source) -> str:
-    """Returns the notation of a text."""
-    return next(name for name in NOTATIONS if find_doors(name).recognise(source))
+    """Returns the notation of a text.
+
+    Raises:
+        InputError: It is in none; the error says what it is instead.
+    """
+    for name in NOTATIONS:
+        if find_doors(name).recognise(source):
+            return name
+    from vmio.formats.strangers import explain_stranger
+
+    raise explain_stranger(source)
 
 
 def read(source: Source, context: ReadContext) -> Guest:

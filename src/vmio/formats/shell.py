@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -18,11 +19,13 @@ from vmio.characters import is_printable
 from vmio.patterns import compile_late
 
 __all__ = [
+    "Token",
     "Word",
     "join_words",
     "quote",
     "quote_unprintable",
     "render_command",
+    "scan_tokens",
     "scan_words",
     "split_words",
 ]
@@ -36,6 +39,26 @@ _PIECE_OR_DOLLAR = compile_late(
     r"""|\$'(?P<dollar>(?:[^'\\]++|\\.)*+)'""",
     re.DOTALL,
 )
+_OBJECT = r"""(?P<json>\{(?=[ \t]{0,8}"[\w.-]{0,64}(?:"[ \t]{0,8}:|\n|\Z)))"""
+"""Where JSON begins that no quotes are around, as a list of processes shows it."""
+_COMMAND_PIECE = compile_late(
+    rf"""(?P<blank>[ \t\r]++)|(?P<line>\n)|(?P<join>\\\r?\n)|{_OBJECT}
+    |'(?P<single>[^']*+)'|"(?P<double>(?:[^"\\]++|\\.)*+)"|\\(?P<escaped>.)
+    |\$'(?P<dollar>(?:[^'\\]++|\\.)*+)'|(?P<operator>[;&|<>])
+    |(?P<variable>\$\{{[^}}\n]{{0,200}}+\}}|\$\((?:[^()\n]|\((?:[^()\n]|\([^()\n]*+\))*\))*\)|`[^`\n]*+`)
+    |(?P<plain>[^ \t\r\n'"\\$`;&|<>(){{^]++|[${{(^`]|\))""",
+    re.DOTALL | re.VERBOSE,
+)
+_LISTED_PIECE = compile_late(
+    rf"(?P<blank>[ \t\r]++)|(?P<line>\n)|{_OBJECT}|(?P<plain>[^ \t\r\n{{]++|\{{)"
+)
+_FIRST_PIECE = compile_late(
+    r"(?P<comment>\#[^\n]*+)|(?P<loose>\\[ \t]++\r?(?=\n))|(?P<join>[\^`]\r?\n)"
+    r"|(?P<operator>\d(?=[<>])|\))"
+)
+"""What is something else at a word's beginning than within it; `^` and a backtick end the lines of
+the shells of Windows."""
+_JSON_PIECE = compile_late(r"""(?P<brace>[{}])|"(?:[^"\\\n]++|\\[^\n])*+"|[^"{}\n]++""")
 _DOLLAR = compile_late(
     r"""\\(?:(?P<octal>[0-7]{1,3})|x(?P<hex>[0-9A-Fa-f]{1,2})|u(?P<short>[0-9A-Fa-f]{1,4})"""
     r"""|U(?P<long>[0-9A-Fa-f]{1,8})|c(?P<control>.)|(?P<sign>[abefnrtv\\'"?]))"""
@@ -147,6 +170,105 @@ def scan_words(text: str, *, dollars: bool = False) -> Iterator[Word]:
         position = match.end()
     if start >= 0:
         yield _join(parts, start, position)
+
+
+TokenKind = Literal["word", "line", "join", "loose", "comment", "operator", "open"]
+
+
+class Token(NamedTuple):
+    """A part of a script: a word, or what stands between words."""
+
+    kind: TokenKind
+    """`join` is a line that goes on in the next one, `loose` one that does not, as blanks are
+    after its backslash, and `open` a quotation or a JSON object that has no end."""
+    start: int
+    end: int
+    word: Word | None = None
+
+
+def scan_tokens(
+    text: str, start: int = 0, end: int | None = None, *, quoted: bool = True
+) -> Iterator[Token]:
+    """Yields the parts of a script from a place in it, the last of them one that is `open`.
+
+    JSON that no quotes are around is a part of a word, blanks and all.
+
+    Args:
+        text: The script, a character a byte.
+        start: Where to begin.
+        end: Where to end; None for the end of the text.
+        quoted: Whether there are quotations, operators and comments, as there are none in a list
+            of processes.
+    """
+    end = len(text) if end is None else end
+    pattern = _COMMAND_PIECE if quoted else _LISTED_PIECE
+    parts: list[tuple[str, int]] = []
+    first = -1
+    position = start
+    line_end = -1
+    while position < end:
+        match = _FIRST_PIECE.match(text, position, end) if quoted and first < 0 else None
+        match = match or pattern.match(text, position, end)
+        kind = "open" if match is None else match.lastgroup or ""
+        after = end if match is None else match.end()
+        if kind == "json":
+            line_end = text.find("\n", position, end) if line_end < position else line_end
+            line_end = end if line_end < 0 else line_end
+            after = _find_json_end(text, position, line_end)
+            kind, after = ("open", line_end) if after < 0 else ("json", after)
+        if kind not in _IN_WORD:
+            if first >= 0 and kind not in {"join", "open"}:
+                yield Token("word", first, position, _join(parts, first, position))
+                first, parts = -1, []
+            if kind != "blank":
+                yield Token(_KINDS[kind], position, after)
+            if kind == "open":
+                return
+        else:
+            first = position if first < 0 else first
+            parts += _read_piece(kind, match, text[position:after], position)
+        position = after
+    if first >= 0:
+        yield Token("word", first, end, _join(parts, first, end))
+
+
+_IN_WORD = frozenset({"single", "double", "escaped", "dollar", "variable", "plain", "json"})
+_KINDS: dict[str, TokenKind] = {
+    "blank": "word",
+    "line": "line",
+    "join": "join",
+    "loose": "loose",
+    "comment": "comment",
+    "operator": "operator",
+    "open": "open",
+}
+
+
+def _find_json_end(text: str, position: int, end: int) -> int:
+    """Returns where an object of JSON's ends; -1 if that is not before `end`."""
+    depth = 0
+    while position < end:
+        match = _JSON_PIECE.match(text, position, end)
+        if match is None:
+            return -1
+        position = match.end()
+        if match["brace"]:
+            depth += 1 if match["brace"] == "{" else -1
+            if depth == 0:
+                return position
+    return -1
+
+
+def _read_piece(
+    kind: str, match: re.Match[str] | None, piece: str, start: int
+) -> Iterable[tuple[str, int]]:
+    if match is None or kind in {"variable", "plain", "json"}:
+        return ((piece, start),)
+    if kind == "double":
+        return _unescape(match[kind], match.start(kind))
+    if kind == "dollar":
+        return _unescape_dollar(match[kind], match.start(kind))
+    return ((match[kind], match.start(kind)),)
 
 
 def _unescape(piece: str, start: int) -> Iterator[tuple[str, int]]:

@@ -63,6 +63,9 @@ class Source(Struct, frozen=True, kw_only=True):
 
     name: str
     data: bytes
+    excerpt: str = ""
+    """What it was taken out of, such as `JSON`, where it is no file of its own: such a text is
+    never written. Empty where it is the file."""
 
     def __repr__(self) -> str:
         return f"Source(name={self.name!r}, data=<{len(self.data)} bytes>)"

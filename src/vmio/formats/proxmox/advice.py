@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from shlex import quote as quote_drive
 from typing import assert_never
 
 from vmio.characters import printable
@@ -42,12 +41,13 @@ from vmio.formats.words import (
 from vmio.model.disk import Disk
 from vmio.model.host import parse_processors
 from vmio.model.plan import Plan, Step
-from vmio.model.source import apply_edits
+from vmio.model.source import Span, apply_edits
 from vmio.model.vm import Vm
 from vmio.values import replace
 
 __all__ = ["describe_step", "list_notes"]
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _GUIDE = "Proxmox VE Administration Guide, 'IO Thread'; qemu-server 9.2.6"
 _ORDER = (
     "siderolabs/talos issue 11173; linux-kernel, 2019-10-03, on commit f049cf1a7b67 of Linux 5.3"
@@ -148,7 +148,7 @@ def _separate(guest: ProxmoxGuest, plan: Plan, step: Step) -> Words:
     if step.obstacle == "macos":
         return _leave_macos(disks, why)
     scsihw = guest.scsihw
-    back = f"--scsihw {quote_drive(scsihw)}" if scsihw is not None else "--delete scsihw"
+    back = f"--scsihw {quote(scsihw)}" if scsihw is not None else "--delete scsihw"
     return Words(
         what=f"Make sure that the guest has virtio-scsi's driver, then set scsihw to {SINGLE}",
         why=f"{why}; nothing in the config shows that the guest has that driver, and without it"
@@ -274,7 +274,17 @@ def _sets_single(plan: Plan) -> bool:
 def _args_after(guest: ProxmoxGuest, plan: Plan) -> str:
     """Returns `args` as the plan leaves them."""
     data = apply_edits(guest.vm.source, edit_config(guest, plan.changes))
-    return read_guest(replace(guest.vm.source, data=data), guest.context).args
+    after = read_guest(replace(guest.vm.source, data=data), guest.context)
+    entry = after.config.main.settings().get("args") if after.args else None
+    return after.args if entry is None else _read_raw(after.vm, entry.value_span)
+
+
+def _read_raw(vm: Vm, span: Span) -> str:
+    """Returns what is written at a place; bytes that are no text are surrogate escapes.
+
+    With another sign in the place of a byte, a command would name another volume.
+    """
+    return vm.source.data[span.start : span.end].decode("utf-8", "surrogateescape")
 
 
 def _name_scsihw(guest: ProxmoxGuest) -> str:
@@ -390,8 +400,8 @@ def _warn_of_esxi(guest: ProxmoxGuest) -> str:
 def _probe(guest: ProxmoxGuest, plan: Plan) -> str:
     """Returns how a guest gets a controller without a disk for a while, whatever scsihw is."""
     vm, args = guest.vm, _args_after(guest, plan)
-    back = f"--args {quote_drive(args)}" if args else "--delete args"
-    given = quote_drive(f"{args} {_PROBE}".strip())
+    back = f"--args {_quote_text(args)}" if args else "--delete args"
+    given = _quote_text(f"{args} {_PROBE}".strip())
     return (
         f"stop it, run as root: {_qm_set(vm)} --args {given}, start it and look what it makes of"
         f" that controller, stop it and run: {_qm_set(vm)} {back}"
@@ -401,7 +411,7 @@ def _probe(guest: ProxmoxGuest, plan: Plan) -> str:
 def _qm_set(vm: Vm) -> str:
     """Returns the beginning of the command that changes a guest's config."""
     # What is in a config can be anybody's, and a person may paste this into a shell.
-    return f"qm set {quote_drive(vm.id)}"
+    return f"qm set {quote(vm.id)}"
 
 
 def _render_move(guest: ProxmoxGuest, moves: Mapping[str, str], *, shared: bool) -> str:
@@ -411,24 +421,32 @@ def _render_move(guest: ProxmoxGuest, moves: Mapping[str, str], *, shared: bool)
     """
     vm = guest.vm
     words = [
-        f"--{moves[disk.id]} {_quote_drive(vm, disk, with_iothread=not shared)}"
+        f"--{moves[disk.id]} {_quote(vm, disk, with_iothread=not shared)}"
         for disk in vm.disks
         if disk.id in moves
     ]
     words += [] if shared or guest.scsihw == SINGLE else [f"--scsihw {SINGLE}"]
     boot = _move_boot(guest, moves)
-    words += [f"--boot {quote_drive(boot)}"] if boot else []
+    words += [f"--boot {quote(boot)}"] if boot else []
     gone = ",".join(moves)
     return f"{_qm_set(vm)} --delete {gone} && {_qm_set(vm)} {' '.join(words)}"
 
 
-def _quote_drive(vm: Vm, disk: Disk, *, with_iothread: bool) -> str:
+def _quote(vm: Vm, disk: Disk, *, with_iothread: bool) -> str:
     """Returns a drive as it is written, with what a SCSI disk can have of it, for a shell."""
     known = DRIVES_BY_BUS["scsi"].options
     spans = sorted((span, name) for name, span in disk.spans.items() if name != "file")
-    kept = [vm.source.read_span(span) for span, name in spans if name in known]
+    kept = [_read_raw(vm, span) for span, name in spans if name in known]
     kept += ["iothread=1"] if with_iothread else []
-    return quote_drive(disk.volume) + (quote_drive(f",{','.join(kept)}") if kept else "")
+    volume = disk.volume
+    if "file" in disk.spans:
+        volume = _read_raw(vm, disk.spans["file"]).removeprefix("volume=").removeprefix("file=")
+    return _quote_text(volume) + (_quote_text(f",{','.join(kept)}") if kept else "")
+
+
+def _quote_text(text: str) -> str:
+    """Returns a text for a shell; `Words` refuses what has other control characters than TABs."""
+    return text if _CONTROL.search(text) else quote(text)
 
 
 def _move_boot(guest: ProxmoxGuest, moves: Mapping[str, str]) -> str:

@@ -31,9 +31,11 @@ __all__ = [
 ]
 
 
-def recognise(source: Source) -> bool:  # noqa: ARG001 - no line is in every config
-    """Takes every text: it is asked last, and what no config could be is refused by its reader."""
-    return True
+def recognise(source: Source) -> bool:
+    """Returns whether a text is a config, or has one somewhere in it."""
+    from vmio.formats.proxmox.pasted import find_config
+
+    return find_config(source) is not None
 
 
 def read(source: Source, context: ReadContext) -> ProxmoxGuest:
@@ -43,7 +45,9 @@ def read(source: Source, context: ReadContext) -> ProxmoxGuest:
         InputError: The text is no config, or has no such snapshot; or it is read strictly, and
             Proxmox VE cannot take all of it.
     """
-    guest = read_guest(source, context)
+    from vmio.formats.proxmox.pasted import find_config
+
+    guest = read_guest(find_config(source) or source, context)
     if guest.vm.options:
         from vmio.formats.proxmox.added import add_options
 
@@ -97,14 +101,18 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
     return edit_config(cast("ProxmoxGuest", guest), changes)
 
 
-def find_editable(source: Source) -> Span:
+def find_editable(source: Source) -> Span | None:
     """Returns the section of the VM itself, without its snapshots and what is pending.
+
+    There is none in a config that was taken out of another text.
 
     Raises:
         InputError: The text is no config.
     """
     from vmio.formats.proxmox.config import parse_config
 
+    if source.excerpt:
+        return None
     return parse_config(source).main.span
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from vmio.bounds import MAX_KEY_CHARACTERS, load_json
 from vmio.errors import InputError
-from vmio.formats.shell import Word, scan_words
+from vmio.formats.shell import Word
 from vmio.model.controller import IOTHREAD_DEVICES
 from vmio.model.iothread import PARAMETERS, IOThread, VirtqueueMapping
 from vmio.model.option import Option
@@ -96,6 +96,7 @@ _LAUNCHERS = frozenset(
 )
 """Programs that start another one, with words of their own before it."""
 _PROGRAM = compile_late(r"qemu-system-\w+|qemu-kvm|kvm|qemu", re.ASCII)
+_VARIABLE = compile_late(r"\$(?:\w+|[*@]|\{[^}]*\})", re.ASCII)
 _DASHED = frozenset({"cpu", "machine"})
 """Options of which the keys may be written with `_` as well as with `-`."""
 _LISTING = frozenset({"netdev", "nic", "smbios"})
@@ -113,44 +114,18 @@ class Command(Struct, frozen=True, kw_only=True):
 
 _MAPPED = compile_late(r"iothread-vq-mapping\.(\d{1,6})\.(?:iothread|vqs(?:\.\d{1,6})?)", re.ASCII)
 _QUEUE = compile_late(r"\d{1,9}", re.ASCII)
-_COMMENT = compile_late(rb"\s+|\\\r?\n|#[^\n]*\n")
-_VARIABLE = compile_late(rb"[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+")
-_FIRST_WORD = compile_late(
-    rb"""(?:'[^'\n]*'|"[^"\n]*"|(?P<program>[^\s\0'"-][^\s\0'"]*))[\s\\\0]+"""
-)
-_DASHED_WORD = compile_late(rb"--?[A-Za-z]")
-_HEAD_BYTES = 4096
 
 
 def is_command(source: Source) -> bool:
-    """Tells a saved command line from a VM config, whose first line is `key: value`.
+    """Returns whether there is the command line of a QEMU in a text.
 
-    A command line begins with a program and an option, or with an option; variables of the
-    environment may stand before.
+    It can stand anywhere in it, as in a list of processes or behind a prompt; a program of
+    another name is one where it is the first thing there, with options that QEMU has.
     """
-    for line in source.data.split(b"\n"):
-        if line.strip() and not line.startswith(b"#"):
-            if re.match(rb"[a-z][a-z_-]*[0-9]*:\s|\[", line):
-                return False
-            return _begins_command(source.data)
-    return False
+    from vmio.formats.qemu.excerpt import find_command, unwrap
 
-
-def _begins_command(data: bytes) -> bool:
-    """Tells whether a program and an option, or an option, is the first there is.
-
-    One pattern would do, but Python before 3.11.4 matches `(…)*+` wrongly where the last turn of
-    the group fails half-way.
-    """
-    position = 0
-    for pattern in (_COMMENT, _VARIABLE):
-        while match := pattern.match(data, position):
-            position = match.end()
-    word = _FIRST_WORD.match(data, position)
-    if _DASHED_WORD.match(data, word.end() if word is not None else position):
-        return True
-    program = (word["program"] or b"" if word is not None else b"").rpartition(b"/")[2]
-    return program.decode("ascii", "replace") in _LAUNCHERS and b"qemu" in data[:_HEAD_BYTES]
+    text = unwrap(source)
+    return len(text.data) <= _MAX_BYTES and find_command(text) is not None
 
 
 def parse_command(source: Source) -> Command:
@@ -179,34 +154,23 @@ def list_arguments(source: Source) -> tuple[tuple[str, ...], ...]:
     return tuple(arguments)
 
 
-def _read_words(source: Source) -> list[Word]:
-    data = source.data
-    if len(data) > _MAX_BYTES:
-        raise InputError(f"{source.name} is too large for a command line: {len(data)} bytes")
-    try:
-        # A character a byte, so that places in the text are places in the file.
-        words = list(_scan(data.decode("latin-1")))
-    except ValueError as error:
-        raise InputError(f"{source.name} is not a command line: {error}") from error
-    if not any(word.text.startswith("-") for word in words):
+def _read_words(source: Source) -> tuple[Word, ...]:
+    from vmio.formats.qemu.excerpt import find_command, unwrap
+
+    source = unwrap(source)
+    if len(source.data) > _MAX_BYTES:
+        raise InputError(
+            f"{source.name} is too large for a command line: {len(source.data)} bytes"
+        )
+    found = find_command(source)
+    if found is None:
         raise InputError(
             f"{source.name} is neither a VM config nor a QEMU command line",
-            hint="a command line is as `qm showcmd` prints it, quoted for a shell",
+            hint="a command line is as `qm showcmd` or `ps` prints it",
         )
-    return words
-
-
-def _scan(text: str) -> Iterator[Word]:
-    if "\0" not in text:
-        # Comments become blanks, and what follows them stays where it is.
-        blanked = re.sub(r"(?m)^#[^\n]*", lambda match: " " * len(match[0]), text)
-        yield from scan_words(blanked, dollars=True)
-        return
-    start = 0
-    for word in text.removesuffix("\0").split("\0"):
-        end = start + len(word)
-        yield Word(text=word, start=start, end=end, runs=((0, start),))
-        start = end + 1
+    if found.error:
+        raise InputError(f"{source.name}: {found.error}", hint=found.hint)
+    return found.words
 
 
 def _decode(text: str) -> str:
@@ -322,6 +286,8 @@ def read_options(words: Sequence[str], places: Sequence[Word] | None = None) -> 
         word, place = words[position], None if places is None else places[position]
         position += 1
         if not word.startswith("-") or word == "-":
+            if place is not None and _VARIABLE.fullmatch(word):
+                continue  # a script's further options, or none
             span = _cover(place, place)
             yield build_option("hda", {_VALUE: word}, span, _mark(_VALUE, span))
             continue

@@ -13,6 +13,7 @@ from vmio.formats.base import Guest, ReadContext
 from vmio.formats.qemu.argv import Command, build_option, find_iothreads, parse_command
 from vmio.formats.qemu.blocks import read_blocks
 from vmio.formats.qemu.devices import attach_devices
+from vmio.formats.qemu.excerpt import find_command, unwrap
 from vmio.formats.qemu.readconfig import parse_config_file
 from vmio.model.controller import Controller
 from vmio.model.host import Host
@@ -77,9 +78,10 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
     Raises:
         InputError: It is not the command line of a QEMU.
     """
-    host = context.host
+    host, source = context.host, unwrap(source)
     command = parse_command(source)
-    problems: list[Problem] = []
+    found_command = find_command(source)
+    problems = list(found_command.problems) if found_command is not None else []
     included = tuple(_include(command.options, context.read_file, problems))
     check_size(source, included)
     options = tuple(_apply_set(included, problems))
@@ -221,8 +223,15 @@ def _change(option: Option, changed: _Changed) -> Option:
 def _check_options(options: Sequence[Option]) -> Iterator[Problem]:
     """Yields what QEMU cannot even read, and names that it finds twice."""
     seen: set[tuple[str, str]] = set()
+    first = ""
     for option in options:
         span = option.span or _NOWHERE
+        if option.name == "hda":
+            word = option.properties.get("value", "")
+            if first and option.spans.get("value") == option.span:
+                said = f"'{word}' is no option, and '{first}' is the first disk already"
+                yield Problem(kind="refused-option", message=said, span=span, subject=word)
+            first = first or word
         if option.name in _CHECKED and option.properties.get("value", "").startswith("{"):
             said = f"the value of -{option.name} is not JSON"
             yield Problem(kind="refused-option", message=said, span=span, subject=option.name)

@@ -113,6 +113,7 @@ def prepare_plan(
     if path.stem.isdigit() and path.stem != plan.vm:
         raise UsageError(f"the plan is for guest {plan.vm}, and {path} is another")
     if source.digest != plan.digest:
+        _refuse_excerpt(source, plan)
         raise ConflictError(
             f"{path} has changed since the plan was made", hint="plan again, and apply that"
         )
@@ -134,6 +135,21 @@ def prepare_plan(
                 f"no running guest {plan.vm} is found here", hint="--qmp names its socket"
             )
     return Work(plan=plan, path=path, guest=guest, new=new, running=running, socket=socket)
+
+
+def _refuse_excerpt(source: Source, plan: Plan) -> None:
+    """Refuses a text that a config is only a part of.
+
+    Raises:
+        UsageError: It is one.
+        InputError: It is no guest.
+    """
+    taken = read(source, ReadContext(host=Host(), vmid=plan.vm)).vm.source.excerpt
+    if taken:
+        raise UsageError(
+            f"{source.name} is no config: the one that was planned was taken out of {taken}",
+            hint="apply the plan to the VM or to its config: vmio apply PLAN VM",
+        )
 
 
 def carry_out(work: Work, *, what: str, node: Node | None = None) -> Outcome:
