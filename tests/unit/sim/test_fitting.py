@@ -17,6 +17,9 @@ from vmio.sim.profile import DEFAULT_PROFILE, Profile
 from vmio.sim.simulator import prepare, run_once
 from vmio.sim.workload import parse_workload
 
+# Fitting costs is a thousand predictions: where the process has it compiled it uses that form.
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
+
 QEMU_10 = QemuVersion(10, 0, 2)
 MAIN_LOOP_ONLY = None
 LOADS = (
@@ -62,10 +65,11 @@ def observe(
     for text, poll_max_ns in loads:
         topology, workload = make_topology(poll_max_ns), parse_workload(text)
         setup = prepare(topology, workload, QEMU_10)
-        run = run_once(setup, workload, profile, seed=9, requests=2_000)
-        if setup.polls:
-            grown = run_once(setup, workload, profile, seed=9, requests=2_000, grown=True)
-            run = run.average(grown)
+        runs = [
+            run_once(setup, workload, profile, seed=9, requests=2_000, grown=grown, compiled=True)
+            for grown in ((False, True) if setup.polls else (False,))
+        ]
+        run = runs[0].average(runs[1]) if setup.polls else runs[0]
         found.append(
             Observation(
                 topology=topology,
