@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 
 from vmio import app
 from vmio.bench.jobs import Job
@@ -22,6 +21,7 @@ from vmio.observe.sample import Sample
 from vmio.observe.sampler import sample
 from vmio.qemu.binary import read_version
 from vmio.qemu.boot import Boot
+from vmio.values import replace
 
 CONFIG = b"""\
 cores: 1
@@ -43,8 +43,8 @@ async def read_uptime_s(loaded: LoadedGuest) -> float:
 async def check(guest: Guest, how: Boot, subtests: pytest.Subtests) -> None:
     """Samples a guest before and after a load, and stops it."""
     layout = app.lay_out(guest)
-    loops = tuple(evolve(each, poll_max_ns=5000) for each in layout.iothreads)
-    layout = evolve(layout, iothreads=loops)
+    loops = tuple(replace(each, poll_max_ns=5000) for each in layout.iothreads)
+    layout = replace(layout, iothreads=loops)
     async with boot_guest(guest.vm.machine, layout, how, scratch_bytes=16 << 20) as loaded:
         with subtests.test(check_samples.__doc__):
             before = await sample(loaded.process.pid, loaded.process.qmp)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 
 import pytest
-from attrs import asdict, evolve
 
 from vmio.model.capabilities import QemuVersion
 from vmio.model.controller import Controller
@@ -16,6 +15,7 @@ from vmio.sim.fitting import FITTED, Observation, compare_observations, fit_cost
 from vmio.sim.profile import DEFAULT_PROFILE, Profile
 from vmio.sim.simulator import prepare, run_once
 from vmio.sim.workload import parse_workload
+from vmio.values import replace
 
 # Fitting costs is a thousand predictions: where the process has it compiled it uses that form.
 pytestmark = pytest.mark.usefixtures("compiled_simulator")
@@ -110,7 +110,7 @@ def test_costs_of_another_host_are_found(even: float, odd: float) -> None:
         name: round(getattr(DEFAULT_PROFILE.costs, name) * (odd if number % 2 else even))
         for number, name in enumerate(FITTED)
     }
-    other = evolve(DEFAULT_PROFILE, costs=evolve(DEFAULT_PROFILE.costs, **true))
+    other = replace(DEFAULT_PROFILE, costs=replace(DEFAULT_PROFILE.costs, **true))
     seen, unseen = observe(other), observe(other, OTHER_LOADS)
     fitted = fit_costs(seen, DEFAULT_PROFILE, QEMU_10)
     for observations in (seen, unseen):
@@ -126,8 +126,8 @@ def test_costs_of_another_host_are_found(even: float, odd: float) -> None:
 
 def test_costs_that_are_not_looked_for_are_left_alone() -> None:
     """What was measured by itself stays as it was measured."""
-    measured = evolve(DEFAULT_PROFILE.costs, wake_ns=40_000, sleep_ns=1_000, syscall_ns=900)
-    start = evolve(DEFAULT_PROFILE, costs=measured)
+    measured = replace(DEFAULT_PROFILE.costs, wake_ns=40_000, sleep_ns=1_000, syscall_ns=900)
+    start = replace(DEFAULT_PROFILE, costs=measured)
     fitted = fit_costs(observe(DEFAULT_PROFILE), start, QEMU_10, steps=1)
     changed = {
         name for name, value in asdict(fitted.costs).items() if value != getattr(start.costs, name)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 import pytest
-from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +16,7 @@ from vmio.report.prediction.html import METHOD, render_simulation_html
 from vmio.report.prediction.svg import draw_loops, draw_panel
 from vmio.sim.simulator import Estimate, Prediction
 from vmio.units import format_duration_ns
+from vmio.values import replace
 
 Make = Callable[..., Prediction]
 LOADERS = ("script", "link", "img", "iframe", "object", "embed", "base", "form", "a")
@@ -210,12 +210,12 @@ def test_pictures_stay_inside(make_prediction: Make, outcomes: list[tuple[float,
 def test_one_layout_is_shown_by_what_its_loops_do(make_prediction: Make) -> None:
     """Each bar is as long as its share of the time, and has a whisker from end to end."""
     found = make_prediction(100, 0.7)
-    loop = evolve(
+    loop = replace(
         found.loops[0],
         polling_share=Estimate(mean=0.5, low=0.4, high=0.6),
         work_share=Estimate(mean=0.2, low=0.2, high=0.2),
     )
-    picture = parse(draw_loops(evolve(found, loops=(loop,)), prefix="p"))
+    picture = parse(draw_loops(replace(found, loops=(loop,)), prefix="p"))
     widths = {each.attrib["class"]: float(each.attrib["width"]) for each in picture.iter("rect")}
     assert widths["poll"] / widths["work"] == pytest.approx(2.5, rel=0.01)
     assert widths["poll"] / widths["sleep"] == pytest.approx(0.5 / 0.3, rel=0.01)
