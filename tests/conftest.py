@@ -3,6 +3,7 @@
 Each processor has a worker, and what takes long begins first. Hypothesis has no deadlines and is
 derandomised on CI; what needs QEMU is skipped by name where there is none; no variable of a
 person's shell decides a test; a process that outlives the tests which started it fails the run.
+The simulator is compiled in one of the processes, and kept for the next run of the same sources.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from vmio.sim import kernel
+from vmio.testing.compilation import share_compilation
+
 TESTS = Path(__file__).parent
 INTEGRATION = TESTS / "integration"
 _SOMEBODY = 54321
@@ -23,7 +27,7 @@ PROGRAMS = ("qemu-system-x86_64", "qemu-img")
 LONG = tuple(TESTS / name for name in ("integration", "meta", "properties", "unit/sim"))
 """Folders whose tests take seconds, the longest first."""
 MOST_WORKERS = 8
-"""Each compiles the simulator for itself and may have guests of half a gibibyte."""
+"""Each may have guests of half a gibibyte."""
 SHELL = (
     *("COLORTERM", "COLUMNS", "FORCE_COLOR", "LANGUAGE", "LINES", "NO_COLOR"),
     *("TTY_COMPATIBLE", "TTY_INTERACTIVE", "VMIO_DEBUG"),
@@ -81,6 +85,29 @@ def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # Predictions go by the default profile, whatever was calibrated on this account.
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_compilation(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Keeps the compiled simulator where the other workers and the next run find it."""
+    cache: pytest.Cache | None = getattr(request.config, "cache", None)
+    folder = (
+        cache.mkdir("simulator") if cache is not None else tmp_path_factory.mktemp("simulator")
+    )
+    with share_compilation(folder):
+        yield
+
+
+@pytest.fixture(scope="session")
+def compiled_simulator(one_compilation: None) -> None:
+    """Has the simulator compiled before a test that simulates more than compiling takes.
+
+    Whoever simulates then uses that form, as it does in a process that has simulated much before.
+    """
+    del one_compilation
+    kernel._compile()
 
 
 @pytest.fixture

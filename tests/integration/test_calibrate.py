@@ -9,15 +9,16 @@ import pytest
 
 from vmio import app
 from vmio.bench.calibrate import Calibration, calibrate
-from vmio.errors import OutputError
-from vmio.guest.image import ensure_image
+from vmio.errors import OutputError, ToolError
+from vmio.guest.image import GuestImage
 from vmio.host.local import identify_host
 from vmio.qemu.binary import read_version
 
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
 
-def run(folder: Path | None) -> Calibration:
+
+def run(image: GuestImage, folder: Path | None) -> Calibration:
     """Calibrates with one round and one step: how near the costs come is not asked here."""
-    image = ensure_image()
     how, _ = app.choose_boot(
         accelerator="tcg",
         kernel=str(image.kernel),
@@ -40,9 +41,16 @@ def run(folder: Path | None) -> Calibration:
     )
 
 
-def test_host_is_calibrated_and_its_profile_is_gone_by(tmp_path: Path) -> None:
+def test_host_is_calibrated_and_its_profile_is_gone_by(
+    guest_image: GuestImage, tmp_path: Path
+) -> None:
     """Costs come from what was measured; the profile is kept, and is this host's."""
-    found = run(tmp_path)
+    try:
+        found = run(guest_image, tmp_path)
+    except ToolError as error:
+        # In the 0.4 s of a load a guest may be left no time at all by a host that runs tests.
+        assert "finished no request" in error.message  # noqa: PT017 - of two errors, one goes
+        found = run(guest_image, tmp_path)
     assert list(tmp_path.iterdir()) == []
     assert [table.depth for table in found.profile.service] == [1, 8, 32]
     assert all(each.observation.iops > 0 for each in found.residuals)
@@ -69,7 +77,9 @@ def test_host_is_calibrated_and_its_profile_is_gone_by(tmp_path: Path) -> None:
     assert again.host == identify_host()
 
 
-def test_folder_that_cannot_hold_the_scratch_file_is_told_of(tmp_path: Path) -> None:
+def test_folder_that_cannot_hold_the_scratch_file_is_told_of(
+    guest_image: GuestImage, tmp_path: Path
+) -> None:
     """A folder that is gone ends it before anything is booted."""
     with pytest.raises(OutputError):
-        run(tmp_path / "gone")
+        run(guest_image, tmp_path / "gone")

@@ -9,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from vmio.errors import CapabilityError
-from vmio.guest.image import ensure_image
-
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.usefixtures("guest_image")
 def test_demo_tells_the_whole_story(tmp_path: Path) -> None:
     """Why the option is ignored, what serves each disk, both layouts measured, and a report."""
-    try:
-        ensure_image()
-    except CapabilityError as error:
-        pytest.skip(f"needs a host that can build the guest: {error.message}")
     report = tmp_path / "report.html"
     done = subprocess.run(
         [sys.executable, ROOT / "examples" / "demo.py", "--quick", "--report", report],

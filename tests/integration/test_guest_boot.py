@@ -5,47 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from vmio.errors import CapabilityError, GuestError
+from vmio.errors import GuestError
 from vmio.guest.agent import Agent, agent_argv
-from vmio.guest.image import GuestImage, ensure_image, image_argv
+from vmio.guest.image import GuestImage, image_argv
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 
 QEMU = "qemu-system-x86_64"
 BOOT_TIMEOUT_S = 120.0
-Check = Callable[[Agent], Coroutine[None, None, None]]
 DISK_BYTES = 64 << 20
 
 pytestmark = pytest.mark.skipif(shutil.which(QEMU) is None, reason=f"needs {QEMU}")
-
-
-@pytest.fixture(scope="module")
-def image() -> GuestImage:
-    """The guest, out of the user's cache or built now."""
-    try:
-        return ensure_image()
-    except CapabilityError as error:
-        pytest.skip(f"needs a host that can build the guest: {error.message}")
-
-
-@pytest.fixture(scope="module")
-def booted(
-    image: GuestImage, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[Check], None]]:
-    """What runs a check with the agent of one guest, which is booted once for all of them."""
-    with asyncio.Runner() as runner:
-        boots = boot(image, tmp_path_factory.mktemp("disks"))
-        _, agent = runner.run(boots.__aenter__())
-        try:
-            yield lambda check: runner.run(check(agent))
-        finally:
-            runner.run(boots.__aexit__(None, None, None))
 
 
 @asynccontextmanager
@@ -77,15 +53,20 @@ async def boot(image: GuestImage, disks: Path) -> AsyncIterator[tuple[QemuProces
             yield qemu, agent
 
 
-def test_guest_writes_nothing_of_its_own(image: GuestImage, tmp_path: Path) -> None:
-    """A boot and a clean power-off leave every scratch disk as sparse as it was made."""
+def test_guest_is_what_benchmarks_need(
+    guest_image: GuestImage, subtests: pytest.Subtests, tmp_path: Path
+) -> None:
+    """One boot for all: it is driven as benchmarks do, and turned off.
+
+    A boot, what is asked in it and a clean power-off leave every scratch disk as sparse as it was
+    made.
+    """
 
     async def check() -> int:
-        async with boot(image, tmp_path) as (qemu, agent):
-            await agent.disks()
-            mounts = (await agent.run(("cat", "/proc/mounts"), timeout_s=60)).stdout
-            assert b"/dev/vd" not in mounts
-            assert b"/dev/sd" not in mounts
+        async with boot(guest_image, tmp_path) as (qemu, agent):
+            for look in (look_for_disks, run_fio, run_out_of_time, look_for_mounts):
+                with subtests.test(look.__doc__):
+                    await look(agent)
             await agent.shutdown()
             async with asyncio.timeout(60):
                 return await qemu.wait()
@@ -94,58 +75,53 @@ def test_guest_writes_nothing_of_its_own(image: GuestImage, tmp_path: Path) -> N
     assert [path.stat().st_blocks for path in tmp_path.iterdir()] == [0] * 5
 
 
-def test_guest_sees_every_disk_where_it_was_planned(booted: Callable[[Check], None]) -> None:
+async def look_for_disks(agent: Agent) -> None:
     """Each controller's disk is found by the place that the command line gave it."""
-
-    async def check(agent: Agent) -> None:
-        # The kernel looks at disks side by side, so its names for them tell nothing.
-        for serial, pci_path, scsi in (
-            ("virtio0", ("0a.0",), None),
-            ("scsi0", ("05.0", "02.0"), (0, 0, 2)),
-            ("scsi1", ("05.0", "02.0"), (0, 0, 3)),
-            ("pv0", ("06.0",), (0, 1, 0)),
-            ("ide0", ("01.1",), (0, 0, 0)),
-        ):
-            disk = await agent.find_block_device(pci_path=pci_path, scsi=scsi)
-            assert (disk.serial, disk.size_bytes) == (serial, DISK_BYTES)
-            assert await agent.find_block_device(serial=serial) == disk
-
-    booted(check)
+    # The kernel looks at disks side by side, so its names for them tell nothing.
+    for serial, pci_path, scsi in (
+        ("virtio0", ("0a.0",), None),
+        ("scsi0", ("05.0", "02.0"), (0, 0, 2)),
+        ("scsi1", ("05.0", "02.0"), (0, 0, 3)),
+        ("pv0", ("06.0",), (0, 1, 0)),
+        ("ide0", ("01.1",), (0, 0, 0)),
+    ):
+        disk = await agent.find_block_device(pci_path=pci_path, scsi=scsi)
+        assert (disk.serial, disk.size_bytes) == (serial, DISK_BYTES)
+        assert await agent.find_block_device(serial=serial) == disk
 
 
-def test_guest_runs_fio_on_scratch_disks(booted: Callable[[Check], None]) -> None:
+async def run_fio(agent: Agent) -> None:
     """Fio reads a virtio-blk and a virtio-scsi disk and gives its figures as JSON."""
-
-    async def check(agent: Agent) -> None:
-        for pci_path, scsi in ((("0a.0",), None), (("05.0", "02.0"), (0, 0, 2))):
-            disk = await agent.find_block_device(pci_path=pci_path, scsi=scsi)
-            done = await agent.run(
-                (
-                    *("fio", "--name=job", f"--filename={disk.path}", "--readonly"),
-                    *("--rw=randread", "--bs=4k", "--iodepth=32", "--ioengine=libaio"),
-                    *("--direct=1", "--size=4M", "--output-format=json"),
-                ),
-                timeout_s=BOOT_TIMEOUT_S,
-            )
-            assert (done.status, done.stderr, done.truncated) == (0, b"", False)
-            (job,) = json.loads(done.stdout)["jobs"]
-            assert job["read"]["total_ios"] == 1024
-
-    booted(check)
+    for pci_path, scsi in ((("0a.0",), None), (("05.0", "02.0"), (0, 0, 2))):
+        disk = await agent.find_block_device(pci_path=pci_path, scsi=scsi)
+        done = await agent.run(
+            (
+                *("fio", "--name=job", f"--filename={disk.path}", "--readonly"),
+                *("--rw=randread", "--bs=4k", "--iodepth=32", "--ioengine=libaio"),
+                *("--direct=1", "--size=4M", "--output-format=json"),
+            ),
+            timeout_s=BOOT_TIMEOUT_S,
+        )
+        assert (done.status, done.stderr, done.truncated) == (0, b"", False)
+        (job,) = json.loads(done.stdout)["jobs"]
+        assert job["read"]["total_ios"] == 1024
 
 
-def test_guest_is_rid_of_a_program_whose_time_is_up(booted: Callable[[Check], None]) -> None:
+async def run_out_of_time(agent: Agent) -> None:
     """A program that is given up on is gone from the guest, and the agent answers on."""
+    with pytest.raises(GuestError, match="did not end"):
+        await agent.run(("sleep", "9999"), timeout_s=0.5)
+    listing = (await agent.run(("ps",), timeout_s=60)).stdout
+    assert b"qemu-ga" in listing
+    assert b"sleep 9999" not in listing
+    done = await agent.run(("sh", "-c", "cat; kill -9 $$"), input=b"x", timeout_s=60)
+    assert (done.status, done.stdout) == (-9, b"x")
+    with pytest.raises(GuestError, match="no-such-program"):
+        await agent.run(("no-such-program",), timeout_s=60)
 
-    async def check(agent: Agent) -> None:
-        with pytest.raises(GuestError, match="did not end"):
-            await agent.run(("sleep", "9999"), timeout_s=0.5)
-        listing = (await agent.run(("ps",), timeout_s=60)).stdout
-        assert b"qemu-ga" in listing
-        assert b"sleep 9999" not in listing
-        done = await agent.run(("sh", "-c", "cat; kill -9 $$"), input=b"x", timeout_s=60)
-        assert (done.status, done.stdout) == (-9, b"x")
-        with pytest.raises(GuestError, match="no-such-program"):
-            await agent.run(("no-such-program",), timeout_s=60)
 
-    booted(check)
+async def look_for_mounts(agent: Agent) -> None:
+    """No disk is mounted."""
+    mounts = (await agent.run(("cat", "/proc/mounts"), timeout_s=60)).stdout
+    assert b"/dev/vd" not in mounts
+    assert b"/dev/sd" not in mounts

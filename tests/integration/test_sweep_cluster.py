@@ -17,6 +17,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+import dask
 import pytest
 from distributed import Client, LocalCluster
 
@@ -40,9 +41,15 @@ def running() -> Iterator[LocalCluster]:
     logger = logging.getLogger("distributed")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
-    with LocalCluster(  # type: ignore[no-untyped-call]
-        processes=True, n_workers=2, threads_per_worker=1, dashboard_address=ANY_PORT
-    ) as running:
+    # A cluster forgets a worker that is not back in time, and gets no other in its place: on a
+    # busy host a process that was killed may take longer than the 15 s of Dask's own to be back.
+    patience = dask.config.set({"distributed.deploy.lost-worker-timeout": "300s"})
+    with (
+        patience,
+        LocalCluster(  # type: ignore[no-untyped-call]
+            processes=True, n_workers=2, threads_per_worker=1, dashboard_address=ANY_PORT
+        ) as running,
+    ):
         yield running
     logger.setLevel(level)
     # What Python itself starts beside spawned processes; it would end with this one.

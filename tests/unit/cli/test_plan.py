@@ -174,6 +174,7 @@ def test_ranking_by_another_hosts_costs_is_asked_for(capsys: pytest.CaptureFixtu
     assert "under TCG on another host, of two processors, and this guest runs under KVM" in warning
 
 
+@pytest.mark.usefixtures("compiled_simulator")
 def test_ranking_goes_by_the_hosts_processors_and_says_why_a_plan_differs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

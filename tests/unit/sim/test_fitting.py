@@ -18,6 +18,9 @@ from vmio.sim.simulator import prepare, run_once
 from vmio.sim.workload import parse_workload
 from vmio.values import replace
 
+# Fitting costs is a thousand predictions: where the process has it compiled it uses that form.
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
+
 QEMU_10 = QemuVersion(10, 0, 2)
 MAIN_LOOP_ONLY = None
 LOADS = (
@@ -63,10 +66,11 @@ def observe(
     for text, poll_max_ns in loads:
         topology, workload = make_topology(poll_max_ns), parse_workload(text)
         setup = prepare(topology, workload, QEMU_10)
-        run = run_once(setup, workload, profile, seed=9, requests=2_000)
-        if setup.polls:
-            grown = run_once(setup, workload, profile, seed=9, requests=2_000, grown=True)
-            run = run.average(grown)
+        runs = [
+            run_once(setup, workload, profile, seed=9, requests=2_000, grown=grown, compiled=True)
+            for grown in ((False, True) if setup.polls else (False,))
+        ]
+        run = runs[0].average(runs[1]) if setup.polls else runs[0]
         found.append(
             Observation(
                 topology=topology,

@@ -241,19 +241,22 @@ def test_layout_that_is_bistable_is_shown_by_what_is_sure(make_prediction: Make)
     assert "20 to 80 %" in {each.text for each in picture.iter("text")}
 
 
+def list_tags(make: Make, words: str) -> list[str]:
+    """Returns the elements of a page whose guest, label, loop and note are these words."""
+    point = ChartPoint(label=words, prediction=make(100, 1, notes=(words,), loop=words))
+    page = render_simulation_html([point], guest=words, parameter="")
+    return [each.tag for each in parse(page).iter()]
+
+
+@pytest.fixture(scope="module")
+def benign_tags(make_prediction: Make) -> list[str]:
+    """The elements of a page that nobody attacks."""
+    return list_tags(make_prediction, "a")
+
+
 @given(words=st.text(min_size=1, max_size=40))
-def test_render_simulation_html_escapes_what_is_given(make_prediction: Make, words: str) -> None:
+def test_render_simulation_html_escapes_what_is_given(
+    make_prediction: Make, benign_tags: list[str], words: str
+) -> None:
     """A guest, a label, a loop and a note can be anything and the page stays what it is."""
-    hostile = f"<script>{words}"
-    point = ChartPoint(
-        label=hostile, prediction=make_prediction(100, 1, notes=(hostile,), loop=hostile)
-    )
-    benign = ChartPoint(label="a", prediction=make_prediction(100, 1, notes=("a",), loop="a"))
-    tags = [
-        [
-            each.tag
-            for each in parse(render_simulation_html([one], guest=name, parameter="")).iter()
-        ]
-        for one, name in ((point, hostile), (benign, "a"))
-    ]
-    assert tags[0] == tags[1]
+    assert list_tags(make_prediction, f"<script>{words}") == benign_tags

@@ -56,7 +56,7 @@ class PartialCommand(ProblemRule):
     name = "partial-command"
     severity = Severity.INFO
     notation = "qemu"
-    elsewhere = "A config is no shell command: nothing in it is a variable, and its lines stand alone."
+    elsewhere = "A config is no shell command: it has no variables, and each line stands alone."
     kind = "partial-command"
 
     def explain(self, problem: Problem) -> str:
