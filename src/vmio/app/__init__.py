@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vmio.app.addresses import ADDRESSES, find_guest, find_guests
-from vmio.app.apply import apply, prepare_apply, render_qm
+from vmio.app.apply import apply, find_refusal, prepare_apply, render_qm
 from vmio.app.calibrate import (
     calibrate,
     check_idle,
@@ -183,6 +183,7 @@ __all__ = [
     "find_guests",
     "find_house",
     "find_profile",
+    "find_refusal",
     "find_vms",
     "fix",
     "is_folder",

@@ -18,7 +18,7 @@ from vmio.host.files import is_folder, is_there
 if TYPE_CHECKING:
     from vmio.managers.proxmox.node import Node
 
-__all__ = ["ADDRESSES", "PID", "QMP", "find_guest", "find_guests", "find_running"]
+__all__ = ["ADDRESSES", "PID", "QMP", "find_guest", "find_guests", "find_running", "is_name"]
 
 PID = "pid:"
 QMP = "qmp:"
@@ -118,6 +118,14 @@ def find_running(config: str, node: Node | None = None) -> str:
     return f"{PID}{pid}"
 
 
+def is_name(text: str) -> bool:
+    """Tells whether a VM can have a text as its number or name.
+
+    A name that ends in .conf is that of a file: no config of a cluster is opened for it.
+    """
+    return _NAME.fullmatch(text) is not None and not text.endswith(".conf")
+
+
 def _find(address: str, *, writes: bool) -> str:
     if address.startswith((PID, QMP)):
         if writes:
@@ -139,8 +147,7 @@ def _find(address: str, *, writes: bool) -> str:
 
 def _find_config(address: str) -> str | None:
     """Returns the config of a VM of this host's cluster; None where no VM has that name."""
-    # A name that ends in .conf is that of a file: no config of a cluster is opened for it.
-    if not _NAME.fullmatch(address) or address.endswith(".conf"):
+    if not is_name(address):
         return None
     from vmio.managers.proxmox.pmxcfs import PVE
 

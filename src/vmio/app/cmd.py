@@ -13,6 +13,7 @@ from attrs import frozen
 
 from vmio.app.addresses import PID
 from vmio.app.guests import find_vms, load
+from vmio.app.missing import describe_missing
 from vmio.errors import InputError, UsageError, VmioError
 from vmio.host.files import is_folder
 
@@ -75,6 +76,7 @@ def check_number(path: str, vmid: str | None) -> None:
 
     Raises:
         UsageError: It is not.
+        InputError: There is no such guest.
     """
     if path.startswith(PID):
         return  # its command line says it
@@ -82,6 +84,9 @@ def check_number(path: str, vmid: str | None) -> None:
         if not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
             raise UsageError(f"'{vmid}' is not a VM's number")
     elif not re.fullmatch(r"\d+", PurePath(path).stem, re.ASCII):
+        missing = describe_missing(path)
+        if missing is not None:
+            raise missing
         raise UsageError(
             f"the name of {path} is not NUMBER.conf, so the VM's number is not known",
             hint="give it with --vmid",

@@ -12,7 +12,7 @@ from vmio.cli.completing import complete_policy, complete_vm
 from vmio.cli.facts import make_plan
 from vmio.cli.guests import find_guests
 from vmio.cli.options import host_options, qemu_version_option, storage_option
-from vmio.cli.terminal import say
+from vmio.cli.terminal import say, say_hint
 from vmio.errors import UsageError, VmioError
 from vmio.model.host import Host
 from vmio.model.plan import Plan
@@ -20,6 +20,7 @@ from vmio.model.plan import Plan
 __all__ = ["command"]
 
 _LOAD = "4k-randread-qd1"
+_STDIN = "<stdin>"
 
 
 @click.command("plan")
@@ -76,7 +77,8 @@ def command(
     pid:NUMBER, or of the one behind a monitor as qmp:SOCKET. Without VM there is a line for each
     guest of this host: in /etc/pve, or the QEMU processes where there is none.
 
-    Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o.
+    Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o for a
+    config. To a command line you make them yourself; --diff shows them.
     """
     if list_policies:
         return _print_policies(as_json=as_json)
@@ -111,8 +113,22 @@ def command(
     _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
     if output is not None:
         app.save_plan(plan, output, force=force)
-        say(f"wrote {output}; vmio apply {output} makes the changes")
+        _say_written(plan, output)
     return 0
+
+
+def _say_written(plan: Plan, output: str) -> None:
+    """Says what can be done with a plan's file, as `vmio apply` will see it."""
+    refusal = app.find_refusal(plan)
+    if not plan.changes:
+        say(f"wrote {output}, which changes nothing")
+    elif refusal is not None:
+        say(f"wrote {output}; {refusal.message}")
+        say_hint(refusal.hint)
+    else:
+        # Standard input has no name by which apply could find it again.
+        config = " CONFIG" if plan.config == _STDIN else ""
+        say(f"wrote {output}; vmio apply {output}{config} makes the changes")
 
 
 def _check_call(
