@@ -32,14 +32,14 @@ def describe_missing(address: str) -> InputError | None:
 
     if is_folder(PVE / "nodes"):
         near = _list_near(address, _list_vms())
-        message = f"there is no VM and no file '{address}' here"
+        message = f"cannot read {address}: there is no such VM or file here"
     else:
         running = list(_list_running())
         near = _list_near(address, running)
         if not near and len(running) <= _ALL_SHOWN:
             near = [label for _, label in running]
         near = [f"{label} runs here" for label in near]
-        message = f"there is no file '{address}' here"
+        message = f"cannot read {address}: there is no such file here"
     nearest = f"{', '.join(near)}; " if near else ""
     return InputError(message, hint=f"{nearest}{ADDRESSES}")
 

@@ -44,13 +44,13 @@ def command(
 
     VM is a config, a saved QEMU command line (- is standard input), a VM's number or name,
     pid:NUMBER for a process, or qmp:SOCKET for what a running QEMU itself reports. Without DISK
-    it prints a line for each, and for a folder those of each guest in it. Without VM it is about
-    all guests of this host: those in /etc/pve, or the QEMU processes where there is none.
+    it prints a line for each. Without VM it is about all guests of this host: those in /etc/pve,
+    or the QEMU processes where there is none.
     """
-    if vm is None or (disk is None and app.is_folder(vm)):
+    if vm is None:
         guests = tuple(
             app.explain_all(
-                find_guests(() if vm is None else (vm,)),
+                find_guests(()),
                 host=host,
                 overrides=overrides,
                 qemu_version=qemu_version,

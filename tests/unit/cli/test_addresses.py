@@ -161,7 +161,7 @@ def test_mistyped_vm_is_told_which_ones_there_are(
     for typed in ("wbe1", "WEB2", "171", "1722"):
         assert call(*words, typed) == 3
         err = capsys.readouterr().err
-        assert f"there is no VM and no file '{typed}' here" in err
+        assert f"cannot read {typed}: there is no such VM or file here" in err
         assert "hint: 172 web1; a guest is named by its file or folder, " in err
     assert call(*words, "elsewhere") == 3
     assert "hint: a guest is named by" in capsys.readouterr().err
@@ -181,7 +181,7 @@ def test_mistyped_guest_that_runs_is_told_its_process(
 
     assert call("show", "wbe1") == 3
     err = capsys.readouterr().err
-    assert "there is no file 'wbe1' here" in err
+    assert "cannot read wbe1: there is no such file here" in err
     assert "hint: pid:7 web1 runs here; a guest is named by" in err
     assert call("show", "elsewhere") == 3
     assert "hint: pid:7 web1 runs here, pid:8 db runs here; a guest" in capsys.readouterr().err
@@ -195,9 +195,12 @@ def test_names_of_a_large_cluster_are_looked_at_within_bounds(
     for number in range(200, 220):
         (config.parent / f"{number}.conf").write_text(f"name: {'x' * 300} {number}\n")
     read: list[Path] = []
-    monkeypatch.setattr(
-        VmPlace, "read_name", lambda self: str(read.append(self.path) or "x" * 300)
-    )
+
+    def read_name(vm: VmPlace) -> str:
+        read.append(vm.path)
+        return "x" * 300
+
+    monkeypatch.setattr(VmPlace, "read_name", read_name)
 
     assert call("explain", "wbe1.") == 3
     assert len(read) == 5

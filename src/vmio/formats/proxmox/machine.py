@@ -15,6 +15,7 @@ from vmio.formats.proxmox.properties import read_properties
 from vmio.model.machine import Chipset
 
 __all__ = [
+    "BLOCKDEV_SINCE",
     "WINDOWS_7",
     "WINDOWS_8",
     "WINDOWS_11",
@@ -34,6 +35,9 @@ _VERSION = re.compile(
 _RELEASE = re.compile(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
 _REVISION = re.compile(r"\+pve\d+")
 _NEWEST_REVISION: Mapping[tuple[int, int], int] = {(4, 1): 2, (9, 2): 1, (10, 0): 1, (11, 0): 2}
+BLOCKDEV_SINCE = (10, 0)
+"""The machine version from which on a disk is a `-blockdev`."""
+
 WINDOWS_XP, WINDOWS_VISTA, WINDOWS_7, WINDOWS_8, WINDOWS_11 = 5, 6, 7, 8, 11
 """Windows versions as Proxmox counts them; servers go with their desktops."""
 

@@ -64,6 +64,8 @@ _CREATION = re.compile(r"creation-qemu=([\d.]+)", re.ASCII)
 class ProxmoxGuest(Guest):
     """A VM with everything of its config that a command line needs besides its storage."""
 
+    drive_counts = DRIVE_COUNTS
+
     config: Config
     settings: Mapping[str, str]
     """The valid settings of the section that was read, by key."""
