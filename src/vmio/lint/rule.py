@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -62,6 +62,9 @@ class Context:
     ) -> Fix:
         """Returns the fix that makes changes; a person's, where vmio cannot make them.
 
+        A setting that changes anyway at the guest's next start is not changed before that, which
+        would undo the fix, or be undone by it.
+
         Args:
             message: What to do, in the imperative and without a full stop.
             changes: What it changes of the guest.
@@ -69,12 +72,39 @@ class Context:
         """
         from vmio.formats.registry import edit, find_obstacle
 
+        later = self.defer_fix(self._list_touched(changes))
+        if later is not None:
+            return later
         edits: tuple[Edit, ...] = ()
         if not any(find_obstacle(self.guest, change) for change in changes):
             with suppress(PlanError, ConflictError, UsageError):
                 edits = edit(self.guest, changes)
         chosen = applicability if edits else Applicability.MANUAL
         return Fix(applicability=chosen, message=message, edits=edits)
+
+    def defer_fix(self, settings: Collection[str]) -> Fix | None:
+        """Returns what to do before settings are fixed that change at the next start anyway.
+
+        None where a fix can be made now.
+        """
+        names = sorted(self.vm.waiting.intersection(settings))
+        if not names:
+            return None
+        return Fix(
+            applicability=Applicability.MANUAL,
+            message=f"stop and start the guest first, which changes {', '.join(names)} anyway, and"
+            " check again",
+        )
+
+    def _list_touched(self, changes: Sequence[Change]) -> set[str]:
+        """Returns the settings that changes touch; none where that cannot matter."""
+        if not self.vm.waiting:
+            return set()
+        from vmio.formats.registry import spell
+
+        with suppress(PlanError, ConflictError, UsageError):
+            return {setting.key for setting in spell(self.guest, changes)}
+        return set()
 
 
 class Rule(ABC):

@@ -74,7 +74,8 @@ class ByteLimitBecomesNone(ProxmoxRule):
                         " for no limit",
                         subject=disk.id,
                         span=span,
-                        fix=Fix(
+                        fix=context.defer_fix([disk.id])
+                        or Fix(
                             applicability=Applicability.UNSAFE,
                             message=f"write {text}",
                             edits=(Edit(span=span, text=text),),
