@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from attrs import field, frozen
 from attrs.validators import min_len
 
 from vmio.bench.jobs import Job, JobFigures
 from vmio.bench.statistics import PairedRatio, geometric_mean, paired_ratio
+from vmio.characters import natural_key
 from vmio.model.topology import Topology
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
 
 Side = Literal["A", "B"]
 ThreadKind = Literal["main loop", "iothread", "vcpu", "other"]
+_KINDS: Final = get_args(ThreadKind)
 
 METHOD: Final = (
     "Both guests are booted before anything is measured, and each is stopped over QMP while the"
@@ -50,6 +52,11 @@ class ThreadLoad:
     kind: ThreadKind
     cpu_share: float
     """In host processors: 1.0 is one of them all the time."""
+
+    @property
+    def place(self) -> tuple[int, tuple[tuple[str, int], ...]]:
+        """Where it stands among others: by its kind, then as people count."""
+        return _KINDS.index(self.kind), natural_key(self.name)
 
 
 @frozen(kw_only=True)
