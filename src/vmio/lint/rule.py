@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -62,8 +62,8 @@ class Context:
     ) -> Fix:
         """Returns the fix that makes changes; a person's, where vmio cannot make them.
 
-        A setting that changes anyway at the guest's next start is not changed before that, which
-        would undo the fix, or be undone by it.
+        A setting that the guest's next start replaces is not replaced before it: the start would
+        undo the fix.
 
         Args:
             message: What to do, in the imperative and without a full stop.
@@ -72,9 +72,13 @@ class Context:
         """
         from vmio.formats.registry import edit, find_obstacle
 
-        later = self.defer_fix(self._list_touched(changes))
-        if later is not None:
-            return later
+        waiting = self._list_waiting(changes)
+        if waiting:
+            return Fix(
+                applicability=Applicability.MANUAL,
+                message=f"stop and start the guest first, which changes {', '.join(waiting)}"
+                " anyway, and check again",
+            )
         edits: tuple[Edit, ...] = ()
         if not any(find_obstacle(self.guest, change) for change in changes):
             with suppress(PlanError, ConflictError, UsageError):
@@ -82,29 +86,19 @@ class Context:
         chosen = applicability if edits else Applicability.MANUAL
         return Fix(applicability=chosen, message=message, edits=edits)
 
-    def defer_fix(self, settings: Collection[str]) -> Fix | None:
-        """Returns what to do before settings are fixed that change at the next start anyway.
+    def _list_waiting(self, changes: Sequence[Change]) -> list[str]:
+        """Returns the settings that changes replace and that the next start replaces anyway.
 
-        None where a fix can be made now.
+        Of a drive, of which they change an option, the others are for the next start to change.
         """
-        names = sorted(self.vm.waiting.intersection(settings))
-        if not names:
-            return None
-        return Fix(
-            applicability=Applicability.MANUAL,
-            message=f"stop and start the guest first, which changes {', '.join(names)} anyway, and"
-            " check again",
-        )
-
-    def _list_touched(self, changes: Sequence[Change]) -> set[str]:
-        """Returns the settings that changes touch; none where that cannot matter."""
         if not self.vm.waiting:
-            return set()
+            return []
         from vmio.formats.registry import spell
 
         with suppress(PlanError, ConflictError, UsageError):
-            return {setting.key for setting in spell(self.guest, changes)}
-        return set()
+            settings = spell(self.guest, changes)
+            return sorted(self.vm.waiting & {each.key for each in settings if not each.option})
+        return []
 
 
 class Rule(ABC):

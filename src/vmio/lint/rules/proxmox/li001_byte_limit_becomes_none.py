@@ -74,8 +74,7 @@ class ByteLimitBecomesNone(ProxmoxRule):
                         " for no limit",
                         subject=disk.id,
                         span=span,
-                        fix=context.defer_fix([disk.id])
-                        or Fix(
+                        fix=Fix(
                             applicability=Applicability.UNSAFE,
                             message=f"write {text}",
                             edits=(Edit(span=span, text=text),),
