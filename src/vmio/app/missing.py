@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 
 from vmio.app.addresses import ADDRESSES, PID, is_name
 from vmio.errors import InputError
-from vmio.host.files import is_folder, is_there, read_source
+from vmio.host.files import is_file, is_folder, is_there, read_source
 from vmio.model.source import Source
 
 __all__ = ["describe_missing", "read_named"]
@@ -17,6 +18,8 @@ _MOST_CANDIDATES = 5000
 """So many VMs are looked at for a name that is like the one that was typed."""
 _MOST_SHOWN = 3
 _LIKENESS = 0.6
+_PREFIX = re.compile(r"[A-Za-z]{1,20}:[^/]*\Z", re.ASCII)
+"""How an address begins that is no file's: `pid:7`, and what somebody takes for one."""
 _ALL_SHOWN = 10
 """So many running guests are named where none is like the one that was typed."""
 
@@ -26,7 +29,16 @@ def describe_missing(address: str) -> InputError | None:
 
     A path says it itself: who writes a slash, or `.conf` at the end, means a file.
     """
-    if is_there(address) or not is_name(address):
+    if is_there(address):
+        return None
+    if is_file(f"{address}.conf"):
+        return InputError(
+            f"cannot read {address}: there is no such VM or file here",
+            hint=f"{address}.conf is a file here",
+        )
+    if _PREFIX.match(address):
+        return InputError(f"cannot read {address}: there is no such file here", hint=ADDRESSES)
+    if not is_name(address):
         return None
     from vmio.managers.proxmox.pmxcfs import PVE
 

@@ -211,3 +211,20 @@ def test_plan_that_is_not_there_is_told_what_one_is(capsys: pytest.CaptureFixtur
     """A VM's name in the place of a plan says how a VM is named there."""
     assert call("apply", "web1") == 3
     assert "hint: vmio plan VM -o FILE writes a plan; --policy auto" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("config")
+def test_address_that_is_nearly_one_is_told_what_was_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A config without its ending, a process without its number, a prefix that there is not."""
+    Path("800.conf").write_text(CONFIG)
+    for typed in ("800", "./800"):
+        assert call("show", typed) == 3
+        err = capsys.readouterr().err
+        assert f"cannot read {typed}: there is no such VM or file here" in err
+        assert f"hint: {typed}.conf is a file here" in err
+    assert call("show", "PID:7") == 3
+    assert "hint: a guest is named by" in capsys.readouterr().err
+    assert call("show", "pid:") == 2
+    assert "hint: as in pid:4711" in capsys.readouterr().err
