@@ -228,3 +228,47 @@ def test_address_that_is_nearly_one_is_told_what_was_meant(
     assert "hint: a guest is named by" in capsys.readouterr().err
     assert call("show", "pid:") == 2
     assert "hint: as in pid:4711" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("explain",), "172 web1, as planned\nscsi0  "),
+        (("check",), "172.conf:"),
+        (("plan",), "172 web1"),
+        (("cmd",), "qemu-server/172.conf\n/usr/bin/kvm -id 172 "),
+    ],
+    ids=lambda words: words[0],
+)
+def test_verb_without_a_vm_takes_those_of_the_cluster(
+    words: tuple[str, ...],
+    shown: str,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also where guests run besides, and one that cannot be read stops no other."""
+    monkeypatch.setattr(running, "find_qemus", lambda: RunningQemus(pids=(7,)))
+    assert call(*words) in {0, 1}
+    assert shown in capsys.readouterr().out
+    (config.parent / "173.conf").write_bytes(b"\xff\xff")
+    (config.parent / "171.conf").symlink_to("/nowhere")
+    assert call(*words) == 3
+    out, err = capsys.readouterr()
+    assert shown in out
+    assert "173.conf" in out + err
+    assert "pid:7" not in out + err
+
+
+@pytest.mark.usefixtures("config")
+def test_explanations_of_a_cluster_are_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A list of guests, each with what one alone has."""
+    assert call("explain", "--json") == 0
+    many = json.loads(capsys.readouterr().out)
+    assert call("explain", "172", "--json") == 0
+    one = json.loads(capsys.readouterr().out)["data"]
+    assert many["kind"] == "explanations"
+    (guest,) = many["data"]["guests"]
+    assert (guest["node"], guest["error"]) == ("alpha", None)
+    assert guest["path"].endswith("/172.conf")
+    assert {key: guest[key] for key in one} == one
