@@ -181,6 +181,11 @@ def _check_forms(
             "--compare, --rank, --all and --diff exclude each other",
             hint="--json goes with each but --diff",
         )
+    for form in forms:
+        if form != "--diff" and output is not None:
+            raise UsageError(
+                f"{form} writes no plan", hint="-o writes that of one VM and --policy"
+            )
     if rank is not None and output is not None:
         raise UsageError("--rank writes no plan", hint="-o writes that of one --policy")
 
