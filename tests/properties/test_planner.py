@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from attrs import evolve
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -24,6 +23,7 @@ from vmio.policy import planner
 from vmio.policy.invariants import find_violations
 from vmio.policy.scope import check_changes
 from vmio.policy.spreads import POLICIES, Choice
+from vmio.values import replace
 
 HOST = Host(qemu_version=parse_version("10.0.2"))
 OPTIONS = st.lists(
@@ -84,7 +84,7 @@ CHOICES = st.sampled_from(list(POLICIES.values())).flatmap(
     )
 )
 HOSTS = st.builds(
-    lambda count, nodes: evolve(HOST, cpu=Cpu(count=count, nodes=nodes)),
+    lambda count, nodes: replace(HOST, cpu=Cpu(count=count, nodes=nodes)),
     st.sampled_from([1, 2, 3, 16]),
     st.sampled_from([{}, {"0": "0-1", "1": "2-3"}]),
 )

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.app.check import choose_baseline, read_baseline
 from vmio.app.inputs import CheckInputs
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Recorded", "record_baseline", "write_baseline"]
 
 
-@frozen(kw_only=True)
-class Recorded:
+class Recorded(Struct, frozen=True, kw_only=True):
     """A baseline that was written."""
 
     path: str

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.app.addresses import PID
 from vmio.app.guests import find_vms, load
@@ -33,8 +33,7 @@ __all__ = [
 ]
 
 
-@frozen(kw_only=True)
-class CommandInputs:
+class CommandInputs(Struct, frozen=True, kw_only=True):
     """What the command lines of one call go by."""
 
     hosts: Mapping[str, Host]
@@ -47,8 +46,7 @@ class CommandInputs:
     """Whether a line that the manager cannot take is an error instead of a warning."""
 
 
-@frozen(kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """The command line of one config, or why there is none."""
 
     path: str

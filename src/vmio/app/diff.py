@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.app.addresses import PID, find_guest, find_running
 from vmio.app.guests import build_command, load, read_place
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Sides", "diff"]
 
 
-@frozen(kw_only=True)
-class Sides:
+class Sides(Struct, frozen=True, kw_only=True):
     """Two guests compared."""
 
     a: str

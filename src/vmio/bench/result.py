@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final, Literal, get_args
 
-from attrs import field, frozen
-from attrs.validators import min_len
+from msgspec import Struct
 
 from vmio.bench.jobs import Job, JobFigures
 from vmio.bench.statistics import PairedRatio, geometric_mean, paired_ratio
@@ -43,8 +42,7 @@ METHOD: Final = (
 )
 
 
-@frozen(kw_only=True)
-class ThreadLoad:
+class ThreadLoad(Struct, frozen=True, kw_only=True):
     """How busy threads of QEMU of one name were during a run."""
 
     name: str
@@ -59,16 +57,14 @@ class ThreadLoad:
         return _KINDS.index(self.kind), natural_key(self.name)
 
 
-@frozen(kw_only=True)
-class Measurement:
+class Measurement(Struct, frozen=True, kw_only=True):
     """One run of one job on one side."""
 
     figures: JobFigures
     threads: tuple[ThreadLoad, ...] = ()
 
 
-@frozen(kw_only=True)
-class Pair:
+class Pair(Struct, frozen=True, kw_only=True):
     """A run on A and one on B that followed each other."""
 
     first: Side
@@ -76,8 +72,7 @@ class Pair:
     b: Measurement
 
 
-@frozen(kw_only=True)
-class Summary:
+class Summary(Struct, frozen=True, kw_only=True):
     """One side of one job: geometric means over the pairs, and mean loads."""
 
     iops: float
@@ -97,15 +92,14 @@ class Summary:
         return self.iops / self.host_cpu_share if self.host_cpu_share > 0 else 0.0
 
 
-@frozen(kw_only=True)
-class JobResult:
+class JobResult(Struct, frozen=True, kw_only=True):
     """All pairs of one job."""
 
     job: Job
-    pairs: tuple[Pair, ...] = field(validator=min_len(2))
-    iops_ratio: PairedRatio = field(init=False)
-    a: Summary = field(init=False)
-    b: Summary = field(init=False)
+    pairs: tuple[Pair, ...]
+    iops_ratio: PairedRatio
+    a: Summary
+    b: Summary
 
     @iops_ratio.default
     def _compare(self) -> PairedRatio:
@@ -120,8 +114,7 @@ class JobResult:
         return _summarise([pair.b for pair in self.pairs])
 
 
-@frozen(kw_only=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """One of the two layouts, as it was measured."""
 
     name: str
@@ -137,8 +130,7 @@ class Subject:
     boot_s: float = 0.0
 
 
-@frozen(kw_only=True)
-class HostFacts:
+class HostFacts(Struct, frozen=True, kw_only=True):
     """What the figures depend on besides the layouts; empty where the host does not say."""
 
     cpu_model: str = ""
@@ -151,8 +143,7 @@ class HostFacts:
     """Before the first guest was started."""
 
 
-@frozen(kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """Two layouts, measured against each other."""
 
     a: Subject

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from vmio.model.disk import BusKind
 from vmio.model.host import Host
-from vmio.model.lines import be_line, be_words
 from vmio.model.plan import Change, Obstacle, Plan, Step
 from vmio.model.source import Edit, Problem, Source, Span
 from vmio.model.topology import Topology
@@ -22,8 +21,7 @@ from vmio.model.vm import Vm
 __all__ = ["CommandLine", "Doors", "Guest", "ReadContext", "Setting", "Words"]
 
 
-@frozen(kw_only=True)
-class ReadContext:
+class ReadContext(Struct, frozen=True, kw_only=True):
     """What a guest's text alone does not say."""
 
     host: Host
@@ -41,8 +39,7 @@ class ReadContext:
     """Returns a file that the text names, or why it cannot be read; None reads none."""
 
 
-@frozen(kw_only=True)
-class Guest:
+class Guest(Struct, frozen=True, kw_only=True):
     """A guest as its notation reads it.
 
     Each notation has a class of its own below this one, with what only its own folder asks for.
@@ -55,12 +52,11 @@ class Guest:
     """How many drives of each bus the notation has names for; any number where it does not say."""
 
     vm: Vm
-    context: ReadContext = field(eq=False, repr=False)
+    context: ReadContext
     """By what it was read, so that a text of it with edits made can be read alike."""
 
 
-@frozen(kw_only=True)
-class CommandLine:
+class CommandLine(Struct, frozen=True, kw_only=True):
     """The command that runs a guest, and what its manager says while it builds it."""
 
     argv: tuple[tuple[str, ...], ...]
@@ -85,25 +81,24 @@ class Setting(NamedTuple):
         return f"{self.key}: {self.option}" if self.option else self.key
 
 
-@frozen(kw_only=True)
-class Words:
+class Words(Struct, frozen=True, kw_only=True):
     """A step of a plan in words, each one line, since they are put into commands too.
 
     Raises:
         PlanError: One is not.
     """
 
-    what: str = field(validator=be_words)
+    what: str
     """In the imperative, no full stop."""
-    why: str = field(validator=be_words)
+    why: str
     """What is wrong without it."""
-    source: str = field(validator=be_words)
+    source: str
     """The document, source file and version, or measurement that the reason comes from."""
-    effect: str = field(default="", validator=be_line)
+    effect: str = ""
     """What to expect of it."""
-    guest_notices: str = field(default="", validator=be_line)
+    guest_notices: str = ""
     """What the guest sees: another device path, a driver it needs; empty if nothing."""
-    how: str = field(default="", validator=be_line)
+    how: str = ""
     """What a person does where vmio cannot."""
 
 

@@ -10,7 +10,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from attrs import frozen
+from msgspec import Struct
 
 __all__ = ["RunningQemus", "find_qemus"]
 
@@ -24,8 +24,7 @@ _FIRST_BYTES = 4096
 """Of a command line, in which the program is: no path is longer."""
 
 
-@frozen(kw_only=True)
-class RunningQemus:
+class RunningQemus(Struct, frozen=True, kw_only=True):
     """The QEMUs of this host that this user can see."""
 
     pids: tuple[int, ...]

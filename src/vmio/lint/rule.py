@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar, Literal
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import ConflictError, PlanError, UsageError
 from vmio.formats.base import Guest
@@ -23,8 +23,7 @@ from vmio.model.vm import Vm
 __all__ = ["Context", "Rule"]
 
 
-@frozen(kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """All that rules may look at; none of them opens a file."""
 
     guest: Guest

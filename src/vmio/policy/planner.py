@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from attrs import evolve, frozen
+from msgspec import Struct
 
 from vmio.errors import CapabilityError, PlanError
 from vmio.formats.base import Guest
@@ -24,6 +24,7 @@ from vmio.model.topology import Topology
 from vmio.policy.invariants import check_topology
 from vmio.policy.mapping import map_queues
 from vmio.policy.spreads import SHARED_NAME, Choice, Spread
+from vmio.values import replace
 
 __all__ = ["find_candidates", "make_layout", "make_plan"]
 
@@ -71,7 +72,7 @@ def make_layout(guest: Guest, host: Host, choice: Choice) -> tuple[Topology, Pla
     layout = map_queues(plan.after, spread.threads.keys(), spread.mapped)
     check_topology(layout, drive_counts=guest.drive_counts)
     steps = tuple(step for step in plan.steps if step.kind != "map-queues")
-    return layout, evolve(plan, steps=steps)
+    return layout, replace(plan, steps=steps)
 
 
 def find_candidates(guest: Guest) -> tuple[Disk, ...]:
@@ -83,8 +84,7 @@ def find_candidates(guest: Guest) -> tuple[Disk, ...]:
     return _find_candidates(guest, lay_out(guest))
 
 
-@frozen(kw_only=True)
-class _Task:
+class _Task(Struct, frozen=True, kw_only=True):
     """What every step is made from."""
 
     guest: Guest
@@ -185,8 +185,8 @@ def _are_separate(task: _Task, disks: Iterable[Disk]) -> bool:
 
 def _name_threads(guest: Guest) -> dict[str, str]:
     """Returns the shared thread of each disk that has one; a template's would be its clones'."""
-    vm = evolve(guest.vm, template=False)
-    topology = lay_out(evolve(guest, vm=vm))
+    vm = replace(guest.vm, template=False)
+    topology = lay_out(replace(guest, vm=vm))
     return {
         attached.disk.id: by
         for attached in topology.disks
@@ -383,7 +383,7 @@ def _set_live(step: Step, before: Topology, after: Topology) -> Step:
         for each in after.iothreads
         if each.poll_max_ns is not None and each.poll_max_ns != old[each.id].poll_max_ns
     )
-    return evolve(step, live=live, takes_effect="live") if live else step
+    return replace(step, live=live, takes_effect="live") if live else step
 
 
 def _widen_affinity(task: _Task, after: Topology) -> Iterator[Step]:

@@ -6,13 +6,13 @@ import io
 import json
 from pathlib import Path
 
-import attrs
 import pytest
 
 from vmio.formats.plan_file import parse_plan
 from vmio.model.source import Source
 from vmio.sim.profile import DEFAULT_PROFILE, render_profile
 from vmio.testing import call
+from vmio.values import replace
 
 ROOT = Path(__file__).parents[3]
 SHARED = str(ROOT / "examples" / "701.conf")
@@ -156,7 +156,7 @@ def test_ranking_is_by_the_costs_of_a_file(
 ) -> None:
     """It is named, and a file that is none is refused."""
     path = tmp_path / "fast.toml"
-    path.write_text(render_profile(attrs.evolve(DEFAULT_PROFILE, name="fast", is_this_host=True)))
+    path.write_text(render_profile(replace(DEFAULT_PROFILE, name="fast", is_this_host=True)))
     assert call("plan", SHARED, *HOST, "--rank", "iops", "--profile", str(path)) == 0
     assert "QEMU 10.0.2, fast\n" in capsys.readouterr().out
     path.write_text("name = 5")

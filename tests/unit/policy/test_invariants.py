@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from attrs import evolve
 
 from vmio.errors import PlanError
 from vmio.model.controller import Controller, PciAddress
@@ -11,6 +10,7 @@ from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread, VirtqueueMapping
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.policy.invariants import check_topology, find_violations
+from vmio.values import replace
 
 SLOT = PciAddress(bus="pci.0", slot=5)
 
@@ -27,10 +27,10 @@ def attach(number: int, controller: str, **place: int) -> AttachedDisk:
 def map_to(*entries: tuple[str, tuple[int, ...]], num_queues: int | None = None) -> Topology:
     """Returns a layout whose controller has a mapping."""
     mapping = tuple(VirtqueueMapping(iothread=name, vqs=vqs) for name, vqs in entries)
-    controller = evolve(
+    controller = replace(
         GOOD.controllers[0], iothread=None, iothread_vq_mapping=mapping, num_queues=num_queues
     )
-    return evolve(GOOD, controllers=(controller,))
+    return replace(GOOD, controllers=(controller,))
 
 
 GOOD = Topology(
@@ -59,27 +59,27 @@ def test_layout_that_can_be_is_not_refused() -> None:
 @pytest.mark.parametrize(
     ("topology", "words"),
     [
-        (evolve(GOOD, iothreads=(*GOOD.iothreads, IOThread(id="a"))), "IOThread a is there 2"),
-        (evolve(GOOD, iothreads=()), "there is no IOThread a"),
-        (evolve(GOOD, controllers=(HBA, HBA)), "controller hba0 is there 2"),
+        (replace(GOOD, iothreads=(*GOOD.iothreads, IOThread(id="a"))), "IOThread a is there 2"),
+        (replace(GOOD, iothreads=()), "there is no IOThread a"),
+        (replace(GOOD, controllers=(HBA, HBA)), "controller hba0 is there 2"),
         (
-            evolve(GOOD, controllers=(HBA, evolve(HBA, id="hba1"))),
+            replace(GOOD, controllers=(HBA, replace(HBA, id="hba1"))),
             "PCI address pci.0:0x5 is there 2",
         ),
-        (evolve(GOOD, disks=(attach(0, "hba0", lun=0),) * 2), "disk scsi0 is there 2"),
+        (replace(GOOD, disks=(attach(0, "hba0", lun=0),) * 2), "disk scsi0 is there 2"),
         (
-            evolve(GOOD, disks=(attach(0, "hba0", lun=0), attach(1, "hba0", lun=0))),
+            replace(GOOD, disks=(attach(0, "hba0", lun=0), attach(1, "hba0", lun=0))),
             "place bus hba0.0, lun 0 is there 2",
         ),
-        (evolve(GOOD, disks=(attach(0, "hba9"),)), "no controller hba9"),
+        (replace(GOOD, disks=(attach(0, "hba9"),)), "no controller hba9"),
         (
-            evolve(GOOD, controllers=(evolve(HBA, model="lsi"),)),
+            replace(GOOD, controllers=(replace(HBA, model="lsi"),)),
             "lsi cannot have an IOThread",
         ),
         (
-            evolve(
+            replace(
                 GOOD,
-                controllers=(evolve(HBA, model="lsi", iothread=None),),
+                controllers=(replace(HBA, model="lsi", iothread=None),),
                 disks=tuple(attach(n, "hba0", lun=n) for n in range(8)),
             ),
             "hba0 has 8 disks, and place for 7",
@@ -91,9 +91,9 @@ def test_layout_that_can_be_is_not_refused() -> None:
         (map_to(("a", (0,)), ("b", (2,))), "all of the 2"),
         (map_to(("a", (0,))), "a queue is left to the main loop"),
         (
-            evolve(
+            replace(
                 map_to(("b", ())),
-                controllers=(evolve(HBA, iothread_vq_mapping=(VirtqueueMapping(iothread="b"),)),),
+                controllers=(replace(HBA, iothread_vq_mapping=(VirtqueueMapping(iothread="b"),)),),
             ),
             "exclude each other",
         ),
@@ -108,7 +108,7 @@ def test_layout_that_cannot_be_is_told(topology: Topology, words: str) -> None:
 
 def test_drives_have_the_numbers_of_their_notation() -> None:
     """A notation that numbers them has so many and no more; QEMU's own takes any."""
-    full = evolve(GOOD, disks=tuple(attach(n, "hba0", lun=n) for n in range(32)))
+    full = replace(GOOD, disks=tuple(attach(n, "hba0", lun=n) for n in range(32)))
     (said,) = find_violations(full, drive_counts={"scsi": 31})
     assert "32 disks on scsi, and numbers for 31" in said
     with pytest.raises(PlanError):

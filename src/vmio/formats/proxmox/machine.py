@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.formats.proxmox.properties import read_properties
 from vmio.model.machine import Chipset
@@ -54,8 +54,7 @@ _WINDOWS_DEFAULT = (5, 1)
 _WINDOWS_PINNED_SINCE = (9, 1)
 
 
-@frozen(kw_only=True)
-class Machine:
+class Machine(Struct, frozen=True, kw_only=True):
     """The machine that a guest gets."""
 
     type: str

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import cast
 
-from attrs import evolve, field, frozen
-
 from vmio.errors import InputError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.proxmox.boot import boot_indices
@@ -29,6 +27,7 @@ from vmio.model.host import Host
 from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span
 from vmio.model.vm import Accelerator, GuestOs, Vm
+from vmio.values import replace
 
 __all__ = ["ProxmoxGuest", "read_guest"]
 
@@ -60,8 +59,7 @@ _NET = re.compile(r"net\d+", re.ASCII)
 _CREATION = re.compile(r"creation-qemu=([\d.]+)", re.ASCII)
 
 
-@frozen(kw_only=True)
-class ProxmoxGuest(Guest):
+class ProxmoxGuest(Guest, frozen=True, kw_only=True):
     """A VM with everything of its config that a command line needs besides its storage."""
 
     drive_counts = DRIVE_COUNTS
@@ -69,7 +67,7 @@ class ProxmoxGuest(Guest):
     config: Config
     settings: Mapping[str, str]
     """The valid settings of the section that was read, by key."""
-    spans: Mapping[str, Span] = field(eq=False, repr=False)
+    spans: Mapping[str, Span]
     """Where they are written."""
     pending: Mapping[str, str]
     """Settings that change when the guest is next started; of `delete`, the names that go."""
@@ -160,11 +158,11 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
         template=is_true(values.get("template")),
         uses_host_devices=any(_is_of_host(key, values[key]) for key in passed),
         tpm_storage=_find_tpm_storage(values.get("tpmstate0")),
-        iothreads=tuple(evolve(iothread, span=settings["args"].span) for iothread in iothreads),
+        iothreads=tuple(replace(iothread, span=settings["args"].span) for iothread in iothreads),
         iothread_users=users,
         options=options,
         disks=tuple(
-            evolve(disk, bootindex=bootindex[disk.id]) if disk.id in bootindex else disk
+            replace(disk, bootindex=bootindex[disk.id]) if disk.id in bootindex else disk
             for disk in disks
         ),
         snapshots=tuple(each.name for each in config.snapshots),
@@ -206,7 +204,7 @@ def _read_entries(
         if problem is not None:
             problems.append(problem)
             continue
-        entry = evolve(written, key="ide2") if written.key == "cdrom" else written
+        entry = replace(written, key="ide2") if written.key == "cdrom" else written
         if entry.key in _DRIVE_KEYS:
             bus, index = _DRIVE_KEYS[entry.key]
             disk, found = parse_drive(source, written, bus, index, resolve)
@@ -287,7 +285,7 @@ def _read_volumes(values: Mapping[str, str], resolve: Resolve) -> dict[str, Back
             if backing is None:
                 continue
             if is_opened and written is None and volume.startswith("/"):
-                backing = evolve(backing, error="efidisk format must be specified")
+                backing = replace(backing, error="efidisk format must be specified")
             volumes[key] = backing
     if "vmstate" in values:
         backing = resolve(values["vmstate"], None, "vmstate")
@@ -371,4 +369,4 @@ def _read_args(entry: Entry | None, problems: list[Problem]) -> tuple[Option, ..
             )
         )
         return ()
-    return tuple(evolve(option, span=entry.value_span) for option in read_options(words))
+    return tuple(replace(option, span=entry.value_span) for option in read_options(words))

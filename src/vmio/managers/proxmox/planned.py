@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from attrs import evolve, field, frozen
+from msgspec import Struct
 
 from vmio.errors import ConflictError, QmpError, UnsupportedError, UsageError
 from vmio.formats.base import Guest, ReadContext
@@ -19,19 +19,19 @@ from vmio.model.source import Source, apply_edits
 from vmio.policy.scope import check_changes
 from vmio.qemu.qmp import QmpConnection
 from vmio.qemu.signals import run_async
+from vmio.values import replace
 
 __all__ = ["Outcome", "Work", "carry_out", "find_refusal", "prepare_plan"]
 
 
-@frozen(kw_only=True)
-class Work:
+class Work(Struct, frozen=True, kw_only=True):
     """What a plan comes to for one config."""
 
     plan: Plan
     path: Path
     guest: Guest
     """What the config is."""
-    new: bytes = field(repr=False)
+    new: bytes
     """The config as it shall be."""
     running: bool
     """Whether the guest runs on this node, so that its config has to stay as it is."""
@@ -69,8 +69,7 @@ class Work:
         return tuple(step for step in self.plan.steps if not step.obstacle)
 
 
-@frozen(kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """What was done."""
 
     config: Applied | None = None
@@ -161,10 +160,10 @@ def carry_out(work: Work, *, what: str, node: Node | None = None) -> Outcome:
     done = Outcome()
     if work.writes:
         applied = replace_config(work.path, work.source.data, work.new, what=what[:500], node=node)
-        done = evolve(done, config=applied)
+        done = replace(done, config=applied)
     if work.live and work.socket is not None:
         try:
-            done = evolve(done, live=run_async(_set(work.socket, work.live)))
+            done = replace(done, live=run_async(_set(work.socket, work.live)))
         except QmpError as error:
             if done.config is None:
                 raise

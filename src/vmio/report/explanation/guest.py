@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.errors import VmioError
 from vmio.lint.explain import Explanation, Origin
@@ -10,8 +10,7 @@ from vmio.lint.explain import Explanation, Origin
 __all__ = ["ExplainedGuest"]
 
 
-@frozen(kw_only=True)
-class ExplainedGuest:
+class ExplainedGuest(Struct, frozen=True, kw_only=True):
     """A guest's disks, or why there are none."""
 
     path: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from attrs import frozen
+from msgspec import Struct
 
 from vmio.characters import disarm_lines, printable
 from vmio.lint.explain import Explanation, Setting, Way
@@ -35,8 +35,7 @@ _ORIGINS = {
 _NO_DISKS = "no disks"
 
 
-@frozen(kw_only=True)
-class _Look:
+class _Look(Struct, frozen=True, kw_only=True):
     """How an explanation is written."""
 
     colour: bool

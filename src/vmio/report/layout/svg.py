@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from vmio.characters import natural_key, printable
 from vmio.model.iothread import MAIN_LOOP
@@ -58,14 +58,13 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 """The colours, all from the set of Okabe and Ito or near it; the main loop is dashed besides."""
 
 
-@frozen(kw_only=True)
-class _Card:
+class _Card(Struct, frozen=True, kw_only=True):
     """A box of one column, placed."""
 
     key: str
     x: float
     width: float
-    top: float = field(default=0.0)
+    top: float = 0.0
 
     @property
     def middle(self) -> float:

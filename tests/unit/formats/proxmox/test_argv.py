@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Mapping
 
 import pytest
-from attrs import evolve
 
 from vmio.errors import PlanError, UnsupportedError
 from vmio.formats.base import CommandLine, ReadContext
@@ -20,6 +19,7 @@ from vmio.formats.shell import render_command
 from vmio.model.host import Cpu, Files, Host, Memory, Pci, PciMapping, Sev, Usb
 from vmio.model.source import Source
 from vmio.model.version import parse_version
+from vmio.values import replace
 
 HOST = Host(
     qemu_version=parse_version("11.0.0"),
@@ -308,7 +308,7 @@ def test_config_that_proxmox_refuses(text: str, message: str) -> None:
 def test_old_qemu_is_refused() -> None:
     """A QEMU below 6.0 is none that Proxmox would start."""
     with pytest.raises(PlanError, match=r"Detected old QEMU binary \('5\.0\.1', at least 6\.0"):
-        build("cores: 1", evolve(HOST, qemu_version=parse_version("5.0.1")))
+        build("cores: 1", replace(HOST, qemu_version=parse_version("5.0.1")))
 
 
 def test_processors_without_end_are_refused() -> None:
@@ -316,7 +316,7 @@ def test_processors_without_end_are_refused() -> None:
     with pytest.raises(UnsupportedError, match=r"no more than 4096 sockets and vCPUs"):
         build(
             "cores: 10000\nsockets: 10000\nhotplug: cpu",
-            evolve(HOST, cpu=evolve(HOST.cpu, count=0)),
+            replace(HOST, cpu=replace(HOST.cpu, count=0)),
         )
 
 
@@ -324,20 +324,20 @@ def test_address_bits_of_any_length_are_read_or_left() -> None:
     """A model of the cluster's own may say anything; Python takes no number of 5,000 digits."""
     models = {"own": {"phys-bits": "9" * 5000}}
     text = "cpu: custom-own\nhotplug: memory\nnuma: 1\nmemory: 1024"
-    build(text, evolve(HOST, cpu_models=models))
+    build(text, replace(HOST, cpu_models=models))
 
 
 def test_missing_firmware_is_refused() -> None:
     """UEFI needs a file of the host."""
     with pytest.raises(PlanError, match=r"EFI base image '.*//OVMF_CODE\.fd' not found"):
-        build("bios: ovmf", evolve(HOST, files=Files(firmware_exists=False)))
+        build("bios: ovmf", replace(HOST, files=Files(firmware_exists=False)))
 
 
 def test_sev_needs_uefi() -> None:
     """Encrypted memory goes with the firmware that knows it only."""
     sev = Sev(sev=True, sev_es=True, sev_snp=True, cbitpos=51, reduced_phys_bits=1)
     with pytest.raises(PlanError, match="you need to change the BIOS to OVMF"):
-        build("amd-sev: es", evolve(HOST, cpu=evolve(HOST.cpu, sev=sev)))
+        build("amd-sev: es", replace(HOST, cpu=replace(HOST.cpu, sev=sev)))
 
 
 @pytest.mark.parametrize(
@@ -410,12 +410,12 @@ def test_doubtful_setting_is_warned_of(text: str, warning: str) -> None:
 def test_custom_model_of_an_unknown_host_is_refused() -> None:
     """Where no models are known, one may be there: the line stays, and nothing is printed."""
     with pytest.raises(PlanError, match="Custom cputype 'nope' not found"):
-        build("cpu: custom-nope", evolve(HOST, cpu_models={}))
+        build("cpu: custom-nope", replace(HOST, cpu_models={}))
 
 
 def test_release_candidate_runs_every_machine() -> None:
     """A QEMU before its release is warned of, and no machine is too new for it."""
-    host = evolve(HOST, qemu_version=parse_version("10.1.92"))
+    host = replace(HOST, qemu_version=parse_version("10.1.92"))
     command = build("machine: pc-q35-10.2+pve7", host)
     (warning,) = command.warnings
     assert warning == (
@@ -423,7 +423,7 @@ def test_release_candidate_runs_every_machine() -> None:
     )
     assert value_of(command, "-machine") == "type=pc-q35-10.2+pve0"
     with pytest.raises(PlanError, match="is too old to run machine type"):
-        build("machine: pc-q35-10.2", evolve(HOST, qemu_version=parse_version("10.1.2")))
+        build("machine: pc-q35-10.2", replace(HOST, qemu_version=parse_version("10.1.2")))
 
 
 @pytest.mark.parametrize(
@@ -631,12 +631,12 @@ def test_model_has_the_features_that_proxmox_adds(text: str, model: str) -> None
 @pytest.mark.parametrize("text", ["cpu: host,hidden=1", "cores: 1", "ostype: win11"])
 def test_arm_host_passes_its_own_model(text: str) -> None:
     """On a host of its architecture an Arm guest has the host's model, with nothing added."""
-    assert value_of(build(text, evolve(HOST, arch="aarch64")), "-cpu") == "host"
+    assert value_of(build(text, replace(HOST, arch="aarch64")), "-cpu") == "host"
 
 
 def test_host_model_keeps_its_features_on_an_older_qemu() -> None:
     """A QEMU before 11.0 knows nothing of what is taken from the host's model since."""
-    host = evolve(HOST, qemu_version=parse_version("10.1.2"))
+    host = replace(HOST, qemu_version=parse_version("10.1.2"))
     assert value_of(build("cpu: host\nmachine: pc-q35-9.0", host), "-cpu").endswith("_unhalt")
 
 
@@ -652,7 +652,7 @@ def test_host_model_keeps_its_features_on_an_older_qemu() -> None:
 )
 def test_windows_11_nests_on_intel(text: str, vendor: str, *, has_it: bool) -> None:
     """Windows 11 on an Intel host gets Hyper-V's way to nest machines, whatever its model."""
-    host = evolve(HOST, cpu=evolve(HOST.cpu, vendor=vendor))
+    host = replace(HOST, cpu=replace(HOST.cpu, vendor=vendor))
     command = build(f"ostype: win11\n{text}", host)
     assert ("hv_evmcs" in value_of(command, "-cpu")) is has_it
     assert value_of(command, "-machine").endswith("+pve2" if has_it else "+pve0")
@@ -685,7 +685,7 @@ def test_more_vcpus_than_a_machine_has_are_not_printed() -> None:
     """A number alone makes no command of millions of devices."""
     with pytest.raises(UnsupportedError, match="and this config has 999999999"):
         build("vcpus: 999999999\nhotplug: cpu")
-    host = evolve(HOST, cpu=evolve(HOST.cpu, count=0))
+    host = replace(HOST, cpu=replace(HOST.cpu, count=0))
     with pytest.raises(UnsupportedError, match="and this config has 1000000000"):
         build("sockets: 1000000000\nnuma: 1", host)
 
@@ -717,7 +717,7 @@ def test_memory_can_be_plugged_as_far_as_addresses_go(text: str, limit: int) -> 
 
 def test_nodes_of_a_numa_list_are_joined() -> None:
     """Several ranges of the host's nodes are one list, those of the guest's CPUs one part each."""
-    host = evolve(HOST, memory=Memory(numa_nodes=(0, 1, 2, 3)))
+    host = replace(HOST, memory=Memory(numa_nodes=(0, 1, 2, 3)))
     text = "numa: 1\nmemory: 512\nnuma0: cpus=0;2-3,memory=512.0,hostnodes=1;3,policy=bind"
     command = build(text, host)
     backend = value_of(command, "-object")
@@ -843,7 +843,7 @@ def test_custom_model_without_anything_is_the_default() -> None:
 @pytest.mark.parametrize("flags", ["-nested-virt;+vmx", "+vmx;-nested-virt"])
 def test_nested_virtualisation_goes_before_the_flag_that_it_stands_for(flags: str) -> None:
     """Of the host's own flag and the word for it the word is taken, wherever it stands."""
-    host = evolve(HOST, cpu_models={"two": {"reported-model": "Haswell", "flags": flags}})
+    host = replace(HOST, cpu_models={"two": {"reported-model": "Haswell", "flags": flags}})
     assert ",-vmx" in value_of(build("cpu: custom-two", host), "-cpu")
 
 
@@ -967,7 +967,7 @@ def test_template_is_looked_at_on_the_host_itself() -> None:
 def test_disk_of_firmware_variables_is_ignored_with_encrypted_state() -> None:
     """With SEV-SNP the firmware keeps no variables, and that is said where there is a disk."""
     sev = Sev(sev=True, sev_es=True, sev_snp=True, cbitpos=51, reduced_phys_bits=1)
-    host = evolve(HOST, cpu=evolve(HOST.cpu, sev=sev))
+    host = replace(HOST, cpu=replace(HOST.cpu, sev=sev))
     efidisk = "efidisk0: tank:vm-100-disk-1,efitype=4m"
     command = build(f"amd-sev: snp\nbios: ovmf\n{efidisk}", host)
     assert command.warnings == (

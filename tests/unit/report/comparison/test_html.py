@@ -10,7 +10,6 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +21,7 @@ from vmio.report.comparison.html import (
     write_comparison_html,
 )
 from vmio.report.page import check_report_path
+from vmio.values import replace
 
 VOID = frozenset({"meta", "br", "hr", "img", "input", "link"})
 LOADERS = frozenset({"script", "link", "img", "iframe", "object", "embed", "base", "form", "a"})
@@ -225,8 +225,8 @@ def test_threads_stand_as_people_count(comparison: Comparison) -> None:
         for name, kind in zip(names, kinds, strict=True)
     )
     job = comparison.jobs[0]
-    pairs = tuple(evolve(pair, b=evolve(pair.b, threads=loads)) for pair in job.pairs)
-    page = render_comparison_html(evolve(comparison, jobs=(evolve(job, pairs=pairs),)))
+    pairs = tuple(replace(pair, b=replace(pair.b, threads=loads)) for pair in job.pairs)
+    page = render_comparison_html(replace(comparison, jobs=(replace(job, pairs=pairs),)))
     rows = re.findall(r'<th scope="row">([^<]*)</th><td>', page.replace("\n", ""))
 
     assert rows[-8:] == [

@@ -13,8 +13,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
-from attrs import fields
-
 from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import Argument, render_pci
 from vmio.formats.proxmox.drives import LIMITS
