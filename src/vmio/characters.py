@@ -13,7 +13,7 @@ import re
 
 from vmio.patterns import compile_late
 
-__all__ = ["disarm_lines", "is_printable", "printable", "printable_lines"]
+__all__ = ["disarm_lines", "is_printable", "natural_key", "printable", "printable_lines"]
 
 _COMMAND = compile_late(r"^((?:[ \t]|\x1b\[[0-9;]*m)*):(?=:)", re.MULTILINE)
 """Behind blanks and colours."""
@@ -87,3 +87,10 @@ def printable_lines(text: str) -> str:
 def disarm_lines(text: str) -> str:
     """Returns lines of which GitHub's runner takes none for a command, as it would `::error::`."""
     return _COMMAND.sub(r"\1\\u003a", text) if "::" in text else text
+
+
+def natural_key(name: str) -> tuple[tuple[str, int], ...]:
+    """Returns what sorts names as people count, scsi2 before scsi10."""
+    return tuple(
+        (word, int(digits or 0)) for word, digits in re.findall(r"(\D*)(\d{0,9})", name, re.ASCII)
+    )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from shutil import which
 from subprocess import DEVNULL, Popen
 
 import pytest
 
 from vmio import app
 from vmio.errors import InputError
+from vmio.host import running
+from vmio.host.running import RunningQemus
 from vmio.managers.proxmox import node as home
 from vmio.managers.proxmox import pmxcfs
 from vmio.qemu import threads
@@ -117,3 +121,54 @@ def test_vm_is_compared_with_its_own_process(
         assert call("run", address, "--dry-run", "--scratch", "1M") == 0
         assert "virtio-scsi-pci" in capsys.readouterr().out
     assert (data["a"], data["b"]) == ("701", guest[0])
+
+
+def test_verbs_take_all_guests_of_this_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without an address and without a cluster they are the QEMUs that run, monitor or none."""
+    monkeypatch.setattr(pmxcfs, "PVE", tmp_path / "absent")
+    disk = "driver=null-co,node-name=d,size=1048576,read-zeroes=on"
+    with ExitStack() as stack:
+        argv = ["qemu-system-x86_64", "-S", "-nodefaults", "-display", "none", "-accel", "tcg"]
+        argv += ["-m", "16", "-blockdev", disk, "-device", "virtio-blk,drive=d"]
+        names = [[], ["-name", "guest=web1,debug-threads=on"], ["-name", "\x1b[2Jdb"]]
+        guests = [start(stack, [*argv, *name]) for name in names]
+        fake = start(stack, ["qemu-system-x86_64", "60"], executable="sleep")
+        pids = [each.pid for each in guests]
+
+        assert set(map("pid:{}".format, pids)) <= set(app.find_guests(()))
+        assert f"pid:{fake.pid}" not in app.find_guests(())
+        # What else runs on this host is not of this test.
+        found = RunningQemus(pids=tuple(pids))
+        monkeypatch.setattr(running, "find_qemus", lambda: found)
+        assert call("check") in {0, 1}
+        assert "3 files" in capsys.readouterr().err
+        for verb in ("show", "explain", "plan", "cmd"):
+            assert call(verb) in {0, 1}
+            out = capsys.readouterr().out
+            assert all(f"pid:{pid}" in out for pid in pids), verb
+            assert "web1" in out
+            assert "\x1b" not in out
+        assert call("show", "--json") == 0
+        shown = json.loads(capsys.readouterr().out)["data"]["guests"]
+        assert [each["vm"] for each in shown][:2] == [f"pid:{pids[0]}", f"pid:{pids[1]} web1"]
+        assert call("explain", "--json") == 0
+        told = json.loads(capsys.readouterr().out)["data"]["guests"]
+        assert [len(each["disks"]) for each in told] == [1, 1, 1]
+        for option in ("--compare", "--diff", "-oplan.json"):
+            assert call("plan", option) == 2
+            assert "is for one VM: name it" in capsys.readouterr().err
+        guests[0].kill()
+        guests[0].wait()
+        assert call("show") == 3  # one has ended since it was found
+        assert f"there is no process {pids[0]}" in capsys.readouterr().out
+
+
+def start(stack: ExitStack, argv: list[str], *, executable: str | None = None) -> Popen[bytes]:
+    """Runs a program until the test's end, whatever its first word says."""
+    process = stack.enter_context(
+        Popen(argv, executable=executable and which(executable), stdin=DEVNULL, stdout=DEVNULL)
+    )
+    stack.callback(process.kill)
+    return process

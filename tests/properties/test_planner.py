@@ -11,6 +11,7 @@ from vmio.errors import PlanError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.plan_file import parse_plan, render_plan
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
+from vmio.formats.proxmox.schema import DRIVE_COUNTS
 from vmio.formats.registry import edit, read_again
 from vmio.model.host import Cpu, Host
 from vmio.model.iothread import MAIN_LOOP
@@ -118,7 +119,7 @@ def name_threads(topology: Topology) -> dict[str, tuple[str, ...]]:
 def test_plan_keeps_what_every_layout_has_to(text: str, host: Host, choice: Choice) -> None:
     """Both layouts of a plan are such as QEMU runs, and no disk loses its thread."""
     plan = make_plan(text, host, choice)
-    assert find_violations(plan.after) == ()
+    assert find_violations(plan.after, drive_counts=DRIVE_COUNTS) == ()
     assert [each.disk.id for each in plan.before.disks] == [
         each.disk.id for each in plan.after.disks
     ]

@@ -1,12 +1,20 @@
-"""Predictions made by hand, for the tests of what is done with them."""
+"""What the unit tests share: predictions made by hand, and a host on which no guest runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from vmio.host import running
 from vmio.sim.simulator import Estimate, LoopEstimate, Prediction
+
+
+@pytest.fixture(autouse=True)
+def no_guests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the QEMUs that run beside the tests out of what verbs find without an address."""
+    monkeypatch.setattr(running, "ROOT", Path("/nowhere"))
 
 
 def _make_prediction(

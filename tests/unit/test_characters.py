@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.characters import disarm_lines, is_printable, printable, printable_lines
+from vmio.characters import disarm_lines, is_printable, natural_key, printable, printable_lines
 
 TEXT = st.text(st.characters(codec=None, exclude_categories=()))
 
@@ -63,3 +63,10 @@ def test_lines_keep_newlines_and_tabs_only(text: str) -> None:
     """A text of several lines is its lines, each spelled out."""
     lines = ["\t".join(printable(cell) for cell in line.split("\t")) for line in text.split("\n")]
     assert printable_lines(text) == "\n".join(lines)
+
+
+def test_names_sort_as_people_count() -> None:
+    """Numbers in them count as numbers, as far as nine digits of one go."""
+    names = ["scsi10", "scsi2", "vCPU 10", "vCPU 9", "a", "", "7", f"x{'9' * 5000}", "x1"]
+    ordered = sorted(names, key=natural_key)
+    assert ordered == ["", "7", "a", "scsi2", "scsi10", "vCPU 9", "vCPU 10", "x1", names[-2]]

@@ -7,8 +7,8 @@ what a person waits for; and so is each class, and what needs one, when it is fi
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from vmio.app.addresses import find_guest, find_guests
-from vmio.app.apply import apply, prepare_apply, render_qm
+from vmio.app.addresses import ADDRESSES, find_guest, find_guests
+from vmio.app.apply import apply, find_refusal, prepare_apply, render_qm
 from vmio.app.calibrate import (
     calibrate,
     check_idle,
@@ -28,7 +28,7 @@ from vmio.app.check import (
     read_project_config,
 )
 from vmio.app.diff import diff
-from vmio.app.explain import explain
+from vmio.app.explain import explain, explain_all
 from vmio.app.guest import ensure_image
 from vmio.app.guests import (
     build_command,
@@ -108,12 +108,14 @@ if TYPE_CHECKING:
     from vmio.managers.proxmox.write import Applied
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
+    from vmio.report.explanation.guest import ExplainedGuest
     from vmio.report.layout.guest import ShownGuest
     from vmio.sim.polling import PollSettings
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.sweep import Grid, SweepPoint
 
 __all__ = [
+    "ADDRESSES",
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
     "Applied",
@@ -126,6 +128,7 @@ __all__ = [
     "CommandInputs",
     "Comparison",
     "Criterion",
+    "ExplainedGuest",
     "Fixing",
     "Found",
     "Grid",
@@ -175,10 +178,12 @@ __all__ = [
     "emit_file",
     "ensure_image",
     "explain",
+    "explain_all",
     "find_guest",
     "find_guests",
     "find_profile",
     "find_project_config",
+    "find_refusal",
     "find_vms",
     "fix",
     "is_folder",
@@ -271,6 +276,7 @@ _LATER = {
     "vmio.lint.pages": ("Page", "render_page"),
     "vmio.qemu.boot": ("Boot", "Volumes"),
     "vmio.qemu.signals": ("run_async", "unwind_on_signals"),
+    "vmio.report.explanation.guest": ("ExplainedGuest",),
     "vmio.report.layout.guest": ("ShownGuest",),
     "vmio.sim.polling": ("PollSettings",),
     "vmio.sim.ranking": ("Criterion", "Ranking"),

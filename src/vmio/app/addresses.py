@@ -8,7 +8,7 @@ its monitor. `172` is the VM where there is one, and `./172` the file.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,23 +19,35 @@ from vmio.patterns import compile_late
 if TYPE_CHECKING:
     from vmio.managers.proxmox.node import Node
 
-__all__ = ["PID", "QMP", "find_guest", "find_guests", "find_running"]
+__all__ = ["ADDRESSES", "PID", "QMP", "find_guest", "find_guests", "find_running", "is_name"]
 
 PID = "pid:"
 QMP = "qmp:"
+ADDRESSES = (
+    "a guest is named by its file or folder, the number or name of a VM of this Proxmox VE node,"
+    " pid:NUMBER or qmp:SOCKET"
+)
+"""What a person can type, in one line."""
 _NAME = compile_late(r"[A-Za-z0-9][A-Za-z0-9.-]{0,251}", re.ASCII)
 """A VM's number or name. Source: Proxmox VE: a VM's name is a DNS name."""
 
 
-def find_guests(addresses: Sequence[str], *, writes: bool = False) -> tuple[str, ...]:
+def find_guests(
+    addresses: Sequence[str],
+    *,
+    writes: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> tuple[str, ...]:
     """Returns the files, folders and processes that addresses stand for.
 
     Args:
-        addresses: The addresses; without any, all guests of this host's cluster are meant.
+        addresses: The addresses; without any, all guests of this host's cluster are meant, or
+            where there is no cluster, every QEMU that runs on this host.
         writes: Whether the guests' configs are to be changed.
+        report: Told once which processes of this host cannot be seen.
 
     Raises:
-        UsageError: There is no cluster here, or an address cannot be changed or is ambiguous.
+        UsageError: There is no guest here, or an address cannot be changed or is ambiguous.
         InputError: Several VMs have one name, or the process of a monitor is not on this host.
         QmpError: Nothing answers on a socket, or not in QMP.
     """
@@ -43,12 +55,21 @@ def find_guests(addresses: Sequence[str], *, writes: bool = False) -> tuple[str,
         return tuple(_find(address, writes=writes) for address in addresses)
     from vmio.managers.proxmox.pmxcfs import PVE
 
-    if not is_folder(PVE):
+    if is_folder(PVE):
+        return (str(PVE),)
+    if writes:
+        raise UsageError(f"there is no {PVE} here, so name the configs", hint=ADDRESSES)
+    from vmio.host.running import find_qemus
+
+    running = find_qemus()
+    if running.unseen:
+        report(running.unseen)
+    if not running.pids:
         raise UsageError(
-            f"there is no {PVE} here, so name the guests",
-            hint="a config, a folder of them, a copy of a cluster's /etc/pve, or pid:NUMBER",
+            f"there is no {PVE} here and no QEMU is seen to run, so name the guests",
+            hint=ADDRESSES,
         )
-    return (str(PVE),)
+    return tuple(f"{PID}{pid}" for pid in running.pids)
 
 
 def find_guest(address: str, *, writes: bool = False, monitor: bool = False) -> str:
@@ -98,6 +119,14 @@ def find_running(config: str, node: Node | None = None) -> str:
     return f"{PID}{pid}"
 
 
+def is_name(text: str) -> bool:
+    """Tells whether a VM can have a text as its number or name.
+
+    A name that ends in .conf is that of a file: no config of a cluster is opened for it.
+    """
+    return _NAME.fullmatch(text) is not None and not text.endswith(".conf")
+
+
 def _find(address: str, *, writes: bool) -> str:
     if address.startswith((PID, QMP)):
         if writes:
@@ -119,8 +148,7 @@ def _find(address: str, *, writes: bool) -> str:
 
 def _find_config(address: str) -> str | None:
     """Returns the config of a VM of this host's cluster; None where no VM has that name."""
-    # A name that ends in .conf is that of a file: no config of a cluster is opened for it.
-    if not _NAME.fullmatch(address) or address.endswith(".conf"):
+    if not is_name(address):
         return None
     from vmio.managers.proxmox.pmxcfs import PVE
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vmio.app.addresses import find_guest
-from vmio.errors import UsageError
-from vmio.host.files import read_source
+from vmio.app.missing import read_named
+from vmio.errors import UsageError, VmioError
 
 if TYPE_CHECKING:
     from vmio.managers.proxmox.planned import Outcome, Work
     from vmio.model.plan import Plan
 
-__all__ = ["apply", "prepare_apply", "render_qm"]
+__all__ = ["apply", "find_refusal", "prepare_apply", "render_qm"]
 
 _STDIN = "<stdin>"
 
@@ -35,16 +35,27 @@ def prepare_apply(
         check: Whether to refuse a config that must not be changed now.
 
     Raises:
+        UnsupportedError: The plan is for no config that vmio writes.
         UsageError: The plan is for another guest, or the running guest is not found.
         InputError: The config cannot be read.
         ConflictError: It is not what the plan was made for, or must not be changed now.
     """
-    from vmio.managers.proxmox.planned import prepare_plan
+    from vmio.managers.proxmox.planned import find_refusal, prepare_plan
 
+    refusal = find_refusal(plan)
+    if refusal is not None:
+        raise refusal
     path = plan.config if config is None else find_guest(config, writes=True)
     if path in {"-", _STDIN}:
         raise UsageError("standard input cannot be changed", hint="name the config as a file")
-    return prepare_plan(plan, read_source(path), qmp=qmp, live=live, check=check)
+    return prepare_plan(plan, read_named(path), qmp=qmp, live=live, check=check)
+
+
+def find_refusal(plan: Plan) -> VmioError | None:
+    """Returns why `prepare_apply` takes a plan for no config at all; None if it takes it."""
+    from vmio.managers.proxmox.planned import find_refusal as find
+
+    return find(plan)
 
 
 def apply(work: Work) -> Outcome:

@@ -46,7 +46,8 @@ def record_baseline(
 
     Raises:
         UsageError: There is such a file already, and it is not to be updated.
-        InputError: A file that the call or the project configuration names cannot be read.
+        InputError: A file that the call or the project configuration names cannot be read, or no
+            config can.
         OutputError: The file cannot be written.
     """
     from vmio.lint.baseline import Baseline, compare_baselines, merge_baselines
@@ -65,6 +66,8 @@ def record_baseline(
                 found.setdefault(vm, Counter()).update(known)
             else:
                 errors.append(error)
+    if errors and not found and not update:
+        raise errors[0]  # a file that knows nothing would only be in the way of the next call
     codes = {entry.code for entry in choose_rules(inputs.project)}
     new = merge_baselines(old, found, codes=codes)
     try:

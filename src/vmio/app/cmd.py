@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from vmio.app.addresses import PID
-from vmio.app.guests import load
+from vmio.app.guests import find_vms, load
+from vmio.app.missing import describe_missing
 from vmio.errors import InputError, UsageError, VmioError
 from vmio.host.files import is_folder
 
@@ -73,6 +74,7 @@ def check_number(path: str, vmid: str | None) -> None:
 
     Raises:
         UsageError: It is not.
+        InputError: There is no such guest.
     """
     if path.startswith(PID):
         return  # its command line says it
@@ -80,6 +82,9 @@ def check_number(path: str, vmid: str | None) -> None:
         if not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
             raise UsageError(f"'{vmid}' is not a VM's number")
     elif not re.fullmatch(r"\d+", PurePath(path).stem, re.ASCII):
+        missing = describe_missing(path)
+        if missing is not None:
+            raise missing
         raise UsageError(
             f"the name of {path} is not NUMBER.conf, so the VM's number is not known",
             hint="give it with --vmid",
@@ -87,8 +92,8 @@ def check_number(path: str, vmid: str | None) -> None:
 
 
 def name_place(path: str) -> str:
-    """Returns what guests of one host have in common: the folder of a config, or a process."""
-    return path if path.startswith(PID) else os.path.dirname(path)  # noqa: PTH120 - of many
+    """Returns what guests of one host have in common: a config's folder, or being a process."""
+    return PID if path.startswith(PID) else os.path.dirname(path)  # noqa: PTH120 - of many
 
 
 def emit_file(path: str, inputs: CommandInputs) -> Command:
@@ -136,8 +141,16 @@ def _emit_chunk(inputs: CommandInputs, paths: list[str]) -> list[Command]:
     return results
 
 
-def list_configs(names: Sequence[str]) -> list[str]:
+def list_configs(
+    names: Sequence[str], *, report: Callable[[VmioError], None] | None = None
+) -> list[str]:
     """Returns the files, with every folder's configs in its place, as people count them.
+
+    A folder that has no config itself may be a whole /etc/pve, or a copy of one.
+
+    Args:
+        names: Files, folders and processes, as `find_guests` returns them.
+        report: Told what of a tree cannot be read, where the rest goes on; raised if None.
 
     Raises:
         InputError: A folder cannot be read or holds no config.
@@ -151,7 +164,21 @@ def list_configs(names: Sequence[str]) -> list[str]:
             found = [entry.path for entry in os.scandir(name) if entry.name.endswith(".conf")]
         except OSError as error:
             raise InputError(f"cannot read {name}: {error.strerror}") from error
-        if not found:
-            raise InputError(f"there is no *.conf in {name}")
-        paths += sorted(found, key=lambda path: (len(path), path))
+        if found:
+            paths += sorted(found, key=lambda path: (len(path), path))
+        else:
+            paths += _list_tree(name, report)
+    return paths
+
+
+def _list_tree(name: str, report: Callable[[VmioError], None] | None) -> list[str]:
+    vms = find_vms([name])
+    paths = [vm.path for vm in vms if vm.error is None]
+    if not paths:
+        raise InputError(f"there is no *.conf in {name}")
+    for vm in vms:
+        if vm.error is not None:
+            if report is None:
+                raise vm.error
+            report(vm.error)
     return paths

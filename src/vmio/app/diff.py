@@ -10,6 +10,7 @@ from msgspec import Struct
 from vmio.app.addresses import PID, find_guest, find_running
 from vmio.app.guests import build_command, load, read_place
 from vmio.app.host import complete_version
+from vmio.app.missing import describe_missing
 from vmio.errors import UsageError
 from vmio.model.host import Host
 
@@ -75,6 +76,9 @@ def diff(
         raise UsageError("standard input can be one side only")
 
     a = find_guest(a)
+    missing = describe_missing(a) if b is None else None
+    if missing is not None:
+        raise missing
     b = find_guest(b) if b is not None else find_running(a)
     runs = next((side for side in (a, b) if side.startswith(PID)), None)
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from vmio.app.addresses import QMP
 from vmio.app.check import lint
-from vmio.app.guests import Guest, build_command, lay_out, load, load_source
+from vmio.app.guests import (
+    Guest,
+    build_command,
+    find_vms,
+    lay_out,
+    load,
+    load_source,
+    read_places,
+)
 from vmio.app.host import complete_version
 from vmio.app.show import observe
-from vmio.errors import CapabilityError, PlanError, ToolError, UsageError
+from vmio.errors import CapabilityError, PlanError, ToolError, UsageError, VmioError
 from vmio.model.host import Host
 from vmio.model.topology import AttachedDisk, Topology
 
 if TYPE_CHECKING:
     from vmio.lint.explain import Argument, Explanation, Origin
     from vmio.model.vm import Vm
+    from vmio.report.explanation.guest import ExplainedGuest
 
-__all__ = ["explain"]
+__all__ = ["explain", "explain_all"]
 
 
 def explain(
@@ -86,6 +96,51 @@ def explain(
             ),
         ),
     )
+
+
+def explain_all(
+    paths: Sequence[str],
+    *,
+    host: str | None = None,
+    overrides: Sequence[str] = (),
+    qemu_version: str | None = None,
+    storage: str | None = None,
+    snapshot: str | None = None,
+) -> Iterator[ExplainedGuest]:
+    """Yields what becomes of the disks of each of many guests, or why that is not known.
+
+    Args:
+        paths: Files, folders and processes, as `find_guests` returns them.
+        host: A host description to go by for all, instead of what each node's is.
+        overrides: `KEY=VALUE` texts, each of which replaces one fact of every host.
+        qemu_version: The version of every host's QEMU.
+        storage: The storage.cfg to go by for all.
+        snapshot: The snapshot to read instead of each VM itself.
+
+    Raises:
+        InputError: A file that the call names cannot be read.
+        UsageError: An override has no value, or the version is none.
+    """
+    from vmio.report.explanation.guest import ExplainedGuest
+
+    found = find_vms(paths)
+    places = read_places(
+        found, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
+    )
+    for vm in (*places.errors, *found):
+        try:
+            if vm.error is not None:
+                raise vm.error
+            facts = places.by_folder[vm.folder].host
+            name, origin, stories = explain(
+                vm.path, host=facts, storage=storage, snapshot=snapshot
+            )
+            told = ExplainedGuest(
+                path=vm.path, name=name, node=vm.node, origin=origin, stories=stories
+            )
+        except VmioError as error:
+            told = ExplainedGuest(path=vm.path, name=vm.path, node=vm.node, error=error)
+        yield told
 
 
 def _choose_disks(topology: Topology, disk: str | None, vm: Vm | None) -> tuple[AttachedDisk, ...]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 from vmio.app.addresses import PID, find_guest
 from vmio.app.host import complete_version, read_host
+from vmio.app.missing import read_named
 from vmio.errors import CapabilityError, ToolError
 from vmio.formats import registry
 from vmio.formats.base import Guest, ReadContext
-from vmio.host.files import read_source
 from vmio.managers.proxmox.storages import Storages, find_storages, read_storages
 from vmio.model.host import Host
 from vmio.model.source import Source
@@ -197,7 +197,7 @@ def load(
             source, ReadContext(host=host, snapshot=snapshot, read_file=read_file)
         )
     return load_source(
-        read_source(path),
+        read_named(path),
         host=host,
         storage=storage,
         storages=storages,

@@ -24,6 +24,10 @@ __all__ = [
     "save_plan",
 ]
 
+_WHAT_A_PLAN_IS = (
+    "vmio plan VM -o FILE writes a plan; --policy auto plans and applies a VM's config"
+)
+
 
 def list_policies() -> tuple[tuple[str, str], ...]:
     """Returns how each policy of `make_plan` is written, and what it is."""
@@ -106,10 +110,13 @@ def read_plan(path: str) -> Plan:
     """
     from vmio.formats.plan_file import parse_plan
 
-    source = read_source(path)
+    try:
+        source = read_source(path)
+    except InputError as error:
+        raise InputError(error.message, hint=_WHAT_A_PLAN_IS) from error
     if not source.data.lstrip().startswith(b"{"):
         raise InputError(
             f"{path} is not a plan",
-            hint="--policy auto plans and applies a config; vmio plan -o FILE writes a plan",
+            hint=_WHAT_A_PLAN_IS,
         )
     return parse_plan(source)

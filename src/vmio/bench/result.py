@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
 from vmio.bench.jobs import Job, JobFigures
 from vmio.bench.statistics import PairedRatio, geometric_mean, paired_ratio
+from vmio.characters import natural_key
 from vmio.model.topology import Topology
 from vmio.values import check_between
 
@@ -29,6 +30,7 @@ __all__ = [
 
 Side = Literal["A", "B"]
 ThreadKind = Literal["main loop", "iothread", "vcpu", "other"]
+_KINDS: Final = get_args(ThreadKind)
 
 METHOD: Final = (
     "Both guests are booted before anything is measured, and each is stopped over QMP while the"
@@ -50,6 +52,11 @@ class ThreadLoad(Struct, frozen=True, kw_only=True):
     kind: ThreadKind
     cpu_share: float
     """In host processors: 1.0 is one of them all the time."""
+
+    @property
+    def place(self) -> tuple[int, tuple[tuple[str, int], ...]]:
+        """Where it stands among others: by its kind, then as people count."""
+        return _KINDS.index(self.kind), natural_key(self.name)
 
 
 class Measurement(Struct, frozen=True, kw_only=True):

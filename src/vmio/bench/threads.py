@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from vmio.bench.result import ThreadKind, ThreadLoad
+from vmio.bench.result import ThreadLoad
 from vmio.observe.rates import compare_samples
 
 if TYPE_CHECKING:
@@ -47,5 +47,4 @@ def summarise_threads(
             case kind:
                 loads.append(ThreadLoad(name=each.name, kind=kind, cpu_share=each.cpu_share))
     loads.append(ThreadLoad(name=WORKERS, kind="other", cpu_share=others))
-    order: dict[ThreadKind, int] = {"main loop": 0, "iothread": 1, "vcpu": 2, "other": 3}
-    return tuple(sorted(loads, key=lambda load: (order[load.kind], load.name)))
+    return tuple(sorted(loads, key=lambda load: load.place))

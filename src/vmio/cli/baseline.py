@@ -7,6 +7,7 @@ import click
 from vmio import app
 from vmio.cli.check_options import rule_options
 from vmio.cli.completing import complete_vm
+from vmio.cli.guests import find_guests
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say, say_error
 from vmio.report.findings.summary import count
@@ -49,7 +50,7 @@ def command(
     Exits with 3 if a config could not be read; what is known of it stays.
     """
     inputs = app.CheckInputs(
-        paths=app.find_guests(paths),
+        paths=find_guests(paths),
         config=config,
         select=select,
         ignore=ignore,

@@ -12,6 +12,7 @@ from vmio import app
 from vmio.cli.check_options import check_options, choose_fixing, choose_output, validate_watch
 from vmio.cli.check_print import print_report, say_unknown
 from vmio.cli.completing import complete_vm
+from vmio.cli.guests import find_guests
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import measure_terminal
 from vmio.errors import VmioError
@@ -66,7 +67,8 @@ def command(
     """Find settings in VM configs that are ignored, slow or unsafe.
 
     GUEST is a config, a folder of them or a whole /etc/pve, a VM's number or name, pid:NUMBER or
-    qmp:SOCKET for a running QEMU, or - for standard input; without any it is /etc/pve.
+    qmp:SOCKET for a running QEMU, or - for standard input. Without GUEST it checks all guests of
+    this host: those in /etc/pve, or the QEMU processes where there is none.
 
     Exits with 0 if nothing was found, 1 if something was (--fail-on says from which severity) or
     a fix is left, 3 if a file could not be read. `vmio rule CODE` explains a finding.
@@ -76,7 +78,7 @@ def command(
     if watch:
         validate_watch(paths, "statistics" if statistics else form, fixing, quiet=quiet)
     inputs = app.CheckInputs(
-        paths=app.find_guests(paths, writes=fixing is not None and fixing.write),
+        paths=find_guests(paths, writes=fixing is not None and fixing.write),
         config=config,
         select=select,
         ignore=ignore,

@@ -11,16 +11,17 @@ from vmio import app
 from vmio.characters import printable, printable_lines
 from vmio.cli.completing import complete_snapshot, complete_vm
 from vmio.cli.facts import say_unknown_host
+from vmio.cli.guests import find_guests
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say_error
-from vmio.errors import UsageError
+from vmio.errors import UsageError, VmioError
 from vmio.model.host import Host
 
 __all__ = ["command"]
 
 
 @click.command("cmd")
-@click.argument("vms", metavar="VM...", nargs=-1, required=True, shell_complete=complete_vm)
+@click.argument("vms", metavar="[VM]...", nargs=-1, shell_complete=complete_vm)
 @click.option("--vmid", metavar="NUMBER", help="The VM's number, if its file is not NUMBER.conf.")
 @click.option(
     "--snapshot",
@@ -48,20 +49,23 @@ def command(
     """Print the QEMU command line that Proxmox VE would run for the config VM.
 
     VM is also a VM's number or name, or pid:NUMBER or qmp:SOCKET for what a QEMU was started with.
+    Without VM it prints those of all guests of this host: in /etc/pve, or of the QEMU processes
+    where there is none.
 
     Proxmox VE leaves out lines that it cannot read, with a warning. With --strict the first such
     line of any section is an error, as it is where Proxmox VE is about to write the config.
 
-    For a folder, every *.conf is printed under a line with its name, as is each of several
-    configs. One that cannot be printed is reported, and the others are printed.
+    For a folder or a whole /etc/pve, every config is printed under a line with its name, as is
+    each of several guests. One that cannot be printed is reported, and the others are printed.
     """
-    vms = app.find_guests(vms)
+    vms = find_guests(vms)
     many = len(vms) > 1 or app.is_folder(vms[0])
     if many and vmid is not None:
         raise UsageError("--vmid is for one config")
     if not many:
         app.check_number(vms[0], vmid)
-    paths = app.list_configs(vms) if many else list(vms)
+    errors: list[VmioError] = []
+    paths = app.list_configs(vms, report=errors.append) if many else list(vms)
     # A folder's configs are of one host.
     firsts = {app.name_place(path): path for path in reversed(paths)}
     hosts = {
@@ -72,7 +76,9 @@ def command(
         hosts=hosts, storage=storage, vmid=vmid, snapshot=snapshot, pretty=pretty, strict=strict
     )
     if many:
-        return _print_all(paths, inputs)
+        for error in errors:
+            say_error(error)
+        return max(_print_all(paths, inputs), *(error.exit_status for error in errors), 0)
     found = app.emit_file(vms[0], inputs)
     warnings = "".join(f"{printable_lines(line)}\n" for line in found.warnings)
     click.echo(warnings, err=True, nl=False)

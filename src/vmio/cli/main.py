@@ -64,6 +64,7 @@ _GROUPS = {
 _VERBS = {verb: words for verbs in _GROUPS.values() for verb, words in verbs.items()}
 
 _EXAMPLES = {
+    "vmio show": "every guest of this host, and which thread serves each disk",
     "vmio check /etc/pve": "every VM of a cluster",
     "vmio explain 701.conf scsi0": "how one disk is served, and by which thread",
     "vmio plan 701.conf -o plan.json": "a better layout, for vmio apply plan.json",

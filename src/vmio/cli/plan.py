@@ -10,8 +10,9 @@ import click
 from vmio import app
 from vmio.cli.completing import complete_policy, complete_vm
 from vmio.cli.facts import make_plan
+from vmio.cli.guests import find_guests
 from vmio.cli.options import host_options, qemu_version_option, storage_option
-from vmio.cli.terminal import say
+from vmio.cli.terminal import say, say_hint
 from vmio.errors import UsageError, VmioError
 from vmio.model.host import Host
 from vmio.model.plan import Plan
@@ -19,10 +20,11 @@ from vmio.model.plan import Plan
 __all__ = ["command"]
 
 _LOAD = "4k-randread-qd1"
+_STDIN = "<stdin>"
 
 
 @click.command("plan")
-@click.argument("vms", metavar="VM...", nargs=-1, shell_complete=complete_vm)
+@click.argument("vms", metavar="[VM]...", nargs=-1, shell_complete=complete_vm)
 @click.option(
     "--policy",
     metavar="NAME",
@@ -72,28 +74,34 @@ def command(
     """Plan which IOThreads serve the disks of VM, and say why.
 
     VM is a config, a VM's number or name, or a QEMU command line: saved, of a process as
-    pid:NUMBER, or of the one behind a monitor as qmp:SOCKET.
+    pid:NUMBER, or of the one behind a monitor as qmp:SOCKET. Without VM there is a line for each
+    guest of this host: in /etc/pve, or the QEMU processes where there is none.
 
-    Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o.
+    Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o for a
+    config. To a command line you make them yourself; --diff shows them.
     """
     if list_policies:
         return _print_policies(as_json=as_json)
     forms = {"--compare": compare, "--all": many, "--diff": as_diff}
     _check_forms([name for name, given in forms.items() if given], rank, output, as_json=as_json)
-    _check_call(vms, rank, workload, profile, output, many=many, force=force)
-    if many:
-        found = app.find_vms(app.find_guests(vms))
+    single = [name for name in forms if name != "--all" and forms[name]]
+    single += [name for name, value in (("--rank", rank), ("-o", output)) if value is not None]
+    _check_call(vms, rank, workload, profile, single, many=many, force=force and output is None)
+    paths = find_guests(vms)
+    if many or len(paths) > 1 or app.is_folder(paths[0]):
+        found = app.find_vms(paths)
         places = app.read_places(
             found, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
         )
         return _print_all((*places.errors, *found), policy, places, as_json=as_json)
     guest = app.open_guest(
-        vms[0], host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
+        paths[0], host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
     )
     facts = guest.context.host
+    name = vms[0] if vms else paths[0]
     for problem in guest.vm.problems:
         text = problem.message.replace("\n", ": ")
-        say(f"{vms[0]}: {text}")
+        say(f"{name}: {text}")
     if compare:
         return _print_comparison(guest, facts, as_json=as_json)
     if rank is not None:
@@ -101,12 +109,26 @@ def command(
             guest, facts, _LOAD if workload is None else workload, by=rank, profile=profile
         )
         return _print_ranking(ranking, as_json=as_json)
-    plan = make_plan(vms[0], guest, facts, policy)
+    plan = make_plan(name, guest, facts, policy)
     _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
     if output is not None:
         app.save_plan(plan, output, force=force)
-        say(f"wrote {output}; vmio apply {output} makes the changes")
+        _say_written(plan, output)
     return 0
+
+
+def _say_written(plan: Plan, output: str) -> None:
+    """Says what can be done with a plan's file, as `vmio apply` will see it."""
+    refusal = app.find_refusal(plan)
+    if not plan.changes:
+        say(f"wrote {output}, which changes nothing")
+    elif refusal is not None:
+        say(f"wrote {output}; {refusal.message}")
+        say_hint(refusal.hint)
+    else:
+        # Standard input has no name by which apply could find it again.
+        config = " CONFIG" if plan.config == _STDIN else ""
+        say(f"wrote {output}; vmio apply {output}{config} makes the changes")
 
 
 def _check_call(
@@ -114,18 +136,29 @@ def _check_call(
     rank: app.Criterion | None,
     workload: str | None,
     profile: str | None,
-    output: str | None,
+    single: list[str],
     *,
     many: bool,
     force: bool,
 ) -> None:
+    """Refuses what makes no sense.
+
+    Args:
+        vms: What is named.
+        rank: By which figure layouts are ranked.
+        workload: The load for that.
+        profile: The costs for that.
+        single: The options of the call that are for one VM.
+        many: Whether a line for each VM is asked for.
+        force: Whether a file is to be replaced, and none is named.
+    """
     if rank is None and (workload is not None or profile is not None):
         raise UsageError("--workload and --profile are for --rank")
-    if force and output is None:
+    if force:
         raise UsageError("--force requires --output FILE")
-    if not vms:
-        raise UsageError("name the VM's config", hint="--list-policies needs none")
-    if not many and (len(vms) > 1 or app.is_folder(vms[0])):
+    if not vms and single:
+        raise UsageError(f"{single[0]} is for one VM: name it", hint=app.ADDRESSES)
+    if vms and not many and (len(vms) > 1 or app.is_folder(vms[0])):
         raise UsageError("one VM is planned at a time", hint="--all shows several in a table")
 
 
@@ -148,6 +181,11 @@ def _check_forms(
             "--compare, --rank, --all and --diff exclude each other",
             hint="--json goes with each but --diff",
         )
+    for form in forms:
+        if form != "--diff" and output is not None:
+            raise UsageError(
+                f"{form} writes no plan", hint="-o writes that of one VM and --policy"
+            )
     if rank is not None and output is not None:
         raise UsageError("--rank writes no plan", hint="-o writes that of one --policy")
 

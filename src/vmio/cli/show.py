@@ -6,6 +6,7 @@ import click
 
 from vmio import app
 from vmio.cli.completing import complete_snapshot, complete_vm
+from vmio.cli.guests import find_guests
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import say
 from vmio.model.topology import Topology
@@ -45,8 +46,8 @@ def command(
 
     VM is a config, a saved QEMU command line (- is standard input), a VM's number or name,
     pid:NUMBER for the command line of a process, or qmp:SOCKET for what a running QEMU itself
-    reports. Of a folder, a whole /etc/pve or several there is a line for each disk; without any VM
-    it is /etc/pve.
+    reports. Of a folder, a whole /etc/pve or several there is a line for each disk. Without VM it
+    shows all guests of this host: those in /etc/pve, or the QEMU processes where there is none.
     """
     if as_json and as_svg:
         raise click.UsageError("--json and --svg exclude each other")
@@ -54,7 +55,7 @@ def command(
         topology = app.observe(vms[0].removeprefix(_QMP))
         _print(topology, name=vms[0], origin="running", as_json=as_json, as_svg=as_svg)
         return 0
-    paths = app.find_guests(vms)
+    paths = find_guests(vms)
     if len(paths) > 1 or app.is_folder(paths[0]):
         if as_svg or snapshot is not None:
             raise click.UsageError("--svg and --snapshot are for one guest")
@@ -72,7 +73,7 @@ def command(
     )
     for problem in guest.vm.problems:
         text = problem.message.replace("\n", ": ")
-        say(f"{vms[0]}: {text}")
+        say(f"{paths[0] if not vms else vms[0]}: {text}")
     _print(
         app.lay_out(guest),
         name=f"{guest.vm.id} {guest.vm.name}".strip(),

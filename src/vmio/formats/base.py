@@ -6,11 +6,12 @@ pure: text and facts in, values out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from vmio.model.disk import BusKind
 from vmio.model.host import Host
 from vmio.model.lines import check_line, check_words
 from vmio.model.plan import Change, Obstacle, Plan, Step
@@ -47,6 +48,9 @@ class Guest(Struct, frozen=True, kw_only=True):
 
     origin: ClassVar[Literal["plan", "command"]] = "plan"
     """Where its layout is from: what its manager makes of it, or what it says itself."""
+
+    drive_counts: ClassVar[Mapping[BusKind, int]] = {}
+    """How many drives of each bus the notation has names for; any number where it does not say."""
 
     vm: Vm
     context: ReadContext

@@ -33,7 +33,7 @@ def read_qemu_words(process: str) -> tuple[str, ...]:
     """
     number = process.removeprefix(PID)
     if not re.fullmatch(r"[1-9]\d{0,9}", number, re.ASCII):
-        raise UsageError(f"'{number}' is not a process's number")
+        raise UsageError(f"'{number}' is not a process's number", hint="as in pid:4711")
     words = read_command_line(int(number))
     program = Path(words[0]).name
     if not re.search("qemu|kvm", program):

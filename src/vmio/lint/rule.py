@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -96,11 +96,21 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
     ) -> Fix:
         """Returns the fix that makes changes; a person's, where vmio cannot make them.
 
+        A setting that the guest's next start replaces is not replaced before it: the start would
+        undo the fix.
+
         Args:
             message: What to do, in the imperative and without a full stop.
             changes: What it changes of the guest.
             applicability: Who may apply it, where the guest's text can be edited.
         """
+        waiting = self._list_waiting(changes)
+        if waiting:
+            return Fix(
+                applicability=Applicability.MANUAL,
+                message=f"stop and start the guest first, which changes {', '.join(waiting)}"
+                " anyway, and check again",
+            )
         if changes not in self._edits:
             self._edits[changes] = _find_edits(self.guest, changes)
         edits = self._edits[changes]
@@ -111,6 +121,20 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
     def _edits(self) -> dict[tuple[Change, ...], tuple[Edit, ...]]:
         """The edits that are known: every disk of a controller asks for the same ones."""
         return {}
+
+    def _list_waiting(self, changes: Sequence[Change]) -> list[str]:
+        """Returns the settings that changes replace and that the next start replaces anyway.
+
+        Of a drive, of which they change an option, the others are for the next start to change.
+        """
+        if not self.vm.waiting:
+            return []
+        from vmio.formats.registry import spell
+
+        with suppress(PlanError, ConflictError, UsageError):
+            settings = spell(self.guest, changes)
+            return sorted(self.vm.waiting & {each.key for each in settings if not each.option})
+        return []
 
 
 def _find_edits(guest: Guest, changes: tuple[Change, ...]) -> tuple[Edit, ...]:

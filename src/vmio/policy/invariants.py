@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from vmio.errors import PlanError
 from vmio.model.controller import MAPPED_SINCE, Controller
+from vmio.model.disk import BusKind
 from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import AttachedDisk, Topology
 
@@ -20,26 +21,36 @@ _MOST_DISKS: Mapping[str, int] = {
     "ich9-ahci": 4,
 }
 """By the controller's model; any other SCSI controller has place for all of Proxmox's disks."""
-_MOST_ON_BUS: Mapping[str, int] = {"scsi": 31, "virtio": 16, "sata": 6, "ide": 4}
-"""Source: qemu-server 9.2.6, the numbers that a drive's key can have."""
 
 
-def check_topology(topology: Topology, *, qemu: tuple[int, int] | None = None) -> None:
-    """Refuses a layout that no QEMU would run, or not as it is meant.
+def check_topology(
+    topology: Topology,
+    *,
+    qemu: tuple[int, int] | None = None,
+    drive_counts: Mapping[BusKind, int] | None = None,
+) -> None:
+    """Refuses a layout that no QEMU would run, or not as it is meant; as `find_violations`.
 
     Raises:
         PlanError: Something does not hold; the message is the first of what does not.
     """
-    for violation in find_violations(topology, qemu=qemu):
+    for violation in find_violations(topology, qemu=qemu, drive_counts=drive_counts):
         raise PlanError(f"this layout cannot be: {violation}")
 
 
-def find_violations(topology: Topology, *, qemu: tuple[int, int] | None = None) -> tuple[str, ...]:
+def find_violations(
+    topology: Topology,
+    *,
+    qemu: tuple[int, int] | None = None,
+    drive_counts: Mapping[BusKind, int] | None = None,
+) -> tuple[str, ...]:
     """Returns in words what does not hold.
 
     Args:
         topology: The layout.
         qemu: The version that it is for; None where it is not known.
+        drive_counts: How many drives of each bus the guest's notation has names for; None where
+            it has one for any.
     """
     return (
         *_check_unique("IOThread", (iothread.id for iothread in topology.iothreads)),
@@ -50,7 +61,7 @@ def find_violations(topology: Topology, *, qemu: tuple[int, int] | None = None) 
             (str(each.pci) for each in topology.controllers if each.pci is not None),
         ),
         *_check_unique("place", map(_name_place, topology.disks)),
-        *_check_buses(topology),
+        *_check_buses(topology, drive_counts or {}),
         *(line for each in topology.controllers for line in _check_threads(topology, each, qemu)),
         *(line for each in topology.disks for line in _check_served(topology, each)),
     )
@@ -68,7 +79,7 @@ def _name_place(attached: AttachedDisk) -> str:
     return ", ".join(f"{key} {value}" for key, value in attached.address)
 
 
-def _check_buses(topology: Topology) -> Iterator[str]:
+def _check_buses(topology: Topology, drive_counts: Mapping[BusKind, int]) -> Iterator[str]:
     models = {controller.id: controller.model for controller in topology.controllers}
     on_controller = Counter(attached.controller for attached in topology.disks)
     for name, count in on_controller.items():
@@ -78,8 +89,8 @@ def _check_buses(topology: Topology) -> Iterator[str]:
         elif count > most:
             yield f"{name} has {count} disks, and place for {most}"
     for bus, count in Counter(attached.disk.bus for attached in topology.disks).items():
-        if count > _MOST_ON_BUS.get(bus, count):
-            yield f"there are {count} disks on {bus}, and numbers for {_MOST_ON_BUS[bus]}"
+        if count > drive_counts.get(bus, count):
+            yield f"there are {count} disks on {bus}, and numbers for {drive_counts[bus]}"
 
 
 def _check_threads(

@@ -70,7 +70,7 @@ def make_layout(guest: Guest, host: Host, choice: Choice) -> tuple[Topology, Pla
     if spread.mapped <= 1:
         return plan.after, plan
     layout = map_queues(plan.after, spread.threads.keys(), spread.mapped)
-    check_topology(layout)
+    check_topology(layout, drive_counts=guest.drive_counts)
     steps = tuple(step for step in plan.steps if step.kind != "map-queues")
     return layout, replace(plan, steps=steps)
 
@@ -105,7 +105,7 @@ def _plan(guest: Guest, host: Host, choice: Choice) -> tuple[Plan, Spread]:
     steps = [*_serve(task), *_choose_queues(task), *_leave_to_person(task)]
     changes = [change for step in steps if not step.obstacle for change in step.changes]
     after = lay_out(_change(guest, changes)) if changes else before
-    check_topology(after)
+    check_topology(after, drive_counts=guest.drive_counts)
     _check_tried(guest, tuple(_list_tried(guest, steps)))
     steps = [_set_live(step, before, after) for step in steps]
     steps += _widen_affinity(task, after)

@@ -30,7 +30,7 @@ from vmio.report.calibration.json import CalibrationData
 from vmio.report.comparison.json import ComparisonData
 from vmio.report.diff.json import DiffData
 from vmio.report.envelope import SCHEMAS, Kind
-from vmio.report.explanation.json import ExplanationData
+from vmio.report.explanation.json import ExplanationData, ExplanationsData
 from vmio.report.findings.json import FindingsData
 from vmio.report.host.json import HostData
 from vmio.report.layout.json import LayoutData, LayoutsData
@@ -47,6 +47,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "comparison": (ComparisonData, "vmio bench A B --json"),
     "diff": (DiffData, "vmio diff A B --json"),
     "explanation": (ExplanationData, "vmio explain VM --json"),
+    "explanations": (ExplanationsData, "vmio explain --json"),
     "findings": (FindingsData, "vmio check --json"),
     "host": (HostData, "vmio host --json"),
     "journals": (JournalsData, "vmio undo --list --json"),

@@ -10,6 +10,8 @@ import pytest
 from vmio import app
 from vmio.app.addresses import find_running
 from vmio.errors import ConflictError, InputError, UsageError
+from vmio.host import running
+from vmio.host.running import RunningQemus
 from vmio.managers.proxmox import pmxcfs
 from vmio.managers.proxmox.node import Node
 
@@ -83,9 +85,30 @@ def test_without_an_address_the_guests_are_those_of_the_cluster(
     """Where there is no cluster, one line says what can be named."""
     assert app.find_guests(()) == (str(cluster),)
     monkeypatch.setattr(pmxcfs, "PVE", cluster / "absent")
-    with pytest.raises(UsageError, match="so name the guests"):
+    with pytest.raises(UsageError, match="so name the guests") as caught:
         app.find_guests(())
+    assert "pid:NUMBER" in caught.value.hint
     assert app.find_guests(("172",)) == ("172",)
+
+
+def test_without_a_cluster_the_guests_are_the_qemus_of_this_host(
+    cluster: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cluster's configs come first; what cannot be seen is told once; none can be written to."""
+    said: list[str] = []
+    monkeypatch.setattr(
+        running, "find_qemus", lambda: RunningQemus(pids=(7, 12), unseen="some are hidden")
+    )
+    assert app.find_guests((), report=said.append) == (str(cluster),)
+    assert said == []
+
+    monkeypatch.setattr(pmxcfs, "PVE", cluster / "absent")
+    assert app.find_guests((), report=said.append) == ("pid:7", "pid:12")
+    assert said == ["some are hidden"]
+    assert app.find_guests(("x.conf",), report=said.append) == ("x.conf",)
+    with pytest.raises(UsageError, match="so name the configs"):
+        app.find_guests((), writes=True, report=said.append)
+    assert said == ["some are hidden"]
 
 
 def test_name_of_several_vms_is_refused(cluster: Path) -> None:

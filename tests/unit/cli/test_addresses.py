@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from vmio.app import missing
+from vmio.host import command, running
+from vmio.host.running import RunningQemus
 from vmio.managers.proxmox import node as home
 from vmio.managers.proxmox import pmxcfs
+from vmio.managers.proxmox.find import VmPlace
 from vmio.testing import call
 
 CONFIG = "name: web1\nscsihw: virtio-scsi-pci\nscsi0: local-lvm:vm-172-disk-0,iothread=1\n"
@@ -143,3 +147,128 @@ def test_layouts_of_a_tree_are_told_as_json(
     assert guests["172.conf"]["error"] is None
     assert guests["202.conf"]["layout"] is None
     assert "202.conf" in guests["202.conf"]["error"]
+
+
+VERBS = [("show",), ("explain",), ("check",), ("plan",), ("cmd",), ("diff",), ("simulate",), ("run",), ("apply", "--policy", "auto")]  # fmt: skip # noqa: E501
+
+
+@pytest.mark.usefixtures("config")
+@pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
+def test_mistyped_vm_is_told_which_ones_there_are(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The nearest VMs are named, and what else a guest can be named by; a path says it itself."""
+    for typed in ("wbe1", "WEB2", "171", "1722"):
+        assert call(*words, typed) == 3
+        err = capsys.readouterr().err
+        assert f"cannot read {typed}: there is no such VM or file here" in err
+        assert "hint: 172 web1; a guest is named by its file or folder, " in err
+    assert call(*words, "elsewhere") == 3
+    assert "hint: a guest is named by" in capsys.readouterr().err
+    for typed in ("./99.conf", "99.conf", "wbe1/", "x/wbe1"):
+        assert call(*words, typed) in {2, 3}
+        assert "a guest is named by" not in capsys.readouterr().err
+
+
+def test_mistyped_guest_that_runs_is_told_its_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is no cluster, the guests that run are named by what stands for them."""
+    words = {7: ("kvm", "-name", "guest=web1"), 8: ("kvm", "-name", "db"), 9: ("kvm", "-S")}
+    monkeypatch.setattr(running, "find_qemus", lambda: RunningQemus(pids=(*words, 10)))
+    monkeypatch.setattr(command, "read_qemu_words", lambda pid: words[int(pid[4:])])
+    words[10] = ("kvm", "-name", "\x1b[2J")
+
+    assert call("show", "wbe1") == 3
+    err = capsys.readouterr().err
+    assert "cannot read wbe1: there is no such file here" in err
+    assert "hint: pid:7 web1 runs here; a guest is named by" in err
+    assert call("show", "elsewhere") == 3
+    assert "hint: pid:7 web1 runs here, pid:8 db runs here; a guest" in capsys.readouterr().err
+
+
+def test_names_of_a_large_cluster_are_looked_at_within_bounds(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So many configs are read for a mistyped name, and a name that is none is not compared."""
+    monkeypatch.setattr(missing, "_MOST_CANDIDATES", 5)
+    for number in range(200, 220):
+        (config.parent / f"{number}.conf").write_text(f"name: {'x' * 300} {number}\n")
+    read: list[Path] = []
+
+    def read_name(vm: VmPlace) -> str:
+        read.append(vm.path)
+        return "x" * 300
+
+    monkeypatch.setattr(VmPlace, "read_name", read_name)
+
+    assert call("explain", "wbe1.") == 3
+    assert len(read) == 5
+    assert "xxx" not in capsys.readouterr().err
+
+
+def test_plan_that_is_not_there_is_told_what_one_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """A VM's name in the place of a plan says how a VM is named there."""
+    assert call("apply", "web1") == 3
+    assert "hint: vmio plan VM -o FILE writes a plan; --policy auto" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("config")
+def test_address_that_is_nearly_one_is_told_what_was_meant(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A config without its ending, a process without its number, a prefix that there is not."""
+    Path("800.conf").write_text(CONFIG)
+    for typed in ("800", "./800"):
+        assert call("show", typed) == 3
+        err = capsys.readouterr().err
+        assert f"cannot read {typed}: there is no such VM or file here" in err
+        assert f"hint: {typed}.conf is a file here" in err
+    assert call("show", "PID:7") == 3
+    assert "hint: a guest is named by" in capsys.readouterr().err
+    assert call("show", "pid:") == 2
+    assert "hint: as in pid:4711" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("explain",), "172 web1, as planned\nscsi0  "),
+        (("check",), "172.conf:"),
+        (("plan",), "172 web1"),
+        (("cmd",), "qemu-server/172.conf\n/usr/bin/kvm -id 172 "),
+    ],
+    ids=lambda words: words[0],
+)
+def test_verb_without_a_vm_takes_those_of_the_cluster(
+    words: tuple[str, ...],
+    shown: str,
+    config: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also where guests run besides, and one that cannot be read stops no other."""
+    monkeypatch.setattr(running, "find_qemus", lambda: RunningQemus(pids=(7,)))
+    assert call(*words) in {0, 1}
+    assert shown in capsys.readouterr().out
+    (config.parent / "173.conf").write_bytes(b"\xff\xff")
+    (config.parent / "171.conf").symlink_to("/nowhere")
+    assert call(*words) == 3
+    out, err = capsys.readouterr()
+    assert shown in out
+    assert "173.conf" in out + err
+    assert "pid:7" not in out + err
+
+
+@pytest.mark.usefixtures("config")
+def test_explanations_of_a_cluster_are_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A list of guests, each with what one alone has."""
+    assert call("explain", "--json") == 0
+    many = json.loads(capsys.readouterr().out)
+    assert call("explain", "172", "--json") == 0
+    one = json.loads(capsys.readouterr().out)["data"]
+    assert many["kind"] == "explanations"
+    (guest,) = many["data"]["guests"]
+    assert (guest["node"], guest["error"]) == ("alpha", None)
+    assert guest["path"].endswith("/172.conf")
+    assert {key: guest[key] for key in one} == one

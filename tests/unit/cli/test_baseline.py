@@ -78,6 +78,19 @@ def test_baseline_replaces_no_file_unasked(
     assert Path("vmio-baseline.json").read_text(encoding="utf-8") == "mine"
 
 
+def test_mistyped_guest_leaves_no_empty_baseline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be in the way of the next call, which is the one that was meant."""
+    monkeypatch.chdir(tmp_path)
+    assert call("baseline", "wbe1") == 3
+    assert "cannot read wbe1" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "100.conf").write_text("scsi0: /a.raw,iothread=1\n")
+    assert call("baseline", "100.conf", "wbe1") == 3
+    assert (tmp_path / "vmio-baseline.json").exists()
+
+
 def test_baseline_keeps_what_it_cannot_look_at(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from vmio.cli import explain
 from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
@@ -71,6 +73,7 @@ def test_way_of_a_disk_is_told_from_its_file_to_its_threads(
     """A mapping of virtqueues has a thread for each part of the queues."""
     # A file's name is never broken, and where the checkout is may be a long one.
     monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(explain, "measure_terminal", lambda: 100)
     assert run(str(Path(LIBVIRT).relative_to(ROOT)), "virtio-disk0") == 0
     out = capsys.readouterr().out
     assert "opened      /var/lib/libvirt/images/web.qcow2 as qcow2, by the driver file" in out
@@ -79,6 +82,29 @@ def test_way_of_a_disk_is_told_from_its_file_to_its_threads(
     assert '"iothread-vq-mapping":[{"iothread":"iothread1"' in out
     assert "What the guest sees" in out
     assert max(map(len, out.splitlines())) <= 100
+
+
+@pytest.mark.parametrize("columns", [40, 80, 160])
+@pytest.mark.parametrize("words", [(SHARED, "scsi0"), (SINGLE,), (LIBVIRT, "virtio-disk0")])
+def test_lines_are_as_long_as_the_terminal_is_wide(
+    words: tuple[str, ...],
+    columns: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No word is broken but behind a comma; in a pipe no line is, so that a search finds it."""
+    monkeypatch.chdir(ROOT)
+    names = [str(Path(word).relative_to(ROOT)) if "/" in word else word for word in words]
+    run(*names)
+    whole = capsys.readouterr().out
+    monkeypatch.setattr(explain, "measure_terminal", lambda: columns)
+    run(*names)
+    out = capsys.readouterr().out
+
+    assert out.split() == whole.split() or re.split(r"[\s,]+", out) == re.split(r"[\s,]+", whole)
+    for line in out.splitlines():
+        assert len(line) <= columns or len(line.split()) <= 2  # a label and a long name
+    assert max(map(len, whole.splitlines())) > 100
 
 
 def test_word_of_a_json_option_is_told_by_itself(capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ def test_help_pages_are_those_of_the_code() -> None:
         (["chek", EXAMPLE], "No such command 'chek'. Did you mean check?"),
         (["xyzzy"], "No such command 'xyzzy'.\n"),
         (["check", "--slect", "TH"], "'--select'"),
-        (["plan"], "name the VM's config"),
+        (["plan"], "name the guests"),
         (["plan", TREE], "hint: --all shows several in a table"),
         (["plan", EXAMPLE, "--force"], "--force requires --output FILE"),
         (["check", "--watch", "-q", EXAMPLE], "--watch and --quiet exclude each other"),

@@ -41,7 +41,8 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "status", "words"),
     [
         (["nonsense"], 2, "No such command"),
-        (["explain"], 2, "Missing argument"),
+        (["explain"], 2, "name the guests"),
+        (["simulate"], 2, "Missing argument"),
         (["show", EXAMPLE, "--json", "--svg"], 2, "exclude each other"),
         (["show", "absent.conf"], 3, "cannot read absent.conf: No such file or directory"),
         (["explain", str(ROOT)], 2, "is a folder, and this takes one guest"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -218,6 +219,9 @@ def test_policies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (SHARED, "--rank", "x"),
         (SHARED, "--rank", "cpu", "--compare"),
         (SHARED, "--rank", "cpu", "-o", "plan.json"),
+        (SHARED, "--all", "-o", "plan.json"),
+        (SHARED, "--compare", "-o", "plan.json"),
+        ("-o", "plan.json"),
         (SHARED, *HOST, "--rank", "cpu", "--workload", "qd=0"),
         (SHARED, "--workload", "qd=1"),
     ],
@@ -225,3 +229,48 @@ def test_policies_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 def test_call_that_makes_no_sense_is_refused(arguments: tuple[str, ...]) -> None:
     """No VM, two, two forms, a policy or a load that there is not, or a load for nothing."""
     assert call("plan", *arguments) == 2
+
+
+def test_what_is_said_of_a_plans_file_is_what_apply_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command line is a person's to change, and both say so; standard input has no name."""
+    monkeypatch.chdir(tmp_path)
+    config = "scsihw: virtio-scsi-pci\nscsi0: local:1/a.raw,iothread=1\n"
+    Path("100.conf").write_text(config)
+    line = "kvm -name a -drive file=/a,if=none,id=d -device virtio-blk-pci,drive=d,id=v0\n"
+    Path("line.txt").write_text(line)
+
+    assert call("plan", "line.txt", "-o", "line.json") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("vmio: wrote line.json; vmio apply changes configs of Proxmox VE")
+    assert said[1].startswith("vmio: hint: vmio plan VM --diff shows the changes")
+    assert call("apply", "line.json", "--dry-run") == 3
+    refused = capsys.readouterr().err.splitlines()
+    assert refused[0].removeprefix("vmio: error: ") in said[0]
+    assert refused[1] == said[1]
+
+    assert call("plan", "100.conf", *HOST, "-o", "plan.json") == 0
+    assert "wrote plan.json; vmio apply plan.json makes the changes" in capsys.readouterr().err
+    assert call("apply", "plan.json", "--yes") == 0
+    capsys.readouterr()
+    assert call("plan", "100.conf", *HOST, "-o", "again.json") == 0
+    assert "wrote again.json, which changes nothing" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(config.encode())))
+    assert call("plan", "-", *HOST, "-o", "unnamed.json") == 0
+    assert "vmio apply unnamed.json CONFIG makes the changes" in capsys.readouterr().err
+
+
+def test_plan_of_a_process_is_refused_for_what_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not for a file of the process's name, which there is none of."""
+    line = "kvm -name a -drive file=/a,if=none,id=d -device virtio-blk-pci,drive=d,id=v0\n"
+    (tmp_path / "line.txt").write_text(line)
+    path = tmp_path / "plan.json"
+    assert call("plan", str(tmp_path / "line.txt"), "-o", str(path)) == 0
+    plan = json.loads(path.read_text()) | {"config": "pid:4711"}
+    path.write_text(json.dumps(plan))
+    capsys.readouterr()
+    assert call("apply", str(path)) == 3
+    assert "vmio apply changes configs of Proxmox VE only" in capsys.readouterr().err

@@ -16,6 +16,7 @@ from vmio.model.machine import Chipset
 from vmio.patterns import compile_late
 
 __all__ = [
+    "BLOCKDEV_SINCE",
     "WINDOWS_7",
     "WINDOWS_8",
     "WINDOWS_11",
@@ -35,6 +36,9 @@ _VERSION = compile_late(
 _RELEASE = compile_late(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
 _REVISION = compile_late(r"\+pve\d+")
 _NEWEST_REVISION: Mapping[tuple[int, int], int] = {(4, 1): 2, (9, 2): 1, (10, 0): 1, (11, 0): 2}
+BLOCKDEV_SINCE = (10, 0)
+"""The machine version from which on a disk is a `-blockdev`."""
+
 WINDOWS_XP, WINDOWS_VISTA, WINDOWS_7, WINDOWS_8, WINDOWS_11 = 5, 6, 7, 8, 11
 """Windows versions as Proxmox counts them; servers go with their desktops."""
 

@@ -63,6 +63,8 @@ _CREATION = compile_late(r"creation-qemu=([\d.]+)", re.ASCII)
 class ProxmoxGuest(Guest, frozen=True, kw_only=True):
     """A VM with everything of its config that a command line needs besides its storage."""
 
+    drive_counts = DRIVE_COUNTS
+
     config: Config
     settings: Mapping[str, str]
     """The valid settings of the section that was read, by key."""

@@ -61,10 +61,7 @@ DRIVE_COUNTS: Mapping[BusKind, int] = {"ide": 4, "scsi": 31, "virtio": 16, "sata
 DRIVE_KEY = compile_late(r"(ide|scsi|virtio|sata)(\d+)", re.ASCII)
 
 _NUMBERED: Mapping[str, int] = {
-    "ide": 4,
-    "scsi": 31,
-    "virtio": 16,
-    "sata": 6,
+    **{str(bus): count for bus, count in DRIVE_COUNTS.items()},
     "efidisk": 1,
     "hostpci": 16,
     "ipconfig": 32,

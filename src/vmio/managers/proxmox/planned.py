@@ -21,7 +21,7 @@ from vmio.qemu.qmp import QmpConnection
 from vmio.qemu.signals import run_async
 from vmio.values import replace
 
-__all__ = ["Outcome", "Work", "carry_out", "prepare_plan"]
+__all__ = ["Outcome", "Work", "carry_out", "find_refusal", "prepare_plan"]
 
 
 class Work(Struct, frozen=True, kw_only=True):
@@ -77,6 +77,16 @@ class Outcome(Struct, frozen=True, kw_only=True):
     live: tuple[LiveResult, ...] = ()
 
 
+def find_refusal(plan: Plan) -> UnsupportedError | None:
+    """Returns why no config can be changed by a plan, whichever it is; None if one can be."""
+    if plan.notation == "proxmox":
+        return None
+    return UnsupportedError(
+        f"vmio apply changes configs of Proxmox VE only, and this plan is for {plan.notation}",
+        hint="vmio plan VM --diff shows the changes, to be made where the guest is started from",
+    )
+
+
 def prepare_plan(
     plan: Plan,
     source: Source,
@@ -103,11 +113,9 @@ def prepare_plan(
         InputError: It is no VM's config.
         ConflictError: The config is not what the plan was made for, or must not be changed now.
     """
-    if plan.notation != "proxmox":
-        raise UnsupportedError(
-            f"vmio applies plans for Proxmox VE only, not for {plan.notation}",
-            hint="'vmio plan VM --diff' shows the changes, for you to make",
-        )
+    refusal = find_refusal(plan)
+    if refusal is not None:
+        raise refusal
     node = node if node is not None else Node()
     path = Path(source.name)
     if path.stem.isdigit() and path.stem != plan.vm:

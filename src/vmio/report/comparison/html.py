@@ -137,14 +137,12 @@ def _list_figures(summary: Summary) -> tuple[str, ...]:
 
 def _list_threads(jobs: Sequence[JobResult]) -> list[tuple[str, list[str]]]:
     """Returns what each thread used: a row a thread, two columns a job."""
-    shares = [
-        {load.name: load.cpu_share for load in side.threads}
-        for job in jobs
-        for side in (job.a, job.b)
-    ]
+    sides = [side.threads for job in jobs for side in (job.a, job.b)]
+    shares = [{load.name: load.cpu_share for load in side} for side in sides]
+    ordered = sorted((load for side in sides for load in side), key=lambda load: load.place)
     return [
         (name, [f"{share[name]:.2f}" if name in share else "" for share in shares])
-        for name in dict.fromkeys(name for share in shares for name in share)
+        for name in dict.fromkeys(load.name for load in ordered)
     ]
 
 

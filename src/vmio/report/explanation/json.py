@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
 from vmio.lint.diagnostic import Severity
 from vmio.lint.explain import Explanation, Setting
 from vmio.model.topology import Verdict
 from vmio.report.envelope import GuestData, render_document
+from vmio.report.explanation.guest import ExplainedGuest
 from vmio.report.explanation.words import (
     describe_remedies,
     describe_setting,
@@ -17,7 +18,12 @@ from vmio.report.explanation.words import (
     name_actor,
 )
 
-__all__ = ["ExplanationData", "render_explanation_json"]
+__all__ = [
+    "ExplanationData",
+    "ExplanationsData",
+    "render_explanation_json",
+    "render_explanations_json",
+]
 
 
 class StageData(TypedDict):
@@ -82,6 +88,41 @@ class ExplanationData(GuestData):
     """The disk that was asked for, or all."""
 
     disks: list[ExplainedDiskData]
+
+
+class ExplainedGuestData(ExplanationData):
+    """One guest of several."""
+
+    path: str
+    """Its config, or `pid:NUMBER`."""
+    node: str
+    """The host that it belongs to; empty where that is not known."""
+    error: str | None
+    """Why it cannot be read."""
+
+
+class ExplanationsData(TypedDict):
+    """The disks of several guests."""
+
+    guests: list[ExplainedGuestData]
+
+
+def render_explanations_json(guests: Iterable[ExplainedGuest]) -> str:
+    """Returns the explanations of several guests as a document."""
+    data: ExplanationsData = {
+        "guests": [
+            {
+                "vm": guest.name,
+                "origin": guest.origin,
+                "path": guest.path,
+                "node": guest.node,
+                "disks": list(map(_describe, guest.stories)),
+                "error": guest.error.message if guest.error is not None else None,
+            }
+            for guest in guests
+        ]
+    }
+    return render_document("explanations", data)
 
 
 def render_explanation_json(explanations: Sequence[Explanation], *, vm: str, origin: str) -> str:

@@ -1,13 +1,16 @@
-"""The explanation of a disk for a person to read, at most a hundred columns wide."""
+"""The explanation of a disk for a person to read, no wider than the terminal."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from msgspec import Struct
+
 from vmio.characters import disarm_lines, printable
 from vmio.lint.explain import Explanation, Setting, Way
 from vmio.report.colours import paint
+from vmio.report.explanation.guest import ExplainedGuest
 from vmio.report.explanation.words import (
     describe_remedies,
     describe_setting,
@@ -20,9 +23,8 @@ from vmio.report.explanation.words import (
 )
 from vmio.report.markup import display_width
 
-__all__ = ["render_explanation", "render_overview"]
+__all__ = ["render_explanation", "render_explanations", "render_overview"]
 
-_COLUMNS = 100
 _BOLD, _RED, _GREEN, _DIM = "1", "1;31", "32", "2"
 _VERDICTS = {"used": _GREEN, "ignored": _RED, "default": _DIM}
 _ORIGINS = {
@@ -30,27 +32,108 @@ _ORIGINS = {
     "plan": "as planned",
     "running": "as the running QEMU reports it",
 }
+_NO_DISKS = "no disks"
 
 
-def render_overview(explanations: Iterable[Explanation], *, colour: bool = False) -> str:
-    """Returns a line or two for each disk: the way to its thread, and what is ignored."""
-    lines = (line for each in explanations for line in _sum_up(each, colour=colour))
+class _Look(Struct, frozen=True, kw_only=True):
+    """How an explanation is written."""
+
+    colour: bool
+    columns: int
+    """How wide a line is at most; 0 is no limit."""
+
+    def paint(self, text: str, code: str) -> str:
+        """Returns a text in a colour, where there are any."""
+        return paint(text, code, colour=self.colour)
+
+    def head(self, title: str) -> Iterator[str]:
+        """Yields the lines of a title."""
+        for line in self.wrap("", printable(title), 0):
+            yield self.paint(line, _BOLD)
+
+    def wrap(
+        self, label: str, text: str, indent: int, *, hang: int | None = None
+    ) -> Iterator[str]:
+        """Yields a text in lines, its label before the first.
+
+        A word that is longer than a line breaks behind commas, and is else left whole.
+        """
+        hang = indent if hang is None else hang
+        shown = _measure(label)
+        line = label + " " * max(indent - shown, 1 if label else 0)
+        begin, width = len(line), _measure(line)
+        for piece in self._split(text, self.columns - hang):
+            if len(line) > begin and 0 < self.columns < width + _measure(piece.rstrip()):
+                yield line.rstrip()
+                line, begin, width = " " * hang, hang, hang
+            line += piece
+            width += _measure(piece)
+        yield line.rstrip()
+
+    def _split(self, text: str, room: int) -> Iterator[str]:
+        for word in re.findall(r"\S+\s*|\s+", text) if self.columns else [text]:
+            if self.columns and _measure(word.rstrip()) > room:
+                yield from re.findall(r"[^,]+,*|,+", word)
+            else:
+                yield word
+
+
+def render_overview(
+    explanations: Iterable[Explanation], *, colour: bool = False, columns: int = 0
+) -> str:
+    """Returns a line or two for each disk: the way to its thread, and what is ignored.
+
+    Args:
+        explanations: The disks of a guest.
+        colour: Whether to paint.
+        columns: How wide a line is at most; 0 is no limit.
+    """
+    return _join(_sum_up_all(tuple(explanations), _Look(colour=colour, columns=columns)))
+
+
+def render_explanations(
+    guests: Iterable[ExplainedGuest], *, colour: bool = False, columns: int = 0
+) -> str:
+    """Returns the overviews of many guests, each under its name; not those that are unreadable."""
+    look = _Look(colour=colour, columns=columns)
+    parts = []
+    for guest in guests:
+        if guest.error is None:
+            title = f"{guest.name}, {_ORIGINS[guest.origin]}"
+            parts.append(_join([*look.head(title), *_sum_up_all(guest.stories, look)]))
+    return "\n".join(parts)
+
+
+def render_explanation(explanation: Explanation, *, colour: bool = False, columns: int = 0) -> str:
+    """Returns all that is known of a disk.
+
+    Args:
+        explanation: The disk.
+        colour: Whether to paint.
+        columns: How wide a line is at most; 0 is no limit.
+    """
+    return _join(_tell(explanation, _Look(colour=colour, columns=columns)))
+
+
+def _join(lines: Iterable[str]) -> str:
     return disarm_lines("".join(f"{line}\n" for line in lines))
 
 
-def render_explanation(explanation: Explanation, *, colour: bool = False) -> str:
-    """Returns all that is known of a disk."""
-    return disarm_lines("\n".join(_tell(explanation, colour=colour)) + "\n")
+def _sum_up_all(explanations: Sequence[Explanation], look: _Look) -> Iterator[str]:
+    for each in explanations:
+        yield from _sum_up(each, look)
+    if all(each.dropped for each in explanations):
+        yield _NO_DISKS
 
 
-def _sum_up(explanation: Explanation, *, colour: bool) -> Iterator[str]:
+def _sum_up(explanation: Explanation, look: _Look) -> Iterator[str]:
     disk = printable(explanation.disk)
-    title = paint(disk, _BOLD, colour=colour)
+    title = look.paint(disk, _BOLD)
     way = explanation.way
     if way is None:
-        loss = f"{paint('dropped', _RED, colour=colour)} by Proxmox VE, so the guest starts"
+        loss = f"{look.paint('dropped', _RED)} by Proxmox VE, so the guest starts"
         why = printable(explanation.dropped)
-        yield from _wrap(title, f"{loss} without it: {why}", len(explanation.disk) + 2)
+        yield from look.wrap(title, f"{loss} without it: {why}", len(explanation.disk) + 2)
         return
     steps = (
         name_source(way.attached),
@@ -59,105 +142,80 @@ def _sum_up(explanation: Explanation, *, colour: bool) -> Iterator[str]:
         "; ".join(map(name_thread, way.threads)),
     )
     text = " → ".join(printable(step) for step in steps if step)
-    yield from _wrap(title, text, _measure(disk) + 2)
+    yield from look.wrap(title, text, _measure(disk) + 2)
     for setting in explanation.settings:
         if setting.verdict == "ignored":
-            ignored = paint("ignored", _RED, colour=colour)
             why = printable(describe_setting(setting))
-            yield from _wrap("", f"{setting.name} is {ignored}: {why}", 4)
+            text = f"{printable(setting.name)} is {look.paint('ignored', _RED)}: {why}"
+            yield from look.wrap("", text, 4)
 
 
-def _tell(explanation: Explanation, *, colour: bool) -> Iterator[str]:
+def _tell(explanation: Explanation, look: _Look) -> Iterator[str]:
     title = f"{explanation.disk} of {explanation.vm}, {_ORIGINS[explanation.origin]}"
-    yield paint(printable(title), _BOLD, colour=colour)
+    yield from look.head(title)
     if explanation.line:
         yield ""
-        yield from _wrap("", printable(explanation.line), 2)
-        yield f"  ({printable(explanation.place)})"
+        yield from look.wrap("", printable(explanation.line), 2)
+        yield from look.wrap("", f"({printable(explanation.place)})", 2)
     way = explanation.way
     chosen = [setting for setting in explanation.settings if setting.verdict == "default"]
     written = [setting for setting in explanation.settings if setting.verdict != "default"]
+    sights = list_sights(way) if way is not None else ()
     sections: tuple[tuple[str, Iterable[str]], ...] = (
-        ("From the file to the thread", _list_stages(way)),
-        ("What is written", _list_settings(written, colour=colour)),
-        ("What is not written", _list_settings(chosen, colour=colour)),
-        ("What the guest sees", _list_lines(list_sights(way) if way is not None else ())),
-        ("On the command line", _list_lines(explanation.arguments)),
-        ("What the rules find", _list_findings(explanation)),
+        ("From the file to the thread", _list_stages(way, look)),
+        ("What is written", _list_settings(written, look)),
+        ("What is not written", _list_settings(chosen, look)),
+        ("What the guest sees", _list_lines(sights, look)),
+        ("On the command line", _list_lines(explanation.arguments, look)),
+        ("What the rules find", _list_findings(explanation, look)),
     )
     for heading, lines in sections:
         found = list(lines)
         if found:
             yield ""
-            yield paint(heading, _BOLD, colour=colour)
+            yield look.paint(heading, _BOLD)
             yield from found
 
 
-def _list_stages(way: Way | None) -> Iterator[str]:
+def _list_stages(way: Way | None, look: _Look) -> Iterator[str]:
     for name, text in list_stages(way) if way is not None else ():
-        yield from _wrap(f"  {name}", printable(text), 14)
+        yield from look.wrap(f"  {name}", printable(text), 14)
 
 
-def _list_lines(texts: Iterable[str]) -> Iterator[str]:
+def _list_lines(texts: Iterable[str], look: _Look) -> Iterator[str]:
     for text in texts:
-        yield from _wrap("", printable(text), 2, hang=4)
+        yield from look.wrap("", printable(text), 2, hang=4)
 
 
-def _list_findings(explanation: Explanation) -> Iterator[str]:
+def _list_findings(explanation: Explanation, look: _Look) -> Iterator[str]:
     for finding in explanation.findings:
         text = f"{finding.code} {finding.severity.value}: {finding.message}"
-        yield from _wrap("", printable(text), 2, hang=4)
+        yield from look.wrap("", printable(text), 2, hang=4)
         if finding.fix is not None:
             fix = f"fix ({finding.fix.applicability.value}): {finding.fix.message}"
-            yield from _wrap("", printable(fix), 4)
+            yield from look.wrap("", printable(fix), 4)
 
 
-def _list_settings(settings: Sequence[Setting], *, colour: bool) -> Iterator[str]:
+def _list_settings(settings: Sequence[Setting], look: _Look) -> Iterator[str]:
     for setting in settings:
-        verdict = paint(setting.verdict, _VERDICTS[setting.verdict], colour=colour)
+        verdict = look.paint(setting.verdict, _VERDICTS[setting.verdict])
         label = printable(setting.written or f"{setting.name}: {setting.value or '-'}")
-        means = f", as {setting.value}" if _is_news(setting) else ""
-        yield f"  {_shorten(label)}  {verdict}{printable(means)}"
+        means = printable(f", as {setting.value}") if _is_news(setting) else ""
+        yield from look.wrap("", f"{label}  {verdict}{means}", 2, hang=6)
         actor, why = name_actor(setting.by), describe_setting(setting)
         who = f"chosen by {actor}" if setting.verdict == "default" else actor
         said = f"{who}: {why}" if why else who
-        yield from _wrap("", printable(said), 6)
+        yield from look.wrap("", printable(said), 6)
         for word in setting.became:
-            yield from _wrap("", printable(f"→ {word}"), 6, hang=8)
+            yield from look.wrap("", printable(f"→ {word}"), 6, hang=8)
         for remedy in describe_remedies(setting):
-            yield from _wrap("", printable(f"to make it count, {remedy}"), 6, hang=8)
+            yield from look.wrap("", printable(f"to make it count, {remedy}"), 6, hang=8)
 
 
 def _is_news(setting: Setting) -> bool:
     return bool(setting.written and setting.value) and not setting.written.endswith(
         f"={setting.value}"
     )
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= _COLUMNS // 2 else f"{text[: _COLUMNS // 2 - 1]}…"
-
-
-def _wrap(label: str, text: str, indent: int, *, hang: int | None = None) -> Iterator[str]:
-    """Yields a text in lines, its label before the first; long words are broken at commas."""
-    hang = indent if hang is None else hang
-    line = label + " " * (indent - _measure(label)) if _measure(label) < indent else f"{label} "
-    begin = len(line)
-    for piece in _split(text):
-        if len(line) > begin and _measure(line) + _measure(piece.rstrip()) > _COLUMNS:
-            yield line.rstrip()
-            line = " " * hang
-            begin = hang
-        line += piece
-    yield line.rstrip()
-
-
-def _split(text: str) -> Iterator[str]:
-    for word in re.findall(r"\S+\s*|\s+", text):
-        pieces = re.findall(r"[^,]*,*", word) if len(word) > _COLUMNS // 2 else [word]
-        for piece in pieces:
-            for start in range(0, len(piece), _COLUMNS - 14):
-                yield piece[start : start + _COLUMNS - 14]
 
 
 def _measure(text: str) -> int:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from vmio.characters import printable
+from vmio.characters import natural_key, printable
 from vmio.model.iothread import HOST_KERNEL, MAIN_LOOP, OTHER_PROCESS
 from vmio.report.markup import display_width, escape, shorten
 from vmio.units import format_bytes, format_duration_ns
@@ -136,7 +135,7 @@ def _describe(topology: Topology) -> str:
 
 def _draw(topology: Topology) -> tuple[str, float]:
     """Returns everything between the element's tags, and how high it is."""
-    disks = sorted(topology.disks, key=lambda attached: _natural(attached.disk.id))
+    disks = sorted(topology.disks, key=lambda attached: natural_key(attached.disk.id))
     # A controller stands where its first disk does, and its other disks stand beside that one.
     used: dict[str, int] = {}
     for attached in disks:
@@ -197,13 +196,6 @@ def _draw(topology: Topology) -> tuple[str, float]:
     ]
     cards = [*disk_cards.values(), *controller_cards.values(), *thread_cards.values()]
     return "\n".join(parts), max(card.top for card in cards) + _CARD_HEIGHT + 1
-
-
-def _natural(name: str) -> tuple[tuple[str, int], ...]:
-    """Returns what puts scsi2 before scsi10."""
-    return tuple(
-        (word, int(digits or 0)) for word, digits in re.findall(r"(\D*)(\d{0,9})", name, re.ASCII)
-    )
 
 
 def _count_queues(topology: Topology, controller: Controller) -> dict[str, int]:

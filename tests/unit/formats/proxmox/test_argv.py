@@ -870,6 +870,21 @@ def test_old_machines_boot_from_roms_of_their_own(machine: str, model: str, rom:
     assert device.endswith(rom) if rom else "romfile" not in device
 
 
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [("+1400", "+1400"), ("01400", "01400"), ("+1", "9000"), ("+1500", "+1500")],
+)
+def test_mtu_keeps_the_text_that_it_is_written_as(written: str, told: str) -> None:
+    """Perl prints a text that it has only compared as a number; 1 is the bridge's own."""
+    command = build(f"net0: virtio=BC:24:11:00:00:01,bridge=vmbr9,mtu={written}")
+    device = value_of(command, "-device", having="virtio-net-pci")
+    assert f",host_mtu={told}," in f"{device},"
+    with pytest.raises(PlanError, match=r"MTU '\+9001' is bigger than the bridge MTU '9000'"):
+        build("net0: virtio=BC:24:11:00:00:01,bridge=vmbr9,mtu=+9001")
+    with pytest.raises(PlanError, match="MTU '0400' is smaller"):
+        build("net0: virtio=BC:24:11:00:00:01,bridge=vmbr9,mtu=0400")
+
+
 def test_mtu_of_1_is_the_bridges() -> None:
     """An MTU of 1 stands for that of the bridge."""
     command = build("net0: virtio=BC:24:11:00:00:01,bridge=vmbr9,mtu=1")

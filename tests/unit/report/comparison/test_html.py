@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vmio.bench.result import Comparison
+from vmio.bench.result import Comparison, ThreadKind, ThreadLoad
 from vmio.errors import OutputError
 from vmio.report.comparison.html import (
     render_command_lines,
@@ -21,6 +21,7 @@ from vmio.report.comparison.html import (
     write_comparison_html,
 )
 from vmio.report.page import check_report_path
+from vmio.values import replace
 
 VOID = frozenset({"meta", "br", "hr", "img", "input", "link"})
 LOADERS = frozenset({"script", "link", "img", "iframe", "object", "embed", "base", "form", "a"})
@@ -213,3 +214,22 @@ def test_check_report_path_refuses_what_cannot_be_written(tmp_path: Path) -> Non
         check_report_path(tmp_path / "missing" / "report.html")
     with pytest.raises(OutputError, match="it is a folder"):
         check_report_path(tmp_path)
+
+
+def test_threads_stand_as_people_count(comparison: Comparison) -> None:
+    """By their kinds, and vCPU 2 before vCPU 10, whichever side or run had one first."""
+    names = ["workers", "vCPU 10", "vCPU 2", "iothread-virtioscsi10", "iothread-virtioscsi9"]
+    kinds: tuple[ThreadKind, ...] = ("other", "vcpu", "vcpu", "iothread", "iothread")
+    loads = tuple(
+        ThreadLoad(name=name, kind=kind, cpu_share=0.1)
+        for name, kind in zip(names, kinds, strict=True)
+    )
+    job = comparison.jobs[0]
+    pairs = tuple(replace(pair, b=replace(pair.b, threads=loads)) for pair in job.pairs)
+    page = render_comparison_html(replace(comparison, jobs=(replace(job, pairs=pairs),)))
+    rows = re.findall(r'<th scope="row">([^<]*)</th><td>', page.replace("\n", ""))
+
+    assert rows[-8:] == [
+        *("main loop", "iothread-virtioscsi9", "iothread-virtioscsi10"),
+        *("vCPU 0", "vCPU 1", "vCPU 2", "vCPU 10", "workers"),
+    ]

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from vmio.errors import PlanError
 from vmio.formats.proxmox.argv.context import Argument, render_pci
 from vmio.formats.proxmox.drives import LIMITS
+from vmio.formats.proxmox.machine import BLOCKDEV_SINCE
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
 from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.model.controller import Controller
@@ -40,7 +41,7 @@ _FIRST_SCSI_BEYOND_14 = 14
 
 def has_blockdev(guest: ProxmoxGuest) -> bool:
     """Returns whether the guest's machine is of the versions whose disks are `-blockdev`s."""
-    return guest.machine.is_at_least(10, 0)
+    return guest.machine.is_at_least(*BLOCKDEV_SINCE)
 
 
 def is_beyond_14(disk: Disk) -> bool:

@@ -107,13 +107,14 @@ def _read_running_mtu(ctx: Context, key: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _choose_mtu(ctx: Context, key: str, net: Properties) -> int:
-    """Returns the MTU that the guest is told, 0 where it is told none.
+def _choose_mtu(ctx: Context, key: str, net: Properties) -> str:
+    """Returns the MTU that the guest is told, as it is written; empty where it is told none.
 
     Raises:
         PlanError: The network has no such MTU.
     """
-    written = int(net["mtu"]) if "mtu" in net else None
+    text = net.get("mtu")
+    written = int(text) if text is not None else None
     running = _read_running_mtu(ctx, key)
     always = ctx.guest.machine.is_at_least(10, 0, 1)
     if net["model"] != "virtio" or "bridge" not in net or running == 0:
@@ -121,19 +122,21 @@ def _choose_mtu(ctx: Context, key: str, net: Properties) -> int:
         if running == 0:
             why = "not used on the source side according to migration parameters"
         if written is not None and (running != 0 or always or written != _DEFAULT_MTU):
-            ctx.warnings.append(f"WARN: netdev {key}: ignoring MTU '{written}', {why}")
-        return 0
+            ctx.warnings.append(f"WARN: netdev {key}: ignoring MTU '{text}', {why}")
+        return ""
     bridge_mtu = ctx.host.bridges.get(net["bridge"], _DEFAULT_MTU)
     wanted = running or written or 1
     mtu = bridge_mtu if wanted == 1 else wanted
+    # A number keeps its text, with a plus or zeroes before it.
+    told = text if text is not None and not running and wanted != 1 else str(mtu)
     if mtu < _LEAST_MTU and wanted != 1:
         raise PlanError(
-            f"netdev {key}: MTU '{mtu}' is smaller than the IP minimum MTU '{_LEAST_MTU}'"
+            f"netdev {key}: MTU '{told}' is smaller than the IP minimum MTU '{_LEAST_MTU}'"
         )
     if mtu > bridge_mtu:
         raise PlanError(
-            f"netdev {key}: MTU '{mtu}' is bigger than the bridge MTU '{bridge_mtu}' - adjust the"
+            f"netdev {key}: MTU '{told}' is bigger than the bridge MTU '{bridge_mtu}' - adjust the"
             " MTU for the network device in the VM configuration, while ensuring that the bridge"
             " is configured as desired."
         )
-    return mtu if always or running or mtu != _DEFAULT_MTU else 0
+    return told if always or running or mtu != _DEFAULT_MTU else ""

@@ -13,13 +13,7 @@ from vmio.model.source import Problem
 if TYPE_CHECKING:
     from vmio.formats.proxmox.reader import ProxmoxGuest
 
-__all__ = ["BLOCKDEV_SINCE", "ProxmoxProblemRule", "ProxmoxRule", "guest_of"]
-
-BLOCKDEV_SINCE = (10, 0)
-"""The machine version from which on Proxmox VE writes disks as `-blockdev`.
-
-Source: qemu-server 9.2.6.
-"""
+__all__ = ["ProxmoxProblemRule", "ProxmoxRule", "guest_of"]
 
 
 def guest_of(context: Context) -> ProxmoxGuest:

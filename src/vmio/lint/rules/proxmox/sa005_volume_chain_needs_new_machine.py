@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmio.formats.proxmox.machine import BLOCKDEV_SINCE
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context
-from vmio.lint.rules.proxmox.rule import BLOCKDEV_SINCE, ProxmoxRule, guest_of
+from vmio.lint.rules.proxmox.rule import ProxmoxRule, guest_of
 
 __all__ = ["VolumeChainNeedsNewMachine"]
 
