@@ -1,7 +1,7 @@
-"""What faces and programs call: a module a verb, files and sockets in, values out.
+"""The use cases that faces and programs call: one module a verb.
 
-A function that a quick verb does not need is imported where it is used, since what is imported is
-what a person waits for; and so is each class, and what needs one, when it is first asked for.
+Functions that a quick verb does not need are imported where they are used, because a person waits
+for every import. Classes, and the functions that need them, are imported on first access.
 """
 
 from importlib import import_module
@@ -276,14 +276,14 @@ _LATER = {
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),
 }
-"""Where each name is that is imported when it is first asked for."""
+"""The module of each name that is imported on first access."""
 _HOMES = {name: module for module, names in _LATER.items() for name in names}
 
 
 if not TYPE_CHECKING:
-    # A type checker that saw this would know every name.
+    # With this in its sight a type checker would accept any name.
     def __getattr__(name: str) -> object:
-        """Imports a name when it is first asked for."""
+        """Imports a name on first access."""
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_HOMES[name]), name)

@@ -27,16 +27,17 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,251}", re.ASCII)
 
 
 def find_guests(addresses: Sequence[str], *, writes: bool = False) -> tuple[str, ...]:
-    """Returns the files, folders and processes that addresses stand for.
+    """Returns the files, folders and processes that addresses name.
 
     Args:
-        addresses: The addresses; without any, all guests of this host's cluster are meant.
-        writes: Whether the guests' configs are to be changed.
+        addresses: The addresses; if empty, all guests of this host's cluster.
+        writes: Whether the guests' configs will be changed.
 
     Raises:
-        UsageError: There is no cluster here, or an address cannot be changed or is ambiguous.
-        InputError: Several VMs have one name, or the process of a monitor is not on this host.
-        QmpError: Nothing answers on a socket, or not in QMP.
+        UsageError: There is no cluster here, or an address has no config to change or is
+            ambiguous.
+        InputError: Several VMs have one name, or a monitor's process is not on this host.
+        QmpError: Nothing answers on a socket, or what answers is not QMP.
     """
     from vmio.managers.proxmox.pmxcfs import PVE
 
@@ -51,17 +52,17 @@ def find_guests(addresses: Sequence[str], *, writes: bool = False) -> tuple[str,
 
 
 def find_guest(address: str, *, writes: bool = False, monitor: bool = False) -> str:
-    """Returns the file or the process that the address of one guest stands for.
+    """Returns the file or the process that the address of one guest names.
 
     Args:
         address: The address.
-        writes: Whether the guest's config is to be changed.
-        monitor: Whether `qmp:SOCKET` stays, as what a monitor alone reports is enough.
+        writes: Whether the guest's config will be changed.
+        monitor: Whether `qmp:SOCKET` is returned as it is, because the monitor's report is enough.
 
     Raises:
-        UsageError: It is a folder, ambiguous, or has no config to change.
-        InputError: Several VMs have that name, or the process of a monitor is not on this host.
-        QmpError: Nothing answers on the socket, or not in QMP.
+        UsageError: The address is a folder, is ambiguous, or has no config to change.
+        InputError: Several VMs have that name, or the monitor's process is not on this host.
+        QmpError: Nothing answers on the socket, or what answers is not QMP.
     """
     if monitor and address.startswith(QMP):
         return address
@@ -75,11 +76,11 @@ def find_guest(address: str, *, writes: bool = False, monitor: bool = False) -> 
 
 
 def find_running(config: str, node: Node | None = None) -> str:
-    """Returns the process, as `pid:NUMBER`, of the guest that a config of this node is of.
+    """Returns the process, as `pid:NUMBER`, that runs the guest of one of this node's configs.
 
     Raises:
-        UsageError: It is none of this node's configs, so no process belongs to it.
-        InputError: The guest does not run.
+        UsageError: It is not one of this node's configs, so no process belongs to it.
+        InputError: The guest is not running.
         ConflictError: The config belongs to another node.
     """
     from vmio.managers.proxmox.node import Node, find_pid, find_vmid
@@ -89,11 +90,11 @@ def find_running(config: str, node: Node | None = None) -> str:
     if not number:
         raise UsageError(
             f"name what to compare {config} with",
-            hint="only a VM of this node is compared with its own process without that",
+            hint="only a VM of this node is compared with its own process by default",
         )
     pid = find_pid(number, node)
     if pid is None:
-        raise InputError(f"VM {number} does not run, so its config has no process to compare with")
+        raise InputError(f"VM {number} is not running: its config has no process to compare with")
     return f"{PID}{pid}"
 
 
@@ -117,8 +118,8 @@ def _find(address: str, *, writes: bool) -> str:
 
 
 def _find_config(address: str) -> str | None:
-    """Returns the config of a VM of this host's cluster; None where no VM has that name."""
-    # A name that ends in .conf is that of a file: no config of a cluster is opened for it.
+    """Returns the config of a VM of this host's cluster; None if there is no such VM."""
+    # A name that ends in .conf means a file: no config of a cluster is opened for it.
     if not _NAME.fullmatch(address) or address.endswith(".conf"):
         return None
     from vmio.managers.proxmox.pmxcfs import PVE

@@ -1,4 +1,4 @@
-"""Findings: made for one VM or for many, fixed, and held against what is accepted."""
+"""Findings: made for one VM or for many, fixed, and compared with a baseline."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def lint(
         guest: The config.
         host: The host that it would run on.
         select: Codes, names or families of the rules to run; all if empty.
-        ignore: Those to leave out.
+        ignore: Codes, names or families of the rules to leave out.
 
     Raises:
         UsageError: There is no such rule.
@@ -70,7 +70,7 @@ def check(
     baseline: Baseline | None = None,
     node: str = "",
 ) -> CheckedFile:
-    """Returns a config's findings: those that count in a house, and those that are accepted."""
+    """Returns the findings that the project configuration selects, and those in the baseline."""
     from vmio.lint.checking import check_context
     from vmio.lint.rule import Context
 
@@ -90,37 +90,37 @@ def check_all(
     write: bool = False,
     workers: int | None = None,
 ) -> Generator[_Result, None, None]:
-    """Yields what comes of checking each of many configs, in their order, on all processors.
+    """Yields the result of checking each of many configs, in their order, on all processors.
 
-    What cannot be read, planned or written is told by the `CheckedFile` of it, and the rest goes
-    on. What is written in one call is one run, which one undo takes back.
+    A config that cannot be read, planned or written has the error in its `CheckedFile`, and the
+    others are checked. All files that one call writes belong to one run, which one undo reverts.
 
     Args:
         vms: The configs.
-        places: Where they are from.
-        convert: Makes of each result what is small to send between processes; a module's own
-            function, or a partial of one.
-        house: Which findings count.
-        baseline: Those that are known.
+        places: Their hosts and storages.
+        convert: Turns each result into something small to send between processes; a function of
+            a module, or a partial of one.
+        house: The project configuration: which findings count.
+        baseline: The known findings.
         fixing: Whether fixes are made first, as `fix` makes them.
-        unsafe: Whether those that the guest may notice, too.
-        write: Whether they are written to the files.
+        unsafe: Whether to make also fixes that the guest may notice.
+        write: Whether fixes are written to the files.
         workers: How many processes to use; None for one a processor.
 
     Raises:
-        ToolError: A process that did a part of it was killed.
+        ToolError: A worker process was killed.
     """
     from vmio.fleet.runner import map_in_order
     from vmio.lint.house import load_rules
 
-    load_rules(house)  # so that not every process has to
+    load_rules(house)  # before the fork, so that not every process has to
     run = ""
     if write:
         from vmio.managers.proxmox.journal import make_run
 
         run = make_run()
     if write or any(vm.path == "-" for vm in vms):
-        workers = 1  # what is being written is not interrupted; only this process has the input
+        workers = 1  # no interrupt while files are written; only this process has standard input
     one = partial(
         _check_found,
         places=places,
@@ -184,17 +184,17 @@ def read_house(
     ignore: tuple[str, ...] = (),
     severity: Severity | None = None,
 ) -> House:
-    """Returns the house rules with what a call says besides, its paths as they open from here.
+    """Returns the project configuration with a call's options, its paths relative to this folder.
 
     Args:
-        config: Their file; None for vmio.toml in the current folder or the nearest above it.
-        select: Rules to run instead of those that the house selects.
-        ignore: Rules to leave out besides those that the house ignores.
-        severity: The least severity to go by instead of the house's.
+        config: The file; None for vmio.toml in the current folder or the nearest above it.
+        select: Rules to run instead of those that the file selects.
+        ignore: Rules to leave out besides those that the file ignores.
+        severity: The least severity to report, instead of the file's.
 
     Raises:
         UsageError: There is no such rule.
-        InputError: The file cannot be read, or says something that no house rule is.
+        InputError: The file cannot be read, or has an unknown setting or a wrong value.
     """
     from attrs import evolve
 
@@ -218,7 +218,7 @@ def _join(house: str, written: str) -> str:
 
 
 def find_house() -> str | None:
-    """Returns the vmio.toml of the current folder, or of the nearest one above that has one."""
+    """Returns the vmio.toml of the current folder, or of the nearest folder above that has one."""
     folder = Path.cwd()
     for candidate in (folder, *folder.parents):
         path = candidate / _HOUSE
@@ -228,20 +228,20 @@ def find_house() -> str | None:
 
 
 def choose_baseline(house: House, path: str | None = None) -> tuple[str, bool]:
-    """Returns where the baseline is kept, and whether it must be there.
+    """Returns the path of the baseline, and whether it must exist.
 
-    That is what the call names, or else the house, or else `vmio-baseline.json` beside vmio.toml,
-    or in the current folder where there is none.
+    The path is the call's, else the project configuration's, else `vmio-baseline.json` beside
+    vmio.toml, or in the current folder where there is no vmio.toml.
     """
     named = path or house.baseline
     return named or str(Path(house.name).parent / _BASELINE), bool(named)
 
 
 def read_baseline(house: House, path: str | None = None) -> Baseline | None:
-    """Returns the findings that are known, None where no file is named and none is there.
+    """Returns the known findings; None if no file is named and the default one does not exist.
 
     Raises:
-        InputError: The file cannot be read, or is no baseline.
+        InputError: The file cannot be read, or is not a baseline.
     """
     found, needed = choose_baseline(house, path)
     if not (needed or is_file(found)):
@@ -264,26 +264,26 @@ def fix(
     write: bool = False,
     run: str = "",
 ) -> CheckedFile:
-    """Fixes a config's findings, and returns those that it has afterwards.
+    """Fixes a config's findings, and returns those that remain.
 
-    Findings that are accepted are left alone, and so is every section but the VM's own. A file
-    that may not be changed now, or cannot be, keeps its findings, and the result says why: with
+    Findings in the baseline are not fixed, and neither is any section but the VM's own. A file
+    that cannot or must not be changed now keeps its findings, and the result has the reason, with
     `write` or without, so that both promise the same.
 
     Args:
         guest: The config.
         host: The host that the VM would run on.
-        house: Which findings count.
-        baseline: Those that are known.
+        house: The project configuration: which findings count.
+        baseline: The known findings.
         node: The host that the VM belongs to, for reports.
-        storage: The storage.cfg to go by, as for `load`.
-        storages: What is in it, as for `load`.
-        unsafe: Whether to make fixes that the guest may notice, too.
-        write: Whether the file is changed, or only the result.
-        run: What names the changes that one undo takes back together; empty for this one alone.
+        storage: The storage.cfg to use, as for `load`.
+        storages: The parsed storages, as for `load`.
+        unsafe: Whether to make also fixes that the guest may notice.
+        write: Whether to change the file, not only the result.
+        run: The id of the run whose changes one undo reverts together; empty for a run of its own.
 
     Raises:
-        UsageError: What came from standard input cannot be written.
+        UsageError: The config came from standard input, which cannot be written.
     """
     from attrs import evolve
 
@@ -313,7 +313,7 @@ def fix(
 
 
 def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:
-    """Replaces a config, or only asks whether it could be; returns why it cannot."""
+    """Replaces a config, or only checks whether it could; returns why it cannot."""
     if before.name == _STDIN:
         if write:
             raise UsageError("standard input cannot be fixed", hint="--diff shows the change")

@@ -246,14 +246,14 @@ def test_qemu_that_is_not_known_is_the_installed_one_with_a_warning(
     assert run(*QEMU[2:], "--json") == 0
     found = json.loads(capsys.readouterr().out)["data"]
     assert found["qemu_version"] == "8.2.2"
-    assert any("taken to be 8.2.2" in warning for warning in found["warnings"])
+    assert any("8.2.2, which is installed here, is assumed" in warning for warning in found["warnings"])
 
     def find_none() -> Path:
         raise CapabilityError("no QEMU")
 
     monkeypatch.setattr("vmio.qemu.binary.find_qemu", find_none)
     assert run(*QEMU[2:]) == 4
-    assert "which QEMU it runs on is not known" in capsys.readouterr().err
+    assert "the guest's QEMU version is not known" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
