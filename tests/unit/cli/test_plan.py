@@ -58,7 +58,7 @@ def test_guest_with_a_disk_left_is_planned_and_told_of_the_other(
     assert call("plan", str(config), *HOST) == 0
     out = capsys.readouterr().out
     assert "note: Proxmox VE drops sata0" in out
-    assert "nothing to change: the disks are served" in out
+    assert "nothing to change: the layout is already" in out
     assert call("plan", str(config), *HOST, "--json") == 0
     (note,) = json.loads(capsys.readouterr().out)["data"]["notes"]
     assert note.startswith("Proxmox VE drops sata0")

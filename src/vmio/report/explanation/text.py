@@ -1,4 +1,4 @@
-"""The explanation of a disk for a person to read, at most a hundred columns wide."""
+"""The explanation of a disk for people, at most a hundred columns wide."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _ORIGINS = {
 
 
 def render_overview(explanations: Iterable[Explanation], *, colour: bool = False) -> str:
-    """Returns a line or two for each disk: the way to its thread, and what is ignored."""
+    """Returns a line or two for each disk: the path to its thread, and ignored settings."""
     lines = (line for each in explanations for line in _sum_up(each, colour=colour))
     return disarm_lines("".join(f"{line}\n" for line in lines))
 
 
 def render_explanation(explanation: Explanation, *, colour: bool = False) -> str:
-    """Returns all that is known of a disk."""
+    """Returns everything known about a disk."""
     return disarm_lines("\n".join(_tell(explanation, colour=colour)) + "\n")
 
 
@@ -125,7 +125,7 @@ def _list_settings(settings: Sequence[Setting], *, colour: bool) -> Iterator[str
         for word in setting.became:
             yield from _wrap("", printable(f"→ {word}"), 6, hang=8)
         for remedy in describe_remedies(setting):
-            yield from _wrap("", printable(f"to make it count, {remedy}"), 6, hang=8)
+            yield from _wrap("", printable(f"to make it take effect, {remedy}"), 6, hang=8)
 
 
 def _is_news(setting: Setting) -> bool:
@@ -139,7 +139,7 @@ def _shorten(text: str) -> str:
 
 
 def _wrap(label: str, text: str, indent: int, *, hang: int | None = None) -> Iterator[str]:
-    """Yields a text in lines, its label before the first; long words are broken at commas."""
+    """Yields a text in lines, with a label before the first; long words are broken at commas."""
     hang = indent if hang is None else hang
     line = label + " " * (indent - _measure(label)) if _measure(label) < indent else f"{label} "
     begin = len(line)

@@ -1,4 +1,4 @@
-"""A ranking of layouts for people: what it goes by, a line a layout, and what is a tie."""
+"""A ranking of layouts for people: its basis, a line for each layout, and ties."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORDS: dict[Criterion, str] = {
 
 
 def print_ranking(ranking: Ranking, console: Console) -> None:
-    """Prints a ranking whole; that it is predicted, by what and for which load stands first."""
+    """Prints a ranking; the first line states that it is predicted, by what and for which load."""
     first = ranking.layouts[0].prediction
     console.print(
         f"predicted, nothing was measured: {printable(first.workload)} on every disk, QEMU "
@@ -75,7 +75,7 @@ def _print_table(ranking: Ranking, console: Console) -> None:
 
 
 def _list_notes(layouts: Iterable[RankedLayout]) -> list[str]:
-    """Returns the notes of predictions; one that is not of all says of which layouts it is."""
+    """Returns the notes of predictions; a note that is not of all names its layouts."""
     of: dict[str, list[str]] = {}
     layouts = list(layouts)
     for each in layouts:

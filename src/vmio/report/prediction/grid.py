@@ -1,4 +1,4 @@
-"""A sweep over several parameters: the points that no other one beats."""
+"""A sweep over several parameters: its unbeaten points."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from vmio.units import format_duration_ns
 __all__ = ["GridTable"]
 
 _ROWS: Final = 40
-"""More are not read; a grid that has more is cut down to its shortlist."""
+"""More rows are not read; a larger grid is reduced to its unbeaten points."""
 _LEAVES: Final = {"p99": 1, "CPU": 2, "": 3, "IOPS": 4, "latency, mean": 5}
-"""Which columns leave a table that is too wide, in this order."""
+"""The columns that are dropped from a table that is too wide, in this order."""
 
 
 class GridTable:
-    """A table that grows with what is worth showing, not with the grid."""
+    """A table whose memory grows with the rows shown, not with the grid."""
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
@@ -33,7 +33,7 @@ class GridTable:
         self._notes: dict[str, None] = {}
 
     def add(self, point: SweepPoint) -> None:
-        """Takes the next point."""
+        """Adds the next point."""
         self._first = self._first or point
         if self._grid.size <= _ROWS:
             self._whole.append(point)
@@ -43,7 +43,7 @@ class GridTable:
         self._notes.update(dict.fromkeys(point.prediction.notes))
 
     def print(self, console: Console) -> None:
-        """Prints all points of a small grid; of a larger one the shortlist, and today's."""
+        """Prints all points of a small grid; of a larger one the unbeaten points and today's."""
         assert self._first is not None  # noqa: S101 - a grid has a point
         first = self._first.prediction
         sweeps = self._grid.sweeps

@@ -20,12 +20,12 @@ from vmio.units import format_duration_ns
 __all__ = ["print_sweep"]
 
 _MOST_COLUMNS: Final = 100
-"""Of the table, however wide the terminal is."""
+"""Maximum width of the table on any terminal."""
 _GAP: Final = 2
 
 
 def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) -> None:
-    """Prints a sweep whole, what it goes by first; a range is a bar with a pale end."""
+    """Prints a sweep, its basis first; a range is a bar with a pale end."""
     first = points[0].prediction
     load = "each load" if sweep.parameter in LOADS else first.workload
     console.print(

@@ -17,7 +17,7 @@ __all__ = ["print_prediction", "print_warnings", "show_range"]
 
 
 def print_prediction(prediction: Prediction, console: Console) -> None:
-    """Prints a prediction whole, what it goes by first."""
+    """Prints a prediction, its basis first."""
     console.print(
         f"predicted: {printable(prediction.workload)} on every disk, QEMU "
         f"{prediction.qemu_version}, {prediction.profile}"
@@ -77,15 +77,15 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
 
 
 def print_warnings(prediction: Prediction, console: Console) -> None:
-    """Prints why a prediction may be wrong for its guest's host, above all figures."""
+    """Prints, above all figures, why a prediction may be wrong for its guest's host."""
     for warning in prediction.warnings:
         console.print(Text(f"WARNING: {printable(warning)}", style="bold yellow"))
 
 
 def show_range(prediction: Prediction, value: Estimate, show: Callable[[float], str]) -> str:
-    """Returns a mean, or where the outcome is one of two their span: `105 to 116 µs`."""
+    """Returns a mean, or the range of a bistable outcome: `105 to 116 µs`."""
     if not prediction.bistable:
         return show(value.mean)
     (low, *unit), high = show(value.low).split(), show(value.high)
-    # A unit that both have is said once.
+    # A unit that both have is printed once.
     return f"{low} to {high}" if high.split()[1:] == unit else f"{show(value.low)} to {high}"

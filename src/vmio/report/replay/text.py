@@ -1,4 +1,4 @@
-"""A trace's event loops for a person to read, at most 80 columns wide."""
+"""A trace's event loops for people, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def render_trace(
 
     Args:
         loops: The loops of a trace.
-        generation: How its QEMU adapts.
+        generation: The generation of its QEMU's polling.
         settings: The parameters in force.
     """
     return "\n".join(
@@ -76,7 +76,7 @@ def _tell_budgets(budgets: Sequence[tuple[int, int]]) -> Iterator[str]:
 
 
 def _draw_timeline(loop: LoopTrace) -> Iterator[str]:
-    """Yields the longest time of each piece, by its logarithm, and how much was in vain."""
+    """Yields two lines: the longest budget in each piece on a log scale, and the share in vain."""
     pieces = join_pieces(list(loop.timeline), _CHART_COLUMNS)
     if len(pieces) < 2:  # noqa: PLR2004 - one is no course
         return

@@ -50,7 +50,7 @@ def test_too_few_pairs_are_called_so(comparison: Comparison) -> None:
     result = change_rates(comparison.jobs[0], (100, 100), (100, 400))
     assert format_interval(result.iops_ratio) == "too few pairs"
     told = summarise_comparison(evolve(comparison, jobs=(result,)))
-    assert told.startswith("Too few pairs were measured to tell in randread-4k-qd1, but")
+    assert told.startswith("Too few pairs were measured to decide in randread-4k-qd1, but")
 
 
 @pytest.mark.parametrize("swap", [(0,), (0, 1, 2, 3, 4)])
