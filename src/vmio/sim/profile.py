@@ -1,6 +1,6 @@
-"""What a step costs on a host, as numbers that were measured there; in memory and as TOML.
+"""The cost of each step on a host, as measured there; in memory and as TOML.
 
-A profile's file stands beside a host's description.
+A profile's file is kept beside a host's description.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cattrs import Converter
 
 Accelerator = Literal["", "kvm", "tcg"]
-"""What runs a guest's processors; empty where that is not known."""
+"""The accelerator that runs a guest; empty if not known."""
 
 MAX_PROCESSORS: Final = 4096
 _MAX_BYTES: Final = 1024 * 1024
@@ -38,11 +38,11 @@ _MAX_BYTES: Final = 1024 * 1024
 
 @frozen(kw_only=True)
 class ServiceTimes:
-    """How long a disk takes for a request while so many are under way."""
+    """The service times of a disk with a given number of requests in flight."""
 
     depth: int = field(validator=and_(ge(1), le(1024)))
     quantiles_ns: tuple[int, ...] = field(validator=min_len(2))
-    """The shortest, the longest, and what lies between at even steps of probability."""
+    """The shortest, the longest, and quantiles at even steps of probability between them."""
 
     @quantiles_ns.validator
     def _check_order(self, _: object, value: tuple[int, ...]) -> None:
@@ -52,20 +52,20 @@ class ServiceTimes:
 
 @frozen(kw_only=True)
 class Profile:
-    """A host and the guest on it, as far as a prediction goes by them."""
+    """A host and the guest on it, as far as predictions depend on them."""
 
     name: str
     is_this_host: bool
     costs: Costs
     service: tuple[ServiceTimes, ...] = field(validator=min_len(1))
-    """By depth, ascending; between two depths it is taken to grow evenly."""
+    """In ascending order of depth; interpolated between two depths."""
     processors: int = field(validator=and_(ge(1), le(MAX_PROCESSORS)))
     host: str = ""
-    """What tells the host from others."""
+    """Identifies the host."""
     accelerator: Accelerator = field(default="", validator=in_(get_args(Accelerator)))
-    """What ran the guest."""
+    """The accelerator of the guest."""
     sources: tuple[tuple[str, str], ...] = ()
-    """Where a number comes from, by its name."""
+    """The source of a number, by its name."""
 
     @service.validator
     def _check_depths(self, _: object, value: tuple[ServiceTimes, ...]) -> None:
@@ -78,7 +78,7 @@ def parse_profile(source: Source) -> Profile:
     """Reads a profile.
 
     Raises:
-        InputError: It is not TOML, or a number of it is missing, unknown or cannot be.
+        InputError: It is not TOML, or one of its numbers is missing, unknown or out of range.
     """
     from cattrs.errors import BaseValidationError
 
@@ -106,7 +106,7 @@ def render_profile(profile: Profile) -> str:
 
 @cache
 def _make_converter() -> Converter:
-    """Returns what reads and writes profiles; a prediction does neither, so it is made late."""
+    """Returns the converter for profiles; made late, because a prediction does not need it."""
     from vmio.formats.toml_text import make_converter
 
     return make_converter()
@@ -205,4 +205,4 @@ DEFAULT_PROFILE: Final = Profile(
         ("self_kick_ns, poll_pass_ns", "traced on QEMU 10.0.2: 2 to 3 us, 34 to 75 ns"),
     ),
 )
-"""A guest under TCG on a host of two processors; no host of the reader's."""
+"""A guest under TCG on a host with two processors; not the reader's host."""

@@ -1,10 +1,10 @@
-"""What another setting would have done on the waits of a trace.
+"""The outcome of other settings on the waits of a trace.
 
-The waits stay as they were: a guest that gets its answers sooner would have asked again sooner,
-which `vmio simulate` follows and this does not. A trace does not say which handler had an event,
-only when it was the loop's own notifier alone; so up to 10.2 there are two handlers here, the
-notifier and whatever else there was. What this makes of the setting that the trace was taken
-under says how far it can be trusted.
+The waits stay the same: a guest that gets its answers sooner would have asked again sooner, which
+`vmio simulate` takes into account and this does not. A trace does not record which handler had an
+event, only when it was the loop's own notifier alone; so up to 10.2 there are two handlers here,
+the notifier and one for all others. The outcome for the trace's own setting shows how accurate
+this is.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KEYS: Final[Mapping[str, str]] = {
     "poll_weight": "weight",
 }
 _MAX_INT64: Final = 2**63 - 1
-_HINT: Final = "it reads poll_max_ns=65536,poll_grow=2"
+_HINT: Final = "the form is poll_max_ns=65536,poll_grow=2"
 
 
 @frozen(kw_only=True)
@@ -51,26 +51,26 @@ class Setting:
 
 @frozen(kw_only=True)
 class Outcome:
-    """What a setting comes to on the waits of a trace."""
+    """The outcome of a setting on the waits of a trace."""
 
     name: str
     waits: int
     caught: int
-    """Those that ended while the loop polled."""
+    """Waits that ended while the loop polled."""
     polling_ns: int
     vain_ns: int
-    """Of `polling_ns`, what found nothing."""
+    """The part of `polling_ns` that found nothing."""
 
 
 def parse_setting(text: str, base: PollSettings) -> Setting:
-    """Returns the setting that a text such as `poll_max_ns=65536` means.
+    """Parses a setting such as `poll_max_ns=65536`.
 
     Args:
-        text: Pairs with commas between them.
-        base: What is not in it.
+        text: Pairs separated by commas.
+        base: The parameters that are not in the text.
 
     Raises:
-        UsageError: It names no parameter, or one twice, or a value that none can have.
+        UsageError: A parameter is unknown or given twice, or a value is not valid.
     """
     values: dict[str, int] = {}
     for pair in text.split(","):
@@ -86,7 +86,7 @@ def parse_setting(text: str, base: PollSettings) -> Setting:
 
 
 def suggest_settings(base: PollSettings) -> tuple[Setting, ...]:
-    """Returns settings that poll for up to 2, 4, 8 and 16 times as long, and are else the same."""
+    """Returns settings that poll for up to 2, 4, 8 and 16 times as long, otherwise equal."""
     first_ns = base.max_ns or DEFAULT_MAX_NS // 2
     longer_ns = [first_ns << power for power in range(1, 5)]
     return tuple(
@@ -123,7 +123,7 @@ class WhatIf:
         )
 
     def take(self, wait_ns: int, waiter: Waiter) -> None:
-        """Lets the loop wait for so long, and adapt to it."""
+        """Applies a wait, and adapts the loop to it."""
         budget_ns = self._find_budget()
         self._waits += 1
         if budget_ns > 0:
@@ -149,7 +149,7 @@ class WhatIf:
         return self._state.poll_ns
 
     def freeze(self) -> Outcome:
-        """Returns what it came to."""
+        """Returns the outcome."""
         return Outcome(
             name=self.name,
             waits=self._waits,

@@ -67,7 +67,7 @@ def test_costs_of_another_host_are_told() -> None:
     """And those under another accelerator; of a guest nobody knows where it runs."""
     other = attrs.evolve(HERE, node="pve2")
     assert "were measured on pve1.lan, a CPU, not on the guest's host" in warn(MINE, other)
-    assert "and nothing is known of the guest's host" in warn(MINE, Host())
+    assert "and nothing is known about the guest's host" in warn(MINE, Host())
     assert "measured under KVM, and this guest runs under TCG" in warn(MINE, HERE, "tcg")
     assert warn(MINE, HERE, "") == ""
 
