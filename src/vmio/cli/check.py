@@ -1,4 +1,4 @@
-"""`vmio check`: what is wrong with configs."""
+"""`vmio check`: finds problems in configs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["command"]
 @click.option(
     "--watch",
     is_flag=True,
-    help="Keep running, look at all files every second and print what changes. This works on"
+    help="Keep running, check all files every second and print what changes. This works on"
     " /etc/pve, where inotify does not.",
 )
 @qemu_version_option
@@ -68,8 +68,8 @@ def command(
     GUEST is a config, a folder of them or a whole /etc/pve, a VM's number or name, pid:NUMBER or
     qmp:SOCKET for a running QEMU, or - for standard input; without any it is /etc/pve.
 
-    Exits with 0 if nothing was found, 1 if something was (--fail-on says from which severity) or
-    a fix is left, 3 if a file could not be read. `vmio rule CODE` explains a finding.
+    Exits with 0 if nothing was found, 1 if something was (at least of the severity --fail-on) or a
+    fix is left, 3 if a file could not be read. `vmio rule CODE` explains a finding.
     """
     form = choose_output(output, as_json=as_json, diff=diff)
     fixing = choose_fixing(paths, fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
@@ -112,7 +112,7 @@ def command(
 
 
 def _make_part(report: Report, checked: app.CheckedFile) -> tuple[Part, VmioError | None]:
-    """Returns what is printed of a file; that is less to send between processes than findings."""
+    """Returns a file's piece of the report, which is smaller to send than its findings."""
     return make_part(report, checked), checked.error or _tell_unfixed(checked)
 
 

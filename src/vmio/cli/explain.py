@@ -1,4 +1,4 @@
-"""`vmio explain`: the story of one disk, from its file to the thread that serves it."""
+"""`vmio explain`: explains one disk, from its file to the thread that serves it."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def command(
     """Explain what becomes of each option of DISK, and what would make it take effect.
 
     VM is a config, a saved QEMU command line (- is standard input), a VM's number or name,
-    pid:NUMBER for a process, or qmp:SOCKET for what a running QEMU itself reports. Without DISK
-    it prints a line for each.
+    pid:NUMBER for a process, or qmp:SOCKET for a running QEMU's own report. Without DISK it prints
+    a line for each disk.
     """
     vm = app.find_guest(vm, monitor=True)
     facts = app.read_place(vm, host=host, overrides=overrides, qemu_version=qemu_version).host

@@ -1,4 +1,4 @@
-"""`vmio plan`: a better layout for a guest, step by step, with the reasons."""
+"""`vmio plan`: plans a better layout for a guest, step by step, with the reasons."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOAD = "4k-randread-qd1"
     help="How to spread disks over threads.",
 )
 @click.option("--list-policies", is_flag=True, help="List the policies.")
-@click.option("--compare", is_flag=True, help="Show what each policy would do.")
+@click.option("--compare", is_flag=True, help="Compare the plans of all policies.")
 @click.option(
     "--rank",
     type=click.Choice(["iops", "latency", "cpu"]),
@@ -71,10 +71,10 @@ def command(
 ) -> int:
     """Plan which IOThreads serve the disks of VM, and say why.
 
-    VM is a config, a VM's number or name, or a QEMU command line: saved, of a process as
-    pid:NUMBER, or of the one behind a monitor as qmp:SOCKET.
+    VM is a config, a VM's number or name, or a QEMU command line: a saved one, that of a process
+    (pid:NUMBER), or that of the process behind a monitor (qmp:SOCKET).
 
-    Nothing is changed: `vmio apply` makes the changes of a plan that was written with -o.
+    Nothing is changed: `vmio apply` applies a plan that -o has written.
     """
     if list_policies:
         return _print_policies(as_json=as_json)
@@ -105,7 +105,7 @@ def command(
     _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
     if output is not None:
         app.save_plan(plan, output, force=force)
-        say(f"wrote {output}; vmio apply {output} makes the changes")
+        say(f"wrote {output}; vmio apply {output} applies it")
     return 0
 
 
@@ -120,7 +120,7 @@ def _check_call(
     force: bool,
 ) -> None:
     if rank is None and (workload is not None or profile is not None):
-        raise UsageError("--workload and --profile are for --rank")
+        raise UsageError("--workload and --profile require --rank")
     if force and output is None:
         raise UsageError("--force requires --output FILE")
     if not vms:
@@ -146,10 +146,10 @@ def _check_forms(
     if len(forms) + (rank is not None) > 1 or (as_json and "--diff" in forms):
         raise UsageError(
             "--compare, --rank, --all and --diff exclude each other",
-            hint="--json goes with each but --diff",
+            hint="--json can be combined with all but --diff",
         )
     if rank is not None and output is not None:
-        raise UsageError("--rank writes no plan", hint="-o writes that of one --policy")
+        raise UsageError("--rank writes no plan", hint="-o requires one --policy")
 
 
 def _print_plan(guest: app.Guest, plan: Plan, form: Literal["json", "diff", "text"]) -> None:

@@ -1,4 +1,4 @@
-"""`vmio show`: which thread serves each disk, as planned or as a running QEMU reports it."""
+"""`vmio show`: shows which thread serves each disk, as planned or as a running QEMU reports."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def command(
     """Show which thread serves each disk of VM, and which of its settings have an effect.
 
     VM is a config, a saved QEMU command line (- is standard input), a VM's number or name,
-    pid:NUMBER for the command line of a process, or qmp:SOCKET for what a running QEMU itself
-    reports. Of a folder, a whole /etc/pve or several there is a line for each disk; without any VM
-    it is /etc/pve.
+    pid:NUMBER for the command line of a process, or qmp:SOCKET for a running QEMU's own report.
+    For a folder, a whole /etc/pve or several guests it prints a line for each disk; the default is
+    /etc/pve.
     """
     if as_json and as_svg:
         raise click.UsageError("--json and --svg exclude each other")
@@ -57,7 +57,7 @@ def command(
     paths = app.find_guests(vms)
     if len(paths) > 1 or app.is_folder(paths[0]):
         if as_svg or snapshot is not None:
-            raise click.UsageError("--svg and --snapshot are for one guest")
+            raise click.UsageError("--svg and --snapshot require a single guest")
         guests = app.list_layouts(
             paths, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
         )
