@@ -8,9 +8,9 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Runs vmio and exits; Ctrl-C ends it without a traceback while it is being imported, too.
+    """Runs vmio and exits; Ctrl-C during the imports also ends it without a traceback.
 
-    What this module itself imports comes before that, so it is `sys` alone, which costs no time.
+    Imports of this module itself happen before that, so it imports only `sys`, which is fast.
     """
     try:
         from vmio.cli.main import main as run

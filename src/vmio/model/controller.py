@@ -1,4 +1,4 @@
-"""The devices that disks hang on."""
+"""The devices that disks are attached to."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ __all__ = [
 ]
 
 IOTHREAD_DEVICES: Final = ("virtio-blk", "virtio-scsi")
-"""How the names of the devices begin that have the property `iothread`.
+"""Prefixes of the names of devices with the property `iothread`.
 
 Source: QEMU 7.2.22 and 10.0.2, `device-list-properties`.
 """
 
 MAPPED_SINCE: Final[Mapping[BusKind, tuple[int, int]]] = {"virtio": (9, 0), "scsi": (10, 0)}
-"""The QEMU that has `iothread-vq-mapping`, by the bus of the disks: virtio-blk and virtio-scsi.
+"""The QEMU version with `iothread-vq-mapping`, by the bus of the disks: virtio-blk, virtio-scsi.
 
 Source: QEMU's release notes.
 """
 
 QUEUE_PER_VCPU_SINCE: Final = (5, 2)
-"""The machine version whose virtio PCI devices have a request queue for each virtual processor.
+"""The machine version since which virtio PCI devices have a request queue for each vCPU.
 
 Source: QEMU 5.2's release notes.
 """
@@ -43,12 +43,12 @@ class PciAddress:
     """A slot on a PCI bus."""
 
     bus: str
-    """QEMU's name of the bus, such as `pci.0`."""
+    """QEMU's name for the bus, such as `pci.0`."""
     slot: int
     function: int = 0
 
     def __str__(self) -> str:
-        """Writes the bus, the slot and the function if it is not the first: `pci.3:0x1`."""
+        """Returns the bus, the slot, and the function if it is not the first: `pci.3:0x1`."""
         return f"{self.bus}:{self.slot:#x}" + (f".{self.function:#x}" if self.function else "")
 
 
@@ -60,11 +60,11 @@ class Bridge:
     model: str
     """QEMU's device name, such as pci-bridge."""
     pci: PciAddress | None
-    """None where QEMU chooses it."""
+    """None if QEMU chooses it."""
     chassis: int | None = None
-    """The number that a pci-bridge and a port of PCI Express need; None for other kinds."""
+    """The number that a pci-bridge and a PCI Express port require; None for other kinds."""
     multifunction: bool = False
-    """Whether there are other functions in its slot."""
+    """Whether its slot has other functions."""
 
 
 @frozen(kw_only=True)
@@ -76,17 +76,17 @@ class Controller:
     """QEMU's device name: virtio-scsi-pci, virtio-blk-pci, lsi, megasas, ahci …"""
     bus: BusKind
     pci: PciAddress | None = None
-    """None for one that is part of the machine, as the IDE of a PC."""
+    """None for one that is part of the machine, such as the IDE of a PC."""
     iothread: str | None = None
     iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
     num_queues: int | None = None
-    """Request queues; None where the device has no such property or QEMU chooses."""
+    """Request queues; None if the device has no such property or QEMU chooses."""
     dedicated: bool = field(default=False, eq=False)
-    """Whether its manager makes it for one disk alone, whose own IOThread can serve it then."""
+    """Whether its manager creates it for one disk alone, so that it can have an own IOThread."""
     built_in: bool = False
-    """Whether the machine brings it, so that no `-device` makes it."""
+    """Whether it is part of the machine, so that no `-device` creates it."""
 
     @property
     def takes_iothread(self) -> bool:
-        """Whether this kind of device has the property `iothread` at all."""
+        """Whether this kind of device has the property `iothread`."""
         return self.model.startswith(IOTHREAD_DEVICES)

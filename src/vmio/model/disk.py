@@ -1,4 +1,4 @@
-"""A guest's disks and cd-roms, as their configuration says them."""
+"""A guest's disks and CD-ROMs, as configured."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ IoUringDefault = Literal["yes", "direct", "no"]
 
 FILE_DRIVERS: Final = frozenset({"file", "host_device", "host_cdrom"})
 """QEMU's block drivers for files and devices of the host, which use its page cache and an aio
-engine; the others do their own I/O."""
+engine; other drivers do their own I/O."""
 
 _MEDIUM = re.compile(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORECASE)
-"""A volume that is an installer's image or no volume at all, whatever its drive is called."""
+"""A volume that is an installer image or no volume at all, whatever the name of its drive."""
 
 
 @frozen(kw_only=True)
@@ -46,58 +46,58 @@ class Backing:
     """What QEMU opens for a disk."""
 
     filename: str
-    """As `-drive file=` takes it: a path, or a URL-like text for rbd and iscsi."""
+    """The value of `-drive file=`: a path, or a URL-like text for rbd and iscsi."""
     format: str
     """The image format: raw, qcow2, vmdk …"""
     driver: str = "file"
     """The block driver under the format: file, host_device, host_cdrom, rbd, iscsi …"""
     options: tuple[tuple[str, object], ...] = ()
-    """The driver's fields for `-blockdev`, when they are more than the file name."""
+    """The driver's fields for `-blockdev`, if there are more than the file name."""
     storage: str = ""
-    """The storage that the volume lies on; empty for a bare path."""
+    """The storage of the volume; empty for a bare path."""
     storage_type: str = ""
     """That storage's type, such as zfspool or lvm; empty for a bare path."""
     io_uring: IoUringDefault = "yes"
-    """Whether the manager chooses aio=io_uring here when no engine is written."""
+    """Whether the manager chooses aio=io_uring here if no engine is set."""
     direct_by_default: bool = True
-    """Whether the host's page cache is bypassed when no cache mode is written."""
+    """Whether the host's page cache is bypassed if no cache mode is set."""
     parents: tuple[str, ...] = ()
-    """File names of the images it is an overlay of, newest first."""
+    """File names of its backing images, newest first."""
     discard_no_unref: bool = False
-    """Whether a discarded qcow2 cluster keeps its place, as images in a chain need it."""
+    """Whether a discarded qcow2 cluster stays allocated, as images in a chain require."""
     preallocation: str = ""
-    """How new images on that storage get their room: off, metadata, falloc, full; empty where that
-    is not said, or it is no matter of files."""
+    """The preallocation of new images on that storage: off, metadata, falloc, full; empty if not
+    set, or if the storage has no files."""
     error: str = ""
     """Why QEMU could not be told to open it, in the manager's words; empty when it can."""
 
 
 @frozen(kw_only=True)
 class Disk:
-    """One drive as written: an option that is None, False or empty was not written.
+    """One drive as configured: an option that is None, False or empty is not set.
 
-    What becomes of the options is not said here but by a `Topology`.
+    A `Topology` contains the effects of the options.
     """
 
     id: str
     """Its name in its own notation: scsi0, virtio1, a libvirt target, a QEMU device id."""
     bus: BusKind
     index: int
-    """Its number on that bus, as its notation counts."""
+    """Its number on that bus, counted as in its notation."""
     volume: str = ""
-    """The volume as written, such as `local-lvm:vm-701-disk-0`."""
+    """The volume as configured, such as `local-lvm:vm-701-disk-0`."""
     backing: Backing | None = None
-    """What QEMU opens; None is an empty cd drive."""
+    """The file that QEMU opens; None for an empty CD drive."""
     media: Media = "disk"
     cloudinit: bool = False
-    """Whether the volume is a cloud-init image, which a SCSI bus always shows as a cd-rom."""
+    """Whether the volume is a cloud-init image, which a SCSI bus always shows as a CD-ROM."""
     cache: CacheMode | None = None
     aio: AioEngine | None = None
     discard: Discard | None = None
     detect_zeroes: bool | None = None
     read_only: bool = False
     iothread: bool | None = None
-    """Whether it asks for an IOThread of its own."""
+    """Whether it requests an IOThread of its own."""
     iothread_id: str | None = None
     """The IOThread that it names, in notations that name one."""
     iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
@@ -115,14 +115,14 @@ class Disk:
     ssd: bool = False
     scsiblock: bool = False
     limits: tuple[tuple[str, int], ...] = ()
-    """Throttling as QEMU names it without its prefix, such as ("bps-read", 1048576), in order."""
+    """Throttling, by QEMU's names without prefix, such as ("bps-read", 1048576), in order."""
     span: Span | None = field(default=None, eq=False)
-    """Where the whole drive is written."""
+    """The place of the whole drive in the text."""
     spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
-    """Where each option is written, by the notation's own name for it."""
+    """The place of each option in the text, by the notation's own name for it."""
 
     @property
     def keeps_data(self) -> bool:
-        """Whether it is a disk of the guest's: no cd-rom, cloud-init drive or installer image."""
+        """Whether it is a disk of the guest's: no CD-ROM, cloud-init drive or installer image."""
         is_disk = self.media == "disk" and not self.cloudinit
         return is_disk and _MEDIUM.fullmatch(self.volume) is None

@@ -1,4 +1,4 @@
-"""IOThreads, and how virtqueues are spread over them."""
+"""IOThreads, and the distribution of virtqueues over them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ __all__ = [
 ]
 
 MAIN_LOOP: Final = "main loop"
-"""What serves a queue that no IOThread serves. No object id can be this: ids hold no blanks."""
+"""Serves queues without an IOThread. No object can have this id, because ids have no blanks."""
 
 MAX_POLL_WEIGHT: Final = 63
-"""The largest `poll-weight` that QEMU takes. Source: QEMU 11.1.1, its error message."""
+"""The largest `poll-weight` that QEMU accepts. Source: QEMU 11.1.1, its error message."""
 
 DEFAULT_POOL_MAX: Final = 64
-"""`thread-pool-max` where none is set. Source: QEMU 10.0.2, `qom-get`."""
+"""`thread-pool-max` if not set. Source: QEMU 10.0.2, `qom-get`."""
 
 
 def _parameter(minimum: int = 0) -> int | None:
-    """Declares a parameter that is None while QEMU's own default holds."""
+    """Declares a parameter that is None if QEMU's default applies."""
     value: int | None = field(default=None, validator=optional(ge(minimum)))
     return value
 
 
 @frozen(kw_only=True)
 class IOThread:
-    """One `-object iothread`: a dedicated event loop, with the parameters that were set on it.
+    """One `-object iothread`: a dedicated event loop, with its configured parameters.
 
-    A parameter that is None was not set; QEMU's default for it depends on the version.
+    A parameter that is None is not set; QEMU's default for it depends on the version.
 
     Source: QEMU's `qom-list-properties iothread`.
     """
@@ -52,7 +52,7 @@ class IOThread:
     thread_pool_min: int | None = _parameter()
     thread_pool_max: int | None = _parameter(1)
     span: Span | None = field(default=None, eq=False)
-    """Where it was written, if it was."""
+    """The place in the text, if any."""
 
 
 @frozen(kw_only=True)
@@ -61,4 +61,4 @@ class VirtqueueMapping:
 
     iothread: str
     vqs: tuple[int, ...] = ()
-    """Empty in every entry of a mapping: queue i goes to entry i modulo their number."""
+    """If empty in every entry of a mapping, queue i is assigned to entry i modulo their number."""

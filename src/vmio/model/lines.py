@@ -1,4 +1,4 @@
-"""Texts that are one line wherever they are put: in shell commands, journals and reports."""
+"""Texts that stay one line wherever they are used: in shell commands, journals and reports."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ __all__ = ["be_line", "be_name", "be_path", "be_value", "be_words", "check_line"
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _NOT_IN_A_LINE = re.compile(rf"[{_CONTROL}\ud800-\udfff\ufffd]")
-"""U+FFFD stands for bytes that were no text; written back, it would be another name."""
+"""U+FFFD replaces bytes that are not text; written back, it would be a different name."""
 _NOT_IN_A_PATH = re.compile(rf"[{_CONTROL}]")
 _NOT_IN_A_NAME = re.compile(rf"^-|{_NOT_IN_A_LINE.pattern}")
 _SHOWN_CHARACTERS = 60
 
 
 def be_line(_: object, attribute: Attribute[str], value: str) -> None:
-    """Refuses a value of a field that is more than one line, or that had bytes that were no text.
+    """Refuses a field's value that has several lines, or contained bytes that are not text.
 
     Raises:
-        PlanError: It is such a one.
+        PlanError: It is such a value.
     """
     check_line(value, attribute.name)
 
 
 def be_value(_: object, attribute: Attribute[str], value: str) -> None:
-    """Refuses what cannot be a value in a config, as `be_line` does."""
-    # Where blanks may stand in a config's line, tabs may.
+    """Refuses a text that cannot be a value in a config, as `be_line` does."""
+    # Where a config's line may have blanks, it may have tabs.
     be_line(_, attribute, value.replace("\t", " "))
 
 
 def be_path(_: object, attribute: Attribute[str], value: str) -> None:
-    """Refuses what cannot be a path, as `be_line` does."""
-    # Bytes that are no text are part of a file's name, as surrogate escapes.
+    """Refuses a text that cannot be a path, as `be_line` does."""
+    # Bytes that are not text are part of a file's name, as surrogate escapes.
     _refuse(_NOT_IN_A_PATH.search(value), attribute.name, value)
 
 
 def be_name(_: object, attribute: Attribute[str], value: str) -> None:
-    """Refuses what cannot be a word of a command, as `be_line` does."""
-    # It is a word of commands, where it would be an option.
+    """Refuses a text that cannot be a word of a command, as `be_line` does."""
+    # In a command it would otherwise be taken for an option.
     _refuse(_NOT_IN_A_NAME.search(value), attribute.name, value)
 
 
@@ -53,7 +53,7 @@ def check_line(value: str, name: str) -> None:
     """Refuses a text as `be_line` does.
 
     Raises:
-        PlanError: It is more than one line.
+        PlanError: It has several lines.
     """
     _refuse(_NOT_IN_A_LINE.search(value), name, value)
 
@@ -66,4 +66,4 @@ def _refuse(found: re.Match[str] | None, name: str, value: str) -> None:
 
 
 be_words = and_(min_len(1), be_line)
-"""At least one character, and one line."""
+"""At least one character, on one line."""

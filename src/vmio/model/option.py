@@ -13,17 +13,17 @@ __all__ = ["Option"]
 
 @frozen(kw_only=True)
 class Option:
-    """One option with its value taken apart, in one flat notation."""
+    """One option with its value split into keys, in one flat notation."""
 
     name: str
-    """Without dashes."""
+    """The option's name without dashes."""
     id: str = ""
-    """What others refer to it by, and what it is found again by; empty if it has no name."""
+    """The name by which others refer to it and it is found again; empty if it has none."""
     kind: str = ""
-    """What it is one of: a device's driver, an object's type."""
+    """Its kind: a device's driver, an object's type."""
     properties: Mapping[str, str] = field(factory=dict)
-    """Values by key, nested keys joined by dots, items of a list by their number."""
+    """Values by key; nested keys are joined by dots, list items are numbered."""
     span: Span | None = field(default=None, eq=False)
-    """Where it is written, if that is known."""
+    """The place in the text, if known."""
     spans: Mapping[str, Span] = field(factory=dict, eq=False, repr=False)
-    """Where each property is written; none for those in JSON."""
+    """The place of each property; none for those in JSON."""
