@@ -90,8 +90,8 @@ def render_pictures() -> dict[str, str]:
 def _draw_loop() -> str:
     rows = []
     for name, first_ns in (
-        ("begun without polling", 0),
-        ("begun with the longest polling time", DEFAULT_MAX_NS),
+        ("started without polling", 0),
+        ("started with the maximum polling time", DEFAULT_MAX_NS),
     ):
         passes = simulate_loop(first_ns)
         # The first pass is the start of everything.
@@ -101,7 +101,7 @@ def _draw_loop() -> str:
         rows,
         title="One event loop, one request at a time, QEMU 10.0, default settings",
         told="Two runs of the same loop and disk over a millisecond, as bands: polling, sleeping,"
-        " waking up, dispatching. The one that began without polling polls a little before every"
+        " waking up, dispatching. The one that started without polling polls a little before every"
         " sleep, in vain. The other polls for the maximum each time, catches what comes within it"
         " and sleeps for the rest. An orange line shows the polling time.",
         span_ns=1_000_000,
@@ -283,7 +283,7 @@ def _draw_sweep() -> str:
         title="What poll-max-ns buys and costs, predicted",
         told="Latency and processor time of an event loop with one disk at depth 1, QEMU 10.0,"
         " against poll-max-ns from 0 to 1 ms, predicted with the default profile. Where shown with"
-        " a coloured ground the outcome is either of two, by how polling began.",
+        " a coloured ground the outcome is either of two, depending on the initial state.",
     )
 
 

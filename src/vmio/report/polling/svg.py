@@ -139,8 +139,8 @@ _BANDS: Final = (
     ("sleep", "sleeps"),
     ("wake", "wakes up"),
     ("run", "dispatches"),
-    ("empty", "woken for nothing"),
-    ("tick", "an event comes"),
+    ("empty", "spurious wake-up"),
+    ("tick", "event"),
 )
 
 
@@ -166,7 +166,7 @@ def draw_times(
     parts = list(
         _draw_legend(
             (
-                ("step", "polls for at most"),
+                ("step", "maximum polling time"),
                 ("hit", "wait, caught"),
                 ("miss", "wait, not"),
                 ("most", "poll-max-ns"),
@@ -315,7 +315,7 @@ def _draw_time_axis(top: float, span_ns: int) -> Iterable[str]:
         yield draw_line(x, top - 24, x, top - 18, "grid")
         if x < _WIDTH - _RIGHT - 20:
             yield draw_label(x, top - 2, format_duration_ns(ns) if ns else "0", "soft mid")
-    yield draw_label(_LEFT, top + 20, "orange line: for how long the loop polls at most", "soft")
+    yield draw_label(_LEFT, top + 20, "orange line: maximum polling time", "soft")
 
 
 def _draw_panel(
