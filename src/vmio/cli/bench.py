@@ -153,4 +153,4 @@ def _tell(comparison: app.Comparison, *, as_json: bool, report_path: Path | None
         from vmio.report.comparison.html import write_comparison_html
 
         write_comparison_html(comparison, report_path)  # last: a full disk loses no figures
-        say(f"the report is in {report_path}")
+        say(f"wrote {report_path}")

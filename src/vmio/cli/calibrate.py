@@ -99,4 +99,4 @@ def command(
         from vmio.report.calibration.text import print_calibration
 
         print_calibration(found, make_console())
-    say(f"the profile is in {kept}")
+    say(f"wrote {kept}")

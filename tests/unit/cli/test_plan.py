@@ -121,7 +121,7 @@ def test_ranking_has_every_policy_and_today(capsys: pytest.CaptureFixture[str]) 
     assert call("plan", SHARED, *HOST, *DEFAULT, "--rank", "cpu") == 0
     out = capsys.readouterr().out
     assert out.startswith("predicted, nothing was measured: 4k-randread-qd1 on every disk")
-    assert "not this host\nranked by CPU, the least first\n" in out
+    assert "not this host\nranked by CPU, lowest first\n" in out
 
 
 @pytest.mark.usefixtures("few_requests")

@@ -40,7 +40,7 @@ def print_calibration(found: Calibration, console: Console) -> None:
         console,
     )
     console.print()
-    console.print(f"throughput is off by {find_middle(found):.0%} in the middle of these loads")
+    console.print(f"median error of throughput over these loads: {find_middle(found):.0%}")
 
 
 def _list_figures(each: Residual) -> tuple[str, ...]:

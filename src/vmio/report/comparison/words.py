@@ -81,7 +81,7 @@ def _compare_main_loops(results: Sequence[JobResult]) -> str:
     if all(one > 0 for one in freed):
         return f"frees the main loop of {figures}"
     if all(one < 0 for one in freed):
-        return f"burdens the main loop with {figures}"
+        return f"adds to the main loop {figures}"
     return ""
 
 

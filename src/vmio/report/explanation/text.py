@@ -79,11 +79,11 @@ def _tell(explanation: Explanation, *, colour: bool) -> Iterator[str]:
     written = [setting for setting in explanation.settings if setting.verdict != "default"]
     sections: tuple[tuple[str, Iterable[str]], ...] = (
         ("From the file to the thread", _list_stages(way)),
-        ("What is written", _list_settings(written, colour=colour)),
-        ("What is not written", _list_settings(chosen, colour=colour)),
+        ("Configured", _list_settings(written, colour=colour)),
+        ("Defaults", _list_settings(chosen, colour=colour)),
         ("What the guest sees", _list_lines(list_sights(way) if way is not None else ())),
         ("On the command line", _list_lines(explanation.arguments)),
-        ("What the rules find", _list_findings(explanation)),
+        ("Findings", _list_findings(explanation)),
     )
     for heading, lines in sections:
         found = list(lines)

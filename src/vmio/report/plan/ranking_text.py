@@ -16,9 +16,9 @@ from vmio.units import format_duration_ns
 __all__ = ["print_ranking"]
 
 _WORDS: dict[Criterion, str] = {
-    "iops": "IOPS, the most first",
-    "latency": "mean latency, the least first",
-    "cpu": "CPU, the least first",
+    "iops": "IOPS, highest first",
+    "latency": "mean latency, lowest first",
+    "cpu": "CPU, lowest first",
 }
 
 
@@ -40,8 +40,8 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
             f" {LEAST_EFFECT * 100:.0f} % apart"
         )
     if any(each.prediction.bistable for each in ranking.layouts):
-        console.print("a range: bistable, it depends on how polling began")
-    console.print("CPU is of all event loops together, in processors")
+        console.print("a range: bistable, depends on the initial polling times")
+    console.print("CPU: all event loops together, in processors")
     for name, reason in ranking.left_out:
         console.print(f"not ranked: {printable(name)}: {printable(reason)}")
     for note in (*ranking.notes, *_list_notes(ranking.layouts)):

@@ -73,16 +73,16 @@ class GridTable:
         console.print()
         size = self._grid.size
         console.print(
-            f"{len(shown)} of {size} points; unbeaten: no other one of its load is both as fast"
-            " and as cheap, by mean latency and CPU, the worse end of a range"
+            f"{len(shown)} of {size} points; unbeaten: no other point of the same load is both as"
+            " fast and as cheap, by mean latency and CPU; for a range, by its worse end"
         )
         if len(listed) > _ROWS:
             console.print(
                 f"{len(listed) - _ROWS} more are unbeaten: --json and --parquet have all"
             )
-        console.print("CPU is of all event loops together, in processors")
+        console.print("CPU: all event loops together, in processors")
         if any(point.prediction.bistable for point in shown):
-            console.print("a range: bistable, it depends on how polling began")
+            console.print("a range: bistable, depends on the initial polling times")
         for note in self._notes:
             console.print(f"note: {note}")
 

@@ -83,7 +83,7 @@ def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, paramete
             )
             for point in points
         ],
-        loop_heads=(head, "Event loop", "CPU", "Sleeps a request", "Waits caught by polling"),
+        loop_heads=(head, "Event loop", "CPU", "Sleeps per request", "Waits caught by polling"),
         loops=[
             (point, (loop.id, *_list_shares(point.prediction, loop)))
             for point in points

@@ -44,11 +44,11 @@ def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
     )
     console.print(Text("\n".join(lines)), no_wrap=True, crop=True)
     console.print()
-    console.print("CPU is of all event loops together, in processors")
+    console.print("CPU: all event loops together, in processors")
     if any(point.prediction.bistable for point in points):
         console.print(
-            "a range, in the chart a box: bistable, it depends on how polling began, and nothing"
-            " says where in it"
+            "a range, in the chart a box: bistable, depends on the initial polling times; a guest"
+            " can be anywhere in it"
         )
     for note in dict.fromkeys(note for point in points for note in point.prediction.notes):
         console.print(f"note: {note}")

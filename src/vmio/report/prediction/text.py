@@ -32,7 +32,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         ("latency, p95", prediction.latency_p95_ns, format_duration_ns),
         ("latency, p99", prediction.latency_p99_ns, format_duration_ns),
         ("processors of event loops", prediction.cpu_share, format_share),
-        ("each vCPU, of its time", prediction.vcpu_share, format_share),
+        ("utilisation of each vCPU", prediction.vcpu_share, format_share),
     )
     figures = [
         (
@@ -53,7 +53,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         (
             Column(head="event loop"),
             Column(head="CPU", right=True),
-            Column(head="sleeps a request", right=True),
+            Column(head="sleeps per request", right=True),
             Column(head="waits caught by polling", right=True),
         ),
         [
@@ -71,7 +71,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
     if prediction.bistable or prediction.notes:
         console.print()
     if prediction.bistable:
-        console.print("bistable: it depends on how polling began, so a range and no number")
+        console.print("bistable: depends on the initial polling times, so there is no mean")
     for note in prediction.notes:
         console.print(f"note: {note}")
 

@@ -71,4 +71,4 @@ def test_main_loop_that_is_not_freed_in_every_pair_is_not_called_freed(
     result = JobResult(job=comparison.jobs[1].job, pairs=pairs)
     told = summarise_comparison(evolve(comparison, jobs=(result,)))
     assert "frees" not in told
-    assert ("burdens the main loop with 0.52 processors (0.09 to 0.61)" in told) == (len(swap) > 1)
+    assert ("adds to the main loop 0.52 processors (0.09 to 0.61)" in told) == (len(swap) > 1)
