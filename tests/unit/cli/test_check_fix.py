@@ -166,4 +166,4 @@ def test_documents_tell_what_was_not_fixed(
     assert last == f"::warning file={locked},title=not fixed::{locked} has 'lock: backup'"
 
     assert call("check", "--fix", "--output", "table", locked, *RULES) == 1
-    assert f"SA001 cache-unsafe; not fixed: {locked} carries" in capsys.readouterr().out
+    assert f"SA001 cache-unsafe; not fixed: {locked} has" in capsys.readouterr().out

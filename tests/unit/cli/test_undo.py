@@ -89,7 +89,7 @@ def test_list_shows_runs_and_a_guests_changes(
     [
         (("--list", "--run", "a"), "--list changes nothing"),
         (("--run", "a", "101"), "--run and VM exclude"),
-        (("--to", "1"), "--to needs the config"),
+        (("--to", "1"), "--to requires VM"),
         (("--run", "nope", "--yes"), "there is no run 'nope'"),
     ],
 )
