@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     )
     from vmio.app.guests import Guest
     from vmio.app.inputs import CheckInputs, Fixing
-    from vmio.app.watch import INTERVAL_S, Change, Verdict, Watch
+    from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.bench.compare import Progress
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
@@ -103,9 +103,9 @@ if TYPE_CHECKING:
     from vmio.lint.pages import Page, render_page
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
-    from vmio.managers.proxmox.planned import Outcome, Work
-    from vmio.managers.proxmox.undo import Left, Reversal
-    from vmio.managers.proxmox.write import Applied
+    from vmio.managers.proxmox.planned import Outcome, PreparedPlan
+    from vmio.managers.proxmox.undo import NotRestored, PreparedUndo
+    from vmio.managers.proxmox.write import WrittenConfig
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
     from vmio.report.layout.guest import ShownGuest
@@ -116,10 +116,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
-    "Applied",
     "BenchInputs",
     "Boot",
-    "Change",
     "CheckInputs",
     "CheckedFile",
     "Command",
@@ -131,22 +129,24 @@ __all__ = [
     "Grid",
     "Guest",
     "GuestImage",
-    "Left",
+    "NotRestored",
     "Outcome",
     "Page",
     "Places",
     "PollSettings",
+    "PreparedPlan",
+    "PreparedUndo",
     "Progress",
     "Ranking",
     "Recorded",
-    "Reversal",
     "Severity",
     "ShownGuest",
     "SweepPoint",
     "Verdict",
     "Volumes",
     "Watch",
-    "Work",
+    "WatchChange",
+    "WrittenConfig",
     "apply",
     "boot",
     "boot_with_socket",
@@ -258,10 +258,10 @@ _LATER = {
     ),
     "vmio.app.guests": ("Guest",),
     "vmio.app.inputs": ("CheckInputs", "Fixing"),
-    "vmio.app.watch": ("INTERVAL_S", "Change", "Verdict", "Watch"),
-    "vmio.managers.proxmox.planned": ("Outcome", "Work"),
-    "vmio.managers.proxmox.write": ("Applied",),
-    "vmio.managers.proxmox.undo": ("Left", "Reversal"),
+    "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
+    "vmio.managers.proxmox.planned": ("Outcome", "PreparedPlan"),
+    "vmio.managers.proxmox.write": ("WrittenConfig",),
+    "vmio.managers.proxmox.undo": ("NotRestored", "PreparedUndo"),
     "vmio.bench.compare": ("Progress",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.proxmox.inventory": ("Found",),

@@ -9,7 +9,7 @@ from vmio.errors import UsageError
 from vmio.host.files import read_source
 
 if TYPE_CHECKING:
-    from vmio.managers.proxmox.planned import Outcome, Work
+    from vmio.managers.proxmox.planned import Outcome, PreparedPlan
     from vmio.model.plan import Plan
 
 __all__ = ["apply", "prepare_apply", "render_qm"]
@@ -24,7 +24,7 @@ def prepare_apply(
     qmp: str | None = None,
     live: bool | None = None,
     check: bool = True,
-) -> Work:
+) -> PreparedPlan:
     """Returns what a plan would change in a config as it is now; nothing is changed.
 
     Args:
@@ -48,7 +48,7 @@ def prepare_apply(
     return prepare_plan(plan, read_source(path), qmp=qmp, live=live, check=check)
 
 
-def apply(work: Work) -> Outcome:
+def apply(work: PreparedPlan) -> Outcome:
     """Applies a plan: writes the config, and sets the parameters of a running guest.
 
     Raises:
@@ -62,7 +62,7 @@ def apply(work: Work) -> Outcome:
     return carry_out(work, what=describe_plan(work.guest, work.plan).summary)
 
 
-def render_qm(work: Work) -> str:
+def render_qm(work: PreparedPlan) -> str:
     """Returns the Proxmox VE command that makes a plan's changes; empty if there are none."""
     from vmio.managers.proxmox.commands import render_command
 

@@ -41,7 +41,7 @@ def ensure_image(
 
     told: list[str] = []
 
-    def tell(task: str, _share: float | None) -> None:
+    def report_step(task: str, _share: float | None) -> None:
         if told[-1:] != [task]:
             told.append(task)
             report(task)
@@ -51,5 +51,5 @@ def ensure_image(
             kernel=Path(kernel) if kernel is not None else None,
             initrd=Path(initrd) if initrd is not None else None,
             controllers=controllers,
-            report=tell,
+            report=report_step,
         )

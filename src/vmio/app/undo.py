@@ -8,8 +8,8 @@ from vmio.app.addresses import find_guest
 
 if TYPE_CHECKING:
     from vmio.managers.proxmox.journal import Journal
-    from vmio.managers.proxmox.undo import Left, Reversal, Run
-    from vmio.managers.proxmox.write import Applied
+    from vmio.managers.proxmox.undo import NotRestored, PreparedUndo, Run
+    from vmio.managers.proxmox.write import WrittenConfig
 
 __all__ = ["list_changed", "list_runs", "prepare_undo", "undo"]
 
@@ -41,7 +41,7 @@ def list_runs() -> tuple[Run, ...]:
 
 def prepare_undo(
     vm: str = "", *, number: int | None = None, run: str = "", force: bool = False
-) -> Reversal:
+) -> PreparedUndo:
     """Returns what an undo would do: of a whole run, or of a config's last change.
 
     Args:
@@ -56,12 +56,12 @@ def prepare_undo(
         InputError: The config or its backup cannot be read.
         ConflictError: The config has changed since vmio wrote it, or must not be changed now.
     """
-    from vmio.managers.proxmox.undo import Reversal, prepare_run
+    from vmio.managers.proxmox.undo import PreparedUndo, prepare_run
     from vmio.managers.proxmox.undo import prepare_undo as prepare
 
     if not vm:
         return prepare_run(run, force=force)
-    return Reversal(restores=(prepare(_find(vm, writes=True), number=number, force=force),))
+    return PreparedUndo(restores=(prepare(_find(vm, writes=True), number=number, force=force),))
 
 
 def _find(vm: str, *, writes: bool = False) -> str:
@@ -71,7 +71,7 @@ def _find(vm: str, *, writes: bool = False) -> str:
     return vm if vm.isdecimal() else found
 
 
-def undo(reversal: Reversal) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:
+def undo(reversal: PreparedUndo) -> tuple[tuple[WrittenConfig, ...], tuple[NotRestored, ...]]:
     """Restores the old configs; this is a run of its own, which can be undone.
 
     Returns:

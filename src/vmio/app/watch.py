@@ -13,13 +13,13 @@ from vmio.app.inputs import CheckInputs
 from vmio.characters import printable
 from vmio.errors import VmioError
 from vmio.fleet import watch as fleet
-from vmio.fleet.watch import Change, Memory, Told, View, compare, settle
+from vmio.fleet.watch import ReportedFinding, View, WatchChange, WatchState, compare, settle
 from vmio.lint.diagnostic import CheckedFile
 from vmio.managers.proxmox.inventory import Found
 from vmio.managers.proxmox.watch import Lookout
 from vmio.report.findings.summary import Part, Report, make_part
 
-__all__ = ["INTERVAL_S", "Change", "Verdict", "Watch"]
+__all__ = ["INTERVAL_S", "Verdict", "Watch", "WatchChange"]
 
 INTERVAL_S = fleet.INTERVAL_S
 
@@ -29,7 +29,7 @@ class Verdict(NamedTuple):
 
     part: Part
     error: VmioError | None
-    told: tuple[Told, ...]
+    told: tuple[ReportedFinding, ...]
     settled: tuple[str, ...]
     """One line each."""
 
@@ -62,7 +62,7 @@ class Watch:
         self._report = report
         self._tell_new = tell_new
         self._workers = workers
-        self._memory = Memory()
+        self._memory = WatchState()
         self._lookout = Lookout(find=inputs.find_vms)
         self._view = settle(self._look, inputs.refresh)
         self.vms = (*inputs.places.errors, *self._view.vms)
@@ -79,7 +79,7 @@ class Watch:
                 self._memory.note(vm.path, verdict)
                 yield verdict.part, verdict.error
 
-    def follow(self, wait: Callable[[], None]) -> Generator[Change, None, NoReturn]:
+    def follow(self, wait: Callable[[], None]) -> Generator[WatchChange, None, NoReturn]:
         """Yields each change, forever.
 
         Args:
@@ -124,7 +124,9 @@ class Watch:
             yield from zip(within, results, strict=True)
 
 
-def _judge(report: Report, known: Mapping[str, tuple[Told, ...]], checked: CheckedFile) -> Verdict:
+def _judge(
+    report: Report, known: Mapping[str, tuple[ReportedFinding, ...]], checked: CheckedFile
+) -> Verdict:
     old = known.get(checked.name, ())
     if checked.error is not None:
         return Verdict(make_part(report, checked), checked.error, old, ())

@@ -186,7 +186,7 @@ class _Course:
             order: tuple[Side, Side] = ("A", "B") if index % 2 == 0 else ("B", "A")
             for side in order:
                 words = f"{job.name}, pair {index + 1} of {self.pairs}, {side}"
-                self._tell(words, number, 2 * index + len(runs))
+                self._report_progress(words, number, 2 * index + len(runs))
                 runs[side] = await self._measure(side, job)
             pairs.append(Pair(first=order[0], a=runs["A"], b=runs["B"]))
         return JobResult(job=job, pairs=tuple(pairs))
@@ -227,7 +227,7 @@ class _Course:
             threads=summarise_threads(samples, start_s=end_s - job.runtime_s, end_s=end_s),
         )
 
-    def _tell(self, words: str, job: int, done: int) -> None:
+    def _report_progress(self, words: str, job: int, done: int) -> None:
         """Reports the state before a measurement, and the remaining time at the current pace."""
         lengths_s = [
             (one.ramp_s + one.runtime_s + _STARTUP_S + _TAIL_S) * 2 * self.pairs

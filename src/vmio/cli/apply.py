@@ -134,7 +134,7 @@ def print_diff(source: Source, new: bytes) -> None:
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
 
-def _print_commands(work: app.Work) -> None:
+def _print_commands(work: app.PreparedPlan) -> None:
     from vmio.report.plan.words import describe_plan
 
     line = app.render_qm(work)
@@ -144,7 +144,7 @@ def _print_commands(work: app.Work) -> None:
         click.echo(f"# by hand: {printable(each.words.what)}: {printable(each.words.how)}")
 
 
-def _print_steps(work: app.Work) -> None:
+def _print_steps(work: app.PreparedPlan) -> None:
     from vmio.report.plan.words import describe_plan
 
     for change in work.live:
@@ -154,14 +154,14 @@ def _print_steps(work: app.Work) -> None:
         click.echo(disarm_lines(f"    {printable(each.words.how)}"))
 
 
-def _ask(work: app.Work) -> str:
+def _ask(work: app.PreparedPlan) -> str:
     parts = [f"write {work.path}"] if work.writes else []
     parts += [f"set {len(work.live)} values of the running guest"] if work.live else []
     text = " and ".join(parts)
     return f"vmio: {text[:1].upper()}{text[1:]}?"
 
 
-def _say_outcome(work: app.Work, outcome: app.Outcome | None) -> None:
+def _say_outcome(work: app.PreparedPlan, outcome: app.Outcome | None) -> None:
     for note in work.plan.notes:
         say(note)
     if work.new == work.source.data and not work.live:
@@ -183,7 +183,7 @@ def _say_outcome(work: app.Work, outcome: app.Outcome | None) -> None:
         )
 
 
-def _name(work: app.Work) -> str:
+def _name(work: app.PreparedPlan) -> str:
     """Returns a word that can be pasted into a shell command."""
     if work.path.stem == work.plan.vm:
         return app.quote(work.plan.vm)

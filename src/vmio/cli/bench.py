@@ -136,10 +136,10 @@ def command(
                 inputs, how, image, pairs=pairs, accelerator_reason=reason, report=report
             )
         )
-    _tell(comparison, as_json=as_json, report_path=report_path)
+    _print_result(comparison, as_json=as_json, report_path=report_path)
 
 
-def _tell(comparison: app.Comparison, *, as_json: bool, report_path: Path | None) -> None:
+def _print_result(comparison: app.Comparison, *, as_json: bool, report_path: Path | None) -> None:
     if as_json:
         from vmio.report.comparison.json import render_comparison_json
 

@@ -113,10 +113,10 @@ def command(
 
 def _make_part(report: Report, checked: app.CheckedFile) -> tuple[Part, VmioError | None]:
     """Returns a file's piece of the report, which is smaller to send than its findings."""
-    return make_part(report, checked), checked.error or _tell_unfixed(checked)
+    return make_part(report, checked), checked.error or _explain_unfixed(checked)
 
 
-def _tell_unfixed(checked: app.CheckedFile) -> VmioError | None:
+def _explain_unfixed(checked: app.CheckedFile) -> VmioError | None:
     if checked.refusal is None:
         return None
     codes = ", ".join(dict.fromkeys(finding.code for finding in checked.unfixed))

@@ -48,7 +48,7 @@ def _line(event: str, *words: str) -> str:
     return f"{event}: {printable(text)}\n"
 
 
-def _print_change(change: app.Change) -> None:
+def _print_change(change: app.WatchChange) -> None:
     pieces: list[str] = []
     lines: list[str] = []
     if change.error is not None:

@@ -96,7 +96,7 @@ def command(
     if recording is not None and (tries or html is not None):
         raise UsageError("--try and --html require TRACE")
     if trace is not None:
-        return _tell(
+        return _print_result(
             trace, version, settings, zeros=zeros, tries=tries, as_json=as_json, html=html
         )
     assert recording is not None  # noqa: S101 - one of them is given
@@ -117,7 +117,7 @@ def command(
     return 0 if found.is_complete else _DIFFERS
 
 
-def _tell(
+def _print_result(
     trace: str,
     version: QemuVersion,
     settings: app.PollSettings,

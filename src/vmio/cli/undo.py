@@ -57,7 +57,7 @@ def command(
     _check_words(vm, number, run)
     reversal = app.prepare_undo(vm, number=number, run=run, force=force)
     left = reversal.left
-    done: tuple[app.Applied, ...] | None = None if dry_run else ()
+    done: tuple[app.WrittenConfig, ...] | None = None if dry_run else ()
     if reversal.restores:
         if not as_json:
             for restore in reversal.restores:
@@ -83,13 +83,15 @@ def _check_words(vm: str, number: int | None, run: str) -> None:
         raise UsageError("--run and VM exclude each other: --run is for all configs of a run")
 
 
-def _ask(reversal: app.Reversal) -> str:
+def _ask(reversal: app.PreparedUndo) -> str:
     first, *more = reversal.restores
     others = f" of {len(more) + 1} configs" if more else ""
     return f"vmio: Undo '{printable(first.entry.what)}' of {first.entry.time}{others}?"
 
 
-def _say_outcome(reversal: app.Reversal, left: Sequence[app.Left], *, dry_run: bool) -> None:
+def _say_outcome(
+    reversal: app.PreparedUndo, left: Sequence[app.NotRestored], *, dry_run: bool
+) -> None:
     kept = {each.path for each in left}
     done = [restore for restore in reversal.restores if restore.path not in kept]
     if dry_run:

@@ -15,11 +15,11 @@ from vmio.managers.proxmox.watch import View
 
 __all__ = [
     "INTERVAL_S",
-    "Change",
-    "Memory",
-    "Told",
+    "ReportedFinding",
     "Verdict",
     "View",
+    "WatchChange",
+    "WatchState",
     "compare",
     "settle",
     "watch",
@@ -31,7 +31,7 @@ INTERVAL_S = 1.0
 _TRIES = 3
 
 
-class Told(NamedTuple):
+class ReportedFinding(NamedTuple):
     """The part of a reported finding that is kept."""
 
     code: str
@@ -45,7 +45,7 @@ class Verdict(Protocol):
     """The result of checking a config."""
 
     @property
-    def told(self) -> tuple[Told, ...]:
+    def told(self) -> tuple[ReportedFinding, ...]:
         """All current findings."""
 
     @property
@@ -58,10 +58,10 @@ class Verdict(Protocol):
 
 
 @mutable
-class Memory:
+class WatchState:
     """What has been reported so far."""
 
-    told: dict[str, tuple[Told, ...]] = field(factory=dict)
+    told: dict[str, tuple[ReportedFinding, ...]] = field(factory=dict)
     """The findings of each config when it could last be read, by path."""
     broken: dict[str, str] = field(factory=dict)
     """Why the other configs cannot be read now."""
@@ -77,7 +77,7 @@ class Memory:
 
 
 @frozen(kw_only=True)
-class Change:
+class WatchChange:
     """What to report after a look; never empty."""
 
     verdicts: tuple[tuple[Found, Verdict], ...] = ()
@@ -89,8 +89,8 @@ class Change:
 
 
 def compare(
-    old: Sequence[Told], file: CheckedFile
-) -> tuple[tuple[Told, ...], tuple[Diagnostic, ...], tuple[Told, ...]]:
+    old: Sequence[ReportedFinding], file: CheckedFile
+) -> tuple[tuple[ReportedFinding, ...], tuple[Diagnostic, ...], tuple[ReportedFinding, ...]]:
     """Returns a config's findings in the form that is kept, the new ones, and those that are gone.
 
     A finding with a changed message is new, and the old one is not reported as gone.
@@ -104,7 +104,7 @@ def compare(
         else:
             new.append(diagnostic)
     reworded = Counter((one.code, one.subject) for one in new)
-    settled: list[Told] = []
+    settled: list[ReportedFinding] = []
     for told in left.elements():
         about = (told.code, told.subject)
         if reworded[about] > 0:
@@ -114,8 +114,8 @@ def compare(
     return tuple(told for told, _ in now), tuple(new), tuple(settled)
 
 
-def _keep(diagnostic: Diagnostic) -> Told:
-    return Told(
+def _keep(diagnostic: Diagnostic) -> ReportedFinding:
+    return ReportedFinding(
         diagnostic.code,
         diagnostic.name,
         diagnostic.subject,
@@ -151,13 +151,13 @@ def _look_again(look: Callable[[], View], known: Iterable[str]) -> View:
 
 def watch(
     view: View,
-    memory: Memory,
+    memory: WatchState,
     *,
     look: Callable[[], View],
     refresh: Callable[[], None],
     check: Callable[[Sequence[Found]], Iterable[tuple[Found, Verdict]]],
     wait: Callable[[], None],
-) -> Generator[Change, None, NoReturn]:
+) -> Generator[WatchChange, None, NoReturn]:
     """Yields each change, forever.
 
     An error is reported once, the file is tried again at each look, and its old state is kept.
@@ -206,4 +206,4 @@ def watch(
             if memory.told.pop(path, None) is not None:
                 told.append(path)
         if verdicts or told or error is not None:
-            yield Change(verdicts=tuple(verdicts), gone=tuple(told), error=error)
+            yield WatchChange(verdicts=tuple(verdicts), gone=tuple(told), error=error)

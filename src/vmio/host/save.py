@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from vmio.errors import OutputError, UsageError
 
-__all__ = ["check_writable", "open_whole", "telling_failure", "write_file"]
+__all__ = ["check_writable", "naming_failure", "open_whole", "write_file"]
 
 
 def write_file(path: Path, data: bytes, *, force: bool) -> None:
@@ -26,7 +26,7 @@ def write_file(path: Path, data: bytes, *, force: bool) -> None:
         UsageError: The file exists already.
         OutputError: It cannot be written; the old one is still there.
     """
-    with open_whole(path, force=force) as file, telling_failure(path):
+    with open_whole(path, force=force) as file, naming_failure(path):
         file.write(data)
 
 
@@ -34,7 +34,7 @@ def write_file(path: Path, data: bytes, *, force: bool) -> None:
 def open_whole(path: Path, *, force: bool) -> Iterator[BinaryIO]:
     """Opens a temporary file beside the intended one, and moves it into place at the end.
 
-    An early end leaves no file behind. Errors of writing are unchanged; see `telling_failure`.
+    An early end leaves no file behind. Errors of writing are unchanged; see `naming_failure`.
 
     Args:
         path: The file.
@@ -47,13 +47,13 @@ def open_whole(path: Path, *, force: bool) -> Iterator[BinaryIO]:
     _refuse(path, force=force)
     temporary = None
     try:
-        with telling_failure(path):
+        with naming_failure(path):
             descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
         temporary = Path(name)
         file = os.fdopen(descriptor, "wb")
         try:
             yield file
-            with telling_failure(path):
+            with naming_failure(path):
                 file.flush()
                 # By its descriptor: where others can write, its name may lead elsewhere by now.
                 os.fchmod(file.fileno(), _find_mode())
@@ -63,7 +63,7 @@ def open_whole(path: Path, *, force: bool) -> Iterator[BinaryIO]:
             with suppress(OSError):
                 file.close()
         _refuse(path, force=force)
-        with telling_failure(path):
+        with naming_failure(path):
             temporary.replace(path)
         temporary = None
     finally:
@@ -73,7 +73,7 @@ def open_whole(path: Path, *, force: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def telling_failure(path: Path) -> Iterator[None]:
+def naming_failure(path: Path) -> Iterator[None]:
     """Turns errors of writing in its body into an error that names the file.
 
     Raises:
@@ -100,12 +100,12 @@ def check_writable(path: Path, *, force: bool) -> None:
         OutputError: It cannot be written.
     """
     _refuse(path, force=force)
-    with telling_failure(path), tempfile.TemporaryFile(dir=path.parent):
+    with naming_failure(path), tempfile.TemporaryFile(dir=path.parent):
         pass
 
 
 def _refuse(path: Path, *, force: bool) -> None:
-    with telling_failure(path):
+    with naming_failure(path):
         if path.exists() and not path.is_file():
             raise OutputError(f"cannot write {path}: it is not a plain file")
     # Checked, not locked: hard links could do both at once, but not on every file system.

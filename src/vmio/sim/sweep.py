@@ -22,9 +22,9 @@ __all__ = [
     "LOADS",
     "MAX_POINTS",
     "Grid",
-    "Shortlist",
     "Sweep",
     "SweepPoint",
+    "UnbeatenPoints",
     "parse_grid",
     "parse_sweep",
     "simulate_points",
@@ -92,7 +92,7 @@ class SweepPoint:
         return self.values[0]
 
 
-class Shortlist:
+class UnbeatenPoints:
     """The points that no other point of the same load beats.
 
     A point beats another if neither its mean latency nor its processor time is greater, to three

@@ -24,7 +24,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.timeline import Piece, Timeline
-from vmio.sim.what_if import Outcome, Setting, Waiter, WhatIf
+from vmio.sim.what_if import TriedOutcome, TriedSetting, Waiter, WhatIf
 
 __all__ = ["LoopTrace", "Transition", "summarize_trace"]
 
@@ -61,7 +61,7 @@ class LoopTrace:
     was longer."""
     timeline: tuple[Piece, ...]
     """The phases in order of time."""
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[TriedOutcome, ...]
     """The outcomes of settings on the waits of this loop, those in force first; empty unless
     requested."""
 
@@ -82,7 +82,7 @@ def summarize_trace(
     settings: PollSettings,
     *,
     zeros: int = 0,
-    tries: Sequence[Setting] = (),
+    tries: Sequence[TriedSetting] = (),
 ) -> tuple[LoopTrace, ...]:
     """Returns the event loops of a trace, busiest first; memory does not grow with its length.
 
@@ -106,7 +106,7 @@ def summarize_trace(
             if len(loops) == _MAX_LOOPS:
                 raise InputError(f"more than {_MAX_LOOPS} event loops are in the trace")
             times = Counter({0: zeros if generation == "handler" else 1})
-            wanted = (Setting(name="as it was", settings=settings), *tries) if tries else ()
+            wanted = (TriedSetting(name="as it was", settings=settings), *tries) if tries else ()
             what_ifs = [WhatIf.begin(each, generation) for each in wanted]
             loops[event.ctx] = _Loop(generation, complete, times, what_ifs)
         if tries and event.time_ns is None:

@@ -27,7 +27,7 @@ from vmio.sim.polling import (
     complete_settings,
 )
 
-__all__ = ["Outcome", "Setting", "WhatIf", "parse_setting", "suggest_settings"]
+__all__ = ["TriedOutcome", "TriedSetting", "WhatIf", "parse_setting", "suggest_settings"]
 
 Waiter = Literal["notifier", "other"]
 
@@ -42,7 +42,7 @@ _HINT: Final = "the form is poll_max_ns=65536,poll_grow=2"
 
 
 @frozen(kw_only=True)
-class Setting:
+class TriedSetting:
     """Parameters that a loop could have had."""
 
     name: str
@@ -50,7 +50,7 @@ class Setting:
 
 
 @frozen(kw_only=True)
-class Outcome:
+class TriedOutcome:
     """The outcome of a setting on the waits of a trace."""
 
     name: str
@@ -62,7 +62,7 @@ class Outcome:
     """The part of `polling_ns` that found nothing."""
 
 
-def parse_setting(text: str, base: PollSettings) -> Setting:
+def parse_setting(text: str, base: PollSettings) -> TriedSetting:
     """Parses a setting such as `poll_max_ns=65536`.
 
     Args:
@@ -80,17 +80,17 @@ def parse_setting(text: str, base: PollSettings) -> Setting:
             raise UsageError(f"--try {text[:80]!r}: cannot take {pair[:40]!r}", hint=_HINT)
         values[key] = int(match[2])
     try:
-        return Setting(name=text.strip(), settings=evolve(base, **values))
+        return TriedSetting(name=text.strip(), settings=evolve(base, **values))
     except ValueError as error:
         raise UsageError(f"--try {text[:80]!r}: {error.args[0]}", hint=_HINT) from error
 
 
-def suggest_settings(base: PollSettings) -> tuple[Setting, ...]:
+def suggest_settings(base: PollSettings) -> tuple[TriedSetting, ...]:
     """Returns settings that poll for up to 2, 4, 8 and 16 times as long, otherwise equal."""
     first_ns = base.max_ns or DEFAULT_MAX_NS // 2
     longer_ns = [first_ns << power for power in range(1, 5)]
     return tuple(
-        Setting(name=f"poll_max_ns={max_ns}", settings=evolve(base, max_ns=max_ns))
+        TriedSetting(name=f"poll_max_ns={max_ns}", settings=evolve(base, max_ns=max_ns))
         for max_ns in longer_ns
         if max_ns <= _MAX_INT64
     )
@@ -114,7 +114,7 @@ class WhatIf:
     _vain_ns: int = 0
 
     @classmethod
-    def begin(cls, setting: Setting, generation: Generation) -> WhatIf:
+    def begin(cls, setting: TriedSetting, generation: Generation) -> WhatIf:
         """Returns a loop that has not waited yet."""
         return cls(
             name=setting.name,
@@ -148,9 +148,9 @@ class WhatIf:
             return max(self._handlers.values())
         return self._state.poll_ns
 
-    def freeze(self) -> Outcome:
+    def freeze(self) -> TriedOutcome:
         """Returns the outcome."""
-        return Outcome(
+        return TriedOutcome(
             name=self.name,
             waits=self._waits,
             caught=self._caught,

@@ -171,7 +171,9 @@ def test_ranking_by_another_hosts_costs_is_asked_for(capsys: pytest.CaptureFixtu
     assert "vmio calibrate measures them in two minutes" in told.err
     assert call("plan", SHARED, *HOST, *DEFAULT, "--rank", "iops", "--json") == 0
     (warning,) = json.loads(capsys.readouterr().out)["data"]["warnings"]
-    assert "under TCG on another host, with two processors, and this guest runs under KVM" in warning
+    assert (
+        "under TCG on another host, with two processors, and this guest runs under KVM" in warning
+    )
 
 
 def test_ranking_goes_by_the_hosts_processors_and_says_why_a_plan_differs(

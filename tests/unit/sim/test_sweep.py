@@ -12,7 +12,14 @@ from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.sweep import Grid, Shortlist, SweepPoint, parse_grid, parse_sweep, simulate_points
+from vmio.sim.sweep import (
+    Grid,
+    SweepPoint,
+    UnbeatenPoints,
+    parse_grid,
+    parse_sweep,
+    simulate_points,
+)
 from vmio.sim.workload import Workload, parse_workload
 
 ONE = Topology(
@@ -224,7 +231,7 @@ def test_shortlist_is_what_nothing_else_beats() -> None:
     """Of each load apart, the fastest first; of equals the first, of ranges the worse end."""
     grid = parse_grid(["poll_max_ns=0:1000000", "qd=1:2"], ONE, QD1)
     points = run_grid(grid, QD1)
-    shortlist = Shortlist()
+    shortlist = UnbeatenPoints()
     for point in (*points, *points):
         shortlist.add(point)
     kept = shortlist.list_points()

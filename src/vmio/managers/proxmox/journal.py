@@ -146,7 +146,7 @@ class Journal:
             undoes=undoes,
             run=run or make_run(),
         )
-        with self._telling_failure():
+        with self._naming_failure():
             make_private_folder(self.folder, above=_LEVELS)
             numbers = map(_number, _list_names(self.folder))
             entry = evolve(entry, number=max(numbers, default=0) + 1)
@@ -167,7 +167,7 @@ class Journal:
         Raises:
             OutputError: No state can be kept.
         """
-        with self._telling_failure():
+        with self._naming_failure():
             if stranger := find_stranger(self.folder, above=_LEVELS):
                 raise OutputError(stranger)
             there = next(place for place in (self.folder, *self.folder.parents) if place.exists())
@@ -175,7 +175,7 @@ class Journal:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     @contextmanager
-    def _telling_failure(self) -> Iterator[None]:
+    def _naming_failure(self) -> Iterator[None]:
         try:
             yield
         except (OSError, OutputError) as error:

@@ -72,7 +72,7 @@ class LockedFile:
             ConflictError: The file's content has changed.
             OutputError: It cannot be written.
         """
-        with self._telling_failure():
+        with self._naming_failure():
             self._check_modes()
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.folder, effective_ids=True):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -90,7 +90,7 @@ class LockedFile:
         self._sweep()
         temporary = f"{self._prefix}{os.urandom(4).hex()}.tmp"
         try:
-            with self._telling_failure():
+            with self._naming_failure():
                 self._write(temporary, new)
                 # Not every program uses the lock; an editor does not.
                 self._compare(old)
@@ -161,7 +161,7 @@ class LockedFile:
             os.close(descriptor)
 
     @contextmanager
-    def _telling_failure(self) -> Iterator[None]:
+    def _naming_failure(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

@@ -12,7 +12,7 @@ from vmio.formats.base import Guest, ReadContext
 from vmio.formats.registry import edit, read
 from vmio.managers.live import LiveResult, check_live, set_live
 from vmio.managers.proxmox.node import Node, find_qmp_socket, find_vmid, is_running
-from vmio.managers.proxmox.write import Applied, check_config, replace_config
+from vmio.managers.proxmox.write import WrittenConfig, check_config, replace_config
 from vmio.model.host import Host
 from vmio.model.plan import LiveChange, Plan, Step
 from vmio.model.source import Source, apply_edits
@@ -20,11 +20,11 @@ from vmio.policy.scope import check_changes
 from vmio.qemu.qmp import QmpConnection
 from vmio.qemu.signals import run_async
 
-__all__ = ["Outcome", "Work", "carry_out", "prepare_plan"]
+__all__ = ["Outcome", "PreparedPlan", "carry_out", "prepare_plan"]
 
 
 @frozen(kw_only=True)
-class Work:
+class PreparedPlan:
     """The changes of a plan for one config."""
 
     plan: Plan
@@ -73,7 +73,7 @@ class Work:
 class Outcome:
     """The changes that were made."""
 
-    config: Applied | None = None
+    config: WrittenConfig | None = None
     """None if the config was not written."""
     live: tuple[LiveResult, ...] = ()
 
@@ -86,7 +86,7 @@ def prepare_plan(
     live: bool | None = None,
     check: bool = True,
     node: Node | None = None,
-) -> Work:
+) -> PreparedPlan:
     """Returns what a plan would change; nothing is written or set.
 
     Args:
@@ -134,10 +134,10 @@ def prepare_plan(
             raise UsageError(
                 f"no running guest {plan.vm} is found here", hint="name its socket with --qmp"
             )
-    return Work(plan=plan, path=path, guest=guest, new=new, running=running, socket=socket)
+    return PreparedPlan(plan=plan, path=path, guest=guest, new=new, running=running, socket=socket)
 
 
-def carry_out(work: Work, *, what: str, node: Node | None = None) -> Outcome:
+def carry_out(work: PreparedPlan, *, what: str, node: Node | None = None) -> Outcome:
     """Writes the config, unless the guest runs, and sets the parameters of a running guest.
 
     Args:

@@ -12,13 +12,13 @@ from vmio.errors import ConflictError, InputError, UsageError, VmioError
 from vmio.host.files import is_there
 from vmio.managers.proxmox.journal import Entry, Journal, list_journals, make_run
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.write import Applied, check_config, open_config, save_config
+from vmio.managers.proxmox.write import WrittenConfig, check_config, open_config, save_config
 from vmio.model.source import Source
 
 __all__ = [
-    "Left",
+    "NotRestored",
+    "PreparedUndo",
     "Restore",
-    "Reversal",
     "Run",
     "find_journals",
     "list_runs",
@@ -43,7 +43,7 @@ class Restore:
 
 
 @frozen(kw_only=True)
-class Left:
+class NotRestored:
     """A config that is not restored, and why."""
 
     path: Path
@@ -71,11 +71,11 @@ class Run:
 
 
 @frozen(kw_only=True)
-class Reversal:
+class PreparedUndo:
     """What an undo would restore."""
 
     restores: tuple[Restore, ...]
-    left: tuple[Left, ...] = ()
+    left: tuple[NotRestored, ...] = ()
     """What it cannot restore."""
 
 
@@ -126,7 +126,7 @@ def list_runs(node: Node) -> tuple[Run, ...]:
     return tuple(sorted(runs, key=lambda run: run.time))
 
 
-def prepare_run(run: str = "", *, force: bool = False, node: Node | None = None) -> Reversal:
+def prepare_run(run: str = "", *, force: bool = False, node: Node | None = None) -> PreparedUndo:
     """Returns what an undo of a whole run would do.
 
     Args:
@@ -153,9 +153,9 @@ def prepare_run(run: str = "", *, force: bool = False, node: Node | None = None)
     raise UsageError("all changes of vmio are undone already")
 
 
-def _prepare(run: Run, *, force: bool, node: Node) -> Reversal:
+def _prepare(run: Run, *, force: bool, node: Node) -> PreparedUndo:
     restores: list[Restore] = []
-    left: list[Left] = []
+    left: list[NotRestored] = []
     for journal, entry in run.changes:
         try:
             now, entries = _look(journal, force=force, node=node)
@@ -169,8 +169,8 @@ def _prepare(run: Run, *, force: bool, node: Node) -> Reversal:
                 )
             restores.append(_restore(journal, entry, now, node))
         except VmioError as error:
-            left.append(Left(path=journal.path, error=error))
-    return Reversal(restores=tuple(restores), left=tuple(left))
+            left.append(NotRestored(path=journal.path, error=error))
+    return PreparedUndo(restores=tuple(restores), left=tuple(left))
 
 
 def prepare_undo(
@@ -206,25 +206,25 @@ def prepare_undo(
 
 
 def undo_all(
-    reversal: Reversal, *, node: Node | None = None
-) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:
+    reversal: PreparedUndo, *, node: Node | None = None
+) -> tuple[tuple[WrittenConfig, ...], tuple[NotRestored, ...]]:
     """Restores kept states, each whole or not at all, as a run that the next undo reverts.
 
     Returns:
         The restored configs, and those that are not restored, with the reason.
     """
     run = make_run()
-    done: list[Applied] = []
-    left: list[Left] = []
+    done: list[WrittenConfig] = []
+    left: list[NotRestored] = []
     for restore in reversal.restores:
         try:
             done.append(undo(restore, run=run, node=node))
         except VmioError as error:
-            left.append(Left(path=restore.path, error=error))
+            left.append(NotRestored(path=restore.path, error=error))
     return tuple(done), tuple(left)
 
 
-def undo(restore: Restore, *, run: str = "", node: Node | None = None) -> Applied:
+def undo(restore: Restore, *, run: str = "", node: Node | None = None) -> WrittenConfig:
     """Restores a kept state; this is a change of its own, which the next undo reverts.
 
     Args:
@@ -269,7 +269,7 @@ def _look(journal: Journal, *, force: bool, node: Node) -> tuple[Source, Sequenc
         with open_config(journal.path, node) as file:
             now = Source(name=str(journal.path), data=file.read())
     except InputError as error:
-        raise InputError(error.message, hint=_tell_where(journal)) from error
+        raise InputError(error.message, hint=_describe_place(journal)) from error
     digest = now.digest
     entries = _drop_unwritten(journal.entries(), digest)
     if entries and entries[-1].after != digest and not force:
@@ -280,7 +280,7 @@ def _look(journal: Journal, *, force: bool, node: Node) -> tuple[Source, Sequenc
     return now, entries
 
 
-def _tell_where(journal: Journal) -> str:
+def _describe_place(journal: Journal) -> str:
     """Returns where to find a config that is no longer in its place, or its old states."""
     path = journal.path
     kept = f"its old states are in {journal.folder}"

@@ -21,7 +21,7 @@ from vmio.managers.proxmox.node import Node, find_vmid, is_running
 from vmio.model.source import Source
 
 __all__ = [
-    "Applied",
+    "WrittenConfig",
     "check_config",
     "check_replaceable",
     "open_config",
@@ -36,7 +36,7 @@ _PENDING_HINT = (
 
 
 @frozen(kw_only=True)
-class Applied:
+class WrittenConfig:
     """The result for a config."""
 
     path: Path
@@ -77,7 +77,7 @@ def replace_config(
     what: str,
     run: str = "",
     node: Node | None = None,
-) -> Applied:
+) -> WrittenConfig:
     """Writes a changed config.
 
     Args:
@@ -105,7 +105,7 @@ def write_config(
     digest: str = "",
     run: str = "",
     node: Node | None = None,
-) -> Applied:
+) -> WrittenConfig:
     """Reads, changes and writes a config under its lock, and keeps the old state.
 
     Args:
@@ -164,7 +164,7 @@ def save_config(
     node: Node,
     run: str = "",
     undoes: int | None = None,
-) -> Applied:
+) -> WrittenConfig:
     """Writes a config whose lock is held, after keeping its old state.
 
     Raises:
@@ -174,7 +174,7 @@ def save_config(
     """
     after = Source(name=old.name, data=new).digest
     if new == old.data:
-        return Applied(path=file.path, before=after, after=after)
+        return WrittenConfig(path=file.path, before=after, after=after)
     check_config(old, file.path, node)
     _check_rest(old, new)
     journal = Journal(node.state, file.path)
@@ -184,7 +184,7 @@ def save_config(
     except VmioError:
         _forget(journal, entry, file, old)
         raise
-    return Applied(
+    return WrittenConfig(
         path=file.path, before=entry.before, after=entry.after, backup=journal.locate(entry)
     )
 

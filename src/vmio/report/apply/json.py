@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from vmio.managers.proxmox.journal import Journal
-from vmio.managers.proxmox.planned import Outcome, Work
-from vmio.managers.proxmox.undo import Left, Reversal
-from vmio.managers.proxmox.write import Applied
+from vmio.managers.proxmox.planned import Outcome, PreparedPlan
+from vmio.managers.proxmox.undo import NotRestored, PreparedUndo
+from vmio.managers.proxmox.write import WrittenConfig
 from vmio.model.source import Source
 from vmio.report.envelope import Count, render_document
 from vmio.report.plan.words import describe_plan
@@ -125,7 +125,7 @@ class JournalsData(TypedDict):
     configs: list[JournalData]
 
 
-def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
+def render_apply_json(work: PreparedPlan, outcome: Outcome | None, command: str) -> str:
     """Returns the config, the live changes and the remaining steps as a document.
 
     Args:
@@ -165,7 +165,7 @@ def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
 
 
 def render_undo_json(
-    reversal: Reversal, done: Sequence[Applied] | None, left: Sequence[Left]
+    reversal: PreparedUndo, done: Sequence[WrittenConfig] | None, left: Sequence[NotRestored]
 ) -> str:
     """Returns the undone changes and the current configs as a document.
 
@@ -220,7 +220,7 @@ def render_journals_json(journals: Sequence[Journal]) -> str:
     return render_document("journals", data)
 
 
-def _describe(path: str, old: bytes, new: bytes, applied: Applied | None) -> ConfigData:
+def _describe(path: str, old: bytes, new: bytes, applied: WrittenConfig | None) -> ConfigData:
     before, after = (Source(name=path, data=data).digest for data in (old, new))
     return {
         "path": path,

@@ -40,7 +40,7 @@ def render_overview(explanations: Iterable[Explanation], *, colour: bool = False
 
 def render_explanation(explanation: Explanation, *, colour: bool = False) -> str:
     """Returns everything known about a disk."""
-    return disarm_lines("\n".join(_tell(explanation, colour=colour)) + "\n")
+    return disarm_lines("\n".join(_render_disk(explanation, colour=colour)) + "\n")
 
 
 def _sum_up(explanation: Explanation, *, colour: bool) -> Iterator[str]:
@@ -67,7 +67,7 @@ def _sum_up(explanation: Explanation, *, colour: bool) -> Iterator[str]:
             yield from _wrap("", f"{setting.name} is {ignored}: {why}", 4)
 
 
-def _tell(explanation: Explanation, *, colour: bool) -> Iterator[str]:
+def _render_disk(explanation: Explanation, *, colour: bool) -> Iterator[str]:
     title = f"{explanation.disk} of {explanation.vm}, {_ORIGINS[explanation.origin]}"
     yield paint(printable(title), _BOLD, colour=colour)
     if explanation.line:

@@ -10,7 +10,7 @@ from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
 from vmio.report.prediction.text import print_warnings, show_range
 from vmio.report.table import Cell, Column, print_table
-from vmio.sim.sweep import LOADS, Grid, Shortlist, SweepPoint
+from vmio.sim.sweep import LOADS, Grid, SweepPoint, UnbeatenPoints
 from vmio.units import format_duration_ns
 
 __all__ = ["GridTable"]
@@ -28,7 +28,7 @@ class GridTable:
         self._grid = grid
         self._first: SweepPoint | None = None
         self._whole: list[SweepPoint] = []
-        self._shortlist = Shortlist()
+        self._shortlist = UnbeatenPoints()
         self._today: SweepPoint | None = None
         self._notes: dict[str, None] = {}
 

@@ -12,7 +12,7 @@ import attrs
 
 from vmio import __version__
 from vmio.errors import MissingExtraError
-from vmio.host.save import open_whole, telling_failure
+from vmio.host.save import naming_failure, open_whole
 from vmio.report.prediction.json import describe_prediction
 from vmio.sim.simulator import Prediction
 from vmio.sim.sweep import Grid, SweepPoint
@@ -81,10 +81,10 @@ def _open_table(
 
     def write(rows: list[dict[str, Any]]) -> None:
         group = pa.Table.from_pylist(rows, schema=schema)
-        with telling_failure(path):
+        with naming_failure(path):
             writer.write_table(group)
 
-    with telling_failure(path):
+    with naming_failure(path):
         writer = pq.ParquetWriter(file, schema)
     try:
         yield write
@@ -93,7 +93,7 @@ def _open_table(
         with suppress(OSError, ValueError):
             writer.close()
         raise
-    with telling_failure(path):
+    with naming_failure(path):
         writer.close()
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.trace import LoopTrace
-from vmio.sim.what_if import Outcome
+from vmio.sim.what_if import TriedOutcome
 from vmio.units import format_duration_ns
 
 __all__ = ["explain_changes", "explain_verdict", "judge_polling"]
@@ -54,7 +54,7 @@ def _judge_share(loop: LoopTrace) -> str:
     return f"{amount} of the polling was in vain"
 
 
-def _choose_longer(outcomes: Sequence[Outcome]) -> Outcome | None:
+def _choose_longer(outcomes: Sequence[TriedOutcome]) -> TriedOutcome | None:
     """Returns the longest polling that still gains over shorter ones; None if none does."""
     chosen = None
     for each in sorted(outcomes, key=lambda one: one.polling_ns):
@@ -67,11 +67,11 @@ def _choose_longer(outcomes: Sequence[Outcome]) -> Outcome | None:
     return chosen
 
 
-def _share_caught(outcome: Outcome) -> float:
+def _share_caught(outcome: TriedOutcome) -> float:
     return outcome.caught / max(1, outcome.waits)
 
 
-def _name_setting(outcome: Outcome) -> str:
+def _name_setting(outcome: TriedOutcome) -> str:
     """Returns a setting's name: the time alone, if only that differs."""
     key, _, value = outcome.name.partition("=")
     if key == "poll_max_ns" and value.isascii() and value.isdigit():

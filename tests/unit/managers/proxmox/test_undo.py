@@ -18,7 +18,7 @@ from vmio.managers.proxmox.undo import (
     undo,
     undo_all,
 )
-from vmio.managers.proxmox.write import Applied, replace_config
+from vmio.managers.proxmox.write import WrittenConfig, replace_config
 
 
 @pytest.fixture(name="node")
@@ -32,7 +32,7 @@ def write(path: Path, node: Node, new: bytes) -> None:
     replace_config(path, path.read_bytes(), new, what=f"make it {new!r}", node=node)
 
 
-def take_back(path: Path, node: Node, *, number: int | None = None) -> Applied:
+def take_back(path: Path, node: Node, *, number: int | None = None) -> WrittenConfig:
     """Undoes as the verb does."""
     return undo(prepare_undo(str(path), number=number, node=node), node=node)
 
