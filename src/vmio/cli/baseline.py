@@ -20,7 +20,7 @@ __all__ = ["command"]
     "-o",
     "--output",
     metavar="FILE",
-    help="The file to write; by default the one in vmio.toml, else vmio-baseline.json.",
+    help="The file; by default vmio.toml's, else vmio-baseline.json beside it or here.",
 )
 @click.option("--update", is_flag=True, help="Update an existing file.")
 @rule_options

@@ -46,7 +46,7 @@ __all__ = ["command"]
 @click.option(
     "--profile",
     metavar="FILE",
-    help="The costs: a file, or default; by default those measured by vmio calibrate.",
+    help="A file of costs, or 'default'; otherwise what vmio calibrate measured here.",
 )
 @click.option(
     "--sweep",

@@ -52,7 +52,9 @@ class ThreadSample:
 
 @frozen(kw_only=True)
 class Histogram:
-    """Requests by latency: the first count is below the first boundary, the last above the last.
+    """Requests by latency, one count more than boundaries.
+
+    The first count is of latencies below the first boundary, the last of those from the last one.
 
     QEMU keeps one only after `block-latency-histogram-set`.
     """
