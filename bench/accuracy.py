@@ -1,19 +1,18 @@
-"""Holds predictions against a real guest: settings that no calibration has seen.
+"""Compares predictions with a real guest, under settings that no calibration has seen.
 
     accuracy.py [--settings listed|others|unseen] [--profile FILE] [--rounds N]
                 [--even-if-busy] [--save FILE] [--save-profile FILE] [--load FILE]
 
-Calibrates this host first as `vmio calibrate` does, unless a profile is named. Then guests with
-one vCPU and one or more disks, on IOThreads of their own, on a shared one or on the main loop, run
-fio at three depths under several values of poll-max-ns, and every mean is compared with the
-prediction. `listed` and `others` are settings that were in view while the simulator was written;
-`unseen` were not, until it was done. docs/concepts/accuracy.md tells what they came to.
+Calibrates this host first, like `vmio calibrate`, unless a profile is named. Then guests with one
+vCPU and one or more disks, on IOThreads of their own, on a shared one or on the main loop, run fio
+at three depths with several values of poll-max-ns, and every mean is compared with the prediction.
+`listed` and `others` are settings that were looked at while the simulator was written; `unseen`
+were not, until it was done. docs/concepts/accuracy.md has the results.
 
-A host drifts from minute to minute. So the guests of all layouts are booted before anything is
-measured, and all are stopped but the one that runs; a round goes once over all settings of all
-layouts, in an order that is drawn anew for each round, from a fixed seed. What the host does in
-one round is in all settings alike, and whether two differ is told by their differences within
-rounds.
+A host drifts from minute to minute. Therefore the guests of all layouts are booted before anything
+is measured, and all are stopped but the one that runs; a round runs all settings of all layouts
+once, in a new order for each round, from a fixed seed. What the host does in one round affects all
+settings, and whether two settings differ is decided by their differences within rounds.
 """
 
 from __future__ import annotations
@@ -54,24 +53,24 @@ from vmio.sim.workload import parse_workload
 AIO: Final = "io_uring"
 NEAR_CPU = 0.07
 NO_POLLING: tuple[int | None, ...] = (None,)
-"""The main loop's: it has no poll-max-ns."""
+"""The value for the main loop, which has no poll-max-ns."""
 SEED = 1
-"""Of the order of settings."""
+"""Seed of the order of settings."""
 RUNTIME_S = 1.0
 RAMP_S = 0.2
 RUN_S = 1.7
-"""What a run takes about, with fio's start and end."""
+"""Estimated seconds of a run, including fio's start and end."""
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """Disks, and what serves them."""
+    """Disks, and the threads that serve them."""
 
     disks: int
     served_by: Literal["own IOThreads", "one IOThread", "main loop"]
 
     @property
     def name(self) -> str:
-        """How tables call it."""
+        """Its name in tables."""
         words = ("one disk", "two disks", "three disks")[self.disks - 1]
         alone = self.disks == 1 and self.served_by != "main loop"
         return words if alone else f"{words}, {self.served_by}"
@@ -122,7 +121,7 @@ LAYOUTS = {layout.name: layout for each in SETTINGS.values() for layout in each.
 
 
 class Measured(Struct, frozen=True, kw_only=True):
-    """A setting, and what each round gave of it, in the order of rounds."""
+    """A setting, with the result of each round, in order."""
 
     layout: str
     depth: int
@@ -130,30 +129,30 @@ class Measured(Struct, frozen=True, kw_only=True):
     """None for the main loop, which has none."""
     iops: list[float]
     cpu_share: list[float]
-    """Of the thread that serves the disks, where there are several on average."""
+    """Of the thread that serves the disks; the mean of several."""
     sleeps: list[float]
-    """A request."""
+    """Per request."""
 
 
 class Compared(Struct, frozen=True, kw_only=True):
-    """A setting as it was seen and as it is predicted."""
+    """A setting as measured and as predicted."""
 
     seen: Measured
     said: Prediction
 
     @property
     def iops(self) -> float:
-        """The mean that was seen; a setting may be one of two things, and a median is either."""
+        """The measured mean; a setting may have two possible results, of which a median is one."""
         return statistics.mean(self.seen.iops)
 
     @property
     def cpu(self) -> float:
-        """The mean that was seen."""
+        """The measured mean."""
         return statistics.mean(self.seen.cpu_share)
 
     @property
     def said_cpu(self) -> tuple[float, float, float]:
-        """The least, the mean and the most that is predicted of a loop."""
+        """The least, the mean and the largest prediction for a loop."""
         shares = [loop.cpu_share for loop in self.said.loops]
         return (
             statistics.mean(each.low for each in shares),
@@ -163,23 +162,23 @@ class Compared(Struct, frozen=True, kw_only=True):
 
     @property
     def iops_error(self) -> float:
-        """Predicted less seen, as a share of what was seen."""
+        """Predicted minus measured, as a fraction of measured."""
         return self.said.iops.mean / self.iops - 1
 
     @property
     def cpu_error(self) -> float:
-        """Predicted less seen, in processors."""
+        """Predicted minus measured, in processors."""
         return self.said_cpu[1] - self.cpu
 
     @property
     def in_range(self) -> bool:
-        """Whether the CPU seen is near the predicted range."""
+        """Whether the measured CPU is near the predicted range."""
         low, _, high = self.said_cpu
         return low - NEAR_CPU <= self.cpu <= high + NEAR_CPU
 
 
 def load_layout(layout: Layout, host: Host) -> tuple[Guest, Topology]:
-    """Returns a guest of the layout, planned as `vmio plan` does it."""
+    """Returns a guest of the layout, planned as by `vmio plan`."""
     lines = ["cores: 1", "memory: 512", "name: accuracy", "ostype: l26"]
     iothread = "" if layout.served_by == "main loop" else ",iothread=1"
     lines += [
@@ -206,7 +205,7 @@ class LayoutGuest(Struct, kw_only=True):
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def run(self, job: Job, poll_max_ns: int | None) -> RunFigures:
-        """Runs a job; if the guest hangs it is booted again, and the job repeated once."""
+        """Runs a job; if the guest hangs, it is booted again, and the job repeated once."""
         try:
             return await self._run(job, poll_max_ns)
         except GuestError as error:
@@ -260,7 +259,7 @@ async def run_setting(one: Measured, guest: LayoutGuest) -> None:
 
 
 def list_settings(settings: Settings) -> list[Measured]:
-    """Returns every setting of every layout, of which nothing is measured yet."""
+    """Returns every setting of every layout, without measurements."""
     return [
         Measured(
             layout=layout.name, depth=depth, poll_max_ns=poll, iops=[], cpu_share=[], sleeps=[]
@@ -281,21 +280,21 @@ async def measure(
     rounds: int,
     keep: Callable[[list[Measured]], None],
 ) -> list[Measured]:
-    """Measures every setting once a round, in an order that is drawn for each.
+    """Measures every setting once a round, in a random order for each round.
 
     Args:
-        settings: What is measured.
-        host: Where.
+        settings: The settings to measure.
+        host: The host.
         boot: How guests are booted.
-        rounds: How many.
-        keep: Told of what there is after each.
+        rounds: The number of rounds.
+        keep: Called with the results so far after each round.
     """
     draw = random.Random(SEED)  # noqa: S311 - for an order, not a secret
     found = list_settings(settings)
     guests = {
         each.name: LayoutGuest(layout=each, host=host, how=boot) for each in settings.layouts
     }
-    words = f"{len(found)} settings of {len(guests)} layouts, whose guests boot one by one"
+    words = f"{len(found)} settings of {len(guests)} layouts, guests boot one by one"
     tell_left(words, rounds * len(found) * RUN_S)
     async with AsyncExitStack() as stack:
         for guest in guests.values():
@@ -312,12 +311,12 @@ async def measure(
 
 
 def tell_left(words: str, left_s: float) -> None:
-    """Prints how far it is, and the minutes that are left."""
+    """Prints the progress, and the remaining minutes."""
     print(f"{words}; about {left_s / 60:.1f} minutes left", file=sys.stderr, flush=True)
 
 
 def forecast(one: Measured, profile: Profile, host: Host, version: QemuVersion) -> Prediction:
-    """Returns what the simulator says of a setting."""
+    """Returns the prediction for a setting."""
     _, topology = load_layout(LAYOUTS[one.layout], host)
     if one.poll_max_ns is not None:
         topology = set_parameters(topology, [f"poll_max_ns={one.poll_max_ns}"])
@@ -332,13 +331,13 @@ def forecast(one: Measured, profile: Profile, host: Host, version: QemuVersion) 
 
 
 def spread(values: list[float], *, pairs: int = 1) -> float:
-    """Returns half of the 95 % interval of a mean, or of so many means at once."""
+    """Returns half of the 95 % interval of a mean, or of several means at once."""
     error = statistics.stdev(values) / math.sqrt(len(values))
     return student_t_quantile(1 - 0.025 / pairs, len(values) - 1) * error
 
 
 def tell(compared: list[Compared]) -> None:
-    """Prints the table in Markdown, and what it comes to."""
+    """Prints the table in Markdown, and its summary."""
     print_table(
         ("layout", "depth", "poll_max_ns", "IOPS seen", "predicted", "off",
          "CPU seen", "predicted", "off"),
@@ -384,7 +383,7 @@ def tell_setting(one: Compared) -> tuple[str, ...]:
 
 
 def sum_up(name: str, group: Sequence[Compared]) -> tuple[str, ...]:
-    """Returns the row of a layout: how far predictions are off, and to which side."""
+    """Returns the row of a layout: the errors of predictions, and their bias."""
     count = len(group)
     iops = [each.iops_error for each in group]
     cpu = [each.cpu_error for each in group]
@@ -404,14 +403,15 @@ def sum_up(name: str, group: Sequence[Compared]) -> tuple[str, ...]:
 def compare_layouts(compared: Sequence[Compared], *, at_once: bool = False) -> tuple[int, int]:
     """Returns how many pairs of settings of two layouts differ, and are predicted in order.
 
-    Compared are layouts of as many disks under the same load and the same polling; the main loop,
-    which never polls, with each. Two differ when the 95 % interval of the mean of their
-    differences within rounds leaves 0 out: what a host's drift does to both is in no difference.
+    Layouts with as many disks under the same load and the same polling are compared; the main
+    loop, which never polls, with each. Two differ if the 95 % interval of the mean of their
+    differences within rounds excludes 0: the host's drift, which affects both, cancels in a
+    difference.
 
     Args:
         compared: The settings.
-        at_once: Whether the 95 % hold for all pairs at once (Bonferroni), so that hardly any
-            differs by chance; else one in twenty of those that do not differ does.
+        at_once: Whether the 95 % apply to all pairs at once (Bonferroni), so that hardly any
+            differs by chance; otherwise one in twenty of equal pairs does.
     """
     pairs = [
         (one, other)
@@ -430,7 +430,7 @@ def compare_layouts(compared: Sequence[Compared], *, at_once: bool = False) -> t
 
 
 def are_comparable(one: Measured, other: Measured) -> bool:
-    """Returns whether nothing but what serves the disks tells two settings apart."""
+    """Returns whether two settings differ only in what serves the disks."""
     polls = {one.poll_max_ns, other.poll_max_ns} - {None}
     return (
         one.layout != other.layout
@@ -441,13 +441,13 @@ def are_comparable(one: Measured, other: Measured) -> bool:
 
 
 def read_kept(path: str) -> tuple[str, list[Measured]]:
-    """Returns the version of QEMU and the measurements that were kept."""
+    """Returns the version of QEMU and the saved measurements."""
     kept = json.loads(Path(path).read_text(encoding="utf-8"))
     return kept["qemu"], [Measured(**each) for each in kept["settings"]]
 
 
 async def measure_now(arguments: argparse.Namespace) -> tuple[str, list[Measured], Profile]:
-    """Calibrates, unless a profile is named, and measures, unless that is loaded."""
+    """Calibrates, unless a profile is named, and measures, unless results are loaded."""
     image = ensure_image(controllers=("virtio-blk-pci",))
     host = app.read_host(None, binary=True)
     boot, _ = app.choose_boot(
@@ -479,19 +479,19 @@ def write(path: str | None, text: str) -> None:
 
 
 def main() -> None:
-    """Reads the call."""
+    """Parses the options and runs."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--settings", choices=SETTINGS, default="listed")
-    parser.add_argument("--profile", help="a profile to go by instead of calibrating")
+    parser.add_argument("--profile", help="a profile to use instead of calibrating")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument(
-        "--even-if-busy", action="store_true", help="measure a host that others use, too"
+        "--even-if-busy", action="store_true", help="measure even if others use the host"
     )
-    parser.add_argument("--save", help="keep the measurements, after each round")
-    parser.add_argument("--save-profile", help="keep the profile")
-    parser.add_argument("--load", help="go by kept measurements")
+    parser.add_argument("--save", help="save the measurements, after each round")
+    parser.add_argument("--save-profile", help="save the profile")
+    parser.add_argument("--load", help="use saved measurements")
     arguments = parser.parse_args()
     if arguments.load and arguments.profile:
         profile = app.read_profile(arguments.profile)

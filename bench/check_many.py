@@ -2,12 +2,12 @@
 
     check_many.py [-n CONFIGS] [--profile]
 
-The cluster has three nodes, six storages and a mix of guests as people run them: most with one to
-three disks, a few databases with a dozen, Windows, old IDE guests, templates, some with snapshots,
-half with something to find. The same configs come out each time. They are checked as many as are
-asked for and a tenth as many, in turn with a bare Python, and the table says what each took; the
-memory is of all processes together, each page shared by several counted once. With `--profile` one
-process checks a tenth and prints where its time went.
+The cluster has three nodes, six storages and a realistic mix of guests: most with one to three
+disks, a few databases with a dozen, Windows, old IDE guests, templates, some with snapshots, half
+with findings. The same configs are generated each time. The requested number and a tenth of it are
+checked, in turn with a bare Python, and the table shows the time and memory of each; memory is
+that of all processes together, with shared pages counted once. With `--profile` one process checks
+a tenth and prints where its time was spent.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _PERIOD_S = 0.05
 
 
 def generate_config(number: int) -> str:
-    """Returns a VM's config; the same number has the same one each time."""
+    """Returns a VM's config; the same number always gives the same one."""
     rng = random.Random(number)  # noqa: S311 - nothing secret
     kind = rng.choices(
         ("linux", "database", "windows", "old", "template"), weights=(60, 8, 20, 8, 4)
@@ -138,7 +138,7 @@ def write_cluster(root: Path, count: int) -> None:
 
 
 def list_processes(pid: int) -> Iterator[int]:
-    """Yields a process and what it started."""
+    """Yields a process and those that it started."""
     yield pid
     with suppress(OSError):
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
@@ -147,7 +147,7 @@ def list_processes(pid: int) -> Iterator[int]:
 
 
 def read_memory_mib(pid: int) -> float:
-    """Returns the memory of a process and what it started, shared pages counted once."""
+    """Returns the memory of a process and those that it started, shared pages counted once."""
     total_kib = 0
     for one in list_processes(pid):
         with suppress(OSError):
@@ -161,7 +161,7 @@ def measure(arguments: list[str]) -> tuple[float, float]:
     """Runs vmio and returns its seconds and its MiB at the peak.
 
     Raises:
-        SystemExit: It failed, so that its time would mean nothing.
+        SystemExit: It failed, so its time would mean nothing.
     """
     start_s = time.perf_counter()
     with subprocess.Popen(
@@ -189,14 +189,14 @@ def measure(arguments: list[str]) -> tuple[float, float]:
 
 
 def measure_calibration() -> float:
-    """Returns the seconds that a fixed piece of Python takes, which tells how busy it is here."""
+    """Returns the seconds for a fixed piece of Python, which shows how busy the host is."""
     start_s = time.perf_counter()
     sum(len(str(number)) for number in range(2_000_000))
     return time.perf_counter() - start_s
 
 
 def profile(root: Path) -> None:
-    """Prints where the time of one process goes."""
+    """Prints where the time of one process was spent."""
     from vmio.cli.main import main
 
     profiler = cProfile.Profile()
@@ -214,7 +214,7 @@ def main() -> None:
     parser.add_argument("-n", "--configs", type=int, default=10_000, metavar="CONFIGS")
     parser.add_argument("-r", "--rounds", type=int, default=3, metavar="ROUNDS")
     parser.add_argument("--profile", action="store_true")
-    parser.add_argument("arguments", nargs="*", help="further words for vmio check")
+    parser.add_argument("arguments", nargs="*", help="additional words for vmio check")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="check-many-") as folder:

@@ -1,7 +1,7 @@
-"""Measures vmio's light verbs as whole processes, next to a Python that does nothing.
+"""Measures vmio's light verbs as whole processes, compared with a Python that does nothing.
 
-Each round runs every command once, one after the other, so that a slow minute of the machine hits
-all of them; a ratio is the median of the rounds' own ratios to the bare Python.
+Each round runs every command once, one after the other, so that a slow minute of the machine
+affects all of them; a ratio is the median of the rounds' own ratios to the bare Python.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def measure_process(argv: tuple[str, ...]) -> tuple[float, float]:
 
     Raises:
         OSError: The command does not exist.
-        SystemExit: The command failed, so that its time would mean nothing.
+        SystemExit: The command failed, so its time would mean nothing.
     """
     start_ns = time.perf_counter_ns()
     with Path(os.devnull).open("wb") as nothing:
@@ -36,14 +36,14 @@ def measure_process(argv: tuple[str, ...]) -> tuple[float, float]:
         pid = os.posix_spawnp(argv[0], argv, os.environ, file_actions=quiet)
         _, status, usage = os.wait4(pid, 0)
     wall_ms = (time.perf_counter_ns() - start_ns) / 1e6
-    # 1 says that there are findings, which is what `vmio check` is for.
+    # 1 means findings, which `vmio check` is for.
     if os.waitstatus_to_exitcode(status) not in {0, 1}:
         sys.exit(f"cold_start: {shlex.join(argv)} failed, so it was not measured")
     return wall_ms, usage.ru_maxrss / 1024
 
 
 def list_commands(words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """Returns the commands to measure: the one that was given, or those with a promised time."""
+    """Returns the commands to measure: the given one, or those with a promised time."""
     if words:
         return (tuple(words),)
     vmio = str(Path(sys.executable).with_name("vmio"))

@@ -1,15 +1,14 @@
-"""Feeds vmio's readers inputs that were mutated from real ones, and counts what goes wrong.
+"""Feeds vmio's readers inputs that were mutated from real ones, and counts failures.
 
     fuzz.py [-n INPUTS] [--seed SEED] [--slow SECONDS] [READER...]
 
-A reader may refuse an input with an error of vmio's own and with nothing else. What it takes goes
-on as the verbs take it on: it is planned, checked, printed and written. Inputs are configs,
-command lines, descriptions and recordings of this repository with bytes, words, numbers, lines and
-parts of each other changed, so that many get past the first check. The same seed makes the same
-inputs.
+A reader may refuse an input only with an error of vmio's own. An accepted input is processed
+further, as by the verbs: it is planned, checked, printed and written. Inputs are configs, command
+lines, descriptions and recordings of this repository with bytes, words, numbers, lines and parts
+of each other changed, so that many pass the first checks. The same seed gives the same inputs.
 
-An input that fails, or takes more of the processor than `--slow`, is kept in the folder
-`fuzz-found`. Memory is limited to 2 GiB, so an input that asks for more fails.
+An input that fails, or takes more processor time than `--slow`, is kept in the folder
+`fuzz-found`. Memory is limited to 2 GiB, so an input that requires more fails.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ QMP = ROOT / "tests" / "data" / "qmp"
 FOUND = Path("fuzz-found")
 HOST = Host(qemu_version=parse_version("10.0.2"), cpu=Cpu(count=64))
 MAX_BYTES = 32 * 1024
-"""Of an input; how readers take larger ones is what their tests are for."""
+"""Of an input; tests cover how readers treat larger ones."""
 MEMORY_BYTES = 2 << 30
 PROJECT_CONFIG = b"""\
 [check]
@@ -127,7 +126,7 @@ DISKS = (
 
 
 def plan_and_print(guest: Guest, rng: random.Random) -> None:
-    """Takes a guest where `show`, `check` and `plan` take it."""
+    """Processes a guest as `show`, `check` and `plan` do."""
     vm, topology = guest.vm, lay_out(guest)
     render_topology_json(topology, vm=vm.id, origin="as fuzzed").encode()
     if rng.random() < 0.1:  # noqa: PLR2004 - the dear part, a tenth of the time
@@ -174,7 +173,7 @@ def read_recording(data: bytes, rng: random.Random) -> None:
 
 
 def read_trace(data: bytes, rng: random.Random) -> None:
-    """Tells the polling in a trace."""
+    """Analyses the polling in a trace."""
     generations: tuple[Generation, ...] = ("loop", "handler", "weighted")
     lines = data.splitlines(keepends=True)
     summarize_trace(parse_trace("t", lines), rng.choice(generations), PollSettings(), zeros=2)
@@ -191,13 +190,13 @@ def read_journal(data: bytes, _rng: random.Random) -> None:
 
 
 class Monitor:
-    """What answers as a QEMU did, but for one answer."""
+    """Answers like a recorded QEMU, except for one reply."""
 
     def __init__(self, replies: Mapping[str, Any], key: str, reply: object) -> None:
         self.replies = {**replies, key: reply}
 
     async def execute(self, command: str, arguments: Mapping[str, object] | None) -> object:
-        """Answers as it was recorded."""
+        """Answers as recorded."""
         reply = self.replies.get(json.dumps([command, arguments or {}], sort_keys=True))
         if reply is None:
             raise CommandRefusedError("refused", error_class="GenericError")
@@ -243,7 +242,7 @@ class AgentEnd:
         self.answered = False
 
     def write(self, data: bytes) -> None:
-        """Answers what was written."""
+        """Answers a command."""
         if not self.answered and (found := re.search(rb'"id": (\d+)', data)):
             self.reader.feed_data(b'\xff{"return": %s}\n' % found[1])
         elif data.startswith(b"{") and not self.answered:
@@ -256,7 +255,7 @@ class AgentEnd:
 
 
 def read_agent(data: bytes, rng: random.Random) -> None:
-    """Reads what a guest's agent answers, and what the guest prints of its disks."""
+    """Reads a guest agent's replies, and the guest's list of its disks."""
     parse_disks(data)
 
     async def ask() -> None:
@@ -319,7 +318,7 @@ def list_hosts() -> Iterator[bytes]:
 
 
 def list_storages() -> Iterator[bytes]:
-    """Yields what a cluster's storages are described in."""
+    """Yields descriptions of a cluster's storages."""
     for path in sorted(ROOT.glob("**/storage.cfg")):
         if ".venv" not in path.parts:
             yield path.read_bytes()
@@ -346,7 +345,7 @@ def read_description(data: bytes, _rng: random.Random) -> None:
 
 
 def read_storages(data: bytes, rng: random.Random) -> None:
-    """Reads storages, and a config by them."""
+    """Reads storages, and a config that uses them."""
     found = parse_storages(Source(name="storage.cfg", data=data))
     if rng.random() < 0.1:  # noqa: PLR2004 - the dear part, a tenth of the time
         config = rng.choice(READERS["config"].seeds)
@@ -386,12 +385,12 @@ def read_plan(data: bytes, _rng: random.Random) -> None:
 
 
 def read_fio(data: bytes, _rng: random.Random) -> None:
-    """Reads what fio printed in a guest."""
+    """Reads fio's output from a guest."""
     parse_fio(data)
 
 
 def read_vmlist(data: bytes, _rng: random.Random) -> None:
-    """Reads what the file system at /etc/pve says of its VMs."""
+    """Reads the list of VMs of the file system at /etc/pve."""
     parse_vmlist(data)
 
 
@@ -401,17 +400,17 @@ class Reader(Struct, frozen=True):
     read: Callable[[bytes, random.Random], None]
     list_seeds: Callable[[], Iterable[bytes]]
     weight: int
-    """How often its turn comes: the cheap ones more often."""
+    """Its share of the inputs: larger for cheap ones."""
 
     @property
     def seeds(self) -> tuple[bytes, ...]:
-        """What its inputs are made from."""
+        """The inputs that are mutated."""
         return list_once(self.list_seeds)
 
 
 @cache
 def list_once(list_seeds: Callable[[], Iterable[bytes]]) -> tuple[bytes, ...]:
-    """Returns what a function yields, read once."""
+    """Returns the yield of a function, read once."""
     return tuple(data[:MAX_BYTES] for data in list_seeds())
 
 
@@ -440,7 +439,7 @@ WORDS = rb"""
 iothread-vq-mapping num_queues queues=1023 cores: memory: affinity: args: -set -device -global
 \xff \xed\xa0\x80 \xe2\x80\xae \x1b[31m \x00 \r \t
 """.split()
-"""What is put in; the escapes are made bytes of below."""
+"""Words to insert; the escapes are turned into bytes below."""
 TOKENS = (
     *(
         word.decode("unicode_escape").encode("latin-1") if b"\\x" in word else word
@@ -472,7 +471,7 @@ VALUES: tuple[Any, ...] = (
 
 
 def mutate_json(data: bytes, rng: random.Random) -> bytes:
-    """Returns a JSON text with a few values replaced, taken away or repeated."""
+    """Returns a JSON text with a few values replaced, removed or repeated."""
     document = json.loads(data)
     for _ in range(rng.choice((1, 1, 2, 4))):
         inner, key = document, next(iter(document))
@@ -498,7 +497,7 @@ def mutate_json(data: bytes, rng: random.Random) -> bytes:
 
 
 def mutate(data: bytes, seeds: tuple[bytes, ...], rng: random.Random) -> bytes:  # noqa: C901
-    """Returns an input with a few things changed."""
+    """Returns an input with a few changes."""
     if data[:1] == b"{" and rng.random() < 0.7:  # noqa: PLR2004 - JSON that stays JSON mostly
         return mutate_json(data, rng)
     for _ in range(rng.choice((1, 1, 2, 3, 6))):
@@ -539,7 +538,7 @@ def mutate(data: bytes, seeds: tuple[bytes, ...], rng: random.Random) -> bytes: 
 
 
 class Tally(Struct):
-    """What became of the inputs of one reader."""
+    """The results of one reader's inputs."""
 
     inputs: int = 0
     refused: int = 0
@@ -548,12 +547,12 @@ class Tally(Struct):
     longest_s: float = 0.0
     total_s: float = 0.0
     seen: set[str] = field(default_factory=set)
-    """Where faults happened; of each place the first is kept."""
+    """Where faults happened; the first one of each place is kept."""
 
 
 def try_one(name: str, number: int, seed: int, slow_s: float, tally: Tally) -> None:
     """Mutates one input, passes it to its reader, and counts the result."""
-    # Of its own seed, so that an input does not depend on what came before it.
+    # With its own seed, so that an input does not depend on those before it.
     rng = random.Random(f"{seed} {name} {number}")  # noqa: S311 - nothing secret
     reader = READERS[name]
     data = mutate(rng.choice(reader.seeds), reader.seeds, rng)
@@ -584,7 +583,7 @@ def try_one(name: str, number: int, seed: int, slow_s: float, tally: Tally) -> N
 
 
 def main() -> int:
-    """Runs the readers that are named, all if none is, and prints a line for each."""
+    """Runs the named readers, or all, and prints a line for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-n", type=int, default=100_000, help="inputs over all readers")
     parser.add_argument("--seed", type=int, default=1)

@@ -1,7 +1,7 @@
 """Measures the benchmark guest: from QEMU's start until its agent answers.
 
-The reference guest is booted, with its three disks on scratch files, by the accelerator that vmio
-itself would choose. The image is built first if the cache has none, and that is not counted.
+The reference guest is booted, with its three disks on scratch files, with the accelerator that
+vmio itself would choose. If the cache has no image, it is built first, which is not counted.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Measures one sample of a process with many threads, beside just reading the same files.
+"""Measures one sample of a process with many threads, compared with reading the same files.
 
     observe.py [-t THREADS] [-n ROUNDS]
 
-Each round takes both in turn, so that what the host does otherwise is in both.
+Each round takes both in turn, so that other load on the host affects both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FILES = ("stat", "schedstat", "status")
 
 
 def read_files() -> None:
-    """Opens, reads and closes the files of each thread of this process, by the fewest calls."""
+    """Opens, reads and closes the files of each thread of this process, with the fewest calls."""
     tasks = os.open("/proc/self/task", os.O_RDONLY)
     for thread in os.listdir(tasks):  # noqa: PTH208 - by the fewest calls
         for name in FILES:

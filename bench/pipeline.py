@@ -2,9 +2,9 @@
 
     pipeline.py [--storage FILE] [--host FILE] FILE...
 
-Each round takes every config once. Without files the project's golden configs are taken, and one
-guest with 31 disks that all have limits and an IOThread. What a config's own errors are is no
-matter here: one that vmio refuses is left out, and said.
+Each round processes every config once. Without files these are the project's golden configs, and
+one guest with 31 disks that all have limits and an IOThread. Errors in configs do not matter here:
+one that vmio refuses is reported and left out.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def write_many_disks(folder: Path) -> Path:
 
 
 def run_once(source: Source, storages: Storages, host: Host) -> None:
-    """Takes one config from its bytes to its command line."""
+    """Processes one config from its bytes to its command line."""
     guest = read_guest(source, ReadContext(storages=storages, host=host, vmid="100"))
     app.emit(guest, host, pretty=True)
 
@@ -61,7 +61,7 @@ def measure(source: Source, storages: Storages, host: Host, rounds: int) -> list
 
 
 def main() -> None:
-    """Prints the median of all configs, the slowest ones, and how memory grew meanwhile."""
+    """Prints the median of all configs, the slowest ones, and the growth of memory."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--storage", default=str(GOLDENS / "storage.cfg"))
     parser.add_argument("--host", default=str(GOLDENS / "host.toml"))

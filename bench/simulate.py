@@ -3,10 +3,10 @@
     simulate.py [--settings N] [--requests N] [--only-sweep]
 
 Each form runs one disk on one IOThread at depth 1 and 16, with and without polling. The sweep is
-`vmio.app.simulate_sweep` over as many values of poll_max_ns, as `vmio simulate --sweep` calls it:
-each value from two beginnings with two seeds, so that each of the four runs counts a quarter of
-the requests, after a tenth as many that it does not count. Wall time says little where others
-use the processors too, so the processor time of all processes is beside it.
+`vmio.app.simulate_sweep` over many values of poll_max_ns, as `vmio simulate --sweep` calls it:
+each value from two initial states with two seeds, so that each of the four runs counts a quarter
+of the requests, after a warm-up of a tenth of them. Wall time says little if other programs use
+the processors too, so the processor time of all processes is printed as well.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def measure_forms() -> None:
 
 
 def measure_sweep(settings: int, requests: int) -> None:
-    """Prints what a sweep takes, everything from the config's text to the last point."""
+    """Prints the time of a sweep, from the config's text to the last point."""
     start_s, busy_s = time.perf_counter(), count_processor_time_s()
     host = app.read_host(None, qemu_version="10.0.2")
     guest = app.load_source(Source(name="100.conf", data=CONFIG), host=host, storages=None)
@@ -98,7 +98,7 @@ def measure_sweep(settings: int, requests: int) -> None:
 
 
 def count_processor_time_s() -> float:
-    """Returns what this process and those that it has waited for have used."""
+    """Returns the processor time of this process and of those that it has waited for."""
     return sum(
         used.ru_utime + used.ru_stime for used in map(getrusage, (RUSAGE_SELF, RUSAGE_CHILDREN))
     )

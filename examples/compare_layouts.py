@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares the layouts that policies give a guest, by simulation.
+"""Compares by simulation the layouts that policies give a guest.
 
 python examples/compare_layouts.py examples/701.conf 10.0.2
 """
@@ -12,7 +12,7 @@ from vmio import app
 
 
 def main(config: str, qemu_version: str) -> None:
-    """Prints what the guest does as it is, and with an IOThread for each disk."""
+    """Prints the prediction for the guest as it is, and with an IOThread for each disk."""
     host = app.read_place(config, qemu_version=qemu_version).host
     guest = app.load(config, host=host)
     for policy in (None, "shared", "per-disk"):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The reference guest, without and with IOThreads, from its config to a measured comparison.
+"""The reference guest, with and without IOThreads, from its config to a measured comparison.
 
 Each step is a vmio call that you can make yourself; it is printed before it runs. Run it with the
-Python that vmio is installed in:
+Python in which vmio is installed:
 
     python examples/demo.py [--report FILE] [--quick]
 """
@@ -29,7 +29,7 @@ def say(text: str) -> None:
 
 
 def vmio(*words: str, expect: int = 0) -> None:
-    """Prints and runs a vmio call, and ends the demo if it does not end as it should."""
+    """Prints and runs a vmio call, and ends the demo if its exit status is unexpected."""
     print(f"\n$ {shlex.join(('vmio', *words))}", flush=True)
     done = subprocess.run([sys.executable, "-m", "vmio", *words], check=False)
     if done.returncode != expect:
@@ -37,7 +37,7 @@ def vmio(*words: str, expect: int = 0) -> None:
 
 
 def show_path(path: Path) -> str:
-    """Returns a path as short as it can be given from here."""
+    """Returns a path in its shortest form from here."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
@@ -56,24 +56,24 @@ def main() -> None:
     say("1. VM 701 asks for an IOThread on each of its three disks. Why does it get none?")
     vmio("check", shared, expect=FINDINGS)
 
-    say("2. The same guest on virtio-scsi-single: a controller and an IOThread for each disk.")
+    say("2. The same guest on virtio-scsi-single: one controller and one IOThread for each disk.")
     vmio("check", single)
     vmio("show", single)
 
-    say("3. Both, booted: which thread serves each disk, as the running QEMU itself reports it.")
+    say("3. Both booted: which thread serves each disk, as the running QEMU reports it.")
     vmio("run", shared, "--scratch", "1G", "--verify")
     vmio("run", single, "--scratch", "1G", "--verify")
 
-    say("4. Both, measured side by side with fio inside the guest.")
+    say("4. Both measured side by side, with fio inside the guest.")
     quick = ("--pairs", "2", "--runtime", "0.3") if options.quick else ()
     vmio("bench", shared, single, "--scratch", "1G", "--html", options.report, *quick)
 
-    say(f"The report: {options.report} ({time.monotonic() - started:.0f} s in all)")
+    say(f"The report: {options.report} ({time.monotonic() - started:.0f} s in total)")
 
 
 if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        # The call that was running has said so and cleaned up by itself.
+        # The interrupted call has reported it and cleaned up by itself.
         sys.exit(130)

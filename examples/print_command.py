@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Plans a guest and prints the QEMU command line that it would have then.
+"""Plans a guest and prints the QEMU command line with the plan applied.
 
 python examples/print_command.py examples/701.conf per-disk 10.0.2
 """

@@ -19,12 +19,12 @@ _ITEM = re.compile(r"^    (\w+): ", re.MULTILINE)
 _HEAD = """\
 # Python API
 
-`from vmio import app` gives what each verb of the command line calls. Everything here is typed and
-raises `vmio.errors.VmioError` or one of its subclasses for whatever is wrong with an input, a tool
-or a call. Three programs to start from are in [examples](../../examples/): check_folder.py,
-print_command.py and compare_layouts.py.
+`from vmio import app` imports the functions behind the verbs of the command line. Everything here
+is typed and raises `vmio.errors.VmioError` or one of its subclasses if something is wrong with an
+input, a tool or a call. Three programs to start from are in [examples](../../examples/):
+check_folder.py, print_command.py and compare_layouts.py.
 
-This folder is made from the code by `make docs`.
+This folder is generated from the code by `make docs`.
 
 | module | |
 |---|---|
@@ -95,8 +95,8 @@ def render_module(module: str, names: list[str]) -> str:
 
 
 def render_values(values: list[type]) -> str:
-    """Returns the page of the classes, with what each has."""
-    parts = ["# Values", "What functions take and return. Each is `app.NAME`."]
+    """Returns the page of the classes, with their fields and methods."""
+    parts = ["# Values", "The arguments and results of functions. Each is `app.NAME`."]
     for value in values:
         parts += [f"## {value.__name__}", (inspect.getdoc(value) or "").partition("\n\n")[0]]
         fields = inspect.get_annotations(value)

@@ -36,7 +36,7 @@ def render_pages() -> dict[str, str]:
         page = f"# {title}\n\n```text\n{text.rstrip()}\n```\n"
         pages[f"{verb or 'README'}.md"] = page
     index = "".join(f"- [vmio {verb}]({verb}.md)\n" for verb, _ in list_helps() if verb)
-    pages["README.md"] += f"\nThis folder is made from the code by `make docs`.\n\n{index}"
+    pages["README.md"] += f"\nThis folder is generated from the code by `make docs`.\n\n{index}"
     return pages
 
 

@@ -12,7 +12,7 @@ _GARBAGE = 50_000
 
 
 def main() -> None:
-    """Runs vmio and exits; Ctrl-C ends it without a traceback while it is being imported, too.
+    """Runs vmio and exits; Ctrl-C during the imports also ends it without a traceback.
 
     What this module itself imports comes before that, so it is what Python has loaded anyway.
     """

@@ -1,7 +1,7 @@
-"""Bounds on what a text, a monitor or a guest can ask of this process, and readers that keep them.
+"""Limits on the resources that a text, a monitor or a guest can demand, and readers with limits.
 
-A number in a config must decide neither memory nor time, and a document must not nest deeper than
-what goes through it afterwards can recurse.
+A number in a config must not decide memory or time, and a document must not be nested more deeply
+than the code that processes it can recurse.
 """
 
 from __future__ import annotations
@@ -33,28 +33,28 @@ more ends QEMU without a message."""
 MAX_SCSI_QUEUES = 1022
 """Request queues of virtio-scsi, which has two more. Source: QEMU 10.0.2, run."""
 MAX_QUEUES_IN_ALL = 1 << 18
-"""Of all devices of a guest: 2,000 disks at 128 vCPUs."""
+"""For all devices of a guest: 2,000 disks at 128 vCPUs."""
 MAX_VCPUS = 4096
 """Source: QEMU 10.0.2, run: `-machine q35`; no other machine of a PC has more."""
 
 MAX_PROCESSORS = 8192
-"""Of a host. Source: Linux 6.12, arch/x86/Kconfig, NR_CPUS; no other one has more."""
+"""Of a host. Source: Linux 6.12, arch/x86/Kconfig, NR_CPUS; no other architecture has more."""
 
 MAX_OPTIONS = 10_000
 """Of a command line."""
 MAX_PROPERTIES = 100_000
-"""Of all its options: enough for two thousand disks."""
+"""Of all options together: enough for two thousand disks."""
 MAX_KEY_CHARACTERS = 1024
-"""Of one property, with the dots of what it is nested in."""
+"""Of one property, including the dots of nested keys."""
 
 MAX_DEPTH = 64
-"""Of tables and lists in each other; Python itself gives up at a thousand calls."""
+"""Of nested tables and lists; Python's own limit is a thousand calls."""
 MAX_WHOLE_NUMBER = (1 << 64) - 1
-"""No protocol, format or kernel file that is read here has a greater one."""
-_TOO_DEEP = "it nests too deep"
+"""No protocol, format or kernel file that vmio reads has a larger number."""
+_TOO_DEEP = "it is nested too deeply"
 _TOO_LARGE = "a number in it is beyond 64 bits"
 _MAX_DIGITS = 20
-"""Of a number of 64 bits, and its sign."""
+"""Of a 64-bit number, with its sign."""
 
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = compile_late(
@@ -63,13 +63,13 @@ _LONG_KEY = compile_late(
 
 
 def load_json(text: str | bytes) -> Any:  # noqa: ANN401 - what is in it its reader checks
-    """Returns what a JSON text holds.
+    """Parses a JSON text.
 
-    Source: QEMU 10.0.2: a whole number beyond 64 bits is a floating-point number, and half of a
-    surrogate pair is no character, so that the text is no JSON.
+    Source: QEMU 10.0.2: a whole number beyond 64 bits is a floating-point number, and a lone
+    surrogate is not a character, so a text with one is not JSON.
 
     Raises:
-        ValueError: It is no JSON, or nests too deep.
+        ValueError: It is not JSON, or is nested too deeply.
     """
     import json
 
@@ -83,15 +83,15 @@ def load_json(text: str | bytes) -> Any:  # noqa: ANN401 - what is in it its rea
 
 
 def load_toml(data: bytes) -> dict[str, Any]:
-    """Returns what a TOML text holds, in time that grows with its length only.
+    """Parses a TOML text in time linear in its length.
 
     Raises:
-        ValueError: It is no TOML, has a number that TOML has not, or nests too deep.
+        ValueError: It is not TOML, has a number that TOML does not have, or is nested too deeply.
     """
     import tomllib
 
     text = data.decode("utf-8-sig")
-    # Each part of a dotted key costs tomllib as much as all parts before it.
+    # tomllib spends as much on each part of a dotted key as on all parts before it.
     if _LONG_KEY.search(text):
         raise ValueError(_TOO_DEEP)
     try:
@@ -101,22 +101,22 @@ def load_toml(data: bytes) -> dict[str, Any]:
     except tomllib.TOMLDecodeError:
         raise
     except ValueError as error:
-        # Python has a limit of its own, of some thousand digits.
+        # Python has a limit of its own, some thousand digits.
         raise ValueError(_TOO_LARGE) from error
     check_document(document)
     return document
 
 
 def check_document(document: object, *, paths: bool = False) -> None:
-    """Refuses what cannot be gone through, computed with or written afterwards.
+    """Refuses a document that could not be traversed, computed with or written.
 
     Args:
         document: What was read.
         paths: Whether texts may have bytes that are no text, as file names do, as escapes.
 
     Raises:
-        ValueError: It nests too deep, has a whole number beyond 64 bits, or a text with half of a
-            surrogate pair.
+        ValueError: It is nested too deeply, has a whole number beyond 64 bits, or a text with a
+            lone surrogate.
     """
     level: list[object] = [document]
     for _ in range(MAX_DEPTH + 1):

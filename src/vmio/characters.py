@@ -1,8 +1,8 @@
-"""Which characters are shown as they are, and how the others are spelled out.
+"""Which characters are shown unchanged, and how the others are escaped.
 
-A terminal obeys control characters, a direction mark makes one name read as another one, and what
-is invisible hides in a name. Python's `str.isprintable` knows all of them but some that Unicode
-counts among letters and marks.
+A terminal obeys control characters, direction marks change the order in which a name is read, and
+invisible characters hide in a name. Python's `str.isprintable` covers all but some that Unicode
+classifies as letters and marks.
 
 Source: Unicode 15.1, DerivedCoreProperties.txt, Default_Ignorable_Code_Point.
 """
@@ -16,10 +16,10 @@ from vmio.patterns import compile_late
 __all__ = ["disarm_lines", "is_printable", "natural_key", "printable", "printable_lines"]
 
 _COMMAND = compile_late(r"^((?:[ \t]|\x1b\[[0-9;]*m)*):(?=:)", re.MULTILINE)
-"""Behind blanks and colours."""
+"""After blanks and colours."""
 
 _ESCAPED_BYTES = range(0xDC80, 0xDD00)
-"""Lone surrogates, by which Python stands for bytes that are not UTF-8."""
+"""Lone surrogates, with which Python represents bytes that are not UTF-8."""
 _ASCII_CONTROLS = 0x20
 _BMP = 0x10000
 
@@ -36,12 +36,12 @@ _INVISIBLE = frozenset(
     )
     for code in range(low, high + 1)
 )
-"""What is printable to Python and shown as nothing; variation selectors from U+E0100 besides."""
+"""Printable according to Python, but invisible; also variation selectors from U+E0100."""
 _SELECTORS = range(0xE0100, 0xE01F0)
 
 
 class _Spelling(dict[int, int | str]):
-    """A table for `str.translate` that grows by the characters that it meets."""
+    """A table for `str.translate` that is filled as characters occur."""
 
     def __missing__(self, code: int) -> int | str:
         self[code] = found = code if _is_shown(code) else _spell(code)
@@ -65,12 +65,12 @@ _LINES = _Spelling({ord("\t"): "\t", ord("\n"): "\n", ord("\r"): "\\r"})
 
 
 def is_printable(text: str) -> bool:
-    """Tells whether a terminal shows all of a text as it is, on one line."""
+    """Returns whether a terminal shows all of a text unchanged, on one line."""
     return printable(text) == text
 
 
 def printable(text: str) -> str:
-    r"""Returns a text on one line, with what would not be shown spelled out.
+    r"""Returns a text on one line, with characters that would not be shown escaped.
 
     A control character becomes `\n` or `\x1b`, a byte that is not UTF-8 `\xff`, any other
     character `\u202e` or `\U000e0041`.
@@ -79,13 +79,13 @@ def printable(text: str) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Returns a text of several lines with the same spelled out, but newlines and tabs."""
+    """Returns a text of several lines with the same escapes, but with its newlines and tabs."""
     plain = text.replace("\n", "")
     return text if plain.isascii() and plain.isprintable() else text.translate(_LINES)
 
 
 def disarm_lines(text: str) -> str:
-    """Returns lines of which GitHub's runner takes none for a command, as it would `::error::`."""
+    """Returns lines that GitHub's runner does not take for commands, such as `::error::`."""
     return _COMMAND.sub(r"\1\\u003a", text) if "::" in text else text
 
 

@@ -1,22 +1,22 @@
-"""What vmio raises when it cannot continue.
+"""The exceptions that vmio raises when it cannot continue.
 
 A problem *in* a person's config is a finding, never one of these. The tree::
 
-    VmioError               says what is wrong in one line, and with `hint` what to do about it
-    ├── UsageError          the call does not make sense (no such disk, clashing options)
-    ├── InputError          a file that cannot be read, or is not what it should be
-    ├── PlanError           a valid config that no valid plan exists for
-    │   └── UnsupportedError    a part of a config that vmio does not know how to print yet
+    VmioError               one line on what is wrong, and in `hint` what to do about it
+    ├── UsageError          an invalid call (no such disk, conflicting options)
+    ├── InputError          a file that cannot be read or parsed
+    ├── PlanError           a valid config without a valid plan
+    │   └── UnsupportedError    a part of a config that vmio cannot print yet
     ├── CapabilityError     this QEMU or this host lacks something
-    ├── ToolError           a program that failed; carries its argv, exit status and last words
-    ├── QmpError            a monitor that does not answer, or not in QMP
+    ├── ToolError           a program that failed; has its argv, exit status and last output
+    ├── QmpError            a monitor that does not answer, or not with QMP
     │   └── CommandRefusedError     one that answered with an error (in `vmio.qemu.qmp`)
     ├── GuestError          a guest that does not boot, or whose agent does not answer
     ├── OutputError         a result that could not be written
     ├── ConflictError       a file that changed since it was read, or is locked
     └── MissingExtraError   an optional dependency that is not installed
 
-Only `vmio.cli.main` turns them into text and into the exit status that each class names.
+Only `vmio.cli.main` turns them into text and into the exit status of each class.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ __all__ = [
 
 
 class VmioError(Exception):
-    """Something that vmio cannot continue after, in words for the person who called it.
+    """An error after which vmio cannot continue, worded for the person who called it.
 
     Args:
-        message: One line that names the thing that is wrong.
-        hint: What the person can do about it; empty when there is nothing sensible to say.
-        has_lines: Whether newlines in the message are its own, as in Proxmox VE's words about a
-            config's line; otherwise one can only be in a name, and is spelled out.
+        message: One line that names what is wrong.
+        hint: What the person can do about it; empty if there is nothing useful to say.
+        has_lines: Whether newlines in the message are intended, as in Proxmox VE's messages about
+            a
+            config's line; otherwise one can only be part of a name, and is escaped.
     """
 
     exit_status = 1
@@ -57,19 +58,19 @@ class VmioError(Exception):
 
 
 class UsageError(VmioError):
-    """The call does not make sense, whatever the files say."""
+    """An invalid call, regardless of the files."""
 
     exit_status = 2
 
 
 class InputError(VmioError):
-    """An input that cannot be read or is not what it should be."""
+    """An input that cannot be read or parsed."""
 
     exit_status = 3
 
 
 class PlanError(VmioError):
-    """A config that can be read and for which no valid plan exists."""
+    """A config that can be read, but for which no valid plan exists."""
 
     exit_status = 3
 
@@ -113,7 +114,7 @@ class ToolError(VmioError):
 
 
 class QmpError(VmioError):
-    """A QEMU monitor that does not answer in time or in kind, or that refuses a command."""
+    """A QEMU monitor that does not answer in time or with QMP, or that refuses a command."""
 
     exit_status = 4
 
@@ -125,13 +126,13 @@ class GuestError(VmioError):
 
 
 class OutputError(VmioError):
-    """A result that could not be written; nothing half-written is left behind."""
+    """A result that could not be written; no partial file is left."""
 
     exit_status = 4
 
 
 class ConflictError(VmioError):
-    """A file that somebody else changed or holds a lock on."""
+    """A file that somebody else changed, or holds a lock on."""
 
     exit_status = 3
 

@@ -17,9 +17,9 @@ _FACTORS = {"": 1, "K": KIB, "M": MIB, "G": KIB * MIB, "T": MIB * MIB, "P": KIB 
 
 
 def parse_size_bytes(text: str) -> int | None:
-    """Returns the bytes that a size such as `32G`, `1.5T` or `512MiB` means, None if it is none.
+    """Parses a size such as `32G`, `1.5T` or `512MiB` into bytes; None if it is not one.
 
-    QEMU, libvirt's shorthand and Proxmox all mean powers of 1024 by a bare K, M, G or T.
+    QEMU, libvirt's shorthand and Proxmox all use powers of 1024 for a bare K, M, G or T.
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None:
@@ -30,7 +30,7 @@ def parse_size_bytes(text: str) -> int | None:
 
 
 def format_bytes(size_bytes: float) -> str:
-    """Returns a size in the largest binary unit that keeps it at one or more, as `32 GiB`."""
+    """Returns a size in the largest binary unit in which it is at least one, such as `32 GiB`."""
     value = float(size_bytes)
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if abs(value) < KIB or unit == "TiB":
@@ -40,7 +40,7 @@ def format_bytes(size_bytes: float) -> str:
 
 
 def format_duration_ns(duration_ns: float) -> str:
-    """Returns a duration in the unit that a person would say it in, as `292 µs`."""
+    """Returns a duration in the unit that people would use, such as `292 µs`."""
     value = float(duration_ns)
     for unit in ("ns", "µs", "ms", "s"):
         if abs(value) < _THOUSAND or unit == "s":

@@ -97,7 +97,7 @@ def test_refused_value_takes_everything_back(tmp_path: Path) -> None:
         async with QemuProcess.start(make_argv(tmp_path)) as guest:
             with pytest.raises(QmpError, match="bad thread-pool-min") as caught:
                 await set_live(guest.qmp, changes)
-            assert caught.value.hint == "all values are as they were"
+            assert caught.value.hint == "all values are unchanged"
             assert await guest.qmp.qom_get(IO0, "poll-max-ns") == 32768
             assert await guest.qmp.qom_get(IO0, "thread-pool-min") == 0
             await set_live(guest.qmp, [change(IO0, "thread-pool-max", 4)])
@@ -162,6 +162,6 @@ def test_monitor_that_breaks_off_says_what_is_left(tmp_path: Path) -> None:
             broken = Broken(guest.qmp._client, "QEMU", None)
             with pytest.raises(QmpError, match="has gone") as caught:
                 await set_live(broken, [change(IO0, "poll-max-ns", 1)])
-            assert "could not be put back: /objects/io0: poll-max-ns" in caught.value.hint
+            assert "could not be restored: /objects/io0: poll-max-ns" in caught.value.hint
 
     asyncio.run(main())

@@ -78,4 +78,4 @@ def test_running_guest_is_given_what_a_plan_has_for_it(config: Path, tmp_path: P
 
     status, said, found = asyncio.run(main())
     assert (status, found) == (0, 50_000)
-    assert "has poll-max-ns = 50000 now; it was 32768" in said
+    assert "now has poll-max-ns = 50000, before 32768" in said

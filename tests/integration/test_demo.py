@@ -27,7 +27,7 @@ def test_demo_tells_the_whole_story(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("TH001 warning: iothread of scsi") == 3
-    assert done.stdout.count("as planned: 3 disks, each served as the plan says") == 2
+    assert done.stdout.count("as planned: 3 disks, each served as planned") == 2
     assert len(re.findall(r"iothread-virtioscsi[012] +\d+ ", done.stdout)) == 3
     for job in ("randread-4k-qd1", "randread-4k-qd32", "read-128k-qd8"):
         assert re.search(rf"{job}: .*[\d.]+ times the IOPS of A", done.stdout)

@@ -282,7 +282,7 @@ def test_program_that_is_no_qemu_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(CapabilityError, match="does not exist"):
         asyncio.run(main(str(tmp_path / "nowhere")))
-    with pytest.raises(ToolError, match="ended with status 1 and said nothing"):
+    with pytest.raises(ToolError, match="ended with status 1 without a message"):
         asyncio.run(main("false"))
     silent = tmp_path / "silent"
     silent.write_text("#!/bin/sh\nexec sleep 1000\n")

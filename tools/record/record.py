@@ -1,9 +1,9 @@
 """Records one IOThread of a QEMU that runs the benchmark guest under fio.
 
-QEMU runs with a small library before it (recorder.c beside this file, built by cc), which writes
-down what each event loop decides on, in the loop's own order, and what QEMU traces of its
-decisions. One IOThread serves all disks; what it did is written as an xz file that
-`vmio replay --check` computes again.
+QEMU runs with a small preloaded library (recorder.c beside this file, built by cc), which records
+the inputs of each event loop's decisions in order, and what QEMU traces of its decisions. One
+IOThread serves all disks; its records are written as an xz file that `vmio replay --check`
+computes again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def build_recorder() -> Iterator[Path]:
 def render_argv(
     options: argparse.Namespace, library: Path, folder: Path, image: GuestImage
 ) -> tuple[str, ...]:
-    """Returns the command that runs QEMU with the recorder before it."""
+    """Returns the command that runs QEMU with the recorder preloaded."""
     iothread = "".join(
         f",{name.replace('_', '-')}={value}"
         for name in SETTINGS
@@ -98,7 +98,7 @@ async def boot(
 
 
 async def run_load(agent: Agent, options: argparse.Namespace) -> None:
-    """Runs fio once for each load, on the disks that the load names."""
+    """Runs fio once for each load, on the load's disks."""
     devices = [disk.path for disk in await agent.disks()][: options.disks]
     for load in options.load:
         depth, think_us, number = (int(word) for word in load.split(":"))
@@ -114,9 +114,9 @@ async def run_load(agent: Agent, options: argparse.Namespace) -> None:
 
 
 async def drain(process: QemuProcess) -> None:
-    """Gives the first disk the size that it has, again and again, until it is cancelled.
+    """Sets the first disk's size to its current value, repeatedly, until it is cancelled.
 
-    Each time QEMU drains the disk, and so unregisters its handlers and registers them again.
+    Each time QEMU drains the disk, which unregisters its handlers and registers them again.
     """
     while True:
         await process.qmp.execute("block_resize", {"node-name": "node0", "size": DISK_BYTES})
@@ -124,7 +124,7 @@ async def drain(process: QemuProcess) -> None:
 
 
 async def record(options: argparse.Namespace, library: Path) -> bytes:
-    """Returns the recording: whole lines of the IOThread's, as many as were asked for."""
+    """Returns the recording: whole lines of the IOThread, as many as requested."""
     with open_runtime_folder() as folder:
         async with boot(options, library, folder) as (process, agent):
             threads = await process.qmp.execute("query-iothreads")
@@ -141,7 +141,7 @@ async def record(options: argparse.Namespace, library: Path) -> bytes:
 
 
 def parse_options() -> argparse.Namespace:
-    """Returns what the command line says."""
+    """Returns the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path, help="the recording, such as depth1.txt.xz")
     parser.add_argument("--qemu", default="qemu-system-x86_64", help="a command, perhaps with -L")
@@ -155,10 +155,10 @@ def parse_options() -> argparse.Namespace:
         "--load",
         action="append",
         metavar="DEPTH:THINK_US:DISKS",
-        help="one run of fio; may be given again (default: 1:0:1)",
+        help="one run of fio; repeatable (default: 1:0:1)",
     )
-    parser.add_argument("--drain", action="store_true", help="drain the first disk all the while")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each load")
+    parser.add_argument("--drain", action="store_true", help="drain the first disk continuously")
+    parser.add_argument("--seconds", type=float, default=1.0, help="duration of each load")
     parser.add_argument("--lines", type=int, default=2**62, metavar="N", help="keep the first N")
     options = parser.parse_args()
     options.load = options.load or ["1:0:1"]
@@ -166,7 +166,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Records, and says how much it was."""
+    """Records, and prints the size."""
     options = parse_options()
     try:
         with build_recorder() as library:

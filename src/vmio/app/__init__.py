@@ -1,7 +1,7 @@
-"""What faces and programs call: a module a verb, files and sockets in, values out.
+"""The use cases that faces and programs call: one module a verb.
 
-A function that a quick verb does not need is imported where it is used, since what is imported is
-what a person waits for; and so is each class, and what needs one, when it is first asked for.
+Functions that a quick verb does not need are imported where they are used, because a person waits
+for every import. Classes, and the functions that need them, are imported on first access.
 """
 
 from importlib import import_module
@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     )
     from vmio.app.guests import Guest
     from vmio.app.inputs import CheckInputs, Fixing
-    from vmio.app.watch import INTERVAL_S, Change, Verdict, Watch
+    from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.bench.compare import Progress
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
@@ -103,9 +103,9 @@ if TYPE_CHECKING:
     from vmio.lint.pages import Page, render_page
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
-    from vmio.managers.proxmox.planned import Outcome, Work
-    from vmio.managers.proxmox.undo import Left, Reversal
-    from vmio.managers.proxmox.write import Applied
+    from vmio.managers.proxmox.planned import Outcome, PreparedPlan
+    from vmio.managers.proxmox.undo import NotRestored, PreparedUndo
+    from vmio.managers.proxmox.write import WrittenConfig
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
     from vmio.report.explanation.guest import ExplainedGuest
@@ -118,10 +118,8 @@ __all__ = [
     "ADDRESSES",
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
-    "Applied",
     "BenchInputs",
     "Boot",
-    "Change",
     "CheckInputs",
     "CheckedFile",
     "Command",
@@ -134,22 +132,24 @@ __all__ = [
     "Grid",
     "Guest",
     "GuestImage",
-    "Left",
+    "NotRestored",
     "Outcome",
     "Page",
     "Places",
     "PollSettings",
+    "PreparedPlan",
+    "PreparedUndo",
     "Progress",
     "Ranking",
     "Recorded",
-    "Reversal",
     "Severity",
     "ShownGuest",
     "SweepPoint",
     "Verdict",
     "Volumes",
     "Watch",
-    "Work",
+    "WatchChange",
+    "WrittenConfig",
     "apply",
     "boot",
     "boot_with_socket",
@@ -263,10 +263,10 @@ _LATER = {
     ),
     "vmio.app.guests": ("Guest",),
     "vmio.app.inputs": ("CheckInputs", "Fixing"),
-    "vmio.app.watch": ("INTERVAL_S", "Change", "Verdict", "Watch"),
-    "vmio.managers.proxmox.planned": ("Outcome", "Work"),
-    "vmio.managers.proxmox.write": ("Applied",),
-    "vmio.managers.proxmox.undo": ("Left", "Reversal"),
+    "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
+    "vmio.managers.proxmox.planned": ("Outcome", "PreparedPlan"),
+    "vmio.managers.proxmox.write": ("WrittenConfig",),
+    "vmio.managers.proxmox.undo": ("NotRestored", "PreparedUndo"),
     "vmio.bench.compare": ("Progress",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.proxmox.inventory": ("Found",),
@@ -282,14 +282,14 @@ _LATER = {
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),
 }
-"""Where each name is that is imported when it is first asked for."""
+"""The module of each name that is imported on first access."""
 _HOMES = {name: module for module, names in _LATER.items() for name in names}
 
 
 if not TYPE_CHECKING:
-    # A type checker that saw this would know every name.
+    # With this in its sight a type checker would accept any name.
     def __getattr__(name: str) -> object:
-        """Imports a name when it is first asked for."""
+        """Imports a name on first access."""
         if name not in _HOMES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(import_module(_HOMES[name]), name)

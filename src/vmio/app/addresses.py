@@ -38,7 +38,7 @@ def find_guests(
     writes: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, ...]:
-    """Returns the files, folders and processes that addresses stand for.
+    """Returns the files, folders and processes that addresses name.
 
     Args:
         addresses: The addresses; without any, all guests of this host's cluster are meant, or
@@ -73,17 +73,17 @@ def find_guests(
 
 
 def find_guest(address: str, *, writes: bool = False, monitor: bool = False) -> str:
-    """Returns the file or the process that the address of one guest stands for.
+    """Returns the file or the process that the address of one guest names.
 
     Args:
         address: The address.
-        writes: Whether the guest's config is to be changed.
-        monitor: Whether `qmp:SOCKET` stays, as what a monitor alone reports is enough.
+        writes: Whether the guest's config will be changed.
+        monitor: Whether `qmp:SOCKET` is returned as it is, because the monitor's report is enough.
 
     Raises:
-        UsageError: It is a folder, ambiguous, or has no config to change.
-        InputError: Several VMs have that name, or the process of a monitor is not on this host.
-        QmpError: Nothing answers on the socket, or not in QMP.
+        UsageError: The address is a folder, is ambiguous, or has no config to change.
+        InputError: Several VMs have that name, or the monitor's process is not on this host.
+        QmpError: Nothing answers on the socket, or what answers is not QMP.
     """
     if monitor and address.startswith(QMP):
         return address
@@ -97,11 +97,11 @@ def find_guest(address: str, *, writes: bool = False, monitor: bool = False) -> 
 
 
 def find_running(config: str, node: Node | None = None) -> str:
-    """Returns the process, as `pid:NUMBER`, of the guest that a config of this node is of.
+    """Returns the process, as `pid:NUMBER`, that runs the guest of one of this node's configs.
 
     Raises:
-        UsageError: It is none of this node's configs, so no process belongs to it.
-        InputError: The guest does not run.
+        UsageError: It is not one of this node's configs, so no process belongs to it.
+        InputError: The guest is not running.
         ConflictError: The config belongs to another node.
     """
     from vmio.managers.proxmox.node import Node, find_pid, find_vmid
@@ -111,11 +111,11 @@ def find_running(config: str, node: Node | None = None) -> str:
     if not number:
         raise UsageError(
             f"name what to compare {config} with",
-            hint="only a VM of this node is compared with its own process without that",
+            hint="only a VM of this node is compared with its own process by default",
         )
     pid = find_pid(number, node)
     if pid is None:
-        raise InputError(f"VM {number} does not run, so its config has no process to compare with")
+        raise InputError(f"VM {number} is not running: its config has no process to compare with")
     return f"{PID}{pid}"
 
 

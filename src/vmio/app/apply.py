@@ -1,4 +1,4 @@
-"""Plans carried out on configs and running guests."""
+"""Plans applied to configs and running guests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vmio.app.missing import read_named
 from vmio.errors import UsageError, VmioError
 
 if TYPE_CHECKING:
-    from vmio.managers.proxmox.planned import Outcome, Work
+    from vmio.managers.proxmox.planned import Outcome, PreparedPlan
     from vmio.model.plan import Plan
 
 __all__ = ["apply", "find_refusal", "prepare_apply", "render_qm"]
@@ -24,21 +24,22 @@ def prepare_apply(
     qmp: str | None = None,
     live: bool | None = None,
     check: bool = True,
-) -> Work:
-    """Returns what a plan comes to for a config as it is now; nothing is changed.
+) -> PreparedPlan:
+    """Returns what a plan would change in a config as it is now; nothing is changed.
 
     Args:
         plan: The plan.
-        config: The config, or the VM's number or name; None for what the plan was made from.
-        qmp: The running guest's QMP socket; None to look where Proxmox VE has it.
-        live: Whether to set what can be set at once; None where a running guest is found.
+        config: The config, or the VM's number or name; None for the one that the plan was made
+            from.
+        qmp: The running guest's QMP socket; None for the one that Proxmox VE uses.
+        live: Whether to set what can be set at once; None: if a running guest is found.
         check: Whether to refuse a config that must not be changed now.
 
     Raises:
         UnsupportedError: The plan is for no config that vmio writes.
-        UsageError: The plan is for another guest, or the running guest is not found.
+        UsageError: The plan is for another guest, or no running guest is found.
         InputError: The config cannot be read.
-        ConflictError: It is not what the plan was made for, or must not be changed now.
+        ConflictError: The config has changed since the plan was made, or must not be changed now.
     """
     from vmio.managers.proxmox.planned import find_refusal, prepare_plan
 
@@ -58,13 +59,13 @@ def find_refusal(plan: Plan) -> VmioError | None:
     return find(plan)
 
 
-def apply(work: Work) -> Outcome:
-    """Carries out a plan: writes the config, and sets what a running guest can be given.
+def apply(work: PreparedPlan) -> Outcome:
+    """Applies a plan: writes the config, and sets the parameters of a running guest.
 
     Raises:
         ConflictError: The config changed meanwhile, or must not be changed now.
-        OutputError: It cannot be written; what was there before is still there.
-        QmpError: The running guest does not take it; it has its old values then.
+        OutputError: It cannot be written; the old config is still there.
+        QmpError: The running guest refuses a value; its old values are set again.
     """
     from vmio.managers.proxmox.planned import carry_out
     from vmio.report.plan.words import describe_plan
@@ -72,8 +73,8 @@ def apply(work: Work) -> Outcome:
     return carry_out(work, what=describe_plan(work.guest, work.plan).summary)
 
 
-def render_qm(work: Work) -> str:
-    """Returns the command of Proxmox VE that makes a plan's changes; empty if there are none."""
+def render_qm(work: PreparedPlan) -> str:
+    """Returns the Proxmox VE command that makes a plan's changes; empty if there are none."""
     from vmio.managers.proxmox.commands import render_command
 
     return render_command(work.guest, work.plan.changes)

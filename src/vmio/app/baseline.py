@@ -1,4 +1,4 @@
-"""Findings recorded, so that only new ones are reported."""
+"""Findings recorded in a baseline, so that only new ones are reported."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Recorded(Struct, frozen=True, kw_only=True):
     added: int
     """How many findings were not in the file before."""
     removed: int
-    """How many are not in it any more."""
+    """How many are not in it any longer."""
     errors: tuple[VmioError, ...]
-    """Why configs could not be checked; what was known of them stays."""
+    """Why configs could not be checked; the entries of these configs are kept."""
 
 
 def record_baseline(
@@ -39,13 +39,13 @@ def record_baseline(
     """Writes the current findings of configs to a baseline.
 
     Args:
-        inputs: The configs, and what their findings go by.
-        path: The file; None for that of the project configuration.
-        update: Whether to bring an existing file up to date: what is known of other VMs and by
-            other rules stays.
+        inputs: The configs, and the files and options that their findings depend on.
+        path: The file; None for the one that the project configuration names.
+        update: Whether to update an existing file; entries of other VMs and other rules are
+            kept.
 
     Raises:
-        UsageError: There is such a file already, and it is not to be updated.
+        UsageError: The file exists, and `update` is not given.
         InputError: A file that the call or the project configuration names cannot be read, or no
             config can.
         OutputError: The file cannot be written.
@@ -86,11 +86,11 @@ def _identify(checked: CheckedFile) -> tuple[str, list[Known], VmioError | None]
 
 
 def write_baseline(baseline: Baseline, path: str, *, force: bool = False) -> None:
-    """Writes a baseline's file, whole or not at all.
+    """Writes a baseline file, whole or not at all.
 
     Raises:
-        UsageError: There is such a file already.
-        OutputError: The file cannot be written; what was there before is still there.
+        UsageError: The file exists already.
+        OutputError: The file cannot be written; the old one is still there.
     """
     from vmio.host.save import write_file
     from vmio.lint.baseline import render_baseline

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BENCH_MEMORY_MIB", "BenchInputs", "prepare_bench", "run_bench"]
 
 BENCH_MEMORY_MIB = 512
-"""All that the benchmark guest needs; both sides have to fit beside each other."""
+"""Memory of the benchmark guest; two guests have to fit beside each other."""
 _MIN_SCRATCH_BYTES = 16 << 20
 
 
@@ -39,7 +39,7 @@ class BenchInputs(Struct, frozen=True, kw_only=True):
 
     @property
     def controllers(self) -> frozenset[str]:
-        """The models of controllers that the benchmark guest must have drivers for."""
+        """The models of controllers that the benchmark guest needs drivers for."""
         return frozenset(
             each.model for side in (self.a, self.b) for each in side.topology.controllers
         )
@@ -62,11 +62,11 @@ def prepare_bench(
         a: The config whose layout the other is compared with.
         b: The other config.
         host: The host that both would run on.
-        storage: The storage.cfg to go by.
-        disk: The disk to measure; None for the first that both have.
+        storage: The storage.cfg to use.
+        disk: The disk to measure; None for the first disk that both have.
         jobs: Such as `rw=randread,bs=4k,iodepth=32`; the default jobs if empty.
-        runtime_s: How long each run counts; None for the default.
-        scratch: Size of the empty files that stand in for all disks.
+        runtime_s: How long each run is measured, in seconds; None for the default.
+        scratch: Size of the empty files that replace all disks.
 
     Raises:
         UsageError: A job, the size or the disk makes no sense.
@@ -101,7 +101,7 @@ async def run_bench(
 ) -> Comparison:
     """Boots both layouts and measures a disk of each, in pairs, one while the other is stopped.
 
-    Whatever ends it, both guests and all that belongs to them are gone when it returns.
+    Both guests and everything that belongs to them are gone when it returns, however it ends.
 
     Args:
         inputs: What is measured.
@@ -109,7 +109,7 @@ async def run_bench(
         image: The benchmark guest.
         pairs: How many times each job runs on each side.
         accelerator_reason: Why `how` has its accelerator, for the report.
-        report: Told of the progress.
+        report: Called with the progress.
 
     Raises:
         GuestError: A guest does not boot.
@@ -139,7 +139,7 @@ def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
     try:
         arguments = build_command(guest, host)
     except PlanError:
-        arguments = ()  # a config that Proxmox would refuse can be measured all the same
+        arguments = ()  # a config that Proxmox would refuse can still be measured
     return Layout(
         name=path,
         title=_name_controllers(topology),
@@ -150,7 +150,7 @@ def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
 
 
 def _name_controllers(topology: Topology) -> str:
-    """Returns the models of the controllers that serve disks, each with how many there are."""
+    """Returns the models of the controllers that serve disks, each with its number."""
     counts = Counter(controller.model for controller in topology.controllers)
     names = (f"{model} x{count}" if count > 1 else model for model, count in counts.items())
     return ", ".join(names) or "no controller"

@@ -1,4 +1,4 @@
-"""This host's costs: measured, kept, and found again by what predicts."""
+"""This host's costs: measured, saved, and read by predictions."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _DEFAULT = "default"
 
 
 def check_idle(*, force: bool = False) -> float:
-    """Returns how many of this host's processors others use.
+    """Returns how many of this host's processors other programs use.
 
     Raises:
-        ToolError: They use so much that nothing can be measured, and it is not forced.
+        ToolError: They use too many for a measurement, and `force` is not given.
     """
     from vmio.bench.calibrate import check_idle as check
 
@@ -48,18 +48,18 @@ async def calibrate(
     even_if_busy: bool = False,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
-    """Measures what steps cost here, with a small guest on two scratch disks.
+    """Measures what each step costs on this host, with a small guest on two scratch disks.
 
     Args:
         how: How the guest is booted, with the benchmark guest's kernel.
-        aio: The engine of its disks.
+        aio: The aio engine of its disks.
         folder: Where the scratch files are made.
-        even_if_busy: Whether others may use the host meanwhile.
-        report: Told of the progress.
+        even_if_busy: Whether other programs may use the host during the measurement.
+        report: Called with the progress.
 
     Raises:
         GuestError: The guest does not boot.
-        ToolError: QEMU or fio failed, or others used the host meanwhile.
+        ToolError: QEMU or fio failed, or other programs used the host during the measurement.
         OutputError: The scratch files cannot be made.
     """
     from vmio.bench.calibrate import calibrate as measure
@@ -77,19 +77,19 @@ async def calibrate(
 
 
 def find_profile() -> Path:
-    """Returns where this host's profile is kept, whether there is one or not."""
+    """Returns where this host's profile is kept, whether or not it exists."""
     home = os.environ.get("XDG_DATA_HOME", "")
-    # The XDG specification has a relative path ignored.
+    # The XDG specification requires that a relative path is ignored.
     base = Path(home) if home.startswith("/") else Path("~/.local/share").expanduser()
     return base / "vmio" / "profile.toml"
 
 
 def check_profile_path(path: Path, *, force: bool) -> None:
-    """Finds out before a measurement whether its profile can be written there.
+    """Checks before a measurement that its profile can be written.
 
     Raises:
-        UsageError: There is such a file, and it is not to be replaced.
-        OutputError: It cannot be written.
+        UsageError: The file exists, and `force` is not given.
+        OutputError: The file cannot be written.
     """
     from vmio.host.save import check_writable
 
@@ -97,10 +97,10 @@ def check_profile_path(path: Path, *, force: bool) -> None:
 
 
 def save_profile(profile: Profile, path: Path | None = None) -> Path:
-    """Writes a profile whole, replacing what was there, and returns where.
+    """Writes a profile whole, replacing the old one, and returns its path.
 
     Raises:
-        OutputError: It cannot be written; what was there before is still there.
+        OutputError: It cannot be written; the old one is still there.
     """
     from vmio.host.private import make_private_folder
     from vmio.host.save import write_file
@@ -114,14 +114,14 @@ def save_profile(profile: Profile, path: Path | None = None) -> Path:
 
 
 def read_profile(path: str | None) -> Profile:
-    """Returns the costs to go by, which are this host's only if they were measured on it.
+    """Returns the costs to use; they are this host's only if they were measured on it.
 
     Args:
         path: A file of costs; `default` for the default profile; None for the one that was
-            measured here, or the default one if there is none.
+            measured here, or the default profile if there is none.
 
     Raises:
-        InputError: The file cannot be read, or is none.
+        InputError: The file cannot be read, or is not a profile.
     """
     from vmio.sim.profile import DEFAULT_PROFILE, parse_profile
     from vmio.values import replace
@@ -133,7 +133,7 @@ def read_profile(path: str | None) -> Profile:
         profile = parse_profile(read_source(str(found) if path is None else path))
     except InputError as error:
         if path is None and not error.hint:
-            error.hint = "vmio calibrate makes it again; --profile default does without"
+            error.hint = "vmio calibrate measures it again; --profile default uses built-in costs"
         raise
     if not profile.host:
         return profile

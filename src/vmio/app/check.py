@@ -1,4 +1,4 @@
-"""Findings: made for one VM or for many, fixed, and held against what is accepted."""
+"""Findings: made for one VM or for many, fixed, and compared with a baseline."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def lint(
         guest: The config.
         host: The host that it would run on.
         select: Codes, names or families of the rules to run; all if empty.
-        ignore: Those to leave out.
+        ignore: Codes, names or families of the rules to leave out.
 
     Raises:
         UsageError: There is no such rule.
@@ -90,10 +90,10 @@ def check_all(
     write: bool = False,
     workers: int | None = None,
 ) -> Generator[_Result, None, None]:
-    """Yields what comes of checking each of many configs, in their order, on all processors.
+    """Yields the result of checking each of many configs, in their order, on all processors.
 
-    What cannot be read, planned or written is told by the `CheckedFile` of it, and the rest goes
-    on. What is written in one call is one run, which one undo takes back.
+    A config that cannot be read, planned or written has the error in its `CheckedFile`, and the
+    others are checked. All files that one call writes belong to one run, which one undo reverts.
 
     Args:
         vms: The configs.
@@ -103,12 +103,12 @@ def check_all(
         project: Which findings count.
         baseline: Those that are known.
         fixing: Whether fixes are made first, as `fix` makes them.
-        unsafe: Whether those that the guest may notice, too.
-        write: Whether they are written to the files.
+        unsafe: Whether to make also fixes that the guest may notice.
+        write: Whether fixes are written to the files.
         workers: How many processes to use; None for one a processor.
 
     Raises:
-        ToolError: A process that did a part of it was killed.
+        ToolError: A worker process was killed.
     """
     from vmio.fleet.runner import CHUNK, map_in_order
 
@@ -122,7 +122,7 @@ def check_all(
 
         run = make_run()
     if write or any(vm.path == "-" for vm in vms):
-        workers = 1  # what is being written is not interrupted; only this process has the input
+        workers = 1  # no interrupt while files are written; only this process has standard input
     one = partial(
         _check_found,
         places=places,
@@ -219,7 +219,7 @@ def _join(project: str, written: str) -> str:
 
 
 def find_project_config() -> str | None:
-    """Returns the vmio.toml of the current folder, or of the nearest one above that has one."""
+    """Returns the vmio.toml of the current folder, or of the nearest folder above that has one."""
     folder = Path.cwd()
     for candidate in (folder, *folder.parents):
         path = candidate / _PROJECT_FILE
@@ -229,7 +229,7 @@ def find_project_config() -> str | None:
 
 
 def choose_baseline(project: ProjectConfig, path: str | None = None) -> tuple[str, bool]:
-    """Returns where the baseline is kept, and whether it must be there.
+    """Returns the path of the baseline, and whether it must exist.
 
     That is the one that the call or else the project configuration names, or else
     `vmio-baseline.json` beside vmio.toml, or in the current folder where there is none.
@@ -239,10 +239,10 @@ def choose_baseline(project: ProjectConfig, path: str | None = None) -> tuple[st
 
 
 def read_baseline(project: ProjectConfig, path: str | None = None) -> Baseline | None:
-    """Returns the findings that are known, None where no file is named and none is there.
+    """Returns the known findings; None if no file is named and the default one does not exist.
 
     Raises:
-        InputError: The file cannot be read, or is no baseline.
+        InputError: The file cannot be read, or is not a baseline.
     """
     found, needed = choose_baseline(project, path)
     if not (needed or is_file(found)):
@@ -265,10 +265,10 @@ def fix(
     write: bool = False,
     run: str = "",
 ) -> CheckedFile:
-    """Fixes a config's findings, and returns those that it has afterwards.
+    """Fixes a config's findings, and returns those that remain.
 
-    Findings that are accepted are left alone, and so is every section but the VM's own. A file
-    that may not be changed now, or cannot be, keeps its findings, and the result says why: with
+    Findings in the baseline are not fixed, and neither is any section but the VM's own. A file
+    that cannot or must not be changed now keeps its findings, and the result has the reason, with
     `write` or without, so that both promise the same.
 
     Args:
@@ -277,14 +277,14 @@ def fix(
         project: Which findings count.
         baseline: Those that are known.
         node: The host that the VM belongs to, for reports.
-        storage: The storage.cfg to go by, as for `load`.
-        storages: What is in it, as for `load`.
-        unsafe: Whether to make fixes that the guest may notice, too.
-        write: Whether the file is changed, or only the result.
-        run: What names the changes that one undo takes back together; empty for this one alone.
+        storage: The storage.cfg to use, as for `load`.
+        storages: The parsed storages, as for `load`.
+        unsafe: Whether to make also fixes that the guest may notice.
+        write: Whether to change the file, not only the result.
+        run: The id of the run whose changes one undo reverts together; empty for a run of its own.
 
     Raises:
-        UsageError: What came from standard input cannot be written.
+        UsageError: The config came from standard input, which cannot be written.
     """
     from vmio.formats.registry import find_doors
     from vmio.lint.fixing import fix_source
@@ -331,7 +331,7 @@ def _leave_excerpt(checked: CheckedFile, before: Source, *, unsafe: bool) -> Che
 
 
 def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:
-    """Replaces a config, or only asks whether it could be; returns why it cannot."""
+    """Replaces a config, or only checks whether it could; returns why it cannot."""
     if before.name == _STDIN:
         if write:
             raise UsageError("standard input cannot be fixed", hint="--diff shows the change")

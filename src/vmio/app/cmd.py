@@ -1,4 +1,4 @@
-"""The command lines that configs come to, of one or of many."""
+"""The QEMU command lines of configs, of one or of many."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ __all__ = [
 
 
 class CommandInputs(Struct, frozen=True, kw_only=True):
-    """What the command lines of one call go by."""
+    """What the command lines of one call depend on besides the configs."""
 
     hosts: Mapping[str, Host]
-    """By `name_place` of the configs."""
+    """The host for each place of configs, by `name_place`."""
     storage: str | None = None
     vmid: str | None = None
     snapshot: str | None = None
     pretty: bool = False
     strict: bool = False
-    """Whether a line that the manager cannot take is an error instead of a warning."""
+    """Whether a line that the manager cannot parse is an error instead of a warning."""
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -70,17 +70,17 @@ def emit(guest: Guest, host: Host, *, pretty: bool = False) -> tuple[str, tuple[
 
 
 def check_number(path: str, vmid: str | None) -> None:
-    """Finds out whether a VM's number is known: from the call, or from its file's name.
+    """Checks that a VM's number is known: from the call, or from its file's name.
 
     Raises:
-        UsageError: It is not.
+        UsageError: It is not known.
         InputError: There is no such guest.
     """
     if path.startswith(PID):
-        return  # its command line says it
+        return  # its command line contains it
     if vmid is not None:
         if not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
-            raise UsageError(f"'{vmid}' is not a VM's number")
+            raise UsageError(f"'{vmid}' is not a VM number")
     elif not re.fullmatch(r"\d+", PurePath(path).stem, re.ASCII):
         missing = describe_missing(path)
         if missing is not None:
@@ -101,10 +101,10 @@ def emit_file(path: str, inputs: CommandInputs) -> Command:
 
     Args:
         path: The config.
-        inputs: What it goes by.
+        inputs: What it depends on besides.
 
     Raises:
-        InputError: The config cannot be read, or has with `strict` a line that cannot be taken.
+        InputError: The config cannot be read, or, with `strict`, has a line that cannot be parsed.
         PlanError: The manager itself would refuse.
     """
     check_number(path, inputs.vmid)
@@ -124,7 +124,7 @@ def emit_file(path: str, inputs: CommandInputs) -> Command:
 def emit_all(paths: Sequence[str], inputs: CommandInputs) -> Generator[Command, None, None]:
     """Yields the command line of each of many configs, in their order, on all processors.
 
-    What cannot be read or printed is told by its `Command`, and the rest goes on.
+    An error of one config is in its `Command`, and the others are printed.
     """
     from vmio.fleet.runner import map_in_order
 
@@ -144,7 +144,7 @@ def _emit_chunk(inputs: CommandInputs, paths: list[str]) -> list[Command]:
 def list_configs(
     names: Sequence[str], *, report: Callable[[VmioError], None] | None = None
 ) -> list[str]:
-    """Returns the files, with every folder's configs in its place, as people count them.
+    """Returns the files, each folder replaced by its configs in numeric order.
 
     A folder that has no config itself may be a whole /etc/pve, or a copy of one.
 
@@ -153,7 +153,7 @@ def list_configs(
         report: Told what of a tree cannot be read, where the rest goes on; raised if None.
 
     Raises:
-        InputError: A folder cannot be read or holds no config.
+        InputError: A folder cannot be read or has no config.
     """
     paths = []
     for name in names:

@@ -1,4 +1,4 @@
-"""The words that a shell can complete: never an error, and nothing that costs more than a read."""
+"""Words that a shell can complete: no errors, and never more work than reading a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 _MOST = 500
-"""A person who is offered more cannot choose."""
+"""The most words offered; nobody chooses among more."""
 
 
 def complete_rules() -> tuple[tuple[str, str], ...]:

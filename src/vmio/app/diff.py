@@ -31,7 +31,7 @@ class Sides(Struct, frozen=True, kw_only=True):
 
     @property
     def running(self) -> Literal["a", "b"] | None:
-        """The side that runs, where the other is only configured."""
+        """The side that is a running guest, if the other one is a config."""
         match self.a.startswith(PID), self.b.startswith(PID):
             case True, False:
                 return "a"
@@ -54,20 +54,21 @@ def diff(
     """Returns where two command lines differ.
 
     Args:
-        a: A guest's address: its config, a saved command line, a VM, a running QEMU.
-        b: The other side; None for the process of the VM that `a` is the config of.
-        host: The host description that a config goes by; None for what `read_place` finds, or
-            this host if the other side runs on it.
+        a: A guest's address: a config, a saved command line, a VM or a running QEMU.
+        b: The other side; None for the process of the VM whose config is `a`.
+        host: The host description for a config; None for the host that `read_place` finds, or
+            this host if the other side runs here.
         overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
         qemu_version: The version of its QEMU.
-        storage: The storage.cfg to go by.
-        vmid: The number of a config's VM, where its file's name does not give it.
+        storage: The storage.cfg to use.
+        vmid: The VM's number, if a config's file name does not contain it.
 
     Raises:
-        UsageError: A side makes no sense.
-        InputError: A side cannot be read, or is no guest; or there is one, and it does not run.
-        ConflictError: There is one side, which belongs to another node.
-        QmpError: Nothing answers on a socket, or not in QMP.
+        UsageError: A side is not a valid address.
+        InputError: A side cannot be read or is not a guest, or the VM of a single side is not
+            running.
+        ConflictError: A single side belongs to another node.
+        QmpError: Nothing answers on a socket, or what answers is not QMP.
         PlanError: A config has no command line.
     """
     from vmio.formats.qemu.diff import compare_commands, leave_out_process
@@ -83,7 +84,7 @@ def diff(
     runs = next((side for side in (a, b) if side.startswith(PID)), None)
 
     def facts(side: str) -> Host:
-        # What is compared with a guest that runs here would run here.
+        # A config that is compared with a guest of this host is taken to run on it.
         place = read_place(
             runs or side,
             host=host,

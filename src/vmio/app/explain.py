@@ -1,4 +1,4 @@
-"""What becomes of a disk, told option by option."""
+"""Explains what becomes of a disk, option by option."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ def explain(
     storage: str | None = None,
     snapshot: str | None = None,
 ) -> tuple[str, Origin, tuple[Explanation, ...]]:
-    """Returns what a guest is called, where that is from, and explanations of one disk or all.
+    """Returns a guest's name, where it comes from, and explanations of one disk or of all.
 
-    Of all there are also those that its manager drops.
+    All disks include those that the guest's manager drops.
 
     Args:
         path: A config, a command line or `pid:NUMBER` as for `load`, or `qmp:SOCKET`.
         disk: The disk's name; None for all.
         host: The host that the guest runs on.
-        storage: The storage.cfg to go by.
+        storage: The storage.cfg to use.
         snapshot: The snapshot to read instead of the VM itself.
 
     Raises:
         UsageError: The guest has no such disk.
-        InputError: A file cannot be read or is not what it should be.
-        QmpError: Nothing answers on the socket, or not in QMP.
+        InputError: A file cannot be read or parsed.
+        QmpError: Nothing answers on the socket, or what answers is not QMP.
     """
     from vmio.formats.registry import list_dropped
     from vmio.lint.explain import GuestIndex, explain_disk, explain_dropped
@@ -161,9 +161,10 @@ def _choose_disks(topology: Topology, disk: str | None, vm: Vm | None) -> tuple[
 def _list_arguments(
     guest: Guest, host: Host, *, storage: str | None, snapshot: str | None
 ) -> tuple[Argument, ...]:
-    """Returns a guest's command line, an option at a time; nothing where it cannot be made.
+    """Returns a guest's command line, one option an item; empty if it cannot be made.
 
-    It is for this host's QEMU where the version of its own is not known; findings are not.
+    It is the line of this host's QEMU if the guest's version is not known; findings do not assume
+    a version.
     """
     from vmio.formats.qemu.argv import read_options
     from vmio.formats.shell import render_command

@@ -1,4 +1,4 @@
-"""The benchmark guest, made when it is first needed."""
+"""The benchmark guest, built on first use."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def ensure_image(
     initrd: str | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> GuestImage:
-    """Returns the benchmark guest, which is built when it is first needed.
+    """Returns the benchmark guest, which is built on first use.
 
-    A signal that ends the process leaves nothing half built.
+    A signal that ends the process leaves no partial build.
 
     Args:
-        controllers: The models of controllers that its kernel must have drivers for.
-        kernel: A kernel of the caller's own.
-        initrd: And its initramfs.
-        report: Told of each step once.
+        controllers: The models of controllers that its kernel needs drivers for.
+        kernel: The caller's own kernel.
+        initrd: The initramfs for it.
+        report: Called once for each step.
 
     Raises:
         CapabilityError: This host cannot build it.
-        InputError: The kernel or initramfs given cannot be read.
-        OutputError: The cache cannot be written, or somebody else can write there.
+        InputError: The given kernel or initramfs cannot be read.
+        OutputError: The cache cannot be written, or other users can write to it.
         ToolError: A package could not be downloaded or read.
         UsageError: Only one of kernel and initramfs was given.
     """
@@ -41,7 +41,7 @@ def ensure_image(
 
     told: list[str] = []
 
-    def tell(task: str, _share: float | None) -> None:
+    def report_step(task: str, _share: float | None) -> None:
         if told[-1:] != [task]:
             told.append(task)
             report(task)
@@ -51,5 +51,5 @@ def ensure_image(
             kernel=Path(kernel) if kernel is not None else None,
             initrd=Path(initrd) if initrd is not None else None,
             controllers=controllers,
-            report=tell,
+            report=report_step,
         )

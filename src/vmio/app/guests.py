@@ -1,4 +1,4 @@
-"""Guests found, read from configs and command lines, and laid out."""
+"""Guests: found, read from configs and command lines, and laid out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def find_vms(names: Sequence[str]) -> tuple[Found, ...]:
-    """Returns the configs that files, folders and whole clusters' trees mean, each once."""
+    """Returns the configs in files, folders and cluster trees, each once."""
     from vmio.managers.proxmox.inventory import list_vms
 
     return list_vms(names)
@@ -52,23 +52,23 @@ def read_places(
     qemu_version: str | None = None,
     storage: str | None = None,
 ) -> Places:
-    """Returns the host and the storages that each config goes by.
+    """Returns the host and the storages of each config.
 
     Args:
         vms: The configs.
-        host: A host description to go by for all, instead of what each node's is.
+        host: A host description for all configs, instead of each node's own.
         overrides: `KEY=VALUE` texts, each of which replaces one fact of every host.
         qemu_version: The version of every host's QEMU.
-        storage: The storage.cfg to go by for all.
+        storage: The storage.cfg for all configs.
 
     Raises:
-        InputError: A file that the call names cannot be read; others become errors of the result.
-        UsageError: An override has no value, or the version is none.
+        InputError: A file that the call names cannot be read; other errors are in the result.
+        UsageError: An override has no value, or the version is not valid.
     """
     from vmio.managers.proxmox.places import read_places as read
 
     describe = partial(_describe_host, overrides=overrides, qemu_version=qemu_version)
-    describe(None, Host())  # so that what the call says wrong ends it, and not a node's part
+    describe(None, Host())  # so that a wrong option ends the call and is not a node's error
     return read(
         vms,
         describe=describe,
@@ -85,20 +85,20 @@ def read_place(
     qemu_version: str | None = None,
     ports: bool = False,
 ) -> Place:
-    """Returns what is known of the host of one guest; its storages are not among that.
+    """Returns what is known of a guest's host; storages are not included.
 
-    It is found as `read_places` finds it: a file from elsewhere goes by nothing of this host.
+    The host is found as by `read_places`: this host's facts do not apply to a file from elsewhere.
 
     Args:
         vm: A config, a saved command line, or `pid:NUMBER`.
-        host: A host description to go by instead.
+        host: A host description to use instead.
         overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
         qemu_version: The version of its QEMU.
-        ports: Whether this host is asked for the port that SPICE would get.
+        ports: Whether to look for the next free SPICE port on this host.
 
     Raises:
-        InputError: A description cannot be read, or is none.
-        UsageError: An override has no value, or the version is none.
+        InputError: A description cannot be read or parsed.
+        UsageError: An override has no value, or the version is not valid.
     """
     from vmio.managers.proxmox.inventory import locate
     from vmio.managers.proxmox.places import Place
@@ -123,7 +123,7 @@ def _describe_host(
     qemu_version: str | None,
     ports: bool = False,
 ) -> Host:
-    """Returns the host of a description, of a bare one, or this one, whose QEMU can be asked."""
+    """Returns the host from a description or a base, or this one, whose QEMU can be asked."""
     if path is not None or base is not None:
         return read_host(path, overrides, base=base, qemu_version=qemu_version)
     from vmio.host.local import read_local_host
@@ -148,17 +148,17 @@ def open_guest(
 
     Args:
         address: A file, `-`, a VM's number or name, `pid:NUMBER` or `qmp:SOCKET`.
-        host: A host description to go by; None for what `read_place` finds.
+        host: A host description to use; None for the host that `read_place` finds.
         overrides: `KEY=VALUE` texts, each of which replaces one fact of the host.
         qemu_version: The version of its QEMU.
-        storage: The storage.cfg to go by; None to look for one where Proxmox keeps it.
+        storage: The storage.cfg to use; None to look for one where Proxmox keeps it.
         snapshot: The snapshot to read instead of the VM itself.
-        writes: Whether its config is to be changed, so that an ambiguous address is refused.
+        writes: Whether its config will be changed, so that an ambiguous address is refused.
 
     Raises:
-        InputError: It cannot be read or is not what it should be.
-        UsageError: It is no guest's address, is ambiguous, or an override makes no sense.
-        QmpError: Nothing answers on a socket, or not in QMP.
+        InputError: The guest cannot be read or parsed.
+        UsageError: The address is not valid or is ambiguous, or an override is not valid.
+        QmpError: Nothing answers on a socket, or what answers is not QMP.
     """
     path = find_guest(address, writes=writes)
     place = read_place(path, host=host, overrides=overrides, qemu_version=qemu_version)
@@ -180,14 +180,14 @@ def load(
     Args:
         path: The file's path; `-` for standard input; `pid:NUMBER` for a running QEMU.
         host: The host that it would run on.
-        storage: The storage.cfg to go by; None to look for one where Proxmox keeps it.
-        storages: What is in it, where that is read already; None if nobody knows.
-        vmid: The VM's number, where the file's name does not give it.
+        storage: The storage.cfg to use; None to look for one where Proxmox keeps it.
+        storages: The parsed storages, if read already; None if not known.
+        vmid: The VM's number, if the file's name does not contain it.
         snapshot: The snapshot to read instead of the VM itself.
-        strict: Whether to refuse a text that its manager refuses when it is about to write it.
+        strict: Whether to refuse a text that its manager would refuse to write.
 
     Raises:
-        InputError: A file cannot be read or is not what it should be.
+        InputError: A file cannot be read or parsed.
     """
     if path.startswith(PID):
         from vmio.host.command import read_process
@@ -217,9 +217,9 @@ def load_source(
     snapshot: str | None = None,
     strict: bool = False,
 ) -> Guest:
-    """Reads a VM whose text is here already, as `load` does.
+    """Reads a VM from a text in memory, as `load` does from a file.
 
-    The cluster's storages can be here already, too; None where they are not known.
+    `storages` can be parsed already, too; None if they are not known.
     """
     if storages == "look":
         folder = Path(source.name).parent
@@ -242,12 +242,12 @@ def _read_named_file(name: str) -> Source | str:
 
 
 def lay_out(guest: Guest) -> Topology:
-    """Returns the layout that a config comes to, or that a command line has."""
+    """Returns the layout that results from a config, or that a command line has."""
     return registry.lay_out(guest)
 
 
 def build_command(guest: Guest, host: Host) -> tuple[tuple[str, ...], ...]:
-    """Returns the command that runs a guest, an option with its value at a time.
+    """Returns the command that runs a guest, one option with its value an item.
 
     Raises:
         UnsupportedError: The guest uses something that vmio cannot print yet.

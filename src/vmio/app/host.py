@@ -1,4 +1,4 @@
-"""The facts of hosts: read, overridden, kept in files."""
+"""The facts of hosts: read, overridden and saved."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def read_host(
     """Returns the host that a guest would run on.
 
     Args:
-        path: A host description; None for the host that this runs on.
+        path: A host description; None for the host that vmio runs on.
         overrides: `KEY=VALUE` texts, each of which replaces one fact.
-        binary: Whether a command line is made, which needs the version of this host's QEMU and
-            the next port for SPICE where nothing says them.
-        base: What is known without a description, instead of this host.
-        qemu_version: The version of its QEMU or of Proxmox VE's package of it, whatever else says.
+        binary: Whether a command line is made, which requires the version of this host's QEMU and
+            the next SPICE port if they are not given.
+        base: The facts to start from without a description, instead of this host's.
+        qemu_version: The version of its QEMU or of Proxmox VE's package of it; overrides all else.
 
     Raises:
-        InputError: The description is none.
-        UsageError: An override has no value, or the version is none.
-        CapabilityError: No QEMU is installed and its version is needed.
+        InputError: The description cannot be read or parsed.
+        UsageError: An override has no value, or the version is not valid.
+        CapabilityError: No QEMU is installed and its version is required.
     """
     pairs = []
     for override in overrides:
@@ -58,10 +58,10 @@ def read_host(
 
 
 def complete_version(host: Host) -> Host:
-    """Returns a host with the version of this host's QEMU, if its own is not known.
+    """Returns the host, with the version of the local QEMU if its own is not known.
 
     Raises:
-        CapabilityError: No QEMU is installed and its version is needed.
+        CapabilityError: No QEMU is installed and its version is required.
     """
     if host.qemu_version is not None:
         return host
@@ -77,11 +77,11 @@ def save_host(host: Host, path: str, *, force: bool = False) -> None:
     Args:
         host: The host.
         path: The file's name.
-        force: Whether a file that is there already is replaced.
+        force: Whether to replace an existing file.
 
     Raises:
-        UsageError: There is such a file already.
-        OutputError: The file cannot be written; what was there before is still there.
+        UsageError: The file exists already.
+        OutputError: The file cannot be written; the old one is still there.
     """
     from vmio.host.save import write_file
 

@@ -1,4 +1,4 @@
-"""What a check is about: the configs, and what their findings go by."""
+"""What a check reads: the configs, and everything that their findings depend on."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _Result = TypeVar("_Result")
 
 
 class Fixing(Struct, frozen=True, kw_only=True):
-    """What is done about findings besides reporting them."""
+    """What is done with findings besides reporting them."""
 
     unsafe: bool
     write: bool
-    """Whether files are changed, or it is only said what would."""
+    """Whether files are changed; otherwise the changes are only shown."""
 
 
 class CheckInputs(Struct, kw_only=True):
-    """The guests of a check, with the hosts, storages and settings that were last read."""
+    """The guests of a check, with the hosts, storages and settings as last read."""
 
     paths: Sequence[str]
     """Files, folders and processes, as `find_guests` returns them."""
@@ -57,10 +57,10 @@ class CheckInputs(Struct, kw_only=True):
     places: Places = field(default_factory=Places)
 
     def refresh(self) -> None:
-        """Reads it all.
+        """Reads everything.
 
         Raises:
-            UsageError: The call makes no sense.
+            UsageError: The options are not valid.
             InputError: A file that the call or the project configuration names cannot be read.
         """
         self.read_project_config()
@@ -68,13 +68,13 @@ class CheckInputs(Struct, kw_only=True):
         self.read_vms()
 
     def read_project_config(self) -> None:
-        """Reads the project configuration, with what the call says besides."""
+        """Reads the project configuration and applies the call's options."""
         self.project = read_project_config(
             self.config, select=self.select, ignore=self.ignore, severity=self.severity
         )
 
     def read_vms(self) -> None:
-        """Finds the configs, and reads what is known of their hosts and storages."""
+        """Finds the configs, and reads the facts of their hosts and storages."""
         self.vms = self.find_vms()
         self.places = read_places(
             self.vms,
@@ -85,11 +85,11 @@ class CheckInputs(Struct, kw_only=True):
         )
 
     def find_vms(self) -> tuple[Found, ...]:
-        """Returns the configs that there are now."""
+        """Returns the configs that exist now."""
         return find_vms(self.paths)
 
     def list_files(self) -> tuple[str, ...]:
-        """Returns the files that findings go by, besides the configs."""
+        """Returns the files besides the configs that findings depend on."""
         named = (
             self.config or find_project_config(),
             choose_baseline(self.project, self.baseline)[0],

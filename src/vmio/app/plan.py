@@ -1,4 +1,4 @@
-"""Plans made, and kept in files."""
+"""Plans: made, saved and read."""
 
 from __future__ import annotations
 
@@ -30,30 +30,30 @@ _WHAT_A_PLAN_IS = (
 
 
 def list_policies() -> tuple[tuple[str, str], ...]:
-    """Returns how each policy of `make_plan` is written, and what it is."""
+    """Returns the usage and the summary of each policy of `make_plan`."""
     from vmio.policy.spreads import POLICIES
 
     return tuple((policy.usage, policy.summary) for policy in POLICIES.values())
 
 
 def list_compared() -> tuple[str, ...]:
-    """Returns the policies that are compared where none is named."""
+    """Returns the policies that are compared by default."""
     from vmio.policy.spreads import COMPARED
 
     return COMPARED
 
 
 def make_plan(guest: Guest, host: Host, policy: str = "auto") -> Plan:
-    """Returns the steps to the layout that a policy wants, none where it is that already.
+    """Returns the steps to the layout of a policy; none if the guest has it already.
 
     Args:
         guest: The guest.
         host: The host that it runs on.
-        policy: A policy with its number, such as `pool:2`.
+        policy: A policy, with its number if it takes one, such as `pool:2`.
 
     Raises:
         UsageError: There is no such policy.
-        PlanError: It makes no sense for this guest, or the guest is none of a manager's.
+        PlanError: It does not apply to this guest, or the guest belongs to no manager.
         CapabilityError: The host's QEMU is too old for it.
     """
     from vmio.policy.planner import make_plan as make
@@ -63,7 +63,7 @@ def make_plan(guest: Guest, host: Host, policy: str = "auto") -> Plan:
 
 
 def lacks_processors(guest: Guest, host: Host, policy: str) -> bool:
-    """Returns whether the host's processors, which are not known, could change a plan."""
+    """Returns whether a plan could depend on the host's processors, which are not known."""
     from vmio.policy.planner import find_candidates
     from vmio.policy.spreads import choose_policy
     from vmio.policy.spreads import lacks_processors as lacks
@@ -75,7 +75,7 @@ def preview_plan(guest: Guest, plan: Plan) -> bytes:
     """Returns the config's text with a plan's changes made; nothing is written.
 
     Raises:
-        ConflictError: The config no longer says what the plan goes from.
+        ConflictError: The config has changed since the plan was made.
     """
     from vmio.formats.registry import edit
     from vmio.model.source import apply_edits
@@ -84,7 +84,7 @@ def preview_plan(guest: Guest, plan: Plan) -> bytes:
 
 
 def render_plan(plan: Plan) -> str:
-    """Returns a plan as its file has it."""
+    """Returns a plan as the text of its file."""
     from vmio.formats.plan_file import render_plan as render
 
     return render(plan)
@@ -94,7 +94,7 @@ def save_plan(plan: Plan, path: str, *, force: bool = False) -> None:
     """Writes a plan to a file, whole or not at all.
 
     Raises:
-        UsageError: There is such a file already, and it shall not be replaced.
+        UsageError: The file exists, and `force` is not given.
         OutputError: The file cannot be written.
     """
     from vmio.host.save import write_file
@@ -106,7 +106,7 @@ def read_plan(path: str) -> Plan:
     """Reads a plan that `vmio plan -o` wrote.
 
     Raises:
-        InputError: The file cannot be read, or is no plan.
+        InputError: The file cannot be read, or is not a plan.
     """
     from vmio.formats.plan_file import parse_plan
 

@@ -1,4 +1,4 @@
-"""Traces and recordings of event loops read and computed again."""
+"""Traces and recordings of event loops: read, and computed again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_recording", "choose_settings", "complete_settings", "read_trac
 def choose_settings(
     *, max_ns: int | None = None, grow: int = 0, shrink: int = 0, weight: int = 0
 ) -> PollSettings:
-    """Returns the parameters of an IOThread's polling; what is not given is QEMU's default."""
+    """Returns the polling parameters of an IOThread; those not given are QEMU's defaults."""
     from vmio.sim.polling import DEFAULT_MAX_NS, PollSettings
 
     return PollSettings(
@@ -32,10 +32,10 @@ def choose_settings(
 def complete_settings(
     version: QemuVersion, settings: PollSettings
 ) -> tuple[Generation, PollSettings]:
-    """Returns how a QEMU polls, and its parameters with the defaults filled in.
+    """Returns the polling algorithm of a QEMU, and its parameters with defaults filled in.
 
     Raises:
-        CapabilityError: How that QEMU polls is not known.
+        CapabilityError: The polling algorithm of that QEMU is not known.
     """
     from vmio.sim.polling import choose_generation
     from vmio.sim.polling import complete_settings as complete
@@ -45,16 +45,16 @@ def complete_settings(
 
 
 def check_recording(path: str, version: QemuVersion, settings: PollSettings) -> Agreement:
-    """Computes an event loop's polling from a recording's inputs and compares it with QEMU's own.
+    """Recomputes an event loop's polling from a recording's inputs, to compare it with QEMU's own.
 
     Args:
-        path: The recording, as it is or compressed with xz; `-` is standard input.
-        version: The QEMU that it was made of.
-        settings: The parameters that its IOThread had.
+        path: The recording, plain or compressed with xz; `-` for standard input.
+        version: The QEMU that was recorded.
+        settings: The parameters of its IOThread.
 
     Raises:
-        InputError: The file cannot be read, is no recording, or is cut off.
-        CapabilityError: How that QEMU polls is not known.
+        InputError: The file cannot be read, is not a recording, or is truncated.
+        CapabilityError: The polling algorithm of that QEMU is not known.
     """
     from vmio.formats.qemu.trace import parse_recording
     from vmio.host.trace_file import read_lines
@@ -77,19 +77,18 @@ def read_trace(
     """Returns the event loops of a trace, the busiest first, read line by line.
 
     Args:
-        path: The trace; `-` is standard input.
+        path: The trace; `-` for standard input.
         version: The QEMU that wrote it.
-        settings: The parameters that its IOThreads had.
-        zeros: How many handlers each loop had before it, as for `summarize_trace`.
-        tries: Other parameters to try on its waits, such as `poll_max_ns=65536`.
-        suggests: Whether to try longer polling if there is nothing in `tries`, and the trace has
-            times.
+        settings: The parameters of its IOThreads.
+        zeros: How many handlers each loop had before the trace, as for `summarize_trace`.
+        tries: Other parameters to try on the waits of the trace, such as `poll_max_ns=65536`.
+        suggests: Whether to try longer polling if `tries` is empty and the trace has timestamps.
 
     Raises:
-        InputError: The file cannot be read, is cut off, or has no polling in it; or nothing can be
-            tried, since it has no times.
-        UsageError: What is to be tried is no setting.
-        CapabilityError: How that QEMU polls is not known.
+        InputError: The file cannot be read, is truncated, or has no polling in it; or parameters
+            are to be tried and it has no timestamps.
+        UsageError: A text in `tries` is not a parameter with its value.
+        CapabilityError: The polling algorithm of that QEMU is not known.
     """
     from vmio.formats.qemu.trace import parse_trace
     from vmio.host.trace_file import read_lines

@@ -28,14 +28,14 @@ def choose_boot(
     memory_mib: int | None = None,
     arch: str = "x86_64",
 ) -> tuple[Boot, str]:
-    """Returns how guests are booted on this host, and why not with KVM where that is so.
+    """Returns how guests are booted on this host, and why without KVM if so.
 
     Args:
         accelerator: kvm, tcg, or auto to try.
-        kernel: A kernel to boot instead of what is on the disks.
-        initrd: Its initramfs.
-        append: Its command line.
-        memory_mib: Memory of the guest; None for what its config says.
+        kernel: A kernel to boot instead of the boot loader on the disks.
+        initrd: The initramfs for it.
+        append: The kernel's command line.
+        memory_mib: Memory of the guest; None for the config's.
         arch: The guest's architecture.
 
     Raises:
@@ -63,14 +63,14 @@ def choose_boot(
 async def boot(
     guest: Guest, how: Boot, volumes: Volumes, *, qmp_socket: Path | None = None
 ) -> AsyncIterator[tuple[QemuProcess, Topology]]:
-    """Boots a guest on this host and ends it with everything that was made for it.
+    """Boots a guest on this host, and at the end stops it and removes everything made for it.
 
     Yields:
-        The running QEMU, and the plan over the files of this host.
+        The running QEMU, and its layout with this host's files.
 
     Raises:
-        InputError: A volume is neither here nor replaced.
-        ToolError: QEMU refused.
+        InputError: A volume does not exist here, and nothing replaces it.
+        ToolError: QEMU did not start.
     """
     from vmio.qemu.boot import place_volumes, render_boot
     from vmio.qemu.process import QemuProcess
@@ -85,16 +85,16 @@ async def boot(
 async def boot_with_socket(
     guest: Guest, how: Boot, volumes: Volumes, socket: str | None = None
 ) -> AsyncIterator[tuple[QemuProcess, Topology, Path]]:
-    """Boots a guest as `boot` does, with a QMP socket for others, which is gone with it.
+    """Boots a guest as `boot` does, with a QMP socket for others, removed at the end.
 
     Args:
         guest: The guest.
         how: How it is booted.
         volumes: Where its volumes come from.
-        socket: The socket's path; None for one in a folder of vmio's own.
+        socket: The socket's path; None for one in a temporary folder.
 
     Yields:
-        The running QEMU, the plan over the files of this host, and the socket.
+        The running QEMU, its layout with this host's files, and the socket.
     """
     from vmio.qemu.folder import open_runtime_folder
 
@@ -117,10 +117,10 @@ def render_boot(guest: Guest, how: Boot, volumes: Volumes) -> str:
 
 
 def parse_volumes(scratch: str | None, disks: tuple[str, ...], *, own: bool) -> Volumes:
-    """Returns where volumes come from, as the options say it.
+    """Returns where volumes come from, according to the options.
 
     Raises:
-        UsageError: A size or a pair is not one.
+        UsageError: A size or a pair is not valid.
     """
     from vmio.qemu.boot import Volumes
 
@@ -139,7 +139,7 @@ def parse_volumes(scratch: str | None, disks: tuple[str, ...], *, own: bool) -> 
 
 
 async def verify(process: QemuProcess, planned: Topology) -> tuple[Topology, tuple[str, ...]]:
-    """Returns what a running QEMU reports, and in words where that differs from the plan."""
+    """Returns the layout that a running QEMU reports, and its differences from the plan."""
     from vmio.observe.running import read_running
     from vmio.qemu.live import compare
 

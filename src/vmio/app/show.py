@@ -1,4 +1,4 @@
-"""Layouts: of a running guest as it reports it, and of many guests as they are configured."""
+"""Layouts: reported by a running guest, or configured for many guests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def observe(socket: str) -> Topology:
     """Returns the layout that a running QEMU reports on its QMP socket.
 
     Raises:
-        QmpError: Nothing answers there, or not in QMP.
+        QmpError: Nothing answers there, or what answers is not QMP.
     """
     from vmio.observe.running import read_running
     from vmio.qemu.qmp import QmpConnection
@@ -41,18 +41,18 @@ def list_layouts(
     qemu_version: str | None = None,
     storage: str | None = None,
 ) -> Iterator[ShownGuest]:
-    """Yields the layout of each of many guests, or why one cannot be read; the rest goes on.
+    """Yields the layout of each of many guests, or the error if one cannot be read.
 
     Args:
         paths: Files, folders and processes, as `find_guests` returns them.
-        host: A host description to go by for all, instead of what each node's is.
+        host: A host description for all guests, instead of each node's own.
         overrides: `KEY=VALUE` texts, each of which replaces one fact of every host.
         qemu_version: The version of every host's QEMU.
-        storage: The storage.cfg to go by for all.
+        storage: The storage.cfg for all guests.
 
     Raises:
         InputError: A file that the call names cannot be read.
-        UsageError: An override has no value, or the version is none.
+        UsageError: An override has no value, or the version is not valid.
     """
     from vmio.report.layout.guest import ShownGuest
 

@@ -1,4 +1,4 @@
-"""Layouts simulated, of one guest or over a range of parameters, and plans ranked by it."""
+"""Layouts simulated, alone or over a range of parameters, and plans ranked by prediction."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ __all__ = [
 
 
 def connect_cluster(address: str) -> AbstractContextManager[Cluster]:
-    """Returns a connection to a Dask scheduler, whose executor runs sweeps until it is closed.
+    """Returns a connection to a Dask scheduler; its executor runs sweeps until it is closed.
 
     Args:
-        address: As `tcp://HOST:PORT`.
+        address: Such as `tcp://HOST:PORT`.
 
     Raises:
-        VmioError: When it is entered, as `vmio.fleet.cluster.connect_cluster` raises it.
+        VmioError: On entering, as `vmio.fleet.cluster.connect_cluster` raises it.
     """
     from vmio.fleet.cluster import connect_cluster as connect
 
@@ -52,9 +52,9 @@ def connect_cluster(address: str) -> AbstractContextManager[Cluster]:
 
 
 def split_settings(texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns those settings that are facts of a host, and those that are IOThreads' parameters.
+    """Splits settings into facts of a host and parameters of IOThreads.
 
-    An IOThread can have the name of a fact: `cpu.poll_max_ns=0` is a parameter.
+    An IOThread can be named like a fact: `cpu.poll_max_ns=0` is a parameter.
     """
     from vmio.sim.simulator import PARAMETERS
 
@@ -79,23 +79,23 @@ def simulate(
     seeds: int = 5,
     requests: int = 5_000,
 ) -> Prediction:
-    """Returns what a guest's layout would do under a load, by what each step costs.
+    """Returns what a guest's layout would do under a load, given the cost of each step.
 
     Args:
         guest: The guest.
-        host: The host, for the version of its QEMU.
+        host: The host, whose QEMU version applies.
         workload: Such as `qd=16,think=100us`.
-        parameters: As `ID.poll_max_ns=0`; without `ID.` it is set on every IOThread.
+        parameters: Such as `ID.poll_max_ns=0`; without `ID.` it applies to every IOThread.
         policy: The policy whose plan is simulated; None for the guest as it is.
-        profile: A file of costs, as `read_profile` takes it.
+        profile: A profile of costs, as `read_profile` takes it.
         seeds: How many runs to average over.
-        requests: How many requests count in each.
+        requests: How many requests are measured in each run.
 
     Raises:
-        UsageError: The workload, a parameter or the policy makes no sense.
-        InputError: The file of costs cannot be read, or is none.
-        PlanError: There is no disk, or no such plan.
-        CapabilityError: The QEMU's version, or how it polls, is not known.
+        UsageError: The workload, a parameter or the policy is not valid.
+        InputError: The profile cannot be read or parsed.
+        PlanError: The guest has no disk, or the policy has no plan for it.
+        CapabilityError: The QEMU version or its polling algorithm is not known.
     """
     from vmio.sim.simulator import predict
 
@@ -127,30 +127,30 @@ def simulate_sweep(
     workers: int | None = None,
     executor: Executor | None = None,
 ) -> tuple[Grid, Generator[SweepPoint, None, None]]:
-    """Returns the values that parameters take, and what comes of each, in their order.
+    """Returns the grid of swept values, and a prediction for each point, in order.
 
-    Wherever it runs, the same call gives the same points.
+    The same call gives the same points on any executor.
 
     Args:
-        guest: As `simulate` takes it, and what follows.
+        guest: As for `simulate`, like the arguments that follow.
         host: The host.
         workload: The load.
-        sweeps: Such as `poll_max_ns=0:1000000`, of one IOThread with `ID.` before it, else of all;
-            or `qd=1:64`, `batch`, `jobs`, `work_ns`, `think_ns` or `rate_per_s` of the load. Of
-            several, every combination is simulated.
-        parameters: What is replaced besides.
+        sweeps: Such as `poll_max_ns=0:1000000`, for every IOThread, or for one with `ID.` before
+            it; or `qd=1:64`, `batch`, `jobs`, `work_ns`, `think_ns` or `rate_per_s` of the load.
+            With several, every combination is simulated.
+        parameters: Other parameters to replace.
         policy: The policy whose plan is simulated.
-        profile: A file of costs.
+        profile: A profile of costs.
         seeds: How many runs for each point.
-        requests: How many requests count in each.
+        requests: How many requests are measured in each run.
         workers: How many processes to use, or how many points an executor does at a time; None
             for one a processor.
-        executor: What to run it on instead of processes of this host: any of
-            `concurrent.futures`, or what `connect_cluster` gives.
+        executor: Runs the points instead of this host's processes: any executor of
+            `concurrent.futures`, or what `connect_cluster` returns.
 
     Raises:
-        UsageError: A range makes no sense, or there are too many points.
-        ToolError: One of the processes was killed.
+        UsageError: A range is not valid, or there are too many points.
+        ToolError: A worker process was killed.
         VmioError: As `simulate` raises it.
     """
     from vmio.fleet.runner import map_in_order
@@ -178,7 +178,7 @@ def simulate_sweep(
     )
     points = grid.list_points()
     if compiled and executor is None:
-        # Once, for all the processes that are forked of this one.
+        # Before the fork, so that the processes share it.
         one([next(grid.list_points())], seeds=2, requests=100)
     return grid, map_in_order(one, points, workers=workers, chunk_size=1, executor=executor)
 
@@ -195,28 +195,28 @@ def rank_plans(
     requests: int = 5_000,
     workers: int | None = None,
 ) -> Ranking:
-    """Returns a guest as it is and as policies would make it, in order of what is predicted.
+    """Returns a guest as it is and with each policy's layout, ordered by prediction.
 
-    A layout that several policies come to is simulated once. A policy that has no plan for this
+    A layout that several policies produce is simulated once. A policy that has no plan for this
     guest is left out, with the reason.
 
     Args:
         guest: The guest.
-        host: The host, for the version of its QEMU and for the policies.
+        host: The host, whose QEMU version and processors apply.
         workload: Such as `qd=16,think=100us`.
-        by: What they are ranked by.
-        policies: Their names, such as `pool:2`; those that `vmio plan --compare` shows if none.
-        profile: A file of costs, as `read_profile` takes it.
+        by: The figure to rank by.
+        policies: Their names, such as `pool:2`; if empty, those of `vmio plan --compare`.
+        profile: A profile of costs, as `read_profile` takes it.
         seeds: How many runs to average over.
-        requests: How many requests count in each.
+        requests: How many requests are measured in each run.
         workers: How many processes to use; None for one a processor.
 
     Raises:
-        UsageError: The workload or the name of a policy makes no sense.
-        InputError: The file of costs cannot be read, or is none.
-        PlanError: There is no disk, or the guest is none of a manager's.
-        CapabilityError: No costs have been measured and none are named, or the QEMU's version, or
-            how it polls, is not known.
+        UsageError: The workload or the name of a policy is not valid.
+        InputError: The profile cannot be read or parsed.
+        PlanError: The guest has no disk, or belongs to no manager.
+        CapabilityError: No costs have been measured and no profile is named, or the QEMU version
+            or its polling algorithm is not known.
     """
     from contextlib import closing
 
@@ -231,10 +231,10 @@ def rank_plans(
     task = _prepare_simulation(guest, host, workload, parameters=(), policy=None, profile=profile)
     if profile is None and not is_file(find_profile()):
         raise CapabilityError(
-            "no costs have been measured on this host, and the default profile's are of a guest"
-            " under TCG on another one, so that no order by them is this guest's",
-            hint="vmio calibrate measures them in two minutes; --profile default ranks by those of"
-            " the other host",
+            "no costs have been measured on this host, and a ranking by the default profile, which"
+            " was measured under TCG on another host, would not apply to this guest",
+            hint="vmio calibrate measures them in two minutes; --profile default ranks by the"
+            " default profile",
         )
     named, left_out, notes = [("as it is", task.topology)], [], []
     for name in policies or COMPARED:
@@ -275,7 +275,7 @@ def rank_plans(
 
 
 class _Simulation(Struct, frozen=True, kw_only=True):
-    """What is simulated, and by what."""
+    """The inputs of a simulation."""
 
     topology: Topology
     load: Workload
@@ -313,7 +313,7 @@ def _prepare_simulation(
 
 
 def _find_version(host: Host) -> tuple[QemuVersion, tuple[str, ...]]:
-    """Returns a host's QEMU, or with a warning the one that is installed here."""
+    """Returns a host's QEMU version, or with a warning the version installed here."""
     from vmio.errors import CapabilityError, ToolError
 
     version, doubt = host.qemu_version, ""
@@ -321,11 +321,11 @@ def _find_version(host: Host) -> tuple[QemuVersion, tuple[str, ...]]:
         with suppress(CapabilityError, ToolError):
             version = complete_version(host).qemu_version
             doubt = (
-                f"the QEMU of the guest's host is not known: it is taken to be {version}, which is"
-                " installed here; --qemu-version gives another"
+                f"the QEMU version of the guest's host is not known: {version}, which is installed"
+                " here, is assumed; --qemu-version sets another"
             )
     if version is None:
         raise CapabilityError(
-            "which QEMU it runs on is not known", hint="--qemu-version 10.0.2 says it"
+            "the guest's QEMU version is not known", hint="--qemu-version 10.0.2 sets it"
         )
     return version.release, (doubt,) if doubt else ()

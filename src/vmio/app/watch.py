@@ -1,4 +1,4 @@
-"""Configs checked again when they change: what is new or settled."""
+"""Configs checked again when they change: findings that are new or gone."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from vmio.app.inputs import CheckInputs
 from vmio.characters import printable
 from vmio.errors import VmioError
 from vmio.fleet import watch as fleet
-from vmio.fleet.watch import Change, Memory, Told, View, compare, settle
+from vmio.fleet.watch import ReportedFinding, View, WatchChange, WatchState, compare, settle
 from vmio.lint.diagnostic import CheckedFile
 from vmio.managers.proxmox.inventory import Found
 from vmio.managers.proxmox.watch import Lookout
 from vmio.report.findings.summary import Part, Report, make_part
 from vmio.values import replace
 
-__all__ = ["INTERVAL_S", "Change", "Verdict", "Watch"]
+__all__ = ["INTERVAL_S", "Verdict", "Watch", "WatchChange"]
 
 INTERVAL_S = fleet.INTERVAL_S
 
 
 class Verdict(NamedTuple):
-    """What came of checking a config: its new findings as text, and those gone."""
+    """The result of checking a config: its new findings as text, and those gone."""
 
     part: Part
     error: VmioError | None
-    told: tuple[Told, ...]
+    told: tuple[ReportedFinding, ...]
     settled: tuple[str, ...]
-    """A line each."""
+    """One line each."""
 
     @property
     def changed(self) -> bool:
-        """Whether there is anything to tell."""
+        """Whether there is anything to report."""
         return bool(self.part[0] or self.settled)
 
 
 class Watch:
-    """Configs that are checked once, and again whenever they or what they go by change."""
+    """Configs that are checked once, and again whenever they or their inputs change."""
 
     def __init__(
         self,
@@ -49,40 +49,40 @@ class Watch:
         tell_new: Callable[[CheckInputs, Sequence[Found]], None],
         workers: int | None = None,
     ) -> None:
-        """Reads what there is now.
+        """Reads the current state.
 
         Args:
-            inputs: What is checked, and what that goes by.
+            inputs: What is checked, and everything that findings depend on.
             report: How findings are written.
-            tell_new: Told of configs in folders that came later, with the inputs read anew.
+            tell_new: Called for configs in new folders, with the inputs read again.
             workers: How many processes check; None for one a processor.
         """
         self.inputs = inputs
         self._report = report
         self._tell_new = tell_new
         self._workers = workers
-        self._memory = Memory()
+        self._memory = WatchState()
         self._lookout = Lookout(find=inputs.find_vms)
         self._view = settle(self._look, inputs.refresh)
         self.vms = (*inputs.places.errors, *self._view.vms)
 
     @property
     def files(self) -> int:
-        """How many configs there are."""
+        """The number of configs."""
         return len(self._view.configs)
 
     def check_first(self) -> Generator[tuple[Part, VmioError | None], None, None]:
-        """Yields what comes of checking everything once."""
+        """Yields the results of checking everything once."""
         with closing(self._check(self.vms)) as results:
             for vm, verdict in results:
                 self._memory.note(vm.path, verdict)
                 yield verdict.part, verdict.error
 
-    def follow(self, wait: Callable[[], None]) -> Generator[Change, None, NoReturn]:
-        """Yields whatever changes, for ever.
+    def follow(self, wait: Callable[[], None]) -> Generator[WatchChange, None, NoReturn]:
+        """Yields each change, forever.
 
         Args:
-            wait: Waits for `INTERVAL_S`, and raises what ends it all.
+            wait: Waits for `INTERVAL_S`, and raises to end the watch.
         """
         return fleet.watch(
             self._view,
@@ -97,10 +97,10 @@ class Watch:
         return self._lookout.look(self.inputs.list_files())
 
     def _refresh(self) -> None:
-        """Reads what all goes by, but keeps what there is while a part of it is being written.
+        """Reads the inputs again; keeps the old ones while one of them is being written.
 
         Raises:
-            VmioError: Something cannot be read that could be.
+            VmioError: Something that could be read before cannot be read now.
         """
         inputs = self.inputs
         fresh = replace(inputs)
@@ -113,7 +113,7 @@ class Watch:
         inputs.project, inputs.known, inputs.places = fresh.project, fresh.known, fresh.places
 
     def _check(self, vms: Iterable[Found]) -> Generator[tuple[Found, Verdict], None, None]:
-        # A folder that came since the places were read waits for the next look.
+        # A folder created since the places were read waits for the next look.
         folders = self.inputs.places.by_folder
         within = [vm for vm in vms if vm.error is not None or vm.folder in folders]
         told = self._memory.told
@@ -123,7 +123,9 @@ class Watch:
             yield from zip(within, results, strict=True)
 
 
-def _judge(report: Report, known: Mapping[str, tuple[Told, ...]], checked: CheckedFile) -> Verdict:
+def _judge(
+    report: Report, known: Mapping[str, tuple[ReportedFinding, ...]], checked: CheckedFile
+) -> Verdict:
     old = known.get(checked.name, ())
     if checked.error is not None:
         return Verdict(make_part(report, checked), checked.error, old, ())

@@ -1,1 +1,1 @@
-"""Two layouts measured against each other: fio jobs, paired runs and what the pairs say."""
+"""Two layouts measured against each other: fio jobs, paired runs and their statistics."""

@@ -1,10 +1,10 @@
-"""What steps cost on this host: a small guest under a few loads, and the host's own waits.
+"""Measures the cost of each step on this host: a small guest under loads, and the host's waits.
 
 A guest with a disk on an IOThread, one on the main loop and one vCPU runs each load a few times,
-in rounds of all loads, each in an order of its own; the means count, since a load is one of two
-things, depending on where the host happens to run the vCPU. What can be measured by
-itself is: waits of the host, and the disk's service times, by QEMU's own histogram. The other
-costs are those by which the simulator comes nearest to what the guest did (`vmio.sim.fitting`).
+in rounds of all loads, each in a different order; the means are used, because a load has two
+possible results, depending on where the host happens to run the vCPU. Measured directly are the
+host's waits, and, with QEMU's own histogram, the disk's service times. The other costs are fitted,
+so that the simulator comes closest to the measurements (`vmio.sim.fitting`).
 """
 
 from __future__ import annotations
@@ -49,27 +49,27 @@ __all__ = ["ROUNDS", "Calibration", "calibrate", "check_idle", "find_quantiles"]
 
 _FIRST_SLOT: Final = 0xA
 _BUSY: Final = 0.25
-"""Of a processor; more than that in use by others is in every number."""
+"""Processors; if others use more, it affects every number."""
 ROUNDS: Final = 4
 _RUNTIME_S: Final = 0.4
-"""A host drifts within seconds, so rounds tell more than longer runs do."""
+"""A host drifts within seconds, so more rounds are better than longer runs."""
 _RAMP_S: Final = 0.2
 _SEED: Final = 1
 """Of the order of loads."""
 _LONG_NS: Final = 500_000
 _MIDDLE_NS: Final = 65_536
 _WORK_US: Final = 100
-"""Of a program with one request at a time: one that does nothing else is what predictions are
-mostly asked for, so it is left to be predicted."""
+"""Of a program with one request in flight: one that does nothing else is the usual subject of
+predictions, so it is not used for fitting."""
 _STEPS: Final = 20
-"""Of probability, in a table of service times."""
+"""Quantiles in a table of service times."""
 _TAIL: Final = 0.01
 _BOUNDARIES_NS: Final = tuple(round(4_000 * 1.12**step) for step in range(90))
-"""Of the histogram's bins: 4 µs to 100 ms, each 12 % above the last."""
+"""Of the histogram's bins: 4 µs to 100 ms, each 12 % above the previous."""
 
 
 class _Setting(Struct, frozen=True, kw_only=True):
-    """A load, and how long the IOThread polls at most meanwhile; None for the main loop's disk."""
+    """A load, and the IOThread's maximum polling time; None for the main loop's disk."""
 
     depth: int
     poll_max_ns: int | None
@@ -122,11 +122,11 @@ _SERVICE: Final = (
     _Setting(depth=8, batch=8, poll_max_ns=_LONG_NS),
     _Setting(depth=32, batch=32, poll_max_ns=_LONG_NS),
 )
-"""Those whose depth is what the disk sees, and whose loop keeps no request waiting."""
+"""Loads whose depth is the disk's, and whose loop keeps no request waiting."""
 
 
 class _Run(Struct, frozen=True, kw_only=True):
-    """A load once, and what the guest counted around it."""
+    """One run of a load, and the guest's counts around it."""
 
     figures: RunFigures
     before: GuestCounts
@@ -134,23 +134,23 @@ class _Run(Struct, frozen=True, kw_only=True):
 
     @property
     def interrupts(self) -> float:
-        """A request."""
+        """Per request."""
         requests = max(1, self.after.requests - self.before.requests)
         return (self.after.interrupts - self.before.interrupts) / requests
 
 
 class Calibration(Struct, frozen=True, kw_only=True):
-    """A host's profile, and how near it comes to what it was made from."""
+    """A host's profile, and its error on the loads that it was fitted to."""
 
     profile: Profile
     residuals: tuple[Residual, ...]
 
 
 def check_idle(*, force: bool = False) -> float:
-    """Returns how many processors others use now.
+    """Returns how many processors other programs use now.
 
     Raises:
-        ToolError: They use so much that it would be in every number.
+        ToolError: They use so many that it would affect every number.
     """
     busy = measure_busy()
     if not force:
@@ -162,7 +162,7 @@ def _check_busy(busy: float, verb: str) -> None:
     if busy > _BUSY:
         raise ToolError(
             f"this host is busy: other programs {verb} {busy:.1f} of its processors",
-            hint="that would be in every number; stop them, or --even-if-busy takes it as it is",
+            hint="that would affect every number; stop them, or use --even-if-busy",
         )
 
 
@@ -215,24 +215,24 @@ async def calibrate(
     even_if_busy: bool = False,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Calibration:
-    """Measures for less than two minutes, unless the guest hangs; all that it starts is gone then.
+    """Measures for less than two minutes, unless the guest hangs; removes everything at the end.
 
     The guest has a disk on an IOThread, a disk on the main loop and one vCPU.
 
     Args:
         boot: How the guest is booted.
         version: The QEMU.
-        aio: The engine that its disks have.
-        folder: Where scratch files are made.
-        rounds: How many times each load runs.
-        steps: How many times costs are changed, as for `fit_costs`.
-        even_if_busy: Whether others may use the host meanwhile.
-        report: Told of the progress.
+        aio: The engine of its disks.
+        folder: Where scratch files are created.
+        rounds: How often each load runs.
+        steps: How often costs are changed, as for `fit_costs`.
+        even_if_busy: Whether other programs may use the host meanwhile.
+        report: Called with the progress.
 
     Raises:
         GuestError: The guest does not boot, or has hung twice.
-        ToolError: QEMU or fio failed, or others used the host meanwhile.
-        OutputError: The scratch files cannot be made.
+        ToolError: QEMU or fio failed, or other programs used the host meanwhile.
+        OutputError: The scratch files cannot be created.
     """
     machine, topology = Machine(name="calibration"), _lay_out(aio)
 
@@ -245,7 +245,7 @@ async def calibrate(
             except GuestError:
                 if not again:
                     raise
-        # A guest under TCG hangs now and then; what was measured of it is not used.
+        # A guest under TCG hangs now and then; its measurements are not used.
         report(Progress(share=0.0, words="the guest hangs; booting another"))
         return await measure(again=False)
 
@@ -295,11 +295,11 @@ async def _measure(
     *,
     even_if_busy: bool,
 ) -> tuple[dict[_Setting, list[_Run]], tuple[ServiceTimes, ...], WaitCosts]:
-    """Runs every load in each round, in an order that is drawn anew and always the same.
+    """Runs every load in each round, in a random order that is the same in every calibration.
 
-    What a host does for some seconds then falls on other loads in each round. Waits are measured
-    between the rounds, while the guest is idle: they drift within seconds, so one moment's would
-    not be those of the loads.
+    A disturbance of some seconds then affects different loads in each round. Waits are measured
+    between the rounds, while the guest is idle: they drift within seconds, so a single measurement
+    would not represent the loads.
     """
     found: dict[_Setting, list[_Run]] = {setting: [] for setting in _SETTINGS}
     bins: dict[_Setting, list[int]] = {}
@@ -351,7 +351,7 @@ def _find_middle(waits: Sequence[WaitCosts]) -> WaitCosts:
 
 
 def _find_disk(topology: Topology, *, polled: bool) -> AttachedDisk:
-    """Returns the first disk that an IOThread serves, or the first that the main loop does."""
+    """Returns the first disk that an IOThread serves, or the first that the main loop serves."""
     return next(
         attached
         for attached in topology.disks
@@ -360,9 +360,9 @@ def _find_disk(topology: Topology, *, polled: bool) -> AttachedDisk:
 
 
 def _measure_gap(found: Mapping[_Setting, Sequence[_Run]]) -> float:
-    """Returns what a program takes between a completion and its next request, in nanoseconds.
+    """Returns a program's time between a completion and its next request, in nanoseconds.
 
-    fio counts it in no latency; a simulator of both counts it in the latency.
+    fio's latencies do not include it; the simulator's latencies do.
     """
     return statistics.median(
         setting.depth * 1e9 / run.figures.iops - run.figures.latency_mean_ns
@@ -375,10 +375,10 @@ def _measure_gap(found: Mapping[_Setting, Sequence[_Run]]) -> float:
 def _observe(
     topology: Topology, setting: _Setting, runs: Sequence[_Run], gap_ns: float
 ) -> Observation:
-    """Returns what the runs of a load came to, with the layout of the disk that was loaded.
+    """Returns the mean of a load's runs, with the layout of the loaded disk.
 
-    How long a program computed is what its requests take beyond their latencies and that gap, and
-    not what it was told: fio measures that by a clock that is the guest's.
+    The computing time of a program is the time of its requests beyond their latencies and that
+    gap, not the configured one: fio measures that with the guest's clock.
     """
 
     def average(find: Callable[[RunFigures], float]) -> float:
@@ -414,7 +414,7 @@ def _observe(
 
 
 def _begin(waits: WaitCosts, service: tuple[ServiceTimes, ...], processors: int) -> Profile:
-    """Returns the profile from which fitting begins: what was measured, and else the default."""
+    """Returns the initial profile for fitting: measured costs, and defaults for the rest."""
     costs = replace(
         DEFAULT_PROFILE.costs,
         wake_ns=waits.wake_ns,
@@ -440,29 +440,27 @@ async def _reset_histogram(loaded: LoadedGuest, disk: str) -> None:
             {"id": place, "boundaries": list(_BOUNDARIES_NS)},
         )
     except QmpError as error:
-        raise CapabilityError(
-            f"this QEMU keeps no histogram of latencies: {error.message}"
-        ) from error
+        raise CapabilityError(f"this QEMU has no latency histogram: {error.message}") from error
 
 
 async def _read_histogram(loaded: LoadedGuest, disk: str) -> tuple[int, ...]:
     histogram = (await _find_sample(loaded, disk)).reads.histogram
     if histogram is None or histogram.boundaries_ns != _BOUNDARIES_NS:
-        raise QmpError("QEMU does not tell its histogram of latencies")
+        raise QmpError("QEMU does not report its latency histogram")
     if sum(histogram.counts) < _STEPS:
         raise ToolError("the disk had too few requests to measure its service times")
     return histogram.counts
 
 
 def find_quantiles(boundaries_ns: Sequence[int], bins: Sequence[int]) -> tuple[int, ...]:
-    """Returns the values at even steps of probability of a histogram, straight within each bin.
+    """Returns quantiles of a histogram at even steps of probability, interpolated in each bin.
 
-    The ends are those of 1 and 99 %: one request that took a hundred times as long would otherwise
-    stretch the last step.
+    The ends are the 1 and 99 % quantiles: otherwise a single request that took a hundred times as
+    long would stretch the last step.
 
     Args:
-        boundaries_ns: Between the bins, ascending.
-        bins: Counts; one more than there are boundaries.
+        boundaries_ns: The boundaries between the bins, ascending.
+        bins: Counts; one more than boundaries.
     """
     edges = (boundaries_ns[0] // 2, *boundaries_ns, round(boundaries_ns[-1] * 1.12))
     found: list[int] = []

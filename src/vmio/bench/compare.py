@@ -1,4 +1,4 @@
-"""Two guests side by side, of which one runs and is measured while the other is stopped."""
+"""Two guests side by side, one of which is measured while the other is stopped."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ __all__ = ["MAX_PAIRS", "TCG_CLOCK", "Layout", "Progress", "compare", "find_disk
 MAX_PAIRS = 1000
 _BOOT_TIMEOUT_S = 180.0
 _RUN_GRACE_S = 60.0
-"""How much longer than its own time fio may take: a guest under TCG on a busy host is slow."""
+"""Additional time that fio may take: a guest under TCG on a busy host is slow."""
 _SAMPLE_INTERVAL_S = 0.1
 _STARTUP_S = 0.35
-"""About what fio takes to begin; it tells only when to ask first, and the remaining time."""
+"""About the start-up time of fio; used only for the first poll and for the remaining time."""
 _TAIL_S = 0.25
-"""How long fio's load has ended at most when that is known: agents have to be asked."""
+"""The most time between the end of fio's load and its detection: agents have to be polled."""
 _WARM_UP_S = 0.1
 _DISKS_TIMEOUT_S = 20.0
 _DISKS_INTERVAL_S = 0.2
 TCG_CLOCK = "clocksource=tsc tsc=reliable"
-"""What a kernel under TCG is told of its clock.
+"""The clock options of a kernel under TCG.
 
-By itself it takes the emulated TSCs for unsynchronised, which they are not, and reads the time
-from the HPET: an access to a device, for which QEMU takes the lock that its main loop needs. With
-each request timed, single guests went from about 7000 to 14000 requests a second at 4k QD32 when
-they were told so (QEMU 10.0, separate runs).
+By default it considers the emulated TSCs unsynchronised, which they are not, and reads the time
+from the HPET: a device access, for which QEMU takes the lock that its main loop needs. With each
+request timed, single guests went from about 7000 to 14000 requests a second at 4k QD32 with these
+options (QEMU 10.0, separate runs).
 """
 
 
@@ -69,17 +69,17 @@ class Layout(Struct, frozen=True, kw_only=True):
     machine: Machine
     topology: Topology
     config_argv: tuple[str, ...] = ()
-    """The command that the config comes to on its own host, for the report."""
+    """The config's command line on its own host, for the report."""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """How far a comparison has come."""
+    """The progress of a comparison."""
 
     share: float
-    """Of the whole, 0 to 1."""
+    """Completed fraction, 0 to 1."""
     words: str
     left_s: float | None = None
-    """None while that is not known."""
+    """None if not known yet."""
 
 
 class _Guest(Struct, frozen=True, kw_only=True):
@@ -107,19 +107,19 @@ async def compare(  # what a comparison depends on
 ) -> Comparison:
     """Boots two layouts and measures a disk of each, in pairs, one while the other is stopped.
 
-    Whatever ends it, both guests and all that belongs to them are gone when it returns.
+    Both guests and everything that belongs to them are gone when it returns, however it ends.
 
     Args:
         a: The layout that the other is compared with.
         b: The other one.
-        jobs: What fio does in both.
-        pairs: How many times each job runs on each side.
+        jobs: The fio jobs for both.
+        pairs: How often each job runs on each side.
         disk: The disk's id, which both layouts have.
         boot: How both are booted, with the benchmark guest's kernel.
-        scratch_bytes: Size of the empty files that each side gets as its disks.
+        scratch_bytes: Size of each side's empty files.
         accelerator_reason: Why `boot` has this accelerator, for the report.
-        guest_description: What the guest is made of, for the report.
-        report: Told of the progress before each step.
+        guest_description: The guest's kernel and packages, for the report.
+        report: Called with the progress before each step.
 
     Raises:
         UsageError: No such disk, or too few pairs.
@@ -127,7 +127,7 @@ async def compare(  # what a comparison depends on
         ToolError: QEMU or fio failed.
     """
     if not 2 <= pairs <= MAX_PAIRS:  # noqa: PLR2004  # a spread needs two
-        raise UsageError(f"--pairs {pairs}: from 2 to {MAX_PAIRS} pairs can be measured")
+        raise UsageError(f"--pairs {pairs}: 2 to {MAX_PAIRS} pairs can be measured")
     for layout in (a, b):
         find_disk(layout, disk)
     host = read_host_facts()
@@ -169,13 +169,13 @@ class _Course(Struct, frozen=True, kw_only=True):
     started_s: float = field(default_factory=time.monotonic)
 
     async def warm_up(self) -> None:
-        """Runs fio once on each side, so that no measured run is the one that loads it."""
+        """Runs fio once on each side, so that no measured run includes loading it."""
         job = replace(self.jobs[0], runtime_s=_WARM_UP_S, ramp_s=0.0)
         for side in self.guests:
             await self._measure(side, job)
 
     async def run_job(self, number: int) -> JobResult:
-        """Measures all pairs of a job; which side goes first alternates, as in A B B A."""
+        """Measures all pairs of a job; the side that goes first alternates, as in A B B A."""
         job = self.jobs[number]
         pairs = []
         for index in range(self.pairs):
@@ -183,7 +183,7 @@ class _Course(Struct, frozen=True, kw_only=True):
             order: tuple[Side, Side] = ("A", "B") if index % 2 == 0 else ("B", "A")
             for side in order:
                 words = f"{job.name}, pair {index + 1} of {self.pairs}, {side}"
-                self._tell(words, number, 2 * index + len(runs))
+                self._report_progress(words, number, 2 * index + len(runs))
                 runs[side] = await self._measure(side, job)
             pairs.append(Pair(first=order[0], a=runs["A"], b=runs["B"]))
         return JobResult(job=job, pairs=tuple(pairs))
@@ -224,8 +224,8 @@ class _Course(Struct, frozen=True, kw_only=True):
             threads=summarise_threads(samples, start_s=end_s - job.runtime_s, end_s=end_s),
         )
 
-    def _tell(self, words: str, job: int, done: int) -> None:
-        """Reports the state before a measurement, the remaining time at the pace so far."""
+    def _report_progress(self, words: str, job: int, done: int) -> None:
+        """Reports the state before a measurement, and the remaining time at the current pace."""
         lengths_s = [
             (one.ramp_s + one.runtime_s + _STARTUP_S + _TAIL_S) * 2 * self.pairs
             for one in self.jobs
@@ -280,7 +280,7 @@ async def _boot_pair(
 
 @asynccontextmanager
 async def _connect(socket: Path, layout: Layout, process: QemuProcess) -> AsyncIterator[Agent]:
-    """Waits for a guest's agent, and says so if it was QEMU that ended."""
+    """Waits for a guest's agent; reports it if QEMU has ended instead."""
     async with AsyncExitStack() as stack:
         try:
             agent = await stack.enter_async_context(Agent.connect(socket, _BOOT_TIMEOUT_S))
@@ -299,7 +299,7 @@ async def _connect(socket: Path, layout: Layout, process: QemuProcess) -> AsyncI
 
 
 async def _observe(process: QemuProcess, planned: Topology) -> Topology:
-    """Returns what QEMU reports, with the plan's word on settings that QEMU never heard of."""
+    """Returns QEMU's report, with the plan's effects of settings that QEMU does not know."""
     live = await read_running(process.qmp, pid=process.pid)
     effects = {attached.disk.id: attached.effects for attached in planned.disks}
     return replace(
@@ -311,9 +311,9 @@ async def _observe(process: QemuProcess, planned: Topology) -> Topology:
 
 
 async def _wait_for_disks(agent: Agent, topology: Topology) -> tuple[BlockDevice, ...]:
-    """Returns a guest's disks once they are all there: kernels look for them in the background.
+    """Returns a guest's disks once all are there, because kernels probe them in the background.
 
-    One that is behind a controller without a driver never comes; what is there is then taken.
+    A disk behind a controller without a driver never appears; then the others are returned.
     """
     expected = sum(
         attached.disk.media == "disk" and attached.disk.backing is not None
@@ -329,10 +329,10 @@ async def _wait_for_disks(agent: Agent, topology: Topology) -> tuple[BlockDevice
 
 
 def find_disk(layout: Layout, disk: str) -> AttachedDisk:
-    """Returns the disk of that id.
+    """Returns the disk with that id.
 
     Raises:
-        UsageError: The layout has none that can be measured.
+        UsageError: The layout has no such disk that can be measured.
     """
     attached = layout.topology.find_disk(disk)
     known = [one.disk.id for one in layout.topology.disks if one.disk.media == "disk"]

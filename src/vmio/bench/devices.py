@@ -1,4 +1,4 @@
-"""Which of a guest's block devices a configured disk is."""
+"""Finds the guest's block device of a configured disk."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ROOT_BUSES = ("pci.0", "pcie.0")
 def pick_device(
     devices: Sequence[BlockDevice], topology: Topology, attached: AttachedDisk
 ) -> BlockDevice:
-    """Returns the guest's name for a disk, by where it hangs: names like sda follow no order.
+    """Returns the guest's name for a disk by its address, because names like sda have no order.
 
     Raises:
-        GuestError: None of the devices is it, or more than one could be.
+        GuestError: No device matches, or more than one.
     """
     controller = topology.controller_of(attached)
     prefix = "vd" if controller.bus == "virtio" else "sd"
@@ -31,7 +31,7 @@ def pick_device(
     if controller.pci is not None:
         step = f"{controller.pci.slot:02x}.{controller.pci.function}"
         fits = [device for device in fits if device.pci_path[-1:] == (step,)]
-        # Two buses can have the same slot; the root bus is known by having no bridge before it.
+        # Two buses can have the same slot; the root bus is recognised by having no bridge before.
         direct = controller.pci.bus in _ROOT_BUSES
         fits = _narrow(fits, [device for device in fits if direct == (len(device.pci_path) == 1)])
     serial = attached.disk.serial or _default_serial(topology, attached)
@@ -41,21 +41,21 @@ def pick_device(
     fits = _narrow(fits, [device for device in fits if device.scsi == scsi])
     if len(fits) != 1:
         names = ", ".join(device.path for device in fits or devices)
-        what = f"more than one device may be it: {names}" if fits else f"it has {names or 'none'}"
+        what = f"several devices match: {names}" if fits else f"it has {names or 'none'}"
         raise GuestError(
-            f"the guest's device of {attached.disk.id} cannot be told: {what}",
+            f"the guest's device of {attached.disk.id} cannot be determined: {what}",
             hint="its kernel may lack the controller's driver" if not fits else "",
         )
     return fits[0]
 
 
 def _narrow(devices: list[BlockDevice], fits: list[BlockDevice]) -> list[BlockDevice]:
-    """Returns those that fit, or all where a mark tells nothing."""
+    """Returns the devices that match, or all if the criterion does not apply."""
     return fits or devices
 
 
 def _default_serial(topology: Topology, attached: AttachedDisk) -> str:
-    """Returns the serial number that QEMU gives an IDE or SATA drive: it counts them from 1."""
+    """Returns the serial number that QEMU assigns to an IDE or SATA drive, counted from 1."""
     drives = [one.disk.id for one in topology.disks if one.disk.bus in ("ide", "sata")]
     if attached.disk.id not in drives:
         return ""

@@ -1,4 +1,4 @@
-"""What of this host a measurement depends on."""
+"""The facts of this host that a measurement depends on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_BYTES = 1 << 16
 
 
 def read_host_facts() -> HostFacts:
-    """Reads the host's facts; what it does not say is left empty."""
+    """Reads the host's facts; unavailable ones are empty."""
     release = re.search(r'^PRETTY_NAME="?([^"\n]+)', _read_text("/etc/os-release"), re.MULTILINE)
     return HostFacts(
         cpu_model=read_cpu_model(),

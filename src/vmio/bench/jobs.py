@@ -1,4 +1,4 @@
-"""What fio is asked to do inside the guest, and what its answer says."""
+"""The fio jobs inside the guest, and fio's output."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ __all__ = [
 AccessPattern = Literal["read", "randread", "write", "randwrite"]
 
 RUNTIME_S: Final = 0.5
-"""How long a run counts. Many short pairs find more than few long ones in the same time: what
-disturbs a run here comes and goes in seconds, and the interval narrows with the pairs."""
+"""The measured time of a run. Many short pairs find more than few long ones in the same time: a
+disturbance here lasts seconds, and the interval narrows with the number of pairs."""
 RAMP_S: Final = 0.2
 
 _MAX_OUTPUT_BYTES = 4 * MIB
@@ -39,7 +39,7 @@ _JOB_KEYS = ("rw", "bs", "iodepth", "runtime", "ramp", "name")
 
 
 class Job(Struct, frozen=True, kw_only=True):
-    """One load, as one fio process makes it."""
+    """One load, run by one fio process."""
 
     name: str
     rw: AccessPattern
@@ -47,11 +47,11 @@ class Job(Struct, frozen=True, kw_only=True):
     iodepth: int
     runtime_s: float = RUNTIME_S
     ramp_s: float = RAMP_S
-    """How long the load runs before anything is counted."""
+    """Ramp time before the measurement."""
     batch: int = 1
-    """So many completions it waits for, before it submits as many requests in one call."""
+    """Completions that it waits for before it submits as many requests in one call."""
     work_us: int = 0
-    """What it computes after each completion; more than the guest's shortest sleep it waits."""
+    """Computing time after each completion; above the guest's shortest sleep it sleeps."""
 
     def __post_init__(self) -> None:
         check_matches("name", self.name, r"[\w.+-]{1,40}")
@@ -64,7 +64,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
     @property
     def writes(self) -> bool:
-        """Whether it changes what is on the disk."""
+        """Whether it writes to the disk."""
         return self.rw in ("write", "randwrite")
 
 
@@ -73,38 +73,38 @@ DEFAULT_JOBS: Final = (
     Job(name="randread-4k-qd32", rw="randread", block_size_bytes=4 * KIB, iodepth=32),
     Job(name="read-128k-qd8", rw="read", block_size_bytes=128 * KIB, iodepth=8),
 )
-"""Latency, what one event loop can carry, and bulk transfer."""
+"""Latency, the capacity of one event loop, and bulk transfer."""
 
 
 class JobFigures(Struct, frozen=True, kw_only=True):
-    """What one run of a job came to, as fio in the guest counted it."""
+    """The result of one run of a job, as fio in the guest measured it."""
 
     iops: float
     bandwidth_bytes_per_s: float
     requests: int
     runtime_s: float
     latency_mean_ns: float
-    """From the submission of a request to its completion, as all latencies here."""
+    """From the submission of a request to its completion, like all latencies here."""
     latency_p50_ns: float
     latency_p99_ns: float
     guest_cpu_user_share: float
-    """fio's own time in user mode, in processors: 1.0 is one vCPU all the time."""
+    """fio's user time, in processors: 1.0 is one vCPU all the time."""
     guest_cpu_system_share: float
     fio_version: str = ""
 
 
 def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
-    """Returns the job that an option such as `rw=randread,bs=4k,iodepth=32` means.
+    """Parses a job such as `rw=randread,bs=4k,iodepth=32`.
 
-    The name of one of the default jobs means that job. A job that is not named gets a name from
-    what it does.
+    The name of a default job stands for that job. A job without a name gets one from its
+    parameters.
 
     Args:
         text: The option's value.
-        runtime_s: How long a job runs that does not say it itself.
+        runtime_s: The runtime of a job that does not set it itself.
 
     Raises:
-        UsageError: The text is no job; the message says which part of it.
+        UsageError: The text is not a job; the message names the wrong part.
     """
     for job in DEFAULT_JOBS:
         if text.strip() == job.name:
@@ -115,8 +115,8 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
         if key not in _JOB_KEYS or not equals or not value or key in options:
             raise UsageError(
                 f"--fio-job {text[:80]!r}: cannot take {part[:40]!r}",
-                hint="a job reads rw=randread,bs=4k,iodepth=32; its keys are "
-                f"{', '.join(_JOB_KEYS)}; ready-made ones are "
+                hint="a job is written rw=randread,bs=4k,iodepth=32; its keys are "
+                f"{', '.join(_JOB_KEYS)}; predefined jobs are "
                 f"{', '.join(job.name for job in DEFAULT_JOBS)}",
             )
         options[key] = value
@@ -136,7 +136,7 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
     except ValueError as error:
         raise UsageError(
             f"--fio-job {text[:80]!r}: {error}",
-            hint="a job reads rw=randread,bs=4k,iodepth=32,runtime=2,ramp=0.5,name=mine",
+            hint="a job is written rw=randread,bs=4k,iodepth=32,runtime=2,ramp=0.5,name=mine",
         ) from error
 
 
@@ -144,9 +144,9 @@ def fio_argv(job: Job, device: str, *, scratch: bool = False) -> tuple[str, ...]
     """Returns the fio command that runs a job on a device of the guest.
 
     Args:
-        job: What to do.
+        job: The job.
         device: The guest's block device, such as /dev/sda.
-        scratch: Whether what is on that disk may be lost.
+        scratch: Whether the disk's content may be lost.
 
     Raises:
         UsageError: The job writes and the disk is not known to be scratch.
@@ -168,13 +168,13 @@ def fio_argv(job: Job, device: str, *, scratch: bool = False) -> tuple[str, ...]
         "--time_based",
         f"--runtime={round(job.runtime_s * 1000)}ms",
         f"--ramp_time={round(job.ramp_s * 1000)}ms",
-        # By itself fio measures the TSC's rate as it starts, wrongly under TCG on a busy host.
+        # By default fio measures the TSC's rate at its start, wrongly under TCG on a busy host.
         "--clocksource=clock_gettime",
-        # From the submission on: a disk that answers before the submitting call is back would
-        # seem to take no time, which is what the completion latency alone then says.
+        # Since submission: a disk that answers before the submitting call returns would seem to
+        # take no time in the completion latency alone.
         "--lat_percentiles=1",
         "--clat_percentiles=0",
-        # One seed for all runs would read the same blocks again and again from the host's cache.
+        # With one seed, all runs would read the same blocks from the host's cache.
         "--randrepeat=0",
         "--norandommap",
         "--thread",
@@ -183,8 +183,8 @@ def fio_argv(job: Job, device: str, *, scratch: bool = False) -> tuple[str, ...]
             if job.batch > 1
             else ()
         ),
-        # What is shorter than the guest's shortest sleep, which fio measures, it spends spinning.
-        # With thinktime_spin it can hang: what is left of the time may be less than none.
+        # fio spins for times shorter than the guest's shortest sleep, which it measures. With
+        # thinktime_spin it can hang, because the remaining time can become negative.
         *((f"--thinktime={job.work_us}us",) if job.work_us else ()),
         *(() if job.writes else ("--readonly",)),
         "--output-format=json",
@@ -192,14 +192,14 @@ def fio_argv(job: Job, device: str, *, scratch: bool = False) -> tuple[str, ...]
 
 
 def parse_fio(data: bytes, number: int = 0) -> JobFigures:
-    """Returns the figures in what fio printed with `--output-format=json`.
+    """Returns the figures in fio's output with `--output-format=json`.
 
     Args:
-        data: What it printed.
-        number: The job's, where there are several.
+        data: The output.
+        number: The index of the job, if there are several.
 
     Raises:
-        ToolError: It is no report of fio's, or one of a job that failed or did nothing.
+        ToolError: It is not fio's output, or the job failed or did nothing.
     """
     try:
         report = _parse_object(data)
@@ -212,8 +212,8 @@ def parse_fio(data: bytes, number: int = 0) -> JobFigures:
         done = max((job["read"], job["write"]), key=lambda side: int(side["total_ios"]))
         if int(done["total_ios"]) < 1:
             raise ToolError(
-                f"fio's job {str(job.get('jobname'))[:40]!r} finished no request",
-                hint="let it run longer, with --runtime",
+                f"fio's job {str(job.get('jobname'))[:40]!r} completed no request",
+                hint="set a longer --runtime",
             )
         latency = done["lat_ns"]
         percentiles = latency["percentile"]
@@ -239,7 +239,7 @@ def parse_fio(data: bytes, number: int = 0) -> JobFigures:
         ValueError,
     ) as error:
         raise ToolError(
-            "fio in the guest printed no report that vmio can read",
+            "fio in the guest printed no output that vmio can parse",
             output=data[:400].decode("utf-8", "replace"),
             hint="fio 3 prints one with --output-format=json",
         ) from error
@@ -250,24 +250,24 @@ def _parse_pattern(text: str) -> AccessPattern:
     for pattern in get_args(AccessPattern):
         if text == pattern:
             return pattern
-    raise ValueError(f"rw={text[:40]!r} is none of {', '.join(get_args(AccessPattern))}")
+    raise ValueError(f"rw={text[:40]!r} is not one of {', '.join(get_args(AccessPattern))}")
 
 
 def _parse_block_size(text: str) -> int:
     size_bytes = parse_size_bytes(text.upper())
     if size_bytes is None or size_bytes % _SECTOR_BYTES:
-        raise ValueError(f"bs={text[:40]!r} is no multiple of {_SECTOR_BYTES} bytes")
+        raise ValueError(f"bs={text[:40]!r} is not a multiple of {_SECTOR_BYTES} bytes")
     return size_bytes
 
 
 def _parse_number(key: str, text: str) -> float:
     if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) is None:
-        raise ValueError(f"{key}={text[:40]!r} is no number")
+        raise ValueError(f"{key}={text[:40]!r} is not a number")
     return float(text)
 
 
 def _parse_object(data: bytes) -> Any:  # noqa: ANN401  # what a guest prints can be anything
-    """Returns the JSON that begins at the first brace; fio prints its warnings before it."""
+    """Parses the JSON from the first brace on; fio prints its warnings before it."""
     if len(data) > _MAX_OUTPUT_BYTES:
         raise InputError(f"fio printed {len(data)} bytes")
     try:

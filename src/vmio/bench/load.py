@@ -1,7 +1,7 @@
-"""A guest of one's own under a load, and what its event loops did meanwhile.
+"""A guest of one's own under a load, and the activity of its event loops meanwhile.
 
 The guest is small, its disks are scratch files with data in them, and the polling of its IOThreads
-is set while it runs; so many settings are measured with one boot.
+can be set while it runs, so that many settings are measured with one boot.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ _BOOT_TIMEOUT_S: Final = 180.0
 _GRACE_S: Final = 60.0
 _SAMPLE_S: Final = 0.05
 _TAIL_S: Final = 0.15
-"""How long fio's load has ended at most when that is seen."""
+"""The most time between the end of fio's load and its detection."""
 _ASKED_EVERY_S: Final = 0.03
-"""Whether fio has ended; more seldom, and what counts as the load's time has idle time in it."""
+"""The interval of checking for fio's end; with a longer one the load's time includes idle time."""
 _FIRST_ASKED: Final = 0.75
-"""Of what fio took beyond its load at least so far. Earlier, and the load is disturbed."""
+"""A fraction of fio's shortest overhead so far. An earlier check would disturb the load."""
 _WARM_UPS: Final = 3
-"""The first loads fio and is slow; the others show what it takes."""
+"""The first run loads fio and is slow; the others show its overhead."""
 _DISKS_TIMEOUT_S: Final = 20.0
 _COUNT_TIMEOUT_S: Final = 20.0
 _DISK_INTERRUPT: Final = re.compile(r"\bvirtio\d+-req")
-"""Of a virtqueue of requests: `virtio0-req.0` of virtio-blk, `virtio0-request` of virtio-scsi."""
+"""The name of a request virtqueue: `virtio0-req.0` of virtio-blk, `virtio0-request` of SCSI."""
 
 
 class LoopFigures(Struct, frozen=True, kw_only=True):
-    """A thread while the load ran."""
+    """A thread's activity during the load."""
 
     name: str
     """An IOThread's id, or `MAIN_LOOP`."""
@@ -66,26 +66,26 @@ class LoopFigures(Struct, frozen=True, kw_only=True):
 
 
 class RunFigures(Struct, frozen=True, kw_only=True):
-    """What one run of a job came to."""
+    """The result of one run of a job."""
 
     iops: float
-    """Of all its disks together."""
+    """All its disks together."""
     latency_mean_ns: float
     iothreads: tuple[LoopFigures, ...]
     main_loop: LoopFigures
     vcpu_cpu_share: float
-    """Of all vCPUs together."""
+    """All vCPUs together."""
     interrupted: float
-    """Share of the host's interrupts that came to the processor on which a vCPU ran."""
+    """Fraction of the host's interrupts that came to the processor on which a vCPU ran."""
 
 
 class GuestCounts(Struct, frozen=True, kw_only=True):
-    """What a guest has counted since it was booted."""
+    """A guest's counters since it was booted."""
 
     interrupts: int
-    """Of its disks."""
+    """Interrupts of its disks."""
     requests: int
-    """That its disks are done with."""
+    """Requests that its disks have completed."""
 
 
 class LoadedGuest(Struct, frozen=True, kw_only=True):
@@ -95,14 +95,14 @@ class LoadedGuest(Struct, frozen=True, kw_only=True):
     agent: Agent
     topology: Topology
     devices: tuple[str, ...]
-    """The guest's names of its disks."""
+    """The guest's names for its disks."""
     threads: Mapping[int, ThreadName]
-    """QEMU's standing threads, by id."""
+    """QEMU's permanent threads, by id."""
     _beyond_s: list[float] = field(default_factory=list)
-    """What each run took beyond its load: fio's start and end."""
+    """The overhead of each run: fio's start and end."""
 
     async def stop(self) -> None:
-        """Stops the guest: it takes no processor, and its clock stands still.
+        """Stops the guest: it uses no processor, and its clock stands still.
 
         Raises:
             QmpError: QEMU does not answer.
@@ -111,9 +111,9 @@ class LoadedGuest(Struct, frozen=True, kw_only=True):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Lets a guest that is stopped run, and stops it again.
+        """Resumes a stopped guest, and stops it again.
 
-        When the body fails the guest is left as it is: it may not answer any more.
+        If the body fails, the guest is left as it is, because it may no longer answer.
 
         Raises:
             QmpError: QEMU does not answer.
@@ -123,7 +123,7 @@ class LoadedGuest(Struct, frozen=True, kw_only=True):
         await self.stop()
 
     async def warm_up(self) -> None:
-        """Loads every disk for moments, so that no run that counts is the first.
+        """Loads every disk briefly, so that no measured run is the first.
 
         Raises:
             GuestError: The guest does not answer.
@@ -141,7 +141,7 @@ class LoadedGuest(Struct, frozen=True, kw_only=True):
             await self.run(job)
 
     async def set_polling(self, poll_max_ns: int) -> None:
-        """Sets how long every IOThread polls at most, and forgets what it had adapted to."""
+        """Sets every IOThread's maximum polling time, and resets its adapted polling time."""
         for iothread in self.topology.iothreads:
             await self.process.qmp.execute(
                 "qom-set",
@@ -156,13 +156,13 @@ class LoadedGuest(Struct, frozen=True, kw_only=True):
         """Runs a job on every disk at once.
 
         Args:
-            job: What to do on each.
-            only: The id of the one disk to do it on instead.
+            job: The job for each disk.
+            only: The id of a single disk to run it on instead.
 
         Raises:
             ToolError: QEMU or fio failed.
         """
-        # Disks are planned in the order of their addresses, by which the guest names them.
+        # Disks are planned in the order of their addresses, in which the guest names them.
         ids = (attached.disk.id for attached in self.topology.disks)
         devices = [
             device for disk, device in zip(ids, self.devices, strict=True) if only in (None, disk)
@@ -197,10 +197,10 @@ class LoadedGuest(Struct, frozen=True, kw_only=True):
         return _summarise(figures, inside, compare_interrupts(interrupts, read_interrupts()))
 
     async def count_interrupts(self) -> GuestCounts:
-        """Returns what the guest has counted of its disks so far.
+        """Returns the guest's counters of its disks.
 
         Raises:
-            GuestError: It does not answer, or not with that.
+            GuestError: It does not answer, or not with counters.
         """
         names = [device.rpartition("/")[2] for device in self.devices]
         argv = ("cat", "/proc/interrupts", *(f"/sys/block/{name}/stat" for name in names))
@@ -219,7 +219,7 @@ class LoadedGuest(Struct, frozen=True, kw_only=True):
                 requests=sum(int(fields[0]) + int(fields[4]) for fields in done),
             )
         except (ValueError, IndexError) as error:
-            raise GuestError("the guest does not tell its disks' interrupts") from error
+            raise GuestError("the guest does not report its disks' interrupts") from error
 
 
 @asynccontextmanager
@@ -231,21 +231,21 @@ async def boot_guest(
     scratch_bytes: int = SCRATCH_BYTES,
     folder: Path | None = None,
 ) -> AsyncIterator[LoadedGuest]:
-    """Boots a guest with scratch files full of data as its disks, and ends it with all of them.
+    """Boots a guest with scratch files full of data as its disks, and removes all at the end.
 
-    It runs, and has been loaded once.
+    The guest runs, and has been loaded once.
 
     Args:
-        machine: What is booted, besides the disks.
+        machine: The machine to boot, besides the disks.
         topology: The layout.
         boot: How it is booted, with the benchmark guest's kernel.
         scratch_bytes: Size of each file.
-        folder: Where the files are made; None for where scratch files go.
+        folder: Where the files are created; None for the usual folder of scratch files.
 
     Raises:
-        OutputError: The files cannot be made.
+        OutputError: The files cannot be created.
         GuestError: The guest does not boot.
-        ToolError: QEMU refused.
+        ToolError: QEMU did not start.
     """
     if boot.accelerator == "tcg":
         boot = replace(boot, append=f"{boot.append} {TCG_CLOCK}")
@@ -275,7 +275,7 @@ async def boot_guest(
 
 
 def _fill(path: Path, size_bytes: int) -> None:
-    """Writes a file full: a hole would be read without asking the disk."""
+    """Fills a file with data: a hole would be read without accessing the disk."""
     try:
         with path.open("xb") as file:
             for _ in range(0, size_bytes, _CHUNK_BYTES):

@@ -1,4 +1,4 @@
-"""What a comparison of two layouts came to, with all that its reports need; pure values."""
+"""The result of a comparison of two layouts, with everything its reports need; pure values."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ _KINDS: Final = get_args(ThreadKind)
 METHOD: Final = (
     "Both guests are booted before anything is measured, and each is stopped over QMP while the"
     " other one runs, so that they never compete. A pair is one run on A and one on B, seconds"
-    " apart; which goes first alternates. Whatever the host was doing at the time is a factor of"
-    " both and cancels in their ratio. The ratio shown is the geometric mean of B/A over all"
+    " apart; which goes first alternates. Whatever the host does at the time affects both and"
+    " cancels in their ratio. The ratio shown is the geometric mean of B/A over all"
     " pairs, its interval is Student's on the logarithms of the ratios. B is called faster or"
-    " slower when the interval leaves out 1 and the difference is at least 5 %; anything else is"
+    " slower when the interval excludes 1 and the difference is at least 5 %; anything else is"
     " no clear difference. Host CPU is each QEMU thread's own clock over the measured part of a"
     " run: 1.0 is one host processor all the time."
 )
 
 
 class ThreadLoad(Struct, frozen=True, kw_only=True):
-    """How busy threads of QEMU of one name were during a run."""
+    """Processor time of the QEMU threads with one name during a run."""
 
     name: str
-    """`main loop`, an IOThread's id, `vCPU 0` …, or `workers` for all that come and go."""
+    """`main loop`, an IOThread's id, `vCPU 0` …, or `workers` for all short-lived threads."""
     kind: ThreadKind
     cpu_share: float
-    """In host processors: 1.0 is one of them all the time."""
+    """In host processors: 1.0 is one processor all the time."""
 
     @property
     def place(self) -> tuple[int, tuple[tuple[str, int], ...]]:
@@ -67,7 +67,7 @@ class Measurement(Struct, frozen=True, kw_only=True):
 
 
 class Pair(Struct, frozen=True, kw_only=True):
-    """A run on A and one on B that followed each other."""
+    """Two consecutive runs, one on A and one on B."""
 
     first: Side
     a: Measurement
@@ -83,14 +83,14 @@ class Summary(Struct, frozen=True, kw_only=True):
     latency_p50_ns: float
     latency_p99_ns: float
     guest_cpu_share: float
-    """fio's own time in the guest, in vCPUs."""
+    """fio's CPU time in the guest, in vCPUs."""
     host_cpu_share: float
-    """All of QEMU's threads together, in host processors."""
+    """All QEMU threads together, in host processors."""
     threads: tuple[ThreadLoad, ...]
 
     @property
     def requests_per_host_cpu_s(self) -> float:
-        """What a second of a host processor is worth in requests."""
+        """IOPS for each host processor used."""
         return self.iops / self.host_cpu_share if self.host_cpu_share > 0 else 0.0
 
 
@@ -120,23 +120,23 @@ class JobResult(Struct, frozen=True, kw_only=True, dict=True):
 
 
 class Subject(Struct, frozen=True, kw_only=True):
-    """One of the two layouts, as it was measured."""
+    """One of the two measured layouts."""
 
     name: str
-    """What the person called it, such as the config's file name."""
+    """The user's name for it, such as the config's file name."""
     title: str
-    """What tells it from the other one, such as its controllers' kind."""
+    """What distinguishes it from the other one, such as its controllers' kind."""
     topology: Topology
     """As the running QEMU reported it."""
     argv: tuple[str, ...]
-    """The QEMU that was measured."""
+    """The measured QEMU's command line."""
     config_argv: tuple[str, ...] = ()
-    """The command that the config itself comes to on its own host; empty where there is none."""
+    """The config's command line on its own host; empty if there is none."""
     boot_s: float = 0.0
 
 
 class HostFacts(Struct, frozen=True, kw_only=True):
-    """What the figures depend on besides the layouts; empty where the host does not say."""
+    """The host's facts that the figures depend on; empty if not available."""
 
     cpu_model: str = ""
     cpu_count: int = 1
@@ -145,7 +145,7 @@ class HostFacts(Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     governor: str = ""
     load_average_1min: float = 0.0
-    """Before the first guest was started."""
+    """Load average before the first guest was started."""
 
 
 class Comparison(Struct, frozen=True, kw_only=True):
@@ -154,23 +154,23 @@ class Comparison(Struct, frozen=True, kw_only=True):
     a: Subject
     b: Subject
     disk: str
-    """The disk that was measured, by its id in the configs."""
+    """The measured disk, by its id in the configs."""
     volume: str = ""
-    """What lay under it, in words."""
+    """The storage under it, in words."""
     device: str = ""
-    """What it is called in the guest."""
+    """Its name in the guest."""
     jobs: tuple[JobResult, ...]
     host: HostFacts
     accelerator: str
     accelerator_reason: str = ""
-    """Why this one, when another was wished for; empty otherwise."""
+    """Why this accelerator was used instead of the preferred one; empty otherwise."""
     qemu_version: str
     guest: str = ""
     """The kernel and programs of the benchmark guest."""
     fio_version: str = ""
     vmio_version: str
     started_at: str
-    """ISO 8601, in UTC."""
+    """UTC, in ISO 8601."""
     duration_s: float
 
 

@@ -1,4 +1,4 @@
-"""What pairs of measurements say about which of two layouts is faster, and how surely."""
+"""Statistics of paired measurements: which of two layouts is faster, and how sure that is."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ Winner = Literal["faster", "slower", "no clear difference"]
 
 CONFIDENCE: Final = 0.95
 LEAST_EFFECT: Final = 0.05
-"""A difference that is smaller is none: repeated tables of one QEMU differ by several percent."""
+"""A smaller difference is ignored: repeated runs of one QEMU differ by several percent."""
 
 
 class PairedRatio(Struct, frozen=True, kw_only=True):
-    """B against A over all pairs: 1.5 says that B did one and a half times as much as A."""
+    """B against A over all pairs: with 1.5, B did one and a half times as much as A."""
 
     ratio: float
     low: float
     high: float
-    """The ends of the interval that holds the true ratio with `confidence`."""
+    """The ends of the interval that contains the true ratio with `confidence`."""
     confidence: float
     pairs: int
     verdict: Winner
-    """What B is, compared with A."""
+    """B's result compared with A."""
 
 
 def paired_ratio(
@@ -48,19 +48,20 @@ def paired_ratio(
     """Returns the geometric mean of B/A over pairs, with Student's interval on the log ratios.
 
     A shared host drifts: the same run can differ by a factor of two from one minute to the next.
-    Comparing the mean of all A with the mean of all B puts that drift into the noise, or, when all
-    A came first, into the answer. The two runs of a pair follow each other within seconds, so
-    what the host was doing then is a factor of both and cancels in their ratio, and alternating
-    which of the two comes first cancels what is left of a steady trend. Ratios multiply, so their
-    logarithms are what has a mean and a spread; three times as fast and a third as fast are then
-    equally far from no difference.
+    Comparing the mean of all A with the mean of all B adds that drift to the noise, or, if all A
+    came first, to the result. The two runs of a pair follow each other within seconds, so what the
+    host did then affects both and cancels in their ratio, and alternating which of the two comes
+    first cancels the rest of a steady trend. Ratios multiply, so the mean and the spread of their
+    logarithms are used; three times as fast and a third as fast are then equally far from no
+    difference.
 
     Args:
-        pairs: What A and what B came to, in the order of measuring. All above zero.
-        confidence: How sure the interval is to hold the true ratio, were the pairs independent.
+        pairs: The results of A and B, in the order of measurement. All above zero.
+        confidence: The probability that the interval contains the true ratio, for independent
+            pairs.
 
     Raises:
-        UsageError: There are fewer than two pairs, from which nothing can be said of the noise.
+        UsageError: There are fewer than two pairs, which say nothing about the noise.
     """
     if len(pairs) < 2:  # noqa: PLR2004  # a spread needs two
         raise UsageError(
@@ -84,13 +85,13 @@ def paired_ratio(
 
 
 def geometric_mean(values: Iterable[float]) -> float:
-    """Returns the mean whose ratios are the mean of the ratios; all values are above zero."""
+    """Returns the geometric mean; all values are above zero."""
     logs = [math.log(value) for value in values]
     return math.exp(math.fsum(logs) / len(logs))
 
 
 def _exp(value: float) -> float:
-    """Returns e to a power, kept finite: an interval may well be wider than numbers are."""
+    """Returns e to a power, kept finite: an interval may exceed the range of floating point."""
     return math.exp(max(-700.0, min(700.0, value)))
 
 

@@ -1,4 +1,4 @@
-"""How busy each thread of a QEMU was, by the kernel's own count."""
+"""How busy each thread of a QEMU was, according to the kernel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WORKERS: Final = "workers"
 
 
 def find_window(samples: Sequence[Sample], *, start_s: float, end_s: float) -> tuple[Sample, ...]:
-    """Returns the samples between two moments of the monotonic clock, none if they are no two."""
+    """Returns the samples between two times of the monotonic clock; none if fewer than two."""
     inside = tuple(each for each in samples if start_s <= each.monotonic_ns / 1e9 <= end_s)
     return inside if len(inside) > 1 else ()
 
@@ -26,14 +26,14 @@ def find_window(samples: Sequence[Sample], *, start_s: float, end_s: float) -> t
 def summarise_threads(
     samples: Sequence[Sample], *, start_s: float, end_s: float
 ) -> tuple[ThreadLoad, ...]:
-    """Returns each thread's load between two moments, as near to them as samples are inside.
+    """Returns each thread's load between two times, from the outermost samples in between.
 
-    Threads that come and go are counted together; the time of one that ended in between is lost.
+    Short-lived threads are counted together; the time of one that ended in between is lost.
 
     Args:
-        samples: In the order of time.
-        start_s: From when.
-        end_s: Until when.
+        samples: In chronological order.
+        start_s: The begin of the interval.
+        end_s: The end of the interval.
     """
     inside = find_window(samples, start_s=start_s, end_s=end_s)
     if not inside:

@@ -1,4 +1,4 @@
-"""`vmio apply`: a plan carried out, or printed as Proxmox VE's own commands."""
+"""`vmio apply`: applies a plan, or prints Proxmox VE's own commands for it."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _LEFT = 1
     shell_complete=complete_policy,
     help="Plan and apply in one step; PLAN is then a config.",
 )
-@click.option("--dry-run", is_flag=True, help="Show the change and make none.")
+@click.option("--dry-run", is_flag=True, help="Show the change without making it.")
 @click.option("--commands", is_flag=True, help="Print the qm command for the change, and exit.")
 @click.option(
     "--live/--no-live",
     default=None,
-    help="Change a running guest at once, as far as it can be; by default if one is found.",
+    help="Also change the running guest where possible; the default if one is found.",
 )
 @click.option("--qmp", metavar="SOCKET", help="The running guest's QMP socket.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -59,22 +59,23 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Carry out PLAN, a file that vmio plan -o wrote, on the config it names or on CONFIG.
+    """Apply PLAN, a file written by vmio plan -o, to the config it names or to CONFIG.
 
     CONFIG, and PLAN with --policy, can be a VM's number or name instead of a file.
 
-    The config is written under Proxmox VE's lock, whole or not at all, if it still is what the
-    plan was made for; vmio undo restores it. While a guest runs on this node its config
-    stays as it is, and --commands prints what makes Proxmox VE keep the change for its next start.
+    The config is written under Proxmox VE's lock, whole or not at all, and only if it has not
+    changed since the plan was made; vmio undo restores it. While a guest runs on this node, its
+    config is not changed: --commands prints the command with which Proxmox VE keeps the change for
+    the next start.
 
-    Exits with 0 if all is done, and 1 if a config was left as it is.
+    Exits with 0 if everything is done, and 1 if a config was not changed.
     """
     if commands and (dry_run or as_json or live or qmp is not None):
-        raise UsageError("--commands prints, and does nothing else")
+        raise UsageError("--commands excludes --dry-run, --json, --live and --qmp")
     if live is False and qmp is not None:
         raise UsageError("--no-live and --qmp exclude each other")
     if policy is not None and config is not None:
-        raise UsageError("with --policy there is one config, and no plan")
+        raise UsageError("with --policy, name one config and no plan")
     if policy is not None:
         guest = app.open_guest(
             plan,
@@ -108,24 +109,24 @@ def command(
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Asks on a terminal, and goes on if the answer is yes.
+    """Asks for confirmation on a terminal; returns if the answer is yes.
 
     Raises:
-        UsageError: There is nobody to ask.
+        UsageError: Standard input is not a terminal.
         Abort: The answer is no.
     """
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(
-            "there is no terminal to ask on, so nothing is changed",
-            hint="--yes says that the change is meant; --dry-run shows it",
+            "nothing is changed: confirmation requires a terminal",
+            hint="--yes confirms the change; --dry-run shows it",
         )
     click.confirm(printable(question), abort=True, err=True)
 
 
 def print_diff(source: Source, new: bytes) -> None:
-    """Prints what changes in a config, in colours on a terminal."""
+    """Prints the change of a config, in colours on a terminal."""
     from vmio.report.diff.unified import render_unified_diff
 
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -133,7 +134,7 @@ def print_diff(source: Source, new: bytes) -> None:
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
 
-def _print_commands(work: app.Work) -> None:
+def _print_commands(work: app.PreparedPlan) -> None:
     from vmio.report.plan.words import describe_plan
 
     line = app.render_qm(work)
@@ -143,7 +144,7 @@ def _print_commands(work: app.Work) -> None:
         click.echo(f"# by hand: {printable(each.words.what)}: {printable(each.words.how)}")
 
 
-def _print_steps(work: app.Work) -> None:
+def _print_steps(work: app.PreparedPlan) -> None:
     from vmio.report.plan.words import describe_plan
 
     for change in work.live:
@@ -153,28 +154,28 @@ def _print_steps(work: app.Work) -> None:
         click.echo(disarm_lines(f"    {printable(each.words.how)}"))
 
 
-def _ask(work: app.Work) -> str:
+def _ask(work: app.PreparedPlan) -> str:
     parts = [f"write {work.path}"] if work.writes else []
     parts += [f"set {len(work.live)} values of the running guest"] if work.live else []
     text = " and ".join(parts)
     return f"vmio: {text[:1].upper()}{text[1:]}?"
 
 
-def _say_outcome(work: app.Work, outcome: app.Outcome | None) -> None:
+def _say_outcome(work: app.PreparedPlan, outcome: app.Outcome | None) -> None:
     for note in work.plan.notes:
         say(note)
     if work.new == work.source.data and not work.live:
         say(f"{work.path}: nothing to change")
     elif outcome is None:
-        say("a dry run: nothing is changed")
+        say("dry run: nothing is changed")
     if outcome is not None and outcome.config is not None:
-        say(f"{work.path} is written; vmio undo {_name(work)} puts back what it was")
+        say(f"{work.path} is written; vmio undo {_name(work)} restores it")
     for result in outcome.live if outcome is not None else ():
         change = result.change
-        say(f"{change.path} has {change.property} = {change.new} now; it was {result.old}")
+        say(f"{change.path} now has {change.property} = {change.new}, before {result.old}")
     if work.running and work.new != work.source.data:
-        say(f"guest {work.plan.vm} is running, so its config stays as it is")
-        say("hint: stop it first, or run what vmio apply --commands prints")
+        say(f"guest {work.plan.vm} is running, so its config is not changed")
+        say("hint: stop it first, or run the command that vmio apply --commands prints")
     elif work.waiting and work.writes:
         say(
             "it takes effect after a full stop and start of the guest;"
@@ -182,8 +183,8 @@ def _say_outcome(work: app.Work, outcome: app.Outcome | None) -> None:
         )
 
 
-def _name(work: app.Work) -> str:
-    """Returns a word of a command that a person may paste into a shell."""
+def _name(work: app.PreparedPlan) -> str:
+    """Returns a word that can be pasted into a shell command."""
     if work.path.stem == work.plan.vm:
         return app.quote(work.plan.vm)
     path = str(work.path)

@@ -1,4 +1,4 @@
-"""`vmio baseline`: current findings recorded, so that only new ones are reported."""
+"""`vmio baseline`: records the current findings, so that only new ones are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["command"]
     "-o",
     "--output",
     metavar="FILE",
-    help="The file to write; else vmio.toml's, or vmio-baseline.json beside that or here.",
+    help="The file; by default vmio.toml's, else vmio-baseline.json beside it or here.",
 )
 @click.option("--update", is_flag=True, help="Update an existing file.")
 @rule_options
@@ -42,12 +42,12 @@ def command(
     host: str | None,
     overrides: tuple[str, ...],
 ) -> int:
-    """Record the findings that configs have now, so that vmio check reports only new ones.
+    """Record the current findings of configs, so that vmio check reports only new ones.
 
-    GUEST is as for vmio check. --update adds what is new and removes what is gone, for the VMs
-    of GUEST and the rules that run; the rest of the file stays.
+    GUEST is as for vmio check. --update adds new findings and removes those that are gone, for the
+    VMs of GUEST and the rules that run; the other entries are kept.
 
-    Exits with 3 if a config could not be read; what is known of it stays.
+    Exits with 3 if a config could not be read; its entries are kept.
     """
     inputs = app.CheckInputs(
         paths=find_guests(paths),

@@ -20,9 +20,9 @@ __all__ = ["command"]
 def _refuse_nan(
     context: click.Context, parameter: click.Parameter, value: float | None
 ) -> float | None:
-    """Refuses the one number that is on neither side of a bound."""
+    """Refuses NaN, which passes every range check."""
     if value is not None and isnan(value):
-        raise click.BadParameter("nan is no number of seconds", context, parameter)
+        raise click.BadParameter("nan is not a number of seconds", context, parameter)
     return value
 
 
@@ -33,7 +33,7 @@ def _refuse_nan(
     "--disk",
     metavar="ID",
     shell_complete=complete_disk,
-    help="The disk to measure; otherwise the first that both have.",
+    help="The disk to measure; by default the first one that both have.",
 )
 @click.option(
     "--pairs",
@@ -49,7 +49,7 @@ def _refuse_nan(
     old="--job",
     metavar="JOB",
     multiple=True,
-    help="Instead of the default jobs, as in rw=randread,bs=4k,iodepth=32; can be repeated.",
+    help="Replaces the default jobs, for example rw=randread,bs=4k,iodepth=32; repeatable.",
 )
 @click.option(
     "--runtime",
@@ -66,17 +66,17 @@ def _refuse_nan(
     metavar="SIZE",
     default="1G",
     show_default=True,
-    help="Size of the empty temporary files that stand in for all disks.",
+    help="Size of the empty temporary files that replace all disks.",
 )
 @click.option(
     "--accel",
     type=click.Choice(["auto", "kvm", "tcg"]),
     default="auto",
     show_default=True,
-    help="auto tries KVM with a tiny guest, and falls back to TCG with a message.",
+    help="auto tests KVM with a tiny guest, and falls back to TCG with a message.",
 )
-@click.option("--kernel", metavar="FILE", help="A benchmark guest of your own: its kernel,")
-@click.option("--initrd", metavar="FILE", help="and its initramfs, with a guest agent and fio.")
+@click.option("--kernel", metavar="FILE", help="The kernel of a benchmark guest of your own.")
+@click.option("--initrd", metavar="FILE", help="Its initramfs, with a guest agent and fio.")
 @storage_option
 @host_options
 def command(
@@ -101,9 +101,9 @@ def command(
 
     Each is a config or a QEMU command line, a VM's number or name, pid:NUMBER or qmp:SOCKET.
 
-    Both are booted here with a small guest of vmio's own and empty disks, no volume of either is
-    touched. fio runs in one while the other is stopped, in pairs and in alternating order, so that
-    what else the host does hits both.
+    Both are booted here with vmio's own small guest and empty disks; no volume of either is
+    opened. fio runs in one while the other is stopped, in pairs and in alternating order, so that
+    other load on the host affects both.
     """
     report_path = Path(html) if html is not None else None
     if report_path is not None:
@@ -136,10 +136,10 @@ def command(
                 inputs, how, image, pairs=pairs, accelerator_reason=reason, report=report
             )
         )
-    _tell(comparison, as_json=as_json, report_path=report_path)
+    _print_result(comparison, as_json=as_json, report_path=report_path)
 
 
-def _tell(comparison: app.Comparison, *, as_json: bool, report_path: Path | None) -> None:
+def _print_result(comparison: app.Comparison, *, as_json: bool, report_path: Path | None) -> None:
     if as_json:
         from vmio.report.comparison.json import render_comparison_json
 
@@ -153,4 +153,4 @@ def _tell(comparison: app.Comparison, *, as_json: bool, report_path: Path | None
         from vmio.report.comparison.html import write_comparison_html
 
         write_comparison_html(comparison, report_path)  # last: a full disk loses no figures
-        say(f"the report is in {report_path}")
+        say(f"wrote {report_path}")

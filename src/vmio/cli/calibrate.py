@@ -1,4 +1,4 @@
-"""`vmio calibrate`: what steps cost on this host."""
+"""`vmio calibrate`: measures the cost of each step on this host."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ __all__ = ["command"]
 
 @click.command("calibrate")
 @click.option(
-    "-o", "--output", metavar="FILE", help="Where the profile goes, instead of vmio's own place."
+    "-o", "--output", metavar="FILE", help="Write the profile to FILE, not to vmio's own place."
 )
 @click.option(
-    "--folder", metavar="DIR", help="Where the scratch files are made: on the storage that counts."
+    "--folder", metavar="DIR", help="Where to create the scratch files: on the storage to measure."
 )
 @click.option(
     "--aio",
     type=click.Choice(["io_uring", "native", "threads"]),
     default="io_uring",
     show_default=True,
-    help="The engine of the disks that are measured.",
+    help="The aio engine of the measured disks.",
 )
 @click.option(
     "--accel",
     type=click.Choice(["auto", "kvm", "tcg"]),
     default="auto",
     show_default=True,
-    help="auto tries KVM with a tiny guest, and falls back to TCG with a message.",
+    help="auto tests KVM with a tiny guest, and falls back to TCG with a message.",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--even-if-busy", is_flag=True, help="Measure even if other work runs on this host.")
@@ -48,11 +48,11 @@ def command(
     even_if_busy: bool,
     as_json: bool,
 ) -> None:
-    """Measure the costs that vmio simulate uses: of this host, its storage, and a guest on it.
+    """Measure the costs that vmio simulate uses, on this host, its storage and a guest.
 
-    Boots a small guest of vmio's own with two scratch disks of 256 MiB, on an IOThread and on the
-    main loop, loads them in sixteen ways and takes less than two minutes. Nothing of yours is
-    opened. The profile is kept where `vmio simulate` finds it from then on.
+    Boots vmio's own small guest with two scratch disks of 256 MiB, on an IOThread and on the main
+    loop, and measures it under sixteen loads, in less than two minutes. No volume of yours is
+    opened. The profile is saved where `vmio simulate` finds it.
     """
     from pathlib import Path
 
@@ -67,7 +67,7 @@ def command(
     if path is not None:
         app.check_profile_path(path, force=force)
     if folder is not None and not app.is_folder(folder):
-        raise UsageError(f"--folder {folder}: there is no such folder")
+        raise UsageError(f"--folder {folder}: the folder does not exist")
     app.check_idle(force=even_if_busy)
     image = ensure_image({"virtio-blk-pci"})
     how, reason = app.choose_boot(
@@ -99,4 +99,4 @@ def command(
         from vmio.report.calibration.text import print_calibration
 
         print_calibration(found, make_console())
-    say(f"the profile is in {kept}")
+    say(f"wrote {kept}")

@@ -1,4 +1,4 @@
-"""`vmio check`: what is wrong with configs."""
+"""`vmio check`: finds problems in configs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["command"]
 @click.option(
     "--watch",
     is_flag=True,
-    help="Keep running, look at all files every second and print what changes. This works on"
+    help="Keep running, check all files every second and print what changes. This works on"
     " /etc/pve, where inotify does not.",
 )
 @qemu_version_option
@@ -70,8 +70,8 @@ def command(
     qmp:SOCKET for a running QEMU, or - for standard input. Without GUEST it checks all guests of
     this host: those in /etc/pve, or the QEMU processes where there is none.
 
-    Exits with 0 if nothing was found, 1 if something was (--fail-on says from which severity) or
-    a fix is left, 3 if a file could not be read. `vmio rule CODE` explains a finding.
+    Exits with 0 if nothing was found, 1 if something was (at least of the severity --fail-on) or a
+    fix is left, 3 if a file could not be read. `vmio rule CODE` explains a finding.
     """
     form = choose_output(output, as_json=as_json, diff=diff)
     fixing = choose_fixing(paths, fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
@@ -114,11 +114,11 @@ def command(
 
 
 def _make_part(report: Report, checked: app.CheckedFile) -> tuple[Part, VmioError | None]:
-    """Returns what is printed of a file; that is less to send between processes than findings."""
-    return make_part(report, checked), checked.error or _tell_unfixed(checked)
+    """Returns a file's piece of the report, which is smaller to send than its findings."""
+    return make_part(report, checked), checked.error or _explain_unfixed(checked)
 
 
-def _tell_unfixed(checked: app.CheckedFile) -> VmioError | None:
+def _explain_unfixed(checked: app.CheckedFile) -> VmioError | None:
     if checked.refusal is None:
         return None
     codes = ", ".join(dict.fromkeys(finding.code for finding in checked.unfixed))

@@ -1,4 +1,4 @@
-"""What `vmio check` can be told, apart from what it looks at and how many at a time."""
+"""Options of `vmio check` that select and show findings."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ def _read_severity(
 
 
 def rule_options(function: _Function) -> _Function:
-    """Adds what says which findings count: `select`, `ignore`, `severity` and `config`.
+    """Adds the options that select findings: `select`, `ignore`, `severity` and `config`.
 
-    They come as two tuples of texts, `Severity | None` and `str | None`.
+    Their values are two tuples of texts, `Severity | None` and `str | None`.
     """
     options = (
         click.option(
@@ -71,16 +71,16 @@ def rule_options(function: _Function) -> _Function:
         click.option(
             "--config",
             metavar="FILE",
-            help="The project configuration; otherwise vmio.toml in this folder or one above it.",
+            help="The project configuration; by default vmio.toml in this folder or one above it.",
         ),
     )
     return _add(function, options)
 
 
 def check_options(function: _Function) -> _Function:
-    """Adds what `rule_options` adds, how findings come out, and what becomes of them.
+    """Adds the options of `rule_options`, and those for the output and for fixes.
 
-    They come as `output: str | None`, `as_json`, `statistics`, `baseline: str | None`,
+    Their values are `output: str | None`, `as_json`, `statistics`, `baseline: str | None`,
     `fail_on: Severity`, `quiet`, `fix`, `unsafe_fixes`, `diff` and `dry_run`.
     """
     options = (
@@ -114,21 +114,21 @@ def check_options(function: _Function) -> _Function:
             is_flag=True,
             help="Print findings and errors only: no summary and no notes.",
         ),
-        click.option("--fix", is_flag=True, help="Make the fixes that are safe in the files."),
+        click.option("--fix", is_flag=True, help="Apply the safe fixes to the files."),
         click.option(
-            "--unsafe-fixes", is_flag=True, help="Also make fixes that the guest may notice."
+            "--unsafe-fixes", is_flag=True, help="Also apply fixes that the guest may notice."
         ),
-        click.option("--diff", is_flag=True, help="Show what fixes would change; write nothing."),
-        click.option("--dry-run", is_flag=True, help="Say what --fix would do; write nothing."),
+        click.option("--diff", is_flag=True, help="Show the changes of fixes; write nothing."),
+        click.option("--dry-run", is_flag=True, help="Print what --fix would do; write nothing."),
     )
     return rule_options(_add(function, options))
 
 
 def choose_output(output: str | None, *, as_json: bool, diff: bool = False) -> str:
-    """Returns the form of output that is asked for; with `--diff` that is `diff`.
+    """Returns the requested form of output; `diff` with `--diff`.
 
     Raises:
-        UsageError: Two forms are.
+        UsageError: Two forms are requested.
     """
     forms = {name for name in (output, "json" if as_json else None) if name}
     if diff:
@@ -141,10 +141,10 @@ def choose_output(output: str | None, *, as_json: bool, diff: bool = False) -> s
 def choose_fixing(
     paths: Sequence[str], *, fix: bool, unsafe_fixes: bool, diff: bool, dry_run: bool
 ) -> app.Fixing | None:
-    """Returns what is to be fixed and how; None if nothing.
+    """Returns which fixes to make and how; None for none.
 
     Raises:
-        UsageError: A dry run of nothing is asked for, or a fix of standard input.
+        UsageError: A dry run is requested without fixes, or standard input is to be fixed.
     """
     if fix or unsafe_fixes or diff:
         fixing = app.Fixing(unsafe=unsafe_fixes, write=not (diff or dry_run))
@@ -159,15 +159,15 @@ def choose_fixing(
 def validate_watch(
     paths: Sequence[str], form: str, fixing: app.Fixing | None, *, quiet: bool
 ) -> None:
-    """Raises what a call with `--watch` cannot mean.
+    """Checks the options of a call with `--watch`.
 
     Raises:
-        UsageError: It reads standard input, fixes, or prints what is whole only at an end.
+        UsageError: It reads standard input, fixes, or needs a complete report at the end.
     """
     if "-" in paths:
         raise UsageError("--watch cannot read standard input again", hint="name a file")
     if fixing is not None:
-        raise UsageError("--watch changes no file, so it goes with nothing that fixes")
+        raise UsageError("--watch changes no file, so it excludes --fix and --diff")
     if quiet:
         raise UsageError("--watch and --quiet exclude each other")
     if form != "text":

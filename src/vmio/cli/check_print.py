@@ -1,4 +1,4 @@
-"""How `vmio check` says what came of it, once or watching."""
+"""Prints the results of `vmio check`, once or while watching."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def print_report(
     results: Generator[tuple[Part, VmioError | None], None, None],
     total: int,
 ) -> Summary:
-    """Prints a report as its parts come, and what could not be read; returns the sums."""
+    """Prints a report piece by piece, and the errors; returns the totals."""
     summary = Summary()
-    # Bytes, since a config's may not be text; not click.echo, which flushes every time.
+    # Bytes, since a config may not be text; not click.echo, which flushes every time.
     stdout = sys.stdout.buffer
     is_terminal = sys.stdout.isatty()
     with closing(results), ProgressLine(total, "checking") as progress:
@@ -47,10 +47,10 @@ def print_report(
 
 
 def say_unknown(vms: tuple[app.Found, ...], places: app.Places) -> None:
-    """Tells of which hosts nothing is known: silence about them must not be taken for health.
+    """Reports hosts about which nothing is known, so that silence is not mistaken for health.
 
-    Of a file that is in no node's folder a person is told, and a program that asks again and again
-    is not.
+    For files outside any node's folder it reports this on a terminal only, not to a program that
+    calls it again and again.
     """
     unknown = {vm.node for vm in vms if vm.error is None and not places.by_folder[vm.folder].known}
     nodes = ", ".join(sorted(unknown - {""}))
@@ -59,17 +59,17 @@ def say_unknown(vms: tuple[app.Found, ...], places: app.Places) -> None:
         hosts.append("the host of files from elsewhere")
     if hosts:
         say(
-            f"nothing is known of {' and '.join(hosts)}, so that rules about hosts and versions"
-            " are silent there"
+            f"nothing is known about {' and '.join(hosts)}, so rules about hosts and versions"
+            " report nothing there"
         )
         say_hint(
-            "--host FILE names what vmio host -o wrote there, --qemu-version and --set"
+            "--host FILE reads the output of vmio host -o there, --qemu-version and --set give"
             " single facts"
         )
 
 
 def say_problem(error: VmioError) -> None:
-    """Says what went wrong with a file, where the rest goes on."""
+    """Reports an error of one file, while the others are checked."""
     say_error(error)
     if error.hint:
         say_hint(error.hint)

@@ -1,4 +1,4 @@
-"""`vmio check --watch`: configs checked again when they change, and what is new or settled."""
+"""`vmio check --watch`: checks configs again when they change; prints new and gone findings."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["follow"]
 
 
 def follow(inputs: app.CheckInputs, report: Report, *, workers: int | None) -> NoReturn:
-    """Checks all, prints it, and then whatever changes, until a signal comes or nobody reads.
+    """Checks everything, prints it, and then each change, until a signal or a closed pipe.
 
     Args:
-        inputs: What is checked, and what that goes by.
+        inputs: What is checked, and everything that findings depend on.
         report: How findings are printed.
         workers: How many processes check; None for one a processor.
     """
@@ -48,7 +48,7 @@ def _line(event: str, *words: str) -> str:
     return f"{event}: {printable(text)}\n"
 
 
-def _print_change(change: app.Change) -> None:
+def _print_change(change: app.WatchChange) -> None:
     pieces: list[str] = []
     lines: list[str] = []
     if change.error is not None:
@@ -73,7 +73,7 @@ def _print_change(change: app.Change) -> None:
 
 
 def _make_wait() -> Callable[[], None]:
-    """Returns what waits for the next look, and ends it all when nobody reads any more."""
+    """Returns a function that waits for the next look and ends the watch if the reader is gone."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
 

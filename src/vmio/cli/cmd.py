@@ -1,4 +1,4 @@
-"""`vmio cmd`: the QEMU command line that a config comes to."""
+"""`vmio cmd`: prints the QEMU command line of a config."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["command"]
     help="Print a snapshot's command instead.",
 )
 @click.option("--pretty", is_flag=True, help="One option a line.")
-@click.option("--strict", is_flag=True, help="Stop at the first line that Proxmox cannot take.")
+@click.option("--strict", is_flag=True, help="Stop at the first line that Proxmox cannot parse.")
 @storage_option
 @qemu_version_option
 @host_options
@@ -48,12 +48,12 @@ def command(
 ) -> int:
     """Print the QEMU command line that Proxmox VE would run for the config VM.
 
-    VM is also a VM's number or name, or pid:NUMBER or qmp:SOCKET for what a QEMU was started with.
+    VM is also a VM's number or name, or pid:NUMBER or qmp:SOCKET for a running QEMU's own command.
     Without VM it prints those of all guests of this host: in /etc/pve, or of the QEMU processes
     where there is none.
 
-    Proxmox VE leaves out lines that it cannot read, with a warning. With --strict the first such
-    line of any section is an error, as it is where Proxmox VE is about to write the config.
+    Proxmox VE skips lines that it cannot parse, with a warning. With --strict the first such line
+    of any section is an error, as it is when Proxmox VE is about to write the config.
 
     For a folder or a whole /etc/pve, every config is printed under a line with its name, as is
     each of several guests. One that cannot be printed is reported, and the others are printed.
@@ -61,12 +61,12 @@ def command(
     vms = find_guests(vms)
     many = len(vms) > 1 or app.is_folder(vms[0])
     if many and vmid is not None:
-        raise UsageError("--vmid is for one config")
+        raise UsageError("--vmid requires a single config")
     if not many:
         app.check_number(vms[0], vmid)
     errors: list[VmioError] = []
     paths = app.list_configs(vms, report=errors.append) if many else list(vms)
-    # A folder's configs are of one host.
+    # The configs of a folder belong to one host.
     firsts = {app.name_place(path): path for path in reversed(paths)}
     hosts = {
         folder: _read_host(path, host, overrides, qemu_version)
@@ -101,15 +101,15 @@ def _read_host(
         )
     elif not place.host.qemu_version:
         click.echo(
-            f"vmio: the QEMU of the host of {path} is not known: the command line is for"
-            f" {facts.qemu_version}, which this host has; --set qemu_version=10.1.2 gives another",
+            f"vmio: the QEMU version of the host of {path} is not known: {facts.qemu_version},"
+            " which this host has, is assumed; --set qemu_version=10.1.2 sets another",
             err=True,
         )
     return facts
 
 
 def _print_all(paths: list[str], inputs: app.CommandInputs) -> int:
-    """Prints many configs in their order and returns the worst status."""
+    """Prints many configs in order and returns the worst status."""
     status = 0
     with closing(app.emit_all(paths, inputs)) as results:
         for found in results:
@@ -120,6 +120,6 @@ def _print_all(paths: list[str], inputs: app.CommandInputs) -> int:
                 say_error(found.error, about=found.path)
                 status = max(status, found.error.exit_status)
             else:
-                # Not click.echo, which flushes: half the time of a large folder would be that.
+                # Not click.echo, which flushes: that would take half the time of a large folder.
                 sys.stdout.write(f"# {path}\n{found.text}\n")
     return status

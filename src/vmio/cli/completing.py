@@ -1,4 +1,4 @@
-"""What a shell is offered for an argument or the value of an option."""
+"""Shell completion for arguments and values of options."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = [
 ]
 
 _PLAIN = compile_late(r"[\w,./@:+=-]+", re.ASCII)
-"""What a shell's script takes as one word, whoever named it."""
+"""Characters that a shell's script takes as part of one word."""
 
 
 def complete_rule(
     _ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offers codes of rules; of several with commas, for the last one."""
+    """Completes codes of rules; after a comma, the last one."""
     before, comma, _ = incomplete.rpartition(",")
     rules = app.complete_rules()
     return _offer(((f"{before}{comma}{code}", name) for code, name in rules), incomplete)
@@ -38,14 +38,14 @@ def complete_rule(
 def complete_policy(
     _ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offers policies, those with a number up to it."""
+    """Completes policies; those with a number up to the number."""
     return _offer(app.complete_policies(), incomplete)
 
 
 def complete_vm(
     _ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offers files, and the configs of the tree that is named so far."""
+    """Completes files, and the configs of the tree that is typed so far."""
     vms = app.complete_vms(incomplete) if incomplete.endswith("/") else ()
     found = _offer(((path, "") for path in vms), incomplete)
     return found or [_make_item(incomplete, kind="file")]
@@ -54,24 +54,24 @@ def complete_vm(
 def complete_disk(
     ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offers the disks of the guest that is named already."""
+    """Completes the disks of the guest that is already typed."""
     return _offer(((disk, "") for disk in app.complete_disks(_find_vm(ctx))), incomplete)
 
 
 def complete_snapshot(
     ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offers the snapshots of the guest that is named already."""
+    """Completes the snapshots of the guest that is already typed."""
     return _offer(((name, "") for name in app.complete_snapshots(_find_vm(ctx))), incomplete)
 
 
 def _find_vm(ctx: click.Context) -> str:
-    """Returns the guest of a call, which each verb names in its own way."""
-    # Where it is an option's value that is completed, click has not named the arguments yet.
+    """Returns the guest of a call; each verb has its own name for the argument."""
+    # While an option's value is completed, click has not named the arguments yet.
     params = ctx.params
     named = params.get("vm") or params.get("vms") or params.get("a") or ctx.args or [""]
     vm = named if isinstance(named, str) else named[0]
-    # Standard input is the terminal that is typed on.
+    # Standard input is the terminal itself.
     return "" if vm == "-" else vm
 
 

@@ -1,4 +1,4 @@
-"""`vmio completion`: what a shell needs to complete vmio's words."""
+"""`vmio completion`: prints the script that a shell needs to complete vmio's words."""
 
 from __future__ import annotations
 

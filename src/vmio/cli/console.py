@@ -18,13 +18,13 @@ from vmio.cli.terminal import unguard
 __all__ = ["make_console"]
 
 _PIPE_COLUMNS = 1_000_000
-"""Where nothing is a terminal, no line is broken that a script would have to join."""
+"""Without a terminal, no line is broken, so that scripts need not join lines."""
 
 _SPELL_OUT = "vmio.spell-out"
 
 
 def _spell_out(error: UnicodeError) -> tuple[str, int]:
-    """Stands in for what a terminal's encoding does not have, sign for sign: tables stay even."""
+    """Replaces each character that the encoding lacks by one sign, so that tables stay aligned."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = error.object[error.start : error.end]
@@ -35,20 +35,20 @@ codecs.register_error(_SPELL_OUT, _spell_out)
 
 
 class _GuardedConsole(Console):
-    """A console whose words move no cursor; only what draws does, a progress bar say.
+    """A console whose texts cannot move the cursor; only drawing, as a progress bar, can.
 
-    A `str` is one line or one cell. A `Text` may have several, and is made of words that
-    `printable` has seen: what it forgot is spelled out too, if not where widths are measured.
+    A `str` is one line or one cell. A `Text` may have several lines, and is made of texts that
+    `printable` has escaped; anything it missed is escaped too, except where widths are measured.
     """
 
     def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's many
-        """Returns a line, or a cell, as it is printed and measured."""
+        """Returns a line or a cell as it is printed and measured."""
         return super().render_str(printable(text), **how)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterator[Segment]:
-        """Yields what is printed, what a terminal would obey spelled out."""
+        """Yields the segments to print, with control characters escaped."""
         for segment in super().render(renderable, options):
             yield (
                 segment

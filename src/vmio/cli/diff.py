@@ -1,4 +1,4 @@
-"""`vmio diff`: where two command lines differ, in words."""
+"""`vmio diff`: shows the differences of two command lines, in words."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ def command(
 
     A and B are each a Proxmox VE config, a saved command line (- is standard input), a VM's number
     or name, or pid:NUMBER or qmp:SOCKET for a running QEMU. Without B, the config of VM A is
-    compared with its own process. Of a process only what concerns its guest is compared, not its
-    monitors or its pid file. Exits with 0 if they are equal and 1 if they differ.
+    compared with its own process. Of a process only the options that concern its guest are
+    compared, not its monitors or its pid file. Exits with 0 if they are equal and 1 if they
+    differ.
     """
     sides = app.diff(
         a, b, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage, vmid=vmid

@@ -1,4 +1,4 @@
-"""`vmio explain`: the story of one disk, from its file to the thread that serves it."""
+"""`vmio explain`: explains one disk, from its file to the thread that serves it."""
 
 from __future__ import annotations
 

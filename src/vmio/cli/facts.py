@@ -1,4 +1,4 @@
-"""What is said where a guest's host is not known, and what gives it."""
+"""Messages for guests whose host is not known, with the options that supply its facts."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["make_plan", "say_unknown_host"]
 
 
 def say_unknown_host(vm: str, effect: str) -> None:
-    """Says that nothing is known of a guest's host, and what follows."""
-    click.echo(f"vmio: nothing is known of the host of {vm}: {effect}", err=True)
+    """Reports that nothing is known about a guest's host, and the effect."""
+    click.echo(f"vmio: nothing is known about the host of {vm}: {effect}", err=True)
     click.echo(
-        "vmio: hint: --host FILE names what vmio host -o wrote there, and --set cpu.count=32"
+        "vmio: hint: --host FILE reads the output of vmio host -o there, and --set cpu.count=32"
         " gives one fact",
         err=True,
     )
 
 
 def make_plan(vm: str, guest: app.Guest, host: Host, policy: str) -> Plan:
-    """Returns a plan, and says if processors of the host that nobody knows could change it."""
+    """Returns a plan, and reports if it could depend on the host's unknown processors."""
     plan = app.make_plan(guest, host, policy)
     if app.lacks_processors(guest, host, policy):
         say_unknown_host(
-            vm, "each disk has its own IOThread, and on a few processors some would share one"
+            vm, "each disk gets its own IOThread; with few processors some disks would share one"
         )
     return plan

@@ -1,4 +1,4 @@
-"""The benchmark guest, made when it is first needed, and how far a measurement is."""
+"""The benchmark guest, built on first use, and the progress of measurements."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 __all__ = ["ensure_image", "show_progress"]
 
 _CALM_S = 10.0
-"""How often progress is told where no terminal shows a bar."""
+"""How often progress is printed if no terminal shows a bar."""
 
 
 def ensure_image(
     controllers: Collection[str], *, kernel: str | None = None, initrd: str | None = None
 ) -> app.GuestImage:
-    """Returns the benchmark guest, telling each step of its making once.
+    """Returns the benchmark guest, and prints each step of building it once.
 
     Args:
-        controllers: The models of controllers that its kernel must have drivers for.
-        kernel: A kernel of the caller's own.
-        initrd: And its initramfs.
+        controllers: The models of controllers that its kernel needs drivers for.
+        kernel: The caller's own kernel.
+        initrd: The initramfs for it.
     """
     return app.ensure_image(controllers, kernel=kernel, initrd=initrd, report=say)
 
 
 @contextmanager
 def show_progress() -> Iterator[Callable[[app.Progress], None]]:
-    """Yields what to tell progress to: a bar on a terminal, else a line now and then."""
+    """Yields a function that shows progress: a bar on a terminal, else a line now and then."""
     if not sys.stderr.isatty():
         last_s = [-_CALM_S]
 

@@ -1,4 +1,4 @@
-"""`vmio host`: what a command line depends on and no config says."""
+"""`vmio host`: prints the facts that a command line depends on and no config contains."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["command"]
     cls=RenamedOption,
     old="--save",
     metavar="FILE",
-    help="Write them to a file that --host takes on any host.",
+    help="Write them to a file for --host, on any host.",
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
@@ -34,8 +34,8 @@ def command(
 ) -> None:
     """Print the facts of this host that command lines depend on and configs do not contain.
 
-    They are printed as TOML. With the facts of one host given to --host, vmio answers on another
-    host as it would on that one.
+    They are printed as TOML. If --host has the facts of one host, vmio gives the same results on
+    another host as on that one.
     """
     if force and output is None:
         raise UsageError("--force requires --output FILE")
@@ -44,7 +44,7 @@ def command(
     try:
         facts = app.read_host(host, overrides, binary=True)
     except (CapabilityError, ToolError) as error:
-        # A host without QEMU has its other facts all the same.
+        # A host without QEMU still has its other facts.
         say(f"{error.message}; qemu_version is left empty")
         facts = app.read_host(host, overrides)
     if output is not None:

@@ -1,4 +1,4 @@
-"""The program `vmio`: its verbs, and what an error says and exits with.
+"""The program `vmio`: its verbs, and the output and exit status for errors.
 
 Exit statuses are in `_STATUSES`.
 """
@@ -28,7 +28,7 @@ __all__ = ["main"]
 _BUG = 70
 _INTERRUPTED = 130
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
-"""How writing to a file that standard output goes to fails; files of vmio's own say so earlier."""
+"""The errno values of a full disk behind standard output; vmio's own files report it earlier."""
 
 _GROUPS = {
     "Inspect": {
@@ -41,7 +41,7 @@ _GROUPS = {
     },
     "Change": {
         "plan": "Plan which IOThreads serve a guest's disks.",
-        "apply": "Carry out a plan, or print the commands that would.",
+        "apply": "Apply a plan, or print the commands for it.",
         "undo": "Restore configs to what they were before vmio changed them.",
     },
     "Measure": {
@@ -59,7 +59,7 @@ _GROUPS = {
         "completion": "Print a shell's completion script.",
     },
 }
-"""Each verb is a module of this package; its help stands here so that no other is imported."""
+"""Each verb is a module of this package; its help is here so that the module is not imported."""
 
 _VERBS = {verb: words for verbs in _GROUPS.values() for verb, words in verbs.items()}
 
@@ -82,7 +82,7 @@ _STATUSES = {
 
 
 class _ReaderGoneError(Exception):
-    """Whoever read the output has gone, as `head` does."""
+    """The reader of the output has gone, such as `head`."""
 
 
 class _LazyGroup(click.Group):
@@ -101,7 +101,7 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Finds a verb; for a wrong one, says which is most like it."""
+        """Finds a verb; for a wrong one, suggests the most similar."""
         verb = args[0]
         if verb not in _VERBS and not verb.startswith("-"):
             from difflib import get_close_matches
@@ -111,10 +111,10 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Runs a verb; click itself would end with 1 when whoever reads the output has gone."""
+        """Runs a verb; click itself would exit with 1 if the reader of the output has gone."""
         try:
             result = super().invoke(ctx)
-            # Python would say that it cannot be written after vmio has ended, in words of its own.
+            # Otherwise Python would report the failed write after vmio has ended.
             sys.stdout.flush()
             return result  # noqa: TRY300 - where it is flushed is the point
         except BrokenPipeError as error:
@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs vmio and exits with its status.
 
     Args:
-        arguments: The words after the program's name; those of the process if None.
+        arguments: The words after the program's name; None for those of the process.
     """
     sys.exit(_run(arguments))
 
@@ -173,7 +173,7 @@ def _call(arguments: Sequence[str] | None) -> int:
         _discard(sys.stdout)
         return 0
     except SystemExit as error:
-        # rich ends with 1, which means findings here, when whoever read the output has gone.
+        # If the reader has gone, rich exits with 1, which here means findings.
         if isinstance(error.__context__, BrokenPipeError):
             return 0
         raise
@@ -187,10 +187,10 @@ def _call(arguments: Sequence[str] | None) -> int:
 
 
 def _fill_closed_streams() -> None:
-    """Opens what was closed when vmio was called, as by `>&-`, so that no file takes its number.
+    """Opens streams that the caller has closed, as by `>&-`, so that no file gets their number.
 
-    Standard input can be read as little as before and standard output be written, which fails when
-    it comes to that; what is said on standard error is lost.
+    Standard input stays unreadable and standard output unwritable, which fails on use; messages on
+    standard error are lost.
     """
     for name, mode, flags in (
         ("stdin", "r", os.O_WRONLY),
@@ -198,16 +198,16 @@ def _fill_closed_streams() -> None:
         ("stderr", "w", os.O_WRONLY),
     ):
         if getattr(sys, name) is None:
-            # The lowest number that is free, which is the stream's own.
+            # The lowest free number, which is the stream's own.
             descriptor = os.open(os.devnull, flags)
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _write_anything() -> None:
-    r"""Lets any text be written, whatever its characters and the terminal's encoding are.
+    r"""Makes any text writable, in any encoding of the terminal.
 
-    A name that is no UTF-8 is written as its bytes; another character that the encoding has not is
-    written as `\xNN`, as Python does it on standard error.
+    A name that is not UTF-8 is written as its bytes; a character that the encoding lacks is
+    written as `\xNN`, as Python does on standard error.
     """
     import codecs
 
@@ -226,7 +226,7 @@ def _encode_unknown(error: UnicodeError) -> tuple[bytes, int]:
 
 
 def _is_about_output(error: OSError) -> bool:
-    """Tells whether it is standard output or error that could not be written."""
+    """Returns whether standard output or error could not be written."""
     if error.errno != errno.EBADF:
         return error.errno in _FULL
     # Closed, or open for reading only; any other bad descriptor is a bug.
@@ -237,13 +237,13 @@ def _is_about_output(error: OSError) -> bool:
 
 
 def _discard(stream: IO[str]) -> None:
-    """Lets go what could not be written, which Python would else try again and end with 120."""
+    """Discards unwritten output, which Python would otherwise write again and exit with 120."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
 def _saying() -> Iterator[None]:
-    """Goes on where standard error cannot be written: the exit status still tells."""
+    """Continues if standard error cannot be written: the exit status still shows the error."""
     try:
         yield
     except OSError:
@@ -251,9 +251,9 @@ def _saying() -> Iterator[None]:
 
 
 def _show(error: click.ClickException) -> None:
-    """Says what is wrong with a call; what click quotes of it stays on its line."""
+    """Prints what is wrong with a call; text that click quotes stays on its line."""
     if not isinstance(error, (click.MissingParameter, click.exceptions.NoArgsIsHelpError)):
-        # The two quote nothing, and take several lines.
+        # These two quote nothing, and take several lines.
         message = printable(error.format_message())
         error = click.UsageError(message, ctx=getattr(error, "ctx", None))
     error.show()
@@ -274,7 +274,7 @@ def _explain(error: VmioError) -> None:
 
 
 def _quote(lines: Iterable[str]) -> None:
-    """Says lines of others, with a bar: a CI takes `::error::` for a command after blanks too."""
+    """Prints quoted lines with a bar: a CI takes `::error::` for a command even after blanks."""
     for line in lines:
         click.echo(f"    | {printable(line)}", err=True)
 

@@ -1,4 +1,4 @@
-"""Options that several verbs have."""
+"""Options that several verbs share."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class RenamedOption(click.Option):
-    """An option whose old spelling is still taken, and not shown."""
+    """An option whose old spelling is still accepted, but not shown."""
 
     def __init__(self, *words: Any, old: str, **how: Any) -> None:  # noqa: ANN401 - click's many
         super().__init__(*words, **how)
         self._old = old
 
     def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ANN401 - click hides its class
-        """Lets a call use either spelling."""
+        """Makes a call accept either spelling."""
         shown, self.opts = self.opts, [*self.opts, self._old]
         try:
             super().add_to_parser(parser, ctx)
@@ -37,7 +37,7 @@ class RenamedOption(click.Option):
 storage_option = click.option(
     "--storage",
     metavar="FILE",
-    help="The storage.cfg to use; otherwise the one beside or above the config, or this host's.",
+    help="The storage.cfg to use; by default the one beside or above the config, or this host's.",
 )
 
 qemu_version_option = click.option(
@@ -59,12 +59,12 @@ def host_options(function: _Function) -> _Function:
     return click.option(
         "--host",
         metavar="FILE",
-        help="The facts of the guest's host, as vmio host -o writes them.",
+        help="The facts of the guest's host, as written by vmio host -o.",
     )(function)
 
 
 def boot_options(function: _Function) -> _Function:
-    """Adds what says where a guest's disks come from here and how it is run."""
+    """Adds options for the source of a guest's disks and for running it."""
     options = (
         click.option("--scratch", metavar="SIZE", help="Use empty temporary disks of this size."),
         click.option(
@@ -72,23 +72,23 @@ def boot_options(function: _Function) -> _Function:
             "disks",
             metavar="DISK=PATH",
             multiple=True,
-            help="Use a file or block device, for writing too, as in scsi0=test.raw.",
+            help="Use a file or block device, read-write, as in scsi0=test.raw.",
         ),
         click.option(
             "--own-volumes",
             is_flag=True,
-            help="Open the volumes that the config names, for writing, where they exist.",
+            help="Open the volumes that the config names, read-write, if they exist.",
         ),
         click.option(
             "--accel",
             type=click.Choice(["auto", "kvm", "tcg"]),
             default="auto",
             show_default=True,
-            help="auto tries KVM with a tiny guest, and falls back to TCG with a message.",
+            help="auto tests KVM with a tiny guest, and falls back to TCG with a message.",
         ),
         click.option("--kernel", metavar="FILE", help="Boot this kernel."),
-        click.option("--initrd", metavar="FILE", help="With this initramfs."),
-        click.option("--append", metavar="TEXT", help="And this command line."),
+        click.option("--initrd", metavar="FILE", help="The initramfs for --kernel."),
+        click.option("--append", metavar="TEXT", help="The command line for --kernel."),
     )
     for option in reversed(options):
         function = option(function)

@@ -1,4 +1,4 @@
-"""`vmio plan`: a better layout for a guest, step by step, with the reasons."""
+"""`vmio plan`: plans a better layout for a guest, step by step, with the reasons."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _STDIN = "<stdin>"
     help="How to spread disks over threads.",
 )
 @click.option("--list-policies", is_flag=True, help="List the policies.")
-@click.option("--compare", is_flag=True, help="Show what each policy would do.")
+@click.option("--compare", is_flag=True, help="Compare the plans of all policies.")
 @click.option(
     "--rank",
     type=click.Choice(["iops", "latency", "cpu"]),
@@ -153,7 +153,7 @@ def _check_call(
         force: Whether a file is to be replaced, and none is named.
     """
     if rank is None and (workload is not None or profile is not None):
-        raise UsageError("--workload and --profile are for --rank")
+        raise UsageError("--workload and --profile require --rank")
     if force:
         raise UsageError("--force requires --output FILE")
     if not vms and single:
@@ -179,7 +179,7 @@ def _check_forms(
     if len(forms) + (rank is not None) > 1 or (as_json and "--diff" in forms):
         raise UsageError(
             "--compare, --rank, --all and --diff exclude each other",
-            hint="--json goes with each but --diff",
+            hint="--json can be combined with all but --diff",
         )
     for form in forms:
         if form != "--diff" and output is not None:
@@ -187,7 +187,7 @@ def _check_forms(
                 f"{form} writes no plan", hint="-o writes that of one VM and --policy"
             )
     if rank is not None and output is not None:
-        raise UsageError("--rank writes no plan", hint="-o writes that of one --policy")
+        raise UsageError("--rank writes no plan", hint="-o requires one --policy")
 
 
 def _print_plan(guest: app.Guest, plan: Plan, form: Literal["json", "diff", "text"]) -> None:

@@ -1,4 +1,4 @@
-"""How far a long run is, in the last line of a terminal."""
+"""A progress bar in the last line of a terminal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["ProgressLine"]
 
 _PATIENCE_S = 0.5
-"""What is done by then needs no line; and what draws it takes long to import."""
+"""Shorter work needs no bar; importing the library for it takes long."""
 _PERIOD_S = 0.1
 
 
 class ProgressLine:
-    """A bar on standard error, where that is a terminal, and nothing where it is not.
+    """A bar on standard error if that is a terminal; otherwise nothing.
 
-    It is drawn only when it is told of progress, never by a thread of its own, since processes are
+    It is drawn only when progress is reported, never by a thread of its own, because processes are
     forked meanwhile. `hide` makes room for output on the same terminal.
     """
 
@@ -51,7 +51,7 @@ class ProgressLine:
             self._draw()
 
     def hide(self) -> None:
-        """Takes the line away until the next one is drawn."""
+        """Removes the line until it is drawn again."""
         if self._shown and self._bar is not None:
             self._bar.stop()
             self._shown = False

@@ -1,4 +1,4 @@
-"""`vmio replay`: the polling in a trace, told, or of a recorded loop, computed again."""
+"""`vmio replay`: analyses the polling in a trace, or checks a recorded loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["command"]
 _DIFFERS = 1
 _MAX_INT64 = 2**63 - 1
 _DOUBTFUL = 0.9
-"""With less of a trace as computed, something that the call says of it is wrong."""
+"""If less of a trace matches the computation, one of the options is probably wrong."""
 
 
 def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> QemuVersion:
@@ -32,7 +32,7 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     "--check",
     "recording",
     metavar="RECORDING",
-    help="Compute every decision of a recorded loop again, and compare.",
+    help="Recompute every decision of a recorded loop, and compare.",
 )
 @click.option(
     "--qemu-version",
@@ -52,14 +52,14 @@ def _parse_version(_ctx: click.Context, _param: click.Parameter, value: str) -> 
     "--zeros",
     type=click.IntRange(0, 65536),
     default=0,
-    help="Handlers, all at 0, that each loop of TRACE had before it (10.0 to 10.2).",
+    help="Handlers of each loop of TRACE before it began, all at 0 (10.0 to 10.2).",
 )
 @click.option(
     "--try",
     "tries",
     metavar="KEY=VALUE[,...]",
     multiple=True,
-    help="Tell what another setting would have done on the waits of TRACE: poll_max_ns=65536.",
+    help="Try another setting on the waits of TRACE, such as poll_max_ns=65536.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", metavar="FILE", help="Write a page that opens in any browser, offline.")
@@ -79,24 +79,24 @@ def command(
 ) -> int:
     """Analyse the polling in TRACE, or verify a recording of an event loop.
 
-    TRACE is what QEMU's log backend wrote; `-` is standard input, and xz is read too. For each
+    TRACE is the output of QEMU's log backend; `-` is standard input, and xz is accepted. For each
     event loop it prints how long the loop polled and how often in vain, how its polling time
     changed and by which rule, and how much of that agrees with QEMU's algorithm.
 
-    With --check it computes every decision of a recording again, from the clock and from what was
-    ready. It prints how many changes of a polling time (events) and how many polling times
-    (budgets) equal QEMU's own, and exits with 0 if all do, else with 1. Parameters that are not
-    given are QEMU's defaults.
+    With --check it recomputes every decision of a recording from the clock and the events in it.
+    It prints how many changes of a polling time (events) and how many polling times (budgets)
+    equal QEMU's own, and exits with 0 if all do, else with 1. Parameters that are not given have
+    QEMU's defaults.
     """
     settings = app.choose_settings(
         max_ns=poll_max_ns, grow=poll_grow, shrink=poll_shrink, weight=poll_weight
     )
     if (trace is None) == (recording is None):
-        raise UsageError("one of TRACE and --check RECORDING is needed")
+        raise UsageError("name either TRACE or --check RECORDING")
     if recording is not None and (tries or html is not None):
-        raise UsageError("--try and --html are for a TRACE")
+        raise UsageError("--try and --html require TRACE")
     if trace is not None:
-        return _tell(
+        return _print_result(
             trace, version, settings, zeros=zeros, tries=tries, as_json=as_json, html=html
         )
     assert recording is not None  # noqa: S101 - one of them is given
@@ -111,13 +111,13 @@ def command(
             f" budgets {found.budgets_agreed}/{found.budgets}"
         )
     if found.events_missing:
-        say(f"{found.events_missing} events were computed that QEMU did not have")
+        say(f"{found.events_missing} computed events are not in the recording")
     if found.events + found.budgets == 0:
-        say("there is no polling in the recording")
+        say("the recording has no polling")
     return 0 if found.is_complete else _DIFFERS
 
 
-def _tell(
+def _print_result(
     trace: str,
     version: QemuVersion,
     settings: app.PollSettings,
@@ -149,8 +149,8 @@ def _tell(
     seen = first.grows + first.shrinks + first.phases
     if first.events_agreed + first.budgets_agreed < seen * _DOUBTFUL:
         say(
-            "much of it is not what this QEMU would do: it may be another --qemu-version, have"
-            " other parameters, or have begun before the trace did (--zeros)"
+            "much of the trace does not match this QEMU: it may be another --qemu-version, have"
+            " other parameters, or have handlers older than the trace (--zeros)"
         )
     if html is not None:
         from vmio.report.page import write_page
@@ -159,5 +159,5 @@ def _tell(
         name = Path(trace).name if trace != "-" else "standard input"
         page = render_trace_html(loops, generation, complete, name=name, qemu_version=str(version))
         write_page(page, Path(html))
-        say(f"the page is in {html}")
+        say(f"wrote {html}")
     return 0

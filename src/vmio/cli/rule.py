@@ -1,4 +1,4 @@
-"""`vmio rule`: what a rule looks for, and why."""
+"""`vmio rule`: explains what a rule looks for, and why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["command"]
 @click.argument("code", required=False, shell_complete=complete_rule)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(code: str | None, *, as_json: bool) -> None:
-    """Explain the rule CODE, which may be its name too; without one, list all rules."""
+    """Explain the rule CODE, given by its code or name; without CODE, list all rules."""
     pages = app.list_rules() if code is None else (app.read_rule(code),)
     if as_json:
         from vmio.report.rules.json import render_rules_json

@@ -1,4 +1,4 @@
-"""`vmio run`: a config booted on this host."""
+"""`vmio run`: boots a config on this host."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _DIFFERENT = 1
 @click.command("run")
 @click.argument("vm", shell_complete=complete_vm)
 @click.option("--verify", is_flag=True, help="Compare the plan with what QEMU reports, and exit.")
-@click.option("--guest", is_flag=True, help="Boot vmio's own small guest, not the disks.")
-@click.option("--qmp", metavar="PATH", help="Where to offer the guest's QMP socket.")
+@click.option("--guest", is_flag=True, help="Boot vmio's own small guest instead of the disks.")
+@click.option("--qmp", metavar="PATH", help="The path of the guest's QMP socket.")
 @click.option(
     "--memory",
     "memory_mib",
@@ -55,11 +55,11 @@ def command(
 ) -> None:
     """Boot the guest VM on this host, with its controllers and IOThreads.
 
-    VM is a config or a QEMU command line, a VM's number or name, or pid:NUMBER or qmp:SOCKET for a
-    guest like one that runs.
+    VM is a config or a QEMU command line, a VM's number or name, or pid:NUMBER or qmp:SOCKET to
+    boot a guest like a running one.
 
-    No volume is opened unless it is named by --disk, or by --own-volumes all of them; --scratch
-    stands in empty disks for the rest. Ctrl-C ends the guest, and nothing of it is left.
+    No volume is opened unless --disk names it, or --own-volumes allows all; --scratch replaces the
+    others by empty disks. Ctrl-C ends the guest and removes everything made for it.
     """
     if qmp is not None and app.is_there(qmp):
         raise UsageError(f"{qmp} exists already")
@@ -114,7 +114,7 @@ async def _verify(guest: app.Guest, how: app.Boot, volumes: app.Volumes) -> int:
     if differences:
         return _DIFFERENT
     count = len(live.disks)
-    click.echo(f"as planned: {count} disk{'s' * (count != 1)}, each served as the plan says")
+    click.echo(f"as planned: {count} disk{'s' * (count != 1)}, each served as planned")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`vmio show`: which thread serves each disk, as planned or as a running QEMU reports it."""
+"""`vmio show`: shows which thread serves each disk, as planned or as a running QEMU reports."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def command(
     paths = find_guests(vms)
     if len(paths) > 1 or app.is_folder(paths[0]):
         if as_svg or snapshot is not None:
-            raise click.UsageError("--svg and --snapshot are for one guest")
+            raise click.UsageError("--svg and --snapshot require a single guest")
         guests = app.list_layouts(
             paths, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
         )

@@ -1,4 +1,4 @@
-"""`vmio simulate`: what a guest's layout would do under a load."""
+"""`vmio simulate`: predicts what a guest's layout does under a load."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ __all__ = ["command"]
     "--policy",
     metavar="NAME",
     shell_complete=complete_policy,
-    help="Simulate what vmio plan would make of VM.",
+    help="Simulate the layout that vmio plan proposes for VM.",
 )
 @click.option(
     "--profile",
     metavar="FILE",
-    help="Costs to use: a file, or default; otherwise what vmio calibrate measured here.",
+    help="A file of costs, or 'default'; otherwise what vmio calibrate measured here.",
 )
 @click.option(
     "--sweep",
     "sweeps",
     metavar="[ID.]KEY=LOW:HIGH[:STEP]",
     multiple=True,
-    help="Go through values of a parameter, or of the load: qd, batch, jobs, work_ns, think_ns,"
+    help="Simulate a range of a parameter, or of the load: qd, batch, jobs, work_ns, think_ns,"
     " rate_per_s."
-    " Of several, through every combination.",
+    " Several are combined.",
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes of a sweep.")
-@click.option("--scheduler", metavar="ADDRESS", help="Run a sweep on the Dask cluster there.")
-@click.option("--parquet", metavar="FILE", help="Write a sweep's points into a file, a row each.")
+@click.option("--scheduler", metavar="ADDRESS", help="Run a sweep on this Dask cluster.")
+@click.option("--parquet", metavar="FILE", help="Write a sweep's points to a file, one row each.")
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Runs to average over.")
 @click.option("--requests", type=int, default=5000, show_default=True, help="Requests of a run.")
@@ -93,16 +93,16 @@ def command(
 
     VM is a config or a QEMU command line, a VM's number or name, pid:NUMBER or qmp:SOCKET.
 
-    Costs are those that `vmio calibrate` measured on this host; where it has not run, a default
-    profile's, with a warning. Processors and QEMU are those of the guest's host, as far as it is
-    known. Compare layouts and parameters by it, and measure what matters with `vmio bench`.
+    It uses the costs that `vmio calibrate` measured on this host, or, if there are none, a default
+    profile with a warning. Processors and QEMU are those of the guest's host, if known. Use it to
+    compare layouts and parameters, and measure what matters with `vmio bench`.
     """
     _check_options(sweeps, jobs, scheduler, parquet, html, force=force)
     if html is not None:
         from vmio.report.page import check_report_path
 
         check_report_path(Path(html))
-    # Parameters were given by --set, too, before --parameter was there.
+    # Before --parameter existed, parameters were given with --set.
     facts, older = app.split_settings(overrides)
     parameters = (*parameters, *older)
     guest = app.open_guest(
@@ -130,7 +130,7 @@ def command(
                 results = save_points(grid, results, Path(parquet), force=force)
             points = _print_sweep(grid, results, as_json=as_json)
             if parquet is not None:
-                say(f"{grid.size} points are in {parquet}")
+                say(f"{grid.size} points written to {parquet}")
             if html is not None:
                 from vmio.report.prediction.chart import list_chart_points
 
@@ -180,19 +180,19 @@ def _check_options(
         if value is not None and not sweeps:
             raise UsageError(f"{option} requires --sweep")
     if jobs is not None and scheduler is not None:
-        raise UsageError("--jobs and --scheduler exclude each other: a cluster has its workers")
+        raise UsageError("--jobs and --scheduler exclude each other: a cluster has workers")
     if force and parquet is None:
         raise UsageError("--force requires --parquet FILE")
     if html is not None and len(sweeps) > 1:
         raise UsageError(
-            "--html shows a sweep of one parameter", hint="--parquet and --json take several"
+            "--html shows a sweep of one parameter", hint="--parquet and --json support several"
         )
 
 
 def _print_sweep(
     grid: app.Grid, results: Generator[app.SweepPoint, None, None], *, as_json: bool
 ) -> list[app.SweepPoint]:
-    """Prints what comes, and returns the points where they are kept."""
+    """Prints the points, and returns them if they are kept."""
     from vmio.cli.console import make_console
     from vmio.cli.progress import ProgressLine
     from vmio.report.prediction.grid import GridTable
@@ -203,7 +203,7 @@ def _print_sweep(
     is_grid = len(grid.sweeps) > 1
     with ProgressLine(grid.size, "simulating") as line, closing(results):
         for point in results:
-            # A large grid's points are in memory only where all of them are printed.
+            # A large grid's points are in memory only if all of them are printed.
             if as_json or not is_grid:
                 points.append(point)
             else:
@@ -227,4 +227,4 @@ def _write_page(
 
     name = f"{guest.vm.id} {guest.vm.name}".strip() or guest.vm.source.name
     write_page(render_simulation_html(points, guest=name, parameter=parameter), Path(path))
-    say(f"the page is in {path}")
+    say(f"wrote {path}")

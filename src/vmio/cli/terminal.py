@@ -1,8 +1,8 @@
-"""What stands between vmio and a terminal: nothing reaches it that it would obey.
+"""Guards the terminal: no control character from outside reaches it.
 
-Whoever prints spells out the words of others by `vmio.characters.printable`, which also keeps them
-on their line. What was forgotten is caught here: on standard error always, which is talk, and on
-standard output where that is a terminal, since what goes into a pipe or a file is data.
+Code that prints escapes foreign text with `vmio.characters.printable`, which also keeps it on its
+line. This module catches what was forgotten: on standard error always, because that is for people,
+and on standard output if that is a terminal, because output to a pipe or a file is data.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["guard_streams", "measure_terminal", "say", "say_error", "say_hint", "unguard"]
 
 _COLOUR = compile_late(r"(\x1b\[(?:[012]|(?:1;)?3[1-6])m)")
-"""Those that vmio's own reports and click use; others hide words."""
+"""The escape sequences that vmio's reports and click use; others can hide text."""
 
 
 class _GuardedBytes(io.BufferedIOBase):
-    """A stream's bytes: what a terminal would obey is spelled out, but for colours.
+    """A stream's bytes with control characters escaped, except for colours.
 
-    Of talk no line is a command to a CI; a report can be one for it.
+    On standard error no line can be a command to a CI; a report on standard output may be one.
     """
 
     def __init__(self, stream: TextIO, *, is_report: bool) -> None:
@@ -40,7 +40,7 @@ class _GuardedBytes(io.BufferedIOBase):
         self.is_report = is_report
 
     def write(self, data: Buffer) -> int:
-        """Writes what may be written of it."""
+        """Writes the data with control characters escaped."""
         given, encoding = bytes(data), self.stream.encoding
         text = given.decode(encoding, "surrogateescape")
         # Every other piece is a colour.
@@ -54,16 +54,16 @@ class _GuardedBytes(io.BufferedIOBase):
 
     @property
     def name(self) -> str:
-        """The stream's own."""
+        """The stream's name."""
         return self.stream.name
 
     def writable(self) -> bool:
-        """Tells that it is written to."""
+        """Returns that it is writable."""
         return True
 
     def flush(self) -> None:
-        """Lets the stream write what it has, while it is open."""
-        # When this is collected Python flushes it, and since 3.13 tells of what that raises.
+        """Flushes the stream while it is open."""
+        # When this is collected Python flushes it, and since 3.13 reports errors of that.
         if not self.stream.closed:
             self.stream.flush()
 
@@ -72,12 +72,12 @@ class _GuardedBytes(io.BufferedIOBase):
         return self.stream.fileno()
 
     def isatty(self) -> bool:
-        """Tells whether it is a terminal."""
+        """Returns whether it is a terminal."""
         return self.stream.isatty()
 
 
 class _GuardedText(io.TextIOWrapper):
-    """A stream that spells out what a terminal would obey."""
+    """A stream that escapes control characters."""
 
     def __init__(self, stream: TextIO, *, is_report: bool) -> None:
         super().__init__(
@@ -93,25 +93,25 @@ class _GuardedText(io.TextIOWrapper):
 
 @contextmanager
 def guard_streams() -> Iterator[None]:
-    """Guards standard error, and standard output where that is a terminal."""
+    """Guards standard error, and standard output if that is a terminal."""
     with ExitStack() as cleanup:
         for name in ("stdout", "stderr"):
             stream = getattr(sys, name)
             if isinstance(stream, io.TextIOWrapper) and (name == "stderr" or stream.isatty()):
                 guard = _GuardedText(stream, is_report=name == "stdout")
-                cleanup.callback(guard.detach)  # else it would close what it stands for
+                cleanup.callback(guard.detach)  # otherwise it would close the guarded stream
                 cleanup.callback(setattr, sys, name, stream)
                 setattr(sys, name, guard)
         yield
 
 
 def unguard(stream: TextIO) -> TextIO:
-    """Returns the stream itself, for who moves the cursor on purpose and guards its words."""
+    """Returns the stream itself, for code that moves the cursor and escapes text on its own."""
     return stream.stream if isinstance(stream, _GuardedText) else stream
 
 
 def measure_terminal() -> int:
-    """Returns how wide the terminal is that standard output goes to; 0 if it goes elsewhere."""
+    """Returns the width of the terminal on standard output; 0 if it is not a terminal."""
     if not sys.stdout.isatty():
         return 0
     from shutil import get_terminal_size
@@ -120,17 +120,17 @@ def measure_terminal() -> int:
 
 
 def say(text: str) -> None:
-    """Says a line on standard error, where nobody's words begin another one."""
+    """Prints a line on standard error, in which foreign text cannot begin another line."""
     click.echo(f"vmio: {printable(text)}", err=True)
 
 
 def say_hint(text: str) -> None:
-    """Says what can be done."""
+    """Prints a hint on what can be done."""
     click.echo(f"vmio: {click.style('hint:', fg='cyan')} {printable(text)}", err=True)
 
 
 def say_error(error: VmioError, *, about: str = "") -> None:
-    """Says what went wrong, and with what if the error does not name it."""
+    """Prints an error, and its subject if the message does not name it."""
     name = f"{printable(about)}: " if about else ""
     label = click.style("error:", fg="red", bold=True)
     message = (printable_lines if error.has_lines else printable)(error.message)

@@ -1,4 +1,4 @@
-"""`vmio undo`: what vmio changed last taken back."""
+"""`vmio undo`: undoes vmio's last change."""
 
 from __future__ import annotations
 
@@ -26,10 +26,8 @@ __all__ = ["command"]
     "--to", "number", type=click.IntRange(1), help="Restore the state before this change."
 )
 @click.option("--run", metavar="ID", default="", help="Undo this run instead of the last one.")
-@click.option(
-    "--force", is_flag=True, help="Undo even if somebody else has changed the config since."
-)
-@click.option("--dry-run", is_flag=True, help="Show the change and make none.")
+@click.option("--force", is_flag=True, help="Undo even if others have changed the config since.")
+@click.option("--dry-run", is_flag=True, help="Show the change without making it.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
@@ -46,10 +44,10 @@ def command(
     """Restore configs to what they were before vmio last changed them.
 
     VM is a config's path, or a VM's number or name; without it, all configs that the last call of
-    vmio changed are put back, each whole or not at all. An undo is a change too: the next one
-    takes it back.
+    vmio changed are restored, each whole or not at all. An undo is a change too: the next one
+    reverts it.
 
-    Exits with 0 if all is done, and with 3 or 4 if a config could not be put back.
+    Exits with 0 if everything is done, and with 3 or 4 if a config could not be restored.
     """
     if as_list:
         if number is not None or run or force or dry_run or yes:
@@ -59,7 +57,7 @@ def command(
     _check_words(vm, number, run)
     reversal = app.prepare_undo(vm, number=number, run=run, force=force)
     left = reversal.left
-    done: tuple[app.Applied, ...] | None = None if dry_run else ()
+    done: tuple[app.WrittenConfig, ...] | None = None if dry_run else ()
     if reversal.restores:
         if not as_json:
             for restore in reversal.restores:
@@ -80,27 +78,29 @@ def command(
 
 def _check_words(vm: str, number: int | None, run: str) -> None:
     if number is not None and not vm:
-        raise UsageError("--to needs the config that it is about")
+        raise UsageError("--to requires VM")
     if run and vm:
-        raise UsageError("--run is about all configs of a run, and VM about one")
+        raise UsageError("--run and VM exclude each other: --run is for all configs of a run")
 
 
-def _ask(reversal: app.Reversal) -> str:
+def _ask(reversal: app.PreparedUndo) -> str:
     first, *more = reversal.restores
     others = f" of {len(more) + 1} configs" if more else ""
-    return f"vmio: Take back '{printable(first.entry.what)}' of {first.entry.time}{others}?"
+    return f"vmio: Undo '{printable(first.entry.what)}' of {first.entry.time}{others}?"
 
 
-def _say_outcome(reversal: app.Reversal, left: Sequence[app.Left], *, dry_run: bool) -> None:
+def _say_outcome(
+    reversal: app.PreparedUndo, left: Sequence[app.NotRestored], *, dry_run: bool
+) -> None:
     kept = {each.path for each in left}
     done = [restore for restore in reversal.restores if restore.path not in kept]
     if dry_run:
-        say("a dry run: nothing is changed")
+        say("dry run: nothing is changed")
     else:
         for restore in done:
-            say(f"{restore.path} is what it was before '{restore.entry.what}'")
+            say(f"{restore.path} is restored to its state before '{restore.entry.what}'")
     for each in left:
-        say(f"error: not put back: {each.error.message}")
+        say(f"error: not restored: {each.error.message}")
         if each.error.hint:
             say(f"hint: {each.error.hint}")
     if done and not dry_run:

@@ -1,8 +1,8 @@
 """A Dask cluster as an executor.
 
-Whoever reaches a Dask scheduler can run code on its workers, and what they answer is unpickled
-here; so vmio connects only where it is told to, and a cluster belongs behind TLS or on a network
-of its own.
+Whoever can reach a Dask scheduler can run code on its workers, and their replies are unpickled
+here; so vmio connects only to a given address, and a cluster belongs behind TLS or on a network of
+its own.
 """
 
 from __future__ import annotations
@@ -28,49 +28,49 @@ from vmio.errors import CapabilityError, MissingExtraError, ToolError, UsageErro
 __all__ = ["Cluster", "connect_cluster"]
 
 _PATIENCE_S: Final = 10.0
-"""So long a scheduler may take to answer; and to hear that it is left."""
+"""Seconds for a scheduler to answer, and to be told at the end."""
 _WATCH_S: Final = 10.0
 _ABANDONED: Final = 3
-"""After so many looks in a row at a cluster without workers it is given up."""
+"""After this many consecutive checks without workers a cluster is given up."""
 _ADDRESS: Final = re.compile(r"(tcp|tls)://[^\s/@]{1,253}:\d{1,5}", re.ASCII)
 _TALK: Final = ("distributed", "distributed.client", "tornado.application", "concurrent.futures")
-"""What Dask logs to standard error, whatever becomes of it here."""
+"""Dask's loggers to standard error, for errors that are also handled here."""
 
 
 class Cluster(Struct, frozen=True, kw_only=True):
-    """Where work can be sent to."""
+    """A destination for work."""
 
     executor: Executor
     workers: int
-    """How many things it does at a time."""
+    """The number of tasks that it runs at a time."""
 
 
 @contextmanager
 def connect_cluster(address: str) -> Iterator[Cluster]:
-    """Connects to a Dask scheduler, and drops what is still queued there at the end.
+    """Connects to a Dask scheduler, and cancels queued work at the end.
 
-    What a worker is at when this ends early it finishes, since Dask cannot take it away. A worker
-    that dies is replaced by another until Dask gives its task up.
+    A worker finishes its current task even on an early end, because Dask cannot cancel it. A
+    worker that dies is replaced by another until Dask gives up its task.
 
     Args:
-        address: As `tcp://HOST:PORT`, or `tls://` with the keys in Dask's own configuration.
+        address: Such as `tcp://HOST:PORT`, or `tls://` with the keys in Dask's own configuration.
 
     Raises:
         MissingExtraError: distributed is not installed.
-        UsageError: The address is none.
-        ToolError: Nobody answers there, there are no workers, or they died or went meanwhile.
-        CapabilityError: Their vmio, Python or Dask is not that of this process.
+        UsageError: The address is not valid.
+        ToolError: Nothing answers there, there are no workers, or they died or left meanwhile.
+        CapabilityError: Their version of vmio, Python or Dask differs from this process's.
     """
     distributed = _import_distributed()
     if _ADDRESS.fullmatch(address) is None:
         raise UsageError(
-            f"--scheduler {address[:80]!r} is no address of a Dask scheduler",
-            hint="one reads tcp://HOST:8786 or tls://HOST:8786",
+            f"--scheduler {address[:80]!r} is not an address of a Dask scheduler",
+            hint="it has the form tcp://HOST:8786 or tls://HOST:8786",
         )
     with _silence():
         workers = _ask_cluster(distributed, address)
         with warnings.catch_warnings():
-            # Of packages that do not count here; those that do are compared already.
+            # About packages that do not matter here; those that do are compared already.
             warnings.simplefilter("ignore", distributed.versions.VersionMismatchWarning)
             client = distributed.Client(address, timeout=_PATIENCE_S, set_as_default=False)
         executor = _Executor(client)
@@ -81,11 +81,11 @@ def connect_cluster(address: str) -> Iterator[Cluster]:
             yield Cluster(executor=executor, workers=workers)
         except distributed.KilledWorker as error:
             raise ToolError(
-                f"the workers of {address} died of a part of the work, one after the other",
-                hint="their logs say why; where memory ran out, give them more or start fewer",
+                f"the workers of {address} died one after the other of the same part of the work",
+                hint="see their logs; if memory ran out, give them more or start fewer",
             ) from error
         except (CancelledError, ValueError) as error:
-            # Dask's own executor fails so where a future is lost while its result is asked for.
+            # Dask's own executor fails like this if a future is lost while its result is awaited.
             if isinstance(error, ValueError) and _has_workers(client):
                 raise
             raise ToolError(
@@ -102,15 +102,15 @@ def _import_distributed() -> Any:  # noqa: ANN401 - its types are no more than t
         return import_module("distributed")
     except ImportError as error:
         raise MissingExtraError(
-            "a Dask cluster needs distributed, which is not installed",
+            "a Dask cluster requires distributed, which is not installed",
             hint="pip install 'vmio[fleet]'",
         ) from error
 
 
 def _ask_cluster(distributed: Any, address: str) -> int:  # noqa: ANN401
-    """Returns how much a cluster does at a time, before anything is sent there.
+    """Returns the number of tasks a cluster runs at a time, before anything is sent there.
 
-    A client would wait for ever for somebody who takes a connection and says nothing.
+    Dask's client would wait forever for a server that accepts a connection and never answers.
     """
     try:
         identity, versions = asyncio.run(_ask(distributed, address))
@@ -139,7 +139,7 @@ async def _ask(distributed: Any, address: str) -> tuple[dict[str, Any], dict[str
 
 
 def _compare(versions: dict[str, Any], dask: str) -> None:
-    """Refuses a cluster that could not read what is sent to it, or would answer otherwise."""
+    """Refuses a cluster that could not read what is sent to it, or would give other results."""
     python = ".".join(map(str, sys.version_info[:2]))
     ours = {"vmio": __version__, "python": python, "distributed": dask}
     for where, found in versions.items():
@@ -153,15 +153,15 @@ def _compare(versions: dict[str, Any], dask: str) -> None:
                     f"the cluster's {where} has {name} {theirs}"
                     if theirs
                     else f"the cluster's {where} has no {name}",
-                    hint=f"it needs {version}, as here",
+                    hint=f"it requires {version}, as here",
                 )
 
 
 class _Executor(Executor):
-    """Dask's own executor, whose futures can be given up when nobody will ever fill them."""
+    """Dask's own executor, whose futures can be cancelled if they will never complete."""
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401
-        # What is sent is not looked at for whether it was sent before.
+        # Skips the search for earlier identical tasks.
         self._inner: Executor = client.get_executor(pure=False)
         self._futures: WeakSet[Future[Any]] = WeakSet()
         self._lost = False
@@ -174,14 +174,14 @@ class _Executor(Executor):
         return future
 
     def give_up(self) -> None:
-        """Cancels all, so that whoever waits for one goes on."""
+        """Cancels all futures, so that waiting code continues."""
         self._lost = True
         for future in list(self._futures):
             future.cancel()
 
 
 def _watch(client: Any, executor: _Executor, done: threading.Event) -> None:  # noqa: ANN401
-    """Gives up what waits for a scheduler or workers that have gone, as Dask itself never does."""
+    """Cancels futures when the scheduler or the workers are gone, which Dask itself never does."""
     empty = 0
     while not done.wait(_WATCH_S):
         empty = 0 if _has_workers(client) else empty + 1
@@ -195,7 +195,7 @@ def _has_workers(client: Any) -> bool:  # noqa: ANN401
         info = client.scheduler_info(n_workers=0)
     except Exception:  # noqa: BLE001 - a cluster that cannot tell has none that count
         return False
-    # What was known last it tells of a scheduler that has gone, too.
+    # Dask also returns the last known state of a scheduler that is gone.
     return client.status == "running" and bool(info["n_workers"])
 
 

@@ -1,4 +1,4 @@
-"""One function over many things, on all processors, its answers in order."""
+"""Runs one function over many items on all processors, with results in order."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["CHUNK", "map_in_order"]
 
 CHUNK = 64
-"""So many things go to a process at a time; sending one costs as much as a config's whole way."""
+"""Items sent to a process at a time; sending one costs as much as processing a config."""
 
 _WAITING_PER_WORKER = 4
 _GARBAGE = 50_000
-"""So many values are made before a process looks for cycles among them."""
+"""Objects created before a process searches for reference cycles."""
 _PR_SET_PDEATHSIG = 1
 
 _Item = TypeVar("_Item")
@@ -39,22 +39,22 @@ def map_in_order(
     chunk_size: int = CHUNK,
     executor: Executor | None = None,
 ) -> Generator[_Result, None, None]:
-    """Yields what a function makes of all items, in their order, as soon as it is known.
+    """Yields a function's results for all items, in their order, as soon as they are known.
 
-    Only a few chunks are ever under way, so that memory does not grow with the number of items.
-    Whoever ends early, by Ctrl-C or by closing the generator, waits for none of them.
+    Only a few chunks are in progress at a time, so memory does not grow with the number of items.
+    An early end, by Ctrl-C or by closing the generator, waits for none of them.
 
     Args:
-        function: Takes a chunk of items; it is sent to each process once, so it is a module's own
-            or a partial of one.
-        items: What to go through.
-        workers: How many processes to use, or how many chunks an executor does at a time; None for
-            one a processor. With one, or with no more than a chunk of items, and no executor, this
-            process does it all.
-        chunk_size: How many things go to a process at a time.
-        executor: What to run it on instead of processes made for it: threads, processes or a
-            cluster. It is used and not shut down, and is sent the function with each chunk; of
-            what it has begun it may have to finish a chunk for each worker.
+        function: Takes a chunk of items; it is sent to each process once, so it has to be a
+            module's function or a partial of one.
+        items: The items to process.
+        workers: How many processes to use, or how many chunks an executor runs at a time; None for
+            one a processor. With one, or with at most one chunk of items, and no executor, this
+            process does everything.
+        chunk_size: How many items go to a process at a time.
+        executor: Runs the chunks instead of processes created for them: threads, processes or a
+            cluster. It is not shut down, and is sent the function with each chunk; after an early
+            end it may still have to finish a chunk for each worker.
 
     Raises:
         ToolError: One of the processes was killed.
@@ -77,8 +77,8 @@ def map_in_order(
             yield from _submit(lambda chunk: executor.submit(function, chunk), chunks, workers)
     except BrokenExecutor as error:
         raise ToolError(
-            "a process that did a part of the work was killed",
-            hint="where memory ran out, --jobs 1 needs the least" if executor is None else "",
+            "a worker process was killed",
+            hint="if memory ran out, --jobs 1 needs the least" if executor is None else "",
         ) from error
 
 
@@ -117,17 +117,17 @@ def _submit(
         while waiting:
             yield from waiting.popleft().result()
     finally:
-        # Nothing is left here but when it ends early.
+        # Only an early end leaves anything here.
         for future in waiting:
             future.cancel()
 
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Takes Ctrl-C when the block is done: what is cut off while it is made cannot be cancelled.
+    """Defers Ctrl-C until the block is done: a half-created object could not be cancelled.
 
-    Blocking the signal would not do: another thread would take it, and Python's handler runs in
-    the main one whoever does.
+    Blocking the signal would not work: another thread would take it, and Python's handler always
+    runs in the main thread.
     """
     import signal
 
@@ -152,14 +152,14 @@ def _split(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
 
 
 _FUNCTION: list[Callable[[list[Any]], list[Any]]] = []
-"""In a worker: what it does."""
+"""In a worker: the function that it runs."""
 
 
 def _become_worker(owner: int, function: Callable[[list[Any]], list[Any]]) -> None:
-    """Leaves Ctrl-C to the owner, and dies with it, even if that is killed.
+    """Leaves Ctrl-C to the owner, and dies with it, even if the owner is killed.
 
-    What is there already never becomes garbage, and the values that are made hold no cycles, so
-    looking for those often is a fifteenth of the work.
+    Existing objects never become garbage, and new values have no reference cycles, so searching
+    for cycles more rarely saves a fifteenth of the time.
     """
     import ctypes
     import signal

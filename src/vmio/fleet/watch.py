@@ -1,4 +1,4 @@
-"""Configs that are checked again when they change, and what is new or settled in them."""
+"""Checks configs again when they change, and reports new findings and those that are gone."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from vmio.managers.proxmox.watch import View
 
 __all__ = [
     "INTERVAL_S",
-    "Change",
-    "Memory",
-    "Told",
+    "ReportedFinding",
     "Verdict",
     "View",
+    "WatchChange",
+    "WatchState",
     "compare",
     "settle",
     "watch",
 ]
 
 INTERVAL_S = 1.0
-"""pmxcfs keeps times in whole seconds, so looking more often would see little more."""
+"""pmxcfs keeps times in whole seconds, so looking more often would show little more."""
 
 _TRIES = 3
 
 
-class Told(NamedTuple):
-    """What is kept of a finding that was told."""
+class ReportedFinding(NamedTuple):
+    """The part of a reported finding that is kept."""
 
     code: str
     name: str
@@ -42,31 +42,31 @@ class Told(NamedTuple):
 
 
 class Verdict(Protocol):
-    """What came of checking a config."""
+    """The result of checking a config."""
 
     @property
-    def told(self) -> tuple[Told, ...]:
-        """Every finding that it has now."""
+    def told(self) -> tuple[ReportedFinding, ...]:
+        """All current findings."""
 
     @property
     def changed(self) -> bool:
-        """Whether there is a finding that it had not, or one gone."""
+        """Whether there is a new finding, or one is gone."""
 
     @property
     def error(self) -> VmioError | None:
         """Why it could not be checked."""
 
 
-class Memory(Struct):
-    """What was told so far."""
+class WatchState(Struct):
+    """What has been reported so far."""
 
-    told: dict[str, tuple[Told, ...]] = field(default_factory=dict)
+    told: dict[str, tuple[ReportedFinding, ...]] = field(default_factory=dict)
     """The findings of each config when it could last be read, by path."""
     broken: dict[str, str] = field(default_factory=dict)
-    """Why the others cannot be read now."""
+    """Why the other configs cannot be read now."""
 
     def note(self, path: str, verdict: Verdict) -> bool:
-        """Keeps what came of a config, and returns whether that is any news."""
+        """Keeps the result for a config, and returns whether it is different from before."""
         if verdict.error is not None:
             before, self.broken[path] = self.broken.get(path), verdict.error.message
             return before != verdict.error.message
@@ -75,23 +75,23 @@ class Memory(Struct):
         return verdict.changed or was_broken
 
 
-class Change(Struct, frozen=True, kw_only=True):
-    """What is to be told after a look; never nothing."""
+class WatchChange(Struct, frozen=True, kw_only=True):
+    """What to report after a look; never empty."""
 
     verdicts: tuple[tuple[Found, Verdict], ...] = ()
-    """Those that are news."""
+    """The configs with differences."""
     gone: tuple[str, ...] = ()
-    """The paths of configs that are not there any more."""
+    """The paths of configs that no longer exist."""
     error: VmioError | None = None
-    """Why what all results go by could not be read; it is as it was before."""
+    """Why the shared inputs could not be read; the previous ones are kept."""
 
 
 def compare(
-    old: Sequence[Told], file: CheckedFile
-) -> tuple[tuple[Told, ...], tuple[Diagnostic, ...], tuple[Told, ...]]:
-    """Returns a config's findings as they are kept, those that are new, and those settled.
+    old: Sequence[ReportedFinding], file: CheckedFile
+) -> tuple[tuple[ReportedFinding, ...], tuple[Diagnostic, ...], tuple[ReportedFinding, ...]]:
+    """Returns a config's findings in the form that is kept, the new ones, and those that are gone.
 
-    One whose words have changed is new, and not settled besides.
+    A finding with a changed message is new, and the old one is not reported as gone.
     """
     now = [(_keep(diagnostic), diagnostic) for diagnostic in file.diagnostics]
     left = Counter(old)
@@ -102,7 +102,7 @@ def compare(
         else:
             new.append(diagnostic)
     reworded = Counter((one.code, one.subject) for one in new)
-    settled: list[Told] = []
+    settled: list[ReportedFinding] = []
     for told in left.elements():
         about = (told.code, told.subject)
         if reworded[about] > 0:
@@ -112,8 +112,8 @@ def compare(
     return tuple(told for told, _ in now), tuple(new), tuple(settled)
 
 
-def _keep(diagnostic: Diagnostic) -> Told:
-    return Told(
+def _keep(diagnostic: Diagnostic) -> ReportedFinding:
+    return ReportedFinding(
         diagnostic.code,
         diagnostic.name,
         diagnostic.subject,
@@ -123,10 +123,10 @@ def _keep(diagnostic: Diagnostic) -> Told:
 
 
 def settle(look: Callable[[], View], refresh: Callable[[], None]) -> View:
-    """Reads what all results go by, and returns what there was to see before.
+    """Reads the shared inputs, and returns the state of the files before that.
 
-    It is read again if it changed meanwhile. What changes after that differs from what is
-    returned, so that the next look notices it.
+    They are read again if files changed meanwhile. A later change differs from the returned state,
+    so the next look notices it.
     """
     after = look()
     for _ in range(_TRIES):
@@ -139,9 +139,9 @@ def settle(look: Callable[[], View], refresh: Callable[[], None]) -> View:
 
 
 def _look_again(look: Callable[[], View], known: Iterable[str]) -> View:
-    """Looks, and looks a second time if a known config is missing.
+    """Looks, and looks again if a known config is missing.
 
-    A config in /etc/pve has no name for a moment while it is replaced.
+    A config in /etc/pve is missing for a moment while it is replaced.
     """
     view = look()
     return view if all(path in view.configs for path in known) else look()
@@ -149,24 +149,24 @@ def _look_again(look: Callable[[], View], known: Iterable[str]) -> View:
 
 def watch(
     view: View,
-    memory: Memory,
+    memory: WatchState,
     *,
     look: Callable[[], View],
     refresh: Callable[[], None],
     check: Callable[[Sequence[Found]], Iterable[tuple[Found, Verdict]]],
     wait: Callable[[], None],
-) -> Generator[Change, None, NoReturn]:
-    """Yields what changes, for ever.
+) -> Generator[WatchChange, None, NoReturn]:
+    """Yields each change, forever.
 
-    What cannot be read is told once, tried again at each look, and stands as it was until then.
+    An error is reported once, the file is tried again at each look, and its old state is kept.
 
     Args:
-        view: What there was to see before everything was checked.
-        memory: What came of that; it is kept up to date.
-        look: Returns what there is to see.
-        refresh: Reads again what all results go by, or leaves it and raises a VmioError.
-        check: Checks configs, and returns what came of those that it could.
-        wait: Returns when it is time for the next look.
+        view: The state of the files before everything was checked.
+        memory: The result of that check; it is updated.
+        look: Returns the state of the files.
+        refresh: Reads the shared inputs again; keeps the old ones and raises a VmioError if not.
+        check: Checks configs, and returns the results of those that it could read.
+        wait: Returns at the time of the next look.
     """
     shared = view.shared
     states = {path: state for path, (_, state) in view.configs.items()}
@@ -204,4 +204,4 @@ def watch(
             if memory.told.pop(path, None) is not None:
                 told.append(path)
         if verdicts or told or error is not None:
-            yield Change(verdicts=tuple(verdicts), gone=tuple(told), error=error)
+            yield WatchChange(verdicts=tuple(verdicts), gone=tuple(told), error=error)

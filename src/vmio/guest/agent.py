@@ -1,10 +1,10 @@
 """A client of qemu-guest-agent, for the benchmark guest and for a user's own VM alike.
 
-The agent speaks one JSON object a line and answers in order. What comes from it comes from inside
-a guest, so it is bounded in size and time and believed in nothing.
+The agent speaks one JSON object a line and answers in order. Its output comes from inside a guest,
+so it is limited in size and time, and nothing in it is trusted.
 
-The transport of qemu.qmp is not used here: it closes the connection at the first line that is no
-message, and an agent's stream begins with what earlier clients left behind.
+The transport of qemu.qmp is not used here: it closes the connection at the first line that is not
+a message, and an agent's stream begins with the leftovers of earlier clients.
 
 Source: QEMU 10.0, qga/qapi-schema.json and docs/interop/qemu-ga.rst.
 """
@@ -32,9 +32,9 @@ __all__ = ["PORT_NAME", "Agent", "AgentInfo", "BlockDevice", "Completed", "agent
 
 PORT_NAME = "org.qemu.guest_agent.0"
 MAX_REPLY_BYTES = 64 << 20
-"""The agent keeps 16 MiB of each stream, which base64 makes 22 MiB of each.
+"""The agent keeps 16 MiB of each stream, which are 22 MiB each in base64.
 
-asyncio holds up to twice as much before it stops reading.
+asyncio buffers up to twice as much before it stops reading.
 """
 MAX_INPUT_BYTES = 16 << 20
 MAX_SOCKET_PATH_BYTES = 107
@@ -47,14 +47,14 @@ _POLL_LAST_S = 0.5
 _KILL_TIMEOUT_S = 5.0
 _KILL_GRACE_S = 1.0
 
-# One step on a disk's way through the PCI tree: /0000:00:05.0/ gives 05.0.
+# One step on a disk's path through the PCI tree: /0000:00:05.0/ gives 05.0.
 _PCI_STEP = re.compile(r"/[0-9a-f]{4,6}:[0-9a-f]{2}:([0-9a-f]{2}\.[0-7])(?=/)")
 
 _T = TypeVar("_T")
 
 
 class AgentInfo(Struct, frozen=True, kw_only=True):
-    """What an agent says of itself.
+    """An agent's report about itself.
 
     Args:
         version: The agent's version.
@@ -69,11 +69,11 @@ class Completed(Struct, frozen=True, kw_only=True):
     """A program that has ended in the guest.
 
     Args:
-        argv: What was run.
+        argv: The command.
         status: Its exit status; negative for a signal, as in the subprocess module.
-        stdout: What it wrote there, as much as the agent keeps (16 MiB).
-        stderr: The same for its errors.
-        truncated: Whether the agent threw away some of either.
+        stdout: Its standard output, as much as the agent keeps (16 MiB).
+        stderr: Its standard error, likewise.
+        truncated: Whether the agent discarded a part of either.
     """
 
     argv: tuple[str, ...]
@@ -90,8 +90,8 @@ class BlockDevice(Struct, frozen=True, kw_only=True):
         name: Its name under /dev, such as "sda".
         size_bytes: Its size.
         pci_path: Slot and function of each bridge on the way and of the controller: ("05.0",
-            "01.0"). Bus numbers are left out, because firmware gives them and no plan knows them.
-        scsi: Channel, target and unit on its controller; None for a disk that is not SCSI's.
+            "01.0"). Bus numbers are left out: the firmware assigns them, and no plan knows them.
+        scsi: Channel, target and unit on its controller; None for a disk that is not SCSI.
         ata: The number of its port, counted by the kernel from 1 over all controllers; else None.
         serial: Its serial number; empty when it has none.
         wwid: The kernel's name for it; QEMU puts the drive's id or the serial number into it.
@@ -116,13 +116,13 @@ class BlockDevice(Struct, frozen=True, kw_only=True):
 def agent_argv(
     socket: Path, *, name: str = "vmio-agent", bus: str = "pci.0", addr: str | None = None
 ) -> tuple[str, ...]:
-    """Renders what gives a QEMU a guest agent's port behind a unix socket.
+    """Returns the options for a guest agent's port behind a unix socket.
 
     Args:
-        socket: Where QEMU listens.
+        socket: The socket that QEMU listens on.
         name: The id of the chardev; the devices' ids begin with it.
         bus: The PCI bus of the port's controller.
-        addr: Its PCI address on that bus. When None QEMU takes the first free one, so these
+        addr: Its PCI address on that bus. If None, QEMU takes the first free one, so these
             arguments must then come after every device that has an address of its own.
 
     Raises:
@@ -153,7 +153,7 @@ done
 class Agent:
     """A connection to a guest's agent; `Agent.connect` makes one.
 
-    Not meant for more than one event loop. Commands of several tasks take turns.
+    Not for more than one event loop. Commands of several tasks are executed in turn.
     """
 
     def __init__(
@@ -170,14 +170,14 @@ class Agent:
     async def connect(cls, path: Path, timeout_s: float) -> AsyncIterator[Self]:
         """Connects to an agent's socket and waits until the agent answers.
 
-        A guest that is still booting answers when it is up; so the time limit is that of a boot.
+        A booting guest answers when it is up, so the time limit is that of a boot.
 
         Args:
             path: The unix socket that QEMU listens on.
             timeout_s: How long to wait for the first answer.
 
         Raises:
-            GuestError: Nobody listens, or no agent answers in time or in kind.
+            GuestError: Nobody listens, or no agent answers in time or as an agent does.
             UsageError: The path is longer than the kernel allows.
         """
         _check_path(path)
@@ -199,10 +199,10 @@ class Agent:
                 await writer.wait_closed()
 
     async def ping(self, timeout_s: float = _COMMAND_TIMEOUT_S) -> None:
-        """Returns when the agent answers.
+        """Returns when the agent has answered.
 
         Raises:
-            GuestError: It does not.
+            GuestError: It does not answer.
         """
         await self._execute("guest-ping", timeout_s=timeout_s)
 
@@ -210,7 +210,7 @@ class Agent:
         """Asks for the agent's version and the commands that are enabled.
 
         Raises:
-            GuestError: The agent does not answer, or not in kind.
+            GuestError: The agent does not answer, or not as an agent does.
         """
         reply = self._expect(await self._execute("guest-info"), dict, "guest-info")
         commands = self._expect(reply.get("supported_commands"), list, "guest-info")
@@ -232,25 +232,25 @@ class Agent:
         first_poll_s: float = _POLL_FIRST_S,
         longest_pause_s: float = _POLL_LAST_S,
     ) -> Completed:
-        """Runs a program in the guest and waits for its end; whatever its status, it is returned.
+        """Runs a program in the guest and waits for its end; returns it with any exit status.
 
-        The agent cannot tell when a program ends, so it is asked again and again, at growing
-        intervals. When the time is up or the caller is cancelled, the program is killed.
+        The agent does not report the end of a program, so it is polled at increasing intervals. If
+        the time is up or the caller is cancelled, the program is killed.
 
         Args:
             argv: The program, looked up in the guest's PATH, and its arguments.
-            input: What it reads from its standard input.
-            timeout_s: How long it may take.
-            first_poll_s: When to ask first; a program known to run for a while is measured better
-                undisturbed.
-            longest_pause_s: How long to wait at most before it is asked again.
+            input: Its standard input.
+            timeout_s: The time limit.
+            first_poll_s: The time of the first poll; later for a program that is known to run for
+                a while, so that polls do not disturb the measurement.
+            longest_pause_s: The longest interval between polls.
 
         Raises:
             GuestError: The agent refuses, does not answer, or the time is up.
             UsageError: No program, or more input than the agent takes.
         """
         if not argv or len(input) > MAX_INPUT_BYTES:
-            raise UsageError("the guest agent needs a program and at most 16 MiB of input")
+            raise UsageError("the guest agent requires a program and at most 16 MiB of input")
         arguments: dict[str, Any] = {
             "path": argv[0],
             "arg": list(argv[1:]),
@@ -284,7 +284,7 @@ class Agent:
             await self._send("guest-shutdown", {"mode": "powerdown"})
 
     async def disks(self) -> tuple[BlockDevice, ...]:
-        """Lists the guest's disks that have a device behind them, in the order of their names.
+        """Lists the guest's disks that have a device behind them, sorted by name.
 
         Raises:
             GuestError: The agent does not answer, or the guest has no shell.
@@ -304,20 +304,20 @@ class Agent:
         serial: str | None = None,
         timeout_s: float = 10.0,
     ) -> BlockDevice:
-        """Finds the one disk that all of the given marks fit.
+        """Finds the one disk that matches all of the given criteria.
 
-        Kernels look for disks in the background, so a disk may show up some moments after the
-        agent: it is looked for until the time is up.
+        Kernels probe disks in the background, so a disk may appear some moments after the agent:
+        the search is repeated until the time is up.
 
         Args:
             pci_path: As in `BlockDevice`.
             scsi: As in `BlockDevice`.
             ata: As in `BlockDevice`.
-            serial: Its serial number, of which a guest may see the first 20 characters only.
-            timeout_s: How long to look.
+            serial: Its serial number, of which a guest may see only the first 20 characters.
+            timeout_s: The time limit of the search.
 
         Raises:
-            GuestError: None fits, or more than one.
+            GuestError: No disk matches, or more than one.
         """
         given = {"pci": pci_path, "scsi": scsi, "ata": ata, "serial": serial}
         marks = ", ".join(f"{word} {mark}" for word, mark in given.items() if mark is not None)
@@ -374,7 +374,7 @@ class Agent:
         )
 
     async def _kill(self, pid: int) -> None:
-        """Ends a program in the guest as well as a guest lets us: politely, then at once."""
+        """Ends a program in the guest as far as a guest allows: politely, then at once."""
         with contextlib.suppress(GuestError, TimeoutError):
             async with asyncio.timeout(_KILL_TIMEOUT_S):
                 for word in ("-TERM", "-KILL"):
@@ -392,11 +392,11 @@ class Agent:
         *,
         timeout_s: float = _COMMAND_TIMEOUT_S,
     ) -> object:
-        """Sends a command and returns what the agent returns."""
+        """Sends a command and returns its result."""
         async with self._turn:
             if not self._synced:
                 await self._sync(timeout_s)
-            self._synced = False  # until the whole reply was read, whatever interrupts
+            self._synced = False  # until the whole reply is read, even after an interruption
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._send(command, arguments)
@@ -415,10 +415,10 @@ class Agent:
         return reply["return"]
 
     async def _sync(self, timeout_s: float) -> None:
-        """Finds the point in the stream where the answers are to our own questions.
+        """Finds the point in the stream where the answers belong to our own commands.
 
-        What an earlier client asked may still be answered, and what is sent while the guest boots
-        may be lost; so the question has a random id and is asked again, ever less often.
+        Earlier clients' commands may still be answered, and what is sent while the guest boots may
+        be lost; so the command has a random id and is sent again, at increasing intervals.
         """
         asked = asyncio.get_running_loop().time()
         pause_s = _RESYNC_FIRST_S
@@ -462,7 +462,7 @@ class Agent:
             raise self._junk(f"one answer is longer than {MAX_REPLY_BYTES >> 20} MiB") from error
 
     async def _skip_to_sentinel(self) -> None:
-        """Throws away what comes before the next sentinel, however much that is."""
+        """Discards everything before the next sentinel, however long."""
         while True:
             try:
                 await self._read_until(_SENTINEL)
@@ -516,12 +516,12 @@ class Agent:
     def _closed(self) -> GuestError:
         return GuestError(
             f"{self._path}: the connection to the guest agent was closed",
-            hint="QEMU may have ended: look at its last words",
+            hint="QEMU may have ended: look at its last messages",
         )
 
 
 def parse_disks(output: bytes) -> tuple[BlockDevice, ...]:
-    """Parses what the guest prints of its disks; a line that is none is passed over."""
+    """Parses the guest's list of disks; other lines are skipped."""
     disks = []
     for line in output.decode(errors="replace").splitlines():
         match line.split("\t"):

@@ -1,8 +1,8 @@
-"""Two questions to an ELF file: which libraries it needs, and what a kernel module says of itself.
+"""Reads from ELF files the libraries that a program needs and the info of a kernel module.
 
-Running the unpacked loader with `--list` would answer the first one too, but it runs a program
-that was just downloaded, and only where the host's architecture and kernel suit it; `modinfo` is
-not on every host. Only building a guest asks, so the library that reads ELF is imported then.
+Running the unpacked loader with `--list` would also list the libraries, but it runs a program that
+was just downloaded, and requires a suitable architecture and kernel; `modinfo` does not exist on
+every host. The library that reads ELF is imported only when a guest is built.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ def parse_needed(elf: bytes, name: str) -> tuple[str, ...]:
 
     Args:
         elf: The file's bytes.
-        name: What to call the file in an error.
+        name: The file's name in errors.
 
     Raises:
-        InputError: The bytes are no ELF file.
+        InputError: The bytes are not an ELF file.
     """
     from elftools.elf.dynamic import DynamicSection
     from elftools.elf.elffile import ELFFile
@@ -43,17 +43,17 @@ def parse_modinfo(elf: bytes, name: str) -> dict[str, str]:
 
     Args:
         elf: The module's bytes.
-        name: What to call the module in an error.
+        name: The module's name in errors.
 
     Raises:
-        InputError: The bytes are no kernel module.
+        InputError: The bytes are not a kernel module.
     """
     from elftools.elf.elffile import ELFFile
 
     with _refusing(f"{name}: not a kernel module that vmio can read"):
         section = ELFFile(BytesIO(elf)).get_section_by_name(".modinfo")
         if section is not None:
-            # Not section.data(), which makes as many bytes as the section claims to hold.
+            # Not section.data(), which allocates as many bytes as the section claims to have.
             start, size = section["sh_offset"], section["sh_size"]
             text = elf[start : start + size].decode("latin-1")
             pairs = (item.partition("=") for item in text.split("\0"))
@@ -63,7 +63,7 @@ def parse_modinfo(elf: bytes, name: str) -> dict[str, str]:
 
 @contextmanager
 def _refusing(message: str) -> Iterator[None]:
-    """Makes one error of the many kinds that pyelftools raises for a broken file."""
+    """Turns the many kinds of errors of pyelftools for a broken file into one."""
     try:
         yield
     except Exception as error:

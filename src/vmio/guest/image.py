@@ -1,4 +1,4 @@
-"""The benchmark guest's kernel and initramfs, built at first use and then found in the cache."""
+"""The benchmark guest's kernel and initramfs, built on first use and then cached."""
 
 from __future__ import annotations
 
@@ -51,29 +51,29 @@ __all__ = [
 ]
 
 Report = Callable[[str, float | None], None]
-"""Told what is being done and, when that is known, what share of it is done (0 to 1)."""
+"""Called with the current task and, if known, its completed fraction (0 to 1)."""
 
 SOURCES = ("init", "shutdown", "elf.py", "image.py", "initramfs.py", "packages.py")
-"""What decides, with the packages, what an image is: a change to any of them makes a new one."""
+"""The files that, with the packages, determine an image: a change of any makes a new image."""
 
 APPEND = "console=ttyS0 quiet panic=-1"
 """The kernel's command line.
 
-No option that is said to speed up a boot did so here (nokaslr, mitigations=off, audit=0, lsm=,
-cryptomgr.notests: 3.5 to 4.2 s of QEMU's CPU time under TCG against 3.8 s without). Mitigations
-stay on because they are on in the guests that people run, and an I/O path pays for them.
+None of the options that are said to speed up a boot did so here (nokaslr, mitigations=off,
+audit=0, lsm=, cryptomgr.notests: 3.5 to 4.2 s of QEMU's CPU time under TCG against 3.8 s without).
+Mitigations stay on because they are on in real guests, and an I/O path pays for them.
 """
 CLOUD_KERNEL = "linux-image-cloud-amd64"
 GENERIC_KERNEL = "linux-image-amd64"
 BEYOND_CLOUD = ("ahci", "ich9-ahci", "lsi", "lsi53c810", "lsi53c895a", "megasas", "megasas-gen2")
-"""QEMU's controllers that the cloud kernel has no driver for: the generic kernel, 44 MB more to
+"""QEMU's controllers without a driver in the cloud kernel: the generic kernel, 44 MB more to
 download and some seconds slower to boot, has them all.
 
 Source: Debian 12's config-6.1.0-56-cloud-amd64 (SATA_AHCI, SCSI_SYM53C8XX_2, MEGARAID_SAS).
 """
 PROGRAM_PACKAGES = ("busybox-static", "fio", "qemu-guest-agent")
 UNUSED_DAYS = 30
-"""An image that no run has used for so long makes room when another one is built."""
+"""An image that has not been used for this long is removed when another one is built."""
 
 _PROGRAMS = {"fio": "usr/bin/fio", "qemu-ga": "usr/sbin/qemu-ga"}
 _APPLETS = (
@@ -98,7 +98,7 @@ _SPACE_BYTES = 400 << 20
 _MAX_FILE_BYTES = 1 << 30
 _MAX_MANIFEST_BYTES = 1 << 20
 _LEVELS = 2
-"""So many folders above the images are vmio's own, or XDG_CACHE_HOME itself."""
+"""The number of folders above the images that belong to vmio, or are XDG_CACHE_HOME."""
 
 
 class GuestImage(Struct, frozen=True, kw_only=True):
@@ -108,9 +108,9 @@ class GuestImage(Struct, frozen=True, kw_only=True):
         kernel: The kernel's image.
         initrd: The initramfs with fio and the guest agent.
         append: The kernel's command line.
-        description: What it is made of, in words for a report.
-        packages: What it is built from, as `name=version`; empty for a guest of the user's own.
-        absent_drivers: Those of `DRIVERS` that the kernel lacks, so disks behind them stay unseen.
+        description: Its kernel and packages, in words for a report.
+        packages: The packages it is built from, as `name=version`; empty for a user's own guest.
+        absent_drivers: Those of `DRIVERS` that the kernel lacks; disks behind them are not seen.
     """
 
     kernel: Path
@@ -122,7 +122,7 @@ class GuestImage(Struct, frozen=True, kw_only=True):
 
 
 def image_argv(image: GuestImage) -> tuple[str, ...]:
-    """Renders what QEMU must be told to boot an image; a panic or a reboot ends QEMU."""
+    """Returns QEMU's options to boot an image; a panic or a reboot ends QEMU."""
     return (
         *("-kernel", str(image.kernel)),
         *("-initrd", str(image.initrd)),
@@ -144,22 +144,22 @@ def ensure_image(
     cache_dir: Path | None = None,
     report: Report = lambda _task, _share: None,
 ) -> GuestImage:
-    """Returns the benchmark guest, which it builds when the cache has none of these inputs.
+    """Returns the benchmark guest; builds it if the cache has none from these inputs.
 
     Safe to call from several processes at once: one builds, the others wait for it.
 
     Args:
-        kernel: A kernel of the user's own; then `initrd` is needed too and nothing is built.
+        kernel: A user's own kernel; then `initrd` is required too and nothing is built.
         initrd: Its initramfs, which must run the guest agent on a virtio-serial port.
-        controllers: QEMU's names of the controllers that the guest must be able to drive; they
+        controllers: QEMU's names of the controllers that the guest needs drivers for; they
             decide whether the small cloud kernel is enough.
         cache_dir: Where images are kept; the user's cache when None.
-        report: Called with what is being done.
+        report: Called with the current task.
 
     Raises:
         CapabilityError: This host cannot build it: no apt, other lists, another architecture.
-        InputError: The kernel or initramfs given cannot be read.
-        OutputError: The cache cannot be written, or somebody else can write there.
+        InputError: The given kernel or initramfs cannot be read.
+        OutputError: The cache cannot be written, or other users can write to it.
         ToolError: A package could not be downloaded or read.
         UsageError: Only one of kernel and initramfs was given.
     """
@@ -175,7 +175,7 @@ def ensure_image(
     generic = not set(BEYOND_CLOUD).isdisjoint(controllers)
     packages, kernel_package = _read_packages(GENERIC_KERNEL if generic else CLOUD_KERNEL)
     folder = cache_dir / _hash_inputs(packages)
-    # What is in it is booted, by root too.
+    # Its content is booted, by root too.
     make_private_folder(cache_dir, above=_LEVELS)
     try:
         if image := _read_image(folder):
@@ -221,7 +221,7 @@ def _describe_own(kernel: Path | None, initrd: Path | None) -> GuestImage:
 
 
 def _read_packages(kernel: str) -> tuple[tuple[Package, ...], Package]:
-    """Reads which packages make the guest, and which one of them is the kernel."""
+    """Reads which packages the guest consists of, and which one is the kernel."""
     known = read_candidates((kernel, *PROGRAM_PACKAGES))
     real = [name for name in known[kernel].depends if name.startswith("linux-image-")]
     if not real or real[0] not in known:
@@ -247,7 +247,7 @@ def _hash_inputs(packages: tuple[Package, ...]) -> str:
 def _build(
     scratch: Path, packages: tuple[Package, ...], kernel_package: Package, report: Report
 ) -> Path:
-    """Builds an image in a scratch folder and returns the folder that only has to be renamed."""
+    """Builds an image in a scratch folder and returns the folder, which only has to be renamed."""
     debs = scratch / "debs"
     debs.mkdir()
     paths = download_packages(packages, debs, report)
@@ -281,7 +281,7 @@ def _build(
 
 
 def _list_entries(files: Files, modules: dict[str, bytes]) -> Iterator[Entry]:
-    """Lists what the initramfs holds."""
+    """Lists the content of the initramfs."""
     found = {name: files.find(name) for name in ("busybox", *_PROGRAMS)}
     programs = {name: data for name, data in found.items() if data is not None}
     if lacking := found.keys() - programs.keys():
@@ -327,7 +327,7 @@ def _hash_file(path: Path) -> str:
 
 
 def _read_image(folder: Path) -> GuestImage | None:
-    """Reads an image from the cache; None when it is not there or not what was built."""
+    """Reads an image from the cache; None if it is missing or not what was built."""
     try:
         if find_stranger(folder):
             return None
@@ -350,8 +350,8 @@ def _read_image(folder: Path) -> GuestImage | None:
 
 @contextlib.contextmanager
 def _hold_lock(path: Path, report: Report) -> Iterator[None]:
-    """Holds the cache's lock, which the kernel lets go of when its holder dies."""
-    # Neither cut off nor followed: what has this name may be something else's.
+    """Holds the cache's lock, which the kernel releases when its holder dies."""
+    # Neither truncated nor followed: this name may be another program's file.
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
         try:
@@ -363,16 +363,16 @@ def _hold_lock(path: Path, report: Report) -> Iterator[None]:
 
 
 def _remove_debris(cache_dir: Path, target: Path) -> None:
-    """Removes what a killed build left, images long unused, and what is in a new one's place.
+    """Removes leftovers of killed builds, images long unused, and whatever is at a new one's path.
 
-    Only the holder of the lock builds, so every build folder found is a dead one's.
+    Only the holder of the lock builds, so every build folder that is found is a dead one's.
     """
     oldest_s = time.time() - UNUSED_DAYS * 86400
     for folder in cache_dir.iterdir():
-        # A cache folder may be any folder of the user's: what has another name is not ours.
+        # A cache folder may be any folder of the user: other names are not ours.
         if not _OWN_FOLDERS.fullmatch(folder.name) or folder.is_symlink():
             continue
-        # Another vmio's images are none that this one reads, and stay all the same.
+        # Images of other vmio versions cannot be read by this one, and are kept.
         dead = folder == target or not (folder / "manifest.json").is_file()
         if dead or folder.stat().st_mtime < oldest_s:
             shutil.rmtree(folder)

@@ -1,7 +1,7 @@
-"""The guest's first and only file system: an archive that the kernel unpacks into memory.
+"""The guest's only file system: an archive that the kernel unpacks into memory.
 
-Everything here is bytes in, bytes out: the same inputs give the same archive on every host, so no
-root is needed for device nodes and owners, and a cache can name an image by its inputs.
+Everything here is computed from bytes: the same inputs give the same archive on every host, so
+root is not needed for device nodes and owners, and a cache can identify an image by its inputs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ DRIVERS = (
     "megaraid_sas",
     "vmw_pvscsi",
 )
-"""What the guest loads when its kernel has it: one driver for each controller of a plan."""
+"""Drivers that the guest loads if its kernel has them: one for each controller of a plan."""
 
 LOADER = "lib64/ld-linux-x86-64.so.2"
 LIBRARIES = "lib/x86_64-linux-gnu"
@@ -52,8 +52,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     """One entry of the archive.
 
     Args:
-        path: Where it stands, without a leading slash.
-        kind: What it is.
+        path: Its path, without a leading slash.
+        kind: Its type.
         mode: Its permission bits.
         data: A file's bytes or a link's target.
         device: Major and minor number of a device node.
@@ -70,8 +70,8 @@ class Modules(Struct, frozen=True, kw_only=True):
     """Kernel modules in the order in which they must be loaded.
 
     Args:
-        files: The modules' bytes, by name, each after those that it needs.
-        absent: Drivers asked for that this kernel neither has as a module nor built in.
+        files: The modules' bytes, by name, each after those that it requires.
+        absent: Requested drivers that this kernel has neither as a module nor built in.
     """
 
     files: dict[str, bytes]
@@ -92,7 +92,7 @@ def render_cpio(entries: Iterable[Entry]) -> bytes:
         while path := posixpath.dirname(path):
             named.setdefault(path, Entry(path=path, kind="folder"))
     out = bytearray()
-    # Sorted by their parts, a folder comes before what is in it.
+    # Sorted by parts, a folder comes before its content.
     for number, path in enumerate(sorted(named, key=lambda p: p.split("/")), 1):
         entry = named[path]
         _append_entry(out, path, _KINDS[entry.kind] | entry.mode, number, entry)
@@ -113,14 +113,14 @@ def _append_entry(out: bytearray, path: str, mode: int, number: int, entry: Entr
 
 
 def resolve_libraries(programs: dict[str, bytes], files: Files) -> dict[str, bytes]:
-    """Finds the libraries that programs are linked with, directly and through one another.
+    """Finds the libraries that programs are linked with, directly and indirectly.
 
     Returns:
         The libraries' bytes by soname.
 
     Raises:
-        CapabilityError: A library is in none of the packages.
-        InputError: One of them is no ELF file.
+        CapabilityError: A library is not in any of the packages.
+        InputError: One of them is not an ELF file.
     """
     found: dict[str, bytes] = {}
     todo = [(name, soname) for name, elf in programs.items() for soname in parse_needed(elf, name)]
@@ -140,10 +140,10 @@ def resolve_libraries(programs: dict[str, bytes], files: Files) -> dict[str, byt
 
 
 def resolve_modules(drivers: Iterable[str], files: Files) -> Modules:
-    """Orders the drivers' modules and those that they need, each after what it needs.
+    """Orders the modules of drivers and those that they require, each after its requirements.
 
-    The package brings no modules.dep: depmod writes it when a kernel is installed. Each module
-    names what it needs in its own `depends=`, which is where depmod looks too.
+    The package contains no modules.dep: depmod writes it when a kernel is installed. Each module
+    lists its requirements in its own `depends=`, which depmod reads too.
 
     Raises:
         InputError: A module cannot be read.
@@ -186,7 +186,7 @@ def _module_name(path: str) -> str:
 
 
 def _decompress(path: str, data: bytes) -> bytes:
-    """Unpacks what Debian packs: 12 leaves modules as they are, 13 has xz."""
+    """Decompresses a module: Debian 12 leaves them uncompressed, 13 uses xz."""
     if path.endswith(".ko"):
         return data
     if path.endswith(".xz"):

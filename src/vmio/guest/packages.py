@@ -1,11 +1,11 @@
 """Debian packages as a source of files: resolved and downloaded by apt, read, never installed.
 
-apt verifies what it downloads against the archive's signature, so this module trusts the files
-and adds no check of its own. It needs no root: the lists are world-readable, and `apt-get
-download` writes into the folder that it runs in.
+apt verifies its downloads against the archive's signature, so this module trusts the files and
+adds no check of its own. It does not need root: the lists are world-readable, and `apt-get
+download` writes into the current folder.
 
-python-debian reads stanzas too, but its licence, GPL-2.0-or-later, would bind whoever passes vmio
-on, and the few fields that are needed take a dozen lines.
+python-debian reads stanzas too, but its licence, GPL-2.0-or-later, would bind everybody who passes
+vmio on, and the few fields that are needed take a dozen lines.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _DOWNLOAD_HINTS = (
         f"the archive cannot be reached: check the network and apt's proxy, or {_BYPASS}",
     ),
     (r"Can't find a source to download|Unable to locate package", _UPDATE),
-    (r"Unauthenticated|NO_PUBKEY|not signed", "apt does not trust the archive: mend its keys"),
+    (r"Unauthenticated|NO_PUBKEY|not signed", "apt does not trust the archive: fix its keys"),
 )
 _FULL_DISK = re.compile(r"No space left on device|enough free space")
 
@@ -58,11 +58,11 @@ class Package(Struct, frozen=True, kw_only=True):
     """One version of a package as the archive describes it.
 
     Args:
-        name: What apt calls it.
+        name: Its name in apt.
         version: The version that apt would install: its candidate.
-        section: The archive's shelf, such as "libs".
-        size_bytes: What is downloaded.
-        depends: Names that it needs, the first of each set of alternatives.
+        section: The archive's section, such as "libs".
+        size_bytes: The size of the download.
+        depends: Names of packages that it needs, the first of each set of alternatives.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Package(Struct, frozen=True, kw_only=True):
 
 
 class Files(Struct, frozen=True, kw_only=True):
-    """What was read out of packages: contents and links by path, without a leading slash."""
+    """The content of packages: files and links by path, without a leading slash."""
 
     contents: dict[str, bytes]
     links: dict[str, str]
@@ -101,7 +101,7 @@ class Files(Struct, frozen=True, kw_only=True):
 
 
 def parse_stanzas(text: str) -> dict[str, Package]:
-    """Parses what `apt-cache show` prints; the first stanza of a name counts.
+    """Parses the output of `apt-cache show`; the first stanza of a name counts.
 
     Source: deb-control(5), deb-src-control(5); apt-cache(8) from apt 2.6.
     """
@@ -122,11 +122,11 @@ def parse_stanzas(text: str) -> dict[str, Package]:
 
 
 def select_libraries(roots: tuple[str, ...], known: dict[str, Package]) -> tuple[Package, ...]:
-    """Selects the packages named and every library that they need, in order of name.
+    """Selects the named packages and every library that they need, sorted by name.
 
     A Debian package that is linked with a library depends on that library's package directly, and
-    such a package stands in section `libs`; so interpreters and maintainer tools are left out
-    without opening a package.
+    such a package is in section `libs`; so interpreters and maintainer tools are left out without
+    opening a package.
 
     Source: Debian Policy 4.6, 8.6 (shared library dependencies).
     """
@@ -142,7 +142,7 @@ def select_libraries(roots: tuple[str, ...], known: dict[str, Package]) -> tuple
 
 
 def read_candidates(names: tuple[str, ...]) -> dict[str, Package]:
-    """Reads apt's candidates for these packages and for all that they depend on.
+    """Reads apt's candidates for these packages and for all their dependencies.
 
     Raises:
         CapabilityError: This host has no apt, or its lists lack one of the names.
@@ -165,12 +165,12 @@ def read_candidates(names: tuple[str, ...]) -> dict[str, Package]:
 def download_packages(
     packages: tuple[Package, ...], folder: Path, report: Callable[[str, float | None], None]
 ) -> tuple[Path, ...]:
-    """Downloads packages into a folder, at the versions given, and returns their files.
+    """Downloads packages at the given versions into a folder, and returns their files.
 
     Raises:
         CapabilityError: This host has no apt.
         OutputError: The disk is full.
-        ToolError: apt-get failed; the hint says what its words mean.
+        ToolError: apt-get failed; the hint explains its message.
     """
     size_mb = sum(package.size_bytes for package in packages) / 1e6
     task = f"downloading {len(packages)} packages ({size_mb:.0f} MB)"
@@ -178,7 +178,7 @@ def download_packages(
     arguments = (
         "--quiet=2",
         "--option=APT::Get::AllowUnauthenticated=false",
-        "--option=APT::Sandbox::User=root",  # the user _apt cannot write into a folder of ours
+        "--option=APT::Sandbox::User=root",  # the user _apt cannot write into our folder
         "--option=APT::Status-Fd=1",
         f"--option=Acquire::http::Timeout={STALL_TIMEOUT_S}",
         f"--option=Acquire::https::Timeout={STALL_TIMEOUT_S}",
@@ -200,7 +200,7 @@ def download_packages(
 
 
 def read_files(deb: Path, wanted: re.Pattern[str]) -> Files:
-    """Reads the files of a package whose whole path is wanted, without unpacking it onto the disk.
+    """Reads the files of a package that match a pattern, without unpacking it onto the disk.
 
     Raises:
         CapabilityError: This host has no dpkg-deb.
@@ -248,7 +248,7 @@ def _run_apt_cache(arguments: tuple[str, ...]) -> str:
     if done.status is None:
         message = f"apt-cache gave no answer within {APT_CACHE_TIMEOUT_S} s"
         raise ToolError(message, argv=argv)
-    # A name that apt does not know makes it fail after it has shown the others: the caller sees.
+    # An unknown name makes apt fail after it has shown the others, which the caller notices.
     return done.output.decode(errors="replace")
 
 
@@ -256,7 +256,7 @@ def _run_apt_cache(arguments: tuple[str, ...]) -> str:
 def _start(
     argv: tuple[str, ...], errors: int | IO[bytes]
 ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """Owns a child process, which is gone when the block ends, however it ends."""
+    """Owns a child process, which ends with the block at the latest."""
     process = start_child(argv, stdout=subprocess.PIPE, stderr=errors)
     try:
         yield process, cast("IO[bytes]", process.stdout)
@@ -268,7 +268,7 @@ def _start(
 def _render_argv(
     program: str, arguments: tuple[str, ...], folder: Path | None = None
 ) -> tuple[str, ...]:
-    """Renders a command that runs in a folder and speaks the language that vmio understands."""
+    """Returns a command that runs in a folder and prints messages that vmio can parse."""
     if shutil.which(program) is None:
         raise CapabilityError(
             f"this host has no {program}, so the benchmark guest cannot be built here",

@@ -1,1 +1,1 @@
-"""What /sys, /proc and /etc say of this host."""
+"""This host's facts from /sys, /proc and /etc."""

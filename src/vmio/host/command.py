@@ -1,4 +1,4 @@
-"""QEMU command lines as this host has them: saved, or of a process that runs."""
+"""QEMU command lines on this host: saved ones, and those of running processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vmio.model.source import Source
 __all__ = ["PID", "FileReader", "read_named_file", "read_process", "read_qemu_words"]
 
 FileReader = Callable[[str], Source | str]
-"""Returns a file by its name, or why it cannot be read."""
+"""Returns a file by its name, or the reason why it cannot be read."""
 
 PID = "pid:"
 
@@ -28,12 +28,12 @@ def read_qemu_words(process: str) -> tuple[str, ...]:
         process: `pid:NUMBER`.
 
     Raises:
-        UsageError: That is no number of a process.
-        InputError: There is no such process, or it is no QEMU.
+        UsageError: The number is not valid.
+        InputError: There is no such process, or it is not a QEMU.
     """
     number = process.removeprefix(PID)
     if not re.fullmatch(r"[1-9]\d{0,9}", number, re.ASCII):
-        raise UsageError(f"'{number}' is not a process's number", hint="as in pid:4711")
+        raise UsageError(f"'{number}' is not a process number", hint="as in pid:4711")
     words = read_command_line(int(number))
     program = Path(words[0]).name
     if not re.search("qemu|kvm", program):
@@ -42,23 +42,23 @@ def read_qemu_words(process: str) -> tuple[str, ...]:
 
 
 def read_process(process: str) -> tuple[Source, FileReader]:
-    """Returns the command line of a QEMU process, and how to read the files that it names.
+    """Returns the command line of a QEMU process, and a function to read the files that it names.
 
     Raises:
-        UsageError: That is no number of a process.
-        InputError: There is no such process, or it is no QEMU.
+        UsageError: The number is not valid.
+        InputError: There is no such process, or it is not a QEMU.
     """
     words = read_qemu_words(process)
-    # An option a line, so that a finding shows the option that it is about.
+    # One option a line, so that a finding shows its option.
     source = Source(name=process, data="".join(_quote(words)).encode())
     root = Path("/proc", process.removeprefix(PID))
     return source, partial(_read_file, relative=root / "cwd", absolute=root / "root")
 
 
 def read_named_file(name: str) -> Source | str:
-    """Returns a file that a saved command line names, or why it cannot be read.
+    """Returns a file that a saved command line names, or the reason why it cannot be read.
 
-    It is looked for from the current folder.
+    A relative name starts from the current folder.
     """
     return _read_file(name, relative=Path(), absolute=Path("/"))
 

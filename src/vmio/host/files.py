@@ -1,4 +1,4 @@
-"""Files that people hand over, read whole and within bounds."""
+"""Reads files from users whole and within limits."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ __all__ = [
 ]
 
 MAX_INPUT_BYTES = 16 * 1024 * 1024
-"""No config, storage.cfg or host description comes near; reading stops there."""
+"""Much larger than any config, storage.cfg or host description; reading stops there."""
 
 _PIECE_BYTES = 64 * 1024
-"""A config comes in one."""
+"""Enough for a config in one read."""
 
 _REPLACED_S = 0.01
-"""Replacing a file in /etc/pve takes 0.3 ms on one node, and a message to the others more."""
+"""Replacing a file in /etc/pve takes 0.3 ms on one node, and longer with messages to others."""
 
 
 def read_source(path: str) -> Source:
-    """Returns a file's bytes with its name; `-` is standard input.
+    """Returns a file's bytes with its name; `-` for standard input.
 
     Raises:
-        InputError: The file cannot be read, or is larger than any config is.
+        InputError: The file cannot be read, or is larger than any config.
     """
     try:
         if path == "-":
@@ -57,15 +57,15 @@ def read_source(path: str) -> Source:
 def open_file(path: str, flags: int = 0, *, folder: int | None = None) -> int:
     """Opens a file for reading and returns its descriptor; tries once more if it is missing.
 
-    In /etc/pve a file has no name for a moment while it is replaced and somebody else reads it.
-    Opening does not wait for a named pipe, which would hang the tool.
+    While a file in /etc/pve is replaced and another process reads it, its name is missing for a
+    moment. Opening does not wait for a named pipe, which would hang.
 
     Source: pmxcfs of 2026-05, run.
 
     Args:
         path: The file.
-        flags: What `os.open` is to heed besides.
-        folder: The descriptor of the folder that a relative path starts from.
+        flags: Additional flags for `os.open`.
+        folder: The descriptor of the folder for a relative path.
 
     Raises:
         OSError: It cannot be opened.
@@ -79,7 +79,7 @@ def open_file(path: str, flags: int = 0, *, folder: int | None = None) -> int:
 
 
 def _read(descriptor: int) -> bytes:
-    """Returns what a file holds, up to a byte more than is taken; a pipe may hold nothing yet."""
+    """Returns a file's content, up to one byte more than the limit; a pipe may be empty yet."""
     pieces: list[bytes] = []
     size = 0
     with suppress(BlockingIOError):
@@ -90,21 +90,21 @@ def _read(descriptor: int) -> bytes:
 
 
 def is_there(path: str | Path) -> bool:
-    """Tells whether a name leads to something; not where that cannot be seen, or cannot be.
+    """Returns whether a name exists; False if that cannot be seen.
 
-    `Path.exists` and the like raise an error for a name that is too long, and for what is in a
-    folder that this user cannot enter.
+    Unlike this, `Path.exists` and similar methods raise an error for a name that is too long, and
+    for one in a folder that this user cannot enter.
     """
     return _read_mode(path) != 0
 
 
 def is_file(path: str | Path) -> bool:
-    """Tells whether a name leads to a plain file that can be seen."""
+    """Returns whether a name is a plain file that can be seen."""
     return stat.S_ISREG(_read_mode(path))
 
 
 def is_folder(path: str | Path) -> bool:
-    """Tells whether a name leads to a folder that can be seen."""
+    """Returns whether a name is a folder that can be seen."""
     return stat.S_ISDIR(_read_mode(path))
 
 

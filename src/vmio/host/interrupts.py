@@ -1,4 +1,4 @@
-"""Which processor of this host takes the interrupts of devices."""
+"""Which processor of this host handles the interrupts of devices."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["compare_interrupts", "read_interrupts"]
 
 _TOLD: Final = Path("/proc/interrupts")
 _MAX_BYTES: Final = 4 << 20
-"""A host of 256 processors with a thousand interrupts tells 3 MB."""
+"""A host of 256 processors with a thousand interrupts has 3 MB."""
 
 
 def read_interrupts(path: Path = _TOLD) -> dict[int, int]:
-    """Returns how many interrupts of devices each processor has taken so far, by its number.
+    """Returns how many device interrupts each processor has handled so far, by its number.
 
-    Those of the processors themselves, such as timers, are left out; empty if it is not told.
+    Interrupts of the processors themselves, such as timers, are left out; empty if not available.
 
     Args:
-        path: Where the kernel tells it.
+        path: The kernel's file.
 
     Source: proc_interrupts(5): a column for each processor that is online, which the first line
     names; a device's row begins with a number.
@@ -40,7 +40,7 @@ def read_interrupts(path: Path = _TOLD) -> dict[int, int]:
 
 
 def compare_interrupts(before: Mapping[int, int], after: Mapping[int, int]) -> dict[int, float]:
-    """Returns each processor's share of the interrupts between two readings, of none none."""
+    """Returns each processor's share of the interrupts between two readings; empty if none."""
     taken = {each: count - before.get(each, count) for each, count in after.items()}
     total = sum(taken.values())
     return {each: count / total for each, count in taken.items()} if total > 0 else {}

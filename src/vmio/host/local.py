@@ -1,9 +1,9 @@
-"""The host that vmio runs on, as a `Host`: what a command line depends on and no config says.
+"""The host that vmio runs on, as a `Host`: facts that command lines depend on, not in configs.
 
-Reading goes on past whatever a host does not have or does not show: a container without /sys, a
-host that no Proxmox VE is installed on, an account that may not read /etc/pve.
+Reading continues without facts that a host does not have or show: in a container without /sys, on
+a host without Proxmox VE, with an account that may not read /etc/pve.
 
-Source: the files that qemu-server 9.2.6 and pve-guest-common 6 keep their facts in.
+Source: the files in which qemu-server 9.2.6 and pve-guest-common 6 keep their facts.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _Section = tuple[str, tuple[tuple[str, str], ...]]
 def read_local_host(root: Path = Path("/"), *, ports: bool = False) -> Host:
     """Returns the facts of this host.
 
-    QEMU's version is among them only where it is Proxmox's; any other QEMU has to be asked.
+    QEMU's version is included only if it is Proxmox's; any other QEMU has to be asked.
 
     Args:
-        root: The folder that stands for `/`.
-        ports: Whether the port that SPICE would get is looked for. The kernel takes longer to list
-            who listens than for all else together.
+        root: The folder to use as `/`.
+        ports: Whether to look for the next free SPICE port. Listing listeners takes the kernel
+            longer than everything else together.
     """
     node = platform.node().partition(".")[0]
     initiator = _search(root / "etc/iscsi/initiatorname.iscsi", r"^InitiatorName=(\S+)")
@@ -79,15 +79,15 @@ def read_local_host(root: Path = Path("/"), *, ports: bool = False) -> Host:
 
 
 def identify_host() -> str:
-    """Returns what tells this host from others: its name and its processor."""
+    """Returns an identification of this host: its name and its processor."""
     return f"{platform.node()}, {read_cpu_model()}"
 
 
 def read_cpu_model(root: Path = Path("/")) -> str:
-    """Returns the name of the processor, that of its architecture where the kernel has no other.
+    """Returns the name of the processor, or of its architecture if the kernel has no other.
 
     Args:
-        root: The folder that stands for `/`.
+        root: The folder to use as `/`.
     """
     model = _search(root / "proc/cpuinfo", r"^model name\s*:\s*(.+)$")
     return model.strip() if model else platform.machine()
@@ -114,7 +114,7 @@ def _read_cpu(root: Path) -> Cpu:
 
 
 def _read_sev(path: Path) -> Sev:
-    """Returns what Proxmox found out at boot, by an instruction that only it may run."""
+    """Returns what Proxmox detected at boot, with an instruction that requires root."""
     try:
         found = load_json(_read_text(path))["amd-sev"]
         return Sev(
@@ -160,7 +160,7 @@ def _read_kernel(sys: Path) -> Kernel:
 
 
 def _read_qemu_versions(root: Path) -> tuple[QemuVersion, QemuVersion] | tuple[None, None]:
-    """Returns the release and the version of Proxmox's QEMU package, None without Proxmox."""
+    """Returns the release and the version of Proxmox's QEMU package; None without Proxmox."""
     if not (root / "usr/share/qemu-server").is_dir():
         return None, None
     status = _read_text(root / "var/lib/dpkg/status", _MAX_PACKAGES_BYTES)
@@ -175,7 +175,7 @@ def _read_qemu_versions(root: Path) -> tuple[QemuVersion, QemuVersion] | tuple[N
 
 
 def _has_firmware(root: Path) -> bool:
-    """Tells whether Proxmox's firmware is there; where Proxmox is not, nothing is concluded."""
+    """Returns whether Proxmox's firmware is installed; without Proxmox nothing is concluded."""
     installed = (root / "usr/share/qemu-server").is_dir()
     return not installed or (root / "usr/share/pve-edk2-firmware").is_dir()
 
@@ -186,7 +186,7 @@ def _read_ceph(root: Path) -> str | None:
 
 
 def _find_spice_port(root: Path) -> int:
-    """Returns the first port of Proxmox's range that nobody listens on."""
+    """Returns the first port of Proxmox's range without a listener."""
     taken = set()
     for name in ("tcp", "tcp6"):
         for line in _read_text(root / "proc/net" / name).splitlines()[1:]:
@@ -231,7 +231,7 @@ def _read_cpu_models(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _read_sections(path: Path) -> Iterator[_Section]:
-    """Yields the sections of a file of Proxmox's: name, or `type: name`, and indented lines."""
+    """Yields the sections of a Proxmox file: name, or `type: name`, and indented lines."""
     name, lines = "", []
     for line in (*_read_text(path).splitlines(), ""):
         key, _, value = line.strip().partition(" ")
@@ -268,9 +268,9 @@ def _search(path: Path, pattern: str) -> str | None:
 
 
 def _read_text(path: Path, limit: int = _MAX_BYTES) -> str:
-    """Returns the beginning of a file, empty where there is none to read."""
+    """Returns the beginning of a file; empty if it cannot be read."""
     try:
-        # Not blocking: nothing there may hang every verb.
+        # Non-blocking: no file there may make every verb hang.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             return (file.read(limit) or b"").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Folders and files that nobody else can write: what is kept there can be trusted later."""
+"""Folders and files that no other user can write, so that their content can be trusted later."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def find_stranger(folder: Path, *, above: int = 0) -> str:
-    """Returns who else may put something into a folder, in words; empty if nobody can.
+    """Returns who else can write to a folder, in words; empty if nobody can.
 
-    Who may write in a folder above it may put another one in its place. There a group may write:
-    where each user has a group of their own, new folders let it.
+    Whoever can write to a folder above it can replace it. A group may write to those above: where
+    each user has a group of their own, new folders allow it.
 
     Args:
-        folder: The folder; one that is not there is nobody's.
-        above: How many of the folders above it are looked at, too.
+        folder: The folder; a missing one belongs to nobody.
+        above: How many of the folders above it are checked, too.
     """
     places = (folder, *folder.parents[:above])
     for place in places:
@@ -34,24 +34,24 @@ def find_stranger(folder: Path, *, above: int = 0) -> str:
         except OSError as error:
             return f"{place}: {error.strerror}"
         if not stat.S_ISDIR(status.st_mode):
-            return f"{place} is {'a link' if stat.S_ISLNK(status.st_mode) else 'no folder'}"
+            return f"{place} is {'a link' if stat.S_ISLNK(status.st_mode) else 'not a folder'}"
         if not _is_trusted(status):
             return f"{place} belongs to another user"
         shared = status.st_mode & (_BY_OTHERS if own else stat.S_IWOTH)
         if shared and (own or not status.st_mode & stat.S_ISVTX):
-            return f"{place} can be written by others"
+            return f"{place} can be written by other users"
     return ""
 
 
 def make_private_folder(folder: Path, *, above: int = 0) -> None:
-    """Makes a folder, and those above it that are missing, for this user only.
+    """Creates a folder and missing ones above it, for this user only.
 
     Args:
         folder: The folder.
-        above: How many of the folders above it nobody else may be able to write in either.
+        above: How many of the folders above it must not be writable by others either.
 
     Raises:
-        OutputError: It cannot be made, or somebody else can write there.
+        OutputError: It cannot be created, or other users can write to it.
     """
     try:
         for place in (*reversed(folder.parents), folder):
@@ -61,22 +61,22 @@ def make_private_folder(folder: Path, *, above: int = 0) -> None:
         raise OutputError(f"cannot make {folder}: {error.strerror}") from error
     if stranger := find_stranger(folder, above=above):
         raise OutputError(
-            stranger, hint="choose a place of your own, or take it: chown, and chmod go-w"
+            stranger, hint="choose another folder, or fix this one with chown and chmod go-w"
         )
 
 
 def read_private_file(path: Path, max_bytes: int) -> bytes:
-    """Returns what a file of this user's holds; a link is not followed, a pipe not waited for.
+    """Returns the content of a file of this user; does not follow a link or wait for a pipe.
 
     Raises:
-        OSError: It cannot be read, is larger, no plain file, or somebody else's.
+        OSError: It cannot be read, is larger, is not a plain file, or belongs to another user.
     """
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or not _is_trusted(status):
-            raise PermissionError(errno.EACCES, "not a plain file of this user's", str(path))
+            raise PermissionError(errno.EACCES, "not a plain file of this user", str(path))
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             data = file.read(max_bytes + 1)
     finally:

@@ -15,7 +15,7 @@ def read_command_line(pid: int, *, root: Path = Path("/")) -> tuple[str, ...]:
     """Returns the words that a process was started with.
 
     Raises:
-        InputError: There is no such process, it has no words, or they are not ours to see.
+        InputError: There is no such process, it has no words, or this user may not see them.
     """
     try:
         with (root / "proc" / str(pid) / "cmdline").open("rb") as file:

@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Writes files whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,59 +11,59 @@ from typing import BinaryIO
 
 from vmio.errors import OutputError, UsageError
 
-__all__ = ["check_writable", "open_whole", "telling_failure", "write_file"]
+__all__ = ["check_writable", "naming_failure", "open_whole", "write_file"]
 
 
 def write_file(path: Path, data: bytes, *, force: bool) -> None:
-    """Writes a file by way of another one beside it, so that nobody ever sees half of it.
+    """Writes a file through a temporary one beside it, so that nobody sees a partial file.
 
     Args:
         path: The file.
-        data: All that it shall hold.
-        force: Whether a file that is there already is replaced.
+        data: The complete content.
+        force: Whether to replace an existing file.
 
     Raises:
-        UsageError: There is such a file already.
-        OutputError: It cannot be written; what was there before is still there.
+        UsageError: The file exists already.
+        OutputError: It cannot be written; the old one is still there.
     """
-    with open_whole(path, force=force) as file, telling_failure(path):
+    with open_whole(path, force=force) as file, naming_failure(path):
         file.write(data)
 
 
 @contextmanager
 def open_whole(path: Path, *, force: bool) -> Iterator[BinaryIO]:
-    """Opens another file beside the one that is meant, and lets it take its place at the end.
+    """Opens a temporary file beside the intended one, and moves it into place at the end.
 
-    What ends early leaves nothing behind. Writing to it fails as it does; see `telling_failure`.
+    An early end leaves no file behind. Errors of writing are unchanged; see `naming_failure`.
 
     Args:
         path: The file.
-        force: Whether a file that is there already, or comes there meanwhile, is replaced.
+        force: Whether to replace a file that exists already, or is created meanwhile.
 
     Raises:
-        UsageError: There is such a file.
-        OutputError: It cannot be made or finished; what was there before is still there.
+        UsageError: The file exists already.
+        OutputError: It cannot be created or finished; the old one is still there.
     """
     _refuse(path, force=force)
     temporary = None
     try:
-        with telling_failure(path):
+        with naming_failure(path):
             descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
         temporary = Path(name)
         file = os.fdopen(descriptor, "wb")
         try:
             yield file
-            with telling_failure(path):
+            with naming_failure(path):
                 file.flush()
                 # By its descriptor: where others can write, its name may lead elsewhere by now.
                 os.fchmod(file.fileno(), _find_mode())
                 os.fsync(file.fileno())
         finally:
-            # What could not be written above cannot be here either.
+            # A write that failed above would fail here, too.
             with suppress(OSError):
                 file.close()
         _refuse(path, force=force)
-        with telling_failure(path):
+        with naming_failure(path):
             temporary.replace(path)
         temporary = None
     finally:
@@ -73,11 +73,11 @@ def open_whole(path: Path, *, force: bool) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def telling_failure(path: Path) -> Iterator[None]:
-    """Says of which file it was that something could not be written.
+def naming_failure(path: Path) -> Iterator[None]:
+    """Turns errors of writing in its body into an error that names the file.
 
     Raises:
-        OutputError: What is done below failed as writing does.
+        OutputError: A write in the body failed.
     """
     try:
         yield
@@ -93,21 +93,21 @@ def _find_mode() -> int:
 
 
 def check_writable(path: Path, *, force: bool) -> None:
-    """Finds out whether a file can be written, as far as that can be told without writing it.
+    """Checks whether a file can be written, as far as possible without writing it.
 
     Raises:
-        UsageError: There is such a file, and it is not to be replaced.
+        UsageError: The file exists, and `force` is not given.
         OutputError: It cannot be written.
     """
     _refuse(path, force=force)
-    with telling_failure(path), tempfile.TemporaryFile(dir=path.parent):
+    with naming_failure(path), tempfile.TemporaryFile(dir=path.parent):
         pass
 
 
 def _refuse(path: Path, *, force: bool) -> None:
-    with telling_failure(path):
+    with naming_failure(path):
         if path.exists() and not path.is_file():
-            raise OutputError(f"cannot write {path}: it is no plain file")
-    # Checked, not locked: hard links, which could do both at once, are not for every file system.
+            raise OutputError(f"cannot write {path}: it is not a plain file")
+    # Checked, not locked: hard links could do both at once, but not on every file system.
     if not force and os.path.lexists(path):
         raise UsageError(f"{path} exists already", hint="--force replaces it")

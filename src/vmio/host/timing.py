@@ -1,9 +1,9 @@
-"""What waiting costs on this host: system calls, sleeps and wake-ups, measured in moments.
+"""Measures the cost of waiting on this host: system calls, sleeps and wake-ups.
 
-Two processes hand each other an event through eventfds, as an event loop and what wakes it do.
-One processor may take twice as long as another for the same, and moments later half as long; so
-there are several blocks, with the two processes both ways round. What a sleep takes doubles in the
-first tenth of a second, until the processors are as used to sleeping as under a load.
+Two processes pass an event back and forth through eventfds, like an event loop and its waker. One
+processor may take twice as long as another, and half as long moments later; so there are several
+blocks, with the two processes on either processor. The cost of a sleep doubles in the first tenth
+of a second, until the processors have settled as under a load.
 """
 
 from __future__ import annotations
@@ -26,44 +26,43 @@ __all__ = ["WaitCosts", "measure_busy", "measure_waits", "read_others_s"]
 
 _BLOCKS: Final = 6
 _WARM_UP: Final = 3
-"""Blocks that do not count."""
+"""Blocks that are not counted."""
 _WAKES: Final = 100
 _CALLS: Final = 2_000
-"""Of each in a block."""
+"""Rounds of each measurement in a block."""
 _QUIET: Final = 4
-"""Descriptors on which nothing happens, among those that an IOThread's `ppoll` has beside the one
-that is ready: notifiers, and queues of other disks."""
+"""Descriptors without events, in addition to the ready one, in the `ppoll` of an IOThread:
+notifiers, and queues of other disks."""
 _MOST_EVENTS: Final = 20
-"""So many times as often as a process is to be woken up it is given an event at most."""
+"""The most events that a process is sent, as a multiple of its expected wake-ups."""
 _PAUSE_S: Final = 60e-6
-"""Between two events, as between two requests: a processor falls asleep meanwhile, as it does in
-reality."""
+"""Between two events, as between two requests: the processor goes idle, as in reality."""
 _PR_SET_PDEATHSIG: Final = 1
 _ANSWER_S: Final = 5.0
-_GONE: Final = "a process that vmio started to measure wake-ups is gone"
+_GONE: Final = "a process that vmio started to measure wake-ups has died"
 
 
 class WaitCosts(Struct, frozen=True, kw_only=True):
-    """Medians of blocks, less what the measuring itself takes.
+    """Medians of blocks, minus the overhead of measuring.
 
     Units: nanoseconds.
     """
 
     syscall_ns: int
-    """A `ppoll` of five descriptors that returns at once since one is ready, and reading that
-    eventfd: what a wait takes that does not sleep."""
+    """A `ppoll` of five descriptors that returns at once because one is ready, and reading that
+    eventfd: the cost of a wait that does not sleep."""
     wake_ns: int
-    """From an event until who slept runs, on a processor that slept too, if there are two."""
+    """From an event until the sleeper runs, on a processor that was idle too, if there are two."""
     sleep_ns: int
-    """Processor time of the thread that sleeps: a `ppoll` of five descriptors until an eventfd
-    wakes it up, and reading that; so leaving the processor, coming back, and both calls."""
+    """Processor time of the sleeping thread: a `ppoll` of five descriptors until an eventfd wakes
+    it up, and reading that; this includes leaving the processor, returning, and both calls."""
 
 
 def measure_waits() -> WaitCosts:
-    """Measures for about a second; nothing that it starts outlives it.
+    """Measures for about a second; no process that it starts outlives it.
 
-    On a shared host what it finds differs by a third within seconds: whoever measures something
-    else for a minute does this several times meanwhile.
+    On a shared host the result varies by a third within seconds: a measurement that takes a minute
+    repeats this several times meanwhile.
 
     Raises:
         ToolError: The other process died, or no process can be started.
@@ -81,29 +80,29 @@ def measure_waits() -> WaitCosts:
         os.sched_setaffinity(0, allowed)
     return WaitCosts(
         syscall_ns=max(1, round(statistics.median(calls))),
-        # A loop runs on either processor, so both count, however far they are apart.
+        # A loop runs on either processor, so both count, however different they are.
         wake_ns=max(0, round(statistics.mean(wakes))),
         sleep_ns=max(0, round(statistics.mean(sleeps))),
     )
 
 
 def measure_busy(seconds: float = 0.5) -> float:
-    """Returns how many processors others used in the next moments, by the kernel's count.
+    """Returns how many processors other processes used in the next moments, by the kernel's count.
 
     Source: proc_stat(5): time in user, nice, system, irq, softirq and steal, of all processors.
     """
     begin_s, before_s = time.monotonic(), read_others_s()
     time.sleep(seconds)
     used_s = read_others_s() - before_s
-    # A busy host lets no sleeper go on in time.
+    # On a busy host a sleeper does not continue in time.
     return max(0.0, used_s / (time.monotonic() - begin_s))
 
 
 def read_others_s(process: int | None = None) -> float:
-    """Returns what others have used of processors so far, in seconds; only differences mean much.
+    """Returns the processor time of other processes so far, in seconds; use only differences.
 
     Args:
-        process: Whose time does not count, besides this process's own.
+        process: A process to exclude, besides this one.
 
     Source: proc_stat(5), as for `measure_busy`; proc_pid_stat(5), fields 14 and 15.
     """
@@ -112,7 +111,7 @@ def read_others_s(process: int | None = None) -> float:
 
 def _read_used_s(process: int) -> float:
     try:
-        # The name in brackets may itself hold blanks and brackets.
+        # The name in brackets may itself contain blanks and brackets.
         fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
@@ -131,7 +130,7 @@ def _read_busy_s() -> float:
 
 
 def _measure_calls() -> float:
-    """Returns what a `ppoll` and a read take of a processor, of which neither waits."""
+    """Returns the processor time of a `ppoll` and a read, neither of which waits."""
     with _descriptors(ready=_CALLS) as (waiter, event):
         begin_ns = time.thread_time_ns()
         for _ in range(_CALLS):
@@ -141,7 +140,7 @@ def _measure_calls() -> float:
 
 
 def _measure_interpreter() -> float:
-    """Returns what two calls that do nothing take of a processor."""
+    """Returns the processor time of two calls that do nothing."""
     begin_ns = time.thread_time_ns()
     for _ in range(_CALLS):
         abs(0)
@@ -150,7 +149,7 @@ def _measure_interpreter() -> float:
 
 
 def _measure_events() -> float:
-    """Returns what it takes to write an eventfd that nobody waits for, and to read it."""
+    """Returns the time to write an eventfd that nobody waits for, and to read it."""
     with _descriptors(ready=0) as (_, event):
         begin_ns = time.perf_counter_ns()
         for _ in range(_CALLS):
@@ -160,9 +159,9 @@ def _measure_events() -> float:
 
 
 def _measure_wakes(there: int) -> float:
-    """Returns the median of half a round between this process and one on another processor.
+    """Returns the median of half a round trip between this process and one on another processor.
 
-    What both calls of the interpreter take is in both halves.
+    The time of both calls in the interpreter is included in both halves.
     """
     with _descriptors(ready=0) as (_, ping), _descriptors(ready=0) as (waiter, pong):
 
@@ -212,7 +211,7 @@ def _measure_sleeps(there: int) -> float:
 
 
 def _sleep(waiter: select.poll, event: int) -> int:
-    """Sleeps until an event comes, as often as in a block, and returns the time of a processor."""
+    """Sleeps until events come, one block of them, and returns the processor time."""
     before_ns = time.thread_time_ns()
     for _ in range(_WAKES):
         waiter.poll()
@@ -222,7 +221,7 @@ def _sleep(waiter: select.poll, event: int) -> int:
 
 @contextmanager
 def _descriptors(*, ready: int) -> Iterator[tuple[select.poll, int]]:
-    """Opens as many eventfds as an IOThread waits for, one of which can be read so many times."""
+    """Opens as many eventfds as an IOThread waits for; one can be read `ready` times."""
     opened = [os.eventfd(ready, os.EFD_SEMAPHORE), *(os.eventfd(0) for _ in range(_QUIET))]
     try:
         waiter = select.poll()
@@ -242,7 +241,7 @@ def _echo(ping: int, pong: int) -> None:
 
 @contextmanager
 def _child(work: Callable[[], None]) -> Iterator[None]:
-    """Runs a function in a process of its own, which dies with this one and when it is left."""
+    """Runs a function in a child process, which ends with this process or on leaving."""
     owner = os.getpid()
     try:
         child = os.fork()

@@ -1,4 +1,4 @@
-"""Traces, which can be larger than memory, line by line."""
+"""Reads traces, which can be larger than memory, line by line."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 __all__ = ["read_lines"]
 
 _MAX_LINE_BYTES = 4096
-"""Far longer than any event; what is longer comes in pieces, which are no events."""
+"""Far longer than any event; longer lines are split into pieces, which are not events."""
 _XZ = b"\xfd7zXZ\0"
 _PIECE_BYTES = 64 * 1024
 _MAX_MIB = 128
-"""Twice what the largest preset of xz takes; an archive's header may ask for 4 GiB."""
+"""Twice the requirement of xz's largest preset; an archive's header may demand 4 GiB."""
 _TOO_LARGE = "Memory usage limit exceeded"
-"""What Python's lzma says, which has one exception for all that can be wrong."""
+"""The message of Python's lzma, which has a single exception for all errors."""
 
 
 def read_lines(path: str) -> Generator[bytes, None, None]:
-    """Yields a file's lines with their ends, as they are or out of xz; `-` is standard input.
+    """Yields a file's lines with their ends, decompressed if it is xz; `-` for standard input.
 
     Raises:
-        InputError: The file cannot be read, or the archive is cut off, damaged, or takes too much
-            memory.
+        InputError: The file cannot be read, or the archive is truncated, damaged, or requires too
+            much memory.
     """
     try:
         with ExitStack() as stack:
             if path == "-":
                 stream: IO[bytes] = sys.stdin.buffer
             else:
-                # Not blocking: a named pipe that nobody writes to must not hang the tool.
+                # Non-blocking: a named pipe without a writer must not hang.
                 descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
                 stream = stack.enter_context(os.fdopen(descriptor, "rb"))
             head = stream.peek(len(_XZ)) if hasattr(stream, "peek") else b""
@@ -51,18 +51,18 @@ def read_lines(path: str) -> Generator[bytes, None, None]:
         reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
         raise InputError(f"cannot read {path}: {reason}") from error
     except EOFError as error:
-        raise InputError(f"{path} is no whole trace: its archive is cut off") from error
+        raise InputError(f"{path} is incomplete: its archive is truncated") from error
     except lzma.LZMAError as error:
         if str(error) == _TOO_LARGE:
             raise InputError(
-                f"{path} takes more than {_MAX_MIB} MiB to unpack",
-                hint="xz -dc FILE | vmio replay - reads one that you trust",
+                f"{path} requires more than {_MAX_MIB} MiB to decompress",
+                hint="xz -dc FILE | vmio replay - reads an archive that you trust",
             ) from error
         raise InputError(f"{path} is damaged: {error}") from error
 
 
 class _Unpacked(io.RawIOBase):
-    """What is in an archive, or in several one after another, unpacked in bounded memory."""
+    """The content of one archive or several consecutive ones, decompressed in bounded memory."""
 
     def __init__(self, packed: IO[bytes]) -> None:
         self._packed = packed
@@ -73,11 +73,11 @@ class _Unpacked(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fills a buffer, at the end with nothing.
+        """Fills a buffer; with nothing at the end.
 
         Raises:
-            EOFError: The archive is cut off.
-            lzma.LZMAError: It is damaged, or takes too much memory.
+            EOFError: The archive is truncated.
+            lzma.LZMAError: It is damaged, or requires too much memory.
         """
         view = memoryview(buffer).cast("B")
         data = b""
@@ -94,7 +94,7 @@ class _Unpacked(io.RawIOBase):
         return len(data)
 
     def _find_next(self) -> bool:
-        """Goes to the next archive, past the zeros that may stand before it."""
+        """Moves to the next archive, past zero bytes before it."""
         self._piece = self._unpacker.unused_data.lstrip(b"\0")
         while not self._piece:
             if not (piece := self._packed.read(_PIECE_BYTES)):

@@ -1,1 +1,1 @@
-"""A folder for each manager of guests: it finds their VMs and writes what they own."""
+"""One folder for each manager of guests, which finds its VMs and writes its files."""

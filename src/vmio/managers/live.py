@@ -1,8 +1,8 @@
-"""What a running guest can be given at once: set over QMP, read back, and put back on a failure.
+"""Sets parameters of a running guest over QMP, reads them back, and restores them on a failure.
 
-Source: QEMU 10.0.2, run: the properties of `iothread` and `throttle-group` objects are set with
+Source: QEMU 10.0.2, run: properties of `iothread` and `throttle-group` objects are set with
 `qom-set`, the limits of a drive without a group with `block_set_io_throttle`. A refused value of
-the thread pool is stored all the same, so that the old one has to be set again.
+the thread pool is stored nevertheless, so the old one has to be set again.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ _THROTTLE = re.compile(
     r"io-throttle\.(?:iops_size|(?:iops|bps)(?:_rd|_wr)?(?:_max(?:_length)?)?)", re.ASCII
 )
 _NEEDED = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
-"""`block_set_io_throttle` wants these even where nothing is limited."""
+"""Parameters that `block_set_io_throttle` requires even if they do not limit anything."""
 _POOL_MIN, _POOL_MAX = "thread-pool-min", "thread-pool-max"
 
 
 class LiveResult(Struct, frozen=True, kw_only=True):
-    """One property that a running QEMU has now, as it says itself."""
+    """A property as the running QEMU reports it after the change."""
 
     change: LiveChange
     old: int
 
 
 def check_live(changes: Sequence[LiveChange]) -> None:
-    """Refuses a change of anything that is not an I/O parameter.
+    """Refuses changes of anything but I/O parameters.
 
-    A plan is a file, and a file is anybody's: QEMU's object tree holds more than these.
+    Anybody can write a plan file, and QEMU's object tree contains more than I/O parameters.
 
     Raises:
         UsageError: There is such a change.
@@ -58,15 +58,15 @@ def check_live(changes: Sequence[LiveChange]) -> None:
 async def set_live(
     connection: QmpConnection, changes: Sequence[LiveChange]
 ) -> tuple[LiveResult, ...]:
-    """Sets properties of a running QEMU one after the other, all of them or none.
+    """Sets properties of a running QEMU one after the other; on a failure none is changed.
 
     Args:
         connection: Its monitor.
-        changes: What to set.
+        changes: The properties and their new values.
 
     Raises:
-        UsageError: One of them is not about I/O.
-        QmpError: QEMU lacks or refuses one; those before it have their old values again.
+        UsageError: One of them is not an I/O parameter.
+        QmpError: QEMU lacks or refuses one; the earlier ones have their old values again.
     """
     values = {change: _choose_value(change) for change in changes}
     old = {change: await value.read(connection) for change, value in values.items()}
@@ -82,16 +82,16 @@ async def set_live(
             if not await _put_back(connection, values[change], old[change])
         ]
         if isinstance(error, QmpError):
-            hint = "all values are as they were"
+            hint = "all values are unchanged"
             if left:
-                hint = f"these could not be put back: {', '.join(left)}"
+                hint = f"these could not be restored: {', '.join(left)}"
             raise QmpError(error.message, hint=hint) from error
         raise
     return tuple(LiveResult(change=change, old=old[change]) for change in changes)
 
 
 def _order(changes: Sequence[LiveChange], old: Mapping[LiveChange, int]) -> tuple[LiveChange, ...]:
-    """Returns changes so that a thread pool's minimum never is above its maximum."""
+    """Orders changes so that a thread pool's minimum never exceeds its maximum."""
     least = {change.path: old[change] for change in changes if change.property == _POOL_MIN}
 
     def rank(change: LiveChange) -> int:
@@ -130,14 +130,14 @@ def _choose_value(change: LiveChange) -> _Value:
     device = _DEVICE.fullmatch(change.path)
     if device is not None and _THROTTLE.fullmatch(name):
         return _Throttle(device=device[1], name=name.partition(".")[2])
-    raise UsageError(f"{change.path}: {name} is nothing that vmio sets on a running guest")
+    raise UsageError(f"{change.path}: {name} is not a parameter that vmio sets on a running guest")
 
 
 class _Value(Protocol):
     """A number in a running QEMU."""
 
     async def read(self, connection: QmpConnection) -> int:
-        """Returns what it is."""
+        """Returns its value."""
 
     async def write(self, connection: QmpConnection, value: int) -> None:
         """Sets it."""
@@ -163,7 +163,7 @@ class _Property(Struct, frozen=True, kw_only=True):
 
 
 class _Limit(Struct, frozen=True, kw_only=True):
-    """One limit of a throttle group, which has them all in one property."""
+    """One limit of a throttle group, whose limits are all in one property."""
 
     path: str
     name: str
@@ -183,14 +183,14 @@ class _Limit(Struct, frozen=True, kw_only=True):
 
 
 class _Throttle(Struct, frozen=True, kw_only=True):
-    """One limit of a drive that has them itself, as Proxmox VE makes it before machine 10.0."""
+    """A limit of a drive without a group, as Proxmox VE creates it before machine 10.0."""
 
     device: str
     name: str
 
     async def read(self, connection: QmpConnection) -> int:
         _, limits = await self._find(connection)
-        # What is not limited in bursts is not told.
+        # Limits of bursts are reported only if they are set.
         default = 1 if self.name.endswith("_length") else 0
         return _take(limits.get(self.name, default), self.device, self.name)
 

@@ -1,4 +1,4 @@
-"""What a QEMU binary can do, as data."""
+"""The capabilities of a QEMU binary, as data."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _NO_PARAMETERS = frozenset({"type"})
 
 
 class MachineType(Struct, frozen=True, kw_only=True):
-    """A kind of machine that QEMU can be."""
+    """A machine type of QEMU."""
 
     name: str
-    """With its version, such as `pc-i440fx-10.0`."""
+    """The name with its version, such as `pc-i440fx-10.0`."""
     alias: str = ""
-    """The name without one, of the newest only, such as `pc`."""
+    """The alias without a version, of the newest only, such as `pc`."""
 
 
 class Capabilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one QEMU binary says of itself."""
+    """The capabilities that one QEMU binary reports."""
 
     version: QemuVersion
     package: str = ""
@@ -48,48 +48,48 @@ class Capabilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     vq_mapping_devices: tuple[str, ...] = ()
     """Devices with the property `iothread-vq-mapping`."""
     iothread_parameters: tuple[str, ...] = ()
-    """What can be set on `-object iothread`, such as `poll-max-ns`."""
+    """The properties of `-object iothread`, such as `poll-max-ns`."""
     accelerators: tuple[str, ...] = ()
-    """What it was built with; whether the host lets it run is another question."""
+    """The accelerators it was built with; the host may not support them."""
     machines: tuple[MachineType, ...] = ()
 
     @property
     def machine_names(self) -> frozenset[str]:
-        """Every word that `-machine` takes, aliases included."""
+        """All values of `-machine`, including aliases."""
         return frozenset(
             name for machine in self.machines for name in (machine.name, machine.alias) if name
         )
 
 
 def check_version(capabilities: Capabilities, minimum: QemuVersion, what: str) -> None:
-    """Refuses a QEMU that is too old for something.
+    """Refuses a QEMU that is too old for a feature.
 
     Raises:
-        CapabilityError: It is; the message says what needs which version.
+        CapabilityError: It is too old; the message names the feature and the version it requires.
     """
     if capabilities.version < minimum:
         raise CapabilityError(
-            f"{what} needs QEMU {minimum} or newer, and this one is {capabilities.version}",
+            f"{what} requires QEMU {minimum} or newer, and this one is {capabilities.version}",
             hint="on Debian 12, bookworm-backports has a newer one",
         )
 
 
 def parse_version_text(text: str) -> QemuVersion:
-    """Returns the version that `qemu-system-x86_64 --version` prints.
+    """Parses the output of `qemu-system-x86_64 --version`.
 
     Raises:
-        ValueError: The text is not of a QEMU.
+        ValueError: The text is not QEMU's.
     """
     line = text.partition("\n")[0]
     match = _VERSION_LINE.search(line)
     if match is None or "QEMU" not in line:
-        raise ValueError(f"no version of a QEMU: {line[:200]}")
+        raise ValueError(f"not a QEMU version: {line[:200]}")
     major, minor, micro = match.groups(default="0")
     return QemuVersion(int(major), int(minor), int(micro))
 
 
 def parse_qmp_version(reply: object) -> QemuVersion:
-    """Returns the version in a monitor's greeting or in its answer to query-version.
+    """Returns the version in a monitor's greeting or its reply to query-version.
 
     Raises:
         ValueError: The reply has none.
@@ -98,7 +98,7 @@ def parse_qmp_version(reply: object) -> QemuVersion:
         case {"qemu": {"major": int(major), "minor": int(minor), "micro": int(micro)}}:
             return QemuVersion(major, minor, micro)
         case _:
-            raise ValueError(f"no version of a QEMU: {str(reply)[:200]}")
+            raise ValueError(f"not a QEMU version: {str(reply)[:200]}")
 
 
 def parse_device_names(transcript: str) -> tuple[str, ...]:
@@ -112,13 +112,13 @@ def parse_device_names(transcript: str) -> tuple[str, ...]:
 
 
 def parse_capabilities(transcript: str) -> Capabilities:
-    """Returns what a QEMU said of itself.
+    """Returns the capabilities that a QEMU reported.
 
     Args:
         transcript: A monitor's answers, one JSON object a line, in any order. Their ids are:
             `version` (query-version), `machines` (query-machines), `accelerators` (qom-list-types
             of accel), `iothread` (qom-list-properties), and `device NAME` for each device asked
-            for (device-list-properties). An answer that is missing or an error says nothing.
+            for (device-list-properties). A missing answer or an error means that nothing is known.
 
     Raises:
         ValueError: The transcript is not of a QEMU monitor.
@@ -166,18 +166,18 @@ def _read_answers(transcript: str) -> Iterator[tuple[str, Any]]:
         try:
             message = load_json(line)
         except ValueError as error:
-            raise ValueError(f"no answer of a monitor: {line[:200]}") from error
+            raise ValueError(f"not a reply of a monitor: {line[:200]}") from error
         match message:
             case {"id": str(name), "return": answer}:
                 yield name, answer
             case {"QMP": _} | {"event": _} | {"return": _} | {"error": _}:
                 pass
             case _:
-                raise ValueError(f"no answer of a monitor: {line[:200]}")
+                raise ValueError(f"not a reply of a monitor: {line[:200]}")
 
 
 def _entries(answer: object) -> Iterator[dict[str, Any]]:
-    """Yields the named entries of a list; an answer of another shape has none."""
+    """Yields the named entries of a list; none for any other value."""
     for entry in answer if isinstance(answer, list) else ():
         match entry:
             case {"name": str()}:

@@ -1,4 +1,4 @@
-"""The devices that disks hang on."""
+"""The devices that disks are attached to."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ __all__ = [
 ]
 
 IOTHREAD_DEVICES: Final = ("virtio-blk", "virtio-scsi")
-"""How the names of the devices begin that have the property `iothread`.
+"""Prefixes of the names of devices with the property `iothread`.
 
 Source: QEMU 7.2.22 and 10.0.2, `device-list-properties`.
 """
 
 MAPPED_SINCE: Final[Mapping[BusKind, tuple[int, int]]] = {"virtio": (9, 0), "scsi": (10, 0)}
-"""The QEMU that has `iothread-vq-mapping`, by the bus of the disks: virtio-blk and virtio-scsi.
+"""The QEMU version with `iothread-vq-mapping`, by the bus of the disks: virtio-blk, virtio-scsi.
 
 Source: QEMU's release notes.
 """
 
 QUEUE_PER_VCPU_SINCE: Final = (5, 2)
-"""The machine version whose virtio PCI devices have a request queue for each virtual processor.
+"""The machine version since which virtio PCI devices have a request queue for each vCPU.
 
 Source: QEMU 5.2's release notes.
 """
@@ -42,12 +42,12 @@ class PciAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A slot on a PCI bus."""
 
     bus: str
-    """QEMU's name of the bus, such as `pci.0`."""
+    """QEMU's name for the bus, such as `pci.0`."""
     slot: int
     function: int = 0
 
     def __str__(self) -> str:
-        """Writes the bus, the slot and the function if it is not the first: `pci.3:0x1`."""
+        """Returns the bus, the slot, and the function if it is not the first: `pci.3:0x1`."""
         return f"{self.bus}:{self.slot:#x}" + (f".{self.function:#x}" if self.function else "")
 
 
@@ -58,13 +58,13 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     model: str
     """QEMU's device name, such as pci-bridge."""
     pci: PciAddress | None
-    """None where QEMU chooses it."""
+    """None if QEMU chooses it."""
     pci_bus: str = ""
     """The PCI bus on which QEMU chooses the slot, where a bus is all that is written."""
     chassis: int | None = None
-    """The number that a pci-bridge and a port of PCI Express need; None for other kinds."""
+    """The number that a pci-bridge and a PCI Express port require; None for other kinds."""
     multifunction: bool = False
-    """Whether there are other functions in its slot."""
+    """Whether its slot has other functions."""
 
 
 class Controller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,11 +83,11 @@ class Controller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     num_queues: int | None = None
     """Request queues; None where the device has no such property or QEMU chooses."""
     built_in: bool = False
-    """Whether the machine brings it, so that no `-device` makes it."""
+    """Whether it is part of the machine, so that no `-device` creates it."""
 
     @property
     def takes_iothread(self) -> bool:
-        """Whether this kind of device has the property `iothread` at all."""
+        """Whether this kind of device has the property `iothread`."""
         return self.model.startswith(IOTHREAD_DEVICES)
 
     @property

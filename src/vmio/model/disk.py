@@ -1,4 +1,4 @@
-"""A guest's disks and cd-roms, as their configuration says them."""
+"""A guest's disks and CD-ROMs, as configured."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ IoUringDefault = Literal["yes", "direct", "no"]
 
 FILE_DRIVERS: Final = frozenset({"file", "host_device", "host_cdrom"})
 """QEMU's block drivers for files and devices of the host, which use its page cache and an aio
-engine; the others do their own I/O."""
+engine; other drivers do their own I/O."""
 
 NETWORK_DRIVERS: Final = frozenset(
     "curl ftp ftps gluster http https iscsi nbd nfs rbd ssh".split()  # noqa: SIM905
@@ -54,22 +54,22 @@ is opened and written has no part in it, and neither has throttling.
 """
 
 _MEDIUM = compile_late(r"none|cdrom|[^:/]+:iso/.*|.*\.iso", re.ASCII | re.IGNORECASE)
-"""A volume that is an installer's image or no volume at all, whatever its drive is called."""
+"""A volume that is an installer image or no volume at all, whatever the name of its drive."""
 
 
 class Backing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What QEMU opens for a disk."""
 
     filename: str
-    """As `-drive file=` takes it: a path, or a URL-like text for rbd and iscsi."""
+    """The value of `-drive file=`: a path, or a URL-like text for rbd and iscsi."""
     format: str
     """The image format: raw, qcow2, vmdk …"""
     driver: str = "file"
     """The block driver under the format: file, host_device, host_cdrom, rbd, iscsi …"""
     options: tuple[tuple[str, object], ...] = ()
-    """The driver's fields for `-blockdev`, when they are more than the file name."""
+    """The driver's fields for `-blockdev`, if there are more than the file name."""
     storage: str = ""
-    """The storage that the volume lies on; empty for a bare path."""
+    """The storage of the volume; empty for a bare path."""
     storage_type: str = ""
     """That storage's type in its manager's words, such as zfspool; empty for a bare path."""
     kind: StorageKind = ""
@@ -77,43 +77,43 @@ class Backing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     io_uring: IoUringDefault = "yes"
     """Whether the manager chooses aio=io_uring when no engine is written; QEMU never does."""
     direct_by_default: bool = True
-    """Whether the host's page cache is bypassed when no cache mode is written."""
+    """Whether the host's page cache is bypassed if no cache mode is set."""
     parents: tuple[str, ...] = ()
-    """File names of the images it is an overlay of, newest first."""
+    """File names of its backing images, newest first."""
     discard_no_unref: bool = False
-    """Whether a discarded qcow2 cluster keeps its place, as images in a chain need it."""
+    """Whether a discarded qcow2 cluster stays allocated, as images in a chain require."""
     preallocation: str = ""
-    """How new images on that storage get their room: off, metadata, falloc, full; empty where that
-    is not said, or it is no matter of files."""
+    """The preallocation of new images on that storage: off, metadata, falloc, full; empty if not
+    set, or if the storage has no files."""
     error: str = ""
     """Why QEMU could not be told to open it, in the manager's words; empty when it can."""
 
 
 class Disk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One drive as written: an option that is None, False or empty was not written.
+    """One drive as configured: an option that is None, False or empty is not set.
 
-    What becomes of the options is not said here but by a `Topology`.
+    A `Topology` contains the effects of the options.
     """
 
     id: str
     """Its name in its own notation: scsi0, virtio1, a libvirt target, a QEMU device id."""
     bus: BusKind
     index: int
-    """Its number on that bus, as its notation counts."""
+    """Its number on that bus, counted as in its notation."""
     volume: str = ""
-    """The volume as written, such as `local-lvm:vm-701-disk-0`."""
+    """The volume as configured, such as `local-lvm:vm-701-disk-0`."""
     backing: Backing | None = None
-    """What QEMU opens; None is an empty cd drive."""
+    """The file that QEMU opens; None for an empty CD drive."""
     media: Media = "disk"
     cloudinit: bool = False
-    """Whether the volume is a cloud-init image, which a SCSI bus always shows as a cd-rom."""
+    """Whether the volume is a cloud-init image, which a SCSI bus always shows as a CD-ROM."""
     cache: CacheMode | None = None
     aio: AioEngine | None = None
     discard: Discard | None = None
     detect_zeroes: bool | None = None
     read_only: bool = False
     iothread: bool | None = None
-    """Whether it asks for an IOThread of its own."""
+    """Whether it requests an IOThread of its own."""
     iothread_id: str | None = None
     """The IOThread that it names, in notations that name one."""
     iothread_vq_mapping: tuple[VirtqueueMapping, ...] = ()
@@ -146,6 +146,6 @@ class Disk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def keeps_data(self) -> bool:
-        """Whether it is a disk of the guest's: no cd-rom, cloud-init drive or installer image."""
+        """Whether it is a disk of the guest's: no CD-ROM, cloud-init drive or installer image."""
         is_disk = self.media == "disk" and not self.cloudinit
         return is_disk and _MEDIUM.fullmatch(self.volume) is None

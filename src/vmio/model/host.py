@@ -1,4 +1,4 @@
-"""What a command line depends on that no VM's config says."""
+"""The facts that a command line depends on and no VM's config contains."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MOST_PHYS_BITS = 64
 
 
 class Sev(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What AMD's encrypted virtualisation offers on this host."""
+    """AMD's encrypted virtualisation on this host."""
 
     sev: bool = False
     sev_es: bool = False
@@ -47,12 +47,12 @@ class Cpu(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     vendor: str = "GenuineIntel"
     count: int = 0
-    """0 where it is not known."""
+    """0 if not known."""
     phys_bits: int = 40
     flags: tuple[str, ...] = ()
     sev: Sev = Sev()
     nodes: Mapping[str, str] = field(default_factory=dict)
-    """Processors of each NUMA node, as `0-7,16-23`, by its number."""
+    """Processors of each NUMA node, such as `0-7,16-23`, by its number."""
 
     def __post_init__(self) -> None:
         check_between("count", self.count, 0, MAX_PROCESSORS)
@@ -67,22 +67,22 @@ class Memory(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Kernel(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The host's kernel, and its limits on I/O; a negative number is not known."""
+    """The host's kernel, and its limits on I/O; a negative number means not known."""
 
     release: str = ""
-    """As `uname -r` says it."""
+    """As reported by `uname -r`."""
     io_uring_disabled: int = -1
-    """0: everybody may use io_uring; 1: some groups; 2: nobody."""
+    """0: all users may use io_uring; 1: some groups; 2: nobody."""
     aio_nr: int = -1
-    """Requests that linux-aio contexts are set up for."""
+    """Requests reserved by all linux-aio contexts."""
     aio_max_nr: int = -1
-    """How many there may be on the whole host."""
+    """The limit of these on the whole host."""
     dirty_ratio: int = -1
-    """Percent of memory that may wait to be written before writers are held up."""
+    """Percent of memory that may be dirty before writers are throttled."""
 
 
 class Files(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the host's file system says of paths that nobody should have to look at."""
+    """Facts about file paths on the host, so that nothing has to look at them."""
 
     block_device_patterns: tuple[str, ...] = ("/dev/*",)
     """Shell patterns; a path that matches none is a regular file."""
@@ -90,57 +90,57 @@ class Files(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PciMapping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a name that the cluster gives to PCI devices stands for on this host."""
+    """A PCI resource mapping of the cluster, as it applies to this host."""
 
     functions: tuple[str, ...] = ()
-    """Devices to choose from, each a function or several with `;` between them."""
+    """Alternative devices, each one function or several separated by `;`."""
     mdev: bool = False
     """Whether they are shared in parts (mediated devices)."""
     id: str = ""
     """VENDOR:DEVICE."""
     iommu_group: int = -1
-    """Negative where it is not known."""
+    """Negative if not known."""
 
 
 class Pci(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """PCI functions that can be passed through, and the names that the cluster gives them."""
+    """PCI functions that can be passed through, and the cluster's resource mappings."""
 
     functions: tuple[str, ...] = ()
     mappings: Mapping[str, PciMapping] = field(default_factory=dict)
 
 
 class Usb(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The names that the cluster gives to this host's USB devices."""
+    """USB resource mappings of the cluster, as they apply to this host."""
 
     mappings: Mapping[str, str] = field(default_factory=dict)
     """A device as VENDOR:PRODUCT or BUS-PORT, by name."""
 
 
 class Host(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The facts of one host, captured on it or written by hand; bare, of one that is not known."""
+    """The facts of one host, captured on it or written by hand; a bare one for an unknown host."""
 
     schema: int = 1
     node: str = "localhost"
     arch: str = "x86_64"
     qemu_version: QemuVersion | None = None
-    """The installed QEMU's; None where none is installed."""
+    """The installed QEMU's version; None if none is installed."""
     pve_qemu_version: QemuVersion | None = None
-    """Of Proxmox VE's package, such as `10.1.2-7`; None for another QEMU."""
+    """The version of Proxmox VE's package, such as `10.1.2-7`; None for another QEMU."""
     kvm: bool = True
     vhost_net: bool = True
     iscsi_initiator: str = ""
     spice_port: int = 61000
     cdrom: str = ""
-    """The first physical cd drive's device; empty without one."""
+    """The device of the first physical CD drive; empty if there is none."""
     cpu: Cpu = Cpu()
     bridges: Mapping[str, int] = field(default_factory=dict)
-    """MTU by bridge; one not named has 1500."""
+    """MTU by bridge; a missing bridge has 1500."""
     memory: Memory = Memory()
     kernel: Kernel = Kernel()
     files: Files = Files()
     ceph: Mapping[str, str] = field(default_factory=dict)
     iscsi_luns: Mapping[str, int] = field(default_factory=dict)
-    """LUN by volume for ZFS over iSCSI; one not named has 0."""
+    """LUN by volume for ZFS over iSCSI; a missing volume has 0."""
     backing_chains: BackingChains = field(default_factory=dict)
     pci: Pci = Pci()
     usb: Usb = Usb()
@@ -148,7 +148,7 @@ class Host(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def qemu_series(self) -> tuple[int, int]:
-        """Major and minor of the installed QEMU; (0, 0) where it is not known."""
+        """Major and minor version of the installed QEMU; (0, 0) if not known."""
         return self.qemu_version.series if self.qemu_version is not None else (0, 0)
 
 
@@ -156,7 +156,7 @@ _PIECE = compile_late(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", re.ASCII)
 
 
 def parse_processors(text: str) -> int:
-    """Returns the processors of a list such as `0-3,8` as bits, none if it is no such list."""
+    """Returns the processors of a list such as `0-3,8` as bits; 0 if it is not such a list."""
     bits = 0
     for piece in text.split(","):
         match = _PIECE.fullmatch(piece)

@@ -1,4 +1,4 @@
-"""IOThreads, and how virtqueues are spread over them."""
+"""IOThreads, and the distribution of virtqueues over them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 MAIN_LOOP: Final = "main loop"
-"""What serves a queue that no IOThread serves. No object id can be this: ids hold no blanks."""
+"""Serves queues without an IOThread. No object can have this id, because ids have no blanks."""
 
 OTHER_PROCESS: Final = "another process"
 """What serves the queues of a vhost-user device: QEMU hands them over through a socket."""
@@ -30,16 +30,16 @@ HOST_KERNEL: Final = "the host's kernel"
 """What serves the queues of a vhost device: QEMU hands them over to a kernel thread."""
 
 MAX_POLL_WEIGHT: Final = 63
-"""The largest `poll-weight` that QEMU takes. Source: QEMU 11.1.1, its error message."""
+"""The largest `poll-weight` that QEMU accepts. Source: QEMU 11.1.1, its error message."""
 
 DEFAULT_POOL_MAX: Final = 64
-"""`thread-pool-max` where none is set. Source: QEMU 10.0.2, `qom-get`."""
+"""`thread-pool-max` if not set. Source: QEMU 10.0.2, `qom-get`."""
 
 
 class IOThread(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One `-object iothread`: a dedicated event loop, with the parameters that were set on it.
 
-    A parameter that is None was not set; QEMU's default for it depends on the version.
+    A parameter that is None is not set; QEMU's default for it depends on the version.
 
     Source: QEMU's `qom-list-properties iothread`.
     """
@@ -77,4 +77,4 @@ class VirtqueueMapping(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     iothread: str
     vqs: tuple[int, ...] = ()
-    """Empty in every entry of a mapping: queue i goes to entry i modulo their number."""
+    """If empty in every entry of a mapping, queue i is assigned to entry i modulo their number."""

@@ -1,4 +1,4 @@
-"""Texts that are one line wherever they are put: in shell commands, journals and reports."""
+"""Texts that stay one line wherever they are used: in shell commands, journals and reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["check_line", "check_name", "check_path", "check_value", "check_words
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _NOT_IN_A_LINE = re.compile(rf"[{_CONTROL}\ud800-\udfff\ufffd]")
-"""U+FFFD stands for bytes that were no text; written back, it would be another name."""
+"""U+FFFD replaces bytes that are not text; written back, it would be a different name."""
 _NOT_IN_A_PATH = re.compile(rf"[{_CONTROL}]")
 _NOT_IN_A_NAME = re.compile(r"^-")
 _SHOWN_CHARACTERS = 60

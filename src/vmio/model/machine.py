@@ -1,4 +1,4 @@
-"""What a guest is booted as, besides its storage."""
+"""The machine that a guest is booted with, besides its storage."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Machine(Struct, frozen=True, kw_only=True):
     """The machine of a guest, in QEMU's terms."""
 
     name: str
-    """What its process and its windows are called."""
+    """The name of its process and its windows."""
     type: str = ""
-    """As `-machine type=` takes it; empty for the newest of its chipset."""
+    """The value of `-machine type=`; empty for the newest of its chipset."""
     chipset: Chipset = "i440fx"
     arch: str = "x86_64"
     vcpus: int = 1

@@ -12,12 +12,12 @@ __all__ = ["Option"]
 
 
 class Option(Struct, frozen=True, kw_only=True):
-    """One option with its value taken apart, in one flat notation."""
+    """One option with its value split into keys, in one flat notation."""
 
     name: str
-    """Without dashes."""
+    """The option's name without dashes."""
     id: str = ""
-    """What others refer to it by, and what it is found again by; empty if it has no name."""
+    """The name by which others refer to it and it is found again; empty if it has none."""
     kind: str = ""
     """What it is one of: a device's driver, an object's type."""
     properties: Mapping[str, str] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """A better layout for one guest: what to change, step by step, and why.
 
-A plan is read from files too, and its words are put into shell commands, journals and reports. So
-whatever is not one line of text cannot be part of one.
+A plan is also read from files, and its words are used in shell commands, journals and reports.
+Therefore each of its texts has to be a single line.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ __all__ = [
 _MAX_INT64 = 2**63 - 1
 _MOST_STEPS = 100
 _MOST_CHANGES = 256
-"""More than all options that a plan changes of all disks that a guest can have."""
+"""More than all changes of a plan for the most disks that a guest can have."""
 
 
 TakesEffect = Literal["live", "restart"]
-"""live: at once, over QMP; restart: after a full stop and start, a reboot inside is not enough."""
+"""live: at once, over QMP; restart: after a full stop and start; a reboot inside is not enough."""
 
 Property = Literal[
     "affinity",
@@ -54,15 +54,15 @@ Property = Literal[
     "ssd",
     "werror",
 ]
-"""What can be changed: of the guest (affinity), of a bus (controllers), of an IOThread
+"""The properties that can change: of the guest (affinity), of a bus (controllers), of an IOThread
 (poll_max_ns), and of a disk (the others)."""
 
 Obstacle = Literal["", "args", "choice", "driver", "macos", "unsayable"]
-"""Why a person has to make a change; empty where vmio can.
+"""Why a person has to make a change; empty if vmio can make it.
 
-args: options of QEMU's own name what would not be there any more; choice: only a person knows
-which value; driver: the guest is not known to have the driver that it would need; macos: it is
-known to have none; unsayable: the notation has no words for it.
+args: QEMU's own options refer to something that would be gone; choice: only a person knows the
+value; driver: the guest is not known to have the required driver; macos: it is known not to have
+it; unsayable: the notation cannot express the change.
 """
 
 StepKind = Literal[
@@ -79,20 +79,20 @@ StepKind = Literal[
 
 
 class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One change of a guest, in the words of the model and not of one manager's file.
+    """One change of a guest, in terms of the model and not of a manager's file.
 
-    Of `iothread` a value is `OWN` or the name of an IOThread, of `controllers` it is `PER_DISK` or
-    `SHARED`, of `iothread_vq_mapping` IOThreads with commas between them; of every other property
-    it is written as QEMU writes it.
+    Values of `iothread` are `OWN` or the name of an IOThread, of `controllers` `PER_DISK` or
+    `SHARED`, of `iothread_vq_mapping` IOThreads separated by commas; values of every other
+    property are written as QEMU writes them.
     """
 
     subject: str = ""
     """A disk's id, an IOThread's id, or a bus; empty for the guest as a whole."""
     property: Property
     old: str | None = None
-    """What it is now; None if nothing is written."""
+    """The current value; None if not set."""
     new: str | None = None
-    """What it shall be; None leaves it to the manager."""
+    """The new value; None leaves it to the manager."""
 
     def __post_init__(self) -> None:
         check_line(self.subject, "subject")
@@ -102,20 +102,20 @@ class Change(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 OWN: Final = "own"
-"""An IOThread of the disk's own, the one that its manager makes when it is asked."""
+"""An IOThread of the disk's own, which its manager creates on request."""
 PER_DISK: Final = "per-disk"
 """A controller for each disk of a bus."""
 SHARED: Final = "shared"
 """One controller for all disks of a bus."""
 SEPARATE: Final = Change(subject="scsi", property="controllers", old=SHARED, new=PER_DISK)
-"""A controller for each SCSI disk, where one was for all."""
+"""The change from one controller for all SCSI disks to one for each."""
 
 
 class LiveChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One property of a running QEMU's object, set with `qom-set` and read back."""
 
     path: str
-    """The object's place, such as `/objects/iothread-virtioscsi0`."""
+    """The object's path, such as `/objects/iothread-virtioscsi0`."""
     property: str
     """QEMU's name, such as `poll-max-ns`."""
     new: int
@@ -127,17 +127,17 @@ class LiveChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One thing to do; all its changes are made or none."""
+    """One step; all its changes are made, or none."""
 
     kind: StepKind
     disks: tuple[str, ...] = ()
-    """The disks that it is about."""
+    """The disks that it concerns."""
     changes: tuple[Change, ...] = ()
     obstacle: Obstacle = ""
-    """Why a person has to make the changes; empty where vmio can."""
+    """Why a person has to make the changes; empty if vmio can make them."""
     takes_effect: TakesEffect = "restart"
     live: tuple[LiveChange, ...] = ()
-    """What a running guest can be given at once; empty where it has to wait for a restart."""
+    """The changes that a running guest can get at once; empty if it has to be restarted."""
 
     def __post_init__(self) -> None:
         for name in ("disks", "changes", "live"):
@@ -150,15 +150,15 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All steps for one guest under one policy, and the layouts before and after."""
 
     vm: str
-    """What its manager calls the guest."""
+    """The manager's id of the guest."""
     notation: str
     config: str
     """The name of the file that it was made from."""
     digest: str
-    """Of that file's bytes (SHA-1, as Proxmox VE's own), so that a later change is noticed."""
+    """SHA-1 of that file's bytes, like Proxmox VE's own digest, to notice a later change."""
     policy: str
     notes: tuple[str, ...] = ()
-    """What there is to know of the guest's disks that no step is about."""
+    """Notes about the guest's disks that no step is about."""
     steps: tuple[Step, ...] = ()
     before: Topology
     after: Topology
@@ -175,7 +175,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """The changes of those steps that need no person."""
+        """The changes of the steps that vmio can make."""
         return tuple(change for step in self.steps if not step.obstacle for change in step.changes)
 
     @property

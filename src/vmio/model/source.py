@@ -1,4 +1,4 @@
-"""Texts that people own, and places in them."""
+"""Texts that people own, and positions in them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["NOWHERE", "Edit", "Location", "Problem", "Source", "Span", "Where", 
 class Span(NamedTuple):
     """A range of bytes of one source, its end excluded.
 
-    A config has dozens, so it is what is made fastest.
+    A config has dozens of them, so it has to be fast to create.
 
-    Units: bytes from the start of the file, so that an edit leaves every other byte as it is.
+    Units: bytes from the start of the file, so that an edit leaves every other byte unchanged.
     """
 
     start: int
@@ -48,18 +48,18 @@ NOWHERE: Final = Where()
 
 
 class Location(Struct, frozen=True, kw_only=True):
-    """Where a span begins, as a person counts: lines and columns from 1, columns in characters."""
+    """The start of a span for people: lines and columns from 1, columns in characters."""
 
     line: int
     column: int
     width: int
     """How many characters of that line the span covers, at least 1."""
     text: str
-    """That whole line."""
+    """The whole line."""
 
 
 class Source(Struct, frozen=True, kw_only=True):
-    """A file's name and its very bytes."""
+    """A file's name and its bytes."""
 
     name: str
     data: bytes
@@ -72,17 +72,17 @@ class Source(Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """What one state of the text is told from another by: SHA-1, as Proxmox VE's own."""
+        """Identifies a state of the text: SHA-1, like Proxmox VE's own digest."""
         from hashlib import sha1
 
         return sha1(self.data, usedforsecurity=False).hexdigest()
 
     def read_span(self, span: Span) -> str:
-        """Returns the text under a span; bytes that are not UTF-8 come as replacement signs."""
+        """Returns the text of a span; bytes that are not UTF-8 become replacement characters."""
         return self.data[span.start : span.end].decode("utf-8", "replace")
 
     def locate(self, span: Span) -> Location:
-        """Returns the line and the column at which a span begins."""
+        """Returns the line and column at which a span begins."""
         start = min(span.start, len(self.data))
         begin = self.data.rfind(b"\n", 0, start) + 1
         end = self.data.find(b"\n", start)
@@ -99,7 +99,7 @@ class Source(Struct, frozen=True, kw_only=True):
 class Edit(Struct, frozen=True, kw_only=True):
     """One replacement in a source: the span's bytes become `text`; an empty span inserts.
 
-    Bytes that are not UTF-8 are in the text as surrogate escapes.
+    Bytes that are not UTF-8 are surrogate escapes in the text.
     """
 
     span: Span
@@ -107,20 +107,20 @@ class Edit(Struct, frozen=True, kw_only=True):
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """Something that a reader could not take, and went on after."""
+    """Something that a reader could not parse and skipped."""
 
     kind: str
-    """One of the reader's kinds, such as `unknown-setting`; rules about config form go by it."""
+    """One of the reader's kinds, such as `unknown-setting`; used by the rules of config form."""
     message: str
     span: Span
     subject: str = ""
-    """The key or device that it is about, such as `scsi0`."""
+    """The key or device, such as `scsi0`."""
 
 
 def apply_edits(source: Source, edits: Iterable[Edit]) -> bytes:
-    """Returns a source's bytes with edits made; every byte that no edit covers stays as it is.
+    """Returns a source's bytes with edits applied; every byte outside the edits is unchanged.
 
-    Of several insertions at one place the text comes in the order of the edits.
+    Several insertions at one position are made in the order of the edits.
 
     Raises:
         ValueError: Two edits cover the same bytes, or one lies outside the source.
@@ -129,7 +129,7 @@ def apply_edits(source: Source, edits: Iterable[Edit]) -> bytes:
     done = 0
     for edit in sorted(edits, key=lambda edit: edit.span):
         if not done <= edit.span.start <= edit.span.end <= len(source.data):
-            raise ValueError(f"an edit of {source.name} at {edit.span} clashes with another")
+            raise ValueError(f"an edit of {source.name} at {edit.span} overlaps another")
         pieces += (
             source.data[done : edit.span.start],
             edit.text.encode("utf-8", "surrogateescape"),

@@ -1,4 +1,4 @@
-"""Which thread serves which disk: the way from disk to controller to virtqueue to event loop."""
+"""Which thread serves which disk: the path from disk to controller to virtqueue to event loop."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ Verdict = Literal["used", "ignored", "default"]
 
 
 class Effect(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What became of one setting of one disk."""
+    """The effect of one setting of one disk."""
 
     setting: str
     value: str
-    """What is in force, in the notation's words; empty where the setting does nothing."""
+    """The value in force, in the notation's words; empty if the setting has no effect."""
     verdict: Verdict
-    """used: written and in force; ignored: written in vain; default: not written."""
+    """used: set and in force; ignored: set without effect; default: not set."""
     reason: str = ""
 
 
 class Virtqueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One request queue of a controller and what serves it."""
+    """One request queue of a controller and the thread that serves it."""
 
     index: int
     served_by: str
@@ -47,26 +47,26 @@ class Virtqueue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class AttachedDisk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A disk in its place, with what its cache and aio settings came to."""
+    """A disk in its place, with the effects of its cache and aio settings."""
 
     disk: Disk
     controller: str
     """The controller's id."""
     address: tuple[tuple[str, str | int], ...] = ()
-    """The device's properties that say where on the controller it sits, in QEMU's order."""
+    """The device's properties for its address on the controller, in QEMU's order."""
     driver: str = ""
-    """QEMU's device name of the disk itself, such as scsi-hd."""
+    """QEMU's device name for the disk itself, such as scsi-hd."""
     cache: CacheMode | None = None
-    """The cache mode in force; None where it is not known."""
+    """The cache mode in force; None if not known."""
     cache_direct: bool | None = None
     """O_DIRECT: whether the host's page cache is bypassed."""
     cache_no_flush: bool | None = None
     write_cache: bool | None = None
     aio: AioEngine | None = None
-    """The engine in force; None where there is nothing to open or it is not known."""
+    """The engine in force; None if there is nothing to open or it is not known."""
     detect_zeroes: DetectZeroes | None = None
     read_only: bool = False
-    """Whether it is only read: a cd-rom, a template's disk, or as the config says."""
+    """Whether it is read-only: a CD-ROM, a template's disk, or as configured."""
     effects: tuple[Effect, ...] = ()
 
     @property
@@ -75,27 +75,27 @@ class AttachedDisk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return self.driver in PASSTHROUGH
 
     def find_effect(self, setting: str) -> Effect | None:
-        """Returns what became of a setting, None if there is nothing to say of it."""
+        """Returns the effect of a setting; None if there is none."""
         return next((effect for effect in self.effects if effect.setting == setting), None)
 
 
 class HostThread(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A thread of a running QEMU on its host."""
+    """A host thread of a running QEMU."""
 
     serves: str
     """An IOThread's id, or `MAIN_LOOP`."""
     thread_id: int
-    """Its id on the host (TID)."""
+    """Its host thread id (TID)."""
     cpu_ns: int | None = None
-    """Processor time it has used so far; None where the host does not say."""
+    """Processor time used so far; None if the host does not report it."""
 
 
 class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
-    """A whole layout, planned or as a running QEMU reports it."""
+    """A whole layout, planned or reported by a running QEMU."""
 
     iothreads: tuple[IOThread, ...] = ()
     bridges: tuple[Bridge, ...] = ()
-    """The PCI buses besides the machine's own, each behind the one that it sits on."""
+    """PCI buses besides the machine's own, each after the one it is attached to."""
     controllers: tuple[Controller, ...] = ()
     dedicated: tuple[str, ...] = ()
     """Ids of controllers that their manager makes for one disk alone each, whose own IOThread can
@@ -112,26 +112,27 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         return {controller.id: controller for controller in self.controllers}
 
     def controller_of(self, attached: AttachedDisk) -> Controller:
-        """Returns the controller that a disk hangs on.
+        """Returns the controller that a disk is attached to.
 
         Raises:
-            KeyError: The disk is not of this topology.
+            KeyError: The disk is not part of this topology.
         """
         return self._by_id[attached.controller]
 
     def find_disk(self, disk_id: str) -> AttachedDisk | None:
-        """Returns the disk of that id, None if there is none."""
+        """Returns the disk with that id; None if there is none."""
         return next((attached for attached in self.disks if attached.disk.id == disk_id), None)
 
     def count_queues(self, controller: Controller) -> int:
-        """Returns how many request queues a controller has, no more than QEMU can make."""
+        """Returns how many request queues a controller has, at most as many as QEMU can create."""
         return count_queues((controller,), self.default_queues or self.vcpus)
 
     def virtqueues_of(self, controller: Controller) -> tuple[Virtqueue, ...]:
-        """Returns a controller's request queues; one stands for the whole of a device without any.
+        """Returns a controller's request queues; a device without queues has one entry.
 
-        Source: QEMU 10.0: in a mapping without queue numbers, queue i goes to entry i modulo the
-        number of entries.
+        Source: QEMU 10.0: in a mapping without queue numbers, queue i is assigned to entry i
+            modulo
+        the number of entries.
         """
         servers = self._list_servers(controller)
         return tuple(
@@ -144,7 +145,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         return tuple(dict.fromkeys(self._list_servers(self.controller_of(attached))))
 
     def _list_servers(self, controller: Controller) -> tuple[str, ...]:
-        """Returns what serves a controller's queues, which take them in turn."""
+        """Returns the threads that serve a controller's queues, in the order of the queues."""
         if not controller.takes_iothread:
             return (controller.served_outside or MAIN_LOOP,)
         mapping = controller.iothread_vq_mapping
@@ -158,7 +159,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
 
 
 def count_queues(controllers: Iterable[Controller], default: int) -> int:
-    """Returns how many request queues controllers have, each no more than QEMU can make.
+    """Returns how many request queues controllers have, each at most as many as QEMU can create.
 
     Args:
         controllers: The controllers.

@@ -1,4 +1,4 @@
-"""A version of QEMU, as a value that orders."""
+"""A version of QEMU, as a value that can be ordered."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _FIRST_CANDIDATE = 90
 
 
 class QemuVersion(Struct, frozen=True, eq=False):
-    """A version of QEMU or of a package of it, which orders as versions do."""
+    """A version of QEMU or of a package of it, ordered as versions are."""
 
     major: int
     minor: int
     micro: int = 0
     revision: tuple[int, ...] = ()
-    """The packager's own numbers, such as 7 of `10.1.2-7`; empty for QEMU's release."""
+    """The packager's own numbers, such as 7 in `10.1.2-7`; empty for QEMU's release."""
     text: str = ""
-    """How it was written; empty where it was not read from a text."""
+    """The original text; empty if it was not parsed from a text."""
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, QemuVersion) and self.numbers == other.numbers
@@ -57,7 +57,7 @@ class QemuVersion(Struct, frozen=True, eq=False):
 
     @property
     def series(self) -> tuple[int, int]:
-        """Major and minor, as machine types are named."""
+        """Major and minor, as in names of machine types."""
         return self.major, self.minor
 
     @property
@@ -67,22 +67,22 @@ class QemuVersion(Struct, frozen=True, eq=False):
 
     @property
     def is_candidate(self) -> bool:
-        """Whether it is one before its release: 10.1.92 is the third candidate of 10.2."""
+        """Whether it is a release candidate: 10.1.92 is the third candidate of 10.2."""
         return self.micro >= _FIRST_CANDIDATE
 
 
 @lru_cache(maxsize=256)
 def parse_version(text: str) -> QemuVersion:
-    """Returns the version that a text such as `10.0.2`, `10.1` or `10.1.2-7` names.
+    """Parses a version such as `10.0.2`, `10.1` or `10.1.2-7`.
 
-    What stands after a `+` is a distribution's own mark and does not count.
+    The text after a `+` is the distribution's own and is ignored.
 
     Raises:
-        ValueError: It is none.
+        ValueError: It is not a version.
     """
     match = _VERSION.fullmatch(text)
     if match is None:
-        raise ValueError(f"'{text[:80]}' is no version of QEMU")
+        raise ValueError(f"'{text[:80]}' is not a QEMU version")
     revision = (match[4] or "").partition("+")[0]
     return QemuVersion(
         int(match[1]),

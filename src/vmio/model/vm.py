@@ -1,4 +1,4 @@
-"""A virtual machine as far as its storage is concerned."""
+"""The storage-related part of a virtual machine."""
 
 from __future__ import annotations
 
@@ -18,63 +18,63 @@ from vmio.model.topology import AttachedDisk
 __all__ = ["Accelerator", "GuestOs", "Vm"]
 
 Accelerator = Literal["", "kvm", "tcg"]
-"""Empty where that is not said."""
+"""Empty if not configured."""
 GuestOs = Literal["", "linux", "windows", "other"]
-"""Empty where that is not said."""
+"""Empty if not configured."""
 
 
 class Vm(Struct, frozen=True, kw_only=True):
-    """What a configuration says, before anything is planned from it."""
+    """A guest as configured, before anything is planned."""
 
     id: str
-    """What its manager calls it: the number of a Proxmox VM, a libvirt name, a process."""
+    """The manager's id of it: the number of a Proxmox VM, a libvirt name, a process."""
     name: str = ""
     notation: str
     """The name of its folder in `vmio.formats`."""
     source: Source
     os: GuestOs = ""
-    """The family of the guest's system."""
+    """The family of the guest's operating system."""
     system: str = ""
-    """What its system is called, such as Windows XP, where more than its family is said."""
+    """The operating system's name, such as Windows XP, if more than its family is configured."""
     arch: str = "x86_64"
     chipset: Chipset = "i440fx"
     machine_type: str = ""
-    """As `-machine type=` takes it, without what a manager adds to it."""
+    """The value of `-machine type=`, without what a manager adds to it."""
     machine_version: tuple[int, int] = (0, 0)
     """QEMU's machine version that the guest would get."""
     vcpus: int = 1
     adds_vcpus: bool = False
-    """Whether its manager can give it more virtual processors while it runs."""
+    """Whether its manager can hotplug vCPUs."""
     memory_mib: int = 512
     shares_memory: bool = False
     """Whether its manager gives it memory that other processes can map."""
     accelerator: Accelerator = ""
-    """What would run it: the host's processor, or QEMU's own emulation of one."""
+    """The accelerator: KVM, or QEMU's own emulation of a processor."""
     affinity: str = ""
-    """The host's processors that its threads are bound to, such as 0,2-3; empty if to none."""
+    """The host processors that its threads are bound to, such as 0,2-3; empty if not bound."""
     template: bool = False
-    """Whether other guests are cloned from it and it is only looked at itself."""
+    """Whether it is a template: other guests are cloned from it, and its disks are read-only."""
     uses_host_devices: bool = False
-    """Whether it has devices or folders of its host besides its disks, so that it stays there."""
+    """Whether it has host devices or folders besides its disks, which prevent its migration."""
     tpm_storage: str | None = None
-    """The storage that keeps the state of its TPM; None if it has no TPM or that is not said."""
+    """The storage of its TPM's state; None if it has no TPM or the storage is not named."""
     names_threads: bool = True
-    """Whether QEMU is told to name its threads, which it does by itself since 11.0."""
+    """Whether QEMU is told to name its threads, which it does by default since 11.0."""
     iothreads: tuple[IOThread, ...] = ()
-    """Those that the configuration itself defines."""
+    """IOThreads that the configuration itself defines."""
     iothread_users: frozenset[str] = frozenset()
     """IOThread ids that something besides virtio-blk and virtio-scsi devices refers to."""
     controllers: tuple[Controller, ...] = ()
-    """Those that the configuration itself defines."""
+    """Controllers that the configuration itself defines."""
     disks: tuple[Disk, ...] = ()
     attached: tuple[AttachedDisk, ...] = ()
     """The disks in their places that a notation says itself, or options of QEMU's own."""
     options: tuple[Option, ...] = ()
     """QEMU's own options: a whole command line, or those that a config adds to its manager's."""
     snapshots: tuple[str, ...] = ()
-    """The names of its snapshots, whichever of them was read."""
+    """The names of all its snapshots, whichever one was read."""
     problems: tuple[Problem, ...] = ()
-    """What the reader could not take."""
+    """What the reader could not parse."""
     waiting: frozenset[str] = frozenset()
     """Settings that change when the guest is next started, by the notation's own name."""
     where: Where = NOWHERE
@@ -86,7 +86,7 @@ class Vm(Struct, frozen=True, kw_only=True):
 
     @property
     def machine(self) -> Machine:
-        """What the guest is booted as, besides its storage."""
+        """The machine that the guest is booted with."""
         return Machine(
             name=self.name or f"vm{self.id}",
             type=self.machine_type,

@@ -1,1 +1,1 @@
-"""What the threads and disks of a running guest do: samples of both, and rates between two."""
+"""Samples of a running guest's threads and disks, and rates between two samples."""

@@ -1,4 +1,4 @@
-"""What QEMU's block statistics say of each disk."""
+"""QEMU's block statistics of each disk."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _FIELDS: Final = {
 
 
 async def ask_disks(monitor: QmpConnection) -> tuple[DiskSample, ...]:
-    """Asks a QEMU what its disks have done so far.
+    """Asks a QEMU for the statistics of its disks.
 
     Raises:
-        QmpError: It does not answer, or not in kind.
+        QmpError: It does not answer, or not as a QEMU does.
     """
     return parse_disks(await monitor.execute("query-blockstats"), monitor.name)
 
 
 def parse_disks(reply: object, monitor: str) -> tuple[DiskSample, ...]:
-    """Returns the disks in an answer to `query-blockstats`; what has no name is left out.
+    """Returns the disks in a reply to `query-blockstats`; entries without a name are left out.
 
     Args:
-        reply: The answer.
-        monitor: What errors call the monitor.
+        reply: The reply.
+        monitor: The monitor's name in errors.
 
     Raises:
-        QmpError: It is no list of disks, or one of too many.
+        QmpError: It is not a list of disks, or has too many.
     """
     entries = as_mappings(reply, monitor)
     check_count(entries, monitor, "disks")

@@ -1,4 +1,4 @@
-"""What threads and disks did between two samples."""
+"""Rates of threads and disks between two samples."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ _NS: Final = 1e9
 
 
 class ThreadRates(Struct, frozen=True, kw_only=True):
-    """What a thread did; None is what the kernel does not say."""
+    """The activity of a thread; None if the kernel does not report it."""
 
     thread_id: int
     name: str
     role: Role
     cpu_share: float
-    """Of a processor: 1.0 is one all the time."""
+    """In processors: 1.0 is one processor all the time."""
     run_delay_share: float | None
-    """Of the time, that it was runnable and had no processor."""
+    """Run delay as a fraction of time: runnable, but without a processor."""
     voluntary_switches_per_s: float | None
     involuntary_switches_per_s: float | None
 
 
 class OperationRates(Struct, frozen=True, kw_only=True):
-    """What a disk did of one kind of operation; None is what nobody knows."""
+    """A disk's activity for one kind of operation; None if not known."""
 
     operations_per_s: float | None = None
     bytes_per_s: float | None = None
     latency_mean_ns: float | None = None
-    """None without a completed operation, too."""
+    """None also without a completed operation."""
     depth_mean: float | None = None
-    """How many were under way at once, by Little's law. An operation counts when it completes, so
-    the interval has to be long beside the latency."""
+    """Mean queue depth, by Little's law. An operation counts when it completes, so the interval
+    has to be long compared with the latency."""
 
 
 class DiskRates(Struct, frozen=True, kw_only=True):
-    """What a disk did."""
+    """The activity of a disk."""
 
     id: str
     reads: OperationRates
@@ -50,27 +50,27 @@ class DiskRates(Struct, frozen=True, kw_only=True):
 
 
 class Rates(Struct, frozen=True, kw_only=True):
-    """What a guest did between two samples."""
+    """The activity of a guest between two samples."""
 
     duration_s: float
     threads: tuple[ThreadRates, ...]
-    """Those of the later sample; those that ended in between are lost."""
+    """The threads of the later sample; those that ended in between are lost."""
     disks: tuple[DiskRates, ...]
-    """Those of both samples."""
+    """The disks of both samples."""
 
 
 def compare_samples(before: Sample, after: Sample) -> Rates:
-    """Returns what happened between two samples of the same guest.
+    """Returns the rates between two samples of the same guest.
 
-    A thread that is new, or has the id of one that ended, counts from its beginning. A disk's
-    counters that fell were reset: of that kind of operation nothing is known.
+    A thread that is new, or has the id of one that ended, counts from its start. If a counter of a
+    disk has decreased, it was reset: that kind of operation is not known.
 
     Raises:
-        ValueError: The samples are not in the order of time.
+        ValueError: The samples are not in chronological order.
     """
     duration_ns = after.monotonic_ns - before.monotonic_ns
     if duration_ns <= 0:
-        raise ValueError("samples that are not in the order of time")
+        raise ValueError("the samples are not in chronological order")
     threads = {each.thread_id: each for each in before.threads}
     disks = {each.id: each for each in before.disks}
     return Rates(

@@ -1,4 +1,4 @@
-"""A running guest's layout, with what its threads have used so far."""
+"""A running guest's layout, with the processor times of its threads."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ async def read_running(connection: QmpConnection, *, pid: int | None = None) -> 
 
     Args:
         connection: Its monitor.
-        pid: Its process on this host; None to find it as `read_live` does. Where it is not found,
-            the times are left unknown.
+        pid: Its process on this host; None to find it as `read_live` does. If it is not found, the
+            times are not known.
 
     Raises:
-        QmpError: It does not answer, or not in kind, or takes too long over all its answers.
+        QmpError: It does not answer, or not as a QEMU does, or takes too long for all answers.
     """
     topology = await read_live(connection, pid=pid)
     process = next(

@@ -1,4 +1,4 @@
-"""What the threads and disks of a running QEMU had used at one moment; pure values."""
+"""The counters of a running QEMU's threads and disks at one moment; pure values."""
 
 from __future__ import annotations
 
@@ -22,34 +22,36 @@ Role = Literal["main loop", "iothread", "vcpu", "worker", "other"]
 
 
 class ThreadName(Struct, frozen=True, kw_only=True):
-    """What a thread is for."""
+    """The role of a thread."""
 
     name: str
-    """`MAIN_LOOP`, an IOThread's id, `vCPU 0` …, or what the kernel calls the thread."""
+    """`MAIN_LOOP`, an IOThread's id, `vCPU 0` …, or the kernel's name for the thread."""
     role: Role
 
 
 class ThreadSample(Struct, frozen=True, kw_only=True):
-    """What a thread had used since it began."""
+    """A thread's counters since it started."""
 
     thread_id: int
-    """Its id on the host (TID)."""
+    """Its host thread id (TID)."""
     name: str
     role: Role
     cpu_ns: int
     """Processor time; a kernel without scheduler statistics counts it in ticks of 10 ms."""
     run_delay_ns: int | None = None
-    """How long it was runnable and had no processor; None where the kernel does not say."""
+    """Run delay: how long it was runnable without a processor; None if the kernel reports none."""
     voluntary_switches: int | None = None
-    """How many times it went to sleep."""
+    """Voluntary context switches."""
     involuntary_switches: int | None = None
-    """How many times a processor was taken from it."""
+    """Involuntary context switches."""
     processor: int | None = None
-    """On which it runs, or ran last."""
+    """The processor on which it runs, or ran last."""
 
 
 class Histogram(Struct, frozen=True, kw_only=True):
-    """Requests by latency: the first count is below the first boundary, the last from the last on.
+    """Requests by latency, one count more than boundaries.
+
+    The first count is of latencies below the first boundary, the last of those from the last one.
 
     QEMU keeps one only after `block-latency-histogram-set`.
     """
@@ -59,7 +61,7 @@ class Histogram(Struct, frozen=True, kw_only=True):
 
 
 class Operations(Struct, frozen=True, kw_only=True):
-    """What a disk had done of one kind of operation; None is what QEMU does not say.
+    """A disk's counters for one kind of operation; None if QEMU does not report it.
 
     Source: QEMU 10.0, qapi/block-core.json, BlockDeviceStats.
     """
@@ -75,16 +77,16 @@ class Operations(Struct, frozen=True, kw_only=True):
 
 
 class DiskSample(Struct, frozen=True, kw_only=True):
-    """What a disk had done since QEMU has it."""
+    """A disk's counters since QEMU opened it."""
 
     id: str
-    """The device's id, or what names the disk where no device has it."""
+    """The device's id, or another name of the disk if no device has it."""
     device: str = ""
-    """The `-drive` that it is, empty where it is a block node."""
+    """The id of its `-drive`; empty for a block node."""
     node: str = ""
-    """The block node at the top."""
+    """The topmost block node."""
     qdev: str = ""
-    """The device's place, by which commands of a monitor find it."""
+    """The device's QOM path, by which monitor commands find it."""
     reads: Operations = field(default_factory=Operations)
     writes: Operations = field(default_factory=Operations)
     flushes: Operations = field(default_factory=Operations)
@@ -95,9 +97,9 @@ class Sample(Struct, frozen=True, kw_only=True):
     """One guest at one moment."""
 
     monotonic_ns: int
-    """When; differences of it are durations."""
+    """Monotonic time, for durations."""
     wall_ns: int
-    """When, since 1970 in UTC."""
+    """UTC time, since 1970."""
     threads: tuple[ThreadSample, ...]
     iothreads: tuple[IOThread, ...] = ()
     """With their polling parameters, in the order of creation; empty without a monitor."""

@@ -1,4 +1,4 @@
-"""The one sampler: a running guest's threads and disks, once or again and again."""
+"""The sampler: a running guest's threads and disks, once or repeatedly."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ async def sample(
     Args:
         pid: QEMU's process on this host.
         monitor: Its monitor; None to read its threads only.
-        names: What the threads are, by id, where no monitor is asked.
+        names: The roles of threads, by id, if no monitor is asked.
 
     Raises:
         ToolError: The process has ended.
-        QmpError: The monitor does not answer, or not in kind.
+        QmpError: The monitor does not answer, or not as a QEMU does.
     """
     with open_tasks(pid) as tasks:
         taken = await _take(tasks, pid, monitor, names)
@@ -56,22 +56,22 @@ async def stream(
 ) -> AsyncGenerator[Sample, None]:
     """Samples a guest at once and then at each interval, until its QEMU ends.
 
-    Times are multiples of the interval from the first on, so that they do not drift; those that
-    have passed when a sample is done are left out. Who stops earlier closes the iterator
+    Times are multiples of the interval from the first sample on, so they do not drift; times that
+    have passed when a sample is done are skipped. To stop earlier, close the iterator
     (`contextlib.aclosing`).
 
     Args:
         pid: As for `sample`.
         monitor: As for `sample`.
-        interval_s: From sample to sample.
+        interval_s: Seconds from sample to sample.
         names: As for `sample`.
 
     Raises:
-        ToolError: There is no such process to begin with.
-        QmpError: The monitor fails, and QEMU does not end.
+        ToolError: There is no such process at the start.
+        QmpError: The monitor fails although QEMU does not end.
     """
     if not interval_s > 0:
-        raise ValueError(f"an interval of {interval_s} s")
+        raise ValueError(f"{interval_s} s is not a valid interval")
     loop = asyncio.get_running_loop()
     with open_tasks(pid) as tasks:
         start_s, tick = loop.time(), 0
@@ -97,12 +97,12 @@ async def collect(
 ) -> AsyncIterator[list[Sample]]:
     """Collects samples of a guest's threads while the body runs.
 
-    No monitor is asked: QEMU's answers would be part of what is measured.
+    The monitor is not used, because QEMU's replies would be part of the measurement.
     """
     samples: list[Sample] = []
 
     async def run() -> None:
-        with suppress(ToolError):  # whoever waits for the process says that better
+        with suppress(ToolError):  # the code that waits for the process reports that better
             async with aclosing(stream(pid, interval_s=interval_s, names=names)) as found:
                 async for each in found:
                     samples.append(each)  # noqa: PERF401 - a list made at the end is lost
@@ -119,7 +119,7 @@ async def collect(
 async def _take(
     tasks: int, pid: int, monitor: QmpConnection | None, names: Mapping[int, ThreadName] | None
 ) -> Sample | None:
-    """Samples once; None if the process has ended, or its main loop has."""
+    """Takes one sample; None if the process or its main loop has ended."""
     iothreads: tuple[IOThread, ...] = ()
     disks: tuple[DiskSample, ...] = ()
     if monitor is not None:
@@ -141,7 +141,7 @@ async def _take(
 
 
 async def _is_ending(tasks: int) -> bool:
-    """Returns whether QEMU ends within a second: it closes its monitor before it is gone."""
+    """Returns whether QEMU ends within a second: it closes its monitor before it exits."""
     for _ in range(_ENDING_CHECKS):
         if not read_threads(tasks, {}):
             return True

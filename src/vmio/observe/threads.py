@@ -1,4 +1,4 @@
-"""What the kernel says of each thread of a process.
+"""The kernel's counters for each thread of a process.
 
 Source: Linux, Documentation/scheduler/sched-stats.rst; proc_pid_stat(5), proc_pid_status(5).
 """
@@ -22,9 +22,9 @@ __all__ = ["name_threads", "open_tasks", "read_threads"]
 
 _PROC: Final = Path("/proc")
 _MAX_THREADS: Final = 1 << 14
-"""Four times as many as the vCPUs of the largest guest."""
+"""Four times the vCPUs of the largest guest."""
 _MAX_BYTES: Final = 1 << 14
-"""Of a file; that of a process in thousands of groups is longer, and its end stays unread."""
+"""Of a file; the status of a process in thousands of groups is longer, and is cut."""
 _TICK_NS: Final = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _KERNEL_NAMES: Final[tuple[tuple[re.Pattern[str], Role, str], ...]] = (
     (re.compile(r"IO (?!mon_iothread)(.+)"), "iothread", r"\1"),
@@ -36,12 +36,12 @@ _KERNEL_NAMES: Final[tuple[tuple[re.Pattern[str], Role, str], ...]] = (
 
 @contextmanager
 def open_tasks(pid: int, *, proc: Path = _PROC) -> Iterator[int]:
-    """Opens the folder of a process's threads, and closes it.
+    """Opens the folder of a process's threads, and closes it at the end.
 
-    The descriptor never shows another process, even if that gets the same number later.
+    The descriptor never refers to another process, even if the number is reused.
 
     Raises:
-        ToolError: There is no such process, or it is not ours to see.
+        ToolError: There is no such process, or this user may not see it.
     """
     try:
         tasks = os.open(proc / str(pid) / "task", os.O_RDONLY | os.O_DIRECTORY)
@@ -61,8 +61,8 @@ def read_threads(tasks: int, names: Mapping[int, ThreadName]) -> tuple[ThreadSam
     A thread that ends meanwhile is left out.
 
     Args:
-        tasks: The folder, as `open_tasks` opens it.
-        names: What threads are, by id; others go by what the kernel calls them.
+        tasks: The folder's descriptor from `open_tasks`.
+        names: The roles of threads, by id; others get the kernel's name.
     """
     with suppress(OSError), os.scandir(tasks) as entries:
         ids = [int(each.name) for each in islice(entries, _MAX_THREADS) if each.name.isdigit()]
@@ -72,7 +72,7 @@ def read_threads(tasks: int, names: Mapping[int, ThreadName]) -> tuple[ThreadSam
 
 
 def name_threads(pid: int, reported: ReportedThreads) -> dict[int, ThreadName]:
-    """Returns what QEMU's standing threads are, by id; its first thread is the main loop."""
+    """Returns the roles of QEMU's permanent threads, by id; its first thread is the main loop."""
     names = {pid: ThreadName(name=MAIN_LOOP, role="main loop")}
     for iothread, thread in reported.iothreads:
         if thread is not None:
@@ -85,7 +85,7 @@ def name_threads(pid: int, reported: ReportedThreads) -> dict[int, ThreadName]:
 
 def _read_thread(tasks: int, thread: int, name: ThreadName | None) -> ThreadSample | None:
     try:
-        # The name in brackets may itself hold blanks and brackets.
+        # The name in brackets may itself contain blanks and brackets.
         start, _, rest = _read(tasks, f"{thread}/stat").rpartition(b")")
         fields = rest.split()
         if fields[0] in {b"Z", b"X"}:
@@ -97,7 +97,7 @@ def _read_thread(tasks: int, thread: int, name: ThreadName | None) -> ThreadSamp
     run_delay_ns = None
     with suppress(OSError, ValueError):
         used_ns, waited_ns, runs = map(int, _read(tasks, f"{thread}/schedstat").split())
-        # A kernel that does not count says "0 0 0".
+        # A kernel without statistics reports "0 0 0".
         if runs:
             cpu_ns, run_delay_ns = used_ns, waited_ns
     slept = preempted = None

@@ -1,1 +1,1 @@
-"""Which IOThread serves which disk: policies, plans and what every layout has to keep."""
+"""Which IOThread serves which disk: policies, plans and the invariants of every layout."""

@@ -1,4 +1,4 @@
-"""What holds for every layout that vmio proposes, whatever the policy."""
+"""The invariants of every layout that vmio proposes, with any policy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MOST_DISKS: Mapping[str, int] = {
     "piix3-ide": 4,
     "ich9-ahci": 4,
 }
-"""By the controller's model; any other SCSI controller has place for all of Proxmox's disks."""
+"""By the controller's model; any other SCSI controller has room for all of Proxmox's disks."""
 
 
 def check_topology(
@@ -32,10 +32,10 @@ def check_topology(
     """Refuses a layout that no QEMU would run, or not as it is meant; as `find_violations`.
 
     Raises:
-        PlanError: Something does not hold; the message is the first of what does not.
+        PlanError: An invariant is violated; the message is the first violation.
     """
     for violation in find_violations(topology, qemu=qemu, drive_counts=drive_counts):
-        raise PlanError(f"this layout cannot be: {violation}")
+        raise PlanError(f"this layout is not possible: {violation}")
 
 
 def find_violations(
@@ -44,11 +44,11 @@ def find_violations(
     qemu: tuple[int, int] | None = None,
     drive_counts: Mapping[BusKind, int] | None = None,
 ) -> tuple[str, ...]:
-    """Returns in words what does not hold.
+    """Returns the violations of the invariants, in words.
 
     Args:
         topology: The layout.
-        qemu: The version that it is for; None where it is not known.
+        qemu: The QEMU version it is for; None if not known.
         drive_counts: How many drives of each bus the guest's notation has names for; None where
             it has one for any.
     """
@@ -70,7 +70,7 @@ def find_violations(
 def _check_unique(what: str, names: Iterable[str]) -> Iterator[str]:
     for name, count in Counter(names).items():
         if count > 1:
-            yield f"the {what} {name} is there {count} times"
+            yield f"the {what} {name} exists {count} times"
 
 
 def _name_place(attached: AttachedDisk) -> str:
@@ -87,7 +87,7 @@ def _check_buses(topology: Topology, drive_counts: Mapping[BusKind, int]) -> Ite
         if name not in models:
             yield f"there is no controller {name}"
         elif count > most:
-            yield f"{name} has {count} disks, and place for {most}"
+            yield f"{name} has {count} disks, and room for {most}"
     for bus, count in Counter(attached.disk.bus for attached in topology.disks).items():
         if count > drive_counts.get(bus, count):
             yield f"there are {count} disks on {bus}, and numbers for {drive_counts[bus]}"
@@ -122,12 +122,12 @@ def _check_threads(
     wanted = range(topology.count_queues(controller))
     yield from _check_unique(f"queue of {name}", map(str, queues))
     if set(queues) != set(wanted):
-        yield f"{name}: a mapping that names queues names all of the {len(wanted)}, and no other"
+        yield f"{name}: a mapping that names queues has to name all {len(wanted)}, and no others"
 
 
 def _check_served(topology: Topology, attached: AttachedDisk) -> Iterator[str]:
     if attached.controller not in {controller.id for controller in topology.controllers}:
-        return  # said already
+        return  # reported already
     controller = topology.controller_of(attached)
     by = topology.served_by(attached)
     if len(by) != 1 and not controller.iothread_vq_mapping:

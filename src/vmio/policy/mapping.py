@@ -1,4 +1,4 @@
-"""The one layout that a policy wants and no config can say: virtqueues over several IOThreads."""
+"""The one layout that a policy wants and no config can express: queues over several IOThreads."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["map_queues"]
 
 
 def map_queues(topology: Topology, disks: Collection[str], count: int) -> Topology:
-    """Returns a layout as the step by hand of `vq-map` leaves it.
+    """Returns a layout as it is after the manual step of `vq-map`.
 
-    All controllers of the disks share the same IOThreads, each over its queues in turn; IOThreads
-    that serve nothing then are gone.
+    All controllers of the disks share the same IOThreads, each with its queues assigned in turn;
+    IOThreads that then serve nothing are removed.
 
     Args:
         topology: The layout without that step.
-        disks: Whose controllers are mapped.
-        count: To how many IOThreads.
+        disks: The disks whose controllers are mapped.
+        count: The number of IOThreads.
     """
     names = [f"vmio{number}" for number in range(count)]
     mapping = tuple(VirtqueueMapping(iothread=name) for name in names)

@@ -1,7 +1,7 @@
-"""A whole plan for one guest: which thread serves which disk, and the steps there.
+"""A whole plan for one guest: which thread serves which disk, and the steps to get there.
 
-Steps are changes of the model. What a notation makes of them, and what it has to leave to a
-person, is known behind its doors; from there the plan's second layout is read, too.
+Steps are changes of the model. Each notation implements them and decides which of them it leaves
+to a person; the layout after the plan comes from the notation, too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Source: QEMU 10.0.2, run: only virtio-blk and virtio-scsi have the property ioth
 
 
 def make_plan(guest: Guest, host: Host, choice: Choice) -> Plan:
-    """Returns the steps to the layout that a policy wants, none where it is that already.
+    """Returns the steps to the layout of a policy; none if the guest has it already.
 
     Args:
         guest: The guest.
@@ -44,8 +44,8 @@ def make_plan(guest: Guest, host: Host, choice: Choice) -> Plan:
         choice: The policy.
 
     Raises:
-        PlanError: The policy makes no sense for this guest, or a change of the config waits for a
-            restart that this plan would have to change again.
+        PlanError: The policy does not apply to this guest, or the config has a change pending for
+            the next restart that this plan would have to change again.
         CapabilityError: The host's QEMU is too old for the policy.
     """
     return _plan(guest, host, choice)[0]
@@ -54,8 +54,8 @@ def make_plan(guest: Guest, host: Host, choice: Choice) -> Plan:
 def make_layout(guest: Guest, host: Host, choice: Choice) -> tuple[Topology, Plan]:
     """Returns the layout that a policy wants, and the plan for it.
 
-    Other than the plan's, it has the mapping of virtqueues in it that a notation may not have; a
-    plan without that step comes with it.
+    Unlike the plan's own layout, it includes the mapping of virtqueues that a notation may not be
+    able to express; the plan that is returned then lacks that step.
 
     Args:
         guest: The guest.
@@ -63,8 +63,8 @@ def make_layout(guest: Guest, host: Host, choice: Choice) -> tuple[Topology, Pla
         choice: The policy.
 
     Raises:
-        PlanError: As `make_plan` raises it, or no QEMU would run the layout.
-        CapabilityError: As `make_plan` raises it.
+        PlanError: As for `make_plan`, or QEMU would not run the layout.
+        CapabilityError: As for `make_plan`.
     """
     plan, spread = _plan(guest, host, choice)
     if spread.mapped <= 1:
@@ -76,22 +76,22 @@ def make_layout(guest: Guest, host: Host, choice: Choice) -> tuple[Topology, Pla
 
 
 def find_candidates(guest: Guest) -> tuple[Disk, ...]:
-    """Returns the disks that can have an IOThread where they are.
+    """Returns the disks that can have an IOThread on their current controller.
 
-    Those on emulated controllers are left alone: without the driver of virtio-scsi, which nothing
-    shows it to have, the guest would not find them.
+    Those on emulated controllers are left alone: the guest may lack the virtio-scsi driver, and
+    would not find them without it.
     """
     return _find_candidates(guest, lay_out(guest))
 
 
 class _Task(Struct, frozen=True, kw_only=True):
-    """What every step is made from."""
+    """The inputs of every step."""
 
     guest: Guest
     host: Host
     before: Topology
     disks: tuple[Disk, ...]
-    """Those that can have an IOThread."""
+    """Disks that can have an IOThread."""
     spread: Spread
 
 
@@ -142,7 +142,7 @@ def _change(guest: Guest, changes: Sequence[Change]) -> Guest:
 
 
 def _serve(task: _Task) -> Iterator[Step]:
-    """Yields how disks come to their threads: in one step where several disks share one."""
+    """Yields the assignment of disks to threads: in one step if several disks share one."""
     threads, disks = task.spread.threads, task.disks
     controllers = tuple(_separate(task))
     current = _name_threads(task.guest)
@@ -184,7 +184,7 @@ def _are_separate(task: _Task, disks: Iterable[Disk]) -> bool:
 
 
 def _name_threads(guest: Guest) -> dict[str, str]:
-    """Returns the shared thread of each disk that has one; a template's would be its clones'."""
+    """Returns the shared thread of each disk that has one; for a template, that of its clones."""
     vm = replace(guest.vm, template=False)
     topology = lay_out(replace(guest, vm=vm))
     return {
@@ -199,13 +199,13 @@ def _change_thread(task: _Task, disk: Disk, shared: str | None) -> Iterator[Chan
     wanted = task.spread.threads[disk.id]
     asks = bool(disk.iothread) or _has_own(task.before, disk)
     if (asks, shared) != ((True, None) if wanted == OWN else (False, wanted)):
-        # What is written of both is what does not stay.
+        # If both are set, the old value is the one that is removed.
         old = OWN if asks and (wanted != OWN or shared is None) else shared
         yield _ask(disk, old, wanted)
 
 
 def _has_own(before: Topology, disk: Disk) -> bool:
-    """Returns whether a thread serves a disk's controller and no other."""
+    """Returns whether a thread serves a disk's controller and no other one."""
     attached = before.find_disk(disk.id)
     if attached is None:
         return False
@@ -217,7 +217,7 @@ def _has_own(before: Topology, disk: Disk) -> bool:
 
 
 def _change_polls(task: _Task) -> Iterator[Change]:
-    """Yields the polling of threads that disks share, where it shall be another."""
+    """Yields changes of the polling of threads that disks share."""
     known = {iothread.id: iothread.poll_max_ns for iothread in task.guest.vm.iothreads}
     for name in dict.fromkeys(task.spread.threads[disk.id] for disk in task.disks):
         old, new = known.get(name), task.spread.poll_max_ns
@@ -250,7 +250,7 @@ def _choose_queues(task: _Task) -> Iterator[Step]:
 
 
 def _leave_to_person(task: _Task) -> Iterator[Step]:
-    """Yields what would take a disk from its guest, or what its notation cannot say."""
+    """Yields changes that would take a disk from its guest or that its notation cannot express."""
     yield from _leave_emulated(task)
     yield from _leave_held(task)
     yield from _leave_unsayable(task)
@@ -259,7 +259,7 @@ def _leave_to_person(task: _Task) -> Iterator[Step]:
 
 
 def _leave_emulated(task: _Task) -> Iterator[Step]:
-    """Yields what a person does about disks on an emulated SCSI controller."""
+    """Yields manual steps for disks on an emulated SCSI controller."""
     before = task.before
     obstacle = find_obstacle(task.guest, SEPARATE)
     needs_driver = obstacle in {"driver", "macos"}
@@ -290,7 +290,7 @@ def _leave_held(task: _Task) -> Iterator[Step]:
 
 
 def _leave_unsayable(task: _Task) -> Iterator[Step]:
-    """Yields the threads that disks could have, where their notation cannot say so."""
+    """Yields threads that disks could have, but their notation cannot express."""
     before = task.before
     changes = tuple(
         change
@@ -307,7 +307,7 @@ def _leave_unsayable(task: _Task) -> Iterator[Step]:
 
 
 def _move_disks(task: _Task) -> Iterator[Step]:
-    """Yields the way of IDE and SATA disks to an IOThread, which needs another driver."""
+    """Yields the steps from IDE and SATA disks to an IOThread, which requires another driver."""
     changes = [
         Change(subject=disk.id, property="bus", old=disk.bus, new="scsi")
         for disk in task.guest.vm.disks
@@ -341,7 +341,7 @@ def _map_queues(task: _Task) -> Iterator[Step]:
 
 
 def _list_tried(guest: Guest, steps: Iterable[Step]) -> Iterator[Change]:
-    """Yields what vmio changes, and what a person can then change as the plan says."""
+    """Yields the changes that vmio makes, and those that a person can then make."""
     by_hand = False
     for step in steps:
         if not step.obstacle:
@@ -353,10 +353,10 @@ def _list_tried(guest: Guest, steps: Iterable[Step]) -> Iterator[Change]:
 
 
 def _check_tried(guest: Guest, changes: Sequence[Change]) -> None:
-    """Refuses a plan that would contradict what waits, or that a person could not go on with.
+    """Refuses a plan that contradicts pending changes, or that a person could not complete.
 
     Raises:
-        PlanError: It does, or the guest's text cannot take the changes.
+        PlanError: It does, or the guest's text cannot express the changes.
     """
     edit(guest, changes)
     touched = {setting.key for setting in spell(guest, changes)}
@@ -365,12 +365,12 @@ def _check_tried(guest: Guest, changes: Sequence[Change]) -> None:
         raise PlanError(
             f"{guest.vm.source.name}: {', '.join(names)} will change anyway when the guest is next"
             " started",
-            hint="stop and start the guest, or take that change back, and plan again",
+            hint="stop and start the guest, or undo that change, and plan again",
         )
 
 
 def _set_live(step: Step, before: Topology, after: Topology) -> Step:
-    """Returns a step with what of it a running guest can be given, if nothing else changes."""
+    """Returns a step with its live changes, if nothing else changes."""
     if step.kind != "share-threads":
         return step
     old = {iothread.id: iothread for iothread in before.iothreads}
@@ -390,7 +390,7 @@ def _set_live(step: Step, before: Topology, after: Topology) -> Step:
 
 
 def _widen_affinity(task: _Task, after: Topology) -> Iterator[Step]:
-    """Yields advice where all threads of a guest share the processors of its vCPUs."""
+    """Yields advice if all threads of a guest share the processors of its vCPUs."""
     written, cpu = task.guest.vm.affinity, task.host.cpu
     pinned = parse_processors(written)
     if not pinned or not after.iothreads or pinned.bit_count() > task.guest.vm.vcpus:
@@ -411,5 +411,5 @@ def _check_version(host: Host, buses: set[BusKind]) -> None:
     if host.qemu_version is not None and host.qemu_series < since:
         raise CapabilityError(
             f"QEMU {host.qemu_version} cannot map the queues of these disks to IOThreads:"
-            f" it can since {since[0]}.{since[1]}"
+            f" that requires {since[0]}.{since[1]} or newer"
         )

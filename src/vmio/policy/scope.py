@@ -1,4 +1,4 @@
-"""What a plan may change, whoever wrote its file."""
+"""The changes that a plan may contain, whoever wrote its file."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _VALUES: Final[Mapping[Property, re.Pattern[str]]] = {
     "poll_max_ns": re.compile(r"\d{1,19}", re.ASCII),
     "queues": re.compile(r"\d{1,4}", re.ASCII),
 }
-"""What plans are about, and what each can become."""
+"""The properties that plans change, and their possible values."""
 
 
 def check_changes(guest: Guest, changes: Sequence[Change]) -> None:
-    """Refuses a change of anything but how a guest's disks are served, or one that could cost it.
+    """Refuses changes other than which thread serves a disk, and those that could lose a disk.
 
-    A plan is a file, and a file is anybody's: a config can name hooks, and files of the host.
+    Anybody can write a plan file, and a config can name hook scripts and files of the host.
 
     Raises:
-        UsageError: There is such a change, or two of the same thing.
+        UsageError: There is such a change, or there are two of the same property.
     """
     seen = set()
     for change in changes:
@@ -44,7 +44,7 @@ def check_changes(guest: Guest, changes: Sequence[Change]) -> None:
         if not possible or find_obstacle(guest, change):
             raise UsageError(
                 f"a plan may not change {name} from {_show(change.old)} to {_show(change.new)}",
-                hint="plan again, or make the change with the guest's manager if it is meant",
+                hint="plan again, or make the change with the guest's manager if it is intended",
             )
 
 

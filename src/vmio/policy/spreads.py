@@ -1,7 +1,7 @@
 """Named ways to spread a guest's disks over IOThreads.
 
-A policy says which thread serves which disk and nothing about how a config says so. Whatever a
-policy goes by that no document or measurement backs is an opinion and stands here as one.
+A policy decides which thread serves which disk, not how a config expresses it. Where a policy has
+no document or measurement as its basis, it is an opinion and is marked as one.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ __all__ = [
 ]
 
 SHARED_NAME: Final = re.compile(r"vmio\d+", re.ASCII)
-"""What a thread is called that a policy gives to several disks."""
+"""The name prefix of a thread that a policy assigns to several disks."""
 
 _MAX_THREADS = 31
-"""More than a bus has disks for."""
+"""More than the disks of any bus."""
 _MAX_MAPPED = 16
 
 
 class Spread(Struct, frozen=True, kw_only=True):
-    """Which IOThread serves which disk."""
+    """An assignment of disks to IOThreads."""
 
     threads: Mapping[str, str]
-    """By disk: `OWN`, or the name of a thread that others may have too. A disk that is not here
-    stays as it is."""
+    """By disk: `OWN`, or the name of a thread that others may have too. A disk that is missing
+    here is not changed."""
     poll_max_ns: int | None = None
-    """For the threads that disks share; None leaves it to QEMU."""
+    """For threads that disks share; None leaves it to QEMU."""
     mapped: int = 0
-    """So many IOThreads for each disk, over its virtqueues; 0 for one."""
+    """The number of IOThreads for each disk, over its virtqueues; 0 for one."""
 
 
 class NamedPolicy(Struct, frozen=True, kw_only=True):
@@ -58,17 +58,17 @@ class NamedPolicy(Struct, frozen=True, kw_only=True):
     name: str
     summary: str
     source: str
-    """Where the way of spreading comes from."""
+    """The source of the method."""
     spread: Callable[[Vm, Sequence[Disk], Host, int], Spread]
-    """The disks are those that can have an IOThread; the number is the one behind the name."""
+    """Takes the disks that can have an IOThread, and the number after the policy's name."""
     number: int | None = None
-    """What the number is if none is given; None where the name takes none."""
+    """The number if none is given; None if the policy takes none."""
     needs_number: bool = False
     maximum: int = _MAX_THREADS
 
     @property
     def usage(self) -> str:
-        """Returns how it is written: `pool:N`."""
+        """Returns its usage: `pool:N`."""
         if self.needs_number:
             return f"{self.name}:N"
         return self.name if self.number is None else f"{self.name}[:N]"
@@ -82,7 +82,7 @@ class Choice(Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """Returns it as it is written: `pool:2`."""
+        """Returns its name with the number: `pool:2`."""
         has_number = self.policy.needs_number or self.number != (self.policy.number or 0)
         return f"{self.policy.name}:{self.number}" if has_number else self.policy.name
 
@@ -91,7 +91,7 @@ def choose_policy(text: str) -> Choice:
     """Returns the policy that a text such as `pool:2` names.
 
     Raises:
-        UsageError: There is none of that name, or its number makes no sense.
+        UsageError: There is no policy of that name, or its number is out of range.
     """
     name, colon, number = text.partition(":")
     policy = POLICIES.get(name)
@@ -102,7 +102,7 @@ def choose_policy(text: str) -> Choice:
         )
     if not colon:
         if policy.needs_number:
-            raise UsageError(f"'{name}' needs a number", hint=f"as in {name}:4")
+            raise UsageError(f"'{name}' requires a number", hint=f"as in {name}:4")
         return Choice(policy=policy, number=policy.number or 0)
     if policy.number is None and not policy.needs_number:
         raise UsageError(f"'{name}' takes no number")
@@ -113,8 +113,8 @@ def choose_policy(text: str) -> Choice:
     return Choice(policy=policy, number=int(number))
 
 
-# Expected requests a second, to weigh disks against each other. An opinion: only their order of
-# magnitude matters, and a limit or a measurement says more than any of them.
+# Expected requests a second, to weigh disks against each other. An opinion: only the order of
+# magnitude matters, and a limit or a measurement is always better.
 _FAST = 100_000
 _OTHER = 20_000
 _REQUEST_BYTES = 4096
@@ -124,16 +124,16 @@ _PER_CPU = 2
 
 
 def weigh_disk(disk: Disk, vcpus: int) -> int:
-    """Returns how much of a thread a disk is taken to want, in requests a second.
+    """Returns the estimated load of a disk on its thread, in requests a second.
 
-    An SSD (as the config shows it to the guest) weighs five times another disk; a disk with fewer
-    queues than the guest has processors weighs less by as much; its limits are an upper bound.
+    An SSD (as shown to the guest) weighs five times another disk; a disk with fewer queues than
+    the guest has vCPUs weighs proportionally less; its limits are an upper bound.
     """
     weight = _FAST if disk.ssd else _OTHER
     if disk.queues is not None and disk.queues < vcpus:
         weight = weight * disk.queues // vcpus
     limits = dict(disk.limits)
-    # Of a disk with a limit for reads only the writes are unbounded, and so is their sum.
+    # If only reads are limited, writes are unbounded, and so is the sum.
     for name, unit_bytes in (("iops", 1), ("bps", _REQUEST_BYTES)):
         both = [limits.get(f"{name}-{way}", 0) for way in ("read", "write")]
         total = limits.get(f"{name}-total", 0) or (sum(both) if all(both) else 0)
@@ -143,10 +143,10 @@ def weigh_disk(disk: Disk, vcpus: int) -> int:
 
 
 def count_cpus(vm: Vm, host: Host) -> int:
-    """Returns how many of the host's processors a guest's threads have; 0 if it is not known.
+    """Returns how many of the host's processors a guest's threads can use; 0 if not known.
 
-    Those of `affinity`; else, where the guest fits into a NUMA node, those of the largest node,
-    since a thread on another node works on memory far away; else all.
+    These are the processors of `affinity`; else, if the guest fits into a NUMA node, those of the
+    largest node, because a thread on another node works on remote memory; else all.
     """
     pinned = parse_processors(vm.affinity)
     if pinned:
@@ -159,9 +159,9 @@ def count_cpus(vm: Vm, host: Host) -> int:
 
 
 def lacks_processors(vm: Vm, disks: Sequence[Disk], host: Host, choice: Choice) -> bool:
-    """Returns whether a policy comes to another spread on a host of few processors, and none says.
+    """Returns whether a policy depends on the host's number of processors, which is not known.
 
-    A host has at least as many processors as its guest, or Proxmox VE does not start that.
+    A host has at least as many processors as its guest; otherwise Proxmox VE does not start it.
     """
     return (
         choice.policy.name == PROPOSED
@@ -184,10 +184,10 @@ def _spread_shared(vm: Vm, disks: Sequence[Disk], host: Host, number: int) -> Sp
 
 
 def _spread_pool(vm: Vm, disks: Sequence[Disk], host: Host, number: int) -> Spread:
-    """Gives the heaviest disk first to the thread with the least on it.
+    """Assigns the heaviest disk first, each to the thread with the least load.
 
-    Source: R. L. Graham, "Bounds on Multiprocessing Timing Anomalies", 1969: the fullest thread
-    has at most 4/3 of what the best of all ways would give it.
+    Source: R. L. Graham, "Bounds on Multiprocessing Timing Anomalies", 1969: the load of the
+    fullest thread is at most 4/3 of the optimum.
     """
     if number >= len(disks):
         return _spread_per_disk(vm, disks, host, 0)
@@ -212,7 +212,7 @@ def _spread_in_turn(vm: Vm, disks: Sequence[Disk], host: Host, number: int) -> S
 
 
 def _number(order: Sequence[str], chosen: Mapping[str, int]) -> Mapping[str, str]:
-    """Returns the threads by name, numbered as the disks come."""
+    """Returns threads by name, numbered in the order of the disks."""
     numbers: dict[int, int] = {}
     return {name: _name_thread(numbers.setdefault(chosen[name], len(numbers))) for name in order}
 
@@ -227,10 +227,10 @@ def _spread_mapped(vm: Vm, disks: Sequence[Disk], host: Host, number: int) -> Sp
 
 
 def _spread_auto(vm: Vm, disks: Sequence[Disk], host: Host, number: int) -> Spread:  # noqa: ARG001
-    """Gives each disk its own thread up to two a processor of the host; else pools them.
+    """Gives each disk its own thread, up to two per host processor; else pools them.
 
-    An idle IOThread costs nothing, so there is no reason to save threads before that. Beyond it
-    threads that spin while they wait take time from the virtual processors: they do not spin.
+    An idle IOThread costs nothing, so there is no reason to save threads before that. With more
+    threads, polling would take time from the vCPUs, so they do not poll.
     """
     cpus = count_cpus(vm, host)
     if not cpus or len(disks) <= _PER_CPU * cpus:
@@ -295,6 +295,6 @@ POLICIES: Mapping[str, NamedPolicy] = {
 }
 
 PROPOSED: Final = "auto"
-"""The policy of `vmio plan`, where none is named."""
+"""The policy of `vmio plan` if none is named."""
 COMPARED: Final = ("auto", "per-disk", "shared", "pool:2", "vq-map:2", "kubevirt-auto", "ovirt")
-"""What a guest's alternatives are, unless somebody names others."""
+"""The policies that are compared by default."""

@@ -1,5 +1,5 @@
-"""QEMU itself: finding a binary, asking what it can do, owning a process, reading a live guest.
+"""QEMU itself: finds a binary, asks for its capabilities, owns a process, reads a running guest.
 
-`child` and `binary` are synchronous and light; what speaks to a running guest (`qmp`, `process`,
-`live`) is asynchronous and the only home of the package qemu.qmp.
+`child` and `binary` are synchronous and light; the modules that speak to a running guest (`qmp`,
+`process`, `live`) are asynchronous, and the only ones that use the package qemu.qmp.
 """

@@ -1,9 +1,9 @@
-"""KVM or TCG, decided by running a guest.
+"""Chooses KVM or TCG by running a guest.
 
-That /dev/kvm opens says little: inside some virtual machines KVM then aborts ("failed to set
-MSR"), or steps through every instruction in its emulator, a hundred times slower than TCG. So a
-guest of a few dozen bytes computes something under both, and KVM is believed when it gets the
-right answer in a time that is worth having.
+An accessible /dev/kvm is not sufficient: inside some virtual machines KVM then aborts ("failed to
+set MSR"), or emulates every instruction, a hundred times slower than TCG. Therefore a guest of a
+few dozen bytes computes something with both, and KVM is used if it gives the right result in a
+reasonable time.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ _IMAGE_BYTES = 1 << 16
 _ROUNDS = 500
 _STEPS = 50_000
 _EXIT_STATUS = 0x9D
-"""What isa-debug-exit makes of the top byte of the sum: `value << 1 | 1`, as a byte."""
+"""The exit status for the sum's top byte with isa-debug-exit: `value << 1 | 1`, as a byte."""
 
 
 class Accelerator(Struct, frozen=True, kw_only=True):
-    """What guests run on here, and why."""
+    """The accelerator for guests on this host, and the reason."""
 
     name: AcceleratorName
     reason: str
-    """One line for people; it should be shown when `fell_back` is true."""
+    """One line for people; to be shown if `fell_back` is true."""
     fell_back: bool = False
-    """Whether KVM would have been preferred."""
+    """Whether KVM was preferred but does not work."""
 
 
 def choose_accelerator(
     binary: Path, *, ask: Literal["auto", "kvm", "tcg"] = "auto"
 ) -> Accelerator:
-    """Chooses between KVM and TCG; the probe runs once for a binary, a kernel and a boot.
+    """Chooses between KVM and TCG; the probe runs once for each binary, kernel and boot.
 
     Args:
         binary: The QEMU that will run the guest.
-        ask: `kvm` takes KVM or nothing, and probes again where an earlier probe failed.
+        ask: `kvm` accepts only KVM, and probes again if an earlier probe failed.
 
     Raises:
-        CapabilityError: KVM was asked for and cannot run a guest here.
+        CapabilityError: KVM was requested and cannot run a guest here.
         ToolError: Not even TCG runs the probe.
     """
     if ask == "tcg":
-        return Accelerator(name="tcg", reason="TCG was asked for")
+        return Accelerator(name="tcg", reason="TCG was requested")
     obstacle = _find_obstacle()
     if not obstacle:
         identity = _identify(binary)
@@ -80,7 +80,7 @@ def choose_accelerator(
 
 
 def _find_obstacle() -> str:
-    """Returns why no probe is needed to know that KVM does not work, empty if one is."""
+    """Returns why KVM cannot work without a probe; empty if a probe is needed."""
     if platform.machine() != "x86_64":
         return "the probe guest is for x86-64 hosts only"
     if not _KVM.exists():
@@ -91,7 +91,7 @@ def _find_obstacle() -> str:
 
 
 def _identify(binary: Path) -> tuple[str, ...]:
-    """Returns what, when it changes, makes an earlier answer worthless."""
+    """Returns the identity of a result: a change makes an earlier result invalid."""
     status = _KVM.stat()
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     kernel = (platform.release(), boot, str(status.st_rdev), str(status.st_ino))
@@ -99,11 +99,12 @@ def _identify(binary: Path) -> tuple[str, ...]:
 
 
 def _probe(binary: Path) -> tuple[str, str]:
-    """Runs the guest on both; returns what is wrong with KVM (empty: nothing) and the figures.
+    """Runs the guest with both; returns the problem of KVM, if any, and the times.
 
-    TCG sets the pace, not a fixed time, because a busy host slows both. On sound hardware KVM
-    takes a fraction of TCG's time, in instruction emulation a hundred times as long: any bound
-    between tells them apart, and one close to TCG's own time also says what is worth using.
+    The limit is relative to TCG's time, because a busy host slows both. KVM takes a fraction of
+    TCG's time on sound hardware, and a hundred times as long when it emulates instructions: any
+    limit in between distinguishes these, and one close to TCG's time also excludes a KVM that is
+    not worth using.
     """
     with open_runtime_folder() as folder:
         image = folder / "probe.bin"
@@ -142,10 +143,10 @@ def _run_guest(
 
 
 def _assemble() -> bytes:
-    """Returns a firmware image that goes to 32-bit mode, computes, and exits with the result.
+    """Returns a firmware image that enters 32-bit mode, computes, and exits with the result.
 
-    Every round ends in a port write, so that leaving the guest and coming back is part of the
-    work, and every step stores to memory.
+    Every round ends in a port write, so that exits from the guest are part of the work, and every
+    step stores to memory.
 
     Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2 (encodings),
     volume 3A 10.1.4 (the first instruction runs at 0xFFFFFFF0) and 10.9.1 (protected mode).
@@ -172,7 +173,7 @@ def _assemble() -> bytes:
          b"\xb9" + struct.pack("<I", _ROUNDS)  # mov ecx, rounds
         + round_ + b"\x75" + _jump_back(len(round_))  # jnz round
         + b"\xc1\xe8\x18\xba\xf4\x00\x00\x00\xee"  # out 0xf4, eax >> 24
-        + b"\xf4\xeb\xfd"  # hlt, for ever
+        + b"\xf4\xeb\xfd"  # hlt, forever
     )  # fmt: skip
     descriptors = (
         bytes(8)
@@ -186,7 +187,7 @@ def _assemble() -> bytes:
         (code_at, protected_mode),
         (table_at, descriptors),
         (pointer_at, pointer),
-        (0xFFF0, b"\xe9\x0d\x00"),  # jmp 0, where the processor begins
+        (0xFFF0, b"\xe9\x0d\x00"),  # jmp 0, where the processor starts
     ):
         image[at : at + len(part)] = part
     return bytes(image)

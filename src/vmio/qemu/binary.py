@@ -1,4 +1,4 @@
-"""Finding a QEMU and asking it what it is; without asyncio, for light verbs ask too."""
+"""Finds a QEMU and asks for its version and capabilities; without asyncio, for light verbs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["find_qemu", "read_capabilities", "read_version"]
 
 _ARCH = re.compile(r"[a-z0-9_]{1,32}", re.ASCII)
 _STORAGE = re.compile(r"ahci|am53|blk|cd|disk|esp|hd|ide|lsi|megasas|mpt|nvme|scsi")
-"""Of devices with other names nothing is asked: QEMU 7.2 aborts at one whose module is missing."""
+"""Other devices are not asked about: QEMU 7.2 aborts at one whose module is missing."""
 _VERSION_TIMEOUT_S = 10.0
 _PROBE_TIMEOUT_S = 30.0
 _SCHEMA = "1"
-"""Part of the cached answers' identity: a new number when `Capabilities` changes."""
+"""Part of the identity of cached replies: to be increased when `Capabilities` changes."""
 _END = "vmio-end"
 _FIRST_QUESTIONS: tuple[tuple[str, str, Mapping[str, object]], ...] = (
     ("version", "query-version", {}),
@@ -45,10 +45,10 @@ def find_qemu(arch: str = "x86_64", *, path: Path | None = None) -> Path:
 
     Args:
         arch: The guest's architecture, as QEMU names it.
-        path: The one that the user names, which is then used or nothing.
+        path: The path that the user names, which is used exclusively.
 
     Raises:
-        CapabilityError: There is none.
+        CapabilityError: There is no such emulator.
     """
     if path is not None:
         found = shutil.which(path)
@@ -59,7 +59,7 @@ def find_qemu(arch: str = "x86_64", *, path: Path | None = None) -> Path:
         raise CapabilityError(f"there is no QEMU for an architecture '{arch[:40]}'")
     names = [f"qemu-system-{arch}"]
     if arch == "x86_64":
-        # Debian's wrapper, and where Red Hat keeps the only one it has.
+        # Debian's wrapper, and the path of Red Hat's only QEMU.
         names += ["/usr/bin/kvm", "/usr/libexec/qemu-kvm"]
     for name in names:
         found = shutil.which(name)
@@ -83,7 +83,7 @@ def read_version(binary: Path) -> QemuVersion:
     finished = run_command(argv, timeout_s=_VERSION_TIMEOUT_S, limit_bytes=1 << 16)
     if finished.status != 0:
         raise describe_failure(
-            f"{binary} does not tell its version",
+            f"{binary} does not report its version",
             argv,
             status=finished.status,
             errors=finished.errors,
@@ -95,10 +95,10 @@ def read_version(binary: Path) -> QemuVersion:
 
 
 def read_capabilities(binary: Path) -> Capabilities:
-    """Asks a binary what it can do, once for as long as the file stays the same.
+    """Asks a binary for its capabilities, once for as long as the file is unchanged.
 
-    QEMU is started without a machine and answers from its own type tree, so nothing here is
-    concluded from a version number, and a distribution's backports are seen.
+    QEMU is started without a machine and replies from its own type tree, so nothing is inferred
+    from a version number, and a distribution's backports are included.
 
     Raises:
         CapabilityError: There is no such binary.
@@ -111,7 +111,7 @@ def read_capabilities(binary: Path) -> Capabilities:
     cached = _structure(read_entry("capabilities", identity))
     if cached is not None:
         return cached
-    read_version(binary)  # a program that is none is found out before it gets QEMU's options
+    read_version(binary)  # detects other programs before they get QEMU's options
     first = _ask(binary, _FIRST_QUESTIONS)
     try:
         devices = [name for name in parse_device_names(first) if _STORAGE.search(name)]
@@ -129,13 +129,13 @@ def read_capabilities(binary: Path) -> Capabilities:
 
 
 def _ask(binary: Path, questions: Sequence[tuple[str, str, Mapping[str, object]]]) -> str:
-    """Returns the transcript of a session that asks the questions."""
+    """Returns the transcript of a session with the given commands."""
     messages: list[Mapping[str, object]] = [{"execute": "qmp_capabilities"}]
     messages += [
         {"execute": command, "arguments": arguments, "id": name}
         for name, command, arguments in questions
     ]
-    # Not `quit`: QEMU would not wait until all that it has said is read.
+    # Not `quit`: QEMU would not wait until all of its output is read.
     messages.append({"execute": "query-version", "id": _END})
     argv = (
         *(str(binary), "-machine", "none", "-accel", "tcg", "-nodefaults", "-no-user-config"),
@@ -150,7 +150,7 @@ def _ask(binary: Path, questions: Sequence[tuple[str, str, Mapping[str, object]]
     )
     if finished.status != 0:
         raise describe_failure(
-            f"{binary} does not tell what it can do",
+            f"{binary} does not report its capabilities",
             argv,
             status=finished.status,
             errors=finished.errors,
@@ -159,7 +159,7 @@ def _ask(binary: Path, questions: Sequence[tuple[str, str, Mapping[str, object]]
 
 
 def _structure(value: object) -> Capabilities | None:
-    """Returns capabilities from the cache; anything that does not look like them is nothing."""
+    """Returns capabilities from the cache; None for anything else."""
     try:
         return convert(value, Capabilities)
     except ValidationError:

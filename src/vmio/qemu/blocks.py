@@ -1,4 +1,4 @@
-"""What a monitor says of the medium in a drive."""
+"""The medium in a drive, as a monitor reports it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vmio.values import replace
 __all__ = ["Nodes", "index_nodes", "insert_medium"]
 
 Nodes = Mapping[str, Sequence[Mapping[str, Any]]]
-"""The block nodes that open a file, by its name."""
+"""Block nodes by the name of the file that they open."""
 
 _CACHE_MODES: Mapping[tuple[bool, bool, bool], CacheMode] = {
     # direct, no-flush, writeback
@@ -32,23 +32,23 @@ def insert_medium(
     nodes: Nodes,
     engines: Mapping[str, AioEngine],
 ) -> AttachedDisk:
-    """Returns a drive with what is in it, unchanged when that is nothing.
+    """Returns a drive with its medium, unchanged if there is none.
 
     Args:
         attached: The drive.
         block: Its entry of query-block.
-        nodes: The answer to query-named-block-nodes, as `index_nodes` gives it.
+        nodes: The reply to query-named-block-nodes, from `index_nodes`.
         engines: aio engines by drive id and node name.
     """
     inserted = as_mapping(block.get("inserted"))
     if not inserted:
         return attached
     filename = _unwrap_filename(str(inserted.get("file", "")))
-    # Of several that open the same file nobody knows which one it is.
+    # If several nodes open the same file, the right one is not known.
     found = nodes.get(filename, ())
     lowest = found[0] if len(found) == 1 else {}
     cache, below = as_mapping(inserted.get("cache")), as_mapping(lowest.get("cache"))
-    # The node that the drive uses may only pass on what the one that opens the file does.
+    # The node that the drive uses may be a filter above the one that opens the file.
     direct = bool(below.get("direct", cache.get("direct")))
     no_flush = bool(cache.get("no-flush")) or bool(below.get("no-flush"))
     write_cache = bool(cache.get("writeback"))
@@ -77,9 +77,9 @@ def insert_medium(
 
 
 def _unwrap_filename(text: str) -> str:
-    """Returns the file under a chain of nodes that a plain name cannot describe.
+    """Returns the file below a chain of nodes that a plain name cannot describe.
 
-    Source: QEMU 10.0: such a chain, a throttle filter for one, is reported as `json:{…}`.
+    Source: QEMU 10.0: such a chain, for example a throttle filter, is reported as `json:{…}`.
     """
     if not text.startswith("json:"):
         return text
@@ -93,7 +93,7 @@ def _unwrap_filename(text: str) -> str:
 
 
 def index_nodes(nodes: Iterable[Mapping[str, Any]]) -> Nodes:
-    """Returns the nodes that open each file."""
+    """Returns the nodes by the file that they open."""
     found: dict[str, list[Mapping[str, Any]]] = {}
     for node in nodes:
         if str(node.get("drv")) in FILE_DRIVERS:

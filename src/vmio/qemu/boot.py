@@ -1,7 +1,7 @@
-"""A layout as a command line for this host: the same controllers and threads, other files.
+"""The command line of a layout for this host: the same controllers and threads, other files.
 
-What a manager's own command line has besides the storage half (its monitor sockets, network,
-display) belongs to the manager's host and is left out.
+The rest of a manager's own command line (its monitor sockets, network, display) belongs to the
+manager's host and is left out.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Volumes(Struct, frozen=True, kw_only=True):
     paths: Mapping[str, str] = field(default_factory=dict)
     """Files or block devices to use, by disk id."""
     scratch_bytes: int | None = None
-    """Size of the empty sparse files that stand in for all the others; None for none."""
+    """Size of the empty sparse files that replace all other volumes; None for none."""
     own: bool = False
-    """Whether volumes that the config names and this host has are opened, for writing."""
+    """Whether to open the volumes that the config names and this host has, read-write."""
 
 
 class Boot(Struct, frozen=True, kw_only=True):
@@ -48,27 +48,27 @@ class Boot(Struct, frozen=True, kw_only=True):
     accelerator: str
     """tcg or kvm."""
     machine_types: Sequence[str] = ()
-    """Those that the binary has; empty to trust the config's."""
+    """The machines of the binary; empty to trust the config."""
     kernel: str | None = None
     initrd: str | None = None
     append: str = ""
     memory_mib: int | None = None
-    """None for what the config says."""
+    """None for the config's value."""
     extra: tuple[str, ...] = ()
-    """Further words, such as a guest agent's socket."""
+    """Additional words, such as a guest agent's socket."""
 
 
 @contextmanager
 def place_volumes(topology: Topology, volumes: Volumes) -> Iterator[Topology]:
-    """Gives every disk a file of this host, and removes the scratch files afterwards.
+    """Gives every disk a file on this host, and removes the scratch files at the end.
 
     Yields:
-        The topology with other backings; everything else of it is as it was.
+        The topology with the new backings, otherwise unchanged.
 
     Raises:
-        UsageError: A disk is named that the guest does not have.
-        InputError: A volume is neither here nor replaced.
-        OutputError: The scratch files cannot be made.
+        UsageError: The guest does not have a named disk.
+        InputError: A volume does not exist here, and nothing replaces it.
+        OutputError: The scratch files cannot be created.
     """
     known = {attached.disk.id for attached in topology.disks}
     for name in volumes.paths:
@@ -82,9 +82,9 @@ def place_volumes(topology: Topology, volumes: Volumes) -> Iterator[Topology]:
 
 
 def find_scratch_folder() -> str:
-    """Returns a folder for scratch files whose file system takes O_DIRECT, if there is one.
+    """Returns a folder for scratch files whose file system supports O_DIRECT, if there is one.
 
-    A tmpfs takes it only since Linux 6.6, and cache=none asks for it.
+    A tmpfs supports it only since Linux 6.6, and cache=none requires it.
     """
     candidates = [tempfile.gettempdir()]
     cache = find_cache_folder()
@@ -109,7 +109,7 @@ def find_scratch_folder() -> str:
 
 
 def _place(attached: AttachedDisk, volumes: Volumes, folder: Path) -> AttachedDisk:
-    """Returns a disk on a file of this host, which needs an aio engine whatever it had."""
+    """Returns a disk on a file of this host, which requires an aio engine in any case."""
     backing = attached.disk.backing
     if backing is None:
         return attached
@@ -122,7 +122,7 @@ def _place(attached: AttachedDisk, volumes: Volumes, folder: Path) -> AttachedDi
     aio = attached.aio or attached.disk.aio or "io_uring"
     driver = attached.driver
     if placed is not backing and driver in PASSTHROUGH:
-        driver = "scsi-hd"  # no file answers SCSI commands
+        driver = "scsi-hd"  # a file does not answer SCSI commands
     return replace(attached, disk=replace(attached.disk, backing=placed), driver=driver, aio=aio)
 
 
@@ -134,7 +134,7 @@ def _choose_backing(
     if disk.snapshot and (named is not None or volumes.own):
         raise InputError(
             f"{disk.id}: snapshot=1 is not supported here, and its writes would stay",
-            hint=f"leave {disk.id} to --scratch",
+            hint=f"use --scratch for {disk.id}",
         )
     if named is not None:
         path = Path(named).absolute()
@@ -148,7 +148,7 @@ def _choose_backing(
         state = "is used only with --own-volumes" if exists else "is not on this host"
         raise InputError(
             f"{disk.id}: {backing.filename} {state}",
-            hint=f"--scratch 1G stands in an empty disk, --disk {disk.id}=PATH another one",
+            hint=f"--scratch 1G replaces it by an empty disk, --disk {disk.id}=PATH by a file",
         )
     size_bytes = min(volumes.scratch_bytes, _MAX_SCRATCH_BYTES)
     path = folder / f"{disk.id}.raw"
@@ -161,7 +161,7 @@ def _choose_backing(
 
 
 def _find_failure(path: Path) -> str:
-    """Returns why there is nothing by a name, in words behind it; empty if there is something."""
+    """Returns why a name cannot be opened, as a predicate; empty if it can."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -188,10 +188,10 @@ def _detect_format(path: Path) -> str:
 
 
 def render_boot(machine: Machine, topology: Topology, boot: Boot) -> tuple[str, ...]:
-    """Returns the words that boot a guest here, without a monitor: its owner adds that.
+    """Returns the command that boots a guest here, without a monitor, which its owner adds.
 
     Raises:
-        CapabilityError: This QEMU has no machine of the guest's kind.
+        CapabilityError: This QEMU has no such machine type.
     """
     processor = "host" if boot.accelerator == "kvm" else "max"
     arguments: list[Argument] = [

@@ -1,7 +1,6 @@
-"""Answers that cost a second to get and change with a binary, kept in the user's cache folder.
+"""Caches replies that take a second and change with a binary, in the user's cache folder.
 
-A cache that cannot be read or written, or that others can write in, is no cache: nothing fails
-because of it.
+A cache that cannot be read or written, or that others can write to, is ignored without an error.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ _MAX_BYTES = 4 << 20
 
 
 def find_cache_folder() -> Path:
-    """Returns vmio's folder under XDG_CACHE_HOME, whether it exists or not."""
+    """Returns vmio's folder under XDG_CACHE_HOME, whether or not it exists."""
     home = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification has a relative path ignored.
+    # The XDG specification requires that a relative path is ignored.
     return (Path(home) if home.startswith("/") else Path("~/.cache").expanduser()) / "vmio"
 
 
 def identify_file(path: Path) -> tuple[str, ...]:
-    """Returns what changes when a file is replaced or rewritten.
+    """Returns an identity that changes when a file is replaced or rewritten.
 
     Raises:
-        OSError: It cannot be looked at.
+        OSError: The file cannot be accessed.
     """
     real = path.resolve()
     status = real.stat()
@@ -43,20 +42,20 @@ def identify_file(path: Path) -> tuple[str, ...]:
 
 
 def read_entry(kind: str, identity: tuple[str, ...]) -> Any:  # noqa: ANN401 - its reader checks
-    """Returns what was written under a kind and an identity, None if there is nothing."""
+    """Returns the value written for a kind and an identity; None if there is none."""
     path = _locate(kind, identity)
     if find_stranger(path.parent, above=1):
         return None
     with suppress(OSError, ValueError):
         entry = load_json(read_private_file(path, _MAX_BYTES))
-        # A hash names the file; the whole identity in it is what counts.
+        # The file is named by a hash; the full identity in it has to match.
         if isinstance(entry, dict) and entry.get("identity") == list(identity):
             return entry.get("value")
     return None
 
 
 def write_entry(kind: str, identity: tuple[str, ...], value: object) -> None:
-    """Keeps a value; other processes see the old file or the new one, never a half."""
+    """Writes a value; other processes see the old file or the new one, never a partial one."""
     path = _locate(kind, identity)
     with suppress(OSError, OutputError):
         make_private_folder(path.parent, above=1)

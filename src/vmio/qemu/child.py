@@ -1,11 +1,11 @@
-"""Child processes that cannot outlive their owner, however that ends.
+"""Child processes that cannot outlive their owner, however it ends.
 
 Each child leads a session of its own, so that its whole group can be killed and a Ctrl-C in the
-terminal reaches only its owner. Against a `kill -9` of the owner the kernel helps: setpriv asks it
-to kill the child when the thread that started it dies. That request survives exec, but not a fork
-and not a change of user, which is why `-daemonize` and `-runas` are refused. A shell between the
-two checks that the owner did not die before the request was made. Without setpriv (util-linux) a
-child is started plainly, and only a `kill -9` of its owner leaves it behind.
+terminal reaches only its owner. For a `kill -9` of the owner, setpriv asks the kernel to kill the
+child when the thread that started it dies. That request survives exec, but not a fork or a change
+of user, so `-daemonize` and `-runas` are refused. A shell in between checks that the owner did not
+die before the request was made. Without setpriv (util-linux), a child is started plainly, and only
+a `kill -9` of its owner leaves it running.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Finished(Struct, frozen=True, kw_only=True):
     """A program that has ended, or was killed at its time limit.
 
     Args:
-        status: Its exit status; negative for a signal, None when it was killed at the limit.
-        output: What it wrote to standard output.
-        errors: What it wrote to standard error.
+        status: Its exit status; negative for a signal, None if it was killed at the limit.
+        output: Its standard output.
+        errors: Its standard error.
     """
 
     status: int | None
@@ -55,7 +55,7 @@ def start_child(
     stderr: int | IO[bytes] = subprocess.DEVNULL,
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Starts a program that its owner has to give to `destroy_child` in the end.
+    """Starts a program; its owner has to pass it to `destroy_child` at the end.
 
     Raises:
         CapabilityError: There is no such program.
@@ -88,12 +88,12 @@ def start_child(
 def destroy_child(process: subprocess.Popen[bytes]) -> int:
     """Kills what is left of a child and of its group, and returns its exit status.
 
-    The group is killed before the child is reaped: until then its number cannot be anybody else's.
+    The group is killed before the child is reaped: until then its number cannot be reused.
     """
     if process.returncode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        # Not even a killed process ends while the kernel does I/O for it; that is not waited for.
+        # Not even a killed process ends while the kernel does I/O for it; do not wait for that.
         with suppress(subprocess.TimeoutExpired):
             process.wait(_REAP_TIMEOUT_S)
     return -signal.SIGKILL if process.returncode is None else process.returncode
@@ -107,15 +107,15 @@ def run_command(
     timeout_s: float,
     limit_bytes: int = 16 << 20,
 ) -> Finished:
-    """Runs a program to its end, within a time limit and a limit of what it may print.
+    """Runs a program to its end, within limits of time and output.
 
     Args:
         argv: The program and its arguments.
-        stdin: What it is given to read.
-        until: What it has said all when it has said this, so that it is killed and counts as
-            having ended well; empty for a program that ends by itself.
-        timeout_s: When it is killed.
-        limit_bytes: How much it may print.
+        stdin: Its standard input.
+        until: A text that completes its output, so that it is killed and counts as successful;
+            empty for a program that ends by itself.
+        timeout_s: The time after which it is killed.
+        limit_bytes: The most output that it may print.
 
     Raises:
         CapabilityError: There is no such program.
@@ -123,7 +123,7 @@ def run_command(
     """
     deadline = time.monotonic() + timeout_s
     with ExitStack() as stack:
-        # A memory file: nothing to feed, and no dead lock with a program that does not read.
+        # A memory file: nothing to feed, and no deadlock with a program that does not read.
         given = stack.enter_context(os.fdopen(os.memfd_create("stdin", os.MFD_CLOEXEC), "w+b"))
         given.write(stdin)
         given.seek(0)
@@ -166,10 +166,10 @@ def _finish(status: int | None, streams: dict[str, bytearray]) -> Finished:
 def describe_failure(
     what: str, argv: Sequence[str], *, status: int | None, errors: bytes
 ) -> ToolError:
-    """Returns the error that says what a program said last, in one line.
+    """Returns an error with a program's last message, in one line.
 
-    QEMU warns before it fails, and an assertion comes after the line that explains it: its last
-    line that is no warning is the one to show, and all of them are kept.
+    QEMU prints warnings before it fails, and an assertion after the line that explains it: the
+    last line that is not a warning is shown, and all of them are kept.
     """
     text = errors[-_CHUNK_BYTES:].decode("utf-8", "replace")
     prefix = f"{Path(argv[0]).name}: "
@@ -186,7 +186,7 @@ def describe_failure(
     elif status < 0:
         reason = f"it was killed by {_name_signal(-status)}"
     else:
-        reason = f"it ended with status {status} and said nothing"
+        reason = f"it ended with status {status} without a message"
     return ToolError(
         f"{what}: {reason[:500]}",
         argv=tuple(argv),

@@ -1,7 +1,7 @@
-"""Which aio engine each drive of a running QEMU was given.
+"""The aio engine of each drive of a running QEMU.
 
-No monitor command says that, so it is read from the command line of the process. An engine that
-cannot work is an error at start, hence what was asked for is what is in force.
+No monitor command reports it, so it is read from the command line of the process. QEMU does not
+start with an engine that cannot work, so the requested engine is the one in force.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DEFAULT = "threads"
 
 
 def read_aio_engines(process: int) -> dict[str, AioEngine]:
-    """Returns the engines by drive id and node name; empty when the process is not ours to see."""
+    """Returns the engines by drive id and node name; empty if the process cannot be read."""
     with suppress(OSError), Path(f"/proc/{process}/cmdline").open("rb") as file:
         text = file.read(_MAX_BYTES).decode("utf-8", "replace")
         return parse_aio_engines(tuple(text.split("\0")))
@@ -49,7 +49,7 @@ def _note(engines: dict[str, AioEngine], name: str, engine: str | None) -> None:
 
 
 def _find_engine(node: Mapping[str, str], nodes: Mapping[str, Mapping[str, str]]) -> str | None:
-    """Returns the engine of the lowest node under a node, None where that does no file I/O."""
+    """Returns the engine of the lowest node below a node; None if that does no file I/O."""
     prefix = ""
     for _ in range(_MAX_DEPTH):
         if node.get(f"{prefix}driver") in FILE_DRIVERS:

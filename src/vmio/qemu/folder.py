@@ -1,8 +1,7 @@
-"""Folders for a QEMU's sockets and scratch files, none of which is left behind for long.
+"""Folders for a QEMU's sockets and scratch files, which are always removed eventually.
 
-Such a folder is locked while its owner lives. What a `kill -9` leaves is an unlocked folder, which
-the next start removes: no record of process ids is needed, and a number that was used twice cannot
-mislead it.
+Such a folder is locked while its owner lives. A `kill -9` leaves an unlocked folder, which the
+next start removes: no record of process ids is needed, so a reused number cannot mislead it.
 """
 
 from __future__ import annotations
@@ -27,14 +26,15 @@ _MAX_STALE = 100
 
 @contextmanager
 def open_runtime_folder(parent: Path | None = None) -> Iterator[Path]:
-    """Makes a folder that only this user can enter, and removes it with all that is in it.
+    """Creates a folder that only this user can enter, and removes it with its content.
 
     Args:
-        parent: Where to make it; None for the folder of temporary files, or /tmp where the name of
-            a unix socket in it would grow too long.
+        parent: Where to create it; None for the folder of temporary files, or /tmp if the path of
+            a
+            unix socket in it would be too long.
 
     Raises:
-        OutputError: It cannot be made.
+        OutputError: It cannot be created.
     """
     root = _choose_root() if parent is None else parent
     _remove_stale(root)
@@ -43,7 +43,7 @@ def open_runtime_folder(parent: Path | None = None) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(
             f"cannot make a folder in {root}: {error.strerror}",
-            hint="TMPDIR names another place",
+            hint="TMPDIR sets another place",
         ) from error
     try:
         yield path
@@ -61,7 +61,7 @@ def _choose_root() -> Path:
 def _make_locked(root: Path) -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=root))
-        # Another start may have seen the folder before it was locked, and taken it for stale.
+        # Another start may have removed the folder before it was locked, as a stale one.
         with suppress(FileNotFoundError):
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -87,6 +87,6 @@ def _remove_unlocked(path: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
     except BlockingIOError:
-        pass  # its owner lives
+        pass  # its owner is alive
     finally:
         os.close(lock)

@@ -1,4 +1,4 @@
-"""What a running QEMU reports about its storage, and how that differs from a plan.
+"""The storage layout that a running QEMU reports, and its differences from a plan.
 
 Source: QEMU 7.2 and 10.0, replies of both recorded from guests of every controller kind.
 """
@@ -34,7 +34,7 @@ from vmio.values import replace
 __all__ = ["compare", "read_live"]
 
 _PATIENCE_S = 60.0
-"""For all answers; thousands of devices take seconds."""
+"""Seconds for all replies; thousands of devices take several."""
 _CONTROLLER = re.compile(
     r"virtio-(?:scsi|blk)-\w.*|lsi53c8\w+|megasas(?:-gen2)?|mptsas1068|pvscsi|am53c974|dc390"
     r"|(?:ich9-)?ahci|piix[34]-ide(?:-xen)?|via-ide|cmd646-ide|isa-ide",
@@ -44,30 +44,30 @@ _DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)|virtio-blk-\w
 _OUTSIDE = re.compile(r"vhost-user-(?:blk|scsi)-\w.*|vhost-scsi-\w.*", re.ASCII)
 """Devices whose disks are another process's or the host kernel's: QEMU lists no drive of them."""
 _ALIASES = {"lsi": "lsi53c895a", "ahci": "ich9-ahci"}
-"""Names that `-device` takes, and the types that QEMU then reports."""
+"""Names that `-device` accepts, and the types that QEMU then reports."""
 
 
 async def read_live(connection: QmpConnection, *, pid: int | None = None) -> Topology:
     """Returns the layout that a running QEMU reports.
 
-    Only its own lists are asked for, and a few properties of each disk and storage controller,
+    Only QEMU's own lists are requested, and a few properties of each disk and storage controller,
     so a guest with thousands of other objects takes no longer.
 
     Args:
         connection: Its monitor.
-        pid: Its process on this host; None to go by what the socket and the thread ids tell. Where
-            they tell nothing, as for a QEMU in a container, the main loop's thread and aio stay
-            unknown.
+        pid: Its process on this host; None to infer it from the socket and the thread ids. If that
+            is not possible, as for a QEMU in a container, the main loop's thread and aio are not
+            known.
 
     Raises:
-        QmpError: It does not answer, or not in kind, or takes too long over all its answers.
+        QmpError: It does not answer, or not as a QEMU does, or takes too long for all answers.
     """
     try:
         async with asyncio.timeout(_PATIENCE_S):
             return await _read(connection, pid)
     except TimeoutError as error:
         raise QmpError(
-            f"{connection.name} did not tell its whole layout within {_PATIENCE_S:g} s"
+            f"{connection.name} did not report its whole layout within {_PATIENCE_S:g} s"
         ) from error
 
 
@@ -110,7 +110,7 @@ class _Reader(Struct, frozen=True, kw_only=True):
     nodes: Nodes
 
     async def read_iothread(self, reported: IOThread) -> IOThread:
-        """Returns an IOThread with the size of its thread pool, which the list does not tell."""
+        """Returns an IOThread with the size of its thread pool, which the list lacks."""
         path = f"/objects/{reported.id}"
         return replace(
             reported,
@@ -198,7 +198,7 @@ class _Reader(Struct, frozen=True, kw_only=True):
     async def _read_disk(
         self, block: Mapping[str, Any], controllers: dict[str, Controller], number: int
     ) -> AttachedDisk | None:
-        """Returns the disk behind an entry of query-block, None if it is of another kind."""
+        """Returns the disk of an entry of query-block; None if it is of another kind."""
         qdev = block.get("qdev")
         if not isinstance(qdev, str) or not qdev:
             return None
@@ -241,7 +241,7 @@ class _Reader(Struct, frozen=True, kw_only=True):
         return tuple(address)
 
     async def get(self, path: str, name: str) -> Any:  # noqa: ANN401 - QEMU's value, unchecked
-        """Returns a property's value, None where this device or version has no such property."""
+        """Returns a property's value; None if this device or version has no such property."""
         try:
             return await self.connection.qom_get(path, name)
         except CommandRefusedError:
@@ -276,9 +276,9 @@ def _parse_mapping(value: object) -> Iterator[VirtqueueMapping]:
 
 
 def compare(planned: Topology, live: Topology) -> tuple[str, ...]:
-    """Returns in words where a running QEMU differs from a plan; nothing means as planned.
+    """Returns the differences between a running QEMU and a plan, in words.
 
-    What the plan leaves to QEMU, and what QEMU does not tell, is no difference.
+    What the plan leaves to QEMU, and what QEMU does not report, is not compared.
     """
     return (
         *_compare_iothreads(planned, live),
@@ -322,7 +322,7 @@ def _compare_disk(planned: Topology, wanted: AttachedDisk, live: Topology) -> It
     yield from _differ(name, f"queues of {ours.id}", ours.num_queues, theirs.num_queues)
     yield from _differ(name, "device", wanted.driver or None, found.driver)
     if wanted.disk.backing is not None and not ours.served_outside:
-        # Not write_cache: the guest may switch it, and its firmware does on virtio-blk.
+        # Not write_cache: the guest may switch it, and its firmware does so on virtio-blk.
         for setting in ("cache_direct", "cache_no_flush", "aio", "detect_zeroes"):
             yield from _differ(name, setting, getattr(wanted, setting), getattr(found, setting))
 

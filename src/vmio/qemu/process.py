@@ -27,13 +27,13 @@ _DEATH_TIMEOUT_S = 1.0
 class QemuProcess:
     """A running QEMU; `start` makes it.
 
-    Its monitor is one end of a socket pair: nothing has to appear in a file system, no other
-    client can take it, and a QEMU that dies is noticed at once.
+    Its monitor is one end of a socket pair: it needs no file, no other client can take it, and the
+    end of QEMU is noticed at once.
     """
 
     def __init__(self, argv: tuple[str, ...], process: subprocess.Popen[bytes]) -> None:
         self.argv = argv
-        """The command line, without what `start` added for the monitor."""
+        """The command line, without the monitor that `start` added."""
         self.pid = process.pid
         self.qmp: QmpConnection
         self._process = process
@@ -51,15 +51,15 @@ class QemuProcess:
     ) -> AsyncIterator[Self]:
         """Starts QEMU, waits until its monitor answers, and ends it with all that it started.
 
-        The end is asked for over the monitor, then by SIGTERM, then by SIGKILL; it happens on a
-        normal exit, on any exception and on cancellation. Should this process itself be killed,
-        the kernel kills QEMU (see `vmio.qemu.child`).
+        It is ended through the monitor, then by SIGTERM, then by SIGKILL, on a normal exit, on any
+        exception and on cancellation. If this process itself is killed, the kernel kills QEMU (see
+        `vmio.qemu.child`).
 
         Args:
             argv: The command line, without a monitor.
-            qmp_socket: Where to offer a second monitor to others; it lies best in a folder of
+            qmp_socket: The path of a second monitor for others; preferably in a folder of
                 `vmio.qemu.folder.open_runtime_folder`, which removes it.
-            timeout_s: How long QEMU may take until its monitor answers.
+            timeout_s: The time limit until QEMU's monitor answers.
 
         Raises:
             CapabilityError: There is no such binary.
@@ -86,12 +86,12 @@ class QemuProcess:
                     if await guest._wait_exit(_DEATH_TIMEOUT_S):
                         raise guest._explain_death("QEMU refused to start") from error
                     raise
-                guest.qmp.peer_pid = process.pid  # the pair itself was made by this process
+                guest.qmp.peer_pid = process.pid  # the pair itself was created by this process
                 session.push_async_callback(guest._shut_down)
                 try:
                     yield guest
                 except QmpError as error:
-                    # The monitor's silence is only the symptom if QEMU died.
+                    # If QEMU died, the silent monitor is only a symptom.
                     if await guest._wait_exit(_DEATH_TIMEOUT_S):
                         raise guest._explain_death("QEMU ended too early") from error
                     raise
@@ -112,7 +112,7 @@ class QemuProcess:
         return destroy_child(self._process)
 
     def _watch(self, cleanup: ExitStack) -> None:
-        """Notices what QEMU prints and when it ends."""
+        """Watches for QEMU's output and its end."""
         loop = asyncio.get_running_loop()
         pidfd = os.pidfd_open(self.pid)
         cleanup.callback(os.close, pidfd)
@@ -130,7 +130,7 @@ class QemuProcess:
         self._exited.set()
 
     def _read_output(self) -> None:
-        """Takes what has been printed so far, and keeps the end of it."""
+        """Reads the output so far, and keeps the end of it."""
         errors = self._process.stderr
         if errors is None or errors.closed:
             return
@@ -155,7 +155,7 @@ class QemuProcess:
         return describe_failure(what, self.argv, status=status, errors=bytes(self._output))
 
     async def _shut_down(self) -> None:
-        """Asks QEMU to end, ever more firmly; `_destroy` has the last word."""
+        """Ends QEMU with increasing force; `_destroy` is the last step."""
         if self._exited.is_set():
             return
         with suppress(QmpError):

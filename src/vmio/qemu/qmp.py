@@ -1,4 +1,4 @@
-"""QEMU's monitor protocol, with a bound on every wait and an error that names the socket.
+"""QEMU's monitor protocol, with a time limit on every wait and errors that name the socket.
 
 Source: QEMU 10.0, docs/interop/qmp-spec.rst; the package qemu.qmp speaks it.
 """
@@ -31,10 +31,10 @@ _BUSY_HINT = "a monitor answers one client at a time; give QEMU a second -qmp so
 
 
 class CommandRefusedError(QmpError):
-    """A monitor that answered, and whose answer was an error.
+    """A monitor that answered with an error.
 
     Args:
-        message: One line that names the socket and the command, and says what QEMU said.
+        message: One line with the socket, the command, and QEMU's message.
         error_class: QMP's class of the error, such as CommandNotFound.
     """
 
@@ -50,26 +50,26 @@ class QmpConnection:
         self._client = client
         self.name = name
         self.peer_pid = peer_pid
-        """The process that made the socket, as the kernel knows it; None outside our namespace."""
+        """The process that created the socket; None if it is outside our PID namespace."""
 
     @classmethod
     @asynccontextmanager
     async def connect(
         cls, address: Path | socket.socket, *, name: str = "", timeout_s: float = 10.0
     ) -> AsyncIterator[Self]:
-        """Opens a session and ends it.
+        """Opens a session, and closes it at the end.
 
         Args:
-            address: A unix socket's path, or a connected socket, which is closed in the end.
-            name: What errors call it; empty for the path.
-            timeout_s: How long the monitor may take to greet and to agree.
+            address: A unix socket's path, or a connected socket, which is closed at the end.
+            name: Its name in errors; empty for the path.
+            timeout_s: The time limit for the greeting and negotiation.
 
         Raises:
-            QmpError: There is no such socket, or what answers is not a monitor, or nothing does.
+            QmpError: There is no such socket, or nothing answers, or not a monitor.
         """
         name = name or (str(address) if isinstance(address, Path) else "the monitor")
         client = QMPClient(readbuflen=_MAX_MESSAGE_BYTES)
-        client.events.event_filter = _refuse_event  # nobody reads them, and they would pile up
+        client.events.event_filter = _refuse_event  # nobody reads them, and they would accumulate
         connected: socket.socket | None = None
         try:
             try:
@@ -95,17 +95,17 @@ class QmpConnection:
 
     @property
     def version(self) -> QemuVersion:
-        """The version that the monitor greeted with.
+        """The version in the monitor's greeting.
 
         Raises:
-            QmpError: The greeting had none.
+            QmpError: The greeting has none.
         """
         greeting = self._client.greeting
         try:
             if greeting is not None:
                 return parse_qmp_version(greeting.QMP.version)
         except ValueError as error:
-            raise QmpError(f"{self.name} greets with a version that is none") from error
+            raise QmpError(f"{self.name} sends a greeting without a valid version") from error
         raise QmpError(f"{self.name} is not connected")
 
     async def execute(
@@ -115,11 +115,11 @@ class QmpConnection:
         *,
         timeout_s: float = 10.0,
     ) -> Any:  # noqa: ANN401 - each command has its own shape, which its reader checks
-        """Runs a command and returns what it returns.
+        """Runs a command and returns its result.
 
         Raises:
             CommandRefusedError: QEMU answered with an error.
-            QmpError: It did not answer in time, or closed the connection, or talked nonsense.
+            QmpError: It did not answer in time or not as a QEMU does, or closed the connection.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -138,13 +138,11 @@ class QmpConnection:
             reason = await self._find_reason(error)
             raise QmpError(f"{self.name} failed during '{command}': {reason}") from error
         except ValueError as error:
-            raise QmpError(
-                f"{self.name} answered '{command}' with what no QEMU does: {error}"
-            ) from error
+            raise QmpError(f"{self.name} answered '{command}' as no QEMU does: {error}") from error
         return reply
 
     async def _find_reason(self, error: BaseException) -> str:
-        """Returns why a session broke: the client says so only when it is closed."""
+        """Returns why a session ended: the client reports it only when it is closed."""
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self._client.disconnect()
@@ -161,11 +159,11 @@ class QmpConnection:
         await self.execute("stop")
 
     async def cont(self) -> None:
-        """Lets the guest's vCPUs run."""
+        """Resumes the guest's vCPUs."""
         await self.execute("cont")
 
     async def qom_list(self, path: str) -> tuple[tuple[str, str], ...]:
-        """Returns name and type of each property of a QOM object, children and links included."""
+        """Returns name and type of each property of a QOM object, including children and links."""
         reply = await self.execute("qom-list", {"path": path})
         try:
             return tuple((str(entry["name"]), str(entry["type"])) for entry in reply)
@@ -182,7 +180,7 @@ def _refuse_event(_event: object) -> bool:
 
 
 async def _open_socket(path: Path) -> socket.socket:
-    """Connects to a unix socket, again while its queue is full; the caller sets a limit."""
+    """Connects to a unix socket, and retries while its queue is full; the caller sets a limit."""
     connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connected.settimeout(0)
@@ -234,7 +232,7 @@ def _first_line(error: BaseException) -> str:
 
 
 async def _close(client: QMPClient, connected: socket.socket) -> None:
-    """Ends a session in bounded time: what a peer does not read is thrown away."""
+    """Closes a session in bounded time: data that the peer does not read is discarded."""
     task = asyncio.ensure_future(client.disconnect())
     try:
         await asyncio.wait((task,), timeout=_CLOSE_TIMEOUT_S)

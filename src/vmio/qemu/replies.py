@@ -1,4 +1,4 @@
-"""What a monitor may answer: anything; these readers take what is in kind and refuse the rest."""
+"""Validates a monitor's replies, which may contain anything."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ __all__ = [
 
 PERIPHERAL: Final = "/machine/peripheral/"
 _MAX_ENTRIES: Final = 4096
-"""Devices, vCPUs, IOThreads: of each a few questions are asked."""
+"""Devices, vCPUs, IOThreads: a few commands are sent for each."""
 
 
 def as_integer(value: object, minimum: int = 0) -> int | None:
-    """Returns a number of at least the minimum and 64 bits, None for anything else."""
+    """Returns a number between the minimum and 64 bits; None for anything else."""
     return value if type(value) is int and minimum <= value <= MAX_WHOLE_NUMBER else None
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
-    """Returns an object, an empty one for anything else."""
+    """Returns an object; an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
@@ -36,11 +36,11 @@ def as_mappings(reply: object, monitor: str) -> list[Mapping[str, Any]]:
     """Returns a list of objects.
 
     Args:
-        reply: What the monitor answered.
-        monitor: What errors call it.
+        reply: The monitor's reply.
+        monitor: The monitor's name in errors.
 
     Raises:
-        QmpError: It is anything else.
+        QmpError: It is not a list of objects.
     """
     if not isinstance(reply, list) or not all(isinstance(entry, dict) for entry in reply):
         raise QmpError(f"{monitor} does not answer as a QEMU does")
@@ -48,16 +48,16 @@ def as_mappings(reply: object, monitor: str) -> list[Mapping[str, Any]]:
 
 
 def check_count(entries: Sequence[object], monitor: str, what: str) -> None:
-    """Refuses a list that is too long to ask about each entry.
+    """Refuses a list that is too long to send commands for each entry.
 
     Raises:
-        QmpError: It is.
+        QmpError: It is too long.
     """
     if len(entries) > _MAX_ENTRIES:
         raise QmpError(f"{monitor} reports more than {_MAX_ENTRIES} {what}")
 
 
 def name_device(path: str) -> str:
-    """Returns the id of the device at a place; one that was given none is called by its place."""
+    """Returns the id of the device at a QOM path; the path itself if it has no id."""
     path = path.removesuffix("/virtio-backend")
     return path.removeprefix(PERIPHERAL).removeprefix("/machine/")

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP made to unwind like Ctrl-C, so that every context manager does its work."""
+"""Makes SIGTERM and SIGHUP unwind like Ctrl-C, so that every context manager is left."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def unwind_on_signals() -> Iterator[None]:
 def run_async(main: Coroutine[Any, Any, _T]) -> _T:
     """Runs a coroutine as asyncio.run does, with SIGTERM and SIGHUP cancelling it like Ctrl-C.
 
-    A handler that raises could strike inside the event loop itself; a cancelled task unwinds in
-    its own time.
+    A handler that raises could interrupt the event loop itself; a cancelled task unwinds in its
+    own time.
 
     Raises:
-        SystemExit: A signal came; the status is 128 and its number.
-        KeyboardInterrupt: Ctrl-C came, as from asyncio.run.
+        SystemExit: A signal arrived; the status is 128 plus its number.
+        KeyboardInterrupt: Ctrl-C arrived, as from asyncio.run.
     """
     import asyncio
 
@@ -71,6 +71,6 @@ def run_async(main: Coroutine[Any, Any, _T]) -> _T:
             raise SystemExit(128 + received[0]) from None
         raise
     finally:
-        # The loop leaves the default action behind, which would skip what still has to unwind.
+        # The loop restores the default action, which would skip what still has to unwind.
         for number, handler in previous.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)

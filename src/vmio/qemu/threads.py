@@ -1,4 +1,4 @@
-"""What a monitor says of QEMU's threads, and which process of this host they are of."""
+"""QEMU's threads as a monitor reports them, and the process of this host that they belong to."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from vmio.qemu.replies import as_integer, as_mappings, check_count
 __all__ = ["ReportedThreads", "ask_threads", "find_process"]
 
 _PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", "aio_max_batch")
-"""Those of an IOThread's in the report; thread pools are not in it."""
+"""An IOThread's parameters in the report, which lacks those of its thread pool."""
 
 
 class ReportedThreads(Struct, frozen=True, kw_only=True):
-    """QEMU's standing threads besides the main loop; None is an id that it does not tell."""
+    """QEMU's permanent threads besides the main loop; None for an id that it does not report."""
 
     iothreads: tuple[tuple[IOThread, int | None], ...]
     """With their thread ids, in the order of creation."""
@@ -29,7 +29,7 @@ class ReportedThreads(Struct, frozen=True, kw_only=True):
 
     @property
     def thread_ids(self) -> tuple[int, ...]:
-        """Those that QEMU tells."""
+        """The ids that QEMU reports."""
         threads = (thread for _, thread in (*self.iothreads, *self.vcpus))
         return tuple(thread for thread in threads if thread is not None)
 
@@ -38,7 +38,7 @@ async def ask_threads(connection: QmpConnection) -> ReportedThreads:
     """Asks a QEMU for its IOThreads and vCPUs.
 
     Raises:
-        QmpError: It does not answer, or not in kind.
+        QmpError: It does not answer, or not as a QEMU does.
     """
     iothreads = as_mappings(await connection.execute("query-iothreads"), connection.name)
     vcpus = as_mappings(await connection.execute("query-cpus-fast"), connection.name)
@@ -58,7 +58,7 @@ async def ask_threads(connection: QmpConnection) -> ReportedThreads:
 
 
 def _read_iothread(name: str, report: Mapping[str, Any]) -> IOThread:
-    """Returns an IOThread with its parameters; a value out of range is left unknown."""
+    """Returns an IOThread with its parameters; a value out of range is not known."""
     values: dict[str, Any] = {
         parameter: as_integer(report.get(parameter.replace("_", "-"))) for parameter in _PARAMETERS
     }
@@ -68,8 +68,8 @@ def _read_iothread(name: str, report: Mapping[str, Any]) -> IOThread:
 def find_process(candidate: int | None, threads: Sequence[int]) -> int | None:
     """Returns the process that all reported threads belong to.
 
-    The maker of a socket need not be QEMU (libvirt makes it and hands it over), and in a container
-    the numbers mean other threads: what is not plausible is taken for unknown.
+    The creator of a socket need not be QEMU (libvirt creates it and passes it on), and in a
+    container the numbers mean other threads: an implausible process counts as not known.
     """
     owners = {_find_owner(thread) for thread in threads}
     if len(owners) != 1:
@@ -85,7 +85,7 @@ def find_process(candidate: int | None, threads: Sequence[int]) -> int | None:
 
 
 def _find_owner(thread: int) -> int | None:
-    """Returns the process of a thread, None if there is no such thread."""
+    """Returns the process of a thread; None if there is no such thread."""
     with suppress(OSError, ValueError):
         for line in Path(f"/proc/{thread}/status").read_text(encoding="ascii").splitlines():
             name, _, value = line.partition(":")

@@ -1,1 +1,1 @@
-"""What was found, in the forms that people and programs read."""
+"""Results in the forms that people and programs read."""

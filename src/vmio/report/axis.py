@@ -1,4 +1,4 @@
-"""Where values lie on an axis, and which of them are written at it."""
+"""Axes of charts: their range, the positions of values, and the labelled values."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from msgspec import Struct
 __all__ = ["Axis", "choose_axis", "nice_step", "scale"]
 
 _LEAST_SPAN: Final = 0.1
-"""Of the largest value: less would make a picture of what is as good as the same."""
+"""Of the largest value: a smaller span would exaggerate differences that do not matter."""
 _MARGIN: Final = 0.04
 """Of the span, at each end."""
 _LOGARITHMIC_FROM: Final = 50
-"""So many times the smallest value; on an even axis most would be on its lowest line."""
+"""A largest value this many times the smallest makes the axis logarithmic."""
 
 
 class Axis(Struct, frozen=True, kw_only=True):
-    """From which value to which an axis goes, and what is written at it."""
+    """The range of an axis, and the values to label."""
 
     low: float
     high: float
@@ -27,7 +27,7 @@ class Axis(Struct, frozen=True, kw_only=True):
     is_logarithmic: bool = False
 
     def place(self, value: float, start: float, end: float) -> float:
-        """Returns where a value lies on an axis that goes from one place to another."""
+        """Returns the position of a value on an axis between two coordinates."""
         value = min(max(value, self.low), self.high)
         if self.is_logarithmic:
             return scale(math.log(value), math.log(self.low), math.log(self.high), start, end)
@@ -35,14 +35,14 @@ class Axis(Struct, frozen=True, kw_only=True):
 
 
 def choose_axis(values: Sequence[float], *, ticks: int) -> Axis:
-    """Returns an axis that has all values well inside of its ends.
+    """Returns an axis whose range contains all values with a margin.
 
-    It begins at 0 unless all values are in its upper half. Values none of which is 0, of very
-    different size, are on a logarithmic one.
+    It starts at 0 unless all values are in its upper half. It is logarithmic if no value is 0 and
+    the values differ widely.
 
     Args:
-        values: At least one, none below 0.
-        ticks: How many values there is room to write at it, at least 2.
+        values: At least one, none negative.
+        ticks: The most labels that there is room for, at least 2.
     """
     low, high = min(values), max(values)
     if high <= 0:
@@ -58,7 +58,7 @@ def choose_axis(values: Sequence[float], *, ticks: int) -> Axis:
     low, high = max(0.0, low - room), high + room
     step = nice_step((high - low) / ticks, (1, 2, 5, 10))
     if math.floor(high / step) * step < low:
-        # With room for two a step can be longer than the axis, and miss it.
+        # With room for two labels a step can be longer than the axis, and miss it.
         step /= 2
     first, last = math.ceil(low / step), math.floor(high / step)
     return Axis(low=low, high=high, ticks=tuple(n * step for n in range(first, last + 1)))
@@ -72,11 +72,11 @@ def _choose_logarithmic(low: float, high: float, ticks: int) -> Axis:
 
 
 def scale(value: float, low: float, high: float, start: float, end: float) -> float:
-    """Returns where a value between two lies on the way from one place to another."""
+    """Maps a value of one range linearly to another range."""
     return start + (value - low) / (high - low) * (end - start)
 
 
 def nice_step(least: float, digits: Sequence[float] = (1, 2, 2.5, 5, 10)) -> float:
-    """Returns the round number next above; the last of the digits it may begin with is 10."""
+    """Returns the smallest round number above a value, which begins with one of the digits."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * digit for digit in digits if power * digit >= least)

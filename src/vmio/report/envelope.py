@@ -1,8 +1,8 @@
 """The envelope of every JSON document: its kind, the schema of that kind, and its data.
 
-The data of a kind is a `TypedDict` in the module that makes it: written as it is, checked by mypy,
-and what docs/schema is generated from. Fields may be added; none changes its name or meaning
-within a schema number.
+The data of a kind is a `TypedDict` in the module that makes it: mypy checks it, and docs/schema is
+generated from it. Within a schema number fields may be added, but none is removed or changes its
+meaning.
 """
 
 from __future__ import annotations
@@ -63,30 +63,30 @@ SCHEMAS: Final[Mapping[Kind, int]] = {
     "sweep": 2,
     "undo": 2,
 }
-"""What existed without an envelope begins at 2."""
+"""Kinds that existed before the envelope start at 2."""
 
 Count = Annotated[int, ("minimum", 0)]
 
 
 class GuestData(TypedDict):
-    """Which guest something is about."""
+    """The guest that a document is about."""
 
     vm: str
-    """What the guest is called."""
+    """The guest's name."""
     origin: Annotated[str, ("enum", ("plan", "command", "running"))]
-    """`plan`: what a config comes to; `command`: what a command line says; `running`: what a
+    """`plan`: the layout of a config; `command`: that of a command line; `running`: that which a
     running QEMU reports."""
 
 
 _SURROGATES: Final = re.compile("[\ud800-\udfff]")
-"""Halves of characters. A byte that is not UTF-8 is one of U+DC80 to U+DCFF."""
+"""Surrogates. A byte that is not UTF-8 is one of U+DC80 to U+DCFF."""
 
 
 def render_document(kind: Kind, data: Mapping[str, Any]) -> str:
     r"""Returns a document, without a newline at its end.
 
-    A byte that is not UTF-8, of a file's name for example, is written as `\xff`: many readers
-    refuse half a character.
+    A byte that is not UTF-8, in a file's name for example, is written as `\xff`, because many
+    readers refuse a lone surrogate.
 
     Raises:
         ValueError: A number is not finite.
@@ -97,7 +97,7 @@ def render_document(kind: Kind, data: Mapping[str, Any]) -> str:
 
 
 def begin_document(kind: Kind) -> str:
-    """Returns a document up to its data, which its caller writes, with a brace at the end."""
+    """Returns a document up to its data; the caller writes the data and a closing brace."""
     return (
         f'{{\n"schema": {SCHEMAS[kind]},\n"vmio": {json.dumps(__version__)},\n'
         f'"kind": {json.dumps(kind)},\n"data": '

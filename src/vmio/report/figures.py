@@ -6,7 +6,7 @@ __all__ = ["format_rate", "format_ratio", "format_share"]
 
 
 def format_rate(value: float) -> str:
-    """Returns a number to three digits with its thousands as k, M or G: `12.3k`."""
+    """Returns a number with three digits, and k, M or G for thousands: `12.3k`."""
     for suffix in ("", "k", "M"):
         if abs(value) < 999.5:  # noqa: PLR2004  # it would be written as 1000
             return f"{value:.3g}{suffix}"
@@ -15,7 +15,7 @@ def format_rate(value: float) -> str:
 
 
 def format_ratio(value: float) -> str:
-    """Returns a ratio as people compare them: `1.62`, `12`, or a bound of what can be shown."""
+    """Returns a ratio: `1.62`, `12`, or a bound if it is out of range."""
     if value >= 1000:  # noqa: PLR2004  # wider than any hardware
         return ">1000"
     if value < 0.001:  # noqa: PLR2004  # as above
@@ -24,5 +24,5 @@ def format_ratio(value: float) -> str:
 
 
 def format_share(value: float) -> str:
-    """Returns processor time per time, or another share: `0.69`."""
+    """Returns a share, such as processor time per time: `0.69`."""
     return f"{value:.2f}"

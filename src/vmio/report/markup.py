@@ -1,4 +1,4 @@
-"""Text from configs and guests, made fit for SVG and HTML."""
+"""Escapes text from configs and guests for SVG and HTML."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ __all__ = ["display_width", "escape", "shorten"]
 
 
 def escape(text: str) -> str:
-    """Returns text that is only text in an element or a quoted attribute, whoever wrote it.
+    """Returns text that is safe in an element or a quoted attribute, whatever its source.
 
-    What XML forbids, and what is not shown or turns the direction, is spelled out.
+    Characters that XML forbids, invisible ones and those that change the direction are written as
+    escapes.
     """
     return html.escape(printable_lines(text), quote=True)
 
 
 def display_width(text: str) -> int:
-    """Returns how many columns text takes where East Asian characters take two and marks none."""
+    """Returns the width of text in columns: East Asian wide characters take two, marks none."""
     if text.isascii():
         return len(text)
     return sum(
@@ -33,7 +34,7 @@ def display_width(text: str) -> int:
 
 
 def shorten(text: str, columns: int) -> str:
-    """Returns text that fits, its middle left out if need be: names differ at their ends."""
+    """Returns text cut to a width in the middle, because names differ at their ends."""
     text = text[: 4 * columns] + text[-columns:] if len(text) > 5 * columns else text
     if display_width(text) <= columns:
         return text

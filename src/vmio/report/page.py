@@ -1,4 +1,4 @@
-"""Makes an HTML page of a template, and writes its file; the look of all is in `templates`."""
+"""Makes an HTML page from a template and writes its file; the design is in `templates`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _HINT: Final = "name another file with --html"
 
 
 def render_page(template: str, *, title: str, css: str, vmio_version: str, **values: Any) -> str:  # noqa: ANN401 - a template takes anything
-    """Returns a page without a single reference to anything outside of it.
+    """Returns a page that refers to nothing outside of itself.
 
-    Everything that a template shows is escaped, and what XML forbids or a reader would not see is
-    spelled out; only pictures go in as they are.
+    Everything that a template inserts is escaped, except pictures; characters that XML forbids or
+    that are invisible are written as escapes.
 
     Args:
         template: The page's file in `templates`.
-        title: What stands in the window's title, as plain text.
-        css: What its pictures need besides the look that all pages have.
+        title: The window's title, as plain text.
+        css: Styles for its pictures, in addition to the shared ones.
         vmio_version: The version that made it.
-        values: What the template tells.
+        values: The template's values.
     """
-    # Only a verb that writes a page pays for it.
+    # Imported only by verbs that write a page.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -54,10 +54,10 @@ def _spell_out(value: object) -> object:
 
 
 def check_report_path(path: Path) -> None:
-    """Finds out before a long measurement whether its report can be written at all.
+    """Checks before a long measurement that its report can be written.
 
     Raises:
-        OutputError: It cannot.
+        OutputError: It cannot be written.
     """
     try:
         with suppress(FileNotFoundError):
@@ -74,7 +74,7 @@ def write_page(text: str, path: Path) -> None:
     """Writes a page to a file, whole or not at all.
 
     Raises:
-        OutputError: The file cannot be written; what was there before is still there.
+        OutputError: The file cannot be written; the old one is still there.
     """
     try:
         write_file(path, text.encode("utf-8", "replace"), force=True)

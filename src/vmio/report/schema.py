@@ -65,7 +65,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "sweep": (SweepData, "vmio simulate VM --sweep PARAMETER=RANGE --json"),
     "undo": (UndoData, "vmio undo --json"),
 }
-"""What each kind is made of, and which call prints it."""
+"""The data type of each kind, and the call that prints it."""
 
 _PLAIN: Final[Mapping[Any, str]] = {
     bool: "boolean",
@@ -88,29 +88,29 @@ Every `--json` prints one document with the same four fields:
 | `data` | object | The report itself, as described below for each kind |
 
 Within a schema number fields may be added; none is removed or changes its meaning. The unit of a
-number is the end of its name; a `share` of CPU is in processors, so that 1.0 is one of them all
-the time. No number is infinite or not a number. A byte that is not UTF-8, in a file's name for
-example, is written as `\\xff`.
+number is the end of its name; a `share` of CPU is in processors, so 1.0 is one processor all the
+time. All numbers are finite. A byte that is not UTF-8, in a file's name for example, is written as
+`\\xff`.
 
-The schemas are in JSON Schema 2020-12. This folder is made from the code by `make docs`.
+The schemas are JSON Schema 2020-12. This folder is generated from the code by `make docs`.
 """
 
 _CHANGES: Final = """\
 ## Changes
 
-Schema 2 has the report in `data`; up to schema 1 its fields stood beside `schema`. Besides,
+Since schema 2 the report is in `data`; before, its fields were beside `schema`. Other changes:
 
 - *comparison*: `vmio_version` is `vmio` of the document.
 - *explanation*: `stations` of a disk is `stages`.
 - *findings*: `files`, `statistics` and `counts` are in `data`; the `applicability` of a fix that
-  only a person may make is `manual`, and was `display`.
-- *host*: `schema` of the host's file is left out.
-- *outcome*, *undo*: what an undo says of a single config is in `configs` alone, as for several.
+  only a person may make is `manual` instead of `display`.
+- *host*: `schema` of the host's file is removed.
+- *outcome*, *undo*: the result for a single config is in `configs` only, as for several.
 - *plan*: no longer the file that `vmio apply` reads; `vmio plan -o` writes that.
-- *prediction*, *ranking*, *sweep*: `predicted` is left out, as the kind says it.
+- *prediction*, *ranking*, *sweep*: `predicted` is removed, because the kind says it.
 - *replay*: each of `budgets` is an object with `budget_ns` and `phases`.
-- *rules*: a list, also where one rule is asked for; `versions` is new.
-- *sweep*: one shape for one parameter and for several: `parameters`, and `values` of each point.
+- *rules*: always a list, even for one rule; `versions` is new.
+- *sweep*: the same shape for one parameter and several: `parameters`, and `values` of each point.
 """
 
 
@@ -155,7 +155,7 @@ def _translate(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:  # noq
     if is_typeddict(hint):
         name = _name_object(hint)
         if name not in definitions:
-            definitions[name] = {}  # its place comes before what is in it
+            definitions[name] = {}  # keeps its place before the objects in it
             definitions[name] |= _translate_object(hint, definitions)
         return {"$ref": f"#/$defs/{name}"}
     if isinstance(hint, type) and issubclass(hint, StrEnum):
@@ -197,10 +197,10 @@ def _translate_object(data: type, definitions: dict[str, Any]) -> dict[str, Any]
 
 
 def _read_field_docs(module: str, name: str) -> Iterator[tuple[str, str]]:
-    """Yields the fields of a class and of its bases that have a docstring below them."""
+    """Yields the fields of a class and its bases that have a docstring."""
     names = _parse_module(module)
     found = names[name]
-    if isinstance(found, str):  # where the module imports it from
+    if isinstance(found, str):  # the module that it is imported from
         yield from _read_field_docs(found, name)
         return
     for base in found.bases:
@@ -219,7 +219,7 @@ def _read_field_docs(module: str, name: str) -> Iterator[tuple[str, str]]:
 
 @lru_cache
 def _parse_module(module: str) -> dict[str, ast.ClassDef | str]:
-    """Returns the classes of a module, and from which modules it imports names."""
+    """Returns the classes of a module, and the source modules of imported names."""
     from importlib.util import find_spec
 
     spec = find_spec(module)

@@ -1,4 +1,4 @@
-"""The parts that charts as SVG are made of."""
+"""Shared parts of SVG charts."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def render_svg(
     css: str,
     size: tuple[float, float],
 ) -> str:
-    """Returns a picture that says what it shows to those who do not see it.
+    """Returns a picture with a description for screen readers.
 
     Args:
-        parts: What is in it, as SVG.
-        identity: What its ids begin with; no other picture of the page may have it.
+        parts: Its content, as SVG.
+        identity: The prefix of its ids, unique on the page.
         title: Its name.
-        told: What it shows, in words.
+        told: Its description in words.
         css: Its class.
         size: Its width and height, in its own units.
     """

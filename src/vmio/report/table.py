@@ -1,4 +1,4 @@
-"""Tables as text: no wider than the terminal, no word broken, and nothing padded in a pipe."""
+"""Tables as text: at most as wide as the terminal, words unbroken, no padding in a pipe."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ if TYPE_CHECKING:
 __all__ = ["Cell", "Column", "print_table", "render_table"]
 
 Cell = str | tuple[str, str]
-"""A text, or a text and its colour by the number that a terminal knows it by."""
+"""A text, or a text and its ANSI colour code."""
 
 _GAP = 2
-"""Blanks between two columns; one where the whole table fits with it."""
+"""Blanks between two columns; one if only then the whole table fits."""
 _INDENT = _BETWEEN = "  "
 _NOTHING = ("", "-", "·")
-"""Cells of which no line below a row tells."""
+"""Cells that are not repeated in a line below a row."""
 _LEAST_COLUMNS = 12
-"""So much of a column that is cut is shown on the narrowest terminal."""
+"""Minimum width of a cut column on the narrowest terminal."""
 
 
 class Column(Struct, frozen=True, kw_only=True):
-    """What stands above a column, and what becomes of it where the table is too wide."""
+    """A column's heading, and its behaviour if the table is too wide."""
 
     head: str
-    """Of several lines where it has newlines."""
+    """The heading; a newline starts another line."""
     short: str = ""
-    """The head where the table is too wide with that one."""
+    """The heading to use if the table is too wide otherwise."""
     label: str | None = None
-    """What stands before a cell that is moved below its row; the head if None."""
+    """The label of a cell that is moved below its row; the heading if None."""
     right: bool = False
-    """Whether its cells end at the same place, as numbers do."""
+    """Whether its cells are right-aligned, like numbers."""
     narrow: Literal["below", "drop", "wrap", "cut"] = "below"
     """below: its cells move to a line below their rows; drop: it is left out; wrap: its cells
-    break between words; cut: its cells lose their ends. At most one column of a table wraps or is
-    cut, and it does so before others leave."""
+    break between words; cut: its cells are shortened. At most one column of a table wraps or is
+    cut, and that happens before other columns are removed."""
     least: int = _LEAST_COLUMNS
-    """To how much a column is cut before others leave."""
+    """The width to which a column is cut before others are removed."""
     leaves: int = 0
-    """Columns that are too many leave in this order, those with 0 last and all together."""
+    """Columns are removed in this order; those with 0 last and all together."""
 
 
 def print_table(
     columns: Sequence[Column], rows: Iterable[Sequence[Cell]], console: Console
 ) -> None:
-    """Prints a table on a console, in its colours and as wide as it is at most."""
+    """Prints a table on a console, in its colours and at most its width."""
     from rich.text import Text
 
     colour = console.color_system is not None
@@ -79,11 +79,11 @@ def render_table(
 
     Args:
         columns: The columns, the one that names a row first.
-        rows: A cell for each column; `-` stands for nothing.
-        width: How many columns a line has at most; 0 is no limit. A single word that is longer
+        rows: A cell for each column; `-` for an empty cell.
+        width: Maximum width of a line; 0 for no limit. A single word that is longer
             stays whole.
         colour: Whether to paint cells.
-        rule: What the line below the heads is made of.
+        rule: The character of the line below the headings.
     """
     table = [[_read_cell(cell) for cell in row] for row in rows]
     heads = [_split(each.head) for each in columns]
@@ -141,7 +141,7 @@ def _read_cell(cell: Cell) -> tuple[str, str]:
 
 
 def _find_least(column: Column, natural: int, head: Sequence[str], texts: Iterable[str]) -> int:
-    """Returns how narrow a column can be."""
+    """Returns the minimum width of a column."""
     match column.narrow:
         case "wrap":
             return max(map(display_width, (*head, *(word for t in texts for word in t.split()))))
@@ -154,7 +154,7 @@ def _find_least(column: Column, natural: int, head: Sequence[str], texts: Iterab
 def _choose_columns(
     columns: Sequence[Column], least: Sequence[int], width: int, gap: int
 ) -> list[int]:
-    """Returns those that fit beside each other; the first one always does."""
+    """Returns the columns that fit side by side; always includes the first one."""
     shown = list(range(len(columns)))
     leaving = sorted((at for at in shown if columns[at].leaves), key=lambda at: columns[at].leaves)
     for at in leaving:
@@ -166,7 +166,7 @@ def _choose_columns(
 
 
 def _choose_width(column: Column, natural: int, least: int, room: int) -> int:
-    """Returns how wide a column is; one that is cut takes what room there is, or lacks it."""
+    """Returns the width of a column; a column that is cut takes the remaining room."""
     if room < 0 and column.narrow == "cut":
         return min(natural, max(least + room, _LEAST_COLUMNS))
     return min(natural, least + max(room, 0))
@@ -205,7 +205,7 @@ def _lay_lines(
 
 
 def _pack(items: Iterable[str], width: int) -> Iterator[str]:
-    """Yields lines with as many items as fit; one that is too long breaks between its words."""
+    """Yields lines with as many items as fit; an item that is too long breaks between words."""
     line = ""
     for item in items:
         longer = f"{line}{_BETWEEN}{item}" if line else item
@@ -218,7 +218,7 @@ def _pack(items: Iterable[str], width: int) -> Iterator[str]:
 
 
 def _cut(text: str, width: int) -> str:
-    """Returns the beginning of a text, as much as fits."""
+    """Returns as much of the beginning of a text as fits."""
     if display_width(text) <= width:
         return text
     text = text[: width - 1]

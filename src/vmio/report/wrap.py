@@ -1,4 +1,4 @@
-"""Lines that break between words."""
+"""Wraps text between words."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ __all__ = ["wrap_words"]
 
 
 def wrap_words(text: str, width: int, *, begin: int = 0, indent: str = "") -> list[str]:
-    """Returns a text in lines; a word that is longer than a line stays whole.
+    """Returns a text in lines; a word longer than a line stays whole.
 
     Args:
-        text: The text, whose words have single blanks between them.
-        width: How many columns a line has.
-        begin: How many of the first line are taken already; it is empty if no word fits.
-        indent: What each line but the first begins with.
+        text: The text, with single blanks between words.
+        width: The width of a line in columns.
+        begin: Columns of the first line that are taken already; it is empty if no word fits.
+        indent: The indentation of every line but the first.
     """
     if begin + _measure(text) <= width:
         return [text]

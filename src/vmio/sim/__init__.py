@@ -1,1 +1,1 @@
-"""QEMU's event loop and its adaptive polling: the algorithm, recordings replayed, predictions."""
+"""QEMU's event loop and its adaptive polling: the algorithm, recordings checked, predictions."""

@@ -1,15 +1,16 @@
-"""The records of the simulator as compiled code has them: blocks of memory.
+"""The simulator's records in the form of compiled code: blocks of memory.
 
-To numba's compiler a record of `vmio.sim.records` is a row of 64-bit words, one for each of its
-fields in their order: a number, a truth, or the address of another record or of a list. A list is
-its length and then its elements. So compiled code takes `loop.poll_ns` with one load, and runs the
-very source that the interpreter does.
+Numba's compiler sees a record of `vmio.sim.records` as a row of 64-bit words, one for each field
+in
+order: a number, a boolean, or the address of another record or of a list. A list is its length,
+followed by its elements. Compiled code therefore reads `loop.poll_ns` with one load, and runs the
+same source as the interpreter.
 
-A `Block` holds all that are reached from one record. Nothing is checked at run time: an index
-that is wrong, or a field that was never set, reads or writes elsewhere. The interpreter raises for
-these, so the tests run everything in both.
+A `Block` contains all records that can be reached from one. Nothing is checked at run time: a
+wrong index, or a field that was never set, reads or writes elsewhere. The interpreter raises an
+error for these, so the tests run everything in both.
 
-Numba's own ways were tried or looked at first. Structured NumPy arrays, with indices for
+Numba's own types were tried or considered first. Structured NumPy arrays, with indices as
 references, ran at a tenth of the speed and took twice as long to compile. `structref` counts
 references, so records that refer to each other, as loops and queues do, would never be freed.
 
@@ -47,7 +48,7 @@ _WORD = ir.IntType(64)
 
 
 class Block:
-    """A copy of a record and of all records and lists that are reached from it."""
+    """A copy of a record and of all records and lists that can be reached from it."""
 
     def __init__(self, root: object) -> None:
         self._places: dict[int, int] = {}
@@ -74,19 +75,19 @@ class Block:
 
     @property
     def address(self) -> int:
-        """Of the first record."""
+        """The address of the first record."""
         return int(self._words.ctypes.data)
 
     def _encode(self, value: object) -> int:
-        """Returns a number as it is, and of all else the address; 0 for what is not set."""
+        """Returns a number unchanged, and the address of anything else; 0 for what is not set."""
         if isinstance(value, int | None):
             return value or 0
         return self.address + _WORD_BYTES * self._places[id(value)]
 
     def read_back(self) -> None:
-        """Takes numbers and truths back into the records, and numbers back into the lists.
+        """Copies numbers and booleans back into the records, and numbers back into the lists.
 
-        Which record a field or a list holds stays as it was.
+        References of fields and lists to records are not copied.
         """
         for place, part in self._parts:
             if _holds_numbers(part):
@@ -124,7 +125,7 @@ class _RecordType(types.Type):
 
 
 class _ListType(SimpleIterableType):
-    """A list: the address of its length, behind which are the elements."""
+    """A list: the address of its length, which the elements follow."""
 
     def __init__(self, element: types.Type) -> None:
         super().__init__(f"List({element})", _ListIteratorType(element))
@@ -145,7 +146,7 @@ class _AddressModel(models.PrimitiveModel):
 
 @register_model(_ListIteratorType)
 class _ListIteratorModel(models.StructModel):
-    """Where the next element is, which changes, and where they end."""
+    """The address of the next element, which changes, and the end."""
 
     def __init__(self, manager: Any, kind: types.Type) -> None:
         members = [("place", types.EphemeralPointer(types.int64)), ("end", types.int64)]
@@ -154,7 +155,7 @@ class _ListIteratorModel(models.StructModel):
 
 @cache
 def _find_fields(of: type) -> dict[str, tuple[int, types.Type]]:
-    """Returns of each field of a record which word it is, and its type."""
+    """Returns for each field of a record the index of its word, and its type."""
     return {
         name: (number, _find_type(hint))
         for number, (name, hint) in enumerate(get_type_hints(of).items())
@@ -290,7 +291,7 @@ def _go_on(context: Any, builder: Any, signature: Any, values: Any, result: Any)
 
 
 def find_record(of: type) -> Any:
-    """Returns a function for compiled code, which turns an address into a record of this kind."""
+    """Returns a function for compiled code that turns an address into a record of this kind."""
 
     @intrinsic
     def find(typing: Any, address: Any) -> Any:

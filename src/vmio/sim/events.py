@@ -1,22 +1,22 @@
 """The simulator: event loops that poll, the disks they serve and the guests that drive them.
 
-Every wait of every loop is decided as QEMU does it (`vmio.sim.polling`), in its own order: poll
-while it lasts, then sleep; take what is ready; adapt. What lies between, the guest, the device and
-the costs of each step, are numbers that were measured. Time is in whole nanoseconds, and the same
-input gives the same answer. docs/concepts/simulator.md says in prose what this does, step by step.
+Every wait of every loop is decided as in QEMU (`vmio.sim.polling`), in QEMU's order: poll as long
+as allowed, then sleep; take what is ready; adapt. The rest, the guest, the device and the costs of
+each step, are measured numbers. Time is in whole nanoseconds, and the same input gives the same
+result. docs/concepts/simulator.md describes it in prose, step by step.
 
 This is written for two readers: a person, and numba's compiler (`vmio.sim.kernel`), to which the
-records of `vmio.sim.records` are blocks of memory. So there is nothing here but numbers, truths,
-those records and loops over lists of them.
+records of `vmio.sim.records` are blocks of memory. It therefore uses only numbers, booleans, those
+records, and loops over lists of them.
 
-A request's way is `put` (a program's request is in a virtqueue), `end_wait` and `step` (its loop
-finds it and gives it to the disk), `complete` (the disk is done), `end_wait` and `step` again (the
-loop makes it visible to the guest), `interrupt`, `call` and `act` (a vCPU hands it to its program,
-which asks for more).
+A request passes `put` (a program's request is in a virtqueue), `end_wait` and `step` (its loop
+finds it and submits it to the disk), `complete` (the disk is done), `end_wait` and `step` again
+(the loop makes it visible to the guest), `interrupt`, `call` and `act` (a vCPU hands it to its
+program, which submits more).
 
-Not modelled: handlers that leave after 7 idle seconds, which needs a disk without load; and the
-host's scheduler beyond this: where more threads want to run than there are processors, each runs
-slower by that ratio and wakes up later.
+Not modelled: handlers that stop polling after 7 idle seconds, which requires a disk without load;
+and the host's scheduler, except that if more threads want to run than there are processors, each
+runs slower by that ratio and wakes up later.
 
 Source: QEMU 7.2.0, 10.0.2 and 11.1.1: `util/aio-posix.c`, `util/async.c`, `util/thread-pool.c`,
 `block/linux-aio.c`, `block/io_uring.c`, `hw/block/virtio-blk.c`; when a queue is kicked and when
@@ -53,15 +53,15 @@ from vmio.sim.records import (
 __all__ = ["adapt", "adjust", "run"]
 
 SUBMIT, COMPLETE, STEP, ACT, CALL = 0, 1, 2, 3, 4
-"""Events: a program puts requests into a queue; the device is done with one; a step of a loop is
-over; a step of a vCPU is; an interrupt of a queue reaches its vCPU."""
+"""Events: a program puts requests into a queue; the device completes a request; a step of a loop
+ends; a step of a vCPU ends; an interrupt of a queue reaches its vCPU."""
 
 FIRST_NS = 4000
 QUEUE_SIZE = 256
 """Requests that a virtqueue holds. Source: QEMU 10.0.2, `queue-size` of virtio-blk-pci."""
 
 Event = tuple[int, int, int, int, int]
-"""What comes: time, order, kind, the number of the loop, queue or vCPU, what goes with it."""
+"""An event: time, order, kind, the number of the loop, queue or vCPU, and an argument."""
 
 Heap = list[Event]
 
@@ -79,13 +79,13 @@ def adjust(ns: int, block: int, max_ns: int, grow: int, shrink: int) -> int:
 
 
 def adapt(generation: int, loop: Loop, block: int) -> None:
-    """Adapts a loop's polling to a wait, as `vmio.sim.polling` has it for each generation.
+    """Adapts a loop's polling to a wait, as `vmio.sim.polling` does for each generation.
 
     Args:
-        generation: Which, see `BY_LOOP`.
-        loop: Changed: its time and those of its handlers, of which that of the loop is the
-            longest where each handler has one; their events are cleared.
-        block: How long the wait was.
+        generation: The generation, see `BY_LOOP`.
+        loop: Modified: its polling time and those of its handlers; where each handler has its own,
+            the loop's is the longest. The handlers' events are cleared.
+        block: The duration of the wait.
     """
     max_ns, poll_ns = loop.max_ns, loop.poll_ns
     if max_ns == 0:
@@ -130,9 +130,10 @@ def adapt(generation: int, loop: Loop, block: int) -> None:
 
 
 def count_running(world: World, now: int) -> int:
-    """Returns how many loops and vCPUs want a processor at a time.
+    """Returns how many loops and vCPUs want a processor at a given time.
 
-    The main loop that injects interrupts does not share: it takes a vCPU's, see `interrupt`.
+    The main loop is not counted while it injects interrupts: it takes a vCPU's processor, see
+    `interrupt`.
     """
     running = 0
     for loop in world.loops:
@@ -145,25 +146,25 @@ def count_running(world: World, now: int) -> int:
 
 
 def wants_processor(loop: Loop, now: int) -> bool:
-    """Returns whether a loop works or polls."""
+    """Returns whether a loop is working or polling."""
     if not loop.waits:
         return not loop.asleep
     return loop.budget_ns > 0 and now <= loop.start_ns + loop.budget_ns
 
 
 def stretch(world: World, others: int, cost_ns: int) -> int:
-    """Returns how long a thread takes for a step, with so many others that want a processor."""
+    """Returns the duration of a step when a given number of other threads want a processor."""
     processors = world.processors
     return cost_ns * (others + 1) // processors if others >= processors else cost_ns
 
 
 def count_others(world: World, loop: Loop, now: int) -> int:
-    """Returns how many beside a loop want a processor."""
+    """Returns how many threads besides a loop want a processor."""
     return count_running(world, now) - (1 if wants_processor(loop, now) else 0)
 
 
 def work(world: World, loop: Loop, now: int, cost_ns: int) -> int:
-    """Lets a loop do something, and returns when that is over."""
+    """Starts a step of a loop, and returns when it ends."""
     loop.cpu_ns += cost_ns
     if world.crowded:
         cost_ns = stretch(world, count_others(world, loop, now), cost_ns)
@@ -171,7 +172,7 @@ def work(world: World, loop: Loop, now: int, cost_ns: int) -> int:
 
 
 def find_wake(world: World, now: int) -> int:
-    """Returns how long a thread that sleeps takes to wake up at a time."""
+    """Returns how long a sleeping thread takes to wake up at a given time."""
     costs = world.costs
     if world.crowded and count_running(world, now) >= world.processors:
         return costs.wake_ns + costs.crowded_wake_ns
@@ -179,19 +180,19 @@ def find_wake(world: World, now: int) -> int:
 
 
 def make_heap() -> Heap:
-    """Returns a heap of events, of which there are none; `vmio.sim.kernel` has one of its own."""
+    """Returns an empty heap of events; `vmio.sim.kernel` has its own version."""
     return []
 
 
 def push(world: World, heap: Heap, then: int, kind: int, number: int, extra: int) -> None:
-    """Notes something that comes: of which loop, queue or vCPU, and what goes with it."""
+    """Schedules an event: for which loop, queue or vCPU, and with which argument."""
     order = world.order
     world.order = order + 1
     heappush(heap, (then, order, kind, number, extra))
 
 
 def put(world: World, heap: Heap, queue: VirtQueue, count: int, now: int) -> bool:
-    """Puts requests into a queue, and returns whether that takes a kick."""
+    """Puts requests into a queue, and returns whether that requires a kick."""
     loop, at, submitted_ns = queue.loop, queue.put_at, queue.submitted_ns
     if loop.stale or loop.kicks > 0:
         catch_up(world, heap, loop, now)
@@ -213,7 +214,7 @@ def put(world: World, heap: Heap, queue: VirtQueue, count: int, now: int) -> boo
 
 
 def start_service(world: World, heap: Heap, queue: VirtQueue, born: int, then: int) -> None:
-    """Gives a request to its disk."""
+    """Submits a request to its disk."""
     disk = queue.disk
     under_way = disk.under_way
     disk.under_way = under_way + 1
@@ -225,7 +226,7 @@ def start_service(world: World, heap: Heap, queue: VirtQueue, born: int, then: i
 
 
 def complete(world: World, heap: Heap, queue: VirtQueue, born: int, now: int) -> None:
-    """Notes that the disk is done with a request; a worker takes the next that waits for one."""
+    """Records that the disk has completed a request; a free worker takes the next waiting one."""
     loop, at = queue.loop, queue.ended_at
     if loop.stale or loop.kicks > 0:
         catch_up(world, heap, loop, now)
@@ -250,7 +251,7 @@ def complete(world: World, heap: Heap, queue: VirtQueue, born: int, now: int) ->
 
 
 def find_work(world: World, heap: Heap, loop: Loop, now: int) -> None:
-    """Gives a worker that is done the oldest request that waits for one."""
+    """Gives a free worker the oldest waiting request."""
     oldest, born = -1, 0
     for queue in loop.queues:
         if queue.waiting > 0:
@@ -265,14 +266,14 @@ def find_work(world: World, heap: Heap, loop: Loop, now: int) -> None:
 
 
 def arm(loop: Loop) -> None:
-    """Lets a loop leave polling: the next request of each of its queues kicks it."""
+    """Makes a loop leave polling: the next request of each of its queues kicks it."""
     loop.by_polling = False
     for queue in loop.queues:
         queue.armed = True
 
 
 def end_wait(world: World, loop: Loop, now: int) -> int:
-    """Lets a wait end with what is there now, or comes, and returns when the loop runs."""
+    """Ends a wait if something is ready or arrives, and returns when the loop runs."""
     begin, budget, costs = loop.start_ns, loop.budget_ns, world.costs
     if now > begin + budget:
         if budget > 0:
@@ -292,10 +293,10 @@ def end_wait(world: World, loop: Loop, now: int) -> int:
 
 
 def leave_wait(world: World, loop: Loop, woken: int, spent: int) -> int:
-    """Ends a wait of which so much was polling or a call, and returns when the loop runs."""
+    """Ends a wait after a time of polling or of a system call; returns when the loop runs."""
     costs = world.costs
     if world.crowded and spent > 0:
-        # Who polls leaves its processor to other loops and to vCPUs in turn.
+        # A polling thread yields its processor to other loops and to vCPUs in turn.
         others = count_others(world, loop, loop.start_ns)
         if others >= world.processors:
             spent = spent * world.processors // (others + 1)
@@ -310,7 +311,7 @@ def leave_wait(world: World, loop: Loop, woken: int, spent: int) -> int:
 
 
 def catch_up(world: World, heap: Heap, loop: Loop, now: int) -> None:
-    """Does what a loop did whose wait an eventfd ended that nobody had read: no event tells it."""
+    """Replays the passes of a loop that an unread eventfd ended at once: they have no events."""
     end = loop.start_ns + loop.budget_ns
     if not loop.waits or now <= end:
         return
@@ -318,7 +319,7 @@ def catch_up(world: World, heap: Heap, loop: Loop, now: int) -> None:
         arm(loop)
     woken = end + world.costs.syscall_ns
     then = leave_wait(world, loop, woken, woken - loop.start_ns)
-    # What comes now has left the heap, and is still what a step has to look out for.
+    # The current event has left the heap, and a step still has to take it into account.
     heappush(heap, (now, -1, STEP, loop.number, 0))
     while 0 <= then < now:
         then = step(world, heap, loop, then)
@@ -328,7 +329,7 @@ def catch_up(world: World, heap: Heap, loop: Loop, now: int) -> None:
 
 
 def step(world: World, heap: Heap, loop: Loop, now: int) -> int:
-    """Ends a step of a loop, and returns when its next one is over; -1 for a wait that lasts."""
+    """Ends a step of a loop, and returns when its next one ends; -1 for a wait without an end."""
     phase = loop.phase
     if phase == WOKEN:
         then = look(world, loop, now)
@@ -337,7 +338,7 @@ def step(world: World, heap: Heap, loop: Loop, now: int) -> int:
     elif phase == REAPED:
         show(loop)
         if loop.done > 0:
-            # What came meanwhile has signalled the eventfd again.
+            # Completions that came meanwhile have signalled the eventfd again.
             return reap(world, loop, now, 0, False, True)
         for queue in loop.queues:
             if queue.seen > 0:
@@ -376,9 +377,9 @@ def step(world: World, heap: Heap, loop: Loop, now: int) -> int:
 
 
 def end_pass(world: World, heap: Heap, loop: Loop, now: int) -> int:
-    """Ends a pass and begins the next, and returns when its wait ends; -1 for not known yet.
+    """Ends a pass and begins the next, and returns when its wait ends; -1 if not known yet.
 
-    A pass that finds nothing but the loop's own notification is over at once.
+    A pass that finds only the loop's own notification ends at once.
     """
     generation, adapts = world.generation, loop.max_ns > 0
     while True:
@@ -414,7 +415,7 @@ def end_pass(world: World, heap: Heap, loop: Loop, now: int) -> int:
             loop.own = True
             return now
         loop.passes += 1
-        # By handler nothing comes of a wait that was no longer than the notifier's time.
+        # With polling by handler, a wait no longer than the notifier's time changes nothing.
         adapts = loop.max_ns > 0 and (
             generation != BY_HANDLER or now - loop.start_ns > loop.notifier.poll_ns
         )
@@ -423,7 +424,7 @@ def end_pass(world: World, heap: Heap, loop: Loop, now: int) -> int:
 
 
 def go_on(world: World, heap: Heap, loop: Loop, now: int) -> None:
-    """Ends a step of a loop, and does the next for as long as nothing else comes before it."""
+    """Ends a step of a loop, and does the next ones until another event comes before."""
     while True:
         then = step(world, heap, loop, now)
         if then < 0:
@@ -435,7 +436,7 @@ def go_on(world: World, heap: Heap, loop: Loop, now: int) -> None:
 
 
 def look(world: World, loop: Loop, now: int) -> int:
-    """Finds what is ready as a wait ends, and returns when completions are reaped; -1 for none."""
+    """Finds what is ready at the end of a wait; returns when completions are reaped, or -1."""
     polled = loop.by_polling
     loop.passes += 1
     if loop.asleep:
@@ -469,11 +470,11 @@ def reap(world: World, loop: Loop, now: int, cost_ns: int, found: bool, unread: 
     """Begins to reap completions, and returns when the guest can see them.
 
     Args:
-        world: For what it costs.
+        world: Supplies the costs.
         loop: The loop.
         now: The time.
-        cost_ns: What it takes beside each completion.
-        found: Whether the wait found them, so that their handler has an event.
+        cost_ns: The cost apart from the completions.
+        found: Whether the wait found them, which gives their handler an event.
         unread: Whether linux-aio's eventfd is not read.
     """
     cost_ns += world.costs.done_request_ns * loop.done
@@ -494,7 +495,7 @@ def reap(world: World, loop: Loop, now: int, cost_ns: int, found: bool, unread: 
 
 
 def show(loop: Loop) -> None:
-    """Makes what was reaped visible to the guest."""
+    """Makes reaped completions visible to the guest."""
     for queue in loop.queues:
         if queue.reaping > 0:
             queue.seen += queue.reaping
@@ -502,7 +503,7 @@ def show(loop: Loop) -> None:
 
 
 def take(world: World, loop: Loop, queue: VirtQueue, now: int, cost_ns: int) -> int:
-    """Begins to take what is in a queue, and returns when that is over."""
+    """Begins to take requests from a queue, and returns when that ends."""
     count = min(queue.requests, QUEUE_SIZE - loop.count)
     queue.requests -= count
     loop.put -= count
@@ -512,7 +513,7 @@ def take(world: World, loop: Loop, queue: VirtQueue, now: int, cost_ns: int) -> 
 
 
 def give(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
-    """Gives what was taken to the disk, or to workers as far as there are any."""
+    """Submits the taken requests to the disk, or to the free workers."""
     loop, at = queue.loop, queue.popped_at
     for _ in range(loop.count):
         born = queue.submitted_ns[at]
@@ -528,7 +529,7 @@ def give(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
 
 
 def note_pass(world: World, loop: Loop, now: int) -> None:
-    """Notes a pass that is over, see `vmio.sim.records.Counts`."""
+    """Records a finished pass, see `vmio.sim.records.Counts`."""
     seen, at = world.passes_seen, world.noted
     seen[at], seen[at + 1], seen[at + 2] = loop.number, loop.start_ns, loop.woken_ns
     seen[at + 3], seen[at + 4], seen[at + 5] = now, loop.budget_ns, loop.poll_ns
@@ -536,10 +537,10 @@ def note_pass(world: World, loop: Loop, now: int) -> None:
 
 
 def interrupt(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
-    """Sends an interrupt of a queue, by way of the main loop where there is no other.
+    """Sends an interrupt of a queue, through the main loop if there is no irqfd.
 
-    The main loop takes all that are there when a pass of it looks, one after the other, and goes
-    through its sources before it looks again.
+    The main loop handles all interrupts that are pending when its pass checks, one after the
+    other, and goes through its sources before it checks again.
     """
     vcpu, costs, then = queue.vcpu, world.costs, now
     if costs.irq_ns > 0 and not queue.loop.is_main:
@@ -554,7 +555,7 @@ def interrupt(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
         world.irq_cpu_ns += costs.irq_ns
         world.main_free_ns += costs.irq_ns
         then = world.main_free_ns - costs.main_pass_ns
-        # Short work goes before long: where no processor is free, it takes that of the vCPU.
+        # Short work preempts long work: if no processor is free, it takes that of the vCPU.
         if world.crowded and vcpu.free_ns > now and count_running(world, now) >= world.processors:
             vcpu.owed_ns += costs.irq_ns
     queue.called = True
@@ -567,14 +568,14 @@ def interrupt(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
 
 
 def wake_up(world: World, heap: Heap, vcpu: VCPU, then: int) -> None:
-    """Lets an idle vCPU begin at a time, if it does not earlier."""
+    """Schedules the wake-up of an idle vCPU, unless it wakes up earlier."""
     if vcpu.next_ns < 0 or then < vcpu.next_ns:
         vcpu.next_ns = then
         push(world, heap, then, ACT, vcpu.number, 0)
 
 
 def act(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
-    """Ends what a vCPU does, and does more for as long as nothing else comes before it."""
+    """Ends a step of a vCPU, and does the next ones until another event comes before."""
     if now != vcpu.next_ns:
         # It woke up earlier.
         return
@@ -633,9 +634,9 @@ def act(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
 
 
 def call(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
-    """Lets an interrupt reach a vCPU, which leaves what it does for it.
+    """Delivers an interrupt to a vCPU, which interrupts its work for it.
 
-    One that is idle is woken up, and one that has an interrupt looks when that is over.
+    An idle vCPU is woken up; one that handles an interrupt checks for others at its end.
     """
     vcpu = queue.vcpu
     if vcpu.doing == IDLE or vcpu.doing == IRQ:  # noqa: PLR1714 - numba would search a tuple
@@ -661,8 +662,8 @@ def call(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
 def find_call(vcpu: VCPU, now: int) -> bool:
     """Finds the first queue whose interrupt a vCPU can take; returns whether there is one.
 
-    Each queue's only once before it has ended something else: interrupts that come without end
-    would let its programs do nothing.
+    Each queue's interrupt is taken only once before the vCPU has finished something else: endless
+    interrupts would starve its programs.
     """
     for queue in vcpu.queues:
         if queue.called and queue.reaches_ns <= now and queue.heard_at != vcpu.ended:
@@ -672,7 +673,7 @@ def find_call(vcpu: VCPU, now: int) -> bool:
 
 
 def finish(world: World, vcpu: VCPU, now: int) -> None:
-    """Ends a request of the program that has the turn, which then may be about to ask for more."""
+    """Ends a request of the current program, which may then be about to submit more."""
     queue, done = vcpu.program, world.finished
     at = queue.answered_at
     if done >= world.warm_up:
@@ -694,7 +695,7 @@ def finish(world: World, vcpu: VCPU, now: int) -> None:
 
 
 def ask(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
-    """Lets the program that has the turn ask for more, at once or when it has thought."""
+    """Makes the current program submit more, at once or after its think time."""
     queue, count = vcpu.program, vcpu.asks
     vcpu.asks = 0
     if queue.think_ns > 0:
@@ -704,7 +705,7 @@ def ask(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
 
 
 def find_turn(costs: Costs, vcpu: VCPU) -> int:
-    """Finds the program that goes on with a completion, and returns what that takes."""
+    """Finds the program that continues with a completion, and returns the cost of that."""
     queue, cost_ns = vcpu.program, costs.guest_request_ns
     if vcpu.left == 0:
         last, queue = queue, queue.next_program
@@ -724,7 +725,7 @@ def find_turn(costs: Costs, vcpu: VCPU) -> int:
 
 
 def rest(world: World, heap: Heap, vcpu: VCPU) -> None:
-    """Lets a vCPU idle until an interrupt that is under way reaches it."""
+    """Makes a vCPU idle until a pending interrupt reaches it."""
     vcpu.rested = True
     vcpu.next_ns = -1
     if vcpu.calls > 0:
@@ -734,7 +735,7 @@ def rest(world: World, heap: Heap, vcpu: VCPU) -> None:
 
 
 def start_counting(world: World, now: int) -> None:
-    """Forgets what was counted while everything warmed up."""
+    """Resets the counts at the end of the warm-up."""
     world.from_ns = now
     world.irq_cpu_ns = 0
     for loop in world.loops:
@@ -749,7 +750,7 @@ def start_counting(world: World, now: int) -> None:
 
 
 def run(world: World) -> None:
-    """Runs what is laid out until all requests that count are done."""
+    """Runs the simulation until all counted requests are done."""
     heap = make_heap()
     for loop in world.loops:
         loop.budget_ns = loop.poll_ns
@@ -775,7 +776,7 @@ def run(world: World) -> None:
 
 
 def submit(world: World, heap: Heap, queue: VirtQueue, count: int, now: int) -> None:
-    """Puts requests into a queue whose program has thought, or at random moments."""
+    """Puts requests into a queue: after a program's think time, or at random moments."""
     if queue.depth == 0:
         at = world.gap_at
         world.gap_at = at + 1 if at + 1 < len(world.gaps) else 0

@@ -1,11 +1,12 @@
-"""Costs of steps from what a real guest did: those by which the simulator comes nearest to it.
+"""Fits costs of steps to measurements: those with which predictions come closest to a real guest.
 
-A few costs can be measured by themselves; most only show in what they add up to. So they are
-looked for: what follows from each is seen by making it a little larger, and all are changed
-together so that the predictions come nearer to the measurements.
+A few costs can be measured directly; most appear only in sums. They are therefore fitted: the
+effect of each is estimated by increasing it slightly, and all are changed together so that the
+predictions come closer to the measurements.
 
-scipy's `least_squares` was tried instead and came less near: a prediction is no smooth function of
-a cost, so it helps to keep a small change that happens to be nearer, as `fit_costs` does.
+scipy's `least_squares` was tried instead and came less close: a prediction is not a smooth
+function of a cost, so it helps to keep a small change that happens to be closer, as `fit_costs`
+does.
 """
 
 from __future__ import annotations
@@ -43,62 +44,62 @@ FITTED: Final = (
     "guest_softirq_ns",
     "disk_irq_ns",
 )
-"""Costs that are looked for; the others are measured by themselves or assumed."""
+"""Costs that are fitted; the others are measured directly or assumed."""
 
 STEPS: Final = 8
-"""Less than half a minute's worth."""
+"""Takes less than half a minute."""
 _NUDGE: Final = 0.1
-"""Of a cost's logarithm, to see what follows from it: less is lost in the grain of short runs."""
+"""Change of a cost's logarithm for a slope: large enough to exceed the noise of short runs."""
 _LONGEST: Final = 0.7
-"""Of a step, for each cost: a factor of two."""
+"""The most that a step changes each cost: a factor of two."""
 _PULL: Final = 0.15
-"""How much a cost is held to where it began: what loads differ by from run to run, a tenth, by
-what costs of two hosts may well differ by, a factor of two."""
+"""How strongly a cost is pulled to its initial value: the variation of loads from run to run, a
+tenth, divided by the plausible difference of costs between two hosts, a factor of two."""
 _DAMPING: Final = 0.03
 _LEAST_NS: Final = 300
-"""What a cost that counts is taken to be at least, so that it can grow again."""
+"""The least value of a cost that matters, so that it can grow again."""
 _BATCH_WEIGHT: Final = 0.45
-"""Of a load in batches: a disk ends their requests in clusters, which the simulator does not know;
-they only keep what a request costs apart from what a submission costs."""
+"""Weight of a load in batches: a disk completes their requests in clusters, which is not modelled;
+they serve only to separate the cost of a request from the cost of a submission."""
 _CPU_WEIGHT: Final = 2.0
-"""A processor's tenth weighs as much as a fifth of the throughput."""
+"""A tenth of a processor weighs as much as a fifth of the throughput."""
 _FAR: Final = 0.2
-"""What is more wrong than that counts by how far, not by its square: no outlier decides."""
+"""Larger errors count linearly, not squared, so that no outlier dominates."""
 
 
 class Observation(Struct, frozen=True, kw_only=True):
-    """What a real guest did under a load."""
+    """The behaviour of a real guest under a load."""
 
     topology: Topology
-    """With the disks alone that were loaded, and what serves them."""
+    """With only the loaded disks, and the threads that serve them."""
     workload: Workload
     iops: float
     latency_mean_ns: float
-    """Less what the program computes."""
+    """Without the program's computing time."""
     loop_cpu_share: float
-    """Of the loops that serve the disks, per loop; of the main loop with its interrupts."""
+    """Of the loops that serve the disks, per loop; of the main loop including interrupts."""
     irq_cpu_share: float
-    """Of the main loop, which did nothing but inject interrupts; 0 where it serves the disks."""
+    """Of the main loop if it only injected interrupts; 0 if it serves the disks."""
     interrupts: float
-    """Of the guest, a request."""
+    """Interrupts in the guest, per request."""
     interrupted: float
-    """Share of the time that the vCPU was on the processor to which the disk's interrupts came."""
+    """Fraction of the time that the vCPU was on the processor that gets the disk's interrupts."""
 
 
 class Residual(Struct, frozen=True, kw_only=True):
-    """How far the simulator is from an observation."""
+    """The difference between the simulator and an observation."""
 
     observation: Observation
     predicted: SimulatedRun
 
     @property
     def iops_ratio(self) -> float:
-        """Predicted by measured."""
+        """Predicted divided by measured."""
         return self.predicted.iops / self.observation.iops
 
     @property
     def cpu_difference(self) -> float:
-        """Predicted less measured, of an event loop."""
+        """Predicted minus measured, for one event loop."""
         shares = self.predicted.loop_cpu_shares
         return sum(shares) / len(shares) - self.observation.loop_cpu_share
 
@@ -110,7 +111,7 @@ def compare_observations(
     *,
     requests: int = 600,
 ) -> tuple[Residual, ...]:
-    """Returns what the simulator says of each observation, from the middle of its beginnings."""
+    """Returns the prediction for each observation, averaged over both initial states."""
     return tuple(
         Residual(observation=each, predicted=_predict(each, profile, version, requests))
         for each in observations
@@ -125,17 +126,17 @@ def fit_costs(
     steps: int = STEPS,
     report: Callable[[float], None] = lambda _: None,
 ) -> Profile:
-    """Returns a profile with costs that come nearest to what was observed.
+    """Returns a profile with the costs that come closest to the observations.
 
-    By the method of Levenberg and Marquardt on the logarithms of costs, each held to its beginning
-    by a light pull, since loads do not tell all of them apart.
+    Uses the method of Levenberg and Marquardt on the logarithms of costs, each pulled weakly to
+    its initial value, because loads do not distinguish all of them.
 
     Args:
-        observations: What a guest did.
-        profile: Where to begin, with the host's service times.
-        version: The QEMU that it ran on.
-        steps: How many times all costs are changed.
-        report: Told of the share that is done.
+        observations: The observed loads of a guest.
+        profile: The initial costs, with the host's service times.
+        version: The observed QEMU.
+        steps: How often all costs are changed.
+        report: Called with the completed fraction.
     """
     begin = [math.log(max(_LEAST_NS, getattr(profile.costs, name))) for name in FITTED]
 
@@ -151,7 +152,7 @@ def fit_costs(
     best, damping = begin, _DAMPING
     errors = measure(best)
     for step in range(steps):
-        # To either side in turn, since what is seen on the way may itself be nearer.
+        # On alternating sides, since a trial point may itself be closer.
         nudge = -_NUDGE if step % 2 else _NUDGE
         slopes, nudges = [], []
         for number in range(len(FITTED)):
@@ -173,7 +174,7 @@ def fit_costs(
                 break
             damping *= 4
         else:
-            # Predictions are not smooth: where the slopes lead astray, a nudge may not.
+            # Predictions are not smooth: where slopes mislead, a small random change may help.
             if _sum_squares(nearest[1]) < _sum_squares(errors):
                 best, errors = nearest
     return build(best)
@@ -184,9 +185,9 @@ def _sum_squares(errors: Sequence[float]) -> float:
 
 
 def _measure_errors(each: Residual) -> list[float]:
-    """Returns what is wrong with a load: a logarithm of a ratio, two shares and interrupts."""
+    """Returns the errors of a load: the logarithm of a ratio, two CPU shares, and interrupts."""
     seen, said = each.observation, each.predicted
-    # A program that computes does as many requests whatever they take: its latency tells more.
+    # A computing program does as many requests at any cost: its latency is more informative.
     ratio = (
         said.latency_mean_ns / seen.latency_mean_ns if seen.workload.work_ns else each.iops_ratio
     )
@@ -197,7 +198,7 @@ def _measure_errors(each: Residual) -> list[float]:
         _CPU_WEIGHT * (said.irq_cpu_share - seen.irq_cpu_share),
         said.interrupts - seen.interrupts,
     )
-    # Huber: squares near, straight lines far.
+    # Huber loss: quadratic for small errors, linear for large ones.
     return [
         weight
         * (
@@ -212,12 +213,12 @@ def _measure_errors(each: Residual) -> list[float]:
 def _solve(
     slopes: Sequence[Sequence[float]], errors: Sequence[float], damping: float
 ) -> list[float]:
-    """Returns the step that would leave the least errors, were they straight.
+    """Returns the step that would minimise the errors if they were linear.
 
     Args:
-        slopes: For each cost, what each error changes by.
+        slopes: For each cost, the change of each error.
         errors: The errors.
-        damping: How much shorter the step is where errors hardly tell.
+        damping: How strongly the step is shortened where errors depend little on a cost.
     """
     size = len(slopes)
     rows = [
@@ -228,7 +229,7 @@ def _solve(
         + [-math.fsum(a * b for a, b in zip(mine, errors, strict=True))]
         for mine in slopes
     ]
-    # Gauss; with damping and pulls no pivot is near 0.
+    # Gauss elimination; with damping and pulls no pivot is near 0.
     for at in range(size):
         for row in range(at + 1, size):
             factor = rows[row][at] / rows[at][at]

@@ -1,7 +1,7 @@
-"""The simulator compiled: the very functions of `vmio.sim.events`, through numba.
+"""The simulator compiled: the functions of `vmio.sim.events`, through numba.
 
-It answers the same, event for event, many times as fast, and takes seconds to compile; so it is
-for sweeps. numba is the extra `sim`.
+It gives identical results, many times as fast, and takes seconds to compile; so it is for sweeps.
+numba is the extra `sim`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OPTIONS: Final[dict[str, Any]] = {
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
 }
-"""No divisor is ever 0, so none is to be checked. Only compiled code calls these functions, and
+"""No divisor is ever 0, so divisions are not checked. Only compiled code calls these functions;
 without the wrappers for Python and C they compile in three quarters of the time."""
 
 
@@ -34,7 +34,7 @@ def is_available() -> bool:
 
 
 def is_compiled() -> bool:
-    """Returns whether this process has compiled it, so that a run costs nothing extra."""
+    """Returns whether this process has compiled it, so that a run has no extra cost."""
     return _compile.cache_info().currsize > 0
 
 
@@ -52,18 +52,18 @@ def run(world: World) -> None:
 
 @cache
 def _compile() -> tuple[Any, Any]:
-    """Returns the compiled function, and what lays out records for it."""
+    """Returns the compiled function, and the one that lays out records for it."""
     try:
         import numba
 
         from vmio.sim.compiled_records import Block, find_record
     except ImportError as error:
         raise MissingExtraError(
-            "the compiled simulator needs numba, which is not installed",
+            "the compiled simulator requires numba, which is not installed",
             hint="pip install 'vmio[sim]'",
         ) from error
-    # One dictionary for all: where the interpreter finds a function, the compiler finds its
-    # compiled form, in whatever order they are made.
+    # One namespace for all: where the interpreter finds a function, the compiler finds its
+    # compiled form, regardless of the order in which they are compiled.
     names: dict[str, Any] = dict(vars(events))
     for name, function in vars(events).items():
         if isinstance(function, FunctionType) and function.__module__ == events.__name__:
@@ -76,24 +76,24 @@ def _compile() -> tuple[Any, Any]:
 
 _KIND_BITS: Final = 3
 _NUMBER_BITS: Final = 20
-"""More loops, queues or vCPUs than that are not simulated in any time."""
+"""More loops, queues or vCPUs would take too long to simulate."""
 _KINDS: Final = (1 << _KIND_BITS) - 1
 _NUMBERS: Final = (1 << _NUMBER_BITS) - 1
 
 _Heap = list[tuple[int, int, int]]
-"""Events: time; order, kind and number in one; what goes with it. Three numbers of an event are
-moved faster than five, which is a tenth of all."""
+"""Events: time; order, kind and number in one integer; the argument. Moving three numbers of an
+event instead of five saves a tenth of the whole run."""
 
 
 def _make_heap() -> _Heap:
-    """Returns an empty heap, of whose elements the compiler can see what they are."""
+    """Returns an empty heap whose element type the compiler can infer."""
     heap = [(0, 0, 0)]
     heap.pop()
     return heap
 
 
 def _push(heap: _Heap, event: Event) -> None:
-    """Does what `heapq.heappush` does, which compares all of two events: a third slower."""
+    """Does the same as `heapq.heappush`, which compares whole events and is a third slower."""
     then, order, kind, number, extra = event
     what = (order << (_KIND_BITS + _NUMBER_BITS)) + (kind << _NUMBER_BITS) + number
     at = len(heap)
@@ -109,7 +109,7 @@ def _push(heap: _Heap, event: Event) -> None:
 
 
 def _pop(heap: _Heap) -> Event:
-    """Does what `heapq.heappop` does."""
+    """Does the same as `heapq.heappop`."""
     event = heap.pop()
     end = len(heap)
     if end > 0:

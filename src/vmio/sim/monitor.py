@@ -1,4 +1,4 @@
-"""What an event loop waits with, and what that means for polling.
+"""The system call with which an event loop waits, and its effect on polling.
 
 A loop asks the kernel through `ppoll`, `epoll` or io_uring. On the first two one handler that has
 no poll callback keeps the whole loop from polling.
@@ -23,7 +23,7 @@ _IO_URING = QemuVersion(10, 2)
 
 
 def choose_monitor(version: QemuVersion, *, fds: int, io_uring_usable: bool) -> Monitor:
-    """Returns what an IOThread waits with.
+    """Returns the system call with which an IOThread waits.
 
     Up to 10.1 an IOThread never uses io_uring, and `epoll` only where io_uring is not usable.
 

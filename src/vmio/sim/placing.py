@@ -1,4 +1,4 @@
-"""A profile put to a guest on its host: how far costs that were measured elsewhere are its own."""
+"""Applies a profile to a guest on its host, and reports where its costs may not fit."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ _WORDS: Final = {"kvm": "KVM", "tcg": "TCG"}
 def place_profile(
     profile: Profile, vm: Vm, host: Host, *, accelerator: Accelerator
 ) -> tuple[Profile, tuple[str, ...]]:
-    """Returns a profile with the processors of a guest's host, and what is wrong with it there.
+    """Returns a profile with the processors of the guest's host, and warnings about its fit.
 
     Args:
         profile: The costs.
         vm: The guest.
-        host: Its host, bare where nothing is known of it.
-        accelerator: What runs the guest; empty where that is not known.
+        host: Its host; bare if nothing is known of it.
+        accelerator: The guest's accelerator; empty if not known.
     """
     warnings = [*_doubt_costs(profile, host, accelerator)]
     count = host.cpu.count
     if count and vm.vcpus > count:
         warnings.append(
-            f"the guest has {vm.vcpus} vCPUs and its host {count} processors: Proxmox VE does not"
-            " start it there"
+            f"the guest has {vm.vcpus} vCPUs but its host only {count} processors: Proxmox VE"
+            " would not start it there"
         )
     pinned = parse_processors(vm.affinity)
     if count:
@@ -39,8 +39,8 @@ def place_profile(
     if usable:
         return replace(profile, processors=min(usable, MAX_PROCESSORS)), tuple(warnings)
     warnings.append(
-        f"the processors of the guest's host are not known: {profile.processors} are taken, as"
-        " where the costs were measured; --host FILE or --set cpu.count=N gives them"
+        f"the number of processors of the guest's host is not known: {profile.processors} is"
+        " assumed, as on the host of the costs; --host FILE or --set cpu.count=N sets it"
     )
     return profile, tuple(warnings)
 
@@ -49,8 +49,8 @@ def _doubt_costs(profile: Profile, host: Host, accelerator: Accelerator) -> list
     if profile == DEFAULT_PROFILE:
         runs = ", and this guest runs under KVM" if accelerator == "kvm" else ""
         doubt = (
-            "these costs are not of this guest's host: the default profile was measured under TCG"
-            f" on another host, of two processors{runs}; vmio calibrate takes two minutes"
+            "these costs do not apply to this guest's host: the default profile was measured under"
+            f" TCG on another host, with two processors{runs}; vmio calibrate takes two minutes"
         )
         return [doubt]
     found = []
@@ -58,7 +58,7 @@ def _doubt_costs(profile: Profile, host: Host, accelerator: Accelerator) -> list
     is_its = node == host.node if profile.host else profile.is_this_host
     if not is_its:
         where = profile.host or "another host"
-        known = "not on" if host.cpu.count else "and nothing is known of"
+        known = "not on" if host.cpu.count else "and nothing is known about"
         found.append(f"the costs were measured on {where}, {known} the guest's host")
     measured = profile.accelerator
     if measured and accelerator and measured != accelerator:

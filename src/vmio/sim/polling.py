@@ -1,7 +1,7 @@
-"""Adaptive polling as QEMU does it, in its three generations, as functions over explicit state.
+"""QEMU's adaptive polling in its three generations, as functions over explicit state.
 
-Before an event loop sleeps, it polls for events for a while, because waking up costs more than an
-event that comes soon. How long is adapted to how long the loop had to wait for events of late:
+Before an event loop sleeps, it polls for events for a while, because waking up costs more than
+polling until an event that comes soon. The polling time adapts to the loop's recent waits:
 
 * QEMU 7.2 to 9.x has one polling time per loop, adapted in every pass;
 * QEMU 10.0 to 10.2 has one per handler (a file descriptor that the loop watches), adapted when
@@ -9,7 +9,7 @@ event that comes soon. How long is adapted to how long the loop had to wait for 
 * QEMU 11.1 has a weighted mean of the waits per handler, and one polling time per loop that
   follows the largest mean among the handlers that had an event.
 
-The arithmetic is QEMU's: whole nanoseconds, divisions that round down.
+The arithmetic is QEMU's: whole nanoseconds, with division rounded down.
 
 Source: QEMU 7.2.0, 10.0.2, 10.2.2 and 11.1.1, `util/aio-posix.c`, observed on 7.2.22, 10.0.2 and
 11.1.1.
@@ -42,13 +42,13 @@ __all__ = [
 ]
 
 Generation = Literal["loop", "handler", "weighted"]
-"""What has a polling time: the loop (7.2 to 9.x), each handler (10.0 to 10.2), or the loop by a
-weighted mean per handler (11.1)."""
+"""The owner of a polling time: the loop (7.2 to 9.x), each handler (10.0 to 10.2), or the loop by
+a weighted mean per handler (11.1)."""
 
 DEFAULT_MAX_NS = 32768
 """`poll-max-ns` of an IOThread on Linux unless it is set. The main loop never polls."""
 FIRST_NS = 4000
-"""What a time of 0 grows to, up to QEMU 10.2."""
+"""The value to which a time of 0 grows, up to QEMU 10.2."""
 
 _FIRST = QemuVersion(7, 2)
 _PER_HANDLER = QemuVersion(10, 0)
@@ -58,16 +58,16 @@ _MAX_INT64 = 2**63 - 1
 
 
 class PollSettings(Struct, frozen=True, kw_only=True):
-    """The parameters of an `-object iothread` that steer its polling."""
+    """The parameters of an `-object iothread` that control its polling."""
 
     max_ns: int = DEFAULT_MAX_NS
-    """`poll-max-ns`: never longer than this; 0 switches polling off."""
+    """`poll-max-ns`: the maximum polling time; 0 switches polling off."""
     grow: int = 0
-    """`poll-grow`: a factor. Up to 10.2 0 stands for 2."""
+    """`poll-grow`: a factor. Up to 10.2, 0 means 2."""
     shrink: int = 0
-    """`poll-shrink`: a divisor. Up to 10.2 0 stands for dropping to 0 at once."""
+    """`poll-shrink`: a divisor. Up to 10.2, 0 means dropping to 0 at once."""
     weight: int = 0
-    """`poll-weight`, 11.1 only: the newest wait counts 1 in 2 to the power of this."""
+    """`poll-weight`, 11.1 only: the newest wait has the weight 1 in 2 to the power of this."""
 
     def __post_init__(self) -> None:
         for name in ("max_ns", "grow", "shrink"):
@@ -76,7 +76,7 @@ class PollSettings(Struct, frozen=True, kw_only=True):
 
 
 class Adjustment(Struct, frozen=True, kw_only=True):
-    """One change of a polling time, as QEMU's trace events `poll_grow` and `poll_shrink` tell it.
+    """One change of a polling time, as in QEMU's trace events `poll_grow` and `poll_shrink`.
 
     Units: nanoseconds.
     """
@@ -87,7 +87,7 @@ class Adjustment(Struct, frozen=True, kw_only=True):
 
 
 _Handler = TypeVar("_Handler", bound=Hashable)
-"""Whatever a handler, a file descriptor that the loop watches, is known by."""
+"""The identity of a handler, which is a file descriptor that the loop watches."""
 
 
 class WeightedTimes(Struct, Generic[_Handler], frozen=True, kw_only=True):
@@ -97,20 +97,20 @@ class WeightedTimes(Struct, Generic[_Handler], frozen=True, kw_only=True):
     """
 
     poll_ns: int = 0
-    """What the loop polls for."""
+    """The loop's polling time."""
     means: Mapping[_Handler, int] = field(default_factory=dict)
-    """Weighted mean of the waits for each handler that is polled."""
+    """Weighted mean of the waits for each polled handler."""
 
 
 def choose_generation(version: QemuVersion) -> Generation:
-    """Returns how a QEMU adapts its polling.
+    """Returns the generation of a QEMU's polling.
 
     Raises:
-        CapabilityError: It is older than what is known here.
+        CapabilityError: The QEMU is older than 7.2.
     """
     if version < _FIRST:
         raise CapabilityError(
-            f"how QEMU {version} polls is not known here", hint="7.2 and later are"
+            f"the polling algorithm of QEMU {version} is not known", hint="7.2 and later are known"
         )
     if version < _PER_HANDLER:
         return "loop"
@@ -130,11 +130,11 @@ def complete_settings(settings: PollSettings, generation: Generation) -> PollSet
 
 
 def choose_budget(timeout_ns: int, poll_ns: int) -> int:
-    """Returns how long a pass polls at most: the polling time, or less if a timer is due before.
+    """Returns the maximum polling time of a pass: the polling time, or less if a timer is due.
 
     Args:
-        timeout_ns: How long the loop may sleep; negative without a limit.
-        poll_ns: The loop's polling time, the longest of its handlers' where they have their own.
+        timeout_ns: How long the loop may sleep; negative if there is no limit.
+        poll_ns: The loop's polling time; the longest of its handlers' if they have their own.
     """
     return poll_ns if timeout_ns < 0 else min(timeout_ns, poll_ns)
 
@@ -142,13 +142,13 @@ def choose_budget(timeout_ns: int, poll_ns: int) -> int:
 def adjust_time(ns: int, block_ns: int, settings: PollSettings) -> tuple[int, Adjustment | None]:
     """Returns a polling time after a wait, and the change that QEMU traces; up to 10.2.
 
-    A wait that was within the polling time leaves it. One above the maximum would not have been
-    caught by polling, so the time shrinks; any other would have been by polling longer.
+    A wait within the polling time leaves it unchanged. Polling cannot catch a wait above the
+    maximum, so the time shrinks; longer polling would have caught any other wait.
 
     Args:
-        ns: The time before: the loop's (7.2 to 9.x), or a handler's that had an event.
+        ns: The time before: the loop's (7.2 to 9.x), or that of a handler that had an event.
         block_ns: From the pass's start to the end of its wait: polling, sleep and wake-up.
-        settings: The IOThread's parameters; with `max_ns` 0 nothing is ever adjusted.
+        settings: The IOThread's parameters; with `max_ns` 0 nothing is adjusted.
     """
     if block_ns <= ns or settings.max_ns == 0:
         return ns, None
@@ -169,8 +169,8 @@ def adjust_handlers(
 ) -> tuple[dict[_Handler, int], tuple[Adjustment, ...]]:
     """Returns the handlers' times after a pass of 10.0 to 10.2, and the changes, as in `ready`.
 
-    Each handler that had an event is adjusted by itself, with the same wait; the others keep what
-    they have, and so go on counting for the loop's budget.
+    Each handler that had an event is adjusted separately, with the same wait; the others keep
+    their times, which still count for the loop's budget.
     """
     adjusted = dict(times)
     changes = []
@@ -196,7 +196,7 @@ def adjust_weighted(
         state: The state before.
         active: The polled handlers that had an event in this pass.
         block_ns: From the pass's start to the end of its wait.
-        settings: The IOThread's parameters, none of them 0 but perhaps `max_ns`.
+        settings: The IOThread's parameters; only `max_ns` may be 0.
     """
     if settings.max_ns == 0:
         return state, None

@@ -1,6 +1,6 @@
-"""What a step costs on a host, as numbers that were measured there; in memory and as TOML.
+"""The cost of each step on a host, as measured there; in memory and as TOML.
 
-A profile's file stands beside a host's description.
+A profile's file is kept beside a host's description.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ __all__ = [
 ]
 
 Accelerator = Literal["", "kvm", "tcg"]
-"""What runs a guest's processors; empty where that is not known."""
+"""The accelerator that runs a guest; empty if not known."""
 
 MAX_PROCESSORS: Final = 4096
 _MAX_BYTES: Final = 1024 * 1024
 
 
 class ServiceTimes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How long a disk takes for a request while so many are under way."""
+    """The service times of a disk with a given number of requests in flight."""
 
     depth: int
     quantiles_ns: tuple[int, ...]
-    """The shortest, the longest, and what lies between at even steps of probability."""
+    """The shortest, the longest, and quantiles at even steps of probability between them."""
 
     def __post_init__(self) -> None:
         check_between("depth", self.depth, 1, 1024)
@@ -48,20 +48,20 @@ class ServiceTimes(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A host and the guest on it, as far as a prediction goes by them."""
+    """A host and the guest on it, as far as predictions depend on them."""
 
     name: str
     is_this_host: bool
     costs: Costs
     service: tuple[ServiceTimes, ...]
-    """By depth, ascending; between two depths it is taken to grow evenly."""
+    """In ascending order of depth; interpolated between two depths."""
     processors: int
     host: str = ""
-    """What tells the host from others."""
+    """Identifies the host."""
     accelerator: Accelerator = ""
-    """What ran the guest."""
+    """The accelerator of the guest."""
     sources: tuple[tuple[str, str], ...] = ()
-    """Where a number comes from, by its name."""
+    """The source of a number, by its name."""
 
     def __post_init__(self) -> None:
         check_between("processors", self.processors, 1, MAX_PROCESSORS)
@@ -74,7 +74,7 @@ def parse_profile(source: Source) -> Profile:
     """Reads a profile.
 
     Raises:
-        InputError: It is not TOML, or a number of it is missing, unknown or cannot be.
+        InputError: It is not TOML, or one of its numbers is missing, unknown or out of range.
     """
     name = source.name
     if len(source.data) > _MAX_BYTES:
@@ -189,4 +189,4 @@ DEFAULT_PROFILE: Final = Profile(
         ("self_kick_ns, poll_pass_ns", "traced on QEMU 10.0.2: 2 to 3 us, 34 to 75 ns"),
     ),
 )
-"""A guest under TCG on a host of two processors; no host of the reader's."""
+"""A guest under TCG on a host with two processors; not the reader's host."""

@@ -1,4 +1,4 @@
-"""Layouts put in order by what is predicted of them, as far as that tells them apart."""
+"""Ranks layouts by their predictions, as far as those distinguish them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Criterion = Literal["iops", "latency", "cpu"]
 CRITERIA: Final[tuple[Criterion, ...]] = get_args(Criterion)
 
 LEAST_EFFECT: Final = 0.05
-"""Of the smaller one; `vmio bench` calls no less a difference either."""
+"""As a fraction of the smaller one; `vmio bench` also ignores smaller differences."""
 
 _FIGURES: Final[Mapping[Criterion, Callable[[Prediction], Estimate]]] = {
     "iops": lambda found: found.iops,
@@ -41,19 +41,19 @@ _FIGURES: Final[Mapping[Criterion, Callable[[Prediction], Estimate]]] = {
 
 
 class Layout(Struct, frozen=True, kw_only=True):
-    """A layout, and by what names there is a way to it."""
+    """A layout, and its names."""
 
     names: tuple[str, ...]
     topology: Topology
 
 
 class RankedLayout(Struct, frozen=True, kw_only=True):
-    """A layout with what is predicted of it, and its place."""
+    """A layout with its prediction and its place."""
 
     layout: Layout
     prediction: Prediction
     first: int
-    """Its place if it is the best of those that it cannot be told from; from 1."""
+    """Its place if it is the best of those that it cannot be distinguished from; from 1."""
     last: int
     """Its place if it is the worst of them."""
 
@@ -63,15 +63,15 @@ class Ranking(Struct, frozen=True, kw_only=True):
 
     by: Criterion
     layouts: tuple[RankedLayout, ...]
-    """The best first; of those that cannot be told apart, as they were given."""
+    """Best first; layouts that cannot be distinguished in the given order."""
     left_out: tuple[tuple[str, str], ...]
-    """What there is no prediction of, by name, and why."""
+    """Layouts without a prediction, by name, with the reason."""
     notes: tuple[str, ...]
-    """What is not in the predictions."""
+    """What the predictions do not include."""
 
 
 def join_layouts(named: Iterable[tuple[str, Topology]]) -> tuple[Layout, ...]:
-    """Returns each layout once, with all of its names, in the order of the first."""
+    """Returns each layout once, with all of its names, in the order of its first name."""
     found: list[Layout] = []
     for name, topology in named:
         for at, layout in enumerate(found):
@@ -93,11 +93,11 @@ def predict_layouts(
     requests: int,
     warnings: tuple[str, ...] = (),
 ) -> list[Prediction | PlanError]:
-    """Returns what each layout would do, or why that cannot be said of it.
+    """Returns the prediction of each layout, or the reason why there is none.
 
     Raises:
-        CapabilityError: How that QEMU polls is not known.
-        UsageError: The number of runs or requests makes no sense.
+        CapabilityError: The polling algorithm of that QEMU is not known.
+        UsageError: The number of runs or requests is out of range.
     """
     results: list[Prediction | PlanError] = []
     for layout in layouts:
@@ -126,20 +126,20 @@ def rank_layouts(
     notes: Iterable[str] = (),
     proposed: str = "",
 ) -> Ranking:
-    """Returns layouts in order: the most IOPS, or the least latency or processor time first.
+    """Returns layouts in order: the most IOPS, or the least latency or CPU, first.
 
-    One comes before another where its whole interval, or where it is bistable its whole range, is
-    better by more than `LEAST_EFFECT`. All places that this leaves open are its place.
+    One is ranked before another if its whole interval, or its whole range if it is bistable, is
+    better by more than `LEAST_EFFECT`. Its place is the range of places that this leaves possible.
 
     Args:
-        by: What they are ranked by.
-        results: Each layout with what is predicted of it.
-        left_out: What there is no layout of, and why.
-        notes: What is not in the predictions.
-        proposed: The name of the one that `vmio plan` proposes.
+        by: The figure to rank by.
+        results: Each layout with its prediction.
+        left_out: Policies without a layout, with the reason.
+        notes: What the predictions do not include.
+        proposed: The name of the layout that `vmio plan` proposes.
 
     Raises:
-        PlanError: There is no prediction of any.
+        PlanError: No layout has a prediction.
     """
     results = list(results)
     found = [(layout, result) for layout, result in results if isinstance(result, Prediction)]
@@ -176,11 +176,11 @@ def _note_main_loop(found: Iterable[tuple[Layout, Prediction]]) -> tuple[str, ..
     ]
     if not names:
         return ()
-    return (f"{', '.join(names)}: the main loop is taken to serve these disks and nothing else",)
+    return (f"{', '.join(names)}: the main loop is assumed to serve only these disks",)
 
 
 def _note_proposed(ranked: Sequence[RankedLayout], proposed: str) -> tuple[str, ...]:
-    """Returns why a plan proposes what is ranked lower than another layout."""
+    """Returns why a plan proposes a layout that is ranked lower than another one."""
     best = ranked[0]
     where = next((each for each in ranked if proposed in each.layout.names), best)
     if where.first == 1:

@@ -1,10 +1,10 @@
-"""What the simulator knows: a record of each event loop, handler, queue, disk and vCPU.
+"""The simulator's state: a record for each event loop, handler, queue, disk and vCPU.
 
-The same records are read by the interpreter (`vmio.sim.events`) and, laid out in one block of
-memory, by what numba compiles of it (`vmio.sim.kernel`). So their fields are of a few kinds only:
-whole numbers, truths, other records, and lists of numbers or of records.
+The interpreter (`vmio.sim.events`) and, laid out in one block of memory, numba's compiled form of
+it (`vmio.sim.kernel`) use the same records. Their fields are therefore limited to whole numbers,
+booleans, other records, and lists of numbers or of records.
 
-Units: nanoseconds where a name ends in `ns`, else counts; times are from the beginning.
+Units: nanoseconds if a name ends in `ns`, else counts; times are from the start of the run.
 """
 
 from __future__ import annotations
@@ -38,53 +38,53 @@ BY_LOOP, BY_HANDLER, WEIGHTED = 0, 1, 2
 """The three generations of the algorithm."""
 
 NATIVE, IO_URING, LOOP_RING, THREADS = 0, 1, 2, 3
-"""How requests reach the disk: linux-aio, whose eventfd stays readable when polling has reaped
-what it was for; a ring of its own, which is polled itself; the ring with which the loop itself
-waits (since 10.2), whose completions are no handler; worker threads, which kick the loop."""
+"""How requests reach the disk: linux-aio, whose eventfd stays readable after polling has reaped
+its completions; a ring of its own, which is polled itself; the ring with which the loop itself
+waits (since 10.2), whose completions have no handler; worker threads, which kick the loop."""
 
 WOKEN, REAPED, TAKEN, GIVEN = 0, 1, 2, 3
-"""Which step of a loop is over: its wait; reaping completions; taking requests from a queue;
-giving them to the disk."""
+"""The step of a loop that ends next: its wait; reaping completions; taking requests from a queue;
+submitting them to the disk."""
 
 IDLE, IRQ, REQUEST, WORK, KICK = 0, 1, 2, 3, 4
-"""What a vCPU does: nothing; an interrupt; a completion in its program; what that computes before
-it asks for more; a kick."""
+"""What a vCPU is doing: nothing; an interrupt; a completion in its program; computing before the
+program submits more; a kick."""
 
 RECORD: Final = 6
 """Numbers in `Counts.passes_seen` for each pass."""
 
 
 class Loops(NamedTuple):
-    """The event loops; an entry of each list per loop.
+    """The event loops; each list has an entry for each loop.
 
     Units: nanoseconds.
     """
 
     max_ns: Ints
-    """0 also where something that cannot be polled keeps the whole loop from polling."""
+    """0 also if a handler that cannot be polled keeps the whole loop from polling."""
     grow: Ints
     shrink: Ints
     weight: Ints
     is_main: Ints
     """1 for QEMU's main loop, which injects interrupts itself."""
     looks: Ints
-    """1 where a wait that the loop's own notifier ends finds what else is there although it does
-    not poll: the main loop, and loops that wait with io_uring."""
+    """1 if a wait that the loop's own notifier ends finds other events although it does not poll:
+    the main loop, and loops that wait with io_uring."""
     batch: Ints
-    """Requests that one submission to linux-aio takes at most."""
+    """The most requests in one submission to linux-aio."""
     workers: Ints
-    """Threads that a loop's pool has at most."""
+    """The most threads in a loop's pool."""
     first_ns: Ints
-    """The polling time that the loop and each of its handlers begin with."""
+    """The initial polling time of the loop and each of its handlers."""
 
     @classmethod
     def alone(cls, max_ns: int, *, first_ns: int = 0) -> Loops:
-        """Returns one IOThread of QEMU 10.0, with its defaults but for these."""
+        """Returns one IOThread of QEMU 10.0 with its defaults, except for these."""
         return cls([max_ns], [0], [0], [0], [0], [0], [32], [64], [first_ns])
 
 
 class Queues(NamedTuple):
-    """The virtqueues; an entry of each list per queue.
+    """The virtqueues; each list has an entry for each queue.
 
     Units: nanoseconds.
     """
@@ -92,18 +92,18 @@ class Queues(NamedTuple):
     loop: Ints
     device: Ints
     vcpu: Ints
-    """Where its interrupts go and its programs run."""
+    """The vCPU that gets its interrupts and runs its programs."""
     engine: Ints
     depth: Ints
-    """Requests under way in a closed loop; 0 for an open one."""
+    """Requests in flight in a closed loop; 0 for an open one."""
     batch: Ints
-    """So many completions a program waits for, before it submits as many requests at once."""
+    """A program waits for this many completions before it submits as many requests at once."""
     interval_ns: Ints
     """Mean time between requests of an open loop."""
     work_ns: Ints
-    """What the guest's program computes before it asks for more."""
+    """The guest program's computing time before it submits more."""
     think_ns: Ints
-    """What it waits then."""
+    """Its think time after that."""
 
     @classmethod
     def alone(cls, depth: int) -> Queues:
@@ -121,56 +121,57 @@ class Devices(NamedTuple):
     """Service times in random order: table after table, each of `size` entries."""
     size: int
     tables: Ints
-    """The table for a number of requests under way, of each device one after the other."""
+    """The table for each number of requests in flight, for each device one after the other."""
     most: int
-    """Entries in `tables` per device; more requests than that count as that many."""
+    """Entries in `tables` per device; a larger number of requests uses the last one."""
 
 
 class Counts(NamedTuple):
-    """What a run came to; an entry per loop unless said otherwise.
+    """The result of a run; one entry for each loop unless said otherwise.
 
     Units: nanoseconds.
     """
 
     span_ns: int
-    """How long the requests that count took."""
+    """The time for the counted requests."""
     cpu_ns: Ints
     polling_ns: Ints
-    """Of `cpu_ns`, what they polled for."""
+    """The part of `cpu_ns` that they polled."""
     sleeps: Ints
     passes: Ints
     polled: Ints
-    """Passes that an event ended while they polled."""
+    """Passes that an event ended during polling."""
     irq_cpu_ns: int
     """Of the main loop, for interrupts."""
     vcpu_ns: Ints
-    """An entry per vCPU: how long it was busy, with its waits for a processor."""
+    """One entry for each vCPU: its busy time, with its waits for a processor."""
     interrupts: Ints
-    """An entry per vCPU: how many it took."""
+    """One entry for each vCPU: the number of interrupts it took."""
     latencies_ns: Ints
-    """Of each request, from when it is in the queue to when its program can go on."""
+    """For each request, the time from entering the queue until its program can continue."""
     passes_seen: Ints
     """The first passes, six numbers each: loop, begin of the wait, its end, end of the dispatch,
-    the budget of the wait, and the loop's polling time after it. No polling is a budget of 0."""
+    the budget of the wait, and the loop's polling time after it. Without polling the budget is
+    0."""
 
 
 @dataclass(eq=False, slots=True)
 class Handler:
-    """What a loop watches."""
+    """A handler that a loop watches."""
 
     poll_ns: int
-    """Its polling time, or mean."""
+    """Its polling time, or its mean."""
     active: bool = False
     """Whether it had an event in this pass."""
 
 
 @dataclass(eq=False, slots=True)
 class ServiceTable:
-    """Service times of a disk with so many requests under way."""
+    """Service times of a disk with a given number of requests in flight."""
 
     times_ns: list[int]
     next_at: int = 0
-    """Where the next is."""
+    """The index of the next time."""
 
 
 @dataclass(eq=False, slots=True)
@@ -178,53 +179,53 @@ class Disk:
     """A disk on the host."""
 
     tables: list[ServiceTable]
-    """By requests under way; more count as that many."""
+    """By requests in flight; a larger number uses the last one."""
     under_way: int = 0
 
 
 @dataclass(eq=False, slots=True)
 class VCPU:
-    """A processor of the guest."""
+    """A vCPU of the guest."""
 
     number: int
     queues: list[VirtQueue] = field(default_factory=list)
-    """Whose interrupts it takes and whose programs it runs."""
+    """The queues whose interrupts it takes and whose programs it runs."""
     doing: int = IDLE
     next_ns: int = -1
-    """When that is over, or when it wakes up; -1 for not known."""
+    """When the current step ends, or when it wakes up; -1 if not known."""
     free_ns: int = 0
-    """Until when it is busy."""
+    """When its busy time ends."""
     left_doing: int = IDLE
-    """What it has left for an interrupt; nothing is `IDLE`."""
+    """The step that an interrupt has suspended; `IDLE` if none."""
     left_ns: int = 0
-    """How long that still takes."""
+    """The remaining time of that step."""
     interrupted_by: VirtQueue = field(init=False)
-    """Whose interrupt it takes."""
+    """The queue whose interrupt it handles."""
     program: VirtQueue = field(init=False)
-    """Whose program has the turn, or had it last."""
+    """The queue whose program is running, or ran last."""
     left: int = 0
-    """Completions of that turn."""
+    """Completions of that program in this turn."""
     asks: int = 0
-    """For how many requests that program is about to ask."""
+    """How many requests that program is about to submit."""
     rested: bool = True
     """Whether it was idle since that turn."""
     calls: int = 0
     """Interrupts that it has not taken."""
     ended: int = 0
-    """How many times it has ended something else, or has begun to wake up."""
+    """How many steps it has finished, or wake-ups it has begun."""
     ready: int = 0
     """Completions that its programs have."""
     owed_ns: int = 0
-    """What it is to do or to wait for first: kicks, a processor."""
+    """Delay before its next step: kicks, a wait for a processor."""
     busy_ns: int = 0
     """Counted, see `Counts`."""
     interrupts: int = 0
-    """The same: how many it took."""
+    """Counted: the number of interrupts it took."""
 
 
 @dataclass(eq=False, slots=True)
 class Loop:
-    """An event loop: its parameters, see `Loops`; where it is; and what is counted."""
+    """An event loop: its parameters, see `Loops`; its state; and its counts."""
 
     number: int
     max_ns: int
@@ -239,37 +240,37 @@ class Loop:
     notifier: Handler
     completions: Handler
     handlers: list[Handler]
-    """The notifier, completions where they are a handler, and its queues'."""
+    """The notifier, the completions if they have a handler, and the queues' handlers."""
     queues: list[VirtQueue] = field(default_factory=list)
-    """Those that it serves."""
+    """The queues that it serves."""
     start_ns: int = 0
-    """When the present pass began, which is when the one before ended."""
+    """When the current pass began, which is when the previous one ended."""
     budget_ns: int = 0
-    """For how long its wait polls at most."""
+    """The maximum polling time of its wait."""
     woken_ns: int = 0
-    """When its wait ended, or will."""
+    """When its wait ended, or will end."""
     waits: bool = False
-    """Whether its wait lasts until something comes."""
+    """Whether its wait lasts until an event comes."""
     asleep: bool = False
     """Whether it slept and is about to run."""
     by_polling: bool = False
-    """Whether polling ended its wait: it polls until a wait goes on beyond that."""
+    """Whether polling ended its wait: it polls until a wait exceeds its budget."""
     notified: bool = False
     """Whether it has notified itself."""
     own: bool = False
-    """Whether that ended the present wait."""
+    """Whether its own notification ended the current wait."""
     stale: bool = False
-    """Whether the eventfd of a completion that was reaped is still to be read."""
+    """Whether the eventfd of a reaped completion is still to be read."""
     kicks: int = 0
     """Queues whose eventfd is still to be read."""
     phase: int = WOKEN
-    """Which step is next to be over."""
+    """The step that ends next."""
     queue: VirtQueue = field(init=False)
     """The queue that it takes requests from, or did last."""
     found: int = 0
-    """Queues that its wait found ready, less those that it has gone through."""
+    """Queues that its wait found ready and that it has not gone through yet."""
     count: int = 0
-    """How many it has taken from its queue."""
+    """How many requests it has taken from its queue."""
     done: int = 0
     """Completions that it has not reaped."""
     put: int = 0
@@ -299,89 +300,89 @@ class VirtQueue:
     think_ns: int
     number: int
     submitted_ns: list[int]
-    """When requests were put into it, in a ring."""
+    """When requests entered the queue, as a ring."""
     born_ns: list[int]
-    """The same of its completions, in the order in which they came."""
+    """The same for its completions, in order of completion."""
     next_program: VirtQueue = field(init=False)
-    """Of its vCPU, around."""
+    """The next queue of its vCPU, in a circle."""
     armed: bool = True
     """Whether the next request kicks the loop."""
     kicked: bool = False
-    """Whether one did, and the eventfd is still to be read."""
+    """Whether a request kicked it, and the eventfd is still to be read."""
     requests: int = 0
-    """In it."""
+    """Requests in the queue."""
     put_at: int = 0
-    """Where the next goes in the ring."""
+    """The ring index of the next request."""
     popped_at: int = 0
-    """Where the oldest is."""
+    """The ring index of the oldest request."""
     found: bool = False
-    """Whether the loop's wait found it ready, and the loop has not gone through it."""
+    """Whether the loop's wait found it ready, and the loop has not gone through it yet."""
     done: int = 0
     """Completions that the loop has not reaped."""
     reaping: int = 0
-    """That it does reap."""
+    """Completions that it is reaping."""
     seen: int = 0
-    """That the guest can see."""
+    """Completions that the guest can see."""
     ready: int = 0
-    """That the program has."""
+    """Completions that the program has."""
     ended_at: int = 0
-    """Where the next completion goes in the ring."""
+    """The ring index of the next completion."""
     answered_at: int = 0
-    """Where the oldest is."""
+    """The ring index of the oldest completion."""
     held: int = 0
-    """Completions of a program that waits for more, before it submits."""
+    """Completions of a program that waits for more before it submits."""
     waiting: int = 0
     """Requests that wait for a worker."""
     called: bool = False
     """Whether an interrupt was sent that its vCPU has not taken."""
     reaches_ns: int = 0
-    """When that reaches it."""
+    """When that interrupt reaches the vCPU."""
     heard_at: int = -1
-    """What the vCPU had ended when it took the last one."""
+    """The vCPU's count of finished steps when it took the last interrupt."""
 
 
 @dataclass(eq=False, slots=True)
 class World:
-    """Everything."""
+    """The whole state."""
 
     generation: int
     costs: Costs
     processors: int
     vcpu_disk_irq_ns: int
-    """What a busy vCPU loses by an interrupt of a disk, with which it shares a processor only some
-    of the time."""
+    """The time that a busy vCPU loses for an interrupt of a disk; it shares a processor with these
+    only part of the time."""
     loops: list[Loop]
     vcpus: list[VCPU]
     queues: list[VirtQueue]
     gaps: list[int]
-    """Random times between requests of an open loop, of mean 1024."""
+    """Random times between requests of an open loop, with the mean 1024."""
     crowded: bool
     """Whether there can be more threads than processors."""
     room: int
-    """How many requests each of a queue's two rings holds."""
+    """The size of each of a queue's two rings, in requests."""
     warm_up: int
-    """Requests that do not count."""
+    """Requests that are not counted."""
     goal: int
-    """Requests after which all is over."""
+    """The number of requests after which the run ends."""
     latencies_ns: list[int]
     passes_seen: list[int]
     noted: int = 0
-    """Numbers in it."""
+    """Numbers in `passes_seen`."""
     order: int = 0
-    """Each event's number, so that those of one time come in the order in which they arose."""
+    """Each event's number, which orders events of the same time by their creation."""
     gap_at: int = 0
-    """The next time between requests."""
+    """The index of the next time between requests."""
     finished: int = 0
     from_ns: int = 0
-    """When those that count began."""
+    """When the counted requests began."""
     to_ns: int = 0
-    """And ended."""
+    """When they ended."""
     main_free_ns: int = 0
-    """Until when the main loop's pass for interrupts lasts."""
+    """When the main loop's pass for interrupts ends."""
     main_looks_ns: int = 0
-    """When it looks for them in its present pass, or did in its last."""
+    """When it checks for interrupts in its current pass, or did in its last."""
     disk_irq_ends_ns: int = 0
-    """Until when the host takes the last interrupt of a disk."""
+    """Until when the host handles the last interrupt of a disk."""
     irq_cpu_ns: int = 0
 
 
@@ -399,23 +400,23 @@ def build_world(
     gaps: Ints = (1024,),
     passes: int = 0,
 ) -> World:
-    """Returns everything at rest.
+    """Returns the initial state.
 
     Args:
-        generation: Which of the three, see `BY_LOOP`.
+        generation: One of the three, see `BY_LOOP`.
         loops: The event loops.
         queues: The virtqueues and the programs behind them.
         devices: The disks.
-        costs: What each step takes.
-        processors: Of the host, for loops and vCPUs.
-        requests: How many count.
-        vcpu_disk_irq_ns: What a busy vCPU loses by an interrupt of a disk.
-        warm_up: How many requests to do before any counts.
-        gaps: Random times between requests of an open loop, of mean 1024.
-        passes: How many to note, the first ones.
+        costs: The cost of each step.
+        processors: Processors of the host, for loops and vCPUs.
+        requests: How many are counted.
+        vcpu_disk_irq_ns: The time that a busy vCPU loses for an interrupt of a disk.
+        warm_up: How many requests to do before any is counted.
+        gaps: Random times between requests of an open loop, with the mean 1024.
+        passes: How many of the first passes to record.
     """
     goal = requests + warm_up
-    # An open loop may have as many under way as come.
+    # An open loop has no limit of requests in flight.
     room = 2 * goal + 64 if min(queues.depth) == 0 else max(queues.depth) + 1
     tables = [
         ServiceTable(list(devices.samples[first : first + devices.size]))
@@ -452,7 +453,7 @@ def build_world(
 
 
 def _make_loop(loops: Loops, number: int) -> Loop:
-    """Returns a loop with the handlers that each has."""
+    """Returns a loop with its fixed handlers."""
     first_ns = loops.first_ns[number]
     notifier, completions = Handler(first_ns), Handler(first_ns)
     return Loop(
@@ -473,7 +474,7 @@ def _make_loop(loops: Loops, number: int) -> Loop:
 
 
 def _add_queue(world: World, queues: Queues, number: int, loop: Loop, disk: Disk) -> None:
-    """Makes a queue that a loop serves."""
+    """Creates a queue that a loop serves."""
     queue = VirtQueue(
         loop=loop,
         disk=disk,
@@ -492,14 +493,14 @@ def _add_queue(world: World, queues: Queues, number: int, loop: Loop, disk: Disk
     world.queues.append(queue)
     loop.queues.append(queue)
     loop.handlers.append(queue.handler)
-    # A handler that is never ready would hold its polling time for ever, and the loop's with it.
+    # A handler that is never ready would keep its polling time forever, and so the loop's.
     if queue.engine in {NATIVE, IO_URING} and loop.completions not in loop.handlers:
         loop.handlers.append(loop.completions)
     queue.vcpu.queues.append(queue)
 
 
 def read_counts(world: World) -> Counts:
-    """Returns what a run came to that is over."""
+    """Returns the counts of a finished run."""
     return Counts(
         span_ns=world.to_ns - world.from_ns,
         cpu_ns=[loop.cpu_ns for loop in world.loops],

@@ -1,9 +1,9 @@
-"""Recordings of real event loops, computed again: does the algorithm decide as QEMU did?
+"""Recordings of real event loops, computed again, to check the algorithm against QEMU.
 
-Of a recording only the inputs are taken: how long each pass took and which handlers had an event.
-Where the loop itself says both, as recordings of 11.1 do, nothing is left to guess. Up to 10.2
-they follow from the clock's readings around a pass and from what `ppoll` returned; which handlers
-a successful poll found is not in the record, so every state that fits what is seen is kept.
+Only the inputs of a recording are used: the duration of each pass, and the handlers that had an
+event. Recordings of 11.1 contain both, so nothing has to be inferred. Up to 10.2 they follow from
+the clock's readings around a pass and from the result of `ppoll`; the handlers that successful
+polling found are not recorded, so every state that fits the record is kept.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _MAX_STATES = 256
 
 
 class Agreement(Struct, frozen=True, kw_only=True):
-    """How many of QEMU's decisions the algorithm comes to as well."""
+    """How many of QEMU's decisions the algorithm reproduces."""
 
     events: int = 0
     """Changes of a polling time in the record."""
     events_agreed: int = 0
     events_missing: int = 0
-    """Changes that the algorithm makes and the record does not have."""
+    """Changes that the algorithm makes and that are not in the record."""
     budgets: int = 0
-    """Times that a pass polled for, in the record."""
+    """Polling times of passes in the record."""
     budgets_agreed: int = 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether all agree, and there was something to agree on."""
+        """Whether all agree, and there is at least one."""
         return (
             self.events_agreed == self.events
             and self.budgets_agreed == self.budgets
@@ -60,15 +60,15 @@ class Agreement(Struct, frozen=True, kw_only=True):
 def check_recording(
     records: Iterable[Record], generation: Generation, settings: PollSettings
 ) -> Agreement:
-    """Computes a loop's decisions from a recording's inputs and compares them with those in it.
+    """Computes a loop's decisions from a recording's inputs, to compare with the recorded ones.
 
     Args:
         records: The recording.
-        generation: How that QEMU adapts its polling.
-        settings: The parameters that its IOThread had.
+        generation: The generation of that QEMU's polling.
+        settings: The parameters of its IOThread.
 
     Raises:
-        InputError: A record is none of a recording, or how long passes took is not in it.
+        InputError: A record is not part of a recording, or the durations of passes are missing.
     """
     complete = complete_settings(settings, generation)
     inputs = _Inputs(Block if generation == "weighted" else Clock)
@@ -77,14 +77,14 @@ def check_recording(
     if agreement.events + agreement.budgets and not inputs.found:
         what = "the waits" if generation == "weighted" else "the readings of the clock"
         raise InputError(
-            f"there is polling in it, but not {what} that it follows from",
+            f"it has polling, but not {what} that determine it",
             hint="a plain trace cannot be computed again; or another --qemu-version was recorded",
         )
     return agreement
 
 
 class _Inputs(Struct):
-    """Whether a recording has what decisions follow from."""
+    """Whether a recording has the inputs of decisions."""
 
     kind: type[Block | Clock]
     found: bool = False
@@ -130,7 +130,7 @@ class _Change(Struct):
 
 
 class _Pass(Struct):
-    """One pass of a loop up to 10.2, from the reading that begins it to the next pass."""
+    """One pass of a loop up to 10.2, from the reading at its begin to the next pass."""
 
     start_ns: int
     begin: Event | None = None
@@ -138,11 +138,11 @@ class _Pass(Struct):
     wait: Wait | None = None
     ready: Ready | None = None
     clock: Clock | None = None
-    """The readings of which the first ends the wait."""
+    """Readings; the first one ends the wait."""
     added: list[int] = field(default_factory=list)
     removed: list[int] = field(default_factory=list)
     detached: list[int] = field(default_factory=list)
-    """Descriptors that were read in vain, as a device does with one that it unregisters."""
+    """Descriptors that were read without effect, as a device does when it unregisters one."""
     changes: list[_Change] = field(default_factory=list)
 
     @property
@@ -155,7 +155,7 @@ class _Pass(Struct):
 
 
 def _split_passes(records: Iterable[Record]) -> Iterator[_Pass]:
-    """Yields a loop's passes; what comes before the first is one without a wait."""
+    """Yields a loop's passes; events before the first one form a pass without a wait."""
     clock: Clock | None = None
     current = _Pass(start_ns=0)
     for record in records:
@@ -170,7 +170,7 @@ def _split_passes(records: Iterable[Record]) -> Iterator[_Pass]:
                     current = _Pass(start_ns=clock.last_ns if clock else 0)
                 current.wait = record
             case Ready() if current.clock is None:
-                # A later one is of a submission while events are dispatched.
+                # A later one belongs to a submission during dispatch.
                 current.ready = record
             case Read(fd=descriptor, result=result) if result < 0:
                 current.detached.append(descriptor)
@@ -209,8 +209,8 @@ def _read_change(event: Event) -> Adjustment:
 def _check_loop(records: Iterable[Record], settings: PollSettings) -> Agreement:
     """Checks a loop of 7.2 to 9.x, whose polling time is adjusted in every pass.
 
-    A pass that neither polls nor waits leaves no trace of its own but the change that it makes:
-    the wait was then from the last but one reading of the clock to the last.
+    A pass that neither polls nor waits leaves no trace except the change that it makes: the wait
+    was then between the last two readings of the clock.
     """
     tally, poll_ns = _Tally(), 0
     for one in _split_passes(records):
@@ -240,12 +240,12 @@ _Times = frozenset[tuple[int, int]]
 
 
 class _State(Struct, frozen=True):
-    """What the handlers of a loop may be at: one reading of the record."""
+    """A possible state of a loop's handlers: one interpretation of the record."""
 
     times: _Times = frozenset()
     gone: _Times = frozenset()
-    """Handlers that must have been unregistered, for a budget to be as it was, with their times;
-    what follows in the record has yet to show it."""
+    """Handlers that must have been unregistered to explain a budget, with their times; the rest of
+    the record has yet to confirm it."""
 
 
 def _check_handlers(records: Iterable[Record], settings: PollSettings) -> Agreement:
@@ -257,9 +257,9 @@ def _check_handlers(records: Iterable[Record], settings: PollSettings) -> Agreem
 
 
 class _Doubt(Struct, frozen=True, kw_only=True):
-    """A budget or a pass's changes that agree only if handlers are gone; later passes show that.
+    """A budget or changes of a pass that agree only if handlers are gone; later passes decide.
 
-    That a handler is unregistered is not traced, and another thread may do it at any time.
+    The trace does not record when a handler is unregistered, which another thread can do anytime.
     """
 
     is_budget: bool
@@ -269,7 +269,7 @@ class _Doubt(Struct, frozen=True, kw_only=True):
 
 
 class _Handlers(Struct):
-    """A loop of 10.0 to 10.2 as it is followed, in every reading that fits."""
+    """A loop of 10.0 to 10.2, followed in every interpretation that fits."""
 
     settings: PollSettings
     states: set[_State] = field(default_factory=lambda: {_State()})
@@ -295,7 +295,7 @@ class _Handlers(Struct):
             self.tally.count([change.adjustment for change in one.changes], [])
 
     def finish(self) -> Agreement:
-        """Returns how much agrees; a doubt that nothing has settled by now is a difference."""
+        """Returns the agreement; a doubt that is still open is a difference."""
         self._decide(agrees=False)
         return self.tally.freeze()
 
@@ -320,11 +320,11 @@ class _Handlers(Struct):
             self.tally.count_budget(agrees=False)
 
     def _settle(self, one: _Pass) -> None:
-        """Sees which of the handlers that must be gone are, by what a pass shows of them."""
+        """Checks, by what a pass shows, which of the supposedly gone handlers are gone."""
         if not self.doubts:
             return
         shown = {*one.added, *one.detached}
-        # One that has an event and is not new was there all the time.
+        # A handler that has an event and is not new was there all the time.
         ready = one.ready.fds if one.ready is not None else None
         there = set(ready or ()) - shown
         states = {
@@ -354,7 +354,7 @@ class _Handlers(Struct):
         self.doubts.clear()
 
     def _follow(self, one: _Pass, block_ns: int) -> None:
-        """Takes the states after a pass that fit its changes, or the one that fits them best."""
+        """Keeps the states after a pass that fit its changes, or the one that fits best."""
         seen = Counter(change.adjustment for change in one.changes)
         readings = [
             reading for state in self.states for reading in self._read(state, one, block_ns, seen)
@@ -381,7 +381,7 @@ class _Handlers(Struct):
     def _read(
         self, state: _State, one: _Pass, block_ns: int, seen: Counter[Adjustment]
     ) -> Iterator[tuple[int, _State, Counter[Adjustment]]]:
-        """Yields what may be after a pass, with how much differs from what is in the record."""
+        """Yields possible states after a pass, with the number of differences from the record."""
         lost = {fd for fd, _ in state.gone}
         for times in _list_members(state, one):
             for ready in _list_ready(one, times, self.notifier, block_ns, self.settings):
@@ -394,9 +394,9 @@ class _Handlers(Struct):
 
 
 def _lose_ready(state: _State, one: _Pass) -> Iterator[_State]:
-    """Yields a state without handlers that were ready, but unregistered before it was their turn.
+    """Yields states without handlers that were ready but unregistered before their dispatch.
 
-    Another thread can do that between a loop's wait and what it does then.
+    Another thread can unregister them between a loop's wait and the dispatch.
     """
     ready = one.ready.fds if one.ready is not None else None
     candidates = [item for item in state.times if item[0] in (ready or ())]
@@ -414,10 +414,10 @@ def _find_budget(timeout: int, times: _Times) -> int:
 
 
 def _list_members(state: _State, one: _Pass) -> Iterator[dict[int, int]]:
-    """Yields the handlers that a pass can have adjusted, with their times before.
+    """Yields the sets of handlers that a pass can have adjusted, with their times before.
 
-    One that is detached in a pass is so before its events are dispatched; but a pass that leaves
-    no trace of its own may have followed, and then it was after them.
+    A handler that is detached in a pass is detached before the dispatch; but a pass without a
+    trace may have followed, and then it was detached after it.
     """
     added = dict.fromkeys(one.added, 0)
     times = {fd: ns for fd, ns in state.times if fd not in one.removed}
@@ -435,7 +435,7 @@ def _list_ready(
 ) -> Iterator[tuple[int, ...]]:
     """Yields every set of handlers that can have had an event in a pass, as far as it matters.
 
-    Of those that no change would show only one set is yielded: they stay as they are.
+    Of handlers that would not change, only one set is yielded: their times stay the same.
     """
     known: tuple[int, ...] = tuple(one.added)
     if one.ready is not None and one.ready.fds is not None:
@@ -467,11 +467,11 @@ def _list_polled(
     is_known: bool,
     is_endless: bool,
 ) -> Iterator[tuple[int, ...]]:
-    """Yields what polling can have found: others than the notifier if it made progress."""
+    """Yields the sets that polling can have found: without the notifier if it made progress."""
     if not end.values["progress"]:
         if end.values["timeout"] == 0:
             if is_endless and notifier is not None and notifier in changes:
-                # Without a timer nothing else ends the wait.
+                # Without a timer, only the notifier can end the wait.
                 yield (notifier,)
                 return
             only = changes if notifier is None else {notifier} & changes.keys()
@@ -486,14 +486,14 @@ def _list_polled(
         if is_quiet or any(fd != notifier for fd in found):
             yield found
     if not is_quiet:
-        # Something was found, whatever the record says of it.
+        # Something was found, whatever the record says.
         yield tuple(others[:1])
 
 
 def _list_subsets(
     changes: Mapping[int, Adjustment | None], seen: Counter[Adjustment]
 ) -> Iterator[tuple[int, ...]]:
-    """Yields the sets of handlers whose changes are those that are seen, as far as they can be."""
+    """Yields the sets of handlers whose changes are the recorded ones, as far as possible."""
     groups = []
     for change, number in seen.items():
         group = [fd for fd, own in changes.items() if own == change]
@@ -504,7 +504,7 @@ def _list_subsets(
 
 
 class _Loop(Struct):
-    """A loop of 11.1 as it is followed, under one set of parameters."""
+    """A loop of 11.1, followed with one set of parameters."""
 
     settings: PollSettings
     state: WeightedTimes[Handler] = field(default_factory=WeightedTimes)
@@ -536,13 +536,13 @@ class _Loop(Struct):
                 budget = choose_budget(values["timeout"], self.state.poll_ns)
                 self.tally.count_budget(agrees=values["max_ns"] == budget)
             case Event(name="poll_add", node=node, values={"fd": descriptor}):
-                # Without a removal before it is another one, at a place that had become free.
+                # Without a removal before, it is another handler at an address that was freed.
                 handler = Handler(node, descriptor)
                 means = {**self.state.means, handler: self.removed.pop(handler, 0)}
                 self.state = WeightedTimes(poll_ns=self.state.poll_ns, means=means)
             case Event(name="poll_remove", node=node, values={"fd": descriptor}):
                 handler = Handler(node, descriptor)
-                # Its mean is kept for the time when it is polled again.
+                # Its mean is kept until it is polled again.
                 self.removed[handler] = self.state.means.get(handler, 0)
             case _:
                 pass
@@ -554,9 +554,9 @@ class _Loop(Struct):
 
 
 def _check_weighted(records: Iterable[Record], settings: PollSettings) -> Agreement:
-    """Checks the loops of a record of 11.1, each of which says its waits and handlers itself.
+    """Checks the loops of a record of 11.1, each of which records its waits and handlers.
 
-    The loop of QEMU's own monitor is in the record as well and always has the defaults.
+    The loop of QEMU's own monitor is also in the record, and always has the defaults.
     """
     defaults = complete_settings(PollSettings(), "weighted")
     loops: dict[str, tuple[_Loop, _Loop]] = {}

@@ -1,9 +1,9 @@
-"""What a layout would do under a load, before anyone touches a guest.
+"""Predicts what a layout would do under a load, before anyone changes a guest.
 
-A layout's disks, virtqueues and event loops become the records of `vmio.sim.events`, which
-runs several times with other random numbers. It runs from two beginnings, no polling and polling
-for as long as allowed: where the two do not meet the outcome is not one number, since the real
-loop stays in whichever of the two it came into.
+A layout's disks, virtqueues and event loops become the records of `vmio.sim.events`, which is run
+several times with different random numbers. It is run from two initial states, no polling and
+polling for as long as allowed: if the results differ, the outcome is not one number, because a
+real loop stays in whichever of the two states it entered.
 """
 
 from __future__ import annotations
@@ -59,29 +59,29 @@ _SOCKETS: Final = frozenset({"curl", "http", "https", "iscsi", "nbd", "nfs", "ss
 _LOOP_RING: Final = QemuVersion(10, 2)
 _AIO_BATCH: Final = 32
 _AIO_SLOTS: Final = 1024
-"""What `aio-max-batch` is unless it is set, and what linux-aio holds of it. Source: QEMU 10.0.2,
+"""The default of `aio-max-batch`, and linux-aio's limit of it. Source: QEMU 10.0.2,
 `block/linux-aio.c`."""
 _SAMPLES: Final = 1 << 11
-"""Service times drawn for each depth; they come again in the same order."""
+"""Service times drawn for each depth; they are repeated in the same order."""
 _KERNEL_FROM: Final = 1_500_000
-"""Below so many requests compiling takes longer than it saves."""
+"""With fewer requests, compiling takes longer than it saves."""
 _CODES: Final[Mapping[Generation, int]] = {
     "loop": records.BY_LOOP,
     "handler": records.BY_HANDLER,
     "weighted": records.WEIGHTED,
 }
-# From which difference on two beginnings have come to two ends: more than repeats of a real
-# guest differ by.
+# The difference from which two initial states count as two outcomes: more than repeated runs of a
+# real guest differ.
 _APART_RATIO: Final = 1.05
 _APART_CPU: Final = 0.1
 _FULL: Final = 0.97
-"""Of all processors: what is left between two threads is not used by either."""
+"""Of all processors: small idle times between two threads are not used by either."""
 _KEPT_UP: Final = 0.9
-"""Of what an open loop asks for; the random times of short runs miss their mean by less."""
+"""Of an open loop's rate; the mean of the random times of short runs is closer than this."""
 
 
 class Estimate(Struct, frozen=True, kw_only=True):
-    """A mean over seeds with its 95 % interval; where the outcome is one of two, their span."""
+    """A mean over seeds with its 95 % interval; the range of both outcomes if it is bistable."""
 
     mean: float
     low: float
@@ -94,47 +94,47 @@ class LoopEstimate(Struct, frozen=True, kw_only=True):
     id: str
     """An IOThread's id, or `MAIN_LOOP`."""
     cpu_share: Estimate
-    """Processor time per time: 1 is a processor all the time."""
+    """Processor time per time: 1 is one processor all the time."""
     polling_share: Estimate
-    """Of `cpu_share`, what it polled for."""
+    """The part of `cpu_share` spent polling."""
     work_share: Estimate
-    """Of `cpu_share`, all else."""
+    """The rest of `cpu_share`."""
     sleeps_per_request: Estimate
-    """Of the requests of all loops."""
+    """Per request of all loops."""
     polled_share: Estimate
-    """How many of its waits polling caught."""
+    """The fraction of its waits that polling caught."""
 
 
 class Prediction(Struct, frozen=True, kw_only=True):
-    """What a layout would do."""
+    """The predicted behaviour of a layout."""
 
     profile: str
     workload: str
     qemu_version: str
     seeds: int
     requests: int
-    """Counted in each run."""
+    """The number counted in each run."""
     bistable: bool
-    """Whether the outcome is one of two, and the intervals span both."""
+    """Whether there are two possible outcomes, and the intervals span both."""
     iops: Estimate
     latency_mean_ns: Estimate
     latency_p50_ns: Estimate
     latency_p95_ns: Estimate
     latency_p99_ns: Estimate
     cpu_share: Estimate
-    """Of all event loops together, with what the main loop does for interrupts."""
+    """All event loops together, with the main loop's work for interrupts."""
     vcpu_share: Estimate
-    """How busy the guest's processors are with these requests, 1 for one that always is: near it,
-    the guest is what limits."""
+    """Utilisation of the guest's vCPUs by these requests, 1 if always busy: near 1 the guest is
+    the limit."""
     loops: tuple[LoopEstimate, ...]
     notes: tuple[str, ...]
-    """What the model does not know of this layout."""
+    """What the model does not take into account for this layout."""
     warnings: tuple[str, ...] = ()
-    """Why it may be true of no guest on this guest's host; nobody shall see it without them."""
+    """Why it may not apply to this guest's host; to be shown with every figure."""
 
 
 class SimulatedRun(Struct, frozen=True, kw_only=True):
-    """What one run came to."""
+    """The result of one run."""
 
     iops: float
     latency_mean_ns: float
@@ -143,20 +143,20 @@ class SimulatedRun(Struct, frozen=True, kw_only=True):
     latency_p99_ns: float
     cpu_share: float
     irq_cpu_share: float
-    """Of the main loop, for interrupts; in `cpu_share`."""
+    """Of the main loop, for interrupts; included in `cpu_share`."""
     vcpu_share: float
     """Of the vCPUs, on average."""
     interrupts: float
-    """Of the guest, a request."""
+    """In the guest, per request."""
     loop_cpu_shares: tuple[float, ...]
     loop_polling_shares: tuple[float, ...]
     loop_sleeps: tuple[float, ...]
-    """A request."""
+    """Per request."""
     loop_polled: tuple[float, ...]
-    """Share of waits that polling caught."""
+    """The fraction of waits that polling caught."""
 
     def average(self, other: SimulatedRun) -> SimulatedRun:
-        """Returns what lies between two runs."""
+        """Returns the mean of two runs."""
         middle: dict[str, Any] = {}
         for name, mine in structs.asdict(self).items():
             theirs = getattr(other, name)
@@ -178,7 +178,7 @@ class _Queue(Struct, frozen=True, kw_only=True):
 
 
 class Setup(Struct, frozen=True, kw_only=True):
-    """A guest under a load, as it is laid out for each run."""
+    """A guest under a load, prepared for runs."""
 
     generation: Generation
 
@@ -195,7 +195,7 @@ class Setup(Struct, frozen=True, kw_only=True):
 
     @property
     def polls(self) -> bool:
-        """Whether any loop can."""
+        """Whether any loop can poll."""
         return any(
             settings.max_ns and can_poll
             for settings, can_poll in zip(self.settings, self.can_poll, strict=True)
@@ -209,11 +209,11 @@ def set_parameters(topology: Topology, texts: Sequence[str], *, option: str = "-
 
     Args:
         topology: The layout.
-        texts: As `ID.poll_max_ns=0`; without `ID.` it is set on all.
-        option: What they were given as, for what is told of them.
+        texts: Such as `ID.poll_max_ns=0`; without `ID.` it applies to all.
+        option: The option that they were given with, for messages.
 
     Raises:
-        UsageError: There is no such IOThread or parameter, or the value is none.
+        UsageError: There is no such IOThread or parameter, or the value is not valid.
     """
     from vmio.values import replace
 
@@ -243,7 +243,7 @@ def set_parameters(topology: Topology, texts: Sequence[str], *, option: str = "-
 
 
 def pays_to_compile(requests: int) -> bool:
-    """Returns whether so many requests take longer than compiling what simulates them faster."""
+    """Returns whether so many requests take longer than compiling the faster form."""
     return requests > _KERNEL_FROM and kernel.is_available()
 
 
@@ -258,23 +258,23 @@ def predict(
     compiled: bool | None = None,
     warnings: tuple[str, ...] = (),
 ) -> Prediction:
-    """Returns what a layout would do; the same for the same arguments.
+    """Returns the prediction for a layout; the same arguments give the same result.
 
     Args:
         topology: The layout.
-        workload: What its guest asks of every disk.
-        profile: What each step costs.
+        workload: The load on every disk.
+        profile: The cost of each step.
         version: The QEMU.
-        seeds: How many runs from each beginning, at least 2.
-        requests: How many of each run count, after a tenth as many that do not.
-        compiled: Whether the compiled form does it, which answers the same; None for where that
-            pays in this one call.
-        warnings: What is to be told with it, as `vmio.sim.placing` finds it.
+        seeds: How many runs from each initial state, at least 2.
+        requests: How many requests of each run are counted, after a warm-up of a tenth of them.
+        compiled: Whether to use the compiled form, which gives the same result; None: if that pays
+            within this call.
+        warnings: Warnings to include, as `vmio.sim.placing` returns them.
 
     Raises:
-        CapabilityError: How that QEMU polls is not known.
-        PlanError: There is no disk.
-        UsageError: The number of runs or requests makes no sense.
+        CapabilityError: The polling algorithm of that QEMU is not known.
+        PlanError: The layout has no disk.
+        UsageError: The number of runs or requests is out of range.
     """
     if not 2 <= seeds <= MAX_SEEDS or not 100 <= requests <= MAX_REQUESTS:  # noqa: PLR2004 - a spread needs two
         raise UsageError(
@@ -331,20 +331,20 @@ def predict(
     crowd = []
     if iops.high < workload.rate_per_s * setup.disks * _KEPT_UP:
         crowd.append(
-            f"{workload.rate_per_s} requests a second and disk are more than can be done: the"
-            " latency grows for as long as they come"
+            f"{workload.rate_per_s} requests a second for each disk are more than it can do: the"
+            " latency grows without limit"
         )
     if vcpu_share.low > _FULL:
         crowd.append(
-            "the vCPUs are busy with these requests all the time: they are what limits, not the"
+            "the vCPUs are busy with these requests all the time: they are the limit, not the"
             " event loops"
         )
     wanted = cpu_share.high + setup.vcpus * vcpu_share.high
     if wanted > profile.processors * _FULL:
         count = profile.processors
         crowd.append(
-            f"event loops and vCPUs have only {count} processor{'s' * (count > 1)} between them,"
-            " which are used up"
+            f"event loops and vCPUs share only {count} processor{'s' * (count > 1)}, which"
+            f" {'are' if count > 1 else 'is'} fully used"
         )
     return Prediction(
         profile=profile.name if profile.is_this_host else f"{profile.name}, not this host",
@@ -374,7 +374,7 @@ def _estimate(values: Sequence[float]) -> Estimate:
 
 
 def _are_apart(idle: Sequence[SimulatedRun], grown: Sequence[SimulatedRun]) -> bool:
-    """Returns whether two beginnings came to two ends."""
+    """Returns whether the two initial states gave two outcomes."""
 
     def order(find: Callable[[SimulatedRun], float]) -> tuple[Estimate, Estimate]:
         sides = (_estimate([find(run) for run in runs]) for runs in (idle, grown))
@@ -392,8 +392,8 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
     """Returns a guest's queues and loops under a load.
 
     Raises:
-        CapabilityError: How that QEMU polls is not known.
-        PlanError: There is no disk.
+        CapabilityError: The polling algorithm of that QEMU is not known.
+        PlanError: The layout has no disk.
     """
     generation = choose_generation(version)
     monitor = choose_monitor(version, fds=0, io_uring_usable=True)
@@ -415,8 +415,8 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
     for number, attached in enumerate(disks):
         controller = topology.controller_of(attached)
         served = [queue.served_by for queue in topology.virtqueues_of(controller)]
-        # Programs go around the vCPUs, and each vCPU has its virtqueue, as the guest's kernel
-        # gives them out; two programs of a vCPU are one with the depth of both.
+        # Programs are spread over the vCPUs in turn, and each vCPU has its virtqueue, as in the
+        # guest's kernel; two programs of a vCPU are one with the depth of both.
         programs = Counter((number * workload.jobs + job) % vcpus for job in range(workload.jobs))
         for vcpu, jobs in sorted(programs.items()):
             name = served[vcpu % len(served)]
@@ -445,11 +445,11 @@ def prepare(topology: Topology, workload: Workload, version: QemuVersion) -> Set
     if generation != "weighted" and any(
         each.poll_weight is not None for each in topology.iothreads
     ):
-        notes["poll_weight is left out: QEMU has it since 11.1"] = None
+        notes["poll_weight is ignored: it exists since QEMU 11.1"] = None
     if any(each.served_outside for each in topology.controllers):
         notes["disks that QEMU does not serve itself are left out"] = None
     if len(queues) > len(disks):
-        notes["jobs are taken to go around the vCPUs, each with its own virtqueue"] = None
+        notes["jobs are assumed to be spread over the vCPUs, each with its own virtqueue"] = None
     return Setup(
         generation=generation,
         names=tuple(names),
@@ -476,7 +476,7 @@ def _choose_engine(attached: AttachedDisk, version: QemuVersion) -> int:
     """Returns how a disk's requests reach it.
 
     Source: QEMU 10.0.2 and 10.2.2, `block/io_uring.c`, `util/fdmon-io_uring.c`: since 10.2 a loop
-    waits with the ring that its requests go through.
+    waits with the same ring that it submits requests to.
     """
     if attached.aio == "threads":
         return records.THREADS
@@ -488,11 +488,11 @@ def _choose_engine(attached: AttachedDisk, version: QemuVersion) -> int:
 def _note_disk(attached: AttachedDisk, takes_iothread: bool) -> list[str]:  # noqa: FBT001 - one of a row of facts
     notes = []
     if not takes_iothread:
-        notes.append("a device that is not virtio is taken to cost what virtio costs")
+        notes.append("a device that is not virtio is assumed to have the costs of virtio")
     if attached.aio == "threads":
-        notes.append("aio=threads: a worker is taken to start as late as a loop wakes up")
+        notes.append("aio=threads: a worker is assumed to start as late as a loop wakes up")
     if attached.disk.limits:
-        notes.append("limits of disks are left out")
+        notes.append("throttling limits of disks are ignored")
     return notes
 
 
@@ -501,7 +501,7 @@ def _note_depth(setup: Setup, workload: Workload, profile: Profile) -> list[str]
     depth = max(queue.depth for queue in setup.queues)
     if workload.rate_per_s or depth <= deepest:
         return []
-    return [f"disks are taken to be as fast with {depth} requests under way as with {deepest}"]
+    return [f"disks are assumed to be as fast with {depth} requests in flight as with {deepest}"]
 
 
 def _settings(iothread: IOThread | None, generation: Generation) -> PollSettings:
@@ -531,26 +531,26 @@ def run_once(
     compiled: bool = False,
     interrupted: float | None = None,
 ) -> SimulatedRun:
-    """Returns what one run comes to.
+    """Returns the result of one run.
 
     Args:
         setup: The guest.
-        workload: Its load.
-        profile: What each step costs.
-        seed: Of the random times.
-        requests: How many count.
-        grown: Whether the loops begin by polling for as long as they may.
+        workload: The load on each disk.
+        profile: The cost of each step.
+        seed: The seed of the random times.
+        requests: How many are counted.
+        grown: Whether the loops start with the maximum polling time.
         compiled: Whether to use numba.
-        interrupted: Share of the time that a vCPU is on the processor to which the interrupts of
-            the disks come; None for what is to be expected.
+        interrupted: Fraction of the time that a vCPU is on the processor that handles the disks'
+            interrupts; None for the expected value.
     """
     if interrupted is None:
         interrupted = _expect_interrupted(setup, profile)
     count, queues = len(setup.names), setup.queues
-    # A rate is a disk's, which its queues share.
+    # A rate is a disk's, and its queues share it.
     rates = [sum(other.disk == queue.disk for other in queues) for queue in queues]
     interval_ns = 10**9 // workload.rate_per_s if workload.rate_per_s else 0
-    # A time that is no longer held cannot grow past what 64 bits hold in the compiled form.
+    # A polling time that no longer applies cannot overflow 64 bits in the compiled form.
     longest_ns = [
         min(each.max_ns, 10**12) if can_poll else 0
         for each, can_poll in zip(setup.settings, setup.can_poll, strict=True)
@@ -616,21 +616,21 @@ def run_once(
 
 
 def _expect_interrupted(setup: Setup, profile: Profile) -> float:
-    """Returns for which share of the time a vCPU is where the interrupts of the disks come.
+    """Returns the fraction of time that a vCPU is on the processor with the disks' interrupts.
 
-    A thread that they wake up is put there by the host, and stays. Where that is the main loop the
-    vCPUs run elsewhere; IOThreads and vCPUs come to be here and there. docs/concepts/accuracy.md
-    tells how that was seen.
+    The host places a thread that they wake up on that processor, and it stays there. If that is
+    the main loop, the vCPUs run elsewhere; IOThreads and vCPUs end up on either. See
+    docs/concepts/accuracy.md for the observation.
     """
     return 0.0 if all(setup.is_main) else 1 / profile.processors
 
 
 @lru_cache(maxsize=64)
 def _draw_devices(service: tuple[ServiceTimes, ...], disks: int, seed: int) -> Devices:
-    """Draws service times, all disks alike but each with tables of its own.
+    """Draws service times; all disks are alike, but each has tables of its own.
 
-    Between two depths that were measured quantiles are taken to grow evenly with the logarithm of
-    the depth; there is a table for each power of two.
+    Between two measured depths, quantiles are assumed to grow linearly with the logarithm of the
+    depth; there is a table for each power of two.
     """
     source = random.Random(seed)  # noqa: S311 - a simulation's, not a secret's
     most = service[-1].depth
@@ -646,7 +646,7 @@ def _draw_devices(service: tuple[ServiceTimes, ...], disks: int, seed: int) -> D
 
 
 def _interpolate(service: tuple[ServiceTimes, ...], depth: int) -> Ints:
-    """Returns the quantiles at a depth from those of its neighbours; they need as many steps."""
+    """Returns the quantiles at a depth from those of its neighbours, which have equally many."""
     below = max((each for each in service if each.depth <= depth), key=lambda each: each.depth)
     above = min((each for each in service if each.depth >= depth), key=lambda each: each.depth)
     if above.depth == below.depth or len(above.quantiles_ns) != len(below.quantiles_ns):

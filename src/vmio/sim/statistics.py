@@ -1,4 +1,4 @@
-"""Student's interval, which says how far the mean of a few runs can be trusted."""
+"""Student's interval: how far the mean of a few runs can be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameters and loads over their ranges, all else as it is."""
+"""Sweeps over ranges of parameters and loads, with everything else unchanged."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = [
     "LOADS",
     "MAX_POINTS",
     "Grid",
-    "Shortlist",
     "Sweep",
     "SweepPoint",
+    "UnbeatenPoints",
     "parse_grid",
     "parse_sweep",
     "simulate_points",
 ]
 
 MAX_POINTS: Final = 100_000
-"""Of a grid; at half a second for each that is a night on two processors."""
+"""Points of a grid; at half a second each that is a night on two processors."""
 
 LOADS: Final[Mapping[str, str]] = {
     "qd": "depth",
@@ -42,33 +42,33 @@ LOADS: Final[Mapping[str, str]] = {
     "think_ns": "think_ns",
     "rate_per_s": "rate_per_s",
 }
-"""What of a load can be swept, and its name in `Workload`."""
+"""The parameters of a load that can be swept, and their names in `Workload`."""
 
 _HALVINGS: Final = 9
-"""From a maximum down to a 512th of it; below, little differs from nothing."""
+"""From a maximum down to a 512th of it; smaller values hardly differ from 0."""
 _FEW: Final = 16
 _RANGE: Final = re.compile(r"([^=]{1,200})=(\d{1,19}):(\d{1,19})(?::(\d{1,19}))?", re.ASCII)
 
 
 class Sweep(Struct, frozen=True, kw_only=True):
-    """Which values a parameter takes one after the other."""
+    """The values that a parameter takes one after the other."""
 
     parameter: str
-    """As `ID.poll_max_ns`; without `ID.` it is that of every IOThread. Or one of `LOADS`."""
+    """Such as `ID.poll_max_ns`; without `ID.` it applies to every IOThread. Or one of `LOADS`."""
     values: tuple[int, ...]
     """Ascending."""
     today: int | None = None
-    """The value that it has, if there is one and the same: one of `values`, if it is between."""
+    """The current value, if all have the same one: one of `values`, if it is within the range."""
 
 
 class Grid(Struct, frozen=True, kw_only=True):
-    """All combinations of what several sweeps go through; of one, its values."""
+    """All combinations of the values of several sweeps; with one sweep, its values."""
 
     sweeps: tuple[Sweep, ...]
 
     @property
     def size(self) -> int:
-        """How many points there are."""
+        """The number of points."""
         return math.prod(len(sweep.values) for sweep in self.sweeps)
 
     def list_points(self) -> Iterator[tuple[int, ...]]:
@@ -77,10 +77,10 @@ class Grid(Struct, frozen=True, kw_only=True):
 
 
 class SweepPoint(Struct, frozen=True, kw_only=True):
-    """What one value of each sweep comes to."""
+    """The prediction for one value of each sweep."""
 
     values: tuple[int, ...]
-    """As the grid has its sweeps."""
+    """In the order of the grid's sweeps."""
     is_today: bool
     prediction: Prediction
 
@@ -90,19 +90,19 @@ class SweepPoint(Struct, frozen=True, kw_only=True):
         return self.values[0]
 
 
-class Shortlist:
-    """The points that no other one of the same load beats.
+class UnbeatenPoints:
+    """The points that no other point of the same load beats.
 
-    One beats another if it is as fast and as cheap and not the same in both: if neither its mean
-    latency nor its processor time is greater, to three digits; of equals the first one stays.
-    Where an outcome is bistable the worse end counts.
+    A point beats another if neither its mean latency nor its processor time is greater, to three
+    digits, and they are not the same in both; of equal points the first one is kept. For a
+    bistable outcome the worse end counts.
     """
 
     def __init__(self) -> None:
         self._by_load: dict[str, list[tuple[tuple[float, float], SweepPoint]]] = {}
 
     def add(self, point: SweepPoint) -> None:
-        """Considers one more point; those that it beats are forgotten."""
+        """Considers another point; points that it beats are dropped."""
         latency_ns, cpu_share = weight = _weigh(point)
         kept = self._by_load.setdefault(point.prediction.workload, [])
         if any(ns <= latency_ns and share <= cpu_share for (ns, share), _ in kept):
@@ -111,7 +111,7 @@ class Shortlist:
         kept.append((weight, point))
 
     def list_points(self) -> tuple[SweepPoint, ...]:
-        """Returns what is left: by load, as they came, and of each the fastest first."""
+        """Returns the remaining points: by load in order of arrival, and the fastest first."""
         return tuple(
             point
             for kept in self._by_load.values()
@@ -120,10 +120,10 @@ class Shortlist:
 
 
 def parse_grid(texts: Sequence[str], topology: Topology, workload: Workload) -> Grid:
-    """Returns the grid that several sweeps make.
+    """Returns the grid of several sweeps.
 
     Raises:
-        UsageError: One of them makes no sense, two of them set the same, or there are more than
+        UsageError: A sweep is not valid, two of them set the same, or there are more than
             `MAX_POINTS` points.
     """
     sweeps = tuple(parse_sweep(text, topology, workload) for text in texts)
@@ -138,31 +138,31 @@ def parse_grid(texts: Sequence[str], topology: Topology, workload: Workload) -> 
     if "rate_per_s" in {sweep.parameter for sweep in sweeps} and any(
         sweep.parameter in LOADS for sweep in sweeps if sweep.parameter != "rate_per_s"
     ):
-        raise UsageError("--sweep: a rate goes with no other load")
+        raise UsageError("--sweep: a rate cannot be combined with another load")
     grid = Grid(sweeps=sweeps)
     _check_size(grid.size)
     values = {sweep.parameter: sweep.values for sweep in sweeps}
     depth, batch = values.get("qd", [workload.depth]), values.get("batch", [workload.batch])
     if max(batch) > min(depth):
-        raise UsageError("--sweep: a batch is of no more than qd requests")
+        raise UsageError("--sweep: a batch cannot have more than qd requests")
     return grid
 
 
 def parse_sweep(text: str, topology: Topology, workload: Workload) -> Sweep:
-    """Returns what a text such as `poll_max_ns=0:1000000` means for a layout and a load.
+    """Parses a sweep such as `poll_max_ns=0:1000000` for a layout and a load.
 
-    Its values are both ends and what halving the upper one gives between them; all, where there
-    are few; with a third number, as in `0:1000000:1000`, those at even steps of that from the
-    lower end. And what it is today.
+    Its values are both ends and the upper end halved repeatedly; all values, if there are few;
+    with a third number, as in `0:1000000:1000`, those at even steps of that size from the lower
+    end. The current value is added.
 
     Raises:
-        UsageError: It is no range, or of nothing that this layout or a load has.
+        UsageError: It is not a range, or its parameter does not exist in this layout or load.
     """
     match = _RANGE.fullmatch(text.strip())
     if match is None or int(match[2]) >= int(match[3]) or int(match[4] or 1) == 0:
         raise UsageError(
-            f"--sweep {text[:80]!r} is no range",
-            hint="one reads poll_max_ns=0:1000000, or 0:1000000:1000 for even steps",
+            f"--sweep {text[:80]!r} is not a range",
+            hint="the form is poll_max_ns=0:1000000, or 0:1000000:1000 for even steps",
         )
     parameter, low, high = match[1], int(match[2]), int(match[3])
     if parameter in LOADS:
@@ -204,7 +204,7 @@ def simulate_points(
     compiled: bool | None = None,
     warnings: tuple[str, ...] = (),
 ) -> list[SweepPoint]:
-    """Returns what some points of a grid come to, as `vmio.sim.simulator.predict` says it."""
+    """Returns the predictions that `vmio.sim.simulator.predict` makes for points of a grid."""
     found = []
     for values in points:
         chosen = {sweep.parameter: v for sweep, v in zip(grid.sweeps, values, strict=True)}
@@ -228,7 +228,7 @@ def simulate_points(
 def _check_size(points: int) -> None:
     if points > MAX_POINTS:
         raise UsageError(
-            f"--sweep comes to {points} points; {MAX_POINTS} are the most",
+            f"--sweep has {points} points; at most {MAX_POINTS} are possible",
             hint="a range without a step has about ten values",
         )
 
@@ -241,19 +241,19 @@ def _weigh(point: SweepPoint) -> tuple[float, float]:
 
 
 def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
-    """Returns a load with some of it replaced, and the name that says all of it.
+    """Returns a load with some values replaced, and a name that describes all of it.
 
     Raises:
-        UsageError: It cannot be.
+        UsageError: The combination is not possible.
     """
     is_open = "rate_per_s" in values
     first = next(iter(values))
     if values.get("rate_per_s") == 0:
-        raise UsageError("--sweep rate_per_s: a rate of 0 asks for nothing")
+        raise UsageError("--sweep rate_per_s: a rate of 0 has no requests")
     plain = replace(workload, name="", rate_per_s=0) == Workload(name="")
     if (not is_open and workload.rate_per_s) or (is_open and not plain):
         raise UsageError(
-            f"--sweep {first} does not go with --workload {workload.name[:80]!r}",
+            f"--sweep {first} cannot be combined with --workload {workload.name[:80]!r}",
             hint="requests of an open loop come whether or not others are done",
         )
     changed: dict[str, Any] = {LOADS[name]: value for name, value in values.items()}
@@ -276,7 +276,7 @@ def _set_load(workload: Workload, values: Mapping[str, int]) -> Workload:
 
 
 def _find_today(topology: Topology, parameter: str) -> int | None:
-    """Returns the value in force, None where threads differ or QEMU's version decides."""
+    """Returns the value in force; None if threads differ or it depends on QEMU's version."""
     name, _, field = parameter.rpartition(".")
     default = DEFAULT_MAX_NS if field == "poll_max_ns" else None
     values = {

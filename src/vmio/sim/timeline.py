@@ -1,4 +1,4 @@
-"""How long a loop's phases polled over a whole trace, in a few pieces however long it is."""
+"""How long a loop's phases polled over a whole trace, in a fixed number of pieces."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _MAX_PIECES: Final = 512
 
 
 class Piece(Struct, frozen=True, kw_only=True):
-    """Some phases in a row.
+    """A series of consecutive phases.
 
     Units: nanoseconds.
     """
 
     least_ns: int
     most_ns: int
-    """Of their budgets."""
+    """The shortest and the longest budget."""
     phases: int
     in_vain: int
     begin_ns: int | None = None
-    """Of the first phase, since the loop's first event; None without time stamps."""
+    """Of the first phase, since the loop's first event; None without timestamps."""
 
     def join(self, later: Piece) -> Piece:
         """Returns this piece and the next as one."""
@@ -39,13 +39,13 @@ class Piece(Struct, frozen=True, kw_only=True):
 
 
 class Timeline(Struct):
-    """Pieces of equally many phases, which get longer as there are more of them."""
+    """Pieces with equal numbers of phases, which get longer as the trace does."""
 
     pieces: list[Piece] = field(default_factory=list)
     _per_piece: int = 1
 
     def add(self, budget_ns: int, begin_ns: int | None = None) -> None:
-        """Takes the next phase, which has found something until it is said that it has not."""
+        """Adds the next phase, which counts as successful until it is marked as in vain."""
         one = Piece(least_ns=budget_ns, most_ns=budget_ns, phases=1, in_vain=0, begin_ns=begin_ns)
         if self.pieces and self.pieces[-1].phases < self._per_piece:
             self.pieces[-1] = self.pieces[-1].join(one)
@@ -56,14 +56,14 @@ class Timeline(Struct):
         self.pieces.append(one)
 
     def mark_in_vain(self) -> None:
-        """Says that the last phase found nothing."""
+        """Marks the last phase as having found nothing."""
         if self.pieces:
             last = self.pieces[-1]
             self.pieces[-1] = replace(last, in_vain=min(last.phases, last.in_vain + 1))
 
 
 def join_pieces(pieces: list[Piece], count: int) -> list[Piece]:
-    """Returns the same phases in at most so many pieces."""
+    """Returns the same phases in at most the given number of pieces."""
     if len(pieces) <= count:
         return list(pieces)
     found: list[Piece] = []

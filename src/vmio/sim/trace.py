@@ -1,9 +1,9 @@
-"""What a plain trace tells of the polling of each event loop, and whether it fits the algorithm.
+"""Summarises the polling of each event loop in a plain trace, and checks it with the algorithm.
 
-A trace has the polling phases and the changes of polling times, but neither the waits nor which
-handler a change is of. So it can be held against the algorithm only where that leaves no choice:
-a step must be one that QEMU takes, from a time that the loop or one of its handlers had, and a
-phase must poll for the longest time there was.
+A trace has the polling phases and the changes of polling times, but neither the waits nor the
+handler of a change. It can therefore be checked only where the algorithm leaves no choice: a step
+must be one that QEMU takes, from a time that the loop or one of its handlers had, and a phase must
+poll for the longest of these times.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from vmio.sim.polling import (
     complete_settings,
 )
 from vmio.sim.timeline import Piece, Timeline
-from vmio.sim.what_if import Outcome, Setting, Waiter, WhatIf
+from vmio.sim.what_if import TriedOutcome, TriedSetting, Waiter, WhatIf
 
 __all__ = ["LoopTrace", "Transition", "summarize_trace"]
 
 _MAX_LOOPS = _MAX_HANDLERS = _MAX_BUDGETS = 4096
-"""A QEMU has as many only in a file that nobody's QEMU wrote."""
+"""Only a manipulated file has more."""
 
 
 class LoopTrace(Struct, frozen=True, kw_only=True):
@@ -38,35 +38,35 @@ class LoopTrace(Struct, frozen=True, kw_only=True):
     ctx: str
     thread_id: int | None
     span_ns: int | None
-    """From its first event to its last; None without time stamps, as `polling_ns`."""
+    """From its first event to its last; None without timestamps, like `polling_ns`."""
     polling_ns: int | None
     phases: int
     phases_in_vain: int
-    """That used up their time: neither an event nor the loop's own notifier ended them."""
+    """Phases that used their whole budget: neither an event nor the loop's notifier ended them."""
     grows: int
     shrinks: int
     drops: int
     """Shrinks to 0 from more than 0."""
     budgets: tuple[tuple[int, int], ...]
-    """What phases polled for at most, in ns, and how many did, by length."""
+    """Pairs of a budget in ns and the number of phases with it, by length."""
     events_agreed: int
-    """Of `grows` and `shrinks`, those that are steps of the algorithm."""
+    """Changes among `grows` and `shrinks` that are steps of the algorithm."""
     budgets_agreed: int
-    """Of `phases`, those that polled for as long as the algorithm would."""
+    """Phases whose budget matches the algorithm."""
     transitions: tuple[Transition, ...]
-    """The changes by what they were from and to, the most frequent first."""
+    """The changes by old and new value, the most frequent first."""
     unmoved: int
-    """Changes after which the loop polled for as long as before, since another handler's time was
-    the longest."""
+    """Changes that left the loop's maximum polling time unchanged, because another handler's time
+    was longer."""
     timeline: tuple[Piece, ...]
-    """The phases from first to last."""
-    outcomes: tuple[Outcome, ...]
-    """What settings come to on the waits of this loop, those in force first; empty unless asked
-    for."""
+    """The phases in order of time."""
+    outcomes: tuple[TriedOutcome, ...]
+    """The outcomes of settings on the waits of this loop, those in force first; empty unless
+    requested."""
 
 
 class Transition(Struct, frozen=True, kw_only=True):
-    """A change of a polling time, and how often it happened."""
+    """A change of a polling time, and its count."""
 
     kind: Literal["grow", "shrink"]
     old_ns: int
@@ -80,20 +80,20 @@ def summarize_trace(
     settings: PollSettings,
     *,
     zeros: int = 0,
-    tries: Sequence[Setting] = (),
+    tries: Sequence[TriedSetting] = (),
 ) -> tuple[LoopTrace, ...]:
-    """Returns the event loops of a trace, the busiest first; memory does not grow with its length.
+    """Returns the event loops of a trace, busiest first; memory does not grow with its length.
 
     Args:
         events: The trace.
-        generation: How that QEMU adapts its polling.
-        settings: The parameters that its IOThreads had.
+        generation: The generation of that QEMU's polling.
+        settings: The parameters of its IOThreads.
         zeros: How many handlers each loop had when the trace began, all with a polling time of 0;
-            of use for 10.0 to 10.2 only. A loop with a time of its own is taken to begin at 0.
+            used for 10.0 to 10.2 only. A loop with a time of its own is assumed to begin at 0.
         tries: Settings to try on its waits.
 
     Raises:
-        InputError: There is no polling in it, or there are settings to try and it has no times.
+        InputError: It has no polling, or there are settings to try and it has no timestamps.
     """
     complete = complete_settings(settings, generation)
     loops: dict[str, _Loop] = {}
@@ -102,14 +102,14 @@ def summarize_trace(
             continue
         if event.ctx not in loops:
             if len(loops) == _MAX_LOOPS:
-                raise InputError(f"more than {_MAX_LOOPS} event loops are in it")
+                raise InputError(f"more than {_MAX_LOOPS} event loops are in the trace")
             times = Counter({0: zeros if generation == "handler" else 1})
-            wanted = (Setting(name="as it was", settings=settings), *tries) if tries else ()
+            wanted = (TriedSetting(name="as it was", settings=settings), *tries) if tries else ()
             what_ifs = [WhatIf.begin(each, generation) for each in wanted]
             loops[event.ctx] = _Loop(generation, complete, times, what_ifs)
         if tries and event.time_ns is None:
             raise InputError(
-                "the trace has no times, so nothing can be tried on its waits",
+                "the trace has no timestamps, so nothing can be tried on its waits",
                 hint="QEMU writes them with -msg timestamp=on",
             )
         loops[event.ctx].take(event)
@@ -117,8 +117,8 @@ def summarize_trace(
     polled = [one for one in found if one.phases or one.grows or one.shrinks]
     if not polled:
         raise InputError(
-            "no polling is in the trace",
-            hint="switch on run_poll_handlers_begin, run_poll_handlers_end and poll_*",
+            "the trace has no polling",
+            hint="enable the events run_poll_handlers_begin, run_poll_handlers_end and poll_*",
         )
     return tuple(sorted(polled, key=lambda one: -(one.phases + one.grows + one.shrinks)))
 
@@ -137,12 +137,12 @@ class _Loop(Struct):
     generation: Generation
     settings: PollSettings
     times: Counter[int]
-    """How many handlers have each polling time; up to 9.x and in 11.1 the loop's one time."""
+    """The number of handlers with each polling time; up to 9.x and in 11.1 the loop's one time."""
     what_ifs: list[WhatIf] = field(default_factory=list)
     pending_ns: int | None = None
-    """When the phase began that polled in vain, until its wait is known."""
+    """When the phase that polled in vain began, until its wait is known."""
     waited_ns: int | None = None
-    """When the last wait ended that is known."""
+    """When the last known wait ended."""
     transitions: Counter[tuple[str, int, int]] = field(default_factory=Counter)
     unmoved: int = 0
     timeline: Timeline = field(default_factory=Timeline)
@@ -167,7 +167,7 @@ class _Loop(Struct):
                 budget = choose_budget(values["timeout"], max(self.times, default=0))
                 self._count_budget(values["max_ns"])
                 self.timeline.add(values["max_ns"], self._find_age(event.time_ns))
-                # A wait ends no later than the next pass begins.
+                # A wait ends at the latest when the next pass begins.
                 self._end_wait(event.time_ns, "other")
                 self.budgets_agreed += values["max_ns"] == budget
                 self.begin_ns = event.time_ns
@@ -186,7 +186,7 @@ class _Loop(Struct):
                 self.times[0] += self.times.total() < _MAX_HANDLERS
             case Event(name="poll_grow" | "poll_shrink", values={"old": old, "new": new}):
                 if self.pending_ns is None and max(self.times, default=0) == 0:
-                    # Without polling a pass leaves no trace but the change that its wait makes.
+                    # Without polling, a pass leaves only the change that its wait causes.
                     self.pending_ns = self.waited_ns
                 self._end_wait(event.time_ns, "other")
                 self._change(event.name, old, new)
@@ -199,7 +199,7 @@ class _Loop(Struct):
         return max(0, time_ns - self.first_ns)
 
     def _end_wait(self, time_ns: int | None, waiter: Waiter) -> None:
-        """Takes a wait whose end is known, or no later than now."""
+        """Adds a wait whose end is known, or is now at the latest."""
         begin_ns, self.pending_ns = self.pending_ns, None
         if time_ns is None or begin_ns is None:
             return
@@ -209,7 +209,7 @@ class _Loop(Struct):
 
     def _count_budget(self, budget_ns: int) -> None:
         if budget_ns not in self.budgets and len(self.budgets) >= _MAX_BUDGETS:
-            # Timers can cut a phase to any length; of so many only the magnitude is told.
+            # Timers can cut a phase to any length; of many lengths only the magnitude is kept.
             budget_ns = 1 << max(0, budget_ns.bit_length() - 1)
         self.budgets[budget_ns] += 1
 

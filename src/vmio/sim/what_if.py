@@ -1,10 +1,10 @@
-"""What another setting would have done on the waits of a trace.
+"""The outcome of other settings on the waits of a trace.
 
-The waits stay as they were: a guest that gets its answers sooner would have asked again sooner,
-which `vmio simulate` follows and this does not. A trace does not say which handler had an event,
-only when it was the loop's own notifier alone; so up to 10.2 there are two handlers here, the
-notifier and whatever else there was. What this makes of the setting that the trace was taken
-under says how far it can be trusted.
+The waits stay the same: a guest that gets its answers sooner would have asked again sooner, which
+`vmio simulate` takes into account and this does not. A trace does not record which handler had an
+event, only when it was the loop's own notifier alone; so up to 10.2 there are two handlers here,
+the notifier and one for all others. The outcome for the trace's own setting shows how accurate
+this is.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vmio.sim.polling import (
 )
 from vmio.values import replace
 
-__all__ = ["Outcome", "Setting", "WhatIf", "parse_setting", "suggest_settings"]
+__all__ = ["TriedOutcome", "TriedSetting", "WhatIf", "parse_setting", "suggest_settings"]
 
 Waiter = Literal["notifier", "other"]
 
@@ -39,37 +39,37 @@ _KEYS: Final[Mapping[str, str]] = {
     "poll_weight": "weight",
 }
 _MAX_INT64: Final = 2**63 - 1
-_HINT: Final = "it reads poll_max_ns=65536,poll_grow=2"
+_HINT: Final = "the form is poll_max_ns=65536,poll_grow=2"
 
 
-class Setting(Struct, frozen=True, kw_only=True):
+class TriedSetting(Struct, frozen=True, kw_only=True):
     """Parameters that a loop could have had."""
 
     name: str
     settings: PollSettings
 
 
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What a setting comes to on the waits of a trace."""
+class TriedOutcome(Struct, frozen=True, kw_only=True):
+    """The outcome of a setting on the waits of a trace."""
 
     name: str
     waits: int
     caught: int
-    """Those that ended while the loop polled."""
+    """Waits that ended while the loop polled."""
     polling_ns: int
     vain_ns: int
-    """Of `polling_ns`, what found nothing."""
+    """The part of `polling_ns` that found nothing."""
 
 
-def parse_setting(text: str, base: PollSettings) -> Setting:
-    """Returns the setting that a text such as `poll_max_ns=65536` means.
+def parse_setting(text: str, base: PollSettings) -> TriedSetting:
+    """Parses a setting such as `poll_max_ns=65536`.
 
     Args:
-        text: Pairs with commas between them.
-        base: What is not in it.
+        text: Pairs separated by commas.
+        base: The parameters that are not in the text.
 
     Raises:
-        UsageError: It names no parameter, or one twice, or a value that none can have.
+        UsageError: A parameter is unknown or given twice, or a value is not valid.
     """
     values: dict[str, int] = {}
     for pair in text.split(","):
@@ -79,17 +79,17 @@ def parse_setting(text: str, base: PollSettings) -> Setting:
             raise UsageError(f"--try {text[:80]!r}: cannot take {pair[:40]!r}", hint=_HINT)
         values[key] = int(match[2])
     try:
-        return Setting(name=text.strip(), settings=replace(base, **values))
+        return TriedSetting(name=text.strip(), settings=replace(base, **values))
     except ValueError as error:
         raise UsageError(f"--try {text[:80]!r}: {error.args[0]}", hint=_HINT) from error
 
 
-def suggest_settings(base: PollSettings) -> tuple[Setting, ...]:
-    """Returns settings that poll for up to 2, 4, 8 and 16 times as long, and are else the same."""
+def suggest_settings(base: PollSettings) -> tuple[TriedSetting, ...]:
+    """Returns settings that poll for up to 2, 4, 8 and 16 times as long, otherwise equal."""
     first_ns = base.max_ns or DEFAULT_MAX_NS // 2
     longer_ns = [first_ns << power for power in range(1, 5)]
     return tuple(
-        Setting(name=f"poll_max_ns={max_ns}", settings=replace(base, max_ns=max_ns))
+        TriedSetting(name=f"poll_max_ns={max_ns}", settings=replace(base, max_ns=max_ns))
         for max_ns in longer_ns
         if max_ns <= _MAX_INT64
     )
@@ -112,7 +112,7 @@ class WhatIf(Struct):
     _vain_ns: int = 0
 
     @classmethod
-    def begin(cls, setting: Setting, generation: Generation) -> WhatIf:
+    def begin(cls, setting: TriedSetting, generation: Generation) -> WhatIf:
         """Returns a loop that has not waited yet."""
         return cls(
             name=setting.name,
@@ -121,7 +121,7 @@ class WhatIf(Struct):
         )
 
     def take(self, wait_ns: int, waiter: Waiter) -> None:
-        """Lets the loop wait for so long, and adapt to it."""
+        """Applies a wait, and adapts the loop to it."""
         budget_ns = self._find_budget()
         self._waits += 1
         if budget_ns > 0:
@@ -146,9 +146,9 @@ class WhatIf(Struct):
             return max(self._handlers.values())
         return self._state.poll_ns
 
-    def freeze(self) -> Outcome:
-        """Returns what it came to."""
-        return Outcome(
+    def freeze(self) -> TriedOutcome:
+        """Returns the outcome."""
+        return TriedOutcome(
             name=self.name,
             waits=self._waits,
             caught=self._caught,

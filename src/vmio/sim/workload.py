@@ -1,4 +1,4 @@
-"""What a guest is taken to ask of each of its disks."""
+"""The load that a guest puts on each of its disks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vmio.values import check_between
 __all__ = ["Workload", "parse_workload"]
 
 _HINT: Final = (
-    "it reads qd=16,batch=4,jobs=2,work=50us,think=100us, rate=5000, or a name such as"
+    "the form is qd=16,batch=4,jobs=2,work=50us,think=100us, rate=5000, or a name such as"
     " 4k-randread-qd32"
 )
 _UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _MAX_DEPTH: Final = 1024
 _MAX_BATCH: Final = 32
-"""What a plug of Linux holds at most. Source: Linux 6.1, `block/blk.h`, BLK_MAX_REQUEST_COUNT."""
+"""The largest plug of Linux. Source: Linux 6.1, `block/blk.h`, BLK_MAX_REQUEST_COUNT."""
 _MAX_JOBS: Final = 64
 _MAX_PAUSE_NS: Final = 10**9
 _MAX_RATE: Final = 10_000_000
@@ -30,18 +30,18 @@ class Workload(Struct, frozen=True, kw_only=True):
 
     name: str
     depth: int = 1
-    """Requests that a job has under way; without meaning in an open loop."""
+    """Requests in flight of each job; not used in an open loop."""
     batch: int = 1
-    """So many completions a job waits for, before it submits as many requests in one go, which the
-    guest's block layer plugs: they reach the queue together, with one kick."""
+    """A job waits for this many completions before it submits as many requests at once. The
+    guest's block layer plugs them: they reach the queue together, with one kick."""
     jobs: int = 1
-    """Programs on each disk, which go around the guest's processors, each with its virtqueue."""
+    """Programs on each disk, spread over the guest's vCPUs, each of which has its virtqueue."""
     work_ns: int = 0
-    """What a program computes before it asks for more, on its guest's processor."""
+    """A program's computing time before it submits more, on its guest's processor."""
     think_ns: int = 0
-    """What it waits then."""
+    """Its think time after that."""
     rate_per_s: int = 0
-    """Requests a second and disk that come by themselves; 0 for a closed loop."""
+    """Requests a second for each disk that arrive independently; 0 for a closed loop."""
 
     def __post_init__(self) -> None:
         check_between("depth", self.depth, 1, _MAX_DEPTH)
@@ -53,10 +53,10 @@ class Workload(Struct, frozen=True, kw_only=True):
 
 
 def parse_workload(text: str) -> Workload:
-    """Returns the load that a text such as `qd=16,think=100us` means.
+    """Parses a load such as `qd=16,think=100us`.
 
     Raises:
-        UsageError: It means none, or one that cannot be.
+        UsageError: It cannot be parsed, or is not possible.
     """
     text = text.strip()
     named = re.fullmatch(r"(?:4k-randread|randread-4k)-qd(\d{1,6})", text, re.ASCII)
@@ -70,13 +70,13 @@ def parse_workload(text: str) -> Workload:
         values[key] = number
     if "rate" in values and len(values) > 1:
         raise UsageError(
-            f"--workload {text[:80]!r}: a rate goes with nothing else",
-            hint="requests of an open loop come whether or not others are done",
+            f"--workload {text[:80]!r}: a rate cannot be combined with anything else",
+            hint="requests of an open loop arrive regardless of completions",
         )
     if values.get("rate") == 0:
-        raise UsageError(f"--workload {text[:80]!r}: a rate of 0 asks for nothing", hint=_HINT)
+        raise UsageError(f"--workload {text[:80]!r}: a rate of 0 has no requests", hint=_HINT)
     if values.get("batch", 1) > values.get("qd", 1):
-        raise UsageError(f"--workload {text[:80]!r}: a batch is of no more than qd requests")
+        raise UsageError(f"--workload {text[:80]!r}: a batch cannot have more than qd requests")
     try:
         return Workload(
             name=text,

@@ -1,4 +1,4 @@
-"""Helpers for tests: of programs that use vmio, and vmio's own."""
+"""Helpers for tests of programs that use vmio, and for vmio's own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def call(*words: str) -> int:
     """Runs vmio in this process and returns its exit status.
 
     Args:
-        words: What stands behind the program's name.
+        words: The words after the program's name.
     """
     try:
         main(words)

@@ -124,7 +124,7 @@ def test_process_of_a_config_is_found_where_its_node_keeps_it(cluster: Path) -> 
     node = Node(etc=cluster, run=cluster.parent)
     config = app.find_guest("172")
 
-    with pytest.raises(InputError, match="VM 172 does not run"):
+    with pytest.raises(InputError, match="VM 172 is not running"):
         find_running(config, node)
     (node.run / "172.pid").write_text(f"{os.getpid()}\n")
     assert find_running(config, node) == f"pid:{os.getpid()}"

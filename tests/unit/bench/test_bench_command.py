@@ -26,10 +26,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (("--pairs", "1"), 2, "1 is not in the range"),
         (("--runtime", "0"), 2, "0.0 is not in the range"),
-        (("--runtime", "nan"), 2, "nan is no number of seconds"),
+        (("--runtime", "nan"), 2, "nan is not a number of seconds"),
         (("--scratch", "lots"), 2, "--scratch lots: 16M is the least"),
         (("--scratch", "1K"), 2, "--scratch 1K: 16M is the least"),
-        (("--job", "rw=trim"), 2, "rw='trim' is none of"),
+        (("--job", "rw=trim"), 2, "rw='trim' is not one of"),
         (("--job", "bs=4k,size=1G"), 2, "cannot take 'size=1G'"),
         (("--disk", "scsi9"), 2, "has no disk 'scsi9'"),
         (("--html", "missing/report.html"), 4, "cannot write the report missing/report.html"),

@@ -130,10 +130,16 @@ def test_guest_that_hangs_is_replaced_once(monkeypatch: pytest.MonkeyPatch, hang
     ("stats", "error"),
     [
         (None, "no statistics of the guest's disk"),
-        ({}, "does not tell its histogram"),
-        ({"boundaries": [1, 2], "bins": [50, 50, 50]}, "does not tell its histogram"),
-        ({"boundaries": [*BOUNDARIES], "bins": [50] * 90}, "does not tell its histogram"),
-        ({"boundaries": [*BOUNDARIES], "bins": [-1] * 91}, "does not tell its histogram"),
+        ({}, "does not report its latency histogram"),
+        ({"boundaries": [1, 2], "bins": [50, 50, 50]}, "does not report its latency histogram"),
+        (
+            {"boundaries": [*BOUNDARIES], "bins": [50] * 90},
+            "does not report its latency histogram",
+        ),
+        (
+            {"boundaries": [*BOUNDARIES], "bins": [-1] * 91},
+            "does not report its latency histogram",
+        ),
         ({"boundaries": [*BOUNDARIES], "bins": [0] * 91}, "too few requests"),
         ({"boundaries": [*BOUNDARIES], "bins": [2] * 91}, ""),
     ],

@@ -125,7 +125,9 @@ def test_pick_device_prefers_the_configured_serial() -> None:
 
 def test_pick_device_says_that_none_fits() -> None:
     """A guest without the driver has no such device."""
-    with pytest.raises(GuestError, match="device of scsi0 cannot be told: it has none") as caught:
+    with pytest.raises(
+        GuestError, match="device of scsi0 cannot be determined: it has none"
+    ) as caught:
         pick_device([], SHARED, SHARED.disks[0])
     assert "driver" in caught.value.hint
 
@@ -133,5 +135,5 @@ def test_pick_device_says_that_none_fits() -> None:
 def test_pick_device_never_guesses() -> None:
     """Two devices that could both be it are an error, not a coin's toss."""
     devices = [device("sda", "05.0"), device("sdb", "05.0")]
-    with pytest.raises(GuestError, match="more than one device may be it: /dev/sda, /dev/sdb"):
+    with pytest.raises(GuestError, match="several devices match: /dev/sda, /dev/sdb"):
         pick_device(devices, SHARED, SHARED.disks[0])

@@ -47,7 +47,7 @@ def test_parse_fio_refuses_a_job_that_did_nothing() -> None:
     """A run without a single request has no figures."""
     report = json.loads(RECORDED)
     report["jobs"][0]["read"]["total_ios"] = 0
-    with pytest.raises(ToolError, match="finished no request"):
+    with pytest.raises(ToolError, match="completed no request"):
         parse_fio(json.dumps(report).encode())
 
 
@@ -56,7 +56,7 @@ def test_parse_fio_refuses_numbers_that_are_none(value: object) -> None:
     """A rate that is no number above zero never reaches the statistics."""
     report = json.loads(RECORDED)
     report["jobs"][0]["read"]["iops"] = value
-    with pytest.raises(ToolError, match="no report that vmio can read"):
+    with pytest.raises(ToolError, match="no output that vmio can parse"):
         parse_fio(json.dumps(report).encode())
 
 
@@ -66,13 +66,13 @@ def test_parse_fio_refuses_numbers_that_are_none(value: object) -> None:
 )
 def test_parse_fio_refuses_what_is_no_report(data: bytes) -> None:
     """Junk, empty and hostile output all end in one clear error."""
-    with pytest.raises(ToolError, match="no report that vmio can read"):
+    with pytest.raises(ToolError, match="no output that vmio can parse"):
         parse_fio(data)
 
 
 def test_parse_fio_refuses_a_report_without_end() -> None:
     """A guest cannot make vmio parse more than a few MiB."""
-    with pytest.raises(ToolError, match="no report that vmio can read"):
+    with pytest.raises(ToolError, match="no output that vmio can parse"):
         parse_fio(b" " * (5 << 20) + RECORDED)
 
 
@@ -128,15 +128,15 @@ def test_parse_job_knows_the_default_jobs_by_name() -> None:
         ("nothing", "cannot take 'nothing'"),
         ("bs=4k,bs=8k", "cannot take 'bs=8k'"),
         ("size=4k", "cannot take 'size=4k'"),
-        ("rw=trim", "rw='trim' is none of"),
-        ("bs=700", "no multiple of 512"),
+        ("rw=trim", "rw='trim' is not one of"),
+        ("bs=700", "is not a multiple of 512"),
         ("bs=0", "must be at least 512"),
         ("bs=1T", "must be at most 16777216"),
         ("iodepth=0", "must be at least 1"),
-        ("iodepth=many", "iodepth='many' is no number"),
-        ("runtime=nan", "runtime='nan' is no number"),
+        ("iodepth=many", "iodepth='many' is not a number"),
+        ("runtime=nan", "runtime='nan' is not a number"),
         ("runtime=0", "must be at least 0.1"),
-        ("ramp=1e9", "ramp='1e9' is no number"),
+        ("ramp=1e9", "ramp='1e9' is not a number"),
         ("name=a b;c", "name cannot be"),
     ],
 )
@@ -162,5 +162,5 @@ def test_parse_job_raises_nothing_but_usage_errors(text: str) -> None:
 def test_parse_fio_refuses_what_could_not_be_told(name: str) -> None:
     """The name of a job that failed is told, so it is a text that can be written."""
     data = b'{"jobs": [{"jobname": %s, "error": 1}]}' % name.encode()
-    with pytest.raises(ToolError, match="no report that vmio can read"):
+    with pytest.raises(ToolError, match="no output that vmio can parse"):
         parse_fio(data)

@@ -248,5 +248,5 @@ def test_guest_counts_interrupts_of_its_disks_alone() -> None:
 )
 def test_guest_that_tells_junk_is_refused(told: bytes) -> None:
     """In one line; nothing is taken for a count."""
-    with pytest.raises(GuestError, match="does not tell its disks' interrupts"):
+    with pytest.raises(GuestError, match="does not report its disks' interrupts"):
         count(TellingAgent(told))

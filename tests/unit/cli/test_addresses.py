@@ -105,7 +105,7 @@ def test_vm_that_does_not_run_is_compared_with_nothing(
 ) -> None:
     """Its config alone is no comparison, and neither is a copy's."""
     assert call("diff", "172") == 3
-    assert "VM 172 does not run" in capsys.readouterr().err
+    assert "VM 172 is not running" in capsys.readouterr().err
     Path("172.conf").write_text(config.read_text())
     assert call("diff", "172.conf") == 2
     assert "name what to compare 172.conf with" in capsys.readouterr().err

@@ -28,7 +28,7 @@ def make_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_plan_is_applied_and_taken_back(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A plan's file changes the config once, and an undo puts back every byte."""
+    """A plan's file changes the config once, and an undo restores every byte."""
     assert call("plan", "701.conf", "--policy", "per-disk", "-o", "plan.json") == 0
     assert call("apply", "plan.json", "--yes") == 0
     assert config.read_text() == CONFIG.replace("virtio-scsi-pci", "virtio-scsi-single")
@@ -197,7 +197,7 @@ def test_undo_that_apply_names_can_be_pasted(
 
     assert call("apply", "plan.json", str(path), "--yes") == 0
     said = capsys.readouterr().err
-    word = said.partition("; vmio undo ")[2].partition(" puts back")[0]
+    word = said.partition("; vmio undo ")[2].partition(" restores")[0]
     done = subprocess.run(["bash", "-c", f"echo {word}"], capture_output=True, check=True)
     assert call("undo", done.stdout.decode().removesuffix("\n"), "--yes") == 0
     assert path.read_text() == CONFIG

@@ -194,7 +194,7 @@ def test_check_of_a_cluster_says_of_which_hosts_nothing_is_known(
     place.mkdir(parents=True)
     (place / "101.conf").write_text(CLEAN, encoding="utf-8")
     assert call("check", "nodes") == 0
-    assert "nothing is known of the hosts of elsewhere" in capsys.readouterr().err
+    assert "nothing is known about the hosts of elsewhere" in capsys.readouterr().err
     (place.parent / "versions.txt").write_text("pve-qemu-kvm: 10.1.2-7\n", encoding="utf-8")
     assert call("check", "nodes") == 0
     assert "nothing is known" not in capsys.readouterr().err
@@ -208,7 +208,7 @@ def test_check_of_a_file_from_elsewhere_says_on_a_terminal_what_it_does_not_know
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert call("check", "101.conf") == 0
     told = capsys.readouterr().err
-    assert "nothing is known of the host of files from elsewhere" in told
+    assert "nothing is known about the host of files from elsewhere" in told
     assert "--host FILE" in told
     assert call("check", "101.conf", "--set", "cpu.count=8") == 0
     assert "nothing is known" not in capsys.readouterr().err

@@ -42,7 +42,7 @@ def test_fix_of_a_fleet_tells_what_it_left_and_why(
     assert call("check", "--fix", str(fleet), *RULES) == 1
     out, err = capsys.readouterr()
     assert out.startswith("105: 1 error\n")
-    assert "error: SA001 of fleet/105.conf not fixed: fleet/105.conf carries 'lock: backup'" in err
+    assert "error: SA001 of fleet/105.conf not fixed: fleet/105.conf has 'lock: backup'" in err
     assert err.endswith(
         "fixed 11 findings in 11 files\ncould not fix 1 finding in 1 file\n"
         "1 error left in 12 files\n"
@@ -149,7 +149,7 @@ def test_documents_tell_what_was_not_fixed(
     document = json.loads(capsys.readouterr().out)["data"]
     (file,) = document["files"]
     assert file["error"] is None
-    assert file["refusal"]["message"] == f"{locked} carries 'lock: backup'"
+    assert file["refusal"]["message"] == f"{locked} has 'lock: backup'"
     assert [finding["code"] for finding in file["findings"]] == ["SA001"]
     assert document["counts"] == document["counts"] | {"unreadable": 0, "unfixed": 1, "error": 1}
 
@@ -159,11 +159,11 @@ def test_documents_tell_what_was_not_fixed(
     (notice,) = invocation["toolExecutionNotifications"]
     assert invocation["executionSuccessful"]
     assert notice["level"] == "warning"
-    assert notice["message"]["text"] == f"not fixed: {locked} carries 'lock: backup'"
+    assert notice["message"]["text"] == f"not fixed: {locked} has 'lock: backup'"
 
     assert call("check", "--fix", "--output", "github", locked, *RULES) == 1
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last == f"::warning file={locked},title=not fixed::{locked} carries 'lock: backup'"
+    assert last == f"::warning file={locked},title=not fixed::{locked} has 'lock: backup'"
 
     assert call("check", "--fix", "--output", "table", locked, *RULES) == 1
-    assert f"SA001 cache-unsafe; not fixed: {locked} carries" in capsys.readouterr().out
+    assert f"SA001 cache-unsafe; not fixed: {locked} has" in capsys.readouterr().out

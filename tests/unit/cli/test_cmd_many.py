@@ -68,4 +68,4 @@ def test_wrong_calls_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "there is no *.conf in" in capsys.readouterr().err
     write(tmp_path, ["1.conf"])
     assert run(str(tmp_path), "--vmid", "5") == 2
-    assert "--vmid is for one config" in capsys.readouterr().err
+    assert "--vmid requires a single config" in capsys.readouterr().err

@@ -106,7 +106,7 @@ def test_cmd_says_what_it_takes_of_a_host_that_is_unknown(
         assert "QEMU 10.0.2, which this host has" in told.err
         assert HINT in told.err
     assert call("cmd", str(config), "--set", "cpu.count=16") == 0
-    assert "QEMU of the host of" in capsys.readouterr().err
+    assert "QEMU version of the host of" in capsys.readouterr().err
     monkeypatch.setattr(places, "PVE", config.parent)
     assert call("cmd", str(config)) == 3
     assert "MAX 2 vcpus allowed per VM on this node" in capsys.readouterr().err

@@ -53,7 +53,7 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         (["show", EXAMPLE, "--host", EXAMPLE], 3, "is not a host description"),
         (["show", EXAMPLE, "--set", "x"], 2, "not of the form KEY=VALUE"),
         (["show", EXAMPLE, "--snapshot", "x"], 3, "snapshot 'x' does not exist"),
-        (["cmd", EXAMPLE, "--vmid", "../x"], 2, "is not a VM's number"),
+        (["cmd", EXAMPLE, "--vmid", "../x"], 2, "is not a VM number"),
         (["cmd", str(ROOT / "README.md")], 2, "the VM's number is not known"),
         (
             ["cmd", EXAMPLE, "--set", "qemu_version=7.2.0"],

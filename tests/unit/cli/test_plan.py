@@ -59,7 +59,7 @@ def test_guest_with_a_disk_left_is_planned_and_told_of_the_other(
     assert call("plan", str(config), *HOST) == 0
     out = capsys.readouterr().out
     assert "note: Proxmox VE drops sata0" in out
-    assert "nothing to change: the disks are served" in out
+    assert "nothing to change: the layout is already" in out
     assert call("plan", str(config), *HOST, "--json") == 0
     (note,) = json.loads(capsys.readouterr().out)["data"]["notes"]
     assert note.startswith("Proxmox VE drops sata0")
@@ -122,7 +122,7 @@ def test_ranking_has_every_policy_and_today(capsys: pytest.CaptureFixture[str]) 
     assert call("plan", SHARED, *HOST, *DEFAULT, "--rank", "cpu") == 0
     out = capsys.readouterr().out
     assert out.startswith("predicted, nothing was measured: 4k-randread-qd1 on every disk")
-    assert "not this host\nranked by CPU, the least first\n" in out
+    assert "not this host\nranked by CPU, lowest first\n" in out
 
 
 @pytest.mark.usefixtures("few_requests")
@@ -172,7 +172,9 @@ def test_ranking_by_another_hosts_costs_is_asked_for(capsys: pytest.CaptureFixtu
     assert "vmio calibrate measures them in two minutes" in told.err
     assert call("plan", SHARED, *HOST, *DEFAULT, "--rank", "iops", "--json") == 0
     (warning,) = json.loads(capsys.readouterr().out)["data"]["warnings"]
-    assert "under TCG on another host, of two processors, and this guest runs under KVM" in warning
+    assert (
+        "under TCG on another host, with two processors, and this guest runs under KVM" in warning
+    )
 
 
 @pytest.mark.usefixtures("compiled_simulator")

@@ -68,7 +68,7 @@ def test_page_of_a_trace_without_times_has_nothing_tried(tmp_path: Path) -> None
     replay(str(trace), "--qemu", "10.0", "--html", str(page))
     assert "It never polled" in page.read_text(encoding="utf-8")
     trace.write_text("")
-    with pytest.raises(InputError, match="no polling is in the trace"):
+    with pytest.raises(InputError, match="the trace has no polling"):
         replay(str(trace), "--qemu", "10.0", "--html", str(page))
 
 

@@ -207,7 +207,7 @@ def test_costs_of_another_host_are_warned_of_above_all_figures(
     form: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In every form: text, JSON and the page."""
-    words = "WARNING: these costs are not of this guest's host"
+    words = "WARNING: these costs do not apply to this guest's host"
     assert run(*QEMU, *form) == 0
     out = capsys.readouterr().out
     assert out.index(words) < out.index("IOPS")
@@ -234,7 +234,7 @@ def test_processors_are_those_of_the_guests_host(
         texts.append(json.loads(capsys.readouterr().out)["data"])
     assert texts[0] == texts[1]
     assert texts[2]["latency_mean_ns"]["low"] > texts[0]["latency_mean_ns"]["high"]
-    unknown = "the processors of the guest's host are not known: 2 are taken"
+    unknown = "the number of processors of the guest's host is not known: 2 is assumed"
     assert [unknown in " ".join(found["warnings"]) for found in texts] == [False, False, True]
 
 
@@ -247,14 +247,16 @@ def test_qemu_that_is_not_known_is_the_installed_one_with_a_warning(
     assert run(*QEMU[2:], "--json") == 0
     found = json.loads(capsys.readouterr().out)["data"]
     assert found["qemu_version"] == "8.2.2"
-    assert any("taken to be 8.2.2" in warning for warning in found["warnings"])
+    assert any(
+        "8.2.2, which is installed here, is assumed" in warning for warning in found["warnings"]
+    )
 
     def find_none() -> Path:
         raise CapabilityError("no QEMU")
 
     monkeypatch.setattr("vmio.qemu.binary.find_qemu", find_none)
     assert run(*QEMU[2:]) == 4
-    assert "which QEMU it runs on is not known" in capsys.readouterr().err
+    assert "the guest's QEMU version is not known" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -263,9 +265,9 @@ def test_qemu_that_is_not_known_is_the_installed_one_with_a_warning(
         (("--workload", "qd=0"), 2, "--workload 'qd=0'"),
         (("--set", "nix.poll_max_ns=0"), 2, "there is no IOThread 'nix'"),
         (("--policy", "nix"), 2, "there is no policy 'nix'"),
-        (("--sweep", "poll_max_ns=5"), 2, "--sweep 'poll_max_ns=5' is no range"),
+        (("--sweep", "poll_max_ns=5"), 2, "--sweep 'poll_max_ns=5' is not a range"),
         (("--seeds", "1"), 2, "cannot be simulated"),
-        (("--qemu-version", "6.0.0"), 4, "is not known here"),
+        (("--qemu-version", "6.0.0"), 4, "is not known"),
     ],
 )
 def test_wrong_call_is_told_in_one_line(
@@ -335,7 +337,7 @@ def test_parquet_holds_the_points_that_are_printed(
     rows = pq.read_table(path).to_pylist()
     assert [row["poll_grow"] for row in rows] == [1, 2, 3]
     assert [row["iops"] for row in rows] == [point["prediction"]["iops"] for point in points]
-    assert told.err == f"vmio: 3 points are in {path}\n"
+    assert told.err == f"vmio: 3 points written to {path}\n"
     assert run(*call) == 2
     assert f"{path} exists already" in capsys.readouterr().err
     assert run(*call, "--force") == 0
@@ -351,7 +353,10 @@ def test_parquet_holds_the_points_that_are_printed(
             ("--sweep", "qd=1:2", "--jobs", "2", "--scheduler", "tcp://x:1"),
             "--jobs and --scheduler exclude each other",
         ),
-        (("--sweep", "qd=1:2", "--scheduler", "x:1"), "'x:1' is no address of a Dask scheduler"),
+        (
+            ("--sweep", "qd=1:2", "--scheduler", "x:1"),
+            "'x:1' is not an address of a Dask scheduler",
+        ),
     ],
 )
 def test_option_that_would_do_nothing_is_refused(
@@ -367,5 +372,5 @@ def test_option_that_would_do_nothing_is_refused(
 @pytest.mark.parametrize("version", ["9" * 5000 + ".0", "10." + "9" * 5000, "10", "a.b"])
 def test_version_that_is_none_is_refused(version: str) -> None:
     """A host's description may say anything; Python takes no number of 5,000 digits."""
-    with pytest.raises(InputError, match="is no version of QEMU"):
+    with pytest.raises(InputError, match="is not a QEMU version"):
         app.read_host(None, (f'qemu_version="{version}"',))

@@ -55,7 +55,7 @@ def test_config_that_cannot_go_back_is_told_and_keeps_no_other(
     assert len(document["configs"]) == 11
     (left,) = document["left"]
     assert left["path"] == str(fleet[4])
-    assert "vmio: error: not put back: " in err
+    assert "vmio: error: not restored: " in err
     assert left["message"] in err
 
 
@@ -88,8 +88,8 @@ def test_list_shows_runs_and_a_guests_changes(
     ("words", "message"),
     [
         (("--list", "--run", "a"), "--list changes nothing"),
-        (("--run", "a", "101"), "--run is about all configs"),
-        (("--to", "1"), "--to needs the config"),
+        (("--run", "a", "101"), "--run and VM exclude"),
+        (("--to", "1"), "--to requires VM"),
         (("--run", "nope", "--yes"), "there is no run 'nope'"),
     ],
 )

@@ -25,7 +25,7 @@ def test_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch
 def test_address_of_another_kind_is_refused(address: str) -> None:
     """Dask itself would make a cluster of some, and wait for others."""
     with (
-        pytest.raises(UsageError, match="is no address of a Dask scheduler"),
+        pytest.raises(UsageError, match="is not an address of a Dask scheduler"),
         app.connect_cluster(address),
     ):
         pass

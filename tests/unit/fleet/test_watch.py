@@ -8,7 +8,7 @@ import pytest
 from msgspec import Struct, field
 
 from vmio.errors import InputError, VmioError
-from vmio.fleet.watch import Change, Memory, Told, compare, settle, watch
+from vmio.fleet.watch import ReportedFinding, WatchChange, WatchState, compare, settle, watch
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.managers.proxmox.inventory import Found
 from vmio.managers.proxmox.watch import State, View
@@ -20,7 +20,7 @@ THREAD = Diagnostic(
 LIMIT = replace(THREAD, code="LI001", name="b", message="of bytes")
 
 
-def told(diagnostic: Diagnostic) -> Told:
+def told(diagnostic: Diagnostic) -> ReportedFinding:
     """Returns what is kept of a finding."""
     return compare((), CheckedFile(name="1", diagnostics=(diagnostic,)))[0][0]
 
@@ -28,7 +28,7 @@ def told(diagnostic: Diagnostic) -> Told:
 class Answer(Struct):
     """What came of a check."""
 
-    told: tuple[Told, ...] = ()
+    told: tuple[ReportedFinding, ...] = ()
     changed: bool = False
     error: VmioError | None = None
 
@@ -65,9 +65,9 @@ class World(Struct):
         self.checked.append([vm.path for vm in vms])
         return ((vm, self.answers[vm.path]) for vm in vms if vm.path in self.answers)
 
-    def run(self, *steps: Callable[[], object]) -> list[Change]:
+    def run(self, *steps: Callable[[], object]) -> list[WatchChange]:
         """Watches through steps, one before each look, and returns what was told."""
-        memory = Memory()
+        memory = WatchState()
         for path, answer in self.answers.items():
             memory.note(path, answer)
         waiting = iter(steps)
@@ -75,7 +75,7 @@ class World(Struct):
         def wait() -> None:
             next(waiting)()
 
-        told: list[Change] = []
+        told: list[WatchChange] = []
 
         def collect() -> None:
             for change in watch(
@@ -205,7 +205,7 @@ def test_watch_keeps_what_it_knows_while_the_project_config_is_half_written(worl
         world.failure = None
 
     (change,) = world.run(break_, stay, touch, mend, stay)
-    assert change == Change(error=broken)
+    assert change == WatchChange(error=broken)
     assert world.checked == [["2.conf"], ["1.conf", "2.conf"]]
 
 

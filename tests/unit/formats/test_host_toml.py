@@ -52,7 +52,7 @@ def test_overrides_alone_keep_the_rest_of_a_host() -> None:
         ("[cpu]\nphys_bits = 1000000000", "'cpu': phys_bits must be at most 64, not 1000000000"),
         ("[cpu]\ncounts = 8", "a host has no key 'cpu.counts'"),
         ("colour = 1", "a host has no key 'colour'"),
-        ('qemu_version = "new"', "'qemu_version': 'new' is no version of QEMU"),
+        ('qemu_version = "new"', "'qemu_version': 'new' is not a QEMU version"),
         ("qemu_version = 10.2", "'qemu_version': expected str, got float"),
     ],
 )

@@ -275,7 +275,7 @@ def test_cache_that_others_can_write_in_is_refused(tmp_path: Path) -> None:
     """A folder of the user's own that anybody writes in is anybody's."""
     (tmp_path / "c").mkdir()
     (tmp_path / "c").chmod(0o777)
-    with pytest.raises(OutputError, match="can be written by others") as caught:
+    with pytest.raises(OutputError, match="can be written by other users") as caught:
         ensure_image(cache_dir=tmp_path / "c")
     assert "chmod go-w" in caught.value.hint
 

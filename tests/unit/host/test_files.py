@@ -71,7 +71,7 @@ def test_what_cannot_be_seen_leads_to_nothing(
     [
         (["bench", "100.conf", "100.conf", "--html", LONG], "cannot write the report"),
         (["calibrate", "-o", LONG], "cannot write"),
-        (["calibrate", "--folder", LONG], "no such folder"),
+        (["calibrate", "--folder", LONG], "does not exist"),
         (["cmd", LONG, "--vmid", "100"], "cannot read"),
         (["run", "100.conf", "--qmp", LONG, "--dry-run", *QEMU], "is not on this host"),
         (["run", "100.conf", "--disk", f"scsi0={LONG}", "--dry-run", *QEMU], "cannot be opened"),

@@ -29,8 +29,8 @@ def test_folder_that_others_can_write_in_is_strange(tmp_path: Path, mode: int) -
     """A group's or everybody's folder may hold anything."""
     (tmp_path / "a").mkdir()
     (tmp_path / "a").chmod(mode)
-    assert "can be written by others" in find_stranger(tmp_path / "a")
-    with pytest.raises(OutputError, match="can be written by others"):
+    assert "can be written by other users" in find_stranger(tmp_path / "a")
+    with pytest.raises(OutputError, match="can be written by other users"):
         make_private_folder(tmp_path / "a")
 
 
@@ -73,5 +73,5 @@ def test_private_file_is_a_plain_one_of_this_users(
     with pytest.raises(OSError, match="too large"):
         read_private_file(path, 3)
     give_away(path)
-    with pytest.raises(OSError, match="not a plain file of this user's"):
+    with pytest.raises(OSError, match="not a plain file of this user"):
         read_private_file(path, 4)

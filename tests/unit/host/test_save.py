@@ -74,6 +74,6 @@ def test_what_is_no_plain_file_is_not_replaced(tmp_path: Path, kind: str) -> Non
     else:
         path.symlink_to("/dev/null")
     for force in (True, False):
-        with pytest.raises(OutputError, match="is no plain file"):
+        with pytest.raises(OutputError, match="is not a plain file"):
             write_file(path, b"new", force=force)
     assert not path.is_file()

@@ -37,7 +37,7 @@ def test_other_process_that_dies_is_told_of(monkeypatch: pytest.MonkeyPatch) -> 
     before = list_children()
     monkeypatch.setattr(timing, "_ANSWER_S", 0.05)
     monkeypatch.setattr(timing, "_echo", lambda _ping, _pong: None)
-    with pytest.raises(ToolError, match="is gone"):
+    with pytest.raises(ToolError, match="has died"):
         measure_waits()
     assert list_children() == before
 
@@ -52,7 +52,7 @@ def test_process_that_dies_while_it_sleeps_is_told_of(monkeypatch: pytest.Monkey
     monkeypatch.setattr(timing, "_ANSWER_S", 0.5)
     monkeypatch.setattr(timing, "_MOST_EVENTS", 1)
     monkeypatch.setattr(timing, "_sleep", die)
-    with pytest.raises(ToolError, match="is gone"):
+    with pytest.raises(ToolError, match="has died"):
         measure_waits()
     assert list_children() == before
 

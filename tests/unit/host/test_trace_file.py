@@ -80,10 +80,12 @@ def test_standard_input_may_be_packed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_dictionary_of_gigabytes_is_refused(before: bytes, tmp_path: Path) -> None:
     """What an archive asks for is not taken on trust, and the line says how to read it anyway."""
     path = tmp_path / "trace.xz"
-    with pytest.raises(InputError, match=r"trace\.xz takes more than 128 MiB to unpack") as caught:
+    with pytest.raises(
+        InputError, match=r"trace\.xz requires more than 128 MiB to decompress"
+    ) as caught:
         read(path, before + pack(GIB))
     assert "\n" not in caught.value.message
-    assert caught.value.hint == "xz -dc FILE | vmio replay - reads one that you trust"
+    assert caught.value.hint == "xz -dc FILE | vmio replay - reads an archive that you trust"
 
 
 def test_archive_that_fills_its_dictionary_takes_no_memory(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_archive_that_fills_its_dictionary_takes_no_memory(tmp_path: Path) -> No
 @pytest.mark.parametrize("end", [10, 30, -1])
 def test_archive_that_is_cut_off_is_told_of(end: int, tmp_path: Path) -> None:
     """Wherever it ends; what came before is not taken for all."""
-    with pytest.raises(InputError, match="is no whole trace: its archive is cut off"):
+    with pytest.raises(InputError, match="is incomplete: its archive is truncated"):
         read(tmp_path / "trace.xz", pack()[:end])
 
 

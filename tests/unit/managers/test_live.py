@@ -36,5 +36,5 @@ def test_io_parameters_are_allowed(path: str, name: str) -> None:
 )
 def test_anything_else_is_refused(path: str, name: str) -> None:
     """A plan that somebody else wrote cannot turn other screws of a guest."""
-    with pytest.raises(UsageError, match="is nothing that vmio sets"):
+    with pytest.raises(UsageError, match="is not a parameter that vmio sets"):
         check_live([LiveChange(path=path, property=name, new=1)])

@@ -33,7 +33,7 @@ def test_version_is_its_numbers_and_keeps_its_text(text: str, version: QemuVersi
 )
 def test_text_that_is_no_version_is_refused(text: str) -> None:
     """No text at all raises anything else, and the message quotes little of it."""
-    with pytest.raises(ValueError, match="is no version of QEMU") as caught:
+    with pytest.raises(ValueError, match="is not a QEMU version") as caught:
         parse_version(text)
     assert len(str(caught.value)) < 150
 

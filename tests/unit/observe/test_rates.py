@@ -118,7 +118,7 @@ def test_disk_that_was_not_there_before_is_left_out() -> None:
 @pytest.mark.parametrize("duration_ns", [0, -1])
 def test_samples_that_are_not_in_order_are_refused(duration_ns: int) -> None:
     """Nothing can be divided by no time."""
-    with pytest.raises(ValueError, match="order of time"):
+    with pytest.raises(ValueError, match="chronological order"):
         compare_samples(BEFORE, after(duration_ns, disk=DISK))
 
 

@@ -59,17 +59,17 @@ def test_layout_that_can_be_is_not_refused() -> None:
 @pytest.mark.parametrize(
     ("topology", "words"),
     [
-        (replace(GOOD, iothreads=(*GOOD.iothreads, IOThread(id="a"))), "IOThread a is there 2"),
+        (replace(GOOD, iothreads=(*GOOD.iothreads, IOThread(id="a"))), "IOThread a exists 2"),
         (replace(GOOD, iothreads=()), "there is no IOThread a"),
-        (replace(GOOD, controllers=(HBA, HBA)), "controller hba0 is there 2"),
+        (replace(GOOD, controllers=(HBA, HBA)), "controller hba0 exists 2"),
         (
             replace(GOOD, controllers=(HBA, replace(HBA, id="hba1"))),
-            "PCI address pci.0:0x5 is there 2",
+            "PCI address pci.0:0x5 exists 2",
         ),
-        (replace(GOOD, disks=(attach(0, "hba0", lun=0),) * 2), "disk scsi0 is there 2"),
+        (replace(GOOD, disks=(attach(0, "hba0", lun=0),) * 2), "disk scsi0 exists 2"),
         (
             replace(GOOD, disks=(attach(0, "hba0", lun=0), attach(1, "hba0", lun=0))),
-            "place bus hba0.0, lun 0 is there 2",
+            "place bus hba0.0, lun 0 exists 2",
         ),
         (replace(GOOD, disks=(attach(0, "hba9"),)), "no controller hba9"),
         (
@@ -82,13 +82,13 @@ def test_layout_that_can_be_is_not_refused() -> None:
                 controllers=(replace(HBA, model="lsi", iothread=None),),
                 disks=tuple(attach(n, "hba0", lun=n) for n in range(8)),
             ),
-            "hba0 has 8 disks, and place for 7",
+            "hba0 has 8 disks, and room for 7",
         ),
-        (map_to(("a", ()), ("a", ())), "mapping of hba0 to a is there 2"),
+        (map_to(("a", ()), ("a", ())), "mapping of hba0 to a exists 2"),
         (map_to(("a", ()), ("c", ())), "there is no IOThread c"),
         (map_to(("a", (0, 1)), ("b", ())), "either all entries"),
-        (map_to(("a", (0,)), ("b", (0,))), "queue of hba0 0 is there 2"),
-        (map_to(("a", (0,)), ("b", (2,))), "all of the 2"),
+        (map_to(("a", (0,)), ("b", (0,))), "queue of hba0 0 exists 2"),
+        (map_to(("a", (0,)), ("b", (2,))), "has to name all 2"),
         (map_to(("a", (0,))), "a queue is left to the main loop"),
         (
             replace(

@@ -87,7 +87,7 @@ def test_version_is_read(tmp_path: Path) -> None:
     ("body", "message"),
     [
         ("echo hello", "qemu is not a QEMU"),
-        ("echo qemu: broken >&2; exit 1", "qemu does not tell its version: broken"),
+        ("echo qemu: broken >&2; exit 1", "qemu does not report its version: broken"),
         ("printf '\\377\\376'", "qemu is not a QEMU"),
         ("exec yes", "qemu printed more than 65536 bytes"),
     ],
@@ -102,7 +102,7 @@ def test_program_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Monk
     """A program that does not end is not waited for."""
     monkeypatch.setattr(module, "_VERSION_TIMEOUT_S", 0.1)
 
-    with pytest.raises(ToolError, match="qemu does not tell its version: it did not answer"):
+    with pytest.raises(ToolError, match="qemu does not report its version: it did not answer"):
         read_version(make_script(tmp_path / "qemu", "exec sleep 1000"))
 
 
@@ -186,7 +186,9 @@ def test_qemu_that_refuses_to_answer_is_named(tmp_path: Path) -> None:
     """What QEMU said last is in the message."""
     body = 'if [ "$1" = --version ]; then echo "QEMU emulator version 1.0"; else exit 5; fi'
 
-    with pytest.raises(ToolError, match="does not tell what it can do: it ended with status 5"):
+    with pytest.raises(
+        ToolError, match="does not report its capabilities: it ended with status 5"
+    ):
         read_capabilities(make_script(tmp_path / "qemu", body))
 
 

@@ -112,7 +112,7 @@ def test_child_of_a_killed_owner_is_killed() -> None:
             "failed to set MSR 0x10a",
         ),
         (b"qemu: warning: old\n", 1, "warning: old"),
-        (b"", 7, "it ended with status 7 and said nothing"),
+        (b"", 7, "it ended with status 7 without a message"),
         (b"", -11, "it was killed by SIGSEGV"),
         (b"", -99, "it was killed by signal 99"),
         (b" \n", None, "it did not answer in time"),

@@ -346,5 +346,5 @@ def test_live_gives_up_a_monitor_that_takes_its_time(monkeypatch: pytest.MonkeyP
             await asyncio.sleep(0.001)
             return await super().execute(*arguments, **keywords)
 
-    with pytest.raises(QmpError, match="did not tell its whole layout"):
+    with pytest.raises(QmpError, match="did not report its whole layout"):
         asyncio.run(read_live(Slow(read_recorded("10.0.2"))))

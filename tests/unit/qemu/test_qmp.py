@@ -255,7 +255,7 @@ def test_version_that_is_none_is_refused(tmp_path: Path) -> None:
         writer.write(b'{"return": {}}\n')
         await reader.read()
 
-    with pytest.raises(QmpError, match="version that is none"):
+    with pytest.raises(QmpError, match="without a valid version"):
         talk(tmp_path / "qmp", handler)
 
 
@@ -290,5 +290,5 @@ def test_connection_knows_who_made_the_socket(tmp_path: Path) -> None:
 def test_reply_that_nobody_could_go_on_with_is_refused(tmp_path: Path, value: bytes) -> None:
     """Half of a surrogate pair, a nest without end, a number beyond 64 bits: no QEMU says that."""
     reply = b'{"return": [%s], "id": "ID"}\n' % value
-    with pytest.raises(QmpError, match="answered 'query-test' with what no QEMU does"):
+    with pytest.raises(QmpError, match="answered 'query-test' as no QEMU does"):
         talk(tmp_path / "qmp", answer(reply))

@@ -57,7 +57,7 @@ def test_costs_of_the_guests_own_host_have_no_warning() -> None:
 def test_default_profile_is_nobodys() -> None:
     """Whatever its host is called, and under TCG too."""
     for host in (HERE, Host()):
-        assert "measured under TCG on another host, of two processors" in warn(
+        assert "measured under TCG on another host, with two processors" in warn(
             DEFAULT_PROFILE, host, "tcg"
         )
     assert "this guest runs under KVM" in warn(DEFAULT_PROFILE, HERE)
@@ -67,7 +67,7 @@ def test_costs_of_another_host_are_told() -> None:
     """And those under another accelerator; of a guest nobody knows where it runs."""
     other = replace(HERE, node="pve2")
     assert "were measured on pve1.lan, a CPU, not on the guest's host" in warn(MINE, other)
-    assert "and nothing is known of the guest's host" in warn(MINE, Host())
+    assert "and nothing is known about the guest's host" in warn(MINE, Host())
     assert "measured under KVM, and this guest runs under TCG" in warn(MINE, HERE, "tcg")
     assert warn(MINE, HERE, "") == ""
 
@@ -75,4 +75,4 @@ def test_costs_of_another_host_are_told() -> None:
 def test_guest_that_its_host_is_too_small_for_is_told() -> None:
     """Proxmox VE does not start it."""
     _, (warning,) = place_profile(MINE, make_vm(vcpus=32), HERE, accelerator="kvm")
-    assert "32 vCPUs and its host 16 processors" in warning
+    assert "32 vCPUs but its host only 16 processors" in warning

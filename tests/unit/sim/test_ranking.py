@@ -102,7 +102,7 @@ def test_rank_layouts_says_what_is_not_known_of_the_main_loop(make_prediction: M
     ]
     assert rank_layouts("cpu", results, notes=["first"]).notes == (
         "first",
-        "as it is: the main loop is taken to serve these disks and nothing else",
+        "as it is: the main loop is assumed to serve only these disks",
     )
     assert rank_layouts("cpu", results[1:]).notes == ()
 

@@ -197,7 +197,7 @@ def test_monitor_of_qemu_itself_has_the_defaults() -> None:
 )
 def test_recording_of_another_kind_is_refused(text: str, generation: Generation) -> None:
     """Decisions cannot be computed without what they follow from."""
-    with pytest.raises(InputError, match="there is polling in it, but not"):
+    with pytest.raises(InputError, match="it has polling, but not"):
         check(text, generation)
 
 

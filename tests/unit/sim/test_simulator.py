@@ -267,6 +267,6 @@ def test_what_cannot_be_simulated_is_refused(
 def test_more_than_can_be_done_is_told_of() -> None:
     """An open loop that asks for more has no latency; one that asks for less has no such note."""
     much, little = (run(make_topology("a", "b"), f"rate={rate}") for rate in (1_000_000, 1_000))
-    assert any("more than can be done" in note for note in much.notes)
+    assert any("more than it can do" in note for note in much.notes)
     assert little.iops.mean == pytest.approx(2_000, rel=0.1)
-    assert not any("more than can be done" in note for note in little.notes)
+    assert not any("more than it can do" in note for note in little.notes)

@@ -11,7 +11,14 @@ from vmio.model.disk import Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim.profile import DEFAULT_PROFILE
-from vmio.sim.sweep import Grid, Shortlist, SweepPoint, parse_grid, parse_sweep, simulate_points
+from vmio.sim.sweep import (
+    Grid,
+    SweepPoint,
+    UnbeatenPoints,
+    parse_grid,
+    parse_sweep,
+    simulate_points,
+)
 from vmio.sim.workload import Workload, parse_workload
 from vmio.values import replace
 
@@ -49,17 +56,17 @@ def test_today_outside_the_range_is_not_simulated() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("poll_max_ns", "is no range"),
-        ("poll_max_ns=5", "is no range"),
-        ("poll_max_ns=5:5", "is no range"),
-        ("poll_max_ns=5:1", "is no range"),
-        ("poll_max_ns=-1:1", "is no range"),
-        ("poll_max_ns=0:9:0", "is no range"),
-        ("poll_max_ns=0:9:", "is no range"),
-        ("poll_max_ns=0:1000000:1", "comes to 1000000 points; 100000 are the most"),
+        ("poll_max_ns", "is not a range"),
+        ("poll_max_ns=5", "is not a range"),
+        ("poll_max_ns=5:5", "is not a range"),
+        ("poll_max_ns=5:1", "is not a range"),
+        ("poll_max_ns=-1:1", "is not a range"),
+        ("poll_max_ns=0:9:0", "is not a range"),
+        ("poll_max_ns=0:9:", "is not a range"),
+        ("poll_max_ns=0:1000000:1", "has 1000000 points; at most 100000 are possible"),
         ("qd=0:4", "depth must be at least 1"),
         ("qd=1:2000", "depth must be at most 1024"),
-        ("rate_per_s=0:5", "a rate of 0 asks for nothing"),
+        ("rate_per_s=0:5", "a rate of 0 has no requests"),
         ("iot0.qd=1:2", "'qd' is no parameter of polling"),
         ("nix=0:1", "'nix' is no parameter of polling"),
         ("nix.poll_max_ns=0:1", "there is no IOThread 'nix'"),
@@ -201,15 +208,15 @@ def test_grid_is_every_combination() -> None:
         (("poll_grow=0:1", "poll_grow=1:2"), "qd=1", "sets what --sweep 'poll_grow' does"),
         (("poll_grow=0:1", "iot0.poll_grow=1:2"), "qd=1", "sets what --sweep 'poll_grow' does"),
         (("qd=1:2", "qd=1:4"), "qd=1", "sets what --sweep 'qd' does"),
-        (("qd=1:2", "rate_per_s=1:4"), "qd=1", "a rate goes with no other load"),
-        (("qd=1:4",), "qd=4,batch=2", "a batch is of no more than qd requests"),
-        (("qd=1:4", "batch=1:2"), "qd=1", "a batch is of no more than qd requests"),
-        (("rate_per_s=1:4",), "qd=8", "does not go with --workload 'qd=8'"),
-        (("qd=1:4",), "rate=8", "does not go with --workload 'rate=8'"),
+        (("qd=1:2", "rate_per_s=1:4"), "qd=1", "a rate cannot be combined with another load"),
+        (("qd=1:4",), "qd=4,batch=2", "a batch cannot have more than qd requests"),
+        (("qd=1:4", "batch=1:2"), "qd=1", "a batch cannot have more than qd requests"),
+        (("rate_per_s=1:4",), "qd=8", "cannot be combined with --workload 'qd=8'"),
+        (("qd=1:4",), "rate=8", "cannot be combined with --workload 'rate=8'"),
         (
             ("poll_max_ns=0:99999:100", "qd=1:512:4"),
             "qd=1",
-            "comes to 128128 points; 100000 are the most",
+            "has 128128 points; at most 100000 are possible",
         ),
     ],
 )
@@ -224,7 +231,7 @@ def test_shortlist_is_what_nothing_else_beats() -> None:
     """Of each load apart, the fastest first; of equals the first, of ranges the worse end."""
     grid = parse_grid(["poll_max_ns=0:1000000", "qd=1:2"], ONE, QD1)
     points = run_grid(grid, QD1)
-    shortlist = Shortlist()
+    shortlist = UnbeatenPoints()
     for point in (*points, *points):
         shortlist.add(point)
     kept = shortlist.list_points()

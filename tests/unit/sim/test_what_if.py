@@ -13,7 +13,7 @@ from vmio.formats.qemu.trace import parse_trace
 from vmio.host.trace_file import read_lines
 from vmio.sim.polling import PollSettings
 from vmio.sim.trace import LoopTrace, summarize_trace
-from vmio.sim.what_if import Setting, WhatIf, parse_setting, suggest_settings
+from vmio.sim.what_if import TriedSetting, WhatIf, parse_setting, suggest_settings
 
 TRACE = Path(__file__).parents[2] / "data" / "traces" / "start-10.0.2.txt.xz"
 
@@ -45,7 +45,7 @@ def test_longer_maximum_catches_more_and_none_nothing() -> None:
 
 def test_waits_are_adapted_to_as_the_algorithm_has_it() -> None:
     """A loop of 7.2 grows to a wait and then catches it."""
-    what_if = WhatIf.begin(Setting(name="a", settings=PollSettings()), "loop")
+    what_if = WhatIf.begin(TriedSetting(name="a", settings=PollSettings()), "loop")
     for wait_ns in (5_000, 5_000, 5_000, 40_000, 5_000):
         what_if.take(wait_ns, "other")
     found = what_if.freeze()
@@ -102,7 +102,7 @@ def test_trace_without_times_has_nothing_to_try_on() -> None:
 )
 def test_no_wait_is_lost(waits, generation, settings) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     """Whatever comes, waits are caught or slept through, and no more is in vain than polled."""
-    what_if = WhatIf.begin(Setting(name="a", settings=settings), generation)
+    what_if = WhatIf.begin(TriedSetting(name="a", settings=settings), generation)
     for wait_ns, waiter in waits:
         what_if.take(wait_ns, waiter)
     found = what_if.freeze()

@@ -1,1 +1,1 @@
-"""Proxmox VE: VMs found in its tree, and configs written under its lock, and taken back."""
+"""Proxmox VE: finds VMs in its tree, and writes and restores configs under its lock."""

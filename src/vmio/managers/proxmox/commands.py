@@ -1,4 +1,4 @@
-"""The same changes as a command of Proxmox VE's, for a person to run."""
+"""The same changes as Proxmox VE's own command, for a person to run."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["render_command"]
 
 
 def render_command(guest: Guest, changes: Sequence[Change]) -> str:
-    """Returns the `qm set` line that makes changes; empty if there are none.
+    """Returns the `qm set` command for changes; empty if there are none.
 
-    It is one line, since the digest in it is that of the config before the first change: qm
-    refuses it once the config is another. A drive is given whole, as qm takes it.
+    It is a single command, because its digest is that of the config before the first change: qm
+    refuses it once the config has changed. A drive is written whole, as qm requires.
 
     Raises:
-        PlanError: The config cannot take the changes.
-        UsageError: Proxmox VE would not take what they come to.
+        PlanError: The config cannot express the changes.
+        UsageError: Proxmox VE would refuse the resulting values.
     """
     if not changes:
         return ""
@@ -34,7 +34,7 @@ def render_command(guest: Guest, changes: Sequence[Change]) -> str:
     for key in keys:
         if key in settings:
             value = settings[key].value_span
-            # Another byte in the place of one would be another volume.
+            # Another character in place of such a byte would name another volume.
             text = changed.data[value.start : value.end].decode("utf-8", "surrogateescape")
             words += [f"--{key}", text]
     gone = [key for key in keys if key not in settings]

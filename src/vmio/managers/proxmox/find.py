@@ -1,4 +1,4 @@
-"""A VM of this host's cluster, found by its number or by its name."""
+"""Finds a VM of this host's cluster by its number or its name."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ __all__ = ["VmPlace", "find_vm", "find_vms"]
 _MAX_NODES = 1000
 _MAX_TOLD = 20
 _TRIES = 2
-"""A config that is just being replaced in /etc/pve is missing for a moment."""
+"""A config in /etc/pve is missing for a moment while it is replaced."""
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _CONFIG = re.compile(rf"({_NUMBER.pattern})\.conf", re.ASCII)
 
 
 class VmPlace(Struct, frozen=True, kw_only=True):
-    """Where a VM is."""
+    """A VM's number, node and config."""
 
     number: int
     node: str
@@ -34,30 +34,30 @@ class VmPlace(Struct, frozen=True, kw_only=True):
     """Its config."""
 
     def read_name(self) -> str:
-        """Returns what the config calls the VM; empty where it says nothing or cannot be read."""
+        """Returns the VM's name in its config; empty if it has none or cannot be read."""
         return _read_name(str(self.path))
 
 
 def find_vms(root: Path = PVE) -> tuple[VmPlace, ...]:
-    """Returns the VMs of a Proxmox VE tree in the order of their numbers; opens none of them.
+    """Returns the VMs of a Proxmox VE tree in order of their numbers, without opening configs.
 
     Args:
-        root: The tree, with a folder `nodes`; one that is not there has no VMs.
+        root: The tree, with a folder `nodes`; a missing one has no VMs.
     """
     return tuple(_place(root, number, node) for number, node in _list_vms(root))
 
 
 def find_vm(root: Path, text: str) -> VmPlace | None:
-    """Returns the VM of a number or a name; None where the tree has no such VM.
+    """Returns the VM with a number or a name; None if the tree has no such VM.
 
-    A number is never taken for a name, so that no config is opened for one that is mistyped.
+    A number is never taken for a name, so that a mistyped number does not open every config.
 
     Args:
-        root: The tree, as /etc/pve.
-        text: A VM's number, or its name as its config has it.
+        root: The tree, such as /etc/pve.
+        text: A VM's number, or its name in its config.
 
     Raises:
-        InputError: Several VMs have that name; or that number, which a copied tree can have.
+        InputError: Several VMs have that name, or, in a copied tree, that number.
     """
     if _NUMBER.fullmatch(text):
         found = _find_number(root, int(text))
@@ -74,7 +74,7 @@ def find_vm(root: Path, text: str) -> VmPlace | None:
 
 
 def _find_number(root: Path, number: int) -> list[tuple[int, str]]:
-    # A look into each node's folder is quicker than reading .vmlist, which has the whole cluster.
+    # Looking into each node's folder is faster than reading .vmlist, which has the whole cluster.
     for _ in range(_TRIES):
         nodes = _list_nodes(root)
         found = [node for node in nodes if is_file(find_config(root, node, number))]
@@ -113,7 +113,7 @@ def _list_nodes(root: Path) -> list[str]:
 
 
 def _list_names(folder: str, most: int) -> list[str]:
-    """Returns the names in a folder; none where it is not there, or may not be read."""
+    """Returns the names in a folder; none if it does not exist or cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in islice(entries, most))
@@ -122,10 +122,10 @@ def _list_names(folder: str, most: int) -> list[str]:
 
 
 def _read_name(path: str, asked: str = "") -> str:
-    """Returns the name that a config has; empty without one, or where it is not that asked for."""
+    """Returns the name in a config; empty if it has none, or not the requested one."""
     try:
         source = read_source(path)
-        # Most configs of a cluster are another VM's: those need not be understood.
+        # Most configs of a cluster belong to other VMs and need not be parsed.
         if asked and asked.encode("utf-8", "replace") not in source.data:
             return ""
         name = parse_config(source).main.settings().get("name")

@@ -1,11 +1,11 @@
-"""The configs that are meant by files, folders, a whole /etc/pve or a copy of one.
+"""Finds the configs in files, folders, a whole /etc/pve or a copy of one.
 
-In a folder VMs are found as Proxmox VE keeps them: every `*.conf` in a folder `qemu-server`,
-however deep, and `NUMBER.conf` anywhere else. A folder that has no `qemu-server` in it is a plain
-one, of which every `*.conf` counts. Containers (`lxc`) are none of ours.
+In a folder, VMs are found where Proxmox VE keeps them: every `*.conf` in a folder `qemu-server` at
+any depth, and `NUMBER.conf` anywhere else. In a folder without any `qemu-server` every `*.conf`
+counts. Containers (`lxc`) are ignored.
 
-Links are followed as far as they stay inside what was named, which those of /etc/pve do; a VM that
-two ways lead to is there once.
+Links are followed if they stay inside the named folder, as those of /etc/pve do; a VM that can be
+reached in two ways is listed once.
 
 Source: the layout of pmxcfs, Proxmox VE's file system at /etc/pve.
 """
@@ -25,10 +25,10 @@ from vmio.errors import InputError
 __all__ = ["MAX_DEPTH", "MAX_ENTRIES", "PROCESSES", "Found", "list_vms", "locate"]
 
 MAX_DEPTH = 16
-"""A backup of a cluster's nodes has its `qemu-server` at less than ten."""
+"""A backup of a cluster's nodes has its `qemu-server` at a depth below ten."""
 
 MAX_ENTRIES = 200_000
-"""So many names are looked at in all that one argument means."""
+"""The most names that are looked at for one argument."""
 
 PROCESSES = "/proc"
 
@@ -38,26 +38,26 @@ _PRUNED = frozenset({"lxc", "priv"})
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """A config, or why there may be some that were not found."""
+    """A config, or an error because of which configs may be missing."""
 
     path: str
-    """As it is called from what was named; `-` is standard input."""
+    """The name relative to the argument; `-` is standard input."""
     real: str = ""
-    """The file that it really is, whatever links lead to it; empty where it is none."""
+    """The real path, with links resolved; empty if it is not a file."""
     node: str = ""
-    """The host that it belongs to; empty where its place does not tell."""
+    """The VM's host; empty if the path does not show it."""
     error: InputError | None = None
 
     @property
     def folder(self) -> str:
-        """The folder that it is really in; empty where it is in none."""
+        """The real folder; empty if it is in none."""
         return self.real.rpartition("/")[0]
 
 
 def list_vms(names: Iterable[str]) -> tuple[Found, ...]:
-    """Returns the configs that names mean, each once.
+    """Returns the configs in files and folders, each once.
 
-    Those of one folder come in the order of their nodes, then of the VMs' numbers.
+    Those of one folder are ordered by node, then by the VMs' numbers.
     """
     seen: set[str] = set()
     found: list[Found] = []
@@ -72,12 +72,12 @@ def list_vms(names: Iterable[str]) -> tuple[Found, ...]:
 
 
 def _is_folder(name: str) -> bool:
-    # Not Path's, which raises where there is no leave to look.
+    # Not Path's method, which raises an error without permission.
     return name != "-" and os.path.isdir(name)  # noqa: PTH112
 
 
 def locate(path: str) -> Found:
-    """Returns a file, or a process's command line, with the place that it really has."""
+    """Returns a file, or a process's command line, with its real path."""
     process = re.fullmatch(r"pid:(\d{1,10})", path, re.ASCII)
     if process is not None:
         return Found(path=path, real=f"{PROCESSES}/{process[1]}/cmdline")
@@ -88,7 +88,7 @@ def locate(path: str) -> Found:
 
 
 def _name_node(folder: str) -> str:
-    """Returns the node of a folder `nodes/NODE/qemu-server`, and of no other."""
+    """Returns the node of a folder `nodes/NODE/qemu-server`; empty for any other folder."""
     match folder.rsplit("/", 3)[1:]:
         case ["nodes", node, name] if name == _CONFIGS:
             return node
@@ -99,25 +99,25 @@ def _search(name: str) -> list[Found]:
     walk = _Walk(name)
     found = [*walk.configs, *walk.errors] if walk.has_tree else [*walk.plain, *walk.errors]
     if not found:
-        error = InputError(f"there is no VM's config in {name}", hint="its name ends in .conf")
+        error = InputError(f"there is no VM config in {name}", hint="its name ends in .conf")
         return [Found(path=name, error=error)]
     return sorted(found, key=_order)
 
 
 def _order(found: Found) -> tuple[bool, str, float, str]:
-    """Returns the place of a config: by node and number, as people count; errors come last."""
+    """Returns a sort key by node and number; errors come last."""
     match = re.search(r"(?:^|/)(\d{1,15})\.conf$", found.path, re.ASCII)
     number = float(match[1]) if match is not None else float("inf")
     return found.error is not None, found.node, number, found.path
 
 
 class _Walk:
-    """What is below one folder, every folder of it looked at once.
+    """Walks the tree below one folder, and looks at every folder once.
 
     Attributes:
-        configs: What is a VM's by its place or its number.
-        plain: The same, and every `*.conf` of the folder itself.
-        errors: What could not be looked at.
+        configs: Configs recognised by their folder or their number.
+        plain: The same, and every `*.conf` directly in the folder.
+        errors: What could not be read.
         has_tree: Whether there is a folder `qemu-server`.
     """
 
@@ -128,7 +128,7 @@ class _Walk:
         self.plain: list[Found] = []
         self.errors: list[Found] = []
         self._entries = 0
-        # The way that a person would write comes first: a link is gone into at the end.
+        # Real folders come before links, so that configs get the path that a person would write.
         links: list[tuple[str, int]] = []
         waiting = [(name, 0)]
         seen: set[str] = set()
@@ -166,7 +166,7 @@ class _Walk:
             return False
         try:
             is_folder = entry.is_dir()
-        except OSError:  # a link that leads to itself
+        except OSError:  # a link to itself
             is_folder = False
         if not is_folder:
             if entry.name.endswith(".conf"):
@@ -188,8 +188,8 @@ class _Walk:
             found = locate(entry.path)
         else:
             error = InputError(
-                f"{entry.path} is left out: it links out of {self.root}",
-                hint="name it itself to have it read",
+                f"{entry.path} is left out: it is a link that leaves {self.root}",
+                hint="name the file itself to read it",
             )
             found = Found(path=entry.path, error=error)
         self.plain.append(found)

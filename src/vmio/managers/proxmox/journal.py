@@ -1,7 +1,8 @@
-"""What vmio wrote over: the last states of each config, and what was done to it.
+"""Backups of configs that vmio has changed: their last states, and what was changed.
 
-A state is two files, `00012.conf` with the very bytes and `00012.json` about them, so that a
-person can put a config back without vmio too. Both are on the disk before the config is touched.
+A state is two files, `00012.conf` with the original bytes and `00012.json` with its description,
+so that a person can also restore a config without vmio. Both are synced before the config is
+changed.
 """
 
 from __future__ import annotations
@@ -28,29 +29,29 @@ from vmio.values import check_matches, replace
 __all__ = ["Entry", "Journal", "find_state_folder", "list_journals", "make_run"]
 
 KEPT = 20
-"""So many states of a config are kept; a config is a few KiB."""
+"""The number of states kept for a config; a config is a few KiB."""
 
 _MAX_BYTES = 16 << 20
 _MAX_ENTRY_BYTES = 64 << 10
 _NAME = re.compile(r"([0-9]{5,})\.(?:conf|json)", re.ASCII)
 _DIGEST = r"[0-9a-f]{40}"
 _LEVELS = 3
-"""So many folders above a config's states are vmio's own, or XDG_STATE_HOME itself."""
+"""The number of folders above a config's states that belong to vmio, or are XDG_STATE_HOME."""
 
 
 def make_run() -> str:
-    """Returns what names the changes that one undo takes back together."""
+    """Returns the id of the changes that one undo reverts together."""
     return os.urandom(6).hex()
 
 
 def find_state_folder() -> Path:
-    """Returns vmio's folder under XDG_STATE_HOME, or root's, whether it exists or not.
+    """Returns vmio's folder under XDG_STATE_HOME, or root's, whether or not it exists.
 
     Raises:
-        OutputError: This account has no place of its own.
+        OutputError: This account has no home folder.
     """
     home = os.environ.get("XDG_STATE_HOME", "")
-    # The XDG specification has a relative path ignored.
+    # The XDG specification requires that a relative path is ignored.
     if home.startswith("/"):
         return Path(home) / "vmio"
     if os.geteuid() == 0:
@@ -59,26 +60,26 @@ def find_state_folder() -> Path:
         return Path("~/.local/state/vmio").expanduser()
     except RuntimeError as error:
         raise OutputError(
-            "this account has no home to keep backups in", hint="XDG_STATE_HOME names a place"
+            "this account has no home to keep backups in", hint="XDG_STATE_HOME sets another place"
         ) from error
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One change that vmio made, or was about to make, to a config."""
+    """One change of a config that vmio made, or was about to make."""
 
     number: int = 0
     path: str
     what: str
     time: str
-    """In UTC, ISO 8601."""
+    """UTC, in ISO 8601."""
     before: str
     """The digest of the state that is kept."""
     after: str
-    """That of what was written instead."""
+    """The digest of the state that replaced it."""
     undoes: int | None = None
-    """The number of the change that this one took back."""
+    """The number of the change that this one undid."""
     run: str = ""
-    """What the changes have in common that one call made; empty in those of older vmios."""
+    """The id that the changes of one call share; empty in entries of older vmios."""
 
     def __post_init__(self) -> None:
         check_matches("time", self.time, r"[0-9T:.+-]{10,40}")
@@ -91,29 +92,29 @@ class Journal:
     """The kept states of one config."""
 
     def __init__(self, state: Path, path: Path) -> None:
-        """Names the folder; nothing is read or made yet.
+        """Sets the folder; nothing is read or created yet.
 
         Args:
             state: vmio's own folder.
-            path: The config, without symbolic links.
+            path: The config, with symbolic links resolved.
         """
         key = sha256(os.fsencode(path)).hexdigest()[:12]
         self.folder = state / "backups" / f"{path.name[:60]}-{key}"
         self.path = path
 
     def entries(self) -> tuple[Entry, ...]:
-        """Returns what is known about each kept state, the oldest first."""
+        """Returns the entries of the kept states, oldest first."""
         return tuple(_read_entries(self.folder))
 
     def locate(self, entry: Entry) -> Path:
-        """Returns the file that holds a state's bytes."""
+        """Returns the file with a state's bytes."""
         return self.folder / f"{entry.number:05}.conf"
 
     def read(self, entry: Entry) -> bytes:
         """Returns the bytes of a kept state.
 
         Raises:
-            InputError: They cannot be read, or are not what was kept.
+            InputError: They cannot be read, or have changed since they were kept.
         """
         path = self.locate(entry)
         try:
@@ -121,20 +122,20 @@ class Journal:
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}") from error
         if _digest(data) != entry.before:
-            raise InputError(f"{path} is damaged: it is not what was kept")
+            raise InputError(f"{path} is damaged: it has changed since it was kept")
         return data
 
     def record(
         self, old: bytes, new: bytes, *, what: str, run: str = "", undoes: int | None = None
     ) -> Entry:
-        """Keeps a state that is about to be written over.
+        """Keeps a state that is about to be replaced.
 
         Args:
-            old: The state.
-            new: What is written instead.
-            what: What the change is, in a few words.
-            run: What names the changes that one undo takes back together; empty for this alone.
-            undoes: The number of the change that this one takes back.
+            old: The state to keep.
+            new: The state that replaces it.
+            what: A short description of the change.
+            run: The id of the changes that one undo reverts together; empty for this one alone.
+            undoes: The number of the change that this one undoes.
 
         Raises:
             OutputError: It cannot be kept.
@@ -148,7 +149,7 @@ class Journal:
             undoes=undoes,
             run=run or make_run(),
         )
-        with self._telling_failure():
+        with self._naming_failure():
             make_private_folder(self.folder, above=_LEVELS)
             numbers = map(_number, _list_names(self.folder))
             entry = replace(entry, number=max(numbers, default=0) + 1)
@@ -164,12 +165,12 @@ class Journal:
         return entry
 
     def check_recordable(self) -> None:
-        """Refuses what `record` would refuse now, as far as can be told without writing.
+        """Raises the errors that `record` would raise now, as far as possible without writing.
 
         Raises:
             OutputError: No state can be kept.
         """
-        with self._telling_failure():
+        with self._naming_failure():
             if stranger := find_stranger(self.folder, above=_LEVELS):
                 raise OutputError(stranger)
             there = next(place for place in (self.folder, *self.folder.parents) if place.exists())
@@ -177,46 +178,46 @@ class Journal:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     @contextmanager
-    def _telling_failure(self) -> Iterator[None]:
+    def _naming_failure(self) -> Iterator[None]:
         try:
             yield
         except (OSError, OutputError) as error:
             reason = error.strerror if isinstance(error, OSError) else error.message
             raise OutputError(
                 f"cannot keep a backup in {self.folder}: {reason}",
-                hint="nothing was changed; XDG_STATE_HOME names another place for backups",
+                hint="nothing was changed; XDG_STATE_HOME sets another place for backups",
             ) from error
 
     def forget(self, entry: Entry) -> None:
-        """Drops a state whose config was not written over after all."""
+        """Removes a state whose config was not replaced after all."""
         for suffix in (".json", ".conf"):
             with suppress(OSError):
                 self.locate(entry).with_suffix(suffix).unlink()
 
     def _prune(self) -> None:
-        """Removes old states, and what a run that was killed has left."""
+        """Removes old states, and leftovers of killed runs."""
         with suppress(OSError):
             names = _list_names(self.folder)
-            # Counted, not reckoned with: a stray one may have any number.
+            # Only counted, because a stray file may have any number.
             oldest = sorted({0, *map(_number, names)})[-KEPT:][0]
             for name in names:
                 if name.startswith(".") or 0 < _number(name) < oldest:
-                    # One that cannot be removed keeps no other one.
+                    # A file that cannot be removed does not prevent the others' removal.
                     with suppress(OSError):
                         (self.folder / name).unlink()
 
 
 def list_journals(state: Path) -> tuple[Journal, ...]:
-    """Returns the journals of all configs that vmio has changed, in the order of their names.
+    """Returns the journals of all configs that vmio has changed, in order of their names.
 
     Raises:
-        InputError: Somebody else can write where they are, and so could have made them up.
+        InputError: Other users can write to their folder, and could have forged them.
     """
     journals = []
     folder = state / "backups"
-    # As one above the journals: older vmios have let a group write in it, not in those.
+    # Checked from one level higher: older vmios let a group write to it, but not to the journals.
     if stranger := find_stranger(folder / "any", above=_LEVELS):
-        raise InputError(stranger, hint="what is kept there is not trusted")
+        raise InputError(stranger, hint="the backups there are not trusted")
     with suppress(OSError):
         for name in sorted(_list_names(folder)):
             entries = list(_read_entries(folder / name))
@@ -236,13 +237,13 @@ def _digest(data: bytes) -> str:
 
 
 def _number(name: str) -> int:
-    """Returns a kept file's number; 0 for a stray one."""
+    """Returns a kept file's number; 0 for a stray file."""
     match = _NAME.fullmatch(name)
     return int(match[1]) if match is not None else 0
 
 
 def _read_entries(folder: Path) -> Iterator[Entry]:
-    """Yields what can be read; what cannot is no backup, but hides no other one."""
+    """Yields the readable entries; an unreadable one is not a backup, but does not hide others."""
     try:
         names = [] if find_stranger(folder) else sorted(_list_names(folder), key=_number)
     except OSError:
@@ -260,7 +261,7 @@ def _read_entries(folder: Path) -> Iterator[Entry]:
 
 
 def _flush_folders(folder: Path, count: int) -> None:
-    """Puts the names in a folder, and in those above it, on the disk."""
+    """Syncs a folder and those above it, so that their names are on the disk."""
     for place in (folder, *folder.parents[: count - 1]):
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -1,4 +1,4 @@
-"""One file of a person's, held under a lock and replaced whole or not at all."""
+"""Holds a lock on a person's file, and replaces the file whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LOCK_TIMEOUT_S = 10.0
 _MAX_BYTES = 16 << 20
 _RETRY_S = 0.02
 _NO_LOCKS = frozenset({errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
-"""How a file system says that it cannot lock a folder; NFS is one."""
+"""Errors of file systems that cannot lock a folder, such as NFS."""
 _NO_FLUSH = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 _NO_QUORUM = "the cluster has no quorum"
 _LONGEST_PART = 200
@@ -32,22 +32,22 @@ _WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 class LockedFile(Struct, frozen=True, kw_only=True):
-    """A file that no other vmio changes, and with its lock file nor does Proxmox VE."""
+    """A file that no other vmio can change, nor, through its lock file, Proxmox VE."""
 
     path: Path
-    """Its own place: no part of it is a symbolic link."""
+    """The real path, without symbolic links."""
     folder: int
-    """The descriptor of its folder, so that nobody can swap that for another meanwhile."""
+    """The descriptor of its folder, so that the folder cannot be swapped meanwhile."""
     locked: bool
     """False on a file system without locks, where only the comparison in `replace` protects."""
     tree: Path | None = None
-    """The /etc/pve that it is in; None for a copy."""
+    """The /etc/pve that contains it; None for a copy."""
 
     def read(self) -> bytes:
-        """Returns what the file holds now.
+        """Returns the file's current content.
 
         Raises:
-            InputError: It cannot be read, or is no plain file, or larger than any config is.
+            InputError: It cannot be read, is not a plain file, or is larger than any config.
         """
         try:
             descriptor = open_file(self.path.name, os.O_NOFOLLOW, folder=self.folder)
@@ -65,33 +65,33 @@ class LockedFile(Struct, frozen=True, kw_only=True):
         return data
 
     def check_replaceable(self, old: bytes) -> None:
-        """Refuses what `replace` would refuse now, as far as can be told without writing.
+        """Raises the errors that `replace` would raise now, as far as possible without writing.
 
         Raises:
-            ConflictError: The file no longer holds the old bytes.
+            ConflictError: The file's content has changed.
             OutputError: It cannot be written.
         """
-        with self._telling_failure():
+        with self._naming_failure():
             self._check_modes()
             if not os.access(".", os.W_OK | os.X_OK, dir_fd=self.folder, effective_ids=True):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         self._compare(old)
 
     def replace(self, old: bytes, new: bytes) -> None:
-        """Puts new bytes in the place of the old ones, on the disk too, in one instant.
+        """Replaces the old bytes by new ones atomically, and syncs them to the disk.
 
-        Mode and owner stay, as far as the file system and this account allow.
+        Mode and owner are kept, as far as the file system and this account allow.
 
         Raises:
-            ConflictError: The file no longer holds the old ones.
-            OutputError: It cannot be written; unless the message says so, the old ones are there.
+            ConflictError: The file's content has changed.
+            OutputError: It cannot be written; unless the message says so, the old file is kept.
         """
         self._sweep()
         temporary = f"{self._prefix}{os.urandom(4).hex()}.tmp"
         try:
-            with self._telling_failure():
+            with self._naming_failure():
                 self._write(temporary, new)
-                # Not everybody heeds the lock: an editor does not.
+                # Not every program uses the lock; an editor does not.
                 self._compare(old)
                 os.replace(
                     temporary, self.path.name, src_dir_fd=self.folder, dst_dir_fd=self.folder
@@ -108,11 +108,11 @@ class LockedFile(Struct, frozen=True, kw_only=True):
 
     @property
     def _prefix(self) -> str:
-        """No `.conf` at the end and a dot at the start: nothing takes it for a VM's config."""
+        """Starts with a dot and does not end in `.conf`, so that nothing takes it for a config."""
         return f".{self.path.name[:_LONGEST_PART]}.vmio-"
 
     def _sweep(self) -> None:
-        """Removes what a run that was killed has left; under the lock nobody else's is here."""
+        """Removes leftovers of killed runs; under the lock they cannot be another process's."""
         if not self.locked:
             return
         with suppress(OSError):
@@ -127,9 +127,9 @@ class LockedFile(Struct, frozen=True, kw_only=True):
             raise ConflictError(f"{self.path} has just been changed", hint="try again")
 
     def _check_modes(self) -> os.stat_result:
-        """Refuses a file that is not to be written, and so is not to be replaced either.
+        """Refuses a file that is not writable, and so must not be replaced either.
 
-        Nor by root, who could. Without quorum all files in /etc/pve have such a mode.
+        This applies to root, too. Without quorum all files in /etc/pve have such a mode.
         """
         status = os.stat(self.path.name, dir_fd=self.folder, follow_symlinks=False)
         for place in (status, os.fstat(self.folder)):
@@ -148,7 +148,7 @@ class LockedFile(Struct, frozen=True, kw_only=True):
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-            # In /etc/pve both are fixed, and an ordinary account cannot give a file away.
+            # In /etc/pve both are fixed, and an ordinary account cannot change a file's owner.
             for owner in ((status.st_uid, status.st_gid), (-1, status.st_gid)):
                 with suppress(OSError):
                     os.fchown(descriptor, *owner)
@@ -160,7 +160,7 @@ class LockedFile(Struct, frozen=True, kw_only=True):
             os.close(descriptor)
 
     @contextmanager
-    def _telling_failure(self) -> Iterator[None]:
+    def _naming_failure(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -183,19 +183,19 @@ def open_locked(
     timeout_s: float = LOCK_TIMEOUT_S,
     shared: bool = False,
 ) -> Iterator[LockedFile]:
-    """Holds a file's lock; it ends with the process, however that ends.
+    """Holds a file's lock, which is released at the latest when the process ends.
 
     Args:
-        path: The file; where it is a symbolic link, the file that it leads to.
-        lock: The lock file of those who share the file; None to lock its folder, which needs no
-            file that would lie about afterwards.
-        tree: The /etc/pve that it is in; None for a copy.
+        path: The file; a symbolic link is followed.
+        lock: The lock file of the programs that share the file; None to lock its folder, which
+            leaves no file behind.
+        tree: The /etc/pve that contains it; None for a copy.
         timeout_s: How long to wait for others.
-        shared: Whether others who change nothing either may hold it, too.
+        shared: Whether other readers may hold it at the same time.
 
     Raises:
         InputError: There is no such file.
-        ConflictError: Somebody else keeps the lock.
+            ConflictError: Another process holds the lock.
         OutputError: It cannot be locked.
     """
     try:
@@ -220,14 +220,14 @@ def _open_lock(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        # Not blocking: the folder of locks is everybody's, and a named pipe would hang the tool.
+        # Non-blocking: everybody can write to the folder of locks, and a named pipe would hang.
         return os.open(path, flags | os.O_NONBLOCK, 0o644)
     except OSError as error:
         raise OutputError(f"cannot open the lock {path}: {error.strerror}") from error
 
 
 def _wait(descriptor: int, path: Path, timeout_s: float, *, shared: bool) -> bool:
-    """Returns whether the lock is held now; False where there are none."""
+    """Returns whether the lock is held now; False if the file system has none."""
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     end = time.monotonic() + timeout_s
     while True:
@@ -238,7 +238,7 @@ def _wait(descriptor: int, path: Path, timeout_s: float, *, shared: bool) -> boo
                 waited = f" for {timeout_s:g} s" if timeout_s else ""
                 raise ConflictError(
                     f"{path} is locked by another process{waited}",
-                    hint="wait until what is under way has ended",
+                    hint="try again when that operation has ended",
                 ) from error
             time.sleep(_RETRY_S)
         except OSError as error:

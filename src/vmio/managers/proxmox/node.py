@@ -1,4 +1,4 @@
-"""Where this node of Proxmox VE keeps a VM: its config, its lock, its process and its monitor."""
+"""Where this node of Proxmox VE keeps a VM's config, lock, process and monitor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CONFIG = re.compile(r"([1-9][0-9]{2,8})\.conf", re.ASCII)
 
 
 class Node(Struct, frozen=True, kw_only=True):
-    """Where Proxmox VE and vmio keep what belongs to a config."""
+    """The paths where Proxmox VE and vmio keep what belongs to a config."""
 
     etc: Path = PVE
     locks: Path = Path("/var/lock/qemu-server")
@@ -30,10 +30,10 @@ class Node(Struct, frozen=True, kw_only=True):
 
 
 def find_vmid(path: Path, node: Node) -> str:
-    """Returns the number of a VM of this node by its config; empty for a copy, or a backup.
+    """Returns the number of a VM of this node by its config; empty for a copy or a backup.
 
     Raises:
-        ConflictError: The config is another node's, or none of a VM.
+        ConflictError: The config belongs to another node, or to no VM.
     """
     try:
         real, etc = path.resolve(), node.etc.resolve()
@@ -44,7 +44,7 @@ def find_vmid(path: Path, node: Node) -> str:
         return ""
     match = _CONFIG.fullmatch(real.name)
     if match is None or real.parent.name != "qemu-server":
-        raise ConflictError(f"{path} is not a VM's config")
+        raise ConflictError(f"{path} is not a VM config")
     if real.parent.parent != own:
         raise ConflictError(
             f"{path} belongs to the node {real.parent.parent.name}",
@@ -56,7 +56,7 @@ def find_vmid(path: Path, node: Node) -> str:
 def is_running(vmid: str, node: Node) -> bool:
     """Returns whether a VM of this node has a process.
 
-    What cannot be told counts as running: a guest that is wrongly left alone loses nothing.
+    If this cannot be determined, it counts as running: leaving a guest alone does no harm.
     """
     try:
         pid = (node.run / f"{vmid}.pid").read_text(encoding="ascii").strip()
@@ -70,7 +70,7 @@ def is_running(vmid: str, node: Node) -> bool:
 
 
 def find_pid(vmid: str, node: Node) -> int | None:
-    """Returns the process of a VM of this node; None where it does not run."""
+    """Returns the process of a VM of this node; None if it is not running."""
     if not is_running(vmid, node):
         return None
     try:
@@ -81,7 +81,7 @@ def find_pid(vmid: str, node: Node) -> int | None:
 
 
 def find_qmp_socket(path: Path, node: Node) -> Path | None:
-    """Returns the monitor of the running guest that a config of this node is of."""
+    """Returns the monitor of the running guest that a config of this node belongs to."""
     vmid = find_vmid(path, node)
     socket = node.run / f"{vmid}.qmp"
     return socket if vmid and is_running(vmid, node) and is_there(socket) else None

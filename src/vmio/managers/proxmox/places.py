@@ -1,4 +1,4 @@
-"""What is true of all configs in one folder: the host that they would run on, and its storages."""
+"""Facts that all configs in one folder share: their host and its storages."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _VERSIONS = ("pveversion.txt", "versions.txt")
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """Where configs are from."""
+    """The host and storages of the configs in one folder."""
 
     host: Host
     storages: Storages | None = None
-    """None where nobody knows them."""
+    """None if not known."""
     known: bool = True
-    """Whether more is known of the host than its name."""
+    """Whether more is known about the host than its name."""
 
 
 class Places(Struct, frozen=True, kw_only=True):
-    """The places of configs, by their folders, and what could not be read there."""
+    """The places of configs, by folder, and the errors of reading them."""
 
     by_folder: Mapping[str, Place] = field(default_factory=dict)
     errors: tuple[Found, ...] = ()
     files: tuple[str, ...] = ()
-    """What was read there."""
+    """The files that were read."""
 
 
 def read_places(
@@ -51,19 +51,19 @@ def read_places(
 ) -> Places:
     """Returns the places of configs.
 
-    A node's host is what is saved of it: `host.toml` or `NODE.toml` in its folder, or `NODE.toml`
-    beside that, as `vmio host -o` writes it; else what `pveversion -v` said, in
-    `pveversion.txt` or `versions.txt`. Beside a config of no node there may be `host.toml` and
-    `pveversion.txt`. Where there is none of them, the configs of this host in its own /etc/pve and
-    its processes go by this host. A file from anywhere else does not, since the host that runs it
-    may be any other: its host is unknown.
+    A node's host is read from a saved description: `host.toml` or `NODE.toml` in its folder, or
+    `NODE.toml` beside the folder, as written by `vmio host -o`; else from the output of
+    `pveversion -v` in `pveversion.txt` or `versions.txt`. Beside a config without a node, it may
+    be `host.toml` or `pveversion.txt`. Without any of these, the configs in this host's own
+    /etc/pve and its processes use this host's facts. A file from elsewhere does not, because it
+    may belong to any host: its host is unknown.
 
     Args:
         vms: The configs.
-        describe: Returns the host of a description's path, or what a call makes of a bare one; of
-            neither, this host.
-        host: The host to go by instead, for all.
-        storages: The storages to go by instead, for all.
+        describe: Returns the host for a description's path, for a bare host with the call's
+            options, or, with neither, this host.
+        host: The host to use instead, for all.
+        storages: The storages to use instead, for all.
     """
     reader = _Reader(describe, host, storages)
     places = {vm.folder: vm.node for vm in vms if vm.error is None}
@@ -119,7 +119,7 @@ class _Reader:
 
     @contextmanager
     def _reading(self, path: Path) -> Iterator[None]:
-        """Notes a file, and goes on past it if it is not what it should be."""
+        """Records a file, and continues if it cannot be read or parsed."""
         self.files.append(str(path))
         try:
             yield
@@ -136,12 +136,12 @@ class _Reader:
 
 
 def _is_local(folder: str) -> bool:
-    """Returns whether what a folder has is this host's own: of a process, or of its cluster."""
+    """Returns whether a folder belongs to this host: to a process, or to its cluster."""
     return folder.rpartition("/")[0] == PROCESSES or PurePath(folder).is_relative_to(PVE)
 
 
 def _list_saved(folder: str) -> tuple[list[Path], list[Path]]:
-    """Returns where a host's description may be saved for a folder's configs, and its versions."""
+    """Returns the possible paths of a host's description, and of its versions."""
     home = Path(folder)
     if not folder:
         return [], []

@@ -1,4 +1,4 @@
-"""A plan carried out: what it comes to for a config now, and the doing of it."""
+"""Applies a plan: prepares its changes for a config, and makes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vmio.formats.base import Guest, ReadContext
 from vmio.formats.registry import edit, read
 from vmio.managers.live import LiveResult, check_live, set_live
 from vmio.managers.proxmox.node import Node, find_qmp_socket, find_vmid, is_running
-from vmio.managers.proxmox.write import Applied, check_config, replace_config
+from vmio.managers.proxmox.write import WrittenConfig, check_config, replace_config
 from vmio.model.host import Host
 from vmio.model.plan import LiveChange, Plan, Step
 from vmio.model.source import Source, apply_edits
@@ -21,22 +21,22 @@ from vmio.qemu.qmp import QmpConnection
 from vmio.qemu.signals import run_async
 from vmio.values import replace
 
-__all__ = ["Outcome", "Work", "carry_out", "find_refusal", "prepare_plan"]
+__all__ = ["Outcome", "PreparedPlan", "carry_out", "find_refusal", "prepare_plan"]
 
 
-class Work(Struct, frozen=True, kw_only=True):
-    """What a plan comes to for one config."""
+class PreparedPlan(Struct, frozen=True, kw_only=True):
+    """The changes of a plan for one config."""
 
     plan: Plan
     path: Path
     guest: Guest
-    """What the config is."""
+    """The config as it is."""
     new: bytes
-    """The config as it shall be."""
+    """The new text of the config."""
     running: bool
-    """Whether the guest runs on this node, so that its config has to stay as it is."""
+    """Whether the guest runs on this node, so that its config must not change."""
     socket: Path | None = None
-    """The running guest's monitor; None where nothing is set on it."""
+    """The running guest's monitor; None if nothing is set on it."""
 
     @property
     def source(self) -> Source:
@@ -45,14 +45,14 @@ class Work(Struct, frozen=True, kw_only=True):
 
     @property
     def live(self) -> tuple[LiveChange, ...]:
-        """What the running guest can be given at once."""
+        """The changes that the running guest can get at once."""
         if self.socket is None:
             return ()
         return tuple(change for step in self._doable for change in step.live)
 
     @property
     def waiting(self) -> tuple[Step, ...]:
-        """The steps that count after a full stop and start of the guest."""
+        """The steps that take effect after a full stop and start of the guest."""
         return tuple(
             step
             for step in self._doable
@@ -61,7 +61,7 @@ class Work(Struct, frozen=True, kw_only=True):
 
     @property
     def writes(self) -> bool:
-        """Whether the config is to be written."""
+        """Whether the config will be written."""
         return self.new != self.source.data and not self.running
 
     @property
@@ -70,10 +70,10 @@ class Work(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """What was done."""
+    """The changes that were made."""
 
-    config: Applied | None = None
-    """None where the config was not written."""
+    config: WrittenConfig | None = None
+    """None if the config was not written."""
     live: tuple[LiveResult, ...] = ()
 
 
@@ -95,23 +95,23 @@ def prepare_plan(
     live: bool | None = None,
     check: bool = True,
     node: Node | None = None,
-) -> Work:
-    """Returns what a plan comes to; nothing is written or set.
+) -> PreparedPlan:
+    """Returns what a plan would change; nothing is written or set.
 
     Args:
         plan: The plan.
-        source: The config that it is for, as it is now.
-        qmp: The running guest's QMP socket; None to look where Proxmox VE has it.
-        live: Whether to set what can be set at once; None where a running guest is found.
+        source: The config as it is now.
+        qmp: The running guest's QMP socket; None for the one that Proxmox VE uses.
+        live: Whether to set what can be set at once; None: if a running guest is found.
         check: Whether to refuse a config that must not be changed now.
-        node: Where things are; None for where they are on every host.
+        node: The paths to use; None for the usual ones.
 
     Raises:
         UnsupportedError: The plan is for another kind of config.
-        UsageError: It is for another guest, or changes what no plan may; or a running guest was
-            asked for and is not found.
-        InputError: It is no VM's config.
-        ConflictError: The config is not what the plan was made for, or must not be changed now.
+        UsageError: It is for another guest, or has a change that no plan may make; or a running
+            guest was requested and is not found.
+        InputError: It is not a VM config.
+        ConflictError: The config has changed since the plan was made, or must not be changed now.
     """
     refusal = find_refusal(plan)
     if refusal is not None:
@@ -123,12 +123,12 @@ def prepare_plan(
     if source.digest != plan.digest:
         _refuse_excerpt(source, plan)
         raise ConflictError(
-            f"{path} has changed since the plan was made", hint="plan again, and apply that"
+            f"{path} has changed since the plan was made", hint="make a new plan and apply that"
         )
     check_live([change for step in plan.steps for change in step.live])
     guest = read(source, ReadContext(host=Host(), vmid=plan.vm))
     if guest.vm.notation != plan.notation:
-        raise UsageError(f"the plan is for a guest of {plan.notation}, and {path} is none")
+        raise UsageError(f"the plan is for a guest of {plan.notation}, and {path} is not")
     check_changes(guest, plan.changes)
     new = apply_edits(source, edit(guest, plan.changes))
     vmid = find_vmid(path, node)
@@ -140,9 +140,9 @@ def prepare_plan(
         socket = Path(qmp) if qmp is not None else find_qmp_socket(path, node)
         if live and socket is None:
             raise UsageError(
-                f"no running guest {plan.vm} is found here", hint="--qmp names its socket"
+                f"no running guest {plan.vm} is found here", hint="name its socket with --qmp"
             )
-    return Work(plan=plan, path=path, guest=guest, new=new, running=running, socket=socket)
+    return PreparedPlan(plan=plan, path=path, guest=guest, new=new, running=running, socket=socket)
 
 
 def _refuse_excerpt(source: Source, plan: Plan) -> None:
@@ -160,18 +160,18 @@ def _refuse_excerpt(source: Source, plan: Plan) -> None:
         )
 
 
-def carry_out(work: Work, *, what: str, node: Node | None = None) -> Outcome:
-    """Writes the config, unless the guest runs, and sets what a running guest can be given.
+def carry_out(work: PreparedPlan, *, what: str, node: Node | None = None) -> Outcome:
+    """Writes the config, unless the guest runs, and sets the parameters of a running guest.
 
     Args:
-        work: What the plan comes to.
-        what: What is done, for the journal, in one line.
-        node: Where things are; None for where they are on every host.
+        work: The prepared changes.
+        what: A description of the change for the journal, in one line.
+        node: The paths to use; None for the usual ones.
 
     Raises:
         ConflictError: The config changed meanwhile, or must not be changed now.
         OutputError: It cannot be written.
-        QmpError: The running guest does not take it; it has its old values then.
+        QmpError: The running guest refuses a value; its old values are set again.
     """
     done = Outcome()
     if work.writes:
@@ -183,12 +183,12 @@ def carry_out(work: Work, *, what: str, node: Node | None = None) -> Outcome:
         except QmpError as error:
             if done.config is None:
                 raise
-            hint = f"{error.hint}; {work.path} is written all the same".removeprefix("; ")
+            hint = f"{error.hint}; {work.path} is written nevertheless".removeprefix("; ")
             raise QmpError(error.message, hint=hint) from error
     return done
 
 
 async def _set(socket: Path, changes: Sequence[LiveChange]) -> tuple[LiveResult, ...]:
-    # Proxmox VE's own daemons wait for the same socket: it is held for these commands only.
+    # Proxmox VE's own daemons wait for the same socket, so it is held for these commands only.
     async with QmpConnection.connect(socket) as connection:
         return await set_live(connection, changes)

@@ -1,8 +1,8 @@
-"""What pmxcfs, the file system at /etc/pve, tells about the VMs in it.
+"""What pmxcfs, the file system at /etc/pve, reports about the VMs in it.
 
-`.vmlist` names each VM of the cluster with its node and a version, which grows with each change of
-its config; reading it costs one call, and asking for each config one call for each. The versions
-begin anew when pmxcfs is started, which `.version` gives the time of.
+`.vmlist` contains each VM of the cluster with its node and a version, which increases with each
+change of its config; reading it takes one call, while looking at the configs takes one call each.
+The versions start again when pmxcfs is started, at the time given in `.version`.
 
 Source: pmxcfs of 2026-05, run.
 """
@@ -21,7 +21,7 @@ from vmio.patterns import compile_late
 __all__ = ["MAX_VMS", "PVE", "ListedVm", "VmList", "find_config", "parse_vmlist", "read_vmlist"]
 
 PVE = Path("/etc/pve")
-"""Where the configs of this host and of the other nodes of its cluster are."""
+"""The configs of this host and of the other nodes of its cluster."""
 
 MAX_VMS = 200_000
 """pmxcfs holds 262,144 files in all."""
@@ -32,11 +32,11 @@ _START = compile_late(rb'"starttime"\s*:\s*([0-9]{1,18})')
 
 
 class VmList(NamedTuple):
-    """What a tree said of its VMs; while it says the same, no VM's config has changed."""
+    """A tree's list of VMs; while it is unchanged, no VM's config has changed."""
 
     text: bytes
     start_s: int
-    """When pmxcfs was started, in seconds since 1970; versions before that mean nothing."""
+    """When pmxcfs was started, in seconds since 1970; older versions cannot be compared."""
 
 
 class ListedVm(NamedTuple):
@@ -47,7 +47,7 @@ class ListedVm(NamedTuple):
 
 
 def read_vmlist(root: Path) -> VmList | None:
-    """Returns what a tree's `.vmlist` says; None where there is none, as in most copies."""
+    """Returns a tree's `.vmlist`; None if it has none, like most copies."""
     if not is_file(root / ".vmlist") or not is_file(root / ".version"):
         return None
     try:
@@ -59,7 +59,7 @@ def read_vmlist(root: Path) -> VmList | None:
 
 
 def parse_vmlist(text: bytes) -> dict[int, ListedVm] | None:
-    """Returns the VMs that a `.vmlist` names, without the containers; None if it is none."""
+    """Returns the VMs in a `.vmlist`, without the containers; None if it cannot be parsed."""
     try:
         document = load_json(text)
     except ValueError:
@@ -79,5 +79,5 @@ def parse_vmlist(text: bytes) -> dict[int, ListedVm] | None:
 
 
 def find_config(root: Path, node: str, number: int) -> str:
-    """Returns the path of a VM's config in a tree; as text, since a cluster has many."""
+    """Returns the path of a VM's config in a tree; as text, because a cluster has many."""
     return f"{root}/nodes/{node}/qemu-server/{number}.conf"

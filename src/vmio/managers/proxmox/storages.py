@@ -1,4 +1,4 @@
-"""The storages of a cluster: where they are described, and what is said there."""
+"""Finds and reads the storages of a cluster."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["Storages", "find_storage_cfg", "find_storages", "read_storages"]
 
 _ETC_STORAGE = Path("/etc/pve/storage.cfg")
 _LEVELS_UP = 4
-"""`storage.cfg` lies this far above a VM's config at most: /etc/pve/nodes/NODE/qemu-server."""
+"""The most levels from a VM's config up to `storage.cfg`: /etc/pve/nodes/NODE/qemu-server."""
 
 
 def find_storage_cfg(folder: Path) -> Path | None:
-    """Returns the storage.cfg that a folder's configs go by: in it, above it, or this host's."""
+    """Returns the storage.cfg for a folder's configs: in it, above it, or this host's."""
     absolute = folder.absolute()
     for candidate in (absolute, *absolute.parents[:_LEVELS_UP]):
         path = candidate / "storage.cfg"
@@ -25,19 +25,19 @@ def find_storage_cfg(folder: Path) -> Path | None:
 
 
 def find_storages(folder: Path) -> Storages | None:
-    """Returns the storages that a folder's configs go by; None where nobody knows them.
+    """Returns the storages for a folder's configs; None if not known.
 
     Raises:
-        InputError: Their file cannot be read, or is none.
+        InputError: Their file cannot be read or parsed.
     """
     path = find_storage_cfg(folder)
     return read_storages(str(path)) if path is not None else None
 
 
 def read_storages(path: str) -> Storages:
-    """Reads the storages that a file describes.
+    """Reads the storages in a file.
 
     Raises:
-        InputError: It cannot be read, or is no storage.cfg.
+        InputError: It cannot be read, or is not a storage.cfg.
     """
     return parse_storages(read_source(path))

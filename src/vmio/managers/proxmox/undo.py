@@ -1,4 +1,4 @@
-"""What vmio changed taken back, a config or a whole run of them, and an undo undone."""
+"""Undoes vmio's changes, of one config or of a whole run, and undoes an undo."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vmio.errors import ConflictError, InputError, UsageError, VmioError
 from vmio.host.files import is_there
 from vmio.managers.proxmox.journal import Entry, Journal, list_journals, make_run
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.write import Applied, check_config, open_config, save_config
+from vmio.managers.proxmox.write import WrittenConfig, check_config, open_config, save_config
 from vmio.model.source import Source
 
 __all__ = [
-    "Left",
+    "NotRestored",
+    "PreparedUndo",
     "Restore",
-    "Reversal",
     "Run",
     "find_journals",
     "list_runs",
@@ -30,19 +30,19 @@ __all__ = [
 
 
 class Restore(Struct, frozen=True, kw_only=True):
-    """A kept state, and the config that it would be put back to."""
+    """A kept state, and the config to restore."""
 
     entry: Entry
-    """The change that is taken back."""
+    """The change to undo."""
     path: Path
     old: bytes
-    """What the config holds now."""
+    """The config's current content."""
     new: bytes
-    """What it would hold."""
+    """The content to restore."""
 
 
-class Left(Struct, frozen=True, kw_only=True):
-    """A config that stays as it is, and why."""
+class NotRestored(Struct, frozen=True, kw_only=True):
+    """A config that is not restored, and why."""
 
     path: Path
     error: VmioError
@@ -52,7 +52,7 @@ class Run(Struct, frozen=True, kw_only=True):
     """What one call of vmio changed."""
 
     id: str
-    """Empty where an older vmio has written no name."""
+    """Empty if an older vmio recorded no id."""
     changes: tuple[tuple[Journal, Entry], ...]
     """The first change of each config, in the order in which they were made."""
 
@@ -63,24 +63,24 @@ class Run(Struct, frozen=True, kw_only=True):
 
     @property
     def what(self) -> str:
-        """What was done, in the words of the first change."""
+        """The description of the first change."""
         return self.changes[0][1].what
 
 
-class Reversal(Struct, frozen=True, kw_only=True):
-    """What an undo would do."""
+class PreparedUndo(Struct, frozen=True, kw_only=True):
+    """What an undo would restore."""
 
     restores: tuple[Restore, ...]
-    left: tuple[Left, ...] = ()
-    """What it cannot put back."""
+    left: tuple[NotRestored, ...] = ()
+    """What it cannot restore."""
 
 
 def find_journals(name: str, node: Node) -> tuple[Journal, ...]:
-    """Returns what was changed of a VM; of all VMs if the name is empty.
+    """Returns the journals of a VM's changes; of all VMs if the name is empty.
 
     Args:
         name: A config's path, or a VM's number.
-        node: Where vmio keeps its backups.
+        node: The paths to use.
 
     Raises:
         UsageError: vmio has changed no such config, or several.
@@ -92,7 +92,7 @@ def find_journals(name: str, node: Node) -> tuple[Journal, ...]:
         found = [journal for journal in journals if journal.path.name == f"{name}.conf"]
         if len(found) > 1:
             paths = " and ".join(str(journal.path) for journal in found)
-            raise UsageError(f"{name} is several configs: {paths}", hint="name one by its path")
+            raise UsageError(f"{name} names several configs: {paths}", hint="name one by its path")
     else:
         try:
             real = Path(name).resolve()
@@ -100,15 +100,15 @@ def find_journals(name: str, node: Node) -> tuple[Journal, ...]:
             raise UsageError(f"'{name}' is not a path") from error
         found = [journal for journal in journals if journal.path == real]
     if not found:
-        raise UsageError(f"vmio has changed nothing of {name}", hint="vmio undo --list tells what")
+        raise UsageError(f"vmio has changed nothing of {name}", hint="see vmio undo --list")
     return tuple(found)
 
 
 def list_runs(node: Node) -> tuple[Run, ...]:
-    """Returns what each call of vmio changed, the last one at the end.
+    """Returns what each call of vmio changed, the most recent at the end.
 
     Raises:
-        InputError: The backups are not this user's alone.
+        InputError: The backups can be written by other users.
     """
     found: dict[str, dict[Path, tuple[Journal, Entry]]] = {}
     for journal in list_journals(node.state):
@@ -122,51 +122,51 @@ def list_runs(node: Node) -> tuple[Run, ...]:
     return tuple(sorted(runs, key=lambda run: run.time))
 
 
-def prepare_run(run: str = "", *, force: bool = False, node: Node | None = None) -> Reversal:
+def prepare_run(run: str = "", *, force: bool = False, node: Node | None = None) -> PreparedUndo:
     """Returns what an undo of a whole run would do.
 
     Args:
-        run: The run; empty for the last one of which anything is left to take back.
-        force: Whether what others have changed since may be lost.
-        node: Where things are; None for where they are on every host.
+        run: The run; empty for the last one that is not undone completely.
+        force: Whether to undo even if changes by others are lost.
+        node: The paths to use; None for the usual ones.
 
     Raises:
         UsageError: There is nothing to undo.
-        InputError: The backups are not this user's alone.
+        InputError: The backups can be written by other users.
     """
     node = node if node is not None else Node()
     runs = list_runs(node)
     if run:
         runs = tuple(each for each in runs if each.id == run)
         if not runs:
-            raise UsageError(f"there is no run '{run}'", hint="vmio undo --list tells which")
+            raise UsageError(f"there is no run '{run}'", hint="see vmio undo --list")
     elif not runs:
         raise UsageError("vmio has changed nothing yet")
     for each in reversed(runs):
         reversal = _prepare(each, force=force, node=node)
         if reversal.restores or reversal.left:
             return reversal
-    raise UsageError("all configs are as they were before vmio changed them")
+    raise UsageError("all changes of vmio are undone already")
 
 
-def _prepare(run: Run, *, force: bool, node: Node) -> Reversal:
+def _prepare(run: Run, *, force: bool, node: Node) -> PreparedUndo:
     restores: list[Restore] = []
-    left: list[Left] = []
+    left: list[NotRestored] = []
     for journal, entry in run.changes:
         try:
             now, entries = _look(journal, force=force, node=node)
             if entry not in entries or entry.before == now.digest:
-                continue  # it never came to be, or the old state is back already
+                continue  # it was never written, or the old state is back already
             last = entries[-1]
             if last != entry and (not run.id or last.run != run.id) and not force:
                 raise ConflictError(
                     f"vmio has changed {now.name} again since",
-                    hint="vmio undo with its name takes that back",
+                    hint="name the config to undo that change",
                 )
             restores.append(_restore(journal, entry, now, node))
         except VmioError as error:
-            left.append(Left(path=journal.path, error=error))
-    return Reversal(restores=tuple(restores), left=tuple(left))
+            left.append(NotRestored(path=journal.path, error=error))
+    return PreparedUndo(restores=tuple(restores), left=tuple(left))
 
 
 def prepare_undo(
@@ -176,61 +176,61 @@ def prepare_undo(
 
     Args:
         name: A config's path, or a VM's number.
-        number: The change before which the state was; None for the last change.
-        force: Whether what others have changed since may be lost.
-        node: Where things are; None for where they are on every host.
+        number: Restore the state before this change; None for the last change.
+        force: Whether to undo even if changes by others are lost.
+        node: The paths to use; None for the usual ones.
 
     Raises:
         UsageError: There is nothing to undo.
         InputError: The config or its backup cannot be read.
-        ConflictError: The config is not what vmio wrote, or nobody may change it now.
+        ConflictError: The config has changed since vmio wrote it, or must not be changed now.
     """
     node = node if node is not None else Node()
     (journal,) = find_journals(name, node)
     now, entries = _look(journal, force=force, node=node)
     if not entries:
-        raise UsageError(f"{now.name} is as it was before vmio changed it")
+        raise UsageError(f"{now.name} is in its state before vmio changed it")
     entry = entries[-1]
     if number is not None:
         numbered = {each.number: each for each in entries}
         if number not in numbered:
             raise UsageError(
-                f"there is no backup {number} of {now.name}", hint="--list tells which"
+                f"there is no backup {number} of {now.name}", hint="see vmio undo --list"
             )
         entry = numbered[number]
     return _restore(journal, entry, now, node)
 
 
 def undo_all(
-    reversal: Reversal, *, node: Node | None = None
-) -> tuple[tuple[Applied, ...], tuple[Left, ...]]:
-    """Puts kept states back, each whole or not at all, as a run that the next undo takes back.
+    reversal: PreparedUndo, *, node: Node | None = None
+) -> tuple[tuple[WrittenConfig, ...], tuple[NotRestored, ...]]:
+    """Restores kept states, each whole or not at all, as a run that the next undo reverts.
 
     Returns:
-        What became of the configs, and those that stay as they are.
+        The restored configs, and those that are not restored, with the reason.
     """
     run = make_run()
-    done: list[Applied] = []
-    left: list[Left] = []
+    done: list[WrittenConfig] = []
+    left: list[NotRestored] = []
     for restore in reversal.restores:
         try:
             done.append(undo(restore, run=run, node=node))
         except VmioError as error:
-            left.append(Left(path=restore.path, error=error))
+            left.append(NotRestored(path=restore.path, error=error))
     return tuple(done), tuple(left)
 
 
-def undo(restore: Restore, *, run: str = "", node: Node | None = None) -> Applied:
-    """Puts a kept state back; this is a change of its own, which the next undo takes back.
+def undo(restore: Restore, *, run: str = "", node: Node | None = None) -> WrittenConfig:
+    """Restores a kept state; this is a change of its own, which the next undo reverts.
 
     Args:
         restore: The state.
-        run: What names the changes that one undo takes back together; empty for this one alone.
-        node: Where things are; None for where they are on every host.
+        run: The id of the changes that one undo reverts together; empty for this one alone.
+        node: The paths to use; None for the usual ones.
 
     Raises:
         InputError: The config is gone.
-        ConflictError: It has changed meanwhile, or nobody may change it now.
+        ConflictError: It has changed meanwhile, or must not be changed now.
         OutputError: It cannot be written.
     """
     node = node if node is not None else Node()
@@ -260,30 +260,30 @@ def _describe(entry: Entry) -> str:
 
 
 def _look(journal: Journal, *, force: bool, node: Node) -> tuple[Source, Sequence[Entry]]:
-    """Returns a config as it is now, and its changes, if it is what vmio left it as."""
+    """Returns a config and its changes, if the config has not changed since vmio wrote it."""
     try:
         with open_config(journal.path, node) as file:
             now = Source(name=str(journal.path), data=file.read())
     except InputError as error:
-        raise InputError(error.message, hint=_tell_where(journal)) from error
+        raise InputError(error.message, hint=_describe_place(journal)) from error
     digest = now.digest
     entries = _drop_unwritten(journal.entries(), digest)
     if entries and entries[-1].after != digest and not force:
         raise ConflictError(
-            f"{now.name} is not what vmio wrote: somebody has changed it since",
-            hint="--force --dry-run shows what would be lost with it",
+            f"{now.name} has changed since vmio wrote it",
+            hint="--force --dry-run shows what would be lost",
         )
     return now, entries
 
 
-def _tell_where(journal: Journal) -> str:
-    """Returns where a person finds what is left of a config that is not in its place."""
+def _describe_place(journal: Journal) -> str:
+    """Returns where to find a config that is no longer in its place, or its old states."""
     path = journal.path
     kept = f"its old states are in {journal.folder}"
     *_, nodes, _, folder, _ = ("", "", "", *path.parts)
     if (nodes, folder) != ("nodes", "qemu-server"):
         return kept
-    # A guest that is migrated takes its config to the folder of its new node.
+    # The config of a migrated guest is in the folder of its new node.
     others = (each / path.name for each in path.parents[2].glob("*/qemu-server"))
     there = next((each for each in sorted(others) if each.exists()), None)
     return kept if there is None else f"the guest is on another node now: {there}; {kept}"
@@ -295,7 +295,7 @@ def _restore(journal: Journal, entry: Entry, now: Source, node: Node) -> Restore
 
 
 def _drop_unwritten(entries: Sequence[Entry], digest: str) -> Sequence[Entry]:
-    """Returns the changes without those at the end that were recorded and never came to be."""
+    """Returns the changes without those at the end that were recorded but never written."""
     while entries and entries[-1].before == digest != entries[-1].after:
         entries = entries[:-1]
     return entries

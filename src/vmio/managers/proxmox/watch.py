@@ -1,9 +1,9 @@
-"""Configs and what results about them depend on, as they were at one look.
+"""The state of configs and of the files that their results depend on, at one time.
 
-/etc/pve is a FUSE file system: what another node writes there raises no inotify event here. It
-counts the changes of each VM's config instead; other files are compared by their time, size and
-inode. No file is held open between two looks: one that is would be renamed to `.fuse_hidden…` when
-Proxmox VE replaces it.
+/etc/pve is a FUSE file system: what another node writes there causes no inotify event here.
+Instead it counts the changes of each VM's config; other files are compared by time, size and
+inode. No file is kept open between two looks, because an open one would be renamed to
+`.fuse_hidden…` when Proxmox VE replaces it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ __all__ = ["Lookout", "State", "View", "read_state"]
 _FACTS = (".toml", ".txt")
 
 State = tuple[int, int, int] | None
-"""A file's time of change in ns, size in bytes and inode; None where there is none.
+"""A file's modification time in ns, size in bytes and inode; None if it does not exist.
 
-For a config in /etc/pve: when pmxcfs was started, in s, the config's version, and 0. There a file
+For a config in /etc/pve: the start time of pmxcfs in s, the config's version, and 0. There a file
 keeps its inode when it is replaced, and times are whole seconds.
 """
 
 
 class View(Struct, frozen=True, kw_only=True):
-    """What there was to see at one time."""
+    """The files at one time."""
 
     shared: Mapping[str, State]
     """What all results go by: facts of hosts, storages, project configuration, folders."""
@@ -41,12 +41,12 @@ class View(Struct, frozen=True, kw_only=True):
 
     @property
     def vms(self) -> tuple[Found, ...]:
-        """The configs, or why there may be some that were not found."""
+        """The configs, or errors because of which configs may be missing."""
         return tuple(found for found, _ in self.configs.values())
 
 
 def read_state(path: str) -> State:
-    """Returns what tells a file from what it was before."""
+    """Returns the state of a file, which differs after a change."""
     try:
         found = os.stat(path)  # noqa: PTH116 - ten thousand times a second, perhaps
     except OSError:
@@ -55,27 +55,27 @@ def read_state(path: str) -> State:
 
 
 class Lookout(Struct, kw_only=True):
-    """Looks at the same configs again and again.
+    """Looks at the same configs repeatedly.
 
-    While `.vmlist` says that no VM's config has changed, those of /etc/pve are neither listed nor
-    looked at: each would cost a call to pmxcfs.
+    While `.vmlist` reports no change of any VM's config, those of /etc/pve are neither listed nor
+    looked at: each would take a call to pmxcfs.
     """
 
     find: Callable[[], Iterable[Found]]
-    """Returns the configs that there are now."""
+    """Returns the configs that exist now."""
     root: Path = PVE
-    """The tree of a running pmxcfs; in a copy `.vmlist` stays as it is when a config is edited."""
+    """The tree of a running pmxcfs; in a copy, editing a config does not change `.vmlist`."""
     _configs: Mapping[str, tuple[Found, State]] = field(default_factory=dict)
     _vmlist: VmList | None = None
-    """What was read before the last search; None if some configs are not in the tree."""
+    """The list before the last search; None if some configs are not in the tree."""
 
     def look(self, files: Iterable[str]) -> View:
-        """Returns the states of the configs and of what their results depend on.
+        """Returns the states of the configs and of the files that their results depend on.
 
         Args:
-            files: What results depend on, apart from what lies in the folders around configs.
+            files: Files that results depend on, apart from those in the folders around configs.
         """
-        # Before the configs, so that what changes meanwhile makes the next look differ.
+        # Before the configs, so that a change meanwhile shows at the next look.
         vmlist = read_vmlist(self.root)
         if vmlist is None or vmlist != self._vmlist:
             versions = _list_versions(self.root, vmlist) if vmlist is not None else {}
@@ -99,7 +99,7 @@ def _list_versions(root: Path, vmlist: VmList) -> dict[str, State]:
 def _look_around(
     configs: Mapping[str, tuple[Found, State]], files: Iterable[str]
 ) -> dict[str, State]:
-    """Returns the states of what results depend on, besides the configs themselves."""
+    """Returns the states of the files that results depend on, besides the configs themselves."""
     folders = {vm.folder for vm, _ in configs.values() if vm.error is None}
     paths = set(files)
     around: set[str] = set()
@@ -112,13 +112,13 @@ def _look_around(
     for folder in around:
         paths.update(_list_facts(folder))
     shared: dict[str, State] = {path: read_state(path) for path in paths}
-    # Not a folder's state, which changes with every config in it, but that there are configs.
+    # Only whether the folder has configs: its own state changes with every config in it.
     shared.update((f"{folder}/", None) for folder in folders)
     return shared
 
 
 def _list_facts(folder: str) -> list[str]:
-    """Returns the files of a folder that may tell of a host, those too that come later."""
+    """Returns the possible files of a folder with facts of a host, existing or not."""
     try:
         with os.scandir(folder) as entries:
             return [

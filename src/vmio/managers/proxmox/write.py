@@ -1,8 +1,8 @@
-"""VM configs of Proxmox VE, written as Proxmox VE itself would: under its lock, or not at all.
+"""Writes VM configs of Proxmox VE as Proxmox VE itself does: under its lock, or not at all.
 
-Source: qemu-server 9.2.6. Its tools take `/var/lock/qemu-server/lock-VMID.conf` around each change
-of a config, refuse one that carries `lock:`, and let changes of a running guest wait in [PENDING],
-since migration and hotplug go by the main section.
+Source: qemu-server 9.2.6. Its tools hold `/var/lock/qemu-server/lock-VMID.conf` during each change
+of a config, refuse one with `lock:`, and keep changes of a running guest in [PENDING], because
+migration and hotplug use the main section.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vmio.model.source import Source
 from vmio.values import replace
 
 __all__ = [
-    "Applied",
+    "WrittenConfig",
     "check_config",
     "check_replaceable",
     "open_config",
@@ -32,21 +32,21 @@ __all__ = [
 ]
 
 _PENDING_HINT = (
-    "stop it first, or let `vmio apply --commands` print what Proxmox VE keeps for its next start"
+    "stop it first, or run the command of `vmio apply --commands`: it applies at the next start"
 )
 
 
-class Applied(Struct, frozen=True, kw_only=True):
-    """What became of a config."""
+class WrittenConfig(Struct, frozen=True, kw_only=True):
+    """The result for a config."""
 
     path: Path
-    """The file itself, without symbolic links."""
+    """The file itself, with symbolic links resolved."""
     before: str
-    """The digest of what it held."""
+    """The digest of the old content."""
     after: str
-    """The digest of what it holds now."""
+    """The digest of the current content."""
     backup: Path | None = None
-    """Where the old bytes are; None where no byte was to change."""
+    """The file with the old bytes; None if nothing was to change."""
 
     @property
     def changed(self) -> bool:
@@ -55,11 +55,11 @@ class Applied(Struct, frozen=True, kw_only=True):
 
 
 def check_replaceable(path: Path, old: bytes, *, node: Node | None = None) -> None:
-    """Refuses what `replace_config` would refuse now; nothing is written, and nobody waited for.
+    """Raises the errors that `replace_config` would raise now, without writing or waiting.
 
     Raises:
         InputError: There is no such config.
-        ConflictError: It is not what was read, or nobody may change it now.
+        ConflictError: It has changed since it was read, or must not be changed now.
         OutputError: It cannot be written.
     """
     node = replace(node if node is not None else Node(), lock_timeout_s=0)
@@ -77,20 +77,20 @@ def replace_config(
     what: str,
     run: str = "",
     node: Node | None = None,
-) -> Applied:
-    """Writes a config that was read and changed.
+) -> WrittenConfig:
+    """Writes a changed config.
 
     Args:
         path: The config.
-        old: What was read.
-        new: What it shall hold.
-        what: What the change is, in a few words, for `vmio undo --list`.
-        run: What names the changes that one undo takes back together; empty for this one alone.
-        node: Where things are; None for where they are on every host.
+        old: Its bytes as they were read.
+        new: Its new bytes.
+        what: A short description of the change, for `vmio undo --list`.
+        run: The id of the changes that one undo reverts together; empty for this one alone.
+        node: The paths to use; None for the usual ones.
 
     Raises:
         InputError: There is no such config.
-        ConflictError: It is not what was read, or nobody may change it now.
+        ConflictError: It has changed since it was read, or must not be changed now.
         OutputError: It cannot be written.
     """
     digest = Source(name=str(path), data=old).digest
@@ -105,43 +105,43 @@ def write_config(
     digest: str = "",
     run: str = "",
     node: Node | None = None,
-) -> Applied:
-    """Reads, changes and writes a config under its lock, and keeps what it was.
+) -> WrittenConfig:
+    """Reads, changes and writes a config under its lock, and keeps the old state.
 
     Args:
         path: The config.
-        edit: Makes the new bytes of the old ones; it may raise to leave all as it is.
-        what: What the change is, in a few words, for `vmio undo --list`.
-        digest: What the config has to be still; empty for whatever it is.
-        run: What names the changes that one undo takes back together; empty for this one alone.
-        node: Where things are; None for where they are on every host.
+        edit: Returns the new bytes for the old ones; may raise an error to change nothing.
+        what: A short description of the change, for `vmio undo --list`.
+        digest: The required digest of the config; empty for any.
+        run: The id of the changes that one undo reverts together; empty for this one alone.
+        node: The paths to use; None for the usual ones.
 
     Raises:
         InputError: There is no such config.
-        ConflictError: It is not what the digest says, or nobody may change it now.
+        ConflictError: It has another digest, or must not be changed now.
         OutputError: It cannot be written.
     """
     node = node if node is not None else Node()
     with open_config(path, node) as file:
         old = Source(name=str(path), data=file.read())
         if digest and old.digest != digest:
-            raise ConflictError(f"{path} has changed since it was read", hint="start anew")
+            raise ConflictError(f"{path} has changed since it was read", hint="read it again")
         new = edit(old)
         return save_config(file, old, new, what=what, run=run, node=node)
 
 
 @contextmanager
 def open_config(path: Path, node: Node, *, shared: bool = False) -> Iterator[LockedFile]:
-    """Holds the lock of a config: Proxmox VE's own where it is one of this node's.
+    """Holds the lock of a config: Proxmox VE's own for a config of this node.
 
     Args:
         path: The config.
-        node: Where things are.
-        shared: Whether others who change nothing either may hold it, too.
+        node: The paths to use.
+        shared: Whether other readers may hold it at the same time.
 
     Raises:
         InputError: There is no such config.
-        ConflictError: It is in use, or another node's.
+        ConflictError: It is in use, or belongs to another node.
         OutputError: It cannot be locked.
     """
     vmid = find_vmid(path, node)
@@ -164,17 +164,17 @@ def save_config(
     node: Node,
     run: str = "",
     undoes: int | None = None,
-) -> Applied:
-    """Writes a config whose lock is held, after what it was has been kept.
+) -> WrittenConfig:
+    """Writes a config whose lock is held, after keeping its old state.
 
     Raises:
-        InputError: It is no VM's config.
-        ConflictError: Nobody may change it now, or not in this way.
+        InputError: It is not a VM config.
+        ConflictError: It must not be changed now, or not in this way.
         OutputError: It cannot be written.
     """
     after = Source(name=old.name, data=new).digest
     if new == old.data:
-        return Applied(path=file.path, before=after, after=after)
+        return WrittenConfig(path=file.path, before=after, after=after)
     check_config(old, file.path, node)
     _check_rest(old, new)
     journal = Journal(node.state, file.path)
@@ -184,7 +184,7 @@ def save_config(
     except VmioError:
         _forget(journal, entry, file, old)
         raise
-    return Applied(
+    return WrittenConfig(
         path=file.path, before=entry.before, after=entry.after, backup=journal.locate(entry)
     )
 
@@ -193,24 +193,25 @@ def check_config(source: Source, path: Path, node: Node) -> None:
     """Refuses a config that must not be changed at this time.
 
     Raises:
-        InputError: It is no VM's config.
-        ConflictError: An operation is under way, or the guest runs here.
+        InputError: It is not a VM config.
+        ConflictError: An operation is in progress, or the guest runs here.
     """
     lock = parse_config(source).main.settings().get("lock")
     if lock is not None:
         raise ConflictError(
-            f"{source.name} carries 'lock: {lock.value}'",
-            hint="an operation of Proxmox VE is under way, or has crashed: see qm unlock",
+            f"{source.name} has 'lock: {lock.value}'",
+            hint="an operation of Proxmox VE is in progress, or has crashed: see qm unlock",
         )
     vmid = find_vmid(path, node)
     if vmid and is_running(vmid, node):
         raise ConflictError(
-            f"guest {vmid} is running, and its config has to tell what runs", hint=_PENDING_HINT
+            f"guest {vmid} is running, and its config has to describe what runs",
+            hint=_PENDING_HINT,
         )
 
 
 def _check_rest(old: Source, new: bytes) -> None:
-    """Refuses to touch what is not the guest itself: its snapshots, and what is pending."""
+    """Refuses to change anything but the guest itself: not its snapshots, nor pending changes."""
     rest = old.data[parse_config(old).main.span.end :]
     changed = Source(name=old.name, data=new)
     if new[parse_config(changed).main.span.end :] != rest:
@@ -221,7 +222,7 @@ def _check_rest(old: Source, new: bytes) -> None:
 
 
 def _forget(journal: Journal, entry: Entry, file: LockedFile, old: Source) -> None:
-    """Drops the backup of a write that failed, if the file is as it was."""
+    """Removes the backup of a failed write, if the file is unchanged."""
     try:
         unchanged = file.read() == old.data
     except VmioError:

@@ -1,1 +1,1 @@
-"""Changes that were made, and taken back."""
+"""Changes applied and undone."""

@@ -1,4 +1,4 @@
-"""What `vmio apply` and `vmio undo` did, or would do, as JSON."""
+"""The result of `vmio apply` and `vmio undo`, or of a dry run, as JSON."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 from vmio.managers.proxmox.journal import Journal
-from vmio.managers.proxmox.planned import Outcome, Work
-from vmio.managers.proxmox.undo import Left, Reversal
-from vmio.managers.proxmox.write import Applied
+from vmio.managers.proxmox.planned import Outcome, PreparedPlan
+from vmio.managers.proxmox.undo import NotRestored, PreparedUndo
+from vmio.managers.proxmox.write import WrittenConfig
 from vmio.model.source import Source
 from vmio.report.envelope import Count, render_document
 from vmio.report.plan.words import describe_plan
@@ -24,27 +24,27 @@ __all__ = [
 
 
 class ConfigData(TypedDict):
-    """A config before and after; a digest is SHA-1, as Proxmox VE's own."""
+    """A config before and after a change; digests are SHA-1, like Proxmox VE's own."""
 
     path: str
     before: str
-    """The digest of what it held."""
+    """The digest of the old content."""
     after: str
-    """The digest of what it holds, or would hold."""
+    """The digest of the new content, also in a dry run."""
     written: bool
     backup: str | None
-    """The file that keeps what it held."""
+    """The file that keeps the old content."""
 
 
 class LiveValueData(TypedDict):
     """A property of a running QEMU's object."""
 
     path: str
-    """The object's, such as `/objects/iothread-virtioscsi0`."""
+    """The object's path, such as `/objects/iothread-virtioscsi0`."""
     property: str
     new: Count
     old: int | None
-    """null where it was not set."""
+    """null if it was not set."""
 
 
 class ManualStepData(TypedDict):
@@ -55,16 +55,16 @@ class ManualStepData(TypedDict):
 
 
 class OutcomeData(TypedDict):
-    """What a plan did, or would do."""
+    """What a plan changed, or would change."""
 
     vm: str
     policy: str
     dry_run: bool
     config: ConfigData
     running: bool
-    """Whether the guest runs on this node, so that its config stays as it is."""
+    """Whether the guest runs on this node, so that its config is not changed."""
     command: str
-    """The `qm set` line that does the same to the config."""
+    """The `qm set` command that makes the same change to the config."""
     live: list[LiveValueData]
     waits_for_restart: list[str]
     """Steps that take effect after a full stop and start of the guest."""
@@ -72,16 +72,16 @@ class OutcomeData(TypedDict):
 
 
 class RestoreData(TypedDict):
-    """A change that was taken back, or would be."""
+    """A change that was undone, or would be."""
 
     number: Count
-    """As `vmio undo --list` counts the changes of this config."""
+    """The number of the change in `vmio undo --list`."""
     what: str
     config: ConfigData
 
 
 class LeftConfigData(TypedDict):
-    """A config that stays as it is."""
+    """A config that was not changed."""
 
     path: str
     message: str
@@ -89,7 +89,7 @@ class LeftConfigData(TypedDict):
 
 
 class UndoData(TypedDict):
-    """What an undo did, or would do."""
+    """What an undo changed, or would change."""
 
     dry_run: bool
     configs: list[RestoreData]
@@ -97,16 +97,16 @@ class UndoData(TypedDict):
 
 
 class KeptStateData(TypedDict):
-    """A change that vmio made, and the state before it, which is kept."""
+    """A change that vmio made, with the state before it, which is kept."""
 
     number: Count
     time: str
-    """In UTC, as ISO 8601."""
+    """UTC, in ISO 8601."""
     run: str
-    """The call of vmio that made it; empty where an older vmio has not written it."""
+    """The id of the vmio call that made it; empty if an older vmio made it."""
     what: str
     before: str
-    """The digest (SHA-1) of what the config held."""
+    """The digest (SHA-1) of the config before the change."""
     after: str
     backup: str
 
@@ -116,7 +116,7 @@ class JournalData(TypedDict):
 
     path: str
     changes: list[KeptStateData]
-    """The oldest first."""
+    """Oldest first."""
 
 
 class JournalsData(TypedDict):
@@ -125,13 +125,13 @@ class JournalsData(TypedDict):
     configs: list[JournalData]
 
 
-def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
-    """Returns the config, what was set live, and what is left to do as a document.
+def render_apply_json(work: PreparedPlan, outcome: Outcome | None, command: str) -> str:
+    """Returns the config, the live changes and the remaining steps as a document.
 
     Args:
-        work: What the plan comes to.
-        outcome: What was done; None for a dry run.
-        command: The `qm set` line that does the same to the config.
+        work: The prepared changes.
+        outcome: The result; None for a dry run.
+        command: The `qm set` command that makes the same change to the config.
     """
     applied = outcome.config if outcome is not None else None
     described = describe_plan(work.guest, work.plan)
@@ -165,14 +165,14 @@ def render_apply_json(work: Work, outcome: Outcome | None, command: str) -> str:
 
 
 def render_undo_json(
-    reversal: Reversal, done: Sequence[Applied] | None, left: Sequence[Left]
+    reversal: PreparedUndo, done: Sequence[WrittenConfig] | None, left: Sequence[NotRestored]
 ) -> str:
-    """Returns which changes were taken back, and what the configs are now as a document.
+    """Returns the undone changes and the current configs as a document.
 
     Args:
-        reversal: What the undo comes to.
-        done: What became of configs; None for a dry run.
-        left: The configs that stay as they are.
+        reversal: The prepared undo.
+        done: The restored configs; None for a dry run.
+        left: The configs that are not restored.
     """
     applied = {each.path: each for each in done or ()}
     data: UndoData = {
@@ -196,7 +196,7 @@ def render_undo_json(
 
 
 def render_journals_json(journals: Sequence[Journal]) -> str:
-    """Returns the kept states of each config, the oldest first, as a document."""
+    """Returns the kept states of each config, oldest first, as a document."""
     data: JournalsData = {
         "configs": [
             {
@@ -220,7 +220,7 @@ def render_journals_json(journals: Sequence[Journal]) -> str:
     return render_document("journals", data)
 
 
-def _describe(path: str, old: bytes, new: bytes, applied: Applied | None) -> ConfigData:
+def _describe(path: str, old: bytes, new: bytes, applied: WrittenConfig | None) -> ConfigData:
     before, after = (Source(name=path, data=data).digest for data in (old, new))
     return {
         "path": path,

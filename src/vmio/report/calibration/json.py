@@ -17,63 +17,63 @@ __all__ = ["CalibrationData", "render_calibration_json"]
 
 
 class ServiceTimesData(TypedDict):
-    """How long a disk takes for a request."""
+    """The service times of a disk."""
 
     depth: Count
     """Requests in flight."""
     quantiles_ns: list[Count]
-    """The shortest, the longest, and what lies between at even steps of probability."""
+    """The shortest, the longest, and quantiles at even steps of probability between them."""
 
 
 class ProfileData(TypedDict):
-    """What a prediction goes by."""
+    """The costs that a prediction uses."""
 
     name: str
     is_this_host: bool
     host: str
-    """What tells the host from others."""
+    """Identifies the host."""
     accelerator: str
-    """`kvm` or `tcg`, which ran the guest; empty where that is not known."""
+    """The accelerator of the measured guest, `kvm` or `tcg`; empty if not known."""
     processors: Count
     """Of the host."""
     costs: dict[str, Count]
-    """What each step takes, by its name in the profile's file, which ends in its unit."""
+    """The cost of each step, by its name in the profile's file, which ends in its unit."""
     service: list[ServiceTimesData]
-    """By depth, ascending."""
+    """In ascending order of depth."""
     sources: dict[str, str]
-    """Where a number comes from, by its name."""
+    """The source of a number, by its name."""
 
 
 class MeasuredLoadData(TypedDict):
-    """A load as it was measured, and as it is predicted with these costs."""
+    """A load as measured, and as predicted with these costs."""
 
     workload: str
     poll_max_ns: Count | None
     """null for a load of the main loop."""
     iops: float
-    """As measured, like each figure that has one `predicted` beside it."""
+    """As measured, like each figure with a `predicted` one beside it."""
     iops_predicted: float
     latency_mean_ns: float
     latency_mean_predicted_ns: float
     cpu_share: float
-    """Of the loop that was loaded, in processors."""
+    """Of the loaded event loop, in processors."""
     cpu_share_predicted: float
     interrupts: float
     """Interrupts of the guest for each request."""
     interrupts_predicted: float
     interrupted: float
-    """Part of the time that the vCPU was on the processor to which the disk's interrupts came."""
+    """Fraction of the time that the vCPU was on the processor that gets the disk's interrupts."""
 
 
 class CalibrationData(TypedDict):
-    """The costs on a host, and how near predictions come with them."""
+    """The costs on a host, and the accuracy of predictions made with them."""
 
     profile: ProfileData
     loads: list[MeasuredLoadData]
 
 
 def render_calibration_json(found: Calibration) -> str:
-    """Returns the profile, and the loads as seen and as predicted, as a document."""
+    """Returns the profile, and the loads as measured and as predicted, as a document."""
     data: CalibrationData = {
         "profile": _describe_profile(found.profile),
         "loads": [_describe_load(each) for each in found.residuals],

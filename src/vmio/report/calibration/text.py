@@ -1,4 +1,4 @@
-"""A calibration for people: the costs, and how near predictions come with them."""
+"""A calibration for people: the costs, and the accuracy of predictions made with them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["print_calibration"]
 
 
 def print_calibration(found: Calibration, console: Console) -> None:
-    """Prints the costs, and each load as it was seen and as it is predicted with them."""
+    """Prints the costs, and each load as measured and as predicted with them."""
     profile = found.profile
     console.print(f"{printable(profile.host)}: {printable(profile.name)}")
     console.print()
@@ -40,7 +40,7 @@ def print_calibration(found: Calibration, console: Console) -> None:
         console,
     )
     console.print()
-    console.print(f"throughput is off by {find_middle(found):.0%} in the middle of these loads")
+    console.print(f"median error of throughput over these loads: {find_middle(found):.0%}")
 
 
 def _list_figures(each: Residual) -> tuple[str, ...]:
@@ -57,13 +57,13 @@ def _list_figures(each: Residual) -> tuple[str, ...]:
 
 
 def _find_polling(residual: Residual) -> int | None:
-    """Returns how long the loop that was loaded polls at most; None for the main loop."""
+    """Returns the maximum polling time of the loaded loop; None for the main loop."""
     iothreads = residual.observation.topology.iothreads
     return iothreads[0].poll_max_ns if iothreads else None
 
 
 def find_middle(found: Calibration) -> float:
-    """Returns the median of how far predictions are off, as a share of what was seen."""
+    """Returns the median error of the predictions, as a fraction of the measured value."""
     import statistics
 
     return statistics.median(abs(each.iops_ratio - 1) for each in found.residuals)

@@ -1,1 +1,1 @@
-"""A guest measured with two layouts."""
+"""Two layouts of a guest, measured and compared."""

@@ -40,7 +40,7 @@ _FIGURE_HEADS: Final = (
 
 
 def render_comparison_html(comparison: Comparison) -> str:
-    """Returns a comparison as a page without a single reference to anything outside of it."""
+    """Returns a comparison as a page that refers to nothing outside of itself."""
     sides = (("a", comparison.a), ("b", comparison.b))
     return render_page(
         "comparison.html.j2",
@@ -85,7 +85,7 @@ def write_comparison_html(comparison: Comparison, path: Path) -> None:
     """Writes the page to a file, whole or not at all.
 
     Raises:
-        OutputError: The file cannot be written; what was there before is still there.
+        OutputError: The file cannot be written; the old one is still there.
     """
     write_page(render_comparison_html(comparison), path)
 
@@ -96,7 +96,7 @@ def _draw_subject(side: str, subject: Subject) -> str:
 
 
 def _list_served(subject: Subject) -> list[tuple[str, str, str]]:
-    """Returns each disk with its controller and its threads, as the picture has them."""
+    """Returns each disk with its controller and its threads, as in the picture."""
     topology = subject.topology
     return [
         (one.disk.id, one.controller, " and ".join(topology.served_by(one)))
@@ -136,7 +136,7 @@ def _list_figures(summary: Summary) -> tuple[str, ...]:
 
 
 def _list_threads(jobs: Sequence[JobResult]) -> list[tuple[str, list[str]]]:
-    """Returns what each thread used: a row a thread, two columns a job."""
+    """Returns each thread's processor time: a row a thread, two columns a job."""
     sides = [side.threads for job in jobs for side in (job.a, job.b)]
     shares = [{load.name: load.cpu_share for load in side} for side in sides]
     ordered = sorted((load for side in sides for load in side), key=lambda load: load.place)
@@ -147,7 +147,7 @@ def _list_threads(jobs: Sequence[JobResult]) -> list[tuple[str, list[str]]]:
 
 
 def render_command_lines(argv: Sequence[str]) -> str:
-    """Returns a command that a shell takes as it stands, each option with its value on a line."""
+    """Returns a command that can be pasted into a shell, one option with its value a line."""
     groups: list[list[str]] = []
     for word in argv:
         if groups and len(groups[-1]) == 1 and groups[-1][0][0] == "-" and word[:1] != "-":
@@ -163,13 +163,13 @@ def _list_facts(comparison: Comparison) -> tuple[tuple[str, str], ...]:
     return (
         ("Processor", f"{host.cpu_model or 'unknown'}, {host.cpu_count} online"),
         ("Memory", format_bytes(host.memory_bytes) if host.memory_bytes else ""),
-        ("Frequency governor", host.governor or "not told by this host"),
+        ("Frequency governor", host.governor or "not reported by this host"),
         ("Load before", f"{host.load_average_1min:.2f} over the minute before"),
         ("System", ", ".join(word for word in (host.distribution, host.kernel) if word)),
         ("QEMU", f"{comparison.qemu_version}, accelerator {comparison.accelerator}{why}"),
         ("Guest", comparison.guest),
         ("Disk", f"{comparison.disk}: {comparison.volume}" if comparison.volume else ""),
         ("Boot", f"A in {comparison.a.boot_s:.1f} s, B in {comparison.b.boot_s:.1f} s"),
-        ("Measured", f"{comparison.started_at}, {comparison.duration_s:.0f} s in all"),
+        ("Measured", f"{comparison.started_at}, {comparison.duration_s:.0f} s in total"),
         ("vmio", comparison.vmio_version),
     )

@@ -24,7 +24,7 @@ __all__ = ["ComparisonData", "render_comparison_json"]
 
 
 class MeasuredHostData(TypedDict):
-    """The host that measured; what it does not say is empty."""
+    """The host that measured; fields that it does not report are empty."""
 
     cpu_model: str
     cpu_count: Count
@@ -33,59 +33,59 @@ class MeasuredHostData(TypedDict):
     distribution: str
     memory_bytes: Count
     governor: str
-    """What sets processor 0's frequency."""
+    """The frequency governor of processor 0."""
     load_average_1min: float
-    """Before the guests were started."""
+    """Load average before the guests were started."""
 
 
 class SubjectData(TypedDict):
-    """One of the two layouts, as it was measured."""
+    """One of the two measured layouts."""
 
     name: str
-    """The config, as the command named it."""
+    """The config, as given on the command line."""
     title: str
-    """What tells the layout from the other one."""
+    """What distinguishes this layout from the other one."""
     boot_s: float
-    """Until the guest's agent answered; both boot at once."""
+    """Time until the guest's agent answered; both guests boot at once."""
     argv: list[str]
-    """The QEMU that was measured, word by word."""
+    """The measured QEMU's command line, one word an item."""
     config_argv: list[str]
-    """What the config comes to on its own host; empty where that is not known."""
+    """The config's command line on its own host; empty if not known."""
     topology: TopologyData
-    """As the running QEMU reported it."""
+    """The layout that the running QEMU reported."""
 
 
 class ThreadLoadData(TypedDict):
-    """How busy threads of QEMU of one name were."""
+    """Processor time of the QEMU threads with one name."""
 
     name: str
-    """`main loop`, an IOThread's id, `vCPU 0` …, or `workers` for all that come and go."""
+    """`main loop`, an IOThread's id, `vCPU 0` …, or `workers` for all short-lived threads."""
     kind: str
     """`main loop`, `iothread`, `vcpu` or `other`."""
     cpu_share: float
-    """In host processors: 1.0 is one of them all the time."""
+    """In host processors: 1.0 is one processor all the time."""
 
 
 class SummaryData(TypedDict):
-    """One side of a job: geometric means over its runs, and means of the shares."""
+    """One side of a job: geometric means over its runs; arithmetic means of CPU shares."""
 
     iops: float
     bandwidth_bytes_per_s: float
     latency_mean_ns: float
-    """From submission to completion, in the guest, as the two that follow."""
+    """From submission to completion, in the guest; the two percentiles that follow likewise."""
     latency_p50_ns: float
     latency_p99_ns: float
     guest_cpu_share: float
-    """fio's own time, in vCPUs."""
+    """fio's CPU time, in vCPUs."""
     host_cpu_share: float
-    """All threads of QEMU together, in host processors."""
+    """All QEMU threads together, in host processors."""
     requests_per_host_cpu_s: float
-    """Requests for each second of a host processor."""
+    """IOPS for each host processor used."""
     threads: list[ThreadLoadData]
 
 
 class MeasurementData(TypedDict):
-    """One run of a job on one side, as fio counted it."""
+    """One run of a job on one side, as fio measured it."""
 
     iops: float
     bandwidth_bytes_per_s: float
@@ -103,7 +103,7 @@ class MeasurementData(TypedDict):
 
 
 class PairData(TypedDict):
-    """A run on A and one on B that followed each other."""
+    """Two consecutive runs, one on A and one on B."""
 
     first: str
     """The side that ran first, `A` or `B`."""
@@ -112,7 +112,7 @@ class PairData(TypedDict):
 
 
 class JobData(TypedDict):
-    """A job, and how the sides compare in it."""
+    """A job, and the comparison of the sides in it."""
 
     name: str
     rw: str
@@ -123,20 +123,20 @@ class JobData(TypedDict):
     runtime_s: float
     """The measured part of each run."""
     ramp_s: float
-    """The part before it, which is not counted."""
+    """The ramp time before it, which is not measured."""
     batch: Count
     """Completions that it waits for before it submits as many requests in one call."""
     work_us: Count
-    """What it computes after each completion."""
+    """Computing time after each completion."""
     iops_ratio: float
     """Geometric mean over the pairs of B's IOPS divided by A's."""
     iops_ratio_low: float
     iops_ratio_high: float
-    """The ends of the interval of the ratio."""
+    """The ends of the confidence interval of the ratio."""
     confidence: float
-    """Of that interval."""
+    """Confidence level of that interval."""
     verdict: str
-    """What B is: `faster`, `slower` or `no clear difference`."""
+    """B's result: `faster`, `slower` or `no clear difference`."""
     a: SummaryData
     b: SummaryData
     pairs: list[PairData]
@@ -146,24 +146,24 @@ class ComparisonData(TypedDict):
     """Two layouts, measured against each other."""
 
     started_at: str
-    """In UTC, as ISO 8601."""
+    """UTC, in ISO 8601."""
     duration_s: float
-    """All of it, with booting."""
+    """The whole comparison, including booting."""
     disk: str
-    """The disk that was measured, by its id in the configs."""
+    """The measured disk, by its id in the configs."""
     volume: str
-    """What lay under it, in words."""
+    """The storage under the disk, in words."""
     device: str
     """Its name in guest A."""
     accelerator: str
     """`kvm` or `tcg`."""
     accelerator_reason: str
-    """Why not KVM, where that was asked for; else empty."""
+    """Why KVM was not used although it was requested; else empty."""
     qemu_version: str
     fio_version: str
-    """Of the fio in the guests."""
+    """The version of fio in the guests."""
     guest: str
-    """What the benchmark guest is made of."""
+    """The kernel and packages of the benchmark guest."""
     host: MeasuredHostData
     a: SubjectData
     b: SubjectData

@@ -60,7 +60,7 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 
 
 def draw_pairs(result: JobResult, *, prefix: str) -> str:
-    """Draws the IOPS of every pair, in the order of measuring."""
+    """Draws the IOPS of every pair, in the order of measurement."""
     highest = max(max(p.a.figures.iops, p.b.figures.iops) for p in result.pairs)
     step = nice_step(highest / 4)
     top = step * math.ceil(highest / step)
@@ -135,7 +135,7 @@ def draw_ratios(result: JobResult, *, prefix: str) -> str:
 
 
 def draw_latencies(result: JobResult, *, prefix: str) -> str:
-    """Draws the way from the median latency to the 99th percentile, of both sides."""
+    """Draws the range from median to 99th percentile latency, of both sides."""
     values_ns = [
         value
         for pair in result.pairs
@@ -174,7 +174,7 @@ def draw_latencies(result: JobResult, *, prefix: str) -> str:
 
 
 def draw_host_cpu(result: JobResult, *, prefix: str) -> str:
-    """Draws how many host processors the threads of each side kept busy."""
+    """Draws the host processors that the threads of each side kept busy."""
     shares = [(name, _group_threads(one)) for name, one in (("A", result.a), ("B", result.b))]
     highest = max(0.1, *(sum(share.values()) for _, share in shares))
     step = nice_step(highest / 4)
@@ -228,7 +228,7 @@ def _draw_latency_side(
         for value in (run.figures.latency_p50_ns, run.figures.latency_p99_ns)
     ]
     parts += [mark(x_50, y, size=6), mark(x_99, y, size=6)]
-    # Two labels that would touch are set apart by their anchors.
+    # The anchors of two labels that would touch are moved apart.
     close = x_99 - x_50 < 90  # noqa: PLR2004  # the width of the words
     for x, words, value, anchor in (
         (x_50, "p50", summary.latency_p50_ns, "end" if close and x_50 > 100 else "mid"),  # noqa: PLR2004
@@ -253,7 +253,7 @@ def _svg(parts: Iterable[str], identity: str, title: str, told: str) -> str:
 
 
 def _draw_arrow(x: float, y: float, way: int) -> str:
-    """Draws the end of an interval that goes on beyond the picture, to the right if way is 1."""
+    """Draws the end of an interval that extends beyond the picture; to the right if way is 1."""
     back = x - way * 9
     return f'<path class="b arrow" d="M{x:.1f} {y:g}L{back:.1f} {y - 5:g}L{back:.1f} {y + 5:g}Z"/>'
 

@@ -23,7 +23,7 @@ _STYLE = {"faster": "bold green", "slower": "bold red", "no clear difference": "
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Prints which of the two is faster, then what each side came to, job by job."""
+    """Prints which side is faster, then the figures of each side, job by job."""
     console.print(Text(printable(summarise_comparison(comparison)), style="bold"))
     console.print()
     for side, subject in (("A", comparison.a), ("B", comparison.b)):
@@ -38,7 +38,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     context = (
         f"QEMU {comparison.qemu_version} with {comparison.accelerator}{why}; fio "
         f"{comparison.fio_version}; load before {host.load_average_1min:.2f} on {host.cpu_count} "
-        f"processors; {comparison.duration_s:.0f} s in all"
+        f"processors; {comparison.duration_s:.0f} s in total"
     )
     console.print(Text(printable(context), style="dim"), soft_wrap=True)
 
@@ -53,7 +53,7 @@ def _describe_subject(side: str, subject: Subject, disk: str) -> Text:
 
 
 def _print_table(comparison: Comparison, console: Console) -> None:
-    # Eighty columns hold it all, if a job's name is no longer than those of the default jobs.
+    # It fits into eighty columns, if job names are no longer than those of the default jobs.
     figures = ("IOPS", "MiB/s", "p50", "p99", "guest\nCPU")
     threads = ("main\nloop", "IO-\nThreads", "vCPUs", "others")
     heads = (*figures, *threads)

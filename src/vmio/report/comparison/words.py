@@ -1,4 +1,4 @@
-"""What a comparison comes to, in words: what the person came for first."""
+"""The result of a comparison in words, with the main result first."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ __all__ = [
 ]
 
 _WIDEST: Final = 1000
-"""From an interval's low end to its high end: what spans more shows nothing."""
+"""The largest ratio of an interval's high end to its low end that still shows anything."""
 
 
 def name_sides(comparison: Comparison) -> tuple[str, str]:
-    """Returns what tells A from B: their titles, or where these are the same their names."""
+    """Returns the names of A and B: their titles, or their file names if the titles are equal."""
     a, b = comparison.a, comparison.b
     return (a.title, b.title) if a.title != b.title else (a.name, b.name)
 
 
 def summarise_comparison(comparison: Comparison) -> str:
-    """Returns how much faster B is, how sure that is, and how much less its main loop does.
+    """Returns how much faster B is, with its interval, and the change of main loop load.
 
-    The first sentence has what a person came for. The main loop is in it only if its time moved
+    The main result is the first sentence. It mentions the main loop only if the main loop's time
     the same way in every pair.
     """
     a, b = name_sides(comparison)
@@ -58,7 +58,7 @@ def summarise_comparison(comparison: Comparison) -> str:
         sentences.append(f"No difference{between} is shown in {jobs}{also}.")
     if unknown:
         also = f", but {b} {main_loop}" if main_loop and not clear and not same else ""
-        sentences.append(f"Too few pairs were measured to tell in {_join(unknown)}{also}.")
+        sentences.append(f"Too few pairs were measured to decide in {_join(unknown)}{also}.")
     return " ".join(sentences)
 
 
@@ -69,9 +69,9 @@ def describe_main_loop(result: JobResult) -> str:
 
 
 def _compare_main_loops(results: Sequence[JobResult]) -> str:
-    """Returns what B does to the main loop in the job where it does most; empty if that is unsure.
+    """Describes the change of main loop load in the job with the largest; empty if not clear.
 
-    It is unsure if pairs differ in which side's main loop is busier.
+    It is not clear if the pairs differ in which side's main loop is busier.
     """
     result = max(results, key=lambda one: abs(math.fsum(_list_freed(one))))
     freed = _list_freed(result)
@@ -81,7 +81,7 @@ def _compare_main_loops(results: Sequence[JobResult]) -> str:
     if all(one > 0 for one in freed):
         return f"frees the main loop of {figures}"
     if all(one < 0 for one in freed):
-        return f"burdens the main loop with {figures}"
+        return f"adds to the main loop {figures}"
     return ""
 
 
@@ -93,14 +93,14 @@ def format_interval(ratio: PairedRatio) -> str:
 
 
 def describe_interval(ratio: PairedRatio) -> str:
-    """Returns an interval with how sure it is, and how many pairs it is from."""
+    """Returns an interval with its confidence level and the number of pairs."""
     if not _has_interval(ratio):
         return f"too few pairs: {ratio.pairs}"
     return f"{ratio.confidence:.0%} interval {format_interval(ratio)}, {ratio.pairs} pairs"
 
 
 def _has_interval(ratio: PairedRatio) -> bool:
-    """Returns whether the pairs are enough for an interval that says anything."""
+    """Returns whether there are enough pairs for a meaningful interval."""
     return ratio.low > 0 and ratio.high <= ratio.low * _WIDEST
 
 
@@ -112,7 +112,7 @@ def _name_with_interval(result: JobResult) -> str:
 
 
 def _list_freed(result: JobResult) -> list[float]:
-    """Returns by how much the main loop is less busy with B, pair by pair."""
+    """Returns the decrease of the main loop's load with B, pair by pair."""
     return [_find_main_loop(pair.a) - _find_main_loop(pair.b) for pair in result.pairs]
 
 

@@ -12,7 +12,7 @@ __all__ = ["DiffData", "render_diff_json"]
 
 
 class KeyChangeData(TypedDict):
-    """A key with a different value; null is not written."""
+    """A key with different values; null if it is missing on a side."""
 
     key: str
     a: str | None
@@ -20,15 +20,15 @@ class KeyChangeData(TypedDict):
 
 
 class DifferenceData(TypedDict):
-    """An object, device or option that is not the same on both sides."""
+    """An object, device or option that differs between the sides."""
 
     kind: DifferenceKind
-    """`order`: devices without an address of their own come in another order."""
+    """`order`: devices without an address of their own are in a different order."""
     option: str
     """QEMU's option without its dash; `program` for the program itself."""
     id: str
     driver: str
-    """Such as `virtio-scsi-pci` or `iothread`; empty where the option has none."""
+    """Such as `virtio-scsi-pci` or `iothread`; empty if the option has no type."""
     changes: list[KeyChangeData]
 
 
@@ -36,14 +36,14 @@ class DiffData(TypedDict):
     """Where two command lines differ."""
 
     a: str
-    """As the command named it."""
+    """As given on the command line."""
     b: str
     equal: bool
     differences: list[DifferenceData]
 
 
 def render_diff_json(a: str, b: str, differences: Sequence[Difference]) -> str:
-    """Returns the sides' names, whether they are equal, and what differs as a document."""
+    """Returns the sides' names, whether they are equal, and the differences as a document."""
     data: DiffData = {
         "a": a,
         "b": b,

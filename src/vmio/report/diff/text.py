@@ -20,7 +20,7 @@ _NAMES = {
     "object": "object",
 }
 _REFERENCES = frozenset({"iothread"})
-"""Keys of which none is written when nothing is meant."""
+"""Keys that are not written for a block node's default."""
 _MAX_VALUE = 120
 
 
@@ -42,9 +42,9 @@ def render_diff_text(
 
     Args:
         differences: The differences.
-        a: What the first side is.
-        b: What the second side is.
-        running: The side that runs where the other is only configured; a line of its own says so.
+        a: The name of the first side.
+        b: The name of the second side.
+        running: The side that is running while the other is only configured; adds a heading line.
     """
     lines = [printable(_render(difference, *_ONLY[running])) for difference in differences]
     if running is not None and lines:
@@ -81,7 +81,7 @@ def _render_change(change: Change, key: str) -> str:
 
 
 def _shorten(key: str) -> str:
-    """Returns a key without the layers of a block node that only lead to it."""
+    """Returns a block node's key without the outer layers."""
     while key.startswith("file.") and key != "file.":
         key = key.removeprefix("file.")
     return key
@@ -108,7 +108,7 @@ def _name(difference: Difference) -> str:
 
 
 def _bare(identity: str) -> str:
-    """Returns the disk that a drive belongs to, as Proxmox and libvirt name drives after disks."""
+    """Returns the disk that a drive belongs to; Proxmox and libvirt name drives after disks."""
     return identity.removeprefix("drive-")
 
 

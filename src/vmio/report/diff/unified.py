@@ -1,4 +1,4 @@
-"""What changes in a text, as a unified diff that `patch` takes."""
+"""The change of a text as a unified diff that `patch` accepts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\
 
 
 def render_unified_diff(before: Source, after: bytes, *, colour: bool = False) -> str:
-    r"""Returns the lines that differ between a text and its new bytes; empty if none does.
+    r"""Returns a unified diff between a text and its new bytes; empty if they are equal.
 
-    Lines end where a newline is; a carriage return belongs to its line. Bytes that are not UTF-8
-    are surrogate escapes, which `errors="surrogateescape"` writes as they were; on a terminal,
-    which is where it is coloured, they are spelled out, as `\xff`.
+    Lines end at a newline; a carriage return is part of its line. Bytes that are not UTF-8 are
+    surrogate escapes, which `errors="surrogateescape"` writes unchanged; in colour, which means on
+    a terminal, they are written as `\xff`.
     """
     if before.data == after:
         return ""
@@ -35,13 +35,13 @@ def render_unified_diff(before: Source, after: bytes, *, colour: bool = False) -
 def _split(data: bytes) -> list[str]:
     text = data.decode("utf-8", "surrogateescape")
     lines = text.split("\n")
-    # A last line without a newline says so, which also makes it differ from one with it.
+    # A last line without a newline gets a marker, so it differs from one with a newline.
     tail = [f"{lines[-1]}\n{_NO_NEWLINE}"] if lines[-1] else []
     return [*(f"{line}\n" for line in lines[:-1]), *tail]
 
 
 def _compare(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
-    """Yields the hunks; what is the same at both ends is not searched, as it is nearly all."""
+    """Yields the hunks; only the part between the common start and the common end is searched."""
     from difflib import SequenceMatcher
 
     head = 0
@@ -74,7 +74,7 @@ def _range(start: int, end: int) -> str:
 
 
 def _quote(name: str) -> str:
-    """Returns a file's name as diff writes one that holds a newline or the like, in quotes."""
+    """Returns a file's name as diff writes it: in quotes if it contains a newline or the like."""
     return f'"{name.translate(_ESCAPES)}"' if any(sign in name for sign in '\n\t\r"\\') else name
 
 

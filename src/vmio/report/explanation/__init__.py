@@ -1,1 +1,1 @@
-"""What becomes of a disk, and by which settings."""
+"""Explanations of what becomes of a disk, and why."""

@@ -27,11 +27,11 @@ __all__ = [
 
 
 class StageData(TypedDict):
-    """One stage on the way of a request."""
+    """One stage on the path of a request."""
 
     name: str
     """`volume`, `opened`, `over`, `cache`, `engine`, `limits`, `device`, `controller`, `queues` or
-    `thread`; where several threads serve the disk, each has a stage."""
+    `thread`; a disk that several threads serve has a `thread` stage for each."""
     text: str
 
 
@@ -40,22 +40,22 @@ class ExplainedSettingData(TypedDict):
 
     name: str
     written: str
-    """As it is written; empty where nothing is."""
+    """The value in the config; empty if not set."""
     verdict: Verdict
-    """`default`: it is not written."""
+    """`default`: not set in the config."""
     value: str
-    """What is in force; empty where it has no effect."""
+    """The value in force; empty if it has no effect."""
     by: str
-    """Who heeds it, ignores it, or chose it."""
+    """Who uses it, ignores it, or chose it."""
     why: str
     became: list[str]
-    """What says it on the command line."""
+    """The part of the command line that sets it."""
     remedies: list[str]
-    """What would make it take effect, or better."""
+    """How to make it take effect, or improve it."""
 
 
 class DiskFindingData(TypedDict):
-    """What a rule found about a disk."""
+    """A finding about a disk."""
 
     code: str
     severity: Severity
@@ -64,28 +64,28 @@ class DiskFindingData(TypedDict):
 
 
 class ExplainedDiskData(TypedDict):
-    """All that is known of a disk."""
+    """Everything known about a disk."""
 
     disk: str
     dropped: str | None
-    """Why the guest does not get it; null if it does."""
+    """Why the guest does not get the disk; null if it does."""
     line: str
-    """What is written of the disk as a whole; empty where nothing is."""
+    """The disk's text in the config; empty if it has none."""
     place: str
     """The file and the line."""
     stages: list[StageData]
     """From the volume to the thread."""
     settings: list[ExplainedSettingData]
-    """What is written, in its order, and then what is not."""
+    """The settings in the config, in its order, then the others."""
     guest: list[str]
     """What the guest sees."""
     arguments: list[str]
-    """What makes the disk on the command line."""
+    """The parts of the command line that create the disk."""
     findings: list[DiskFindingData]
 
 
 class ExplanationData(GuestData):
-    """The disk that was asked for, or all."""
+    """The requested disk, or all."""
 
     disks: list[ExplainedDiskData]
 

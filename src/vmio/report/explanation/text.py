@@ -112,7 +112,7 @@ def render_explanation(explanation: Explanation, *, colour: bool = False, column
         colour: Whether to paint.
         columns: How wide a line is at most; 0 is no limit.
     """
-    return _join(_tell(explanation, _Look(colour=colour, columns=columns)))
+    return _join(_render_disk(explanation, _Look(colour=colour, columns=columns)))
 
 
 def _join(lines: Iterable[str]) -> str:
@@ -150,7 +150,7 @@ def _sum_up(explanation: Explanation, look: _Look) -> Iterator[str]:
             yield from look.wrap("", text, 4)
 
 
-def _tell(explanation: Explanation, look: _Look) -> Iterator[str]:
+def _render_disk(explanation: Explanation, look: _Look) -> Iterator[str]:
     title = f"{explanation.disk} of {explanation.vm}, {_ORIGINS[explanation.origin]}"
     yield from look.head(title)
     if explanation.line:
@@ -163,11 +163,11 @@ def _tell(explanation: Explanation, look: _Look) -> Iterator[str]:
     sights = list_sights(way) if way is not None else ()
     sections: tuple[tuple[str, Iterable[str]], ...] = (
         ("From the file to the thread", _list_stages(way, look)),
-        ("What is written", _list_settings(written, look)),
-        ("What is not written", _list_settings(chosen, look)),
+        ("Configured", _list_settings(written, look)),
+        ("Defaults", _list_settings(chosen, look)),
         ("What the guest sees", _list_lines(sights, look)),
         ("On the command line", _list_lines(explanation.arguments, look)),
-        ("What the rules find", _list_findings(explanation, look)),
+        ("Findings", _list_findings(explanation, look)),
     )
     for heading, lines in sections:
         found = list(lines)
@@ -209,7 +209,7 @@ def _list_settings(settings: Sequence[Setting], look: _Look) -> Iterator[str]:
         for word in setting.became:
             yield from look.wrap("", printable(f"→ {word}"), 6, hang=8)
         for remedy in describe_remedies(setting):
-            yield from look.wrap("", printable(f"to make it count, {remedy}"), 6, hang=8)
+            yield from look.wrap("", printable(f"to make it take effect, {remedy}"), 6, hang=8)
 
 
 def _is_news(setting: Setting) -> bool:

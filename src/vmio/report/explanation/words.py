@@ -1,4 +1,4 @@
-"""The words for the stages of a disk's way, its settings, and what the guest sees."""
+"""The words for the stages of a disk's path, its settings, and what the guest sees."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ _ACTORS: Final[Mapping[Actor, str]] = {
 }
 _SETTINGS: Final[Mapping[str, str]] = {
     "aio": "the engine that hands requests to the host's kernel",
-    "backup": "whether a backup takes the disk; QEMU does not hear of it",
-    "bootindex": "the place in its firmware's boot order",
-    "cache": "the host's page cache and flushes; the guest, whether it has to flush",
-    "detect_zeroes": "looks whether a write is all zeroes",
-    "discard": "passes on what the guest trims",
+    "backup": "whether a backup includes the disk; not passed to QEMU",
+    "bootindex": "the position in the firmware's boot order",
+    "cache": "the host's page cache and flushes; for the guest, whether it has to flush",
+    "detect_zeroes": "checks whether a write is all zeroes",
+    "discard": "passes on the guest's trims",
     "file": "finds the path of the volume, which QEMU opens",
     "format": "the image format",
     "iothread": "the thread that serves the controller",
     "media": "a disk or a cd-rom",
-    "model": "the name that the disk tells",
-    "product": "the name that the disk tells",
+    "model": "the name that the disk reports",
+    "product": "the name that the disk reports",
     "queues": "request queues of the controller",
     "read_only": "refuses writes",
-    "replicate": "whether replication takes the disk; QEMU does not hear of it",
-    "rerror": "what follows a read that failed",
+    "replicate": "whether replication includes the disk; not passed to QEMU",
+    "rerror": "the reaction to a failed read",
     "scsiblock": "passes the guest's SCSI commands to the host's device",
-    "serial": "the serial number that the disk tells, as in /dev/disk/by-id",
-    "shared": "whether every node has the volume; QEMU does not hear of it",
-    "size": "for people; QEMU asks the volume itself",
-    "snapshot": "throws away what is written",
+    "serial": "the serial number that the disk reports, as in /dev/disk/by-id",
+    "shared": "whether every node has the volume; not passed to QEMU",
+    "size": "informational; QEMU asks the volume itself",
+    "snapshot": "discards all writes at the end",
     "ssd": "sees a disk that does not rotate",
-    "vendor": "the name that the disk tells",
-    "werror": "what follows a write that failed",
+    "vendor": "the name that the disk reports",
+    "werror": "the reaction to a failed write",
     "write_cache": "whether it has to flush",
-    "wwn": "the world wide name that the disk tells",
+    "wwn": "the world wide name that the disk reports",
 }
-"""What whoever heeds a setting takes from it."""
+"""The use that QEMU, the guest or the manager makes of a setting."""
 _SERVERS: Final = {
     MAIN_LOOP: "the main loop",
     OTHER_PROCESS: "another process",
@@ -78,26 +78,26 @@ _WHY_QUEUES: Final = {
 
 
 class Stage(NamedTuple):
-    """One stage on the way of a request."""
+    """One stage on the path of a request."""
 
     name: str
     text: str
 
 
 def name_actor(actor: Actor) -> str:
-    """Returns who heeds, drops or chose a setting."""
+    """Returns who uses, drops or chose a setting."""
     return _ACTORS.get(actor, actor)
 
 
 def describe_setting(setting: Setting) -> str:
-    """Returns why a setting is ignored, or what is taken from it."""
+    """Returns why a setting is ignored, or what it is used for."""
     if setting.verdict == "ignored":
         return setting.reason
     return _SETTINGS.get(setting.name, _LIMITS)
 
 
 def describe_remedies(setting: Setting) -> Iterator[str]:
-    """Yields what would make a setting take effect, or better."""
+    """Yields how to make a setting take effect, or improve it."""
     for finding in setting.remedies:
         if finding.fix is not None:
             yield f"{finding.code}: {finding.fix.message}"
@@ -120,12 +120,12 @@ def list_stages(way: Way) -> Iterator[Stage]:
 
 
 def name_source(attached: AttachedDisk) -> str:
-    """Returns the volume that a disk is on, or what QEMU opens."""
+    """Returns a disk's volume, or the file that QEMU opens."""
     return _name_volume(attached) or _name_file(attached)
 
 
 def name_controller(controller: Controller) -> str:
-    """Returns a controller, and where it sits."""
+    """Returns a controller and its address."""
     place = "part of the machine" if controller.built_in else "at an address of QEMU's choice"
     place += f" on {controller.pci_bus}" if controller.pci_bus else ""
     place = f"at {controller.pci}" if controller.pci is not None else place
@@ -133,7 +133,7 @@ def name_controller(controller: Controller) -> str:
 
 
 def name_thread(thread: ServingThread) -> str:
-    """Returns a thread, with the host's number of it where that is known."""
+    """Returns a thread, with its host thread id if known."""
     number = f" (thread {thread.thread_id})" if thread.thread_id is not None else ""
     name = _SERVERS.get(thread.id, f"the IOThread {thread.id}")
     return f"{name}{number}"
@@ -157,7 +157,7 @@ def list_sights(way: Way) -> Iterator[str]:
         )
     if attached.write_cache is not None and disk.media == "disk":
         yield (
-            "a volatile write cache, so its flushes count"
+            "a volatile write cache, so it has to flush"
             if attached.write_cache
             else "no write cache: each write is on stable storage when it is answered"
         )
@@ -196,7 +196,7 @@ def _name_file(attached: AttachedDisk) -> str:
     if backing.driver.startswith("vhost-"):
         what = "the socket" if backing.driver.startswith("vhost-user-") else "the target"
         return f"not by QEMU: it hands the queues over to {what} {backing.filename or '?'}"
-    kind = backing.format or "a format that QEMU finds out itself"
+    kind = backing.format or "a format that QEMU detects itself"
     return f"{backing.filename} as {kind}, by the driver {backing.driver}"
 
 
@@ -219,7 +219,7 @@ def _list_engines(attached: AttachedDisk) -> Iterator[Stage]:
     if attached.aio is not None:
         yield Stage("engine", attached.aio)
     elif attached.disk.backing is not None and attached.disk.aio is None:
-        yield Stage("engine", f"that of {attached.disk.backing.driver}, or not known")
+        yield Stage("engine", f"chosen by {attached.disk.backing.driver}, or not known")
 
 
 def _list_devices(way: Way) -> Iterator[Stage]:
@@ -250,6 +250,6 @@ def _describe_load(thread: ServingThread) -> str:
 
 
 def _name_some(names: Sequence[str]) -> str:
-    """Returns names of disks, each of which tells of all the others."""
+    """Returns the first names of disks, and the number of the others."""
     more = len(names) - _MOST_NAMES
     return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

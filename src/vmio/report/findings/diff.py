@@ -1,4 +1,4 @@
-"""What fixes change, as a unified diff of each file."""
+"""The changes that fixes make, as a unified diff of each file."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["DiffReport"]
 
 
 class DiffReport(Report):
-    """The change of each file, nothing for one that is not changed."""
+    """The diff of each file; nothing for an unchanged file."""
 
     def __init__(self, *, colour: bool = False) -> None:
         self.colour = colour
 
     def render_file(self, file: CheckedFile) -> str:
-        """Returns the difference between a file and what its fixes made of it."""
+        """Returns the diff between a file and its fixed text."""
         if file.before is None or file.source is None:
             return ""
         return render_unified_diff(file.before, file.source.data, colour=self.colour)

@@ -1,4 +1,4 @@
-"""Which form of report is which; each is imported when it is asked for."""
+"""The forms of report by name; each is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ def choose_report(
     columns: int = 0,
     rules: Sequence[Entry] = (),
 ) -> Report:
-    """Returns the report of a form.
+    """Returns a report in the given form.
 
     Args:
-        output: text, json, sarif, github, table, or diff for what fixes change.
-        statistics: Whether text lists the rules with their counts instead of findings.
-        colour: Whether it is painted for a terminal.
-        columns: How wide that is; 0 for no terminal.
-        rules: Those that run, which SARIF describes.
+        output: text, json, sarif, github, table, or diff for the changes of fixes.
+        statistics: Whether text lists rules with their counts instead of findings.
+        colour: Whether it is coloured for a terminal.
+        columns: The terminal's width; 0 for no terminal.
+        rules: The rules that run, for SARIF.
     """
     match output:
         case "diff":

@@ -1,7 +1,7 @@
-"""Findings as annotations of GitHub Actions: commands that a workflow's log is searched for.
+"""Findings as annotations of GitHub Actions: workflow commands in a job's log.
 
-Source: GitHub's documentation of workflow commands; what is escaped, and as what, is what its
-toolkit does.
+Source: GitHub's documentation of workflow commands; characters are escaped as GitHub's toolkit
+does.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO
 
 
 class GithubReport(Report):
-    """A command a finding, and one for each file that could not be read or fixed."""
+    """A command for each finding, and for each file that could not be read or fixed."""
 
     def render_file(self, file: CheckedFile) -> str:
         """Returns a line a finding."""

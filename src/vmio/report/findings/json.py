@@ -21,7 +21,7 @@ class ReasonData(TypedDict):
 
     message: str
     hint: str
-    """What to do about it; empty where nothing is known."""
+    """What to do about it; empty if not known."""
 
 
 class LocationData(TypedDict):
@@ -35,27 +35,26 @@ class LocationData(TypedDict):
     start_byte: Count
     """From 0."""
     end_byte: Count
-    """The byte after the last."""
+    """The byte after the last one."""
 
 
 class EditData(TypedDict):
-    """A replacement of some bytes of a file."""
+    """A replacement of bytes in a file."""
 
     start_byte: Count
     end_byte: Count
     text: str
-    """What these bytes become."""
+    """The new text of these bytes."""
 
 
 class FixData(TypedDict):
-    """What would settle a finding."""
+    """A change that resolves a finding."""
 
     applicability: Applicability
-    """`safe`: vmio may apply it by itself; `unsafe`: when asked to; `manual`: only a person
-    may."""
+    """`safe`: vmio may apply it by itself; `unsafe`: on request; `manual`: only by a person."""
     message: str
     edits: list[EditData]
-    """Empty where only a person can tell what to write."""
+    """Empty if only a person can decide what to write."""
 
 
 class FindingData(TypedDict):
@@ -70,14 +69,14 @@ class FindingData(TypedDict):
     what vmio does not know."""
     message: str
     subject: str
-    """The device, object or setting that it is about, such as `scsi0`; empty if none."""
+    """The device, object or setting, such as `scsi0`; empty if none."""
     location: LocationData | None
     notes: list[str]
     fix: FixData | None
 
 
 class SuppressedData(FindingData):
-    """A finding that a baseline knows or that vmio.toml excepts."""
+    """A finding that is in the baseline or that vmio.toml excepts."""
 
     reason: str
 
@@ -87,9 +86,9 @@ class FileData(TypedDict):
 
     file: str
     node: str
-    """The host that the VM belongs to; empty where that is not known."""
+    """The VM's host; empty if not known."""
     vm: str
-    """What its manager calls the VM: Proxmox VE's number."""
+    """The manager's id of the VM: Proxmox VE's number."""
     name: str
     """The VM's name."""
     disks: Count
@@ -98,10 +97,10 @@ class FileData(TypedDict):
     refusal: ReasonData | None
     """Why fixes were not made in the file, or would not be."""
     findings: list[FindingData]
-    """The most harmful first, then in the order of the text."""
+    """Most harmful first, then in the order of the text."""
     suppressed: list[SuppressedData]
     stale: Count
-    """Findings that the baseline knows of this VM and that are gone."""
+    """Findings of this VM that are in the baseline and are gone."""
 
 
 class RuleCountData(TypedDict):
@@ -110,21 +109,21 @@ class RuleCountData(TypedDict):
     code: str
     name: str
     severity: Severity
-    """The worst that it had."""
+    """The highest severity found."""
     findings: Count
     files: Count
     fixable: Count
-    """Those that `--fix` or `--unsafe-fixes` would settle."""
+    """Findings that `--fix` or `--unsafe-fixes` would fix."""
 
 
 class CountsData(TypedDict):
-    """The sums of all files."""
+    """The totals over all files."""
 
     files: Count
     unreadable: Count
     fixed: Count
     unfixed: Count
-    """Findings with a fix that was refused."""
+    """Findings whose fix was refused."""
     error: Count
     warning: Count
     info: Count
@@ -133,12 +132,12 @@ class CountsData(TypedDict):
 
 
 class FindingsData(TypedDict):
-    """What the rules found in some files."""
+    """The findings in some files."""
 
     files: list[FileData]
     """In the order in which they were checked."""
     statistics: list[RuleCountData]
-    """The rules that found something, the most frequent first."""
+    """The rules with findings, most frequent first."""
     counts: CountsData
 
 
@@ -156,7 +155,7 @@ class JsonReport(Report):
         return json.dumps(_describe_file(file), indent=2)
 
     def render_end(self, summary: Summary) -> str:
-        """Returns the sums."""
+        """Returns the totals."""
         statistics = [_describe_rule(rule) for rule in summary.sort_rules()]
         counts: CountsData = {
             "files": summary.files,

@@ -30,10 +30,10 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: 
 
 
 class SarifReport(Report):
-    """One run with a result a finding, those that are accepted among them.
+    """One run with a result for each finding, accepted ones included.
 
     Args:
-        rules: Those that run, in the order in which they are described.
+        rules: The rules that run, in the order of their descriptions.
     """
 
     separator = ",\n"
@@ -60,7 +60,7 @@ class SarifReport(Report):
         return self.separator.join(json.dumps(result, indent=1) for result in results)
 
     def render_end(self, summary: Summary) -> str:
-        """Returns the rules, and what could not be read or fixed."""
+        """Returns the rules, and the files that could not be read or fixed."""
         invocation = {
             "executionSuccessful": not summary.errors,
             "toolExecutionNotifications": [
@@ -87,7 +87,7 @@ class SarifReport(Report):
 
     def _describe(self, diagnostic: Diagnostic, file: CheckedFile) -> dict[str, Any]:
         where = _locate_file(diagnostic.source)
-        # What is missing from a file as a whole has no place, but services ask for a line.
+        # A finding about a whole file has no place, but services require a line.
         region: dict[str, int] = {"startLine": 1}
         if diagnostic.span is not None and file.source is not None:
             region = _describe_region(diagnostic.span, file.source)

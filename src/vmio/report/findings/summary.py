@@ -1,8 +1,8 @@
-"""What all reports of findings share: pieces file by file, and the sums of all files.
+"""The parts that all reports of findings share: pieces for each file, and totals.
 
-A piece is made where a file is checked, which may be another process; what comes back from there
-is the piece and a `Tally`, both small. `assemble` puts the pieces together one after the other, so
-no report needs more memory for more files, except the table, which keeps a row for each.
+A piece is made where a file is checked, which may be another process; only the piece and a
+`Tally`, both small, are sent back. `assemble` joins the pieces one after the other, so no report
+needs more memory for more files, except the table, which keeps a row for each.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ __all__ = [
 
 
 class RuleCount(NamedTuple):
-    """How often one rule was found, in one file or in all."""
+    """The number of findings of one rule, in one file or in all."""
 
     code: str
     name: str
     severity: Severity
-    """The worst that it had."""
+    """The highest severity found."""
     findings: int
     fixable: int
-    """For how many of them there are edits that `--fix` or `--unsafe-fixes` would make."""
+    """The number of findings with edits that `--fix` or `--unsafe-fixes` would make."""
     files: int = 1
 
 
 class Tally(NamedTuple):
-    """What is counted of one file."""
+    """The counts of one file."""
 
     name: str
     node: str = ""
@@ -55,13 +55,13 @@ class Tally(NamedTuple):
     disks: int = 0
     rules: tuple[RuleCount, ...] = ()
     severities: tuple[int, ...] = (0,) * len(Severity)
-    """How many findings have each severity, the worst first."""
+    """The number of findings of each severity, the highest first."""
     worst: str = ""
     """The code and name of the rule of the most harmful finding."""
     fixable: int = 0
     """How many findings `--fix` would fix."""
     unsafe_fixable: int = 0
-    """How many more `--unsafe-fixes` would."""
+    """How many more `--unsafe-fixes` would fix."""
     suppressed: int = 0
     stale: int = 0
     fixed: int = 0
@@ -71,11 +71,11 @@ class Tally(NamedTuple):
     error: str = ""
     """Why it could not be read."""
     status: int = 0
-    """The exit status that goes with the error."""
+    """The exit status for the error."""
 
 
 class Summary(Struct, kw_only=True):
-    """The sums of all files so far."""
+    """The totals over all files so far."""
 
     files: int = 0
     fixable: int = 0
@@ -93,9 +93,9 @@ class Summary(Struct, kw_only=True):
     errors: list[tuple[str, str]] = field(default_factory=list)
     """The files that could not be read, and why."""
     refusals: list[tuple[str, str]] = field(default_factory=list)
-    """The files that fixes could not be made in, and why."""
+    """The files that could not be fixed, and why."""
     rows: list[Tally] = field(default_factory=list)
-    """Every file, where the report has a row for each."""
+    """All files, if the report has a row for each."""
 
     @property
     def status(self) -> int:
@@ -103,7 +103,7 @@ class Summary(Struct, kw_only=True):
         return self.find_status(Severity.INFO)
 
     def find_status(self, least: Severity) -> int:
-        """Returns the exit status where only findings of that severity or a worse one fail."""
+        """Returns the exit status if only findings of at least that severity count."""
         failing = (self.severities[each] for each in Severity if each.rank <= least.rank)
         return self.worst_status or int(any(failing))
 
@@ -137,25 +137,25 @@ class Report(ABC):
     """One form of report: an opening, a piece for each file, and a closing."""
 
     separator = ""
-    """What stands between the pieces of two files."""
+    """The separator between the pieces of two files."""
     has_rows = False
-    """Whether its closing tells of every file, so that their tallies are kept until then."""
+    """Whether the closing needs the tally of every file."""
 
     def render_start(self) -> str:
-        """Returns what comes before the first file."""
+        """Returns the text before the first file."""
         return ""
 
     @abstractmethod
     def render_file(self, file: CheckedFile) -> str:
-        """Returns the piece of one file; it depends on nothing but that file."""
+        """Returns the piece of one file; it depends only on that file."""
 
     @abstractmethod
     def render_end(self, summary: Summary) -> str:
-        """Returns what comes after the last file."""
+        """Returns the text after the last file."""
 
 
 Part = tuple[str, Tally]
-"""A file's piece of a report, and what is counted of it."""
+"""A file's piece of a report, and its counts."""
 
 
 def make_part(report: Report, file: CheckedFile) -> Part:
@@ -164,7 +164,7 @@ def make_part(report: Report, file: CheckedFile) -> Part:
 
 
 def assemble(report: Report, parts: Iterable[Part], summary: Summary) -> Iterator[str]:
-    """Yields a report bit by bit, and adds each file to a summary as it passes."""
+    """Yields a report piece by piece, and adds each file to a summary."""
     yield report.render_start()
     separator = ""
     for piece, tally in parts:
@@ -178,11 +178,11 @@ def assemble(report: Report, parts: Iterable[Part], summary: Summary) -> Iterato
 
 
 def render_summary(summary: Summary, *, written: bool = True) -> tuple[str, ...]:
-    """Returns what is said at the end: the counts, and what was fixed or hidden or is gone.
+    """Returns the closing lines: the counts, and the number of fixed, hidden or gone findings.
 
     Args:
         summary: All files.
-        written: Whether what is fixed was written, or only would be.
+        written: Whether fixes were written, or only computed.
     """
     unreadable = len(summary.errors)
     text = count_severities(summary.severities)
@@ -209,13 +209,13 @@ def render_summary(summary: Summary, *, written: bool = True) -> tuple[str, ...]
         verb = "is" if summary.stale == 1 else "are"
         lines.append(
             f"{count(summary.stale, 'finding')} of the baseline {verb} gone;"
-            " vmio baseline --update forgets them"
+            " vmio baseline --update removes them"
         )
     return tuple(lines)
 
 
 def _describe_fixable(summary: Summary) -> str:
-    """Returns how many findings could be fixed; nothing where fixing was tried and refused."""
+    """Returns how many findings could be fixed; empty if fixing was tried and refused."""
     if summary.refusals:
         return ""
     parts = [f"{summary.fixable:,} fixable with --fix"] if summary.fixable else []
@@ -237,14 +237,14 @@ def count(number: int, noun: str) -> str:
 
 
 def readable(text: str) -> str:
-    r"""Returns a text that may be a file's name as UTF-8 can write it, other bytes as `\xff`."""
+    r"""Returns a text that may be a file's name as valid UTF-8, with other bytes as `\xff`."""
     if text.isascii():
         return text
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def make_tally(file: CheckedFile) -> Tally:
-    """Returns what is counted of a file."""
+    """Returns the counts of a file."""
     by_code: dict[str, list[Diagnostic]] = {}
     for diagnostic in file.diagnostics:
         by_code.setdefault(diagnostic.code, []).append(diagnostic)

@@ -13,18 +13,18 @@ from vmio.report.table import Cell, Column, render_table
 __all__ = ["StatisticsReport", "TableReport"]
 
 _NAME_COLUMNS = 12
-"""So much of a name is shown on the narrowest terminal."""
+"""Width of a name on the narrowest terminal."""
 _WORST_COLUMNS = 36
 """Enough for a rule's code and name."""
 
 _RED, _YELLOW, _CYAN = "1;31", "1;33", "36"
 _COLOURS = {"err": _RED, "warn": _YELLOW, "info": _CYAN}
-"""By the headings of the severities' columns, in their order."""
+"""Severities by the headings of their columns, in order."""
 _NONE = "·"
 
 
 class TableReport(Report):
-    """A row for each VM that something was found of, the most harmed first."""
+    """A row for each VM with findings, the most severe first."""
 
     has_rows = True
 
@@ -36,11 +36,11 @@ class TableReport(Report):
         self.statistics = statistics
 
     def render_file(self, file: CheckedFile) -> str:  # noqa: ARG002 - a report's method
-        """Returns nothing: a table's columns are as wide as all of its rows need."""
+        """Returns nothing: the widths of columns depend on all rows."""
         return ""
 
     def render_end(self, summary: Summary) -> str:
-        """Returns the table, and how many VMs are not in it because nothing was found."""
+        """Returns the table, and how many VMs are left out because they have no findings."""
         rows = [row for row in summary.rows if row.error or any(row.severities)]
         rows.sort(key=lambda row: (not row.error, [-number for number in row.severities]))
         text = _render_vms(rows, columns=self.columns, colour=self.colour) if rows else ""
@@ -52,7 +52,7 @@ class TableReport(Report):
 
 
 class StatisticsReport(Report):
-    """A row for each rule that found something, the most frequent first."""
+    """A row for each rule with findings, the most frequent first."""
 
     def __init__(self, *, colour: bool = False, columns: int = 0) -> None:
         self.colour = colour

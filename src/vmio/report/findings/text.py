@@ -1,4 +1,4 @@
-"""Findings as a person reads them in a terminal."""
+"""Findings for people, in a terminal."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _MAX_MESSAGE_CHARACTERS = 500
 _MAX_LINE_CHARACTERS = 120
 _MIN_LINE_CHARACTERS = 40
 _ANY_COLUMNS = 1_000_000
-"""Where nothing is a terminal, a message is one line."""
+"""Without a terminal, a message is one line."""
 _GUTTER_COLUMNS = 10
-"""What stands beside a config's line: its number, a bar, and the signs that it goes on."""
+"""Beside a config's line: its number, a bar, and ellipses where it is cut."""
 
 _BOLD, _RED, _YELLOW, _CYAN = "1", "1;31", "1;33", "36"
 _COLOURS = {Severity.ERROR: _RED, Severity.WARNING: _YELLOW, Severity.INFO: _CYAN}
 
 
 class TextReport(Report):
-    """Each file's findings under a line that says what is wrong with which VM."""
+    """Each file's findings below a heading with the VM and its counts."""
 
     separator = "\n"
 
@@ -38,7 +38,7 @@ class TextReport(Report):
     def render_file(self, file: CheckedFile) -> str:
         """Returns a file's findings, each with its line; empty if there are none.
 
-        A note or a fix that several findings share stands under the first of them.
+        A note or a fix that several findings share is printed below the first of them.
         """
         if not file.diagnostics:
             return ""
@@ -111,7 +111,7 @@ def _render(
 
 
 def _excerpt(location: Location, width: int) -> tuple[str, str]:
-    """Returns a line, or the part of a long one around the place, and the carets under it."""
+    """Returns a line, or the part of a long one around the place, with carets below it."""
     text, begin = location.text, location.column - 1
     if len(text) > width:
         left = max(0, min(begin - width // 3, len(text) - width))
@@ -124,7 +124,7 @@ def _excerpt(location: Location, width: int) -> tuple[str, str]:
 
 
 def _measure(text: str) -> int:
-    """Returns how many columns of a terminal a text takes as it is shown."""
+    """Returns the width of a text in terminal columns, as it is shown."""
     shown = _show(text)
     if shown.isascii():
         return len(shown)
@@ -137,7 +137,7 @@ def _measure(text: str) -> int:
 
 
 def _show(text: str) -> str:
-    # Messages of Proxmox VE's have newlines, and lines of a config tabs.
+    # Messages of Proxmox VE contain newlines, and lines of a config tabs.
     return printable(text.replace("\n", " ").replace("\t", " "))
 
 

@@ -25,7 +25,7 @@ class CpuData(TypedDict):
 
     vendor: str
     count: Count
-    """0 where it is not known."""
+    """0 if not known."""
     phys_bits: Count
     flags: list[str]
     sev: SevData
@@ -37,39 +37,39 @@ class MemoryData(TypedDict):
     """The host's memory."""
 
     hugepages_mib: list[Count]
-    """The sizes of huge pages that there are."""
+    """The available sizes of huge pages."""
     numa_nodes: list[Count]
 
 
 class KernelData(TypedDict):
-    """The host's kernel, and its limits on I/O; a negative number is not known."""
+    """The host's kernel, and its limits on I/O; a negative number means not known."""
 
     release: str
     io_uring_disabled: int
-    """0: everybody may use io_uring; 1: some groups; 2: nobody."""
+    """0: all users may use io_uring; 1: some groups; 2: nobody."""
     aio_nr: int
-    """Requests that linux-aio contexts are set up for."""
+    """Requests reserved by all linux-aio contexts."""
     aio_max_nr: int
-    """How many there may be on the whole host."""
+    """The limit of these on the whole host."""
     dirty_ratio: int
-    """Percent of memory that may wait to be written before writers are held up."""
+    """Percent of memory that may be dirty before writers are throttled."""
 
 
 class PathsData(TypedDict):
-    """What the host's file system says of paths."""
+    """The host's facts about file paths."""
 
     block_device_patterns: list[str]
     firmware_exists: bool
 
 
 class PciMappingData(TypedDict):
-    """What a name that the cluster gives to PCI devices stands for."""
+    """A PCI resource mapping of the cluster."""
 
     functions: list[str]
     mdev: bool
     id: str
     iommu_group: int
-    """Negative where it is not known."""
+    """Negative if not known."""
 
 
 class PciData(TypedDict):
@@ -80,7 +80,7 @@ class PciData(TypedDict):
 
 
 class UsbData(TypedDict):
-    """The names that the cluster gives to USB devices."""
+    """USB resource mappings of the cluster."""
 
     mappings: dict[str, str]
 
@@ -91,15 +91,15 @@ class HostData(TypedDict):
     node: str
     arch: str
     qemu_version: str
-    """Empty where no QEMU is installed."""
+    """Empty if no QEMU is installed."""
     pve_qemu_version: str
-    """Of Proxmox VE's package; empty for another QEMU."""
+    """The version of Proxmox VE's package; empty for another QEMU."""
     kvm: bool
     vhost_net: bool
     iscsi_initiator: str
     spice_port: Count
     cdrom: str
-    """The first physical cd drive's device; empty without one."""
+    """The device of the first physical CD drive; empty if there is none."""
     cpu: CpuData
     bridges: dict[str, int]
     """MTU by bridge."""
@@ -110,11 +110,11 @@ class HostData(TypedDict):
     iscsi_luns: dict[str, int]
     """LUN by volume, for ZFS over iSCSI."""
     backing_chains: dict[str, list[str]]
-    """The images below a volume."""
+    """The backing images of a volume."""
     pci: PciData
     usb: UsbData
     cpu_models: dict[str, dict[str, str | int]]
-    """Custom processor models, as Proxmox VE's cpu-models.conf has them."""
+    """Custom processor models, as in Proxmox VE's cpu-models.conf."""
 
 
 def render_host_json(host: Host) -> str:
@@ -177,7 +177,7 @@ def render_host_json(host: Host) -> str:
         },
         "usb": {"mappings": dict(host.usb.mappings)},
         "cpu_models": {
-            # A TOML file may give them values that JSON does not have.
+            # A TOML file can contain values that JSON does not have.
             name: {key: each if isinstance(each, str | int) else str(each) for key, each in pairs}
             for name, pairs in ((name, model.items()) for name, model in host.cpu_models.items())
         },

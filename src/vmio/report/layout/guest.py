@@ -1,4 +1,4 @@
-"""One of many guests that are shown."""
+"""One of several guests shown together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["ShownGuest"]
 
 
 class ShownGuest(Struct, frozen=True, kw_only=True):
-    """A guest's layout, or why there is none."""
+    """A guest's layout, or the error."""
 
     path: str
-    """Where it is from."""
+    """The config's path, or `pid:NUMBER`."""
     name: str
-    """What it is called; its path where it cannot be read."""
+    """The guest's name; its path if it cannot be read."""
     node: str = ""
-    """The host that it belongs to; empty where its place does not tell."""
+    """The guest's host; empty if its path does not show it."""
     origin: str = "plan"
     """`plan` or `command`."""
     topology: Topology | None = None

@@ -51,28 +51,28 @@ class ControllerData(TypedDict):
     """QEMU's device."""
     bus: BusKind
     pci_address: str | None
-    """null where QEMU chooses it, or the controller is part of the machine."""
+    """null if QEMU chooses it, or if the controller is part of the machine."""
     iothread: str | None
-    """The IOThread that it is given."""
+    """The IOThread assigned to it."""
     num_queues: Count | None
-    """Request queues as written; null: one for each vCPU."""
+    """Request queues as configured; null: one for each vCPU."""
     virtqueues: list[VirtqueueData]
     """Empty for a controller that takes no IOThread."""
 
 
 class SettingData(TypedDict):
-    """What a setting of a disk comes to."""
+    """A setting of a disk, and its effect."""
 
     setting: str
     value: str
-    """What is in force; empty where it has no effect."""
+    """The value in force; empty if it has no effect."""
     effect: Verdict
-    """`default`: it is not written."""
+    """`default`: not set in the config."""
     reason: str
 
 
 class DiskData(TypedDict):
-    """A disk, and the thread that serves it; null is not known."""
+    """A disk, and the thread that serves it; null means not known."""
 
     id: str
     bus: BusKind
@@ -80,14 +80,14 @@ class DiskData(TypedDict):
     device: str
     """QEMU's device."""
     volume: str
-    """As the config names it."""
+    """The volume, as the config names it."""
     file: str | None
-    """What QEMU opens; null for an empty drive."""
+    """The file that QEMU opens; null for an empty drive."""
     format: str | None
     controller: str
     """The controller's id."""
     address: dict[str, str | int]
-    """On its bus, such as `scsi-id` and `lun`."""
+    """Address on its bus, such as `scsi-id` and `lun`."""
     served_by: list[str]
     """IOThreads, or `main loop`; of vhost devices `another process` or `the host's kernel`."""
     in_main_loop: bool
@@ -104,24 +104,24 @@ class DiskData(TypedDict):
 
 
 class HostThreadData(TypedDict):
-    """A thread of a running QEMU."""
+    """A host thread of a running QEMU."""
 
     serves: str
     """An IOThread's id, or `main loop`."""
     thread_id: Count
     cpu_ns: Count | None
-    """Processor time since it began; null where it cannot be read."""
+    """Processor time since the thread started; null if it cannot be read."""
 
 
 class TopologyData(TypedDict):
-    """Disks, controllers and threads, and who serves whom."""
+    """Disks, controllers and threads, and which thread serves which disk."""
 
     vcpus: Count
     iothreads: list[IOThreadData]
     controllers: list[ControllerData]
     disks: list[DiskData]
     host_threads: list[HostThreadData]
-    """Empty for a guest that does not run."""
+    """Empty for a guest that is not running."""
 
 
 class LayoutData(GuestData, TopologyData):
@@ -134,9 +134,9 @@ class ShownGuestData(GuestData):
     path: str
     """Its config, or `pid:NUMBER`."""
     node: str
-    """The host that it belongs to; empty where that is not known."""
+    """The guest's host; empty if not known."""
     layout: TopologyData | None
-    """null where the guest cannot be read."""
+    """null if the guest cannot be read."""
     error: str | None
     """Why it cannot be read."""
 
@@ -152,7 +152,7 @@ def render_topology_json(topology: Topology, *, vm: str, origin: str) -> str:
 
     Args:
         topology: The layout.
-        vm: What its guest is called.
+        vm: The guest's name.
         origin: `plan`, `command` or `running`.
     """
     data: LayoutData = {"vm": vm, "origin": origin, **describe_topology(topology)}

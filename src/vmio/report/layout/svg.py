@@ -34,7 +34,7 @@ _SERVERS = {
 """What there is to say of what serves a disk and is no IOThread."""
 _DESCRIBED = 40
 _ID_COLUMN, _SOFT_COLUMN = 7.9, 6.3
-"""SVG units that a character takes: of a name, and of the small text on average."""
+"""Width of a character in SVG units: in a name, and in small text on average."""
 
 TOPOLOGY_CSS: Final = """
 .tp{--ink:#1b2430;--soft:#586474;--card:#fff;--edge:#c9d1db;--warn:#a33a00;--page:#fff;
@@ -61,11 +61,11 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 .tp{--ink:#e8edf3;--soft:#a3afbd;--card:#1d2530;--edge:#3c4857;--warn:#ffab73;--page:#12171e;
 --main:#ff8c42;--t0:#56b4e9;--t1:#2fc79b;--t2:#c4a2ee;--t3:#8fd3f7;--t4:#e3c24d}}
 """.strip()
-"""The colours, all from the set of Okabe and Ito or near it; the main loop is dashed besides."""
+"""Colours from or near the palette of Okabe and Ito; the main loop's lines are also dashed."""
 
 
 class _Card(Struct, frozen=True, kw_only=True):
-    """A box of one column, placed."""
+    """A box in a column, with its position."""
 
     key: str
     x: float
@@ -82,11 +82,11 @@ class _Card(Struct, frozen=True, kw_only=True):
 
 
 def render_topology(topology: Topology, title: str) -> str:
-    """Returns a whole SVG file that shows which thread serves each disk of a layout.
+    """Returns a complete SVG file that shows which thread serves each disk of a layout.
 
     Args:
         topology: The layout, planned or running.
-        title: What the picture is of.
+        title: The picture's title.
     """
     body, height = _draw(topology)
     return (
@@ -107,8 +107,8 @@ def draw_topology(topology: Topology, title: str, *, prefix: str) -> str:
 
     Args:
         topology: The layout, planned or running.
-        title: What the picture is of, for those who cannot see it.
-        prefix: What makes its element ids differ from those of other pictures on the page.
+        title: The picture's title, for screen readers.
+        prefix: Makes its element ids unique on the page.
     """
     body, height = _draw(topology)
     return (
@@ -120,7 +120,7 @@ def draw_topology(topology: Topology, title: str, *, prefix: str) -> str:
 
 
 def _describe(topology: Topology) -> str:
-    """Says in words what the picture shows."""
+    """Describes the picture in words."""
     sentences = []
     for attached in topology.disks[:_DESCRIBED]:
         controller = topology.controller_of(attached)
@@ -134,9 +134,9 @@ def _describe(topology: Topology) -> str:
 
 
 def _draw(topology: Topology) -> tuple[str, float]:
-    """Returns everything between the element's tags, and how high it is."""
+    """Returns everything between the element's tags, and the height."""
     disks = sorted(topology.disks, key=lambda attached: natural_key(attached.disk.id))
-    # A controller stands where its first disk does, and its other disks stand beside that one.
+    # A controller is at the row of its first disk, with its other disks next to that one.
     used: dict[str, int] = {}
     for attached in disks:
         used.setdefault(attached.controller, len(used))
@@ -210,7 +210,7 @@ def _lane(number: int) -> str:
 
 
 def _wishes(heights: Mapping[str, Sequence[float]]) -> list[tuple[str, float]]:
-    """Orders cards by the middle of what leads to them; those that nothing leads to come last."""
+    """Orders cards by the mean row of the cards linked to them; unlinked ones come last."""
     step = _CARD_HEIGHT + _GAP
     middles = {
         key: (sum(values) / len(values) - _HEAD - _CARD_HEIGHT / 2) / step
@@ -224,7 +224,7 @@ def _wishes(heights: Mapping[str, Sequence[float]]) -> list[tuple[str, float]]:
 
 
 def _stack(wishes: Iterable[tuple[str, float]], x: float, width: float) -> dict[str, _Card]:
-    """Places cards as near as can be to the rows that they wish for, without overlap."""
+    """Places cards as close as possible to their wanted rows, without overlap."""
     cards: dict[str, _Card] = {}
     row = -1.0
     for key, wish in wishes:
@@ -250,7 +250,7 @@ def _wire(x1: float, y1: float, x2: float, y2: float, lane: str) -> str:
 def _text(
     x: float, y: float, text: str, *, room: float, css: str = "soft", end: bool = False
 ) -> str:
-    """Draws one line of text, cut to its room; pointing at it shows the whole."""
+    """Draws one line of text, cut to its room, with the full text as a tooltip."""
     text = printable(text)
     shown = shorten(text, int(room / (_ID_COLUMN if css == "id" else _SOFT_COLUMN)))
     full = f"<title>{escape(text)}</title>" if shown != text else ""
@@ -266,7 +266,7 @@ def _box(card: _Card, css: str, lines: Iterable[str]) -> str:
 
 
 def _heading(card: _Card, name: str, remark: str) -> list[str]:
-    """Draws a card's first line: its name, and what stands at the right end of it."""
+    """Draws a card's first line: its name, and a remark at the right end."""
     room = card.width - 25
     if not remark:
         return [_text(card.x + 13, card.top + 20, name, room=room, css="id")]

@@ -44,7 +44,7 @@ _LIST_COLUMNS = (
 
 
 def print_topology(topology: Topology, console: Console, *, title: str) -> None:
-    """Prints what serves each disk, which settings have an effect, and the host's threads."""
+    """Prints each disk's thread, the effect of its settings, and the host's threads."""
     console.print(Text(disarm_lines(printable(title)), style="bold"))
     if not topology.disks:
         console.print("no disks")
@@ -70,7 +70,7 @@ def print_topology(topology: Topology, console: Console, *, title: str) -> None:
 
 
 def print_layouts(rows: Sequence[ShownGuest], console: Console) -> None:
-    """Prints a line for each disk of each guest, what could not be laid out, and the sums."""
+    """Prints a line for each disk of each guest, the errors, and the totals."""
     lines: list[tuple[Cell, ...]] = []
     disks: list[tuple[Topology, AttachedDisk]] = []
     for row in rows:
@@ -138,7 +138,7 @@ def _name_threads(topology: Topology, attached: AttachedDisk) -> Cell:
 
 
 def _name_value(attached: AttachedDisk, setting: str, value: str | None) -> Cell:
-    """Returns a value, pale where nobody wrote it."""
+    """Returns a value, dimmed if it is not set in the config."""
     effect = attached.find_effect(setting)
     is_chosen = effect is not None and effect.verdict == "default"
     return value or _NOTHING, _DIM if is_chosen else ""
@@ -154,7 +154,7 @@ def _name_settings(attached: AttachedDisk, verdict: Verdict) -> Cell:
 
 
 def _print_ignored(topology: Topology, console: Console) -> None:
-    """Prints each reason why a setting is ignored once, with every disk that it holds for."""
+    """Prints each reason why a setting is ignored once, with all disks that it applies to."""
     disks: dict[tuple[str, str], list[str]] = {}
     for attached in topology.disks:
         for effect in attached.effects:

@@ -1,1 +1,1 @@
-"""A plan, and layouts ranked."""
+"""Plans, and ranked layouts."""

@@ -1,4 +1,4 @@
-"""Plans as JSON; the file that `vmio apply` reads is `vmio.formats.plan_file`'s."""
+"""Plans as JSON; `vmio.formats.plan_file` writes the file that `vmio apply` reads."""
 
 from __future__ import annotations
 
@@ -29,44 +29,44 @@ class ChangeData(TypedDict):
     key: str
     """The setting, such as `scsi0`."""
     option: str
-    """The option of a setting that is a list of them, such as `iothread`; else empty."""
+    """The option within a setting, such as `iothread`; empty for a setting without options."""
     old: str | None
-    """What is written now; null if nothing is."""
+    """The current value; null if not set."""
     new: str | None
-    """What it becomes; null removes it."""
+    """The new value; null removes it."""
 
 
 class LiveChangeData(TypedDict):
-    """A property that a running QEMU can be given at once."""
+    """A property that can be set in a running QEMU at once."""
 
     path: str
-    """The object's, such as `/objects/iothread-virtioscsi0`."""
+    """The object's path, such as `/objects/iothread-virtioscsi0`."""
     property: str
     new: Count
 
 
 class StepData(TypedDict):
-    """One thing to do: all its changes or none."""
+    """One step: all its changes are made, or none."""
 
     kind: StepKind
     disks: list[str]
-    """The disks that it is about."""
+    """The disks that it concerns."""
     what: str
     why: str
     source: str
-    """The document, source file or measurement that the reason comes from."""
+    """The document, source file or measurement behind the reason."""
     effect: str
-    """What to expect of it; empty where nothing is known."""
+    """The expected effect; empty if not known."""
     guest_notices: str
-    """What the guest sees of it; empty if nothing."""
+    """The visible change in the guest; empty if there is none."""
     takes_effect: TakesEffect
     """`live`: at once; `restart`: after a full stop and start of the guest."""
     changes: list[ChangeData]
     live: list[LiveChangeData]
     obstacle: Obstacle
-    """Why a person has to make the changes; empty where vmio can."""
+    """Why a person has to make the changes; empty if vmio can make them."""
     by_hand: str
-    """What only a person can do; empty if the changes are all."""
+    """What a person has to do besides; empty if the changes are everything."""
 
 
 class PlanData(TypedDict):
@@ -76,7 +76,7 @@ class PlanData(TypedDict):
     config: str
     """The file that it was made from."""
     digest: str
-    """Of that file (SHA-1)."""
+    """SHA-1 of that file."""
     policy: str
     notes: list[str]
     steps: list[StepData]
@@ -85,17 +85,17 @@ class PlanData(TypedDict):
 
 
 class PlanRowData(TypedDict):
-    """A plan among several."""
+    """One of several plans."""
 
     name: str
-    """The guest, or the policy where policies are compared."""
+    """The guest, or the policy in a comparison of policies."""
     plan: PlanData | None
     error: str
     """Why there is no plan; else empty."""
 
 
 class PlansData(TypedDict):
-    """Plans for several guests, or by several policies for one."""
+    """Plans for several guests, or of several policies for one guest."""
 
     plans: list[PlanRowData]
 
@@ -104,12 +104,12 @@ class PolicyData(TypedDict):
     """A policy."""
 
     usage: str
-    """How `--policy` takes it."""
+    """The form that `--policy` accepts."""
     summary: str
 
 
 class PoliciesData(TypedDict):
-    """The policies that there are."""
+    """The available policies."""
 
     policies: list[PolicyData]
 
@@ -135,7 +135,7 @@ def render_plans_json(rows: Sequence[Row]) -> str:
 
 
 def render_policies_json(policies: Iterable[tuple[str, str]]) -> str:
-    """Returns how each policy is written, and what it does, as a document."""
+    """Returns the usage and the summary of each policy as a document."""
     data: PoliciesData = {
         "policies": [{"usage": usage, "summary": summary} for usage, summary in policies]
     }

@@ -12,7 +12,7 @@ __all__ = ["RankingData", "render_ranking_json"]
 
 
 class PlaceData(TypedDict):
-    """A place, from 1; of layouts that cannot be told apart, a range."""
+    """A place, from 1; a range for layouts that cannot be distinguished."""
 
     first: Count
     last: Count
@@ -22,7 +22,7 @@ class RankedLayoutData(TypedDict):
     """A layout with its place."""
 
     names: list[str]
-    """The policies that come to it, and `as it is`."""
+    """The policies that produce it, and `as it is`."""
     place: PlaceData
     iothreads: list[str]
     prediction: PredictionData
@@ -36,16 +36,16 @@ class LeftOutData(TypedDict):
 
 
 class RankingData(TypedDict):
-    """Layouts in the order of what is predicted of them."""
+    """Layouts ordered by prediction."""
 
     warnings: list[str]
-    """Why the predictions may not hold for any guest on this host."""
+    """Why the predictions may not apply to a guest of this host."""
     ranked_by: Criterion
     layouts: list[RankedLayoutData]
-    """The best first."""
+    """Best first."""
     left_out: list[LeftOutData]
     notes: list[str]
-    """What is not in the predictions."""
+    """What the predictions do not include."""
 
 
 def render_ranking_json(ranking: Ranking) -> str:

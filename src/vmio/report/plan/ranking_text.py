@@ -1,4 +1,4 @@
-"""A ranking of layouts for people: what it goes by, a line a layout, and what is a tie."""
+"""A ranking of layouts for people: its basis, a line for each layout, and ties."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from vmio.units import format_duration_ns
 __all__ = ["print_ranking"]
 
 _WORDS: dict[Criterion, str] = {
-    "iops": "IOPS, the most first",
-    "latency": "mean latency, the least first",
-    "cpu": "CPU, the least first",
+    "iops": "IOPS, highest first",
+    "latency": "mean latency, lowest first",
+    "cpu": "CPU, lowest first",
 }
 
 
 def print_ranking(ranking: Ranking, console: Console) -> None:
-    """Prints a ranking whole; that it is predicted, by what and for which load stands first."""
+    """Prints a ranking; the first line states that it is predicted, by what and for which load."""
     first = ranking.layouts[0].prediction
     console.print(
         f"predicted, nothing was measured: {printable(first.workload)} on every disk, QEMU "
@@ -40,8 +40,8 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
             f" {LEAST_EFFECT * 100:.0f} % apart"
         )
     if any(each.prediction.bistable for each in ranking.layouts):
-        console.print("a range: bistable, it depends on how polling began")
-    console.print("CPU is of all event loops together, in processors")
+        console.print("a range: bistable, depends on the initial polling times")
+    console.print("CPU: all event loops together, in processors")
     for name, reason in ranking.left_out:
         console.print(f"not ranked: {printable(name)}: {printable(reason)}")
     for note in (*ranking.notes, *_list_notes(ranking.layouts)):
@@ -75,7 +75,7 @@ def _print_table(ranking: Ranking, console: Console) -> None:
 
 
 def _list_notes(layouts: Iterable[RankedLayout]) -> list[str]:
-    """Returns the notes of predictions; one that is not of all says of which layouts it is."""
+    """Returns the notes of predictions; a note that is not of all names its layouts."""
     of: dict[str, list[str]] = {}
     layouts = list(layouts)
     for each in layouts:

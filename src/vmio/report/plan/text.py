@@ -1,4 +1,4 @@
-"""A plan for people: today's layout, each step with its reason, and the layout after."""
+"""A plan for people: the current layout, each step with its reason, and the layout after."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WHEN = {
 
 
 class Row(Struct, frozen=True, kw_only=True):
-    """One line of a table of plans: what it is called, and the plan or why there is none."""
+    """One line of a table of plans: its name, and the plan or the reason why there is none."""
 
     name: str
     plan: DescribedPlan | None = None
@@ -42,7 +42,7 @@ def print_plan(described: DescribedPlan, console: Console, *, name: str) -> None
     _print_notes(plan.notes, console)
     if not plan.steps:
         if any(attached.disk.keeps_data for attached in plan.before.disks):
-            console.print("nothing to change: the disks are served as this policy wants")
+            console.print("nothing to change: the layout is already that of this policy")
         return
     for number, step in enumerate(described.steps, start=1):
         _print_step(step, console, number)
@@ -52,7 +52,7 @@ def print_plan(described: DescribedPlan, console: Console, *, name: str) -> None
 
 
 def print_comparison(rows: Sequence[Row], console: Console) -> None:
-    """Prints what several policies come to for one guest."""
+    """Prints the plans of several policies for one guest."""
     _print_table("policy", rows, console)
     _print_notes(
         dict.fromkeys(note for row in rows if row.plan for note in row.plan.plan.notes), console
@@ -61,7 +61,7 @@ def print_comparison(rows: Sequence[Row], console: Console) -> None:
 
 
 def print_plans(rows: Sequence[Row], console: Console) -> None:
-    """Prints what one policy comes to for several guests."""
+    """Prints the plans of one policy for several guests."""
     _print_table("guest", rows, console)
     for row in rows:
         notes = row.plan.plan.notes if row.plan is not None else ()
@@ -140,7 +140,7 @@ def _make_cells(row: Row, count: int) -> tuple[Cell, ...]:
 
 
 def _count_served(topology: Topology) -> dict[str, int]:
-    """Returns how many disks each thread serves; cd drives do not count."""
+    """Returns how many disks each thread serves, CD drives not counted."""
     counts: dict[str, int] = {}
     for attached in topology.disks:
         if attached.disk.media == "cdrom" or attached.disk.cloudinit:

@@ -1,7 +1,7 @@
-"""A plan in words: what each step is, why it is taken, and what it writes.
+"""A plan in words: the title, reason and changes of each step.
 
-What names a manager's settings is said by its notation; what every notation has in common is added
-here.
+The notation supplies the words that name its manager's settings; this module adds those that all
+notations share.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class DescribedStep(Struct, frozen=True, kw_only=True):
     step: Step
     words: Words
     settings: tuple[Setting, ...]
-    """What it writes, as the guest's own text has it; empty where a person makes the changes."""
+    """Its changes, as the guest's own text has them; empty if a person makes the changes."""
 
 
 class DescribedPlan(Struct, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class DescribedPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def settings(self) -> tuple[Setting, ...]:
-        """What all steps write."""
+        """The changes of all steps."""
         return tuple(setting for each in self.steps for setting in each.settings)
 
     @property
@@ -56,7 +56,7 @@ def describe_plan(guest: Guest, plan: Plan) -> DescribedPlan:
     """Returns a plan in words.
 
     Args:
-        guest: The guest that it was made for, as it is without it.
+        guest: The guest that the plan was made for, before any change.
         plan: The plan.
     """
     return DescribedPlan(plan=plan, steps=tuple(_describe_steps(guest, plan)))

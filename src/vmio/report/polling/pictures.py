@@ -1,4 +1,4 @@
-"""The pictures of docs/concepts/polling.md, made by the algorithm and the simulator.
+"""The pictures of docs/concepts/polling.md, from the algorithm and the simulator.
 
 `python -m vmio.report.polling.pictures FOLDER` writes them; a test compares them.
 """
@@ -45,11 +45,11 @@ __all__ = ["adapt_to_waits", "main", "read_passes", "render_pictures", "simulate
 _REQUESTS: Final = 24
 _FIRST_SHOWN: Final = 6
 _SERVICES_NS: Final = (44_000, 22_000, 60_000, 25_000, 36_000, 20_000)
-"""Of a disk, chosen to be on both sides of the default maximum, whatever the profile."""
+"""Of a disk, chosen around the default maximum, for any profile."""
 _PROFILE: Final = DEFAULT_PROFILE
 _SWEEP: Final = (0, *(1_000_000 >> halving for halving in range(9, -1, -1)))
 
-# Short waits, then some that are longer than the default maximum, and again.
+# Short waits, then some longer than the default maximum, and again.
 _WAITS_NS: Final = (
     *(2_000, 6_000, 12_000, 7_000, 25_000, 28_000, 18_000, 30_000, 11_000, 24_000),
     *(60_000, 70_000, 20_000, 27_000, 15_000, 30_000, 9_000, 26_000, 22_000, 31_000),
@@ -73,7 +73,7 @@ _REQUEST_WAITS_NS: Final = (
 )
 _KICK_NS: Final = 2_500
 _DELAYED_KICKS_NS: Final = {2: 5_000, 4: 9_000, 6: 17_000}
-"""How late a loop finds its own kick after some requests; usually it does at once."""
+"""The delay until a loop sees its own kick, after some requests; usually it sees it at once."""
 
 
 def render_pictures() -> dict[str, str]:
@@ -89,18 +89,18 @@ def render_pictures() -> dict[str, str]:
 def _draw_loop() -> str:
     rows = []
     for name, first_ns in (
-        ("begun without polling", 0),
-        ("begun with the longest polling time", DEFAULT_MAX_NS),
+        ("started without polling", 0),
+        ("started with the maximum polling time", DEFAULT_MAX_NS),
     ):
         passes = simulate_loop(first_ns)
-        # What comes first is the start of everything.
+        # The first pass is the start of everything.
         from_ns = passes[_FIRST_SHOWN].begin_ns
         rows.append((name, passes[_FIRST_SHOWN - 1 :], from_ns))
     return draw_loops(
         rows,
         title="One event loop, one request at a time, QEMU 10.0, default settings",
         told="Two runs of the same loop and disk over a millisecond, as bands: polling, sleeping,"
-        " waking up, dispatching. The one that began without polling polls a little before every"
+        " waking up, dispatching. The one that started without polling polls a little before every"
         " sleep, in vain. The other polls for the maximum each time, catches what comes within it"
         " and sleeps for the rest. An orange line shows the polling time.",
         span_ns=1_000_000,
@@ -109,7 +109,7 @@ def _draw_loop() -> str:
 
 
 def simulate_loop(first_ns: int) -> list[LoopPass]:
-    """Returns the passes of a loop with one disk at depth 1, from a polling time on."""
+    """Returns the passes of a loop with one disk at depth 1, for an initial polling time."""
     costs = _PROFILE.costs
     world = build_world(
         BY_HANDLER,
@@ -126,15 +126,15 @@ def simulate_loop(first_ns: int) -> list[LoopPass]:
 
 
 def read_passes(passes_seen: Sequence[int], costs: Costs) -> list[LoopPass]:
-    """Returns the passes of a loop in which it did something, as a picture has them.
+    """Returns the passes of a loop in which it did something, for a picture.
 
-    A pass that its own notification ended is too short to see. One that an eventfd ended for
-    nothing, with or without a turn of an empty queue, is told with the pass behind it.
+    A pass that its own notification ended is too short to see. A pass that an eventfd ended
+    without work, with or without a look at an empty queue, is joined to the next one.
 
     Args:
-        passes_seen: As `vmio.sim.records.Counts` has them, of one loop; zeros at its
-            end are none.
-        costs: What the simulator went by.
+        passes_seen: The passes of one loop, as in `vmio.sim.records.Counts`; zeros at the end are
+            no passes.
+        costs: The simulator's costs.
     """
     passes: list[LoopPass] = []
     stale_ns = 0
@@ -183,7 +183,7 @@ def _draw_parameters() -> str:
 
 
 def _adapt_handler(name: str, settings: PollSettings) -> TimesPanel:
-    """Lets one polling time follow the waits."""
+    """Adapts one polling time to the waits."""
     ns, budgets = 0, []
     for wait_ns in _WAITS_NS:
         budgets.append(ns)
@@ -211,9 +211,9 @@ def _draw_generations() -> str:
 
 
 def adapt_to_waits(generation: Generation, name: str) -> TimesPanel:
-    """Lets a generation's loop follow requests: a kick's wait, the disk's, and its own kick.
+    """Feeds requests to a generation's loop: the wait for a kick, for the disk, and its own kick.
 
-    In 11.1 the disk's completions come through the ring that the loop waits with: they are no
+    In 11.1 the disk's completions come through the ring that the loop waits with: they have no
     handler, and the loop does not kick itself.
     """
     settings = complete_settings(PollSettings(), generation)
@@ -282,7 +282,7 @@ def _draw_sweep() -> str:
         title="What poll-max-ns buys and costs, predicted",
         told="Latency and processor time of an event loop with one disk at depth 1, QEMU 10.0,"
         " against poll-max-ns from 0 to 1 ms, predicted with the default profile. Where shown with"
-        " a coloured ground the outcome is either of two, by how polling began.",
+        " a coloured ground the outcome is either of two, depending on the initial state.",
     )
 
 

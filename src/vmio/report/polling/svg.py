@@ -49,7 +49,7 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 .po{--ink:#e8edf3;--soft:#a3afbd;--page:#12171e;--grid:#2a3441;--poll:#ff8c42;--sleep:#46535f;
 --wake:#c4a2ee;--run:#56b4e9;--empty:#e3c24d;--hit:#2fc79b;--miss:#ff7b7b}}
 """.strip()
-"""The colours are from the set of Okabe and Ito or near it."""
+"""Colours from or near the palette of Okabe and Ito."""
 
 
 class LoopPass(Struct, frozen=True, kw_only=True):
@@ -59,21 +59,21 @@ class LoopPass(Struct, frozen=True, kw_only=True):
     """
 
     stale_ns: int
-    """When it was woken for nothing before this, having polled since the pass before; its begin,
-    if it was not."""
+    """Start of a spurious wake-up before this pass, including the polling before it; equals the
+    pass's begin if there was none."""
     begin_ns: int
     polled_ns: int
-    """When it stopped polling; its begin, if it did not poll."""
+    """End of polling; the begin if it did not poll."""
     event_ns: int
-    """When what ended the wait came; the begin, if it was there already."""
+    """Time of the event that ended the wait; the begin if it was there already."""
     woken_ns: int
     end_ns: int
     poll_ns: int
-    """How long the loop polls at most after this."""
+    """Maximum polling time after this pass."""
 
 
 class TimesPanel(Struct, frozen=True, kw_only=True):
-    """Waits, one after the other, and how long the loop would have polled in each.
+    """Consecutive waits, and the polling time before each.
 
     Units: nanoseconds.
     """
@@ -81,17 +81,17 @@ class TimesPanel(Struct, frozen=True, kw_only=True):
     name: str
     waits_ns: tuple[int, ...]
     budgets_ns: tuple[int, ...]
-    """One for each wait: it is caught if it is no longer."""
+    """One for each wait; a wait that is not longer is caught."""
     max_ns: int
 
     @property
     def caught(self) -> int:
-        """How many waits polling caught."""
+        """The number of waits that polling caught."""
         return sum(w <= b for w, b in zip(self.waits_ns, self.budgets_ns, strict=True))
 
 
 class RangePoint(Struct, frozen=True, kw_only=True):
-    """What a parameter's value comes to: where an outcome is one of two, the span of both."""
+    """The outcome for one value of a parameter; if bistable, the range of both outcomes."""
 
     value: int
     latency_us: tuple[float, float]
@@ -109,14 +109,14 @@ def draw_loops(
     span_ns: int,
     max_ns: int,
 ) -> str:
-    """Returns a file that shows loops over the same time, band by band.
+    """Returns a file that shows several loops over the same time, one band each.
 
     Args:
-        rows: For each a name, its passes in order, of which there may be none, and from when it
-            is shown.
-        title: What the picture is called.
-        told: What it shows, in words.
-        span_ns: For how long; what lies outside is left out.
+        rows: For each a name, its passes in order, possibly none, and the time from which it is
+            shown.
+        title: The picture's title.
+        told: Its description in words.
+        span_ns: The time that is shown.
         max_ns: `poll-max-ns`, the end of the axis of polling times.
     """
     parts = list(_draw_legend(_BANDS))
@@ -136,8 +136,8 @@ _BANDS: Final = (
     ("sleep", "sleeps"),
     ("wake", "wakes up"),
     ("run", "dispatches"),
-    ("empty", "woken for nothing"),
-    ("tick", "an event comes"),
+    ("empty", "spurious wake-up"),
+    ("tick", "event"),
 )
 
 
@@ -153,9 +153,9 @@ def draw_times(
     """Returns a file of small charts, all with the same axes: waits, and the polling time.
 
     Args:
-        panels: What each shows.
-        title: What the picture is called.
-        told: What it shows, in words.
+        panels: The charts.
+        title: The picture's title.
+        told: Its description in words.
         columns: How many charts are side by side.
         height: Of each chart.
         span_ns: The lowest and highest time of the logarithmic axis; 0 has a line below.
@@ -163,7 +163,7 @@ def draw_times(
     parts = list(
         _draw_legend(
             (
-                ("step", "polls for at most"),
+                ("step", "maximum polling time"),
                 ("hit", "wait, caught"),
                 ("miss", "wait, not"),
                 ("most", "poll-max-ns"),
@@ -187,8 +187,8 @@ def draw_ranges(points: Sequence[RangePoint], *, title: str, told: str) -> str:
 
     Args:
         points: Ascending; of 0 or more.
-        title: What the picture is called.
-        told: What it shows, in words.
+        title: The picture's title.
+        told: Its description in words.
     """
     parts = list(
         _draw_legend(
@@ -213,7 +213,7 @@ def draw_ranges(points: Sequence[RangePoint], *, title: str, told: str) -> str:
 
 
 def _finish(parts: Iterable[str], *, title: str, told: str, height: float) -> str:
-    """Returns a whole file: GitHub shows it in an `img`, where it has only its own style."""
+    """Returns a complete file; in an `img`, as on GitHub, it has only its own style."""
     body = [
         f"<style>{_CSS}</style>",
         f'<rect class="page" width="{_WIDTH}" height="{height:g}" rx="6"/>',
@@ -312,7 +312,7 @@ def _draw_time_axis(top: float, span_ns: int) -> Iterable[str]:
         yield draw_line(x, top - 24, x, top - 18, "grid")
         if x < _WIDTH - _RIGHT - 20:
             yield draw_label(x, top - 2, format_duration_ns(ns) if ns else "0", "soft mid")
-    yield draw_label(_LEFT, top + 20, "orange line: for how long the loop polls at most", "soft")
+    yield draw_label(_LEFT, top + 20, "orange line: maximum polling time", "soft")
 
 
 def _draw_panel(
@@ -353,7 +353,7 @@ def _draw_panel(
 
 
 def _place_values(points: Sequence[RangePoint]) -> list[float]:
-    """Returns where the values lie: evenly, since each is about double the one before."""
+    """Returns the positions of values: evenly spaced, as each is about double the previous."""
     last = max(1, len(points) - 1)
     return [scale(at, 0, last, _LEFT + 14, _WIDTH - _RIGHT - 30) for at in range(len(points))]
 

@@ -1,1 +1,1 @@
-"""What a guest would do, simulated."""
+"""Predictions of a simulated guest."""

@@ -1,10 +1,10 @@
-"""Latency against processor time in a terminal: what each alternative gains, and what it costs.
+"""A chart in the terminal of latency against processor time for several alternatives.
 
-Each is a letter; an outcome that is one of two is a box around all that it can be, with its letter
-in the corners. A key below says what the letters are. It is read without colours.
+Each alternative is a letter; a bistable outcome is a box around its range, with its letter in the
+corners. A key below explains the letters. The chart does not need colours.
 
 plotext could draw it, but importing plotext 6.1 takes three times as long as `vmio --version`, and
-it does not tell which letters are covered by others.
+it does not report which letters are hidden behind others.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _ROWS: Final = 16
 _LEAST_COLUMNS, _MOST_COLUMNS = 40, 100
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 _TICK_COLUMNS: Final = 10
-"""Between two values at the axis below."""
+"""Between two values at the horizontal axis."""
 
 
 class ChartPoint(Struct, frozen=True, kw_only=True):
-    """One alternative: what it is called, and what it would come to."""
+    """One alternative: its name, and its prediction."""
 
     label: str
     prediction: Prediction
     value: int = 0
-    """Of a sweep's parameter."""
+    """The value of a sweep's parameter."""
     is_today: bool = False
 
 
@@ -53,23 +53,23 @@ def list_chart_points(points: Iterable[SweepPoint]) -> list[ChartPoint]:
 
 
 def span_cpu(point: ChartPoint) -> tuple[float, float]:
-    """Returns from where to where an outcome is drawn by its processor time; a mean is a point."""
+    """Returns the range of processor time in which an outcome is drawn; a mean is a point."""
     value = point.prediction.cpu_share
     return (value.low, value.high) if point.prediction.bistable else (value.mean, value.mean)
 
 
 def span_latency_ns(point: ChartPoint) -> tuple[float, float]:
-    """Returns from where to where an outcome is drawn by its mean latency."""
+    """Returns the range of mean latency in which an outcome is drawn."""
     value = point.prediction.latency_mean_ns
     return (value.low, value.high) if point.prediction.bistable else (value.mean, value.mean)
 
 
 def _join_labels(points: Sequence[ChartPoint], numbers: Sequence[int]) -> str:
-    """Returns one label for points in one place: `0 to 3906, 32768 today`.
+    """Returns one label for points at one place: `0 to 3906, 32768 today`.
 
     Args:
-        points: All points, in their order.
-        numbers: Which of them are meant, ascending.
+        points: All points, in order.
+        numbers: The indices of the points at this place, ascending.
     """
     words = []
     runs: list[list[int]] = []
@@ -89,12 +89,12 @@ def _join_labels(points: Sequence[ChartPoint], numbers: Sequence[int]) -> str:
 def draw_chart(
     points: Sequence[ChartPoint], *, columns: int, ascii_only: bool = False
 ) -> list[str]:
-    """Returns the lines of a picture of some alternatives.
+    """Returns the lines of a chart.
 
     Args:
         points: At least one.
-        columns: How wide it can be; it is no narrower than 40 and no wider than 100.
-        ascii_only: Whether it has to do without lines that are no ASCII.
+        columns: The available width; the chart is between 40 and 100 columns wide.
+        ascii_only: Whether to use ASCII characters only.
     """
     signs = _ASCII if ascii_only else _SIGNS
     columns = min(max(columns, _LEAST_COLUMNS), _MOST_COLUMNS)
@@ -110,7 +110,7 @@ def draw_chart(
     largest_first = sorted(outlines, key=lambda each: -each.area)
     for outline in largest_first:
         outline.draw_edges(cells, signs)
-    # Corners over all edges, small things over large ones: a letter says what it is of.
+    # Corners cover edges, and small outlines large ones: each letter shows what it belongs to.
     for outline in largest_first:
         for row, column in outline.corners:
             cells[row][column] = outline.letter
@@ -143,7 +143,7 @@ def _draw_across(axis: Axis, width: int, left: int, signs: _Signs) -> list[str]:
 def _write_key(
     outlines: Iterable[_Outline], cells: Sequence[Sequence[str]], columns: int
 ) -> list[str]:
-    """Returns what the letters are; what others cover wholly is said to be behind them."""
+    """Returns the key of the letters; fully hidden ones are marked as behind others."""
     words = [
         f"{outline.letter} {outline.label}"
         + (
@@ -170,10 +170,10 @@ def _row(axis: Axis, value: float) -> int:
 
 
 class _Signs(Struct, frozen=True, kw_only=True):
-    """What lines are made of."""
+    """The characters of lines."""
 
     across: str
-    """Of boxes: that of others, and that of today's."""
+    """Of boxes: of other values, and of today's."""
     upright: str
     """The same."""
     left: str
@@ -192,7 +192,7 @@ _ASCII: Final = _Signs(
 
 
 class _Outline(Struct, frozen=True, kw_only=True):
-    """What covers the same cells: one or several points, or outcomes that are ranges."""
+    """One outline: of one or several points in the same cells, or of bistable outcomes."""
 
     letter: str
     label: str

@@ -1,4 +1,4 @@
-"""A sweep over several parameters: the points that no other one beats."""
+"""A sweep over several parameters: its unbeaten points."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from vmio.characters import printable
 from vmio.report.figures import format_rate, format_share
 from vmio.report.prediction.text import print_warnings, show_range
 from vmio.report.table import Cell, Column, print_table
-from vmio.sim.sweep import LOADS, Grid, Shortlist, SweepPoint
+from vmio.sim.sweep import LOADS, Grid, SweepPoint, UnbeatenPoints
 from vmio.units import format_duration_ns
 
 __all__ = ["GridTable"]
 
 _ROWS: Final = 40
-"""More are not read; a grid that has more is cut down to its shortlist."""
+"""More rows are not read; a larger grid is reduced to its unbeaten points."""
 _LEAVES: Final = {"p99": 1, "CPU": 2, "": 3, "IOPS": 4, "latency, mean": 5}
-"""Which columns leave a table that is too wide, in this order."""
+"""The columns that are dropped from a table that is too wide, in this order."""
 
 
 class GridTable:
-    """A table that grows with what is worth showing, not with the grid."""
+    """A table whose memory grows with the rows shown, not with the grid."""
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
         self._first: SweepPoint | None = None
         self._whole: list[SweepPoint] = []
-        self._shortlist = Shortlist()
+        self._shortlist = UnbeatenPoints()
         self._today: SweepPoint | None = None
         self._notes: dict[str, None] = {}
 
     def add(self, point: SweepPoint) -> None:
-        """Takes the next point."""
+        """Adds the next point."""
         self._first = self._first or point
         if self._grid.size <= _ROWS:
             self._whole.append(point)
@@ -43,7 +43,7 @@ class GridTable:
         self._notes.update(dict.fromkeys(point.prediction.notes))
 
     def print(self, console: Console) -> None:
-        """Prints all points of a small grid; of a larger one the shortlist, and today's."""
+        """Prints all points of a small grid; of a larger one the unbeaten points and today's."""
         assert self._first is not None  # noqa: S101 - a grid has a point
         first = self._first.prediction
         sweeps = self._grid.sweeps
@@ -73,16 +73,16 @@ class GridTable:
         console.print()
         size = self._grid.size
         console.print(
-            f"{len(shown)} of {size} points; unbeaten: no other one of its load is both as fast"
-            " and as cheap, by mean latency and CPU, the worse end of a range"
+            f"{len(shown)} of {size} points; unbeaten: no other point of the same load is both as"
+            " fast and as cheap, by mean latency and CPU; for a range, by its worse end"
         )
         if len(listed) > _ROWS:
             console.print(
                 f"{len(listed) - _ROWS} more are unbeaten: --json and --parquet have all"
             )
-        console.print("CPU is of all event loops together, in processors")
+        console.print("CPU: all event loops together, in processors")
         if any(point.prediction.bistable for point in shown):
-            console.print("a range: bistable, it depends on how polling began")
+            console.print("a range: bistable, depends on the initial polling times")
         for note in self._notes:
             console.print(f"note: {note}")
 

@@ -1,4 +1,4 @@
-"""Predictions as one HTML file that opens offline: chart, figures, loops, what they go by."""
+"""Predictions as one HTML file that opens offline: chart, figures, loops, basis."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from vmio.units import format_duration_ns
 __all__ = ["METHOD", "render_simulation_html"]
 
 METHOD: Final = (
-    "Nothing was run or measured: a simulator went through what the event loops of this layout do"
+    "Nothing was run or measured: a simulator went through the steps of this layout's event loops"
     " for random reads of 4 KiB on every disk, as they poll, sleep and adapt in that version of"
-    " QEMU, by the costs of the profile. Each layout was run from two beginnings, loops that do"
-    " not poll yet and loops that poll for as long as they may. Where the two came to one end, a"
-    " figure is its mean; where they did not, the outcome is bistable, and there is a range"
-    " instead of a figure: a real guest is somewhere in it, and nothing says where. Compare by"
-    " it, and measure with vmio bench what matters."
+    " QEMU, with the costs of the profile. Each layout was run from two initial states: loops that"
+    " do not poll yet, and loops that poll for as long as they may. Where both gave the same"
+    " result, a figure is its mean; where they did not, the outcome is bistable, and there is a"
+    " range instead of a figure: a real guest is somewhere in it, and the model does not say"
+    " where. Use it to compare, and measure with vmio bench what matters."
 )
 _FIGURES: Final[
     tuple[tuple[str, Callable[[Prediction], Estimate], Callable[[float], str]], ...]
@@ -51,12 +51,12 @@ _PANELS: Final[
 
 
 def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, parameter: str) -> str:
-    """Returns predictions as a page without a single reference to anything outside of it.
+    """Returns predictions as a page that refers to nothing outside of itself.
 
     Args:
-        points: One prediction, or those of a sweep; they go by the same profile and load.
-        guest: What the guest is called.
-        parameter: What a sweep is over; empty for one prediction.
+        points: One prediction, or those of a sweep, all with the same profile and load.
+        guest: The guest's name.
+        parameter: The swept parameter; empty for one prediction.
     """
     first = points[0].prediction
     title = f"{guest}: latency and CPU, predicted"
@@ -83,7 +83,7 @@ def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, paramete
             )
             for point in points
         ],
-        loop_heads=(head, "Event loop", "CPU", "Sleeps a request", "Waits caught by polling"),
+        loop_heads=(head, "Event loop", "CPU", "Sleeps per request", "Waits caught by polling"),
         loops=[
             (point, (loop.id, *_list_shares(point.prediction, loop)))
             for point in points
@@ -141,8 +141,8 @@ def _describe_charts(points: Sequence[ChartPoint], parameter: str) -> str:
     bistable = any(point.prediction.bistable for point in points)
     if not parameter:
         interval = (
-            "The outcome is bistable: the pale part of a bar is not sure, and its whisker is all"
-            " that it can be."
+            "The outcome is bistable: the pale part of a bar is uncertain, and its whisker is the"
+            " whole range."
             if bistable
             else "A whisker is the 95 % interval."
         )
@@ -151,8 +151,8 @@ def _describe_charts(points: Sequence[ChartPoint], parameter: str) -> str:
     else:
         words = [
             f"Each dot is a value of {parameter}.",
-            "A bar is an outcome that is bistable: it can be anywhere in it." * bistable,
+            "A bar is an outcome that is bistable: it can be anywhere in the bar." * bistable,
             "The diamond is today's value." * any(point.is_today for point in points),
-            "Pointing at one tells its figures.",
+            "Point at one to see its figures.",
         ]
     return " ".join(filter(None, words))

@@ -1,4 +1,4 @@
-"""A prediction, and those of a sweep, as JSON."""
+"""A prediction, or the predictions of a sweep, as JSON."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = [
 
 
 class EstimateData(TypedDict):
-    """A figure; where the outcome is bistable, the ends are the two outcomes."""
+    """A figure; if the outcome is bistable, the ends are the two outcomes."""
 
     mean: float | None
-    """Over the seeds; null where the outcome is bistable."""
+    """Mean over the seeds; null if the outcome is bistable."""
     low: float
     """The lower end of the 95 % interval of the mean."""
     high: float
@@ -36,44 +36,44 @@ class LoopData(TypedDict):
     id: str
     """An IOThread's id, or `main loop`."""
     cpu_share: EstimateData
-    """In processors: 1.0 is one of them all the time."""
+    """In processors: 1.0 is one processor all the time."""
     polling_share: EstimateData
-    """Which part of the time it polls."""
+    """Fraction of the time in which it polls."""
     work_share: EstimateData
-    """Which part of the time it uses a processor for anything else."""
+    """Fraction of the time in which it uses a processor otherwise."""
     sleeps_per_request: EstimateData
-    """Requests of all loops are counted."""
+    """Number per request of all loops."""
     polled_share: EstimateData
-    """Which part of its waits ended while it polled."""
+    """Fraction of its waits that ended while it polled."""
 
 
 class PredictionData(TypedDict):
-    """What a layout would do under a load; nothing was measured."""
+    """The predicted behaviour of a layout under a load; nothing was measured."""
 
     profile: str
-    """The costs that it was predicted with."""
+    """The costs used."""
     workload: str
     """The load on each disk."""
     qemu_version: str
     seeds: Count
     requests: Count
-    """Counted in each run."""
+    """The number measured in each run."""
     bistable: bool
-    """Whether the outcome depends on how polling began, so that there is no mean."""
+    """Whether the outcome depends on the initial polling times, so that there is no mean."""
     iops: EstimateData
     latency_mean_ns: EstimateData
     latency_p50_ns: EstimateData
     latency_p95_ns: EstimateData
     latency_p99_ns: EstimateData
     cpu_share: EstimateData
-    """Of all event loops together, in processors."""
+    """All event loops together, in processors."""
     vcpu_share: EstimateData
-    """How busy the guest's processors are with these requests; near 1 the guest is the limit."""
+    """Utilisation of the guest's vCPUs by these requests; near 1 the guest is the limit."""
     loops: list[LoopData]
     notes: list[str]
-    """What the model does not know of this layout."""
+    """What the model does not take into account for this layout."""
     warnings: list[str]
-    """Why it may not hold for any guest on this host."""
+    """Why it may not apply to a guest of this host."""
 
 
 class ParameterData(TypedDict):
@@ -81,11 +81,11 @@ class ParameterData(TypedDict):
 
     name: str
     today: int | None
-    """The value that the guest has; null if it has none, or several."""
+    """The guest's current value; null if it has none, or several."""
 
 
 class PointData(TypedDict):
-    """A combination of values, and what it comes to."""
+    """A combination of values, and its prediction."""
 
     values: dict[str, int]
     """By the name of the parameter."""

@@ -1,4 +1,4 @@
-"""Points of a sweep as a Parquet file, a row each."""
+"""Points of a sweep as a Parquet file, one row each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from vmio import __version__
 from vmio.errors import MissingExtraError
-from vmio.host.save import open_whole, telling_failure
+from vmio.host.save import naming_failure, open_whole
 from vmio.report.prediction.json import describe_prediction
 from vmio.sim.simulator import Prediction
 from vmio.sim.sweep import Grid, SweepPoint
@@ -23,42 +23,42 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "save_points"]
 
 SCHEMA = 1
-"""Kept in the file's metadata as `vmio.schema`."""
+"""The schema number, kept in the file's metadata as `vmio.schema`."""
 
 _ROWS = 1000
-"""Of a row group, which is what is in memory."""
+"""Rows of a row group, which is held in memory."""
 
 
 def save_points(
     grid: Grid, points: Generator[SweepPoint, None, None], path: Path, *, force: bool
 ) -> Generator[SweepPoint, None, None]:
-    """Yields points again and writes them meanwhile; the file is there when all are through.
+    """Yields points unchanged and writes them; the file appears when all are written.
 
-    A column is called as what it holds: each swept parameter, `is_today`, the fields of
-    `Prediction`, and `vmio_version`. An estimate is a struct of mean, low and high, as in JSON,
-    and `loops` a list of structs.
+    The columns are each swept parameter, `is_today`, the fields of `Prediction`, and
+    `vmio_version`. An estimate is a struct of mean, low and high, as in JSON, and `loops` a list
+    of structs.
 
     Args:
-        grid: What the points are of.
-        points: The points, which are closed at the end.
+        grid: The grid of the points.
+        points: The points; the generator is closed at the end.
         path: The file.
-        force: Whether a file that is there already is replaced.
+        force: Whether to replace an existing file.
 
     Raises:
         MissingExtraError: pyarrow is not installed.
-        UsageError: There is such a file already.
+        UsageError: The file exists already.
         OutputError: It cannot be written.
     """
     if find_spec("pyarrow") is None:
         raise MissingExtraError(
-            "Parquet needs pyarrow, which is not installed", hint="pip install 'vmio[fleet]'"
+            "Parquet requires pyarrow, which is not installed", hint="pip install 'vmio[fleet]'"
         )
     names = [sweep.parameter for sweep in grid.sweeps]
     rows: list[dict[str, Any]] = []
     with closing(points), open_whole(path, force=force) as file, ExitStack() as stack:
         writer = None
         for point in points:
-            # Not before the first point: by then processes are forked, and pyarrow has threads.
+            # Not before the first point: pyarrow starts threads, and processes are forked first.
             writer = writer or stack.enter_context(_open_table(file, path, names))
             rows.append(_tabulate(names, point))
             if len(rows) == _ROWS:
@@ -73,7 +73,7 @@ def save_points(
 def _open_table(
     file: BinaryIO, path: Path, names: list[str]
 ) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
-    """Yields what writes rows as a group."""
+    """Yields a function that writes rows as a group."""
     import pyarrow as pa
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
@@ -81,19 +81,19 @@ def _open_table(
 
     def write(rows: list[dict[str, Any]]) -> None:
         group = pa.Table.from_pylist(rows, schema=schema)
-        with telling_failure(path):
+        with naming_failure(path):
             writer.write_table(group)
 
-    with telling_failure(path):
+    with naming_failure(path):
         writer = pq.ParquetWriter(file, schema)
     try:
         yield write
     except BaseException:
-        # Else it writes its end when it is collected, to a file that is closed.
+        # Otherwise it writes its footer when it is collected, to a closed file.
         with suppress(OSError, ValueError):
             writer.close()
         raise
-    with telling_failure(path):
+    with naming_failure(path):
         writer.close()
 
 
@@ -119,7 +119,7 @@ def _make_schema(names: list[str]) -> pa.Schema:
 
 
 def _list_fields(value: type[Struct]) -> list[pa.Field]:
-    """Returns a value's fields as Parquet has them; only a mean may be missing."""
+    """Returns a value's fields as Parquet fields; only a mean may be missing."""
     import pyarrow as pa
 
     hints = get_type_hints(value)

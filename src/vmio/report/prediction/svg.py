@@ -22,10 +22,10 @@ from vmio.units import format_duration_ns
 __all__ = ["MOST_LOOPS", "SIMULATION_CSS", "draw_loops", "draw_panel"]
 
 MOST_LOOPS: Final = 16
-"""Of one picture; a table has all."""
+"""The most loops in one picture; a table has all."""
 _WIDTH: Final = 440.0
 _SIGN_WIDTH: Final = 7.4
-"""More than a sign of a label takes in any usual font."""
+"""Width of a character of a label in any usual font, rounded up."""
 _LEFT, _RIGHT, _TOP, _BOTTOM, _HEIGHT = 62.0, 428.0, 22.0, 190.0, 232.0
 _INSET: Final = 12.0
 """Between a panel's ends and the outermost values."""
@@ -52,10 +52,10 @@ SIMULATION_CSS: Final = """
 
 
 def draw_loops(prediction: Prediction, *, prefix: str) -> str:
-    """Draws for each event loop how much of the time it polls, works and sleeps.
+    """Draws for each event loop the fractions of time in which it polls, works and sleeps.
 
-    A whisker is the interval of a mean; of an outcome that is one of two, the span of both, over
-    a bar whose pale end is not sure.
+    A whisker is the interval of a mean; for a bistable outcome it is the range, and the uncertain
+    end of the bar is pale.
     """
     loops = prediction.loops[:MOST_LOOPS]
     most = max([1.0, *(value.high for loop in loops for _, _, value in _list_parts(loop))])
@@ -133,10 +133,10 @@ def draw_panel(
 
     Args:
         points: The values of a sweep, ascending; at least one.
-        pick: Which figure.
-        show: How it is written.
-        parameter: What the sweep is over.
-        identity: What the picture's ids begin with.
+        pick: Selects the figure.
+        show: Formats the figure.
+        parameter: The swept parameter.
+        identity: The prefix of the picture's ids.
         title: Its name.
     """
     spans = [_find_span(point, pick) for point in points]
@@ -182,7 +182,7 @@ class _Across(Struct, frozen=True, kw_only=True):
 
     low: int
     high: int
-    """Of those above 0."""
+    """The smallest and the largest value above 0."""
     has_zero: bool
 
     @classmethod
@@ -205,19 +205,19 @@ class _Across(Struct, frozen=True, kw_only=True):
         return scale(math.log(value), low, high, left, _RIGHT - _INSET)
 
     def list_ticks(self) -> Iterator[int]:
-        """Yields what may be written at the axis, what matters most first."""
+        """Yields the values to label at the axis, the most important first."""
         if self.has_zero:
             yield 0
         powers = range(len(str(self.high)))
         decades = (10**power for power in powers)
         between = (digit * 10**power for digit in (2, 5) for power in powers)
         inside = [tick for tick in chain(decades, between) if self.low <= tick <= self.high]
-        # In less than a decade there may be no round value; then the ends are written.
+        # Within less than a decade there may be no round value; then the ends are labelled.
         yield from inside if len(inside) > 1 else dict.fromkeys((self.low, self.high))
 
 
 def _draw_values(across: _Across, write: Callable[[float], str]) -> Iterator[str]:
-    """Yields the values at the axis; one that would touch another is left out."""
+    """Yields the labels of the axis; one that would touch another is left out."""
     taken: list[tuple[float, float]] = []
     yield draw_line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "axis")
     for tick in across.list_ticks():
@@ -239,7 +239,7 @@ def _find_span(point: ChartPoint, pick: Callable[[Prediction], Estimate]) -> tup
 def _draw_mark(point: ChartPoint, x: float, y_low: float, y_high: float) -> str:
     css = "today" if point.is_today else ""
     if point.prediction.bistable:
-        # What is flat is still seen, and can be pointed at.
+        # A flat range is still drawn, so that it can be seen and pointed at.
         height = max(4.0, y_low - y_high)
         top = (y_low + y_high - height) / 2
         return _draw_box(x - 4, top, 8, height, f"box {css}".strip())

@@ -20,12 +20,12 @@ from vmio.units import format_duration_ns
 __all__ = ["print_sweep"]
 
 _MOST_COLUMNS: Final = 100
-"""Of the table, however wide the terminal is."""
+"""Maximum width of the table on any terminal."""
 _GAP: Final = 2
 
 
 def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) -> None:
-    """Prints a sweep whole, what it goes by first; a range is a bar with a pale end."""
+    """Prints a sweep, its basis first; a range is a bar with a pale end."""
     first = points[0].prediction
     load = "each load" if sweep.parameter in LOADS else first.workload
     console.print(
@@ -44,11 +44,11 @@ def print_sweep(sweep: Sweep, points: Sequence[SweepPoint], console: Console) ->
     )
     console.print(Text("\n".join(lines)), no_wrap=True, crop=True)
     console.print()
-    console.print("CPU is of all event loops together, in processors")
+    console.print("CPU: all event loops together, in processors")
     if any(point.prediction.bistable for point in points):
         console.print(
-            "a range, in the chart a box: bistable, it depends on how polling began, and nothing"
-            " says where in it"
+            "a range, in the chart a box: bistable, depends on the initial polling times; a guest"
+            " can be anywhere in it"
         )
     for note in dict.fromkeys(note for point in points for note in point.prediction.notes):
         console.print(f"note: {note}")

@@ -17,7 +17,7 @@ __all__ = ["print_prediction", "print_warnings", "show_range"]
 
 
 def print_prediction(prediction: Prediction, console: Console) -> None:
-    """Prints a prediction whole, what it goes by first."""
+    """Prints a prediction, its basis first."""
     console.print(
         f"predicted: {printable(prediction.workload)} on every disk, QEMU "
         f"{prediction.qemu_version}, {prediction.profile}"
@@ -32,7 +32,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         ("latency, p95", prediction.latency_p95_ns, format_duration_ns),
         ("latency, p99", prediction.latency_p99_ns, format_duration_ns),
         ("processors of event loops", prediction.cpu_share, format_share),
-        ("each vCPU, of its time", prediction.vcpu_share, format_share),
+        ("utilisation of each vCPU", prediction.vcpu_share, format_share),
     )
     figures = [
         (
@@ -53,7 +53,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         (
             Column(head="event loop"),
             Column(head="CPU", right=True),
-            Column(head="sleeps a request", right=True),
+            Column(head="sleeps per request", right=True),
             Column(head="waits caught by polling", right=True),
         ),
         [
@@ -71,21 +71,21 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
     if prediction.bistable or prediction.notes:
         console.print()
     if prediction.bistable:
-        console.print("bistable: it depends on how polling began, so a range and no number")
+        console.print("bistable: depends on the initial polling times, so there is no mean")
     for note in prediction.notes:
         console.print(f"note: {note}")
 
 
 def print_warnings(prediction: Prediction, console: Console) -> None:
-    """Prints why a prediction may be wrong for its guest's host, above all figures."""
+    """Prints, above all figures, why a prediction may be wrong for its guest's host."""
     for warning in prediction.warnings:
         console.print(Text(f"WARNING: {printable(warning)}", style="bold yellow"))
 
 
 def show_range(prediction: Prediction, value: Estimate, show: Callable[[float], str]) -> str:
-    """Returns a mean, or where the outcome is one of two their span: `105 to 116 µs`."""
+    """Returns a mean, or the range of a bistable outcome: `105 to 116 µs`."""
     if not prediction.bistable:
         return show(value.mean)
     (low, *unit), high = show(value.low).split(), show(value.high)
-    # A unit that both have is said once.
+    # A unit that both have is printed once.
     return f"{low} to {high}" if high.split()[1:] == unit else f"{show(value.low)} to {high}"

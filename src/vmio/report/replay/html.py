@@ -1,4 +1,4 @@
-"""The polling in a trace as a page: how long each loop polled from first to last, and why."""
+"""The polling in a trace as a page: each loop's polling times over time, and their changes."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def render_trace_html(
     name: str,
     qemu_version: str,
 ) -> str:
-    """Returns a page without a single reference to anything outside of it.
+    """Returns a page that refers to nothing outside of itself.
 
     Args:
         loops: The loops, the busiest first.
-        generation: How their QEMU adapts.
+        generation: The generation of their QEMU's polling.
         settings: The parameters in force.
-        name: What the trace is called.
-        qemu_version: The QEMU that it is of.
+        name: The trace's name.
+        qemu_version: The QEMU that wrote the trace.
     """
     return render_page(
         "replay.html.j2",
@@ -166,9 +166,9 @@ def _draw(loop: LoopTrace, *, prefix: str) -> str:
 
 
 def _place_pieces(loop: LoopTrace) -> tuple[list[float], list[tuple[float, str]], str]:
-    """Returns where pieces begin and end, what is written at the axis, and what the axis is.
+    """Returns the ends of the pieces, the axis labels, and the axis title.
 
-    It is the time; of a trace without times it is the phases.
+    The axis is time, or phases for a trace without timestamps.
     """
     begins_ns = [piece.begin_ns for piece in loop.timeline if piece.begin_ns is not None]
     if loop.span_ns and len(begins_ns) == len(loop.timeline):
@@ -177,7 +177,7 @@ def _place_pieces(loop: LoopTrace) -> tuple[list[float], list[tuple[float, str]]
     else:
         marks = [0, *accumulate(piece.phases for piece in loop.timeline)]
         total, told = marks[-1], "phases, since the trace has no times"
-    # A clock that went back is drawn as one that stood still.
+    # A clock that went backwards is drawn as standing still.
     edges = [scale(mark, 0, total, _LEFT, _RIGHT) for mark in accumulate(marks, max)]
     step = max(1, round(nice_step(total / 5)))
     write = format_duration_ns if begins_ns else "{:,}".format

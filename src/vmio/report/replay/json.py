@@ -1,4 +1,4 @@
-"""The polling in a trace, and a recording computed again, as JSON."""
+"""The polling in a trace, and a recording checked, as JSON."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["RecordingData", "ReplayData", "render_recording_json", "render_trace
 
 
 class BudgetData(TypedDict):
-    """How many phases polled for so long at most."""
+    """The number of phases with a given maximum polling time."""
 
     budget_ns: Count
     phases: Count
@@ -28,11 +28,11 @@ class TransitionData(TypedDict):
     old_ns: Count
     new_ns: Count
     count: Count
-    """How often it happened."""
+    """The number of times that it happened."""
 
 
 class PhasesData(TypedDict):
-    """Some phases in a row."""
+    """A series of consecutive phases."""
 
     least_ns: Count
     most_ns: Count
@@ -40,11 +40,11 @@ class PhasesData(TypedDict):
     phases: Count
     in_vain: Count
     begin_ns: Count | None
-    """When the first of them began, since the loop's first event; null without time stamps."""
+    """Start of the first one, since the loop's first event; null without timestamps."""
 
 
 class TriedSettingData(TypedDict):
-    """What a setting comes to on the waits of the trace."""
+    """The outcome of a setting on the waits of the trace."""
 
     name: str
     """The setting; `as it was` for the one in force."""
@@ -53,7 +53,7 @@ class TriedSettingData(TypedDict):
     """Waits that ended while the loop polled."""
     polling_ns: Count
     vain_ns: Count
-    """The part of it that found nothing."""
+    """The part of the polling time that found nothing."""
 
 
 class TracedLoopData(TypedDict):
@@ -63,11 +63,11 @@ class TracedLoopData(TypedDict):
     """QEMU's address of the loop."""
     thread_id: Count | None
     span_ns: Count | None
-    """From its first event to its last; null without time stamps."""
+    """From its first event to its last; null without timestamps."""
     polling_ns: Count | None
     phases: Count
     phases_in_vain: Count
-    """Phases that used up their time."""
+    """Phases that used their whole budget and found nothing."""
     grows: Count
     shrinks: Count
     drops: Count
@@ -75,15 +75,15 @@ class TracedLoopData(TypedDict):
     budgets: list[BudgetData]
     """By length."""
     events_agreed: Count
-    """Grows and shrinks that are steps of the algorithm."""
+    """Grows and shrinks that match the algorithm."""
     budgets_agreed: Count
-    """Phases that polled for as long as the algorithm would."""
+    """Phases whose budget matches the algorithm."""
     transitions: list[TransitionData]
-    """The most frequent first."""
+    """Most frequent first."""
     unmoved: Count
-    """Changes after which the loop polled for as long as before."""
+    """Changes that left the loop's maximum polling time unchanged."""
     timeline: list[PhasesData]
-    """The phases from first to last."""
+    """The phases in order of time."""
     outcomes: list[TriedSettingData]
     """Empty unless `--try` names a setting."""
 
@@ -93,19 +93,19 @@ class ReplayData(TypedDict):
 
     qemu_version: str
     loops: list[TracedLoopData]
-    """The busiest first."""
+    """Busiest first."""
 
 
 class RecordingData(TypedDict):
-    """How many decisions of a recorded event loop are computed as QEMU took them."""
+    """How many decisions of a recorded event loop are computed as QEMU made them."""
 
     events: Count
     """Changes of a polling time in the recording."""
     events_agreed: Count
     events_missing: Count
-    """Changes that are computed and not in the recording."""
+    """Computed changes that are not in the recording."""
     budgets: Count
-    """Times that a pass polled for, in the recording."""
+    """Polling times of passes in the recording."""
     budgets_agreed: Count
 
 
@@ -116,7 +116,7 @@ def render_trace_json(loops: Iterable[LoopTrace], *, qemu_version: str) -> str:
 
 
 def render_recording_json(found: Agreement) -> str:
-    """Returns how far a recording agrees with what is computed as a document."""
+    """Returns how well a recording agrees with the computation as a document."""
     data: RecordingData = {
         "events": found.events,
         "events_agreed": found.events_agreed,

@@ -1,4 +1,4 @@
-"""A trace's event loops for a person to read, at most 80 columns wide."""
+"""A trace's event loops for people, at most 80 columns wide."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vmio.report.replay.words import explain_changes
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.timeline import join_pieces
 from vmio.sim.trace import LoopTrace
-from vmio.sim.what_if import Outcome
+from vmio.sim.what_if import TriedOutcome
 from vmio.units import format_duration_ns
 
 __all__ = ["render_trace"]
@@ -29,15 +29,15 @@ def render_trace(
 
     Args:
         loops: The loops of a trace.
-        generation: How its QEMU adapts.
+        generation: The generation of its QEMU's polling.
         settings: The parameters in force.
     """
     return "\n".join(
-        "".join(f"{line}\n" for line in _tell(loop, generation, settings)) for loop in loops
+        "".join(f"{line}\n" for line in _render_loop(loop, generation, settings)) for loop in loops
     )
 
 
-def _tell(loop: LoopTrace, generation: Generation, settings: PollSettings) -> Iterator[str]:
+def _render_loop(loop: LoopTrace, generation: Generation, settings: PollSettings) -> Iterator[str]:
     thread = "" if loop.thread_id is None else f", thread {loop.thread_id}"
     yield printable(f"event loop {loop.ctx[:20]}{thread}")
     if loop.span_ns and loop.polling_ns is not None:
@@ -55,16 +55,16 @@ def _tell(loop: LoopTrace, generation: Generation, settings: PollSettings) -> It
             subsequent_indent=" " * 15,
             break_on_hyphens=False,
         )
-    yield from _tell_budgets(loop.budgets)
+    yield from _render_budgets(loop.budgets)
     yield from _draw_timeline(loop)
     yield (
         f"  as computed: events {loop.events_agreed}/{loop.grows + loop.shrinks},"
         f" budgets {loop.budgets_agreed}/{loop.phases}"
     )
-    yield from _tell_outcomes(loop)
+    yield from _render_outcomes(loop)
 
 
-def _tell_budgets(budgets: Sequence[tuple[int, int]]) -> Iterator[str]:
+def _render_budgets(budgets: Sequence[tuple[int, int]]) -> Iterator[str]:
     most = max((count for _, count in budgets), default=0)
     shown = sorted(sorted(budgets, key=lambda item: -item[1])[:8])
     for number, (budget_ns, count) in enumerate(shown):
@@ -76,7 +76,7 @@ def _tell_budgets(budgets: Sequence[tuple[int, int]]) -> Iterator[str]:
 
 
 def _draw_timeline(loop: LoopTrace) -> Iterator[str]:
-    """Yields the longest time of each piece, by its logarithm, and how much was in vain."""
+    """Yields two lines: the longest budget in each piece on a log scale, and the share in vain."""
     pieces = join_pieces(list(loop.timeline), _CHART_COLUMNS)
     if len(pieces) < 2:  # noqa: PLR2004 - one is no course
         return
@@ -103,13 +103,13 @@ def _choose_level(value: float, low: float, high: float, *, even: bool = False) 
     return _LEVELS[min(len(_LEVELS) - 1, int(share * len(_LEVELS)))]
 
 
-def _tell_outcomes(loop: LoopTrace) -> Iterator[str]:
+def _render_outcomes(loop: LoopTrace) -> Iterator[str]:
     if not loop.outcomes:
         return
     yield "  on the same waits, computed:"
     yield f"    {'setting':34} {'caught':>8} {'polled':>9} {'in vain':>9} {'sleeps':>9}"
     for each in loop.outcomes:
-        yield _tell_outcome(each)
+        yield _render_outcome(each)
     caught = loop.phases - loop.phases_in_vain
     yield (
         f"    {'the trace itself':34} {caught / max(1, loop.phases):>8.0%}"
@@ -117,7 +117,7 @@ def _tell_outcomes(loop: LoopTrace) -> Iterator[str]:
     )
 
 
-def _tell_outcome(each: Outcome) -> str:
+def _render_outcome(each: TriedOutcome) -> str:
     share = each.caught / max(1, each.waits)
     polled, vain = format_duration_ns(each.polling_ns), format_duration_ns(each.vain_ns)
     return (

@@ -1,4 +1,4 @@
-"""What polling came to, and why its times changed, in words."""
+"""The result of polling, and why its times changed, in words."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 
 from vmio.sim.polling import Generation, PollSettings
 from vmio.sim.trace import LoopTrace
-from vmio.sim.what_if import Outcome
+from vmio.sim.what_if import TriedOutcome
 from vmio.units import format_duration_ns
 
 __all__ = ["explain_changes", "explain_verdict", "judge_polling"]
 
 _LEAST_GAIN: Final = 0.05
-"""Of the waits: what catches fewer more than that is not worth its polling."""
+"""As a share of the waits: less additional catches are not worth longer polling."""
 
 
 def judge_polling(loop: LoopTrace) -> str:
@@ -54,8 +54,8 @@ def _judge_share(loop: LoopTrace) -> str:
     return f"{amount} of the polling was in vain"
 
 
-def _choose_longer(outcomes: Sequence[Outcome]) -> Outcome | None:
-    """Returns the longest polling that still gains on what polls less; None where none does."""
+def _choose_longer(outcomes: Sequence[TriedOutcome]) -> TriedOutcome | None:
+    """Returns the longest polling that still gains over shorter ones; None if none does."""
     chosen = None
     for each in sorted(outcomes, key=lambda one: one.polling_ns):
         best = chosen or outcomes[0]
@@ -67,12 +67,12 @@ def _choose_longer(outcomes: Sequence[Outcome]) -> Outcome | None:
     return chosen
 
 
-def _share_caught(outcome: Outcome) -> float:
+def _share_caught(outcome: TriedOutcome) -> float:
     return outcome.caught / max(1, outcome.waits)
 
 
-def _name_setting(outcome: Outcome) -> str:
-    """Returns a setting as it is said: the time, where that is all that differs."""
+def _name_setting(outcome: TriedOutcome) -> str:
+    """Returns a setting's name: the time alone, if only that differs."""
     key, _, value = outcome.name.partition("=")
     if key == "poll_max_ns" and value.isascii() and value.isdigit():
         return format_duration_ns(int(value))
@@ -82,11 +82,11 @@ def _name_setting(outcome: Outcome) -> str:
 def explain_changes(
     loop: LoopTrace, generation: Generation, settings: PollSettings
 ) -> Iterator[str]:
-    """Yields a line for each kind of change of a loop, with how many there were.
+    """Yields a line for each kind of change of a loop, with its count.
 
     Args:
         loop: The loop.
-        generation: How its QEMU adapts.
+        generation: The generation of its QEMU's polling.
         settings: The parameters in force.
     """
     most = format_duration_ns(settings.max_ns)

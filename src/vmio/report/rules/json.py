@@ -23,13 +23,13 @@ class RuleData(TypedDict):
     summary: str
     """What it finds, in one sentence."""
     versions: str
-    """The QEMU versions that it holds for; empty for all."""
+    """The QEMU versions that it applies to; empty for all."""
     sections: dict[str, str]
-    """Markdown text by its heading."""
+    """Markdown text of each section, by heading."""
 
 
 class RulesData(TypedDict):
-    """The rule that was asked for, or all."""
+    """The requested rule, or all."""
 
     rules: list[RuleData]
 

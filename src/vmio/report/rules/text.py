@@ -14,11 +14,11 @@ __all__ = ["render_rules"]
 
 
 def render_rules(pages: Iterable[Page], *, width: int = 0) -> str:
-    """Returns a line for each rule; where the terminal is narrow, its summary is on a second one.
+    """Returns a line for each rule; on a narrow terminal the summary is on a second line.
 
     Args:
         pages: The rules.
-        width: How wide the terminal is; 0 for none.
+        width: The terminal's width; 0 for no terminal.
     """
     columns = (
         Column(head=""),

@@ -200,9 +200,9 @@ def test_apply_edits_refuses_a_clash() -> None:
     """Two edits of one place are a slip of the caller's, not a result."""
     source = Source(name="x", data=b"abc")
     one, two = (Edit(span=Span(start=a, end=a + 2), text="") for a in (0, 1))
-    with pytest.raises(ValueError, match="clashes"):
+    with pytest.raises(ValueError, match="overlaps"):
         apply_edits(source, [two, one])
-    with pytest.raises(ValueError, match="clashes"):
+    with pytest.raises(ValueError, match="overlaps"):
         apply_edits(source, [Edit(span=Span(start=2, end=4), text="")])
 
 

@@ -18,7 +18,7 @@ from vmio.managers.proxmox.undo import (
     undo,
     undo_all,
 )
-from vmio.managers.proxmox.write import Applied, replace_config
+from vmio.managers.proxmox.write import WrittenConfig, replace_config
 
 
 @pytest.fixture(name="node")
@@ -32,7 +32,7 @@ def write(path: Path, node: Node, new: bytes) -> None:
     replace_config(path, path.read_bytes(), new, what=f"make it {new!r}", node=node)
 
 
-def take_back(path: Path, node: Node, *, number: int | None = None) -> Applied:
+def take_back(path: Path, node: Node, *, number: int | None = None) -> WrittenConfig:
     """Undoes as the verb does."""
     return undo(prepare_undo(str(path), number=number, node=node), node=node)
 
@@ -82,7 +82,7 @@ def test_config_that_others_changed_is_left_alone(tmp_path: Path, node: Node) ->
     write(path, node, b"name: b\n")
     path.write_bytes(b"name: mine\n")
 
-    with pytest.raises(ConflictError, match="is not what vmio wrote") as caught:
+    with pytest.raises(ConflictError, match="has changed since vmio wrote it") as caught:
         prepare_undo(str(path), node=node)
     assert "--force" in caught.value.hint
     assert path.read_bytes() == b"name: mine\n"
@@ -156,7 +156,7 @@ def test_state_that_a_person_restored_needs_no_undo(tmp_path: Path, node: Node) 
     write(path, node, b"name: b\n")
     path.write_bytes(b"name: a\n")
 
-    with pytest.raises(UsageError, match="as it was"):
+    with pytest.raises(UsageError, match="in its state before"):
         prepare_undo(str(path), node=node)
 
 
@@ -216,7 +216,7 @@ def test_run_is_undone_but_for_what_others_changed(tmp_path: Path, node: Node) -
 
     reversal = prepare_run(node=node)
     assert [each.path for each in reversal.left] == [other, third]
-    assert "is not what vmio wrote" in reversal.left[0].error.message
+    assert "has changed since vmio wrote it" in reversal.left[0].error.message
 
     third.write_bytes(b"name: b\n")
     reversal = prepare_run(node=node)

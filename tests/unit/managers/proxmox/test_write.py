@@ -203,7 +203,7 @@ def test_config_of_another_node_is_refused(config: Path, node: Node) -> None:
         write(other, node, NEW)
     storage = node.etc / "storage.cfg"
     storage.write_bytes(b"dir: local\n")
-    with pytest.raises(ConflictError, match="not a VM's config"):
+    with pytest.raises(ConflictError, match="not a VM config"):
         write(storage, node, NEW)
 
 

@@ -50,7 +50,7 @@ def test_too_few_pairs_are_called_so(comparison: Comparison) -> None:
     result = change_rates(comparison.jobs[0], (100, 100), (100, 400))
     assert format_interval(result.iops_ratio) == "too few pairs"
     told = summarise_comparison(replace(comparison, jobs=(result,)))
-    assert told.startswith("Too few pairs were measured to tell in randread-4k-qd1, but")
+    assert told.startswith("Too few pairs were measured to decide in randread-4k-qd1, but")
 
 
 @pytest.mark.parametrize("swap", [(0,), (0, 1, 2, 3, 4)])
@@ -71,4 +71,4 @@ def test_main_loop_that_is_not_freed_in_every_pair_is_not_called_freed(
     result = JobResult(job=comparison.jobs[1].job, pairs=pairs)
     told = summarise_comparison(replace(comparison, jobs=(result,)))
     assert "frees" not in told
-    assert ("burdens the main loop with 0.52 processors (0.09 to 0.61)" in told) == (len(swap) > 1)
+    assert ("adds to the main loop 0.52 processors (0.09 to 0.61)" in told) == (len(swap) > 1)

@@ -162,7 +162,7 @@ def test_render_summary_tells_of_what_is_not_shown() -> None:
         "fixed 2 findings in 1 file",
         "1 warning left in 1 file",
         "1 accepted finding not shown",
-        "1 finding of the baseline is gone; vmio baseline --update forgets them",
+        "1 finding of the baseline is gone; vmio baseline --update removes them",
     )
     assert render_lines(quiet, written=False)[:2] == (
         "would fix 2 findings in 1 file",

@@ -47,7 +47,7 @@ def test_print_ranking_says_what_it_is_and_how_far_it_goes(make_prediction: Make
     """Predicted, by which costs and for which load first; ties and ranges are explained."""
     assert show(make_ranking(make_prediction), columns=120) == """\
 predicted, nothing was measured: 4k-randread-qd1 on every disk, QEMU 10.0.2, bench-host, not this host
-ranked by mean latency, the least first
+ranked by mean latency, lowest first
 
 rank    layout          IOThreads            IOPS       latency           CPU
 ─────────────────────────────────────────────────────────────────────────────
@@ -56,8 +56,8 @@ rank    layout          IOThreads            IOPS       latency           CPU
 3       as it is                1           3.33k        300 µs          1.00
 
 more than one rank: a tie, as the intervals overlap or are less than 5 % apart
-a range: bistable, it depends on how polling began
-CPU is of all event loops together, in processors
+a range: bistable, depends on the initial polling times
+CPU: all event loops together, in processors
 not ranked: vq-map:2: one processor\\x1b
 note: a note
 note: shared: limits are left out

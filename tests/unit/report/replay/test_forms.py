@@ -18,7 +18,7 @@ from vmio.report.replay.text import render_trace
 from vmio.report.replay.words import explain_verdict, judge_polling
 from vmio.sim.polling import Generation, PollSettings, complete_settings
 from vmio.sim.trace import LoopTrace, summarize_trace
-from vmio.sim.what_if import Outcome, parse_setting
+from vmio.sim.what_if import TriedOutcome, parse_setting
 from vmio.values import replace
 
 TRACE = Path(__file__).parents[3] / "data" / "traces" / "start-10.0.2.txt.xz"
@@ -127,8 +127,8 @@ def test_page_leads_with_a_verdict_from_the_trace() -> None:
 def test_verdict_names_no_setting_that_gains_little() -> None:
     """More polling for hardly more waits is no advice, nor is less polling for fewer."""
 
-    def make(name: str, caught: int, polling_ns: int) -> Outcome:
-        return Outcome(name=name, waits=100, caught=caught, polling_ns=polling_ns, vain_ns=0)
+    def make(name: str, caught: int, polling_ns: int) -> TriedOutcome:
+        return TriedOutcome(name=name, waits=100, caught=caught, polling_ns=polling_ns, vain_ns=0)
 
     as_it_was = make("as it was", 50, 100)
     loop = replace(
