@@ -40,7 +40,12 @@ HOSTS = st.builds(
     cpu_models=st.dictionaries(
         TEXT,
         st.dictionaries(
-            TEXT, st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner))
+            TEXT,
+            st.recursive(
+                PLAIN,
+                lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+                max_leaves=5,
+            ),
         ),
     ),
 )
