@@ -88,6 +88,7 @@ RULES = (
     Entry("CF009", "serial-too-long", needs="serial"),
     Entry("CF010", "machine-gone", "proxmox"),
     Entry("CF011", "volume-refused", "proxmox"),
+    Entry("CF012", "boot-device-missing", "proxmox"),
     Entry("CF020", "refused-option", needs="problems"),
     Entry("CF021", "missing-reference", needs="problems"),
     Entry("CF022", "duplicate-id", needs="problems"),

@@ -110,7 +110,7 @@ def test_run_loads_no_rule_that_has_nothing_to_look_at(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(engine, "load_rule", load)
     run(make_context(), select=["CF", "VE"])
-    assert loaded == ["CF010", "CF011"]
+    assert loaded == ["CF010", "CF011", "CF012"]
 
     loaded.clear()
     problem = Problem(kind="bad-value", message="?", span=Span(start=0, end=1))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from vmio.formats.proxmox.properties import read_properties, split_list
 
-__all__ = ["boot_indices"]
+__all__ = ["boot_indices", "list_boot_devices"]
 
 _STEP = 100
 
@@ -47,3 +47,13 @@ def boot_indices(
         for position, net in enumerate(nets):
             indices[net] = next_index["n"] + position
     return indices
+
+
+def list_boot_devices(settings: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Returns the setting that names the devices to boot from, and their names in order."""
+    boot = settings.get("boot")
+    parts = read_properties("boot", boot) if boot is not None else {"legacy": "cdn"}
+    if "legacy" not in parts:
+        return "boot", tuple(split_list(parts.get("order", "")))
+    disk = settings.get("bootdisk") if "c" in parts["legacy"] else None
+    return "bootdisk", (disk,) if disk else ()
