@@ -13,8 +13,8 @@ __all__ = ["NOWHERE", "Edit", "Location", "Problem", "Source", "Span", "Where", 
 class Span(Struct, frozen=True, order=True, gc=False):
     """A range of bytes of one source, its end excluded.
 
-    A config has dozens of them, so it is written `Span(start, end)`, and is nothing that Python would
-    have to look at for cycles.
+    A config has dozens of them, so it is written `Span(start, end)`, and Python need not look at
+    it for cycles.
 
     Units: bytes from the start of the file, so that an edit leaves every other byte unchanged.
     """
