@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec import Struct
 
 from vmio.model.source import Span
 
 __all__ = ["Part", "split_parts"]
 
 
-class Part(NamedTuple):
+class Part(Struct, frozen=True, gc=False):
     """One piece between two commas, and where it stands."""
 
     key: str

@@ -24,8 +24,7 @@ def list_disks(context: Context, *, unresolved: bool = False) -> tuple[AttachedD
         context: The guest.
         unresolved: Whether to include disks whose file or device is not known.
     """
-    disks = context.disks if unresolved else context.resolved_disks
-    return tuple(attached for attached in disks if not attached.passes_through)
+    return context.io_disks if unresolved else context.resolved_io_disks
 
 
 def list_writable_disks(context: Context, *, unresolved: bool = False) -> Iterator[AttachedDisk]:

@@ -40,15 +40,18 @@ def run_rules(context: Context, rules: tuple[type[Rule], ...]) -> tuple[Diagnost
         RuntimeError: A rule failed, which is a bug in that rule; the message names it.
     """
     found: list[Diagnostic] = []
+    most = MAX_FINDINGS_PER_RULE + 1
     host = context.host
     versions = host.qemu_version, host.pve_qemu_version
     for rule in _start(rules, context.vm.notation, context.present, *versions):
         try:
-            taken = list(islice(rule.check(context), MAX_FINDINGS_PER_RULE + 1))
+            taken = list(islice(rule.check(context), most))
         except Exception as error:
             message = f"rule {rule.code} {rule.name} failed on {context.vm.source.name}: {error!r}"
             raise RuntimeError(message) from error
-        if len(taken) > MAX_FINDINGS_PER_RULE:
+        if not taken:
+            continue
+        if len(taken) == most:
             taken[-1] = rule.report(
                 context, f"{rule.name} was found more than {MAX_FINDINGS_PER_RULE} times"
             )

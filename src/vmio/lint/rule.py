@@ -56,20 +56,26 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
     def present(self) -> frozenset[Need]:
         """What rules can need, as far as it is there."""
         vm, host = self.vm, self.host
+        limits = serial = snapshot = werror = False
+        for disk in vm.disks:
+            limits = limits or bool(disk.limits)
+            serial = serial or bool(disk.serial)
+            snapshot = snapshot or bool(disk.snapshot)
+            werror = werror or bool(disk.werror)
         there: dict[Need, object] = {
             "affinity": vm.affinity,
             "iothreads": vm.iothreads,
-            "limits": any(disk.limits for disk in vm.disks),
+            "limits": limits,
             "options": vm.options,
             "problems": vm.problems,
-            "serial": any(disk.serial for disk in vm.disks),
-            "snapshot": any(disk.snapshot for disk in vm.disks),
+            "serial": serial,
+            "snapshot": snapshot,
             "version": host.qemu_version or host.pve_qemu_version,
             "waiting": vm.waiting,
-            "werror": any(disk.werror for disk in vm.disks),
+            "werror": werror,
             "windows": vm.os == "windows",
         }
-        return frozenset(need for need, found in there.items() if found)
+        return frozenset([need for need, found in there.items() if found])
 
     @cached_property
     def disks(self) -> tuple[AttachedDisk, ...]:
@@ -90,6 +96,16 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
             for attached in self.disks
             if attached.disk.backing is not None and not attached.disk.backing.error
         )
+
+    @cached_property
+    def io_disks(self) -> tuple[AttachedDisk, ...]:
+        """The disks without those whose SCSI commands are passed on."""
+        return tuple([each for each in self.disks if not each.passes_through])
+
+    @cached_property
+    def resolved_io_disks(self) -> tuple[AttachedDisk, ...]:
+        """Those of them whose file or device is known."""
+        return tuple([each for each in self.resolved_disks if not each.passes_through])
 
     def make_fix(
         self, message: str, *changes: Change, applicability: Applicability = Applicability.SAFE

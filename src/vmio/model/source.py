@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct, field
 
 __all__ = ["NOWHERE", "Edit", "Location", "Problem", "Source", "Span", "Where", "apply_edits"]
 
 
-class Span(NamedTuple):
+class Span(Struct, frozen=True, order=True, gc=False):
     """A range of bytes of one source, its end excluded.
 
-    A config has dozens of them, so it has to be fast to create.
+    A config has dozens of them, so it is written `Span(start, end)`, and Python need not look at
+    it for cycles.
 
     Units: bytes from the start of the file, so that an edit leaves every other byte unchanged.
     """

@@ -364,3 +364,12 @@ def test_lines_of_a_config_are_looked_at_once(piece: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(pasted, "_take_line", count)
     pasted.find_config(Source(name="x", data=text.encode()))
     assert calls <= text.count("\n") + 1
+
+
+@pytest.mark.parametrize("data", [b"a" * (1 << 20), b"a_" * (1 << 19), b"a1" * (1 << 19)])
+def test_file_with_the_name_of_a_config_is_looked_through_once(data: bytes) -> None:
+    """A megabyte in which no name ever ends; looked for from each letter it took an hour."""
+    with pytest.raises(InputError):
+        registry.read(
+            Source(name="/etc/pve/qemu-server/701.conf", data=data), ReadContext(host=HOST)
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ MAX_CONFIG_BYTES = 1024 * 1024
 
 SectionKind = Literal["main", "pending", "special", "snapshot"]
 
+_SHORT_BYTES = 100
 _KEY = re.compile(rb"([a-z][a-z_-]*[0-9]*):")
 _ENTRY = re.compile(_KEY.pattern + rb"\s*+(.*\S)", re.DOTALL)
 """With a value that is more than blanks; `*+` gives nothing back, so that a line is read once."""
@@ -227,22 +228,33 @@ def _is_snapstate(kind: SectionKind, value: str) -> bool:
 
 
 def _parse_entry(line: bytes, line_start: int) -> Entry | None:
-    end = line_start + len(line)
+    parted = (_part_short if len(line) <= _SHORT_BYTES else _part)(line)
+    if parted is None:
+        return None
+    key, value, start, end = parted
+    return Entry(
+        key=key,
+        value=value,
+        span=Span(line_start, line_start + len(line)),
+        value_span=Span(line_start + start, line_start + end),
+    )
+
+
+def _part(line: bytes) -> tuple[str, str, int, int] | None:
+    """Returns a line's key and value, and where in the line the value is; None if it has none."""
     match = _ENTRY.match(line)
     if match is not None:
         key, value = match.groups()
-        start = line_start + match.start(2)
-        value_span = Span(start, start + len(value))
+        start, end = match.span(2)
     else:
         # A lone blank is a value: `boot: ` switches every boot device off.
         match = _KEY.match(line)
         if match is None or match.end() == len(line):
             return None
         key, value = match[1], line[-1:]
-        value_span = Span(end - 1, end)
-    return Entry(
-        key=key.decode("ascii"),
-        value=value.decode("utf-8", "replace"),
-        span=Span(line_start, end),
-        value_span=value_span,
-    )
+        start, end = len(line) - 1, len(line)
+    return key.decode("ascii"), value.decode("utf-8", "replace"), start, end
+
+
+_part_short = lru_cache(maxsize=2048)(_part)
+"""Most lines of many VMs are the same few; what is kept of them stays small."""

@@ -175,7 +175,8 @@ def _build(
 ) -> Disk:
     entry, bus, index = place
     drive = f"{bus}{index}"
-    text = {name: part.value for name, part in parts.items()}.get
+    texts = {name: part.value for name, part in parts.items()}
+    text = texts.get
     volume = parts["file"].value
     media = cast("Media", text("media") or "disk")
     queues = text("queues")
@@ -199,7 +200,7 @@ def _build(
         volume=volume,
         backing=backing,
         media=media,
-        cloudinit=_CLOUDINIT.search(volume) is not None,
+        cloudinit="cloudinit" in volume and _CLOUDINIT.search(volume) is not None,
         cache=cast("CacheMode | None", text("cache")),
         aio=cast("AioEngine | None", text("aio")),
         discard=None if discard is None else ("unmap" if discard == "on" else "ignore"),

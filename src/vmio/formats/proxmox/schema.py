@@ -22,6 +22,7 @@ from vmio.formats.proxmox.perl import (
 from vmio.model.disk import BusKind
 from vmio.model.source import Span
 from vmio.patterns import compile_late
+from vmio.values import replace
 
 __all__ = [
     "DRIVES_BY_BUS",
@@ -183,9 +184,12 @@ class Format(NamedTuple):
     """Options each with one that has to stand beside it."""
 
 
+_BITS = frozenset({"0", "1"})
+
+
 def check_boolean(value: str) -> str:
     """Returns why a value is no boolean; `read_parts` has made 0 and 1 of the words for it."""
-    return "" if value in {"0", "1"} else _wrong_type("boolean", value)
+    return "" if value in _BITS else _wrong_type("boolean", value)
 
 
 def check_integer(value: str) -> str:
@@ -392,7 +396,7 @@ def read_parts(
     found: dict[str, Part] = {}
     has_bare = False
     for part in pieces:
-        if part.span != part.value_span:
+        if part.key or part.span != part.value_span:
             reason = _add(found, part, form.options)
         elif has_bare:
             reason = _duplicate(form.default)
@@ -424,11 +428,11 @@ def _add(found: dict[str, Part], part: Part, options: Mapping[str, Option]) -> s
         if option.own_name_to:
             if option.own_name_to in found:
                 return f"key alias '{option.own_name_to}' is already defined"
-            found[option.own_name_to] = part._replace(value=name)
+            found[option.own_name_to] = replace(part, value=name)
         name, option = option.name, options[option.name]
-    if option is not None and option.check is check_boolean:
+    if option is not None and option.check is check_boolean and part.value not in _BITS:
         truth = parse_boolean(part.value)
-        found[name] = part if truth is None else part._replace(value="1" if truth else "0")
+        found[name] = part if truth is None else replace(part, value="1" if truth else "0")
     else:
         found[name] = part
     return ""
@@ -440,8 +444,9 @@ def _duplicate(name: str) -> str:
 
 def _check_parts(found: Mapping[str, Part], form: Format) -> list[OptionError]:
     errors: list[OptionError] = []
+    options = form.options
     for name, part in found.items():
-        option = form.options.get(name)
+        option = options.get(name)
         if option is None:
             reason = "property is not defined in schema and the schema does not allow"
             errors.append(("undefined", name, f"{reason} additional properties"))

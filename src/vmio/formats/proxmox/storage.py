@@ -25,6 +25,11 @@ __all__ = ["Storage", "Storages", "parse_storages", "resolve_volume"]
 _MAX_BYTES = 1024 * 1024
 _HEADER = compile_late(r"([a-z][a-z0-9]*):\s*([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9])", re.ASCII)
 _VOLUME_ID = compile_late(r"([A-Za-z][A-Za-z0-9\-_.]*[A-Za-z0-9]):(.+)", re.ASCII)
+_ISO_NAME = compile_late(r"iso/([^/]+\.(?:iso|img))", re.IGNORECASE)
+_FILE_NAME = compile_late(r"(?:\d+/[^/]+/)?(\d+)/([^/\s]+\.(raw|qcow2|vmdk|subvol))", re.ASCII)
+_LVM_NAME = compile_late(r"(?:vm|base)-\d+-\S+", re.ASCII)
+_ZFS_NAME = compile_late(r"(?:base-\d+-[^/\s]+/)?((vm|base|subvol|basevol)-\d+-[^/\s]+)", re.ASCII)
+_RBD_NAME = compile_late(r"(?:base-\d+-[^/\s]+/)?((?:base|vm)-\d+-[^/\s]+)", re.ASCII)
 _FILE_TYPES = frozenset({"dir", "nfs", "cifs", "btrfs"})
 _DEFAULT_CONTENT: Mapping[str, tuple[str, ...]] = {
     "dir": ("images", "rootdir"),
@@ -248,14 +253,12 @@ def _directory(storage: Storage, content: str, default: str) -> str:
 def _resolve_file(storage: Storage, name: str, volume: str, host: Host, content: str) -> Backing:
     io_uring: IoUringDefault = "no" if storage.type == "cifs" else "yes"
     if content == "iso":
-        match = re.fullmatch(r"iso/([^/]+\.(?:iso|img))", name, re.IGNORECASE)
+        match = _ISO_NAME.fullmatch(name)
         if match is None:
             raise _VolumeError(f"unable to parse directory volume name '{name}'")
         path = f"{_directory(storage, 'iso', 'template/iso')}/{match[1]}"
         return _backing(storage, path, driver="file", io_uring=io_uring)
-    match = re.fullmatch(
-        r"(?:\d+/[^/]+/)?(\d+)/([^/\s]+\.(raw|qcow2|vmdk|subvol))", name, re.ASCII
-    )
+    match = _FILE_NAME.fullmatch(name)
     if match is None:
         raise _VolumeError(f"unable to parse directory volume name '{name}'")
     vmid, file, extension = match.groups()
@@ -277,7 +280,7 @@ def _resolve_file(storage: Storage, name: str, volume: str, host: Host, content:
 
 
 def _resolve_lvm(storage: Storage, name: str, volume: str, host: Host) -> Backing:  # noqa: ARG001
-    if not re.fullmatch(r"(?:vm|base)-\d+-\S+", name, re.ASCII) or "/" in name:
+    if not _LVM_NAME.fullmatch(name) or "/" in name:
         raise _unparsable(storage, name)
     thick = storage.type == "lvm"
     return _backing(
@@ -287,9 +290,6 @@ def _resolve_lvm(storage: Storage, name: str, volume: str, host: Host) -> Backin
         io_uring="no" if thick else "yes",
         host=host,
     )
-
-
-_ZFS_NAME = compile_late(r"(?:base-\d+-[^/\s]+/)?((vm|base|subvol|basevol)-\d+-[^/\s]+)", re.ASCII)
 
 
 def _zfs_name(storage: Storage, name: str, volume: str) -> str:
@@ -336,7 +336,7 @@ def _resolve_zfs_over_iscsi(storage: Storage, name: str, volume: str, host: Host
 
 
 def _resolve_rbd(storage: Storage, name: str, volume: str, host: Host) -> Backing:  # noqa: ARG001
-    match = re.fullmatch(r"(?:base-\d+-[^/\s]+/)?((?:base|vm)-\d+-[^/\s]+)", name, re.ASCII)
+    match = _RBD_NAME.fullmatch(name)
     if match is None:
         raise _unparsable(storage, name)
     pool = storage.options.get("pool") or "rbd"

@@ -32,6 +32,10 @@ __all__ = [
 ]
 
 
+_SEVERITIES = tuple(Severity)
+"""Faster to go through than the class, as is needed for each file."""
+
+
 class RuleCount(NamedTuple):
     """The number of findings of one rule, in one file or in all."""
 
@@ -54,7 +58,7 @@ class Tally(NamedTuple):
     vm_name: str = ""
     disks: int = 0
     rules: tuple[RuleCount, ...] = ()
-    severities: tuple[int, ...] = (0,) * len(Severity)
+    severities: tuple[int, ...] = (0,) * len(_SEVERITIES)
     """The number of findings of each severity, the highest first."""
     worst: str = ""
     """The code and name of the rule of the most harmful finding."""
@@ -122,8 +126,9 @@ class Summary(Struct, kw_only=True):
         if tally.refusal:
             self.refusals.append((tally.name, tally.refusal))
             self.unfixed += tally.unfixed
-        for severity, count in zip(Severity, tally.severities, strict=True):
-            self.severities[severity] += count
+        for severity, count in zip(_SEVERITIES, tally.severities, strict=True):
+            if count:
+                self.severities[severity] += count
         for rule in tally.rules:
             known = self.rules.get(rule.code)
             self.rules[rule.code] = rule if known is None else _merge(known, rule)
@@ -248,7 +253,7 @@ def make_tally(file: CheckedFile) -> Tally:
     by_code: dict[str, list[Diagnostic]] = {}
     for diagnostic in file.diagnostics:
         by_code.setdefault(diagnostic.code, []).append(diagnostic)
-    found = Counter(diagnostic.severity for diagnostic in file.diagnostics)
+    found = [diagnostic.severity for diagnostic in file.diagnostics]
     first = file.diagnostics[0] if file.diagnostics else None
     return Tally(
         name=file.name,
@@ -257,7 +262,7 @@ def make_tally(file: CheckedFile) -> Tally:
         vm_name=file.vm_name,
         disks=file.disks,
         rules=tuple(_count(same) for same in by_code.values()),
-        severities=tuple(found[severity] for severity in Severity),
+        severities=tuple(map(found.count, _SEVERITIES)),
         fixable=(safe := sum(may_apply(each.fix, unsafe=False) for each in file.diagnostics)),
         unsafe_fixable=sum(may_apply(each.fix, unsafe=True) for each in file.diagnostics) - safe,
         worst=f"{first.code} {first.name}" if first is not None else "",
@@ -271,11 +276,17 @@ def make_tally(file: CheckedFile) -> Tally:
     )
 
 
+def _rank(severity: Severity) -> int:
+    return severity.rank
+
+
 def _count(same: list[Diagnostic]) -> RuleCount:
     return RuleCount(
         code=same[0].code,
         name=same[0].name,
-        severity=min((one.severity for one in same), key=lambda severity: severity.rank),
+        severity=min((one.severity for one in same), key=_rank)
+        if len(same) > 1
+        else same[0].severity,
         findings=len(same),
         fixable=sum(may_apply(one.fix, unsafe=True) for one in same),
     )
@@ -285,7 +296,9 @@ def _merge(one: RuleCount, other: RuleCount) -> RuleCount:
     return RuleCount(
         code=one.code,
         name=one.name,
-        severity=min(one.severity, other.severity, key=lambda severity: severity.rank),
+        severity=one.severity
+        if one.severity is other.severity
+        else min(one.severity, other.severity, key=_rank),
         findings=one.findings + other.findings,
         fixable=one.fixable + other.fixable,
         files=one.files + other.files,

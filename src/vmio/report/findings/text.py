@@ -137,6 +137,8 @@ def _measure(text: str) -> int:
 
 
 def _show(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     # Messages of Proxmox VE contain newlines, and lines of a config tabs.
     return printable(text.replace("\n", " ").replace("\t", " "))
 
