@@ -65,6 +65,28 @@ def list_notes(guest: Guest) -> list[str]:
         f"TASK ERROR: start failed: command '{LINE} -name 'a b'' failed: exit code 1\n",
         f"  71 ?  Sl  0:01 {LINE} -name a LANG=C PATH=/bin HOME=/root\n",
         f"root 1 0 0 12:00 ? 0:00 sudo {LINE}\nroot 2 1 0 12:00 ? 0:01  \\_ {LINE}\n",
+        f"Jul  9 14:10:58 a pvedaemon[71]: start failed: command '{LINE} -name 'a b'' failed: x\n",
+        f"Jul  9 14:10:58 a starter[71]: {LINE} -name 'a b' -boot 'menu=on'\n",
+        f'time=x level=debug msg="qCmd.Args: [/usr/bin/{LINE} -name a]"\ntime=y msg="up -m 2"\n',
+        (
+            'msg="launching /opt/k/qemu-system-x86_64 with: [-m 64 -append a=b c d=/x -drive'
+            ' file=/a.img,if=virtio -S]" arch=amd64\n'
+        ),
+        '{"msg":"q: [/usr/bin/' + LINE + ' -device {a]}]","time":"x"}\n{"msg":"[other -m 2]"}\n',
+        (
+            '11:08 Executing /usr/bin/qemu-system-x86_64: []string{"-m", "64", "-drive",'
+            ' "file=/a.img,if=virtio", "-name", "a \\"b\\" c"}\n'
+            "11:09 Qemu stderr: qemu-system-x86_64: -drive file=/a.img: Invalid parameter\n"
+        ),
+        f"DEBUG:root:Starting: {LINE.split()!r}\n",
+        f"qemu args: {LINE.partition(' ')[2]}\n",
+        f"The command is `{LINE}`.\n$ qemu-system-x86_64 --version\nQEMU emulator\n",
+        (
+            "~ % qemu-system-x86_64 \\                      10:47:49 AM\n  -m 64 \\\n"
+            "  -drive file=/a.img,if=virtio -S\n"
+        ),
+        "kvm\n-m 64\n-append root=/dev/vda1 ro console=ttyS0\n-drive file=/a.img,if=virtio\n",
+        "7 ? Sl 0:01 kvm -m 64 -append a=b c -drive file=/my vm/a,if=virtio -name a b,c=on\n",
     ],
 )
 def test_command_is_found(text: str) -> None:
@@ -101,6 +123,16 @@ def test_command_is_found(text: str) -> None:
             "$DISK, $@: variables of a script, whose values are not known here",
         ),
         (
+            "qemu-system-x86_64 -m 64 [...]\\\n-drive file=/a.img,if=virtio \\\n...\n",
+            ["virtio0: main loop"],
+            "line 1 leaves words out, at '[...]'",
+        ),
+        (
+            "qemu-system-x86_64 -drive file=/a.img,if=virtio \u2026 -S\n",
+            ["virtio0: main loop"],
+            "line 1 leaves words out, at '\u2026'",
+        ),
+        (
             "qemu-system-x86_64 -hda '$DISK' $*\n",
             ["ide0-hd0: main loop"],
             "$*: a variable of a script, whose value is not known here",
@@ -135,6 +167,11 @@ def test_second_word_without_an_option_is_named() -> None:
         ('1 ? S 0:01 kvm -m 64 -blockdev {"driver":"ra\n', "line 1 ends within a quotation"),
         ("\n\nqemu-system-x86_64 -m 64 -name 'a\n -S\n", "line 3 ends within a quotation"),
         ("kvm -m 64 -device", "line 1 ends at -device, without its value"),
+        (
+            'failed: "kvm -m 64 -drive file=/a -cpu host,+kvm_pv... (6.46 s)\n',
+            "line 1 ends in '...'",
+        ),
+        ('kvm: []string{"-m", "64", "-drive", "file=/a,if=vir', "line 1 ends within a list"),
     ],
 )
 def test_line_that_is_not_whole_is_named(text: str, said: str) -> None:
