@@ -251,9 +251,7 @@ def test_config_is_found_in_json(document: object) -> None:
     """What the API answers is a config."""
     guest = read(json.dumps(document))
     assert list_disks(guest) == ["scsi0: iothread-virtioscsi0"]
-    assert (guest.vm.name, guest.vm.vcpus) == ("web", 4)
-    assert {each.kind for each in guest.vm.problems} <= {"partial-command"}
-    assert len(list_notes(guest)) == (text.count("boot:") > 1)
+    assert (guest.vm.name, guest.vm.vcpus, guest.vm.problems) == ("web", 4, ())
     assert guest.vm.source.excerpt == "JSON"
 
 
