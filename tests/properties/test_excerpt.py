@@ -149,6 +149,55 @@ def test_last_start_in_a_log_is_read(words: tuple[str, ...]) -> None:
     compare(command, words)
 
 
+LISTS: dict[str, Callable[[list[str]], str]] = {
+    "go": lambda words: (
+        f"10:08 Executing {words[0]}: []string{{{', '.join(map(json.dumps, words[1:]))}}}\n"
+        f"10:09 stderr: {words[0]}: -drive file=x: no such file\n"
+    ),
+    "python": lambda words: f"INFO:x:Starting {[*words]!r}\n",
+    "rust": lambda words: f"10:08 INFO cmd=[{', '.join(map(json.dumps, words))}] up\n",
+    "task": lambda words: (
+        f"Jul  9 14:10:58 a pvedaemon[71]: start failed: command '{join_words(words)}'"
+        " failed: exit code 1\n"
+    ),
+}
+
+
+@given(WORDS, st.sampled_from(sorted(LISTS)))
+def test_command_is_found_in_a_log(words: tuple[str, ...], form: str) -> None:
+    """Programs log the words that they start one with as their language shows a list."""
+    assume(all(word.isprintable() and "'" not in word for word in words))
+    assume(form != "python" or not any("\\" in word for word in words))
+    _, command = read(LISTS[form](list(words)))
+    compare(command, words)
+
+
+BRACKETS = st.sampled_from(
+    (
+        'time="x" level=debug msg="qCmd.Args: [{}]"\ntime="y" msg="up -m 2"\n',
+        'time="x" msg="[hostagent] args: [{}]" arch=amd64\n',
+        "I0501 10:00:00.123456 1 qemu.go:12] running [{}] as root\n",
+    )
+)
+
+
+@given(WORDS, BRACKETS)
+def test_command_is_found_in_brackets(words: tuple[str, ...], form: str) -> None:
+    """Go prints a list with no quotes and no commas."""
+    assume(all(re.fullmatch(r"[^\s'\"\\$&;|<>#(){}`\[\]]+", word) for word in words))
+    _, command = read(form.format(" ".join(words)))
+    compare(command, words)
+
+
+@given(WORDS)
+def test_clock_at_the_right_is_no_word(words: tuple[str, ...]) -> None:
+    """A shell shows it at the end of the first line, where a terminal's copy has it too."""
+    program, _, rest = break_lines(words, " \\\n").partition("\\\n")
+    assume(rest)
+    _, command = read(f"user@mac ~ % {program}\\            10:47:49 AM\n{rest}")
+    compare(command, words)
+
+
 FORMS: dict[str, Callable[[list[str]], object]] = {
     "list": lambda words: words,
     "docker": lambda words: {"Path": words[0], "Args": words[1:]},

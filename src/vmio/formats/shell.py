@@ -24,6 +24,7 @@ __all__ = [
     "join_words",
     "quote",
     "quote_unprintable",
+    "read_quoted",
     "render_command",
     "scan_tokens",
     "scan_words",
@@ -269,6 +270,11 @@ def _read_piece(
     if kind == "dollar":
         return _unescape_dollar(match[kind], match.start(kind))
     return ((match[kind], match.start(kind)),)
+
+
+def read_quoted(text: str, start: int) -> Word:
+    """Returns the word that stands in quotation marks at a place, without its backslashes."""
+    return _join(list(_unescape(text, start)), start, start + len(text))
 
 
 def _unescape(piece: str, start: int) -> Iterator[tuple[str, int]]:

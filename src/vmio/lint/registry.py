@@ -93,7 +93,7 @@ RULES = (
     Entry("CF021", "missing-reference", needs="problems"),
     Entry("CF022", "duplicate-id", needs="problems"),
     Entry("CF023", "unread-config", "qemu", needs="problems"),
-    Entry("CF024", "partial-command", "qemu", needs="problems"),
+    Entry("CF024", "partial-command", needs="problems"),
     Entry("CF030", "unknown-device", needs="options"),
     Entry("CF031", "unknown-property", needs="options"),
     Entry("DI001", "discard-off-on-thin-storage"),

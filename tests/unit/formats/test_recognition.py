@@ -65,6 +65,28 @@ def list_notes(guest: Guest) -> list[str]:
         f"TASK ERROR: start failed: command '{LINE} -name 'a b'' failed: exit code 1\n",
         f"  71 ?  Sl  0:01 {LINE} -name a LANG=C PATH=/bin HOME=/root\n",
         f"root 1 0 0 12:00 ? 0:00 sudo {LINE}\nroot 2 1 0 12:00 ? 0:01  \\_ {LINE}\n",
+        f"Jul  9 14:10:58 a pvedaemon[71]: start failed: command '{LINE} -name 'a b'' failed: x\n",
+        f"Jul  9 14:10:58 a starter[71]: {LINE} -name 'a b' -boot 'menu=on'\n",
+        f'time=x level=debug msg="qCmd.Args: [/usr/bin/{LINE} -name a]"\ntime=y msg="up -m 2"\n',
+        (
+            'msg="launching /opt/k/qemu-system-x86_64 with: [-m 64 -append a=b c d=/x -drive'
+            ' file=/a.img,if=virtio -S]" arch=amd64\n'
+        ),
+        '{"msg":"q: [/usr/bin/' + LINE + ' -device {a]}]","time":"x"}\n{"msg":"[other -m 2]"}\n',
+        (
+            '11:08 Executing /usr/bin/qemu-system-x86_64: []string{"-m", "64", "-drive",'
+            ' "file=/a.img,if=virtio", "-name", "a \\"b\\" c"}\n'
+            "11:09 Qemu stderr: qemu-system-x86_64: -drive file=/a.img: Invalid parameter\n"
+        ),
+        f"DEBUG:root:Starting: {LINE.split()!r}\n",
+        f"qemu args: {LINE.partition(' ')[2]}\n",
+        f"The command is `{LINE}`.\n$ qemu-system-x86_64 --version\nQEMU emulator\n",
+        (
+            "~ % qemu-system-x86_64 \\                      10:47:49 AM\n  -m 64 \\\n"
+            "  -drive file=/a.img,if=virtio -S\n"
+        ),
+        "kvm\n-m 64\n-append root=/dev/vda1 ro console=ttyS0\n-drive file=/a.img,if=virtio\n",
+        "7 ? Sl 0:01 kvm -m 64 -append a=b c -drive file=/my vm/a,if=virtio -name a b,c=on\n",
     ],
 )
 def test_command_is_found(text: str) -> None:
@@ -101,6 +123,16 @@ def test_command_is_found(text: str) -> None:
             "$DISK, $@: variables of a script, whose values are not known here",
         ),
         (
+            "qemu-system-x86_64 -m 64 [...]\\\n-drive file=/a.img,if=virtio \\\n...\n",
+            ["virtio0: main loop"],
+            "line 1 leaves words out, at '[...]'",
+        ),
+        (
+            "qemu-system-x86_64 -drive file=/a.img,if=virtio \u2026 -S\n",
+            ["virtio0: main loop"],
+            "line 1 leaves words out, at '\u2026'",
+        ),
+        (
             "qemu-system-x86_64 -hda '$DISK' $*\n",
             ["ide0-hd0: main loop"],
             "$*: a variable of a script, whose value is not known here",
@@ -135,6 +167,11 @@ def test_second_word_without_an_option_is_named() -> None:
         ('1 ? S 0:01 kvm -m 64 -blockdev {"driver":"ra\n', "line 1 ends within a quotation"),
         ("\n\nqemu-system-x86_64 -m 64 -name 'a\n -S\n", "line 3 ends within a quotation"),
         ("kvm -m 64 -device", "line 1 ends at -device, without its value"),
+        (
+            'failed: "kvm -m 64 -drive file=/a -cpu host,+kvm_pv... (6.46 s)\n',
+            "line 1 ends in '...'",
+        ),
+        ('kvm: []string{"-m", "64", "-drive", "file=/a,if=vir', "line 1 ends within a list"),
     ],
 )
 def test_line_that_is_not_whole_is_named(text: str, said: str) -> None:
@@ -189,7 +226,9 @@ def test_config_is_found(text: str, line: int) -> None:
     guest = read(text)
     assert guest.vm.notation == "proxmox"
     assert list_disks(guest) == ["scsi0: iothread-virtioscsi0"]
-    assert (guest.vm.name, guest.vm.vcpus, guest.vm.problems) == ("web", 4, ())
+    assert (guest.vm.name, guest.vm.vcpus) == ("web", 4)
+    assert {each.kind for each in guest.vm.problems} <= {"partial-command"}
+    assert len(list_notes(guest)) == (text.count("boot:") > 1)
     assert guest.vm.source.excerpt == "a longer text"
     (disk,) = guest.vm.disks
     assert disk.span is not None
@@ -373,3 +412,62 @@ def test_file_with_the_name_of_a_config_is_looked_through_once(data: bytes) -> N
         registry.read(
             Source(name="/etc/pve/qemu-server/701.conf", data=data), ReadContext(host=HOST)
         )
+
+
+BOX = """root@pve:~# pvesh get /nodes/pve/qemu/105/config
+┌────────┬────────────────────────────┐
+│ key    │ value                      │
+╞════════╪════════════════════════════╡
+│ boot   │ order=scsi0                │
+├────────┼────────────────────────────┤
+│ digest │ 0123abc                    │
+├────────┼────────────────────────────┤
+│ memory │ 2048                       │
+├────────┼────────────────────────────┤
+│ name   │ web                        │
+├────────┼────────────────────────────┤
+│ scsi0  │ local-lvm:vm-105-disk-0,ioth│
+│        │ read=1,size=3G             │
+├────────┼────────────────────────────┤
+│ scsihw │ virtio-scsi-single         │
+└────────┴────────────────────────────┘
+"""
+
+
+@pytest.mark.parametrize("text", [BOX, re.sub("[┌┬┐╞╪╡├┼┤└┴┘─]", "-", BOX).replace("│", "|")])
+def test_table_of_the_api_is_a_config(text: str) -> None:
+    """`pvesh get` draws a table where no other form is asked for, values in several lines too."""
+    guest = read(text)
+    assert list_disks(guest) == ["scsi0: iothread-virtioscsi0"]
+    assert (guest.vm.id, guest.vm.name, guest.vm.memory_mib) == ("105", "web", 2048)
+    assert not guest.vm.problems
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        ("root@pve:~# qm config 105 --current 1", "105"),
+        ("[root@pve ~]# cat /etc/pve/qemu-server/107.conf", "107"),
+        ("# qm pending 106", "106"),
+        ("root@pve:~# pvesh get /nodes/a/qemu/108/config", "108"),
+        ("root@pve:~# hostname", "x"),
+    ],
+)
+def test_number_is_that_of_the_command(command: str, number: str) -> None:
+    """The command that printed a config names the VM; else it is called as its file."""
+    assert read(f"{command}\n{CONFIG}").vm.id == number
+
+
+def test_first_of_several_configs_is_read() -> None:
+    """That there are more is told, and one VM asked for twice is one."""
+    once = f"root@pve:~# qm config 105\n{CONFIG}"
+    other = f"root@pve:~# qm config 106\n{CONFIG.replace('web', 'mail')}"
+    guest = read(f"Hello\n{once}{other}")
+    assert guest.vm.name == "web"
+    assert list_notes(guest) == ["2 configs are in this text: the first one, of line 3, is read"]
+    assert not list_notes(read(once + once))
+
+
+def test_mark_of_the_byte_order_is_no_part_of_a_config() -> None:
+    """Editors of Windows put it before the first setting."""
+    assert read("\ufeff" + CONFIG).vm.disks[0].bootindex == 100

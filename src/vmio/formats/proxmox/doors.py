@@ -45,9 +45,13 @@ def read(source: Source, context: ReadContext) -> ProxmoxGuest:
         InputError: The text is no config, or has no such snapshot; or it is read strictly, and
             Proxmox VE cannot take all of it.
     """
-    from vmio.formats.proxmox.pasted import find_config
+    from vmio.formats.proxmox.pasted import find_config, find_number, list_notes
 
+    if context.vmid is None and (number := find_number(source)):
+        context = replace(context, vmid=number)
     guest = read_guest(find_config(source) or source, context)
+    if notes := list_notes(source):
+        guest = replace(guest, vm=replace(guest.vm, problems=(*guest.vm.problems, *notes)))
     if guest.vm.options:
         from vmio.formats.proxmox.added import add_options
 

@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from vmio.bounds import load_json
 from vmio.formats.proxmox.schema import check_setting
-from vmio.model.source import Source
+from vmio.model.source import Problem, Source, Span
 from vmio.values import replace
 
-__all__ = ["find_config"]
+__all__ = ["find_config", "find_number", "list_notes"]
 
 _MAX_BYTES = 2 * 1024 * 1024
 """Of a text that a config may be somewhere in."""
@@ -51,25 +51,63 @@ _STRANGE = re.compile(rb"(?m)^(?:apiVersion|kind|rootfs|services|version):\s")
 _PENDING = "[PENDING]"
 
 
-@lru_cache(maxsize=1)
+class _Found(NamedTuple):
+    """A config in a text, and what is told around it."""
+
+    source: Source
+    number: str = ""
+    """The VM's, where the command before it names it."""
+    count: int = 1
+    """How many configs there are."""
+    line: int = 0
+    """Where the config begins, from 0."""
+
+
 def find_config(source: Source) -> Source | None:
     """Returns a text's config: the very source if it is one, or what is taken out of it.
 
     Returns:
         None where there is no config in it.
     """
+    found = _look(source)
+    return None if found is None else found.source
+
+
+def find_number(source: Source) -> str:
+    """Returns the VM's number that the command before a config names; empty where none does."""
+    found = _look(source)
+    return "" if found is None else found.number
+
+
+def list_notes(source: Source) -> tuple[Problem, ...]:
+    """Returns what there is to know of how a config was taken out of a text."""
+    found = _look(source)
+    if found is None or found.count == 1:
+        return ()
+    said = (
+        f"{found.count} configs are in this text: the first one, of line {found.line + 1}, is read"
+    )
+    start = len(b"\n".join(found.source.data.split(b"\n")[: found.line])) + (found.line > 0)
+    span = Span(start=start, end=start)
+    return (Problem(kind="partial-command", message=said, span=span, subject="config"),)
+
+
+@lru_cache(maxsize=1)
+def _look(source: Source) -> _Found | None:
     if source.excerpt:
-        return source
+        return _Found(source)
     data = source.data
     if data.lstrip()[:1] in {b"{", b"["} and (lines := _read_json(data)):
-        return replace(source, data="\n".join((*lines, "")).encode(), excerpt="JSON")
+        return _Found(replace(source, data="\n".join((*lines, "")).encode(), excerpt="JSON"))
     if _OWN_NAME.fullmatch(source.name):
-        return source if _ANY_SETTING.search(data) is not None else _find(source)
+        is_own = _ANY_SETTING.search(data) is not None
+        return _Found(source) if is_own else _find(source)
     if _STRANGE.search(data):
         return None
     known, other, foreign = _count(data)
     if known and _starts_as_config(data) and (foreign == 0 or known > other + foreign):
-        return source if _PROMPT_LINE.search(data) is None else _find(source) or source
+        found = None if _PROMPT_LINE.search(data) is None else _find(source)
+        return found or _Found(source)
     return _find(source)
 
 
@@ -115,24 +153,69 @@ def _count(data: bytes) -> tuple[int, int, int]:
 # A config within a text.
 
 
-def _find(source: Source) -> Source | None:
+def _find(source: Source) -> _Found | None:
     """Returns the first config that stands within a text, each line of it in its place."""
     if len(source.data) > _MAX_BYTES:
         return None
     block = _Block(start=0)
     outer = _Outer()
-    for number, line in enumerate(source.data.split(b"\n")):
+    found: list[_Block] = []
+    for position, line in enumerate(_list_lines(source.data)):
         taken = _take_line(line) if not outer.holds(line) else b""
-        if _PROMPT.match(line) or block.is_repeated(taken):
+        is_prompt = _PROMPT.match(line) is not None
+        if is_prompt or block.is_repeated(taken):
             if block.is_config:
-                break
-            block = _Block(start=number + 1)
+                found.append(block)
+            block = _Block(start=position + 1)
+            if is_prompt:
+                asked = _ASKED.search(line[:_MAX_PROMPT])
+                block.number = "" if asked is None else asked[asked.lastindex or 0].decode()
         else:
             block.add(taken)
-    if not block.is_config:
+    if block.is_config:
+        found.append(block)
+    if not found:
         return None
-    lines = (*[b""] * block.start, *block.list_lines(), b"")
-    return replace(source, data=b"\n".join(lines), excerpt="a longer text")
+    first = found[0]
+    lines = (*[b""] * first.start, *first.list_lines(), b"")
+    taken_out = replace(source, data=b"\n".join(lines), excerpt="a longer text")
+    others = sum(not each.number or each.number != first.number for each in found[1:])
+    return _Found(taken_out, number=first.number, count=1 + others, line=first.first)
+
+
+_MAX_PROMPT = 400
+_ASKED = re.compile(
+    rb"\bqm (?:config|pending) (\d{1,9})\b|/qemu/(\d{1,9})/(?:config|pending)\b"
+    rb"|/qemu-server/(\d{1,9})\.conf\b"
+)
+"""How a command asks for the config of a VM."""
+_MARK = b"\xef\xbb\xbf"
+_BOX = re.compile(rb"[ \t]*(?:\xe2\x94\x82|\|)(.*)(?:\xe2\x94\x82|\|)[ \t]*\r?", re.DOTALL)
+_BOX_EDGE = re.compile(rb"\xe2\x94\x82|\|")
+_BOX_KEY = re.compile(rb"[a-z][a-z_-]*[0-9]*")
+_IN_BOX = frozenset({b"key", b"digest"})
+"""The head of a table, and what is no setting."""
+
+
+def _list_lines(data: bytes) -> Iterator[bytes]:
+    """Yields the lines of a text, those of a table of `pvesh get` as a config has them."""
+    before: list[bytes] = []
+    for line in data.removeprefix(_MARK).split(b"\n"):
+        box = _BOX.fullmatch(line)
+        cells = () if box is None else _BOX_EDGE.split(box[1], maxsplit=1)
+        if len(cells) == 2:  # noqa: PLR2004 - a key and a value
+            key, value = cells[0].strip(), cells[1].strip()
+            if not key and before:
+                before = [before[0] + value, *before[1:], b""]
+                continue
+            if _BOX_KEY.fullmatch(key):
+                yield from before
+                before = [b"" if key in _IN_BOX else key + b": " + value]
+                continue
+        yield from before
+        before = []
+        yield line
+    yield from before
 
 
 class _Outer:
@@ -168,6 +251,10 @@ class _Block:
     def __init__(self, start: int) -> None:
         self.start = start
         """How many lines of the text come before."""
+        self.number = ""
+        """The VM's, where the command before them names it."""
+        self.first = start
+        """Where the first setting is."""
         self._lines: list[bytes] = []
         self._pending: list[bytes] = []
         self._deleted: list[bytes] = []
@@ -187,6 +274,8 @@ class _Block:
     def add(self, line: bytes) -> None:
         """Takes a line, without what sets it off."""
         key = _find_key(line)
+        if not self._keys:
+            self.first = self.start + len(self._lines)
         if key:
             self._lines.append(line)
             if not self._in_section:

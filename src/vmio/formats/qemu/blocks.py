@@ -178,12 +178,13 @@ def _list_names(properties: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 _SHORT = {
-    "hda": ("ide", 0, "disk"),
-    "hdb": ("ide", 1, "disk"),
-    "hdc": ("ide", 2, "disk"),
-    "hdd": ("ide", 3, "disk"),
-    "cdrom": ("", 2, "cdrom"),
+    "hda": (0, "disk"),
+    "hdb": (1, "disk"),
+    "hdc": (2, "disk"),
+    "hdd": (3, "disk"),
+    "cdrom": (2, "cdrom"),
 }
+"""The index and the media of options that are a drive; its interface is the machine's default."""
 
 
 class _Reader(Struct, frozen=True, kw_only=True):
@@ -197,10 +198,10 @@ class _Reader(Struct, frozen=True, kw_only=True):
         """Returns what an option makes a drive of; None if it is another option."""
         properties = dict(option.properties)
         if option.name in _SHORT:
-            interface, index, media = _SHORT[option.name]
+            index, media = _SHORT[option.name]
             properties = {
                 "file": properties.get("value", ""),
-                "if": interface or default,
+                "if": default,
                 "index": str(index),
                 "media": media,
             }

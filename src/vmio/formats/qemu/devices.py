@@ -221,7 +221,11 @@ class _Board(Struct):
     _said: set[tuple[str, str, Span]] = field(default_factory=set)
 
     def build_in(self, chipset: Chipset, arch: str) -> None:
-        """Puts the IDE buses that a PC has on it."""
+        """Puts the buses on it that a machine makes: a PC's IDE, and the SCSI of a pseries."""
+        if arch == "ppc64" and any(drive.interface == "scsi" for drive in self.blocks.drives):
+            vscsi = Controller(id="scsi", model="spapr-vscsi", bus="scsi", built_in=True)
+            self._add_bus("scsi.0", "scsi", vscsi, _SCSI_MAX)
+            self._numbers["scsi"] = 1
         if arch not in {"x86_64", "i386"} or chipset == "virt":
             return
         model, count, room = ("ich9-ahci", 6, 1) if chipset == "q35" else ("piix3-ide", 2, 2)
@@ -259,10 +263,31 @@ class _Board(Struct):
     def place_drive(self, drive: Medium) -> None:
         """Makes the device of a `-drive if=ide`, and says where the machine has none for it."""
         self._refuse_medium(drive)
-        if drive.interface == "scsi":
+        if drive.interface == "scsi" and (vscsi := self._buses.get("scsi.0")) is not None:
+            self._place_scsi_drive(drive, vscsi)
+        elif drive.interface == "scsi" and self.arch in _WITHOUT_SCSI:
             self._refuse(drive.option, drive.name, "this machine makes no device of if=scsi")
-        if drive.interface != "ide":
-            return
+        if drive.interface == "ide":
+            self._place_ide_drive(drive)
+
+    def _place_scsi_drive(self, drive: Medium, bus: _Bus) -> None:
+        """Makes the device of a `-drive if=scsi`, whose unit is its number on the bus."""
+        unit = drive.place[1]
+        if unit is None:
+            unit = next(each for each in range(bus.room) if (0, each, 0) not in bus.taken)
+        bus.taken.add((0, unit, 0))
+        kind = "cd" if drive.media == "cdrom" else "hd"
+        option = Option(
+            name="drive",
+            id=drive.option.properties.get("id") or f"scsi0-{kind}{unit}",
+            kind=f"scsi-{kind}",
+            properties={"drive": drive.name},
+            where=Where(span=drive.option.span),
+        )
+        address = (("bus", bus.name), ("channel", 0), ("scsi-id", unit), ("lun", 0))
+        self._attach(option, option.properties, bus, address)
+
+    def _place_ide_drive(self, drive: Medium) -> None:
         buses = [bus for bus in self._buses.values() if bus.controller.built_in]
         places = [(bus, unit) for bus in buses for unit in range(bus.room)]
         number, unit = drive.place
@@ -611,6 +636,8 @@ class _Board(Struct):
             self.problems.append(problem)
 
 
+_WITHOUT_SCSI = frozenset({"aarch64", "i386", "riscv64", "s390x", "x86_64"})
+"""Architectures whose usual machines have no SCSI controller of their own."""
 _MAKES_DEVICE = frozenset({"ide", "virtio"})
 """Interfaces of a `-drive` for which the machine makes a device."""
 

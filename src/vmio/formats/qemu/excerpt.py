@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from vmio.bounds import load_json
 from vmio.formats.qemu.options import OPTIONS, TELLING, TOLD
-from vmio.formats.shell import Token, Word, quote, scan_tokens
+from vmio.formats.shell import Token, Word, quote, read_quoted, scan_tokens
 from vmio.model.source import Problem, Source, Span
 from vmio.values import replace
 
@@ -43,10 +44,14 @@ def find_command(source: Source) -> Excerpt | None:
     Of several it is the first; in a log of libvirt, which has one for each start, the last.
     """
     # A character a byte, so that places in the text are places in the file.
-    text = source.data.decode("latin-1")
+    written = text = source.data.decode("latin-1")
     if "\0" in text:
         words = _split_process(text)
         return Excerpt(words=words) if any(word.text.startswith("-") for word in words) else None
+    if "..." in text or _ELLIPSIS in text:
+        text = _ELISION.sub(lambda match: " " * len(match[0]), text)
+    if ":" in text:
+        text = _RIGHT_PROMPT.sub(lambda match: f"{' ' * (len(match[0]) - 2)}\\\n", text)
     starts = [match.start() for match in _STARTS.finditer(text)]
     # A log is searched from the last start on, and else as any other text is.
     found = list(_find_all(text, starts[-1])) if starts else []
@@ -54,7 +59,7 @@ def find_command(source: Source) -> Excerpt | None:
     found = found or list(_find_all(text))
     if not found:
         return None
-    told = [each for each in found if each.known] or found
+    told = [each for each in found if each.known and not _is_asking(each)] or found
     told = [each for each in told if not _is_commented(text, each)] or told
     chosen = told[0]
     problems = list(_list_problems(text, chosen))
@@ -65,8 +70,14 @@ def find_command(source: Source) -> Excerpt | None:
         which = "last" if is_log else "first"
         said = f"{count} {what} are in this text: the {which} one, of line {where}, is read"
         problems.insert(0, _note(said, chosen.words[0]))
+    problems += _list_elisions(written, text, chosen)
     error, hint = _explain_cut(text, chosen)
     return Excerpt(words=tuple(chosen.words), problems=tuple(problems), error=error, hint=hint)
+
+
+def _is_asking(taken: _Taken) -> bool:
+    """Returns whether a command only asks a program what it is."""
+    return all(word.text.lstrip("-") in {"version", "help", "h"} for word in taken.words[1:])
 
 
 def _is_commented(text: str, taken: _Taken) -> bool:
@@ -153,6 +164,35 @@ def _quote(words: Sequence[str]) -> Iterator[str]:
         yield quote(word)
 
 
+# What people and programs leave out or add.
+
+_ELLIPSIS = "\xe2\x80\xa6"
+_ELISION = re.compile(
+    rf"(?<![^\s'\"\[(<])(?:\[(?:\.{{3,6}}|{_ELLIPSIS}|snip)\]|<(?:\.{{3,6}}|{_ELLIPSIS}|snip)>"
+    rf"|\.{{3,6}}|{_ELLIPSIS})(?=\\?\s|\Z)"
+)
+"""A word that stands for words which a person left out."""
+_RIGHT_PROMPT = re.compile(
+    r"\\[ \t]{3,400}(?:\d{1,6}[smh] ){0,3}\d{1,2}:\d\d(?::\d\d)?(?: [AP]M)?[ \t]{0,9}\r?\n",
+    re.ASCII,
+)
+"""A line that goes on, with the clock that a shell shows at the right of it."""
+_SHORTENED = re.compile(rf"[\w)\]}}'\"](?:\.\.\.|{_ELLIPSIS})", re.ASCII)
+"""How a word ends that a log has cut off."""
+
+
+def _list_elisions(written: str, text: str, taken: _Taken) -> Iterator[Problem]:
+    """Yields that words were left out of a command, where they were first."""
+    if written is text or not taken.words:
+        return
+    match = _ELISION.search(written, taken.words[0].start, taken.words[-1].end)
+    if match is not None and not text[match.start() : match.end()].strip():
+        sign = match[0].encode("latin-1").decode("utf-8", "replace")
+        said = f"line {_count_line(text, match.start())} leaves words out, at '{sign}'"
+        span = Span(start=match.start(), end=match.end())
+        yield Problem(kind="partial-command", message=said, span=span, subject="command")
+
+
 # Where a command may begin.
 
 _NAME = re.compile(r"qemu|kvm", re.IGNORECASE)
@@ -167,6 +207,7 @@ _PROGRAM_VARIABLE = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _LISTED = frozenset({",", "]"})
+_NEXT_OPTION = re.compile(r",\s{0,9}['\"]-")
 _NO_PROGRAMS = frozenset({"/dev/kvm"})
 _STARTS = re.compile(r"[ :]starting up\b")
 """What libvirt writes before each command line of a log."""
@@ -238,8 +279,12 @@ def _find_program(text: str, start: int, end: int) -> int | None:
     """Returns where the name of a program begins in a word; None if it is none's."""
     assigned = _ASSIGNED.match(text, start, end)
     begin = assigned.end() if assigned is not None else start
+    begin += text.startswith("[", begin)
     name = text[begin:end].rstrip("\\")
-    if text[end : end + 1] in _QUOTES and text[end + 1 : end + 2] in _LISTED:
+    if name.endswith(":") and (_LIST.match(text, end - 1) or _BRACKET.match(text, end - 1)):
+        name = name.removesuffix(":")
+    is_listed = text[end : end + 1] in _QUOTES and text[end + 1 : end + 2] in _LISTED
+    if is_listed and not _NEXT_OPTION.match(text, end + 1):
         return None  # a word in a list of some program's
     return begin if is_program(name) else None
 
@@ -285,6 +330,8 @@ _CLOCK = re.compile(
     r"\b\d{1,3}:\d\d\b|[ \t](?:\?|pts/\d+|tty\w*)[ \t]|(?:^|[ \t])\\_ |\xe2\x94|\|-", re.ASCII
 )
 _CHECKMK = re.compile(r"[ \t]*\([^()\s]*,[^()\n]*\)[ \t]*$")
+_JOURNAL = re.compile(r"[\w.@-]\[\d{1,9}\]: ", re.ASCII)
+"""Who wrote a line of the system's log, which quotes words as it was given them."""
 _NUMBER = re.compile(r"[ \t]*\d+[ \t]+(?:\d+[ \t]+)*$", re.ASCII)
 
 _ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*=", re.ASCII)
@@ -322,6 +369,8 @@ def _is_listed(text: str, line: int, begin: int) -> bool:
     prefix = text[line:begin]
     if _PROMPT.match(prefix) or prefix.rstrip()[-1:] in {"#", "$", "%", ">"}:
         return False
+    if prefix[-1:] in _QUOTES or _JOURNAL.search(prefix):
+        return False
     if _CHECKMK.fullmatch(prefix):
         return True
     if _CLOCK.search(prefix) and not prefix.rstrip().endswith((":", "=")):
@@ -349,15 +398,63 @@ def _take(text: str, begin: int, end: int, line: int) -> _Taken:
     words: list[Word] = []
     position, stop = end, len(text)
     if end > begin:
-        name = text[begin:end].rstrip("\\")
+        name = text[begin:end].rstrip("\\:")
         end = begin + len(name)
         words.append(Word(text=name, start=begin, end=end, runs=((0, begin),)))
+        if (opened := _LIST.match(text, end)) is not None:
+            return _take_list(text, words, opened.end())
         position, stop = _find_bounds(text, begin, end)
+        if (bracket := _find_bracket(text, begin, end)) is not None:
+            quoted, (position, stop) = False, bracket
     taking = _Taking(text, words, stop, quoted=quoted)
     for token in scan_tokens(text, position, stop, quoted=quoted):
         if token.start >= taking.resume and not taking.add(token):
             break
     return taking.finish()
+
+
+_LIST = re.compile(
+    r"""['"],(?=\s{0,9}['"]-)|['"]?:?[ \t]{0,9}(?:[a-z]{1,12}:?[ \t]{1,9})?"""
+    r"""(?:\[\]string\{|\[)\s{0,9}(?=['"]-)"""
+)
+"""What is between a program and its words where a program's log shows these as a list."""
+_ITEM = re.compile(
+    r"""\s{0,99}(?:'(?P<single>[^'\\\n]*+)'|"(?P<double>(?:[^"\\\n]++|\\.)*+)")"""
+    r"""\s{0,99}(?P<more>,)?"""
+)
+_BRACKET = re.compile(r":?[ \t]{1,9}(?:[a-z]{1,12}:?[ \t]{1,9})?\[(?=-)")
+_MAX_BRACKETS = 50
+_BRACKET_SIGN = re.compile(r"[\[\]\n]")
+
+
+def _take_list(text: str, words: list[Word], position: int) -> _Taken:
+    """Takes the words of a list, as the logs of Go, Python and Rust have them."""
+    taking = _Taking(text, words, len(text), quoted=True)
+    while (item := _ITEM.match(text, position)) is not None:
+        kind = "double" if item["double"] is not None else "single"
+        word = read_quoted(item[kind], item.start(kind))
+        position = item.end()
+        if not taking.add(Token("word", word.start, item.end(kind), word)) or not item["more"]:
+            break
+    else:
+        taking.cut = ("ends within a list of words", words[-1].start)
+    return taking.finish()
+
+
+def _find_bracket(text: str, begin: int, end: int) -> tuple[int, int] | None:
+    """Returns where the words are that a log shows within brackets, unquoted as Go prints them."""
+    opened = _BRACKET.match(text, end)
+    if opened is None and text[max(0, begin - 1) : begin] != "[":
+        return None
+    position = opened.end() if opened is not None else end
+    depth = 1
+    for sign in _BRACKET_SIGN.finditer(text, position, position + _MAX_LOGGED):
+        depth += {"[": 1, "]": -1}.get(sign[0], 0)
+        if depth == 0:
+            return position, sign.start()
+        if sign[0] == "\n" or depth > _MAX_BRACKETS:
+            break
+    return None
 
 
 _MAX_LOGGED = 1 << 16
@@ -385,6 +482,12 @@ def _find_bounds(text: str, begin: int, end: int) -> tuple[int, int]:
     return end, len(text)
 
 
+_FREE = frozenset({"append", "fw_cfg", "smbios"})
+"""Options whose value has blanks more often than not."""
+_LISTS = frozenset({"blockdev", "chardev", "device", "drive", "name", "netdev", "object"})
+"""Options whose value is of several parts, the last of which would end one with blanks."""
+
+
 class _Taking:
     """Words of one command, taken one after another."""
 
@@ -407,8 +510,10 @@ class _Taking:
     def finish(self) -> _Taken:
         if self.pending and self.cut is None and self.options:
             self.cut = (f"ends at -{self.pending}, without its value", self.words[-1].start)
+        if self.cut is None and self.options and (word := self._find_shortened()) is not None:
+            self.cut = ("ends in '...'", word.start)
         return _Taken(
-            words=self.words,
+            words=self._join_values(),
             end=self.end,
             options=self.options,
             known=self.known,
@@ -419,6 +524,54 @@ class _Taking:
             cut=self.cut,
             quoted=self.quoted,
         )
+
+    def _find_shortened(self) -> Word | None:
+        """Returns the word at which a log has cut the command off, if it has."""
+        for word, following in pairwise((*self.words[-4:], None)):
+            ends = following is None or following.text.startswith("(")
+            if word is not None and ends and _SHORTENED.search(word.text[-4:]):
+                return word
+        return None
+
+    def _join_values(self) -> list[Word]:
+        """Returns the words, those of a value with blanks as one where nothing quotes it.
+
+        So it is in a list of processes, and in one of options with a line each.
+        """
+        is_list = self.quoted and not self.joined and any(gap == "line" for gap, _ in self.gaps)
+        if self.quoted and not is_list:
+            return self.words
+        joined: list[Word] = []
+        position = 0
+        while position < len(self.words):
+            word = self.words[position]
+            position += 1
+            joined.append(word)
+            if not word.text.startswith("-") or position == len(self.words):
+                continue
+            first = last = position
+            while last + 1 < len(self.words) and self._goes_on(self.words[last : last + 2]):
+                last += 1
+            if not self._is_value(word.text.lstrip("-"), self.words[first : last + 1]):
+                continue
+            start, end = self.words[first].start, self.words[last].end
+            joined.append(
+                Word(text=self.text[start:end], start=start, end=end, runs=((0, start),))
+            )
+            position = last + 1
+        return joined
+
+    def _goes_on(self, pair: Sequence[Word]) -> bool:
+        """Returns whether the second of two words can be of the same value as the first."""
+        between = self.text[pair[0].end : pair[1].start]
+        return not pair[1].text.startswith("-") and "\n" not in between
+
+    def _is_value(self, option: str, words: Sequence[Word]) -> bool:
+        """Returns whether words are the value of an option, rather than the first and a disk."""
+        plain = all(self.text[word.start : word.end] == word.text for word in words)
+        if len(words) == 1 or not plain:
+            return False
+        return option in _FREE or (option in _LISTS and "," in words[-1].text)
 
     def add(self, token: Token) -> bool:
         """Adds what comes next, and returns whether the command goes on."""
@@ -452,6 +605,8 @@ class _Taking:
             # An apostrophe of prose, which another one far below seems to end.
             self.end = self._find_line_end(word.start)
             return False
+        if not self.options and self.words and text.endswith(":"):
+            return True  # "args:", as a log says before them
         if self.pending:
             self.pending = ""
         elif text.startswith("-") and len(text) > 1:

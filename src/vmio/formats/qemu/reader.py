@@ -32,6 +32,10 @@ _DEFAULT_MIB = 128
 """QEMU's own, where `-m` is not written."""
 _TOPOLOGY = ("sockets", "dies", "clusters", "modules", "cores", "threads", "drawers", "books")
 _ARCHITECTURE = re.compile(r"qemu-system-([a-z0-9_]+)")
+_MACHINES: Mapping[str, str] = {"s390": "s390x", "pseries": "ppc64", "virt": "aarch64"}
+"""The architecture of machines, by how their names begin, for programs that are for several."""
+_NO_PCS = frozenset({"microvm", "none", "nitro", "x-remote", "xenpv"})
+"""Machines of a PC's processor without its IDE; xenfv and rhel6.6.0 are PCs by other names."""
 _PATH = re.compile(r"([^.]{1,63})\.([^.]{1,63})\.(.+)", re.DOTALL)
 _UBUNTU: Mapping[str, tuple[int, int]] = {
     "xenial": (2, 5),
@@ -87,10 +91,13 @@ def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
     options = tuple(_apply_set(included, problems))
     problems += _check_options(options)
     machine = _merge_properties(options, "machine")
-    arch = _find_arch(command.program)
+    arch = _find_arch(command.program, machine.get("type", ""), options)
     chipset = _find_chipset(machine.get("type", ""), arch)
-    is_pc = arch in {"x86_64", "i386"} and chipset != "virt"
-    blocks = read_blocks(options, host.files.block_device_patterns, "ide" if is_pc else "virtio")
+    blocks = read_blocks(
+        tuple(_drop_strays(options)),
+        host.files.block_device_patterns,
+        _find_interface(arch, chipset),
+    )
     found = attach_devices(options, blocks, chipset=chipset, arch=arch)
     vcpus = _count_vcpus(options)
     check_queues(source, found.controllers, vcpus)
@@ -253,16 +260,52 @@ def _merge_properties(options: Sequence[Option], name: str) -> Mapping[str, str]
     return merged
 
 
-def _find_arch(program: str) -> str:
+def _drop_strays(options: Sequence[Option]) -> Iterator[Option]:
+    """Yields options without the words that are none of any, but for the first one.
+
+    That one is the first disk, and QEMU refuses the others by name.
+    """
+    is_taken = False
+    for option in options:
+        if option.name == "hda":
+            if is_taken and option.spans.get("value") == option.span:
+                continue
+            is_taken = True
+        yield option
+
+
+def _find_arch(program: str, machine: str, options: Sequence[Option]) -> str:
+    """Returns the guest's architecture, by the machine where the program's name has none.
+
+    A `qemu-kvm` is for its host's, and what is for s390x alone is named by its devices, too.
+    """
     match = _ARCHITECTURE.search(program)
-    return match[1] if match else "x86_64"
+    if match:
+        return match[1]
+    for prefix, arch in _MACHINES.items():
+        if machine.startswith(prefix):
+            return arch
+    is_ccw = not machine and any(
+        option.name == "device" and option.kind.endswith("-ccw") for option in options
+    )
+    return "s390x" if is_ccw else "x86_64"
 
 
 def _find_chipset(machine: str, arch: str) -> Chipset:
     if "q35" in machine:
         return "q35"
-    is_pc = re.match(r"pc\b|$", machine) is not None
-    return "i440fx" if arch in {"x86_64", "i386"} and is_pc else "virt"
+    is_pc = arch in {"x86_64", "i386"} and machine not in _NO_PCS
+    return "i440fx" if is_pc else "virt"
+
+
+def _find_interface(arch: str, chipset: Chipset) -> str:
+    """Returns what a drive has that names no interface.
+
+    Source: QEMU 10.0, run: a microvm makes no device of such a drive.
+    """
+    if arch in {"x86_64", "i386"}:
+        return "none" if chipset == "virt" else "ide"
+    return "scsi" if arch == "ppc64" else "virtio"
 
 
 def _find_accelerator(options: Sequence[Option]) -> Accelerator:

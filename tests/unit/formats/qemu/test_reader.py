@@ -403,3 +403,57 @@ def test_json_in_a_file_name_that_is_none_is_a_name() -> None:
     name = r'json:{"driver":"raw","file":{"driver":"file","filename":"\udc80"}}'
     vm = read(shlex.join(("qemu", "-drive", f"if=virtio,file={name.replace(',', ',,')}")))
     assert vm.attached[0].disk.volume == name
+
+
+@pytest.mark.parametrize(
+    ("text", "arch"),
+    [
+        ("/usr/libexec/qemu-kvm -machine s390-ccw-virtio-rhel9.0.0", "s390x"),
+        ("/usr/libexec/qemu-kvm -M pseries,accel=kvm", "ppc64"),
+        ("/usr/libexec/qemu-kvm -machine virt-rhel9.2.0,gic-version=3", "aarch64"),
+        ("$QEMU -device virtio-scsi-ccw,id=s", "s390x"),
+        ("qemu-system-x86_64 -machine virt", "x86_64"),
+        ("qemu-kvm -machine pc", "x86_64"),
+    ],
+)
+def test_architecture_is_that_of_the_machine(text: str, arch: str) -> None:
+    """A program whose name says nothing of it is for its host's processor."""
+    assert read(f"{text} -S").arch == arch
+
+
+@pytest.mark.parametrize("machine", ["xenfv", "xenfv-4.2", "rhel6.6.0", "pc-1.0", "isapc"])
+def test_machine_of_another_name_is_a_pc(machine: str) -> None:
+    """Only few machines of that processor are none."""
+    attached = find(f"qemu-system-i386 -M {machine} -hda /a -drive file=/b,index=1", "ide0-hd1")
+    assert attached.controller == "ide"
+
+
+@pytest.mark.parametrize("option", ["-hda /a.img", "/a.img", "-drive file=/a.img"])
+def test_drive_without_interface_is_of_the_machine(option: str) -> None:
+    """A machine without IDE makes another device of it, or none."""
+    aarch64 = place(f"qemu-system-aarch64 -M virt {option} -S")
+    assert [each.driver for each in aarch64.disks] == ["virtio-blk-pci"]
+    assert not place(f"qemu-system-x86_64 -M microvm {option} -S").disks
+    (disk,) = place(f"qemu-system-ppc64 -M pseries {option} -S").disks
+    assert (disk.driver, disk.address[2]) == ("scsi-hd", ("scsi-id", 0))
+
+
+def test_pseries_has_scsi_of_its_own() -> None:
+    """Drives without a device are its disks, and a SCSI device finds its bus."""
+    layout = place(
+        "qemu-system-ppc64 -hda /a -cdrom /c -drive file=/b,if=none,id=b"
+        " -device scsi-hd,drive=b -S"
+    )
+    places = [(each.driver, each.controller, each.address[2][1]) for each in layout.disks]
+    assert places == [("scsi-hd", "scsi", 0), ("scsi-cd", "scsi", 2), ("scsi-hd", "scsi", 1)]
+
+
+def test_word_too_many_is_refused_once() -> None:
+    """QEMU names the word, and comes to no place for it."""
+    vm = read("qemu-system-x86_64 /a /b /c -S")
+    said = [(each.subject, each.message) for each in vm.problems]
+    assert said == [
+        ("/b", "'/b' is no option, and '/a' is the first disk already"),
+        ("/c", "'/c' is no option, and '/a' is the first disk already"),
+    ]
+    assert [each.id for each in vm.disks] == ["ide0-hd0"]

@@ -10,13 +10,14 @@ __all__ = ["PartialCommand"]
 
 
 class PartialCommand(ProblemRule):
-    r"""Finds texts of which a QEMU command line was read otherwise than a shell would run it.
+    r"""Finds texts of which not all was read, or otherwise than a shell would run it.
 
     ## What it does
 
     Reports where a shell ends the command although options follow: at a comment between them, at a
     line without a backslash, at blanks after one. It reports variables of a script whose values
-    are not known, and which command was read where there are several.
+    are not known, words that a person left out, and which command or config was read where a text
+    has several.
 
     ## Why is this bad
 
@@ -55,8 +56,9 @@ class PartialCommand(ProblemRule):
     code = "CF024"
     name = "partial-command"
     severity = Severity.INFO
-    notation = "qemu"
-    elsewhere = "A config is no shell command: it has no variables, and each line stands alone."
+    blanks = (
+        ("proxmox", "A file of Proxmox VE's own is one config; only a longer text has several."),
+    )
     kind = "partial-command"
 
     def explain(self, problem: Problem) -> str:
