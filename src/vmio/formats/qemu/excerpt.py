@@ -46,7 +46,8 @@ def find_command(source: Source) -> Excerpt | None:
     text = source.data.decode("latin-1")
     if "\0" in text:
         words = _split_process(text)
-        return Excerpt(words=words) if any(word.text.startswith("-") for word in words) else None
+        has_options = any(word.text.startswith("-") for word in words)
+        return Excerpt(words=words) if has_options or is_program(words[0].text) else None
     starts = [match.start() for match in _STARTS.finditer(text)]
     # A log is searched from the last start on, and else as any other text is.
     found = list(_find_all(text, starts[-1])) if starts else []
