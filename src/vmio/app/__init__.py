@@ -7,7 +7,7 @@ for every import. Classes, and the functions that need them, are imported on fir
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from vmio.app.addresses import ADDRESSES, find_guest, find_guests
+from vmio.app.addresses import ADDRESSES, find_guest, find_guests, find_processes
 from vmio.app.apply import apply, find_refusal, prepare_apply, render_qm
 from vmio.app.calibrate import (
     calibrate,
@@ -181,6 +181,7 @@ __all__ = [
     "explain_all",
     "find_guest",
     "find_guests",
+    "find_processes",
     "find_profile",
     "find_project_config",
     "find_refusal",

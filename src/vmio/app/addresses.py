@@ -19,7 +19,17 @@ from vmio.patterns import compile_late
 if TYPE_CHECKING:
     from vmio.managers.proxmox.node import Node
 
-__all__ = ["ADDRESSES", "PID", "QMP", "find_guest", "find_guests", "find_running", "is_name"]
+__all__ = [
+    "ADDRESSES",
+    "PID",
+    "QMP",
+    "find_guest",
+    "find_guests",
+    "find_processes",
+    "find_running",
+    "find_socket",
+    "is_name",
+]
 
 PID = "pid:"
 QMP = "qmp:"
@@ -72,6 +82,13 @@ def find_guests(
     return tuple(f"{PID}{pid}" for pid in running.pids)
 
 
+def find_processes() -> tuple[str, ...]:
+    """Returns every QEMU that runs on this host now and can be seen, as `pid:NUMBER`."""
+    from vmio.host.running import find_qemus
+
+    return tuple(f"{PID}{pid}" for pid in find_qemus().pids)
+
+
 def find_guest(address: str, *, writes: bool = False, monitor: bool = False) -> str:
     """Returns the file or the process that the address of one guest names.
 
@@ -117,6 +134,17 @@ def find_running(config: str, node: Node | None = None) -> str:
     if pid is None:
         raise InputError(f"VM {number} is not running: its config has no process to compare with")
     return f"{PID}{pid}"
+
+
+def find_socket(socket: str) -> Path:
+    """Returns the path that is written behind `qmp:`.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if not socket:
+        raise UsageError(f"{QMP} names no socket", hint=f"as in {QMP}/run/web1.qmp")
+    return Path(socket)
 
 
 def is_name(text: str) -> bool:
@@ -166,8 +194,10 @@ def _find_process(address: str) -> str:
     from vmio.qemu.signals import run_async
     from vmio.qemu.threads import ask_threads, find_process
 
+    socket = find_socket(address.removeprefix(QMP))
+
     async def ask() -> int | None:
-        async with QmpConnection.connect(Path(address.removeprefix(QMP))) as connection:
+        async with QmpConnection.connect(socket) as connection:
             reported = await ask_threads(connection)
             return find_process(connection.peer_pid, reported.thread_ids)
 

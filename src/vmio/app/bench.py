@@ -38,6 +38,12 @@ class BenchInputs(Struct, frozen=True, kw_only=True):
     scratch_bytes: int
 
     @property
+    def are_alike(self) -> bool:
+        """Whether both sides are the same layout, so that they differ by chance alone."""
+        a, b = self.a, self.b
+        return a.topology == b.topology and a.machine == b.machine
+
+    @property
     def controllers(self) -> frozenset[str]:
         """The models of controllers that the benchmark guest needs drivers for."""
         return frozenset(

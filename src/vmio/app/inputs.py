@@ -42,6 +42,8 @@ class CheckInputs(Struct, kw_only=True):
 
     paths: Sequence[str]
     """Files, folders and processes, as `find_guests` returns them."""
+    find_paths: Callable[[], Sequence[str]] | None = None
+    """Returns them as they are now, where those of a start would not do; None where they do."""
     config: str | None = None
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -86,7 +88,7 @@ class CheckInputs(Struct, kw_only=True):
 
     def find_vms(self) -> tuple[Found, ...]:
         """Returns the configs that exist now."""
-        return find_vms(self.paths)
+        return find_vms(self.paths if self.find_paths is None else self.find_paths())
 
     def list_files(self) -> tuple[str, ...]:
         """Returns the files besides the configs that findings depend on."""

@@ -20,6 +20,7 @@ _MOST_SHOWN = 3
 _LIKENESS = 0.6
 _PREFIX = re.compile(r"[A-Za-z]{1,20}:[^/]*\Z", re.ASCII)
 """How an address begins that is no file's: `pid:7`, and what somebody takes for one."""
+_DISK = re.compile(r"(?:efidisk|ide|sata|scsi|tpmstate|virtio)\d{1,3}", re.ASCII)
 _ALL_SHOWN = 10
 """So many running guests are named where none is like the one that was typed."""
 
@@ -40,6 +41,11 @@ def describe_missing(address: str) -> InputError | None:
         return InputError(f"cannot read {address}: there is no such file here", hint=ADDRESSES)
     if not is_name(address):
         return None
+    if _DISK.fullmatch(address):
+        return InputError(
+            f"cannot read {address}: there is no such VM or file here, and it is a disk's name",
+            hint=f"the guest comes first, as in: vmio explain VM {address}",
+        )
     from vmio.managers.proxmox.pmxcfs import PVE
 
     if is_folder(PVE / "nodes"):

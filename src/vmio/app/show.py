@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vmio.app.addresses import find_socket
 from vmio.app.guests import find_vms, lay_out, load, read_places
 from vmio.errors import VmioError
 from vmio.model.topology import Topology
@@ -20,14 +20,17 @@ def observe(socket: str) -> Topology:
     """Returns the layout that a running QEMU reports on its QMP socket.
 
     Raises:
+        UsageError: No socket is named.
         QmpError: Nothing answers there, or what answers is not QMP.
     """
     from vmio.observe.running import read_running
     from vmio.qemu.qmp import QmpConnection
     from vmio.qemu.signals import run_async
 
+    path = find_socket(socket)
+
     async def ask() -> Topology:
-        async with QmpConnection.connect(Path(socket)) as connection:
+        async with QmpConnection.connect(path) as connection:
             return await read_running(connection)
 
     return run_async(ask())

@@ -297,6 +297,7 @@ def _prepare_simulation(
     from vmio.sim.simulator import set_parameters
     from vmio.sim.workload import parse_workload
 
+    _keep_compiled()
     version, doubts = _find_version(host)
     load = parse_workload(workload)
     topology = lay_out(guest) if policy is None else make_plan(guest, host, policy).after
@@ -310,6 +311,17 @@ def _prepare_simulation(
         version=version,
         warnings=(*warnings, *doubts),
     )
+
+
+def _keep_compiled() -> None:
+    """Lets the simulator's compiled form be taken from this user's cache, where it is wanted."""
+    from vmio.host.compiled import KeptCode
+    from vmio.host.private import find_cache_folder
+    from vmio.sim import kernel
+
+    if kernel.is_available():
+        code = KeptCode(find_cache_folder() / "sim", above=2)
+        kernel.keep_in(code, is_there=code.is_there())
 
 
 def _find_version(host: Host) -> tuple[QemuVersion, tuple[str, ...]]:

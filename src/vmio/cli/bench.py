@@ -120,6 +120,8 @@ def command(
         runtime_s=runtime_s,
         scratch=scratch,
     )
+    if inputs.are_alike:
+        say("A and B are the same layout: it shows how much this host's figures differ by chance")
     image = ensure_image(inputs.controllers, kernel=kernel, initrd=initrd)
     how, reason = app.choose_boot(
         accelerator=accel,

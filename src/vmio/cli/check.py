@@ -77,8 +77,12 @@ def command(
     fixing = choose_fixing(paths, fix=fix, unsafe_fixes=unsafe_fixes, diff=diff, dry_run=dry_run)
     if watch:
         validate_watch(paths, "statistics" if statistics else form, fixing, quiet=quiet)
+    found = find_guests(paths, writes=fixing is not None and fixing.write)
+    # Without addresses it is about all guests, also about those that start later.
+    come_and_go = not paths and found[0].startswith("pid:")
     inputs = app.CheckInputs(
-        paths=find_guests(paths, writes=fixing is not None and fixing.write),
+        paths=found,
+        find_paths=app.find_processes if come_and_go else None,
         config=config,
         select=select,
         ignore=ignore,

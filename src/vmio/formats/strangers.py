@@ -58,6 +58,14 @@ _KINDS = (
         _searching(r"^rootfs: "),
     ),
     _Kind(
+        "a storage.cfg, which describes the storages of a cluster and no guest",
+        "name a VM's config or its folder; --storage FILE names the storage.cfg to go by",
+        _searching(
+            r"\A(?:\s*#.*\n|\s*\n)*(?:btrfs|cephfs|cifs|dir|esxi|glusterfs|iscsi|iscsidirect|lvm"
+            r"|lvmthin|nfs|pbs|rbd|zfs|zfspool):[ \t]*[A-Za-z][\w.-]*[ \t]*\r?\n[ \t]+[a-z]"
+        ),
+    ),
+    _Kind(
         "a file of options for QEMU's -readconfig, not a whole command line",
         "a command line that names it with -readconfig, as: qemu-system-x86_64 -readconfig FILE",
         _searching(r'^\[[a-z][\w-]*(?: "[^"\n]{1,99}")?\]\s*\n(?:\s*(?:#.*)?\n)*\s*[\w.-]+ *= *"'),

@@ -38,8 +38,12 @@ from vmio.guest.packages import (
     read_files,
     select_libraries,
 )
-from vmio.host.private import find_stranger, make_private_folder, read_private_file
-from vmio.qemu.cache import find_cache_folder
+from vmio.host.private import (
+    find_cache_folder,
+    find_stranger,
+    make_private_folder,
+    read_private_file,
+)
 
 __all__ = [
     "APPEND",

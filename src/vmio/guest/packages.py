@@ -17,13 +17,15 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import IO, cast
 
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert, to_builtins
 
 from vmio.errors import CapabilityError, OutputError, ToolError
+from vmio.qemu.cache import read_entry, write_entry
 from vmio.qemu.child import destroy_child, run_command, start_child
 
 __all__ = [
@@ -36,9 +38,14 @@ __all__ = [
     "select_libraries",
 ]
 
+ROOT = Path("/")
 APT_CACHE_TIMEOUT_S = 60
 STALL_TIMEOUT_S = 30
 MAX_FILE_BYTES = 256 << 20
+
+_INPUTS = ("etc/apt", "var/lib/apt/lists", "var/lib/dpkg/status")
+"""What a candidate depends on: the lists, what is installed, and how both are to be weighed."""
+_MAX_INPUTS = 10_000
 
 _UPDATE = "run `apt-get update` as root and try again"
 _BYPASS = "give your own guest with --kernel and --initrd"
@@ -73,6 +80,13 @@ class Package(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.name}={self.version}"
+
+
+class _Kept(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What apt answered, and the state of its files then."""
+
+    state: tuple[str, ...]
+    packages: tuple[Package, ...]
 
 
 class Files(Struct, frozen=True, kw_only=True):
@@ -144,10 +158,35 @@ def select_libraries(roots: tuple[str, ...], known: dict[str, Package]) -> tuple
 def read_candidates(names: tuple[str, ...]) -> dict[str, Package]:
     """Reads apt's candidates for these packages and for all their dependencies.
 
+    apt takes two seconds of a processor for it, so its answer is kept until one of its files
+    changes.
+
     Raises:
         CapabilityError: This host has no apt, or its lists lack one of the names.
         ToolError: apt-cache failed.
     """
+    identity, state = ("packages", *sorted(names)), tuple(_list_states())
+    with suppress(ValidationError):
+        kept = convert(read_entry("packages", identity), _Kept)
+        if kept.state == state:
+            return {package.name: package for package in kept.packages}
+    known = _ask_candidates(names)
+    kept = _Kept(state=state, packages=tuple(known.values()))
+    write_entry("packages", identity, to_builtins(kept))
+    return known
+
+
+def _list_states() -> Iterator[str]:
+    """Yields what changes whenever a file changes that apt's candidates depend on."""
+    tops = [ROOT / name for name in _INPUTS]
+    below = (path for top in tops if top.is_dir() for path in top.rglob("*"))
+    for path in sorted((*tops, *islice(below, _MAX_INPUTS))):
+        with suppress(OSError):
+            status = path.stat()
+            yield f"{path} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
+
+def _ask_candidates(names: tuple[str, ...]) -> dict[str, Package]:
     listing = _run_apt_cache(("depends", "--important", "--recurse", *names))
     closure = set(re.findall(r"^([a-z0-9][a-z0-9+.-]+)$", listing, re.MULTILINE))
     known = parse_stanzas(

@@ -49,8 +49,11 @@ def read_process(process: str) -> tuple[Source, FileReader]:
         InputError: There is no such process, or it is not a QEMU.
     """
     words = read_qemu_words(process)
-    # One option a line, so that a finding shows its option.
-    source = Source(name=process, data="".join(_quote(words)).encode())
+    # One option a line, so that a finding shows its option. A line without any option could be
+    # anybody's text, so there it is as /proc has it.
+    has_options = any(word.startswith("-") for word in words)
+    text = "".join(_quote(words)) if has_options else "".join(f"{word}\0" for word in words)
+    source = Source(name=process, data=text.encode())
     root = Path("/proc", process.removeprefix(PID))
     return source, partial(_read_file, relative=root / "cwd", absolute=root / "root")
 

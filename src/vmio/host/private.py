@@ -9,9 +9,16 @@ from pathlib import Path
 
 from vmio.errors import OutputError
 
-__all__ = ["find_stranger", "make_private_folder", "read_private_file"]
+__all__ = ["find_cache_folder", "find_stranger", "make_private_folder", "read_private_file"]
 
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
+
+def find_cache_folder() -> Path:
+    """Returns vmio's folder under XDG_CACHE_HOME, whether or not it exists."""
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification requires that a relative path is ignored.
+    return (Path(home) if home.startswith("/") else Path("~/.cache").expanduser()) / "vmio"
 
 
 def find_stranger(folder: Path, *, above: int = 0) -> str:

@@ -16,11 +16,10 @@ from msgspec import Struct, field
 
 from vmio.errors import CapabilityError, InputError, OutputError, UsageError
 from vmio.formats.qemu.render import Argument, render_layout
-from vmio.host.private import make_private_folder
+from vmio.host.private import find_cache_folder, make_private_folder
 from vmio.model.disk import PASSTHROUGH, Backing
 from vmio.model.machine import Machine
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.qemu.cache import find_cache_folder
 from vmio.qemu.folder import open_runtime_folder
 from vmio.values import replace
 

@@ -15,18 +15,16 @@ from typing import Any
 
 from vmio.bounds import load_json
 from vmio.errors import OutputError
-from vmio.host.private import find_stranger, make_private_folder, read_private_file
+from vmio.host.private import (
+    find_cache_folder,
+    find_stranger,
+    make_private_folder,
+    read_private_file,
+)
 
-__all__ = ["find_cache_folder", "identify_file", "read_entry", "write_entry"]
+__all__ = ["identify_file", "read_entry", "write_entry"]
 
 _MAX_BYTES = 4 << 20
-
-
-def find_cache_folder() -> Path:
-    """Returns vmio's folder under XDG_CACHE_HOME, whether or not it exists."""
-    home = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification requires that a relative path is ignored.
-    return (Path(home) if home.startswith("/") else Path("~/.cache").expanduser()) / "vmio"
 
 
 def identify_file(path: Path) -> tuple[str, ...]:

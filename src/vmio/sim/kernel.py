@@ -15,7 +15,7 @@ from vmio.sim import events
 from vmio.sim.events import Event
 from vmio.sim.records import World
 
-__all__ = ["is_available", "is_compiled", "run"]
+__all__ = ["is_available", "is_compiled", "is_kept", "keep_in", "run"]
 
 _OPTIONS: Final[dict[str, Any]] = {
     "error_model": "numpy",
@@ -24,6 +24,26 @@ _OPTIONS: Final[dict[str, Any]] = {
 }
 """No divisor is ever 0, so divisions are not checked. Only compiled code calls these functions;
 without the wrappers for Python and C they compile in three quarters of the time."""
+_cache: object = None
+"""What numba asks for compiled code; None where every process compiles."""
+_is_there = False
+
+
+def keep_in(cache: object, *, is_there: bool) -> None:
+    """Makes this process, if it has not compiled yet, take what a cache has, and give it the rest.
+
+    Args:
+        cache: An object with numba's `load_overload` and `save_overload`; nothing here touches
+            files.
+        is_there: Whether the cache is expected to have it, so that it costs little to use.
+    """
+    global _cache, _is_there
+    _cache, _is_there = cache, is_there
+
+
+def is_kept() -> bool:
+    """Returns whether the compiled form is expected to be there without compiling."""
+    return _is_there
 
 
 def is_available() -> bool:
@@ -71,7 +91,10 @@ def _compile() -> tuple[Any, Any]:
     names["make_heap"] = numba.njit(_make_heap)
     names["heappush"], names["heappop"] = numba.njit(_push), numba.njit(_pop)
     find_world, run = find_record(World), names["run"]
-    return numba.njit(lambda address: run(find_world(address))), Block
+    compiled: Any = numba.njit(lambda address: run(find_world(address)))
+    if _cache is not None:
+        compiled._cache = _cache  # noqa: SLF001 - numba's own goes by one file's age
+    return compiled, Block
 
 
 _KIND_BITS: Final = 3

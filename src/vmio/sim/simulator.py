@@ -65,6 +65,8 @@ _SAMPLES: Final = 1 << 11
 """Service times drawn for each depth; they are repeated in the same order."""
 _KERNEL_FROM: Final = 1_500_000
 """With fewer requests, compiling takes longer than it saves."""
+_KEPT_FROM: Final = 100_000
+"""With fewer, reading what was compiled before does."""
 _CODES: Final[Mapping[Generation, int]] = {
     "loop": records.BY_LOOP,
     "handler": records.BY_HANDLER,
@@ -243,8 +245,9 @@ def set_parameters(topology: Topology, texts: Sequence[str], *, option: str = "-
 
 
 def pays_to_compile(requests: int) -> bool:
-    """Returns whether so many requests take longer than compiling the faster form."""
-    return requests > _KERNEL_FROM and kernel.is_available()
+    """Returns whether so many requests take longer than getting the faster form first."""
+    least = _KEPT_FROM if kernel.is_kept() else _KERNEL_FROM
+    return requests > least and kernel.is_available()
 
 
 def predict(

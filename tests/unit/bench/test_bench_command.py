@@ -73,3 +73,10 @@ def test_bench_names_the_config_that_it_cannot_read(
         Path("junk.conf").write_bytes(data)
     assert call("bench", SHARED, "junk.conf", *FACTS) == 3
     assert "junk.conf" in capsys.readouterr().err
+
+
+def test_bench_of_a_layout_against_itself_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be meant, to see how much figures differ by chance; more often it is a slip."""
+    for b, said in ((SHARED, True), (SINGLE, False)):
+        assert call("bench", SHARED, b, *FACTS, "--kernel", "x", "--initrd", "y") == 3
+        assert ("A and B are the same layout" in capsys.readouterr().err) is said

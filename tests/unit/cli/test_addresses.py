@@ -272,3 +272,26 @@ def test_explanations_of_a_cluster_are_told_as_json(capsys: pytest.CaptureFixtur
     assert (guest["node"], guest["error"]) == ("alpha", None)
     assert guest["path"].endswith("/172.conf")
     assert {key: guest[key] for key in one} == one
+
+
+@pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
+def test_disk_in_the_place_of_a_guest_is_told_which_comes_first(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A VM that was forgotten is not looked for by the name of its disk."""
+    for typed in ("scsi0", "virtio12", "efidisk0"):
+        assert call(*words, typed) == 3
+        err = capsys.readouterr().err
+        assert "and it is a disk's name" in err
+        assert f"hint: the guest comes first, as in: vmio explain VM {typed}" in err
+
+
+@pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
+def test_monitor_without_a_socket_is_a_usage_error(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`qmp:` names no socket, and is not taken for the current folder."""
+    assert call(*words, "qmp:") == 2
+    err = capsys.readouterr().err
+    assert "qmp:" in err
+    assert "not a socket" not in err

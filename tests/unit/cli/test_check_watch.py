@@ -9,10 +9,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from vmio.app.inputs import CheckInputs
+from vmio.cli import check_watch
 from vmio.cli.main import main
+from vmio.host import running
+from vmio.host.running import RunningQemus
+from vmio.managers.proxmox import pmxcfs
+from vmio.testing import call
 
 IGNORED = "cores: 1\nscsi0: local-lvm:vm-1-disk-0,iothread=1\nscsihw: virtio-scsi-pci\n"
 CLEAN = IGNORED.replace("-pci", "-single")
@@ -160,3 +167,25 @@ def test_watch_with_what_cannot_be_watched_is_a_usage_error(
     assert caught.value.code == 2
     assert "--watch" in capsys.readouterr().err
     assert (folder / "100.conf").read_text(encoding="utf-8") == IGNORED
+
+
+def test_watch_without_addresses_follows_processes_that_start_later(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It is about all guests of this host, so those of the start would not do."""
+    pids = [7]
+    monkeypatch.setattr(pmxcfs, "PVE", tmp_path / "none")
+    monkeypatch.setattr(running, "find_qemus", lambda: RunningQemus(pids=tuple(pids)))
+    seen: list[list[str]] = []
+
+    def follow(inputs: CheckInputs, _report: object, *, workers: int | None) -> NoReturn:
+        seen.append([vm.path for vm in inputs.find_vms()])
+        pids[:] = [8, 9]
+        seen.append([vm.path for vm in inputs.find_vms()])
+        pids.clear()
+        seen.append([vm.path for vm in inputs.find_vms()])
+        raise KeyboardInterrupt(workers)
+
+    monkeypatch.setattr(check_watch, "follow", follow)
+    call("check", "--watch")
+    assert seen == [["pid:7"], ["pid:8", "pid:9"], []]

@@ -471,3 +471,27 @@ def test_first_of_several_configs_is_read() -> None:
 def test_mark_of_the_byte_order_is_no_part_of_a_config() -> None:
     """Editors of Windows put it before the first setting."""
     assert read("\ufeff" + CONFIG).vm.disks[0].bootindex == 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dir: local\n\tpath /var/lib/vz\n",
+        "# ours\n\nzfspool: tank\r\n        pool tank\r\n",
+        "lvmthin: local-lvm\n\tthinpool data\n\tvgname pve\n\nname: x\n\tx 1\n",
+    ],
+)
+def test_storages_of_a_cluster_are_named(text: str) -> None:
+    """A storage.cfg describes no guest, and there is an option for it."""
+    with pytest.raises(InputError, match=r"x\.txt is a storage\.cfg") as caught:
+        read(text)
+    assert "--storage FILE" in caught.value.hint
+
+
+def test_process_without_options_is_a_command() -> None:
+    """A QEMU can be started with nothing but its program, or with a file."""
+    guest = read("/usr/bin/qemu-system-x86_64\0", "pid:7")
+    assert list_disks(guest) == []
+    assert list_disks(read("qemu-system-x86_64\0/a.img\0", "pid:7")) != []
+    with pytest.raises(InputError):
+        read("/usr/bin/cat\0/a.img\0")

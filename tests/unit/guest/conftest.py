@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from vmio.guest import packages
+
 
 def make_elf(*, needed: tuple[str, ...] = (), modinfo: dict[str, str] | None = None) -> bytes:
     """Makes the smallest ELF file that is linked with libraries, or is a kernel module."""
@@ -73,7 +75,10 @@ PACKAGES = (
 
 # They talk, fail and answer as the real ones do. `calls` counts, `refuse` makes downloads fail.
 FAKES = {
-    "apt-cache": 'case "$1" in depends) cat "$FAKE/depends" ;; show) cat "$FAKE/show" ;; esac',
+    "apt-cache": (
+        'echo "$1" >>"$FAKE/questions"\n'
+        'case "$1" in depends) cat "$FAKE/depends" ;; show) cat "$FAKE/show" ;; esac'
+    ),
     "apt-get": (
         'echo "$@" >>"$FAKE/calls"\n'
         'if [ -e "$FAKE/refuse" ]; then cat "$FAKE/refuse" >&2; exit 100; fi\n'
@@ -149,15 +154,30 @@ class Archive:
             for name, section, needs in PACKAGES
         )
         (self.folder / "show").write_text("\n".join(stanzas))
+        lists = self.folder / "root" / "var" / "lib" / "apt" / "lists"
+        lists.mkdir(parents=True, exist_ok=True)
+        (lists / f"Packages.{version}").write_text("")
 
     def refuse(self, words: str) -> None:
         """Makes apt-get fail with these words."""
         (self.folder / "refuse").write_text(words)
 
+    def count_questions(self) -> int:
+        """Counts how often apt-cache was run."""
+        questions = self.folder / "questions"
+        return len(questions.read_text().splitlines()) if questions.exists() else 0
+
     def count_downloads(self) -> int:
         """Counts how often apt-get was run."""
         calls = self.folder / "calls"
         return len(calls.read_text().splitlines()) if calls.exists() else 0
+
+
+@pytest.fixture(autouse=True)
+def own_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps what apt answers in a folder of the test's own, and looks at no files of this apt."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(packages, "ROOT", tmp_path / "archive" / "root")
 
 
 @pytest.fixture

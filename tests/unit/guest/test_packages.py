@@ -88,6 +88,27 @@ def test_candidates_are_read_from_apt() -> None:
     assert known["libc6"].version == "1"
 
 
+def test_candidates_are_asked_again_only_after_a_change(archive: Archive, tmp_path: Path) -> None:
+    """Its answer is kept until its lists are others, for each set of names."""
+    first = read_candidates(("fio",))
+    assert archive.count_questions() == 2
+    assert read_candidates(("fio",)) == first
+    assert archive.count_questions() == 2
+    read_candidates(("kmod",))
+    assert archive.count_questions() == 4
+    archive.write_lists("2")
+    assert read_candidates(("fio",))["fio"].version == "2"
+    assert archive.count_questions() == 6
+    kept = list((tmp_path / "cache" / "vmio").glob("packages-*.json"))
+    for path in kept:
+        path.write_text(path.read_text().replace('"version"', '"virsion"'))
+    assert read_candidates(("fio",))["fio"].version == "2"
+    assert archive.count_questions() == 8
+    with pytest.raises(CapabilityError):
+        read_candidates(("gone",))
+    assert len(list((tmp_path / "cache" / "vmio").glob("packages-*.json"))) == len(kept)
+
+
 @pytest.mark.usefixtures("archive")
 def test_candidates_that_apt_does_not_know_are_named() -> None:
     """Empty or old lists end in a line that says how to get new ones."""

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from vmio.errors import CapabilityError, ToolError
+from vmio.host.private import find_cache_folder
 from vmio.model.capabilities import QemuVersion
 from vmio.qemu import binary as module
 from vmio.qemu.binary import find_qemu, read_capabilities, read_version
-from vmio.qemu.cache import find_cache_folder
 
 RECORDED = Path(__file__).parents[2] / "data" / "qmp" / "10.0.2" / "capabilities.jsonl"
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from vmio.qemu.cache import find_cache_folder, read_entry, write_entry
+from vmio.host.private import find_cache_folder
+from vmio.qemu.cache import read_entry, write_entry
 
 IDENTITY = ("/usr/bin/qemu", "1")
 

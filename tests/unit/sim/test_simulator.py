@@ -16,7 +16,7 @@ from vmio.sim import events, kernel
 from vmio.sim.costs import Costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.records import World
-from vmio.sim.simulator import Prediction, predict, prepare, set_parameters
+from vmio.sim.simulator import Prediction, pays_to_compile, predict, prepare, set_parameters
 from vmio.sim.workload import Workload, parse_workload
 from vmio.values import replace
 
@@ -270,3 +270,20 @@ def test_more_than_can_be_done_is_told_of() -> None:
     assert any("more than it can do" in note for note in much.notes)
     assert little.iops.mean == pytest.approx(2_000, rel=0.1)
     assert not any("more than it can do" in note for note in little.notes)
+
+
+def test_compiled_form_is_used_sooner_where_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read it takes a small part of what compiling takes."""
+    pytest.importorskip("numba")
+    monkeypatch.setattr(kernel, "_is_there", False)
+    assert [pays_to_compile(count) for count in (50_000, 600_000, 2_000_000)] == [
+        False,
+        False,
+        True,
+    ]
+    monkeypatch.setattr(kernel, "_is_there", True)
+    assert [pays_to_compile(count) for count in (50_000, 600_000, 2_000_000)] == [
+        False,
+        True,
+        True,
+    ]

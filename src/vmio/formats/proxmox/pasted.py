@@ -57,7 +57,7 @@ class _Found(NamedTuple):
     source: Source
     number: str = ""
     """The VM's, where the command before it names it."""
-    count: int = 1
+    configs: int = 1
     """How many configs there are."""
     line: int = 0
     """Where the config begins, from 0."""
@@ -82,11 +82,9 @@ def find_number(source: Source) -> str:
 def list_notes(source: Source) -> tuple[Problem, ...]:
     """Returns what there is to know of how a config was taken out of a text."""
     found = _look(source)
-    if found is None or found.count == 1:
+    if found is None or found.configs == 1:
         return ()
-    said = (
-        f"{found.count} configs are in this text: the first one, of line {found.line + 1}, is read"
-    )
+    said = f"{found.configs} configs are in this text: the first one, of line {found.line + 1}, is read"
     start = len(b"\n".join(found.source.data.split(b"\n")[: found.line])) + (found.line > 0)
     span = Span(start=start, end=start)
     return (Problem(kind="partial-command", message=said, span=span, subject="config"),)
@@ -180,7 +178,7 @@ def _find(source: Source) -> _Found | None:
     lines = (*[b""] * first.start, *first.list_lines(), b"")
     taken_out = replace(source, data=b"\n".join(lines), excerpt="a longer text")
     others = sum(not each.number or each.number != first.number for each in found[1:])
-    return _Found(taken_out, number=first.number, count=1 + others, line=first.first)
+    return _Found(taken_out, number=first.number, configs=1 + others, line=first.first)
 
 
 _MAX_PROMPT = 400

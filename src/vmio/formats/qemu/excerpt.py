@@ -47,7 +47,8 @@ def find_command(source: Source) -> Excerpt | None:
     written = text = source.data.decode("latin-1")
     if "\0" in text:
         words = _split_process(text)
-        return Excerpt(words=words) if any(word.text.startswith("-") for word in words) else None
+        has_options = any(word.text.startswith("-") for word in words)
+        return Excerpt(words=words) if has_options or is_program(words[0].text) else None
     if "..." in text or _ELLIPSIS in text:
         text = _ELISION.sub(lambda match: " " * len(match[0]), text)
     if ":" in text:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from vmio import __version__
+from vmio.model.iothread import PARAMETERS
 from vmio.report.comparison.svg import CHART_CSS
 from vmio.report.figures import format_rate, format_share
 from vmio.report.page import render_page
-from vmio.report.prediction.chart import ChartPoint
+from vmio.report.prediction.chart import ChartPoint, span_latency_ns
 from vmio.report.prediction.svg import MOST_LOOPS, SIMULATION_CSS, draw_loops, draw_panel
 from vmio.report.prediction.text import show_range
 from vmio.sim.simulator import Estimate, LoopEstimate, Prediction
@@ -60,7 +61,10 @@ def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, paramete
     """
     first = points[0].prediction
     title = f"{guest}: latency and CPU, predicted"
-    shown = points if len(points) == 1 else [point for point in points if point.is_today]
+    today = [point for point in points if point.is_today]
+    shown = [("Today" * bool(today), points[0])] if len(points) == 1 else []
+    if len(points) > 1:
+        shown = [*_find_lowest(points, parameter), *(("Today", point) for point in today)]
     head = parameter or "Layout"
     return render_page(
         "prediction.html.j2",
@@ -69,7 +73,7 @@ def render_simulation_html(points: Sequence[ChartPoint], *, guest: str, paramete
         vmio_version=__version__,
         guest=guest,
         first=first,
-        headlines=[_pick_headline(point) for point in shown],
+        headlines=[_pick_headline(name, point, parameter) for name, point in shown],
         chart_title=(
             f"Latency and CPU by {parameter}" if parameter else "Where each event loop's time goes"
         ),
@@ -107,9 +111,22 @@ def _list_figures(found: Prediction) -> tuple[str, ...]:
     return tuple(show_range(found, pick(found), show) for _, pick, show in _FIGURES)
 
 
-def _pick_headline(point: ChartPoint) -> tuple[ChartPoint, str, str, str]:
+def _find_lowest(points: Sequence[ChartPoint], parameter: str) -> list[tuple[str, ChartPoint]]:
+    """Returns the first value with the lowest latency, where a person has the choice.
+
+    A load is not chosen: less of it waits less. Of a range the far end counts.
+    """
+    if parameter.rpartition(".")[2] not in PARAMETERS:
+        return []
+    return [("Lowest latency", min(points, key=lambda point: span_latency_ns(point)[1]))]
+
+
+def _pick_headline(
+    name: str, point: ChartPoint, parameter: str
+) -> tuple[str, ChartPoint, str, str, str]:
     iops, latency, *_, cpu = _list_figures(point.prediction)
-    return point, iops, latency, cpu
+    what = " ".join(filter(None, (parameter, point.label)))
+    return ": ".join(filter(None, (name, what))), point, iops, latency, cpu
 
 
 def _list_shares(found: Prediction, loop: LoopEstimate) -> tuple[str, ...]:
@@ -152,7 +169,7 @@ def _describe_charts(points: Sequence[ChartPoint], parameter: str) -> str:
         words = [
             f"Each dot is a value of {parameter}.",
             "A bar is an outcome that is bistable: it can be anywhere in the bar." * bistable,
-            "The diamond is today's value." * any(point.is_today for point in points),
+            "A dashed line is at today's value." * any(point.is_today for point in points),
             "Point at one to see its figures.",
         ]
     return " ".join(filter(None, words))

@@ -38,7 +38,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         (
             name,
             "" if prediction.bistable else show(value.mean),
-            f"{show(value.low)} to {show(value.high)}",
+            join_ends(show(value.low), show(value.high)),
         )
         for name, value, show in rows
     ]
@@ -84,8 +84,14 @@ def print_warnings(prediction: Prediction, console: Console) -> None:
 
 def show_range(prediction: Prediction, value: Estimate, show: Callable[[float], str]) -> str:
     """Returns a mean, or the range of a bistable outcome: `105 to 116 µs`."""
-    if not prediction.bistable:
-        return show(value.mean)
-    (low, *unit), high = show(value.low).split(), show(value.high)
-    # A unit that both have is printed once.
-    return f"{low} to {high}" if high.split()[1:] == unit else f"{show(value.low)} to {high}"
+    return (
+        join_ends(show(value.low), show(value.high)) if prediction.bistable else show(value.mean)
+    )
+
+
+def join_ends(low: str, high: str) -> str:
+    """Returns a range by its ends; what is the same in both is printed once, a unit or all."""
+    if low == high:
+        return low
+    number, *unit = low.split()
+    return f"{number if high.split()[1:] == unit else low} to {high}"

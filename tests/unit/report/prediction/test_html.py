@@ -260,3 +260,38 @@ def test_render_simulation_html_escapes_what_is_given(
 ) -> None:
     """A guest, a label, a loop and a note can be anything and the page stays what it is."""
     assert list_tags(make_prediction, f"<script>{words}") == benign_tags
+
+
+def list_headlines(page: str) -> list[str]:
+    """Returns what the cards at the top are about."""
+    return ["".join(each.itertext()) for each in parse(page).iter("h3")]
+
+
+def test_sweep_begins_with_the_lowest_latency_and_with_today(make_prediction: Make) -> None:
+    """What a person can choose has an answer; less of a load waits less, which is none."""
+    points = make_sweep(make_prediction)
+    page = render_simulation_html(points, guest="701 a", parameter="iot0.poll_max_ns")
+    assert list_headlines(page) == [
+        "What this is",
+        "Lowest latency: iot0.poll_max_ns 99999",
+        "Today: iot0.poll_max_ns 32768",
+    ]
+    page = render_simulation_html(points, guest="701 a", parameter="qd")
+    assert list_headlines(page) == ["What this is", "Today: qd 32768"]
+    one = replace(points[1], label="as it is")
+    page = render_simulation_html([one], guest="701 a", parameter="")
+    assert list_headlines(page) == ["What this is", "Today: as it is"]
+
+
+def test_range_with_ends_that_print_alike_is_one_figure(make_prediction: Make) -> None:
+    """`10 to 10 %` says no more than `10 %`."""
+    page = render_simulation_html(
+        [ChartPoint(label="x", prediction=make_prediction((100.001, 100.002), (0.101, 0.102)))],
+        guest="701 a",
+        parameter="",
+    )
+    text = " ".join("".join(parse(page).itertext()).split())
+    assert "10 %" in text
+    assert " to 0.10" not in text
+    assert "10 to 10 %" not in text
+    assert "100 to 100" not in text
