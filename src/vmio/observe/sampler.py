@@ -13,7 +13,7 @@ from vmio.errors import QmpError, ToolError
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.observe.disks import ask_disks
 from vmio.observe.sample import DiskSample, Sample, ThreadName
-from vmio.observe.threads import name_threads, open_tasks, read_threads
+from vmio.observe.threads import Tasks, name_threads, open_tasks, read_threads
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
 from vmio.qemu.threads import ask_threads
 
@@ -117,7 +117,7 @@ async def collect(
 
 
 async def _take(
-    tasks: int, pid: int, monitor: QmpConnection | None, names: Mapping[int, ThreadName] | None
+    tasks: Tasks, pid: int, monitor: QmpConnection | None, names: Mapping[int, ThreadName] | None
 ) -> Sample | None:
     """Samples once; None if the process has ended, or its main loop has."""
     iothreads: tuple[IOThread, ...] = ()
@@ -140,7 +140,7 @@ async def _take(
     )
 
 
-async def _is_ending(tasks: int) -> bool:
+async def _is_ending(tasks: Tasks) -> bool:
     """Returns whether QEMU ends within a second: it closes its monitor before it is gone."""
     for _ in range(_ENDING_CHECKS):
         if not read_threads(tasks, {}):

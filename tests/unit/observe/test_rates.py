@@ -191,7 +191,9 @@ def test_percentiles_are_of_the_interval() -> None:
     assert reads.latency_p99 == LatencyRange(low_ns=100, high_ns=None)
     done = replace(DONE, histogram=Histogram(boundaries_ns=bounds, counts=(4_999, 0, 0)))
     reads = compare_samples(sample, after(disk=replace(DISK, reads=done))).disks[0].reads
-    assert reads.histogram is reads.latency_p50 is reads.latency_p99 is None
+    assert reads.histogram is None
+    assert reads.latency_p50 is None
+    assert reads.latency_p99 is None
     assert reads.count == 0
 
 
@@ -254,7 +256,7 @@ def test_limit_of_a_disk_that_tells_nothing_is_unknown() -> None:
 
 def test_helper_threads_are_summed_by_the_loop_they_work_for() -> None:
     """Those of nobody known come last; a vCPU works for no loop."""
-    threads = [
+    threads: list[tuple[Role, str | None, float]] = [
         ("main loop", "main loop", 0.25),
         ("worker", None, 0.5),
         ("iothread", "io0", 0.25),
