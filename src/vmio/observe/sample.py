@@ -182,6 +182,8 @@ class DiskSample(Struct, frozen=True, kw_only=True):
     writes: Operations = field(default_factory=Operations)
     flushes: Operations = field(default_factory=Operations)
     unmaps: Operations = field(default_factory=Operations)
+    zone_appends: Histogram | None = None
+    """Of that kind of operation, which is rare, only where somebody has it counted."""
     limits: Limits | None = None
     """None where they were not asked for, or QEMU does not tell them; no limits is `Limits()`."""
     in_flight: int | None = None

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import re
 import resource
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -39,8 +39,8 @@ _KERNEL_NAMES: Final[tuple[tuple[re.Pattern[str], Role, str], ...]] = (
     (re.compile(r"worker"), "worker", r"\g<0>"),
     (re.compile(r"iou-wrk-[0-9]+", re.ASCII), "io_uring", r"\g<0>"),
 )
-"""Source: QEMU 10.0 with `-name …,debug-threads=on`; 11.1 always. An `iou-wrk-TID` is the kernel's,
-and does what the thread of that id submitted (Linux 6.18, run)."""
+"""Source: QEMU 10.0 with `-name …,debug-threads=on`; 11.1 always. The kernel makes `iou-wrk-TID`
+for what the thread of that id submitted (Linux 6.18, run)."""
 _DEAD: Final = frozenset({b"Z", b"X"})
 _LOOPS: Final = frozenset({"main loop", "iothread"})
 _AFFINITY: Final = b"\nCpus_allowed_list:\t"
@@ -72,7 +72,7 @@ class Tasks:
             self._drop(gone)
         return ids
 
-    def read_files(self, thread: int) -> Iterator[bytes]:
+    def read_files(self, thread: int) -> Generator[bytes]:
         """Yields what the kernel says of a thread in each file; empty where it has no such file.
 
         Raises:
@@ -91,13 +91,19 @@ class Tasks:
                 return
         yield from self._open_files(thread)
 
+    def read_state(self, thread: int) -> str:
+        """Returns the kernel's letter for what a thread is doing; empty if it has ended."""
+        with suppress(OSError, ValueError, IndexError), closing(self.read_files(thread)) as files:
+            return next(files).rpartition(b")")[2].split()[0].decode("ascii", "replace")
+        return ""
+
     def close(self) -> None:
         """Closes everything."""
         for thread in tuple(self._files):
             self._drop(thread)
         os.close(self.folder)
 
-    def _open_files(self, thread: int) -> Iterator[bytes]:
+    def _open_files(self, thread: int) -> Generator[bytes]:
         opened: list[int] = []
         try:
             for name in _FILES:
