@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vmio.observe.sampler import GuestSampler, open_sampler
+from vmio.observe.sampler import GuestSampler, open_sampler, take_all
 from vmio.qemu.brief import BriefMonitor
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
@@ -96,7 +96,7 @@ async def measure_many(guests: int, rounds: int, *, keep: bool) -> None:
         theirs_s = read_cpu_s([each.pid for each in running])
         for _ in range(rounds):
             began_s, began_ns = time.monotonic(), time.process_time_ns()
-            taken = await asyncio.gather(*(each.take() for each in opened))
+            taken = await take_all(opened)
             answered += sum(each is not None and each.monitor == "answered" for each in taken)
             shares.append((time.process_time_ns() - began_ns) / 1e9 / INTERVAL_S)
             await asyncio.sleep(max(0.0, INTERVAL_S - (time.monotonic() - began_s)))

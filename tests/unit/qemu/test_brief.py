@@ -144,10 +144,11 @@ def test_conversation_has_one_limit_of_time(tmp_path: Path) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(GREETING)
         number = 0
-        while await reader.readline():
-            writer.write(b'{"return": {}, "id": 0}\r\n')
+        while line := await reader.readline():
+            answer = {"return": {}, "id": json.loads(line)["id"]}
+            writer.write(json.dumps(answer).encode() + b"\n")
             number += 1
-            if number > 1:
+            if number > 2:
                 await asyncio.sleep(0.05)
 
     async def main() -> int:
