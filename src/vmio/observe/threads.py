@@ -141,7 +141,10 @@ def open_tasks(pid: int, *, proc: Path = _PROC) -> Iterator[Tasks]:
     try:
         folder = os.open(proc / str(pid) / "task", os.O_RDONLY | os.O_DIRECTORY)
     except (FileNotFoundError, ProcessLookupError) as error:
-        raise ToolError(f"there is no process {pid}", hint="its QEMU has ended") from error
+        # Mounted with hidepid=2, /proc says of others' processes that they are not there.
+        raise ToolError(
+            f"there is no process {pid}", hint="its QEMU has ended, or this host hides it (hidepid)"
+        ) from error
     except OSError as error:
         raise ToolError(f"cannot look at process {pid}: {error.strerror}") from error
     tasks = Tasks(folder)
