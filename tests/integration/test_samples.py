@@ -58,6 +58,12 @@ class Loaded(Struct, frozen=True, kw_only=True):
     socket: Path
     devices: tuple[str, ...]
 
+    def open_monitor(self) -> BriefMonitor:
+        """Returns its monitor, with limits that a busy host does not reach."""
+        return BriefMonitor(
+            self.socket, pid=self.process.pid, greeting_s=10.0, conversation_s=20.0
+        )
+
     async def run_fio(self, device: str, *more: str) -> dict[str, Any]:
         """Returns what fio says of its reads."""
         done = await self.agent.run(
@@ -116,7 +122,7 @@ async def booted(*disks: str) -> AsyncIterator[Loaded]:
 
 async def watch(loaded: Loaded, *, interval_s: float, into: list[Sample]) -> None:
     """Samples a guest until it is cancelled."""
-    monitor = BriefMonitor(loaded.socket, pid=loaded.process.pid)
+    monitor = loaded.open_monitor()
     samples = stream(loaded.process.pid, monitor, interval_s=interval_s, limits=True, queues=True)
     async with aclosing(samples):
         async for each in samples:
@@ -137,7 +143,7 @@ def test_rates_are_those_that_fio_says() -> None:
             (place / "disk").write_bytes(os.urandom(16 << 20))
             node = f"driver=file,filename={place}/disk,cache.direct=off"
             async with booted(node, "driver=null-co,read-zeroes=on") as loaded:
-                monitor = BriefMonitor(loaded.socket, pid=loaded.process.pid)
+                monitor = loaded.open_monitor()
                 before = await sample(loaded.process.pid, monitor)
                 said = await loaded.run_fio(loaded.devices[0], "--iodepth=4", "--runtime=1500ms")
                 rates = compare_samples(before, await sample(loaded.process.pid, monitor))
@@ -175,6 +181,58 @@ def test_rates_are_those_that_fio_says() -> None:
     asyncio.run(asyncio.wait_for(main(), 300))
 
 
+def test_limit_that_a_load_reaches_binds() -> None:
+    """Of 100 requests a second, set while the guest runs; without a load it does not."""
+
+    async def main() -> None:
+        async with booted("driver=null-co,read-zeroes=on") as loaded:
+            limits = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops_rd", "iops_wr"), 0)
+            place = "/machine/peripheral/vd0/virtio-backend"
+            await loaded.process.qmp.execute(
+                "block_set_io_throttle", {"id": place, "iops": 100, **limits}
+            )
+            samples: list[Sample] = []
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(watch(loaded, interval_s=0.5, into=samples))
+                await loaded.run_fio(loaded.devices[0], "--iodepth=8", "--runtime=6s")
+                task.cancel()
+            found = [find(compare_samples(*each), "vd0") for each in pairwise(samples)]
+            assert all(each.limits is not None and each.limits.iops == 100 for each in found)
+            assert sum(each.binding == ("iops",) for each in found) >= 6
+            monitor = loaded.open_monitor()
+            before = await sample(loaded.process.pid, monitor, limits=True)
+            await asyncio.sleep(0.2)
+            after = await sample(loaded.process.pid, monitor, limits=True)
+            assert find(compare_samples(before, after), "vd0").binding == ()
+
+    asyncio.run(asyncio.wait_for(main(), 300))
+
+
+def test_kernels_workers_are_charged_to_the_loop_that_submits() -> None:
+    """Flushes through io_uring block, and so the kernel has threads of its own do them."""
+
+    async def main() -> list[Sample]:
+        with open_runtime_folder() as place:
+            (place / "disk").write_bytes(bytes(16 << 20))
+            node = f"driver=file,filename={place}/disk,aio=io_uring,cache.direct=off"
+            samples: list[Sample] = []
+            async with booted(node) as loaded, asyncio.TaskGroup() as group:
+                task = group.create_task(watch(loaded, interval_s=0.1, into=samples))
+                await loaded.run_fio(
+                    loaded.devices[0], "--rw=randwrite", "--fsync=1", "--runtime=3s"
+                )
+                task.cancel()
+            return samples
+
+    samples = asyncio.run(asyncio.wait_for(main(), 300))
+    workers = [each for taken in samples for each in taken.threads if each.role == "io_uring"]
+    if not workers:
+        pytest.skip("needs a host whose kernel has workers for io_uring")
+    assert {each.owner for each in workers} == {"io0"}
+    found = compare_samples(samples[0], samples[-1])
+    assert find(found, "vd0").flushes.count
+
+
 def test_percentiles_are_of_the_latency_that_the_disk_has() -> None:
     """Within a bin of ten in a factor of ten; what is left behind is nothing."""
 
@@ -184,7 +242,7 @@ def test_percentiles_are_of_the_latency_that_the_disk_has() -> None:
     async def main() -> None:
         nodes = (f"driver=null-co,latency-ns={each},read-zeroes=on" for each in LATENCIES_NS)
         async with booted(*nodes) as loaded:
-            monitor = BriefMonitor(loaded.socket, pid=loaded.process.pid)
+            monitor = loaded.open_monitor()
             async with keep_histograms(monitor) as keeper:
                 for number, latency_ns in enumerate(LATENCIES_NS):
                     before = await sample(loaded.process.pid, monitor)

@@ -143,7 +143,8 @@ def open_tasks(pid: int, *, proc: Path = _PROC) -> Iterator[Tasks]:
     except (FileNotFoundError, ProcessLookupError) as error:
         # Mounted with hidepid=2, /proc says of others' processes that they are not there.
         raise ToolError(
-            f"there is no process {pid}", hint="its QEMU has ended, or this host hides it (hidepid)"
+            f"there is no process {pid}",
+            hint="its QEMU has ended, or this host hides it (hidepid)",
         ) from error
     except OSError as error:
         raise ToolError(f"cannot look at process {pid}: {error.strerror}") from error

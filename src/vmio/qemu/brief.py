@@ -33,8 +33,7 @@ GREETING_S: Final = 0.2
 CONVERSATION_S: Final = 0.8
 _TOGETHER_S: Final = 0.003
 """Somewhat more than QEMU takes for three answers."""
-_NOTICED_S: Final = 0.1
-"""How long a QEMU on a busy host takes at most to notice that a client has gone."""
+_LOOK_S: Final = 0.005
 _MAX_BYTES: Final = 32 << 20
 """Of all answers of a conversation; those of 30 disks with histograms take 128 kB."""
 _CHUNK_BYTES: Final = 1 << 18
@@ -59,7 +58,7 @@ class BriefMonitor:
         pid: The process of its QEMU, which has to have made it or to have the threads it reports.
         keep: Whether the connection is kept for the next conversation: only on a socket that
             nobody else uses.
-        greeting_s: How long the monitor may take to greet.
+        greeting_s: How long the monitor may take to greet, and to notice that a client has gone.
         conversation_s: How long a whole conversation may take.
     """
 
@@ -178,15 +177,16 @@ class BriefMonitor:
     async def _check_free(self) -> None:
         """Refuses a monitor that another client is connected to.
 
-        A connection of ours is listed until QEMU has noticed that it is closed.
+        A connection of ours is listed until QEMU has noticed that it is closed, which may take it
+        as long as a greeting.
         """
         fresh = False
         while count_clients(self._pid, self._path, fresh=fresh):
             if self._gave_up:
                 raise SilentMonitorError(f"{self.name} has not served a connection that was ended")
-            if time.monotonic() - self._closed_s > _NOTICED_S:
+            if time.monotonic() - self._closed_s > self._greeting_s:
                 raise HeldMonitorError(f"{self.name} is held by another client")
-            await asyncio.sleep(_NOTICED_S / 20)
+            await asyncio.sleep(_LOOK_S)
             fresh = True
 
     async def _be_greeted(self, connected: socket.socket) -> None:
