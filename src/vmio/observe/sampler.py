@@ -66,8 +66,10 @@ class GuestSampler:
         threads = read_threads(self._tasks, self._names)
         if all(each.thread_id != self._pid for each in threads):
             return None
-        if told is not None and not self._is_ours(told, threads):
-            state, note, told = "failed", "another QEMU answers at its monitor's socket", None
+        if told is not None and not _has_threads(threads, told):
+            if not self._made_by_itself():
+                state, note, told = "failed", "another QEMU answers at its monitor's socket", None
+            # In a container the ids that QEMU reports are of other threads here.
             self._names = {self._pid: self._names[self._pid]}
             threads = read_threads(self._tasks, self._names)
         return Sample(
@@ -105,14 +107,19 @@ class GuestSampler:
             await asyncio.sleep(_ENDING_INTERVAL_S)
         return False
 
-    def _is_ours(self, told: Told, threads: Sequence[ThreadSample]) -> bool:
-        """Returns whether the process that was sampled is the one that answered."""
+    def _made_by_itself(self) -> bool:
+        """Returns whether the process that is sampled made the socket that answered.
+
+        libvirt makes it and hands it over; then only QEMU's thread ids tell.
+        """
         monitor = self._reader.monitor if self._reader is not None else None
-        if not isinstance(monitor, BriefMonitor) or monitor.peer_pid == self._pid:
-            return True
-        # libvirt makes the socket and hands it over; then QEMU's thread ids have to be ours.
-        reported = told.threads.thread_ids
-        return bool(reported) and set(reported) <= {each.thread_id for each in threads}
+        return not isinstance(monitor, BriefMonitor) or monitor.peer_pid == self._pid
+
+
+def _has_threads(threads: Sequence[ThreadSample], told: Told) -> bool:
+    """Returns whether the threads that a monitor reported are among those of the process."""
+    reported = told.threads.thread_ids
+    return bool(reported) and set(reported) <= {each.thread_id for each in threads}
 
 
 @contextmanager

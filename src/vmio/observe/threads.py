@@ -5,6 +5,7 @@ Source: Linux, Documentation/scheduler/sched-stats.rst; proc_pid_stat(5), proc_p
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -63,11 +64,18 @@ class Tasks:
         self._files: dict[int, tuple[int, ...]] = {}
 
     def list_threads(self) -> tuple[int, ...]:
-        """Returns the ids, none if the process has ended; and lets go of threads that have."""
+        """Returns the ids, none if the process has ended; and lets go of threads that have.
+
+        Raises:
+            ToolError: This process has too many files open to look.
+        """
         ids: tuple[int, ...] = ()
-        with suppress(OSError), os.scandir(self.folder) as entries:
-            names = (each.name for each in islice(entries, _MAX_THREADS))
-            ids = tuple(int(each) for each in names if each.isdecimal() and each.isascii())
+        try:
+            with os.scandir(self.folder) as entries:
+                names = (each.name for each in islice(entries, _MAX_THREADS))
+                ids = tuple(int(each) for each in names if each.isdecimal() and each.isascii())
+        except OSError as error:
+            _raise_if_full(error)
         for gone in self._files.keys() - set(ids):
             self._drop(gone)
         return ids
@@ -163,6 +171,9 @@ def read_threads(tasks: Tasks, names: Mapping[int, ThreadName]) -> tuple[ThreadS
     Args:
         tasks: The folder, as `open_tasks` opens it.
         names: What threads are, by id; others go by what the kernel calls them.
+
+    Raises:
+        ToolError: This process has too many files open to look.
     """
     found = (_read_thread(tasks, each, names.get(each)) for each in tasks.list_threads())
     return _add_owners([each for each in found if each is not None])
@@ -190,7 +201,10 @@ def _read_thread(tasks: Tasks, thread: int, name: ThreadName | None) -> ThreadSa
             return None
         user_ns, system_ns = int(fields[11]) * _TICK_NS, int(fields[12]) * _TICK_NS
         started_ticks, processor = int(fields[19]), int(fields[36])
-    except (OSError, ValueError, IndexError):
+    except OSError as error:
+        _raise_if_full(error)
+        return None
+    except (ValueError, IndexError):
         return None
     cpu_ns, run_delay_ns = _parse_schedstat(schedstat) or (user_ns + system_ns, None)
     slept, preempted, affinity = _parse_status(status)
@@ -259,6 +273,14 @@ def _name_by_kernel(text: str) -> ThreadName:
         if match := pattern.fullmatch(text):
             return ThreadName(name=match.expand(name), role=role)
     return ThreadName(name=text, role="other")
+
+
+def _raise_if_full(error: OSError) -> None:
+    """Tells a thread that has ended from a host or a process that can open no more files."""
+    if error.errno in {errno.EMFILE, errno.ENFILE}:
+        raise ToolError(
+            f"cannot look at a process's threads: {error.strerror}", hint="raise ulimit -n"
+        ) from error
 
 
 def _read(descriptor: int) -> bytes:

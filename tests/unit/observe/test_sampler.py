@@ -200,6 +200,13 @@ def test_answers_of_another_qemu_are_not_taken() -> None:
     assert found.threads[0].name == "main loop"
 
 
+def test_thread_ids_of_a_container_name_no_thread_here() -> None:
+    """Its disks are taken, since its process made the socket; its threads go by the kernel."""
+    found = run(lambda: sample(PID, Brief(peer_pid=PID)))
+    assert [each.id for each in found.disks] == ["scsi0"]
+    assert {each.role for each in found.threads} <= {"main loop", "other"}
+
+
 def test_qemu_that_is_stopped_is_not_asked() -> None:
     """It would not answer, and a connection would wait there."""
     monitor = Brief()

@@ -215,6 +215,21 @@ def test_open_folder_does_not_show_who_got_the_number() -> None:
             second.wait()
 
 
+@pytest.mark.parametrize("name", ["open", "scandir"])
+def test_process_with_too_many_files_is_told_from_one_that_ended(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Else a guest that runs would look gone."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with open_tasks(os.getpid()) as tasks:
+        monkeypatch.setattr(os, name, refuse)
+        with pytest.raises(ToolError, match="Too many open files"):
+            read_threads(tasks, {})
+
+
 def test_process_that_is_not_ours_to_see_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with /proc mounted with hidepid=1; with hidepid=2 it is not there."""
 
