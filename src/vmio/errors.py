@@ -10,7 +10,9 @@ A problem *in* a person's config is a finding, never one of these. The tree::
     ├── CapabilityError     this QEMU or this host lacks something
     ├── ToolError           a program that failed; has its argv, exit status and last output
     ├── QmpError            a monitor that does not answer, or not with QMP
-    │   └── CommandRefusedError     one that answered with an error (in `vmio.qemu.qmp`)
+    │   ├── CommandRefusedError     one that answered with an error (in `vmio.qemu.qmp`)
+    │   ├── HeldMonitorError        one that another client has (in `vmio.qemu.brief`)
+    │   └── SilentMonitorError      one that does not answer in time (in `vmio.qemu.brief`)
     ├── GuestError          a guest that does not boot, or whose agent does not answer
     ├── OutputError         a result that could not be written
     ├── ConflictError       a file that changed since it was read, or is locked

@@ -58,7 +58,9 @@ async def check(guest: Guest, how: Boot, subtests: pytest.Subtests) -> None:
 def check_samples(before: Sample, after: Sample, requests: float) -> None:
     """The disk reads what fio asks for, the IOThread and the vCPU work for it, by their names."""
     names = [
-        (each.role, each.name) for each in after.threads if each.role not in {"worker", "other"}
+        (each.role, each.name)
+        for each in after.threads
+        if each.role not in {"worker", "io_uring", "other"}
     ]
     assert sorted(names) == [
         ("iothread", "iothread-virtio0"),

@@ -84,7 +84,8 @@ def list_notes(source: Source) -> tuple[Problem, ...]:
     found = _look(source)
     if found is None or found.configs == 1:
         return ()
-    said = f"{found.configs} configs are in this text: the first one, of line {found.line + 1}, is read"
+    line = found.line + 1
+    said = f"{found.configs} configs are in this text: the first one, of line {line}, is read"
     start = len(b"\n".join(found.source.data.split(b"\n")[: found.line])) + (found.line > 0)
     span = Span(start=start, end=start)
     return (Problem(kind="partial-command", message=said, span=span, subject="config"),)

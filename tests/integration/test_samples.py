@@ -1,0 +1,448 @@
+"""Samples of real guests held against what fio, the kernel and a disk of known latency say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from vmio import app
+from vmio.errors import CapabilityError, QmpError, ToolError
+from vmio.guest.agent import Agent, agent_argv
+from vmio.guest.image import ensure_image
+from vmio.model.machine import Machine
+from vmio.model.topology import Topology
+from vmio.observe.histograms import FINE_BOUNDARIES_NS, keep_histograms
+from vmio.observe.percentiles import LatencyRange
+from vmio.observe.rates import DiskRates, Rates, compare_samples
+from vmio.observe.sample import Limits, Sample
+from vmio.observe.sampler import open_sampler, sample, stream
+from vmio.qemu.boot import render_boot
+from vmio.qemu.brief import BriefMonitor
+from vmio.qemu.folder import open_runtime_folder
+from vmio.qemu.process import QemuProcess
+from vmio.qemu.sockets import count_clients
+
+LATENCIES_NS = (1_120_000, 5_600_000, 35_500_000)
+"""Of disks that do nothing but wait, in the middle of bins."""
+BARE = (
+    *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
+    *("-machine", "pc", "-accel", "tcg", "-m", "16", "-smp", "2", "-S"),
+    *("-object", "iothread,id=io0", "-name", "x,debug-threads=on"),
+)
+THROTTLED = (
+    *("-drive", "if=none,id=d0,driver=null-co,throttling.iops-total=100,throttling.group=g"),
+    *("-device", "virtio-scsi-pci,id=s0,num_queues=2", "-device", "scsi-hd,drive=d0,id=sd0"),
+    *("-object", '{"qom-type":"throttle-group","id":"tg0","limits":{"iops-read":55}}'),
+    *("-blockdev", "driver=null-co,node-name=n1"),
+    *("-blockdev", "driver=throttle,node-name=t1,throttle-group=tg0,file=n1"),
+    *("-device", "virtio-blk-pci,drive=t1,id=vd1,iothread=io0,num-queues=2"),
+)
+
+
+class Loaded(Struct, frozen=True, kw_only=True):
+    """A guest that can be loaded, with a monitor that others use too."""
+
+    process: QemuProcess
+    agent: Agent
+    socket: Path
+    devices: tuple[str, ...]
+
+    def open_monitor(self) -> BriefMonitor:
+        """Returns its monitor, with limits that a busy host does not reach."""
+        return BriefMonitor(
+            self.socket, pid=self.process.pid, greeting_s=10.0, conversation_s=20.0
+        )
+
+    async def run_fio(self, device: str, *more: str) -> dict[str, Any]:
+        """Returns what fio says of its reads."""
+        done = await self.agent.run(
+            (
+                *("fio", "--name=x", f"--filename={device}", "--rw=randread", "--bs=4k"),
+                *("--ioengine=libaio", "--direct=1", "--time_based", "--output-format=json"),
+                *("--allow_file_create=0", *more),
+            ),
+            timeout_s=120,
+        )
+        assert not done.status, done.stderr
+        text = done.stdout.decode()
+        reads: dict[str, Any] = json.loads(text[text.index("{") :])["jobs"][0]["read"]
+        return reads
+
+
+@asynccontextmanager
+async def booted(*disks: str) -> AsyncIterator[Loaded]:
+    """Boots the benchmark guest with block nodes as its disks, each on an IOThread of its own."""
+    try:
+        image = ensure_image(controllers=("virtio-blk-pci",))
+    except CapabilityError as error:
+        pytest.skip(f"needs a host that can build the guest: {error.message}")
+    how, _ = app.choose_boot(
+        accelerator="tcg",
+        kernel=str(image.kernel),
+        initrd=str(image.initrd),
+        append=f"{image.append} clocksource=tsc tsc=reliable",
+        memory_mib=512,
+    )
+    extra: list[str] = []
+    for number, each in enumerate(disks):
+        extra += ["-object", f"iothread,id=io{number}", "-blockdev", f"{each},node-name=n{number}"]
+        extra += [
+            "-device",
+            f"virtio-blk-pci,drive=n{number},iothread=io{number},id=vd{number},num-queues=1",
+        ]
+    async with AsyncExitStack() as stack:
+        runtime = stack.enter_context(open_runtime_folder())
+        argv = render_boot(Machine(name="sampled"), Topology(), how)
+        argv = (*argv, *agent_argv(runtime / "agent"), *extra)
+        process = await stack.enter_async_context(
+            QemuProcess.start(argv, qmp_socket=runtime / "qmp")
+        )
+        agent = await stack.enter_async_context(Agent.connect(runtime / "agent", 180))
+        found: list[str] = []
+        while len(found) < len(disks):
+            found = sorted(each.path for each in await agent.disks() if each.name.startswith("vd"))
+        yield Loaded(
+            process=process,
+            agent=agent,
+            socket=runtime / "qmp",
+            devices=tuple(found[: len(disks)]),
+        )
+
+
+async def watch(loaded: Loaded, *, interval_s: float, into: list[Sample]) -> None:
+    """Samples a guest until it is cancelled."""
+    monitor = loaded.open_monitor()
+    samples = stream(loaded.process.pid, monitor, interval_s=interval_s, limits=True, queues=True)
+    async with aclosing(samples):
+        async for each in samples:
+            into.append(each)  # noqa: PERF401 - a list made at the end is lost
+
+
+def find(rates: Rates, disk: str) -> DiskRates:
+    """Returns the rates of a disk."""
+    return next(each for each in rates.disks if each.id == disk)
+
+
+def test_rates_are_those_that_fio_says() -> None:
+    """Its count and a steady rate within 2 %; and the loop that is loaded is the busy one."""
+
+    async def main() -> None:
+        folder = open_runtime_folder()
+        with folder as place:
+            (place / "disk").write_bytes(os.urandom(16 << 20))
+            node = f"driver=file,filename={place}/disk,cache.direct=off"
+            async with booted(node, "driver=null-co,read-zeroes=on") as loaded:
+                monitor = loaded.open_monitor()
+                before = await sample(loaded.process.pid, monitor)
+                said = await loaded.run_fio(loaded.devices[0], "--iodepth=4", "--runtime=1500ms")
+                rates = compare_samples(before, await sample(loaded.process.pid, monitor))
+                reads = find(rates, "vd0").reads
+                assert reads.count == pytest.approx(said["total_ios"], rel=0.02)
+                assert reads.bytes_per_s is not None
+                assert reads.bytes_per_s == pytest.approx(4096 * (reads.operations_per_s or 0.0))
+                assert find(rates, "vd1").reads.count == 0
+                busy = {
+                    each.name: each.cpu_share for each in rates.threads if each.role != "other"
+                }
+                assert busy["io0"] > 10 * busy["io1"]
+
+                samples: list[Sample] = []
+                async with asyncio.TaskGroup() as group:
+                    task = group.create_task(watch(loaded, interval_s=0.25, into=samples))
+                    said = await loaded.run_fio(
+                        loaded.devices[1], "--iodepth=1", "--rate_iops=200", "--runtime=5s"
+                    )
+                    task.cancel()
+                # From the first quarter of the load to the last, wherever fio's start and end are.
+                loads = [
+                    find(compare_samples(*each), "vd1").reads.operations_per_s or 0.0
+                    for each in pairwise(samples)
+                ]
+                under = [number for number, rate in enumerate(loads) if rate > 100]
+                first, last = under[len(under) // 4], under[-(len(under) // 4)]
+                steady = compare_samples(samples[first], samples[last])
+                assert find(steady, "vd1").reads.operations_per_s == pytest.approx(
+                    said["iops"], rel=0.02
+                )
+                assert {each.monitor for each in samples} == {"answered"}
+                assert all(each.in_flight is not None for each in samples[-1].disks)
+
+    asyncio.run(asyncio.wait_for(main(), 300))
+
+
+def test_limit_that_a_load_reaches_binds() -> None:
+    """Of 100 requests a second, set while the guest runs; without a load it does not."""
+
+    async def main() -> None:
+        async with booted("driver=null-co,read-zeroes=on") as loaded:
+            limits = dict.fromkeys(("bps", "bps_rd", "bps_wr", "iops_rd", "iops_wr"), 0)
+            place = "/machine/peripheral/vd0/virtio-backend"
+            await loaded.process.qmp.execute(
+                "block_set_io_throttle", {"id": place, "iops": 100, **limits}
+            )
+            samples: list[Sample] = []
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(watch(loaded, interval_s=0.5, into=samples))
+                await loaded.run_fio(loaded.devices[0], "--iodepth=8", "--runtime=6s")
+                task.cancel()
+            found = [find(compare_samples(*each), "vd0") for each in pairwise(samples)]
+            assert all(each.limits is not None and each.limits.iops == 100 for each in found)
+            assert sum(each.binding == ("iops",) for each in found) >= 6
+            monitor = loaded.open_monitor()
+            before = await sample(loaded.process.pid, monitor, limits=True)
+            await asyncio.sleep(0.2)
+            after = await sample(loaded.process.pid, monitor, limits=True)
+            assert find(compare_samples(before, after), "vd0").binding == ()
+
+    asyncio.run(asyncio.wait_for(main(), 300))
+
+
+def test_kernels_workers_are_charged_to_the_loop_that_submits() -> None:
+    """Flushes through io_uring block, and so the kernel has threads of its own do them."""
+
+    async def main() -> list[Sample]:
+        with open_runtime_folder() as place:
+            (place / "disk").write_bytes(bytes(16 << 20))
+            node = f"driver=file,filename={place}/disk,aio=io_uring,cache.direct=off"
+            samples: list[Sample] = []
+            async with booted(node) as loaded, asyncio.TaskGroup() as group:
+                task = group.create_task(watch(loaded, interval_s=0.1, into=samples))
+                await loaded.run_fio(
+                    loaded.devices[0], "--rw=randwrite", "--fsync=1", "--runtime=3s"
+                )
+                task.cancel()
+            return samples
+
+    samples = asyncio.run(asyncio.wait_for(main(), 300))
+    workers = [each for taken in samples for each in taken.threads if each.role == "io_uring"]
+    if not workers:
+        pytest.skip("needs a host whose kernel has workers for io_uring")
+    assert {each.owner for each in workers} == {"io0"}
+    found = compare_samples(samples[0], samples[-1])
+    assert find(found, "vd0").flushes.count
+
+
+def test_percentiles_are_of_the_latency_that_the_disk_has() -> None:
+    """Within a bin of ten in a factor of ten; what is left behind is nothing."""
+
+    def find_bin(latency_ns: int) -> int:
+        return sum(bound <= latency_ns for bound in FINE_BOUNDARIES_NS)
+
+    async def main() -> None:
+        nodes = (f"driver=null-co,latency-ns={each},read-zeroes=on" for each in LATENCIES_NS)
+        async with booted(*nodes) as loaded:
+            monitor = loaded.open_monitor()
+            async with keep_histograms(monitor) as keeper:
+                for number, latency_ns in enumerate(LATENCIES_NS):
+                    before = await sample(loaded.process.pid, monitor)
+                    await loaded.run_fio(loaded.devices[number], "--iodepth=8", "--runtime=1500ms")
+                    after = await sample(loaded.process.pid, monitor)
+                    keeper.note(after.disks)
+                    reads = find(compare_samples(before, after), f"vd{number}").reads
+                    median = reads.latency_p50
+                    assert isinstance(median, LatencyRange)
+                    assert 0 <= find_bin(median.low_ns) - find_bin(latency_ns) <= 1
+                    assert reads.histogram is not None
+                    assert sum(reads.histogram.counts) == reads.count
+                    assert reads.latency_mean_ns is not None
+                    assert reads.latency_mean_ns >= latency_ns
+            assert keeper.notes == ()
+            left = await sample(loaded.process.pid, monitor)
+            assert [each.reads.histogram for each in left.disks] == [None] * len(LATENCIES_NS)
+
+    asyncio.run(asyncio.wait_for(main(), 300))
+
+
+def test_limits_and_queues_are_those_of_the_command_line() -> None:
+    """Of a drive, and of a throttle filter's group."""
+
+    async def main() -> Sample:
+        with open_runtime_folder() as folder:
+            async with QemuProcess.start((*BARE, *THROTTLED), qmp_socket=folder / "q") as guest:
+                monitor = BriefMonitor(folder / "q", pid=guest.pid)
+                return await sample(guest.pid, monitor, limits=True, queues=True)
+
+    found = asyncio.run(asyncio.wait_for(main(), 60))
+    assert {each.id: each.limits for each in found.disks} == {
+        "sd0": Limits(iops=100, group="g"),
+        "vd1": Limits(iops_read=55, group="tg0"),
+    }
+    assert {each.id: each.in_flight for each in found.disks} == {"sd0": None, "vd1": 0}
+    assert sorted((each.device, each.index) for each in found.queues) == [
+        ("s0", 0),
+        ("s0", 1),
+        ("vd1", 0),
+        ("vd1", 1),
+    ]
+
+
+def list_sockets() -> list[str]:
+    """Returns the sockets that this process has open."""
+    found = []
+    for each in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(str(each.readlink()))
+    return [each for each in found if each.startswith("socket:")]
+
+
+def test_monitor_that_a_manager_holds_is_left_to_it() -> None:
+    """Threads are sampled; when it leaves, the disks come; no connection of ours is ever there."""
+
+    async def main() -> None:
+        with open_runtime_folder() as folder:
+            path = folder / "q"
+            async with QemuProcess.start((*BARE, *THROTTLED), qmp_socket=path) as guest:
+                monitor = BriefMonitor(path, pid=guest.pid)
+                with open_sampler(guest.pid, monitor) as sampler:
+                    before = list_sockets()
+                    with socket.socket(socket.AF_UNIX) as manager:
+                        manager.connect(str(path))
+                        assert b"QMP" in manager.recv(4096)
+                        await asyncio.sleep(0.1)
+                        found = await sampler.take()
+                        assert found is not None
+                        assert (found.monitor, found.disks) == ("held by another", ())
+                        assert any(each.name == "io0" for each in found.threads)
+                        assert count_clients(guest.pid, path, fresh=True) == 1
+                    await asyncio.sleep(0.1)
+                    found = await sampler.take()
+                    assert found is not None
+                    assert found.monitor == "answered"
+                    assert len(found.disks) == 2
+                    assert list_sockets() == before
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_qemu_that_is_stopped_and_goes_on_is_sampled_again() -> None:
+    """Meanwhile its threads are, at once; its counters are not made up."""
+
+    async def main() -> None:
+        with open_runtime_folder() as folder:
+            path = folder / "q"
+            async with QemuProcess.start((*BARE, *THROTTLED), qmp_socket=path) as guest:
+                monitor = BriefMonitor(path, pid=guest.pid)
+                with open_sampler(guest.pid, monitor) as sampler:
+                    assert (await sampler.take()) is not None
+                    os.kill(guest.pid, signal.SIGSTOP)
+                    try:
+                        await asyncio.to_thread(
+                            os.waitid, os.P_PID, guest.pid, os.WSTOPPED | os.WNOWAIT
+                        )
+                        async with asyncio.timeout(5):
+                            stopped = await sampler.take()
+                    finally:
+                        os.kill(guest.pid, signal.SIGCONT)
+                    assert stopped is not None
+                    assert (stopped.monitor, stopped.disks) == ("silent", ())
+                    assert {each.state for each in stopped.threads} == {"T"}
+                    async with asyncio.timeout(10):
+                        while True:
+                            found = await sampler.take()
+                            assert found is not None
+                            if found.monitor == "answered":
+                                break
+                    assert len(found.disks) == 2
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_qemu_that_stops_while_it_is_asked_does_not_hang_the_sample() -> None:
+    """It is stopped after the look at its state; the limit of a conversation ends it."""
+
+    class Stopping(BriefMonitor):
+        def stop(self, pid: int) -> None:
+            self.stopped = pid
+
+        async def _open(self) -> socket.socket:
+            connected = await super()._open()
+            os.kill(self.stopped, signal.SIGSTOP)
+            return connected
+
+    async def main() -> None:
+        with open_runtime_folder() as folder:
+            path = folder / "q"
+            async with QemuProcess.start((*BARE, *THROTTLED), qmp_socket=path) as guest:
+                monitor = Stopping(path, pid=guest.pid)
+                monitor.stop(guest.pid)
+                before = list_sockets()
+                try:
+                    async with asyncio.timeout(5):
+                        found = await sample(guest.pid, monitor)
+                finally:
+                    os.kill(guest.pid, signal.SIGCONT)
+                assert found.monitor in {"silent", "answered"}
+                assert list_sockets() == before
+                await asyncio.sleep(0.1)
+                found = await sample(guest.pid, BriefMonitor(path, pid=guest.pid))
+                assert len(found.disks) == 2
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_qemu_that_is_killed_ends_its_stream_though_another_takes_its_socket() -> None:
+    """The other one's disks are not taken for the first one's, nor are its threads."""
+
+    async def main() -> list[Sample]:
+        found: list[Sample] = []
+        with open_runtime_folder() as folder:
+            path = folder / "q"
+            async with AsyncExitStack() as others:
+                with suppress(QmpError, ToolError):
+                    async with QemuProcess.start((*BARE, *THROTTLED), qmp_socket=path) as guest:
+                        monitor = BriefMonitor(path, pid=guest.pid)
+                        async for each in stream(guest.pid, monitor, interval_s=0.05):
+                            found.append(each)
+                            if len(found) == 3:
+                                path.unlink()
+                                await others.enter_async_context(
+                                    QemuProcess.start(BARE, qmp_socket=path)
+                                )
+                            if len(found) == 6:
+                                guest.qmp.peer_pid = None
+                                os.kill(guest.pid, signal.SIGKILL)
+        return found
+
+    found = asyncio.run(asyncio.wait_for(main(), 60))
+    assert [each.monitor for each in found[:3]] == ["answered"] * 3
+    assert [(each.monitor, each.disks) for each in found[3:]] == [("failed", ())] * len(found[3:])
+    assert 6 <= len(found) < 20
+
+
+def test_histogram_of_a_manager_stays_as_it_is() -> None:
+    """Ours beside it is said to be left; a disk of ours alone has none in the end."""
+
+    async def main() -> None:
+        with open_runtime_folder() as folder:
+            path = folder / "q"
+            async with QemuProcess.start((*BARE, *THROTTLED), qmp_socket=path) as guest:
+                place = "/machine/peripheral/vd1/virtio-backend"
+                arguments = {"id": place, "boundaries-write": [1000, 2000]}
+                await guest.qmp.execute("block-latency-histogram-set", arguments)
+                monitor = BriefMonitor(path, pid=guest.pid)
+                async with keep_histograms(monitor) as keeper:
+                    during = {each.id: each for each in (await sample(guest.pid, monitor)).disks}
+                after = {each.id: each for each in (await sample(guest.pid, monitor)).disks}
+                theirs = during["vd1"].writes.histogram
+                assert theirs is not None
+                assert theirs.boundaries_ns == (1000, 2000)
+                ours = during["vd1"].reads.histogram
+                assert ours is not None
+                assert ours.boundaries_ns == FINE_BOUNDARIES_NS
+                assert after["vd1"].writes.histogram == theirs
+                assert after["sd0"].reads.histogram is None
+                (note,) = keeper.notes
+                assert note.startswith("vd1: ")
+
+    asyncio.run(asyncio.wait_for(main(), 60))
