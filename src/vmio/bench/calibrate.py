@@ -35,6 +35,7 @@ from vmio.model.machine import Machine
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.observe.disks import ask_disks
 from vmio.observe.sample import DiskSample
+from vmio.qemu.histograms import ask_to_count
 from vmio.sim.fitting import FITTED, STEPS, Observation, Residual, compare_observations, fit_costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
 from vmio.sim.simulator import set_parameters
@@ -434,11 +435,9 @@ async def _find_sample(loaded: LoadedGuest, disk: str) -> DiskSample:
 
 async def _reset_histogram(loaded: LoadedGuest, disk: str) -> None:
     place = (await _find_sample(loaded, disk)).qdev
+    question = ask_to_count(place, _BOUNDARIES_NS, ("reads",))
     try:
-        await loaded.process.qmp.execute(
-            "block-latency-histogram-set",
-            {"id": place, "boundaries": list(_BOUNDARIES_NS)},
-        )
+        await loaded.process.qmp.execute(question.command, question.arguments)
     except QmpError as error:
         raise CapabilityError(f"this QEMU has no latency histogram: {error.message}") from error
 

@@ -42,7 +42,7 @@ def summarise_threads(
     others = 0.0
     for each in compare_samples(inside[0], inside[-1]).threads:
         match each.role:
-            case "worker" | "other":
+            case "worker" | "io_uring" | "other":
                 others += each.cpu_share
             case kind:
                 loads.append(ThreadLoad(name=each.name, kind=kind, cpu_share=each.cpu_share))

@@ -10,7 +10,7 @@ import errno
 import socket
 import stat
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -21,8 +21,9 @@ from qemu.qmp import QMPError as ClientError
 from vmio.bounds import check_document
 from vmio.errors import QmpError
 from vmio.model.capabilities import QemuVersion, parse_qmp_version
+from vmio.qemu.questions import Question
 
-__all__ = ["CommandRefusedError", "QmpConnection"]
+__all__ = ["CommandRefusedError", "QmpConnection", "shorten"]
 
 _MAX_MESSAGE_BYTES = 32 << 20
 _RETRY_S = 0.05
@@ -141,6 +142,25 @@ class QmpConnection:
             raise QmpError(f"{self.name} answered '{command}' as no QEMU does: {error}") from error
         return reply
 
+    @asynccontextmanager
+    async def conversation(self) -> AsyncIterator[None]:
+        """Is there for what asks short conversations too: a session has no end."""
+        yield
+
+    async def execute_all(self, questions: Sequence[Question]) -> tuple[Any, ...]:
+        """Returns the answer to each command, a `CommandRefusedError` where QEMU refused one.
+
+        Raises:
+            QmpError: It did not answer in time, or closed the connection, or talked nonsense.
+        """
+        answers: list[Any] = []
+        for each in questions:
+            try:
+                answers.append(await self.execute(each.command, each.arguments or None))
+            except CommandRefusedError as error:
+                answers.append(error)
+        return tuple(answers)
+
     async def _find_reason(self, error: BaseException) -> str:
         """Returns why a session ended: the client reports it only when it is closed."""
         try:
@@ -227,8 +247,12 @@ def _explain_bad_start(name: str, error: ConnectError) -> QmpError:
 
 
 def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+    return shorten(str(error)) or type(error).__name__
+
+
+def shorten(text: str) -> str:
+    """Returns the first line of what a peer said, or the beginning of that."""
+    return next(iter(text.strip().splitlines()), "")[:200]
 
 
 async def _close(client: QMPClient, connected: socket.socket) -> None:

@@ -13,7 +13,7 @@ from vmio.model.iothread import IOThread
 from vmio.qemu.qmp import QmpConnection
 from vmio.qemu.replies import as_integer, as_mappings, check_count
 
-__all__ = ["ReportedThreads", "ask_threads", "find_process"]
+__all__ = ["ReportedThreads", "ask_threads", "find_process", "parse_threads"]
 
 _PARAMETERS: Final = ("poll_max_ns", "poll_grow", "poll_shrink", "poll_weight", "aio_max_batch")
 """An IOThread's parameters in the report, which lacks those of its thread pool."""
@@ -40,19 +40,34 @@ async def ask_threads(connection: QmpConnection) -> ReportedThreads:
     Raises:
         QmpError: It does not answer, or not as a QEMU does.
     """
-    iothreads = as_mappings(await connection.execute("query-iothreads"), connection.name)
-    vcpus = as_mappings(await connection.execute("query-cpus-fast"), connection.name)
-    check_count(iothreads, connection.name, "IOThreads")
-    check_count(vcpus, connection.name, "vCPUs")
+    iothreads = await connection.execute("query-iothreads")
+    vcpus = await connection.execute("query-cpus-fast")
+    return parse_threads(iothreads, vcpus, connection.name)
+
+
+def parse_threads(iothreads: object, vcpus: object, monitor: str) -> ReportedThreads:
+    """Returns the threads in the answers to `query-iothreads` and `query-cpus-fast`.
+
+    Args:
+        iothreads: The answer to the one.
+        vcpus: The answer to the other.
+        monitor: What errors call the monitor.
+
+    Raises:
+        QmpError: They are not in kind.
+    """
+    loops, processors = as_mappings(iothreads, monitor), as_mappings(vcpus, monitor)
+    check_count(loops, monitor, "IOThreads")
+    check_count(processors, monitor, "vCPUs")
     return ReportedThreads(
         iothreads=tuple(
             (_read_iothread(name, report), as_integer(report.get("thread-id")))
-            for report in reversed(iothreads)  # QEMU lists the newest first
+            for report in reversed(loops)  # QEMU lists the newest first
             if isinstance(name := report.get("id"), str)
         ),
         vcpus=tuple(
             (as_integer(report.get("cpu-index")), as_integer(report.get("thread-id")))
-            for report in vcpus
+            for report in processors
         ),
     )
 

@@ -6,8 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.observe.rates import DiskRates, OperationRates, ThreadRates, compare_samples
-from vmio.observe.sample import DiskSample, Operations, Sample, ThreadSample
+from vmio.observe.percentiles import LatencyRange
+from vmio.observe.rates import (
+    DiskRates,
+    OperationRates,
+    OwnerRates,
+    ThreadRates,
+    compare_samples,
+    sum_by_owner,
+)
+from vmio.observe.sample import (
+    DiskSample,
+    Histogram,
+    LimitKind,
+    Limits,
+    Operations,
+    Role,
+    Sample,
+    ThreadSample,
+)
 from vmio.values import replace
 
 THREAD = ThreadSample(
@@ -56,6 +73,7 @@ def test_rates_are_differences_over_the_time() -> None:
         DiskRates(
             id="scsi0",
             reads=OperationRates(
+                count=1_000,
                 operations_per_s=500.0,
                 bytes_per_s=2_048_000.0,
                 latency_mean_ns=4_000_000.0,
@@ -72,7 +90,7 @@ def test_disk_without_operations_has_no_latency() -> None:
     """And a depth of none."""
     (disk,) = compare_samples(BEFORE, after(disk=DISK)).disks
     assert disk.reads == OperationRates(
-        operations_per_s=0.0, bytes_per_s=0.0, latency_mean_ns=None, depth_mean=0.0
+        count=0, operations_per_s=0.0, bytes_per_s=0.0, latency_mean_ns=None, depth_mean=0.0
     )
 
 
@@ -120,6 +138,170 @@ def test_samples_that_are_not_in_order_are_refused(duration_ns: int) -> None:
     """Nothing can be divided by no time."""
     with pytest.raises(ValueError, match="chronological order"):
         compare_samples(BEFORE, after(duration_ns, disk=DISK))
+
+
+def test_user_share_is_of_the_processor_time() -> None:
+    """And unknown of a thread that used none, or whose counters fell."""
+    before = replace(THREAD, user_ns=1_000, system_ns=1_000)
+    for user_ns, system_ns, share in (
+        (4_000, 2_000, 0.75),
+        (1_000, 1_000, None),
+        (0, 9_000, None),
+    ):
+        thread = replace(before, user_ns=user_ns, system_ns=system_ns)
+        sample = replace(BEFORE, threads=(before,))
+        (found,) = compare_samples(sample, after(1_000, thread, disk=DISK)).threads
+        assert found.user_share == share
+
+
+def test_thread_that_began_at_another_time_is_another() -> None:
+    """Though it has the id, and has used more than the one before it."""
+    before = replace(BEFORE, threads=(replace(THREAD, started_ticks=5),))
+    thread = replace(THREAD, started_ticks=6, cpu_ns=5_000)
+    (found,) = compare_samples(before, after(10_000, thread, disk=DISK)).threads
+    assert found.cpu_share == 0.5
+
+
+def test_disks_have_an_interval_of_their_own() -> None:
+    """QEMU took half a second to answer the second time."""
+    late = replace(after(disk=replace(DISK, reads=replace(DONE, count=1_100))))
+    late = replace(late, disks_monotonic_ns=late.monotonic_ns + 500_000_000)
+    found = compare_samples(BEFORE, late)
+    assert (found.duration_s, found.disks_duration_s) == (2.0, 2.5)
+    assert found.disks[0].reads.operations_per_s == 400.0
+
+
+def test_failures_are_those_of_the_interval() -> None:
+    """As are requests that were refused, and those done as part of others."""
+    before = replace(DONE, failed=3, invalid=4, merged=5)
+    done = replace(DONE, failed=4, invalid=6, merged=8)
+    sample = replace(BEFORE, disks=(replace(DISK, reads=before),))
+    reads = compare_samples(sample, after(disk=replace(DISK, reads=done))).disks[0].reads
+    assert (reads.failed, reads.invalid, reads.merged) == (1, 2, 3)
+
+
+def test_percentiles_are_of_the_interval() -> None:
+    """Whatever was counted before it; none after somebody has set the histogram again."""
+    bounds = (10, 100)
+    before = replace(DONE, histogram=Histogram(boundaries_ns=bounds, counts=(5_000, 0, 0)))
+    done = replace(DONE, histogram=Histogram(boundaries_ns=bounds, counts=(5_000, 985, 15)))
+    sample = replace(BEFORE, disks=(replace(DISK, reads=before),))
+    reads = compare_samples(sample, after(disk=replace(DISK, reads=done))).disks[0].reads
+    assert reads.latency_p50 == LatencyRange(low_ns=10, high_ns=100)
+    assert reads.latency_p99 == LatencyRange(low_ns=100, high_ns=None)
+    done = replace(DONE, histogram=Histogram(boundaries_ns=bounds, counts=(4_999, 0, 0)))
+    reads = compare_samples(sample, after(disk=replace(DISK, reads=done))).disks[0].reads
+    assert reads.histogram is None
+    assert reads.latency_p50 is None
+    assert reads.latency_p99 is None
+    assert reads.count == 0
+
+
+def limited(limits: Limits | None, reads: int = 0, writes: int = 0, **more: str) -> DiskSample:
+    """Returns a disk that has done so many requests of 4 KiB."""
+    return DiskSample(
+        id=more.get("id", "scsi0"),
+        reads=Operations(count=reads, transferred_bytes=reads * 4096),
+        writes=Operations(count=writes, transferred_bytes=writes * 4096),
+        limits=limits,
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "reads", "writes", "binding"),
+    [
+        (Limits(), 900, 900, ()),
+        (Limits(iops=1_000.0), 500, 460, ("iops",)),
+        (Limits(iops=1_000.0), 500, 440, ()),
+        (Limits(iops_read=900.0, iops_write=900.0), 890, 100, ("iops_read",)),
+        (Limits(bytes_per_s=4096.0 * 500), 250, 249, ("bytes_per_s",)),
+        (Limits(bytes_per_s_write=4096.0 * 500), 900, 499, ("bytes_per_s_write",)),
+        (Limits(iops=100.0, iops_burst=1_000.0), 102, 0, ("iops",)),
+        (Limits(iops=100.0, iops_burst=1_000.0), 500, 0, ()),
+        (Limits(iops=100.0, iops_burst=1_000.0), 990, 0, ("iops",)),
+        (Limits(iops=1_000.0, iops_size_bytes=2048), 250, 245, ("iops",)),
+    ],
+)
+def test_limit_binds_that_is_reached(
+    limits: Limits, reads: int, writes: int, binding: tuple[LimitKind, ...]
+) -> None:
+    """By one second of requests; a burst that is not used up lets them through."""
+    before = replace(BEFORE, disks=(limited(limits),))
+    found = compare_samples(before, after(1_000_000_000, disk=limited(limits, reads, writes)))
+    assert found.disks[0].binding == binding
+
+
+def test_limits_of_a_group_are_reached_together() -> None:
+    """Each of two disks does half; a third has limits of its own, a fourth none that are known."""
+    group = Limits(iops=1_000.0, group="g")
+    kinds = {"a": group, "b": group, "c": Limits(iops=1_000.0), "d": None}
+    before, now = (
+        replace(
+            BEFORE,
+            monotonic_ns=when,
+            disks=tuple(limited(limits, done, id=name) for name, limits in kinds.items()),
+        )
+        for when, done in ((5, 0), (1_000_000_005, 490))
+    )
+    found = {each.id: each.binding for each in compare_samples(before, now).disks}
+    assert found == {"a": ("iops",), "b": ("iops",), "c": (), "d": None}
+
+
+def test_limit_of_a_disk_that_tells_nothing_is_unknown() -> None:
+    """Its counters fell."""
+    before = replace(BEFORE, disks=(limited(Limits(iops=5.0), 10),))
+    found = compare_samples(before, after(disk=limited(Limits(iops=5.0), 9)))
+    assert found.disks[0].binding is None
+
+
+def test_helper_threads_are_summed_by_the_loop_they_work_for() -> None:
+    """Those of nobody known come last; a vCPU works for no loop."""
+    threads: list[tuple[Role, str | None, float]] = [
+        ("main loop", "main loop", 0.25),
+        ("worker", None, 0.5),
+        ("iothread", "io0", 0.25),
+        ("io_uring", "io0", 0.5),
+        ("io_uring", "io0", 0.25),
+        ("vcpu", None, 1.0),
+    ]
+    found = sum_by_owner(make_rates(*each) for each in threads)
+    assert found == (
+        make_owner("main loop", 0.25),
+        make_owner("io0", 0.25, io_uring_cpu_share=0.75, worker_count=2),
+        make_owner(None, 0.0, worker_cpu_share=0.5, worker_count=1),
+    )
+
+
+def make_rates(role: Role, owner: str | None, cpu_share: float) -> ThreadRates:
+    """Returns a thread that used so much."""
+    return ThreadRates(
+        thread_id=1,
+        name="x",
+        role=role,
+        owner=owner,
+        cpu_share=cpu_share,
+        run_delay_share=None,
+        voluntary_switches_per_s=None,
+        involuntary_switches_per_s=None,
+    )
+
+
+def make_owner(
+    owner: str | None,
+    loop_cpu_share: float,
+    *,
+    worker_cpu_share: float = 0.0,
+    io_uring_cpu_share: float = 0.0,
+    worker_count: int = 0,
+) -> OwnerRates:
+    """Returns a loop with its helpers."""
+    return OwnerRates(
+        owner=owner,
+        loop_cpu_share=loop_cpu_share,
+        worker_cpu_share=worker_cpu_share,
+        io_uring_cpu_share=io_uring_cpu_share,
+        worker_count=worker_count,
+    )
 
 
 COUNT = st.none() | st.integers(0, (1 << 64) - 1)

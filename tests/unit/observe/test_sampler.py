@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
+import signal
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,9 @@ from vmio.model.iothread import IOThread
 from vmio.observe import sampler
 from vmio.observe.sample import ThreadName
 from vmio.observe.sampler import collect, sample, stream
+from vmio.qemu.brief import BriefMonitor, HeldMonitorError, SilentMonitorError
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
+from vmio.qemu.questions import Question
 
 T = TypeVar("T")
 PID = os.getpid()
@@ -145,6 +148,70 @@ def test_sample_without_a_monitor_has_threads_only() -> None:
     assert (found.threads[0].thread_id, found.threads[0].role) == (PID, "main loop")
     assert found.iothreads == ()
     assert found.disks == ()
+
+
+class Brief(BriefMonitor):
+    """A monitor that others use too, of a process that made the socket or did not."""
+
+    def __init__(self, answer: Exception | None = None, *, peer_pid: int = PID) -> None:
+        super().__init__(Path("/run/x.qmp"), pid=PID)
+        self.peer_pid = peer_pid
+        self.answer = answer
+        self.asked = 0
+
+    async def execute_all(self, questions: Sequence[Question]) -> tuple[Any, ...]:
+        """Answers, or does not."""
+        self.asked += 1
+        if self.answer is not None:
+            raise self.answer
+        return tuple(REPLIES[each.command] for each in questions)
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (HeldMonitorError("held"), "held by another"),
+        (SilentMonitorError("silent"), "silent"),
+        (QmpError("gone"), "failed"),
+    ],
+)
+def test_monitor_of_others_need_not_answer(error: QmpError, state: str) -> None:
+    """The threads are sampled all the same, and the sample says why there are no disks."""
+    found = run(lambda: sample(PID, Brief(error)))
+    assert (found.monitor, found.monitor_note) == (state, error.message)
+    assert found.disks == ()
+    assert found.threads
+
+
+def test_monitor_that_answers_is_said_to() -> None:
+    """With the time of its counters."""
+    found = run(lambda: sample(PID, Brief()))
+    assert (found.monitor, found.monitor_note) == ("answered", "")
+    assert [each.id for each in found.disks] == ["scsi0"]
+    assert found.disks_monotonic_ns is not None
+    assert found.disks_monotonic_ns <= found.monotonic_ns
+
+
+def test_answers_of_another_qemu_are_not_taken() -> None:
+    """It has other threads, and this process did not make the socket."""
+    found = run(lambda: sample(PID, Brief(peer_pid=PID + 1)))
+    assert (found.monitor, found.disks, found.iothreads) == ("failed", (), ())
+    assert "another QEMU" in found.monitor_note
+    assert found.threads[0].name == "main loop"
+
+
+def test_qemu_that_is_stopped_is_not_asked() -> None:
+    """It would not answer, and a connection would wait there."""
+    monitor = Brief()
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            found = run(lambda: sample(process.pid, monitor))
+        finally:
+            process.kill()
+    assert (found.monitor, monitor.asked) == ("silent", 0)
+    assert found.threads[0].state == "T"
 
 
 def test_stream_ends_with_its_process() -> None:

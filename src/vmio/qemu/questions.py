@@ -1,0 +1,37 @@
+"""Several commands to a monitor at once, whoever the monitor belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from msgspec import Struct, field
+
+__all__ = ["Asked", "Question"]
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A command and what it is told."""
+
+    command: str
+    arguments: Mapping[str, object] = field(default_factory=dict)
+
+
+class Asked(Protocol):
+    """What answers questions: a session of one's own, or a conversation with another's QEMU."""
+
+    name: str
+    """What errors call it."""
+
+    def conversation(self) -> AbstractAsyncContextManager[None]:
+        """Has the questions that are asked in its body be of one conversation."""
+        ...
+
+    async def execute_all(self, questions: Sequence[Question]) -> tuple[Any, ...]:
+        """Returns the answer to each question, a `CommandRefusedError` where QEMU refused one.
+
+        Raises:
+            QmpError: It does not answer, or talks nonsense.
+        """
+        ...
