@@ -95,7 +95,7 @@ async def boot() -> AsyncIterator[Guest]:
         scratch = stack.enter_context(open_runtime_folder(Path(find_scratch_folder())))
         (scratch / "plain").write_bytes(os.urandom(_DISK_BYTES))
         secret = ("--object", "secret,id=key,data=not-a-secret")
-        for name in ("vd3", "vd4"):
+        for name in ("vd3", "vd4", "free"):
             run_command(
                 (
                     *("qemu-img", "create", "-q", "-f", "luks", *secret, "-o"),
@@ -123,7 +123,8 @@ async def boot() -> AsyncIterator[Guest]:
                 argv += ["-object", f"iothread,id=io{number}"]
                 device += f",iothread=io{number}"
             argv += ["-blockdev", f"{node},node-name=node-{disk}", "-device", device]
-        argv += ["-blockdev", "driver=null-co,read-zeroes=on,node-name=node-free"]
+        luks = f"driver=luks,key-secret=key,file.driver=file,file.filename={scratch}/free"
+        argv += ["-blockdev", f"{luks},node-name=node-free"]
         process = await stack.enter_async_context(QemuProcess.start(tuple(argv)))
         agent = await stack.enter_async_context(Agent.connect(runtime / "agent", _BOOT_S))
         found: list[str] = []
@@ -174,8 +175,8 @@ async def record(
     return samples
 
 
-async def export(guest: Guest, thread: str | None) -> list[Sample]:
-    """Has a block node read from the host, as by a backup, through an event loop of QEMU's."""
+async def export(guest: Guest, thread: str | None, *loads: Awaitable[None]) -> list[Sample]:
+    """Has an encrypted node read from the host, as by a backup, through an event loop."""
     qmp = guest.process.qmp
     with open_runtime_folder() as folder:
         path = str(folder / "nbd")
@@ -185,12 +186,12 @@ async def export(guest: Guest, thread: str | None) -> list[Sample]:
             arguments |= {"iothread": thread, "fixed-iothread": True}
         await qmp.execute("block-export-add", arguments)
         reader = await asyncio.create_subprocess_exec(
-            *("qemu-img", "bench", "-f", "raw", "-c", "2000000000", "-d", "64", "-s", "4096"),
+            *("qemu-img", "bench", "-f", "raw", "-c", "2000000000", "-d", "64", "-s", "65536"),
             f"nbd+unix:///node-free?socket={path}",
             stdout=subprocess.DEVNULL,
         )
         try:
-            return await record(guest)
+            return await record(guest, *loads)
         finally:
             reader.kill()
             await reader.wait()
@@ -229,12 +230,12 @@ async def poll_busy(guest: Guest) -> list[Sample]:
 
 SITUATIONS: dict[str, Callable[[Guest], Awaitable[list[Sample]]]] = {
     "idle": record,
-    "main-loop-full": lambda g: record(g, g.load("vd4", "--bs=256k", "--iodepth=16")),
+    "main-loop-full": lambda g: export(g, None, g.load("vd4", "--bs=4k", "--rate_iops=300")),
     "main-loop-light": lambda g: record(g, g.load("vd4", "--bs=4k", "--rate_iops=300")),
     "main-loop-exports": lambda g: export(g, None),
     "iothread-full": lambda g: record(g, g.load("vd3", "--bs=256k", "--iodepth=16")),
     "iothread-light": lambda g: record(g, g.load("vd3", "--bs=4k", "--rate_iops=300")),
-    "iothread-exports": lambda g: export(g, "io1"),
+    "iothread-exports": lambda g: export(g, "io1", g.load("vd1", "--bs=4k", "--rate_iops=100")),
     "polling-wasted": lambda g: trickle(g, 1_000_000),
     "polling-off": lambda g: trickle(g, 0),
     "polling-default": lambda g: trickle(g, 32768),

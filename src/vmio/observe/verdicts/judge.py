@@ -132,8 +132,9 @@ def _judge_waiting(activity: Activity) -> Verdict | None:
         return None
     threshold = choose(WAITS, is_held=activity.is_held("waits-for-processors", GUEST))
     shared = [each.affinity for each in activity.threads if find_demand(each) > IDLE]
+    host = activity.window.host_processors or 0
     narrow = any(
-        each.affinity and len(each.affinity) < shared.count(each.affinity)
+        each.affinity and len(each.affinity) < min(host, shared.count(each.affinity))
         for each in activity.waiting
     )
     return Verdict(

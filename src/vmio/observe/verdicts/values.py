@@ -139,6 +139,8 @@ class Window(Struct, frozen=True, kw_only=True):
     configured: Topology | None = None
     """The layout that the guest would have after a restart; None if not known."""
     qemu_version: QemuVersion | None = None
+    host_processors: int | None = None
+    """How many processors the host has; None if not known."""
     io_pressure: IoPressure | None = None
     request_cost_ns: Mapping[str, float] = field(default_factory=dict)
     """Processor time of an event loop for a request without polling, by the loop's name, where it
@@ -152,10 +154,22 @@ def make_window(
     *,
     configured: Topology | None = None,
     qemu_version: QemuVersion | None = None,
+    host_processors: int | None = None,
     io_pressure: IoPressure | None = None,
     request_cost_ns: Mapping[str, float] | None = None,
 ) -> Window:
-    """Returns the window between two samples of the same guest, in whatever order they are."""
+    """Returns the window between two samples of the same guest, in whatever order they are.
+
+    Args:
+        before: The earlier sample.
+        after: The later sample.
+        layout: The layout as it runs; the other arguments are those of `Window`.
+        configured: The layout after a restart.
+        qemu_version: The version of the running QEMU.
+        host_processors: How many the host has.
+        io_pressure: Of the guest's cgroup, between the samples.
+        request_cost_ns: By the name of an event loop.
+    """
     try:
         rates = compare_samples(before, after)
     except ValueError:
@@ -167,6 +181,7 @@ def make_window(
         layout=layout,
         configured=configured,
         qemu_version=qemu_version,
+        host_processors=host_processors,
         io_pressure=io_pressure,
         request_cost_ns=request_cost_ns or {},
     )
