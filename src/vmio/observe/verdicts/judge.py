@@ -42,6 +42,7 @@ from vmio.observe.verdicts.thresholds import (
     MOSTLY_USER,
     NO_LONGER_MOSTLY_WORK,
     NOTHING_UNDER_WAY,
+    PASSES_FOR_A_REQUEST,
     PRESSED,
     SLOW_NS,
     SOURCES,
@@ -212,26 +213,44 @@ def _judge_polling(
     disks = activity.disks_of(thread.name)
     known = [each.requests_per_s for each in disks if each.requests_per_s is not None]
     per_s = sum(known) if len(known) == len(disks) and disks else None
+    most = None if per_s is None else min(1.0, PASSES_FOR_A_REQUEST * per_s * longest_ns / _NS)
     full = _judge_full(activity, thread, "iothread-full")
-    if full is not None and _is_work(activity, thread, longest_ns, per_s):
+    if full is not None and _is_work(activity, thread, per_s=per_s, most=most):
         return full
-    if thread.cpu_share < choose(
-        LEAST_CPU, is_held=activity.is_held("polling-wasted", thread.name)
-    ):
+    least = choose(LEAST_CPU, is_held=activity.is_held("polling-wasted", thread.name))
+    if thread.cpu_share < least or (most is not None and most < thread.cpu_share / 2):
         return None
     used_s = thread.cpu_share * activity.rates.duration_s
-    user = (
-        thread.user_share
-        if activity.rates.duration_s >= LEAST_USER_WINDOW_S and used_s >= LEAST_USED_S
-        else None
-    )
-    if user is None:
-        if full is None and (per_s is None or per_s * longest_ns >= _NS):
-            return None
-        return _doubt(thread.name, "user share not known", (_show_cpu(thread),))
-    return _judge_mostly_user(
-        activity, thread, iothread, user=user, per_s=per_s, is_full=full is not None
-    )
+    user = thread.user_share
+    if activity.rates.duration_s < LEAST_USER_WINDOW_S or used_s < LEAST_USED_S:
+        user = None
+    if user is not None:
+        return _judge_mostly_user(
+            activity, thread, iothread, user=user, per_s=per_s, is_full=full is not None
+        )
+    if full is None and (per_s is None or per_s * longest_ns >= _NS):
+        return None
+    return _doubt(thread.name, "user share not known", (_show_cpu(thread),))
+
+
+def _is_work(
+    activity: Activity, thread: ThreadRates, *, per_s: float | None, most: float | None
+) -> bool:
+    """Returns whether a full thread is full of work.
+
+    Args:
+        activity: The window's activity.
+        thread: The thread.
+        per_s: Requests of its disks; None if not known.
+        most: The most processors that polling can take; None if not known.
+    """
+    if thread.user_share is not None and thread.user_share < NO_LONGER_MOSTLY_WORK:
+        return True
+    _, least = FULL
+    cost_ns = activity.window.request_cost_ns.get(thread.name)
+    if cost_ns is not None and per_s is not None and per_s * cost_ns / _NS >= least:
+        return True
+    return most is not None and thread.cpu_share - most >= least
 
 
 def _judge_mostly_user(
@@ -243,10 +262,11 @@ def _judge_mostly_user(
     per_s: float | None,
     is_full: bool,
 ) -> Verdict | None:
+    """Judges an IOThread whose time can be polling, by its user share."""
     held = activity.is_held("polling-wasted", thread.name)
     least_user = choose(MOSTLY_USER, is_held=held)
-    cost_ns = activity.window.request_cost_ns.get(thread.name) or DEFAULT_REQUEST_COST_NS
-    most_ns = choose(WASTED_FACTOR, is_held=held) * cost_ns
+    if user < least_user:
+        return None
     longest_ns = iothread.poll_max_ns or 0
     lower = change_polling(
         iothread.id, longest_ns, 0 if longest_ns <= DEFAULT_POLL_MAX_NS else DEFAULT_POLL_MAX_NS
@@ -261,14 +281,12 @@ def _judge_mostly_user(
             at_least=least_user,
         ),
     )
-    if user < least_user:
-        return None
     if per_s is None:
         return _doubt(thread.name, "polling looks like work", figures, lower) if is_full else None
-    if not per_s:  # an idle loop does not poll; what it does is not for the disks
-        return None
     if per_s * activity.rates.duration_s < LEAST_REQUESTS:
         return _doubt(thread.name, "too few requests", figures)
+    cost_ns = activity.window.request_cost_ns.get(thread.name) or DEFAULT_REQUEST_COST_NS
+    most_ns = choose(WASTED_FACTOR, is_held=held) * cost_ns
     spent_ns = thread.cpu_share * _NS / per_s
     figures = (
         *figures,
@@ -298,26 +316,6 @@ def _judge_mostly_user(
             change=lower,
         )
     return _doubt(thread.name, "polling looks like work", figures, lower) if is_full else None
-
-
-def _is_work(
-    activity: Activity, thread: ThreadRates, longest_ns: int, per_s: float | None
-) -> bool:
-    """Returns whether a thread's processor time is work even if it polls as much as it can.
-
-    A request has two waits, for the guest and for the disk, and polling lasts at most its maximum
-    for each.
-    """
-    user = thread.user_share
-    if user is not None and user < NO_LONGER_MOSTLY_WORK:
-        return True
-    if per_s is None:
-        return False
-    least = choose(FULL, is_held=True)
-    cost_ns = activity.window.request_cost_ns.get(thread.name)
-    if cost_ns is not None and per_s * cost_ns / _NS >= least:
-        return True
-    return thread.cpu_share - 2 * per_s * longest_ns / _NS >= least
 
 
 def _judge_full(activity: Activity, thread: ThreadRates, kind: VerdictKind) -> Verdict | None:

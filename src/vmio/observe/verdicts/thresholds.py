@@ -26,6 +26,7 @@ __all__ = [
     "MOSTLY_USER",
     "NOTHING_UNDER_WAY",
     "NO_LONGER_MOSTLY_WORK",
+    "PASSES_FOR_A_REQUEST",
     "POLLS_WITH_SCSI_SINCE",
     "PRESSED",
     "SLOW_NS",
@@ -35,9 +36,10 @@ __all__ = [
     "WASTED_FACTOR",
 ]
 
-FULL: Final = (0.95, 0.80)
-"""Processors that a thread uses or waits for. Source: SPDK's dynamic scheduler, whose limits are
-0.95 for a busy core and 0.80 for a full one."""
+FULL: Final = (0.90, 0.80)
+"""Processors that a thread uses or waits for. Source: queueing theory: at 0.9 a request waits nine
+times as long as it is served, where both are random; SPDK's dynamic scheduler, whose limits are
+0.80 for a full core and 0.95 for a busy one."""
 
 IDLE: Final = 0.20
 """Processors; a thread that uses less is idle. Source: SPDK's dynamic scheduler."""
@@ -73,6 +75,10 @@ SLOW_NS: Final = (1_000_000.0, 700_000.0)
 TIME_LEFT: Final = (0.50, 0.70)
 """Processors; an event loop that uses less is not what a disk's requests wait for."""
 
+PASSES_FOR_A_REQUEST: Final = 4
+"""At most, of an event loop, each of which can poll for the maximum. Source: QEMU 10.0.2, run, at
+depth 1; the loop notifies itself of each completion."""
+
 PRESSED: Final = (0.90, 0.80)
 """I/O pressure as a share of time."""
 
@@ -101,14 +107,18 @@ IO_URING_LOOP_SINCE: Final = QemuVersion(10, 2)
 Source: QEMU 10.2's release notes; the kernel's mailing list, April 2026.
 """
 
+_UTILISATION: Final = (
+    "queueing theory: at 0.9 a request waits nine times as long as it is served; the limits of"
+    " SPDK's dynamic scheduler for a full and a busy core, 0.80 and 0.95"
+)
 SOURCES: Final[Mapping[VerdictKind, str]] = {
     "waits-for-processors": "schedstat of the threads; above 5 % of run delay a guest's requests"
     " per second differed by up to a factor of 5 (QEMU 10.0.2)",
-    "main-loop-full": "the limits of SPDK's dynamic scheduler for a busy and a full core",
-    "iothread-full": "the limits of SPDK's dynamic scheduler for a busy and a full core",
+    "main-loop-full": _UTILISATION,
+    "iothread-full": _UTILISATION,
     "limit-binds": "the disk's own limits (query-block); 95 % of one is reached only by waiting",
     "storage-slow": "QEMU's latencies, which begin when it takes a request; Little's law",
-    "vcpus-full": "the limits of SPDK's dynamic scheduler for a busy and a full core",
+    "vcpus-full": _UTILISATION,
     "polling-wasted": "measured on QEMU 10.0.2: user share and processor time for a request,"
     " with and without polling",
     "restart-pending": "the layout of the configuration and the one that QEMU reports",
