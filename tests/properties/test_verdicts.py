@@ -51,14 +51,14 @@ SAMPLES = st.builds(
     Sample,
     monotonic_ns=st.integers(0, 2**63 - 1) | st.integers(0, 20).map(lambda s: s * 10**9),
     wall_ns=st.just(0),
-    threads=st.lists(THREADS, max_size=5).map(tuple),
+    threads=st.lists(THREADS, max_size=4).map(tuple),
     disks_monotonic_ns=st.none() | st.integers(0, 20).map(lambda s: s * 10**9),
     iothreads=st.lists(
         st.builds(IOThread, id=st.sampled_from(NAMES), poll_max_ns=POLLS),
         max_size=3,
         unique_by=lambda each: each.id,
     ).map(tuple),
-    disks=st.lists(DISKS, max_size=4, unique_by=lambda each: each.id).map(tuple),
+    disks=st.lists(DISKS, max_size=2, unique_by=lambda each: each.id).map(tuple),
     monitor=st.sampled_from(("answered", "not asked", "silent")),
 )
 LAYOUTS = st.builds(
@@ -136,7 +136,7 @@ def check(verdicts: tuple[Verdict, ...]) -> None:
 
 
 @given(
-    st.lists(SAMPLES, min_size=2, max_size=6),
+    st.lists(SAMPLES, min_size=2, max_size=4),
     LAYOUTS,
     KNOWLEDGE,
 )
