@@ -57,23 +57,23 @@ _FIELDS: Final = {
 
 
 async def ask_disks(monitor: QmpConnection) -> tuple[DiskSample, ...]:
-    """Asks a QEMU for the statistics of its disks.
+    """Asks a QEMU what its disks have done so far.
 
     Raises:
-        QmpError: It does not answer, or not as a QEMU does.
+        QmpError: It does not answer, or not in kind.
     """
     return parse_disks(await monitor.execute("query-blockstats"), monitor.name)
 
 
 def parse_disks(reply: object, monitor: str) -> tuple[DiskSample, ...]:
-    """Returns the disks in a reply to `query-blockstats`; entries without a name are left out.
+    """Returns the disks in an answer to `query-blockstats`; what has no name is left out.
 
     Args:
-        reply: The reply.
-        monitor: The monitor's name in errors.
+        reply: The answer.
+        monitor: What errors call the monitor.
 
     Raises:
-        QmpError: It is not a list of disks, or has too many.
+        QmpError: It is no list of disks, or one of too many.
     """
     entries = as_mappings(reply, monitor)
     check_count(entries, monitor, "disks")

@@ -1,4 +1,4 @@
-"""Rates of threads and disks between two samples."""
+"""What threads and disks did between two samples."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ so near to one, but by chance."""
 
 
 class ThreadRates(Struct, frozen=True, kw_only=True):
-    """The activity of a thread; None if the kernel does not report it."""
+    """What a thread did; None is what the kernel does not say."""
 
     thread_id: int
     name: str
@@ -51,7 +51,7 @@ class ThreadRates(Struct, frozen=True, kw_only=True):
     """Of its processor time, 0 to 1, how much was spent in QEMU's own code, polling included. The
     kernel samples that: worth reading from two seconds of the thread's life on."""
     run_delay_share: float | None
-    """Run delay as a fraction of time: runnable, but without a processor."""
+    """Of the time, that it was runnable and had no processor."""
     voluntary_switches_per_s: float | None
     """How often it went to sleep."""
     involuntary_switches_per_s: float | None
@@ -79,7 +79,7 @@ class OwnerRates(Struct, frozen=True, kw_only=True):
 
 
 class OperationRates(Struct, frozen=True, kw_only=True):
-    """A disk's activity for one kind of operation; None if not known."""
+    """What a disk did of one kind of operation; None is what nobody knows."""
 
     count: int | None = None
     """Completed in the interval; failed ones are not in it."""
@@ -105,7 +105,7 @@ class OperationRates(Struct, frozen=True, kw_only=True):
 
 
 class DiskRates(Struct, frozen=True, kw_only=True):
-    """The activity of a disk."""
+    """What a disk did."""
 
     id: str
     reads: OperationRates
@@ -122,11 +122,11 @@ class DiskRates(Struct, frozen=True, kw_only=True):
 
 
 class Rates(Struct, frozen=True, kw_only=True):
-    """The activity of a guest between two samples."""
+    """What a guest did between two samples."""
 
     duration_s: float
     threads: tuple[ThreadRates, ...]
-    """The threads of the later sample; those that ended in between are lost."""
+    """Those of the later sample; those that ended in between are lost."""
     disks: tuple[DiskRates, ...]
     """The disks of both samples."""
     disks_duration_s: float | None = None
@@ -134,13 +134,13 @@ class Rates(Struct, frozen=True, kw_only=True):
 
 
 def compare_samples(before: Sample, after: Sample) -> Rates:
-    """Returns the rates between two samples of the same guest.
+    """Returns what happened between two samples of the same guest.
 
-    A thread that is new, or has the id of one that ended, counts from its start. If a counter of a
-    disk has decreased, it was reset: that kind of operation is not known.
+    A thread that is new, or has the id of one that ended, counts from its beginning. A disk's
+    counters that fell were reset: of that kind of operation nothing is known.
 
     Raises:
-        ValueError: The samples are not in chronological order.
+        ValueError: The samples are not in the order of time.
     """
     duration_ns = after.monotonic_ns - before.monotonic_ns
     disks_ns = _find_disks_time(after) - _find_disks_time(before)

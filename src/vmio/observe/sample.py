@@ -1,4 +1,4 @@
-"""The counters of a running QEMU's threads and disks at one moment; pure values."""
+"""What the threads and disks of a running QEMU had used at one moment; pure values."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ LIMIT_KINDS: Final[tuple[LimitKind, ...]] = (
 
 
 class ThreadName(Struct, frozen=True, kw_only=True):
-    """The role of a thread."""
+    """What a thread is for."""
 
     name: str
-    """`MAIN_LOOP`, an IOThread's id, `vCPU 0` …, or the kernel's name for the thread."""
+    """`MAIN_LOOP`, an IOThread's id, `vCPU 0` …, or what the kernel calls the thread."""
     role: Role
 
 
@@ -57,7 +57,7 @@ class ThreadSample(Struct, frozen=True, kw_only=True):
     """What a thread had used since it began; None is what the kernel does not say."""
 
     thread_id: int
-    """Its host thread id (TID)."""
+    """Its id on the host (TID)."""
     name: str
     role: Role
     owner: str | None = None
@@ -74,9 +74,9 @@ class ThreadSample(Struct, frozen=True, kw_only=True):
     run_delay_ns: int | None = None
     """How long it was runnable and had no processor."""
     voluntary_switches: int | None = None
-    """Voluntary context switches."""
+    """How many times it went to sleep."""
     involuntary_switches: int | None = None
-    """Involuntary context switches."""
+    """How many times a processor was taken from it."""
     processor: int | None = None
     """The processor on which it runs, or ran last."""
     node: int | None = None
@@ -90,9 +90,7 @@ class ThreadSample(Struct, frozen=True, kw_only=True):
 
 
 class Histogram(Struct, frozen=True, kw_only=True):
-    """Requests by latency, one count more than boundaries.
-
-    The first count is of latencies below the first boundary, the last of those from the last one.
+    """Requests by latency: the first count is below the first boundary, the last from the last on.
 
     A request that takes exactly a boundary counts above it. QEMU keeps a histogram only after
     `block-latency-histogram-set`, and counts failed requests in it too.
@@ -105,7 +103,7 @@ class Histogram(Struct, frozen=True, kw_only=True):
 
 
 class Operations(Struct, frozen=True, kw_only=True):
-    """A disk's counters for one kind of operation; None if QEMU does not report it.
+    """What a disk had done of one kind of operation; None is what QEMU does not say.
 
     Source: QEMU 10.0, qapi/block-core.json, BlockDeviceStats.
     """
@@ -170,16 +168,16 @@ class QueueSample(Struct, frozen=True, kw_only=True):
 
 
 class DiskSample(Struct, frozen=True, kw_only=True):
-    """A disk's counters since QEMU opened it."""
+    """What a disk had done since QEMU has it."""
 
     id: str
-    """The device's id, or another name of the disk if no device has it."""
+    """The device's id, or what names the disk where no device has it."""
     device: str = ""
-    """The id of its `-drive`; empty for a block node."""
+    """The `-drive` that it is, empty where it is a block node."""
     node: str = ""
-    """The topmost block node."""
+    """The block node at the top."""
     qdev: str = ""
-    """The device's QOM path, by which monitor commands find it."""
+    """The device's place, by which commands of a monitor find it."""
     reads: Operations = field(default_factory=Operations)
     writes: Operations = field(default_factory=Operations)
     flushes: Operations = field(default_factory=Operations)
@@ -197,9 +195,9 @@ class Sample(Struct, frozen=True, kw_only=True):
     """One guest at one moment."""
 
     monotonic_ns: int
-    """Monotonic time, for durations."""
+    """When; differences of it are durations."""
     wall_ns: int
-    """UTC time, since 1970."""
+    """When, since 1970 in UTC."""
     threads: tuple[ThreadSample, ...]
     disks_monotonic_ns: int | None = None
     """When the disks were read, which is later or earlier than the threads by what QEMU took to

@@ -1,4 +1,4 @@
-"""The sampler: a running guest's threads and disks, once or repeatedly."""
+"""The one sampler: a running guest's threads and disks, once or again and again."""
 
 from __future__ import annotations
 
@@ -206,8 +206,8 @@ async def stream(
 ) -> AsyncGenerator[Sample, None]:
     """Samples a guest at once and then at each interval, until its QEMU ends.
 
-    Times are multiples of the interval from the first sample on, so they do not drift; times that
-    have passed when a sample is done are skipped. To stop earlier, close the iterator
+    Times are multiples of the interval from the first on, so that they do not drift; those that
+    have passed when a sample is done are left out. Who stops earlier closes the iterator
     (`contextlib.aclosing`).
 
     Args:
@@ -223,7 +223,7 @@ async def stream(
         QmpError: A monitor of one's own fails, and QEMU does not end.
     """
     if not interval_s > 0:
-        raise ValueError(f"{interval_s} s is not a valid interval")
+        raise ValueError(f"an interval of {interval_s} s")
     loop = asyncio.get_running_loop()
     with open_sampler(pid, monitor, names=names, limits=limits, queues=queues) as sampler:
         start_s, tick = loop.time(), 0
@@ -249,12 +249,12 @@ async def collect(
 ) -> AsyncIterator[list[Sample]]:
     """Collects samples of a guest's threads while the body runs.
 
-    The monitor is not used, because QEMU's replies would be part of the measurement.
+    No monitor is asked: QEMU's answers would be part of what is measured.
     """
     samples: list[Sample] = []
 
     async def run() -> None:
-        with suppress(ToolError):  # the code that waits for the process reports that better
+        with suppress(ToolError):  # whoever waits for the process says that better
             async with aclosing(stream(pid, interval_s=interval_s, names=names)) as found:
                 async for each in found:
                     samples.append(each)  # noqa: PERF401 - a list made at the end is lost

@@ -1,4 +1,4 @@
-"""The kernel's counters for each thread of a process.
+"""What the kernel says of each thread of a process.
 
 Source: Linux, Documentation/scheduler/sched-stats.rst; proc_pid_stat(5), proc_pid_status(5).
 """
@@ -27,7 +27,7 @@ __all__ = ["Tasks", "name_threads", "open_tasks", "read_threads"]
 
 _PROC: Final = Path("/proc")
 _MAX_THREADS: Final = 1 << 14
-"""Four times the vCPUs of the largest guest."""
+"""Four times as many as the vCPUs of the largest guest."""
 _MAX_BYTES: Final = 1 << 14
 """Of a file; the status of a process in thousands of groups is longer, and is cut."""
 _MAX_KEPT: Final = 1 << 13
@@ -144,7 +144,7 @@ def open_tasks(pid: int, *, proc: Path = _PROC) -> Iterator[Tasks]:
     """Opens the folder of a process's threads, and closes it with all that was opened in it.
 
     Raises:
-        ToolError: There is no such process, or this user may not see it.
+        ToolError: There is no such process, or it is not ours to see.
     """
     try:
         folder = os.open(proc / str(pid) / "task", os.O_RDONLY | os.O_DIRECTORY)
@@ -180,7 +180,7 @@ def read_threads(tasks: Tasks, names: Mapping[int, ThreadName]) -> tuple[ThreadS
 
 
 def name_threads(pid: int, reported: ReportedThreads) -> dict[int, ThreadName]:
-    """Returns the roles of QEMU's permanent threads, by id; its first thread is the main loop."""
+    """Returns what QEMU's standing threads are, by id; its first thread is the main loop."""
     names = {pid: ThreadName(name=MAIN_LOOP, role="main loop")}
     for iothread, thread in reported.iothreads:
         if thread is not None:

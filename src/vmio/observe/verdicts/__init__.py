@@ -1,0 +1,1 @@
+"""What limits a running guest's disks, concluded from samples and the layout; pure functions."""
