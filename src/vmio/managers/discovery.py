@@ -1,0 +1,221 @@
+"""The guests that run on this host, with their managers and monitors; none of these is disturbed.
+
+All of it is read from /proc, and nothing is connected to: a monitor serves one client at a time.
+It is the one home of discovery: `vmio.host.running` finds the processes, which know no manager,
+and what measures a guest (`vmio.observe`) starts from a `RunningGuest`.
+
+Source: docs/guide/ps.md has what was run.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+from msgspec import Struct
+
+from vmio.errors import ToolError, VmioError
+from vmio.formats.base import ReadContext
+from vmio.formats.qemu.layout import lay_out_command
+from vmio.formats.qemu.monitors import MonitorOption, Transport, list_monitors
+from vmio.formats.qemu.reader import read_command_vm
+from vmio.host.command import make_file_reader
+from vmio.host.running import (
+    ROOT,
+    TICKS_PER_S,
+    QemuProcess,
+    find_qemus,
+    open_process,
+    read_qemu,
+)
+from vmio.host.sockets import SocketTables, SocketUse
+from vmio.managers.owners import Access, Manager, Owner, choose_access, identify
+from vmio.model.host import Host
+from vmio.model.source import Source
+from vmio.model.topology import Topology
+
+__all__ = [
+    "Monitor",
+    "MonitorState",
+    "RunningGuest",
+    "RunningGuests",
+    "discover",
+    "open_guest_process",
+]
+
+MonitorState = Literal["free", "held", "absent", "outgoing", "unknown"]
+"""free: nobody is connected; held: somebody is; absent: nothing listens there any more; outgoing:
+QEMU itself connects to somebody; unknown: this user may not see it, or it is no unix socket."""
+
+_RANKS = {"any": 0, "brief": 1, "none": 2}
+
+
+class Monitor(Struct, frozen=True, kw_only=True):
+    """A monitor of a running guest."""
+
+    protocol: Literal["qmp", "hmp"]
+    """For programs, or for people."""
+    transport: Transport
+    address: str
+    """The socket's path as QEMU sees it, which can be in another root; an abstract name begins
+    with @. Otherwise `HOST:PORT`. Empty if not known."""
+    state: MonitorState
+    waiting: int = 0
+    """Clients that are connected and not served yet."""
+    access: Access
+
+
+class RunningGuest(Struct, frozen=True, kw_only=True):
+    """A guest that runs on this host."""
+
+    process: QemuProcess
+    manager: Manager
+    id: str
+    """What its manager calls it; empty if not known."""
+    name: str
+    pod: str = ""
+    """The id of its pod; empty if it is in none."""
+    uuid: str = ""
+    uptime_s: float
+    """Since its process started."""
+    monitors: tuple[Monitor, ...] = ()
+    layout: Topology | None = None
+    """Its disks and threads as its command line says, so without what was plugged since; None if
+    that cannot be read."""
+    problem: str = ""
+    """Why it cannot be read; empty if it can."""
+
+    @property
+    def address(self) -> str:
+        """What it is called in every verb."""
+        return f"pid:{self.process.pid}"
+
+    @property
+    def monitor(self) -> Monitor | None:
+        """The monitor for programs that is the best to use, free or not; None if it has none."""
+        usable = (each for each in self.monitors if each.protocol == "qmp")
+        return min(
+            usable,
+            key=lambda each: (_RANKS[each.access], each.state != "free"),
+            default=None,
+        )
+
+
+class RunningGuests(Struct, frozen=True, kw_only=True):
+    """The guests of this host that this user can see."""
+
+    guests: tuple[RunningGuest, ...]
+    """In the order of their processes' numbers."""
+    unseen: tuple[str, ...] = ()
+    """What cannot be seen, a line each."""
+
+
+def discover(*, root: Path = ROOT, now_s: float | None = None) -> RunningGuests:
+    """Returns the guests that run on this host.
+
+    One that ends meanwhile is left out.
+
+    Args:
+        root: The file system with the `proc` to look into.
+        now_s: The time since boot in seconds, that of suspension included; None for now.
+    """
+    tables = SocketTables()
+    found = find_qemus(root)
+    now_s = time.clock_gettime(time.CLOCK_BOOTTIME) if now_s is None else now_s
+    guests = []
+    for pid in found.pids:
+        with suppress(ToolError), open_process(pid, root=root) as folder:
+            guests.append(_read_guest(folder, pid, tables, now_s))
+    unknown = sum(
+        any(each.state == "unknown" and each.transport == "fd" for each in guest.monitors)
+        for guest in guests
+        if guest.monitor is not None and guest.monitor.access != "none"
+    )
+    unseen = [found.unseen] if found.unseen else []
+    if unknown:
+        many = "a guest of another user" if unknown == 1 else f"{unknown} guests of other users"
+        unseen.append(f"the monitor of {many} cannot be looked at; root sees all")
+    return RunningGuests(guests=tuple(guests), unseen=tuple(unseen))
+
+
+@contextmanager
+def open_guest_process(guest: RunningGuest, *, root: Path = ROOT) -> Iterator[int]:
+    """Opens the /proc folder of the very process that was found, and closes it at the end.
+
+    The descriptor never refers to another process, even if the number is reused.
+
+    Raises:
+        ToolError: The guest has ended, or this user may not see it.
+    """
+    with open_process(guest.process.pid, guest.process.started_ticks, root=root) as folder:
+        yield folder
+
+
+def _read_guest(folder: int, pid: int, tables: SocketTables, now_s: float) -> RunningGuest:
+    process = read_qemu(folder, pid)
+    uptime_s = max(0.0, now_s - process.started_ticks / TICKS_PER_S)
+    source = Source(name=f"pid:{pid}", data=process.command)
+    # By the descriptor, since the number can be another process's by now.
+    reader = make_file_reader(Path("/proc/self/fd", str(folder)))
+    try:
+        vm = read_command_vm(source, ReadContext(host=Host(), read_file=reader)).vm
+        layout = lay_out_command(vm)
+    except VmioError as error:
+        return RunningGuest(
+            process=process,
+            manager="none",
+            id="",
+            name="",
+            uptime_s=uptime_s,
+            problem=error.message,
+        )
+    options = list_monitors(vm.options)
+    owner = identify(vm.name, vm.options, options, process.cgroup)
+    uuids = (each.properties.get("value", "") for each in vm.options if each.name == "uuid")
+    return RunningGuest(
+        process=process,
+        manager=owner.manager,
+        id=owner.id,
+        name=owner.name,
+        pod=owner.pod,
+        uuid=next(uuids, ""),
+        uptime_s=uptime_s,
+        monitors=tuple(_look_at(each, owner, folder, tables) for each in options),
+        layout=layout,
+    )
+
+
+def _look_at(option: MonitorOption, owner: Owner, folder: int, tables: SocketTables) -> Monitor:
+    use = _find_use(option, folder, tables)
+    address = option.address
+    if option.transport == "fd":
+        address = use.path
+    elif option.transport == "unix" and option.listens and not address.startswith("/"):
+        with suppress(OSError):  # another user's
+            address = os.path.join(os.readlink("cwd", dir_fd=folder), address)  # noqa: PTH118
+    elif option.transport == "abstract":
+        address = f"@{address}"
+    return Monitor(
+        protocol=option.protocol,
+        transport=option.transport,
+        address=address,
+        state=use.state if option.listens else "outgoing",
+        waiting=use.waiting,
+        access=choose_access(owner, option),
+    )
+
+
+def _find_use(option: MonitorOption, folder: int, tables: SocketTables) -> SocketUse:
+    # A byte that is not UTF-8 was replaced when the command line was read.
+    if option.listens and "\ufffd" not in option.address:
+        if option.transport == "unix":
+            return tables.find_use(folder, option.address)
+        if option.transport == "abstract":
+            return tables.find_use(folder, f"@{option.address}")
+        if option.transport == "fd":
+            return tables.find_use_by_descriptor(folder, option.address)
+    return SocketUse(path="", state="unknown")
