@@ -22,7 +22,7 @@ from vmio.errors import ToolError, VmioError
 from vmio.formats.base import ReadContext
 from vmio.formats.qemu.layout import lay_out_command
 from vmio.formats.qemu.monitors import MonitorOption, Transport, list_monitors
-from vmio.formats.qemu.reader import read_command_vm
+from vmio.formats.qemu.reader import read_process_vm
 from vmio.host.command import make_file_reader
 from vmio.host.running import (
     ROOT,
@@ -162,7 +162,7 @@ def _read_guest(folder: int, pid: int, tables: SocketTables, now_s: float) -> Ru
     # By the descriptor, since the number can be another process's by now.
     reader = make_file_reader(Path("/proc/self/fd", str(folder)))
     try:
-        vm = read_command_vm(source, ReadContext(host=Host(), read_file=reader)).vm
+        vm = read_process_vm(source, ReadContext(host=Host(), read_file=reader)).vm
         layout = lay_out_command(vm)
     except VmioError as error:
         return RunningGuest(

@@ -28,7 +28,9 @@ _PROXMOX_FILE: Final = re.compile(r"(?:^|/)qemu-server/([1-9][0-9]{2,8})\.(?:qmp
 _PROXMOX_SOCKET: Final = re.compile(r"(?:^|/)qemu-server/[1-9][0-9]{2,8}\.qmp\Z", re.ASCII)
 _PROXMOX_GROUP: Final = re.compile(r"/qemu\.slice/([1-9][0-9]{2,8})\.scope(?:/|\Z)", re.ASCII)
 _LIBVIRT_FOLDER: Final = re.compile(r"/domain-([0-9]{1,9})-[^/]*/", re.ASCII)
-_LIBVIRT_GROUP: Final = re.compile(r"/machine-qemu\\x2d([0-9]{1,9})\\x2d", re.ASCII)
+_LIBVIRT_GROUP: Final = re.compile(
+    r"/machine-qemu\\x2d([0-9]{1,9})\\x2d|/machine/qemu-([0-9]{1,9})-", re.ASCII
+)
 _LIBVIRT_MONITOR: Final = "charmonitor"
 _LIBVIRT_KEY: Final = "masterKey0"
 _POD_GROUP: Final = re.compile(
@@ -83,7 +85,8 @@ def identify(
     found = _LIBVIRT_GROUP.search(cgroup)
     for path in paths:
         found = found or _LIBVIRT_FOLDER.search(path)
-    return Owner(manager="libvirt", id=found[1] if found is not None else "", name=name)
+    number = next(filter(None, found.groups()), "") if found is not None else ""
+    return Owner(manager="libvirt", id=number, name=name)
 
 
 def choose_access(owner: Owner, monitor: MonitorOption) -> Access:
