@@ -130,6 +130,7 @@ def test_monitor_is_its_own_guests_one_where_a_name_is_not_unique(
         assert [look(pid).state for pid in guests] == ["free", "held"]
         assert look(guests[0]).address == str(tmp_path / "a" / "qmp")
         (tmp_path / "a" / "qmp").unlink()
+        assert look(guests[0]).state == "absent"
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(tmp_path / "a")
             third = start("-qmp", "unix:qmp,server=on,wait=off").pid

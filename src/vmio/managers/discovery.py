@@ -24,6 +24,7 @@ from vmio.formats.qemu.layout import lay_out_command
 from vmio.formats.qemu.monitors import MonitorOption, Transport, list_monitors
 from vmio.formats.qemu.reader import read_process_vm
 from vmio.host.command import make_file_reader
+from vmio.host.files import is_there
 from vmio.host.running import (
     ROOT,
     TICKS_PER_S,
@@ -48,8 +49,9 @@ __all__ = [
 ]
 
 MonitorState = Literal["free", "held", "absent", "outgoing", "unknown"]
-"""free: nobody is connected; held: somebody is; absent: nothing listens there any more; outgoing:
-QEMU itself connects to somebody; unknown: this user may not see it, or it is no unix socket."""
+"""free: nobody is connected; held: somebody is; absent: nothing listens there, or its file was
+removed; outgoing: QEMU itself connects to somebody; unknown: this user may not see it, or it is no
+unix socket."""
 
 _RANKS = {"any": 0, "brief": 1, "none": 2}
 
@@ -62,7 +64,8 @@ class Monitor(Struct, frozen=True, kw_only=True):
     transport: Transport
     address: str
     """The socket's path as QEMU sees it, which can be in another root; an abstract name begins
-    with @. Otherwise `HOST:PORT`. Empty if not known."""
+    with @. Otherwise `HOST:PORT`. Empty if not known. Whoever connects to it compares the peer's
+    process with the guest's: another QEMU could have made a file of that name since."""
     state: MonitorState
     waiting: int = 0
     """Clients that are connected and not served yet."""
@@ -191,7 +194,7 @@ def _read_guest(folder: int, pid: int, tables: SocketTables, now_s: float) -> Ru
 
 def _look_at(option: MonitorOption, owner: Owner, folder: int, tables: SocketTables) -> Monitor:
     use = _find_use(option, folder, tables)
-    address = option.address
+    address, state = option.address, use.state
     if option.transport == "fd":
         address = use.path
     elif option.transport == "unix" and option.listens and not address.startswith("/"):
@@ -199,14 +202,25 @@ def _look_at(option: MonitorOption, owner: Owner, folder: int, tables: SocketTab
             address = os.path.join(os.readlink("cwd", dir_fd=folder), address)  # noqa: PTH118
     elif option.transport == "abstract":
         address = f"@{address}"
+    if option.transport in {"unix", "fd"} and state == "free" and _is_removed(address, folder):
+        state = "absent"
     return Monitor(
         protocol=option.protocol,
         transport=option.transport,
         address=address,
-        state=use.state if option.listens else "outgoing",
+        state=state if option.listens else "outgoing",
         waiting=use.waiting,
         access=choose_access(owner, option),
     )
+
+
+def _is_removed(path: str, folder: int) -> bool:
+    """Returns whether a socket has no file any more, so that nobody can connect to it."""
+    with suppress(OSError):  # it is another user's
+        # In another root a link would lead to this one's files.
+        if os.path.samestat(os.stat("root", dir_fd=folder), os.stat(ROOT)):  # noqa: PTH116
+            return path.startswith("/") and not is_there(path)
+    return False
 
 
 def _find_use(option: MonitorOption, folder: int, tables: SocketTables) -> SocketUse:

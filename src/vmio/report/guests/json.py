@@ -24,7 +24,7 @@ class MonitorData(TypedDict):
     """The socket's path in the guest's own root, `@NAME` of an abstract one, or `HOST:PORT`; empty
     if not known."""
     state: MonitorState
-    """`free`: nobody is connected; `held`: somebody is; `absent`: nothing listens there now;
+    """`free`: nobody is connected; `held`: somebody is; `absent`: nothing can be reached there;
     `outgoing`: QEMU itself connects to somebody; `unknown`: it cannot be seen without connecting.
     """
     waiting: Count
