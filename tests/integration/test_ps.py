@@ -280,7 +280,7 @@ def test_other_user_sees_what_needs_no_right(start: Start, tmp_path: Path) -> No
 
     assert told["states"] == ["held", "unknown"]
     assert told["disks"] == [2, 0]
-    said = "the monitor of a guest of another user cannot be looked at; root sees all"
+    said = "the monitor of a guest cannot be looked at; root sees all"
     assert told["unseen"] == [said]
 
 

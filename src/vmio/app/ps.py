@@ -78,7 +78,7 @@ def _make_filter(address: str) -> Callable[[RunningGuest], bool]:
             (bool(number) and (guest.manager, guest.id) == ("proxmox", number))
             or guest.id == address
         )
-    return lambda guest: address in {guest.id, guest.name, guest.uuid}
+    return lambda guest: address != "" and address in {guest.id, guest.name, guest.uuid}
 
 
 def _find_real(path: str) -> str:

@@ -38,7 +38,7 @@ def command(vms: tuple[str, ...], *, as_json: bool) -> int:
         say("no QEMU is seen to run on this host")
     for guest in listed.guests:
         if guest.problem:
-            say(f"{guest.address}: {guest.problem}")
+            say(guest.problem)
     for line in listed.unseen:
         say(line)
     for error in listed.errors:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -90,7 +90,7 @@ class RunningGuest(Struct, frozen=True, kw_only=True):
     """Its disks and threads as its command line says, so without what was plugged since; None if
     that cannot be read."""
     problem: str = ""
-    """Why it cannot be read; empty if it can."""
+    """Why it cannot be read, in a line that names the guest; empty if it can."""
 
     @property
     def address(self) -> str:
@@ -133,16 +133,22 @@ def discover(*, root: Path = ROOT, now_s: float | None = None) -> RunningGuests:
     for pid in found.pids:
         with suppress(ToolError), open_process(pid, root=root) as folder:
             guests.append(_read_guest(folder, pid, tables, now_s))
-    unknown = sum(
-        any(each.state == "unknown" and each.transport == "fd" for each in guest.monitors)
-        for guest in guests
-        if guest.monitor is not None and guest.monitor.access != "none"
+    unseen = (found.unseen, _tell_unseen(guests))
+    return RunningGuests(guests=tuple(guests), unseen=tuple(filter(None, unseen)))
+
+
+def _tell_unseen(guests: Sequence[RunningGuest]) -> str:
+    """Returns which monitors this user may not look at, in one line; empty if none."""
+    best = [each.monitor for each in guests if each.monitor is not None]
+    count = sum(
+        each.state == "unknown" and each.access != "none" and each.transport in {"unix", "fd"}
+        for each in best
     )
-    unseen = [found.unseen] if found.unseen else []
-    if unknown:
-        many = "a guest of another user" if unknown == 1 else f"{unknown} guests of other users"
-        unseen.append(f"the monitor of {many} cannot be looked at; root sees all")
-    return RunningGuests(guests=tuple(guests), unseen=tuple(unseen))
+    if not count:
+        return ""
+    many = "a guest" if count == 1 else f"{count} guests"
+    hint = "; root sees all" if os.geteuid() != 0 else ""
+    return f"the monitor of {many} cannot be looked at{hint}"
 
 
 @contextmanager
