@@ -138,6 +138,24 @@ def test_monitor_is_its_own_guests_one_where_a_name_is_not_unique(
         assert [look(pid).state for pid in (*guests, third)] == ["free", "held", "free"]
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_port_is_told_free_or_held(host: str, start: Start) -> None:
+    """By the kernel's list of ports, whichever family QEMU listens in."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    pid = start("-qmp", f"tcp:{host}:{port},server=on,wait=off").pid
+    wait_for(lambda: look(pid).state == "free")
+    assert look(pid).address == f"{host}:{port}"
+
+    with socket.create_connection((host, port)) as client:
+        assert b"QMP" in client.recv(4096)
+        assert (look(pid).state, look(pid).waiting) == ("held", 0)
+        with socket.create_connection((host, port)):
+            assert (look(pid).state, look(pid).waiting) == ("held", 1)
+    wait_for(lambda: look(pid).state == "free")
+
+
 def test_guest_of_proxmox_is_told_by_its_files(start: Start, tmp_path: Path) -> None:
     """Its monitor may be visited; one that its args add is nobody else's, so the better one."""
     run = tmp_path / "qemu-server"

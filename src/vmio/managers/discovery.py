@@ -51,7 +51,7 @@ __all__ = [
 MonitorState = Literal["free", "held", "absent", "outgoing", "unknown"]
 """free: nobody is connected; held: somebody is; absent: nothing listens there, or its file was
 removed; outgoing: QEMU itself connects to somebody; unknown: this user may not see it, or it is no
-unix socket."""
+socket."""
 
 _RANKS = {"any": 0, "brief": 1, "none": 2}
 
@@ -141,7 +141,7 @@ def _tell_unseen(guests: Sequence[RunningGuest]) -> str:
     """Returns which monitors this user may not look at, in one line; empty if none."""
     best = [each.monitor for each in guests if each.monitor is not None]
     count = sum(
-        each.state == "unknown" and each.access != "none" and each.transport in {"unix", "fd"}
+        each.state == "unknown" and each.access != "none" and each.transport != "other"
         for each in best
     )
     if not count:
@@ -238,4 +238,6 @@ def _find_use(option: MonitorOption, folder: int, tables: SocketTables) -> Socke
             return tables.find_use(folder, f"@{option.address}")
         if option.transport == "fd":
             return tables.find_use_by_descriptor(folder, option.address)
+        if option.transport == "tcp":
+            return tables.find_port_use(folder, option.address.rpartition(":")[2])
     return SocketUse(path="", state="unknown")

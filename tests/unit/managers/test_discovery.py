@@ -238,6 +238,25 @@ def test_state_of_a_monitor_is_that_of_its_own_socket(
     assert (guest.monitor.state, guest.monitor.waiting) == (state, waiting)
 
 
+PORT = "   1: {} 00000000:0000 {} 00000000:00000000 00:00000000 00000000     0   0 {} 1 0 0 0\n"
+SIX = "0" * 32
+
+
+def test_port_that_is_listened_on_in_both_families_is_one_monitor(
+    start: Start, found: Find, tmp_path: Path
+) -> None:
+    """A connection in either of them holds it; one to another port does not."""
+    start(20, ["kvm", "-qmp", "tcp:localhost:4444,server=on"], fds={3: 5, 4: 6, 5: 7})
+    net = tmp_path / "proc" / "20" / "net"
+    other = PORT.format("0100007F:115D", "01", 7)
+    (net / "tcp").write_text(PORT.format("0100007F:115C", "0A", 5) + other)
+    (net / "tcp6").write_text(PORT.format(f"{SIX}:115C", "0A", 6))
+    assert [each.monitor.state for each in found() if each.monitor is not None] == ["free"]
+    with (net / "tcp6").open("a") as file:
+        file.write(PORT.format(f"{SIX}:115C", "01", 7))
+    assert [each.monitor.state for each in found() if each.monitor is not None] == ["held"]
+
+
 def test_state_that_cannot_be_seen_is_not_guessed(
     start: Start, found: Find, tmp_path: Path
 ) -> None:
