@@ -69,6 +69,17 @@ def test_narrow_table_stays_one_line_a_guest() -> None:
     assert "scope" not in text
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """An id that is too long, as of KubeVirt, moves below its row."""
+    name = "postgres-primary-0"
+    pod = replace(GUEST, manager="kubevirt", id=f"production-shop/{name}", name=name)
+    text = render(GUEST, pod, width=width)
+
+    assert max(map(len, text.splitlines())) <= width
+    assert f"id production-shop/{name}" in text
+
+
 def test_column_without_content_is_left_out() -> None:
     """Guests started by hand have no id and no unit."""
     process = replace(GUEST.process, cgroup="")
