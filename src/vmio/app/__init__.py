@@ -90,17 +90,20 @@ if TYPE_CHECKING:
         complete_disks,
         complete_policies,
         complete_rules,
+        complete_running,
         complete_snapshots,
         complete_vms,
     )
     from vmio.app.guests import Guest
     from vmio.app.inputs import CheckInputs, Fixing
+    from vmio.app.ps import Listed, list_running
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.bench.compare import Progress
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
     from vmio.lint.diagnostic import CheckedFile, Severity
     from vmio.lint.pages import Page, render_page
+    from vmio.managers.discovery import Monitor, RunningGuest
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
     from vmio.managers.proxmox.planned import Outcome, PreparedPlan
@@ -132,6 +135,8 @@ __all__ = [
     "Grid",
     "Guest",
     "GuestImage",
+    "Listed",
+    "Monitor",
     "NotRestored",
     "Outcome",
     "Page",
@@ -142,6 +147,7 @@ __all__ = [
     "Progress",
     "Ranking",
     "Recorded",
+    "RunningGuest",
     "Severity",
     "ShownGuest",
     "SweepPoint",
@@ -167,6 +173,7 @@ __all__ = [
     "complete_disks",
     "complete_policies",
     "complete_rules",
+    "complete_running",
     "complete_settings",
     "complete_snapshots",
     "complete_version",
@@ -198,6 +205,7 @@ __all__ = [
     "list_layouts",
     "list_policies",
     "list_rules",
+    "list_running",
     "list_runs",
     "load",
     "load_source",
@@ -259,17 +267,20 @@ _LATER = {
         "complete_disks",
         "complete_policies",
         "complete_rules",
+        "complete_running",
         "complete_snapshots",
         "complete_vms",
     ),
     "vmio.app.guests": ("Guest",),
     "vmio.app.inputs": ("CheckInputs", "Fixing"),
+    "vmio.app.ps": ("Listed", "list_running"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.proxmox.planned": ("Outcome", "PreparedPlan"),
     "vmio.managers.proxmox.write": ("WrittenConfig",),
     "vmio.managers.proxmox.undo": ("NotRestored", "PreparedUndo"),
     "vmio.bench.compare": ("Progress",),
     "vmio.bench.result": ("Comparison",),
+    "vmio.managers.discovery": ("Monitor", "RunningGuest"),
     "vmio.managers.proxmox.inventory": ("Found",),
     "vmio.managers.proxmox.places": ("Places",),
     "vmio.guest.image": ("GuestImage",),

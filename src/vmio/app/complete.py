@@ -15,6 +15,7 @@ __all__ = [
     "complete_disks",
     "complete_policies",
     "complete_rules",
+    "complete_running",
     "complete_snapshots",
     "complete_vms",
 ]
@@ -46,6 +47,17 @@ def complete_vms(folder: str) -> tuple[str, ...]:
         return tuple(vm.path for vm in islice(find_vms([folder]), _MOST) if vm.error is None)
     except VmioError:
         return ()
+
+
+def complete_running() -> tuple[tuple[str, str], ...]:
+    """Returns the addresses of the guests that run here, their ids and their names, with notes."""
+    from vmio.app.ps import list_running
+
+    guests = list_running().guests[:_MOST]
+    words = {each.address: each.name for each in guests}
+    words |= {each.id: each.name for each in guests if each.id}
+    words |= {each.name: each.address for each in guests if each.name}
+    return tuple(words.items())
 
 
 def complete_disks(vm: str) -> tuple[str, ...]:

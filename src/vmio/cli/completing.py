@@ -18,6 +18,7 @@ __all__ = [
     "complete_disk",
     "complete_policy",
     "complete_rule",
+    "complete_running",
     "complete_snapshot",
     "complete_vm",
 ]
@@ -49,6 +50,13 @@ def complete_vm(
     vms = app.complete_vms(incomplete) if incomplete.endswith("/") else ()
     found = _offer(((path, "") for path in vms), incomplete)
     return found or [_make_item(incomplete, kind="file")]
+
+
+def complete_running(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Completes the guests that run on this host."""
+    return _offer(app.complete_running(), incomplete)
 
 
 def complete_disk(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +15,14 @@ from vmio.host.files import read_source
 from vmio.host.process import read_command_line
 from vmio.model.source import Source
 
-__all__ = ["PID", "FileReader", "read_named_file", "read_process", "read_qemu_words"]
+__all__ = [
+    "PID",
+    "FileReader",
+    "make_file_reader",
+    "read_named_file",
+    "read_process",
+    "read_qemu_words",
+]
 
 FileReader = Callable[[str], Source | str]
 """Returns a file by its name, or the reason why it cannot be read."""
@@ -54,8 +63,19 @@ def read_process(process: str) -> tuple[Source, FileReader]:
     has_options = any(word.startswith("-") for word in words)
     text = "".join(_quote(words)) if has_options else "".join(f"{word}\0" for word in words)
     source = Source(name=process, data=text.encode())
-    root = Path("/proc", process.removeprefix(PID))
-    return source, partial(_read_file, relative=root / "cwd", absolute=root / "root")
+    return source, make_file_reader(Path("/proc", process.removeprefix(PID)))
+
+
+def make_file_reader(process: Path) -> FileReader:
+    """Returns a function to read the files that a process names, as that process sees them.
+
+    It opens no device: a command line can be anybody's, and opening some, such as a watchdog,
+    does something.
+
+    Args:
+        process: The process's folder in /proc.
+    """
+    return partial(_read_regular, relative=process / "cwd", absolute=process / "root")
 
 
 def read_named_file(name: str) -> Source | str:
@@ -73,8 +93,21 @@ def _quote(words: Sequence[str]) -> Iterator[str]:
         yield shlex.quote(word)
 
 
+def _read_regular(name: str, *, relative: Path, absolute: Path) -> Source | str:
+    try:
+        if not stat.S_ISREG(os.stat(_find_file(name, relative, absolute)).st_mode):  # noqa: PTH116
+            return "it is not a regular file"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    return _read_file(name, relative=relative, absolute=absolute)
+
+
+def _find_file(name: str, relative: Path, absolute: Path) -> Path:
+    return absolute / name.lstrip("/") if name.startswith("/") else relative / name
+
+
 def _read_file(name: str, *, relative: Path, absolute: Path) -> Source | str:
-    path = absolute / name.lstrip("/") if name.startswith("/") else relative / name
+    path = _find_file(name, relative, absolute)
     try:
         # Not `-`, which would be standard input.
         return Source(name=name, data=read_source(str(path.absolute())).data)

@@ -32,6 +32,7 @@ from vmio.report.diff.json import DiffData
 from vmio.report.envelope import SCHEMAS, Kind
 from vmio.report.explanation.json import ExplanationData, ExplanationsData
 from vmio.report.findings.json import FindingsData
+from vmio.report.guests.json import GuestsData
 from vmio.report.host.json import HostData
 from vmio.report.layout.json import LayoutData, LayoutsData
 from vmio.report.plan.json import PlanData, PlansData, PoliciesData
@@ -49,6 +50,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "explanation": (ExplanationData, "vmio explain VM --json"),
     "explanations": (ExplanationsData, "vmio explain --json"),
     "findings": (FindingsData, "vmio check --json"),
+    "guests": (GuestsData, "vmio ps --json"),
     "host": (HostData, "vmio host --json"),
     "journals": (JournalsData, "vmio undo --list --json"),
     "layout": (LayoutData, "vmio show VM --json"),

@@ -255,6 +255,7 @@ CASES: Mapping[str, Sequence[Call]] = {
         ["100.conf", "-o", f"{NAME}/plan.json", *SET],
         ["100.conf", "--policy", NAME, *SET],
     ],
+    "ps": [[NAME], [f"pid:{NAME}"], [f"qmp:{NAME}"], [NAME, "--json"]],
     "replay": [
         ["trace", "--qemu", "10.0"],
         ["trace", "--qemu", "10.0", "--json"],

@@ -27,6 +27,7 @@ from vmio.patterns import compile_late
 __all__ = [
     "Command",
     "build_option",
+    "decode_word",
     "find_iothreads",
     "is_command",
     "list_arguments",
@@ -135,7 +136,7 @@ def parse_command(source: Source) -> Command:
         InputError: It is not the command line of a QEMU.
     """
     words = _read_words(source)
-    return parse_words([_decode(word.text) for word in words], words)
+    return parse_words([decode_word(word.text) for word in words], words)
 
 
 def list_arguments(source: Source) -> tuple[tuple[str, ...], ...]:
@@ -146,7 +147,7 @@ def list_arguments(source: Source) -> tuple[tuple[str, ...], ...]:
     """
     arguments: list[tuple[str, ...]] = []
     for word in _read_words(source):
-        text = _decode(word.text)
+        text = decode_word(word.text)
         if text.startswith("-") or not arguments or len(arguments[-1]) > 1 or len(arguments) == 1:
             arguments.append((text,))
         else:
@@ -173,7 +174,8 @@ def _read_words(source: Source) -> tuple[Word, ...]:
     return found.words
 
 
-def _decode(text: str) -> str:
+def decode_word(text: str) -> str:
+    """Returns a word that has a character a byte as the text that it is."""
     return text if text.isascii() else text.encode("latin-1").decode("utf-8", "replace")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
 from vmio.errors import InputError
 from vmio.formats.base import Guest, ReadContext
-from vmio.formats.qemu.reader import read_command_vm
+from vmio.formats.qemu.layout import lay_out_command
+from vmio.formats.qemu.reader import read_command_vm, read_process_vm
 from vmio.formats.registry import lay_out
 from vmio.model.controller import PciAddress
 from vmio.model.host import Host
@@ -18,6 +20,8 @@ from vmio.model.source import Source
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.model.version import parse_version
 from vmio.model.vm import Vm
+
+GOLDEN = Path(__file__).parents[3] / "golden"
 
 
 def read_line(text: str | bytes, **files: Source | str) -> Guest:
@@ -457,3 +461,25 @@ def test_word_too_many_is_refused_once() -> None:
         ("/c", "'/c' is no option, and '/a' is the first disk already"),
     ]
     assert [each.id for each in vm.disks] == ["ide0-hd0"]
+
+
+COMMANDS = sorted((*GOLDEN.glob("qemu/*.args"), *GOLDEN.glob("proxmox/*.cmd")))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.name)
+def test_words_of_a_process_are_the_same_guest(path: Path) -> None:
+    """Read without places it has what it has with them."""
+    words = shlex.split(path.read_text(encoding="utf-8").replace("\\\n", " "))
+    # No process is started with a variable of a script.
+    data = "".join(f"{word}\0" for word in words if not word.startswith("$")).encode()
+    source = Source(name="pid:7", data=data)
+    fast = read_process_vm(source, ReadContext(host=Host())).vm
+    full = read_command_vm(source, ReadContext(host=Host())).vm
+
+    names = [attached.disk.id for attached in fast.attached]
+    assert names == [attached.disk.id for attached in full.attached]
+    assert [each.id for each in fast.iothreads] == [each.id for each in full.iothreads]
+    assert (fast.name, fast.vcpus, fast.machine_type) == (full.name, full.vcpus, full.machine_type)
+    layouts = [lay_out_command(vm) for vm in (fast, full)]
+    served = [[each.served_by(disk) for disk in each.disks] for each in layouts]
+    assert served[0] == served[1]

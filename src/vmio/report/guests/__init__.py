@@ -1,0 +1,1 @@
+"""The running guests of a host as a report."""

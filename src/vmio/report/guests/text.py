@@ -1,0 +1,106 @@
+"""The running guests of a host as a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rich.console import Console
+
+from vmio.managers.discovery import MonitorState, RunningGuest
+from vmio.managers.owners import Manager
+from vmio.report.guests.counts import count_main_loop
+from vmio.report.table import Cell, Column, print_table
+
+__all__ = ["print_guests"]
+
+_BOLD, _GREEN, _YELLOW, _DIM = "1", "32", "33", "2"
+_NOTHING = "-"
+_MANAGERS: Final[dict[Manager, str]] = {
+    "proxmox": "Proxmox",
+    "libvirt": "libvirt",
+    "kubevirt": "KubeVirt",
+    "none": "by hand",
+}
+_STATES: Final[dict[MonitorState, Cell]] = {
+    "free": ("free", _GREEN),
+    "held": ("in use", _YELLOW),
+    "absent": ("gone", _YELLOW),
+    "outgoing": ("its starter's", _DIM),
+    "unknown": ("not seen", _DIM),
+}
+_COLUMNS: Final = (
+    Column(head="guest"),
+    Column(head="name", narrow="cut", least=12),
+    Column(head="manager", leaves=8),
+    Column(head="id", leaves=4),
+    Column(head="up", right=True, leaves=5),
+    Column(head="disks", right=True, leaves=6),
+    Column(head="on main\nloop", short="main\nloop", right=True, leaves=3, narrow="drop"),
+    Column(head="IOThreads", short="IO-\nThreads", right=True, leaves=7),
+    Column(head="monitor"),
+    Column(head="socket", leaves=2, narrow="drop"),
+    Column(head="unit", leaves=1, narrow="drop"),
+)
+"""One with a verdict will be the last that stays on a narrow terminal, after the monitor."""
+_UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+
+
+def print_guests(guests: Sequence[RunningGuest], console: Console) -> None:
+    """Prints a line for each guest; a column without content is left out."""
+    rows = [tuple(_make_cells(each)) for each in guests]
+    shown = [
+        at
+        for at in range(len(_COLUMNS))
+        if any(
+            (cell if isinstance(cell, str) else cell[0]) != _NOTHING for cell in _take(rows, at)
+        )
+    ]
+    print_table(
+        [_COLUMNS[at] for at in shown], [[row[at] for at in shown] for row in rows], console
+    )
+
+
+def format_age(age_s: float) -> str:
+    """Returns a time in its two largest units, such as 3d 4h."""
+    rest = int(age_s)
+    parts: list[str] = []
+    for name, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts or name == "s":
+            parts.append(f"{count}{name}")
+    return " ".join(parts[:2])
+
+
+def _take(rows: Sequence[tuple[Cell, ...]], at: int) -> Iterator[Cell]:
+    return (row[at] for row in rows)
+
+
+def _make_cells(guest: RunningGuest) -> Iterator[Cell]:
+    layout, monitor = guest.layout, guest.monitor
+    yield (guest.address, _BOLD)
+    yield guest.name or _NOTHING
+    yield _MANAGERS[guest.manager]
+    yield guest.id or _NOTHING
+    yield format_age(guest.uptime_s)
+    if layout is None:
+        yield from (_NOTHING,) * 3
+    else:
+        in_main_loop = count_main_loop(layout)
+        yield str(len(layout.disks))
+        yield (str(in_main_loop), _YELLOW) if in_main_loop else "0"
+        yield str(len(layout.iothreads))
+    yield _name_monitor(guest)
+    yield monitor.address or _NOTHING if monitor is not None else _NOTHING
+    yield guest.process.unit or _NOTHING
+
+
+def _name_monitor(guest: RunningGuest) -> Cell:
+    monitor = guest.monitor
+    if guest.process.stopped:
+        return ("stopped", _YELLOW)
+    if monitor is None:
+        return ("none", _DIM)
+    if monitor.access == "none" and monitor.state != "outgoing":
+        return (f"{_MANAGERS[guest.manager]}'s", _DIM)
+    return _STATES[monitor.state]
