@@ -108,6 +108,6 @@ def _find_unset(options: tuple[Option, ...], made: Topology) -> Iterator[Problem
                 and name not in told
             ):
                 told.add(name)
-                said = f"there is no device '{name}' that {path} could be set of"
+                said = f"there is no device '{name}' that {path} could change"
                 span = option.span or _NOWHERE
                 yield Problem(kind="missing-reference", message=said, span=span, subject="set")
