@@ -331,7 +331,7 @@ def _list_settings(
     *,
     manager: Actor,
 ) -> Iterator[Setting]:
-    told: set[str] = set()
+    listed: set[str] = set()
     for written, span in _list_written(attached, vm):
         name = _NAMES.get(written, written)
         text = vm.source.read_span(span) if vm is not None else ""
@@ -346,9 +346,9 @@ def _list_settings(
             became=tuple(_find_words(name, own)) if is_news else (),
             remedies=tuple(_find_remedies(name, span, findings)),
         )
-        told.add(name)
+        listed.add(name)
     for effect in attached.effects:
-        if effect.setting not in told:
+        if effect.setting not in listed:
             setting = _judge(attached, effect.setting, "", manager)
             yield replace(setting, became=tuple(_find_words(effect.setting, own)))
 
