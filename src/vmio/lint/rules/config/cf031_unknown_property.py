@@ -18,7 +18,7 @@ __all__ = ["UnknownProperty"]
 
 _MAPPING = "iothread-vq-mapping"
 _OF_AN_OBJECT = frozenset({"?", "help", "id", "poll-weight", "qom-type"})
-"""What `-object` itself takes, and what TH017 knows more about."""
+"""Properties of `-object` itself, and those that TH017 checks."""
 _LABELS = {"iothread": "an IOThread"}
 _SHOWN = 80
 _LONGEST_NAME = 128
@@ -44,8 +44,8 @@ class UnknownProperty(Rule):
     ## What it does
 
     Compares the properties of storage devices and of IOThreads with those that real QEMUs
-    reported, in releases from 5.2 to 11.1. All versions of a series, such as 10.0.x, are taken to
-    have the same properties. For a version between two recorded series, a property is reported
+    reported, in releases from 5.2 to 11.1. All versions of a series, such as 10.0.x, are assumed
+    to have the same properties. For a version between two recorded series, a property is reported
     only if both of them lack it. Versions older or newer than all of them are not checked. If the
     host's version is not known, a property is reported only if every recorded release lacks it.
 
