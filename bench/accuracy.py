@@ -352,11 +352,11 @@ def print_comparison(compared: list[Compared]) -> None:
          "CPU: median error", "bias", f"within {NEAR_CPU}", f"within {NEAR_CPU} of the range"),
         [sum_up(name, group) for name, group in {**by_layout, "all": compared}.items()],
     )  # fmt: skip
-    pairs, right = compare_layouts(compared)
+    differing, right = compare_layouts(compared)
     sure, held = compare_layouts(compared, at_once=True)
     print(
-        f"\nLayouts: {right} of {pairs} pairs that differ by more than noise come in that order;"
-        f" {held} of {sure}, if the noise of all pairs is looked at at once."
+        f"\nLayouts: {right} of {differing} pairs that differ by more than noise come in that"
+        f" order; {held} of {sure}, if the noise of all pairs is looked at at once."
     )
 
 
@@ -418,15 +418,15 @@ def compare_layouts(compared: Sequence[Compared], *, at_once: bool = False) -> t
         for one, other in combinations(compared, 2)
         if are_comparable(one.seen, other.seen)
     ]
-    pairs = right = 0
+    differing = right = 0
     for one, other in pairs:
         differences = [a - b for a, b in zip(one.seen.iops, other.seen.iops, strict=True)]
         difference = statistics.mean(differences)
         if abs(difference) <= spread(differences, pairs=len(pairs) if at_once else 1):
             continue
-        pairs += 1
+        differing += 1
         right += (one.said.iops.mean > other.said.iops.mean) == (difference > 0)
-    return pairs, right
+    return differing, right
 
 
 def are_comparable(one: Measured, other: Measured) -> bool:
