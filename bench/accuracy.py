@@ -295,7 +295,7 @@ async def measure(
         each.name: LayoutGuest(layout=each, host=host, how=boot) for each in settings.layouts
     }
     words = f"{len(found)} settings of {len(guests)} layouts, guests boot one by one"
-    tell_left(words, rounds * len(found) * RUN_S)
+    print_progress(words, rounds * len(found) * RUN_S)
     async with AsyncExitStack() as stack:
         for guest in guests.values():
             stack.push_async_callback(guest.end)
@@ -306,11 +306,11 @@ async def measure(
                 await run_setting(one, guests[one.layout])
             keep(found)
             passed_s = time.monotonic() - began_s
-            tell_left(f"round {number} of {rounds}", passed_s / number * (rounds - number))
+            print_progress(f"round {number} of {rounds}", passed_s / number * (rounds - number))
     return found
 
 
-def tell_left(words: str, left_s: float) -> None:
+def print_progress(words: str, left_s: float) -> None:
     """Prints the progress, and the remaining minutes."""
     print(f"{words}; about {left_s / 60:.1f} minutes left", file=sys.stderr, flush=True)
 
@@ -336,12 +336,12 @@ def spread(values: list[float], *, pairs: int = 1) -> float:
     return student_t_quantile(1 - 0.025 / pairs, len(values) - 1) * error
 
 
-def tell(compared: list[Compared]) -> None:
+def print_comparison(compared: list[Compared]) -> None:
     """Prints the table in Markdown, and its summary."""
     print_table(
         ("layout", "depth", "poll_max_ns", "IOPS seen", "predicted", "off",
          "CPU seen", "predicted", "off"),
-        [tell_setting(each) for each in compared],
+        [render_setting(each) for each in compared],
     )  # fmt: skip
     print()
     by_layout: dict[str, list[Compared]] = {}
@@ -352,11 +352,11 @@ def tell(compared: list[Compared]) -> None:
          "CPU: median error", "bias", f"within {NEAR_CPU}", f"within {NEAR_CPU} of the range"),
         [sum_up(name, group) for name, group in {**by_layout, "all": compared}.items()],
     )  # fmt: skip
-    told, right = compare_layouts(compared)
+    differing, right = compare_layouts(compared)
     sure, held = compare_layouts(compared, at_once=True)
     print(
-        f"\nLayouts: {right} of {told} pairs that differ by more than noise come in that order;"
-        f" {held} of {sure}, if the noise of all pairs is looked at at once."
+        f"\nLayouts: {right} of {differing} pairs that differ by more than noise come in that"
+        f" order; {held} of {sure}, if the noise of all pairs is looked at at once."
     )
 
 
@@ -366,7 +366,7 @@ def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         print("|", " | ".join(row), "|")
 
 
-def tell_setting(one: Compared) -> tuple[str, ...]:
+def render_setting(one: Compared) -> tuple[str, ...]:
     """Returns a setting's row."""
     seen, (low, cpu, high) = one.seen, one.said_cpu
     return (
@@ -418,15 +418,15 @@ def compare_layouts(compared: Sequence[Compared], *, at_once: bool = False) -> t
         for one, other in combinations(compared, 2)
         if are_comparable(one.seen, other.seen)
     ]
-    told = right = 0
+    differing = right = 0
     for one, other in pairs:
         differences = [a - b for a, b in zip(one.seen.iops, other.seen.iops, strict=True)]
         difference = statistics.mean(differences)
         if abs(difference) <= spread(differences, pairs=len(pairs) if at_once else 1):
             continue
-        told += 1
+        differing += 1
         right += (one.said.iops.mean > other.said.iops.mean) == (difference > 0)
-    return told, right
+    return differing, right
 
 
 def are_comparable(one: Measured, other: Measured) -> bool:
@@ -499,7 +499,9 @@ def main() -> None:
     else:
         version, measured, profile = run_async(measure_now(arguments))
     host, qemu = app.read_host(None, qemu_version=version), parse_version(version)
-    tell([Compared(seen=one, said=forecast(one, profile, host, qemu)) for one in measured])
+    print_comparison(
+        [Compared(seen=one, said=forecast(one, profile, host, qemu)) for one in measured]
+    )
 
 
 if __name__ == "__main__":

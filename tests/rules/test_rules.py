@@ -119,7 +119,7 @@ def read_context(
 def read_extra(name: str) -> Source | str:
     """Returns the only other file that there is in a case."""
     if name != "extra.cfg":
-        return "it was not looked for"
+        return "it was not read"
     return Source(name=name, data=EXTRA.encode())
 
 

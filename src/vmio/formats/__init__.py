@@ -1,1 +1,1 @@
-"""Text to model and back: one home per notation, each blind to the others."""
+"""Text to model and back: one folder per notation, independent of the others."""

@@ -1,4 +1,4 @@
-"""What a notation is: a guest as it is read, and the doors through which vmio goes to it.
+"""What a notation is: a guest as it is read, and the doors by which vmio uses it.
 
 A notation is a folder of `vmio.formats` whose module `doors` has what `Doors` lists. All of it is
 pure: text and facts in, values out.
@@ -28,79 +28,79 @@ class ReadContext(Struct, frozen=True, kw_only=True):
     host: Host
     """The host that the guest runs on, or would."""
     storages: object = None
-    """The storages of its manager, as the notation's own reader of them gives them; None where
-    they are not known."""
+    """The storages of its manager, as the notation's reader returns them; None if they are not
+    known."""
     vmid: str | None = None
-    """What its manager calls the guest, where the file's name does not give it."""
+    """The manager's name of the guest, if the file's name does not give it."""
     snapshot: str | None = None
     """The snapshot to read instead of the guest itself."""
     strict: bool = False
-    """Whether to refuse a text that its manager refuses when it is about to write it."""
+    """Whether to refuse a text that its manager would refuse to write."""
     read_file: Callable[[str], Source | str] | None = None
-    """Returns a file that the text names, or why it cannot be read; None reads none."""
+    """Returns a file that the text names, or why it cannot be read; if None, no file is read."""
 
 
 class Guest(Struct, frozen=True, kw_only=True):
     """A guest as its notation reads it.
 
-    Each notation has a class of its own below this one, with what only its own folder asks for.
+    Each notation has a subclass with the values that only its own folder uses.
     """
 
     origin: ClassVar[Literal["plan", "command"]] = "plan"
-    """Where its layout is from: what its manager makes of it, or what it says itself."""
+    """The origin of its layout: its manager creates it, or the text itself configures it."""
 
     drive_counts: ClassVar[Mapping[BusKind, int]] = {}
-    """How many drives of each bus the notation has names for; any number where it does not say."""
+    """The number of drives that the notation can name on each bus; any number if not given."""
 
     vm: Vm
     context: ReadContext
-    """By what it was read, so that a text of it with edits made can be read alike."""
+    """The context of its reading, so that an edited text can be read in the same way."""
 
 
 class CommandLine(Struct, frozen=True, kw_only=True):
-    """The command that runs a guest, and what its manager says while it builds it."""
+    """The command that runs a guest, and the manager's messages while it builds it."""
 
     argv: tuple[tuple[str, ...], ...]
-    """An option with its value at a time; the first is the program."""
+    """Each option with its value; the first entry is the program."""
     warnings: tuple[str, ...] = ()
 
 
 class Setting(NamedTuple):
-    """One setting of a guest's text, as its notation writes it, and what becomes of it."""
+    """One setting of a guest's text, in its notation's form, before and after a change."""
 
     key: str
     option: str
-    """The option of a setting that is a list of them; empty for the setting itself."""
+    """The option in a setting that is a list of options; empty for the setting itself."""
     old: str | None
-    """What is written now; None if nothing is."""
+    """The current value; None if there is none."""
     new: str | None
-    """What shall be written; None removes it."""
+    """The new value; None removes the setting."""
 
     @property
     def name(self) -> str:
-        """What it is called: `scsihw`, or `scsi0: iothread`."""
+        """Its name: `scsihw`, or `scsi0: iothread`."""
         return f"{self.key}: {self.option}" if self.option else self.key
 
 
 class Words(Struct, frozen=True, kw_only=True):
-    """A step of a plan in words, each one line, since they are put into commands too.
+    """A step of a plan in words; each text is one line, since commands contain them too.
 
     Raises:
-        PlanError: One is not.
+        PlanError: One of them is not one line.
     """
 
     what: str
-    """In the imperative, no full stop."""
+    """In the imperative, without a full stop."""
     why: str
-    """What is wrong without it."""
+    """The problem without it."""
     source: str
     """The document, source file and version, or measurement that the reason comes from."""
     effect: str = ""
-    """What to expect of it."""
+    """The expected result."""
     guest_notices: str = ""
-    """What the guest sees: another device path, a driver it needs; empty if nothing."""
+    """What changes for the guest: a device path, a driver it needs; empty if nothing."""
     how: str = ""
-    """What a person does where vmio cannot."""
+    """What a person does if vmio cannot."""
 
     def __post_init__(self) -> None:
         for name in ("what", "why", "source"):
@@ -110,78 +110,78 @@ class Words(Struct, frozen=True, kw_only=True):
 
 
 class Doors(Protocol):
-    """What vmio asks of a notation."""
+    """The functions that each notation has."""
 
     def recognise(self, source: Source, /) -> bool:
         """Returns whether a text is in this notation."""
 
     def read(self, source: Source, context: ReadContext, /) -> Guest:
-        """Reads a guest, going on past what its manager would also go on past.
+        """Reads a guest, and skips what its manager would skip.
 
         Raises:
-            InputError: The text is no guest, or has no such snapshot.
-            UsageError: The context asks for what this notation does not have.
+            InputError: The text is not a guest, or has no such snapshot.
+            UsageError: The context requests something that this notation does not have.
         """
 
     def lay_out(self, guest: Guest, /) -> Topology:
-        """Returns what the guest's manager makes of it: its controllers, threads and addresses."""
+        """Returns the layout that the guest's manager creates: controllers, threads, addresses."""
 
     def build_command(self, guest: Guest, host: Host, /) -> CommandLine:
         """Returns the command that runs the guest.
 
         Raises:
             UnsupportedError: The guest uses something that vmio cannot print yet.
-            PlanError: Its manager would refuse.
+            PlanError: Its manager would refuse it.
         """
 
     def find_obstacle(self, guest: Guest, change: Change, /) -> Obstacle:
-        """Returns why a person has to make a change, empty where vmio can without harm."""
+        """Returns why a person has to make a change; empty if vmio can make it without harm."""
 
     def edit(self, guest: Guest, changes: Sequence[Change], /) -> tuple[Edit, ...]:
         """Returns the edits of the guest's text that make changes.
 
-        A change with an obstacle is made too where there are words for it, so that a plan can try
-        what a person will do.
+        A change with an obstacle is made too if the notation has words for it, so that a plan can
+        try what a person will do.
 
         Raises:
-            PlanError: The text cannot take them.
-            ConflictError: A line that is to be changed is none that its manager can take.
-            UsageError: Its manager would not take what it would come to.
+            PlanError: The text has no place for them.
+            ConflictError: Its manager does not accept a line that has to be changed.
+            UsageError: Its manager would not accept the result.
         """
 
     def find_editable(self, source: Source, /) -> Span | None:
-        """Returns the part of a text that fixes may change; None if it is not vmio's to write.
+        """Returns the part of a text that fixes may change; None if vmio writes no such text.
 
         Raises:
-            InputError: The text is no guest.
+            InputError: The text is not a guest.
         """
 
     def spell(self, guest: Guest, changes: Sequence[Change], /) -> tuple[Setting, ...]:
-        """Returns what `edit` writes, as people who know the notation say it."""
+        """Returns the settings that `edit` writes, in the notation's own words."""
 
     def name_setting(
         self, guest: Guest, subject: str, name: str, value: str | None = None, /
     ) -> str:
-        """Returns what a setting of the model is called, with a value if one is given.
+        """Returns the notation's name of a setting of the model, with a value if one is given.
 
-        It is for messages and fixes, and need not be one that `edit` can write: `discard=on`.
+        It is for messages and fixes; `edit` need not be able to write it: `discard=on`.
 
         Args:
             guest: The guest.
-            subject: The disk that it is a setting of; empty for the guest as a whole.
+            subject: The disk that has the setting; empty for the guest as a whole.
             name: A property of a `Change`, a limit by QEMU's name, `write_cache`,
-                `shared_memory`, or `qemu_options` for where QEMU's own options are.
-            value: The value as the model has it, None for the name alone.
+                `shared_memory`, or `qemu_options` for the place of QEMU's own options.
+            value: The value in the model's form, None for the name alone.
         """
 
     def describe_step(self, guest: Guest, plan: Plan, step: Step, /) -> Words:
-        """Returns a step of a guest's plan in words, as its manager's users have to take it."""
+        """Returns a step of a guest's plan in words, for the manager's users."""
 
     def explain_controllers(self, guest: Guest, /) -> str:
-        """Returns what decides which controllers SCSI disks have, and so their IOThreads."""
+        """Returns the setting that decides the controllers and IOThreads of SCSI disks."""
 
     def list_dropped(self, guest: Guest, /) -> tuple[tuple[Problem, str], ...]:
-        """Returns the disks that are written and that the guest does not get, each with why."""
+        """Returns the configured disks that the guest does not get, each with the reason."""
 
     def list_notes(self, guest: Guest, /) -> tuple[str, ...]:
-        """Returns what there is to know of a guest's disks that no step of a plan is about."""
+        """Returns notes about a guest's disks that no step of a plan is about."""

@@ -21,7 +21,7 @@ __all__ = ["host_to_dict", "is_package", "parse_host", "render_host", "set_qemu_
 
 _MAX_BYTES = 1024 * 1024
 _VERSIONS = ("qemu_version", "pve_qemu_version")
-"""A text in a file, empty where there is none."""
+"""The description's file; an empty text if there is none."""
 _RELEASE = re.compile(r"\d{1,4}\.\d{1,4}(?:\.\d{1,4})?", re.ASCII)
 _PACKAGE = re.compile(r"(\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)-\d[\w.+~]{0,30}", re.ASCII)
 
@@ -35,10 +35,10 @@ def parse_host(
     """Reads a host description.
 
     Args:
-        source: The TOML text; None for the base with nothing but the overrides replaced.
+        source: The TOML text; None for the base with only the overrides replaced.
         overrides: Dotted keys with their values as TOML writes them, such as
-            `("cpu.count", "8")`; what is not TOML is taken as a string.
-        base: The host whose facts hold where there is no TOML text.
+            `("cpu.count", "8")`; a value that is not TOML is a string.
+        base: The host whose facts apply if there is no TOML text.
 
     Raises:
         InputError: It is not TOML, or has a key, a type or a number that a host does not have.
@@ -103,15 +103,15 @@ def set_qemu_version(host: Host, text: str) -> Host:
     """Returns a host with another QEMU: a Proxmox package as `10.1.2-7`, or a release as `9.2.0`.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is neither of them.
     """
     package = _PACKAGE.fullmatch(text.strip())
     if package is not None:
         return _set_package(host, package)
     if not _RELEASE.fullmatch(text.strip()):
         raise UsageError(
-            f"'{text[:80]}' is no version of QEMU",
-            hint="a release is such as 9.2.0, a Proxmox package such as 10.1.2-7",
+            f"'{text[:80]}' is not a QEMU version",
+            hint="a release is like 9.2.0, a Proxmox package like 10.1.2-7",
         )
     return replace(host, qemu_version=parse_version(text.strip()), pve_qemu_version=None)
 

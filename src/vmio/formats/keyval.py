@@ -10,7 +10,7 @@ __all__ = ["Part", "split_parts"]
 
 
 class Part(Struct, frozen=True, gc=False):
-    """One piece between two commas, and where it stands."""
+    """One piece between two commas, and its place."""
 
     key: str
     """Empty for a bare value."""

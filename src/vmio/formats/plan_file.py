@@ -1,7 +1,7 @@
 """Plans as JSON files: `vmio plan -o` writes them, `vmio apply` reads them.
 
-The shape is that of `vmio.model.plan`, stable within a `schema` number: fields may be added, none
-changes its meaning.
+The form is that of `vmio.model.plan`, stable within a `schema` number: fields may be added, but
+none changes its meaning.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SCHEMA = 2
 _MAX_BYTES = 1024 * 1024
 """Three times the plan of a guest with all 53 disks that Proxmox VE allows."""
 _MAX_COMMAS = 20_000
-"""Twice as many as there are in that one; each may be followed by something wrong, to be told."""
+"""Twice as many as in that one; each can have a fault, which is reported."""
 _LONGEST_REASON = 300
 
 
@@ -31,7 +31,7 @@ def parse_plan(source: Source) -> Plan:
     """Reads a plan's file.
 
     Raises:
-        InputError: It is no plan, or one of a later version of vmio.
+        InputError: It is not a plan, or a plan of a later version of vmio.
     """
     name = source.name
     if len(source.data) > _MAX_BYTES or source.data.count(b",") > _MAX_COMMAS:
@@ -66,10 +66,10 @@ def parse_plan(source: Source) -> Plan:
 def render_plan(plan: Plan) -> str:
     """Returns a plan's file, which `parse_plan` reads as the same plan."""
     table: dict[str, Any] = {"schema": SCHEMA} | to_builtins(plan)
-    # A place in a config's text means nothing once the plan is a file of its own.
+    # A place in a config's text is meaningless in a plan's own file.
     for side in (table["before"], table["after"]):
         for written in (*side["iothreads"], *(attached["disk"] for attached in side["disks"])):
             del written["where"]
     text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
-    # A path may hold bytes that are no text; how JSON writes them is how Python spells them out.
+    # A path may contain bytes that are not text; JSON writes them as Python escapes them.
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The notations: which there are, and which one a text or a guest is in."""
+"""The list of notations, and the notation of a text or a guest."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ NOTATIONS: Final[Mapping[str, str]] = {
     "proxmox": "vmio.formats.proxmox.doors",
     "qemu": "vmio.formats.qemu.doors",
 }
-"""The module of each notation's doors, by its name, in the order in which they are asked.
+"""The module of each notation's doors, by its name, in the order of recognition.
 
-Each is sure of what it takes, and what none takes is named by `strangers.py`.
+Each recognizes only its own texts; `strangers.py` names the texts that none recognizes.
 """
 
 
@@ -46,7 +46,7 @@ def find_doors(notation: str) -> Doors:
     """Returns the doors of a notation.
 
     Raises:
-        KeyError: There is none of that name.
+        KeyError: There is no notation of that name.
     """
     return _import_doors(NOTATIONS[notation])
 
@@ -60,7 +60,7 @@ def recognise(source: Source) -> str:
     """Returns the notation of a text.
 
     Raises:
-        InputError: It is in none; the error says what it is instead.
+        InputError: It is in none of them; the error says what it is instead.
     """
     for name in NOTATIONS:
         if find_doors(name).recognise(source):
@@ -74,17 +74,17 @@ def read(source: Source, context: ReadContext) -> Guest:
     """Reads a guest in whichever notation it is written.
 
     Raises:
-        InputError: The text is no guest, or has no such snapshot.
-        UsageError: The context asks for what its notation does not have.
+        InputError: The text is not a guest, or has no such snapshot.
+        UsageError: The context requests something that its notation does not have.
     """
     return find_doors(recognise(source)).read(source, context)
 
 
 def read_again(guest: Guest, data: bytes) -> Guest:
-    """Reads a guest whose text is another now, as it was read before.
+    """Reads the new text of a guest in the same way as its old one.
 
     Raises:
-        InputError: The text is no guest any more.
+        InputError: The text is no longer a guest.
     """
     source = replace(guest.vm.source, data=data)
     context = replace(guest.context, vmid=guest.vm.id)
@@ -92,7 +92,7 @@ def read_again(guest: Guest, data: bytes) -> Guest:
 
 
 def lay_out(guest: Guest) -> Topology:
-    """Returns what the guest's manager makes of it."""
+    """Returns the layout that the guest's manager creates."""
     return find_doors(guest.vm.notation).lay_out(guest)
 
 
@@ -101,13 +101,13 @@ def build_command(guest: Guest, host: Host) -> CommandLine:
 
     Raises:
         UnsupportedError: The guest uses something that vmio cannot print yet.
-        PlanError: Its manager would refuse.
+        PlanError: Its manager would refuse it.
     """
     return find_doors(guest.vm.notation).build_command(guest, host)
 
 
 def find_obstacle(guest: Guest, change: Change) -> Obstacle:
-    """Returns why a person has to make a change, empty where vmio can without harm."""
+    """Returns why a person has to make a change; empty if vmio can make it without harm."""
     return find_doors(guest.vm.notation).find_obstacle(guest, change)
 
 
@@ -115,38 +115,38 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
     """Returns the edits of the guest's text that make changes.
 
     Raises:
-        PlanError: The text cannot take them.
-        ConflictError: A line that is to be changed is none that its manager can take.
-        UsageError: Its manager would not take what it would come to.
+        PlanError: The text has no place for them.
+        ConflictError: Its manager does not accept a line that has to be changed.
+        UsageError: Its manager would not accept the result.
     """
     return find_doors(guest.vm.notation).edit(guest, changes)
 
 
 def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
-    """Returns what `edit` writes, as people who know the notation say it."""
+    """Returns the settings that `edit` writes, in the notation's own words."""
     return find_doors(guest.vm.notation).spell(guest, changes)
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
-    """Returns what a setting of the model is called in a guest's notation: `discard=on`."""
+    """Returns the name of a setting of the model in a guest's notation: `discard=on`."""
     return find_doors(guest.vm.notation).name_setting(guest, subject, name, value)
 
 
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
-    """Returns a step of a guest's plan in words, as its manager's users have to take it."""
+    """Returns a step of a guest's plan in words, for the manager's users."""
     return find_doors(guest.vm.notation).describe_step(guest, plan, step)
 
 
 def explain_controllers(guest: Guest) -> str:
-    """Returns what decides which controllers SCSI disks have, and so their IOThreads."""
+    """Returns the setting that decides the controllers and IOThreads of SCSI disks."""
     return find_doors(guest.vm.notation).explain_controllers(guest)
 
 
 def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:
-    """Returns the disks that are written and that the guest does not get, each with why."""
+    """Returns the configured disks that the guest does not get, each with the reason."""
     return find_doors(guest.vm.notation).list_dropped(guest)
 
 
 def list_notes(guest: Guest) -> tuple[str, ...]:
-    """Returns what there is to know of a guest's disks that no step of a plan is about."""
+    """Returns notes about a guest's disks that no step of a plan is about."""
     return find_doors(guest.vm.notation).list_notes(guest)

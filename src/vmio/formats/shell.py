@@ -1,7 +1,7 @@
-"""Words quoted for a shell, and the words of such a text in time that grows with its length only.
+"""Quotes words for a shell, and splits such a text into words in linear time.
 
-`shlex.split` takes a minute for one word of a megabyte, and forgets where a word stood; what
-`shlex.quote` quotes reaches a terminal as it is.
+`shlex.split` takes a minute for one word of a megabyte, and does not report the places of
+words; what `shlex.quote` quotes reaches a terminal unescaped.
 
 Source: POSIX.1-2024, Shell & Utilities, 2.2.4 Dollar-Single-Quotes.
 """
@@ -34,14 +34,14 @@ __all__ = [
 _BLANK = r"(?P<blank>[ \t\r\n]++)"
 _QUOTED = r"""'(?P<single>[^']*+)'|"(?P<double>(?:[^"\\]++|\\.)*+)"|\\(?P<escaped>\r\n|.)"""
 _PIECE = compile_late(rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\]++)|{_QUOTED}""", re.DOTALL)
-# No `(…)++` around an alternative that can fail: Python before 3.11.4 forgets what it matched.
+# No `(…)++` around an alternative that can fail: Python before 3.11.4 loses what it matched.
 _PIECE_OR_DOLLAR = compile_late(
     rf"""{_BLANK}|(?P<plain>[^ \t\r\n'"\\$]++|\$(?!'))|{_QUOTED}"""
     r"""|\$'(?P<dollar>(?:[^'\\]++|\\.)*+)'""",
     re.DOTALL,
 )
 _OBJECT = r"""(?P<json>\{(?=[ \t]{0,8}"[\w.-]{0,64}(?:"[ \t]{0,8}:|\n|\Z)))"""
-"""Where JSON begins that no quotes are around, as a list of processes shows it."""
+"""The beginning of unquoted JSON, as in a list of processes."""
 _COMMAND_PIECE = compile_late(
     rf"""(?P<blank>[ \t\r]++)|(?P<line>\n)|(?P<join>\\\r?\n)|{_OBJECT}
     |'(?P<single>[^']*+)'|"(?P<double>(?:[^"\\]++|\\.)*+)"|\\(?P<escaped>.)
@@ -57,8 +57,8 @@ _FIRST_PIECE = compile_late(
     r"(?P<comment>\#[^\n]*+)|(?P<loose>\\[ \t]++\r?(?=\n))|(?P<join>[\^`]\r?\n)"
     r"|(?P<operator>\d(?=[<>])|\))"
 )
-"""What is something else at a word's beginning than within it; `^` and a backtick end the lines of
-the shells of Windows."""
+"""Parts with another meaning at a word's beginning than within it; `^` and a backtick end the
+lines of the shells of Windows."""
 _JSON_PIECE = compile_late(r"""(?P<brace>[{}])|"(?:[^"\\\n]++|\\[^\n])*+"|[^"{}\n]++""")
 _DOLLAR = compile_late(
     r"""\\(?:(?P<octal>[0-7]{1,3})|x(?P<hex>[0-9A-Fa-f]{1,2})|u(?P<short>[0-9A-Fa-f]{1,4})"""
@@ -74,17 +74,17 @@ _DOUBLE = compile_late(r"""\\(?P<escaped>[$`"\\\n])|(?P<plain>[^\\]++|\\)""")
 
 
 class Word(Struct, frozen=True, kw_only=True):
-    """One word, and where in the text each part of it stands."""
+    """One word, and the place of each part of it in the text."""
 
     text: str
     start: int
-    """Where its first character or quotation mark stands."""
+    """The place of its first character or quotation mark."""
     end: int
     runs: tuple[tuple[int, int], ...] = ()
-    """Where in the word, and where in the text, each run of unquoted characters begins."""
+    """Where each run of unquoted characters begins, in the word and in the text."""
 
     def find(self, start: int, end: int) -> tuple[int, int]:
-        """Returns where in the text a part of the word stands, its end excluded."""
+        """Returns the place of a part of the word in the text, its end excluded."""
         return self._place(start), self._place(end - 1) + 1 if end > start else self._place(start)
 
     def _place(self, position: int) -> int:
@@ -106,21 +106,21 @@ def split_words(text: str) -> list[str]:
 
 
 def join_words(words: Iterable[str]) -> str:
-    """Returns a line that a shell reads as these words and a terminal shows as it is."""
+    """Returns a line that a shell reads as these words and a terminal shows unchanged."""
     return " ".join(map(quote, words))
 
 
 def quote(word: str) -> str:
-    """Returns a word so quoted."""
+    """Returns a word quoted in this way."""
     from shlex import quote as quote_printable
 
     return quote_unprintable(word) or quote_printable(word)
 
 
 def quote_unprintable(word: str) -> str:
-    """Returns a word as `$'…'`, with all spelled out that is not shown; empty if all of it is.
+    """Returns a word as `$'…'`, with invisible characters escaped; empty if it has none.
 
-    The bytes are in octal, which a shell takes for the same in any locale.
+    The bytes are in octal, which a shell reads in the same way in any locale.
     """
     return "" if is_printable(word) else f"$'{''.join(map(_spell, word))}'"
 
@@ -139,8 +139,8 @@ def scan_words(text: str, *, dollars: bool = False) -> Iterator[Word]:
 
     Args:
         text: The text.
-        dollars: Whether `$'…'` is a quotation, as it is not where Proxmox VE splits a text. The
-            text is bytes then, a character each, and so are the words.
+        dollars: Whether `$'…'` is a quotation; it is not one for Proxmox VE. If so, each
+            character of the text and of the words is one byte.
 
     Raises:
         ValueError: A quotation has no end.
@@ -177,11 +177,11 @@ TokenKind = Literal["word", "line", "join", "loose", "comment", "operator", "ope
 
 
 class Token(NamedTuple):
-    """A part of a script: a word, or what stands between words."""
+    """A part of a script: a word, or something between words."""
 
     kind: TokenKind
-    """`join` is a line that goes on in the next one, `loose` one that does not, as blanks are
-    after its backslash, and `open` a quotation or a JSON object that has no end."""
+    """`join` is a line that continues in the next one, `loose` a line that does not because blanks
+    follow its backslash, and `open` a quotation or a JSON object without an end."""
     start: int
     end: int
     word: Word | None = None
@@ -190,16 +190,16 @@ class Token(NamedTuple):
 def scan_tokens(
     text: str, start: int = 0, end: int | None = None, *, quoted: bool = True
 ) -> Iterator[Token]:
-    """Yields the parts of a script from a place in it, the last of them one that is `open`.
+    """Yields the parts of a script from a place on; only the last of them can be `open`.
 
-    JSON that no quotes are around is a part of a word, blanks and all.
+    Unquoted JSON is a part of a word, including its blanks.
 
     Args:
         text: The script, a character a byte.
         start: Where to begin.
         end: Where to end; None for the end of the text.
-        quoted: Whether there are quotations, operators and comments, as there are none in a list
-            of processes.
+        quoted: Whether there are quotations, operators and comments; a list of processes has
+            none.
     """
     end = len(text) if end is None else end
     pattern = _COMMAND_PIECE if quoted else _LISTED_PIECE
@@ -246,7 +246,7 @@ _KINDS: dict[str, TokenKind] = {
 
 
 def _find_json_end(text: str, position: int, end: int) -> int:
-    """Returns where an object of JSON's ends; -1 if that is not before `end`."""
+    """Returns where a JSON object ends; -1 if that is not before `end`."""
     depth = 0
     while position < end:
         match = _JSON_PIECE.match(text, position, end)
@@ -288,8 +288,8 @@ def _unescape_dollar(piece: str, start: int) -> Iterator[tuple[str, int]]:
     for match in _DOLLAR.finditer(piece):
         text = _read_dollar(match.lastgroup or "", match[match.lastgroup or 0])
         if text == "\0":
-            return  # no word has one: for a shell the quotation ends here
-        # As in double quotes, what is escaped stands where its last character does.
+            return  # not possible in a word: for a shell the quotation ends here
+        # As in double quotes, an escaped character has the place of the last one of the escape.
         escaped = match.lastgroup != "plain"
         yield text, start + (match.end() - 1 if escaped else match.start())
 
@@ -323,10 +323,11 @@ def _join(parts: list[tuple[str, int]], start: int, end: int) -> Word:
 def render_command(argv: Iterable[Sequence[str]], *, pretty: bool = False) -> str:
     """Returns a command as Proxmox VE's `qm showcmd` prints it, each word quoted for a shell.
 
-    A word that a terminal would obey or not show is quoted as `$'…'`, which `qm showcmd` does not.
+    A word with characters that a terminal would obey or hide is quoted as `$'…'`, which
+    `qm showcmd` does not do.
 
     Args:
-        argv: The command, an option with its value at a time.
+        argv: The command, each option with its value.
         pretty: Whether each option has a line of its own.
     """
     line = " ".join([_quote_as_perl(word) for argument in argv for word in argument])
@@ -340,8 +341,8 @@ def _quote_as_perl(word: str) -> str:
         return spelled.replace(" -", r"\040-")  # where --pretty would break the line
     if "'" not in word:
         return f"'{word}'"
-    # A single quote ends the quoting, comes escaped, and begins it again; several in a row come
-    # in double quotes instead.
+    # A single quote ends the quoting, is escaped, and begins it again; several in a row are in
+    # double quotes instead.
     body = re.sub(
         r"'+",
         lambda found: r"'\''" if len(found[0]) == 1 else f"'\"{found[0]}\"'",

@@ -1,6 +1,6 @@
-"""Texts of other kinds: what each is, and what vmio takes instead.
+"""Texts of other kinds: what each is, and what vmio reads instead.
 
-A kind that becomes a notation of its own goes from here into a folder beside `qemu` and `proxmox`.
+A kind that becomes a notation moves from here into a folder beside `qemu` and `proxmox`.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from vmio.model.source import Source
 __all__ = ["explain_stranger"]
 
 _HEAD_BYTES = 64 * 1024
-"""What a text is shows in its first lines."""
+"""The first lines show the kind of a text."""
 
 
 class _Kind(NamedTuple):
-    """A kind of text that is no guest's."""
+    """A kind of text that does not describe a guest."""
 
     what: str
     hint: str
@@ -71,7 +71,7 @@ _KINDS = (
         _searching(r'^\[[a-z][\w-]*(?: "[^"\n]{1,99}")?\]\s*\n(?:\s*(?:#.*)?\n)*\s*[\w.-]+ *= *"'),
     ),
     _Kind(
-        "a shell script in which no QEMU is called with its options written out",
+        "a shell script that calls no QEMU with its options written out",
         "what it runs is shown by: bash -x SCRIPT; or name pid:PID while the guest runs",
         _searching(r"\A#!.*\b(?:sh|bash|zsh|dash)\b"),
     ),

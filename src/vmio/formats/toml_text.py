@@ -22,7 +22,7 @@ def render_toml(table: Mapping[str, Any]) -> str:
 def _render_table(path: tuple[str, ...], table: Mapping[str, Any]) -> Iterator[str]:
     plain = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
     inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
-    # A table that only holds others needs no header; an empty one would be lost without.
+    # A table that only contains others needs no header; an empty one would be lost without it.
     if path and (plain or not inner):
         yield f"\n[{'.'.join(map(_render_key, path))}]\n"
     for key, value in plain.items():
@@ -45,8 +45,8 @@ def _render_value(value: object) -> str:
             )
             return f"{{{', '.join(pairs)}}}"
         case float() | date() | time():
-            # What a model of processors holds is not looked at, so it may be anything.
+            # The content of a processor model is not checked, so it may be anything.
             return str(value)
         case _:
-            # JSON's whole numbers, truths and strings are TOML's, but for one control character.
+            # JSON's integers, booleans and strings are TOML's, except for one control character.
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""What the words of several notations have in common."""
+"""Words of plans that several notations share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VIRTIO_BLK_OF_MACOS: Final = (
 
 
 def join(names: Iterable[str]) -> str:
-    """Returns names as a sentence has them: a, b and c."""
+    """Returns names as in a sentence: a, b and c."""
     *most, last = names
     return f"{', '.join(most)} and {last}" if most else last
 
@@ -36,7 +36,7 @@ def are(names: Sequence[object]) -> str:
 
 
 def list_served(topology: Topology) -> tuple[int, str]:
-    """Returns how many threads of vmio's making there are, and which disks each serves."""
+    """Returns the number of threads that vmio creates, and the disks that each serves."""
     served: dict[str, list[str]] = {}
     for attached in topology.disks:
         for thread in topology.served_by(attached):
@@ -51,8 +51,8 @@ def tell_map_queues(plan: Plan, step: Step, *, source: str, how: str) -> Words:
     Args:
         plan: The plan.
         step: The step.
-        source: Why the notation cannot say it.
-        how: What a person does, up to the options of QEMU's own.
+        source: Why the notation cannot configure it.
+        how: What a person does, up to QEMU's own options.
     """
     names = (step.changes[0].new or "").split(",")
     chosen = (each for each in plan.after.disks if each.disk.id in step.disks)

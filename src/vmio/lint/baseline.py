@@ -1,10 +1,10 @@
 """Findings that are known and accepted, kept in a file beside the configs.
 
-A config of Proxmox VE has no comments that could say so. A finding is found again by its rule, its
-VM, what it is about, and a fingerprint of the words that it points at, so that edits elsewhere in
-the config, and other words in a newer vmio's message, do not bring it back.
+A Proxmox VE config has no comments in which to accept a finding. A finding is recognized by its
+rule, VM and subject, and a fingerprint of the text that it points at. Edits elsewhere in the
+config, and other words in a newer vmio's message, do not report it again.
 
-The file is JSON, sorted, a line a finding, so that version control shows what came and went::
+The file is JSON, sorted, one finding a line, so that version control shows what changed::
 
     {"schema": 1, "findings": [
     {"rule": "TH001", "vm": "701", "subject": "scsi0", "fingerprint": "9f86d081884c7d65"}
@@ -52,7 +52,7 @@ class Known(NamedTuple):
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
-    """Known findings, each with its number."""
+    """Known findings, each with its count."""
 
     name: str = ""
     """The name of its file."""
@@ -68,7 +68,7 @@ def fingerprint(diagnostic: Diagnostic, source: Source | None) -> str:
     if diagnostic.span is None or source is None:
         words = b""
     else:
-        # Blanks at the ends and a carriage return are no change of what is said.
+        # Blanks at the ends and a carriage return do not change the meaning.
         words = source.data[diagnostic.span.start : diagnostic.span.end].strip()
     from hashlib import sha256
 
@@ -88,14 +88,14 @@ def hide_known(
     source: Source | None,
     codes: Collection[str],
 ) -> tuple[tuple[Diagnostic, ...], tuple[Suppressed, ...], int]:
-    """Returns a VM's new findings, its known ones, and the number of known ones that are gone.
+    """Returns a VM's new findings, its known ones, and the number of known ones not found again.
 
     Args:
         findings: All of the VM.
         baseline: The known findings of all VMs.
-        vm: What the VM is called.
+        vm: The VM's name.
         source: Its config.
-        codes: The rules that ran; what another rule had found cannot be called gone.
+        codes: The rules that ran; known findings of other rules are not counted as gone.
     """
     left = Counter(baseline.vms.get(vm, {}))
     new: list[Diagnostic] = []
@@ -119,9 +119,9 @@ def merge_baselines(
     """Returns a baseline brought up to date.
 
     Args:
-        old: What was known.
-        found: What was found, of each VM that was checked.
-        codes: The rules that ran; what is known from others stays.
+        old: The known findings.
+        found: The findings of each VM that was checked.
+        codes: The rules that ran; known findings of other rules are kept.
     """
     vms: dict[str, Mapping[Known, int]] = dict(old.vms)
     for vm, known in found.items():
@@ -163,7 +163,7 @@ def parse_baseline(source: Source) -> Baseline:
     """Reads a baseline's file.
 
     Raises:
-        InputError: It is none.
+        InputError: It is not a baseline.
     """
     if len(source.data) > MAX_BASELINE_BYTES:
         raise InputError(f"{source.name} is too large for a baseline")
@@ -175,8 +175,8 @@ def parse_baseline(source: Source) -> Baseline:
         raise InputError(f"{source.name} is not a baseline: it has no list of findings")
     if document.get("schema") != _SCHEMA:
         raise InputError(
-            f"{source.name} is a baseline of another kind than {_SCHEMA}",
-            hint="write it anew with vmio baseline, or use the vmio that wrote it",
+            f"{source.name} is a baseline of another schema than {_SCHEMA}",
+            hint="write it again with vmio baseline, or use the vmio that wrote it",
         )
     vms: dict[str, Counter[Known]] = {}
     for number, row in enumerate(document["findings"], 1):
@@ -190,7 +190,7 @@ def parse_baseline(source: Source) -> Baseline:
                 vms.setdefault(vm, Counter())[Known(rule, subject, words)] += 1
             case _:
                 raise InputError(
-                    f"{source.name}: finding {number} has not the texts rule, vm, subject and"
+                    f"{source.name}: finding {number} needs the texts rule, vm, subject and"
                     " fingerprint"
                 )
     return Baseline(name=source.name, vms=vms)

@@ -28,8 +28,8 @@ def check_context(
 
     Args:
         context: The configuration.
-        project: Which findings count, and as what.
-        baseline: The findings that are known.
+        project: Which findings are reported, and with which severity.
+        baseline: The known findings.
         node: The host that the VM belongs to, for reports.
     """
     vm = context.vm

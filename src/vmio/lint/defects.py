@@ -81,7 +81,7 @@ class _DefectRule(Rule, ABC):
         )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
-        """Yields a finding for each thing that the defect affects."""
+        """Yields a finding for each `Hit`."""
         if context.vm.template:
             return
         for hit in self.defect.find(context):

@@ -1,4 +1,4 @@
-"""Questions about devices and QEMU's own options that rules about IOThreads and queues ask."""
+"""What rules about IOThreads and queues need to know of devices and of QEMU's own options."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def list_devices(vm: Vm) -> Iterator[Option]:
 
 
 def list_made_disks(context: Context) -> Iterator[AttachedDisk]:
-    """Yields the disks whose devices a manager makes, not an option of QEMU's own."""
+    """Yields the disks whose devices the manager creates, not one of QEMU's own options."""
     written = {option.span for option in context.vm.options}
     for attached in context.topology.disks:
         if not written or attached.disk.span is None or attached.disk.span not in written:
@@ -76,16 +76,16 @@ def is_off(value: str) -> bool:
 
 
 def read_queues(option: Option) -> int | None:
-    """Returns the number of request queues in a device's option; None if none is written."""
+    """Returns the configured number of a device's request queues; None if none is configured."""
     written = option.properties.get("num-queues", option.properties.get("num_queues", ""))
     return int(written) if re.fullmatch(r"\d{1,18}", written, re.ASCII) else None
 
 
 def default_queues(vm: Vm, option: Option) -> int | None:
-    """Returns a device's request queues, written or by default; None where that is not known.
+    """Returns the number of a device's request queues; None if it is not known.
 
-    By default a PCI device has one per virtual processor on machines that are new enough, and one
-    on older ones.
+    By default a PCI device has one per virtual processor on new enough machine versions, and one
+    on older versions.
     """
     written = read_queues(option)
     if written is not None:
@@ -97,7 +97,7 @@ def default_queues(vm: Vm, option: Option) -> int | None:
 
 
 def find_property(source: Source, option: Option, key: str) -> Span | None:
-    """Returns the place of a property in an option, or of the whole option if it is not found.
+    """Returns the span of a property in an option, or of the whole option if it is not found.
 
     A property inside JSON is found by its innermost name.
     """

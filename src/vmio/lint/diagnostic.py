@@ -32,7 +32,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Its place when findings are put in order, 0 for the worst."""
+        """Its rank when findings are sorted, 0 for the worst."""
         return _RANKS[self._value_]
 
 
@@ -47,7 +47,7 @@ class Applicability(StrEnum):
     UNSAFE = "unsafe"
     """vmio when asked to: the guest may see other devices or need a driver."""
     MANUAL = "manual"
-    """Only a person: there is more than one way, and the configuration does not tell which."""
+    """Only a person: there is more than one way, and the configuration does not show which."""
 
 
 class Fix(Struct, frozen=True, kw_only=True):
@@ -78,11 +78,11 @@ class Diagnostic(Struct, frozen=True, kw_only=True):
     message: str
     """One line."""
     source: str
-    """The name of the text that it is about."""
+    """The name of the text that contains it."""
     subject: str = ""
     """The device, object or setting that it is about, such as `scsi0`."""
     span: Span | None = None
-    """Where it is written; None for a setting that is not in the text."""
+    """Its place in the text; None for a setting that is not in the text."""
     notes: tuple[str, ...] = ()
     """Further facts, one line each."""
     fix: Fix | None = None

@@ -1,4 +1,4 @@
-"""Questions about disks that several rules ask."""
+"""What several rules need to know of disks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ __all__ = [
 def list_disks(context: Context, *, unresolved: bool = False) -> tuple[AttachedDisk, ...]:
     """Returns a guest's disks, none for a template, whose disks do no I/O.
 
-    So are those whose SCSI commands are passed on: no setting of a file is about them.
+    Disks whose SCSI commands are passed through are left out, too: settings of a file do not
+    apply to them.
 
     Args:
         context: The guest.
@@ -28,16 +29,16 @@ def list_disks(context: Context, *, unresolved: bool = False) -> tuple[AttachedD
 
 
 def list_writable_disks(context: Context, *, unresolved: bool = False) -> Iterator[AttachedDisk]:
-    """Yields those of a guest's disks that keep what it writes."""
+    """Yields the guest's disks that keep what it writes."""
     for attached in list_disks(context, unresolved=unresolved):
         if not attached.disk.read_only and not attached.disk.snapshot:
             yield attached
 
 
 def is_thin(backing: Backing) -> bool:
-    """Returns whether writes to a volume can fail because its storage has no room left.
+    """Returns whether writes to a volume can fail because its storage is full.
 
-    A raw file or a ZFS volume may or may not have all its room allocated; that is not known.
+    For a raw file or a ZFS volume it is not known whether all its space is allocated.
     """
     is_qcow2_file = backing.format == "qcow2" and backing.driver == "file"
     return not backing.error and (backing.kind == "thin-lvm" or is_qcow2_file)

@@ -13,21 +13,21 @@ __all__ = ["may_separate", "separate_controllers"]
 
 
 def may_separate(context: Context) -> bool:
-    """Returns whether a controller for each SCSI disk leaves the guest every disk that it has."""
+    """Returns whether the guest keeps every disk when each SCSI disk gets its own controller."""
     return not find_obstacle(context.guest, SEPARATE)
 
 
 def separate_controllers(context: Context) -> Fix | None:
-    """Returns the fix that gives each SCSI disk a controller of its own, if there is such a one.
+    """Returns the fix that gives each SCSI disk its own controller, if there is one.
 
-    It is a person's to make where a disk could be gone after it: the guest is not known to have
-    the driver, or QEMU's own options name a controller that would not be there.
+    The fix is manual if the guest could lose a disk: the guest is not known to have the driver, or
+    QEMU's own options name a controller that would no longer exist.
     """
     setting = name_setting(context, "", "controllers", PER_DISK)
     options = name_setting(context, "", "qemu_options")
     match find_obstacle(context.guest, SEPARATE):
         case "" if lacks_ioeventfd(context.vm.options, {}):
-            message = f"take ioeventfd=off out of {options}, then set {setting}"
+            message = f"remove ioeventfd=off from {options}, then set {setting}"
         case "":
             return context.make_fix(
                 f"set {setting}, then stop and start the guest; it will see other"

@@ -16,7 +16,7 @@ from vmio.model.version import QemuVersion
 __all__ = ["MAX_FINDINGS_PER_RULE", "run", "run_rules"]
 
 MAX_FINDINGS_PER_RULE = 100
-"""More than a guest can have drives; a megabyte of junk lines must not become half a million."""
+"""More than a guest can have drives; a megabyte of junk lines must not give half a million."""
 
 
 def run(
@@ -67,7 +67,7 @@ def _start(
     qemu_version: QemuVersion | None,
     pve_qemu_version: QemuVersion | None,
 ) -> tuple[Rule, ...]:
-    """Returns the rules for a guest and a QEMU; they keep nothing, so they serve every VM."""
+    """Returns the rules for a guest and a QEMU; they are stateless, so every VM can share them."""
     host = Host(qemu_version=qemu_version, pve_qemu_version=pve_qemu_version)
     by_notation: dict[str, list[Rule]] = {}
     for rule in rules:

@@ -1,9 +1,9 @@
-"""Explains one disk: its way from the file to the thread that serves it, and each setting.
+"""Explains one disk: its path from the file to the thread that serves it, and each setting.
 
 It combines what a layout says, what the rules find, and the options of the command line, and
 decides nothing itself. `vmio.report.explanation` puts it into words.
 
-Source of who heeds an option: qemu-server 9.2.6, QEMU 10.0.
+Source of who uses an option: qemu-server 9.2.6, QEMU 10.0.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vmio.model.vm import Vm
 from vmio.values import replace
 
 __all__ = [
-    "HEEDED_BY",
+    "USED_BY",
     "Actor",
     "Argument",
     "Explanation",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 Origin = Literal["plan", "command", "running"]
-HEEDED_BY: Mapping[str, Actor] = {
+USED_BY: Mapping[str, Actor] = {
     "aio": QEMU,
     "backup": MANAGER,
     "bootindex": GUEST,
@@ -67,13 +67,13 @@ HEEDED_BY: Mapping[str, Actor] = {
     "write_cache": GUEST,
     "wwn": GUEST,
 }
-"""Who heeds a setting; QEMU heeds the limits, and `MANAGER` is the notation's."""
+"""Who uses a setting; QEMU uses the limits, and `MANAGER` is the notation's."""
 _NAMES = {"num_queues": "queues", "readonly": "read_only", "ro": "read_only", "volume": "file"}
 """Other names of settings."""
 _PLUMBING = frozenset(
     "addr bus channel drive driver id if lun rotation_rate scsi_id unit node_name".split()  # noqa: SIM905
 )
-"""Properties of a device that say where it sits, which the way to its thread tells."""
+"""Properties of a device that give its place, which the path to its thread shows."""
 _KEYS: Mapping[str, str] = {
     "cache": r"cache|cache\.direct|cache\.no-flush|write-cache",
     "detect_zeroes": "detect-zeroes",
@@ -83,21 +83,21 @@ _KEYS: Mapping[str, str] = {
     "read_only": "read-?only",
     "ssd": "rotation_rate",
 }
-"""Which properties of QEMU's options say a setting, where they do not have its name."""
+"""Which properties of QEMU's options set a setting, where they do not have its name."""
 _LIMIT = re.compile(r"(?:m?bps|iops)(?:_.*)?")
 _LIMIT_KEYS = r"(?:throttling\.|limits\.|x-)?(?:bps|iops)-.*"
 _MAX_DEPTH = 8
 
 
 class Argument(Struct, frozen=True, kw_only=True):
-    """One option of the command line, as it is written and taken apart."""
+    """One option of the command line, as text and parsed."""
 
     text: str
     option: Option
 
 
 class GuestIndex:
-    """All of a guest that explanations of its disks need, gone through once for all of them."""
+    """What the explanations of a guest's disks need, indexed once for all of them."""
 
     def __init__(
         self,
@@ -107,17 +107,17 @@ class GuestIndex:
         findings: Iterable[Diagnostic] = (),
         added: Iterable[AttachedDisk] = (),
     ) -> None:
-        """Sorts what there is by what it is about.
+        """Indexes a guest's layout, command line and findings.
 
         Args:
             topology: The layout.
             arguments: The command line.
             findings: What the rules find.
-            added: The disks that options of QEMU's own make.
+            added: The disks that QEMU's own options create.
         """
         self.topology = topology
         self.added = frozenset(attached.disk.id for attached in added)
-        """The disks that options of QEMU's own make."""
+        """The disks that QEMU's own options create."""
         self.findings: dict[str, list[Diagnostic]] = {}
         """By the disk."""
         self.on_controller: dict[str, list[str]] = {}
@@ -125,7 +125,7 @@ class GuestIndex:
         self.on_thread: dict[str, list[str]] = {}
         """Disks by the thread that serves them."""
         self.nodes: dict[str, Option] = {}
-        """Options that make a node of a disk's chain, by its name."""
+        """Options that define a node of a disk's chain, by its name."""
         self._arguments = tuple(arguments)
         self._by_id: dict[str, list[int]] = {}
         self._by_span: dict[Span, list[int]] = {}
@@ -144,7 +144,7 @@ class GuestIndex:
                 self.nodes[option.id] = option
 
     def find(self, names: Iterable[str], span: Span | None) -> Iterator[Argument]:
-        """Yields the options of these names, or at this place, in their order."""
+        """Yields the options with these ids, or at this place, in their order."""
         found = {at for name in names if name for at in self._by_id.get(name, ())}
         if span is not None:
             found.update(self._by_span.get(span, ()))
@@ -157,43 +157,43 @@ class ServingThread(Struct, frozen=True, kw_only=True):
     id: str
     """An IOThread's id, or `MAIN_LOOP`."""
     thread_id: int | None
-    """The host's number of it; None where the guest does not run."""
+    """Its number on the host; None if the guest does not run."""
     queues: tuple[int, ...]
     """The request queues of the disk's controller that it serves."""
     disks: Sequence[str]
-    """All disks that it serves, this one among them."""
+    """All disks that it serves, including this one."""
 
 
 class Way(Struct, frozen=True, kw_only=True):
-    """The way of a request from the disk's file to the threads."""
+    """The path of a request from the disk's file to the threads."""
 
     attached: AttachedDisk
     controller: Controller
     on_controller: Sequence[str]
-    """All disks of the controller, this one among them."""
+    """All disks of the controller, including this one."""
     queue_count: int
     has_one_queue: bool
-    """Whether a device of the machine has one where no number is written, and not one per vCPU."""
+    """Whether a device of the machine has one queue by default, not one per vCPU."""
     threads: tuple[ServingThread, ...]
     is_renamed_by_linux: bool
     """Whether its /dev/sdX can have another letter from boot to boot."""
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """One setting of a disk: what is written, and what came of it."""
+    """One setting of a disk: what is configured, and the result."""
 
     name: str
     written: str
-    """As it is written; empty where nothing is."""
+    """As it is configured; empty if it is not."""
     verdict: Verdict
     value: str
-    """What is in force; empty where it does nothing."""
+    """The value in effect; empty if it has no effect."""
     by: Actor
-    """Who heeds it, drops it, or chose it."""
+    """Who uses it, drops it, or chose it."""
     reason: str = ""
-    """Why it is ignored; else empty."""
+    """Why it is ignored; empty if it is not."""
     became: tuple[str, ...] = ()
-    """What says it on the command line."""
+    """Its properties on the command line."""
     remedies: tuple[Diagnostic, ...] = ()
     """Findings with a fix that would make it take effect, or better."""
 
@@ -205,18 +205,18 @@ class Explanation(Struct, frozen=True, kw_only=True):
     vm: str
     origin: Origin
     line: str = ""
-    """What is written of the disk as a whole; empty where nothing is."""
+    """The disk's whole configuration; empty if there is none."""
     place: str = ""
     """The file and the line."""
     way: Way | None = None
     """None for a disk that the guest does not get."""
     settings: tuple[Setting, ...] = ()
-    """What is written, in its order, and then what is not."""
+    """The configured ones, in their order, then the others."""
     arguments: tuple[str, ...] = ()
-    """What makes the disk on the command line."""
+    """The options of the command line that create the disk."""
     findings: tuple[Diagnostic, ...] = ()
     dropped: str = ""
-    """Why the guest does not get the disk; nothing else is known of it then."""
+    """Why the guest does not get the disk; then nothing else is known of it."""
 
 
 def explain_dropped(
@@ -228,7 +228,7 @@ def explain_dropped(
     origin: Origin,
     findings: Iterable[Diagnostic] = (),
 ) -> Explanation:
-    """Returns the explanation of a disk that is written and that the guest's manager drops."""
+    """Returns the explanation of a configured disk that the guest's manager drops."""
     return Explanation(
         disk=problem.subject,
         vm=name,
@@ -252,8 +252,8 @@ def explain_disk(
     Args:
         attached: The disk.
         guest: Its guest.
-        vm: What is written of the guest; None where only the running guest is known.
-        name: What the guest is called.
+        vm: The guest's configuration; None if only the running guest is known.
+        name: The guest's name.
         origin: Where the layout comes from.
     """
     disk = attached.disk
@@ -319,7 +319,7 @@ def _find_way(attached: AttachedDisk, guest: GuestIndex) -> Way:
 
 
 def _is_named_sd(attached: AttachedDisk) -> bool:
-    """Returns whether Linux calls it /dev/sdX, counted over all controllers as they are found."""
+    """Returns whether Linux names it /dev/sdX, in the order in which it finds controllers."""
     return attached.disk.bus not in {"virtio", "nvme"} and not attached.driver.endswith("-cd")
 
 
@@ -331,12 +331,12 @@ def _list_settings(
     *,
     manager: Actor,
 ) -> Iterator[Setting]:
-    told: set[str] = set()
+    listed: set[str] = set()
     for written, span in _list_written(attached, vm):
         name = _NAMES.get(written, written)
         text = vm.source.read_span(span) if vm is not None else ""
         if text.startswith("-"):
-            # A whole option, of which JSON does not tell where its parts are.
+            # A whole option: in JSON the places of its parts are not known.
             inside = (each for each in own if each.option.span == span)
             text = ", ".join(word.partition(" ")[2] for word in _find_words(name, inside))
         setting = _judge(attached, name, text, manager)
@@ -346,9 +346,9 @@ def _list_settings(
             became=tuple(_find_words(name, own)) if is_news else (),
             remedies=tuple(_find_remedies(name, span, findings)),
         )
-        told.add(name)
+        listed.add(name)
     for effect in attached.effects:
-        if effect.setting not in told:
+        if effect.setting not in listed:
             setting = _judge(attached, effect.setting, "", manager)
             yield replace(setting, became=tuple(_find_words(effect.setting, own)))
 
@@ -367,7 +367,7 @@ def _list_written(attached: AttachedDisk, vm: Vm | None) -> Iterator[tuple[str, 
 
 
 def _is_known(name: str) -> bool:
-    return name in HEEDED_BY or is_limit(name)
+    return name in USED_BY or is_limit(name)
 
 
 def _find_remedies(name: str, span: Span, findings: Sequence[Diagnostic]) -> Iterator[Diagnostic]:
@@ -378,7 +378,7 @@ def _find_remedies(name: str, span: Span, findings: Sequence[Diagnostic]) -> Ite
 
 
 def _judge(attached: AttachedDisk, name: str, text: str, manager: Actor) -> Setting:
-    """Returns what a setting comes to, and who says so."""
+    """Returns a setting's effect, and who decides it."""
     effect = attached.find_effect(name)
     reason = effect.reason if effect is not None and effect.verdict == "ignored" else None
     if reason is not None:
@@ -386,7 +386,7 @@ def _judge(attached: AttachedDisk, name: str, text: str, manager: Actor) -> Sett
             name=name, written=text, verdict="ignored", value="", by=manager, reason=reason
         )
     verdict = effect.verdict if effect is not None else "used"
-    actor = HEEDED_BY.get(name, QEMU)
+    actor = USED_BY.get(name, QEMU)
     return Setting(
         name=name,
         written=text,
@@ -397,7 +397,7 @@ def _judge(attached: AttachedDisk, name: str, text: str, manager: Actor) -> Sett
 
 
 def _find_words(name: str, own: Iterable[Argument]) -> Iterator[str]:
-    """Yields the properties that say a setting; of nested nodes, the one that opens the file."""
+    """Yields the properties that set a setting; of nested nodes, the one that opens the file."""
     pattern = _LIMIT_KEYS if is_limit(name) else _KEYS.get(name, re.escape(name))
     for argument in own:
         found: dict[str, str] = {}
@@ -410,7 +410,7 @@ def _find_words(name: str, own: Iterable[Argument]) -> Iterator[str]:
 
 
 def _choose_arguments(attached: AttachedDisk, guest: GuestIndex) -> Iterator[Argument]:
-    """Yields the options that make a disk, its chain of nodes, its controller and its threads."""
+    """Yields the options that define a disk, its block nodes, its controller and its threads."""
     threads = set(guest.topology.served_by(attached))
     disk = attached.disk
     options = (argument.option for argument in guest.find((disk.id,), disk.span))

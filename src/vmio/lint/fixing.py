@@ -49,8 +49,8 @@ def fix_source(
 ) -> Fixed:
     """Returns a text with the fixes of its findings made, in rounds until none is left.
 
-    A round is not made if it would make the text unreadable, change what must not change, or lead
-    back to an earlier text.
+    A round is skipped if it would make the text unreadable, change what must not change, or
+    restore an earlier text.
 
     Args:
         source: The text.
@@ -60,7 +60,7 @@ def fix_source(
 
     Raises:
         InputError: The text cannot be read in the first place.
-        PlanError: No plan exists for it.
+        PlanError: Its layout is not possible.
     """
     now = source
     found = tuple(check(now))
@@ -93,7 +93,7 @@ def choose_fixes(
 ) -> tuple[tuple[Diagnostic, ...], tuple[Edit, ...]]:
     """Returns the findings whose fixes can be made together, and their edits, each once.
 
-    A fix that would touch an earlier one's place waits, as a whole.
+    A fix that would touch the place of an earlier one waits as a whole for the next round.
 
     Args:
         findings: The most important first.
@@ -117,7 +117,7 @@ def choose_fixes(
 
 
 def apply_fixes(source: Source, findings: Iterable[Diagnostic], *, unsafe: bool = False) -> bytes:
-    """Returns a text with the fixes of its findings made once, as far as they go together."""
+    """Returns a text with one round of the fixes of its findings that can be made together."""
     return apply_edits(source, choose_fixes(findings, unsafe=unsafe)[1])
 
 

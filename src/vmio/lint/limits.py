@@ -18,15 +18,15 @@ class Burst(NamedTuple):
 
     disk: Disk
     option: str
-    """What the burst is called in the guest's notation."""
+    """The burst's name in the guest's notation."""
     limit_option: str
     value: int
     limit: int
-    """0 where there is none."""
+    """0 if there is none."""
 
     @property
     def span(self) -> Span | None:
-        """Where the burst is written."""
+        """The burst's place in the text."""
         return self.disk.spans.get(self.option, self.disk.span)
 
 

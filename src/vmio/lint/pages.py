@@ -32,7 +32,7 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """A rule's page, taken apart."""
+    """A rule's page, parsed."""
 
     code: str
     name: str
@@ -41,9 +41,9 @@ class Page(Struct, frozen=True, kw_only=True):
     summary: str
     """One sentence."""
     versions: str
-    """The QEMU releases that it is about; empty for every release."""
+    """The QEMU releases that it applies to; empty for every release."""
     blanks: Mapping[str, str]
-    """Why the rule finds nothing in a notation, by the notation; empty where it holds."""
+    """Why the rule finds nothing in a notation, by the notation; empty if it applies."""
     sections: tuple[tuple[str, str], ...]
     """Heading and Markdown text."""
 
@@ -57,7 +57,7 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 def parse_page(rule: type[Rule]) -> Page:
-    """Takes a rule's page apart."""
+    """Parses a rule's page."""
     summary, *parts = _HEADING.split(rule.describe())
     return Page(
         code=rule.code,

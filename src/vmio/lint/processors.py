@@ -1,4 +1,4 @@
-"""What rules about placement know of a host's processors and of the threads that need them."""
+"""What rules about placement need to know of a host's processors and a guest's IOThreads."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["count_asked_iothreads", "read_nodes"]
 
 
 def read_nodes(host: Host) -> dict[str, int]:
-    """Returns the processors of each of the host's NUMA nodes that has any, as bits."""
+    """Returns the processors of each NUMA node of the host that has any, as bits."""
     nodes = {node: parse_processors(text) for node, text in host.cpu.nodes.items()}
     return {node: bits for node, bits in nodes.items() if bits}
 
 
 def count_asked_iothreads(context: Context) -> int:
-    """Returns how many IOThreads there are once each disk that asks for its own has one.
+    """Returns the number of IOThreads once each disk that asks for its own has one.
 
-    TH001 reports those that ask and get none; whose controller can have none does not count.
+    TH001 reports disks that ask and get none; those whose controller cannot have one do not count.
     """
     topology = context.topology
     asking = sum(

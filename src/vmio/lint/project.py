@@ -3,10 +3,10 @@
 ::
 
     [check]
-    select = ["TH", "CA"]           # codes, names or families; every rule if not written
+    select = ["TH", "CA"]           # codes, names or families; every rule if not given
     ignore = ["TH004"]
-    severity = "warning"            # nothing less harmful is shown or counted
-    baseline = "vmio-baseline.json" # paths go from the folder of vmio.toml
+    severity = "warning"            # less harmful findings are neither shown nor counted
+    baseline = "vmio-baseline.json" # paths are relative to the folder of vmio.toml
     storage = "storage.cfg"
     host = "node1.toml"
 
@@ -15,7 +15,7 @@
 
     [[exceptions]]
     vm = "701"
-    disk = "scsi0"                  # any if not written
+    disk = "scsi0"                  # any if not given
     rules = ["TH001"]
     reason = "moves to the new storage in March"
 """
@@ -64,7 +64,7 @@ class Exemption(Struct, frozen=True, kw_only=True):
     reason: str
 
     def covers(self, diagnostic: Diagnostic, vm: str) -> bool:
-        """Returns whether a finding in a VM's config is accepted by it."""
+        """Returns whether it accepts a finding in a VM's config."""
         return (
             vm == self.vm
             and diagnostic.code in self.codes
@@ -73,7 +73,7 @@ class Exemption(Struct, frozen=True, kw_only=True):
 
 
 class ProjectConfig(Struct, frozen=True, kw_only=True):
-    """Which findings are reported, and how severe; without arguments, all as they are."""
+    """Which findings are reported, and how severe; by default all of them, unchanged."""
 
     name: str = ""
     """The name of its file; empty if there is none."""
@@ -87,7 +87,7 @@ class ProjectConfig(Struct, frozen=True, kw_only=True):
     """Codes of rules that are switched off."""
     exceptions: tuple[Exemption, ...] = ()
     baseline: str = ""
-    """Paths as written, relative to the folder of its file; empty if not written."""
+    """Paths as given, relative to the folder of its file; empty if not given."""
     storage: str = ""
     host: str = ""
 
@@ -129,8 +129,8 @@ def load_rules(project: ProjectConfig, context: Context | None = None) -> tuple[
     """Returns the classes of the rules that run.
 
     Args:
-        project: What is configured.
-        context: The guest, to leave out those that have nothing to look at there.
+        project: The project configuration.
+        context: The guest, to leave out rules that can find nothing in it.
     """
     if context is None:
         return tuple(map(load_rule, choose_rules(project)))
@@ -155,8 +155,8 @@ def apply_project_config(
 ) -> tuple[tuple[Diagnostic, ...], tuple[Suppressed, ...]]:
     """Returns one VM's findings with their configured severities, and the accepted ones.
 
-    The most harmful come first; what is below the least severity stays, since a baseline may
-    know of it (see `drop_below`).
+    The most harmful come first. Findings below the least severity are included, since a baseline
+    may contain them (see `drop_below`).
     """
     kept: list[Diagnostic] = []
     accepted: list[Suppressed] = []
@@ -185,7 +185,7 @@ def parse_project_config(source: Source) -> ProjectConfig:
     """Reads a vmio.toml.
 
     Raises:
-        InputError: It is no TOML, or has a key or value that is not valid; the message names the
+        InputError: It is not TOML, or has a key or value that is not valid; the message names the
             line.
     """
     if len(source.data) > MAX_PROJECT_BYTES:
@@ -202,7 +202,7 @@ def _shorten(text: str) -> str:
 
 
 class _Reader:
-    """Turns a document into a project configuration and knows the place of each word."""
+    """Turns a document into a project configuration; its errors name the line."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -241,7 +241,7 @@ class _Reader:
 
     def read_exceptions(self, value: object) -> tuple[Exemption, ...]:
         if not isinstance(value, list):
-            self.fail("exceptions are written as [[exceptions]]", ("exceptions",))
+            self.fail("exceptions must be written as [[exceptions]]", ("exceptions",))
         found = []
         for index, item in enumerate(value):
             path: tuple[str | int, ...] = ("exceptions", index)
@@ -252,7 +252,7 @@ class _Reader:
                 table = {**table, "vm": str(vm)}
             words = self.read_rules(table, "rules", path)
             if not words:
-                self.fail("an exception names its rules", path)
+                self.fail("an exception must name its rules", path)
             found.append(
                 Exemption(
                     vm=self.read_text(table, "vm", path),
@@ -265,7 +265,7 @@ class _Reader:
 
     def read_table(self, value: object, path: tuple[str | int, ...]) -> dict[str, Any]:
         if not isinstance(value, dict):
-            self.fail(f"'{_name(path)}' is a table", path)
+            self.fail(f"'{_name(path)}' must be a table", path)
         return value
 
     def read_text(self, table: Mapping[str, Any], key: str, path: tuple[str | int, ...]) -> str:
@@ -273,7 +273,7 @@ class _Reader:
         if value is None:
             self.fail(f"'{_name((*path, key))}' is missing", path)
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
-            self.fail(f"'{_name((*path, key))}' is a line of text", (*path, key))
+            self.fail(f"'{_name((*path, key))}' must be a line of text", (*path, key))
         return value
 
     def read_rules(
@@ -281,8 +281,8 @@ class _Reader:
     ) -> tuple[str, ...]:
         value = table.get(key, [])
         if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-            self.fail(f"'{_name((*path, key))}' is a list of rules", (*path, key))
-        # What a call selects is selected for each VM: a word more than once is one.
+            self.fail(f"'{_name((*path, key))}' must be a list of rules", (*path, key))
+        # The selection is evaluated for each VM, so duplicates are removed.
         words = tuple({word.lower(): word for word in value}.values())
         try:
             select_rules(words)
@@ -303,7 +303,9 @@ class _Reader:
         if word not in known:
             words = [*known, _OFF] if off else known
             self.fail(
-                f"'{_name(path)}' is one of {', '.join(words)}", path, hint=_suggest(word, words)
+                f"'{_name(path)}' must be one of {', '.join(words)}",
+                path,
+                hint=_suggest(word, words),
             )
         return Severity(word)
 
@@ -340,7 +342,7 @@ def _suggest(word: str, known: Iterable[str]) -> str:
 def _find_line(text: str, path: tuple[str | int, ...]) -> int:
     """Returns the line of a key or a table's header; 0 if it is not found.
 
-    tomllib gives no positions, so this looks for the usual notation, line by line.
+    tomllib gives no positions, so this searches for the usual notation, line by line.
     """
     table: tuple[str | int, ...] = ()
     best = depth = 0

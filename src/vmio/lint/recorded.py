@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["Suggestions", "find_releases", "name_qemu", "name_range"]
 
 _MAX_SUGGESTIONS = 16
-"""Of a guest; each costs up to some ten milliseconds."""
+"""For each guest; a suggestion costs up to some ten milliseconds."""
 _MAX_CHARACTERS = 64
 _CUTOFF = 0.75
 
@@ -21,7 +21,7 @@ _CUTOFF = 0.75
 class Suggestions:
     """Finds the known name that a misspelled one was probably meant to be.
 
-    Only the first few names of a guest get an answer, since each comparison takes time.
+    Only the first few names of a guest are looked up, since each comparison takes time.
 
     Args:
         cutoff: How alike two names have to be: from 0 to 1, at which they are the same.
@@ -32,7 +32,7 @@ class Suggestions:
         self._found: dict[str, str] = {}
 
     def find(self, name: str, known: Iterable[str]) -> str:
-        """Returns the name that is nearest to one; empty where none is near."""
+        """Returns the most similar name; empty if none is similar."""
         if name in self._found:
             return self._found[name]
         if len(self._found) >= _MAX_SUGGESTIONS or len(name) > _MAX_CHARACTERS:
@@ -48,17 +48,17 @@ class Suggestions:
 
 
 def find_releases(catalogue: Catalogue, host: Host, arch: str = "") -> tuple[str, ...]:
-    """Returns the recorded releases that decide what holds on a host: all of them must agree.
+    """Returns the recorded releases that apply to a host: all of them must agree.
 
     Args:
-        catalogue: What is recorded.
-        host: The host; where its QEMU is not known, every release is meant.
+        catalogue: The recorded releases.
+        host: The host; if its QEMU is not known, every release applies.
         arch: The architecture for which the devices have to be recorded; empty for any.
     """
     version = host.qemu_version or host.pve_qemu_version
     found = catalogue.find_releases(version)
     known = tuple(each for each in found if not arch or catalogue.knows_target(arch, each))
-    # With one of two neighbours alone nothing is known of what is between them.
+    # A single neighbour does not show what holds between the two.
     return known if version is None or known == found else ()
 
 
@@ -69,7 +69,7 @@ def name_qemu(host: Host) -> str:
 
 
 def name_range(host: Host, releases: Sequence[str]) -> str:
-    """Returns which releases a finding is about; empty if the host's version is known."""
+    """Returns which releases a finding applies to; empty if the host's version is known."""
     if host.qemu_version is not None or host.pve_qemu_version is not None:
         return ""
     return f" in any release from {releases[0]} to {releases[-1]}"

@@ -1,8 +1,8 @@
-"""The list of rules. A rule's file is found by its code and name and imported when it runs.
+"""The list of rules. A rule's file follows from its code and name, and is imported when it runs.
 
-It is in its family's folder, or in that of a notation where the rule is about that one alone.
+It is in its family's folder, or in a notation's folder if the rule is only about that notation.
 
-Defects of QEMU releases have no file each: they are one table, `rules/versions/defects.py`.
+Defects of QEMU releases are in one table instead, `rules/versions/defects.py`.
 
 Importing a rule costs a fraction of a millisecond, so `vmio check` imports those that can find
 something in a guest, half of them for most; listing, selecting and looking up import none.
@@ -43,9 +43,9 @@ class Entry(NamedTuple):
     code: str
     name: str
     notation: str = ""
-    """The only notation that it is about; empty for every."""
+    """The only notation that it is about; empty for all."""
     needs: Need | Literal[""] = ""
-    """What a guest has to have for the rule to find anything; empty if that cannot be told."""
+    """What a guest has to have for the rule to find anything; empty if that is not known."""
 
     @property
     def family(self) -> Family:
@@ -177,12 +177,12 @@ def load_rule(entry: Entry) -> type[Rule]:
 def drop_silent(
     entries: Iterable[Entry], notation: str, present: frozenset[Need]
 ) -> tuple[Entry, ...]:
-    """Returns rules without those that have nothing to look at in a guest, a notation's own last.
+    """Returns the rules that can find something in a guest, those of its notation last.
 
     Args:
         entries: The rules.
-        notation: The guest's.
-        present: What is there of it, as its `Context` says.
+        notation: The guest's notation.
+        present: What the guest has, from its `Context`.
     """
     by_notation: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -192,10 +192,10 @@ def drop_silent(
 
 
 def find_rule(text: str) -> Entry:
-    """Returns the rule of a code or a name.
+    """Returns the rule with a code or a name.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such rule.
     """
     for entry in RULES:
         if text.upper() == entry.code or text.lower() == entry.name:
@@ -207,11 +207,11 @@ def select_rules(select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tupl
     """Returns the selected rules, in the registry's order.
 
     Args:
-        select: Codes, beginnings of codes such as `TH`, and names; none means every rule.
-        ignore: The same, taken away again.
+        select: Codes, prefixes of codes such as `TH`, and names; none means every rule.
+        ignore: The same, for rules to leave out.
 
     Raises:
-        UsageError: One of them means no rule.
+        UsageError: One of them matches no rule.
     """
     chosen = set(RULES)
     if selected := tuple(select):
@@ -229,7 +229,7 @@ def _match(text: str) -> tuple[Entry, ...]:
 
 @cache
 def _index() -> Mapping[str, tuple[Entry, ...]]:
-    """Returns the rules by each name and each beginning of a code."""
+    """Returns the rules by each name and each prefix of a code."""
     found: dict[str, tuple[Entry, ...]] = {}
     for entry in RULES:
         code = entry.code.lower()

@@ -1,4 +1,4 @@
-"""What a rule is, and what it may read."""
+"""The base of rules, and what a rule may read."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ Need = Literal[
     "werror",
     "windows",
 ]
-"""What a rule can be all about: of a `Vm`, of any disk of it (limits, serial, snapshot, werror),
-or that its system is Windows, or the version of its host's QEMU known."""
+"""What a rule can require: a field of the `Vm` or of one of its disks (limits, serial, snapshot,
+werror), a Windows guest, or that the version of the host's QEMU is known."""
 
 
 class Context(Struct, frozen=True, kw_only=True, dict=True):
-    """All that rules may read; none of them opens a file."""
+    """What rules may read; none of them opens a file."""
 
     guest: Guest
     topology: Topology
@@ -49,12 +49,12 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def vm(self) -> Vm:
-        """What the configuration says."""
+        """The guest's configuration."""
         return self.guest.vm
 
     @cached_property
     def present(self) -> frozenset[Need]:
-        """What rules can need, as far as it is there."""
+        """Which of the things that rules can need the guest has."""
         vm, host = self.vm, self.host
         limits = serial = snapshot = werror = False
         for disk in vm.disks:
@@ -110,15 +110,15 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
     def make_fix(
         self, message: str, *changes: Change, applicability: Applicability = Applicability.SAFE
     ) -> Fix:
-        """Returns the fix that makes changes; a person's, where vmio cannot make them.
+        """Returns the fix that makes changes; a manual one if vmio cannot make them.
 
-        A setting that the guest's next start replaces is not replaced before it: the start would
-        undo the fix.
+        A setting with a pending change is not fixed: the next start of the guest would undo the
+        fix.
 
         Args:
             message: What to do, in the imperative and without a full stop.
-            changes: What it changes of the guest.
-            applicability: Who may apply it, where the guest's text can be edited.
+            changes: The changes to the guest.
+            applicability: Who may apply it, if the guest's text can be edited.
         """
         waiting = self._list_waiting(changes)
         if waiting:
@@ -135,13 +135,13 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _edits(self) -> dict[tuple[Change, ...], tuple[Edit, ...]]:
-        """The edits that are known: every disk of a controller asks for the same ones."""
+        """Edits found earlier: every disk of a controller needs the same ones."""
         return {}
 
     def _list_waiting(self, changes: Sequence[Change]) -> list[str]:
-        """Returns the settings that changes replace and that the next start replaces anyway.
+        """Returns the settings that changes replace and that also have a pending change.
 
-        Of a drive, of which they change an option, the others are for the next start to change.
+        Changes of a drive's options are left out: the pending change can concern other options.
         """
         if not self.vm.waiting:
             return []
@@ -154,7 +154,7 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
 
 
 def _find_edits(guest: Guest, changes: tuple[Change, ...]) -> tuple[Edit, ...]:
-    """Returns the edits that make changes, none where only a person can make them."""
+    """Returns the edits that make changes, none if only a person can make them."""
     from vmio.formats.registry import edit, find_obstacle
 
     if not any(find_obstacle(guest, change) for change in changes):
@@ -166,44 +166,44 @@ def _find_edits(guest: Guest, changes: tuple[Change, ...]) -> tuple[Edit, ...]:
 class Rule(ABC):
     """One claim that vmio can make about a configuration.
 
-    The docstring of a subclass is its page: a line that says what it finds, then the sections
+    The docstring of a subclass is its page: one line about what it finds, then the sections
     that `vmio.lint.pages.SECTIONS` names. The first fenced block of *Example* triggers the rule
     and that of *Use instead* does not; a test runs both.
     """
 
     code: ClassVar[str]
-    """Two letters of the family and three digits; never used again for another rule."""
+    """Two letters of the family and three digits; never reused for another rule."""
     name: ClassVar[str]
     severity: ClassVar[Severity]
-    """The severity of a finding, unless `report` gets another one."""
+    """The severity of a finding, unless `report` receives another one."""
     notation: ClassVar[str] = ""
-    """The only notation that it is about, for whose guests alone it runs; empty for every."""
+    """The only notation for whose guests it runs; empty for all."""
     elsewhere: ClassVar[str] = ""
-    """Why it is silent for every other notation; a sentence, empty for a rule about every."""
+    """Why it finds nothing in any other notation; a sentence, empty for a rule about all."""
     blanks: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Notations in which it can find nothing though it is about every, each with the reason."""
+    """Notations in which a rule about all notations can find nothing, each with the reason."""
     needs: ClassVar[Need | Literal[""]] = ""
-    """What it is all about; the rule does not run where there is none of it. The registry says it
-    too, and for more rules, so that a rule that has nothing to look at is not imported either."""
+    """What a guest must have for the rule to run. The registry repeats it, and has it for more
+    rules, so that a rule that can find nothing is not imported."""
     versions: ClassVar[Versions | None] = None
-    """The QEMU releases that it is about; on any other, or an unknown one, it does not run."""
+    """The QEMU releases that it applies to; on any other, or an unknown one, it does not run."""
 
     @classmethod
     def describe(cls) -> str:
-        """Returns its page: a line that says what it finds, and sections."""
+        """Returns its page: one line about what it finds, and sections."""
         from inspect import cleandoc
 
         return cleandoc(cls.__doc__ or "")
 
     @classmethod
     def explain_blank(cls, notation: str) -> str:
-        """Returns why it finds nothing in a notation; empty where it holds."""
+        """Returns why it finds nothing in a notation; empty if it applies."""
         about = {cls.notation or notation}
         return dict(cls.blanks).get(notation, "") if notation in about else cls.elsewhere
 
     @abstractmethod
     def check(self, context: Context) -> Iterator[Diagnostic]:
-        """Yields what it finds, in any order."""
+        """Yields its findings, in any order."""
 
     def report(
         self,

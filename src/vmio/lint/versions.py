@@ -1,4 +1,4 @@
-"""The QEMU releases that a claim is about."""
+"""The QEMU releases that a rule applies to."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["Versions"]
 
 
 class Versions(Struct, frozen=True, kw_only=True):
-    """A range of QEMU releases, and of Proxmox VE's packages where those differ.
+    """A range of QEMU releases, and of Proxmox VE's packages if those differ.
 
-    Proxmox VE's package has fixes that the upstream release does not have, so where a host's
+    Proxmox VE's package has fixes that the upstream release does not have, so if a host's
     package is known, its version decides.
     """
 
@@ -24,9 +24,9 @@ class Versions(Struct, frozen=True, kw_only=True):
     pve_since: str = ""
     """The first affected package, such as `8.1.2-1`, if not the first one of the release."""
     pve_before: str = ""
-    """The first package no longer affected, such as `10.1.2-1`; empty: as the release."""
+    """The first package no longer affected, such as `10.1.2-1`; empty if as the release."""
     pve_only: bool = False
-    """Whether the claim is about Proxmox VE's packages only."""
+    """Whether it applies to Proxmox VE's packages only."""
 
     def __str__(self) -> str:
         ranges = [] if self.pve_only else [_describe("QEMU", self.since, self.before)]

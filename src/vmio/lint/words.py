@@ -13,7 +13,7 @@ _WITHOUT_VALUE = frozenset({"iothread", "queues"})
 
 
 def name_setting(context: Context, subject: str, name: str, value: str | None = None) -> str:
-    """Returns what a setting of a disk is called, with a value if one is given: `discard=on`."""
+    """Returns the name of a disk's setting, with a value if one is given: `discard=on`."""
     return find_name(context.guest, subject, name, value)
 
 

@@ -1,4 +1,4 @@
-"""Who heeds what is written of a disk, drops it, or chooses where nothing is."""
+"""Who uses a disk's setting, drops it, or chooses its value by default."""
 
 from __future__ import annotations
 

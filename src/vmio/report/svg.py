@@ -14,7 +14,7 @@ def render_svg(
     *,
     identity: str,
     title: str,
-    told: str,
+    desc: str,
     css: str,
     size: tuple[float, float],
 ) -> str:
@@ -24,7 +24,7 @@ def render_svg(
         parts: Its content, as SVG.
         identity: The prefix of its ids, unique on the page.
         title: Its name.
-        told: Its description in words.
+        desc: Its description in words.
         css: Its class.
         size: Its width and height, in its own units.
     """
@@ -33,7 +33,7 @@ def render_svg(
         f'<svg class="{css}" role="img" aria-labelledby="{identity}-t {identity}-d" '
         f'viewBox="0 0 {width:g} {height:g}">\n'
         f'<title id="{identity}-t">{escape(title)}</title>\n'
-        f'<desc id="{identity}-d">{escape(told)}</desc>\n{"".join(parts)}\n</svg>'
+        f'<desc id="{identity}-d">{escape(desc)}</desc>\n{"".join(parts)}\n</svg>'
     )
 
 

@@ -155,7 +155,7 @@ def test_second_word_without_an_option_is_named() -> None:
     """QEMU takes the first one as a disk, and refuses the next."""
     guest = read("qemu-system-x86_64 -m 64 a.img b.img")
     (refused,) = (each for each in guest.vm.problems if each.subject == "b.img")
-    assert refused.message == "'b.img' is no option, and 'a.img' is the first disk already"
+    assert refused.message == "'b.img' is not an option, and 'a.img' is the first disk already"
     assert guest.vm.source.read_span(refused.span) == "b.img"
 
 

@@ -334,5 +334,5 @@ def test_ioeventfd_of_a_network_card_is_no_disks() -> None:
 def test_shared_thread_is_no_other_object() -> None:
     """QEMU would not start with two objects of one name."""
     text = "virtio0: /dev/a\nvirtio1: /dev/b\nargs: -object rng-random,id=vmio0\n"
-    with pytest.raises(PlanError, match="vmio0 in the args of 100 is no IOThread"):
+    with pytest.raises(PlanError, match="vmio0 in the args of 100 is not an IOThread"):
         plan(text, "shared")

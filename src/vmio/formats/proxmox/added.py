@@ -1,7 +1,7 @@
-"""What QEMU's own options in `args` add to what Proxmox VE makes: controllers and disks.
+"""Controllers and disks that QEMU's own options in `args` add to those of Proxmox VE.
 
-They stand at the end of the command line, so they can name what Proxmox VE has made: its buses,
-its controllers, and its drives, each of which is one device's already.
+They are at the end of the command line, so they can refer to what Proxmox VE creates: its buses,
+its controllers, and its drives, each of which has a device already.
 
 Source: qemu-server 9.2.6; QEMU 10.0.2, run.
 """
@@ -30,7 +30,7 @@ _NOWHERE = Span(start=0, end=0)
 
 
 def add_options(guest: ProxmoxGuest) -> ProxmoxGuest:
-    """Returns a guest with the disks that its `args` make, and with what QEMU refuses of them."""
+    """Returns a guest with the disks of its `args`, and with the faults that QEMU refuses."""
     vm = guest.vm
     if not vm.options or vm.template:
         return guest
@@ -49,7 +49,7 @@ def add_options(guest: ProxmoxGuest) -> ProxmoxGuest:
     check_queues(vm.source, found.controllers, vm.vcpus)
     problems = [*found.problems, *_find_twice(guest, made), *_find_unset(vm.options, made)]
     if any(option.name == "readconfig" for option in vm.options):
-        # What is not in args can be in that file, which is not looked for.
+        # What is missing in args can be in that file, which is not read.
         problems = [each for each in problems if each.kind != "missing-reference"]
     vm = replace(
         vm,
@@ -61,9 +61,9 @@ def add_options(guest: ProxmoxGuest) -> ProxmoxGuest:
 
 
 def _list_drives(guest: ProxmoxGuest) -> Iterator[tuple[str, str]]:
-    """Yields the drives that Proxmox VE makes, and the device of each.
+    """Yields the drives that Proxmox VE creates, and the device of each.
 
-    What is only read can have several devices, as far as it is a node by itself.
+    A read-only drive can have several devices, if it is a node by itself.
     """
     for disk in guest.vm.disks:
         yield f"drive-{disk.id}", disk.id if disk.media == "disk" else ""
@@ -73,7 +73,7 @@ def _list_drives(guest: ProxmoxGuest) -> Iterator[tuple[str, str]]:
 
 
 def _find_twice(guest: ProxmoxGuest, made: Topology) -> Iterator[Problem]:
-    """Yields ids that are there already, of those that the layout of the disks needs."""
+    """Yields ids that exist already among those that the layout of the disks needs."""
     groups: Mapping[str, set[str]] = {
         "device": {each.id for each in made.controllers if not each.built_in}
         | {each.disk.id for each in made.disks},
@@ -93,10 +93,10 @@ def _find_twice(guest: ProxmoxGuest, made: Topology) -> Iterator[Problem]:
 
 
 def _find_unset(options: tuple[Option, ...], made: Topology) -> Iterator[Problem]:
-    """Yields what `-set` would change of disks and controllers that are not there."""
+    """Yields changes by `-set` to disks and controllers that do not exist."""
     known = {each.id for each in made.controllers} | {each.disk.id for each in made.disks}
     known |= {option.id for option in options if option.name == "device"}
-    told: set[str] = set()
+    reported: set[str] = set()
     for option in options:
         for path in option.properties if option.name == "set" else ():
             group, _, rest = path.partition(".")
@@ -105,9 +105,9 @@ def _find_unset(options: tuple[Option, ...], made: Topology) -> Iterator[Problem
                 group == "device"
                 and _OF_DISKS.fullmatch(name)
                 and name not in known
-                and name not in told
+                and name not in reported
             ):
-                told.add(name)
-                said = f"there is no device '{name}' that {path} could be set of"
+                reported.add(name)
+                said = f"there is no device '{name}' that {path} could change"
                 span = option.span or _NOWHERE
                 yield Problem(kind="missing-reference", message=said, span=span, subject="set")

@@ -1,7 +1,7 @@
-"""The steps of a plan in words, as Proxmox VE's users have to take them.
+"""The steps of a plan in words, for Proxmox VE's users.
 
-Sources that a step names are read by people: a document, a source file with its version, or a
-measurement with the message that published it.
+A step names its sources for people: a document, a source file with its version, or a measurement
+with the message that published it.
 
 Source: Linux 3.4 (virtio_scsi), and the man pages of lsinitramfs, lsinitrd and dracut; virtio-win:
 vioscsi for Windows since Vista; FreeBSD virtio_scsi(4), OpenBSD and NetBSD vioscsi(4). A driver
@@ -54,7 +54,7 @@ _ORDER = (
 )
 _SAN = "Microsoft, diskpart: san"
 _TOO_OLD = frozenset({"Linux 2.4", "Windows 2000", "Windows Server 2003", "Windows XP"})
-"""Systems for which nobody has made the driver."""
+"""Systems without a driver from anybody."""
 _PROBE = "-device virtio-scsi-pci,id=probe"
 _IN_ARGS = (
     "they are made in args: write -object iothread,id=NAME there, and iothread=NAME into the"
@@ -77,7 +77,7 @@ _OTHER = (
 
 
 def describe_step(guest: ProxmoxGuest, plan: Plan, step: Step) -> Words:
-    """Returns what a step is, why it is taken, and what a person does where vmio cannot."""
+    """Returns a step, the reason for it, and what a person does if vmio cannot."""
     match step.kind:
         case "separate-controllers":
             return _separate(guest, plan, step)
@@ -107,7 +107,7 @@ def describe_step(guest: ProxmoxGuest, plan: Plan, step: Step) -> Words:
 
 
 def list_notes(guest: ProxmoxGuest) -> tuple[str, ...]:
-    """Returns what a person has to know of a guest's disks that no step is about."""
+    """Returns notes about a guest's disks that no step is about."""
     vm = guest.vm
     notes = [
         f"Proxmox VE drops {problem.subject}, and the guest starts without it:"
@@ -178,7 +178,7 @@ def _give_threads(guest: ProxmoxGuest, step: Step) -> Words:
 
 
 def _share_threads(guest: ProxmoxGuest, plan: Plan, step: Step) -> Words:
-    """Describes the step to threads that `args` makes, or away from them."""
+    """Describes the step to threads that `args` defines, or away from them."""
     vm = guest.vm
     separates = any(change.property == "controllers" for change in step.changes)
     notices = _tell_controllers(vm) if separates else ""
@@ -272,7 +272,7 @@ def _sets_single(plan: Plan) -> bool:
 
 
 def _args_after(guest: ProxmoxGuest, plan: Plan) -> str:
-    """Returns `args` as the plan leaves them."""
+    """Returns `args` after the plan."""
     data = apply_edits(guest.vm.source, edit_config(guest, plan.changes))
     after = read_guest(replace(guest.vm.source, data=data), guest.context)
     entry = after.config.main.settings().get("args") if after.args else None
@@ -280,21 +280,21 @@ def _args_after(guest: ProxmoxGuest, plan: Plan) -> str:
 
 
 def _read_raw(vm: Vm, span: Span) -> str:
-    """Returns what is written at a place; bytes that are no text are surrogate escapes.
+    """Returns the text at a place; bytes that are not text are surrogate escapes.
 
-    With another sign in the place of a byte, a command would name another volume.
+    With a replacement character instead of a byte, a command would name another volume.
     """
     return vm.source.data[span.start : span.end].decode("utf-8", "surrogateescape")
 
 
 def _name_scsihw(guest: ProxmoxGuest) -> str:
-    """Returns which SCSI controller is written, or which one there is then."""
+    """Returns which SCSI controller is configured, or which one is the default."""
     scsihw = guest.scsihw
     return f"scsihw is {scsihw}" if scsihw is not None else "scsihw is not set, so lsi"
 
 
 def _tell_controllers(vm: Vm) -> str:
-    """Returns what a guest notices once each SCSI disk has a controller of its own."""
+    """Returns what changes for a guest when each SCSI disk has a controller of its own."""
     moved = "its SCSI disks are on other controllers at other PCI addresses"
     if vm.os == "windows":
         return (
@@ -311,12 +311,12 @@ def _tell_controllers(vm: Vm) -> str:
 
 
 def _cite_controllers(vm: Vm) -> str:
-    """Returns where `_tell_controllers` has it from."""
+    """Returns the source of what `_tell_controllers` says."""
     return _SAN if vm.os == "windows" else _ORDER
 
 
 def _name_driver(vm: Vm) -> str:
-    """Returns what the driver of virtio-scsi is called in the guest."""
+    """Returns the name of the guest's virtio-scsi driver."""
     match vm.os:
         case "windows":
             return "the driver vioscsi"
@@ -327,7 +327,7 @@ def _name_driver(vm: Vm) -> str:
 
 
 def _name_old_system(vm: Vm) -> str | None:
-    """Returns what the guest's system is called, if it is older than its driver; None if not."""
+    """Returns the name of the guest's system if it is older than its driver; else None."""
     return vm.system if vm.system in _TOO_OLD else None
 
 
@@ -338,7 +338,7 @@ def _warn_of_args(args: str) -> str:
 
 
 def _warn_of_names(args: str, disks: Iterable[str]) -> str:
-    """Returns what to do about `args` that name a disk which is to have another name."""
+    """Returns what to do about `args` that name a disk which gets another name."""
     named = [disk for disk in disks if re.search(rf"\b{disk}\b", args)]
     return f"take {join(named)} out of args, too; " if named else ""
 
@@ -354,7 +354,7 @@ def _leave_macos(disks: Sequence[str], why: str) -> Words:
 
 
 def _tell_names(vm: Vm) -> str:
-    """Returns what a guest notices of a disk that is on SCSI and was not."""
+    """Returns what changes for a guest when a disk moves to SCSI."""
     if vm.os == "windows":
         return "its SAN policy can leave a disk that it does not boot from offline"
     return (
@@ -364,7 +364,7 @@ def _tell_names(vm: Vm) -> str:
 
 
 def _tell_how_to_find_out(guest: ProxmoxGuest, plan: Plan) -> str:
-    """Returns how a person sees whether the guest has the driver, and what to install first."""
+    """Returns how to find out whether the guest has the driver, and what to install first."""
     vm, probe = guest.vm, _probe(guest, plan)
     old = _name_old_system(vm)
     if old is not None:
@@ -387,7 +387,7 @@ def _tell_how_to_find_out(guest: ProxmoxGuest, plan: Plan) -> str:
 
 
 def _warn_of_esxi(guest: ProxmoxGuest) -> str:
-    """Returns what hardware of VMware's says of a guest that is no Linux and no Windows."""
+    """Returns a warning about ESXi for a guest with VMware's devices and no known system."""
     nets = (value for key, value in guest.settings.items() if re.fullmatch(r"net\d+", key))
     if guest.scsihw != "pvscsi" and not any("vmxnet3" in value for value in nets):
         return ""
@@ -410,14 +410,14 @@ def _probe(guest: ProxmoxGuest, plan: Plan) -> str:
 
 def _qm_set(vm: Vm) -> str:
     """Returns the beginning of the command that changes a guest's config."""
-    # What is in a config can be anybody's, and a person may paste this into a shell.
+    # Anybody can have written the config, and a person may paste this into a shell.
     return f"qm set {quote(vm.id)}"
 
 
 def _render_move(guest: ProxmoxGuest, moves: Mapping[str, str], *, shared: bool) -> str:
-    """Returns the commands after which the disks are on IOThreads, and the guest boots as before.
+    """Returns the commands that move the disks to IOThreads and keep the guest's boot order.
 
-    What the first of them takes away keeps its data: it is an unused disk until the second.
+    A disk that the first command removes keeps its data: it is unused until the second.
     """
     vm = guest.vm
     words = [
@@ -433,7 +433,7 @@ def _render_move(guest: ProxmoxGuest, moves: Mapping[str, str], *, shared: bool)
 
 
 def _quote(vm: Vm, disk: Disk, *, with_iothread: bool) -> str:
-    """Returns a drive as it is written, with what a SCSI disk can have of it, for a shell."""
+    """Returns a drive's configured options that a SCSI disk can have, quoted for a shell."""
     known = DRIVES_BY_BUS["scsi"].options
     spans = sorted((span, name) for name, span in disk.spans.items() if name != "file")
     kept = [_read_raw(vm, span) for span, name in spans if name in known]
@@ -445,14 +445,14 @@ def _quote(vm: Vm, disk: Disk, *, with_iothread: bool) -> str:
 
 
 def _quote_text(text: str) -> str:
-    """Returns a text for a shell; `Words` refuses what has other control characters than TABs."""
+    """Returns a text for a shell; `Words` refuses control characters other than TABs."""
     return text if _CONTROL.search(text) else quote(text)
 
 
 def _move_boot(guest: ProxmoxGuest, moves: Mapping[str, str]) -> str:
-    """Returns the boot order with disks under their new names; empty where they are not in it.
+    """Returns the boot order with the new names of disks; empty if they are not in it.
 
-    Where no order is written, Proxmox VE puts no disk into it; there all come last.
+    If no order is configured, Proxmox VE puts no disk into it, so all disks come last.
     """
     vm, settings = guest.vm, guest.settings
     drives = ((disk.id, disk.media == "cdrom" and not disk.cloudinit) for disk in vm.disks)

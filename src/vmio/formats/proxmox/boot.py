@@ -23,10 +23,10 @@ def boot_indices(
     """Returns the `bootindex` of every device that has one.
 
     Args:
-        boot: The setting `boot`, None where it is not written or not valid.
+        boot: The setting `boot`, None if it is missing or not valid.
         bootdisk: The setting `bootdisk`.
-        drives: Every drive in Proxmox's order, with whether it is a cd-rom (a cloud-init drive is
-            none, and counts as a disk).
+        drives: Every drive in Proxmox's order, with whether it is a cd-rom (a cloud-init drive
+            counts as a disk).
         nets: Every network device, in order.
     """
     parts = read_properties("boot", boot) if boot is not None else {"legacy": "cdn"}

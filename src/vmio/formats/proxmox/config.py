@@ -20,14 +20,14 @@ from vmio.patterns import compile_late
 __all__ = ["MAX_CONFIG_BYTES", "Config", "Entry", "Section", "SectionKind", "parse_config"]
 
 MAX_CONFIG_BYTES = 1024 * 1024
-"""The cluster file system of Proxmox VE holds no larger file."""
+"""The limit of Proxmox VE's cluster file system for a file."""
 
 SectionKind = Literal["main", "pending", "special", "snapshot"]
 
 _SHORT_BYTES = 100
 _KEY = re.compile(rb"([a-z][a-z_-]*[0-9]*):")
 _ENTRY = re.compile(_KEY.pattern + rb"\s*+(.*\S)", re.DOTALL)
-"""With a value that is more than blanks; `*+` gives nothing back, so that a line is read once."""
+"""With a value that is not blank; `*+` does not backtrack, so that a line is read once."""
 _SPECIAL = compile_late(rb"special:(cloudinit|fleecing)")
 _SNAPSHOT_NAME = compile_late(rb"[a-z][a-z0-9_-]+", re.IGNORECASE)
 
@@ -37,7 +37,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     key: str
     value: str
-    """A value that is not UTF-8 holds replacement signs; the bytes stay in the source."""
+    """A value that is not UTF-8 contains replacement characters; the bytes stay in the source."""
     span: Span
     """The whole line, its newline excluded."""
     value_span: Span
@@ -48,15 +48,15 @@ class Section(Struct, frozen=True, kw_only=True, dict=True):
 
     kind: SectionKind
     name: str = ""
-    """Of a snapshot or special section."""
+    """The name of a snapshot or special section."""
     span: Span
     """From its header, or the file's start, to the next header or the file's end."""
     entries: tuple[Entry, ...] = ()
-    """In the file's order; a key may come twice, and the last one counts."""
+    """In the file's order; a key may occur twice, and the last line is used."""
     description: str = ""
 
     def settings(self) -> Mapping[str, Entry]:
-        """Returns the line that counts for every key."""
+        """Returns the line that is used for each key."""
         return self._settings
 
     @cached_property
@@ -80,12 +80,12 @@ class Config(Struct, frozen=True, kw_only=True):
 
 
 def parse_config(source: Source) -> Config:
-    """Reads a config's lines, going on past those that it cannot take.
+    """Reads a config's lines, and skips those that are not valid.
 
-    What a value may be is not looked at here but where the value is used.
+    Values are not checked here, but where they are used.
 
     Raises:
-        InputError: The text is no VM config at all.
+        InputError: The text is not a VM config.
     """
     data = source.data
     if len(data) > MAX_CONFIG_BYTES:
@@ -147,7 +147,7 @@ _Line = tuple[bytes, int]
 
 
 def _split_sections(data: bytes) -> Iterator[tuple[bytes | None, list[_Line], Span]]:
-    """Yields each header's text (None for the part before the first), lines and extent."""
+    """Yields each header's text (None for the part before the first), lines and span."""
     header: bytes | None = None
     lines: list[_Line] = []
     first = start = 0
@@ -184,7 +184,7 @@ def _parse_lines(
     description: list[str] = []
     for line, start in lines:
         if line.startswith((b"#", b"description:")):
-            # The old form takes no newline after it. Blanks at a line's end are Markdown's breaks.
+            # The old form has no newline after it. Blanks at a line's end are line breaks.
             old = line[:1] != b"#"
             text = line.partition(b":")[2].strip() if old else line[1:]
             decoded = _decode(text)
@@ -215,7 +215,7 @@ def _parse_lines(
 
 
 def _decode(text: bytes) -> str:
-    """Returns a line of a description, of which all but plain characters may be %-encoded."""
+    """Returns a line of a description, in which all but plain characters may be %-encoded."""
     if b"%" in text:
         from urllib.parse import unquote_to_bytes
 

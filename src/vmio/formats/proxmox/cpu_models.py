@@ -32,7 +32,7 @@ VENDORS: Mapping[str, str] = {
     **dict.fromkeys(_AMD.split(), "AuthenticAMD"),
     **dict.fromkeys(("host", "kvm32", "kvm64", "max", "qemu32", "qemu64"), ""),
 }
-"""QEMU's models that a config may name; empty where the vendor is whatever QEMU says."""
+"""QEMU's models that a config may name, with their vendor; empty if QEMU chooses the vendor."""
 
 ARM_MODELS = frozenset(
     """
@@ -44,13 +44,13 @@ ARM_MODELS = frozenset(
 MODELS_32_BIT = frozenset(
     {"486", "athlon", "coreduo", "kvm32", "pentium", "pentium2", "pentium3", "qemu32"}
 )
-"""Those of QEMU's models that cannot run the UEFI firmware, which is of 64 bits."""
+"""QEMU's models that cannot run the UEFI firmware, which needs 64 bits."""
 
 RENAMED: Mapping[str, str] = {
     "Icelake-Client": "Icelake-Server",
     "Icelake-Client-noTSX": "Icelake-Server-noTSX",
 }
-"""There never was such a client processor, and QEMU has dropped it; the server's is the same."""
+"""No such client processor exists, and QEMU has dropped it; the server's is the same."""
 
 _V2 = ("popcnt", "pni", "sse4.1", "sse4.2", "ssse3")
 _V3 = (*_V2, "abm", "aes", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave")
@@ -61,7 +61,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "x86-64-v3": _V3,
     "x86-64-v4": _V4,
 }
-"""Proxmox's own models: a qemu64 with so many features more."""
+"""Proxmox's own models: a qemu64 with further features."""
 
 VM_FLAGS = frozenset(
     """
@@ -69,4 +69,4 @@ VM_FLAGS = frozenset(
     ssbd virt-ssbd
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
-"""Those that a VM's config may set; a custom model may set any."""
+"""The flags that a VM's config may set; a custom model may set any."""

@@ -1,4 +1,4 @@
-"""A Proxmox config, as vmio goes to it."""
+"""The doors of a Proxmox config."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ __all__ = [
 
 
 def recognise(source: Source) -> bool:
-    """Returns whether a text is a config, or has one somewhere in it."""
+    """Returns whether a text is a config, or contains one."""
     from vmio.formats.proxmox.pasted import find_config
 
     return find_config(source) is not None
 
 
 def read(source: Source, context: ReadContext) -> ProxmoxGuest:
-    """Reads a config, going on past what Proxmox VE would also go on past.
+    """Reads a config, and skips what Proxmox VE would skip.
 
     Raises:
-        InputError: The text is no config, or has no such snapshot; or it is read strictly, and
-            Proxmox VE cannot take all of it.
+        InputError: The text is not a config, or has no such snapshot; or it is read strictly, and
+            Proxmox VE does not accept all of it.
     """
     from vmio.formats.proxmox.pasted import find_config, find_number, list_notes
 
@@ -64,7 +64,7 @@ def read(source: Source, context: ReadContext) -> ProxmoxGuest:
 
 
 def lay_out(guest: Guest) -> Topology:
-    """Returns what Proxmox VE makes of a config."""
+    """Returns the layout that Proxmox VE creates for a config."""
     topology = lay_out_config(cast("ProxmoxGuest", guest))
     if any(attached.passes_through or attached.disk.snapshot for attached in topology.disks):
         from vmio.formats.qemu.layout import settle
@@ -86,7 +86,7 @@ def build_command(guest: Guest, host: Host) -> CommandLine:
 
 
 def find_obstacle(guest: Guest, change: Change) -> Obstacle:
-    """Returns why a person has to make a change, empty where vmio can without harm."""
+    """Returns why a person has to make a change; empty if vmio can make it without harm."""
     from vmio.formats.proxmox.drivers import find_obstacle as find
 
     return find(cast("ProxmoxGuest", guest), change)
@@ -96,9 +96,9 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
     """Returns the edits that make changes in a config's main section.
 
     Raises:
-        PlanError: The config cannot take them.
-        ConflictError: Proxmox VE cannot take the last line of a setting that is to be changed.
-        UsageError: Proxmox VE would not take what it would come to.
+        PlanError: The config has no place for them.
+        ConflictError: Proxmox VE does not accept the last line of a setting to be changed.
+        UsageError: Proxmox VE would not accept the result.
     """
     from vmio.formats.proxmox.edit import edit_config
 
@@ -106,12 +106,12 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
 
 
 def find_editable(source: Source) -> Span | None:
-    """Returns the section of the VM itself, without its snapshots and what is pending.
+    """Returns the section of the VM itself, without its snapshots and pending changes.
 
-    There is none in a config that was taken out of another text.
+    There is none in a config that was extracted from another text.
 
     Raises:
-        InputError: The text is no config.
+        InputError: The text is not a config.
     """
     from vmio.formats.proxmox.config import parse_config
 
@@ -128,7 +128,7 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
-    """Returns what a config calls a setting; a disk that `args` make has QEMU's own names."""
+    """Returns a setting's name in a config; a disk that `args` define has QEMU's own names."""
     from vmio.formats.proxmox.schema import DRIVE_KEY
 
     if subject and not DRIVE_KEY.fullmatch(subject):
@@ -141,26 +141,26 @@ def name_setting(guest: Guest, subject: str, name: str, value: str | None = None
 
 
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
-    """Returns a step of a plan in words, as Proxmox VE's users have to take it."""
+    """Returns a step of a plan in words, for Proxmox VE's users."""
     from vmio.formats.proxmox.advice import describe_step as describe
 
     return describe(cast("ProxmoxGuest", guest), plan, step)
 
 
 def explain_controllers(guest: Guest) -> str:
-    """Returns which `scsihw` there is, on which all depends."""
+    """Returns the value of `scsihw`, which decides the controllers."""
     return f"scsihw is {cast('ProxmoxGuest', guest).scsihw or 'not set (lsi by default)'}"
 
 
 def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:
-    """Returns the drives that Proxmox VE drops, each with why."""
+    """Returns the drives that Proxmox VE drops, each with the reason."""
     from vmio.formats.proxmox.problems import explain_reasons, find_dropped
 
     return tuple((problem, explain_reasons(problem)) for problem in find_dropped(guest.vm))
 
 
 def list_notes(guest: Guest) -> tuple[str, ...]:
-    """Returns what there is to know of a config's disks that no step of a plan is about."""
+    """Returns notes about a config's disks that no step of a plan is about."""
     from vmio.formats.proxmox.advice import list_notes as list_all
 
     return list_all(cast("ProxmoxGuest", guest))

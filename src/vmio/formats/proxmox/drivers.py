@@ -1,7 +1,7 @@
-"""Whether a guest can use virtio-scsi controllers, and what in `args` goes by their names.
+"""Whether a guest can use virtio-scsi controllers, and what in `args` refers to their names.
 
-Only a disk that is on virtio-scsi shows that its guest has the driver: a virtio network card and a
-virtio-blk disk have drivers of their own. What no config shows is a person's to find out.
+Only a disk on virtio-scsi shows that its guest has the driver: a virtio network card and a
+virtio-blk disk have drivers of their own. A person has to find out what no config shows.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _SHARED = "virtio-scsi-pci"
 _CONTROLLER = compile_late(r"\b(?:scsihw|virtioscsi|scsi)\d+\b", re.ASCII)
 _VIRTIO_NAME = compile_late(r"\bvirtio\d+\b", re.ASCII)
 _MACOS = compile_late(r"isa-applesmc|\bosk=|ourhardworkbythesewordsguardedplease", re.IGNORECASE)
-"""What only a macOS guest has in `args`: Apple's SMC, and the key that it holds."""
+"""What only a macOS guest has in `args`: Apple's SMC with its key."""
 
 
 def find_obstacle(guest: ProxmoxGuest, change: Change) -> Obstacle:
-    """Returns why a person has to make a change, empty where vmio can."""
+    """Returns why a person has to make a change; empty if vmio can make it."""
     match change.property:
         case "controllers":
             return _find_obstacle_of_controllers(guest)
@@ -65,14 +65,14 @@ def _find_obstacle_of_controllers(guest: ProxmoxGuest) -> Obstacle:
 
 
 def _find_obstacle_of_thread(guest: ProxmoxGuest, name: str) -> Obstacle:
-    """Returns why a disk's thread is a person's matter: its controller, or somebody's `args`."""
+    """Returns why a person has to change a disk's thread: its controller, or foreign `args`."""
     disk = next((each for each in guest.vm.disks if each.id == name), None)
     if disk is None:
         return "unsayable"
     foreign = cut_ours(guest.args)
     if name in _VIRTIO_NAME.findall(foreign):
         return "args"
-    # They may name any controller, and other ones come with another scsihw.
+    # They may name any controller, and another scsihw creates other controllers.
     if disk.bus == "scsi" and names_controller(foreign):
         return "args"
     if disk.bus == "virtio" or (disk.bus == "scsi" and is_virtio_scsi(guest)):
@@ -81,7 +81,7 @@ def _find_obstacle_of_thread(guest: ProxmoxGuest, name: str) -> Obstacle:
 
 
 def _lacks_ioeventfd(guest: ProxmoxGuest) -> bool:
-    """Returns whether `args` take from all virtio devices what an IOThread needs."""
+    """Returns whether `args` switch off, for all virtio devices, what an IOThread needs."""
     if not guest.vm.options:
         return False
     from vmio.formats.qemu.devices import lacks_ioeventfd
@@ -102,7 +102,7 @@ def has_single(guest: ProxmoxGuest) -> bool:
 def names_controller(args: str) -> bool:
     """Returns whether QEMU's own options in `args` name SCSI controllers or disks by their ids.
 
-    With another `scsihw` there are no such ids, and QEMU does not start.
+    With another `scsihw` these ids do not exist, and QEMU does not start.
     """
     return _CONTROLLER.search(args) is not None
 

@@ -1,4 +1,4 @@
-"""A drive's property string to a `Disk`.
+"""Reads a drive's property string into a `Disk`.
 
 Source: qemu-server 9.2.6.
 """
@@ -22,13 +22,13 @@ from vmio.values import replace
 __all__ = ["LIMITS", "Resolve", "parse_drive"]
 
 Resolve = Callable[[str, str | None, str], Backing | None]
-"""Tells what QEMU opens, from a volume, the written format and the drive's key."""
+"""Returns what QEMU opens, from a volume, the configured format and the drive's key."""
 
 _CLOUDINIT = compile_late(
     r"[:/](?:vm-\d+-)?cloudinit(?:\.(?:raw|qcow2?|qed|vmdk|cloop))?\Z", re.ASCII
 )
 _ONLY_ELSEWHERE = frozenset({"iothread", "queues", "ssd"})
-"""Options that other buses have, and that people therefore try on every bus."""
+"""Options of other buses, which people therefore try on every bus."""
 _DIRECTIONS = ("", "_rd", "_wr")
 LIMITS = tuple(
     (f"{kind}-{word}{tail}", f"{option}{direction}{ending}", factor)
@@ -48,18 +48,18 @@ _REQUIREMENTS = (
     *((f"bps{direction}_max_length", f"mbps{direction}_max") for direction in _DIRECTIONS),
     *((f"iops{direction}_max_length", f"iops{direction}_max") for direction in _DIRECTIONS),
 )
-"""The limits that another one has to stand beside; `iops_max` is not looked at."""
+"""Limits that require another one; `iops_max` is not checked."""
 _OLD_LIMIT = "0.000"
-"""What Proxmox makes of `bps=` in MiB, whatever its number: true, and a limit of 0.
+"""Proxmox's result for `bps=` in MiB, whatever its number: true, and a limit of 0.
 
-Source: qemu-server 9.2.6, run: only whether the old spelling is there is kept.
+Source: qemu-server 9.2.6, run: it only keeps whether the old spelling is present.
 """
 
 
 def parse_drive(
     source: Source, entry: Entry, bus: BusKind, index: int, resolve: Resolve
 ) -> tuple[Disk | None, tuple[Problem, ...]]:
-    """Returns the drive of a line, None where Proxmox would leave it out, and why."""
+    """Returns the drive of a line, or None and the reason if Proxmox would leave it out."""
     drive = f"{bus}{index}"
     parts, errors = read_parts(split_parts(source.data, entry.value_span), DRIVES_BY_BUS[bus])
     if errors:
@@ -96,7 +96,7 @@ def _bool(parts: dict[str, Part], name: str) -> bool | None:
 
 
 def _read_limits(parts: dict[str, Part]) -> dict[str, str]:
-    """Returns the limits' texts by option; a limit in bytes is one in MiB too, as it comes out."""
+    """Returns the limits' texts by option; a limit in bytes also sets one in MiB."""
     limits = {name: part.value for name, part in parts.items() if "ps" in name}
     for direction in _DIRECTIONS if limits else ():
         if f"bps{direction}" in limits:
@@ -107,13 +107,13 @@ def _read_limits(parts: dict[str, Part]) -> dict[str, str]:
 def _reject_combination(
     bus: BusKind, parts: dict[str, Part], limits: dict[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Yields what makes Proxmox leave the whole drive out: the option, and why.
+    """Yields why Proxmox leaves the whole drive out: the option, and the reason.
 
-    What it tells of is told in full, what it says nothing of ends with the first.
+    All reasons that Proxmox reports are included; of those that it does not report, the first.
     """
-    told = tuple(_reject_limits(parts, limits)) if limits else ()
-    yield from told
-    if told:
+    rejected = tuple(_reject_limits(parts, limits)) if limits else ()
+    yield from rejected
+    if rejected:
         return
     for kind in ("mbps", "iops") if limits else ():
         for direction in ("_rd", "_wr"):
@@ -157,7 +157,7 @@ def _compute_limits(limits: dict[str, str]) -> tuple[tuple[str, int], ...]:
 
 
 def _decode(text: str | None) -> str | None:
-    """Returns a text of which all but plain characters may be %-encoded; a `0` is none."""
+    """Returns a text in which all but plain characters may be %-encoded; `0` means no text."""
     if text is None or not is_true(text):
         return None
     if "%" not in text:
@@ -187,7 +187,7 @@ def _build(
         error = f"{drive}: explicit media parameter is required for iso images"
         backing = replace(backing, error=error)
     if bus == "scsi" and media == "disk" and volume in {"none", "cdrom"}:
-        # What a SCSI disk is depends on its path, which only a volume has.
+        # The kind of a SCSI disk depends on its path, which only a volume has.
         error = f"unable to parse volume ID '{volume}'"
         backing = Backing(filename=volume, format="raw", error=error)
     is_own_drive = volume.startswith("/") and media == "cdrom"

@@ -35,19 +35,19 @@ __all__ = ["edit_config", "list_settings"]
 _NUMBERED = compile_late(r"(?:net|hostpci)\d+|watchdog|ivshmem|rng0|audio0|vga", re.ASCII)
 _SHARED_HARDWARE = "virtio-scsi-pci"
 _OF_THREADS = frozenset({"controllers", "iothread", "poll_max_ns"})
-"""Changes that `args` can have a part in."""
+"""Changes that can concern `args`."""
 
 
 def edit_config(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Edit, ...]:
     """Returns the edits that make changes in a config's main section.
 
-    Snapshots and pending changes stay as they are, and so does every byte that no change is about.
+    Snapshots and pending changes are not changed, nor is any byte that no change is about.
 
     Raises:
-        PlanError: The config cannot take them: `args` would be needed and do not count, or a
+        PlanError: The config has no place for them: they need `args`, which are not used, or a
             device is in the way.
-        ConflictError: Proxmox VE cannot take the last line of a setting that is to be changed.
-        UsageError: Proxmox VE would not take what it would come to.
+        ConflictError: Proxmox VE does not accept the last line of a setting to be changed.
+        UsageError: Proxmox VE would not accept the result.
     """
     wanted = tuple(_list_wanted(guest, changes))
     config = guest.config
@@ -56,10 +56,10 @@ def edit_config(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Edit, .
     for key in keys:
         if key in written and not _is_valid(guest, written[key]):
             raise ConflictError(
-                f"{config.source.name}: Proxmox VE cannot take the last line of {key}",
+                f"{config.source.name}: Proxmox VE does not accept the last line of {key}",
                 hint="correct or remove that line, and plan again",
             )
-    # Several new options of a drive can have one place, where they stand in the edits' order.
+    # Several new options of a drive can have the same place, in the order of the edits.
     ordered = sorted(wanted, key=lambda one: (keys.index(one[0]), one[1]))
     edits = [edit for one in ordered for edit in _make_edits(config, *one)]
     if _clash(edits):
@@ -68,10 +68,10 @@ def edit_config(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Edit, .
 
 
 def list_settings(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Setting, ...]:
-    """Returns what the config has to say of changes, each setting and option once.
+    """Returns the settings that changes need in the config, each setting and option once.
 
     Raises:
-        PlanError: `args` would be needed and do not count, or a device is in the way.
+        PlanError: They need `args`, which are not used, or a device is in the way.
     """
     return tuple(
         Setting(key, option, _read_written(guest.config, key, option), new)
@@ -80,14 +80,14 @@ def list_settings(guest: ProxmoxGuest, changes: Sequence[Change]) -> tuple[Setti
 
 
 def _is_valid(guest: ProxmoxGuest, entry: Entry) -> bool:
-    """Returns whether Proxmox VE can take a line; the one that counted when it was read is."""
+    """Returns whether Proxmox VE accepts a line; it does if the line was used when it was read."""
     if guest.spans.get(entry.key) == entry.span:
         return True
     return is_valid(guest.config.source, guest.config.main, entry)
 
 
 _Wanted = tuple[str, str, str | None]
-"""A setting, an option of it, and what it shall be."""
+"""A setting, an option of it, and its new value."""
 
 
 def _read_written(config: Config, key: str, option: str) -> str | None:
@@ -133,7 +133,7 @@ def _ask(disk: Disk, *, own: bool) -> Iterator[_Wanted]:
     if own and not disk.iothread:
         yield (disk.id, "iothread", "1")
     elif not own and disk.iothread:
-        # Proxmox VE would make a thread that serves nothing.
+        # Proxmox VE would create a thread that serves nothing.
         yield (disk.id, "iothread", None)
 
 
@@ -145,7 +145,7 @@ def _set_thread(guest: ProxmoxGuest, disk: Disk, *, own: bool) -> ProxmoxGuest:
 
 
 def _name_threads(guest: ProxmoxGuest) -> dict[str, str]:
-    """Returns the thread of ours by each disk that has one, a template's as its clones would."""
+    """Returns vmio's thread for each disk that has one; for a template, those of its clones."""
     ours = {thread.id for thread in guest.vm.iothreads if re.fullmatch(r"vmio\d+", thread.id)}
     topology = lay_out_config(replace(guest, vm=replace(guest.vm, template=False)))
     return {
@@ -178,7 +178,7 @@ def _change_args(
         _check_args(guest, threads.values())
     args = f"{cut_ours(written)} {ours}".strip()
     if args != written:
-        # What could not be read of it would be written back as another text.
+        # An unreadable part of it would be written back as another text.
         check_line(args.replace("\t", " "), "args")
         yield ("args", "", args or None)
 
@@ -187,32 +187,34 @@ def _check_args(guest: ProxmoxGuest, threads: Collection[str]) -> None:
     if guest.vm.template:
         raise PlanError(
             f"{guest.vm.id} is a template, whose args nothing uses",
-            hint="per-disk needs none; or plan the guests that are cloned from it",
+            hint="per-disk needs no args; or plan the guests that are cloned from it",
         )
     if any(problem.subject == "args" for problem in guest.vm.problems):
         raise PlanError(
-            f"the args of {guest.vm.id} cannot be read, and would not count with more in them"
+            f"the args of {guest.vm.id} cannot be read, so options added to them would not be used"
             " either",
-            hint="'vmio check' tells what is wrong with them",
+            hint="'vmio check' reports what is wrong with them",
         )
     for option in guest.vm.options:
         if option.name == "object" and option.kind != "iothread" and option.id in threads:
-            raise PlanError(f"the object {option.id} in the args of {guest.vm.id} is no IOThread")
+            raise PlanError(
+                f"the object {option.id} in the args of {guest.vm.id} is not an IOThread"
+            )
 
 
 def _check_places(guest: ProxmoxGuest) -> None:
-    """Refuses controllers where another device sits."""
+    """Refuses controllers in the place of another device."""
     topology: Topology = lay_out_config(guest, with_args=False)
     places = (each.pci for each in topology.controllers if each.pci is not None)
     for place, count in Counter((*places, *_list_taken(guest))).items():
         if count > 1:
             raise PlanError(
-                f"this layout cannot be: the PCI address {place} is there {count} times"
+                f"this layout is not possible: the PCI address {place} exists {count} times"
             )
 
 
 def _list_taken(guest: ProxmoxGuest) -> Iterator[PciAddress]:
-    """Yields where devices sit that are no disk's controller: Proxmox's, and those in `args`."""
+    """Yields the places of devices other than disk controllers: Proxmox's, and those in `args`."""
     vm, settings = guest.vm, guest.settings
     bridges = ("pci.1", "pci.2", *(("pci.3",) if has_scsi_bridge(guest.scsihw) else ()))
     balloon = () if settings.get("balloon") == "0" else ("balloon0",)

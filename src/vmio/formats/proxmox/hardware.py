@@ -1,4 +1,4 @@
-"""How a manager turns wishes into devices, as data.
+"""How a manager turns a configuration into devices, as data.
 
 Source: qemu-server 9.2.6.
 """
@@ -23,25 +23,25 @@ class ScsiHardware(Struct, frozen=True, kw_only=True):
     """QEMU's device name."""
     disks_per_controller: int
     address: str
-    """scsi-id: by that alone, its number counted on the controller; target: by scsi-id alone; lun:
+    """scsi-id: by scsi-id, counted on the controller, alone; target: by scsi-id alone; lun:
     one target, every disk a unit of it."""
     dedicated: bool = False
-    """Whether each disk gets a controller to itself, and with it an IOThread if it asks."""
+    """Whether each disk gets its own controller, and with it an IOThread if it asks for one."""
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """The defaults and the layout that a manager chooses where a config says nothing."""
+    """The defaults and the layout that a manager chooses if a config sets nothing."""
 
     name: str
     scsi_hardware: Mapping[str, ScsiHardware]
     default_scsihw: str
 
     def find_scsi_hardware(self, scsihw: str | None) -> ScsiHardware:
-        """Returns a kind of SCSI controller; of an unknown one the beginning of its name counts.
+        """Returns a kind of SCSI controller; for an unknown name, its beginning decides.
 
-        Proxmox VE does not check the name. One that begins as `lsi`, or that Perl takes for false,
-        is laid out as lsi; one that begins as `virtio-scsi-single` is its device without a
-        controller for each disk, and any other name is taken for a device.
+        Proxmox VE does not check the name. A name that begins with `lsi`, or is false in Perl, is
+        laid out as lsi; one that begins with `virtio-scsi-single` is that device without a
+        controller for each disk, and any other name is used as a device.
         """
         name = self.default_scsihw if scsihw is None else scsihw
         known = self.scsi_hardware.get(name)
@@ -53,7 +53,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         return ScsiHardware(model=model, disks_per_controller=256, address="lun")
 
     def choose_aio(self, disk: Disk, *, direct: bool) -> AioEngine:
-        """Returns the engine of a disk for which none is written."""
+        """Returns the default engine of a disk."""
         io_uring = disk.backing.io_uring if disk.backing is not None else "yes"
         if io_uring == "yes" or (io_uring == "direct" and direct):
             return "io_uring"
@@ -76,4 +76,4 @@ PROXMOX = Policy(
         ),
     },
 )
-"""Proxmox VE's: an IOThread for each disk that asks, where its controller allows one."""
+"""Proxmox VE's: an IOThread for each disk that asks for one, if its controller allows it."""

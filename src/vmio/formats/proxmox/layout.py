@@ -1,4 +1,4 @@
-"""What Proxmox VE makes of a config: controllers, IOThreads, addresses, and each setting's effect.
+"""Proxmox VE's layout of a config: controllers, IOThreads, addresses, and settings' effects.
 
 Source: qemu-server 9.2.6.
 """
@@ -31,14 +31,14 @@ _TO_PCI = "pcidmi"
 def lay_out_config(
     guest: ProxmoxGuest, policy: Policy = PROXMOX, *, with_args: bool = True
 ) -> Topology:
-    """Returns the layout that a config comes to.
+    """Returns the layout that results from a config.
 
     Args:
-        guest: What the config says.
+        guest: The guest of the config.
         policy: Its manager's defaults.
-        with_args: Whether options of QEMU's own that the config adds count: they do in what runs,
-            not in the rest of the command line that the manager writes, nor for a template, of
-            which they are only kept for its clones.
+        with_args: Whether to use QEMU's own options that the config adds. They are part of what
+            runs, but not of the command line that the manager writes before them, nor of a
+            template, which only keeps them for its clones.
     """
     vm, scsihw = guest.vm, guest.scsihw
     hardware = policy.find_scsi_hardware(scsihw)
@@ -95,7 +95,7 @@ def lay_out_config(
 def _find_bridges(
     guest: ProxmoxGuest, controllers: Mapping[str, Controller]
 ) -> tuple[Bridge, ...]:
-    """Returns the PCI bridges that Proxmox VE makes, and on q35 reads from a file of its own."""
+    """Returns the PCI bridges that Proxmox VE creates, or on q35 reads from a file of its own."""
     used = {each.pci.bus for each in controllers.values() if each.pci is not None}
     return _list_bridges(
         guest.vm.arch,
@@ -131,10 +131,10 @@ def _list_bridges(
 
 
 def _read_overrides(vm: Vm) -> Mapping[str, Mapping[str, str]]:
-    """Returns what `-set device.ID.PROPERTY=VALUE` changes, by device: the last one counts.
+    """Returns the changes of `-set device.ID.PROPERTY=VALUE`, by device: the last one is used.
 
-    Source: QEMU 10.0.2, run: it works on a device written as `key=value`, as Proxmox VE writes
-    them, also over a value that the device has already.
+    Source: QEMU 10.0.2, run: it works on a device in the form `key=value`, which Proxmox VE uses,
+    and replaces a value that the device has already.
     """
     found: dict[str, dict[str, str]] = {}
     for option in vm.options:
@@ -196,16 +196,16 @@ def _place(vm: Vm, disk: Disk, hardware: ScsiHardware) -> tuple[Controller, Addr
             address = (("bus", f"ide.{bus}"), ("unit", unit))
             return controller, address, _choose_ata_disk(vm, disk)
         case "nvme" | "usb":
-            raise AssertionError(f"no manager that is planned for has {disk.bus} disks")
+            raise AssertionError(f"Proxmox VE has no {disk.bus} disks")
 
 
 def _choose_ata_disk(vm: Vm, disk: Disk) -> str:
-    """Returns the device of an IDE or SATA disk; a template's are read-only, as no disk can be."""
+    """Returns the device of an IDE or SATA disk; a template's is a cd-rom to be read-only."""
     return "ide-cd" if disk.media == "cdrom" or vm.template else "ide-hd"
 
 
 def _choose_scsi_disk(vm: Vm, disk: Disk) -> str:
-    """Returns the device of a SCSI disk; old machines pass the commands to an iSCSI target on."""
+    """Returns the device of a SCSI disk; old machines pass commands through to an iSCSI target."""
     is_iscsi = disk.backing is not None and disk.backing.filename.startswith("iscsi://")
     return "scsi-generic" if is_iscsi and vm.machine_version < _NO_GENERIC_SINCE else "scsi-hd"
 
@@ -242,7 +242,7 @@ def _scsi_address(disk: Disk, hardware: ScsiHardware, controller: Controller) ->
 
 
 class _Engine(NamedTuple):
-    """What a disk's cache, aio and zero detection come to."""
+    """The results for a disk's cache, aio and zero detection."""
 
     cache: CacheMode
     cache_direct: bool
@@ -293,7 +293,7 @@ def _find_effects(
                 setting="queues",
                 value="",
                 verdict="ignored",
-                reason="only a virtio-scsi-single controller takes queues",
+                reason="only a virtio-scsi-single controller has the option queues",
             )
     yield Effect(
         setting="cache",
@@ -311,7 +311,7 @@ def _find_effects(
         yield Effect(setting="aio", value="", verdict="ignored", reason=f"{what} does its own I/O")
     for option in _OLD_LIMITS if disk.limits else ():
         if option in disk.spans:
-            # What qemu-server keeps of this spelling is that it is there, and not its number.
+            # qemu-server keeps that this spelling is present, but not its number.
             reason = "the old spelling is read as no limit; write mbps"
             yield Effect(setting=option, value="", verdict="ignored", reason=reason)
     if disk.media == "disk":

@@ -37,10 +37,10 @@ _RELEASE = compile_late(r"(\d{1,3})\.(\d{1,3})", re.ASCII)
 _REVISION = compile_late(r"\+pve\d+")
 _NEWEST_REVISION: Mapping[tuple[int, int], int] = {(4, 1): 2, (9, 2): 1, (10, 0): 1, (11, 0): 2}
 BLOCKDEV_SINCE = (10, 0)
-"""The machine version from which on a disk is a `-blockdev`."""
+"""The first machine version whose disks are `-blockdev`s."""
 
 WINDOWS_XP, WINDOWS_VISTA, WINDOWS_7, WINDOWS_8, WINDOWS_11 = 5, 6, 7, 8, 11
-"""Windows versions as Proxmox counts them; servers go with their desktops."""
+"""Windows versions as Proxmox counts them; servers have the number of their desktops."""
 
 _WINDOWS: Mapping[str, int] = {
     "w2k": WINDOWS_XP,
@@ -59,25 +59,25 @@ class Machine(Struct, frozen=True, kw_only=True):
     """The machine that a guest gets."""
 
     type: str
-    """As `-machine type=` takes it, without Proxmox's own suffix."""
+    """In the form of `-machine type=`, without Proxmox's own suffix."""
     chipset: Chipset
     version: tuple[int, int]
     revision: int = 0
-    """Proxmox's own, `+pveN`."""
+    """Proxmox's own revision, `+pveN`."""
     is_versioned: bool = False
-    """Whether the setting itself names a version, so that QEMU's next changes nothing."""
+    """Whether the setting names a version, so that a newer QEMU changes nothing."""
     is_pxe: bool = False
-    """Whether it is one of the old types whose network devices bring boot ROMs of their own."""
+    """Whether it is an old type whose network devices have boot ROMs of their own."""
 
     def is_at_least(self, major: int, minor: int, revision: int = 0) -> bool:
         """Returns whether the machine is of a version and Proxmox revision, or a later one."""
         return (*self.version, self.revision) >= (major, minor, revision)
 
     def needed_revision(self, *features: tuple[tuple[int, int], int]) -> int:
-        """Returns the revision that the features in use ask for.
+        """Returns the revision that the features in use need.
 
-        A feature is the version and revision that brought it; a later version has it anyway, and
-        an earlier revision goes without.
+        A feature is given as the version and revision that introduced it; later versions have it,
+        and earlier revisions do not.
         """
         return max(
             (
@@ -90,13 +90,13 @@ class Machine(Struct, frozen=True, kw_only=True):
 
 
 def parse_series(text: str) -> tuple[int, int]:
-    """Returns major and minor of the QEMU that `creation-qemu` names; (0, 0) where it is none."""
+    """Returns major and minor of the QEMU that `creation-qemu` names; (0, 0) if it names none."""
     match = _RELEASE.match(text)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def newest_revision(version: tuple[int, int]) -> int:
-    """Returns the newest revision that Proxmox has added to a version; 0 is QEMU's own."""
+    """Returns the newest revision that Proxmox has added to a version; 0 for QEMU's version."""
     return _NEWEST_REVISION.get(version, 0)
 
 
@@ -107,7 +107,7 @@ def windows_version(ostype: str) -> int:
 
 
 def is_windows(ostype: str) -> bool:
-    """Returns whether an `ostype` is one of Windows."""
+    """Returns whether an `ostype` is a Windows."""
     return windows_version(ostype) > 0
 
 
@@ -121,16 +121,16 @@ def parse_machine(
     windows: bool = False,
     creation_qemu: str = "",
 ) -> Machine:
-    """Returns the machine that a `machine:` setting means.
+    """Returns the machine for a `machine:` setting.
 
     Args:
-        written: The setting; empty where there is none.
-        running: The machine that a snapshot's guest was running on, which is taken in its place;
-            what kind of machine it is the setting says nevertheless.
+        written: The setting; empty if there is none.
+        running: The machine that a snapshot's guest was running on, which is used instead; the
+            kind of machine still follows from the setting.
         installed: The version of the installed QEMU.
-        arch: The guest's architecture, for the type where none is written.
-        windows: Whether the guest is one; Windows stays on the version it was installed on.
-        creation_qemu: The QEMU version that the VM was made with.
+        arch: The guest's architecture, for the default type.
+        windows: Whether the guest is Windows, which keeps the version it was installed on.
+        creation_qemu: The QEMU version that the VM was created with.
     """
     own = read_properties("machine", written).get("type", "")
     kind = running or own

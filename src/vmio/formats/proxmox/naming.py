@@ -1,4 +1,4 @@
-"""What Proxmox VE's configs call a setting of the model."""
+"""The names of the model's settings in Proxmox VE's configs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LIMITS: Final[Mapping[str, str]] = {name: option for name, option, _ in LIMITS}
 
 
 def name_setting(name: str, value: str | None = None) -> str:
-    """Returns a setting as a config has it, with a value if one is given: `discard=on`."""
+    """Returns a setting's name in a config, with a value if one is given: `discard=on`."""
     known = _SETTINGS.get((name, value))
     if known is not None:
         return known

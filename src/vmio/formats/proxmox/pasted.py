@@ -1,7 +1,7 @@
-"""A VM's config in whatever text a person has of it: a session, a mail, an answer of the API.
+"""Finds a VM's config in any text that a person has of it: a session, a mail, an API's answer.
 
-A config of its own is read as it is. What is taken out of another text keeps its lines in their
-places where it is a text, and is a text of its own where it is JSON; it is never written back.
+A whole config is read unchanged. A config extracted from another text keeps the places of its
+lines; one from JSON becomes a new text. An extracted config is never written back.
 
 Source: `qm config`, `qm pending` and `pvesh get --output-format json` of Proxmox VE 9, run.
 """
@@ -21,18 +21,18 @@ from vmio.values import replace
 __all__ = ["find_config", "find_number", "list_notes"]
 
 _MAX_BYTES = 2 * 1024 * 1024
-"""Of a text that a config may be somewhere in."""
+"""For a text that may contain a config."""
 _OWN_NAME = re.compile(r"(?:.*/)?\d+\.conf", re.DOTALL | re.ASCII)
-"""What Proxmox VE calls a config of its own, whatever is in it."""
+"""Proxmox VE's names of config files, whatever their content."""
 _LINE = re.compile(rb"([a-z][a-z_-]*[0-9]*):(?:\s|$)")
 _ANY_SETTING = re.compile(rb"[a-z][_-]*[0-9]*:(?:\s|$)")
 """Finds what `_LINE` finds anywhere, by the end of its name: looking for all of the name from each
 of its letters would take the square of its length."""
 _HEADER = re.compile(rb"\[(?:PENDING|special:[a-z]+|[a-z][a-z0-9_-]+)\]\s*", re.IGNORECASE)
 _LEAD = re.compile(rb"[ \t]*(?:[>|]+[ \t]*)*")
-"""How a mail program or a person sets off what is quoted."""
+"""The marks of a mail program or a person before quoted lines."""
 _STATE = re.compile(rb"(cur|new|del) (?=[a-z][a-z_-]*[0-9]*(?::|\s*$))")
-"""How `qm pending` begins its lines."""
+"""The beginnings of lines of `qm pending`."""
 _PROMPT = re.compile(
     rb"[ \t]*(?:\[[^\]\n]{1,99}\]|[^\s@:]{1,64}@[^\s#$%>]{1,99}[^#$%>\n]{0,99})[#$%>](?:\s|$)"
     rb"|[ \t]*[$%] \S|[ \t]*# (?:qm|pvesh|cat) (?:config|showcmd|pending|get|/etc/pve)|[ \t]*```"
@@ -41,11 +41,11 @@ _TOLD = re.compile(
     rb"[a-z_]+: (?:value |type check|property is not|invalid format|missing property|unable to"
     rb"|duplicate key|format error)"
 )
-"""What Proxmox VE says of an option that it cannot take, on lines before the config."""
+"""Proxmox VE's messages about an option that it refuses, on lines before the config."""
 _WORTHLESS: Final = frozenset(
     {"name", "tags", "lock", "parent", "args", "machine", "cpu", "agent"}
 )
-"""Settings with names that other texts have, too."""
+"""Settings whose names other texts use, too."""
 _PARENT = re.compile(rb"[ \t]*(?:- )?[a-z_][\w.-]*:\s*")
 _STRANGE = re.compile(rb"(?m)^(?:apiVersion|kind|rootfs|services|version):\s")
 _PENDING = "[PENDING]"
@@ -64,10 +64,10 @@ class _Found(NamedTuple):
 
 
 def find_config(source: Source) -> Source | None:
-    """Returns a text's config: the very source if it is one, or what is taken out of it.
+    """Returns a text's config: the same source if it is one, or the config extracted from it.
 
     Returns:
-        None where there is no config in it.
+        None if there is no config in it.
     """
     found = _look(source)
     return None if found is None else found.source
@@ -114,7 +114,7 @@ _PROMPT_LINE = re.compile(rb"(?m)^(?:" + _PROMPT.pattern + rb")")
 
 
 def _starts_as_config(data: bytes) -> bool:
-    """Returns whether the first line that says something is a setting, and no person's words."""
+    """Returns whether the first line with content is a setting, not a person's words."""
     for line in data.split(b"\n"):
         if line.strip() and not line.startswith(b"#"):
             return _LINE.match(line) is not None
@@ -127,12 +127,12 @@ def _is_known(key: bytes) -> bool:
 
 
 def _is_setting(key: bytes, value: bytes) -> bool:
-    """Returns whether Proxmox VE has a setting of that name, and takes its value."""
+    """Returns whether Proxmox VE has a setting of that name, and accepts its value."""
     return not check_setting(key.decode("ascii"), value.decode("utf-8", "replace").strip())
 
 
 def _count(data: bytes) -> tuple[int, int, int]:
-    """Counts the lines before the first section: settings, unknown settings, and what is none."""
+    """Counts the lines before the first section: settings, unknown settings, and other lines."""
     known = other = foreign = 0
     for line in data.split(b"\n"):
         if not line.strip() or line.startswith((b"#", b"description:")):
@@ -153,7 +153,7 @@ def _count(data: bytes) -> tuple[int, int, int]:
 
 
 def _find(source: Source) -> _Found | None:
-    """Returns the first config that stands within a text, each line of it in its place."""
+    """Returns the first config within a text, with each line in its place."""
     if len(source.data) > _MAX_BYTES:
         return None
     block = _Block(start=0)
@@ -218,13 +218,13 @@ def _list_lines(data: bytes) -> Iterator[bytes]:
 
 
 class _Outer:
-    """What the lines of a YAML document are below, none of which is a config's."""
+    """Keys above the lines of a YAML document, which are not those of a config."""
 
     def __init__(self) -> None:
         self._depth = self._next = -1
 
     def holds(self, line: bytes) -> bool:
-        """Returns whether a line is below another that is a key alone, right above."""
+        """Returns whether the line right above a line is a key alone."""
         depth = len(line) - len(line.lstrip())
         if not line.strip():
             self._next = -1
@@ -238,14 +238,14 @@ class _Outer:
 
 
 def _find_key(line: bytes) -> bytes:
-    """Returns the name of the setting of Proxmox VE that a line is of, empty if it is none's."""
+    """Returns the name of a line's setting of Proxmox VE; empty if the line is no setting."""
     match = _LINE.match(line)
     known = match is not None and _is_known(match[1]) and not _TOLD.match(line)
     return match[1] if match is not None and known else b""
 
 
 class _Block:
-    """Lines of a text that could be a config, and blank ones for those between them."""
+    """Lines of a text that could be a config, with blank lines for those between them."""
 
     def __init__(self, start: int) -> None:
         self.start = start
@@ -262,16 +262,16 @@ class _Block:
 
     @property
     def is_config(self) -> bool:
-        """Whether there are two settings at least, one of which hardly another text has."""
+        """Whether there are at least two settings, and hardly any other text has one of them."""
         names = {key.decode("ascii") for key in self._keys}
         return len(names) > 1 and bool(names - _WORTHLESS)
 
     def is_repeated(self, line: bytes) -> bool:
-        """Returns whether a line says once more what was said before some other text."""
+        """Returns whether a line repeats a setting from before some other text."""
         return self._broken and not self._in_section and _find_key(line) in self._keys
 
     def add(self, line: bytes) -> None:
-        """Takes a line, without what sets it off."""
+        """Adds a line, without the marks before it."""
         key = _find_key(line)
         if not self._keys:
             self.first = self.start + len(self._lines)
@@ -318,7 +318,7 @@ def _take_line(line: bytes) -> bytes:
 
 
 def _read_state(line: bytes) -> tuple[bytes, bytes] | None:
-    """Returns a line of `qm pending`: which of the states it is of, and the setting."""
+    """Returns the state and the setting of a line of `qm pending`."""
     match = _STATE.match(line)
     if match is None:
         return None
@@ -327,11 +327,11 @@ def _read_state(line: bytes) -> tuple[bytes, bytes] | None:
     return (match[1], rest) if key is not None and _is_known(key[0]) else None
 
 
-# What the API answers.
+# Answers of the API.
 
 
 def _read_json(data: bytes) -> list[str]:
-    """Returns the lines of a config that JSON has, none if it has none."""
+    """Returns the lines of a config in JSON; none if it has no config."""
     if len(data) > _MAX_BYTES:
         return []
     try:
@@ -352,7 +352,7 @@ def _read_json(data: bytes) -> list[str]:
 
 
 def _read_pending(document: list[object]) -> list[str]:
-    """Returns the lines of a config from what the API tells with what is pending of it."""
+    """Returns the lines of a config from the API's answer with pending changes."""
     current: dict[str, object] = {}
     waiting: dict[str, object] = {}
     deleted: list[str] = []
@@ -388,6 +388,6 @@ def _render(settings: Mapping[str, object]) -> Iterator[str]:
         if key in {"digest", "description"} or not _KEY.fullmatch(key):
             continue
         if isinstance(value, str | int | float):
-            # A setting is one line, whatever a document says.
+            # A setting is one line, even if the document has more.
             text = str(int(value) if isinstance(value, bool) else value)
             yield f"{key}: {text.replace(chr(10), ' ')}"

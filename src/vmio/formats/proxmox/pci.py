@@ -1,7 +1,7 @@
-"""Where Proxmox puts each device on the PCI buses.
+"""The places of devices on Proxmox's PCI buses.
 
-Source: qemu-server 9.2.6; the same map for every machine, but for a q35's first display. The root
-bus has another name on Arm, whatever machine is written.
+Source: qemu-server 9.2.6; the same map for every machine, except for a q35's first display. The
+root bus has another name on Arm, whatever the machine is.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ _FIXED = {
     "audio0": (2, 0xC),
 }
 _ON_FIRST_BUS = {"virtio": 6, "net": 6, "hostpci": 4}
-"""So many of each series are on pci.0; those of hostpci are in the table above."""
+"""The number of devices of each series on pci.0; those of hostpci are in the table above."""
 
 _SERIES = compile_late(r"(virtio|net|scsihw|virtioscsi|hostpci)(\d{1,2})", re.ASCII)
 
 
 def has_scsi_bridge(scsihw: str | None) -> bool:
-    """Returns whether there is the bridge for one SCSI controller a disk, needed or not."""
+    """Returns whether the bridge for one SCSI controller per disk exists, needed or not."""
     return scsihw is not None and scsihw.startswith("virtio-scsi-single")
 
 
@@ -59,7 +59,7 @@ def pci_address(device: str, arch: str = "x86_64") -> PciAddress:
     """Returns the slot of a device.
 
     Raises:
-        KeyError: Proxmox knows no such device.
+        KeyError: Proxmox has no such device.
     """
     if device in _FIXED:
         bus, slot = _FIXED[device]

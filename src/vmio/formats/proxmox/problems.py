@@ -1,4 +1,4 @@
-"""What Proxmox VE's complaints about a config come to, in words for people."""
+"""Problems that Proxmox VE finds in a config, in words for people."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DRIVES = frozenset({"ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"})
 
 
 OF_QEMU = frozenset({"duplicate-id", "missing-reference", "refused-option"})
-"""Kinds of problems that `args` make for QEMU, which Proxmox VE does not look for."""
+"""Kinds of problems with `args` that only QEMU detects, not Proxmox VE."""
 
 
 def bus_of(problem: Problem) -> str:
@@ -34,14 +34,14 @@ def is_drive(problem: Problem) -> bool:
 
 
 def _list_reasons(problem: Problem) -> tuple[str, ...]:
-    """Returns why the reader did not take something, a line per reason, without its preamble."""
+    """Returns why the reader refused something, one line per reason, without the preamble."""
     lines = problem.message.splitlines()
     first = lines[0].partition(" - ")[2] or lines[0]
     return (*(() if first == "format error" else (first,)), *lines[1:])
 
 
 def explain_reasons(problem: Problem) -> str:
-    """Returns why the reader did not take something, in one line."""
+    """Returns why the reader refused something, in one line."""
     undefined = ": property is not defined in schema"
     return "; ".join(
         f"no {bus_of(problem)} drive has the option {reason.partition(undefined)[0]}"
@@ -52,7 +52,7 @@ def explain_reasons(problem: Problem) -> str:
 
 
 def find_dropped(vm: Vm) -> Iterator[Problem]:
-    """Yields why the guest starts without a drive that its config has, once for each drive."""
+    """Yields why the guest starts without a configured drive, once for each drive."""
     known = {disk.id for disk in vm.disks}
     for problem in vm.problems:
         if problem.kind in OF_QEMU:

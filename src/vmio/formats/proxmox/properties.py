@@ -1,4 +1,4 @@
-"""The settings that are lists of `key=value`, besides the drives: what each may say.
+"""The settings that are lists of `key=value`, besides the drives, and their valid options.
 
 Source: qm.conf(5) of Proxmox VE 9 and qemu-server 9.2.6.
 """
@@ -56,12 +56,12 @@ def _list(
 
 
 def split_list(text: str) -> list[str]:
-    """Returns the items of a text that commas, semicolons or blanks part."""
+    """Returns the items of a text, separated by commas, semicolons or blanks."""
     return [item for item in re.split(r"[,;\s]+", text, flags=re.ASCII) if item]
 
 
 def _each(check: Check) -> Check:
-    """Returns a check for a list, every item of which has to pass."""
+    """Returns a check for a list whose every item has to pass."""
 
     def checked(value: str) -> str:
         return next(filter(None, map(check, split_list(value))), "")
@@ -144,7 +144,7 @@ def _check_ip(version: int) -> Check:
 
 
 def _check_ip_config(version: int, *words: str) -> Check:
-    """Returns a check for a word, or an address with the length of its network."""
+    """Returns a check for a word, or an address with its prefix length."""
 
     def check(value: str) -> str:
         address, _, length = value.partition("/")
@@ -171,7 +171,7 @@ def _check_phys_bits(value: str) -> str:
 
 
 def _check_cpu(parts: Mapping[str, Part]) -> str:
-    """Returns why a VM cannot have such a processor: what only a custom model may say, say."""
+    """Returns why a VM cannot have such a processor, such as options only for custom models."""
     model = parts["cputype"].value if "cputype" in parts else ""
     if not is_true(model):
         return "CPU is missing cputype"
@@ -457,7 +457,7 @@ _OF_WHOLE: Mapping[str, Check] = {
     "vmstate": check_volume_id,
     "vmstatestorage": _check_storage_id,
 }
-"""The settings that are one text of a form, not a list of options."""
+"""The settings that are one text of a certain form, not a list of options."""
 
 
 @lru_cache(maxsize=1024)
@@ -467,7 +467,7 @@ def _kind(key: str) -> str:
 
 
 def check_property(key: str, value: str) -> str:
-    """Returns why Proxmox drops a setting of a known form, empty if it does not."""
+    """Returns why Proxmox drops a setting of a known form; empty if it does not."""
     if key in _OF_WHOLE:
         return _OF_WHOLE[key](value)
     kind = _kind(key)
@@ -475,16 +475,16 @@ def check_property(key: str, value: str) -> str:
 
 
 def read_properties(key: str, value: str) -> Properties:
-    """Returns the parts of a setting that `check_property` finds nothing wrong with."""
+    """Returns the parts of a setting in which `check_property` finds no fault."""
     return _parse(_kind(key), value)[0]
 
 
 _WHOLE, _INNER = Span(0, 1), Span(1, 1)
-"""Stand for places that nobody asks for: with a key, a part's value is not the whole of it."""
+"""Placeholders for places that are not needed: with a key, a value is not the whole part."""
 
 
 def _split_text(value: str) -> Iterator[Part]:
-    """Yields the pieces as `split_parts` does, where their places are no matter."""
+    """Yields the pieces as `split_parts` does, without their places."""
     for piece in value.split(","):
         if piece and not piece.isspace():
             key, equals, text = piece.partition("=")
@@ -493,6 +493,6 @@ def _split_text(value: str) -> Iterator[Part]:
 
 @lru_cache(maxsize=256)
 def _parse(kind: str, value: str) -> tuple[Properties, str]:
-    """Returns the parts and what is wrong; asked for twice, on reading and on printing."""
+    """Returns the parts and the faults; called twice, on reading and on printing."""
     parts, errors = read_parts(_split_text(value), _FORMATS[kind])
     return {name: part.value for name, part in parts.items()}, render_errors(errors)

@@ -1,4 +1,4 @@
-"""A Proxmox config to a `Vm`.
+"""Reads a Proxmox config into a `Vm`.
 
 Source: qemu-server 9.2.6.
 """
@@ -35,13 +35,13 @@ __all__ = ["ProxmoxGuest", "read_guest"]
 _DRIVE_KEYS: Mapping[str, tuple[BusKind, int]] = {
     f"{bus}{index}": (bus, index) for bus, count in DRIVE_COUNTS.items() for index in range(count)
 }
-"""Every drive that there can be, in the order in which Proxmox visits them."""
+"""Every possible drive, in the order in which Proxmox visits them."""
 
 _SHORT_CHARACTERS = 200
 _IN_TEMPLATE = compile_late(
     r"(?:ide|scsi|virtio|sata)\d+|bios|efidisk0|name|scsihw|template", re.ASCII
 )
-"""A template's command line, with which its disks are only looked at, knows nothing else."""
+"""The only settings in a template's command line, which is only for examining its disks."""
 
 
 _SYSTEMS = {
@@ -51,17 +51,17 @@ _SYSTEMS = {
     "w2k3": "Windows Server 2003",
     "wxp": "Windows XP",
 }
-"""What old systems, and those of no family, are called by their names in Proxmox VE."""
+"""Names of old systems, and of those of no family, by their names in Proxmox VE."""
 _PLACES = {"controllers": "scsihw", "tpm": "tpmstate0"}
-"""The settings that `Vm.spans` has by the model's words."""
+"""The settings that `Vm.spans` has under the model's names."""
 _PASSED_ON = ("hostpci", "parallel", "serial", "usb", "virtiofs")
-"""How settings begin that can pass on something of the host, disks apart."""
+"""Prefixes of settings, other than disks, that can pass a device of the host through."""
 _NET = compile_late(r"net\d+", re.ASCII)
 _CREATION = compile_late(r"creation-qemu=([\d.]+)", re.ASCII)
 
 
 class ProxmoxGuest(Guest, frozen=True, kw_only=True):
-    """A VM with everything of its config that a command line needs besides its storage."""
+    """A VM with everything in its config that a command line needs besides its storage."""
 
     drive_counts = DRIVE_COUNTS
 
@@ -69,30 +69,30 @@ class ProxmoxGuest(Guest, frozen=True, kw_only=True):
     settings: Mapping[str, str]
     """The valid settings of the section that was read, by key."""
     spans: Mapping[str, Span]
-    """Where they are written."""
+    """Their places."""
     pending: Mapping[str, str]
-    """Settings that change when the guest is next started; of `delete`, the names that go."""
+    """Settings that change at the next start of the guest; for `delete`, the removed names."""
     args: str
-    """The options of QEMU's own; those of a template are for its clones."""
+    """QEMU's own options; a template's are for its clones."""
     machine: Machine
     bootindex: Mapping[str, int]
     volumes: Mapping[str, Backing]
-    """What is opened for `efidisk0`, `tpmstate0` and `vmstate`, where the config has them."""
+    """What is opened for `efidisk0`, `tpmstate0` and `vmstate`, if the config has them."""
     snapshot: str | None = None
     """The snapshot that was read instead of the VM."""
 
     def is_on(self, key: str, *, default: bool = False) -> bool:
-        """Returns the truth of a yes-or-no setting."""
+        """Returns the value of a boolean setting."""
         return is_true(self.settings[key]) if key in self.settings else default
 
     @property
     def scsihw(self) -> str | None:
-        """The kind of SCSI controller that its disks get; None if that is not written."""
+        """The kind of SCSI controller of its disks; None if it is not configured."""
         return self.settings.get("scsihw")
 
     @property
     def has_legacy_igd(self) -> bool:
-        """Whether a graphics unit of the host is passed through where the guest's own would be."""
+        """Whether a graphics device of the host replaces the guest's own."""
         return any(
             "legacy-igd" in value and is_true(self.read(key).get("legacy-igd"))
             for key, value in self.settings.items()
@@ -100,18 +100,18 @@ class ProxmoxGuest(Guest, frozen=True, kw_only=True):
         )
 
     def read(self, key: str) -> Properties:
-        """Returns the parts of a setting that is a list of them; none if it is not written."""
+        """Returns the parts of a setting that is a list; none if it is not configured."""
         value = self.settings.get(key)
         return {} if value is None else read_properties(key, value)
 
 
 def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
-    """Reads a config, going on past what Proxmox would also go on past.
+    """Reads a config, and skips what Proxmox would skip.
 
-    Where the cluster's storages are not known, every volume of a storage is left unresolved.
+    If the cluster's storages are not known, every volume of a storage stays unresolved.
 
     Raises:
-        InputError: The text is no VM config, or has no such snapshot.
+        InputError: The text is not a VM config, or has no such snapshot.
     """
     config = parse_config(source)
     section, snapshot, host = config.main, context.snapshot, context.host
@@ -198,7 +198,7 @@ def _name_stem(path: str) -> str:
 def _read_entries(
     source: Source, section: Section, problems: list[Problem], resolve: Resolve, host: Host
 ) -> tuple[dict[str, Entry], dict[str, Disk]]:
-    """Returns the line that counts for every key, the last valid one, and the usable drives."""
+    """Returns the line that is used for each key, the last valid one, and the usable drives."""
     settings: dict[str, Entry] = {}
     drives: dict[str, Disk | None] = {}
     unusable: dict[str, tuple[Problem, ...]] = {}
@@ -241,16 +241,16 @@ def _check_entry(entry: Entry, host: Host) -> Problem | None:
 
 
 def _check_value(key: str, value: str) -> str:
-    """Returns why Proxmox drops a setting, empty if it does not."""
+    """Returns why Proxmox drops a setting; empty if it does not."""
     return check_setting(key, value) or check_property(key, value)
 
 
 _check_short = lru_cache(maxsize=4096)(_check_value)
-"""Most settings of many VMs are the same few; what is kept of them stays small."""
+"""Most settings of many VMs are the same few, so the cache stays small."""
 
 
 def _check_custom_model(value: str, host: Host) -> str:
-    """Returns why there is no such processor on a host whose own models are known."""
+    """Returns why a processor does not exist on a host whose own models are known."""
     prefix, custom, name = read_properties("cpu", value)["cputype"].partition("custom-")
     if not custom or prefix or name in host.cpu_models:
         return ""
@@ -276,12 +276,12 @@ def _resolver(storages: Storages | None, host: Host) -> Resolve:
 
 
 def _read_volumes(values: Mapping[str, str], resolve: Resolve) -> dict[str, Backing]:
-    """Returns what is opened for the volumes that are no drive of the guest's."""
+    """Returns what is opened for the volumes that are not drives of the guest."""
     volumes: dict[str, Backing] = {}
     for key in ("efidisk0", "tpmstate0"):
         if key in values:
             parts = read_properties(key, values[key])
-            # A disk that nothing opens, or only the TPM's own program, may say any format.
+            # A disk that nothing opens, or only the TPM's own program, may have any format.
             is_opened = key == "efidisk0" and values.get("bios") == "ovmf"
             volume, written = parts["file"], parts.get("format") if is_opened else None
             backing = resolve(volume, written, key)
@@ -336,7 +336,7 @@ def _name_os(ostype: str) -> GuestOs:
 
 
 def _is_of_host(key: str, value: str) -> bool:
-    """Returns whether a setting that can pass on what only this host has does so."""
+    """Returns whether a setting passes through a device that only this host has."""
     if key.startswith("usb"):
         return "spice" not in value
     return not key.startswith("serial") or value != "socket"
@@ -359,7 +359,7 @@ def _name_waiting(pending: Mapping[str, str]) -> frozenset[str]:
 
 
 def _read_args(entry: Entry | None, problems: list[Problem]) -> tuple[Option, ...]:
-    """Returns the options of QEMU's own that a line `args:` adds; one that is `0` adds none."""
+    """Returns QEMU's own options in a line `args:`; a line that is `0` adds none."""
     if entry is None or not is_true(entry.value):
         return ()
     try:

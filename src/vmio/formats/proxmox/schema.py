@@ -1,4 +1,4 @@
-"""Which settings a VM's config may hold, how a list of `key=value` is read, and a drive's options.
+"""The settings of a VM's config, the reading of a list of `key=value`, and a drive's options.
 
 Source: qemu-server 9.2.6. Top-level enumerations, patterns and bounds are not checked when Proxmox
 reads a config; the options of a list are, and one bad option drops the whole line.
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 Check = Callable[[str], str]
-"""Returns why a value is refused, empty if it is not."""
+"""Returns why a value is refused; empty if it is not."""
 
 DRIVE_COUNTS: Mapping[BusKind, int] = {"ide": 4, "scsi": 31, "virtio": 16, "sata": 6}
 """How many drives each bus may have, in the order in which Proxmox visits the buses."""
@@ -102,7 +102,7 @@ _VERBATIM = frozenset(
     runningcpu scsihw searchdomain startdate vmgenid
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
-"""The strings whose form is not looked at; one pair of quotes around them is taken off."""
+"""Strings whose form is not checked; one pair of quotes around them is removed."""
 _VERBATIM_NUMBERED = frozenset({"parallel", "serial"})
 _DIGITS = r"\d{1,18}"
 _DECIMAL = r"\d{1,18}(\.\d{1,18})?"
@@ -110,9 +110,9 @@ _KEY_NUMBER = compile_late(r"([a-z][a-z_-]*?)(\d+)", re.ASCII)
 
 
 def check_setting(key: str, value: str) -> str:
-    """Returns why Proxmox drops a top-level setting when it reads it, empty if it does not.
+    """Returns why Proxmox drops a top-level setting when it reads it; empty if it does not.
 
-    The numbers of the top level are stricter than those of a list: digits, and for some a
+    Numbers at the top level are stricter than those of a list: digits, and for some settings a
     fraction.
     """
     kind = ""
@@ -130,24 +130,24 @@ def check_setting(key: str, value: str) -> str:
 
 
 def is_numbered(key: str, families: Container[str]) -> bool:
-    """Returns whether a key is one of some families, its number in the family's range."""
+    """Returns whether a key is of one of some families, with its number in the family's range."""
     family = _find_family(key)
     return bool(family) and family in families
 
 
 @lru_cache(maxsize=1024)
 def _find_family(key: str) -> str:
-    """Returns a key without its number, empty if that is no key of Proxmox's."""
+    """Returns a key without its number; empty if Proxmox has no such key."""
     match = _KEY_NUMBER.fullmatch(key)
     most = _NUMBERED.get(match[1], 0) if match is not None else 0
-    # Proxmox knows each key by its whole name, so that `scsi01` is none.
+    # Proxmox compares the whole name of a key, so `scsi01` is not a key.
     if match is None or match[2] != str(int(match[2][:9])) or int(match[2]) >= most:
         return ""
     return match[1]
 
 
 def normalize(key: str, value: str) -> str:
-    """Returns a valid setting's value as Proxmox keeps it: `yes` as 1, `007` as 7."""
+    """Returns a valid setting's value as Proxmox stores it: `yes` as 1, `007` as 7."""
     if key in _BOOLEANS and (truth := parse_boolean(value)) is not None:
         return "1" if truth else "0"
     if key in _INTEGERS and matches(_DIGITS, value):
@@ -162,53 +162,53 @@ def _wrong_type(kind: str, value: str) -> str:
 
 
 class Option(NamedTuple):
-    """One option of a list: how its value is checked, and under which name it is kept."""
+    """One option of a list: the check of its value, and the name under which it is stored."""
 
     check: Check
     name: str = ""
-    """The option that this one is another name for; empty if it is its own."""
+    """The option that this one is an alias of; empty if it is not an alias."""
     own_name_to: str = ""
-    """The option that is set to this one's own name; empty for most."""
+    """The option that is set to the name of this one; empty for most."""
 
 
 class Format(NamedTuple):
-    """What one kind of list may hold."""
+    """The valid options of one kind of list."""
 
     options: Mapping[str, Option]
     default: str = ""
-    """The option that a part without a key is; empty if there is none."""
+    """The option that a part without a key sets; empty if there is none."""
     required: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Part]], str] | None = None
-    """Tells what is wrong with options that are each right."""
+    """Returns faults of a combination of options that are each valid."""
     companions: tuple[tuple[str, str], ...] = ()
-    """Options each with one that has to stand beside it."""
+    """Options, each with another one that it requires."""
 
 
 _BITS = frozenset({"0", "1"})
 
 
 def check_boolean(value: str) -> str:
-    """Returns why a value is no boolean; `read_parts` has made 0 and 1 of the words for it."""
+    """Returns why a value is not a boolean; `read_parts` has turned the words into 0 and 1."""
     return "" if value in _BITS else _wrong_type("boolean", value)
 
 
 def check_integer(value: str) -> str:
-    """Returns why a value is no whole number, empty if it is one."""
+    """Returns why a value is not a whole number; empty if it is one."""
     return "" if is_integer(value) else _wrong_type("integer", value)
 
 
 def check_number(value: str) -> str:
-    """Returns why a value is no number, empty if it is one."""
+    """Returns why a value is not a number; empty if it is one."""
     return "" if is_number(value) else _wrong_type("number", value)
 
 
 def check_volume_id(value: str) -> str:
-    """Returns why a value names no volume of a storage, empty if it does."""
+    """Returns why a value does not name a volume of a storage; empty if it does."""
     return "" if matches(_VOLUME_ID, value) else f"unable to parse volume ID '{value}'"
 
 
 def check_url_encoded(value: str) -> str:
-    """Returns why a value cannot be a %-encoded text, empty if it can."""
+    """Returns why a value cannot be a %-encoded text; empty if it can."""
     return "" if matches(_URL_ENCODED, value) else f"invalid urlencoded string: {value}"
 
 
@@ -230,7 +230,7 @@ def _check_size(value: str) -> str:
 
 
 def formatted(check: Check) -> Check:
-    """Returns a check of a format as its failure is told for an option of a list."""
+    """Returns a check of a format with the message for an option of a list."""
 
     def checked(value: str) -> str:
         reason = check(value)
@@ -245,7 +245,7 @@ def any_text(value: str) -> str:  # noqa: ARG001 - any text will do; it has the 
 
 
 def at_least(minimum: int, type_check: Check = check_integer) -> Check:
-    """Returns a check for numbers from a minimum on, whole ones unless another type is said."""
+    """Returns a check for numbers from a minimum on, whole ones unless another type is given."""
 
     def check(value: str) -> str:
         reason = type_check(value)
@@ -257,7 +257,7 @@ def at_least(minimum: int, type_check: Check = check_integer) -> Check:
 
 
 def between(minimum: int, maximum: int, type_check: Check = check_integer) -> Check:
-    """Returns a check for numbers in a range, whole ones unless another type is said."""
+    """Returns a check for numbers in a range, whole ones unless another type is given."""
     lowest = at_least(minimum, type_check)
 
     def check(value: str) -> str:
@@ -280,7 +280,7 @@ def one_of(*values: str) -> Check:
 
 
 def matching(pattern: str, max_length: int = 0) -> Check:
-    """Returns a check for texts that match a pattern as a whole, of a length if one is said."""
+    """Returns a check for texts that match a whole pattern, up to a length if one is given."""
 
     def check(value: str) -> str:
         if not matches(pattern, value):
@@ -382,16 +382,16 @@ UNUSED = Format(
 )
 
 OptionError = tuple[Literal["whole", "bad", "undefined"], str, str]
-"""Its kind, the option that it is about, and the reason; one of the whole list has no option."""
+"""Its kind, its option, and the reason; a fault of the whole list has no option."""
 
 
 def read_parts(
     pieces: Iterable[Part], form: Format
 ) -> tuple[dict[str, Part], tuple[OptionError, ...]]:
-    """Returns a list's parts by their own names, and what is wrong with them.
+    """Returns a list's parts by their own names, and their faults.
 
-    The words for a boolean are made 0 and 1, except in the part without a key. With any error
-    Proxmox drops the whole list; what is wrong with the whole is told alone.
+    The words for a boolean become 0 and 1, except in the part without a key. With any error
+    Proxmox drops the whole list; a fault of the whole list is reported alone.
     """
     found: dict[str, Part] = {}
     has_bare = False
@@ -408,7 +408,7 @@ def read_parts(
 
 
 def _add_bare(found: dict[str, Part], part: Part, default: str) -> str:
-    """Adds a part without a key; one that was written with it gives way only if it is false."""
+    """Adds a part without a key; it replaces a part with the key only if that is false."""
     if not default:
         return "value without key, but schema does not define a default key"
     if default in found and is_true(found[default].value):
@@ -467,14 +467,14 @@ def _check_parts(found: Mapping[str, Part], form: Format) -> list[OptionError]:
 
 
 def check_option(form: Format, key: str, value: str) -> str:
-    """Returns why a list cannot hold an option, empty if it can."""
+    """Returns why a list cannot contain an option; empty if it can."""
     part = Part(key, value, Span(0, len(key) + 1 + len(value)), Span(len(key) + 1, len(value)))
     found, errors = read_parts((part,), form)
     return next((why for kind, name, why in errors if kind != "bad" or name in found), "")
 
 
 def render_errors(errors: Iterable[OptionError]) -> str:
-    """Returns what is wrong with a list as Proxmox says it, empty if nothing is."""
+    """Returns a list's faults in Proxmox's words; empty if it has none."""
     reasons = [f"{name}: {why}" for kind, name, why in errors if kind != "whole"]
     wholes = [why for kind, _, why in errors if kind == "whole"]
     return "\n".join(wholes or (["format error", *reasons] if reasons else []))

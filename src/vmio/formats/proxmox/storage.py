@@ -56,7 +56,7 @@ _KINDS: Mapping[str, StorageKind] = {
     "zfs": "iscsi",
     "zfspool": "zvol",
 }
-"""By the storage's type; of rbd and iscsi it depends on who talks to the servers."""
+"""By the storage's type; for rbd and iscsi it depends on who connects to the servers."""
 
 
 class Storage(Struct, frozen=True, kw_only=True, dict=True):
@@ -67,12 +67,12 @@ class Storage(Struct, frozen=True, kw_only=True, dict=True):
     options: Mapping[str, str] = field(default_factory=dict)
 
     def is_set(self, option: str) -> bool:
-        """Returns whether a yes-or-no option is written and true."""
+        """Returns whether a boolean option is configured and true."""
         return bool(parse_boolean(self.options.get(option, "0")))
 
     @cached_property
     def content(self) -> tuple[str, ...]:
-        """The kinds of content that it may hold."""
+        """The kinds of content that it may contain."""
         written = self.options.get("content")
         if written is None:
             return _DEFAULT_CONTENT[self.type]
@@ -91,10 +91,10 @@ _LOCAL = Storage(
 def parse_storages(source: Source) -> Storages:
     """Reads the storages of a storage.cfg by their ids; those of unknown types are left out.
 
-    The storage `local` is always the directory /var/lib/vz, whatever is written.
+    The storage `local` is always the directory /var/lib/vz, whatever is configured.
 
     Raises:
-        InputError: The text is no storage.cfg.
+        InputError: The text is not a storage.cfg.
     """
     if len(source.data) > _MAX_BYTES or b"\0" in source.data:
         raise InputError(f"{source.name} is not a storage.cfg")
@@ -132,13 +132,13 @@ class _VolumeError(Exception):
 def resolve_volume(
     volume: str, written_format: str | None, storages: Storages, host: Host, *, drive: str
 ) -> Backing:
-    """Returns what QEMU would open for a volume; what makes that impossible is in its `error`.
+    """Returns what QEMU would open for a volume; its `error` says why that is impossible.
 
     Args:
         volume: `STORE:NAME`, or an absolute path.
         written_format: The drive's `format=` option.
         storages: The cluster's storages.
-        host: What the host's files and storages would say.
+        host: The host, for what its files and storages show.
         drive: The drive's key, for the error.
     """
     if volume.startswith("/"):
@@ -350,7 +350,7 @@ def _resolve_rbd(storage: Storage, name: str, volume: str, host: Host) -> Backin
         options["namespace"] = namespace
     filename = f"rbd:{image}"
     monitors = [part for part in re.split(r"[\s,;]+", storage.options.get("monhost", "")) if part]
-    # Whether the key ring's file is there is for the host to say.
+    # Only the host shows whether the key ring's file exists.
     has_keyring = bool(host.ceph.get("keyring"))
     if monitors:
         auth = "cephx" if has_keyring else "none"

@@ -1,7 +1,7 @@
-"""What Proxmox finds wrong with a config when it reads it, in every section and in its words.
+"""The faults that Proxmox finds when it reads a config, in every section and in its words.
 
-Source: qemu-server 9.2.6. Reading for a command line goes on past a bad line; strict reading, as
-Proxmox does it where a config is about to be written, ends at the first one.
+Source: qemu-server 9.2.6. Reading for a command line skips a bad line; strict reading, which
+Proxmox uses before it writes a config, ends at the first one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FLEECING_KEY = "fleecing-images"
 
 
 def find_problems(config: Config) -> tuple[Problem, ...]:
-    """Returns everything that Proxmox cannot take, in the file's order."""
+    """Returns everything that Proxmox refuses, in the file's order."""
     found = list(config.problems)
     for section in list_sections(config):
         for entry in section.entries:
@@ -49,10 +49,10 @@ def list_sections(config: Config) -> tuple[Section, ...]:
 
 
 def refuse_problems(config: Config, vmid: str) -> None:
-    """Reads strictly: the first thing that Proxmox cannot take is the end.
+    """Reads strictly: reading ends at the first fault.
 
     Raises:
-        InputError: There is one; the message is Proxmox's own.
+        InputError: There is a fault; the message is Proxmox's own.
     """
     for problem in find_problems(config):
         raise InputError(
@@ -63,19 +63,19 @@ def refuse_problems(config: Config, vmid: str) -> None:
 
 
 def valid_entries(source: Source, section: Section) -> dict[str, Entry]:
-    """Returns the line that counts for every key: the last one that Proxmox can take."""
+    """Returns the line that is used for each key: the last one that Proxmox accepts."""
     return {
         entry.key: entry for entry in section.entries if _check(source, section, entry) is None
     }
 
 
 def is_valid(source: Source, section: Section, entry: Entry) -> bool:
-    """Returns whether Proxmox can take a line of a section."""
+    """Returns whether Proxmox accepts a line of a section."""
     return _check(source, section, entry) is None
 
 
 def read_drive(source: Source, entry: Entry) -> tuple[Disk | None, tuple[Problem, ...]]:
-    """Returns the drive that a line describes, None if it describes none, and what is wrong."""
+    """Returns the drive that a line describes, None if it describes none, and its faults."""
     match = DRIVE_KEY.fullmatch("ide2" if entry.key == "cdrom" else entry.key)
     if match is None:
         return None, ()
@@ -88,7 +88,7 @@ def _check(source: Source, section: Section, entry: Entry) -> Problem | None:
 
 def _check_entry(source: Source, section: Section, entry: Entry) -> Iterator[Problem]:
     if section.kind == "special":
-        # Values of [special:cloudinit] are not looked at.
+        # Values of [special:cloudinit] are not checked.
         known = section.name != "fleecing" or entry.key == _FLEECING_KEY
         reason = "" if known else f"unknown setting '{entry.key}'"
     else:
@@ -102,5 +102,5 @@ def _check_entry(source: Source, section: Section, entry: Entry) -> Iterator[Pro
         )
     elif section.kind != "special":
         _, problems = read_drive(source, entry)
-        # A drive that is well written and still left out is no error to Proxmox.
+        # A valid drive that is left out is not an error for Proxmox.
         yield from (problem for problem in problems if problem.kind != "drive-dropped")

@@ -1,10 +1,10 @@
-"""Threads that several disks share, which Proxmox VE has no setting for: the part of `args`.
+"""Threads that several disks share: a part of `args`, since Proxmox VE has no setting for them.
 
-They are made and given to the controllers by options of QEMU's own, which come behind those that
-Proxmox VE writes. What somebody else wrote into `args` stays.
+QEMU's own options, which follow those that Proxmox VE writes, define them and assign them to
+the controllers. Other options in `args` are kept.
 
-Source: QEMU 10.0.2, run: `-set device.ID.iothread=` works on devices written as `key=value`, as
-qemu-server 9.2.6 writes them; it names no device of a JSON text, and it takes no list.
+Source: QEMU 10.0.2, run: `-set device.ID.iothread=` works on devices in the form `key=value`,
+which qemu-server 9.2.6 uses; it does not work on a device in JSON, and accepts no list.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OURS = compile_late(
 
 
 def cut_ours(args: str) -> str:
-    """Returns what somebody else wrote of `args`."""
+    """Returns `args` without the part that a plan of vmio wrote."""
     return _OURS.sub("", args).strip()
 
 
@@ -35,11 +35,11 @@ def has_ours(args: str) -> bool:
 
 
 def render_ours(threads: Mapping[str, str], polls: Mapping[str, str]) -> str:
-    """Returns the options that make threads and give them to controllers.
+    """Returns the options that define threads and assign them to controllers.
 
     Args:
         threads: The thread of each controller.
-        polls: The poll-max-ns of threads that do not have QEMU's own.
+        polls: The poll-max-ns of threads that do not have QEMU's default.
     """
     words = []
     for name in dict.fromkeys(threads.values()):

@@ -1,6 +1,6 @@
-"""Which QEMU a node has, by what its `pveversion -v` said.
+"""The QEMU of a node, from the output of `pveversion -v`.
 
-Source: pve-manager 9, `pveversion`; the same lines are in every bug report.
+Source: pve-manager 9, `pveversion`; bug reports contain the same lines.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def parse_pveversion(source: Source, host: Host) -> Host:
     found = re.search(r"^pve-qemu-kvm:\s*(\S{1,40})", text, re.MULTILINE)
     if found is None or not is_package(found[1]):
         raise InputError(
-            f"{source.name} does not tell the version of pve-qemu-kvm",
-            hint="it is what `pveversion -v` prints",
+            f"{source.name} does not contain the version of pve-qemu-kvm",
+            hint="give the output of `pveversion -v`",
         )
     running = re.search(r"\(running kernel: ([\w.+~-]{1,80})\)", text, re.ASCII)
     kernel = replace(host.kernel, release=running[1]) if running is not None else host.kernel

@@ -1,7 +1,7 @@
-"""Changes to a VM's config: edits that leave every other byte as it is, and the normal form.
+"""Changes to a VM's config: edits that keep every other byte, and the normal form.
 
-An edit is made in a person's own text, at the place where Proxmox itself would write. The normal
-form is the whole file as Proxmox writes it back after any change of its own.
+An edit changes a person's own text in the place where Proxmox itself would write. The normal
+form is the whole file as Proxmox writes it after any change of its own.
 
 Source: qemu-server 9.2.6; the options that need no key are those of the manual page qm.conf(5).
 """
@@ -58,19 +58,19 @@ _BARE_OPTIONS: Mapping[str, str] = {
     "virtiofs": "dirid",
     "watchdog": "model",
 }
-"""The option that a value without a key stands for, by setting."""
+"""The option that a value without a key sets, by setting."""
 _PLAIN = bytes({*range(0x20, 0x25), *range(0x26, 0x3A), *range(0x3B, 0x7F)}).decode()
-"""What a description holds as it is; `%`, `:` and the rest are percent-encoded."""
+"""Characters that are unchanged in a description; `%`, `:` and the rest are percent-encoded."""
 
 
 def set_setting(config: Config, section: Section, key: str, value: str) -> Edit:
     """Returns the edit that gives a key of a section a value.
 
-    The line that counts is changed, or else a new one stands where Proxmox, which sorts keys by
-    their bytes, would write it.
+    The line that is used is changed, or else a new one is added where Proxmox, which sorts keys
+    by their bytes, would write it.
 
     Raises:
-        UsageError: Proxmox would not take the setting.
+        UsageError: Proxmox would not accept the setting.
     """
     _check_text(key, value)
     if not _KEY.fullmatch(key):
@@ -80,7 +80,7 @@ def set_setting(config: Config, section: Section, key: str, value: str) -> Edit:
         raise UsageError(f"unable to parse value of '{key}' - {reason}")
     lines = {entry.key: entry.span for entry in section.entries}
     if key == "ide2" and "cdrom" in lines:
-        # The old name of ide2 would still count; it is the later line of the two that does.
+        # The old name of ide2 would still be used: of the two names, Proxmox uses the later line.
         lines["ide2"] = max(lines["cdrom"], lines.get("ide2", lines["cdrom"]))
     if lines:
         return place_setting(config.source, lines, key, value)
@@ -88,7 +88,7 @@ def set_setting(config: Config, section: Section, key: str, value: str) -> Edit:
 
 
 def place_setting(source: Source, lines: Mapping[str, Span], key: str, value: str) -> Edit:
-    """Returns the edit that sets a key among lines of which at least one is there."""
+    """Returns the edit that sets a key in a section that has at least one line with it."""
     line = lines.get(key)
     if line is not None:
         start = source.data.index(b":", line.start) + 1
@@ -118,11 +118,11 @@ def remove_setting(config: Config, section: Section, key: str) -> tuple[Edit, ..
 def set_option(config: Config, section: Section, key: str, option: str, value: str) -> Edit:
     """Returns the edit that gives an option of a property string a value.
 
-    A new option stands where Proxmox would write it: behind the value without a key, the options
-    sorted by their names.
+    A new option is added where Proxmox would write it: after the value without a key, with the
+    options sorted by their names.
 
     Raises:
-        UsageError: The section has no such setting, or Proxmox would not take the option.
+        UsageError: The section has no such setting, or Proxmox would not accept the option.
     """
     entry = _find_entry(section, key)
     _check_text(option, value)
@@ -156,7 +156,7 @@ def remove_option(config: Config, section: Section, key: str, option: str) -> Ed
     """Returns the edit that removes an option of a property string, and one comma beside it.
 
     Raises:
-        UsageError: The section has no such setting, the setting no such option, or no other.
+        UsageError: The section has no such setting, or the setting has no such option or no other.
     """
     entry = _find_entry(section, key)
     parts = split_parts(config.source.data, entry.value_span)
@@ -179,10 +179,10 @@ def cut_option(source: Source, option: Span) -> Edit:
 
 
 def render_config(config: Config) -> bytes:
-    """Returns a config in normal form: what Proxmox would write back after reading it.
+    """Returns a config in normal form: what Proxmox would write after reading it.
 
-    What it cannot take is gone, of a key that comes twice the last line is kept, and a parked
-    volume that is in use again is parked no more.
+    Lines that Proxmox refuses are removed, of a repeated key the last line is kept, and an unused
+    volume that is in use again is no longer listed as unused.
     """
     source = config.source
     bodies = [
@@ -257,7 +257,7 @@ def _insert_after(source: Source, line: Span, text: str) -> Edit:
 
 
 def _name_options(key: str, options: Iterable[str]) -> tuple[str, list[str]]:
-    """Returns the option that a value without a key is, and options' own names."""
+    """Returns the option that a value without a key sets, and the options' own names."""
     match = _NUMBERED.fullmatch(key)
     family = match[1] if match is not None else key
     bare = _BARE_OPTIONS.get(family, "")
@@ -276,7 +276,7 @@ def _render_description(source: Source, section: Section) -> bytes:
     lines = [f"#{quote(line, safe=_PLAIN)}\n" for line in section.description.split("\n")]
     if section.description:
         return "".join(lines).encode()
-    # An empty one is a change of its own while it is pending: the old one shall go.
+    # A pending empty description is a change: it removes the old one.
     body = source.data[section.span.start : section.span.end]
     written = re.search(rb"^(#|description:)", body, re.MULTILINE) is not None
     return b"#\n" if section.kind == "pending" and written else b""
@@ -305,7 +305,7 @@ def _render_line(source: Source, entry: Entry) -> bytes:
 
 
 def _read_volume(source: Source, entry: Entry) -> Iterator[Part]:
-    """Yields the volume of a drive's line, and of those drives that hold a VM's state."""
+    """Yields the volume of a drive's line, including the drives that hold a VM's state."""
     match = _NUMBERED.fullmatch(entry.key)
     if match is not None and match[1] in _VOLUME_KEYS:
         parts = split_parts(source.data, entry.value_span)

@@ -1,4 +1,4 @@
-"""The steps of a plan in words, for who writes QEMU's command line."""
+"""The steps of a plan in words, for people who write QEMU's command line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BY_HAND = (
 
 
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
-    """Returns what a step is, why it is taken, and what a person does where vmio cannot."""
+    """Returns a step, the reason for it, and what a person does if vmio cannot."""
     disks = join(step.disks) if step.disks else ""
     match step.kind:
         case "give-threads":
@@ -75,7 +75,7 @@ def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
                 what=f"Let QEMU choose the queues of {disks}",
                 why=f"a guest with {guest.vm.vcpus} vCPUs uses no more queues than that",
                 source="QEMU since 5.2: one queue for each vCPU; Linux, virtio_scsi",
-                how="take num_queues out of the controller's device",
+                how="remove num_queues from the controller's device",
             )
         case "keep-held":
             return Words(
@@ -96,7 +96,7 @@ def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
 
 
 def list_notes(guest: Guest) -> tuple[str, ...]:
-    """Returns what a person has to know of a guest's disks that no step is about."""
+    """Returns notes about a guest's disks that no step is about."""
     if any(disk.keeps_data for disk in guest.vm.disks):
         return ()
     return ("the guest has no disk, so there is nothing to serve",)

@@ -2,8 +2,8 @@
 
 QEMU takes most options as `key=value,…`, some as JSON too, and lets nested keys be written with
 dots (`file.driver=raw`, `iothread-vq-mapping.0.iothread=a`). Everything becomes the dotted form
-here, so that two ways of saying the same are the same. What QEMU would refuse is read as well as
-it goes: whatever the words are, the answer is an answer.
+here, so that equivalent options are equal. What QEMU would refuse is read as far
+as possible: no words raise an error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _MAX_BYTES = 2 * 1024 * 1024
-"""No program can be started with more than the kernel's 2 MiB of words by default."""
+"""By default the kernel starts no program with more than 2 MiB of arguments."""
 
 _FLAGS = frozenset(
     """
@@ -55,7 +55,7 @@ _RAW = frozenset(
     shim uuid vga watchdog-action
     """.split()  # noqa: SIM905 - as above
 )
-"""Options whose value is one text, commas and all."""
+"""Options whose value is one text, including its commas."""
 _IMPLIED: Mapping[str, str] = {
     "accel": "accel",
     "audiodev": "driver",
@@ -82,7 +82,7 @@ _IMPLIED: Mapping[str, str] = {
     "trace": "enable",
     "vnc": "display",
 }
-"""What a first value without a key stands for; `value` where the option is not here."""
+"""The key of a first value without one; `value` for options that are not listed."""
 _VALUE = "value"
 _PIECE = compile_late(r"(?:[^,]+|,,)+")
 _IDENTITIES: Mapping[str, tuple[str, ...]] = {
@@ -95,15 +95,15 @@ _IDENTITIES: Mapping[str, tuple[str, ...]] = {
 _LAUNCHERS = frozenset(
     "chrt env exec ionice nice nohup numactl setsid strace sudo systemd-run taskset time".split()  # noqa: SIM905
 )
-"""Programs that start another one, with words of their own before it."""
+"""Programs that start another one, with arguments of their own before it."""
 _PROGRAM = compile_late(r"qemu-system-\w+|qemu-kvm|kvm|qemu", re.ASCII)
 _VARIABLE = compile_late(r"\$(?:\w+|[*@]|\{[^}]*\})", re.ASCII)
 _DASHED = frozenset({"cpu", "machine"})
-"""Options of which the keys may be written with `_` as well as with `-`."""
+"""Options whose keys may be written with `_` as well as with `-`."""
 _LISTING = frozenset({"netdev", "nic", "smbios"})
-"""Options of which a key may come several times, each time adding something."""
+"""Options in which a key may occur several times, each time adding a value."""
 _MERGED = frozenset({"boot", "global", "m", "machine", "name", "set", "smp"})
-"""Options that QEMU makes one of, however often they come."""
+"""Options that QEMU merges into one, however often they occur."""
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -118,10 +118,10 @@ _QUEUE = compile_late(r"\d{1,9}", re.ASCII)
 
 
 def is_command(source: Source) -> bool:
-    """Returns whether there is the command line of a QEMU in a text.
+    """Returns whether a text contains the command line of a QEMU.
 
-    It can stand anywhere in it, as in a list of processes or behind a prompt; a program of
-    another name is one where it is the first thing there, with options that QEMU has.
+    It can be anywhere in the text, as in a list of processes or after a prompt. A program with
+    another name counts if the text begins with it and it has options of QEMU's.
     """
     from vmio.formats.qemu.excerpt import find_command, unwrap
 
@@ -130,7 +130,7 @@ def is_command(source: Source) -> bool:
 
 
 def parse_command(source: Source) -> Command:
-    """Reads a saved command line: quoted for a shell on one line or many, or as /proc shows it.
+    """Reads a saved command line: quoted for a shell on one line or several, or as in /proc.
 
     Raises:
         InputError: It is not the command line of a QEMU.
@@ -140,7 +140,7 @@ def parse_command(source: Source) -> Command:
 
 
 def list_arguments(source: Source) -> tuple[tuple[str, ...], ...]:
-    """Returns a saved command line, an option with its value at a time; first its program.
+    """Returns a saved command line: first its program, then each option with its value.
 
     Raises:
         InputError: It is not the command line of a QEMU.
@@ -180,7 +180,7 @@ def decode_word(text: str) -> str:
 
 
 def parse_words(words: Sequence[str], places: Sequence[Word] | None = None) -> Command:
-    """Reads the words of a command line; variables of the environment may stand before them.
+    """Reads the words of a command line, which may begin with variables of the environment.
 
     Args:
         words: The words.
@@ -199,7 +199,7 @@ def parse_words(words: Sequence[str], places: Sequence[Word] | None = None) -> C
 
 
 def _skip_launcher(words: Sequence[str], start: int) -> int:
-    """Returns where the program stands that another one, such as taskset, is to start."""
+    """Returns the index of the program that another one, such as taskset, starts."""
     if start < len(words) and words[start].rpartition("/")[2] in _LAUNCHERS:
         for position in range(start + 1, len(words)):
             if _PROGRAM.fullmatch(words[position].rpartition("/")[2]):
@@ -208,10 +208,10 @@ def _skip_launcher(words: Sequence[str], start: int) -> int:
 
 
 def find_iothreads(options: Iterable[Option]) -> tuple[tuple[IOThread, ...], frozenset[str]]:
-    """Returns the IOThreads that options define, and those that something besides disks uses.
+    """Returns the IOThreads that options define, and those that are not used by disks alone.
 
-    Who uses one that virtio-blk and virtio-scsi devices name is seen by the disks on these. Of a
-    device that is not known here, any property can name one.
+    The use by a virtio-blk or virtio-scsi device follows from the disks on it. In an unknown
+    device, any property can name an IOThread.
     """
     defined: list[IOThread] = []
     named: set[str] = set()
@@ -227,7 +227,7 @@ def find_iothreads(options: Iterable[Option]) -> tuple[tuple[IOThread, ...], fro
 
 
 def read_mapping(option: Option) -> tuple[VirtqueueMapping, ...]:
-    """Returns a device's `iothread-vq-mapping`; empty where it has none or an empty one."""
+    """Returns a device's `iothread-vq-mapping`; empty if it has none or an empty one."""
     threads: dict[int, str] = {}
     queues: dict[int, list[int]] = {}
     for key, value in option.properties.items():
@@ -265,7 +265,7 @@ def build_option(
     span: Span | None = None,
     spans: Mapping[str, Span] | None = None,
 ) -> Option:
-    """Returns an option that knows its id and what it is one of."""
+    """Returns an option with its id and its kind."""
     keys = _IDENTITIES.get(name, ("id",))
     return Option(
         name=name,
@@ -277,7 +277,7 @@ def build_option(
 
 
 def read_options(words: Sequence[str], places: Sequence[Word] | None = None) -> Iterator[Option]:
-    """Yields the options of a command line's words, one that comes twice as two.
+    """Yields the options of a command line's words; a repeated option is not merged.
 
     Args:
         words: The words after the program.
@@ -337,7 +337,7 @@ def _split_aliases(option: Option) -> Iterator[Option]:
 
 
 def _merge(options: Iterable[Option]) -> Iterator[Option]:
-    """Yields options, those that QEMU makes one of as one, where the first of them stood."""
+    """Yields options; those that QEMU merges are one, in the place of the first."""
     merged: dict[str, tuple[dict[str, str], dict[str, Span]]] = {}
     rest: list[Option] = []
     for option in options:
@@ -356,7 +356,7 @@ def _merge(options: Iterable[Option]) -> Iterator[Option]:
 
 
 class _Read(NamedTuple):
-    """The value of an option taken apart, and where each part stands if that is known."""
+    """The parsed value of an option, and the place of each part if that is known."""
 
     properties: dict[str, str]
     spans: dict[str, Span]
@@ -372,7 +372,7 @@ def _read_properties(name: str, value: str, place: Word | None) -> _Read:
             return _read_whole(_VALUE, value, place)
     key, equals, text = value.partition("=")
     if equals and "," not in key and (name == "set" or (name == "global" and "." in key)):
-        # QEMU takes the rest as it is, commas and all.
+        # QEMU takes the rest unchanged, including its commas.
         return _read_whole(key, text, place)
     properties: dict[str, str] = {}
     spans: dict[str, Span] = {}
@@ -416,7 +416,7 @@ def _flatten(value: object, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yields a JSON value's leaves with dotted keys.
 
     Raises:
-        ValueError: A key is longer than any of QEMU's, of which each leaf below it has a copy.
+        ValueError: A key is longer than any of QEMU's; each leaf below it would copy it.
     """
     inner: Iterable[tuple[object, object]]
     match value:

@@ -1,7 +1,7 @@
-"""What a QEMU command line opens for its drives: `-drive` and chains of `-blockdev` nodes.
+"""The media that a QEMU command line opens: `-drive` and chains of `-blockdev` nodes.
 
-Source: QEMU 10.0: a node that is written inside another takes over its cache flags and passes
-discards on; one that is referred to by its name has QEMU's own defaults.
+Source: QEMU 10.0: a node that is written inside another inherits its cache flags and passes
+discards on; a node that is referred to by its name has QEMU's own defaults.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _NOTED = (
     *("aio", "cache", "cache.no-flush", "cache.direct", "cache.writeback"),
     *("detect-zeroes", "discard", "read-only", "readonly"),
 )
-"""Properties of nodes and drives of which the place is told."""
+"""Properties of nodes and drives whose place is recorded."""
 _LIMIT = re.compile(
     r"(?:limits\.|throttling\.|x-)?"
     r"((?:bps|iops)-(?:total|read|write)(?:-max(?:-length)?)?|iops-size)",
@@ -67,29 +67,29 @@ _OLD_WORDS = {"rd": "-read", "wr": "-write", "size": "-size", None: "-total"}
 
 
 def to_bool(text: str | None) -> bool | None:
-    """Returns a truth as QEMU spells it; None for anything else."""
+    """Returns a boolean in one of QEMU's spellings; None for anything else."""
     return True if text in _TRUE else False if text in _FALSE else None
 
 
 def name_cache(*, direct: bool, no_flush: bool, writeback: bool) -> CacheMode | None:
-    """Returns the cache mode that has these flags; None where no mode has them."""
+    """Returns the cache mode with these flags; None if no mode has them."""
     found = (mode for mode, flags in _MODES.items() if flags == (direct, no_flush, writeback))
     return cast("CacheMode | None", next(found, None))
 
 
 class Medium(Struct, frozen=True, kw_only=True):
-    """What a device finds behind `drive=`; what is None was not written."""
+    """The medium that a device refers to by `drive=`; None is a value that is not configured."""
 
     name: str
     option: Option
     interface: str = "none"
-    """What `if=` says; none of a node."""
+    """The value of `if=`; `none` for a node."""
     place: tuple[int | None, int | None] = (None, None)
-    """The bus and the unit that a `-drive` says, or None and its index."""
+    """The bus and the unit of a `-drive`, or None and its index."""
     media: Media | None = None
     backing: Backing | None = None
     cache: CacheMode | None = None
-    """The mode that all that is written of the cache comes to."""
+    """The mode that results from all cache properties."""
     cache_direct: bool | None = None
     cache_no_flush: bool | None = None
     write_cache: bool | None = None
@@ -100,7 +100,7 @@ class Medium(Struct, frozen=True, kw_only=True):
     aio: AioEngine | None = None
     discard: Discard | None = None
     discard_kept: str = ""
-    """The node that does not pass discards on, where another one would."""
+    """The node that does not pass discards on, if another one would."""
     detect_zeroes: DetectZeroes | None = None
     read_only: bool = False
     snapshot: bool | None = None
@@ -109,11 +109,11 @@ class Medium(Struct, frozen=True, kw_only=True):
     limits: tuple[tuple[str, int], ...] = ()
     spans: Mapping[str, Span] = field(default_factory=dict)
     refused: tuple[tuple[str, str], ...] = ()
-    """Properties that QEMU would not take, each with the reason."""
+    """Properties that QEMU would refuse, each with the reason."""
 
 
 class Blocks(Struct, frozen=True, kw_only=True):
-    """All that devices can refer to by `drive=`, and the drives that make their own devices."""
+    """Media that devices can refer to by `drive=`, and drives that create their own devices."""
 
     media: Mapping[str, Medium]
     drives: tuple[Medium, ...]
@@ -126,14 +126,14 @@ class _Layer(Struct, frozen=True, kw_only=True):
     name: str
     driver: str
     properties: Mapping[str, str]
-    """Its own; those of the nodes in it have their prefix."""
+    """Its own properties; those of the nodes in it have their prefix."""
     inside: bool
     """Whether it is written inside the node above it."""
     option: Option
     prefix: str
 
     def find_span(self, key: str) -> Span | None:
-        """Returns where a property is written, or else the whole option."""
+        """Returns the span of a property, or else of the whole option."""
         return self.option.spans.get(self.prefix + key, self.option.span)
 
 
@@ -142,8 +142,8 @@ def read_blocks(options: Sequence[Option], patterns: Iterable[str], default: str
 
     Args:
         options: The whole command line.
-        patterns: What paths of block devices look like.
-        default: The interface of a `-drive` that says none.
+        patterns: The patterns of paths of block devices.
+        default: The interface of a `-drive` without `if=`.
     """
     reader = _Reader(
         nodes={option.id: option for option in options if option.name == "blockdev"},
@@ -192,10 +192,10 @@ class _Reader(Struct, frozen=True, kw_only=True):
     groups: Mapping[str, Option]
     patterns: tuple[str, ...]
     is_snapshot: bool
-    """Whether `-snapshot` is there, which every drive goes by that says nothing of its own."""
+    """Whether `-snapshot` is given, the default for drives that have no `snapshot=`."""
 
     def read_drive(self, option: Option, default: str, counts: dict[str, int]) -> Medium | None:
-        """Returns what an option makes a drive of; None if it is another option."""
+        """Returns the properties of the drive that an option defines; None if it defines none."""
         properties = dict(option.properties)
         if option.name in _SHORT:
             index, media = _SHORT[option.name]
@@ -251,7 +251,7 @@ class _Reader(Struct, frozen=True, kw_only=True):
         )
 
     def read_node(self, option: Option, name: str, prefix: str) -> Medium:
-        """Returns a node of a `-blockdev` with all that is below it."""
+        """Returns a node of a `-blockdev` with all nodes below it."""
         layers = self._list_layers(option, option.properties, prefix, name)
         return self._summarise(name, option, layers, (None, None, None))
 
@@ -297,7 +297,7 @@ class _Reader(Struct, frozen=True, kw_only=True):
         layers: Sequence[_Layer],
         given: tuple[bool | None, bool | None, bool | None],
     ) -> Medium:
-        """Returns what a chain of nodes comes to."""
+        """Returns the medium that a chain of nodes results in."""
         direct, no_flush, writeback = given
         skips_flush = no_flush
         spans: dict[str, Span] = {}
@@ -352,7 +352,7 @@ class _Reader(Struct, frozen=True, kw_only=True):
         )
 
     def _list_parents(self, layer: _Layer) -> Iterator[str]:
-        """Yields the files of the images that an image lies over, newest first."""
+        """Yields the files of an image's backing images, newest first."""
         for _ in range(_MAX_DEPTH):
             below = layer.properties.get("backing")
             if below is not None and below in self.nodes:
@@ -370,7 +370,7 @@ class _Reader(Struct, frozen=True, kw_only=True):
             layer = formats[0]
 
     def _guess_backing(self, own: Mapping[str, str], *, is_cdrom: bool) -> Backing | None:
-        """Returns what a file name alone means to QEMU; None is an empty drive."""
+        """Returns what QEMU opens for a file name alone; None is an empty drive."""
         name = own.get("file", "")
         if not name:
             return None
@@ -408,7 +408,7 @@ def _does_lock(driver: str, own: Mapping[str, str]) -> bool:
 
 
 def _unfold_drive(properties: Mapping[str, str]) -> Mapping[str, str]:
-    """Returns a drive's properties as those of a node, `file=json:{…}` taken apart."""
+    """Returns a drive's properties as those of a node, with `file=json:{…}` parsed."""
     found = dict(properties)
     if "format" in found:
         found.setdefault("driver", found["format"])
@@ -431,7 +431,7 @@ def _unfold_drive(properties: Mapping[str, str]) -> Mapping[str, str]:
 def _read_flags(
     properties: Mapping[str, str],
 ) -> tuple[bool | None, bool | None, bool | None]:
-    """Returns direct, no-flush and writeback as `cache=` or a single `cache.…` has them."""
+    """Returns direct, no-flush and writeback from `cache=` and each `cache.…`."""
     mode = _MODES.get(properties.get("cache", ""), (None, None, None))
     own = (
         to_bool(properties.get(f"cache.{flag}")) for flag in ("direct", "no-flush", "writeback")
@@ -447,14 +447,14 @@ def _choose_cache(
     no_flush: bool | None,  # noqa: FBT001 - as above
     writeback: bool | None,  # noqa: FBT001 - as above
 ) -> CacheMode | None:
-    """Returns a mode for flags; who skips flushes is unsafe whatever else is written."""
+    """Returns the mode for flags; without flushes it is unsafe, whatever the other flags are."""
     if no_flush:
         return "unsafe"
     return name_cache(direct=bool(direct), no_flush=False, writeback=writeback is not False)
 
 
 def _choose_discard(layers: Sequence[_Layer]) -> tuple[Discard | None, str]:
-    """Returns what becomes of discards, and the node that stops them where another passes them."""
+    """Returns the effect of discards, and the node that stops them if another passes them."""
     written = [layer.properties["discard"] for layer in layers if "discard" in layer.properties]
     if not written:
         return None, ""
@@ -490,13 +490,13 @@ def _check_layer(layer: _Layer) -> Iterator[tuple[str, str]]:
         ("detect-zeroes", get_args(DetectZeroes)),
     ):
         if key in own and own[key] not in allowed:
-            said = f"{key}={own[key]} is none of {', '.join(allowed)}"
+            said = f"{key}={own[key]} is not one of {', '.join(allowed)}"
             yield layer.prefix + key, said
 
 
 def _check_drive(properties: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if "cache" in properties and properties["cache"] not in _MODES:
-        yield "cache", f"cache={properties['cache']} is no cache mode"
+        yield "cache", f"cache={properties['cache']} is not a cache mode"
     media = properties.get("media", "disk")
     if media not in get_args(Media):
         yield "media", f"media={media} is neither disk nor cdrom"
@@ -525,7 +525,7 @@ def _pick_aio(text: str | None) -> AioEngine | None:
 
 
 def _name_file(layer: _Layer) -> str:
-    """Returns a file's name, or a text like QEMU's own for what is opened without one."""
+    """Returns a file's name, or a text like QEMU's own for a medium without a file."""
     own = layer.properties
     if "filename" in own:
         return own["filename"]

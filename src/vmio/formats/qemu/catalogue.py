@@ -1,8 +1,8 @@
 """Which storage devices each release of QEMU has, and which properties each device takes.
 
-The data is in catalogue.json beside this file: what real QEMUs reported, written by
+The data is in catalogue.json beside this file: reports of real QEMUs, written by
 `tools/record_devices.py`. It is read on first use. For a version between two recorded releases,
-only what holds in both is known; before the first and after the last, nothing is.
+only what both have in common is known; for a version before the first or after the last, nothing.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ __all__ = [
 DATA_FILE: Final = Path(__file__).with_name("catalogue.json")
 
 NOT_STORAGE: Final = "virtio-net"
-"""How the names of devices begin that are recorded because people give them an IOThread."""
+"""Prefixes of device names that are recorded because people give the devices an IOThread."""
 
 IMPLICIT: Final = frozenset(
     """
     ? bus driver failover_pair_id help hotpluggable hotplugged id parent_bus realized type
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
-"""What `-device` itself takes, and properties of every device that QEMU's lists leave out."""
+"""Properties of `-device` itself, and those of every device that QEMU's lists leave out."""
 _SAME: Final[Mapping[str, str]] = {"i386": "x86_64"}
-"""Targets that have the devices of another one."""
+"""Targets that have the same devices as another one."""
 
 
 class Catalogue:
     """The devices and properties that were recorded.
 
     Releases have the names under which they were recorded, such as `10.0.13`. Devices have the
-    names of QEMU's own list; `resolve` turns other names, such as `virtio-blk`, into these.
+    names in QEMU's own list; `resolve` turns other names, such as `virtio-blk`, into these.
 
     Args:
-        document: The data, as the file beside this module has it.
+        document: The data, in the form of the file beside this module.
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
@@ -57,7 +57,7 @@ class Catalogue:
         self._targets: dict[tuple[str, str], tuple[str, ...]] = {}
         self._listed: dict[tuple[str, str], frozenset[str]] = {}
         self.releases: Final = order_releases(document["releases"])
-        """What is recorded, the oldest release first."""
+        """The recorded releases, the oldest first."""
         self.others: Final = frozenset(document["others"])
         """The names of devices that are not about storage, of any release and any target."""
 
@@ -74,7 +74,7 @@ class Catalogue:
         return known
 
     def find_releases(self, version: QemuVersion | None) -> tuple[str, ...]:
-        """Returns the recorded releases that decide what holds in a version: all must agree.
+        """Returns the recorded releases that apply to a version: all must agree.
 
         These are the releases of its series, or else the one before and the one after it; none
         for a version older or newer than all recorded ones; all of them for an unknown version.
@@ -105,7 +105,10 @@ class Catalogue:
         return is_known and not name.startswith(NOT_STORAGE)
 
     def is_optional(self, device: str, arch: str) -> bool:
-        """Returns whether a device goes and comes back: then it depends on the build."""
+        """Returns whether a device is missing in a release between two that have it.
+
+        Then it depends on the build.
+        """
         recorded = [each for each in self.releases if self.knows_target(arch, each)]
         having = [self.has_device(device, each, arch) for each in recorded]
         return sum(before != after for before, after in pairwise(having)) > 1
@@ -126,12 +129,12 @@ class Catalogue:
         return known
 
     def has_device(self, device: str, release: str, arch: str = "") -> bool:
-        """Returns whether a release has a device, for one architecture or for any."""
+        """Returns whether a release has a device, for one architecture or for any of them."""
         targets = self.list_targets(device, release)
         return _SAME.get(arch, arch) in targets if arch else bool(targets)
 
     def list_properties(self, device: str, release: str) -> frozenset[str]:
-        """Returns what a release's device takes; nothing where the release has no such device."""
+        """Returns the properties of a release's device; none if the release has no such device."""
         if not self.has_device(device, release):
             return frozenset()
         known = self._properties.get((device, release))
@@ -141,15 +144,15 @@ class Catalogue:
         return known
 
     def list_iothread_properties(self, release: str) -> frozenset[str]:
-        """Returns what `-object iothread` takes."""
+        """Returns the properties of `-object iothread`."""
         return self._select(self._document["iothread"], release)
 
     def describe(self, releases: Sequence[str], having: Iterable[str]) -> str:
-        """Returns when QEMU has something: `QEMU 5.2.0 has it, 6.2.0 no longer`; else nothing.
+        """Returns which releases have something: `QEMU 5.2.0 has it, 6.2.0 no longer`; or nothing.
 
         Args:
-            releases: Those that were asked about, which do not have it.
-            having: All that have it.
+            releases: The releases in question, which do not have it.
+            having: All releases that have it.
         """
         known = frozenset(having)
         first, last = self.releases.index(releases[0]), self.releases.index(releases[-1])
@@ -172,14 +175,14 @@ class Catalogue:
 
 @cache
 def load_catalogue() -> Catalogue:
-    """Returns what is recorded."""
+    """Returns the recorded data."""
     import json
 
     return Catalogue(json.loads(DATA_FILE.read_bytes()))
 
 
 def order_releases(releases: Iterable[str]) -> tuple[str, ...]:
-    """Returns releases by age, the oldest first."""
+    """Returns releases, the oldest first."""
     return tuple(sorted(releases, key=parse_version))
 
 

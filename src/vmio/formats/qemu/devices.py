@@ -1,8 +1,8 @@
-"""Where the devices of a QEMU command line sit: controllers, their buses, and disks on them.
+"""The places of a QEMU command line's devices: controllers, their buses, and disks on them.
 
-Source: QEMU 10.0.2, run: a device that names no bus sits on the newest one of its kind that has
-room; buses of a device without an id are numbered through, those of the machine first; devices in
-JSON are made after all others.
+Source: QEMU 10.0.2, run: a device that names no bus is on the newest one of its kind that has
+a free place; buses of devices without an id are numbered, those of the machine first; devices in
+JSON are created after all others.
 """
 
 from __future__ import annotations
@@ -57,19 +57,19 @@ _OUTSIDE = re.compile(
     r"|vhost-(?:user-)?scsi-(?:pci|ccw)(?:-non-transitional|-transitional)?",
     re.ASCII,
 )
-"""Devices of which another process or the host's kernel serves the queues."""
+"""Devices whose queues another process or the host's kernel serves."""
 _DISK = re.compile(r"scsi-(?:hd|cd|block|generic|disk)|ide-(?:hd|cd|cf|drive)", re.ASCII)
 _SCSI_MAX = 1 << 14
 _SLOT = re.compile(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,8}|\d{1,9}", re.ASCII | re.IGNORECASE)
 _IOEVENTFD = re.compile(r"virtio-(?:blk|ccw|mmio|pci|scsi)[a-z-]*\.ioeventfd", re.ASCII)
 _ADDRESSED = re.compile(r".*-(?:ccw|device)|isa-ide|spapr-vscsi|usb-.*", re.ASCII)
-"""Devices that sit on no PCI bus."""
+"""Devices that are not on a PCI bus."""
 _FAMILIES = {
     "virtio-blk": ("virtio-blk-device", "virtio-blk-pci"),
     "virtio-scsi": ("virtio-scsi-common", "virtio-scsi-device", "virtio-scsi-pci"),
 }
-"""Types whose `-global` defaults hold for the devices of a family."""
+"""Types whose `-global` defaults apply to the devices of a family."""
 
 Address = tuple[tuple[str, str | int], ...]
 
@@ -83,16 +83,16 @@ class Attachments(Struct, frozen=True, kw_only=True):
 
 
 class _Users(Struct):
-    """The devices that have opened a node or a file, as far as they keep others from it."""
+    """The devices that have opened a node or a file and restrict others."""
 
     writer: str = ""
-    """One that writes."""
+    """The device that writes."""
     keeper: str = ""
-    """One that lets no other write."""
+    """The device that lets no other write."""
 
 
 class _Bus(Struct):
-    """A bus that disks sit on, and the places on it that are taken."""
+    """A bus for disks, and its occupied places."""
 
     name: str
     kind: Literal["scsi", "ide"]
@@ -101,7 +101,7 @@ class _Bus(Struct):
     """Units of an IDE bus; targets of a SCSI bus."""
     taken: set[tuple[int, ...]] = field(default_factory=set)
     next: dict[tuple[int | None, ...], int] = field(default_factory=dict)
-    """Where to go on counting, by what is written of a place."""
+    """The next number to try, by the configured part of a place."""
 
 
 def attach_devices(
@@ -113,16 +113,16 @@ def attach_devices(
     made: Topology | None = None,
     held: Mapping[str, str] | None = None,
 ) -> Attachments:
-    """Returns the storage controllers and disks that the options of a command line make.
+    """Returns the storage controllers and disks that the options of a command line create.
 
     Args:
         options: All of them, in their order.
-        blocks: What they open.
-        chipset: The machine's.
+        blocks: The media that they open.
+        chipset: The machine's chipset.
         arch: The guest's architecture.
-        made: What a manager makes beside the options; none of it is returned.
-        held: The drives that it makes, each with the device that has it, or no device where others
-            can have it.
+        made: What a manager creates beside the options; none of it is returned.
+        held: The manager's drives, each with the device that uses it, or no device if others can
+            use it.
     """
     board = _Board(
         blocks=blocks,
@@ -165,13 +165,13 @@ def attach_devices(
 
 
 def lacks_ioeventfd(options: Iterable[Option], properties: Mapping[str, str]) -> bool:
-    """Returns whether a virtio device cannot have an IOThread, because its ioeventfd is off.
+    """Returns whether a virtio device cannot have an IOThread because its ioeventfd is off.
 
     Source: QEMU 10.0.2, run: 'ioeventfd is required for iothread', and QEMU ends.
 
     Args:
-        options: All of the command line.
-        properties: The device's own.
+        options: All options of the command line.
+        properties: The device's own properties.
     """
     if "ioeventfd" in properties:
         return to_bool(properties["ioeventfd"]) is False
@@ -195,7 +195,7 @@ def _read_globals(options: Sequence[Option]) -> Mapping[str, dict[str, str]]:
 
 
 class _Board(Struct):
-    """A machine while its devices are put on it."""
+    """A machine while its devices are added."""
 
     blocks: Blocks
     chipset: Chipset
@@ -204,9 +204,9 @@ class _Board(Struct):
     sockets: Mapping[str, Option]
     """Character devices by their ids."""
     held: Mapping[str, str]
-    """Drives that a manager makes, by the devices that have them."""
+    """The manager's drives, with the devices that use them."""
     foreign: set[str] = field(default_factory=set)
-    """Controllers that a manager makes, and not the options."""
+    """Controllers that a manager creates, not the options."""
     controllers: dict[str, Controller] = field(default_factory=dict)
     disks: list[AttachedDisk] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -215,9 +215,9 @@ class _Board(Struct):
     _nameless: int = 0
     _names: set[str] = field(default_factory=set)
     _drives: dict[str, str] = field(default_factory=dict)
-    """The device that has each drive, by the drive's name."""
+    """The device that uses each drive, by the drive's name."""
     _users: dict[str, _Users] = field(default_factory=dict)
-    """Those of each block node, and of each file."""
+    """The users of each block node, and of each file."""
     _said: set[tuple[str, str, Span]] = field(default_factory=set)
 
     def build_in(self, chipset: Chipset, arch: str) -> None:
@@ -235,7 +235,7 @@ class _Board(Struct):
         self._numbers["ide"] = count
 
     def take_over(self, made: Topology) -> None:
-        """Puts on it what a manager makes: controllers with their buses, and disks."""
+        """Adds what a manager creates: controllers with their buses, and disks."""
         for controller in made.controllers:
             self.controllers.setdefault(controller.id, controller)
             self.foreign.add(controller.id)
@@ -261,12 +261,12 @@ class _Board(Struct):
                 bus.taken.add(tuple(int(address.get(key, 0)) for key in keys))
 
     def place_drive(self, drive: Medium) -> None:
-        """Makes the device of a `-drive if=ide`, and says where the machine has none for it."""
+        """Creates the device of a `-drive if=ide`, or reports that the machine has no place."""
         self._refuse_medium(drive)
         if drive.interface == "scsi" and (vscsi := self._buses.get("scsi.0")) is not None:
             self._place_scsi_drive(drive, vscsi)
         elif drive.interface == "scsi" and self.arch in _WITHOUT_SCSI:
-            self._refuse(drive.option, drive.name, "this machine makes no device of if=scsi")
+            self._refuse(drive.option, drive.name, "this machine creates no device for if=scsi")
         if drive.interface == "ide":
             self._place_ide_drive(drive)
 
@@ -318,7 +318,7 @@ class _Board(Struct):
         self._attach(option, option.properties, bus, (("bus", bus.name), ("unit", unit)))
 
     def add(self, option: Option) -> None:
-        """Puts a device in its place."""
+        """Adds a device in its place."""
         kind = option.kind
         identity = option.id
         if not identity:
@@ -346,7 +346,7 @@ class _Board(Struct):
             self._add_other(identity, option, own)
 
     def _add_other(self, identity: str, option: Option, own: Mapping[str, str]) -> None:
-        """Puts a device of another kind in its place; of an unknown one the drive is looked at."""
+        """Adds a device of another kind; of an unknown one only the drive is checked."""
         if _OUTSIDE.fullmatch(option.kind):
             self._attach_outside(identity, option, own)
         elif "drive" in own:
@@ -378,7 +378,7 @@ class _Board(Struct):
         family = re.match(r"virtio-(?:blk|scsi)", option.kind)
         types = (*_FAMILIES.get(family[0] if family else "", ()), option.kind)
         known = (self.defaults[kind] for kind in reversed(types) if kind in self.defaults)
-        # Not one mapping of all, for they may be many, and so may the devices.
+        # Not one mapping of all: there may be many of them, and many devices.
         return ChainMap(dict(option.properties), *known)
 
     def _make_controller(
@@ -424,9 +424,9 @@ class _Board(Struct):
         )
 
     def _attach_outside(self, identity: str, option: Option, own: Mapping[str, str]) -> None:
-        """Attaches what QEMU hands over to another process, or to the host's kernel.
+        """Attaches a device that QEMU hands over to another process, or to the host's kernel.
 
-        Which disks are behind a SCSI device of this kind is known there alone: it stands for them.
+        Only they know the disks behind a SCSI device of this kind: the device stands for them.
         """
         bus: BusKind = "virtio" if "-blk" in option.kind else "scsi"
         controller = self._make_controller(identity, option, own, bus)
@@ -473,10 +473,10 @@ class _Board(Struct):
         bus = self._find_bus(option, kind, own.get("bus"))
         address = _place_scsi(bus, own) if kind == "scsi" else _place_ata(bus, own)
         if address is None:
-            self._refuse(option, option.id, f"its place on {bus.name} is taken or not there")
+            self._refuse(option, option.id, f"its place on {bus.name} is taken or does not exist")
             address = ()
         if kind == "scsi" and "iothread" in own:
-            said = f"{option.kind} has no property iothread: it is its controller's"
+            said = f"{option.kind} has no property iothread: only its controller has it"
             self._refuse(option, option.id, said, key="iothread")
         self._attach(option, own, bus, (("bus", bus.name), *address))
 
@@ -487,7 +487,7 @@ class _Board(Struct):
             said = f"there is no {kind} bus '{name}'"
             above = self.controllers.get(name.rpartition(".")[0])
             if above is not None and above.served_outside:
-                said += f": of the disks behind a {above.model} none is QEMU's"
+                said += f": QEMU serves no disk behind a {above.model}"
         else:
             newest: _Bus | None = None
             for bus in reversed(self._buses.values()):
@@ -569,10 +569,10 @@ class _Board(Struct):
         return medium
 
     def _share(self, option: Option, own: Mapping[str, str], medium: Medium) -> None:
-        """Lets a device have a medium, or says why it cannot: another one has it.
+        """Gives a device its medium, or reports that another device uses it.
 
-        Source: QEMU 10.0.2, run: a -drive is one device's. A node can be several devices', while
-        none writes to it but where all others have share-rw=on; and so can a locked file.
+        Source: QEMU 10.0.2, run: only one device can use a -drive. Several devices can use a
+        node or a locked file, as long as none writes to it or all others have share-rw=on.
         """
         name = own.get("drive", "")
         user = option.id or (f"-{option.name}" if option.name == "drive" else option.kind)
@@ -598,12 +598,12 @@ class _Board(Struct):
             reads = medium.snapshot and thing.startswith("file")
             other = self._use(thing, user, writes=writes and not reads, shares=shares)
             if other:
-                said = f"the {thing} is in use already, by {other}, and not to be written by both"
+                said = f"the {thing} is in use already, by {other}, and both cannot write to it"
                 self._refuse(option, option.id, said, key="drive")
                 return
 
     def _use(self, thing: str, user: str, *, writes: bool, shares: bool) -> str:
-        """Returns who keeps a device from a node or file; empty where it can have it."""
+        """Returns the device that keeps another from a node or file; empty if none does."""
         others = self._users.setdefault(thing, _Users())
         other = (others.keeper if writes else "") or (others.writer if not shares else "")
         if not other:
@@ -612,7 +612,7 @@ class _Board(Struct):
         return other
 
     def _name_disk(self, option: Option, own: Mapping[str, str], identity: str) -> str:
-        """Returns a device's id, or else that of its drive, which QEMU's lists have too."""
+        """Returns a device's id, or else its drive's id, which QEMU's lists have too."""
         path = identity or f"peripheral-anon/device[{self._nameless - 1}]"
         names = (option.id, own.get("drive", ""), path, f"{path}#{len(self.disks)}")
         chosen = next(name for name in names if name and name not in self._names)
@@ -639,10 +639,10 @@ class _Board(Struct):
 _WITHOUT_SCSI = frozenset({"aarch64", "i386", "riscv64", "s390x", "x86_64"})
 """Architectures whose usual machines have no SCSI controller of their own."""
 _MAKES_DEVICE = frozenset({"ide", "virtio"})
-"""Interfaces of a `-drive` for which the machine makes a device."""
+"""Interfaces of a `-drive` for which the machine creates a device."""
 
 _NAMES_ITS_OWN = frozenset({"virtio", "ide", "sata"})
-"""Buses of which a disk can name an IOThread, or would, if it could have one."""
+"""Buses whose disks can name an IOThread, or try to."""
 
 
 def _name_driver(controller: Controller, option: Option) -> str:
@@ -650,7 +650,7 @@ def _name_driver(controller: Controller, option: Option) -> str:
 
 
 def _insert(attached: AttachedDisk, medium: Medium) -> AttachedDisk:
-    """Returns a disk with what it finds behind `drive=`."""
+    """Returns a disk with the medium that it refers to by `drive=`."""
     disk = attached.disk
     media: Media = "cdrom" if medium.media == "cdrom" else disk.media
     effects: tuple[Effect, ...] = ()
@@ -689,7 +689,7 @@ def _insert(attached: AttachedDisk, medium: Medium) -> AttachedDisk:
 
 
 def _set_write_cache(attached: AttachedDisk, written: bool | None) -> AttachedDisk:  # noqa: FBT001
-    """Returns a disk with what its device says of the guest's write cache, if it says anything."""
+    """Returns a disk with the write cache that its device configures, if it configures one."""
     if written is None or attached.cache_direct is None:
         return attached
     mode = name_cache(
@@ -708,7 +708,7 @@ def _list_spans(option: Option) -> Mapping[str, Span]:
 
 
 def read_number(text: str | None) -> int | None:
-    """Returns the number that a property has; None where it has none, or it is too long."""
+    """Returns a property's number; None if it has none, or it is too long."""
     return (
         int(text, 0 if text[:2].lower() == "0x" else 10)
         if (text is not None and _NUMBER.fullmatch(text))
@@ -717,7 +717,7 @@ def read_number(text: str | None) -> int | None:
 
 
 def read_pci_address(own: Mapping[str, str], chipset: Chipset) -> PciAddress | None:
-    """Returns the PCI address that a device's properties name; None where QEMU chooses it."""
+    """Returns the PCI address that a device's properties name; None if QEMU chooses it."""
     match = _SLOT.fullmatch(own.get("addr", ""))
     if match is None:
         return None
@@ -728,7 +728,7 @@ def read_pci_address(own: Mapping[str, str], chipset: Chipset) -> PciAddress | N
 
 
 def read_pci_bus(own: Mapping[str, str]) -> str:
-    """Returns the PCI bus that a device's properties name without a slot on it, if they do."""
+    """Returns the PCI bus that a device's properties name without a slot; None if they do not."""
     return "" if _SLOT.fullmatch(own.get("addr", "")) else own.get("bus", "")
 
 
@@ -743,7 +743,7 @@ def _place_ata(bus: _Bus, own: Mapping[str, str]) -> Address | None:
 
 
 def _place_scsi(bus: _Bus, own: Mapping[str, str]) -> Address | None:
-    """Returns a SCSI disk's address: what is written of it, and what QEMU counts up."""
+    """Returns a SCSI disk's address: its configured parts, and those that QEMU chooses."""
     keys = [key for key in ("channel", "scsi-id", "lun") if key in own]
     written = {key: read_number(own[key]) for key in keys}
     channel, target, lun = (written.get(key) for key in ("channel", "scsi-id", "lun"))
@@ -762,7 +762,7 @@ def _place_scsi(bus: _Bus, own: Mapping[str, str]) -> Address | None:
 def _count_up(
     bus: _Bus, channel: int, target: int | None, lun: int | None
 ) -> tuple[int, int, int]:
-    """Returns the next free place: QEMU counts targets, and units only of a written target."""
+    """Returns the next free place: QEMU counts targets, and units only on a configured target."""
     wanted = (channel, target, lun)
     number = bus.next.get(wanted, 0)
     while True:

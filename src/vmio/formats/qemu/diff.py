@@ -21,22 +21,22 @@ DifferenceKind = Literal["changed", "only-a", "only-b", "order"]
 _TRUE = frozenset({"on", "yes", "true", "y"})
 _FALSE = frozenset({"off", "no", "false", "n"})
 _TEXT_KEYS = frozenset({"file", "filename", "guest", "id", "node-name", "path", "serial", "value"})
-"""Keys whose values are compared letter by letter; numbers and truths have several spellings."""
+"""Keys whose values are compared literally; numbers and booleans have several spellings."""
 _INTEGER = re.compile(r"0x[0-9a-f]{1,16}|0|[1-9]\d{0,18}", re.ASCII | re.IGNORECASE)
 _SLOT = re.compile(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", re.ASCII | re.IGNORECASE)
 _PLACES = frozenset({"addr", "devno", "lun", "nr", "port", "scsi-id", "unit"})
-"""Properties of a device that say where it sits, so that QEMU need not choose."""
+"""Properties of a device that set its place, so that QEMU does not choose it."""
 _OF_PROCESS = frozenset(
     """
     D S add-fd chroot d daemonize incoming loadstate loadvm mon monitor msg no-user-config pidfile
     preconfig qmp qmp-pretty run-with runas sandbox trace
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
-"""Options that say how the program runs or is spoken to; the guest is the same without them."""
+"""Options about the process and its monitors; the guest is the same without them."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """One key of which the value differs; None is not written."""
+    """One key whose value differs; None if it is not given."""
 
     key: str
     a: str | None
@@ -44,22 +44,22 @@ class Change(Struct, frozen=True, kw_only=True):
 
 
 class Difference(Struct, frozen=True, kw_only=True):
-    """One object, device or option that is not the same on both sides."""
+    """One object, device or option that differs between the two sides."""
 
     kind: DifferenceKind
     option: str
     """QEMU's option without its dash; `program` for the program itself."""
     id: str = ""
     driver: str = ""
-    """What it is one of, such as virtio-scsi-pci or iothread."""
+    """Its type, such as virtio-scsi-pci or iothread."""
     changes: tuple[Change, ...] = ()
 
 
 def compare_commands(a: Command, b: Command) -> tuple[Difference, ...]:
-    """Returns where two command lines differ, in the order of the first.
+    """Returns the differences of two command lines, in the order of the first.
 
-    The order of options means nothing except among devices that have no address: those get one in
-    turn. JSON and `key=value` compare equal when they say the same.
+    The order of options matters only among devices without an address, which QEMU places in turn.
+    JSON and `key=value` compare equal if they mean the same.
     """
     found: list[Difference] = []
     if a.program != b.program and a.program and b.program:
@@ -88,7 +88,7 @@ def leave_out_process(command: Command) -> Command:
 
 
 def _group(options: Iterable[Option]) -> dict[tuple[str, str, str], list[Option]]:
-    """Returns options by what they are found again by: their id, or else what they are."""
+    """Returns options by what identifies them: their id, or else their name and kind."""
     groups: dict[tuple[str, str, str], list[Option]] = {}
     for option in options:
         kind = option.kind if not option.id and option.name in {"device", "object"} else ""
@@ -97,7 +97,7 @@ def _group(options: Iterable[Option]) -> dict[tuple[str, str, str], list[Option]
 
 
 def _compare_group(a: Sequence[Option], b: Sequence[Option]) -> Iterator[Difference]:
-    """Yields what is left when options that say the same are paired off, the rest in turn."""
+    """Yields the differences after equal options are paired; the rest are paired in turn."""
     counts = Counter(map(_canonise, b))
     only_a = _take_rest(a, counts)
     counts = Counter(map(_canonise, a))
@@ -129,7 +129,7 @@ def _describe(
     kind: DifferenceKind, option: Option, changes: tuple[Change, ...] = ()
 ) -> Difference:
     if not option.id and not changes:
-        # Nothing names it but what it says.
+        # Only its value identifies it.
         values = (f"{key}={value}" for key, value in option.properties.items())
         text = (
             option.properties["value"] if [*option.properties] == ["value"] else ",".join(values)
@@ -170,7 +170,7 @@ def _compare_order(a: Sequence[Option], b: Sequence[Option]) -> Iterator[Differe
 
 
 def _list_placeless(options: Iterable[Option]) -> list[str]:
-    """Returns the devices for which QEMU chooses a place; several of one name are numbered."""
+    """Returns the devices for which QEMU chooses a place; those of one name are numbered."""
     seen: Counter[str] = Counter()
     names = []
     for option in options:

@@ -1,4 +1,4 @@
-"""A QEMU command line, as vmio goes to it."""
+"""The doors of a QEMU command line."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = [
 
 
 def recognise(source: Source) -> bool:
-    """Returns whether a text begins as a command line does."""
+    """Returns whether a text contains a command line."""
     return is_command(source)
 
 
@@ -39,7 +39,7 @@ def read(source: Source, context: ReadContext) -> Guest:
 
     Raises:
         InputError: It is not the command line of a QEMU.
-        UsageError: A snapshot is asked for.
+        UsageError: A snapshot is requested.
     """
     from vmio.formats.qemu.reader import read_command_vm
 
@@ -49,21 +49,21 @@ def read(source: Source, context: ReadContext) -> Guest:
 
 
 def lay_out(guest: Guest) -> Topology:
-    """Returns the layout that is written, with QEMU's defaults where nothing is."""
+    """Returns the configured layout, with QEMU's defaults for the rest."""
     from vmio.formats.qemu.layout import lay_out_command
 
     return lay_out_command(guest.vm)
 
 
 def build_command(guest: Guest, host: Host) -> CommandLine:  # noqa: ARG001 - it is written
-    """Returns the command line as it is written."""
+    """Returns the command line unchanged."""
     from vmio.formats.qemu.argv import list_arguments
 
     return CommandLine(argv=list_arguments(guest.vm.source))
 
 
 def find_obstacle(guest: Guest, change: Change) -> Obstacle:
-    """Returns why a person has to make a change, empty where vmio can without harm."""
+    """Returns why a person has to make a change; empty if vmio can make it without harm."""
     from vmio.formats.qemu.edit import find_obstacle as find
 
     return find(guest, change)
@@ -81,7 +81,7 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
 
 
 def find_editable(source: Source) -> None:
-    """Returns that who saved a command line writes it."""
+    """Returns nothing: a saved command line is for a person to change."""
     del source
 
 
@@ -93,31 +93,31 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
-    """Returns what a command line calls a setting."""
+    """Returns a setting's name in a command line."""
     from vmio.formats.qemu.naming import name_setting as find_name
 
     return find_name(guest.vm, subject, name, value)
 
 
 def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
-    """Returns a step of a plan in words, for who writes QEMU's command line."""
+    """Returns a step of a plan in words, for people who write QEMU's command line."""
     from vmio.formats.qemu.advice import describe_step as describe
 
     return describe(guest, plan, step)
 
 
 def explain_controllers(guest: Guest) -> str:  # noqa: ARG001 - it is so for every guest
-    """Returns that disks go by the devices that are written."""
+    """Returns that the devices decide which controllers disks have."""
     return "a SCSI disk's IOThread is that of its controller"
 
 
 def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:  # noqa: ARG001 - it is so
-    """Returns nothing: QEMU does not start with a disk that it cannot take."""
+    """Returns nothing: QEMU does not start with a disk that it refuses."""
     return ()
 
 
 def list_notes(guest: Guest) -> tuple[str, ...]:
-    """Returns what there is to know of a guest's disks that no step of a plan is about."""
+    """Returns notes about a guest's disks that no step of a plan is about."""
     from vmio.formats.qemu.advice import list_notes as list_all
 
     return list_all(guest)

@@ -1,6 +1,6 @@
 """Changes of the model as edits of a saved command line.
 
-Source: QEMU 10.0.2, run: objects are made before devices, in whatever order they are written.
+Source: QEMU 10.0.2, run: objects are created before devices, whatever their order.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["MAX_SHOWN", "edit_command", "find_obstacle", "is_macos", "list_setti
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}", re.ASCII)
 """Source: QEMU's util/id.c."""
 MAX_SHOWN: Final = 12
-"""The longest id of a thread that the host's tools show: `IO` and a blank are in front of it."""
+"""The longest thread id that the host's tools show: `IO` and a blank precede it."""
 _MOST_OF_A_NAME = 100
 _BLANK_AT_END = re.compile(rb"(?:\0|(?:[ \t\n]|\\\r?\n)+)\Z")
 _MOST_BLANK = 4096
@@ -31,7 +31,7 @@ _QUOTE = re.compile(rb"['\"]")
 
 
 def find_obstacle(guest: Guest, change: Change) -> Obstacle:
-    """Returns why a person has to make a change, empty where vmio can."""
+    """Returns why a person has to make a change; empty if vmio can make it."""
     if change.property == "bus":
         return "macos" if is_macos(guest) else "driver"
     if change.property == "poll_max_ns":
@@ -50,7 +50,7 @@ def find_obstacle(guest: Guest, change: Change) -> Obstacle:
 
 
 def is_macos(guest: Guest) -> bool:
-    """Returns whether a guest is macOS: only that is given Apple's SMC."""
+    """Returns whether a guest is macOS: only macOS is given Apple's SMC."""
     return any(each.name == "device" and each.kind == "isa-applesmc" for each in guest.vm.options)
 
 
@@ -72,7 +72,7 @@ def edit_command(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
 
 
 def list_settings(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
-    """Returns what the options of a command line have to say of changes.
+    """Returns the settings that changes need in the options of a command line.
 
     Raises:
         PlanError: Its text has no place for one of them.
@@ -130,7 +130,7 @@ def _choose(guest: Guest, changes: Sequence[Change]) -> tuple[dict[str, str], di
             served[name] = _name_own(name, taken)
             taken.add(served[name])
         elif thread in _list_other_objects(guest):
-            raise PlanError(f"{guest.vm.source.name}: the object {thread} is no IOThread")
+            raise PlanError(f"{guest.vm.source.name}: the object {thread} is not an IOThread")
     return served, polls
 
 
@@ -146,7 +146,7 @@ def _name_own(controller: str, taken: Collection[str]) -> str:
 
 
 def _list_taken(guest: Guest, served: Collection[str]) -> set[str]:
-    """Returns the names that no thread of a controller's own can have."""
+    """Returns the names that are taken for threads of controllers."""
     stay = (each for each in guest.vm.controllers if each.id not in served)
     used = {
         name
@@ -158,7 +158,7 @@ def _list_taken(guest: Guest, served: Collection[str]) -> set[str]:
 
 
 def _list_freed(guest: Guest, served: Mapping[str, str]) -> Iterator[Option]:
-    """Yields the threads that only what gets another one has had, where their text can go."""
+    """Yields the threads that no device uses after the changes and whose option can be removed."""
     taken = _list_taken(guest, served) | set(served.values())
     freed = {
         each.iothread for each in guest.vm.controllers if each.id in served and each.iothread
@@ -170,9 +170,9 @@ def _list_freed(guest: Guest, served: Mapping[str, str]) -> Iterator[Option]:
 
 
 def _find_words(guest: Guest, option: Option) -> Span | None:
-    """Returns where an option's words are, with the blank before them; None if not as words.
+    """Returns the span of an option's words with the blank before them; None if it has no words.
 
-    What a file holds has the place of the word that names the file.
+    An option from a file has the place of the word that names the file.
     """
     if option.span is None:
         return None
@@ -207,18 +207,18 @@ def _list_edits(guest: Guest, served: dict[str, str], polls: dict[str, str]) -> 
             yield _set_property(guest, option, "poll-max-ns", poll)
     made = [name for name in dict.fromkeys(served.values()) if name not in known]
     if made:
-        # Beside a device: words at the end can be of the shell, or of another command.
+        # Beside a device: words at the end can belong to the shell or to another command.
         end = max(device.span.end for device in devices if device and device.span)
         yield _make_threads(guest, end, made, polls)
 
 
 def _can_set(guest: Guest, option: Option, name: str) -> bool:
-    """Returns whether a property can be written: not where `-set` or a quotation holds it."""
+    """Returns whether a property can be written: not if `-set` or a quotation contains it."""
     return name not in option.spans or _find_place(guest, option, name) is not None
 
 
 def _find_place(guest: Guest, option: Option, name: str) -> Span | None:
-    """Returns where a property stands with the comma before it."""
+    """Returns the span of a property with the comma before it."""
     assert option.span is not None  # noqa: S101 - `_find_option` gives no other
     span = option.spans[name]
     written = guest.vm.source.data[span.start - 1 : span.end]
@@ -228,13 +228,13 @@ def _find_place(guest: Guest, option: Option, name: str) -> Span | None:
 
 
 def _set_property(guest: Guest, option: Option, name: str, value: str) -> Edit:
-    """Returns the edit that writes a property, or takes it out where its value is empty."""
+    """Returns the edit that writes a property, or removes it if its value is empty."""
     assert option.span is not None  # noqa: S101 - `_find_option` gives no other
     text = f"{name}={value}"
     place = _find_place(guest, option, name) if name in option.spans else None
     if place is not None:
         return Edit(span=place, text=f",{text}" if value else "")
-    # The end of the option's last word: what follows a quotation mark is of the same word.
+    # The end of the option's last word, which goes on after a quotation mark.
     last, end = max(span.end for span in option.spans.values()), option.span.end
     comma = "" if b"," in guest.vm.source.data[last:end] else ","
     return Edit(span=Span(start=end, end=end), text=f"{comma}{text}")
@@ -254,7 +254,7 @@ def _find_controller(guest: Guest, disk: str) -> Controller | None:
 
 
 def _find_option(guest: Guest, name: str, identity: str) -> Option | None:
-    """Returns the option that makes an object, if its text can take another property."""
+    """Returns the option that defines an object, if its text has a place for a property."""
     if not _ID.fullmatch(identity):
         return None
     return next(
@@ -262,7 +262,7 @@ def _find_option(guest: Guest, name: str, identity: str) -> Option | None:
             option
             for option in guest.vm.options
             if option.name == name and option.id == identity
-            # What a file holds has the place of the word that names the file.
+            # An option from a file has the place of the word that names the file.
             if option.span is not None and option.spans.get("id", option.span) != option.span
         ),
         None,

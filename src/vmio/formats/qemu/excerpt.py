@@ -1,9 +1,9 @@
-"""The command line of a QEMU, found in whatever text a person has of it.
+"""Finds the command line of a QEMU in any text that a person has of it.
 
 A line of `ps`, a session with its prompts, a script, a log of libvirt, a mail: somewhere in it is
-a QEMU program with options. The words of that command are taken as a shell takes them, from there
-to where a shell ends the command; in a list of processes, whose words nothing quotes, to the end
-of the line. Each word keeps its place in the text.
+a QEMU program with options. The words of that command are split as a shell does, up to where a
+shell ends the command; in a list of processes, whose words are not quoted, up to the end of the
+line. Each word keeps its place in the text.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Excerpt(Struct, frozen=True, kw_only=True):
     """A command that was found in a text."""
 
     words: tuple[Word, ...]
-    """From the program on, or from the first option where there is none."""
+    """From the program on, or from the first option if there is no program."""
     problems: tuple[Problem, ...] = ()
-    """What a person has to know of how it was read."""
+    """Notes for people about how it was read."""
     error: str = ""
-    """Why it cannot be read, which is then all that is known."""
+    """Why it cannot be read; then nothing else is known."""
     hint: str = ""
 
 
 @lru_cache(maxsize=1)
 def find_command(source: Source) -> Excerpt | None:
-    """Returns the command line of a QEMU in a text; None where there is none.
+    """Returns the command line of a QEMU in a text; None if there is none.
 
     Of several it is the first; in a log of libvirt, which has one for each start, the last.
     """
@@ -54,7 +54,7 @@ def find_command(source: Source) -> Excerpt | None:
     if ":" in text:
         text = _RIGHT_PROMPT.sub(lambda match: f"{' ' * (len(match[0]) - 2)}\\\n", text)
     starts = [match.start() for match in _STARTS.finditer(text)]
-    # A log is searched from the last start on, and else as any other text is.
+    # A log is searched from the last start on, then like any other text.
     found = list(_find_all(text, starts[-1])) if starts else []
     is_log = bool(found)
     found = found or list(_find_all(text))
@@ -89,7 +89,7 @@ def _is_commented(text: str, taken: _Taken) -> bool:
 
 
 def _split_process(text: str) -> tuple[Word, ...]:
-    """Returns the words of a process as /proc shows them."""
+    """Returns the words of a process from the form of /proc."""
     words: list[Word] = []
     start = 0
     for word in text.removesuffix("\0").split("\0"):
@@ -102,14 +102,14 @@ def _split_process(text: str) -> tuple[Word, ...]:
 # In JSON.
 
 _PAIRS = (("path", "args"), ("entrypoint", "cmd"), ("command", "args"))
-"""What holds a program, and what its words; as Docker and Kubernetes call them."""
+"""Keys of a program and of its arguments, as Docker and Kubernetes name them."""
 
 
 @lru_cache(maxsize=1)
 def unwrap(source: Source) -> Source:
-    """Returns the command line that is a list of words in JSON, an option a line.
+    """Returns the command line of a JSON list of words, one option a line.
 
-    Any other text comes back as it is.
+    Any other text is returned unchanged.
     """
     if source.data.lstrip()[:1] not in {b"[", b"{"}:
         return source
@@ -134,7 +134,7 @@ def unwrap(source: Source) -> Source:
 
 
 def _list_words(value: object) -> Iterator[list[str]]:
-    """Yields the lists of words that a list or an object could be."""
+    """Yields the lists of words that a list or an object can stand for."""
     if isinstance(value, list):
         yield [word for word in value if isinstance(word, str)]
     if not isinstance(value, dict):
@@ -211,7 +211,7 @@ _LISTED = frozenset({",", "]"})
 _NEXT_OPTION = re.compile(r",\s{0,9}['\"]-")
 _NO_PROGRAMS = frozenset({"/dev/kvm"})
 _STARTS = re.compile(r"[ :]starting up\b")
-"""What libvirt writes before each command line of a log."""
+"""What libvirt writes before each command line in a log."""
 
 _COMMENT = re.compile(r"\s+|\\\r?\n|#[^\n]*\n")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+")
@@ -229,12 +229,12 @@ def is_program(name: str) -> bool:
 
 _MAX_COMMANDS = 1000
 _MAX_NAMES_TRIED = 20_000
-"""So many names of programs are looked at, which no text that is about a guest has."""
+"""The most program names that are examined; no text about a guest has more."""
 _FIRST_OPTION = re.compile(r"[\s'\"]--?[A-Za-z]")
 
 
 def _find_all(text: str, low: int = 0) -> Iterator[_Taken]:
-    """Yields the commands of a text from a place on; each part of it is gone through once."""
+    """Yields the commands of a text from a place on; each part of it is scanned once."""
     masked = _mask(text, _QUOTED_OPTION)
     quoted: str | None = None
     done = line = low
@@ -277,7 +277,7 @@ def _find_word(text: str, at: int, low: int) -> tuple[int, int]:
 
 
 def _find_program(text: str, start: int, end: int) -> int | None:
-    """Returns where the name of a program begins in a word; None if it is none's."""
+    """Returns where the name of a program begins in a word; None if it is not one."""
     assigned = _ASSIGNED.match(text, start, end)
     begin = assigned.end() if assigned is not None else start
     begin += text.startswith("[", begin)
@@ -291,7 +291,7 @@ def _find_program(text: str, start: int, end: int) -> int | None:
 
 
 def _take_unnamed(text: str) -> _Taken | None:
-    """Returns a command whose program has another name, where it is the first thing in a text."""
+    """Returns a command whose program has another name, if the text begins with it."""
     position = 0
     for pattern in (_COMMENT, _VARIABLE):
         while match := pattern.match(text, position):
@@ -306,23 +306,23 @@ def _take_unnamed(text: str) -> _Taken | None:
 
 
 _QUOTED_LINE = re.compile(r"(?m)^[ \t]*>[> \t]*")
-"""How a mail program begins the lines that it quotes."""
+"""The marks with which a mail program begins quoted lines."""
 _QUOTED_OPTION = re.compile(r"(?m)^[ \t]*>[> \t]*(?=['\"]?--?[A-Za-z])")
-"""How a shell asks for the rest of a command, which no redirection could look like."""
+"""A shell's prompt for the rest of a command, which cannot be a redirection."""
 
 
 def _mask(text: str, prefix: re.Pattern[str]) -> str:
-    """Returns a text with what stands before its lines made blanks, every other thing in place."""
+    """Returns a text with the marks before its lines replaced by blanks of the same length."""
     return prefix.sub(lambda match: " " * len(match[0]), text) if ">" in text else text
 
 
 # How far it goes.
 
 _SKIPPED = re.compile(r"(?:[ \t\r]*(?:#[^\n]*)?\n){0,50}[ \t\r]*")
-"""Blank lines and comments; so many at most, since each program that is named looks over them."""
+"""Blank lines and comments; the number is limited, since each named program scans them."""
 _OPTION = re.compile(r"['\"]?--?(?P<name>[A-Za-z][\w.-]*)(?P<more>[,=])?", re.ASCII)
 _MODES = re.compile(r"-[rwxsStT-]{9}")
-"""What a list of files begins with."""
+"""The beginning of a list of files."""
 _KNOWN = re.compile(r"(?<=[ \t])--?(?P<name>[a-z][\w-]*)(?=[ \t\r\n\\]|\Z)", re.ASCII)
 _PROMPT = re.compile(
     r"[ \t]*(?:\[[^\]\n]{1,99}\]|[^\s@]{1,64}@[^\s#$%>]{1,99}[^#$%>\n]{0,99})?[#$%] "
@@ -338,13 +338,13 @@ _NUMBER = re.compile(r"[ \t]*\d+[ \t]+(?:\d+[ \t]+)*$", re.ASCII)
 _ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*=", re.ASCII)
 
 _SHELLED = re.compile(r"[';]|[ \t](?:[&|<>#]|\d>)", re.ASCII)
-"""What only a shell has."""
+"""Signs that only a shell uses."""
 
 _Gap = Literal["comment", "line", "loose"]
 
 
 class _Taken(NamedTuple):
-    """What was taken from where a program stands."""
+    """The words that were read from a program on."""
 
     words: list[Word]
     end: int
@@ -352,18 +352,18 @@ class _Taken(NamedTuple):
     known: int = 0
     telling: int = 0
     gaps: tuple[tuple[_Gap, int], ...] = ()
-    """Where a shell would have ended the command, and why."""
+    """Where a shell would end the command, and why."""
     restart: tuple[int, int] | None = None
     """A second program before any option, which the first one starts."""
     cut: tuple[str, int] | None = None
-    """Why the command is not whole, and where."""
+    """Why the command is incomplete, and where."""
     quoted: bool = True
 
 
 def _is_listed(text: str, line: int, begin: int) -> bool:
-    """Returns whether a line is one of a list of processes, going by what is before the program.
+    """Returns whether a line is from a list of processes, judged by the text before the program.
 
-    A line of a shell's history has a number too; what is quoted or goes on is of a shell.
+    A line of a shell's history has a number too; quotes and continued lines are a shell's.
     """
     if begin - line > _MAX_PREFIX:
         return False
@@ -387,12 +387,12 @@ _MAX_PREFIX = 400
 
 
 def _take(text: str, begin: int, end: int, line: int) -> _Taken:
-    """Takes the words of a command from its program on.
+    """Reads the words of a command from its program on.
 
     Args:
-        text: The text, without what quotes lines.
+        text: The text, without the marks of quoted lines.
         begin: Where the program's name begins.
-        end: Where it ends; the same place where the first word is to be found yet.
+        end: Where it ends; the same place if the first word is still to be found.
         line: Where its line begins.
     """
     quoted = not _is_listed(text, line, begin)
@@ -459,14 +459,14 @@ def _find_bracket(text: str, begin: int, end: int) -> tuple[int, int] | None:
 
 
 _MAX_LOGGED = 1 << 16
-"""Of a command in a log: each one looks no further for its end."""
+"""Of a command in a log: the end is not searched any further."""
 _QUOTES = frozenset({"'", '"'})
 
 
 def _find_bounds(text: str, begin: int, end: int) -> tuple[int, int]:
-    """Returns where the words after a program begin, and where they have to end.
+    """Returns where the words after a program begin, and where they must end.
 
-    A quotation that begins before the program and not ends after it is of the whole command.
+    A quotation that begins before the program and ends after it contains the whole command.
     """
     if text[end : end + 1] in _QUOTES:
         return end + 1, len(text)
@@ -490,7 +490,7 @@ _LISTS = frozenset({"blockdev", "chardev", "device", "drive", "name", "netdev", 
 
 
 class _Taking:
-    """Words of one command, taken one after another."""
+    """The words of one command, read one after another."""
 
     def __init__(self, text: str, words: list[Word], stop: int, *, quoted: bool) -> None:
         self.text = text
@@ -498,11 +498,11 @@ class _Taking:
         self.stop = stop
         self.quoted = quoted
         self.resume = 0
-        """What is before is skipped: blank lines and comments between options."""
+        """Everything before it is skipped: blank lines and comments between options."""
         self.end = words[-1].end if words else 0
         self.options = self.known = self.telling = 0
         self.pending = ""
-        """The option that the next word is the value of."""
+        """The option whose value is the next word."""
         self.joined = self.commented = False
         self.gaps: list[tuple[_Gap, int]] = []
         self.restart: tuple[int, int] | None = None
@@ -575,7 +575,7 @@ class _Taking:
         return option in _FREE or (option in _LISTS and "," in words[-1].text)
 
     def add(self, token: Token) -> bool:
-        """Adds what comes next, and returns whether the command goes on."""
+        """Adds the next part, and returns whether the command continues."""
         self.end = token.end
         match token.kind:
             case "word":
@@ -603,7 +603,7 @@ class _Taking:
         text = word.text
         self.commented = False
         if not self.options and "\n" in text:
-            # An apostrophe of prose, which another one far below seems to end.
+            # An apostrophe of prose, which seems to end at another one far below.
             self.end = self._find_line_end(word.start)
             return False
         if not self.options and self.words and text.endswith(":"):
@@ -633,7 +633,7 @@ class _Taking:
         return self.stop if end < 0 else end
 
     def _go_on(self, token: Token) -> bool:
-        """Returns whether the command goes on after a line that nothing joins to the next."""
+        """Returns whether the command continues after a line that nothing joins to the next."""
         text = self.text
         skipped = _SKIPPED.match(text, token.end, self.stop)
         position = skipped.end() if skipped is not None else token.end
@@ -678,7 +678,7 @@ class _Taking:
             self.gaps.append(("loose", token.start))
 
 
-# What there is to say of it.
+# Notes and errors about it.
 
 _NAMED = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}\n]{1,200}\}|[*@])", re.ASCII)
 _SINGLE = re.compile(r"'[^']*+'")

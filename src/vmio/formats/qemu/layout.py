@@ -1,6 +1,6 @@
-"""The layout of a notation that says every place itself: nothing is planned, QEMU decides.
+"""The layout of a notation that configures every place itself: QEMU decides the rest.
 
-Source: QEMU 10.0: its own defaults for what is not written.
+Source: QEMU 10.0: its own defaults for what is not configured.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CHASSIS: Final[Mapping[str, str | None]] = {
     "x3130-upstream": None,
     "xio3130-downstream": "chassis",
 }
-"""PCI bridges, and the property of each that numbers it; the bus behind one has its id as name.
+"""PCI bridges, and the property of each that numbers it; the bus behind a bridge has its id.
 
 Source: QEMU 10.0, docs/pcie.txt and `-device MODEL,help`.
 """
@@ -46,19 +46,19 @@ _PASSED_BY: Final = {
     "cache": "goes around the host's page cache, and the guest's flushes are the device's",
     "aio": "has SCSI commands done by worker threads (SG_IO), not by an engine",
     "discard": "hands the guest's SCSI commands over, those that unmap among them",
-    "detect_zeroes": "looks into nothing that is written",
+    "detect_zeroes": "does not examine written data",
 }
-"""Why settings of a file do nothing where SCSI commands are passed on."""
+"""Why settings of a file have no effect if SCSI commands are passed through."""
 _OF_CONTROLLER: Final = frozenset({"iothread", "queues"})
-"""Settings that are heeded above the file."""
+"""Settings that are used above the file."""
 
 
 def lay_out_command(vm: Vm, made: Mapping[str, Controller] | None = None) -> Topology:
-    """Returns the layout that is written, with QEMU's defaults where nothing is.
+    """Returns the configured layout, with QEMU's defaults for the rest.
 
     Args:
-        vm: What is written.
-        made: Controllers that a manager makes beside it, by their ids.
+        vm: The configuration.
+        made: Controllers that a manager creates besides, by their ids.
     """
     controllers = {**(made or {}), **{each.id: each for each in vm.controllers}}
     return Topology(
@@ -72,9 +72,9 @@ def lay_out_command(vm: Vm, made: Mapping[str, Controller] | None = None) -> Top
 
 
 def _find_bridges(vm: Vm) -> tuple[Bridge, ...]:
-    """Returns the bridges that the controllers are behind, each after the one that it is on.
+    """Returns the bridges in front of the controllers, each after the bridge that it is on.
 
-    The first function of a bridge's slot is among them: without it a guest sees no other.
+    They include the first function of a bridge's slot: without it a guest sees no other function.
     """
     options = (each for each in vm.options if each.name == "device" and each.kind in _CHASSIS)
     known = {
@@ -134,13 +134,13 @@ def _complete(attached: AttachedDisk, controller: Controller) -> AttachedDisk:
 
 
 def settle(attached: AttachedDisk) -> AttachedDisk:
-    """Returns a disk with what its device, or a snapshot, makes of the settings of its file."""
+    """Returns a disk with the effect of its device, or a snapshot, on the settings of its file."""
     if attached.passes_through:
         return _pass_through(attached)
     is_read = attached.read_only or attached.disk.read_only or attached.disk.media == "cdrom"
     if is_read or not attached.disk.snapshot or attached.find_effect("snapshot") is not None:
         return attached
-    # Source: QEMU 10.0: what is written goes to a temporary file, opened as with cache=unsafe.
+    # Source: QEMU 10.0: writes go to a temporary file, opened as with cache=unsafe.
     effect = Effect(setting="snapshot", value="on", verdict="used")
     return replace(
         attached, cache="unsafe", cache_no_flush=True, effects=(*attached.effects, effect)
@@ -148,9 +148,9 @@ def settle(attached: AttachedDisk) -> AttachedDisk:
 
 
 def _pass_through(attached: AttachedDisk) -> AttachedDisk:
-    """Returns a disk whose SCSI commands go to the host's device as they are.
+    """Returns a disk whose SCSI commands go to the host's device unchanged.
 
-    What is written of its file says how that is opened, and nothing of what the guest does then.
+    The settings of its file determine how that is opened, and nothing after that.
 
     Source: QEMU 10.0, see `PASSTHROUGH`.
     """
@@ -169,7 +169,7 @@ def _pass_through(attached: AttachedDisk) -> AttachedDisk:
             verdict="ignored",
             reason=f"{attached.driver} {_PASSED_BY[setting]}"
             if setting in _PASSED_BY
-            else f"no limit holds back what {attached.driver} passes on",
+            else f"limits do not apply to what {attached.driver} passes through",
         )
         for setting, is_written in written.items()
         if is_written

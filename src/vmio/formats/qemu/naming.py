@@ -1,4 +1,4 @@
-"""What QEMU's own options call a setting of the model.
+"""The names of the model's settings in QEMU's own options.
 
 Source: QEMU 10.0, its manual page for `-drive`, `-blockdev` and `-device`.
 """
@@ -18,17 +18,17 @@ _NODE_CACHES: Final = {
     "writeback": "cache.direct=off,cache.no-flush=off",
     "writethrough": "write-cache=off",
 }
-"""A cache mode of a drive as properties of a node, and of the device where a node has none."""
+"""A drive's cache mode as properties of a node, or of the device if a node has none."""
 
 
 def name_setting(vm: Vm, subject: str, name: str, value: str | None = None) -> str:
-    """Returns a setting as a command line has it, with a value if one is given: `cache=none`.
+    """Returns a setting's name in a command line, with a value if one is given: `cache=none`.
 
     Args:
         vm: The guest.
-        subject: The disk that it is a setting of.
-        name: The model's name of it.
-        value: The value, as the model has it; None for the name alone.
+        subject: The disk that has the setting.
+        name: Its name in the model.
+        value: The value in the model's form; None for the name alone.
     """
     match name, value:
         case "cache", None:

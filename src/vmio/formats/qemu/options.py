@@ -1,4 +1,4 @@
-"""The names of QEMU's options, so that a command line is told from other texts with dashes.
+"""The names of QEMU's options, which distinguish a command line from other texts with dashes.
 
 Source: `-help` of QEMU 0.12, 2.0, 7.2 and 10.0.
 """
@@ -16,14 +16,14 @@ TELLING: Final = frozenset(
     vga virtfs vnc qmp serial monitor usbdevice append enable-kvm nographic nodefaults
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
-"""Those that hardly any other program has."""
+"""Options that hardly any other program has."""
 TOLD: Final = frozenset(
     """
     accel audiodev blockdev chardev device drive fsdev global machine mon netdev nic object
     overcommit readconfig sandbox smbios smp tpmdev
     """.split()  # noqa: SIM905 - as above
 )
-"""Those that are nothing without a value, in any QEMU."""
+"""Options that need a value in every QEMU."""
 OPTIONS: Final = TELLING | frozenset(
     """
     D L M S acpitable action add-fd alt-grab audio audio-help balloon bios bt chroot clock compat

@@ -1,4 +1,4 @@
-"""QEMU's `-readconfig` files: options in sections, as `[device "id"]` and `key = "value"`."""
+"""QEMU's `-readconfig` files: options in sections, `[device "id"]` with `key = "value"`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _GROUPS = {"boot-opts": "boot", "memory": "m", "smp-opts": "smp"}
 
 
 def parse_config_file(source: Source, span: Span) -> tuple[tuple[Option, ...], tuple[str, ...]]:
-    """Returns the options of a file, and what QEMU would refuse of it, a text each.
+    """Returns the options of a file, and a text for each fault that QEMU would refuse.
 
     Args:
         source: The file.
-        span: Where the command line names it, which is where its options are said to be.
+        span: Where the command line names it, which is the place given to its options.
     """
     if len(source.data) > _MAX_BYTES:
         return (), (f"{source.name} is larger than {_MAX_BYTES} bytes",)
@@ -50,6 +50,6 @@ def _read_sections(source: Source, refused: list[str]) -> Iterator[tuple[str, Ma
         elif (setting := _SETTING.fullmatch(line)) and name:
             values[setting[1]] = setting[2]
         else:
-            refused.append(f"line {number} of {source.name} is no section and no setting")
+            refused.append(f"line {number} of {source.name} is neither a section nor a setting")
     if name:
         yield name, values

@@ -1,4 +1,4 @@
-"""A QEMU command line to a `Vm`: every device where it is written, none planned."""
+"""Reads a QEMU command line into a `Vm`, with every device in its configured place."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ __all__ = ["QemuGuest", "check_queues", "check_size", "read_command_vm", "read_p
 _MIB = 1 << 20
 _SUFFIXES = {"": _MIB, "b": 1, "k": 1 << 10, "m": _MIB, "g": 1 << 30, "t": 1 << 40}
 _DEFAULT_MIB = 128
-"""QEMU's own, where `-m` is not written."""
+"""QEMU's default without `-m`."""
 _TOPOLOGY = ("sockets", "dies", "clusters", "modules", "cores", "threads", "drawers", "books")
 _ARCHITECTURE = re.compile(r"qemu-system-([a-z0-9_]+)")
 _MACHINES: Mapping[str, str] = {"s390": "s390x", "pseries": "ppc64", "virt": "aarch64"}
@@ -57,7 +57,7 @@ _UBUNTU: Mapping[str, tuple[int, int]] = {
     "impish": (6, 0),
     "jammy": (6, 2),
 }
-"""The QEMU of Ubuntu's machine types up to 22.04, by what is written, as in pc-q35-focal."""
+"""The QEMU of Ubuntu's machine types up to 22.04, by the suffix, as in pc-q35-focal."""
 _RHEL = (
     ((9, 2), (7, 2)),
     ((9, 0), (6, 2)),
@@ -70,14 +70,14 @@ _RHEL = (
 )
 """The QEMU of RHEL's machine types, newest first: pc-q35-rhel8.4.0 is QEMU 5.2."""
 _OLDEST = (2, 12)
-"""That of older ones of RHEL, or older still."""
+"""The QEMU of older machine types of RHEL, or an older one."""
 _NOWHERE = Span(start=0, end=0)
 _CHECKED = frozenset({"blockdev", "device", "object"})
-"""Options of which the value may be JSON."""
+"""Options whose value may be JSON."""
 
 
 class QemuGuest(Guest, frozen=True, kw_only=True):
-    """A VM that is a QEMU command line, and that line."""
+    """A VM from a QEMU command line, and that line."""
 
     origin = "command"
 
@@ -85,7 +85,7 @@ class QemuGuest(Guest, frozen=True, kw_only=True):
 
 
 def read_command_vm(source: Source, context: ReadContext) -> QemuGuest:
-    """Reads a saved command line, with everything of it where it is written.
+    """Reads a saved command line, with the place of everything in it.
 
     Raises:
         InputError: It is not the command line of a QEMU.
@@ -162,7 +162,7 @@ def _read_vm(
 
 
 def check_size(source: Source, options: Sequence[Option]) -> None:
-    """Refuses more options than are worth a look.
+    """Refuses too many options.
 
     Raises:
         InputError: There are too many, or too many properties of them.
@@ -176,7 +176,7 @@ def check_size(source: Source, options: Sequence[Option]) -> None:
 
 
 def check_queues(source: Source, controllers: Sequence[Controller], vcpus: int) -> None:
-    """Refuses controllers with more virtqueues in all than are worth a look.
+    """Refuses controllers with too many virtqueues in all.
 
     Raises:
         InputError: There are too many.
@@ -193,13 +193,13 @@ def _include(
     read_file: Callable[[str], Source | str] | None,
     problems: list[Problem],
 ) -> Iterator[Option]:
-    """Yields options, those of a `-readconfig` file in its place."""
+    """Yields options, with those of a `-readconfig` file in place of it."""
     for option in options:
         if option.name != "readconfig":
             yield option
             continue
         name, span = option.properties.get("value", ""), option.span or _NOWHERE
-        file = "it was not looked for" if read_file is None else read_file(name)
+        file = "it was not read" if read_file is None else read_file(name)
         if isinstance(file, str):
             said = f"{name} is not known here: {file}"
             problems.append(
@@ -215,19 +215,19 @@ def _include(
 
 
 def _apply_set(options: Sequence[Option], problems: list[Problem]) -> Sequence[Option]:
-    """Returns options with what `-set GROUP.ID.KEY=VALUE` changes of them, and says no more."""
+    """Returns options with the changes of `-set GROUP.ID.KEY=VALUE`, and without these."""
     setters = [option for option in options if option.name == "set"]
     if not setters:
         return options
     targets: dict[tuple[str, str], _Changed] = {}
-    for option in reversed(options):  # the first of an id is the one that counts
+    for option in reversed(options):  # the first option with an id is the one that is changed
         targets[option.name, option.id] = _Changed(option, {}, {})
     for setter in setters:
         for path, value in setter.properties.items():
             match = _PATH.fullmatch(path)
             target = targets.get((match[1], match[2])) if match else None
             if match is None or target is None:
-                said = f"there is nothing that {path} could be set of"
+                said = f"there is nothing that {path} could change"
                 span = setter.spans.get(path, setter.span) or _NOWHERE
                 problems.append(
                     Problem(kind="missing-reference", message=said, span=span, subject="set")
@@ -245,7 +245,7 @@ def _apply_set(options: Sequence[Option], problems: list[Problem]) -> Sequence[O
 
 
 class _Changed(NamedTuple):
-    """An option, and what `-set` changes of it."""
+    """An option, and what `-set` changes in it."""
 
     option: Option
     properties: dict[str, str]
@@ -261,7 +261,7 @@ def _change(option: Option, changed: _Changed) -> Option:
 
 
 def _check_options(options: Sequence[Option]) -> Iterator[Problem]:
-    """Yields what QEMU cannot even read, and names that it finds twice."""
+    """Yields options that QEMU cannot parse, and names that are defined twice."""
     seen: set[tuple[str, str]] = set()
     first = ""
     for option in options:
@@ -269,7 +269,7 @@ def _check_options(options: Sequence[Option]) -> Iterator[Problem]:
         if option.name == "hda":
             word = option.properties.get("value", "")
             if first and option.spans.get("value") == option.span:
-                said = f"'{word}' is no option, and '{first}' is the first disk already"
+                said = f"'{word}' is not an option, and '{first}' is the first disk already"
                 yield Problem(kind="refused-option", message=said, span=span, subject=word)
             first = first or word
         if option.name in _CHECKED and option.properties.get("value", "").startswith("{"):
@@ -348,7 +348,7 @@ def _find_accelerator(options: Sequence[Option]) -> Accelerator:
 
 
 def _find_version(machine: str, host: Host) -> tuple[int, int]:
-    """Returns the version of QEMU's that a machine behaves as; the host's, where it names none."""
+    """Returns the QEMU version that a machine behaves as; the host's if it names none."""
     match = re.search(r"(rhel)?(\d{1,3})\.(\d{1,3})", machine, re.ASCII)
     if match is None:
         known = (_UBUNTU[part] for part in machine.split("-") if part in _UBUNTU)
@@ -360,7 +360,7 @@ def _find_version(machine: str, host: Host) -> tuple[int, int]:
 
 
 def _count_vcpus(options: Sequence[Option]) -> int:
-    """Returns how many processors a guest starts with, those that are devices among them."""
+    """Returns how many processors a guest starts with, including those that are devices."""
     smp = _merge_properties(options, "smp")
     counts = {key: int(text) for key, text in smp.items() if re.fullmatch(r"\d{1,5}", text)}
     plugged = sum(option.name == "device" and option.kind.endswith("-cpu") for option in options)

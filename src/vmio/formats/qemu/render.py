@@ -1,9 +1,9 @@
 """A layout as options of QEMU's own: objects, bridges, controllers, block nodes and devices.
 
-A manager that has a command line of its own writes that by itself; this is for guests that vmio
-boots. Options are JSON, but devices are so only where a property of one is a list: `-set`, which a
-config's own options may hold, changes only a device that is written as `key=value`, and QEMU makes
-those before all that are JSON.
+This is for guests that vmio boots; a manager with a command line of its own writes that itself.
+Options are JSON, but a device is JSON only if one of its properties is a list: `-set`, which a
+config's own options may contain, changes only a device in the form `key=value`, and QEMU creates
+those before all devices in JSON.
 
 Source: QEMU 9.0 to 11.1, `-object`, `-blockdev` and `-device` with JSON (since 6.2).
 """
@@ -26,11 +26,11 @@ Argument = tuple[str, ...]
 _Properties = Mapping[str, object]
 
 _NAMED = frozenset({"scsi-hd", "scsi-cd"})
-"""Devices that tell the guest a vendor and a product."""
+"""Devices that report a vendor and a product to the guest."""
 
 
 def render_layout(topology: Topology) -> Iterator[Argument]:
-    """Yields the options that make a layout, each behind those that it refers to."""
+    """Yields the options that define a layout, each after those that it refers to."""
     as_json = any(controller.iothread_vq_mapping for controller in topology.controllers)
     render_device = partial(_render, "device") if as_json else _render_pairs
     for iothread in topology.iothreads:
@@ -103,7 +103,7 @@ def _describe_controller(controller: Controller) -> _Properties:
 
 
 def _serve(controller: Controller) -> _Properties:
-    """Returns what serves a controller's queues, and how many there are."""
+    """Returns the properties for a controller's IOThreads and its number of queues."""
     mapping = [
         {"iothread": entry.iothread, **({"vqs": list(entry.vqs)} if entry.vqs else {})}
         for entry in controller.iothread_vq_mapping
@@ -118,7 +118,7 @@ def _serve(controller: Controller) -> _Properties:
 
 
 def _describe_nodes(attached: AttachedDisk, backing: Backing) -> _Properties:
-    """Returns a disk's nodes: the image's format over the file, under its limits if it has any."""
+    """Returns a disk's nodes: its limits, if any, over the image's format over the file."""
     disk = attached.disk
     common: dict[str, object] = {"read-only": attached.read_only}
     if disk.media != "cdrom":

@@ -1,8 +1,8 @@
-"""QEMU's trace lines, and recordings of an event loop that have its inputs beside them.
+"""QEMU's trace lines, and recordings of an event loop with its inputs.
 
-A trace is what the log backend writes: an event's name and its fields, behind a thread and a time
-if there are time stamps. A recording has, in the loop's own order, the readings of the clock, the
-waits and the reads too, so that the loop's decisions can be computed again.
+A trace is what the log backend writes: an event's name and its fields, after a thread and a time
+if there are time stamps. A recording also has, in the loop's order, the readings of the clock, the
+waits and the reads, so that the loop's decisions can be recomputed.
 
 Source: QEMU 7.2.22, 10.0.2 and 11.1.1.
 """
@@ -51,14 +51,14 @@ _FIELDS = {
     "poll_add": ("ctx", "node", "fd", "revents"),
     "poll_remove": ("ctx", "node", "fd"),
 }
-"""What the events have that polling is told by; `new timeout` is one field."""
+"""The fields of the events about polling; `new timeout` is one field."""
 
 
 class Handler(NamedTuple):
     """A file descriptor that a loop watches."""
 
     node: str
-    """Its address in QEMU, the same for as long as it is registered."""
+    """Its address in QEMU, unchanged while it is registered."""
     fd: int
 
 
@@ -67,7 +67,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
     name: str
     ctx: str = ""
-    """The event loop that it is of; empty for an event that is of none."""
+    """The event loop of the event; empty for an event of no loop."""
     values: dict[str, int] = field(default_factory=dict)
     node: str = ""
     time_ns: int | None = None
@@ -85,24 +85,24 @@ class Clock(Struct, frozen=True, kw_only=True):
     first_ns: int
     last_ns: int
     before_last_ns: int | None = None
-    """The last but one; None where that was not recorded."""
+    """The last but one; None if it was not recorded."""
 
 
 class Wait(Struct, frozen=True, kw_only=True):
-    """Entry to `ppoll`: how long at most, and the descriptors that are watched."""
+    """Entry to `ppoll`: its time limit, and the descriptors that are watched."""
 
     timeout: int
     fds: tuple[int, ...]
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """Return from `ppoll` with what is ready; of another wait, which does not say, None."""
+    """Return from `ppoll` with what is ready; None for another wait, which does not report it."""
 
     fds: tuple[int, ...] | None
 
 
 class Read(Struct, frozen=True, kw_only=True):
-    """A read of an eventfd, and what it returned: 8, or -1 where nothing was to be read."""
+    """A read of an eventfd, and its result: 8, or -1 if there was nothing to read."""
 
     fd: int
     result: int
@@ -120,7 +120,7 @@ Record = Event | Clock | Wait | Ready | Read | Block
 
 
 def parse_event(line: str) -> Event | None:
-    """Returns the event of a line of a trace, None if it is none or of none that is known."""
+    """Returns the event of a trace line; None for another line or an unknown event."""
     match = _STAMP.match(line)
     assert match is not None  # noqa: S101 - the pattern matches nothing as well
     name, _, rest = line[match.end() :].partition(" ")
@@ -158,14 +158,14 @@ def parse_event(line: str) -> Event | None:
 
 
 def parse_trace(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
-    """Yields the events of a trace that comes line by line, so that it need not fit in memory.
+    """Yields the events of a trace line by line, so that it need not fit in memory.
 
     Args:
-        name: What the trace is called in messages.
+        name: The trace's name in messages.
         lines: Its lines with their ends.
 
     Raises:
-        InputError: The last line has no end, or one that polling is told by is cut off.
+        InputError: The last line has no end, or an event about polling is cut off.
     """
     for number, data in enumerate(lines, start=1):
         line = data.decode("utf-8", "replace").strip()
@@ -177,19 +177,19 @@ def parse_trace(name: str, lines: Iterable[bytes]) -> Iterator[Event]:
 
 
 def parse_recording(name: str, lines: Iterable[bytes]) -> Iterator[Record]:
-    """Yields what a recording holds that comes line by line, so that it need not fit in memory.
+    """Yields the content of a recording line by line, so that it need not fit in memory.
 
     Args:
-        name: What the recording is called in messages.
+        name: The recording's name in messages.
         lines: Its lines with their ends.
 
     Raises:
-        InputError: A line is none of a recording, or is cut off.
+        InputError: A line is not one of a recording, or is cut off.
     """
     for number, data in enumerate(lines, start=1):
         line = data.decode("utf-8", "replace").strip()
         if not data.endswith(b"\n"):
-            # Its last number could lack digits, which nothing else would tell.
+            # Its last number could lack digits, which nothing else would show.
             raise _cut_off(name, number, line)
         if not line:
             continue
@@ -217,7 +217,7 @@ def _parse_record(line: str) -> Record | None:
             _to_int(rest)
             return Ready(fds=None)
         case "U":
-            # Nothing of it goes into a decision.
+            # No decision depends on it.
             _to_int(rest)
             return None
         case "E":
@@ -264,7 +264,7 @@ def _parse_block(text: str) -> Block:
 
 
 def _read_fields(text: str) -> dict[str, str] | None:
-    """Returns `key value` pairs; None where a key of them has no value."""
+    """Returns `key value` pairs; None if a key has no value."""
     words = text.split()
     fields = dict(zip(words[::2], words[1::2], strict=False))
     return None if len(words) % 2 and words[-1] in {"ctx", "node", "timeout", "new"} else fields

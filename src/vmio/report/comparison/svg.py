@@ -78,11 +78,11 @@ def draw_pairs(result: JobResult, *, prefix: str) -> str:
         if number % math.ceil(count / 10) == 0:
             parts.append(draw_label(x, _BOTTOM + 15, str(number + 1), "mid"))
     parts.append(draw_label((_LEFT + _RIGHT) / 2, _HEIGHT - 3, "pair", "mid"))
-    told = "; ".join(
+    desc = "; ".join(
         f"pair {number}: A {pair.a.figures.iops:.0f}, B {pair.b.figures.iops:.0f}"
         for number, pair in enumerate(result.pairs, start=1)
     )
-    return _svg(parts, f"{prefix}-pairs", f"{result.job.name}: IOPS of every pair", told)
+    return _svg(parts, f"{prefix}-pairs", f"{result.job.name}: IOPS of every pair", desc)
 
 
 def draw_ratios(result: JobResult, *, prefix: str) -> str:
@@ -127,11 +127,11 @@ def draw_ratios(result: JobResult, *, prefix: str) -> str:
         _mark_b(place(ratio.ratio), y, size=7),
         draw_label((12 + _RIGHT) / 2, _HEIGHT - 3, "B ÷ A, logarithmic", "mid"),
     ]
-    told = (
+    desc = (
         f"Mean ratio {format_ratio(ratio.ratio)}, {ratio.confidence:.0%} interval "
         f"{format_interval(ratio)}: {ratio.verdict}."
     )
-    return _svg(parts, f"{prefix}-ratios", f"{result.job.name}: B against A", told)
+    return _svg(parts, f"{prefix}-ratios", f"{result.job.name}: B against A", desc)
 
 
 def draw_latencies(result: JobResult, *, prefix: str) -> str:
@@ -165,12 +165,12 @@ def draw_latencies(result: JobResult, *, prefix: str) -> str:
         parts.append(draw_label(14, y + 4, name, "mid strong"))
         parts += _draw_latency_side(summary, side_runs, css=css, y=y, place=place)
     parts.append(draw_label((30 + _RIGHT) / 2, _HEIGHT - 3, "latency, logarithmic", "mid"))
-    told = " ".join(
+    desc = " ".join(
         f"{name}: median {format_duration_ns(one.latency_p50_ns)}, 99th percentile "
         f"{format_duration_ns(one.latency_p99_ns)}."
         for name, one in (("A", result.a), ("B", result.b))
     )
-    return _svg(parts, f"{prefix}-latencies", f"{result.job.name}: latency", told)
+    return _svg(parts, f"{prefix}-latencies", f"{result.job.name}: latency", desc)
 
 
 def draw_host_cpu(result: JobResult, *, prefix: str) -> str:
@@ -204,11 +204,11 @@ def draw_host_cpu(result: JobResult, *, prefix: str) -> str:
         parts.append(draw_label(46, y, words))
         for (_, share), x in zip(shares, (232, 292), strict=True):
             parts.append(draw_label(x, y, f"{share[kind]:.2f}", "end"))
-    told = " ".join(
+    desc = " ".join(
         f"{name}: " + ", ".join(f"{words} {share[kind]:.2f}" for kind, words in _KINDS) + "."
         for name, share in shares
     )
-    return _svg(parts, f"{prefix}-cpu", f"{result.job.name}: host processors kept busy", told)
+    return _svg(parts, f"{prefix}-cpu", f"{result.job.name}: host processors kept busy", desc)
 
 
 def _draw_latency_side(
@@ -246,9 +246,9 @@ def _group_threads(summary: Summary) -> dict[ThreadKind, float]:
     }
 
 
-def _svg(parts: Iterable[str], identity: str, title: str, told: str) -> str:
+def _svg(parts: Iterable[str], identity: str, title: str, desc: str) -> str:
     return render_svg(
-        parts, identity=identity, title=title, told=told, css="ch", size=(_WIDTH, _HEIGHT)
+        parts, identity=identity, title=title, desc=desc, css="ch", size=(_WIDTH, _HEIGHT)
     )
 
 

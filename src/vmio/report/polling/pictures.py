@@ -99,7 +99,7 @@ def _draw_loop() -> str:
     return draw_loops(
         rows,
         title="One event loop, one request at a time, QEMU 10.0, default settings",
-        told="Two runs of the same loop and disk over a millisecond, as bands: polling, sleeping,"
+        desc="Two runs of the same loop and disk over a millisecond, as bands: polling, sleeping,"
         " waking up, dispatching. The one that started without polling polls a little before every"
         " sleep, in vain. The other polls for the maximum each time, catches what comes within it"
         " and sleeps for the rest. An orange line shows the polling time.",
@@ -173,7 +173,7 @@ def _draw_parameters() -> str:
     return draw_times(
         [_adapt_handler(name, settings) for name, settings in _VARIANTS],
         title="The same 30 waits under six settings, QEMU 7.2 to 10.2",
-        told="Six small charts of the same 30 waits with the polling time as a line, which grows"
+        desc="Six small charts of the same 30 waits with the polling time as a line, which grows"
         " from 0 while waits are short and drops when one is above the maximum; above each, its"
         " setting and how many waits polling caught.",
         columns=3,
@@ -201,7 +201,7 @@ def _draw_generations() -> str:
             adapt_to_waits("weighted", "11.1"),
         ],
         title="The same 60 waits in three generations, default settings, aio=io_uring",
-        told="Three charts of the same waits with the polling time as a line. 7.2: one time, which"
+        desc="Three charts of the same waits with the polling time as a line. 7.2: one time, which"
         " drops to 0 at each long wait. 10.0: the time ratchets up and stays, however long the"
         " waits become. 11.1: it follows the mean, and decays to 1 ns when all waits are long.",
         columns=3,
@@ -280,7 +280,7 @@ def _draw_sweep() -> str:
     return draw_ranges(
         points,
         title="What poll-max-ns buys and costs, predicted",
-        told="Latency and processor time of an event loop with one disk at depth 1, QEMU 10.0,"
+        desc="Latency and processor time of an event loop with one disk at depth 1, QEMU 10.0,"
         " against poll-max-ns from 0 to 1 ms, predicted with the default profile. Where shown with"
         " a coloured ground the outcome is either of two, depending on the initial state.",
     )

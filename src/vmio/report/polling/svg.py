@@ -105,7 +105,7 @@ def draw_loops(
     rows: Sequence[tuple[str, Sequence[LoopPass], int]],
     *,
     title: str,
-    told: str,
+    desc: str,
     span_ns: int,
     max_ns: int,
 ) -> str:
@@ -115,7 +115,7 @@ def draw_loops(
         rows: For each a name, its passes in order, possibly none, and the time from which it is
             shown.
         title: The picture's title.
-        told: Its description in words.
+        desc: Its description in words.
         span_ns: The time that is shown.
         max_ns: `poll-max-ns`, the end of the axis of polling times.
     """
@@ -128,7 +128,7 @@ def draw_loops(
         parts += _draw_poll_times(passes, top + 78, shown_ns, max_ns)
         top += 160
     parts += _draw_time_axis(top, span_ns)
-    return _finish(parts, title=title, told=told, height=top + 34)
+    return _finish(parts, title=title, desc=desc, height=top + 34)
 
 
 _BANDS: Final = (
@@ -145,7 +145,7 @@ def draw_times(
     panels: Sequence[TimesPanel],
     *,
     title: str,
-    told: str,
+    desc: str,
     columns: int,
     height: float,
     span_ns: tuple[int, int],
@@ -155,7 +155,7 @@ def draw_times(
     Args:
         panels: The charts.
         title: The picture's title.
-        told: Its description in words.
+        desc: Its description in words.
         columns: How many charts are side by side.
         height: Of each chart.
         span_ns: The lowest and highest time of the logarithmic axis; 0 has a line below.
@@ -179,16 +179,16 @@ def draw_times(
             panel, (left, top + head, width, height), span_ns, is_first=at % columns == 0
         )
     rows = math.ceil(len(panels) / columns)
-    return _finish(parts, title=title, told=told, height=_TOP + rows * (height + head + 20))
+    return _finish(parts, title=title, desc=desc, height=_TOP + rows * (height + head + 20))
 
 
-def draw_ranges(points: Sequence[RangePoint], *, title: str, told: str) -> str:
+def draw_ranges(points: Sequence[RangePoint], *, title: str, desc: str) -> str:
     """Returns a file that shows latency and processor time against `poll-max-ns`.
 
     Args:
         points: Ascending; of 0 or more.
         title: The picture's title.
-        told: Its description in words.
+        desc: Its description in words.
     """
     parts = list(
         _draw_legend(
@@ -209,10 +209,10 @@ def draw_ranges(points: Sequence[RangePoint], *, title: str, told: str) -> str:
             text = format_duration_ns(point.value) if point.value else "0"
             parts.append(draw_label(xs[at], top - 8, text, "soft mid"))
     parts.append(draw_label(_LEFT, top + 14, "poll-max-ns", "soft"))
-    return _finish(parts, title=title, told=told, height=top + 26)
+    return _finish(parts, title=title, desc=desc, height=top + 26)
 
 
-def _finish(parts: Iterable[str], *, title: str, told: str, height: float) -> str:
+def _finish(parts: Iterable[str], *, title: str, desc: str, height: float) -> str:
     """Returns a complete file; in an `img`, as on GitHub, it has only its own style."""
     body = [
         f"<style>{_CSS}</style>",
@@ -224,7 +224,7 @@ def _finish(parts: Iterable[str], *, title: str, told: str, height: float) -> st
         (f"{part}\n" for part in body),
         identity="po",
         title=title,
-        told=told,
+        desc=desc,
         css="po",
         size=(_WIDTH, height),
     )

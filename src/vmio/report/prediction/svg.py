@@ -59,7 +59,7 @@ def draw_loops(prediction: Prediction, *, prefix: str) -> str:
     """
     loops = prediction.loops[:MOST_LOOPS]
     most = max([1.0, *(value.high for loop in loops for _, _, value in _list_parts(loop))])
-    parts, told = [], []
+    parts, desc = [], []
     bottom = len(loops) * _LOOP_HEIGHT
     for tick in (0, most / 2, most):
         x = scale(tick, 0, most, _BAR_LEFT, _BAR_RIGHT)
@@ -77,12 +77,12 @@ def draw_loops(prediction: Prediction, *, prefix: str) -> str:
             y = top + 26 + row * _ROW_HEIGHT
             parts.append(draw_label(_BAR_LEFT - 8, y + 11, words, "end"))
             parts += _draw_bar(value, text, css, y, most, is_mean=not prediction.bistable)
-        told.append(f"{name}: {', '.join(shown)}.")
+        desc.append(f"{name}: {', '.join(shown)}.")
     return render_svg(
         parts,
         identity=f"{prefix}-loops",
         title="Where the time of each event loop goes",
-        told=" ".join(told),
+        desc=" ".join(desc),
         css="ch sc",
         size=(_WIDTH, bottom + 38),
     )
@@ -171,7 +171,7 @@ def draw_panel(
         parts,
         identity=identity,
         title=title,
-        told=" ".join(f"{_describe(point)}." for point in points),
+        desc=" ".join(f"{_describe(point)}." for point in points),
         css="ch sc",
         size=(_WIDTH, _HEIGHT),
     )

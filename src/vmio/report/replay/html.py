@@ -133,7 +133,7 @@ def _draw(loop: LoopTrace, *, prefix: str) -> str:
             draw_line(_LEFT, y, _RIGHT, y, "grid"),
             draw_label(_LEFT - 8, y + 4, share, "end"),
         ]
-    edges, ticks, told = _place_pieces(loop)
+    edges, ticks, desc = _place_pieces(loop)
     top = []
     for piece, left, right in zip(loop.timeline, edges[:-1], edges[1:], strict=True):
         high, low = (
@@ -151,12 +151,12 @@ def _draw(loop: LoopTrace, *, prefix: str) -> str:
             draw_line(x, _FLOOR, x, _FLOOR + 5, "axis"),
             draw_label(x, _FLOOR + 19, text, "mid tick"),
         ]
-    parts.append(draw_label(_RIGHT, _FLOOR + 36, told, "end"))
+    parts.append(draw_label(_RIGHT, _FLOOR + 36, desc, "end"))
     return render_svg(
         parts,
         identity=prefix,
         title="How long the loop polled for at most, and how much of it in vain",
-        told=(
+        desc=(
             f"{loop.phases:,} phases; the longest polled for {format_duration_ns(longest)}."
             f" {judge_polling(loop)}."
         ),
@@ -173,10 +173,10 @@ def _place_pieces(loop: LoopTrace) -> tuple[list[float], list[tuple[float, str]]
     begins_ns = [piece.begin_ns for piece in loop.timeline if piece.begin_ns is not None]
     if loop.span_ns and len(begins_ns) == len(loop.timeline):
         marks, total = [*begins_ns, loop.span_ns], max(*begins_ns, loop.span_ns)
-        told = "time since the loop's first event"
+        desc = "time since the loop's first event"
     else:
         marks = [0, *accumulate(piece.phases for piece in loop.timeline)]
-        total, told = marks[-1], "phases, since the trace has no times"
+        total, desc = marks[-1], "phases, since the trace has no times"
     # A clock that went backwards is drawn as standing still.
     edges = [scale(mark, 0, total, _LEFT, _RIGHT) for mark in accumulate(marks, max)]
     step = max(1, round(nice_step(total / 5)))
@@ -185,7 +185,7 @@ def _place_pieces(loop: LoopTrace) -> tuple[list[float], list[tuple[float, str]]
         (scale(mark, 0, total, _LEFT, _RIGHT), write(mark) if mark else "0")
         for mark in range(0, total + 1, step)
     ]
-    return edges, [(min(x, _WIDTH - 30), text) for x, text in ticks], told
+    return edges, [(min(x, _WIDTH - 30), text) for x, text in ticks], desc
 
 
 def _draw_legend() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What serves the disks of a command line, and what of their settings is heeded."""
+"""What serves the disks of a command line, and which of their settings are used."""
 
 from __future__ import annotations
 

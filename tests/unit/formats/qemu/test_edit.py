@@ -127,7 +127,7 @@ def test_own_thread_has_a_name_of_its_own() -> None:
 def test_shared_thread_is_no_other_object() -> None:
     """QEMU would not start with two objects of one name."""
     line = "-device virtio-blk-pci,id=x,drive=a -device virtio-blk-pci,id=y,drive=b"
-    with pytest.raises(PlanError, match="vmio0 is no IOThread"):
+    with pytest.raises(PlanError, match="vmio0 is not an IOThread"):
         plan(f"{line} -object rng-random,id=vmio0", "shared")
 
 

@@ -295,7 +295,7 @@ def test_file_of_options_is_read_in_its_place() -> None:
     vm = read(line, c=Source(name="c", data=text.encode()))
     assert (vm.vcpus, vm.disks[0].volume) == (2, "/x")
     assert [problem.message for problem in vm.problems] == [
-        "line 1 of c is no section and no setting"
+        "line 1 of c is neither a section nor a setting"
     ]
     assert vm.source.read_span(vm.problems[0].span) == "-readconfig c"
     missing = read(line, c="No such file or directory")

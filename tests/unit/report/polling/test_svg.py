@@ -32,7 +32,7 @@ SLEPT = LoopPass(
 
 def draw(passes: list[LoopPass], span_ns: int = 100_000, max_ns: int = 32_768) -> str:
     """Returns a picture of one loop, having seen that it is well-formed and within its frame."""
-    text = draw_loops([("a", passes, 0)], title="t", told="d", span_ns=span_ns, max_ns=max_ns)
+    text = draw_loops([("a", passes, 0)], title="t", desc="d", span_ns=span_ns, max_ns=max_ns)
     ET.fromstring(text)  # noqa: S314 - our own text
     places = [float(x) for x in re.findall(r' x1?="([-\d.]+)"', text)]
     assert min(places) >= 0
@@ -89,7 +89,7 @@ def test_times_of_no_one_and_any_wait_can_be_drawn(waits: tuple[int, ...]) -> No
     """Each wait is a dot, full if the polling time reached it."""
     panel = TimesPanel(name="<a>", waits_ns=waits, budgets_ns=(5,) * len(waits), max_ns=32_768)
     text = draw_times(
-        [panel], title="t", told="d", columns=1, height=100, span_ns=(1_000, 1_000_000)
+        [panel], title="t", desc="d", columns=1, height=100, span_ns=(1_000, 1_000_000)
     )
     ET.fromstring(text)  # noqa: S314 - our own text
     caught = sum(wait <= 5 for wait in waits)
@@ -111,7 +111,7 @@ def test_ranges_of_any_number_of_points_can_be_drawn(count: int) -> None:
         )
         for at in range(count)
     ]
-    text = draw_ranges(points, title="t", told="d")
+    text = draw_ranges(points, title="t", desc="d")
     ET.fromstring(text)  # noqa: S314 - our own text
     assert count_bands(text, "either") == 2 * min(count, 1)
 

@@ -1,4 +1,4 @@
-"""The command line that Proxmox VE would run: one file a family, `command.py` has their order.
+"""The command line that Proxmox VE would run: one file per family, in the order of `command.py`.
 
 Source: qemu-server 9.2.6.
 """

@@ -1,6 +1,6 @@
 """The whole command line that Proxmox VE would run, in its order.
 
-A family of settings that is not printed yet is refused by name, never left out.
+A setting that vmio cannot print yet is refused by name, never left out.
 
 Source: qemu-server 9.2.6.
 """
@@ -77,9 +77,9 @@ def build_command(guest: ProxmoxGuest, host: Host) -> CommandLine:
 
     Raises:
         UnsupportedError: The config uses something that vmio cannot print yet.
-        PlanError: Proxmox itself would refuse.
+        PlanError: Proxmox itself would refuse it.
     """
-    # What `args` adds comes behind all that Proxmox writes, and changes none of it.
+    # The options of `args` follow all that Proxmox writes, and change none of it.
     topology = lay_out_config(guest, with_args=False)
     ctx = Context(guest=guest, topology=topology, host=host)
     _refuse(ctx)
@@ -95,7 +95,7 @@ def _warn_of_problems(guest: ProxmoxGuest) -> Iterator[str]:
         if problem.kind != "drive-dropped":
             yield f"vm {guest.vm.id} - {problem.message}"
         elif " requires " in problem.message or problem.message.startswith("both "):
-            # Of the other drives that it leaves out Proxmox says nothing.
+            # Proxmox does not report the other drives that it leaves out.
             yield problem.message
 
 
@@ -121,14 +121,14 @@ def _refuse(ctx: Context) -> None:
                 hint="'vmio show' and 'vmio check' read this config nevertheless",
             )
     for volume, backing in _list_volumes(ctx):
-        # Proxmox looks for each volume before it begins; other faults are told in their turn.
+        # Proxmox looks for each volume before it begins; it reports other faults in its own order.
         is_missing = backing.filename == volume and not volume.startswith("/")
         if backing.error and is_missing:
-            raise PlanError(backing.error, hint="--storage FILE names the storage.cfg to go by")
+            raise PlanError(backing.error, hint="--storage FILE names the storage.cfg to use")
 
 
 def _list_volumes(ctx: Context) -> Iterator[tuple[str, Backing]]:
-    """Yields what the config opens, each by the name that it is written with."""
+    """Yields what the config opens, each with its configured name."""
     for attached in ctx.topology.disks:
         if attached.disk.backing is not None:
             yield attached.disk.volume, attached.disk.backing
@@ -138,14 +138,14 @@ def _list_volumes(ctx: Context) -> Iterator[tuple[str, Backing]]:
 
 
 def _render(ctx: Context) -> Iterator[Argument]:
-    """Yields the command in its order, once its parts have been made in Proxmox's.
+    """Yields the command in its order, after its parts were built in Proxmox's order.
 
-    Of several faults the first that Proxmox comes upon is the one that it tells.
+    Of several faults, Proxmox reports the first that it finds.
     """
     guest, settings = ctx.guest, ctx.guest.settings
     display = choose_display(ctx)
     is_gpu_passed = find_passed_gpu(ctx)
-    # The tablet is for the display that is written, the picture on the one that there is.
+    # The tablet depends on the configured display, the picture on the actual one.
     shown = Display("none") if is_gpu_passed and "vga" not in settings else display
     firmware = (*render_firmware(ctx), *render_hotplug_fix(ctx))
     inputs = (
@@ -265,6 +265,6 @@ def _split_args(text: str) -> Iterator[Argument]:
     try:
         words = shlex.split(text)
     except ValueError:
-        return  # the reader has found fault with it; Proxmox adds no word of it
+        return  # the reader has reported it; Proxmox adds no option for it
     if words:
         yield tuple(words)

@@ -1,4 +1,4 @@
-"""What every family of a command line looks at.
+"""What every family of a command line needs.
 
 Source: qemu-server 9.2.6.
 """
@@ -26,23 +26,23 @@ RUN_FOLDER = "/var/run/qemu-server"
 
 
 def render_pci(address: PciAddress) -> str:
-    """Returns the part of a `-device` that says where on the PCI buses it sits."""
+    """Returns the part of a `-device` that gives its place on the PCI buses."""
     return f",bus={address.bus},addr={address.slot:#x}"
 
 
 def is_on(value: str | None, *, default: bool = False) -> bool:
-    """Returns the truth of a yes-or-no option, the default where it is not written."""
+    """Returns the value of a boolean option, or the default if it is not configured."""
     return default if value is None else bool(parse_boolean(value))
 
 
 class Context(Struct, frozen=True, kw_only=True, dict=True):
-    """A guest, its layout and its host, and what follows from the three of them alone."""
+    """A guest, its layout and its host, and what follows from them."""
 
     guest: ProxmoxGuest
     topology: Topology
     host: Host
     warnings: list[str] = field(default_factory=list)
-    """What Proxmox says on standard error while it builds the command, as it comes up."""
+    """Proxmox's messages on standard error while it builds the command, in their order."""
 
     @cached_property
     def installed(self) -> tuple[int, int]:
@@ -51,12 +51,12 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def ostype(self) -> str:
-        """The operating system that the config names, empty if none."""
+        """The operating system that the config names; empty if it names none."""
         return self.guest.settings.get("ostype", "")
 
     @cached_property
     def windows(self) -> int:
-        """Its Windows version as Proxmox counts, 0 if it is none."""
+        """Its Windows version as Proxmox counts; 0 if it is not Windows."""
         return windows_version(self.ostype)
 
     @cached_property
@@ -67,18 +67,18 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def kvm(self) -> bool:
         """Whether KVM is used."""
-        # A template is only looked at, so it is not worth KVM.
+        # A template is only examined, so it does not need KVM.
         default = self.is_native and not self.guest.is_on("template")
         return self.guest.is_on("kvm", default=default)
 
     @cached_property
     def shares_folders(self) -> bool:
-        """Whether folders of the host are shared, for which the guest's memory is shared too."""
+        """Whether folders of the host are shared, which requires shared guest memory."""
         return any(key.startswith("virtiofs") for key in self.guest.settings)
 
     @property
     def is_q35(self) -> bool:
-        """Whether the machine is one with PCI Express of the PC kind."""
+        """Whether the machine is a PC with PCI Express."""
         return self.guest.vm.chipset == "q35"
 
     @property
@@ -88,14 +88,14 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def vm_name(self) -> str:
-        """What the guest is called; one without a name, or named 0, goes by its number."""
+        """The guest's name; its number if it has no name, or is named 0."""
         return self.written("name") or f"vm{self.guest.vm.id}"
 
     def written(self, key: str) -> str:
-        """Returns a setting that Perl takes for true; empty for a `0` as where it is missing."""
+        """Returns a setting if it is true in Perl; empty for `0` and for a missing one."""
         value = self.guest.settings.get(key, "")
         return "" if value == "0" else value
 
     def pci(self, device: str) -> str:
-        """Returns the part of a device's `-device` that says where it sits."""
+        """Returns the part of a device's `-device` that gives its place."""
         return render_pci(pci_address(device, self.guest.vm.arch))

@@ -35,7 +35,7 @@ _INTEL, _AMD = "GenuineIntel", "AuthenticAMD"
 _NESTED = {_INTEL: "vmx", _AMD: "svm"}
 _HOTPLUG_DEFAULT = frozenset({"network", "disk", "usb"})
 _MOST_PHYS_BITS = 40
-"""More than these are taken from the host only for a model that is the host's own."""
+"""Only the host's own model uses more bits of the host than these."""
 _SET_BY_PVE = "set by PVE"
 
 
@@ -51,18 +51,18 @@ _Fields = Mapping[str, Any]
 
 
 class _Model(NamedTuple):
-    """What a `cpu:` setting comes to."""
+    """The result of a `cpu:` setting."""
 
     name: str
-    """QEMU's name of it."""
+    """QEMU's name of the model."""
     features: tuple[str, ...]
-    """What Proxmox's own models add to QEMU's."""
+    """The features that Proxmox's own models add to QEMU's."""
     custom: _Fields
     written: _Fields
 
 
 def list_hotplug(ctx: Context) -> frozenset[str]:
-    """Returns what may be plugged into the running guest."""
+    """Returns the features that may be hotplugged."""
     written = ctx.guest.settings.get("hotplug", "1")
     if written == "1":
         return _HOTPLUG_DEFAULT
@@ -74,15 +74,15 @@ def _count(ctx: Context, key: str) -> int:
 
 
 def count_cores(ctx: Context) -> tuple[int, int]:
-    """Returns the sockets and the cores of each; a 0 is as good as none."""
+    """Returns the sockets and the cores of each; 0 means not configured."""
     return _count(ctx, "sockets") or _count(ctx, "smp") or 1, _count(ctx, "cores") or 1
 
 
 def render_smp(ctx: Context) -> Iterator[Argument]:
-    """Yields the processors and, where they can be plugged, all but the first one by one.
+    """Yields the processors and, if they can be hotplugged, all but the first one by one.
 
     Raises:
-        PlanError: The host has fewer, or they cannot be plugged.
+        PlanError: The host has fewer, or they cannot be hotplugged.
         UnsupportedError: They are more than any machine has.
     """
     sockets, cores = count_cores(ctx)
@@ -112,7 +112,7 @@ def _read_model(ctx: Context) -> _Model:
     """Returns the model that a config names, whatever the guest's architecture.
 
     Raises:
-        PlanError: Neither QEMU nor this cluster has it.
+        PlanError: Neither QEMU nor this cluster has the model.
     """
     written = ctx.guest.read("cpu")
     name = written.get("cputype", "")
@@ -143,10 +143,10 @@ def _check_architecture(ctx: Context, model: _Model) -> None:
 
 
 def _name_plugged(ctx: Context) -> str:
-    """Returns the model that a plugged processor is named after.
+    """Returns the model in the device name of a hotplugged processor.
 
-    Proxmox looks for a model of the cluster's own where the line begins with one: written as
-    `cputype=custom-x` its name is taken for one of QEMU's, which then knows no such device.
+    Proxmox looks for a model of the cluster only if the line begins with its name: with
+    `cputype=custom-x`, it uses the name as one of QEMU's, and QEMU has no such device.
     """
     line = ctx.guest.settings.get("cpu", "")
     written = ctx.guest.read("cpu").get("cputype", "")
@@ -156,9 +156,9 @@ def _name_plugged(ctx: Context) -> str:
 
 
 def read_phys_bits(ctx: Context) -> int:
-    """Returns for how many address bits memory can be plugged.
+    """Returns the number of address bits for hotplugged memory.
 
-    Proxmox looks at the `cpu:` line alone here, not at the model that it stands for.
+    Proxmox uses only the `cpu:` line here, not the model that it names.
     """
     written = ctx.guest.read("cpu")
     bits, host_bits = written.get("phys-bits", ""), ctx.host.cpu.phys_bits
@@ -170,7 +170,7 @@ def read_phys_bits(ctx: Context) -> int:
 
 
 def has_evmcs(ctx: Context) -> bool:
-    """Returns whether Windows is given Hyper-V's own way to nest machines on Intel processors."""
+    """Returns whether Windows gets Hyper-V's own nested virtualization on Intel processors."""
     return (
         _find_running(ctx) is None
         and ctx.kvm
@@ -182,7 +182,7 @@ def has_evmcs(ctx: Context) -> bool:
 
 
 def check_bitness(ctx: Context) -> None:
-    """Refuses a model of 32 bits, where the firmware needs 64.
+    """Refuses a 32-bit model if the firmware needs 64 bits.
 
     Raises:
         PlanError: The guest has such a model.
@@ -194,7 +194,7 @@ def check_bitness(ctx: Context) -> None:
 
 
 def _find_running(ctx: Context) -> str | None:
-    """Returns what a snapshot's guest ran with, None where that is not kept or this is none."""
+    """Returns the model of a snapshot's running guest; None if unknown or not a snapshot."""
     return None if ctx.guest.snapshot is None else ctx.guest.settings.get("runningcpu")
 
 
@@ -203,7 +203,7 @@ def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
 
     Args:
         ctx: The guest.
-        is_gpu_passed: Whether a graphics card is passed through, whose drivers want no KVM to see.
+        is_gpu_passed: Whether a graphics card is passed through, whose drivers must not see KVM.
 
     Raises:
         PlanError: There is no such model.
@@ -214,7 +214,7 @@ def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
     model = _read_model(ctx)
     custom, written = model.custom, model.written
     _check_architecture(ctx, model)
-    # A model of one's own says that KVM is hidden, or nothing: its `hidden=0` is lost.
+    # A custom model either hides KVM or sets nothing: its `hidden=0` is lost.
     hidden = is_gpu_passed or is_on(_text(custom, "hidden"))
     hidden = is_on(written.get("hidden"), default=hidden)
     hv_vendor = _text(written, "hv-vendor-id") or _text(custom, "hv-vendor-id") or ""
@@ -251,7 +251,7 @@ def render_cpu(ctx: Context, *, is_gpu_passed: bool) -> Argument:
 
 
 def _warn_of_phys_bits(ctx: Context, model: str, bits: str, flags: _Flags) -> None:
-    """Warns of more address bits than the firmware gives a model without pages of 1 GiB."""
+    """Warns of more address bits than the firmware supports for a model without 1 GiB pages."""
     known = ctx.host.cpu.phys_bits if bits == "host" else 0
     if re.fullmatch(r"\d{1,2}", bits, re.ASCII):
         known = int(bits)
@@ -274,7 +274,7 @@ def _text(fields: _Fields, key: str) -> str | None:
 
 
 def _merge(ctx: Context, flags: _Flags, more: _Flags) -> None:
-    """Adds features; a later word on one replaces an earlier one, which is worth a warning."""
+    """Adds features; a later value of one replaces an earlier value, with a warning."""
     for name, flag in more.items():
         old = flags.get(name)
         if old is not None and old.text == flag.text:
@@ -314,7 +314,7 @@ def _guest_flags(ctx: Context, model: str) -> Iterator[tuple[str, str]]:
     if ctx.windows >= WINDOWS_11:
         for name in ("cet-ibt", "cet-ss"):
             yield f"-{name}", "to avoid issues with certain Windows configurations like VBS"
-    # What the host's own model has since QEMU 11.0, guests of an older machine never had.
+    # The host's own model has it since QEMU 11.0; guests of an older machine never had it.
     if model == "host" and not ctx.guest.machine.is_at_least(11, 0):
         yield "-vmx-mbec", "for backwards compatibility with older kernel and QEMU"
 
@@ -334,7 +334,7 @@ _HYPERV = (
 
 
 def _hyperv_flags(ctx: Context, vendor: str, vendor_reason: str) -> _Flags:
-    """Returns what makes Windows run well on KVM, each since its machine version."""
+    """Returns the features that make Windows run well on KVM, each since its machine version."""
     too_old_for_uefi = ctx.windows < WINDOWS_8 and ctx.guest.settings.get("bios") == "ovmf"
     if not ctx.kvm or ctx.is_arm or ctx.windows < WINDOWS_VISTA or too_old_for_uefi:
         return {}
@@ -353,7 +353,7 @@ def _hyperv_flags(ctx: Context, vendor: str, vendor_reason: str) -> _Flags:
 
 
 def _listed_flags(ctx: Context, fields: _Fields, reason: str) -> _Flags:
-    """Returns the features of a list such as `+aes;-pcid`; `nested-virt` goes before its own."""
+    """Returns the features of a list such as `+aes;-pcid`; `nested-virt` precedes its own."""
     flags: _Flags = {}
     listed = re.split(r"[;\s]+", _text(fields, "flags") or "")
     for text in sorted(listed, key=lambda text: text.endswith("nested-virt")):
@@ -367,7 +367,7 @@ def _listed_flags(ctx: Context, fields: _Fields, reason: str) -> _Flags:
 
 
 def _forced_flags(ctx: Context, model: str, *, hidden: bool) -> _Flags:
-    """Returns what no config can change."""
+    """Returns the features that no config can change."""
     flags: _Flags = {}
     if ctx.kvm and model != "host" and not ctx.is_arm:
         flags["enforce"] = _Flag("enforce", "error if requested CPU settings not available")

@@ -32,7 +32,7 @@ _SNP_SMT, _SNP_RESERVED, _SNP_DEBUG = 1 << 16, 1 << 17, 1 << 19
 
 
 def render_vmgenid(ctx: Context) -> Iterator[Argument]:
-    """Yields the number by which a guest sees that it was cloned or set back."""
+    """Yields the number by which a guest detects that it was cloned or rolled back."""
     value = ctx.written("vmgenid")
     if value:
         yield "-device", f"vmgenid,guid={value}"
@@ -63,7 +63,7 @@ def render_ports(ctx: Context) -> Iterator[Argument]:
 
 
 def render_audio(ctx: Context) -> Iterator[Argument]:
-    """Yields the sound card and where its sound goes."""
+    """Yields the sound card and its audio backend."""
     audio = ctx.guest.read("audio0")
     if not audio or not ctx.guest.machine.is_at_least(4, 0):
         return
@@ -95,12 +95,12 @@ def render_agent(ctx: Context) -> Iterator[Argument]:
 
 
 def has_rng(ctx: Context) -> bool:
-    """Returns whether the guest gets random numbers, which older machines do not."""
+    """Returns whether the guest gets a source of random numbers, which older machines do not."""
     return "rng0" in ctx.guest.settings and ctx.guest.machine.is_at_least(4, 1, 2)
 
 
 def render_rng(ctx: Context) -> Iterator[Argument]:
-    """Yields the source of random numbers, of which a guest gets only so many in a time."""
+    """Yields the source of random numbers, with its rate limit."""
     if not has_rng(ctx):
         return
     rng = ctx.guest.read("rng0")
@@ -111,14 +111,14 @@ def render_rng(ctx: Context) -> Iterator[Argument]:
 
 
 def render_balloon(ctx: Context) -> Iterator[Argument]:
-    """Yields the device that gives memory back to the host."""
+    """Yields the balloon device, which returns memory to the host."""
     if int(ctx.guest.settings.get("balloon", "1")):
         reporting = ",free-page-reporting=on" if ctx.guest.machine.is_at_least(6, 2) else ""
         yield "-device", f"virtio-balloon-pci,id=balloon0{ctx.pci('balloon0')}{reporting}"
 
 
 def render_watchdog(ctx: Context) -> Iterator[Argument]:
-    """Yields the watchdog and what it does."""
+    """Yields the watchdog and its action."""
     if "watchdog" not in ctx.guest.settings:
         return
     watchdog = ctx.guest.read("watchdog")
@@ -141,7 +141,7 @@ def render_ivshmem(ctx: Context) -> Iterator[Argument]:
 
 
 def render_virtiofs(ctx: Context) -> Iterator[Argument]:
-    """Yields the folders of the host that are shared; a program of its own serves each.
+    """Yields the shared folders of the host; a separate program serves each.
 
     Raises:
         PlanError: The guest could not mount one.
@@ -165,7 +165,7 @@ def render_sev(ctx: Context) -> Iterator[Argument]:
     """Yields AMD's memory encryption.
 
     Raises:
-        PlanError: The host's processors or the firmware do not go with it.
+        PlanError: The host's processors or the firmware do not support it.
     """
     sev = ctx.guest.read("amd-sev")
     if not sev:

@@ -31,22 +31,22 @@ _DEVICES: Mapping[str, str] = {
     "vmware": "vmware-svga",
 }
 _DEVICES_ON_ARM: Mapping[str, str] = {"virtio": "virtio-gpu", "virtio-gl": "virtio-gpu-gl"}
-"""Where there is no VGA, its part of a device is missing."""
+"""Machines without VGA: their devices have other names."""
 _CLIPBOARD = ("std", "cirrus", "vmware", "virtio", "qxl")
-"""What a display's kind must begin with to share a clipboard with VNC."""
+"""The prefixes of display kinds that can share a clipboard with VNC."""
 _QXL_RAM, _QXL_VRAM = 128 << 20, 64 << 20
 _MIB = 1 << 20
 
 
 class Display(NamedTuple):
-    """What the guest shows its picture on."""
+    """The guest's display."""
 
     kind: str
-    """As `vga:` names it; every kind of qxl is `qxl`."""
+    """Its name in `vga:`; every kind of qxl is `qxl`."""
     heads: int = 0
-    """How many qxl displays."""
+    """The number of qxl displays."""
     memory: str = ""
-    """How many MiB, as it is written; empty leaves it to the device."""
+    """The configured number of MiB; empty for the device's default."""
     shares_clipboard: bool = False
 
     @property
@@ -61,13 +61,13 @@ class Display(NamedTuple):
 
 
 def choose_display(ctx: Context) -> Display:
-    """Returns what the config says, or what Proxmox takes if it says nothing."""
+    """Returns the configured display, or Proxmox's default."""
     if ctx.guest.is_on("template"):
         return Display("none")
     vga = ctx.guest.read("vga")
     kind = vga.get("type", "")
     if not kind:
-        # Windows before Vista has a driver for nothing newer, and old machines gave everybody one.
+        # Windows before Vista has no driver for a newer one; old machines had it for every guest.
         is_old = ctx.windows or not ctx.guest.machine.is_at_least(2, 9)
         kind = "cirrus" if is_old and ctx.windows < WINDOWS_VISTA else "std"
         if ctx.is_arm:
@@ -80,7 +80,7 @@ def choose_display(ctx: Context) -> Display:
 
 
 def check_clipboard(display: Display) -> None:
-    """Refuses a clipboard that is shared by a display without one.
+    """Refuses a shared clipboard with a display that does not support it.
 
     Raises:
         PlanError: The display is of such a kind.
@@ -90,7 +90,7 @@ def check_clipboard(display: Display) -> None:
 
 
 def render_display(ctx: Context, display: Display) -> Iterator[Argument]:
-    """Yields where the picture goes."""
+    """Yields the display's output."""
     if not display.has_device:
         if display.kind == "none":
             yield "-vga", "none"
@@ -102,7 +102,7 @@ def render_display(ctx: Context, display: Display) -> Iterator[Argument]:
 
 
 def render_qxl_memory(ctx: Context, display: Display) -> Iterator[Argument]:
-    """Yields the memory of several displays on one card, as every guest but Windows has them."""
+    """Yields the memory of several displays on one card; Windows has several cards instead."""
     if display.heads <= 1 or ctx.windows:
         return
     ram, vram = _QXL_RAM, _QXL_VRAM
@@ -143,7 +143,7 @@ def _render_memory(display: Display, *, extra: bool = False) -> str:
 
 
 def render_spice(ctx: Context, display: Display) -> Iterator[Argument]:
-    """Yields SPICE and what a clipboard needs; Windows gets a card for each further display."""
+    """Yields SPICE and the clipboard's devices; Windows gets a card for each further display."""
     if not display.is_spice and not display.shares_clipboard:
         return
     if ctx.windows:

@@ -1,6 +1,6 @@
-"""The storage half of a command line, in both of the forms that Proxmox writes.
+"""The storage part of a command line, in both forms that Proxmox writes.
 
-Machines below 10.0 get a `-drive` for each disk. From 10.0 on each gets a throttle group and a
+Machines before 10.0 get a `-drive` for each disk. From 10.0 on, each gets a throttle group and a
 `-blockdev` of three nodes: throttle over image format over file.
 
 Source: qemu-server 9.2.6.
@@ -40,17 +40,17 @@ _FIRST_SCSI_BEYOND_14 = 14
 
 
 def has_blockdev(guest: ProxmoxGuest) -> bool:
-    """Returns whether the guest's machine is of the versions whose disks are `-blockdev`s."""
+    """Returns whether the guest's machine is of a version whose disks are `-blockdev`s."""
     return guest.machine.is_at_least(*BLOCKDEV_SINCE)
 
 
 def is_beyond_14(disk: Disk) -> bool:
-    """Returns whether a disk is one of those that early machines had no controller for."""
+    """Returns whether a disk has a number for which early machines have no controller."""
     return disk.bus == "scsi" and disk.index >= _FIRST_SCSI_BEYOND_14
 
 
 def render_bridges(guest: ProxmoxGuest, topology: Topology) -> Iterator[Argument]:
-    """Yields the PCI bridges that no `-readconfig` brings; pci.3 needs no disk to be there."""
+    """Yields the PCI bridges that no `-readconfig` defines; pci.3 exists without a disk, too."""
     used = {c.pci.bus for c in topology.controllers if c.pci is not None}
     bridges = {"pci.1", "pci.2"} | (used & {"pci.4"})
     if has_scsi_bridge(guest.scsihw):
@@ -78,23 +78,23 @@ def render_objects(guest: ProxmoxGuest, topology: Topology) -> Iterator[Argument
 
 
 def _render_iothread(iothread: IOThread) -> Argument:
-    """Returns an IOThread with those of its parameters that were set."""
+    """Returns an IOThread with its configured parameters."""
     written = ((name.replace("_", "-"), getattr(iothread, name)) for name in ("id", *PARAMETERS))
     parts = (f"{key}={value}" for key, value in written if value is not None)
     return "-object", ",".join(("iothread", *parts))
 
 
 def render_throttle_group(drive: str, limits: Mapping[str, int]) -> Argument:
-    """Returns the object that holds a drive's limits, even where there are none."""
+    """Returns the object with a drive's limits, even if there are none."""
     group = {"id": f"throttle-drive-{drive}", "limits": limits, "qom-type": "throttle-group"}
     return "-object", render_json(group)
 
 
 def render_drives(guest: ProxmoxGuest, topology: Topology) -> Iterator[Argument]:
-    """Yields each disk's controller if it is the first there, its drive, and its device.
+    """Yields each disk's controller if it is the first disk there, its drive, and its device.
 
     Raises:
-        PlanError: Proxmox would refuse a drive, in whose place it would do so.
+        PlanError: Proxmox would refuse a drive; the error comes in that drive's turn.
     """
     seen: set[str] = set()
     for attached in topology.disks:
@@ -126,7 +126,7 @@ def _check_drive(guest: ProxmoxGuest, disk: Disk) -> None:
 
 
 def render_json(value: object) -> str:
-    """Returns JSON without blanks and with its keys in order."""
+    """Returns JSON without blanks and with sorted keys."""
     return _encode(value)
 
 
@@ -175,7 +175,7 @@ def _render_device(guest: ProxmoxGuest, attached: AttachedDisk, controller: Cont
 
 
 def _identity(disk: Disk, driver: str) -> Iterator[str]:
-    """Yields what the guest is told that the disk is, in the order of its bus."""
+    """Yields the properties that identify the disk to the guest, in the order of its bus."""
     is_hd = driver.endswith("-hd")
     if disk.bus == "ide" and is_hd and disk.model is not None:
         yield f"model={_escape(disk.model)}"
@@ -206,7 +206,7 @@ def _render_drive(guest: ProxmoxGuest, attached: AttachedDisk) -> str:
     filename = backing.filename if backing is not None else None
     image_format = backing.format if backing is not None else None
     if disk.media != "cdrom" and disk.volume in {"none", "cdrom"}:
-        # Only a cd-rom may be empty or the host's own; of a disk the word is taken for its file.
+        # Only a cd-rom may be empty or the host's own; for a disk the word is a file name.
         filename, image_format = disk.volume, _written(guest, disk, "format") or "raw"
     parts = [] if filename is None else [f"file={filename}"]
     parts.append(f"if=none,id=drive-{disk.id}")
@@ -231,7 +231,7 @@ def _render_drive(guest: ProxmoxGuest, attached: AttachedDisk) -> str:
 
 
 def _list_limits(guest: ProxmoxGuest, disk: Disk) -> Iterator[tuple[str, str]]:
-    """Yields a disk's limits; those that Proxmox does not compute stand as they are written."""
+    """Yields a disk's limits; those that Proxmox does not compute are unchanged."""
     limits = dict(disk.limits)
     for name, option, factor in LIMITS if limits else ():
         if name in limits:
@@ -288,14 +288,14 @@ def render_chain(
 
     Args:
         drive: The drive's key.
-        volume: The volume as the config names it.
+        volume: The volume as named in the config.
         backing: What is opened.
-        cached: What every node says of caching, discarding and writing; the throttle has no cache.
-        aio: How a driver that can choose does its I/O.
+        cached: The caching, discard and write options of every node; the throttle has no cache.
+        aio: The AIO engine of a driver that has the choice.
         throttled: Whether there is a throttle; without one the format has its name.
-        parents_read_only: Whether the images beneath are said to be; a template says it only of
+        parents_read_only: Whether the images beneath are marked read-only; a template marks only
             the topmost.
-        size_bytes: Where a raw image ends, if that is not where the file does.
+        size_bytes: The size of a raw image, if it is not that of the file.
     """
     image: dict[str, object] = {}
     for path in (*reversed(backing.parents), backing.filename):
@@ -328,7 +328,7 @@ _SNAPSHOT_FILE = re.compile(r"(?:snap-)?(.+?)-(?:vm|base)-\d+-disk.*|snap_[^/]*_
 
 
 def _hash_node(drive: str, volume: str, path: str) -> str:
-    """Returns the part of a node's name that tells its drive, volume and snapshot."""
+    """Returns the part of a node's name that identifies its drive, volume and snapshot."""
     text = f"drive={drive},"
     if path:
         match = _SNAPSHOT_FILE.fullmatch(path.rpartition("/")[2])

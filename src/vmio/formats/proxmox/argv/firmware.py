@@ -29,7 +29,7 @@ class _Image(NamedTuple):
     code: str
     """The firmware's file."""
     vars_bytes: int
-    """How large the variables are."""
+    """The size of the variables."""
 
 
 def _uses_uefi(ctx: Context) -> bool:
@@ -41,12 +41,12 @@ def _sev_type(ctx: Context) -> str:
 
 
 def has_pflash(ctx: Context) -> bool:
-    """Returns whether the machine is told which block nodes its flash memory is."""
+    """Returns whether the machine's properties name the block nodes of its flash memory."""
     return _uses_uefi(ctx) and _sev_type(ctx) != "snp" and has_blockdev(ctx.guest)
 
 
 def has_flash_size(ctx: Context) -> bool:
-    """Returns whether the disk's size is said, since it may be larger than the variables."""
+    """Returns whether the disk's size is given, since it may be larger than the variables."""
     volume = ctx.guest.volumes.get("efidisk0")
     is_raw = volume is None or volume.format == "raw"
     uses_disk = _uses_uefi(ctx) and _sev_type(ctx) != "snp"
@@ -70,7 +70,7 @@ def render_firmware(ctx: Context) -> Iterator[Argument]:
     """Yields the firmware's code and the disk of its variables, in the form of the other disks.
 
     Raises:
-        PlanError: The host has no such firmware, or what it needs is not there.
+        PlanError: The host has no such firmware, or something that it needs is missing.
     """
     if not _uses_uefi(ctx):
         return
@@ -149,7 +149,7 @@ def _render_blockdevs(
 
 
 def render_tpm(ctx: Context) -> Iterator[Argument]:
-    """Yields the TPM, which a program of its own emulates."""
+    """Yields the TPM, which a separate program emulates."""
     if "tpmstate0" not in ctx.guest.settings:
         return
     yield "-chardev", f"socket,id=tpmchar,path={RUN_FOLDER}/{ctx.guest.vm.id}.swtpm"

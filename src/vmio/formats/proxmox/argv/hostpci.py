@@ -17,28 +17,28 @@ __all__ = ["find_passed_gpu", "render_hostpci"]
 
 _KEYS = tuple(f"hostpci{number}" for number in range(16))
 _PORTS_AT_HAND = 4
-"""So many PCI Express ports are in the file that a q35 machine is read from."""
+"""The number of PCI Express ports in the file with a q35 machine's devices."""
 _OVERRIDES = ("vendor-id", "device-id", "sub-vendor-id", "sub-device-id")
 _WIN7_SLOTS = (*range(0x10, 0x14), *range(9, 16), *range(21, 26))
-"""Windows 7 wants its devices on the root bus itself."""
+"""Windows 7 needs its devices on the root bus itself."""
 
 
 class _Device(NamedTuple):
-    """A `hostpciN` line and what of the host it may stand for."""
+    """A `hostpciN` line and the host's devices that it may refer to."""
 
     number: int
     options: Properties
     choices: list[list[str]]
-    """Devices to choose from, each its functions."""
+    """Devices to choose from, each as its functions."""
 
     @property
     def is_mediated(self) -> bool:
-        """Whether it is a part of a device, which others may share."""
+        """Whether it is a part of a device that others may share."""
         return self.options.get("mdev", "0") != "0"
 
     @property
     def is_multifunction(self) -> bool:
-        """Whether one of what it may stand for has several functions."""
+        """Whether one of the devices to choose from has several functions."""
         return any(len(functions) > 1 for functions in self.choices)
 
     def is_set(self, option: str) -> bool:
@@ -52,15 +52,15 @@ def _read_options(ctx: Context) -> Iterator[tuple[int, Properties]]:
 
 
 def find_passed_gpu(ctx: Context) -> bool:
-    """Returns whether a graphics card of the host is to be the guest's first."""
+    """Returns whether a graphics card of the host becomes the guest's first."""
     return any(is_on(options.get("x-vga")) for _, options in _read_options(ctx))
 
 
 def _read_devices(ctx: Context) -> list[_Device]:
-    """Returns the lines with what each may stand for.
+    """Returns the lines with the devices that each may refer to.
 
     Raises:
-        PlanError: Proxmox would refuse one by itself.
+        PlanError: Proxmox would refuse a line by itself.
     """
     devices: list[_Device] = []
     for number, options in _read_options(ctx):
@@ -78,7 +78,7 @@ def _read_devices(ctx: Context) -> list[_Device]:
 
 
 def _find_choices(ctx: Context, options: Properties) -> list[list[str]]:
-    """Returns the functions of the host's device, or of each that a name of the cluster has."""
+    """Returns the functions of the host's device, or of each device of a cluster's mapping."""
     if "host" in options and "mapping" in options:
         raise PlanError("Cannot set both 'host' and 'mapping'.")
     if "mapping" in options:
@@ -94,10 +94,10 @@ def _find_choices(ctx: Context, options: Properties) -> list[list[str]]:
 
 
 def _choose_functions(device: _Device, used: set[str]) -> list[str]:
-    """Returns the functions that a line gets: the first choice that is free, if it has several.
+    """Returns the functions that a line gets: the first free choice, if it has several.
 
     Raises:
-        PlanError: It has one and another line has that, or it has several and others have all.
+        PlanError: Other lines have its only choice, or all of its choices.
     """
     if device.is_mediated:
         return [device.choices[0][0]]
@@ -118,7 +118,7 @@ def _find_all(ctx: Context, text: str) -> list[str]:
 
 
 def _find(ctx: Context, text: str) -> list[str]:
-    """Returns the functions that an address means: itself, or all of its slot."""
+    """Returns the functions of an address: itself, or all functions of its slot."""
     full = text.lower() if text.count(":") > 1 else f"0000:{text.lower()}"
     known = ctx.host.pci.functions
     if "." in full:
@@ -134,7 +134,7 @@ def _find(ctx: Context, text: str) -> list[str]:
 
 
 def render_hostpci(ctx: Context) -> Iterator[Argument]:
-    """Yields the devices, and the PCI Express ports that the machine does not bring.
+    """Yields the devices, and the PCI Express ports that the machine does not have.
 
     Raises:
         PlanError: Proxmox would refuse one.

@@ -42,10 +42,10 @@ _INTEL_AW_BITS = (39, 48)
 
 
 def check_machine(ctx: Context) -> None:
-    """Refuses what the installed QEMU, or Proxmox itself, cannot run.
+    """Refuses a machine that the installed QEMU, or Proxmox itself, cannot run.
 
     Raises:
-        PlanError: There is something.
+        PlanError: It cannot be run.
         UnsupportedError: vmio does not know the architecture.
     """
     guest, host, machine = ctx.guest, ctx.host, ctx.guest.machine
@@ -77,10 +77,10 @@ def check_machine(ctx: Context) -> None:
 
 
 def check_iommu(ctx: Context) -> None:
-    """Refuses an IOMMU that the machine does not have, or not with such addresses.
+    """Refuses an IOMMU that the machine does not have, or not with that address width.
 
     Raises:
-        PlanError: It is one.
+        PlanError: It is such an IOMMU.
     """
     options = ctx.guest.read("machine")
     kind, bits = options.get("viommu"), options.get("aw-bits")
@@ -98,10 +98,10 @@ def check_iommu(ctx: Context) -> None:
 
 
 def render_hotplug_fix(ctx: Context) -> Iterator[Argument]:
-    """Yields what keeps the names of network devices as they were, for guests made before 6.1.
+    """Yields options that keep the names of network devices, for guests created before 6.1.
 
-    Only a machine of today's QEMU changed under them, so it is one that the config gives no
-    version, and a snapshot's that was running on a later one.
+    The names changed only for guests whose config gives the machine no version, and for a
+    snapshot's guest that was running on a later version.
     """
     is_old = (
         ctx.is_q35
@@ -120,7 +120,7 @@ def _creation_version(ctx: Context) -> tuple[int, int]:
 
 
 def render_suspend(ctx: Context) -> Iterator[Argument]:
-    """Yields which kinds of sleep the guest is not offered; an old machine offers them all."""
+    """Yields the sleep states that the guest does not get; an old machine has them all."""
     if ctx.guest.vm.chipset == "virt":
         return
     is_offered = not ctx.guest.machine.is_at_least(9, 2, 1)
@@ -145,13 +145,13 @@ def render_iommu(ctx: Context, kind: str) -> Iterator[Argument]:
 
 
 def render_chipset(ctx: Context) -> Iterator[Argument]:
-    """Yields the file that brings a q35 machine's ports and bridges."""
+    """Yields the file with a q35 machine's ports and bridges."""
     name = "pve-q35-4.0.cfg" if ctx.guest.machine.is_at_least(4, 0) else "pve-q35.cfg"
     yield "-readconfig", f"/usr/share/qemu-server/{name}"
 
 
 def render_rtc(ctx: Context) -> Iterator[Argument]:
-    """Yields the clock, which Windows takes to show local time and which must catch up for it."""
+    """Yields the clock, which Windows expects in local time and with lost ticks caught up."""
     settings, parts = ctx.guest.settings, []
     local = ctx.guest.is_on("localtime", default=ctx.windows >= WINDOWS_XP)
     catches_up = ctx.windows >= WINDOWS_XP and ctx.guest.is_on("acpi", default=True)
@@ -193,7 +193,7 @@ def render_machine(ctx: Context, display: Display) -> Argument:
 
 
 def _drops_hpet(ctx: Context) -> bool:
-    """Returns whether the guest is better off without the old timer."""
+    """Returns whether the old timer is switched off for the guest."""
     if ctx.guest.vm.chipset == "virt":
         return False
     linux = ctx.ostype == "l26" and ctx.guest.machine.is_at_least(10, 1)

@@ -1,8 +1,8 @@
-"""The memory: its size, its NUMA nodes, huge pages, and what can be plugged.
+"""The memory: its size, its NUMA nodes, huge pages, and hotplug.
 
 Source: qemu-server 9.2.6.
 
-Units: MiB throughout, as Proxmox counts.
+Units: MiB throughout, as in Proxmox.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NODES = tuple(f"numa{index}" for index in range(8))
 
 
 def render_memory(ctx: Context) -> Iterator[Argument]:
-    """Yields the memory's size, the objects it is made of, and the nodes.
+    """Yields the memory's size, its objects, and the nodes.
 
     Raises:
         PlanError: The parts do not add up, or the host has no such pages or nodes.
@@ -56,7 +56,7 @@ def render_memory(ctx: Context) -> Iterator[Argument]:
     elif numa:
         yield from _render_nodes(ctx, static_mib)
     elif ctx.shares_folders:
-        # The size is what is written, for better or worse: nothing without a `memory:` line.
+        # The size is the configured one, even if it is wrong: empty without a `memory:` line.
         size = ctx.guest.settings.get("memory", "")
         yield "-object", f"memory-backend-memfd,id={VIRTIOFS_MEMORY},size={size}M,share=on"
     if hotplug:
@@ -64,8 +64,8 @@ def render_memory(ctx: Context) -> Iterator[Argument]:
 
 
 def _find_limit(ctx: Context) -> int:
-    """Returns how much memory can be plugged by the processors' address bits."""
-    # An odd number of bits is rounded down; a bit is one MiB in 2^20, and one is kept for QEMU.
+    """Returns how much memory can be hotplugged with the processors' address bits."""
+    # An odd number of bits is rounded down; 20 of them count bytes in a MiB, one is kept for QEMU.
     shift = (read_phys_bits(ctx) & ~1) - 21
     return min(1 << shift, _MAX_MIB) if shift >= 0 else 0
 
@@ -88,7 +88,7 @@ def _has_1g_pages(ctx: Context) -> bool:
 
 
 def _name_backend(ctx: Context, node: int) -> str:
-    """Returns the name of a node's memory, by which Proxmox knows memory that is shared."""
+    """Returns the name of a node's memory, by which Proxmox identifies shared memory."""
     return f"{VIRTIOFS_MEMORY if ctx.shares_folders else 'ram-node'}{node}"
 
 
@@ -117,7 +117,7 @@ def _render_custom_nodes(ctx: Context, nodes: list[int], static_mib: int) -> Ite
 
 
 def _split_ranges(text: str) -> list[str]:
-    """Returns the ranges of a list such as `0-1;3`, each of which must go up."""
+    """Returns the ranges of a list such as `0-1;3`, each of which must ascend."""
     ranges = text.split(";")
     for part in ranges:
         first, _, last = part.partition("-")
@@ -127,12 +127,12 @@ def _split_ranges(text: str) -> list[str]:
 
 
 def _check_host_nodes(ctx: Context, ranges: list[str]) -> None:
-    """Refuses a node that the host does not have, as far as its nodes are known."""
+    """Refuses a node that the host does not have, if its nodes are known."""
     known = ctx.host.memory.numa_nodes
     for part in ranges if known else ():
         first, _, last = part.partition("-")
         for node in range(int(first), int(last or first) + 1):
-            # No more turns than there are nodes: the first that is missing ends it.
+            # The loop is no longer than the number of nodes: the first missing node ends it.
             if node not in known:
                 raise PlanError(f"host NUMA node{node} doesn't exist")
 
@@ -150,7 +150,7 @@ def _render_nodes(ctx: Context, static_mib: int) -> Iterator[Argument]:
 
 
 def _render_dimms(ctx: Context, nodes: int, static_mib: int) -> Iterator[Argument]:
-    """Yields the modules up to the memory's size; every thirty-two of them their size doubles."""
+    """Yields the modules up to the memory's size; after every thirty-two their size doubles."""
     memory_mib, current_mib = ctx.guest.vm.memory_mib, static_mib
     size_mib = _HUGE_MIB if _has_1g_pages(ctx) else _DIMM_MIB
     for number in range(_DIMMS_PER_SIZE * _DIMM_SIZES):
@@ -179,7 +179,7 @@ def _render_backend(ctx: Context, name: str, size: str) -> str:
 
 
 def _choose_page_mib(ctx: Context, size: str) -> int:
-    """Returns the size of the pages that a piece of memory is made of; `any` takes the largest."""
+    """Returns the page size of a piece of memory; `any` means the largest."""
     written, size_mib = ctx.written("hugepages"), int(float(size))
     known = ctx.host.memory.hugepages_mib or (2, _HUGE_MIB)
     if float(size) <= 0 or size_mib % 2:

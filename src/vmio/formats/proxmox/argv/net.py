@@ -25,11 +25,11 @@ _ROMS: Mapping[str, str] = {
     "rtl8139": "pxe-rtl8139.rom",
     "virtio": "pxe-virtio.rom",
 }
-"""The boot ROMs of `.pxe` machines and of those before 2.4."""
+"""The boot ROMs of `.pxe` machines and of machines before 2.4."""
 
 
 def _list_nets(ctx: Context) -> list[str]:
-    # No other setting that Proxmox knows begins so.
+    # No other setting of Proxmox has this prefix.
     keys = [key for key in ctx.guest.settings if key.startswith("net")]
     return sorted(keys, key=lambda key: int(key.removeprefix("net")))
 
@@ -40,7 +40,7 @@ def count_nets(ctx: Context) -> int:
 
 
 def render_nets(ctx: Context) -> Iterator[Argument]:
-    """Yields each device after what it is connected to.
+    """Yields each device after its backend.
 
     Raises:
         PlanError: Proxmox would refuse it.
@@ -99,7 +99,7 @@ def _render_device(ctx: Context, key: str, net: Properties) -> str:
 
 
 def _read_running_mtu(ctx: Context, key: str) -> int | None:
-    """Returns the MTU that a snapshot's guest was told, 0 for none; None if it is not kept."""
+    """Returns the MTU that a snapshot's guest had, 0 for none; None if it is not recorded."""
     if ctx.guest.snapshot is None:
         return None
     kept = ctx.guest.settings.get("running-nets-host-mtu", "")
@@ -108,10 +108,10 @@ def _read_running_mtu(ctx: Context, key: str) -> int | None:
 
 
 def _choose_mtu(ctx: Context, key: str, net: Properties) -> str:
-    """Returns the MTU that the guest is told, as it is written; empty where it is told none.
+    """Returns the MTU for the guest, in its configured form; empty for none.
 
     Raises:
-        PlanError: The network has no such MTU.
+        PlanError: The network does not support this MTU.
     """
     text = net.get("mtu")
     written = int(text) if text is not None else None
@@ -127,16 +127,16 @@ def _choose_mtu(ctx: Context, key: str, net: Properties) -> str:
     bridge_mtu = ctx.host.bridges.get(net["bridge"], _DEFAULT_MTU)
     wanted = running or written or 1
     mtu = bridge_mtu if wanted == 1 else wanted
-    # A number keeps its text, with a plus or zeroes before it.
-    told = text if text is not None and not running and wanted != 1 else str(mtu)
+    # A number keeps its text, with a plus or leading zeroes.
+    used = text if text is not None and not running and wanted != 1 else str(mtu)
     if mtu < _LEAST_MTU and wanted != 1:
         raise PlanError(
-            f"netdev {key}: MTU '{told}' is smaller than the IP minimum MTU '{_LEAST_MTU}'"
+            f"netdev {key}: MTU '{used}' is smaller than the IP minimum MTU '{_LEAST_MTU}'"
         )
     if mtu > bridge_mtu:
         raise PlanError(
-            f"netdev {key}: MTU '{told}' is bigger than the bridge MTU '{bridge_mtu}' - adjust the"
+            f"netdev {key}: MTU '{used}' is bigger than the bridge MTU '{bridge_mtu}' - adjust the"
             " MTU for the network device in the VM configuration, while ensuring that the bridge"
             " is configured as desired."
         )
-    return told if always or running or mtu != _DEFAULT_MTU else ""
+    return used if always or running or mtu != _DEFAULT_MTU else ""

@@ -20,7 +20,7 @@ _MAX_OLD_DEVICES = 5
 
 
 def _has_new_controller(ctx: Context) -> bool:
-    """Returns whether one controller serves every device, which its drivers must be there for."""
+    """Returns whether one controller serves every device, for which guests need its driver."""
     knows = ctx.windows >= WINDOWS_8 or ctx.ostype == "l26"
     return knows and ctx.guest.machine.is_at_least(7, 1)
 
@@ -34,10 +34,10 @@ def _list_devices(ctx: Context) -> list[tuple[int, Properties]]:
 
 
 def render_usb_controllers(ctx: Context) -> Iterator[Argument]:
-    """Yields what the guest's USB devices hang on, as far as no `-readconfig` brings it.
+    """Yields the controllers of the guest's USB devices that no `-readconfig` defines.
 
     Raises:
-        PlanError: There are more devices than the machine's controllers take.
+        PlanError: There are more devices than the machine's controllers support.
     """
     devices, is_new = _list_devices(ctx), _has_new_controller(ctx)
     for index, _ in devices:
@@ -74,7 +74,7 @@ def render_usb_devices(ctx: Context) -> Iterator[Argument]:
     """Yields the devices of the host and the sockets for those of a SPICE client.
 
     Raises:
-        PlanError: A name stands for no device of this host.
+        PlanError: A name does not refer to a device of this host.
     """
     is_new = _has_new_controller(ctx)
     for index, device in _list_devices(ctx):

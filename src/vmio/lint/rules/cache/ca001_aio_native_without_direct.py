@@ -47,7 +47,7 @@ class AioNativeWithoutDirect(Rule):
     ## Fix safety
 
     The fix removes `aio=native` and is safe: the cache mode stays, and Proxmox VE picks the engine
-    that the storage allows, io_uring or threads; QEMU itself takes threads. To keep
+    that the storage allows, io_uring or threads; QEMU itself uses threads. To keep
     native AIO, write `cache=none` instead, which is `cache.direct=on` of a `-blockdev`.
 
     ## References
@@ -80,9 +80,7 @@ class AioNativeWithoutDirect(Rule):
                 f" and {_name_cause(attached, vm)}",
                 subject=disk.id,
                 span=span or disk.span,
-                notes=(
-                    f"storage '{backing.storage}' is not known here and taken for one of files",
-                )
+                notes=(f"storage '{backing.storage}' is not known here: files are assumed",)
                 if backing.storage and not backing.storage_type
                 else (),
                 fix=context.make_fix(f"{instruct(context, change)}, or write {direct}", change),
@@ -90,7 +88,7 @@ class AioNativeWithoutDirect(Rule):
 
 
 def _find_aio(attached: AttachedDisk) -> str | None:
-    """Returns the engine that a file is opened with, whether or not requests go that way then."""
+    """Returns the engine that a file is opened with, whether or not requests use it."""
     return attached.disk.aio if attached.passes_through else attached.aio
 
 

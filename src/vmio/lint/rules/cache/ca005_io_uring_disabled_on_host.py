@@ -14,7 +14,7 @@ from vmio.model.topology import AttachedDisk
 __all__ = ["IoUringDisabledOnHost"]
 
 _FALLS_BACK = Versions(since="9.0", before="10.2")
-"""Where QEMU opens the ring at the first request and takes its thread pool if it gets none."""
+"""QEMU opens the ring at the first request, and uses its thread pool if it gets no ring."""
 _REFUSES = Versions(since="10.2")
 
 

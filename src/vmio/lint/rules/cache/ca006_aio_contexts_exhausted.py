@@ -86,7 +86,7 @@ class AioContextsExhausted(Rule):
         yield self.report(
             context,
             f"aio=native may fall back to worker threads: this guest needs {needed} requests of"
-            f" fs.aio-max-nr={kernel.aio_max_nr}, and {kernel.aio_nr} are taken",
+            f" fs.aio-max-nr={kernel.aio_max_nr}, and {kernel.aio_nr} are in use",
             subject=disk.id,
             span=disk.spans.get("aio", disk.span),
             fix=Fix(

@@ -58,9 +58,9 @@ class PageCacheOverZfs(Rule):
     ## Fix safety
 
     The fix is safe: in a Proxmox config it removes `cache=writeback`, which leaves `none`, and
-    makes `directsync` of `writethrough`. Both keep what the guest is promised of its flushes. A
-    command line is a person's to change. Where writeback was measured to be worth its memory,
-    ignore the rule.
+    makes `directsync` of `writethrough`. Both keep the guarantees for the guest's flushes. On a
+    command line there is no fix to apply. If measurements show that writeback is worth its
+    memory, ignore the rule.
 
     ## References
 
@@ -96,7 +96,7 @@ class PageCacheOverZfs(Rule):
 
 
 def _choose_instead(cache: CacheMode, backing: Backing) -> str | None:
-    """Returns the cache mode that makes the same promise, None where it is the default."""
+    """Returns the cache mode with the same guarantees; None if it is the default."""
     instead = _SAME_PROMISE[cache]
     return None if instead == "none" and backing.direct_by_default else instead
 

@@ -21,7 +21,7 @@ class EveryWriteIsFlushed(Rule):
     ## What it does
 
     Looks for `cache=writethrough` and `cache=directsync` on disks that the guest can write to, and
-    for `write-cache=off` on their devices, which is what these modes come to on a QEMU command
+    for `write-cache=off` on their devices, which is the effect of these modes on a QEMU command
     line with `-blockdev`.
 
     ## Why is this bad
@@ -67,7 +67,7 @@ class EveryWriteIsFlushed(Rule):
             key, written, instead = _name_cause(context, attached)
             yield self.report(
                 context,
-                f"{written} of {disk.id} has every write wait for stable storage,"
+                f"{written} of {disk.id} makes every write wait for stable storage,"
                 f" where {instead} waits only when the guest asks",
                 subject=disk.id,
                 span=disk.spans.get(key, disk.span),
@@ -79,7 +79,7 @@ class EveryWriteIsFlushed(Rule):
 
 
 def _name_cause(context: Context, attached: AttachedDisk) -> tuple[str, str, str]:
-    """Returns what switches the write cache off: its name, as it is written, and instead."""
+    """Returns what switches the write cache off: its name, its text, and the replacement."""
     disk = attached.disk
     mode = disk.cache or ""
     is_of_device = mode not in _WITHOUT_FLUSHES or "write_cache" in disk.spans

@@ -22,14 +22,14 @@ class AioNativeOnSparseFile(Rule):
     ## What it does
 
     Looks for `aio=native` on image files on storage of the types `dir` and `nfs`, unless that
-    storage gives new images all their room (`preallocation full` or `falloc`).
+    storage allocates all space of new images (`preallocation full` or `falloc`).
 
     ## Why is this bad
 
     With linux-aio a request is submitted by a system call that should return at once. When the
     file system has to allocate the block first, as in a sparse file, the call waits for that. The
     thread that serves the disk waits with it, and so do its other disks and requests. An image
-    whose every block was written once does not grow any more. A configuration does not show that,
+    does not grow any more once every block was written. A configuration does not show that,
     so this is advice and not a warning.
 
     ## Example
@@ -59,7 +59,7 @@ class AioNativeOnSparseFile(Rule):
     ## Fix safety
 
     The fix is safe: it removes `aio=native`, which leaves `io_uring`. The guest sees the same
-    device, and the kernel lets workers of its own do what would wait.
+    device, and the kernel's own workers do what would block.
 
     ## References
 
@@ -71,7 +71,7 @@ class AioNativeOnSparseFile(Rule):
     code = "CA012"
     name = "aio-native-on-sparse-file"
     severity = Severity.INFO
-    blanks = (("qemu", "A path does not tell whether an image is preallocated."),)
+    blanks = (("qemu", "A path does not show whether an image is preallocated."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

@@ -29,8 +29,8 @@ class DirtyPagesHoldUpWriters(Rule):
 
     ## Why is this bad
 
-    Writes are fast until that much of the host's memory waits to be written; then every writer is
-    held up until the storage has caught up. With 256 GiB of memory, 20 percent are 51 GiB, which
+    Writes are fast until that much of the host's memory waits to be written; then every writer
+    waits until the storage has caught up. With 256 GiB of memory, 20 percent are 51 GiB, which
     takes a disk of 500 MB/s over a minute and a half. The guest sees its disk freeze, and so may
     its neighbours.
 
@@ -58,7 +58,7 @@ class DirtyPagesHoldUpWriters(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: the limit is the host's, and the cache mode may be meant.
+    There is no fix to apply: the limit is the host's, and the cache mode may be intended.
 
     ## References
 
@@ -71,7 +71,7 @@ class DirtyPagesHoldUpWriters(Rule):
     severity = Severity.INFO
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
-        """Yields one finding for the guest, at its first disk that is written to so."""
+        """Yields one finding for the guest, at its first disk with such writes."""
         ratio = context.host.kernel.dirty_ratio
         if ratio < _LARGE_PERCENT:
             return
@@ -87,7 +87,7 @@ class DirtyPagesHoldUpWriters(Rule):
             yield self.report(
                 context,
                 f"writes of {disk.id} go to the host's page cache, and may all stall once"
-                f" {ratio} percent of its memory wait to be written",
+                f" {ratio} percent of its memory waits to be written",
                 subject=disk.id,
                 span=disk.spans.get("cache", disk.span),
                 fix=Fix(

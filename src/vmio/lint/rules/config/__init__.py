@@ -1,1 +1,1 @@
-"""CF: the form of a configuration; what one notation's reader could not take is in its folder."""
+"""CF: the form of a configuration; rules about one notation's reader are in its folder."""

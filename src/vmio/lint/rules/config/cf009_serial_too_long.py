@@ -12,16 +12,16 @@ from vmio.model.plan import Change
 __all__ = ["SerialTooLong"]
 
 _SEEN_BYTES = 20
-"""What ATA and virtio-blk have room for."""
+"""The length limit of ATA and virtio-blk."""
 _SCSI_BYTES = 36
 
 
 class SerialTooLong(Rule):
-    """Finds serial numbers that are longer than the device has room for.
+    """Finds serial numbers that are longer than the device supports.
 
     ## What it does
 
-    Compares the length of `serial=` with what the device takes: 36 bytes on SCSI, 20 on IDE, SATA
+    Compares the length of `serial=` with the device's limit: 36 bytes on SCSI, 20 on IDE, SATA
     and virtio-blk.
 
     ## Why is this bad
@@ -78,7 +78,7 @@ class SerialTooLong(Rule):
             yield self.report(
                 context,
                 f"QEMU refuses to start: the serial number of {disk.id} has {length} bytes, and"
-                f" SCSI takes {room}"
+                f" SCSI accepts {room}"
                 if is_scsi
                 else f"the guest sees the first {room} of the {length} bytes of the serial number"
                 f" of {disk.id}",

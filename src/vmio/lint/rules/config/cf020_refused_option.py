@@ -14,17 +14,17 @@ class RefusedOption(ProblemRule):
 
     ## What it does
 
-    Reads a command line, or the `args` of a Proxmox config, as QEMU does, and reports JSON that is
-    none, values that are no cache mode or AIO engine, places on a bus that are taken, drives for
-    which the machine makes no device, `iothread` where only the controller has that property, and
-    drives that another device has already. A `-drive` is one device's; what `if=ide` or
-    `if=virtio` defines, or Proxmox VE, has its device. A node of a `-blockdev` can be several
-    devices', while none of them writes to it or all others have `share-rw=on`, and so can a file.
+    Reads a command line, or the `args` of a Proxmox config, as QEMU does. It reports invalid JSON,
+    unknown cache modes and AIO engines, places on a bus that are taken, drives for which the
+    machine creates no device, `iothread` where only the controller has that property, and drives
+    that another device uses already. Only one device can use a `-drive`; a drive of `if=ide`,
+    `if=virtio` or Proxmox VE has its device. Several devices can use a node of a `-blockdev`, or a
+    file, if none of them writes to it or all others have `share-rw=on`.
 
     ## Why is this bad
 
-    QEMU ends with an error before the guest starts. One that runs with such a line was started
-    from another one.
+    QEMU ends with an error before the guest starts. A guest that runs was started from another
+    command line.
 
     ## Example
 

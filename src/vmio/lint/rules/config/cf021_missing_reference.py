@@ -10,13 +10,13 @@ __all__ = ["MissingReference"]
 
 
 class MissingReference(ProblemRule):
-    r"""Finds references of QEMU's own options to what is not there.
+    r"""Finds references in QEMU's own options to things that do not exist.
 
     ## What it does
 
-    Looks up what every disk of a command line, or of the `args` of a Proxmox config, names: the
-    drive or node behind it, and the bus that it sits on; and what `-set` changes. In a Proxmox
-    config the drives, buses and controllers that Proxmox VE makes are there, too.
+    Looks up what every disk of a command line, or of the `args` of a Proxmox config, names: its
+    drive or node, and its bus; and what `-set` changes. In a Proxmox config the drives, buses and
+    controllers that Proxmox VE creates exist, too.
 
     ## Why is this bad
 
@@ -53,5 +53,5 @@ class MissingReference(ProblemRule):
     kind = "missing-reference"
 
     def explain(self, problem: Problem) -> str:
-        """Returns what refers to nothing."""
+        """Returns the reference and what it lacks."""
         return f"QEMU refuses {problem.subject}: {problem.message}"

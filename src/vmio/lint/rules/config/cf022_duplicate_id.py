@@ -10,13 +10,13 @@ __all__ = ["DuplicateId"]
 
 
 class DuplicateId(ProblemRule):
-    r"""Finds names that QEMU's own options give twice.
+    r"""Finds names that QEMU's own options define twice.
 
     ## What it does
 
     Compares the ids of devices, of objects, and of drives and block nodes, each among themselves.
-    In the `args` of a Proxmox config, also with the disks, drives, controllers and IOThreads that
-    Proxmox VE makes.
+    In the `args` of a Proxmox config, it also compares them with the disks, drives, controllers
+    and IOThreads that Proxmox VE creates.
 
     ## Why is this bad
 

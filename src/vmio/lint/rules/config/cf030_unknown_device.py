@@ -24,9 +24,9 @@ _STORAGE = (
     *("ide-", "nvme-", "scsi-", "vhost-scsi", "vhost-user-blk", "vhost-user-scsi"),
     *("virtio-blk", "virtio-scsi"),
 )
-"""How the names of storage devices begin: what begins so and is no device was meant as one."""
+"""Prefixes of storage devices: an unknown name that begins so was meant as a storage device."""
 _SLIP = 0.9
-"""How like the name of a storage device one has to be that begins as none does."""
+"""The similarity to a storage device's name that a name without these prefixes needs."""
 _SHOWN = 80
 
 
@@ -36,9 +36,9 @@ class UnknownDevice(Rule):
     ## What it does
 
     Compares each `-device` with the devices that real QEMUs reported, in releases from 5.2 to 11.1
-    and for x86_64, s390x and aarch64. All versions of a series, such as 10.0.x, are taken to have
-    the same devices. For a version between two recorded series, a device is reported only if both
-    of them lack it. Versions older or newer than all of them are not checked. If the host's
+    and for x86_64, s390x and aarch64. All versions of a series, such as 10.0.x, are assumed to
+    have the same devices. For a version between two recorded series, a device is reported only if
+    both of them lack it. Versions older or newer than all of them are not checked. If the host's
     version is not known, a device is reported only if every recorded release lacks it. Devices
     that are not storage are ignored.
 

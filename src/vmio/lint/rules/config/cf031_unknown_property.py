@@ -18,7 +18,7 @@ __all__ = ["UnknownProperty"]
 
 _MAPPING = "iothread-vq-mapping"
 _OF_AN_OBJECT = frozenset({"?", "help", "id", "poll-weight", "qom-type"})
-"""What `-object` itself takes, and what TH017 knows more about."""
+"""Properties of `-object` itself, and those that TH017 checks."""
 _LABELS = {"iothread": "an IOThread"}
 _SHOWN = 80
 _LONGEST_NAME = 128
@@ -44,8 +44,8 @@ class UnknownProperty(Rule):
     ## What it does
 
     Compares the properties of storage devices and of IOThreads with those that real QEMUs
-    reported, in releases from 5.2 to 11.1. All versions of a series, such as 10.0.x, are taken to
-    have the same properties. For a version between two recorded series, a property is reported
+    reported, in releases from 5.2 to 11.1. All versions of a series, such as 10.0.x, are assumed
+    to have the same properties. For a version between two recorded series, a property is reported
     only if both of them lack it. Versions older or newer than all of them are not checked. If the
     host's version is not known, a property is reported only if every recorded release lacks it.
 
@@ -106,14 +106,14 @@ class UnknownProperty(Rule):
         releases = find_releases(catalogue, context.host)
         if not releases:
             return
-        judge = _Judge(catalogue, releases)
-        told = _list_told(context)
+        lookup = _Lookup(catalogue, releases)
+        reported = _list_reported(context)
         suggestions: dict[str, Suggestions] = {}
-        for option, key, device, full, name, owner in _list_written(context, options, catalogue):
-            if not (judge.is_unknown(device, full) and judge.is_unknown(device, name)):
+        for option, key, device, full, name, owner in _list_given(context, options, catalogue):
+            if not (lookup.is_unknown(device, full) and lookup.is_unknown(device, name)):
                 continue
             span = find_property(context.vm.source, option, key)
-            if name == "iothread" and span in told:
+            if name == "iothread" and span in reported:
                 continue
             of_device = suggestions.setdefault(device, Suggestions())
             known = _list_known(catalogue, device, releases[-1])
@@ -129,22 +129,22 @@ class UnknownProperty(Rule):
             )
 
 
-class _Written(NamedTuple):
-    """A property where it is written, and the device that it is one of."""
+class _GivenProperty(NamedTuple):
+    """A property of an option, and the device that it belongs to."""
 
     option: Option
     key: str
     device: str
     name: str
     outer: str
-    """What it is nested in, if that is JSON; else its own name, which may have dots."""
+    """The outermost key if it is nested in JSON; else its own name, which may have dots."""
     owner: str
-    """What the device, or else the option, is called."""
+    """The name of the device, or else of the option."""
 
 
-def _list_written(
+def _list_given(
     context: Context, options: Sequence[Option], catalogue: Catalogue
-) -> Iterator[_Written]:
+) -> Iterator[_GivenProperty]:
     """Yields the properties of devices and IOThreads that options give."""
     arch = context.vm.arch
     topology = context.topology
@@ -166,11 +166,11 @@ def _list_written(
             outer = (
                 name.partition(".")[0] if option.name == "device" and not option.spans else name
             )
-            yield _Written(option, key, catalogue.resolve(kind, arch), name, outer, owner)
+            yield _GivenProperty(option, key, catalogue.resolve(kind, arch), name, outer, owner)
 
 
-class _Judge:
-    """Decides whether a property is one that a host's QEMU has; each device is looked up once."""
+class _Lookup:
+    """Finds out whether a host's QEMU has a property; each device is looked up once."""
 
     def __init__(self, catalogue: Catalogue, releases: Sequence[str]) -> None:
         self._catalogue = catalogue
@@ -190,7 +190,7 @@ class _Judge:
         return device == "iothread" or name == "iothread" or self._catalogue.is_storage(device)
 
     def _list_taken(self, device: str) -> frozenset[str] | None:
-        """Returns what a device may take; None for one that these releases do not have."""
+        """Returns the properties of a device; None if these releases do not have the device."""
         from vmio.formats.qemu.catalogue import IMPLICIT
 
         catalogue, releases = self._catalogue, self._releases
@@ -205,8 +205,8 @@ class _Judge:
         return taken | {_MAPPING} if any(_MAPPING in names for names in later) else taken
 
 
-def _list_told(context: Context) -> frozenset[object]:
-    """Returns where `iothread` is written that a rule about buses speaks of."""
+def _list_reported(context: Context) -> frozenset[object]:
+    """Returns the places of `iothread` that another rule reports."""
     vm = context.vm
     refused = {problem.span for problem in vm.problems if problem.kind == "refused-option"}
     on_ata = {

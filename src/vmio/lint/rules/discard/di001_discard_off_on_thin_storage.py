@@ -21,9 +21,9 @@ class DiscardOffOnThinStorage(Rule):
 
     ## What it does
 
-    Looks for disks on storage of type `lvmthin` and `rbd`, and at paths of Ceph's, for which no
-    `discard` is written. A written `discard=ignore` counts as intended. ZFS and storage of files
-    are left out: a VM's configuration does not say whether their volumes are thin. Nor does the
+    Looks for disks on storage of type `lvmthin` and `rbd`, and at paths of Ceph's, that have no
+    `discard`. A written `discard=ignore` counts as intended. ZFS and storage of files
+    are left out: a VM's configuration does not show whether their volumes are thin. Nor does the
     path of a logical volume.
 
     ## Why is this bad
@@ -84,7 +84,7 @@ class DiscardOffOnThinStorage(Rule):
             discard = name_setting(context, disk.id, "discard", "unmap")
             yield self.report(
                 context,
-                f"{disk.id} never gives room back to its {pool}: without {discard}, what the"
+                f"{disk.id} never returns space to its {pool}: without {discard}, what the"
                 " guest deletes stays allocated",
                 subject=disk.id,
                 span=disk.span,

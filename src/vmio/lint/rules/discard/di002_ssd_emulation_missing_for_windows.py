@@ -56,7 +56,7 @@ class SsdEmulationMissingForWindows(Rule):
     code = "DI002"
     name = "ssd-emulation-missing-for-windows"
     severity = Severity.INFO
-    blanks = (("qemu", "A command line does not say which system the guest has."),)
+    blanks = (("qemu", "A command line does not show which system the guest has."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

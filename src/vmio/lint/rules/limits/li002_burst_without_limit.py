@@ -17,8 +17,8 @@ class BurstWithoutLimit(Rule):
     ## What it does
 
     Looks for disks with a burst (`iops_max`, `iops_rd_max`; `throttling.iops-total-max` of a
-    drive, `x-iops-total-max` of a throttle group) whose limit of the same direction is not written
-    or is 0. In a Proxmox config, CF005 reports a burst in bytes without its limit.
+    drive, `x-iops-total-max` of a throttle group) whose limit of the same direction is missing
+    or 0. In a Proxmox config, CF005 reports a burst in bytes without its limit.
 
     ## Why is this bad
 
@@ -41,8 +41,8 @@ class BurstWithoutLimit(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: whether the limit is missing or the burst is left over, only a person
-    can tell.
+    There is no fix to apply: only a person knows whether the limit is missing or the burst is left
+    over.
 
     ## References
 

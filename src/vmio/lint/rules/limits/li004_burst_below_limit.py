@@ -40,12 +40,12 @@ class BurstBelowLimit(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: which of the two numbers is wrong, only a person can tell.
+    There is no fix to apply: only a person knows which of the two numbers is wrong.
 
     ## References
 
     - QEMU 10.0.2 exits with status 1 and `bps_max/iops_max cannot be lower than bps/iops`; it
-      takes two equal numbers
+      accepts two equal numbers
     """
 
     code = "LI004"

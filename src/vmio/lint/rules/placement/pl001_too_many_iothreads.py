@@ -19,8 +19,8 @@ class TooManyIothreads(Rule):
 
     ## What it does
 
-    Compares the number of the guest's IOThreads with twice the host's processors. Where the host's
-    processors are not known, nothing is found.
+    Compares the number of the guest's IOThreads with twice the host's processors. If the host's
+    processors are not known, it reports nothing.
 
     ## Why is this bad
 
@@ -61,7 +61,7 @@ class TooManyIothreads(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: which disks can do without an IOThread only a person knows.
+    There is no fix to apply: only a person knows which disks can do without an IOThread.
 
     ## References
 

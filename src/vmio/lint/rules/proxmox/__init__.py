@@ -1,1 +1,1 @@
-"""Rules that are about Proxmox VE's configs alone, of every family."""
+"""Rules of every family that are only about Proxmox VE's configs."""

@@ -10,7 +10,7 @@ __all__ = ["UnparsableLine"]
 
 
 class UnparsableLine(ProxmoxProblemRule):
-    """Finds lines that are no setting, no section header and no description.
+    """Finds lines that are neither a setting nor a section header nor a description.
 
     ## What it does
 
@@ -53,4 +53,4 @@ class UnparsableLine(ProxmoxProblemRule):
 
     def explain(self, problem: Problem) -> str:  # noqa: ARG002 - the line itself is shown
         """Returns what is wrong and what Proxmox VE makes of it."""
-        return "this is no 'key: value' line, so Proxmox VE skips it"
+        return "this is not a 'key: value' line, so Proxmox VE skips it"

@@ -16,12 +16,12 @@ class UnknownSetting(ProxmoxProblemRule):
 
     ## What it does
 
-    Reports keys that no setting has, with drives whose number is beyond the last of their bus
-    among them. Such a drive is an error, for the guest does not get it.
+    Reports keys that no setting has, including drives whose number is beyond the last of their
+    bus. Such a drive is an error, because the guest does not get it.
 
     ## Why is this bad
 
-    Proxmox VE drops the line with a warning, and its next write to the file loses it for good.
+    Proxmox VE drops the line with a warning, and its next write to the file removes it for good.
 
     ## Example
 

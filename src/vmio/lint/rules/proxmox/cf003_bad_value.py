@@ -16,8 +16,8 @@ class BadValue(ProxmoxProblemRule):
     ## What it does
 
     Reports values of the wrong type, and options of a drive that are unknown, out of range or not
-    one of the allowed words. Where the setting is a drive it is an error, for the guest does not
-    get it.
+    one of the allowed words. If the setting is a drive, it is an error, because the guest does
+    not get it.
 
     ## Why is this bad
 

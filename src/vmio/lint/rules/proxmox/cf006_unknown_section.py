@@ -19,8 +19,8 @@ class UnknownSection(ProxmoxProblemRule):
 
     ## Why is this bad
 
-    Proxmox VE ignores every line up to the next header, and its next write to the file loses them
-    for good. A snapshot among them can no longer be gone back to.
+    Proxmox VE ignores every line up to the next header, and its next write to the file removes
+    them for good. A snapshot among them can no longer be restored.
 
     ## Example
 

@@ -62,4 +62,4 @@ class DuplicateSection(ProxmoxProblemRule):
 
     def explain(self, problem: Problem) -> str:
         """Returns what is wrong and what Proxmox VE makes of it."""
-        return f"{problem.message}; only the last one counts"
+        return f"{problem.message}; only the last one is used"

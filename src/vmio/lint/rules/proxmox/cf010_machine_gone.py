@@ -23,7 +23,7 @@ class MachineGone(ProxmoxRule):
     ## What it does
 
     Looks for a `machine` with a version before 6.0 while the host has pve-qemu 11.0 or later. A
-    machine without a version is left out: it is whatever QEMU has.
+    machine without a version is left out: it is QEMU's newest.
 
     ## Why is this bad
 
@@ -57,7 +57,7 @@ class MachineGone(ProxmoxRule):
     ## Fix safety
 
     There is no fix to apply: a newer version changes the guest's hardware in small ways. Linux
-    usually copes; Windows may detect its network card anew and lose its address.
+    usually adapts; Windows may detect its network card as new and lose its address.
 
     ## References
 

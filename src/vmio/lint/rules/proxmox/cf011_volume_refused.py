@@ -24,10 +24,10 @@ class VolumeRefused(ProxmoxRule):
 
     ## What it does
 
-    Reports what Proxmox VE says of a volume before it starts the guest: a drive with an ISO image
-    but without `media=`, a `format=` that is not the volume's, a storage that may not hold such
-    volumes, a name that no volume of that storage has. Storages that are not in the storage.cfg
-    are left out, as vmio does not know every kind of storage.
+    Reports volumes that Proxmox VE refuses before it starts the guest: a drive with an ISO image
+    but without `media=`, a `format=` that is not the volume's, a storage that may not contain
+    such volumes, a name that no volume of that storage has. Storages that are not in the
+    storage.cfg are left out, as vmio does not know every kind of storage.
 
     ## Why is this bad
 
@@ -60,8 +60,8 @@ class VolumeRefused(ProxmoxRule):
 
     ## Fix safety
 
-    There is no fix to apply: only a person knows which volume was meant. An ISO image is a cd-rom
-    nearly always; `media=disk` is accepted too.
+    There is no fix to apply: only a person knows which volume was meant. An ISO image is nearly
+    always a cd-rom; `media=disk` is accepted too.
 
     ## References
 
@@ -89,7 +89,7 @@ class VolumeRefused(ProxmoxRule):
 
 
 def _list_refused(guest: ProxmoxGuest) -> Iterator[tuple[str, str, Span | None]]:
-    """Yields the setting that names a volume, why it is refused, and where it is written."""
+    """Yields the setting that names a volume, why it is refused, and its place."""
     for disk in guest.vm.disks:
         span = disk.spans.get("file", disk.span)
         if ":iso/" in disk.volume and "media" not in disk.spans:
@@ -102,7 +102,7 @@ def _list_refused(guest: ProxmoxGuest) -> Iterator[tuple[str, str, Span | None]]
 
 
 def _is_known(guest: ProxmoxGuest, backing: Backing) -> bool:
-    """Returns whether a volume is refused for what is known of its storage."""
+    """Returns whether a volume is refused because of its storage."""
     if not backing.error or _UNKNOWN_STORAGE.fullmatch(backing.error):
         return False
     return not backing.storage or guest.context.storages is not None

@@ -14,7 +14,7 @@ __all__ = ["Qcow2L2CacheTooSmall"]
 
 _CACHE_BYTES = 32 * MIB
 _DATA_PER_ENTRY_BYTES = 8192
-"""64 KiB clusters with entries of 8 bytes, and as well 128 KiB ones with extended 16 bytes."""
+"""For 64 KiB clusters with entries of 8 bytes, and for 128 KiB clusters with extended 16 bytes."""
 
 
 class Qcow2L2CacheTooSmall(ProxmoxRule):
@@ -23,8 +23,8 @@ class Qcow2L2CacheTooSmall(ProxmoxRule):
     ## What it does
 
     Looks for qcow2 volumes of more than 256 GiB. That is what the 32 MiB of QEMU's L2 cache cover,
-    with the clusters of 64 KiB that images have unless they are made otherwise, and with those of
-    128 KiB that Proxmox VE makes for volume chains. An image with larger clusters needs less.
+    with the default clusters of 64 KiB, and with the 128 KiB clusters and extended entries that
+    Proxmox VE uses for volume chains. An image with larger clusters needs less.
 
     ## Why is this bad
 
@@ -68,7 +68,7 @@ class Qcow2L2CacheTooSmall(ProxmoxRule):
     code = "DI005"
     name = "qcow2-l2-cache-too-small"
     severity = Severity.INFO
-    elsewhere = "Only a Proxmox config says how large an image is."
+    elsewhere = "Only a Proxmox config shows how large an image is."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

@@ -18,7 +18,7 @@ class Qcow2OutgrowsBlockDevice(ProxmoxRule):
 
     ## What it does
 
-    Looks for disks with `discard=on` whose qcow2 image lies right on a block device, such as a
+    Looks for disks with `discard=on` whose qcow2 image is directly on a block device, such as a
     logical volume, without QEMU's option `discard-no-unref`. Proxmox VE sets that option on
     storage with `snapshot-as-volume-chain` only.
 
@@ -27,7 +27,7 @@ class Qcow2OutgrowsBlockDevice(ProxmoxRule):
     A discarded cluster loses its place in the image, and when the guest writes there again it gets
     another one, at the image's end if need be. Little by little the image becomes longer than the
     disk. A file grows; a logical volume does not, and the guest is paused because there is no
-    room.
+    space.
 
     ## Example
 
@@ -43,8 +43,8 @@ class Qcow2OutgrowsBlockDevice(ProxmoxRule):
 
     ## Fix safety
 
-    There is no fix to apply: without discard the image stays as it is, with a volume chain it is
-    another kind of storage.
+    There is no fix to apply: without discard, deleted data stays allocated in the image, and a
+    volume chain is another kind of storage.
 
     ## References
 

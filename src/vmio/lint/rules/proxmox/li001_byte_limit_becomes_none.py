@@ -44,8 +44,8 @@ class ByteLimitBecomesNone(ProxmoxRule):
     ## Fix safety
 
     The fix writes the same limit as `mbps`, in MiB per second. It is unsafe only in that the limit
-    comes into force: the guest gets slower than it has been. Where both directions together and
-    one of them are limited, which does not go together, there is no fix to apply.
+    comes into force: the guest gets slower than it has been. If limits for both directions
+    together and for one of them are set, which cannot be combined, there is no fix to apply.
 
     ## References
 
@@ -70,8 +70,8 @@ class ByteLimitBecomesNone(ProxmoxRule):
                     text = f"m{option}={limit / MIB:.6f}".rstrip("0").rstrip(".")
                     yield self.report(
                         context,
-                        f"{option} of {disk.id} limits nothing: Proxmox VE takes a limit in bytes"
-                        " for no limit",
+                        f"{option} of {disk.id} limits nothing: Proxmox VE turns a limit in bytes"
+                        " into no limit",
                         subject=disk.id,
                         span=span,
                         fix=Fix(

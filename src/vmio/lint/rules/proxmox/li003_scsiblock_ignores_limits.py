@@ -41,8 +41,8 @@ class ScsiblockIgnoresLimits(ProxmoxRule):
 
     ## Fix safety
 
-    There is no fix to apply: without `scsiblock=1` the guest sees another device, one that takes
-    no SCSI commands for the real disk. A limit on the host (`io.max` of the guest's cgroup) works
+    There is no fix to apply: without `scsiblock=1` the guest sees another device, which passes no
+    SCSI commands to the real disk. A limit on the host (`io.max` of the guest's cgroup) works
     with both.
 
     ## References

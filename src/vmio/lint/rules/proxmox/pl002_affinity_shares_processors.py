@@ -46,7 +46,7 @@ class AffinitySharesProcessors(ProxmoxRule):
 
     ## Fix safety
 
-    There is no fix to apply: which other processors are free only a person knows.
+    There is no fix to apply: only a person knows which other processors are free.
 
     ## References
 

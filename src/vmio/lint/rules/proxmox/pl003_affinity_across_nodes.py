@@ -19,7 +19,7 @@ class AffinityAcrossNodes(ProxmoxRule):
     ## What it does
 
     Compares the processors that `affinity` names with the host's NUMA nodes. It reports the guest
-    if they are of more than one node although one of these has enough for the guest's virtual
+    if they are on more than one node although one of these has enough for the guest's virtual
     processors and IOThreads together. Guests with NUMA nodes of their own are not reported, and
     neither is an `affinity` that names every processor of the host.
 
@@ -60,7 +60,7 @@ class AffinityAcrossNodes(ProxmoxRule):
 
     ## Fix safety
 
-    There is no fix to apply: which processors other guests use only a person knows.
+    There is no fix to apply: only a person knows which processors other guests use.
 
     ## References
 

@@ -15,7 +15,7 @@ __all__ = ["QueuesIgnored"]
 
 
 class QueuesIgnored(ProxmoxRule):
-    """Finds SCSI drives with `queues` whose controller does not take it.
+    """Finds SCSI drives with `queues` whose controller does not support it.
 
     ## What it does
 
@@ -60,7 +60,7 @@ class QueuesIgnored(ProxmoxRule):
     code = "QU002"
     name = "queues-ignored"
     severity = Severity.WARNING
-    elsewhere = "QEMU takes a number of queues for controllers only."
+    elsewhere = "In QEMU only controllers have a number of queues."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive."""

@@ -19,13 +19,13 @@ class MachineTypeWithOneQueue(ProxmoxRule):
     ## What it does
 
     Looks for virtio disks without `queues` in guests with several virtual processors and a machine
-    version before 5.2. Proxmox VE gives Windows guests version 5.1 where neither the config nor
+    version before 5.2. Proxmox VE gives Windows guests version 5.1 if neither the config nor
     its `meta` names a newer one.
 
     ## Why is this bad
 
     Up to version 5.1 a virtio-blk device and a virtio-scsi controller have one request queue
-    unless a number is written; from 5.2 on they have one per virtual processor. With one queue all
+    unless a number is set; from 5.2 on they have one per virtual processor. With one queue all
     processors contend for it.
 
     ## Example
@@ -47,8 +47,8 @@ class MachineTypeWithOneQueue(ProxmoxRule):
     ## Fix safety
 
     There is no fix to apply: another machine version is another machine to the guest, and Windows
-    may set devices up anew; take a snapshot first. With `virtio-scsi-single`, `queues=` on a drive
-    does the same for that drive alone.
+    may detect devices as new; take a snapshot first. With `virtio-scsi-single`, `queues=` on a
+    drive does the same for that drive alone.
 
     ## References
 
@@ -59,7 +59,7 @@ class MachineTypeWithOneQueue(ProxmoxRule):
     code = "QU005"
     name = "machine-type-with-one-queue"
     severity = Severity.INFO
-    elsewhere = "Command lines are checked only for written numbers of queues (QU004)."
+    elsewhere = "Command lines are checked only for configured numbers of queues (QU004)."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""
@@ -78,7 +78,7 @@ class MachineTypeWithOneQueue(ProxmoxRule):
             f" of version {version}",
             subject="machine",
             span=where,
-            notes=(f"it is so for {', '.join(attached.disk.id for attached in slow)}",),
+            notes=(f"this applies to {', '.join(attached.disk.id for attached in slow)}",),
             fix=Fix(
                 applicability=Applicability.MANUAL,
                 message="choose a machine version of 5.2 or later, after a snapshot",

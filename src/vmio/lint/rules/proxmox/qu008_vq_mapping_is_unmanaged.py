@@ -42,12 +42,12 @@ class VqMappingIsUnmanaged(ProxmoxRule):
 
     ## Fix safety
 
-    There is no fix to apply: keep it if the guest needs more than one IOThread for a disk, and
-    have another way to back that disk up.
+    There is no fix to apply: keep it if the guest needs more than one IOThread for a disk, and back
+    that disk up in another way.
 
     ## References
 
-    - qemu-server 9.2.6: `args` goes to QEMU as it is; no setting for `iothread-vq-mapping`
+    - qemu-server 9.2.6: `args` is passed to QEMU unchanged; no setting for `iothread-vq-mapping`
     - Proxmox forum, thread 154823, where users ask for one
     """  # noqa: E501 - a config has no way to break a line
 

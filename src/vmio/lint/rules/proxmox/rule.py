@@ -1,4 +1,4 @@
-"""What the rules about Proxmox VE's configs share."""
+"""The base of the rules about Proxmox VE's configs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ProxmoxProblemRule", "ProxmoxRule", "guest_of"]
 
 
 def guest_of(context: Context) -> ProxmoxGuest:
-    """Returns the guest with what only its config says; the engine has skipped every other."""
+    """Returns the guest with the values of its config; the engine has skipped all other guests."""
     return cast("ProxmoxGuest", context.guest)
 
 
@@ -30,12 +30,12 @@ class ProxmoxRule(Rule):
 class ProxmoxProblemRule(ProblemRule):
     """A rule about lines that Proxmox VE does not accept.
 
-    Losing a drive is an error whatever the kind; the rule's own severity is for the rest.
+    A lost drive is an error of any kind; the rule's own severity is for other lines.
     """
 
     notation = "proxmox"
     elsewhere = "Only Proxmox VE skips lines and drives that it cannot read."
 
     def grade(self, problem: Problem) -> Severity | None:
-        """Returns that a lost drive is an error."""
+        """Returns `error` for a lost drive, else the rule's severity."""
         return Severity.ERROR if is_drive(problem) else None

@@ -53,7 +53,7 @@ class DiskLeftOutOfBackup(ProxmoxRule):
     code = "SA003"
     name = "disk-left-out-of-backup"
     severity = Severity.INFO
-    elsewhere = "A command line does not say what is backed up."
+    elsewhere = "A command line does not show what is backed up."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

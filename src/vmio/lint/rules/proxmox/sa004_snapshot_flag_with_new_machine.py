@@ -18,13 +18,13 @@ class SnapshotFlagWithNewMachine(ProxmoxRule):
 
     ## What it does
 
-    Looks for `snapshot=1` when the guest's machine is of version 10.0 or later, written or by the
-    host's QEMU. Where the QEMU is not known and no version is written, the rule is silent.
+    Looks for `snapshot=1` when the guest's machine is of version 10.0 or later, configured or by
+    the host's QEMU. If the QEMU is not known and no version is configured, it reports nothing.
 
     ## Why is this bad
 
-    The guest does not start. Up to machine version 9.2 the option makes QEMU throw the disk's
-    changes away when it exits; from 10.0 on Proxmox VE describes disks to QEMU in another way,
+    The guest does not start. Up to machine version 9.2 the option makes QEMU discard the disk's
+    changes when it exits; from 10.0 on Proxmox VE describes disks to QEMU in another way,
     which has no such option yet.
 
     ## Example

@@ -56,8 +56,8 @@ class VolumeChainNeedsNewMachine(ProxmoxRule):
 
     ## Fix safety
 
-    There is no fix to apply: a newer machine has other devices, which a guest may have to get used
-    to.
+    There is no fix to apply: a newer machine has other devices, to which a guest may have to
+    adapt.
 
     ## References
 
@@ -67,7 +67,7 @@ class VolumeChainNeedsNewMachine(ProxmoxRule):
     code = "SA005"
     name = "volume-chain-needs-new-machine"
     severity = Severity.ERROR
-    elsewhere = "Only Proxmox VE asks for a machine version for such a storage."
+    elsewhere = "Only Proxmox VE requires a machine version for such a storage."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

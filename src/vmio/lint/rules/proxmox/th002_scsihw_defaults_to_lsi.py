@@ -24,7 +24,7 @@ class ScsihwDefaultsToLsi(ProxmoxRule):
 
     ## Why is this bad
 
-    Without the line, Proxmox VE takes `lsi`: an emulated LSI 53C895A from the nineties. The
+    Without the line, Proxmox VE uses `lsi`: an emulated LSI 53C895A from the nineties. The
     guest's every request goes through register accesses that QEMU has to emulate, `iothread` and
     `queues` do nothing, and a controller holds seven disks. The web interface's wizard writes a
     better `scsihw`; guests made by the API, by a script or by Terraform get none unless they set
@@ -49,7 +49,7 @@ class ScsihwDefaultsToLsi(ProxmoxRule):
     without it the guest loses its disks. Linux has had the driver for long, though an initramfs
     made for this machine alone may lack it; Windows needs vioscsi, and has to have seen such a
     controller once; macOS and ESXi have no driver at all. `vmio plan` says how to find out and
-    what to install first. To keep the controller and settle the finding, write `scsihw: lsi`.
+    what to install first. To keep the controller without the finding, write `scsihw: lsi`.
 
     ## References
 
@@ -60,7 +60,7 @@ class ScsihwDefaultsToLsi(ProxmoxRule):
     code = "TH002"
     name = "scsihw-defaults-to-lsi"
     severity = Severity.WARNING
-    elsewhere = "Only Proxmox VE chooses a SCSI controller that is not written."
+    elsewhere = "Only Proxmox VE chooses a SCSI controller that is not configured."
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest, at its first SCSI disk."""

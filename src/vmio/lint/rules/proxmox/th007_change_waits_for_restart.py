@@ -18,7 +18,7 @@ _OPTIONS = ("iothread", "queues", "aio", "cache", "discard", "ssd", "ro")
 
 
 class ChangeWaitsForRestart(ProxmoxRule):
-    """Finds changes of disks and of their controllers that are not in force yet.
+    """Finds changes of disks and of their controllers that are not in effect yet.
 
     ## What it does
 
@@ -28,7 +28,7 @@ class ChangeWaitsForRestart(ProxmoxRule):
     ## Why is this bad
 
     A running guest keeps its controllers, IOThreads, queues, engines and cache modes. A reboot
-    from inside the guest does not start a new QEMU, so the change is still not in force after
+    from inside the guest does not start a new QEMU, so the change is still not in effect after
     it. This is the most common reason why an IOThread "made no difference".
 
     ## Example
@@ -79,7 +79,7 @@ class ChangeWaitsForRestart(ProxmoxRule):
             what = _name_change(key, guest.settings.get(key, ""), after)
             yield self.report(
                 context,
-                f"{key} is not in force as [PENDING] has it until the guest has been stopped:"
+                f"{key} takes effect as in [PENDING] only after the guest has been stopped:"
                 f" {what}",
                 subject=key,
                 span=span and Span(start=span.start, end=span.start + len(key)),
@@ -109,6 +109,6 @@ def _read_options(drive: str) -> Mapping[str, object]:
 
 
 def _read_value(option: str, value: str) -> object:
-    """Returns what an option means: `on` and `1` are the same for a switch."""
+    """Returns an option's meaning: `on` and `1` are the same for a switch."""
     truth = parse_boolean(value) if option in {"iothread", "ssd", "ro"} else None
     return value if truth is None else truth

@@ -1,1 +1,1 @@
-"""Rules that are about QEMU command lines alone, of every family."""
+"""Rules of every family that are only about QEMU command lines."""

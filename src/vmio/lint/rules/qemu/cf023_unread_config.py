@@ -14,8 +14,8 @@ class UnreadConfig(ProblemRule):
 
     ## What it does
 
-    Looks for the file of every `-readconfig`: from the process's own folder for one that runs,
-    from the current folder for a saved command line.
+    Looks for the file of every `-readconfig`: relative to the process's own folder for a running
+    guest, to the current folder for a saved command line.
 
     ## Why is this bad
 

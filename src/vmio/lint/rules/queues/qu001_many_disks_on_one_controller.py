@@ -46,7 +46,7 @@ class ManyDisksOnOneController(Rule):
     ## Fix safety
 
     The fix sets `scsihw: virtio-scsi-single` and is unsafe: the guest finds its disks on other
-    controllers at other PCI addresses, so what refers to a device by its path has to follow, and
+    controllers at other PCI addresses, so references to a device by its path must be changed, and
     Linux can give `/dev/sdX` in another order from boot to boot (see TH001). The driver is the
     same. The change takes effect when the guest is stopped and started. There is no fix to apply
     while `args` names SCSI controllers or disks, without which QEMU would not start.

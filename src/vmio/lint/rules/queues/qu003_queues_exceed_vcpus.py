@@ -27,7 +27,7 @@ class QueuesExceedVcpus(Rule):
 
     ## What it does
 
-    Compares `queues` of a SCSI drive, where it counts, and `num-queues` of a device in QEMU's own
+    Compares `queues` of a SCSI drive, if it is used, and `num-queues` of a device in QEMU's own
     options with the number of virtual processors. Guests that can get more of these while they
     run are not reported, nor are devices with an `iothread-vq-mapping`. QU009 reports numbers that
     QEMU refuses.
@@ -55,12 +55,12 @@ class QueuesExceedVcpus(Rule):
 
     ## Fix safety
 
-    The fix removes `queues`, where the machine version is 5.2 or later and QEMU so makes a queue
-    per virtual processor. It is unsafe, as the guest sees a controller with fewer queues.
+    The fix removes `queues`, if the machine version is 5.2 or later, for which QEMU creates a
+    queue per virtual processor. It is unsafe, as the guest sees a controller with fewer queues.
 
     ## References
 
-    - QEMU 5.2: a request queue per virtual processor unless the number is written
+    - QEMU 5.2: a request queue per virtual processor unless the number is set
     - Linux, virtio_scsi and virtio_blk: no more queues than possible processors
     """
 

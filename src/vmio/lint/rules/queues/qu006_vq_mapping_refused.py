@@ -46,8 +46,8 @@ class VqMappingRefused(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: who shall serve which queue only a person knows. Without any `vqs`
-    QEMU deals the queues out in turn.
+    There is no fix to apply: only a person knows which thread should serve which queue. Without
+    any `vqs` QEMU assigns the queues in turn.
 
     ## References
 
@@ -84,7 +84,7 @@ class VqMappingRefused(Rule):
 def _refuse(
     option: Option, mapping: tuple[VirtqueueMapping, ...], queues: int | None, host: Host
 ) -> str:
-    """Returns why QEMU does not take a mapping, empty if it does."""
+    """Returns why QEMU refuses a mapping; empty if it does not."""
     is_scsi = option.kind.startswith("virtio-scsi")
     since = ".".join(map(str, MAPPED_SINCE["scsi" if is_scsi else "virtio"]))
     threads = [entry.iothread for entry in mapping]
@@ -100,7 +100,7 @@ def _refuse(
     if not any(entry.vqs for entry in mapping):
         return ""
     if not all(entry.vqs for entry in mapping):
-        return "some entries have vqs and some have not"
+        return "some entries have vqs and others do not"
     return _refuse_queues([vq for entry in mapping for vq in entry.vqs], queues)
 
 

@@ -22,9 +22,9 @@ class MoreIothreadsThanQueues(Rule):
 
     ## What it does
 
-    Counts the IOThreads of each `iothread-vq-mapping` that leaves the dealing to QEMU, and the
-    device's queues: `num-queues`, or else one per virtual processor. A device with a single queue
-    on purpose is QU004's.
+    Counts the IOThreads of each `iothread-vq-mapping` without `vqs`, for which QEMU assigns the
+    queues, and the device's queues: `num-queues`, or else one per virtual processor. QU004
+    reports a device with a configured single queue.
 
     ## Why is this bad
 
@@ -47,12 +47,12 @@ class MoreIothreadsThanQueues(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: either fewer IOThreads or more queues may be meant.
+    There is no fix to apply: either fewer IOThreads or more queues may be intended.
 
     ## References
 
     - QEMU 10.0.2: surplus IOThreads in a mapping are accepted and stay idle
-    - QEMU 5.2: a request queue per virtual processor unless the number is written
+    - QEMU 5.2: a request queue per virtual processor unless the number is set
     """  # noqa: E501 - a config has no way to break a line
 
     code = "QU007"
@@ -79,6 +79,6 @@ class MoreIothreadsThanQueues(Rule):
                 span=find_property(vm.source, option, "iothread-vq-mapping"),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="take IOThreads away, or set num-queues to a multiple of their number",
+                    message="remove IOThreads, or set num-queues to a multiple of their number",
                 ),
             )

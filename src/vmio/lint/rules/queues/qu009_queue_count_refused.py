@@ -17,8 +17,8 @@ class QueueCountRefused(Rule):
 
     ## What it does
 
-    Compares `queues` of a SCSI drive, where it counts, and `num-queues` of a device in QEMU's own
-    options with what QEMU can make: one to 1022 request queues of a virtio-scsi controller, one to
+    Compares `queues` of a SCSI drive, if it is used, and `num-queues` of a device in QEMU's own
+    options with what QEMU supports: one to 1022 request queues of a virtio-scsi controller, one to
     1024 of a virtio-blk disk.
 
     ## Why is this bad
@@ -43,13 +43,13 @@ class QueueCountRefused(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: how many queues were meant only a person knows. Without the number
+    There is no fix to apply: only a person knows how many queues were meant. Without the number
     there is one per virtual processor.
 
     ## References
 
     - QEMU 10.0.2: `Invalid number of queues (= 2000), must be a positive integer less than 1022`
-      of virtio-scsi, though it takes 1022; `num-queues property must be larger than 0` of
+      of virtio-scsi, though it accepts 1022; `num-queues property must be larger than 0` of
       virtio-blk, which is aborted above 1024
     """
 
@@ -86,4 +86,4 @@ class QueueCountRefused(Rule):
 
 
 def _explain(device: str, queues: int, most: int) -> str:
-    return f"QEMU refuses {queues} request queues of {device}: it takes 1 to {most}"
+    return f"QEMU refuses {queues} request queues of {device}: it accepts 1 to {most}"

@@ -43,10 +43,10 @@ class CacheUnsafe(Rule):
 
     ## Fix safety
 
-    The fix writes `cache=writeback`, which keeps the host's page cache and heeds flushes, and on a
-    ZFS volume, which has a cache of its own, `cache=none`. It is safe: the guest sees the same
-    device. Flushes take time again. For a guest that may be thrown away at any moment, ignore the
-    rule.
+    The fix writes `cache=writeback`, which keeps the host's page cache and executes flushes. On a
+    ZFS volume, which has a cache of its own, it writes `cache=none`. It is safe: the guest sees
+    the same device. Flushes take time again. For a guest that may be thrown away at any moment,
+    ignore the rule.
 
     ## References
 

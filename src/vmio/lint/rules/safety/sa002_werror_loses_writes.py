@@ -14,7 +14,7 @@ __all__ = ["WerrorLosesWrites"]
 
 
 class WerrorLosesWrites(Rule):
-    """Finds disks whose failed writes are dropped, or not waited for when a thin pool is full.
+    """Finds disks that drop failed writes, or report errors instead of waiting for a full pool.
 
     ## What it does
 

@@ -46,7 +46,7 @@ class VhostUserBlkMemory(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: huge pages have to be there on the host.
+    There is no fix to apply: the host must have huge pages.
 
     ## References
 

@@ -47,11 +47,12 @@ class IothreadIgnoredByController(Rule):
     driver is the same: the guest finds its drives on other controllers at other PCI addresses.
 
     - References to a device by its path (`/dev/disk/by-path`) have to be changed.
-    - Linux probes the controllers side by side, so `/dev/sdX` can come in another order from boot
-      to boot. What picks its disk by such a name, or takes the first one that it finds, stalls or
-      takes the wrong disk; Talos Linux and the scripts of cloud images are reported to. Mount by
-      UUID or label, and name disks by `/dev/disk/by-id`, to which `serial=` gives a name of yours.
-    - Windows takes them for new disks, and its SAN policy can leave those that it does not boot
+    - Linux probes the controllers side by side, so `/dev/sdX` can change from boot to boot.
+      Software that selects its disk by such a name, or uses the first one that it finds, stalls or
+      uses the wrong disk; this was reported for Talos Linux and the scripts of cloud images. Mount
+      by UUID or label, and name disks by `/dev/disk/by-id`, to which `serial=` gives a name of
+      yours.
+    - Windows detects them as new disks, and its SAN policy can leave those that it does not boot
       from offline, until Disk Management or `diskpart` brings them online.
 
     From any other `scsihw` there is no fix to apply. Only a disk that is on virtio-scsi shows that
@@ -83,7 +84,7 @@ class IothreadIgnoredByController(Rule):
     blanks = (("qemu", "QEMU refuses `iothread` on a SCSI disk (CF020)."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
-        """Yields a finding per drive that asks in vain."""
+        """Yields a finding per drive that asks for an IOThread and gets none."""
         topology = context.topology
         for attached in topology.disks:
             disk = attached.disk

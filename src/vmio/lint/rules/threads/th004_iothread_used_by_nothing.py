@@ -24,14 +24,14 @@ class IothreadUsedByNothing(Rule):
 
     Compares the IOThreads that a configuration itself defines (in a Proxmox config, by `-object
     iothread,id=…` in its `args`) with all that its drives, controllers and other objects name. A
-    controller without a disk gives an IOThread nothing to do, whatever it names. A device that is
-    not known here uses the IOThreads that it names.
+    controller without a disk gives an IOThread nothing to do, whatever it names. An unknown device
+    counts as using the IOThreads that it names.
 
     ## Why is this bad
 
-    QEMU starts the thread, and it sleeps forever. Nothing is slower for it, but whoever wrote it
-    believes that some disk is served by it, and none is. What names it may be another controller
-    than the one that the disk hangs on: a SCSI disk goes by the controller of its own bus.
+    QEMU starts the thread, and it sleeps forever. Nothing is slower, but its author
+    expects it to serve a disk, and it serves none. Another controller than the disk's own may
+    name it: a SCSI disk is served by the thread of its own controller.
 
     ## Example
 

@@ -59,7 +59,7 @@ class WindowsOnIde(Rule):
     code = "TH005"
     name = "windows-on-ide"
     severity = Severity.WARNING
-    blanks = (("qemu", "A command line does not say which system the guest has."),)
+    blanks = (("qemu", "A command line does not show which system the guest has."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

@@ -22,12 +22,12 @@ class IothreadUndefined(Rule):
 
     Compares the ids after `iothread=` in QEMU's own options, and those in an
     `iothread-vq-mapping`, with the IOThreads that the options define and those that Proxmox VE
-    makes for drives with `iothread=1`. It is silent when options come from a file
-    that is not known.
+    makes for drives with `iothread=1`. It reports nothing if options come from an
+    unknown file.
 
     ## Why is this bad
 
-    QEMU knows an IOThread by its id alone and refuses to start when there is none of that id.
+    QEMU identifies an IOThread by its id, and refuses to start if no IOThread has that id.
 
     ## Example
 
@@ -45,8 +45,8 @@ class IothreadUndefined(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: whether the reference or the definition is misspelt, or missing,
-    only a person knows.
+    There is no fix to apply: only a person knows whether the reference or the definition is
+    misspelt or missing.
 
     ## References
 

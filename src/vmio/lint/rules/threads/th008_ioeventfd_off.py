@@ -60,7 +60,7 @@ class IoeventfdOff(Rule):
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
-        """Yields a finding per place where ioeventfd is switched off in vain."""
+        """Yields a finding per place where ioeventfd is switched off."""
         vm = context.vm
         if not any("ioeventfd" in key for option in vm.options for key in option.properties):
             return
@@ -87,10 +87,10 @@ class IoeventfdOff(Rule):
 
 class _Device(NamedTuple):
     id: str
-    """What the finding calls it: the device, or the disk that a manager makes a device for."""
+    """Its name in the finding: the device, or the disk whose device a manager creates."""
     kind: str
     controller: str
-    """What `-set` calls it."""
+    """Its name for `-set`."""
     option: Option | None
 
 

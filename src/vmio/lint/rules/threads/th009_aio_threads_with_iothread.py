@@ -62,10 +62,9 @@ class AioThreadsWithIothread(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: threads are a fair choice for a storage with which another engine
-    made trouble, and the configuration does not tell why it was made. Without the option Proxmox
-    VE picks the engine, but QEMU itself takes threads: on a command line another engine has to be
-    written.
+    There is no fix to apply: threads are a fair choice for a storage on which another engine
+    caused problems, and the configuration does not show the reason. Without the option Proxmox
+    VE picks the engine, but QEMU itself uses threads: a command line has to name another engine.
 
     ## References
 

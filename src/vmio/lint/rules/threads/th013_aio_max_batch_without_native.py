@@ -22,14 +22,14 @@ class AioMaxBatchWithoutNative(Rule):
     ## What it does
 
     Follows the disks of an IOThread that has `aio-max-batch` to what they are opened with. It
-    speaks only when every device on it is a virtio-blk disk whose `-drive` or `-blockdev` is
-    written out with `aio=io_uring` or `aio=threads`.
+    reports the IOThread only if every device on it is a virtio-blk disk whose `-drive` or
+    `-blockdev` has `aio=io_uring` or `aio=threads`.
 
     ## Why is this bad
 
     The option says how many requests are collected before they are submitted together, and only
-    Linux's native AIO asks for it. io_uring has a ring of its own, and worker threads take
-    requests one by one, so whatever is written changes nothing.
+    Linux's native AIO uses it. io_uring has a ring of its own, and worker threads take requests
+    one by one, so the option has no effect.
 
     ## Example
 
@@ -71,7 +71,7 @@ class AioMaxBatchWithoutNative(Rule):
             yield self.report(
                 context,
                 f"aio-max-batch of {option.id} does nothing: its disks use"
-                f" {' and '.join(sorted(map(str, engines)))}, and only native AIO heeds it",
+                f" {' and '.join(sorted(map(str, engines)))}, and only native AIO uses it",
                 subject=option.id,
                 span=find_property(vm.source, option, "aio-max-batch"),
                 fix=Fix(
@@ -98,7 +98,7 @@ def _find_engines(vm: Vm, iothread: str) -> set[str | None]:
 
 
 def _find_engine(nodes: dict[str, Option], name: str) -> str | None:
-    """Returns the engine that is written at a block node, or at what lies under it."""
+    """Returns the engine configured for a block node, or for a node below it."""
     for _ in range(_MAX_DEPTH):
         written = nodes[name].properties if name in nodes else {}
         engine = written.get("aio", written.get("file.aio"))

@@ -63,7 +63,7 @@ class IothreadNameHidden(Rule):
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
-        """Yields a finding per long id, and one for a command line that names no thread."""
+        """Yields a finding per long id, and one for a command line without thread names."""
         vm = context.vm
         unnamed = not vm.names_threads and _NAMED_ON_REQUEST.hold(context.host)
         for option in vm.options:

@@ -25,7 +25,7 @@ class IothreadWithScsiCd(Rule):
 
     ## Why is this bad
 
-    Before 7.0 QEMU's own tests leave the combination out as one that is not supported. A cd-rom
+    Before 7.0 QEMU's own tests leave the combination out as not supported. A cd-rom
     gains nothing from an IOThread either.
 
     ## Example

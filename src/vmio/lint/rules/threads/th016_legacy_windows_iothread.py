@@ -42,7 +42,7 @@ class LegacyWindowsIothread(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: where the guest runs well there is nothing to mend. Without
+    There is no fix to apply: if the guest runs well there is nothing to fix. Without
     `iothread=1` it sees the same devices.
 
     ## References
@@ -53,7 +53,7 @@ class LegacyWindowsIothread(Rule):
     code = "TH016"
     name = "legacy-windows-iothread"
     severity = Severity.INFO
-    blanks = (("qemu", "A command line does not say which system the guest has."),)
+    blanks = (("qemu", "A command line does not show which system the guest has."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

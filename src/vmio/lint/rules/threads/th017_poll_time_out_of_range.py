@@ -30,8 +30,8 @@ class PollTimeOutOfRange(Rule):
 
     Checks `poll-max-ns`, `poll-grow`, `poll-shrink`, `poll-weight`, `aio-max-batch` and
     `thread-pool-min` and `-max` of every `-object iothread`: whole numbers without a unit, none
-    of them negative, at least one thread in a pool, no more at the least than at the most.
-    `poll-weight` is at most 63 and there from QEMU 11.1 on.
+    of them negative, at least one thread in a pool, and a minimum not above the maximum.
+    `poll-weight` is at most 63 and exists from QEMU 11.1 on.
 
     ## Why is this bad
 
@@ -53,7 +53,7 @@ class PollTimeOutOfRange(Rule):
 
     ## Fix safety
 
-    There is no fix to apply: which value was meant only a person knows.
+    There is no fix to apply: only a person knows which value was meant.
 
     ## References
 

@@ -182,7 +182,7 @@ VE005 = Defect(
     affected="10.1.0-1",
     unaffected="10.1.2-1",
     config=f"ostype: other\n{_SCSI}",
-    blanks=(("qemu", "A command line does not say which system the guest has."),),
+    blanks=(("qemu", "A command line does not show which system the guest has."),),
     page="""
     Finds virtio-scsi disks of FreeBSD guests that hang QEMU when the guest aborts a request.
 
@@ -467,7 +467,7 @@ VE013 = Defect(
     unaffected="10.1.2-7",
     config=_SCSI.replace("local-lvm", "tank"),
     storage=f"{_ZFS}\n{_NAS}",
-    blanks=(("qemu", "A command line does not say whether another host can reach a path."),),
+    blanks=(("qemu", "A command line does not show whether another host can reach a path."),),
     page="""
     Finds local disks that can crash the guest when it is migrated under pve-qemu 10.1.
 
