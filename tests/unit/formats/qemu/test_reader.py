@@ -457,8 +457,8 @@ def test_word_too_many_is_refused_once() -> None:
     vm = read("qemu-system-x86_64 /a /b /c -S")
     said = [(each.subject, each.message) for each in vm.problems]
     assert said == [
-        ("/b", "'/b' is no option, and '/a' is the first disk already"),
-        ("/c", "'/c' is no option, and '/a' is the first disk already"),
+        ("/b", "'/b' is not an option, and '/a' is the first disk already"),
+        ("/c", "'/c' is not an option, and '/a' is the first disk already"),
     ]
     assert [each.id for each in vm.disks] == ["ide0-hd0"]
 
