@@ -169,10 +169,12 @@ def _tell_use(process: int, path: str, named: Sequence[NamedSocket]) -> SocketUs
         if not any(each.inode in inodes for each in listeners):
             return SocketUse(path=path, state="absent")
         own = inodes
-    # One that waits has no number, so whose it is cannot be told where several have one name.
-    waiting = sum(each.state == _WAITS for each in named)
-    served = any(each.state == _SERVED and each.inode in own for each in named)
-    return SocketUse(path=path, state="held" if served or waiting else "free", waiting=waiting)
+    served = [each.inode in own for each in named if each.state == _SERVED]
+    # One that waits has no number: where several have one name, it waits where one is served.
+    waiting = sum(each.state == _WAITS for each in named) if all(served) else 0
+    return SocketUse(
+        path=path, state="held" if any(served) or waiting else "free", waiting=waiting
+    )
 
 
 def _read_all(table: int) -> bytes:

@@ -223,6 +223,14 @@ WAITS = "0: 00000002 00000000 00000000 0001 02     0 {}\n"
             "held",
             0,
         ),
+        (
+            LISTENS.format(9, "/run/a b")
+            + LISTENS.format(5, "/run/a b")
+            + SERVED.format(8, "/run/a b")
+            + WAITS.format("/run/a b"),
+            "free",
+            0,
+        ),
         (LISTENS.format(9, "/run/a b") + LISTENS.format(8, "/run/a b"), "absent", 0),
     ],
 )
