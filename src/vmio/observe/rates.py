@@ -140,12 +140,12 @@ def compare_samples(before: Sample, after: Sample) -> Rates:
     counters that fell were reset: of that kind of operation nothing is known.
 
     Raises:
-        ValueError: The samples are not in the order of time.
+        ValueError: The samples are not in chronological order.
     """
     duration_ns = after.monotonic_ns - before.monotonic_ns
     disks_ns = _find_disks_time(after) - _find_disks_time(before)
     if duration_ns <= 0 or disks_ns <= 0:
-        raise ValueError("samples that are not in the order of time")
+        raise ValueError("the samples are not in chronological order")
     threads = {each.thread_id: each for each in before.threads}
     disks = {each.id: each for each in before.disks}
     compared = tuple(
