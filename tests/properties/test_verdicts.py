@@ -43,7 +43,14 @@ DISKS = st.builds(
     writes=OPERATIONS,
     flushes=OPERATIONS,
     unmaps=OPERATIONS,
-    limits=st.none() | st.builds(Limits, iops=st.none() | st.floats(0, 1e6)),
+    limits=st.none()
+    | st.builds(
+        Limits,
+        iops=st.none() | st.floats(0, 1e6),
+        bytes_per_s_write=st.none() | st.floats(0, 1e6),
+        iops_size_bytes=st.none() | st.integers(1, 9999),
+        group=st.sampled_from(("", "g")),
+    ),
     in_flight=st.none() | st.integers(0, 100),
 )
 POLLS = st.none() | st.sampled_from((0, 1, 32768, 10**6, 2**63 - 1))
@@ -133,6 +140,10 @@ def check(verdicts: tuple[Verdict, ...]) -> None:
         assert (each.kind == "cannot-tell") == bool(each.doubt)
         assert each.source
         assert describe_verdict(each).title
+        for figure in each.evidence:
+            if isinstance(figure.value, float | int):
+                assert figure.at_least is None or figure.value >= figure.at_least
+                assert figure.at_most is None or figure.value <= figure.at_most
 
 
 @given(

@@ -140,7 +140,7 @@ def compare_samples(before: Sample, after: Sample) -> Rates:
     counters that fell were reset: of that kind of operation nothing is known.
 
     Raises:
-        ValueError: The samples are not in the order of time.
+        ValueError: The samples are not in chronological order.
     """
     duration_ns = after.monotonic_ns - before.monotonic_ns
     disks_ns = _find_disks_time(after) - _find_disks_time(before)

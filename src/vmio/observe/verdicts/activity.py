@@ -10,7 +10,7 @@ from vmio.model.iothread import MAIN_LOOP
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.observe.rates import DiskRates, Rates, ThreadRates
 from vmio.observe.verdicts.thresholds import WAITS
-from vmio.observe.verdicts.values import VerdictKind, Window
+from vmio.observe.verdicts.values import GUEST, VerdictKind, Window
 
 __all__ = ["Activity", "DiskActivity", "Held", "choose", "find_demand", "measure_window"]
 
@@ -40,6 +40,8 @@ class Activity(Struct, frozen=True, kw_only=True):
     held: Held
     threads: tuple[ThreadRates, ...]
     """Event loops and vCPUs."""
+    waits_from: float
+    """Run delay, as a share of time, above which a thread waits for processors."""
     waiting: tuple[ThreadRates, ...]
     """Those that wait for processors, the longest first."""
     disks: tuple[DiskActivity, ...]
@@ -68,17 +70,14 @@ def measure_window(window: Window, rates: Rates, held: Held) -> Activity:
     threads = tuple(
         each for each in rates.threads if each.role in {"main loop", "iothread", "vcpu"}
     )
-    waiting = [
-        each
-        for each in threads
-        if (each.run_delay_share or 0.0)
-        > choose(WAITS, is_held=any(kind == "waits-for-processors" for kind, _ in held))
-    ]
+    waits_from = choose(WAITS, is_held=("waits-for-processors", GUEST) in held)
+    waiting = [each for each in threads if (each.run_delay_share or 0.0) > waits_from]
     return Activity(
         window=window,
         rates=rates,
         held=held,
         threads=threads,
+        waits_from=waits_from,
         waiting=tuple(sorted(waiting, key=lambda each: -(each.run_delay_share or 0.0))),
         disks=tuple(_measure_disk(each, window.layout) for each in rates.disks),
     )

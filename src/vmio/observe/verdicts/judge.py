@@ -13,6 +13,7 @@ from typing import Final, get_args
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.plan import Change, StepKind
 from vmio.observe.rates import ThreadRates
+from vmio.observe.sample import LimitKind, Limits
 from vmio.observe.verdicts.activity import (
     Activity,
     DiskActivity,
@@ -39,6 +40,7 @@ from vmio.observe.verdicts.thresholds import (
     LEAST_USED_S,
     LEAST_USER_WINDOW_S,
     LEAST_WINDOW_S,
+    LIMIT_REACHED,
     MOSTLY_USER,
     NO_LONGER_MOSTLY_WORK,
     NOTHING_UNDER_WAY,
@@ -47,10 +49,17 @@ from vmio.observe.verdicts.thresholds import (
     SLOW_NS,
     SOURCES,
     TIME_LEFT,
-    WAITS,
     WASTED_FACTOR,
 )
-from vmio.observe.verdicts.values import GUEST, Doubt, Figure, Verdict, VerdictKind, Window
+from vmio.observe.verdicts.values import (
+    GUEST,
+    Doubt,
+    Figure,
+    Unit,
+    Verdict,
+    VerdictKind,
+    Window,
+)
 from vmio.values import replace
 
 __all__ = ["NOTES", "judge", "order_verdicts"]
@@ -65,6 +74,8 @@ _EXACT: Final[frozenset[VerdictKind]] = NOTES | {"limit-binds", "waits-for-proce
 _ORDER: Final[tuple[VerdictKind, ...]] = get_args(VerdictKind)
 _NS: Final = 1e9
 _MOST_WAITING: Final = 4
+_SHORT: Final[frozenset[Doubt]] = frozenset({"window too short"})
+"""Doubts whose threshold is of their own."""
 
 
 def judge(window: Window, held: Held = ()) -> tuple[Verdict, ...]:
@@ -84,7 +95,7 @@ def judge(window: Window, held: Held = ()) -> tuple[Verdict, ...]:
             subject=GUEST,
             value=rates.duration_s,
             unit="s",
-            at_least=LEAST_WINDOW_S,
+            at_most=LEAST_WINDOW_S,
         )
         found.append(_doubt(GUEST, "window too short", (duration,)))
     else:
@@ -131,7 +142,6 @@ def _find_limits(activity: Activity) -> Iterator[Verdict]:
 def _judge_waiting(activity: Activity) -> Verdict | None:
     if not activity.waiting:
         return None
-    threshold = choose(WAITS, is_held=activity.is_held("waits-for-processors", GUEST))
     shared = [each.affinity for each in activity.threads if find_demand(each) > IDLE]
     host = activity.window.host_processors or 0
     narrow = any(
@@ -148,7 +158,7 @@ def _judge_waiting(activity: Activity) -> Verdict | None:
                 subject=each.name,
                 value=each.run_delay_share,
                 unit="share",
-                at_least=threshold,
+                at_least=activity.waits_from,
             )
             for each in activity.waiting[:_MOST_WAITING]
         ),
@@ -338,7 +348,7 @@ def _judge_full(activity: Activity, thread: ThreadRates, kind: VerdictKind) -> V
                 subject=thread.name,
                 value=thread.run_delay_share,
                 unit="share",
-                at_most=choose(WAITS, is_held=True),
+                at_most=activity.waits_from,
             ),
             *(
                 Figure(
@@ -385,18 +395,33 @@ def _judge_limits(disk: DiskActivity) -> Verdict | None:
         subject=disk.rates.id,
         severity="warning",
         evidence=(
-            *(
-                Figure(
-                    name=f"limit {kind}",
-                    subject=disk.rates.id,
-                    value=getattr(limits, kind),
-                    unit="requests/s" if kind.startswith("iops") else "bytes/s",
-                )
-                for kind in disk.rates.binding
-            ),
+            *(each for kind in disk.rates.binding for each in _show_limit(disk, limits, kind)),
             *_show_disk(disk),
         ),
         source=SOURCES["limit-binds"],
+    )
+
+
+def _show_limit(disk: DiskActivity, limits: Limits, kind: LimitKind) -> Iterator[Figure]:
+    """Yields a limit, and what the disk does of it alone where no others share it."""
+    name = disk.rates.id
+    in_requests = kind.startswith("iops")
+    unit: Unit = "requests/s" if in_requests else "bytes/s"
+    limit: float = getattr(limits, kind)
+    yield Figure(name=f"limit {kind}", subject=name, value=limit, unit=unit)
+    if limits.group or limits.iops_size_bytes:
+        return
+    counted = [
+        each.operations_per_s if in_requests else each.bytes_per_s
+        for direction, each in (("read", disk.rates.reads), ("write", disk.rates.writes))
+        if kind.endswith(direction) or not kind.endswith(("read", "write"))
+    ]
+    yield Figure(
+        name=kind,
+        subject=name,
+        value=sum(each or 0.0 for each in counted),
+        unit=unit,
+        at_least=LIMIT_REACHED * limit,
     )
 
 
@@ -496,11 +521,14 @@ def _judge_pressure(activity: Activity) -> Iterator[Verdict]:
 def _doubt(
     subject: str, doubt: Doubt, evidence: tuple[Figure, ...], change: Change | None = None
 ) -> Verdict:
+    """Returns a verdict that cannot tell; thresholds of another verdict are not its own."""
     return Verdict(
         kind="cannot-tell",
         subject=subject,
         severity="info",
-        evidence=evidence,
+        evidence=evidence
+        if doubt in _SHORT
+        else tuple(replace(each, at_least=None, at_most=None) for each in evidence),
         source=SOURCES["cannot-tell"],
         doubt=doubt,
         change=change,

@@ -23,6 +23,7 @@ __all__ = [
     "LEAST_USED_S",
     "LEAST_USER_WINDOW_S",
     "LEAST_WINDOW_S",
+    "LIMIT_REACHED",
     "MOSTLY_USER",
     "NOTHING_UNDER_WAY",
     "NO_LONGER_MOSTLY_WORK",
@@ -74,6 +75,9 @@ SLOW_NS: Final = (1_000_000.0, 700_000.0)
 
 TIME_LEFT: Final = (0.50, 0.70)
 """Processors; an event loop that uses less is not what a disk's requests wait for."""
+
+LIMIT_REACHED: Final = 0.95
+"""Of a limit; see `DiskRates.binding`, which decides."""
 
 PASSES_FOR_A_REQUEST: Final = 4
 """At most, of an event loop, each of which can poll for the maximum. Source: QEMU 10.0.2, run, at

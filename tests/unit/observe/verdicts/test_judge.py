@@ -227,9 +227,9 @@ def test_limit_is_told_before_slow_storage() -> None:
 
     (found,) = judge(make(use("io0", 0.1), slow))
     assert (found.kind, found.subject) == ("limit-binds", "vd0")
-    assert [(each.name, each.value) for each in found.evidence[:2]] == [
-        ("limit iops", 500),
-        ("requests", 500.0),
+    assert [(each.name, each.value, each.at_least) for each in found.evidence[:2]] == [
+        ("limit iops", 500, None),
+        ("iops", 500.0, 475.0),
     ]
 
 
