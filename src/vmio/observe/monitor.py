@@ -72,25 +72,23 @@ class MonitorReader:
             QmpError: It does not answer, or not in kind.
         """
         async with self.monitor.conversation():
-            return await self._read()
-
-    async def _read(self) -> Told:
-        name = self.monitor.name
-        if self._wants_limits or self._wants_queues:
-            now_s = time.monotonic()
-            if self._slow_s is None or now_s - self._slow_s >= _SLOW_S:
-                await self._read_slow()
-                self._slow_s = now_s
-        asked = [
-            Question(
-                command="x-query-virtio-queue-status",
-                arguments={"path": device.path, "queue": number},
-            )
-            for device, number in self._queues
-        ]
-        # The counters come last: the time of their answer is then the time they are of.
-        answers = await self.monitor.execute_all([*asked, *_THREADS_AND_DISKS])
+            if self._wants_limits or self._wants_queues:
+                now_s = time.monotonic()
+                if self._slow_s is None or now_s - self._slow_s >= _SLOW_S:
+                    await self._read_slow()
+                    self._slow_s = now_s
+            asked = [
+                Question(
+                    command="x-query-virtio-queue-status",
+                    arguments={"path": device.path, "queue": number},
+                )
+                for device, number in self._queues
+            ]
+            # The counters come last: the time of their answer is then the time they are of.
+            answers = await self.monitor.execute_all([*asked, *_THREADS_AND_DISKS])
+        # A monitor that others wait for is closed by now.
         monotonic_ns = time.monotonic_ns()
+        name = self.monitor.name
         iothreads, vcpus, stats = map(_raise_refusal, answers[len(asked) :])
         queues = tuple(self._list_queues(answers[: len(asked)]))
         return Told(
