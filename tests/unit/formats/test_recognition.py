@@ -85,6 +85,11 @@ def list_notes(guest: Guest) -> list[str]:
             "~ % qemu-system-x86_64 \\                      10:47:49 AM\n  -m 64 \\\n"
             "  -drive file=/a.img,if=virtio -S\n"
         ),
+        (
+            "#!/bin/bash\nargs=(\n  -accel kvm -m 64 # MiB\n  # -device x\n"
+            "  -drive file=/a.img,if=virtio\n)\nargs+=(-name 'a b')\n# qemu-system-x86_64: no\n"
+            'exec qemu-system-x86_64 "${args[@]}" -S\n'
+        ),
         "kvm\n-m 64\n-append root=/dev/vda1 ro console=ttyS0\n-drive file=/a.img,if=virtio\n",
         "7 ? Sl 0:01 kvm -m 64 -append a=b c -drive file=/my vm/a,if=virtio -name a b,c=on\n",
     ],
@@ -131,6 +136,11 @@ def test_command_is_found(text: str) -> None:
             "qemu-system-x86_64 -drive file=/a.img,if=virtio \u2026 -S\n",
             ["virtio0: main loop"],
             "line 1 leaves words out, at '\u2026'",
+        ),
+        (
+            'qemu-system-x86_64 -S "${MORE[@]}"\n',
+            [],
+            "${MORE[@]}: a variable of a script, whose value is not known here",
         ),
         (
             "qemu-system-x86_64 -hda '$DISK' $*\n",

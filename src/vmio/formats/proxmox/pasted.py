@@ -54,7 +54,7 @@ class _Found(NamedTuple):
     source: Source
     number: str = ""
     """The VM's, where the command before it names it."""
-    count: int = 1
+    total: int = 1
     """How many configs there are."""
     line: int = 0
     """Where the config begins, from 0."""
@@ -79,10 +79,10 @@ def find_number(source: Source) -> str:
 def list_notes(source: Source) -> tuple[Problem, ...]:
     """Returns what there is to know of how a config was taken out of a text."""
     found = _look(source)
-    if found is None or found.count == 1:
+    if found is None or found.total == 1:
         return ()
     said = (
-        f"{found.count} configs are in this text: the first one, of line {found.line + 1}, is read"
+        f"{found.total} configs are in this text: the first one, of line {found.line + 1}, is read"
     )
     start = len(b"\n".join(found.source.data.split(b"\n")[: found.line])) + (found.line > 0)
     span = Span(start=start, end=start)
@@ -177,7 +177,7 @@ def _find(source: Source) -> _Found | None:
     lines = (*[b""] * first.start, *first.list_lines(), b"")
     taken_out = replace(source, data=b"\n".join(lines), excerpt="a longer text")
     others = sum(not each.number or each.number != first.number for each in found[1:])
-    return _Found(taken_out, number=first.number, count=1 + others, line=first.first)
+    return _Found(taken_out, number=first.number, total=1 + others, line=first.first)
 
 
 _MAX_PROMPT = 400
@@ -196,23 +196,30 @@ _IN_BOX = frozenset({b"key", b"digest"})
 
 def _list_lines(data: bytes) -> Iterator[bytes]:
     """Yields the lines of a text, those of a table of `pvesh get` as a config has them."""
-    before: list[bytes] = []
+    parts: list[bytes] = []  # of one setting, a row each
     for line in data.removeprefix(_MARK).split(b"\n"):
         box = _BOX.fullmatch(line)
         cells = () if box is None else _BOX_EDGE.split(box[1], maxsplit=1)
         if len(cells) == 2:  # noqa: PLR2004 - a key and a value
             key, value = cells[0].strip(), cells[1].strip()
-            if not key and before:
-                before = [before[0] + value, *before[1:], b""]
+            if not key and parts:
+                parts.append(value)
                 continue
             if _BOX_KEY.fullmatch(key):
-                yield from before
-                before = [b"" if key in _IN_BOX else key + b": " + value]
+                yield from _join_rows(parts)
+                parts = [b"" if key in _IN_BOX else key + b": ", value]
                 continue
-        yield from before
-        before = []
+        yield from _join_rows(parts)
+        parts = []
         yield line
-    yield from before
+    yield from _join_rows(parts)
+
+
+def _join_rows(parts: list[bytes]) -> Iterator[bytes]:
+    """Yields the line of a setting that is in several rows, and an empty one for each further."""
+    if parts:
+        yield b"".join(parts) if parts[0] else b""
+        yield from (b"" for _ in parts[2:])
 
 
 class _Outer:

@@ -9,7 +9,7 @@ of the line. Each word keeps its place in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -240,8 +240,14 @@ def _find_all(text: str, low: int = 0) -> Iterator[_Taken]:
     found = 0
     tried = 0
     last = max((match.start() for match in _FIRST_OPTION.finditer(text, low)), default=low)
+    arrays = _list_arrays(text)
+    last = len(text) if arrays.words else last
+    ranges = iter((*arrays.ranges, (len(text), len(text))))
+    first, final = next(ranges)
     for match in _NAME.finditer(text, low):
-        if match.start() < done:
+        while match.start() >= final < len(text):
+            first, final = next(ranges)
+        if match.start() < done or first <= match.start() < final:
             continue
         if match.start() > last or found >= _MAX_COMMANDS or tried >= _MAX_NAMES_TRIED:
             break
@@ -408,9 +414,63 @@ def _take(text: str, begin: int, end: int, line: int) -> _Taken:
             quoted, (position, stop) = False, bracket
     taking = _Taking(text, words, stop, quoted=quoted)
     for token in scan_tokens(text, position, stop, quoted=quoted):
-        if token.start >= taking.resume and not taking.add(token):
+        if token.start < taking.resume:
+            continue
+        used = None if token.word is None else _USE.fullmatch(text, token.start, token.end)
+        if used is not None and quoted and taking.add_array(used[1]):
+            continue
+        if not taking.add(token):
             break
     return taking.finish()
+
+
+_USE = re.compile(r"""["']?\$\{(\w{1,64})\[[@*]\]\}["']?""", re.ASCII)
+_ARRAY = re.compile(
+    r"(?m)^[ \t]*(?:(?:local|declare|readonly) (?:-a )?)?(\w{1,64})(\+?)=\(", re.ASCII
+)
+"""Where a script says what an array has, or has besides."""
+_MAX_ARRAY_WORDS = 2000
+
+
+class _Arrays(NamedTuple):
+    """The arrays of a script."""
+
+    words: Mapping[str, Sequence[Word]]
+    ranges: Sequence[tuple[int, int]]
+    """Where those are that begin with no program, so that none of their words is one."""
+
+
+@lru_cache(maxsize=4)
+def _list_arrays(text: str) -> _Arrays:
+    """Returns the arrays of a script; none where their words are more than any QEMU has."""
+    arrays: dict[str, list[Word]] = {}
+    ranges: list[tuple[int, int]] = []
+    done = total = 0
+    for match in _ARRAY.finditer(text) if "[@]" in text or "[*]" in text else ():
+        if match.start() < done:
+            continue
+        words: list[Word] = []
+        for token in scan_tokens(text, match.end()):
+            done = token.end
+            if token.kind in {"operator", "open"}:
+                break
+            if token.word is not None:
+                words.append(_strip_end(token.word, text))
+                if words[-1].end < done:
+                    break
+        if words and not is_program(words[0].text):
+            ranges.append((match.end(), done))
+        arrays[match[1]] = [*(arrays.get(match[1], ()) if match[2] else ()), *words]
+        total += len(arrays[match[1]])
+        if total > _MAX_ARRAY_WORDS:
+            return _Arrays({}, ())
+    return _Arrays(arrays, ranges)
+
+
+def _strip_end(word: Word, text: str) -> Word:
+    """Returns a word without the bracket at its end that ends an array."""
+    is_last = text[word.end - 1] == ")" and word.text.count(")") > word.text.count("(")
+    return replace(word, text=word.text[:-1], end=word.end - 1) if is_last else word
 
 
 _LIST = re.compile(
@@ -504,6 +564,8 @@ class _Taking:
         """The option that the next word is the value of."""
         self.joined = self.commented = False
         self.gaps: list[tuple[_Gap, int]] = []
+        self.arrays: set[str] = set()
+        """Those of the script that are read."""
         self.restart: tuple[int, int] | None = None
         self.cut: tuple[str, int] | None = None
 
@@ -597,6 +659,15 @@ class _Taking:
                 self.pending = ""
                 return False
         return True
+
+    def add_array(self, name: str) -> bool:
+        """Adds the words of an array of the script, once; returns whether there is such a one."""
+        words = _list_arrays(self.text).words.get(name, ())
+        if name not in self.arrays:
+            self.arrays.add(name)
+            for word in words:
+                self._add_word(word)
+        return bool(words)
 
     def _add_word(self, word: Word) -> bool:
         text = word.text
