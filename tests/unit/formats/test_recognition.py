@@ -207,7 +207,14 @@ def test_line_that_is_not_whole_is_named(text: str, said: str) -> None:
         ("arch: amd64\nhostname: a\nmemory: 512\nrootfs: local:1\n", "container"),
         ("name: foo\nHello there,\nthis is no config\n", "not a VM config"),
         ("error: failed\n", "not a VM config"),
-        ("kvm: -drive file=/a: Could not open\n", "not a VM config"),
+        ("kvm: -drive file=/a: Could not open\n", "what a QEMU says of one of its options"),
+        ("Hi,\n-object iothread,id=a \\\n-device '{\"a\": 1}'\n", "without the program"),
+        ("# qm create 107 --scsi0 local:8 --cores 2\n", "a command of Proxmox VE"),
+        (
+            "Jul 1 pve qm[7]: <root@pam> update VM 100: -boot order=scsi0\n",
+            "a command of Proxmox VE",
+        ),
+        ("- Remove the -device from it\n -drive it home\n", "not a VM config"),
         ("root 1 0 0 ? 0:00 grep --color=auto qemu-kvm\n", "not a VM config"),
         ("proxmox-ve: 9.1.0 (running kernel: 6.17)\nqemu-server: 9.1.1\n", "not a VM config"),
         (" \n", "is empty"),
@@ -472,3 +479,11 @@ def test_first_of_several_configs_is_read() -> None:
 def test_mark_of_the_byte_order_is_no_part_of_a_config() -> None:
     """Editors of Windows put it before the first setting."""
     assert read("\ufeff" + CONFIG).vm.disks[0].bootindex == 100
+
+
+def test_text_of_windows_is_named() -> None:
+    """A redirection of PowerShell is in an encoding that nothing here reads."""
+    data = CONFIG.encode("utf-16")
+    with pytest.raises(InputError, match="UTF-16") as caught:
+        registry.read(Source(name="x.txt", data=data), ReadContext(host=HOST))
+    assert "utf8" in caught.value.hint

@@ -47,7 +47,8 @@ def find_command(source: Source) -> Excerpt | None:
     written = text = source.data.decode("latin-1")
     if "\0" in text:
         words = _split_process(text)
-        return Excerpt(words=words) if any(word.text.startswith("-") for word in words) else None
+        texts = (word.text for word in words)
+        return Excerpt(words=words) if any(map(_DASHED_WORD.match, texts)) else None
     if "..." in text or _ELLIPSIS in text:
         text = _ELISION.sub(lambda match: " " * len(match[0]), text)
     if ":" in text:
@@ -304,8 +305,8 @@ def _take_unnamed(text: str) -> _Taken | None:
     word = _FIRST_WORD.match(text, position)
     if not _DASHED_WORD.match(text, word.end() if word is not None else position):
         return None
-    if word is not None and (word["program"] or "").endswith(":"):
-        return None  # what a program says of its own options
+    if word is not None and (word["program"] or "").endswith((":", ",")):
+        return None  # what a program says of its own options, or a person
     taken = _take(text, position, position, position)
     return taken if taken.telling or (word is None and taken.known) else None
 
