@@ -79,6 +79,7 @@ def list_notes(guest: Guest) -> list[str]:
             "11:09 Qemu stderr: qemu-system-x86_64: -drive file=/a.img: Invalid parameter\n"
         ),
         f"DEBUG:root:Starting: {LINE.split()!r}\n",
+        f"+avx,check, {LINE.partition(' ')[2]} -smp 2\nqemu-system-x86_64: -drive a: warning: b\n",
         f"qemu args: {LINE.partition(' ')[2]}\n",
         f"The command is `{LINE}`.\n$ qemu-system-x86_64 --version\nQEMU emulator\n",
         (

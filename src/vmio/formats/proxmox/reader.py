@@ -240,7 +240,8 @@ def _find_shared(disks: Sequence[Disk]) -> Iterator[Problem]:
             continue
         other = users.setdefault(disk.volume if backing.error else backing.filename, disk)
         if other is not disk and (_writes(other) or _writes(disk)):
-            said = f"its volume is {other.id}'s already, and not to be written by both"
+            volume = f"the volume '{disk.volume}'"
+            said = f"{volume} is {other.id}'s already, and not to be written by both"
             span = disk.span or Span(start=0, end=0)
             yield Problem(kind="refused-option", message=said, span=span, subject=disk.id)
 

@@ -216,6 +216,7 @@ _STARTS = re.compile(r"[ :]starting up\b")
 _COMMENT = re.compile(r"\s+|\\\r?\n|#[^\n]*\n")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+")
 _FIRST_WORD = re.compile(r"""(?:'[^'\n]*'|"[^"\n]*"|(?P<program>[^\s\0'"-][^\s\0'"]*))[\s\\\0]+""")
+_PROSE = re.compile(r".*:|[^\W\d_]+,", re.ASCII | re.DOTALL)
 _DASHED_WORD = re.compile(r"--?[A-Za-z]")
 
 
@@ -305,7 +306,7 @@ def _take_unnamed(text: str) -> _Taken | None:
     word = _FIRST_WORD.match(text, position)
     if not _DASHED_WORD.match(text, word.end() if word is not None else position):
         return None
-    if word is not None and (word["program"] or "").endswith((":", ",")):
+    if word is not None and _PROSE.fullmatch(word["program"] or ""):
         return None  # what a program says of its own options, or a person
     taken = _take(text, position, position, position)
     return taken if taken.telling or (word is None and taken.known) else None
