@@ -488,3 +488,10 @@ def test_text_of_windows_is_named() -> None:
     with pytest.raises(InputError, match="UTF-16") as caught:
         registry.read(Source(name="x.txt", data=data), ReadContext(host=HOST))
     assert "utf8" in caught.value.hint
+
+
+def test_binary_file_is_no_process() -> None:
+    """Words that end in a zero are a command line where one is an option of QEMU's."""
+    with pytest.raises(InputError, match="is binary"):
+        read("\ufffd7z\0-x\0-\0-Q!\0")
+    assert list_disks(read(LINE.replace(" ", "\0") + "\0")) == ["virtio0: main loop"]

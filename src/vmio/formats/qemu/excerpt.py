@@ -47,8 +47,7 @@ def find_command(source: Source) -> Excerpt | None:
     written = text = source.data.decode("latin-1")
     if "\0" in text:
         words = _split_process(text)
-        texts = (word.text for word in words)
-        return Excerpt(words=words) if any(map(_DASHED_WORD.match, texts)) else None
+        return Excerpt(words=words) if any(map(_is_option, words)) else None
     if "..." in text or _ELLIPSIS in text:
         text = _ELISION.sub(lambda match: " " * len(match[0]), text)
     if ":" in text:
@@ -74,6 +73,10 @@ def find_command(source: Source) -> Excerpt | None:
     problems += _list_elisions(written, text, chosen)
     error, hint = _explain_cut(text, chosen)
     return Excerpt(words=tuple(chosen.words), problems=tuple(problems), error=error, hint=hint)
+
+
+def _is_option(word: Word) -> bool:
+    return word.text.startswith("-") and word.text.lstrip("-") in OPTIONS
 
 
 def _is_asking(taken: _Taken) -> bool:
