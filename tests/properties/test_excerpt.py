@@ -172,6 +172,17 @@ def test_command_is_found_in_a_log(words: tuple[str, ...], form: str) -> None:
     compare(command, words)
 
 
+@given(WORDS, st.sampled_from((" ", "\n  ", " # why\n  # more\n  ")))
+def test_command_is_found_in_an_array(words: tuple[str, ...], end: str) -> None:
+    """Scripts keep the words in one, where a comment may stand between them."""
+    body = break_lines(words[1:], end)
+    _, command = read(
+        f"#!/usr/bin/env bash\nset -e\nargs=(\n  {body}\n)\n\n{join_words(words[:1])}"
+        ' "${args[@]}" 2>&1 | tee log\n'
+    )
+    compare(command, words)
+
+
 BRACKETS = st.sampled_from(
     (
         'time="x" level=debug msg="qCmd.Args: [{}]"\ntime="y" msg="up -m 2"\n',

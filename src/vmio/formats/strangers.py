@@ -66,6 +66,23 @@ _KINDS = (
         ),
     ),
     _Kind(
+        "a command of Proxmox VE, or its log, not a VM's config",
+        "qm config VMID prints the config of a VM",
+        _searching(
+            r"^(?:.*[#$] )?(?:sudo )?qm (?:create|set|importdisk|clone)\b|\bupdate VM \d+: -"
+        ),
+    ),
+    _Kind(
+        "what a QEMU says of one of its options, not the command line",
+        "the whole command: 'ps -ww -e -o args', 'qm showcmd VMID', a script or a log that has it",
+        _searching(r"\b(?:qemu-system-\w+|qemu-kvm|kvm): -[a-z-]{1,30} [^\n]{1,2000}: "),
+    ),
+    _Kind(
+        "a few options of a QEMU, without the program",
+        "the whole command from its program on, or put qemu-system-x86_64 before the first option",
+        _searching(r"^[ \t>]*-(?:blockdev|device|drive|object) [\"']?(?:\{|[\w.-]{1,99}[,=])"),
+    ),
+    _Kind(
         "a file of options for QEMU's -readconfig, not a whole command line",
         "a command line that names it with -readconfig, as: qemu-system-x86_64 -readconfig FILE",
         _searching(r'^\[[a-z][\w-]*(?: "[^"\n]{1,99}")?\]\s*\n(?:\s*(?:#.*)?\n)*\s*[\w.-]+ *= *"'),
@@ -96,6 +113,11 @@ def explain_stranger(source: Source) -> InputError:
     name, data = source.name, source.data
     if not data.strip():
         return InputError(f"{name} is empty, not a VM config")
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return InputError(
+            f"{name} is text in UTF-16, as PowerShell's > writes it",
+            hint="save it in UTF-8; in PowerShell: COMMAND | Out-File -Encoding utf8 FILE",
+        )
     if b"\0" in data:
         return InputError(f"{name} is binary, not a VM config")
     head = data[:_HEAD_BYTES].decode("utf-8", "replace")

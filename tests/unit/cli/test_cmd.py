@@ -34,6 +34,15 @@ def run(config: Path, *arguments: str) -> int:
         ("scsi0: /dev/sda,mbps=5,mbps_rd=5", []),
         ("virtio0: none,media=cdrom", []),
         (
+            "scsi0: /dev/sda,scsiblock=1",
+            [
+                (
+                    "scsi0 is a scsi-block if /dev/sda is a SCSI disk of the host, which is not"
+                    " looked at here: cache and aio have no effect on it then"
+                ),
+            ],
+        ),
+        (
             "name: a_b",
             [
                 (

@@ -79,11 +79,17 @@ def list_notes(guest: Guest) -> list[str]:
             "11:09 Qemu stderr: qemu-system-x86_64: -drive file=/a.img: Invalid parameter\n"
         ),
         f"DEBUG:root:Starting: {LINE.split()!r}\n",
+        f"+avx,check, {LINE.partition(' ')[2]} -smp 2\nqemu-system-x86_64: -drive a: warning: b\n",
         f"qemu args: {LINE.partition(' ')[2]}\n",
         f"The command is `{LINE}`.\n$ qemu-system-x86_64 --version\nQEMU emulator\n",
         (
             "~ % qemu-system-x86_64 \\                      10:47:49 AM\n  -m 64 \\\n"
             "  -drive file=/a.img,if=virtio -S\n"
+        ),
+        (
+            "#!/bin/bash\nargs=(\n  -accel kvm -m 64 # MiB\n  # -device x\n"
+            "  -drive file=/a.img,if=virtio\n)\nargs+=(-name 'a b')\n# qemu-system-x86_64: no\n"
+            'exec qemu-system-x86_64 "${args[@]}" -S\n'
         ),
         "kvm\n-m 64\n-append root=/dev/vda1 ro console=ttyS0\n-drive file=/a.img,if=virtio\n",
         "7 ? Sl 0:01 kvm -m 64 -append a=b c -drive file=/my vm/a,if=virtio -name a b,c=on\n",
@@ -131,6 +137,11 @@ def test_command_is_found(text: str) -> None:
             "qemu-system-x86_64 -drive file=/a.img,if=virtio \u2026 -S\n",
             ["virtio0: main loop"],
             "line 1 leaves words out, at '\u2026'",
+        ),
+        (
+            'qemu-system-x86_64 -S "${MORE[@]}"\n',
+            [],
+            "${MORE[@]}: a variable of a script, whose value is not known here",
         ),
         (
             "qemu-system-x86_64 -hda '$DISK' $*\n",
@@ -197,7 +208,14 @@ def test_line_that_is_not_whole_is_named(text: str, said: str) -> None:
         ("arch: amd64\nhostname: a\nmemory: 512\nrootfs: local:1\n", "container"),
         ("name: foo\nHello there,\nthis is no config\n", "not a VM config"),
         ("error: failed\n", "not a VM config"),
-        ("kvm: -drive file=/a: Could not open\n", "not a VM config"),
+        ("kvm: -drive file=/a: Could not open\n", "what a QEMU says of one of its options"),
+        ("Hi,\n-object iothread,id=a \\\n-device '{\"a\": 1}'\n", "without the program"),
+        ("# qm create 107 --scsi0 local:8 --cores 2\n", "a command of Proxmox VE"),
+        (
+            "Jul 1 pve qm[7]: <root@pam> update VM 100: -boot order=scsi0\n",
+            "a command of Proxmox VE",
+        ),
+        ("- Remove the -device from it\n -drive it home\n", "not a VM config"),
         ("root 1 0 0 ? 0:00 grep --color=auto qemu-kvm\n", "not a VM config"),
         ("proxmox-ve: 9.1.0 (running kernel: 6.17)\nqemu-server: 9.1.1\n", "not a VM config"),
         (" \n", "is empty"),
@@ -495,3 +513,18 @@ def test_process_without_options_is_a_command() -> None:
     assert list_disks(read("qemu-system-x86_64\0/a.img\0", "pid:7")) != []
     with pytest.raises(InputError):
         read("/usr/bin/cat\0/a.img\0")
+
+
+def test_text_of_windows_is_named() -> None:
+    """A redirection of PowerShell is in an encoding that nothing here reads."""
+    data = CONFIG.encode("utf-16")
+    with pytest.raises(InputError, match="UTF-16") as caught:
+        registry.read(Source(name="x.txt", data=data), ReadContext(host=HOST))
+    assert "utf8" in caught.value.hint
+
+
+def test_binary_file_is_no_process() -> None:
+    """Words that end in a zero are a command line where one is an option of QEMU's."""
+    with pytest.raises(InputError, match="is binary"):
+        read("\ufffd7z\0-x\0-\0-Q!\0")
+    assert list_disks(read(LINE.replace(" ", "\0") + "\0")) == ["virtio0: main loop"]

@@ -25,7 +25,7 @@ from vmio.formats.proxmox.drivers import (
     names_controller,
 )
 from vmio.formats.proxmox.edit import edit_config
-from vmio.formats.proxmox.problems import explain_reasons, find_dropped
+from vmio.formats.proxmox.problems import explain_reasons, find_dropped, list_host_dependent
 from vmio.formats.proxmox.reader import ProxmoxGuest, read_guest
 from vmio.formats.proxmox.schema import DRIVES_BY_BUS
 from vmio.formats.shell import quote
@@ -129,7 +129,7 @@ def list_notes(guest: ProxmoxGuest) -> tuple[str, ...]:
             f"{join(left)} {are(left)} left in place: there are as many SCSI disks as Proxmox VE"
             " has numbers for"
         )
-    return tuple(notes)
+    return (*notes, *list_host_dependent(guest.vm))
 
 
 def _separate(guest: ProxmoxGuest, plan: Plan, step: Step) -> Words:

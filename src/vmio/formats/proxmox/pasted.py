@@ -198,23 +198,30 @@ _IN_BOX = frozenset({b"key", b"digest"})
 
 def _list_lines(data: bytes) -> Iterator[bytes]:
     """Yields the lines of a text, those of a table of `pvesh get` as a config has them."""
-    before: list[bytes] = []
+    parts: list[bytes] = []  # of one setting, a row each
     for line in data.removeprefix(_MARK).split(b"\n"):
         box = _BOX.fullmatch(line)
         cells = () if box is None else _BOX_EDGE.split(box[1], maxsplit=1)
         if len(cells) == 2:  # noqa: PLR2004 - a key and a value
             key, value = cells[0].strip(), cells[1].strip()
-            if not key and before:
-                before = [before[0] + value, *before[1:], b""]
+            if not key and parts:
+                parts.append(value)
                 continue
             if _BOX_KEY.fullmatch(key):
-                yield from before
-                before = [b"" if key in _IN_BOX else key + b": " + value]
+                yield from _join_rows(parts)
+                parts = [b"" if key in _IN_BOX else key + b": ", value]
                 continue
-        yield from before
-        before = []
+        yield from _join_rows(parts)
+        parts = []
         yield line
-    yield from before
+    yield from _join_rows(parts)
+
+
+def _join_rows(parts: list[bytes]) -> Iterator[bytes]:
+    """Yields the line of a setting that is in several rows, and an empty one for each further."""
+    if parts:
+        yield b"".join(parts) if parts[0] else b""
+        yield from (b"" for _ in parts[2:])
 
 
 class _Outer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmio.characters import printable
 from vmio.formats.proxmox.schema import DRIVE_KEY
 from vmio.model.source import Problem
 from vmio.model.vm import Vm
@@ -14,13 +15,14 @@ __all__ = [
     "explain_reasons",
     "find_dropped",
     "is_drive",
+    "list_host_dependent",
 ]
 
 _DRIVES = frozenset({"ide", "sata", "scsi", "virtio", "efidisk", "tpmstate"})
 
 
-OF_QEMU = frozenset({"duplicate-id", "missing-reference", "refused-option"})
-"""Kinds of problems with `args` that only QEMU detects, not Proxmox VE."""
+OF_QEMU = frozenset({"duplicate-id", "missing-reference", "partial-command", "refused-option"})
+"""Kinds of problems that are QEMU's, or of the text around: Proxmox VE does not look for them."""
 
 
 def bus_of(problem: Problem) -> str:
@@ -60,3 +62,16 @@ def find_dropped(vm: Vm) -> Iterator[Problem]:
         if problem.subject not in known and DRIVE_KEY.fullmatch(problem.subject):
             known.add(problem.subject)
             yield problem
+
+
+def list_host_dependent(vm: Vm) -> tuple[str, ...]:
+    """Returns which disks are another device if their path is a SCSI device of the host.
+
+    Source: `qm showcmd` of Proxmox VE 9, run: it sends the path an INQUIRY for `scsiblock=1`.
+    """
+    return tuple(
+        f"{disk.id} is a scsi-block if {printable(disk.volume)} is a SCSI disk of the host, which"
+        " is not looked at here: cache and aio have no effect on it then"
+        for disk in vm.disks
+        if disk.scsiblock and disk.bus == "scsi" and disk.volume.startswith("/dev/")
+    )

@@ -6,7 +6,7 @@ Source: qemu-server 9.2.6.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import cast
 
@@ -22,7 +22,7 @@ from vmio.formats.proxmox.schema import DRIVE_COUNTS, check_setting, normalize
 from vmio.formats.proxmox.storage import Storages, resolve_volume
 from vmio.formats.qemu.argv import find_iothreads, read_options
 from vmio.formats.shell import split_words
-from vmio.model.disk import Backing, BusKind, Disk
+from vmio.model.disk import FILE_DRIVERS, Backing, BusKind, Disk
 from vmio.model.host import Host
 from vmio.model.option import Option
 from vmio.model.source import Problem, Source, Span, Where
@@ -127,6 +127,8 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
     values = {key: normalize(key, entry.value) for key, entry in settings.items()}
     if is_true(values.get("template")):
         values = {key: value for key, value in values.items() if _IN_TEMPLATE.fullmatch(key)}
+    else:
+        problems += _find_shared(disks)
     machine = _read_machine(values, host, is_snapshot=snapshot is not None)
     bootindex = boot_indices(
         values.get("boot"),
@@ -221,6 +223,34 @@ def _read_entries(
         if drives[key] is None:
             del settings[key]
     return settings, {key: disk for key, disk in drives.items() if disk is not None}
+
+
+def _find_shared(disks: Sequence[Disk]) -> Iterator[Problem]:
+    """Yields disks that have another's volume, which QEMU locks for who writes to it.
+
+    Source: QEMU 10.0.2, run: 'Failed to get "write" lock', and QEMU ends; of an image that is not
+    the host's own file, such as an RBD one, it takes no lock.
+    """
+    users: dict[str, Disk] = {}
+    for disk in disks:
+        backing = disk.backing
+        if backing is None or disk.snapshot or disk.cloudinit or disk.volume in _NO_VOLUMES:
+            continue
+        if not backing.error and backing.driver not in FILE_DRIVERS:
+            continue
+        other = users.setdefault(disk.volume if backing.error else backing.filename, disk)
+        if other is not disk and (_writes(other) or _writes(disk)):
+            volume = f"the volume '{disk.volume}'"
+            said = f"{volume} is {other.id}'s already, and not to be written by both"
+            span = disk.span or Span(start=0, end=0)
+            yield Problem(kind="refused-option", message=said, span=span, subject=disk.id)
+
+
+def _writes(disk: Disk) -> bool:
+    return not (disk.read_only or disk.media == "cdrom")
+
+
+_NO_VOLUMES = frozenset({"", "none", "cdrom"})
 
 
 def _check_entry(entry: Entry, host: Host) -> Problem | None:

@@ -9,7 +9,7 @@ line. Each word keeps its place in the text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -47,8 +47,8 @@ def find_command(source: Source) -> Excerpt | None:
     written = text = source.data.decode("latin-1")
     if "\0" in text:
         words = _split_process(text)
-        has_options = any(word.text.startswith("-") for word in words)
-        return Excerpt(words=words) if has_options or is_program(words[0].text) else None
+        is_command = any(map(_is_option, words)) or is_program(words[0].text)
+        return Excerpt(words=words) if is_command else None
     if "..." in text or _ELLIPSIS in text:
         text = _ELISION.sub(lambda match: " " * len(match[0]), text)
     if ":" in text:
@@ -74,6 +74,10 @@ def find_command(source: Source) -> Excerpt | None:
     problems += _list_elisions(written, text, chosen)
     error, hint = _explain_cut(text, chosen)
     return Excerpt(words=tuple(chosen.words), problems=tuple(problems), error=error, hint=hint)
+
+
+def _is_option(word: Word) -> bool:
+    return word.text.startswith("-") and word.text.lstrip("-") in OPTIONS
 
 
 def _is_asking(taken: _Taken) -> bool:
@@ -216,6 +220,7 @@ _STARTS = re.compile(r"[ :]starting up\b")
 _COMMENT = re.compile(r"\s+|\\\r?\n|#[^\n]*\n")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=[^\s\0]*[\s\\\0]+")
 _FIRST_WORD = re.compile(r"""(?:'[^'\n]*'|"[^"\n]*"|(?P<program>[^\s\0'"-][^\s\0'"]*))[\s\\\0]+""")
+_PROSE = re.compile(r".*:|[^\W\d_]+,", re.ASCII | re.DOTALL)
 _DASHED_WORD = re.compile(r"--?[A-Za-z]")
 
 
@@ -241,8 +246,14 @@ def _find_all(text: str, low: int = 0) -> Iterator[_Taken]:
     found = 0
     tried = 0
     last = max((match.start() for match in _FIRST_OPTION.finditer(text, low)), default=low)
+    arrays = _list_arrays(text)
+    last = len(text) if arrays.words else last
+    ranges = iter((*arrays.ranges, (len(text), len(text))))
+    first, final = next(ranges)
     for match in _NAME.finditer(text, low):
-        if match.start() < done:
+        while match.start() >= final < len(text):
+            first, final = next(ranges)
+        if match.start() < done or first <= match.start() < final:
             continue
         if match.start() > last or found >= _MAX_COMMANDS or tried >= _MAX_NAMES_TRIED:
             break
@@ -299,8 +310,8 @@ def _take_unnamed(text: str) -> _Taken | None:
     word = _FIRST_WORD.match(text, position)
     if not _DASHED_WORD.match(text, word.end() if word is not None else position):
         return None
-    if word is not None and (word["program"] or "").endswith(":"):
-        return None  # what a program says of its own options
+    if word is not None and _PROSE.fullmatch(word["program"] or ""):
+        return None  # what a program says of its own options, or a person
     taken = _take(text, position, position, position)
     return taken if taken.telling or (word is None and taken.known) else None
 
@@ -409,9 +420,63 @@ def _take(text: str, begin: int, end: int, line: int) -> _Taken:
             quoted, (position, stop) = False, bracket
     taking = _Taking(text, words, stop, quoted=quoted)
     for token in scan_tokens(text, position, stop, quoted=quoted):
-        if token.start >= taking.resume and not taking.add(token):
+        if token.start < taking.resume:
+            continue
+        used = None if token.word is None else _USE.fullmatch(text, token.start, token.end)
+        if used is not None and quoted and taking.add_array(used[1]):
+            continue
+        if not taking.add(token):
             break
     return taking.finish()
+
+
+_USE = re.compile(r"""["']?\$\{(\w{1,64})\[[@*]\]\}["']?""", re.ASCII)
+_ARRAY = re.compile(
+    r"(?m)^[ \t]*(?:(?:local|declare|readonly) (?:-a )?)?(\w{1,64})(\+?)=\(", re.ASCII
+)
+"""Where a script says what an array has, or has besides."""
+_MAX_ARRAY_WORDS = 2000
+
+
+class _Arrays(NamedTuple):
+    """The arrays of a script."""
+
+    words: Mapping[str, Sequence[Word]]
+    ranges: Sequence[tuple[int, int]]
+    """Where those are that begin with no program, so that none of their words is one."""
+
+
+@lru_cache(maxsize=4)
+def _list_arrays(text: str) -> _Arrays:
+    """Returns the arrays of a script; none where their words are more than any QEMU has."""
+    arrays: dict[str, list[Word]] = {}
+    ranges: list[tuple[int, int]] = []
+    done = total = 0
+    for match in _ARRAY.finditer(text) if "[@]" in text or "[*]" in text else ():
+        if match.start() < done:
+            continue
+        words: list[Word] = []
+        for token in scan_tokens(text, match.end()):
+            done = token.end
+            if token.kind in {"operator", "open"}:
+                break
+            if token.word is not None:
+                words.append(_strip_end(token.word, text))
+                if words[-1].end < done:
+                    break
+        if words and not is_program(words[0].text):
+            ranges.append((match.end(), done))
+        arrays[match[1]] = [*(arrays.get(match[1], ()) if match[2] else ()), *words]
+        total += len(arrays[match[1]])
+        if total > _MAX_ARRAY_WORDS:
+            return _Arrays({}, ())
+    return _Arrays(arrays, ranges)
+
+
+def _strip_end(word: Word, text: str) -> Word:
+    """Returns a word without the bracket at its end that ends an array."""
+    is_last = text[word.end - 1] == ")" and word.text.count(")") > word.text.count("(")
+    return replace(word, text=word.text[:-1], end=word.end - 1) if is_last else word
 
 
 _LIST = re.compile(
@@ -505,6 +570,8 @@ class _Taking:
         """The option whose value is the next word."""
         self.joined = self.commented = False
         self.gaps: list[tuple[_Gap, int]] = []
+        self.arrays: set[str] = set()
+        """Those of the script that are read."""
         self.restart: tuple[int, int] | None = None
         self.cut: tuple[str, int] | None = None
 
@@ -598,6 +665,15 @@ class _Taking:
                 self.pending = ""
                 return False
         return True
+
+    def add_array(self, name: str) -> bool:
+        """Adds the words of an array of the script, once; returns whether there is such a one."""
+        words = _list_arrays(self.text).words.get(name, ())
+        if name not in self.arrays:
+            self.arrays.add(name)
+            for word in words:
+                self._add_word(word)
+        return bool(words)
 
     def _add_word(self, word: Word) -> bool:
         text = word.text

@@ -95,3 +95,28 @@ def test_quotes_around_a_word_are_taken_off() -> None:
 def test_format_of_what_nothing_opens_is_not_looked_at(text: str) -> None:
     """Without UEFI an efidisk may say any format, and the state of a TPM always may."""
     assert [backing.error for backing in read(text).volumes.values()] == [""]
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [
+        ("scsi0: /dev/sda\nvirtio1: /dev/sda,iothread=1\n", ["virtio1"]),
+        (
+            "scsi0: lvm:vm-1-disk-0\nscsi1: lvm:vm-1-disk-0,size=1G\nscsi2: lvm:vm-1-disk-0\n",
+            ["scsi1", "scsi2"],
+        ),
+        ("scsi0: /a.raw,ro=1\nscsi1: /a.raw\n", ["scsi1"]),
+        ("scsi0: /a.raw,ro=1\nscsi1: /a.raw,ro=1\n", []),
+        ("scsi0: /a.raw\nscsi1: /a.raw,snapshot=1\n", []),
+        ("ide0: none,media=cdrom\nide2: none,media=cdrom\n", []),
+        ("ide0: local:iso/x.iso,media=cdrom\nide2: local:iso/x.iso,media=cdrom\n", []),
+        ("scsi0: /a.raw\nscsi1: /b.raw\n", []),
+        ("template: 1\nscsi0: /a.raw\nscsi1: /a.raw\n", []),
+    ],
+)
+def test_volume_of_two_disks_is_refused(text: str, refused: list[str]) -> None:
+    """QEMU locks what it writes to, and does not start."""
+    vm = read(text).vm
+    found = [each for each in vm.problems if each.kind == "refused-option"]
+    assert [each.subject for each in found] == refused
+    assert all("already, and not to be written by both" in each.message for each in found)

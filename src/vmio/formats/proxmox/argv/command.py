@@ -58,7 +58,7 @@ from vmio.formats.proxmox.argv.usb import (
 )
 from vmio.formats.proxmox.layout import lay_out_config
 from vmio.formats.proxmox.machine import WINDOWS_VISTA
-from vmio.formats.proxmox.problems import OF_QEMU
+from vmio.formats.proxmox.problems import OF_QEMU, list_host_dependent
 from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.model.disk import Backing
 from vmio.model.host import Host
@@ -84,7 +84,12 @@ def build_command(guest: ProxmoxGuest, host: Host) -> CommandLine:
     ctx = Context(guest=guest, topology=topology, host=host)
     _refuse(ctx)
     argv = tuple(_render(ctx))
-    warnings = (*_warn_of_problems(guest), *ctx.warnings, *_warn_of_iothreads(topology))
+    warnings = (
+        *_warn_of_problems(guest),
+        *ctx.warnings,
+        *_warn_of_iothreads(topology),
+        *list_host_dependent(guest.vm),
+    )
     return CommandLine(argv=argv, warnings=warnings)
 
 

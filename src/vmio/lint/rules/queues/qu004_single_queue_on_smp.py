@@ -8,6 +8,7 @@ from vmio.formats.qemu.argv import read_mapping
 from vmio.lint.devices import find_property, list_devices, read_queues
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.model.controller import QUEUE_PER_VCPU_SINCE
 
 __all__ = ["SingleQueueOnSmp"]
 
@@ -66,6 +67,8 @@ class SingleQueueOnSmp(Rule):
             if read_queues(option) != 1 or (vm.vcpus == 1 and threads <= 1):
                 continue
             device = option.id or option.kind
+            is_old = (0, 0) < vm.machine_version < QUEUE_PER_VCPU_SINCE
+            has_one = is_old or option.kind.endswith(("-ccw", "-device"))
             key = "num-queues" if "num-queues" in option.properties else "num_queues"
             yield self.report(
                 context,
@@ -77,6 +80,8 @@ class SingleQueueOnSmp(Rule):
                 severity=Severity.WARNING if threads > 1 else None,
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message=f"remove {key}, so that there is a queue per virtual processor",
+                    message=f"write {key}={max(vm.vcpus, threads)}: it has one queue by itself"
+                    if has_one
+                    else f"remove {key}, so that there is a queue per virtual processor",
                 ),
             )
