@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from vmio.formats.proxmox.hardware import PROXMOX, Policy, ScsiHardware
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
@@ -241,7 +242,7 @@ def _scsi_address(disk: Disk, hardware: ScsiHardware, controller: Controller) ->
             return bus, ("channel", 0), ("scsi-id", 0), ("lun", disk.index)
 
 
-class _Engine(NamedTuple):
+class _Engine(Struct, frozen=True, kw_only=True):
     """What a disk's cache, aio and zero detection come to."""
 
     cache: CacheMode

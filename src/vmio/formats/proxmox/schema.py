@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
 
 from vmio.formats.keyval import Part
 from vmio.formats.proxmox.perl import (
@@ -161,7 +163,7 @@ def _wrong_type(kind: str, value: str) -> str:
     return f"type check ('{kind}') failed - got '{value}'"
 
 
-class Option(NamedTuple):
+class Option(Struct, frozen=True):
     """One option of a list: how its value is checked, and under which name it is kept."""
 
     check: Check
@@ -171,7 +173,7 @@ class Option(NamedTuple):
     """The option that is set to this one's own name; empty for most."""
 
 
-class Format(NamedTuple):
+class Format(Struct, frozen=True):
     """What one kind of list may hold."""
 
     options: Mapping[str, Option]
