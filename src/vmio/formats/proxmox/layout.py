@@ -155,7 +155,7 @@ def _override(controller: Controller, properties: Mapping[str, str]) -> Controll
         controller,
         iothread=properties.get("iothread", controller.iothread) or None,
         num_queues=int(count)
-        if re.fullmatch(r"[1-9]\d{0,4}", count, re.ASCII)
+        if count and re.fullmatch(r"[1-9]\d{0,4}", count, re.ASCII)
         else controller.num_queues,
     )
 

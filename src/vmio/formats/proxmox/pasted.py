@@ -16,6 +16,7 @@ from typing import Final
 from vmio.bounds import load_json
 from vmio.formats.proxmox.schema import check_setting
 from vmio.model.source import Source
+from vmio.patterns import compile_late
 from vmio.values import replace
 
 __all__ = ["find_config"]
@@ -24,20 +25,22 @@ _MAX_BYTES = 2 * 1024 * 1024
 """Of a text that a config may be somewhere in."""
 _OWN_NAME = re.compile(r"(?:.*/)?\d+\.conf", re.DOTALL | re.ASCII)
 """What Proxmox VE calls a config of its own, whatever is in it."""
-_LINE = re.compile(rb"([a-z][a-z_-]*[0-9]*):(?:\s|$)")
+_LINE = compile_late(rb"([a-z][a-z_-]*[0-9]*):(?:\s|$)")
 _ANY_SETTING = re.compile(rb"[a-z][_-]*[0-9]*:(?:\s|$)")
 """Finds what `_LINE` finds anywhere, by the end of its name: looking for all of the name from each
 of its letters would take the square of its length."""
-_HEADER = re.compile(rb"\[(?:PENDING|special:[a-z]+|[a-z][a-z0-9_-]+)\]\s*", re.IGNORECASE)
-_LEAD = re.compile(rb"[ \t]*(?:[>|]+[ \t]*)*")
+_HEADER = compile_late(rb"\[(?:PENDING|special:[a-z]+|[a-z][a-z0-9_-]+)\]\s*", re.IGNORECASE)
+_LEAD = compile_late(rb"[ \t]*(?:[>|]+[ \t]*)*")
 """How a mail program or a person sets off what is quoted."""
-_STATE = re.compile(rb"(cur|new|del) (?=[a-z][a-z_-]*[0-9]*(?::|\s*$))")
+_STATE = compile_late(rb"(cur|new|del) (?=[a-z][a-z_-]*[0-9]*(?::|\s*$))")
 """How `qm pending` begins its lines."""
-_PROMPT = re.compile(
+_PROMPT_WORDS = (
     rb"[ \t]*(?:\[[^\]\n]{1,99}\]|[^\s@:]{1,64}@[^\s#$%>]{1,99}[^#$%>\n]{0,99})[#$%>](?:\s|$)"
     rb"|[ \t]*[$%] \S|[ \t]*# (?:qm|pvesh|cat) (?:config|showcmd|pending|get|/etc/pve)|[ \t]*```"
 )
-_TOLD = re.compile(
+_PROMPT = compile_late(_PROMPT_WORDS)
+_PROMPT_LINE = compile_late(rb"(?m)^(?:" + _PROMPT_WORDS + rb")")
+_TOLD = compile_late(
     rb"[a-z_]+: (?:value |type check|property is not|invalid format|missing property|unable to"
     rb"|duplicate key|format error)"
 )
@@ -46,8 +49,8 @@ _WORTHLESS: Final = frozenset(
     {"name", "tags", "lock", "parent", "args", "machine", "cpu", "agent"}
 )
 """Settings with names that other texts have, too."""
-_PARENT = re.compile(rb"[ \t]*(?:- )?[a-z_][\w.-]*:\s*")
-_STRANGE = re.compile(rb"(?m)^(?:apiVersion|kind|rootfs|services|version):\s")
+_PARENT = compile_late(rb"[ \t]*(?:- )?[a-z_][\w.-]*:\s*")
+_STRANGE = compile_late(rb"(?m)^(?:apiVersion|kind|rootfs|services|version):\s")
 _PENDING = "[PENDING]"
 
 
@@ -71,9 +74,6 @@ def find_config(source: Source) -> Source | None:
     if known and _starts_as_config(data) and (foreign == 0 or known > other + foreign):
         return source if _PROMPT_LINE.search(data) is None else _find(source) or source
     return _find(source)
-
-
-_PROMPT_LINE = re.compile(rb"(?m)^(?:" + _PROMPT.pattern + rb")")
 
 
 def _starts_as_config(data: bytes) -> bool:
@@ -289,7 +289,7 @@ def _read_pending(document: list[object]) -> list[str]:
     return lines
 
 
-_KEY = re.compile(r"[a-z][a-z_-]*[0-9]*", re.ASCII)
+_KEY = compile_late(r"[a-z][a-z_-]*[0-9]*", re.ASCII)
 
 
 def _render(settings: Mapping[str, object]) -> Iterator[str]:
