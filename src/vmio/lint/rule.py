@@ -24,6 +24,7 @@ __all__ = ["Context", "Need", "Rule"]
 
 Need = Literal[
     "affinity",
+    "aio",
     "iothreads",
     "limits",
     "options",
@@ -36,7 +37,8 @@ Need = Literal[
     "windows",
 ]
 """What a rule can be all about: of a `Vm`, of any disk of it (limits, serial, snapshot, werror),
-or that its system is Windows, or the version of its host's QEMU known."""
+or that its system is Windows, or the version of its host's QEMU known. `aio` is an engine that is
+written for any disk, those of QEMU's own options included, or that is native by itself."""
 
 
 class Context(Struct, frozen=True, kw_only=True, dict=True):
@@ -64,6 +66,7 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
             werror = werror or bool(disk.werror)
         there: dict[Need, object] = {
             "affinity": vm.affinity,
+            "aio": any(each.disk.aio or each.aio == "native" for each in self.topology.disks),
             "iothreads": vm.iothreads,
             "limits": limits,
             "options": vm.options,
