@@ -7,10 +7,12 @@ from typing import TypeVar
 
 from msgspec import Struct, ValidationError, structs
 
+from vmio.patterns import compile_late
+
 __all__ = ["check_between", "check_matches", "explain", "replace"]
 
 _Value = TypeVar("_Value", bound=Struct)
-_KEY = re.compile(r"Object (missing|contains) (?:required|unknown) field `(.*)`", re.DOTALL)
+_KEY = compile_late(r"Object (missing|contains) (?:required|unknown) field `(.*)`", re.DOTALL)
 _SHOWN_CHARACTERS = 80
 
 

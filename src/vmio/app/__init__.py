@@ -1,7 +1,8 @@
 """The use cases that faces and programs call: one module a verb.
 
 Functions that a quick verb does not need are imported where they are used, because a person waits
-for every import. Classes, and the functions that need them, are imported on first access.
+for every import. Classes, the functions that need them, and those of verbs that are no check are
+imported on first access, where no function has its module's name: `app.plan` is only a module.
 """
 
 from importlib import import_module
@@ -29,7 +30,6 @@ from vmio.app.check import (
 )
 from vmio.app.diff import diff
 from vmio.app.explain import explain, explain_all
-from vmio.app.guest import ensure_image
 from vmio.app.guests import (
     build_command,
     find_vms,
@@ -41,27 +41,6 @@ from vmio.app.guests import (
     read_places,
 )
 from vmio.app.host import complete_version, read_host, render_host, save_host
-from vmio.app.plan import (
-    lacks_processors,
-    list_compared,
-    list_policies,
-    make_plan,
-    preview_plan,
-    read_plan,
-    render_plan,
-    save_plan,
-)
-from vmio.app.replay import check_recording, choose_settings, complete_settings, read_trace
-from vmio.app.rule import list_rules, read_rule
-from vmio.app.run import (
-    boot,
-    boot_with_socket,
-    choose_boot,
-    parse_volumes,
-    render_boot,
-    verify,
-)
-from vmio.app.show import list_layouts, observe
 from vmio.app.simulate import (
     connect_cluster,
     rank_plans,
@@ -94,9 +73,31 @@ if TYPE_CHECKING:
         complete_snapshots,
         complete_vms,
     )
+    from vmio.app.guest import ensure_image
     from vmio.app.guests import Guest
     from vmio.app.inputs import CheckInputs, Fixing
+    from vmio.app.plan import (
+        lacks_processors,
+        list_compared,
+        list_policies,
+        make_plan,
+        preview_plan,
+        read_plan,
+        render_plan,
+        save_plan,
+    )
     from vmio.app.ps import Listed, list_running
+    from vmio.app.replay import check_recording, choose_settings, complete_settings, read_trace
+    from vmio.app.rule import list_rules, read_rule
+    from vmio.app.run import (
+        boot,
+        boot_with_socket,
+        choose_boot,
+        parse_volumes,
+        render_boot,
+        verify,
+    )
+    from vmio.app.show import list_layouts, observe
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.bench.compare import Progress
     from vmio.bench.result import Comparison
@@ -271,9 +272,31 @@ _LATER = {
         "complete_snapshots",
         "complete_vms",
     ),
+    "vmio.app.guest": ("ensure_image",),
     "vmio.app.guests": ("Guest",),
     "vmio.app.inputs": ("CheckInputs", "Fixing"),
+    "vmio.app.plan": (
+        "lacks_processors",
+        "list_compared",
+        "list_policies",
+        "make_plan",
+        "preview_plan",
+        "read_plan",
+        "render_plan",
+        "save_plan",
+    ),
     "vmio.app.ps": ("Listed", "list_running"),
+    "vmio.app.replay": ("check_recording", "choose_settings", "complete_settings", "read_trace"),
+    "vmio.app.rule": ("list_rules", "read_rule"),
+    "vmio.app.run": (
+        "boot",
+        "boot_with_socket",
+        "choose_boot",
+        "parse_volumes",
+        "render_boot",
+        "verify",
+    ),
+    "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.proxmox.planned": ("Outcome", "PreparedPlan"),
     "vmio.managers.proxmox.write": ("WrittenConfig",),

@@ -11,6 +11,7 @@ from vmio.app.addresses import ADDRESSES, PID, is_name
 from vmio.errors import InputError
 from vmio.host.files import is_file, is_folder, is_there, read_source
 from vmio.model.source import Source
+from vmio.patterns import compile_late
 
 __all__ = ["describe_missing", "read_named"]
 
@@ -18,7 +19,7 @@ _MOST_CANDIDATES = 5000
 """So many VMs are looked at for a name that is like the one that was typed."""
 _MOST_SHOWN = 3
 _LIKENESS = 0.6
-_PREFIX = re.compile(r"[A-Za-z]{1,20}:[^/]*\Z", re.ASCII)
+_PREFIX = compile_late(r"[A-Za-z]{1,20}:[^/]*\Z", re.ASCII)
 """How an address begins that is no file's: `pid:7`, and what somebody takes for one."""
 _DISK = re.compile(r"(?:efidisk|ide|sata|scsi|tpmstate|virtio)\d{1,3}", re.ASCII)
 _ALL_SHOWN = 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vmio.formats.qemu.devices import lacks_ioeventfd
 from vmio.formats.registry import find_obstacle
 from vmio.lint.diagnostic import Applicability, Fix
 from vmio.lint.rule import Context
@@ -26,7 +25,7 @@ def separate_controllers(context: Context) -> Fix | None:
     setting = name_setting(context, "", "controllers", PER_DISK)
     options = name_setting(context, "", "qemu_options")
     match find_obstacle(context.guest, SEPARATE):
-        case "" if lacks_ioeventfd(context.vm.options, {}):
+        case "" if _lacks_ioeventfd(context):
             message = f"remove ioeventfd=off from {options}, then set {setting}"
         case "":
             return context.make_fix(
@@ -49,3 +48,12 @@ def separate_controllers(context: Context) -> Fix | None:
                 " says how to find out)"
             )
     return Fix(applicability=Applicability.MANUAL, message=message)
+
+
+def _lacks_ioeventfd(context: Context) -> bool:
+    """Returns whether QEMU's own options take from all virtio devices what an IOThread needs."""
+    if not context.vm.options:
+        return False
+    from vmio.formats.qemu.devices import lacks_ioeventfd  # a fortieth of a check's start
+
+    return lacks_ioeventfd(context.vm.options, {})

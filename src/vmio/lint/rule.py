@@ -24,6 +24,7 @@ __all__ = ["Context", "Need", "Rule"]
 
 Need = Literal[
     "affinity",
+    "aio",
     "iothreads",
     "limits",
     "options",
@@ -36,7 +37,8 @@ Need = Literal[
     "windows",
 ]
 """What a rule can require: a field of the `Vm` or of one of its disks (limits, serial, snapshot,
-werror), a Windows guest, or that the version of the host's QEMU is known."""
+werror), a Windows guest, or that the version of the host's QEMU is known. `aio` is an engine that
+is set for any disk, those of QEMU's own options included, or that is native by default."""
 
 
 class Context(Struct, frozen=True, kw_only=True, dict=True):
@@ -64,6 +66,7 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
             werror = werror or bool(disk.werror)
         there: dict[Need, object] = {
             "affinity": vm.affinity,
+            "aio": any(each.disk.aio or each.aio == "native" for each in self.topology.disks),
             "iothreads": vm.iothreads,
             "limits": limits,
             "options": vm.options,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 
 from vmio.errors import PlanError
+from vmio.patterns import compile_late
 
 __all__ = ["check_line", "check_name", "check_path", "check_value", "check_words"]
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-_NOT_IN_A_LINE = re.compile(rf"[{_CONTROL}\ud800-\udfff\ufffd]")
+_NOT_IN_A_LINE = compile_late(rf"[{_CONTROL}\ud800-\udfff\ufffd]")
 """U+FFFD replaces bytes that are not text; written back, it would be a different name."""
-_NOT_IN_A_PATH = re.compile(rf"[{_CONTROL}]")
-_NOT_IN_A_NAME = re.compile(r"^-")
+_NOT_IN_A_PATH = compile_late(rf"[{_CONTROL}]")
+_NOT_IN_A_NAME = compile_late(r"^-")
 _SHOWN_CHARACTERS = 60
 
 
@@ -26,7 +27,8 @@ def check_line(value: str, name: str) -> None:
     Raises:
         PlanError: It is one.
     """
-    _refuse(_NOT_IN_A_LINE.search(value), name, value)
+    if not (value.isascii() and value.isprintable()):
+        _refuse(_NOT_IN_A_LINE.search(value), name, value)
 
 
 def check_words(value: str, name: str) -> None:

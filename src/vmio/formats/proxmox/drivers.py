@@ -104,7 +104,7 @@ def names_controller(args: str) -> bool:
 
     With another `scsihw` these ids do not exist, and QEMU does not start.
     """
-    return _CONTROLLER.search(args) is not None
+    return bool(args) and _CONTROLLER.search(args) is not None
 
 
 def is_macos(guest: ProxmoxGuest) -> bool:

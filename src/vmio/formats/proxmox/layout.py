@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from vmio.formats.proxmox.hardware import PROXMOX, Policy, ScsiHardware
 from vmio.formats.proxmox.pci import has_scsi_bridge, pci_address
@@ -154,7 +155,7 @@ def _override(controller: Controller, properties: Mapping[str, str]) -> Controll
         controller,
         iothread=properties.get("iothread", controller.iothread) or None,
         num_queues=int(count)
-        if re.fullmatch(r"[1-9]\d{0,4}", count, re.ASCII)
+        if count and re.fullmatch(r"[1-9]\d{0,4}", count, re.ASCII)
         else controller.num_queues,
     )
 
@@ -241,7 +242,7 @@ def _scsi_address(disk: Disk, hardware: ScsiHardware, controller: Controller) ->
             return bus, ("channel", 0), ("scsi-id", 0), ("lun", disk.index)
 
 
-class _Engine(NamedTuple):
+class _Engine(Struct, frozen=True, kw_only=True):
     """The results for a disk's cache, aio and zero detection."""
 
     cache: CacheMode

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from vmio.bounds import load_json
 from vmio.formats.proxmox.schema import check_setting
 from vmio.model.source import Problem, Source, Span
+from vmio.patterns import compile_late
 from vmio.values import replace
 
 __all__ = ["find_config", "find_number", "list_notes"]
@@ -24,20 +25,22 @@ _MAX_BYTES = 2 * 1024 * 1024
 """For a text that may contain a config."""
 _OWN_NAME = re.compile(r"(?:.*/)?\d+\.conf", re.DOTALL | re.ASCII)
 """Proxmox VE's names of config files, whatever their content."""
-_LINE = re.compile(rb"([a-z][a-z_-]*[0-9]*):(?:\s|$)")
+_LINE = compile_late(rb"([a-z][a-z_-]*[0-9]*):(?:\s|$)")
 _ANY_SETTING = re.compile(rb"[a-z][_-]*[0-9]*:(?:\s|$)")
 """Finds what `_LINE` finds anywhere, by the end of its name: looking for all of the name from each
 of its letters would take the square of its length."""
-_HEADER = re.compile(rb"\[(?:PENDING|special:[a-z]+|[a-z][a-z0-9_-]+)\]\s*", re.IGNORECASE)
-_LEAD = re.compile(rb"[ \t]*(?:[>|]+[ \t]*)*")
+_HEADER = compile_late(rb"\[(?:PENDING|special:[a-z]+|[a-z][a-z0-9_-]+)\]\s*", re.IGNORECASE)
+_LEAD = compile_late(rb"[ \t]*(?:[>|]+[ \t]*)*")
 """The marks of a mail program or a person before quoted lines."""
-_STATE = re.compile(rb"(cur|new|del) (?=[a-z][a-z_-]*[0-9]*(?::|\s*$))")
+_STATE = compile_late(rb"(cur|new|del) (?=[a-z][a-z_-]*[0-9]*(?::|\s*$))")
 """The beginnings of lines of `qm pending`."""
-_PROMPT = re.compile(
+_PROMPT_WORDS = (
     rb"[ \t]*(?:\[[^\]\n]{1,99}\]|[^\s@:]{1,64}@[^\s#$%>]{1,99}[^#$%>\n]{0,99})[#$%>](?:\s|$)"
     rb"|[ \t]*[$%] \S|[ \t]*# (?:qm|pvesh|cat) (?:config|showcmd|pending|get|/etc/pve)|[ \t]*```"
 )
-_TOLD = re.compile(
+_PROMPT = compile_late(_PROMPT_WORDS)
+_PROMPT_LINE = compile_late(rb"(?m)^(?:" + _PROMPT_WORDS + rb")")
+_TOLD = compile_late(
     rb"[a-z_]+: (?:value |type check|property is not|invalid format|missing property|unable to"
     rb"|duplicate key|format error)"
 )
@@ -46,8 +49,8 @@ _WORTHLESS: Final = frozenset(
     {"name", "tags", "lock", "parent", "args", "machine", "cpu", "agent"}
 )
 """Settings whose names other texts use, too."""
-_PARENT = re.compile(rb"[ \t]*(?:- )?[a-z_][\w.-]*:\s*")
-_STRANGE = re.compile(rb"(?m)^(?:apiVersion|kind|rootfs|services|version):\s")
+_PARENT = compile_late(rb"[ \t]*(?:- )?[a-z_][\w.-]*:\s*")
+_STRANGE = compile_late(rb"(?m)^(?:apiVersion|kind|rootfs|services|version):\s")
 _PENDING = "[PENDING]"
 
 
@@ -108,9 +111,6 @@ def _look(source: Source) -> _Found | None:
         found = None if _PROMPT_LINE.search(data) is None else _find(source)
         return found or _Found(source)
     return _find(source)
-
-
-_PROMPT_LINE = re.compile(rb"(?m)^(?:" + _PROMPT.pattern + rb")")
 
 
 def _starts_as_config(data: bytes) -> bool:
@@ -384,7 +384,7 @@ def _read_pending(document: list[object]) -> list[str]:
     return lines
 
 
-_KEY = re.compile(r"[a-z][a-z_-]*[0-9]*", re.ASCII)
+_KEY = compile_late(r"[a-z][a-z_-]*[0-9]*", re.ASCII)
 
 
 def _render(settings: Mapping[str, object]) -> Iterator[str]:

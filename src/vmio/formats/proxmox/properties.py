@@ -37,6 +37,7 @@ from vmio.formats.proxmox.schema import (
 )
 from vmio.model.source import Span
 from vmio.patterns import compile_late
+from vmio.values import replace
 
 __all__ = ["Properties", "check_property", "read_properties", "split_list"]
 
@@ -392,14 +393,17 @@ _FORMATS: Mapping[str, Format] = {
     "cicustom": _list(
         dict.fromkeys(("meta", "network", "user", "vendor"), formatted(check_volume_id))
     ),
-    "ipconfig[n]": _list(
-        {
-            "ip": formatted(_check_ip_config(4, "dhcp", "manual")),
-            "gw": formatted(_check_ip(4)),
-            "ip6": formatted(_check_ip_config(6, "auto", "dhcp", "manual")),
-            "gw6": formatted(_check_ip(6)),
-        },
-    )._replace(companions=(("gw", "ip"), ("gw6", "ip6"))),
+    "ipconfig[n]": replace(
+        _list(
+            {
+                "ip": formatted(_check_ip_config(4, "dhcp", "manual")),
+                "gw": formatted(_check_ip(4)),
+                "ip6": formatted(_check_ip_config(6, "auto", "dhcp", "manual")),
+                "gw6": formatted(_check_ip(6)),
+            },
+        ),
+        companions=(("gw", "ip"), ("gw6", "ip6")),
+    ),
     "intel-tdx": _list(
         {
             "type": one_of("tdx"),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Iterable, Mapping
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import Struct
 
 from vmio.formats.keyval import Part
 from vmio.formats.proxmox.perl import (
@@ -161,7 +163,7 @@ def _wrong_type(kind: str, value: str) -> str:
     return f"type check ('{kind}') failed - got '{value}'"
 
 
-class Option(NamedTuple):
+class Option(Struct, frozen=True):
     """One option of a list: the check of its value, and the name under which it is stored."""
 
     check: Check
@@ -171,7 +173,7 @@ class Option(NamedTuple):
     """The option that is set to the name of this one; empty for most."""
 
 
-class Format(NamedTuple):
+class Format(Struct, frozen=True):
     """The valid options of one kind of list."""
 
     options: Mapping[str, Option]

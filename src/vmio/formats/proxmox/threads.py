@@ -17,21 +17,24 @@ from vmio.patterns import compile_late
 __all__ = ["cut_ours", "has_ours", "render_ours"]
 
 _OURS = compile_late(
-    r"(?:^|[ \t]+)(?:-object[ \t]+iothread,id=vmio\d+(?:,[\w=,-]*)?"
+    r"(?:^|(?<![ \t])[ \t]++)(?:-object[ \t]+iothread,id=vmio\d+(?:,[\w=,-]*)?"
     r"|-set[ \t]+device\.\w+\.iothread=vmio\d+)(?=[ \t]|$)",
     re.ASCII,
 )
-"""The part of `args` that a plan of vmio wrote."""
+"""The part of `args` that a plan of vmio wrote, with all the blanks before it.
+
+Looked for from each of many blanks it would take the square of their number.
+"""
 
 
 def cut_ours(args: str) -> str:
     """Returns `args` without the part that a plan of vmio wrote."""
-    return _OURS.sub("", args).strip()
+    return _OURS.sub("", args).strip() if args else ""
 
 
 def has_ours(args: str) -> bool:
     """Returns whether a plan of vmio wrote a part of `args`."""
-    return _OURS.search(args) is not None
+    return bool(args) and _OURS.search(args) is not None
 
 
 def render_ours(threads: Mapping[str, str], polls: Mapping[str, str]) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
@@ -36,7 +35,7 @@ _SEVERITIES = tuple(Severity)
 """Faster to go through than the class, as is needed for each file."""
 
 
-class RuleCount(NamedTuple):
+class RuleCount(Struct, frozen=True):
     """The number of findings of one rule, in one file or in all."""
 
     code: str
@@ -49,7 +48,7 @@ class RuleCount(NamedTuple):
     files: int = 1
 
 
-class Tally(NamedTuple):
+class Tally(Struct, frozen=True):
     """The counts of one file."""
 
     name: str

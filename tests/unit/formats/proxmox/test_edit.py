@@ -10,6 +10,7 @@ from vmio.errors import ConflictError, PlanError, UsageError
 from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.edit import edit_config
 from vmio.formats.proxmox.reader import read_guest
+from vmio.formats.proxmox.threads import cut_ours, has_ours, render_ours
 from vmio.model.host import Host
 from vmio.model.plan import OWN, PER_DISK, SHARED, Change
 from vmio.model.source import Source, apply_edits
@@ -135,3 +136,13 @@ def test_place_of_another_device_is_not_taken() -> None:
     text = f"args: -device e1000,bus=pci.3,addr=0x1\n{TEXT}"
     with pytest.raises(PlanError, match=r"pci\.3:0x1 exists 2 times"):
         change(text, SEPARATE)
+
+
+def test_blanks_in_args_are_gone_through_once() -> None:
+    """A megabyte of them between two words; looked for from each blank it took an hour."""
+    args = f"-S{' ' * (1 << 20)}-S"
+    assert not has_ours(args)
+    assert cut_ours(args) == args
+    ours = render_ours({"scsihw0": "vmio0"}, {})
+    assert has_ours(f"{args} {ours}")
+    assert cut_ours(f"{args} \t {ours}  -S") == f"{args}  -S"
