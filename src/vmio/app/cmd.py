@@ -74,8 +74,8 @@ def check_number(path: str, vmid: str | None) -> None:
     Raises:
         UsageError: It is not.
     """
-    if path.startswith(PID):
-        return  # its command line says it
+    if path.startswith(PID) or (vmid is None and path.endswith(".xml")):
+        return  # its command line says it; a domain's text has its name
     if vmid is not None:
         if not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
             raise UsageError(f"'{vmid}' is not a VM's number")

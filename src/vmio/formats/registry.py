@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Final, cast
@@ -32,6 +33,7 @@ __all__ = [
 ]
 
 NOTATIONS: Final[Mapping[str, str]] = {
+    "libvirt": "vmio.formats.libvirt.doors",
     "qemu": "vmio.formats.qemu.doors",
     "proxmox": "vmio.formats.proxmox.doors",
 }
@@ -39,6 +41,11 @@ NOTATIONS: Final[Mapping[str, str]] = {
 
 The last takes whatever is like nothing else.
 """
+
+_BEGINNINGS: Final[Mapping[str, re.Pattern[bytes]]] = {
+    "libvirt": re.compile(rb"(?:\xef\xbb\xbf)?\s*+<|\xff\xfe<\0|\xfe\xff\0<")
+}
+"""How texts of a notation begin, so that its doors are not imported for those of others."""
 
 
 def find_doors(notation: str) -> Doors:
@@ -52,7 +59,12 @@ def find_doors(notation: str) -> Doors:
 
 def recognise(source: Source) -> str:
     """Returns the notation of a text."""
-    return next(name for name in NOTATIONS if find_doors(name).recognise(source))
+    return next(
+        name
+        for name in NOTATIONS
+        if (name not in _BEGINNINGS or _BEGINNINGS[name].match(source.data) is not None)
+        and find_doors(name).recognise(source)
+    )
 
 
 def read(source: Source, context: ReadContext) -> Guest:

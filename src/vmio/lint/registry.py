@@ -18,7 +18,19 @@ from typing import NamedTuple, cast
 from vmio.errors import UsageError
 from vmio.lint.rule import Rule
 
-__all__ = ["FAMILIES", "RULES", "Entry", "Family", "find_rule", "load_rule", "select_rules"]
+__all__ = [
+    "FAMILIES",
+    "NOTATIONS_SHOWN",
+    "RULES",
+    "Entry",
+    "Family",
+    "find_rule",
+    "load_rule",
+    "select_rules",
+]
+
+NOTATIONS_SHOWN = ("proxmox", "qemu")
+"""The notations in which cases show of every rule that it holds, or why it does not."""
 
 
 class Family(NamedTuple):
