@@ -15,24 +15,27 @@ from vmio.model.source import Source
 
 NAMES = st.sampled_from(
     """
-    domain devices disk controller driver iothreads iothread queue source target address alias boot
-    backingStore format slices slice host iothreadids poll defaultiothread cputune iothreadpin
-    iothreadsched throttlegroups throttlegroup throttlefilters throttlefilter iotune blockio hub
-    total_iops_sec group_name serial wwn readonly shareable os type loader nvram name vcpu memory
+    domain devices disk controller driver iothreads iothread queue source target address alias
+    boot backingStore format slices slice host iothreadids poll defaultiothread cputune
+    iothreadpin iothreadsched throttlegroups throttlegroup throttlefilters throttlefilter iotune
+    blockio hub total_iops_sec group_name serial wwn readonly shareable os type loader nvram
+    name vcpu memory
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
 ATTRIBUTES = st.sampled_from(
     """
-    type device index model name dev bus id queues iothread iothreads cache io discard detect_zeroes
-    file dir protocol port controller unit target slot function domain order offset size max min
-    thread_pool_min thread_pool_max cpuset scheduler group socket transport namespace ports machine
+    type device index model name dev bus id queues iothread iothreads cache io discard
+    detect_zeroes file dir protocol port controller unit target slot function domain order
+    offset size max min thread_pool_min thread_pool_max cpuset scheduler group socket transport
+    namespace ports machine
     """.split()  # noqa: SIM905 - as above
 )
 VALUES = st.sampled_from(
     """
-    file block network dir nvme vhostuser cdrom floppy lun vda vdb sda sdh hda fda sdzzz vda1 virtio
-    scsi sata ide usb fdc virtio-scsi lsilogic 0 1 2 7 4294967295 18446744073709551615 -1 0x1f 1.2
-    none native unmap on off qcow2 raw 0-3,^2 0-999999999 rbd nbd https iscsi pci drive hd a/b q35
+    file block network dir nvme vhostuser cdrom floppy lun vda vdb sda sdh hda fda sdzzz vda1
+    virtio scsi sata ide usb fdc virtio-scsi lsilogic 0 1 2 7 4294967295 18446744073709551615 -1
+    0x1f 1.2 none native unmap on off qcow2 raw 0-3,^2 0-999999999 rbd nbd https iscsi pci drive
+    hd a/b q35
     """.split()  # noqa: SIM905 - as above
 ) | st.text(alphabet="ab/<&'\u00e9 %\n", max_size=4)
 
@@ -72,8 +75,7 @@ def go_through(data: bytes) -> None:
     host = Host()
     try:
         guest = read(Source(name="vm.xml", data=data), ReadContext(host=host))
-    except InputError as error:
-        assert "\n" not in error.message
+    except InputError:
         return
     topology = lay_out(guest)
     for problem in guest.vm.problems:

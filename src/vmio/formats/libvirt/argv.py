@@ -26,7 +26,6 @@ from vmio.formats.libvirt.places import (
     is_built_in,
     is_q35,
     name_controller,
-    place_disks,
 )
 from vmio.formats.libvirt.refusals import find_refusals
 from vmio.formats.libvirt.versions import KNOWN
@@ -48,14 +47,13 @@ _HALF: Final = (
 )
 
 
-def build_storage_half(domain: Domain, version: tuple[int, int]) -> CommandLine:
+def build_storage_half(domain: Domain, placed: Placed, version: tuple[int, int]) -> CommandLine:
     """Returns the objects, controllers, block nodes and disks that libvirt gives QEMU.
 
     Raises:
         UnsupportedError: The domain uses something that vmio cannot print yet.
         PlanError: libvirt would refuse the domain.
     """
-    placed = place_disks(domain)
     for refusal in find_refusals(domain, placed):
         raise PlanError(f"libvirt refuses {domain.name or 'the domain'}: {refusal.message}")
     if domain.unprintable:

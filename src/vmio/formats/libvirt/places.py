@@ -146,13 +146,13 @@ def _find_drive(disk: Disk) -> DriveAddress | None:
 def _complete_controllers(
     domain: Domain, drives: Sequence[DriveAddress | None]
 ) -> tuple[Controller, ...]:
-    """Returns the controllers for disks, those added that are missing below the highest."""
+    """Returns the controllers for disks, those added that are missing below the last of a disk."""
     default = "lsilogic" if domain.arch in {"x86_64", "i686"} else "virtio-scsi"
     found: list[Controller] = []
     for kind in ("usb", "scsi", "ide", "sata", "fdc"):
         written = [each for each in domain.controllers if each.type == kind]
         known = {each.index for each in written}
-        needed = set(known)
+        needed: set[int] = set()
         for disk, drive in zip(domain.disks, drives, strict=True):
             if disk.bus == kind and drive is not None:
                 needed.add(drive.controller)
