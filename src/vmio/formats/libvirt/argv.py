@@ -41,6 +41,8 @@ _VIRTIO: Final = (
     ("packed", "packed"),
     ("page_per_vq", "page-per-vq"),
 )
+_REFERRING: Final = ("cookie-secret", "key-secret", "password-secret", "pr-manager", "tls-creds")
+"""Properties of nodes that name objects."""
 _HALF: Final = (
     "this is the storage half of the command line: libvirt's IOThreads, disks and their"
     " controllers; the machine, memory, processors and other devices are not printed"
@@ -228,13 +230,16 @@ def _build_disks(
 def _number_secrets(node: Node) -> None:
     """Gives the objects that a node refers to its own name."""
     for key, value in node.items():
-        if isinstance(value, str) and key in {
-            "cookie-secret",
-            "key-secret",
-            "password-secret",
-            "tls-creds",
-        }:
-            node[key] = value.replace("libvirt-0-storage", str(node["node-name"]))
+        if isinstance(value, dict) and key == "encrypt":
+            _number_in(value, str(node["node-name"]))
+    _number_in(node, str(node["node-name"]))
+
+
+def _number_in(node: Node, name: str) -> None:
+    for key in _REFERRING:
+        value = node.get(key)
+        if isinstance(value, str):
+            node[key] = value.replace("libvirt-0-storage", name)
 
 
 def _describe_device(
@@ -259,6 +264,7 @@ def _describe_device(
         "share-rw": True if disk.shareable else None,
         "bootindex": _boot(place),
         **disk.sizes,
+        **disk.geometry,
         "removable": _find_removable(disk),
         "rotation_rate": disk.rotation_rate or None,
         "wwn": int(disk.wwn, 16) if disk.wwn else None,

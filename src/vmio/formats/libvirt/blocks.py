@@ -111,7 +111,7 @@ def _build_image(  # noqa: PLR0917 - an image, and its place in the stack
     source = {**_describe_source(disk, image, version), "node-name": storage}
     needs_format = (
         image.format not in {"raw", "aio"}
-        or bool(image.encryption)
+        or (bool(image.encryption) and image.encrypted_by != "librbd")
         or not has_feature(version, "plain-raw")
     )
     top = f"libvirt-{number}-slice-sto" if image.slice is not None else storage
@@ -170,11 +170,7 @@ def _describe_format(
 ) -> Node:
     name = f"libvirt-{number}-format"
     node: Node = {"driver": _FORMATS.get(image.format, image.format), "node-name": name}
-    if image.encryption:
-        if image.encryption not in {"luks", "luks2"}:
-            raise UnsupportedError(
-                f"{disk.target}: vmio does not print encryption '{image.encryption[:80]}' yet"
-            )
+    if image.encryption and image.encrypted_by != "librbd":
         secret = f"{name}-encryption-secret0"
         if image.format == "raw":
             return {**node, "driver": "luks", "key-secret": secret}
@@ -213,7 +209,7 @@ def _describe_source(disk: Disk, image: Image, version: tuple[int, int]) -> Node
             if "io" in disk.driver:
                 node["aio"] = disk.driver["io"]
             if image.source is not None and image.source.find("reservations") is not None:
-                node["pr-manager"] = _name_reservations(disk, image.source)
+                node["pr-manager"] = _name_reservations(image.source)
             return node
         case "dir":
             is_floppy = disk.device == "floppy"
@@ -230,11 +226,11 @@ def _describe_source(disk: Disk, image: Image, version: tuple[int, int]) -> Node
             raise UnsupportedError(f"{disk.target}: vmio does not print type='{image.kind}' yet")
 
 
-def _name_reservations(disk: Disk, source: Element) -> str:
+def _name_reservations(source: Element) -> str:
     element = source.find("reservations")
     if element is not None and element.get("managed") == "yes":
         return "pr-helper0"
-    return f"pr-helper-{disk.alias or disk.target}"
+    return "pr-helper-libvirt-0-storage"
 
 
 def _describe_nvme(source: Element) -> Node:
@@ -273,8 +269,7 @@ def _describe_network(disk: Disk, image: Image, source: Element, version: tuple[
         is_url = protocol in {"http", "https", "ftp", "ftps"}
         name = f"protocol '{protocol}'" if is_url else f"{protocol} protocol"
         raise PlanError(f"libvirt refuses it: {name} accepts only one host")
-    auth = source.find("auth")
-    if auth is not None and protocol not in {"rbd", "iscsi"}:
+    if image.auth is not None and protocol not in {"rbd", "iscsi", "http", "https"}:
         raise UnsupportedError(f"{disk.target}: vmio does not print its <auth> yet")
     node = describe(image, source, hosts)
     if not has_feature(version, "reconnect"):
@@ -308,7 +303,10 @@ def _describe_rbd(image: Image, source: Element, hosts: list[Element]) -> Node:
         node["conf"] = config.get("file")
     if hosts:
         node["server"] = [_inet(host, "rbd", kind=False) for host in hosts]
-    auth = source.find("auth")
+    auth = image.auth
+    if image.encryption and image.encrypted_by == "librbd":
+        key = "libvirt-0-storage-encryption-secret0"
+        node["encrypt"] = {"format": image.encryption, "key-secret": key}
     if auth is not None:
         node["user"] = auth.get("username") or ""
         node["auth-client-required"] = ["cephx", "none"]
@@ -331,7 +329,7 @@ def _describe_iscsi(image: Image, source: Element, hosts: list[Element]) -> Node
     initiator = source.find_path("initiator", "iqn")
     if initiator is not None and initiator.get("name"):
         node["initiator-name"] = initiator.get("name")
-    auth = source.find("auth")
+    auth = image.auth
     if auth is not None:
         node["user"] = auth.get("username") or ""
         node["password-secret"] = "libvirt-0-storage-auth-secret0"
@@ -344,6 +342,7 @@ def _describe_nbd(image: Image, source: Element, hosts: list[Element]) -> Node:
         node["export"] = image.path
     if source.get("tls") == "yes":
         node["tls-creds"] = "objlibvirt-0-storage_tls0"
+        node["tls-hostname"] = source.get("tlsHostname")
     reconnect = source.find("reconnect")
     delay = reconnect.get("delay") if reconnect is not None else None
     if delay is not None and re.fullmatch(r"0*[1-9]\d{0,8}", delay, re.ASCII):
@@ -397,6 +396,9 @@ def _describe_url(image: Image, source: Element, hosts: list[Element]) -> Node:
         text = (element.get(name) if element is not None else None) or ""
         if re.fullmatch(r"0*[1-9]\d{0,15}", text, re.ASCII):
             node[key] = int(text)
+    if image.auth is not None:
+        node["username"] = image.auth.get("username") or ""
+        node["password-secret"] = "libvirt-0-storage-auth-secret0"
     if source.find("cookies") is not None:
         node["cookie-secret"] = "libvirt-0-storage-httpcookie-secret0"
     return node

@@ -110,6 +110,10 @@ class Image(Struct, frozen=True, kw_only=True):
     """The first byte and the number of bytes of a file that the image is a part of."""
     encryption: str = ""
     """Its format, such as luks; empty for none."""
+    encrypted_by: str = ""
+    """What decrypts it: librbd, or empty for QEMU."""
+    auth: Element | None = None
+    """Who asks a server for it."""
 
     @property
     def is_empty(self) -> bool:
@@ -178,6 +182,8 @@ class Disk(Struct, frozen=True, kw_only=True):
     alias: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     """Of its blocks, by QEMU's names."""
+    geometry: Mapping[str, int | str] = field(default_factory=dict)
+    """Cylinders, heads and sectors, by QEMU's names."""
     limits: tuple[tuple[str, int], ...] = ()
     """Its own, set when the guest runs, by QEMU's names."""
     group: str = ""

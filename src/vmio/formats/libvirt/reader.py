@@ -702,6 +702,7 @@ def _read_disk(reading: _Reading, element: Element) -> Disk | None:
             and (name != "discard_granularity" or has_feature(reading.version, "granularity"))
             and (size := reading.count(blockio, name))
         },
+        geometry=_read_geometry(element),
         limits=limits,
         group=group,
         filters=_read_filters(reading, element),
@@ -765,6 +766,21 @@ def _read_cache_size(driver: Element | None) -> int | None:
     return min(int(text) * _UNITS.get((size.get("unit") or "bytes").lower(), 1), _MAX_LARGE)
 
 
+def _read_geometry(element: Element) -> Mapping[str, int | str]:
+    geometry = element.find("geometry")
+    if geometry is None:
+        return {}
+    found: dict[str, int | str] = {
+        name: int(text)
+        for name in ("cyls", "heads", "secs")
+        if re.fullmatch(r"\d{1,9}", text := geometry.get(name) or "", re.ASCII)
+    }
+    trans = geometry.get("trans")
+    if trans in {"none", "auto", "lba"}:
+        found["bios-chs-trans"] = trans
+    return found
+
+
 def _read_iotune(reading: _Reading, element: Element) -> tuple[tuple[tuple[str, int], ...], str]:
     tune = element.find("iotune")
     if tune is None:
@@ -812,8 +828,17 @@ def _read_chain(reading: _Reading, element: Element, kind: str, form: str) -> Im
             reading.refuse("missing disk backing store format", store)
         place = store
     image: Image | None = None
-    for kind_, form_, source, is_end in reversed(layers):
-        image = _read_image(reading, kind_, form_, source, image, ends_chain=is_end)
+    for depth in range(len(layers) - 1, -1, -1):
+        of_kind, of_form, source, is_end = layers[depth]
+        image = _read_image(
+            reading,
+            of_kind,
+            of_form,
+            source,
+            image,
+            ends_chain=is_end,
+            disk=element if depth == 0 else None,
+        )
     assert image is not None  # noqa: S101 - there is one layer at least
     return image
 
@@ -826,6 +851,7 @@ def _read_image(
     backing: Image | None,
     *,
     ends_chain: bool,
+    disk: Element | None,
 ) -> Image:
     part = source.find_path("slices", "slice") if source is not None else None
     bounds = None
@@ -835,7 +861,7 @@ def _read_image(
             reading.count(part, "size", most=_MAX_LARGE),
         )
         bounds = (offset or 0, size or 0)
-    encryption = source.find("encryption") if source is not None else None
+    encryption = _find_in(source, disk, "encryption")
     return Image(
         kind=kind,
         path=_find_path(kind, source),
@@ -845,7 +871,15 @@ def _read_image(
         ends_chain=ends_chain,
         slice=bounds,
         encryption=(encryption.get("format") or "default") if encryption is not None else "",
+        encrypted_by=(encryption.get("engine") or "") if encryption is not None else "",
+        auth=_find_in(source, disk, "auth"),
     )
+
+
+def _find_in(source: Element | None, disk: Element | None, name: str) -> Element | None:
+    """Returns a part of a source, which an older text has in the disk."""
+    found = source.find(name) if source is not None else None
+    return found if found is not None or disk is None else disk.find(name)
 
 
 def _check_source(

@@ -97,6 +97,8 @@ def _check_bus(disk: Disk) -> _Found:
         yield 0, "removable is only valid for usb or scsi disks"
     if disk.tray and not disk.is_removable_medium:
         yield 2, "tray is only valid for cdrom and floppy"
+    if disk.bus == "usb" and disk.image.is_empty:
+        yield 2, "'usb' disk must not be empty"
     if disk.device == "cdrom" and disk.bus == "virtio":
         yield 2, f"disk type of '{disk.target}' does not support ejectable media"
     if disk.bus in {"xen", "uml"}:
@@ -260,6 +262,7 @@ def _check_formats(disk: Disk) -> _Found:
             yield 2, "storage type 'dir' requires use of storage format 'fat'"
         elif form == "fat" and image.kind not in {"dir", "volume"}:
             yield 2, "storage format 'fat' is supported only with 'dir' storage type"
+        yield from _check_encryption(image)
         image = image.backing
     if disk.image.format != "qcow2":
         if disk.cache_size is not None:
@@ -268,6 +271,13 @@ def _check_formats(disk: Disk) -> _Found:
             yield 2, "'discard_no_unref' only works with qcow2 disk format"
     elif disk.driver.get("discard_no_unref") == "on" and disk.read_only:
         yield 2, "'discard_no_unref' is not compatible with read-only disk"
+
+
+def _check_encryption(image: Image) -> _Found:
+    if image.encryption in {"qcow", "default"}:
+        yield 2, "old qcow/qcow2 encryption is not supported"
+    elif image.encryption == "luks2" and image.encrypted_by != "librbd":
+        yield 2, "'luks2' is currently not supported by the qemu encryption engine"
 
 
 def _check_limits(domain: Domain, disk: Disk) -> _Found:
