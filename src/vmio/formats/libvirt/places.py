@@ -53,6 +53,8 @@ _USB_PORTS: Final[Mapping[str, int]] = {
 }
 """Where no number is written; all others have two."""
 _HUB_PORTS: Final = 8
+_MAX_HUBS: Final = 3
+"""One behind the other. Source: libvirt 11.3.0: a port has four numbers at most."""
 
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -316,7 +318,7 @@ def _add_hub(buses: Mapping[int, _Ports], address: UsbAddress | None) -> None:
     else:
         taken = _take(buses, None)
         found = buses[taken.bus or 0].find(taken.port) if taken is not None else None
-    if found is not None:
+    if found is not None and found[0].path.count(".") < _MAX_HUBS:
         ports, number = found
         ports.taken.add(number)
         ports.hubs[number] = _Ports(_HUB_PORTS, f"{ports.path}{number}.")

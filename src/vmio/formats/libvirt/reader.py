@@ -39,6 +39,7 @@ __all__ = ["find_index", "read_domain"]
 
 _MAX_THREADS: Final = 10_000
 _MAX_DISKS: Final = 10_000
+_MAX_USB: Final = 1_000
 _MAX_REFUSALS: Final = 1_000
 _MAX_LISTED: Final = 1_000_000
 """Of all numbers of threads that schedulers are given to."""
@@ -202,6 +203,9 @@ def read_domain(source: Source, version: tuple[int, int]) -> Domain:
         raise InputError(f"{source.name} has more disks than any QEMU is started with")
     disks = _sort_disks(_read_disks(reading, devices))
     controllers = tuple(_read_controllers(reading, devices))
+    usb_devices = tuple(_read_usb_devices(devices))
+    if len(usb_devices) + sum(disk.bus == "usb" for disk in disks) > _MAX_USB:
+        raise InputError(f"{source.name} has more USB devices than any QEMU is started with")
     _check_indexes(source, disks, controllers)
     vcpu = root.find("vcpu")
     vcpus = _read_plain(vcpu, 1, MAX_VCPUS)
@@ -223,7 +227,7 @@ def read_domain(source: Source, version: tuple[int, int]) -> Domain:
         boot=_read_boot(reading, root, devices),
         controllers=controllers,
         disks=disks,
-        usb_devices=tuple(_read_usb_devices(devices)),
+        usb_devices=usb_devices,
         firmware=tuple(_read_firmware(root)),
         unreadable=tuple(_find_unread(source, root, devices)),
         unprintable=_find_unprintable(root),

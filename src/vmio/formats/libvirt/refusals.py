@@ -393,6 +393,18 @@ def _check_doubles(domain: Domain, placed: Placed) -> Iterator[Refusal]:
             if first.limits != disk.limits:
                 said = f"different iotunes for disks {first.target} and {disk.target}"
                 yield _refuse(disk, 2, said)
+    yield from _check_places(domain, placed)
+
+
+def _check_places(domain: Domain, placed: Placed) -> Iterator[Refusal]:
+    ports: set[tuple[int | None, str]] = set()
+    for disk in domain.disks:
+        if disk.usb is not None and disk.usb.port:
+            port = (disk.usb.bus or 0, disk.usb.port)
+            if port in ports:
+                said = f"Duplicate USB address bus {port[0]} port {port[1]}"
+                yield _refuse(disk, 2, said)
+            ports.add(port)
     taken: dict[tuple[str, object], Disk] = {}
     for place in placed.places:
         if place.drive is None:

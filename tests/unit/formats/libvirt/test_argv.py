@@ -201,6 +201,7 @@ def test_domain_cannot_be_changed_yet() -> None:
         (write_domain("<controller type='scsi' index='99999'/>"), "more than any QEMU"),
         (write_domain(top="<iothreads>4000000000</iothreads>"), "more than any QEMU"),
         (write_domain("<disk/>" * 10_001), "more disks"),
+        (write_domain("<hub type='usb'/>" * 1001), "more USB devices"),
     ],
 )
 def test_what_is_no_domain_is_told_in_one_line(text: str, reason: str) -> None:
@@ -208,6 +209,13 @@ def test_what_is_no_domain_is_told_in_one_line(text: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as caught:
         read(text)
     assert "\n" not in caught.value.message
+
+
+def test_hubs_are_not_behind_each_other_without_end() -> None:
+    """A port has four numbers at most, however many hubs there are."""
+    text = write_domain("<hub type='usb'/>" * 900 + write_disk("sda", "usb"))
+    (device,) = list_options(text, "-device")
+    assert device["port"].count(".") <= 3
 
 
 def test_snapshot_of_a_domain_is_refused() -> None:

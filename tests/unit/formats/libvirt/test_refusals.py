@@ -35,6 +35,7 @@ def place(controller: int, bus: int, target: int, unit: int) -> str:
     )
 
 
+LUKS2 = "<encryption format='luks2'><secret type='passphrase' usage='x'/></encryption>"
 INVALID = "Invalid value for attribute"
 REFUSED: dict[str, str] = {
     # Threads of disks.
@@ -226,6 +227,18 @@ REFUSED: dict[str, str] = {
     ),
     write_domain(write_disk("sda", "usb", inner="<address type='usb' bus='0' port='99'/>")): (
         "requested USB port 99 not present on USB bus 0"
+    ),
+    write_domain(
+        "".join(
+            write_disk(name, "usb", inner="<address type='usb' bus='0' port='2'/>")
+            for name in ("sda", "sdb")
+        )
+    ): "Duplicate USB address bus 0 port 2",
+    write_domain(write_disk("sda", "usb", source="", device="cdrom")): (
+        "'usb' disk must not be empty"
+    ),
+    write_domain(write_disk(source=f"<source file='/a'>{LUKS2}</source>")): (
+        "'luks2' is currently not supported by the qemu encryption engine"
     ),
     write_domain("<controller type='usb' model='none'/>" + write_disk("sda", "usb")): (
         "USB is disabled for this domain, but USB devices are present in the domain XML"
