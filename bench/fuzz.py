@@ -40,6 +40,7 @@ from vmio.bench.jobs import parse_fio
 from vmio.errors import VmioError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.host_toml import parse_host, render_host
+from vmio.formats.libvirt.guest import read_guest as read_domain
 from vmio.formats.plan_file import parse_plan, render_plan
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import parse_storages
@@ -165,6 +166,14 @@ def read_line(data: bytes, rng: random.Random) -> None:
         raise AssertionError("a command line differs from itself")
 
 
+def read_libvirt(data: bytes, rng: random.Random) -> None:
+    """Reads a domain, lays it out, checks it and prints its command line."""
+    host = Host(libvirt_version=rng.choice(("", "9.0")))
+    guest = read_domain(Source(name="vm.xml", data=data), ReadContext(host=host))
+    run(Context(guest=guest, topology=lay_out(guest), host=host))
+    build_command(guest, host)
+
+
 def read_recording(data: bytes, rng: random.Random) -> None:
     """Computes a recording again as one of the generations."""
     generations: tuple[Generation, ...] = ("loop", "handler", "weighted")
@@ -286,6 +295,12 @@ def list_lines() -> Iterator[bytes]:
     for folder, ending in (("proxmox", "*.cmd"), ("qemu", "*.args")):
         for path in sorted((GOLDENS / folder).glob(ending)):
             yield path.read_bytes()
+
+
+def list_domains() -> Iterator[bytes]:
+    """Yields libvirt's domains."""
+    for path in sorted((GOLDENS / "libvirt").glob("*.xml")):
+        yield path.read_bytes()
 
 
 def list_plans() -> Iterator[bytes]:
@@ -417,6 +432,7 @@ def list_once(list_seeds: Callable[[], Iterable[bytes]]) -> tuple[bytes, ...]:
 READERS: Mapping[str, Reader] = {
     "config": Reader(read_config, lambda: [*list_configs(), *list_cases("conf")], 6),
     "command line": Reader(read_line, lambda: [*list_lines(), *list_cases("args")], 4),
+    "domain": Reader(read_libvirt, list_domains, 6),
     "storage.cfg": Reader(read_storages, list_storages, 30),
     "host.toml": Reader(read_description, list_hosts, 8),
     "vmio.toml": Reader(read_project_config, lambda: (PROJECT_CONFIG,), 12),

@@ -2,6 +2,9 @@
 
     pipeline.py [--storage FILE] [--host FILE] FILE...
 
+Domains of libvirt (`*.xml`) are taken as well, laid out too; without files the project's golden
+ones are.
+
 Each round processes every config once. Without files these are the project's golden configs, and
 one guest with 31 disks that all have limits and an IOThread. Errors in configs do not matter here:
 one that vmio refuses is reported and left out. Times are the processor's, which a busy host
@@ -21,6 +24,7 @@ from pathlib import Path
 
 from vmio import app
 from vmio.errors import VmioError
+from vmio.formats import registry
 from vmio.formats.base import ReadContext
 from vmio.formats.proxmox.reader import read_guest
 from vmio.formats.proxmox.storage import Storages, parse_storages
@@ -29,6 +33,7 @@ from vmio.model.source import Source
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDENS = ROOT / "tests" / "golden" / "proxmox"
+DOMAINS = ROOT / "tests" / "golden" / "libvirt"
 MANY_DISKS = "many-disks"
 
 
@@ -47,6 +52,11 @@ def write_many_disks(folder: Path) -> Path:
 
 def run_once(source: Source, storages: Storages, host: Host) -> None:
     """Processes one config from its bytes to its command line."""
+    if source.name.endswith(".xml"):
+        domain = registry.read(source, ReadContext(host=host))
+        registry.lay_out(domain)
+        app.emit(domain, host)
+        return
     guest = read_guest(source, ReadContext(storages=storages, host=host, vmid="100"))
     app.emit(guest, host, pretty=True)
 
@@ -73,8 +83,12 @@ def main() -> None:
     storages = parse_storages(app.read_source(options.storage))
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(name) for name in options.files] or sorted(GOLDENS.glob("*.conf"))
+        paths += [] if options.files else sorted(DOMAINS.glob("*.xml"))
         paths.append(write_many_disks(Path(folder)))
-        sources = {path.stem: app.read_source(str(path)) for path in paths}
+        sources = {
+            path.stem if path.suffix == ".conf" else path.name: app.read_source(str(path))
+            for path in paths
+        }
     medians_ms: dict[str, float] = {}
     peak_kib = 0
     for name, source in sources.items():
@@ -87,10 +101,17 @@ def main() -> None:
         medians_ms[name] = statistics.median(measure(source, storages, host, options.rounds))
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak_kib
     many_ms = medians_ms.pop(MANY_DISKS)
-    print(f"{statistics.median(medians_ms.values()):8.2f} ms  median of {len(medians_ms)} configs")
-    print(f"{statistics.mean(medians_ms.values()):8.2f} ms  mean of them")
+    domains = [name for name in medians_ms if name.endswith(".xml")]
+    domains_ms = [medians_ms.pop(name) for name in domains]
+    if medians_ms:
+        median_ms = statistics.median(medians_ms.values())
+        print(f"{median_ms:8.2f} ms  median of {len(medians_ms)} configs")
+        print(f"{statistics.mean(medians_ms.values()):8.2f} ms  mean of them")
     for name in sorted(medians_ms, key=lambda key: -medians_ms[key])[:3]:
         print(f"{medians_ms[name]:8.2f} ms  {name}")
+    if domains_ms:
+        domain_ms = statistics.median(domains_ms)
+        print(f"{domain_ms:8.2f} ms  median of {len(domains)} libvirt domains, laid out too")
     print(f"{many_ms:8.2f} ms  31 disks with limits and IOThreads")
     print(f"{grown_kib:8d} KiB more memory at the end, on {os.cpu_count()} processors")
 

@@ -76,8 +76,8 @@ def check_number(path: str, vmid: str | None) -> None:
         UsageError: It is not known.
         InputError: There is no such guest.
     """
-    if path.startswith(PID):
-        return  # its command line contains it
+    if path.startswith(PID) or (vmid is None and path.endswith(".xml")):
+        return  # its command line contains it; a domain's text has its name
     if vmid is not None:
         if not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
             raise UsageError(f"'{vmid}' is not a VM number")

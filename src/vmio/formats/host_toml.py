@@ -22,6 +22,7 @@ __all__ = ["host_to_dict", "is_package", "parse_host", "render_host", "set_qemu_
 _MAX_BYTES = 1024 * 1024
 _VERSIONS = ("qemu_version", "pve_qemu_version")
 """The description's file; an empty text if there is none."""
+_TEXTS = frozenset({*_VERSIONS, "libvirt_version"})
 _RELEASE = re.compile(r"\d{1,4}\.\d{1,4}(?:\.\d{1,4})?", re.ASCII)
 _PACKAGE = re.compile(r"(\d{1,4}\.\d{1,4}(?:\.\d{1,4})?)-\d[\w.+~]{0,30}", re.ASCII)
 
@@ -85,9 +86,11 @@ def _override(table: dict[str, Any], dotted: str, text: str) -> None:
             raise InputError(f"--set {dotted}: '{key}' has no keys of its own")
         table = inner
     try:
-        table[last] = load_toml(f"value = {text}".encode())["value"]
+        value = load_toml(f"value = {text}".encode())["value"]
     except ValueError:
-        table[last] = text
+        value = text
+    # To TOML, the version 9.0 is a number.
+    table[last] = text if dotted in _TEXTS and isinstance(value, float) else value
 
 
 def _read_version(key: str, text: object) -> QemuVersion | None:

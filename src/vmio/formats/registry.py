@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 NOTATIONS: Final[Mapping[str, str]] = {
+    "libvirt": "vmio.formats.libvirt.doors",
     "proxmox": "vmio.formats.proxmox.doors",
     "qemu": "vmio.formats.qemu.doors",
 }
@@ -40,6 +42,11 @@ NOTATIONS: Final[Mapping[str, str]] = {
 
 Each recognizes only its own texts; `strangers.py` names the texts that none recognizes.
 """
+
+_BEGINNINGS: Final[Mapping[str, re.Pattern[bytes]]] = {
+    "libvirt": re.compile(rb"(?:\xef\xbb\xbf)?\s*+<|\xff\xfe<\0|\xfe\xff\0<")
+}
+"""How texts of a notation begin, so that its doors are not imported for those of others."""
 
 
 def find_doors(notation: str) -> Doors:
@@ -63,6 +70,9 @@ def recognise(source: Source) -> str:
         InputError: It is in none of them; the error says what it is instead.
     """
     for name in NOTATIONS:
+        begins = _BEGINNINGS.get(name)
+        if begins is not None and begins.match(source.data) is None:
+            continue
         if find_doors(name).recognise(source):
             return name
     from vmio.formats.strangers import explain_stranger

@@ -32,9 +32,8 @@ def _searching(pattern: str) -> Callable[[str], object]:
 
 _KINDS = (
     _Kind(
-        "libvirt's XML of a guest, which is not read yet",
-        "where it runs, name pid:PID; or its log /var/log/libvirt/qemu/NAME.log, or what"
-        " 'virsh domxml-to-native qemu-argv --domain NAME' prints",
+        "libvirt's XML of a guest with other text around it",
+        "the XML alone, as 'virsh dumpxml --inactive NAME > NAME.xml' writes it",
         _searching(r"<dom(?:ain|ainsnapshot|status)\b"),
     ),
     _Kind(

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from vmio.formats.registry import NOTATIONS
-from vmio.lint.registry import FAMILIES, RULES, load_rule
+from vmio.lint.registry import FAMILIES, NOTATIONS_SHOWN, RULES, load_rule
 from vmio.lint.rule import Rule
 
 __all__ = ["SECTIONS", "Page", "main", "parse_page", "render_index", "render_page", "render_pages"]
@@ -66,7 +65,7 @@ def parse_page(rule: type[Rule]) -> Page:
         family=FAMILIES[rule.code[:2]].title,
         summary=summary.strip(),
         versions=str(rule.versions or ""),
-        blanks={notation: rule.explain_blank(notation) for notation in sorted(NOTATIONS)},
+        blanks={notation: rule.explain_blank(notation) for notation in NOTATIONS_SHOWN},
         sections=tuple(
             (heading, text.strip()) for heading, text in zip(parts[::2], parts[1::2], strict=True)
         ),
@@ -102,7 +101,7 @@ def render_index(pages: tuple[Page, ...]) -> str:
 
 def _render_matrix(pages: tuple[Page, ...]) -> Iterator[str]:
     """Yields the lines of a table of rules and notations."""
-    notations = sorted(NOTATIONS)
+    notations = NOTATIONS_SHOWN
     yield from (
         "",
         "## Where each rule holds",

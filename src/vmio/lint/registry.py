@@ -20,6 +20,7 @@ from vmio.lint.rule import Need, Rule
 
 __all__ = [
     "FAMILIES",
+    "NOTATIONS_SHOWN",
     "RULES",
     "Entry",
     "Family",
@@ -28,6 +29,9 @@ __all__ = [
     "load_rule",
     "select_rules",
 ]
+
+NOTATIONS_SHOWN = ("proxmox", "qemu")
+"""The notations in which cases show of every rule that it holds, or why it does not."""
 
 
 class Family(NamedTuple):

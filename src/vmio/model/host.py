@@ -126,6 +126,8 @@ class Host(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The installed QEMU's version; None if none is installed."""
     pve_qemu_version: QemuVersion | None = None
     """The version of Proxmox VE's package, such as `10.1.2-7`; None for another QEMU."""
+    libvirt_version: str = ""
+    """Of libvirt, such as `11.3.0`; empty where there is none or it is not known."""
     kvm: bool = True
     vhost_net: bool = True
     iscsi_initiator: str = ""

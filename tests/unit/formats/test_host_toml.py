@@ -107,3 +107,10 @@ def test_override_nests_no_deeper_than_a_description() -> None:
         parse_host(None, [(".".join(["a"] * 40_000), "1")])
     with pytest.raises(InputError):
         parse_host(None, [("cpu.count", "9" * 5000)])
+
+
+def test_version_of_two_numbers_is_no_fraction() -> None:
+    """What TOML would read as a number is a version where one is asked for."""
+    host = parse_host(None, [("libvirt_version", "9.0"), ("qemu_version", "10.0")])
+    assert host.libvirt_version == "9.0"
+    assert str(host.qemu_version) == "10.0"

@@ -195,7 +195,6 @@ def test_line_that_is_not_whole_is_named(text: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("<domain type='kvm'>\n  <name>a</name>\n</domain>\n", "libvirt's XML"),
         ("root@h:~# virsh dumpxml a\n<domain type='kvm' id='1'>\n", "libvirt's XML"),
         ("<?xml version='1.0'?>\n<a/>\n", "is XML"),
         ("apiVersion: kubevirt.io/v1\nkind: VirtualMachine\nspec: {}\n", "manifest of KubeVirt"),

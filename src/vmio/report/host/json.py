@@ -94,6 +94,8 @@ class HostData(TypedDict):
     """Empty if no QEMU is installed."""
     pve_qemu_version: str
     """The version of Proxmox VE's package; empty for another QEMU."""
+    libvirt_version: str
+    """Empty where there is none or it is not known."""
     kvm: bool
     vhost_net: bool
     iscsi_initiator: str
@@ -125,6 +127,7 @@ def render_host_json(host: Host) -> str:
         "arch": host.arch,
         "qemu_version": str(host.qemu_version or ""),
         "pve_qemu_version": str(host.pve_qemu_version or ""),
+        "libvirt_version": host.libvirt_version,
         "kvm": host.kvm,
         "vhost_net": host.vhost_net,
         "iscsi_initiator": host.iscsi_initiator,

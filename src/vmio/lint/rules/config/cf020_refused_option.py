@@ -57,4 +57,6 @@ class RefusedOption(ProblemRule):
 
     def explain(self, problem: Problem) -> str:
         """Returns what QEMU refuses and why."""
+        if problem.message.startswith("libvirt "):
+            return problem.message  # it never comes to QEMU
         return f"QEMU refuses {problem.subject}: {problem.message}"

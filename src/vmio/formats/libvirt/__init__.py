@@ -1,0 +1,1 @@
+"""libvirt's domain XML: how it is read, what libvirt makes of it, and the disks' command line."""

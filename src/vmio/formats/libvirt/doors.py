@@ -1,0 +1,146 @@
+"""A libvirt domain, as vmio goes to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, cast
+
+from vmio.errors import PlanError, UsageError
+from vmio.formats.base import CommandLine, Guest, ReadContext, Setting, Words
+from vmio.model.host import Host
+from vmio.model.plan import Change, Obstacle, Plan, Step
+from vmio.model.source import Edit, Problem, Source
+from vmio.model.topology import Topology
+
+if TYPE_CHECKING:
+    from vmio.formats.libvirt.guest import LibvirtGuest
+
+__all__ = [
+    "build_command",
+    "describe_step",
+    "edit",
+    "explain_controllers",
+    "find_editable",
+    "find_obstacle",
+    "lay_out",
+    "list_dropped",
+    "list_notes",
+    "name_setting",
+    "read",
+    "recognise",
+    "spell",
+]
+
+_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*+<|\xff\xfe<\0|\xfe\xff\0<")
+_ELEMENT = re.compile(rb"<(?:domain|domainsnapshot|domstatus|network|pool|volume)\b")
+_UNCHANGED: Final = "a libvirt domain cannot be changed yet"
+
+
+def recognise(source: Source) -> bool:
+    """Returns whether a text begins as XML does and has an element of libvirt's in it."""
+    if _BEGINNING.match(source.data) is None:
+        return False
+    # In UTF-16 every other byte of such a name is a zero.
+    return _ELEMENT.search(source.data.replace(b"\0", b"")) is not None
+
+
+def read(source: Source, context: ReadContext) -> LibvirtGuest:
+    """Reads a domain, going on past what libvirt refuses.
+
+    Raises:
+        InputError: The text is no domain.
+        UsageError: A snapshot is asked for.
+    """
+    from vmio.formats.libvirt.guest import read_guest
+
+    if context.snapshot is not None:
+        raise UsageError(f"{source.name} is a libvirt domain, whose text has no snapshots")
+    return read_guest(source, context)
+
+
+def lay_out(guest: Guest) -> Topology:
+    """Returns what libvirt makes of a domain, with QEMU's defaults where nothing is written."""
+    from vmio.formats.qemu.layout import lay_out_command
+
+    return lay_out_command(guest.vm)
+
+
+def build_command(guest: Guest, host: Host) -> CommandLine:  # noqa: ARG001 - nothing goes by it
+    """Returns the storage half of the command that libvirt would run.
+
+    Raises:
+        UnsupportedError: The domain uses something that vmio cannot print yet.
+        PlanError: libvirt would refuse the domain.
+    """
+    from vmio.formats.libvirt.argv import build_storage_half
+
+    domain = cast("LibvirtGuest", guest)
+    return build_storage_half(domain.domain, domain.placed, domain.version)
+
+
+def find_obstacle(guest: Guest, change: Change) -> Obstacle:  # noqa: ARG001 - it is so for all
+    """Returns that no change can be said yet."""
+    return "unsayable"
+
+
+def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
+    """Refuses every change.
+
+    Raises:
+        PlanError: There is one.
+    """
+    if changes:
+        raise PlanError(f"{guest.vm.source.name}: {_UNCHANGED}")
+    return ()
+
+
+def find_editable(source: Source) -> None:
+    """Returns that libvirt writes a domain, and vmio does not yet."""
+    del source
+
+
+def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
+    """Refuses every change, as `edit` does.
+
+    Raises:
+        PlanError: There is one.
+    """
+    edit(guest, changes)
+    return ()
+
+
+def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
+    """Returns what a domain calls a setting: `io='native'`."""
+    del guest, subject
+    from vmio.formats.libvirt.naming import name_setting as find_name
+
+    return find_name(name, value)
+
+
+def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:  # noqa: ARG001 - see below
+    """Refuses every step, as `edit` does.
+
+    Raises:
+        PlanError: Always.
+    """
+    raise PlanError(f"{guest.vm.source.name}: {_UNCHANGED}")
+
+
+def explain_controllers(guest: Guest) -> str:  # noqa: ARG001 - it is so for every guest
+    """Returns that disks go by the controllers that are written."""
+    return (
+        "a SCSI disk's IOThread is that of its controller; libvirt adds an LSI, which has none,"
+        " for a disk whose controller is not written"
+    )
+
+
+def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:  # noqa: ARG001 - it is so
+    """Returns nothing: libvirt refuses a domain with a disk that it cannot take."""
+    return ()
+
+
+def list_notes(guest: Guest) -> tuple[str, ...]:
+    """Returns what there is to know of a domain's disks that no step of a plan is about."""
+    domain = cast("LibvirtGuest", guest).domain
+    return tuple(message for message, _ in domain.unreadable)
