@@ -290,6 +290,9 @@ _NUMBER = re.compile(r"[ \t]*\d+[ \t]+(?:\d+[ \t]+)*$", re.ASCII)
 
 _ENVIRONMENT = re.compile(r"[A-Z_][A-Z0-9_]*=", re.ASCII)
 
+_SPACED = frozenset({"-append", "--append"})
+"""Options whose value is nearly always several words, which is more than the file of a disk."""
+
 _SHELLED = re.compile(r"[';]|[ \t](?:[&|<>#]|\d>)", re.ASCII)
 """What only a shell has."""
 
@@ -400,12 +403,15 @@ class _Taking:
         self.options = self.known = self.telling = 0
         self.pending = ""
         """The option that the next word is the value of."""
+        self.spaced: list[Word] = []
+        """The words of one value that nothing quotes: in a list of processes, a kernel's line."""
         self.joined = self.commented = False
         self.gaps: list[tuple[_Gap, int]] = []
         self.restart: tuple[int, int] | None = None
         self.cut: tuple[str, int] | None = None
 
     def finish(self) -> _Taken:
+        self._join_value()
         if self.pending and self.cut is None and self.options:
             self.cut = (f"ends at -{self.pending}, without its value", self.words[-1].start)
         return _Taken(
@@ -456,6 +462,7 @@ class _Taking:
         if self.pending:
             self.pending = ""
         elif text.startswith("-") and len(text) > 1:
+            self._join_value()
             name = text.lstrip("-")
             self.options += 1
             self.known += name in OPTIONS
@@ -470,8 +477,31 @@ class _Taking:
             and _ENVIRONMENT.match(text)
         ):
             return False  # what `ps e` prints behind a command
+        elif self.spaced:
+            self.spaced.append(word)
+            return True
+        elif not self.quoted and self.words[-1].text in _SPACED:
+            self.spaced = [word]
         self.words.append(word)
         return True
+
+    def _join_value(self) -> None:
+        """Puts the words of one value together, with a blank between two."""
+        if len(self.spaced) > 1:
+            runs: list[tuple[int, int]] = []
+            length = 0
+            for word in self.spaced:
+                runs += [(length + at, place) for at, place in word.runs]
+                length += len(word.text)
+                runs.append((length, word.end))
+                length += 1
+            self.words[-1] = Word(
+                text=" ".join(word.text for word in self.spaced),
+                start=self.spaced[0].start,
+                end=self.spaced[-1].end,
+                runs=tuple(runs[:-1]),
+            )
+        self.spaced = []
 
     def _find_line_end(self, position: int) -> int:
         end = self.text.find("\n", position, self.stop)
