@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["guard_streams", "measure_terminal", "say", "say_error", "say_hint", "unguard"]
 
+_MOST_SAID = 1000
+"""Characters of a message."""
 _COLOUR = compile_late(r"(\x1b\[(?:[012]|(?:1;)?3[1-6])m)")
 """The escape sequences that vmio's reports and click use; others can hide text."""
 
@@ -120,7 +122,12 @@ def measure_terminal() -> int:
 
 
 def say(text: str) -> None:
-    """Prints a line on standard error, in which foreign text cannot begin another line."""
+    """Prints a line on standard error, in which foreign text cannot begin another line.
+
+    A value of a config that is quoted in it can be as long as the config, and is cut.
+    """
+    if len(text) > _MOST_SAID:
+        text = f"{text[:_MOST_SAID]}…"
     click.echo(f"vmio: {printable(text)}", err=True)
 
 
