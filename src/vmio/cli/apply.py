@@ -185,7 +185,7 @@ def _say_outcome(work: app.PreparedPlan, outcome: app.Outcome | None) -> None:
 
 def _name(work: app.PreparedPlan) -> str:
     """Returns a word that can be pasted into a shell command."""
-    if work.path.stem == work.plan.vm:
+    if work.path.stem == work.plan.vm and work.plan.vm.isdecimal():
         return app.quote(work.plan.vm)
     path = str(work.path)
     return app.quote(f"./{path}" if path.startswith("-") else path)
