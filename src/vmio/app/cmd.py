@@ -106,8 +106,8 @@ def emit_file(path: str, inputs: CommandInputs) -> Command:
     Raises:
         InputError: The config cannot be read, or, with `strict`, has a line that cannot be parsed.
         PlanError: The manager itself would refuse.
+        UsageError: A config's VM number is not known.
     """
-    check_number(path, inputs.vmid)
     host = inputs.hosts[name_place(path)]
     guest = load(
         path,
@@ -117,6 +117,8 @@ def emit_file(path: str, inputs: CommandInputs) -> Command:
         snapshot=inputs.snapshot,
         strict=inputs.strict,
     )
+    if guest.origin != "command":
+        check_number(path, inputs.vmid)
     text, warnings = emit(guest, host, pretty=inputs.pretty)
     return Command(path=path, text=text, warnings=warnings)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -12,7 +11,7 @@ from vmio.characters import disarm_lines, printable
 from vmio.cli.completing import complete_policy, complete_vm
 from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
-from vmio.cli.terminal import say
+from vmio.cli.terminal import has_colour, say
 from vmio.errors import UsageError
 from vmio.model.source import Source
 
@@ -129,7 +128,7 @@ def print_diff(source: Source, new: bytes) -> None:
     """Prints the change of a config, in colours on a terminal."""
     from vmio.report.diff.unified import render_unified_diff
 
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = has_colour()
     text = render_unified_diff(source, new, colour=colour)
     click.echo(text.encode("utf-8", "surrogateescape"), nl=False)
 
@@ -185,7 +184,7 @@ def _say_outcome(work: app.PreparedPlan, outcome: app.Outcome | None) -> None:
 
 def _name(work: app.PreparedPlan) -> str:
     """Returns a word that can be pasted into a shell command."""
-    if work.path.stem == work.plan.vm:
+    if work.path.stem == work.plan.vm and work.plan.vm.isdecimal():
         return app.quote(work.plan.vm)
     path = str(work.path)
     return app.quote(f"./{path}" if path.startswith("-") else path)

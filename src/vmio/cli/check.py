@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from functools import partial
 
 import click
@@ -14,7 +12,7 @@ from vmio.cli.check_print import print_report, say_unknown
 from vmio.cli.completing import complete_vm
 from vmio.cli.guests import find_guests
 from vmio.cli.options import host_options, qemu_version_option, storage_option
-from vmio.cli.terminal import measure_terminal
+from vmio.cli.terminal import has_colour, measure_terminal
 from vmio.errors import VmioError
 from vmio.report.findings.forms import choose_report
 from vmio.report.findings.summary import Part, Report, make_part, render_summary
@@ -94,11 +92,10 @@ def command(
         storage=storage,
     )
     inputs.refresh()
-    terminal = sys.stdout.isatty()
     report = choose_report(
         form,
         statistics=statistics,
-        colour=terminal and not os.environ.get("NO_COLOR"),
+        colour=has_colour(),
         columns=measure_terminal(),
         rules=inputs.list_rules(),
     )

@@ -62,7 +62,7 @@ def command(
     many = len(vms) > 1 or app.is_folder(vms[0])
     if many and vmid is not None:
         raise UsageError("--vmid requires a single config")
-    if not many:
+    if vmid is not None:
         app.check_number(vms[0], vmid)
     errors: list[VmioError] = []
     paths = app.list_configs(vms, report=errors.append) if many else list(vms)

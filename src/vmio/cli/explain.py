@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import click
 
 from vmio import app
 from vmio.cli.completing import complete_disk, complete_snapshot, complete_vm
 from vmio.cli.guests import find_guests
 from vmio.cli.options import host_options, qemu_version_option, storage_option
-from vmio.cli.terminal import measure_terminal, say_error
+from vmio.cli.terminal import has_colour, measure_terminal, say_error
 
 __all__ = ["command"]
 
@@ -69,7 +66,7 @@ def command(
         return 0
     from vmio.report.explanation.text import render_explanation, render_overview
 
-    colour, columns = _has_colour(), measure_terminal()
+    colour, columns = has_colour(), measure_terminal()
     if disk is None:
         text = render_overview(stories, colour=colour, columns=columns)
     else:
@@ -87,14 +84,10 @@ def _print_all(guests: tuple[app.ExplainedGuest, ...], *, as_json: bool) -> int:
     else:
         from vmio.report.explanation.text import render_explanations
 
-        colour = _has_colour()
+        colour = has_colour()
         text = render_explanations(guests, colour=colour, columns=measure_terminal())
         click.echo(text, nl=False, color=colour)
     errors = [(guest.name, guest.error) for guest in guests if guest.error is not None]
     for name, error in errors:
         say_error(error, about="" if name in error.message else name)
     return max((error.exit_status for _, error in errors), default=0)
-
-
-def _has_colour() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")

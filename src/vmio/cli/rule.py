@@ -26,4 +26,6 @@ def command(code: str | None, *, as_json: bool) -> None:
 
         click.echo(render_rules(pages, width=measure_terminal()), nl=False)
     else:
-        click.echo(app.render_page(pages[0]), nl=False)
+        from vmio.report.rules.text import wrap_page
+
+        click.echo(wrap_page(app.render_page(pages[0]), width=measure_terminal()), nl=False)

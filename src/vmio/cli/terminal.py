@@ -8,6 +8,7 @@ and on standard output if that is a terminal, because output to a pipe or a file
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,8 +24,18 @@ if TYPE_CHECKING:
 
     from vmio.errors import VmioError
 
-__all__ = ["guard_streams", "measure_terminal", "say", "say_error", "say_hint", "unguard"]
+__all__ = [
+    "guard_streams",
+    "has_colour",
+    "measure_terminal",
+    "say",
+    "say_error",
+    "say_hint",
+    "unguard",
+]
 
+_MOST_SAID = 1000
+"""Characters of a message."""
 _COLOUR = compile_late(r"(\x1b\[(?:[012]|(?:1;)?3[1-6])m)")
 """The escape sequences that vmio's reports and click use; others can hide text."""
 
@@ -119,19 +130,38 @@ def measure_terminal() -> int:
     return get_terminal_size().columns
 
 
+def _is_plain() -> bool:
+    """Returns whether nothing is coloured, because a person or the terminal says so."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
+
+
+def has_colour() -> bool:
+    """Returns whether a report on standard output is coloured."""
+    return sys.stdout.isatty() and not _is_plain()
+
+
 def say(text: str) -> None:
-    """Prints a line on standard error, in which foreign text cannot begin another line."""
+    """Prints a line on standard error, in which foreign text cannot begin another line.
+
+    A value of a config that is quoted in it can be as long as the config, and is cut.
+    """
+    if len(text) > _MOST_SAID:
+        text = f"{text[:_MOST_SAID]}…"
     click.echo(f"vmio: {printable(text)}", err=True)
 
 
 def say_hint(text: str) -> None:
     """Prints a hint on what can be done."""
-    click.echo(f"vmio: {click.style('hint:', fg='cyan')} {printable(text)}", err=True)
+    click.echo(f"vmio: {_style('hint:', fg='cyan')} {printable(text)}", err=True)
 
 
 def say_error(error: VmioError, *, about: str = "") -> None:
     """Prints an error, and its subject if the message does not name it."""
     name = f"{printable(about)}: " if about else ""
-    label = click.style("error:", fg="red", bold=True)
+    label = _style("error:", fg="red", bold=True)
     message = (printable_lines if error.has_lines else printable)(error.message)
     click.echo(f"vmio: {label} {name}{message}", err=True)
+
+
+def _style(text: str, *, fg: str, bold: bool | None = None) -> str:
+    return text if _is_plain() else click.style(text, fg=fg, bold=bold)

@@ -203,6 +203,19 @@ def test_undo_that_apply_names_can_be_pasted(
     assert path.read_text() == CONFIG
 
 
+@pytest.mark.parametrize("name", ["web.conf", "701.conf"])
+def test_undo_that_apply_names_is_of_that_config(
+    name: str, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Changes are found by a VM's number; a config of another name is named by its file."""
+    path = config.rename(config.parent / name)
+    assert call("apply", name, "--policy", "per-disk", "--yes") == 0
+    said = capsys.readouterr().err
+    word = said.partition("; vmio undo ")[2].partition(" restores")[0]
+    assert call("undo", word, "--yes") == 0
+    assert path.read_text() == CONFIG
+
+
 def test_command_holds_the_very_bytes_of_a_drive(config: Path) -> None:
     """A shell gives qm the name of the volume as it is, text or not."""
     drive = b"local-lvm:vm-701-caf\xe9,size=32G"

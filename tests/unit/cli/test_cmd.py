@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 
 from vmio.cli.main import main
+from vmio.testing import call
 
 
 def run(config: Path, *arguments: str) -> int:
@@ -75,3 +77,21 @@ def test_snapshot_is_printed_by_name(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert " -name then " in capsys.readouterr().out
     assert run(config, "--snapshot", "after") == 3
     assert "snapshot 'after' does not exist" in capsys.readouterr().err
+
+
+def test_saved_command_line_needs_no_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is printed as it is written, from a file of any name and from standard input."""
+    monkeypatch.chdir(tmp_path)
+    facts = ("--set", "qemu_version=11.0.0")
+    line = "qemu-system-x86_64 -name web -drive 'file=/a b.img,if=virtio' -S"
+    Path("ps.txt").write_text(f"root 1 0:00 {line}\n")
+    Path("web.sh").write_text(f"{line}\n")
+    assert call("cmd", "web.sh", *facts) == 0
+    assert capsys.readouterr().out == f"{line}\n"
+    assert call("cmd", "ps.txt", "web.sh", *facts) == 0
+    assert capsys.readouterr().out.count("-name web") == 2
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line.encode())))
+    assert call("cmd", "-", *facts) == 0
+    assert capsys.readouterr().out == f"{line}\n"

@@ -153,3 +153,15 @@ def test_command_line_is_its_own_command(
     saved.write_text(LINE)
     assert call("cmd", "--vmid", "7", str(saved)) == 0
     assert split_words(capsys.readouterr().out) == split_words(LINE)
+
+
+def test_message_with_a_long_value_is_cut(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A value can be as long as a config, and a terminal is flooded by less."""
+    path = tmp_path / "6.conf"
+    path.write_text(f"cores: {'9' * 100_000}\nscsi0: local:vm-6-disk-0\n")
+    assert call("show", str(path)) == 0
+    err = capsys.readouterr().err
+    assert "unable to parse value of 'cores'" in err
+    assert len(err) < 3000

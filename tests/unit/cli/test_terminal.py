@@ -436,3 +436,19 @@ def test_colours_of_others_are_spelled_out(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == (
         "\x1b[31mred\x1b[0m \\x1b[8mhidden\x1b[0m\\x1b[2J\n\\xff\\x9b\\r\n"
     )
+
+
+@pytest.mark.usefixtures("there")
+@pytest.mark.parametrize("plain", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize(
+    "words", [("check", "200.conf"), ("explain", "200.conf", "scsi0"), ("explain", "missing")]
+)
+def test_nothing_is_coloured_where_that_is_not_wanted(
+    words: tuple[str, ...], plain: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reports, errors and hints alike go by NO_COLOR, and by a terminal that can do nothing."""
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[" in show(*words)[1]
+    for name, value in plain.items():
+        monkeypatch.setenv(name, value)
+    assert "\x1b" not in show(*words)[1]

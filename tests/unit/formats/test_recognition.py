@@ -527,3 +527,22 @@ def test_binary_file_is_no_process() -> None:
     with pytest.raises(InputError, match="is binary"):
         read("\ufffd7z\0-x\0-\0-Q!\0")
     assert list_disks(read(LINE.replace(" ", "\0") + "\0")) == ["virtio0: main loop"]
+
+
+def test_line_of_a_kernel_in_a_list_of_processes_is_one_value() -> None:
+    """Its words have no quotes there; none of them is the file of a disk."""
+    line = (
+        "root 7 9.0 0.1 1 2 ? Sl 21:47 0:18 qemu-system-x86_64 -kernel k -append console=ttyS0"
+        "  quiet panic=-1 -drive file=/a.img,if=virtio,id=a -append last one HOME=/root\n"
+    )
+    guest = read(line)
+    assert list_disks(guest) == ["a: main loop"]
+    values = {each.name: each.properties.get("value") for each in guest.vm.options}
+    assert values["append"] == "last one"
+    appended = [each for each in guest.vm.options if each.name == "append"]
+    assert [guest.vm.source.read_span(each.span) for each in appended if each.span] == [
+        "-append console=ttyS0  quiet panic=-1",
+        "-append last one",
+    ]
+    # In a shell's line the next word is a file.
+    assert len(list_disks(read("qemu-system-x86_64 -append quiet a.img -S"))) == 1

@@ -38,7 +38,7 @@ def print_prediction(prediction: Prediction, console: Console) -> None:
         (
             name,
             "" if prediction.bistable else show(value.mean),
-            join_ends(show(value.low), show(value.high)),
+            f"{show(value.low)} to {show(value.high)}",
         )
         for name, value, show in rows
     ]
