@@ -13,7 +13,7 @@ from typing import Any, Final
 from vmio.errors import MissingExtraError
 from vmio.sim import events
 from vmio.sim.events import Event
-from vmio.sim.records import World
+from vmio.sim.records import SimulationState
 
 __all__ = ["is_available", "is_compiled", "run"]
 
@@ -38,7 +38,7 @@ def is_compiled() -> bool:
     return _compile.cache_info().currsize > 0
 
 
-def run(world: World) -> None:
+def run(world: SimulationState) -> None:
     """Does what `vmio.sim.events.run` does.
 
     Raises:
@@ -70,7 +70,7 @@ def _compile() -> tuple[Any, Any]:
             names[name] = numba.njit(**_OPTIONS)(FunctionType(function.__code__, names, name))
     names["make_heap"] = numba.njit(_make_heap)
     names["heappush"], names["heappop"] = numba.njit(_push), numba.njit(_pop)
-    find_world, run = find_record(World), names["run"]
+    find_world, run = find_record(SimulationState), names["run"]
     return numba.njit(lambda address: run(find_world(address))), Block
 
 
