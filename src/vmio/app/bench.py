@@ -13,7 +13,7 @@ from vmio.errors import PlanError, UsageError
 from vmio.units import parse_size_bytes
 
 if TYPE_CHECKING:
-    from vmio.bench.compare import Layout, Progress
+    from vmio.bench.compare import ComparedLayout, Progress
     from vmio.bench.jobs import Job
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
@@ -31,8 +31,8 @@ _MIN_SCRATCH_BYTES = 16 << 20
 class BenchInputs(Struct, frozen=True, kw_only=True):
     """What is measured."""
 
-    a: Layout
-    b: Layout
+    a: ComparedLayout
+    b: ComparedLayout
     disk: str
     jobs: tuple[Job, ...]
     scratch_bytes: int
@@ -137,8 +137,8 @@ async def run_bench(
     )
 
 
-def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
-    from vmio.bench.compare import Layout
+def _load_layout(path: str, host: Host, storage: str | None) -> ComparedLayout:
+    from vmio.bench.compare import ComparedLayout
 
     guest = load(path, host=host, storage=storage)
     topology = lay_out(guest)
@@ -146,7 +146,7 @@ def _load_layout(path: str, host: Host, storage: str | None) -> Layout:
         arguments = build_command(guest, host)
     except PlanError:
         arguments = ()  # a config that Proxmox would refuse can still be measured
-    return Layout(
+    return ComparedLayout(
         name=path,
         title=_name_controllers(topology),
         machine=guest.vm.machine,
@@ -162,7 +162,7 @@ def _name_controllers(topology: Topology) -> str:
     return ", ".join(names) or "no controller"
 
 
-def _choose_disk(a: Layout, b: Layout) -> str:
+def _choose_disk(a: ComparedLayout, b: ComparedLayout) -> str:
     """Returns the first disk that both sides have."""
     for attached in a.topology.disks:
         other = b.topology.find_disk(attached.disk.id)

@@ -11,10 +11,10 @@ from vmio.app.inputs import CheckInputs
 from vmio.characters import printable
 from vmio.errors import VmioError
 from vmio.fleet import watch as fleet
-from vmio.fleet.watch import ReportedFinding, View, WatchChange, WatchState, compare, settle
+from vmio.fleet.watch import FileStates, ReportedFinding, WatchChange, WatchState, compare, settle
 from vmio.lint.diagnostic import CheckedFile
 from vmio.managers.proxmox.inventory import Found
-from vmio.managers.proxmox.watch import Lookout
+from vmio.managers.proxmox.watch import ConfigWatcher
 from vmio.report.findings.summary import Part, Report, make_part
 from vmio.values import replace
 
@@ -28,7 +28,7 @@ class Verdict(NamedTuple):
 
     part: Part
     error: VmioError | None
-    told: tuple[ReportedFinding, ...]
+    reported: tuple[ReportedFinding, ...]
     settled: tuple[str, ...]
     """One line each."""
 
@@ -62,7 +62,7 @@ class Watch:
         self._tell_new = tell_new
         self._workers = workers
         self._memory = WatchState()
-        self._lookout = Lookout(find=inputs.find_vms)
+        self._watcher = ConfigWatcher(find=inputs.find_vms)
         self._view = settle(self._look, inputs.refresh)
         self.vms = (*inputs.places.errors, *self._view.vms)
 
@@ -93,8 +93,8 @@ class Watch:
             wait=wait,
         )
 
-    def _look(self) -> View:
-        return self._lookout.look(self.inputs.list_files())
+    def _look(self) -> FileStates:
+        return self._watcher.look(self.inputs.list_files())
 
     def _refresh(self) -> None:
         """Reads the inputs again; keeps the old ones while one of them is being written.
@@ -116,8 +116,8 @@ class Watch:
         # A folder created since the places were read waits for the next look.
         folders = self.inputs.places.by_folder
         within = [vm for vm in vms if vm.error is not None or vm.folder in folders]
-        told = self._memory.told
-        known = {vm.path: told[vm.path] for vm in within if vm.path in told}
+        reported = self._memory.reported
+        known = {vm.path: reported[vm.path] for vm in within if vm.path in reported}
         judge = partial(_judge, self._report, known)
         with closing(self.inputs.check(within, judge, workers=self._workers)) as results:
             yield from zip(within, results, strict=True)

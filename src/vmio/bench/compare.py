@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from vmio.model.topology import AttachedDisk, Topology
     from vmio.observe.sample import ThreadName
 
-__all__ = ["MAX_PAIRS", "TCG_CLOCK", "Layout", "Progress", "compare", "find_disk"]
+__all__ = ["MAX_PAIRS", "TCG_CLOCK", "ComparedLayout", "Progress", "compare", "find_disk"]
 
 MAX_PAIRS = 1000
 _BOOT_TIMEOUT_S = 180.0
@@ -61,7 +61,7 @@ options (QEMU 10.0, separate runs).
 """
 
 
-class Layout(Struct, frozen=True, kw_only=True):
+class ComparedLayout(Struct, frozen=True, kw_only=True):
     """One of the two layouts, planned."""
 
     name: str
@@ -93,8 +93,8 @@ class _Guest(Struct, frozen=True, kw_only=True):
 
 
 async def compare(  # what a comparison depends on
-    a: Layout,
-    b: Layout,
+    a: ComparedLayout,
+    b: ComparedLayout,
     *,
     jobs: tuple[Job, ...],
     pairs: int,
@@ -240,16 +240,16 @@ class _Course(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def _boot_pair(
-    a: Layout, b: Layout, *, disk: str, boot: Boot, scratch_bytes: int
+    a: ComparedLayout, b: ComparedLayout, *, disk: str, boot: Boot, scratch_bytes: int
 ) -> AsyncIterator[dict[Side, _Guest]]:
     """Boots both guests at once, and ends them."""
-    sides: tuple[tuple[Side, Layout], ...] = (("A", a), ("B", b))
+    sides: tuple[tuple[Side, ComparedLayout], ...] = (("A", a), ("B", b))
     volumes = Volumes(scratch_bytes=scratch_bytes)
     if boot.accelerator == "tcg":
         boot = replace(boot, append=f"{boot.append} {TCG_CLOCK}")
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(open_runtime_folder())
-        started: list[tuple[Side, Layout, Topology, QemuProcess, float]] = []
+        started: list[tuple[Side, ComparedLayout, Topology, QemuProcess, float]] = []
         for side, layout in sides:
             topology = stack.enter_context(place_volumes(layout.topology, volumes))
             extra = (*boot.extra, *agent_argv(folder / side))
@@ -279,7 +279,9 @@ async def _boot_pair(
 
 
 @asynccontextmanager
-async def _connect(socket: Path, layout: Layout, process: QemuProcess) -> AsyncIterator[Agent]:
+async def _connect(
+    socket: Path, layout: ComparedLayout, process: QemuProcess
+) -> AsyncIterator[Agent]:
     """Waits for a guest's agent; reports it if QEMU has ended instead."""
     async with AsyncExitStack() as stack:
         try:
@@ -328,7 +330,7 @@ async def _wait_for_disks(agent: Agent, topology: Topology) -> tuple[BlockDevice
         await asyncio.sleep(_DISKS_INTERVAL_S)
 
 
-def find_disk(layout: Layout, disk: str) -> AttachedDisk:
+def find_disk(layout: ComparedLayout, disk: str) -> AttachedDisk:
     """Returns the disk with that id.
 
     Raises:

@@ -11,13 +11,13 @@ from msgspec import Struct, field
 from vmio.errors import VmioError
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.managers.proxmox.inventory import Found
-from vmio.managers.proxmox.watch import View
+from vmio.managers.proxmox.watch import FileStates
 
 __all__ = [
     "INTERVAL_S",
+    "FileStates",
     "ReportedFinding",
     "Verdict",
-    "View",
     "WatchChange",
     "WatchState",
     "compare",
@@ -45,7 +45,7 @@ class Verdict(Protocol):
     """The result of checking a config."""
 
     @property
-    def told(self) -> tuple[ReportedFinding, ...]:
+    def reported(self) -> tuple[ReportedFinding, ...]:
         """All current findings."""
 
     @property
@@ -60,7 +60,7 @@ class Verdict(Protocol):
 class WatchState(Struct):
     """What has been reported so far."""
 
-    told: dict[str, tuple[ReportedFinding, ...]] = field(default_factory=dict)
+    reported: dict[str, tuple[ReportedFinding, ...]] = field(default_factory=dict)
     """The findings of each config when it could last be read, by path."""
     broken: dict[str, str] = field(default_factory=dict)
     """Why the other configs cannot be read now."""
@@ -71,7 +71,7 @@ class WatchState(Struct):
             before, self.broken[path] = self.broken.get(path), verdict.error.message
             return before != verdict.error.message
         was_broken = self.broken.pop(path, None) is not None
-        self.told[path] = verdict.told
+        self.reported[path] = verdict.reported
         return verdict.changed or was_broken
 
 
@@ -96,20 +96,20 @@ def compare(
     now = [(_keep(diagnostic), diagnostic) for diagnostic in file.diagnostics]
     left = Counter(old)
     new: list[Diagnostic] = []
-    for told, diagnostic in now:
-        if left[told] > 0:
-            left[told] -= 1
+    for finding, diagnostic in now:
+        if left[finding] > 0:
+            left[finding] -= 1
         else:
             new.append(diagnostic)
     reworded = Counter((one.code, one.subject) for one in new)
     settled: list[ReportedFinding] = []
-    for told in left.elements():
-        about = (told.code, told.subject)
+    for finding in left.elements():
+        about = (finding.code, finding.subject)
         if reworded[about] > 0:
             reworded[about] -= 1
         else:
-            settled.append(told)
-    return tuple(told for told, _ in now), tuple(new), tuple(settled)
+            settled.append(finding)
+    return tuple(finding for finding, _ in now), tuple(new), tuple(settled)
 
 
 def _keep(diagnostic: Diagnostic) -> ReportedFinding:
@@ -122,7 +122,7 @@ def _keep(diagnostic: Diagnostic) -> ReportedFinding:
     )
 
 
-def settle(look: Callable[[], View], refresh: Callable[[], None]) -> View:
+def settle(look: Callable[[], FileStates], refresh: Callable[[], None]) -> FileStates:
     """Reads the shared inputs, and returns the state of the files before that.
 
     They are read again if files changed meanwhile. A later change differs from the returned state,
@@ -138,7 +138,7 @@ def settle(look: Callable[[], View], refresh: Callable[[], None]) -> View:
     return before
 
 
-def _look_again(look: Callable[[], View], known: Iterable[str]) -> View:
+def _look_again(look: Callable[[], FileStates], known: Iterable[str]) -> FileStates:
     """Looks, and looks again if a known config is missing.
 
     A config in /etc/pve is missing for a moment while it is replaced.
@@ -148,10 +148,10 @@ def _look_again(look: Callable[[], View], known: Iterable[str]) -> View:
 
 
 def watch(
-    view: View,
+    view: FileStates,
     memory: WatchState,
     *,
-    look: Callable[[], View],
+    look: Callable[[], FileStates],
     refresh: Callable[[], None],
     check: Callable[[Sequence[Found]], Iterable[tuple[Found, Verdict]]],
     wait: Callable[[], None],
@@ -197,11 +197,11 @@ def watch(
             states[vm.path] = view.configs[vm.path][1]
             if memory.note(vm.path, verdict):
                 verdicts.append((vm, verdict))
-        told = []
+        vanished = []
         for path in gone:
             del states[path]
             memory.broken.pop(path, None)
-            if memory.told.pop(path, None) is not None:
-                told.append(path)
-        if verdicts or told or error is not None:
-            yield WatchChange(verdicts=tuple(verdicts), gone=tuple(told), error=error)
+            if memory.reported.pop(path, None) is not None:
+                vanished.append(path)
+        if verdicts or vanished or error is not None:
+            yield WatchChange(verdicts=tuple(verdicts), gone=tuple(vanished), error=error)

@@ -46,8 +46,8 @@ from vmio.sim.records import (
     WOKEN,
     WORK,
     Loop,
+    SimulationState,
     VirtQueue,
-    World,
 )
 
 __all__ = ["adapt", "adjust", "run"]
@@ -129,7 +129,7 @@ def adapt(generation: int, loop: Loop, block: int) -> None:
         loop.poll_ns = poll_ns // loop.shrink
 
 
-def count_running(world: World, now: int) -> int:
+def count_running(world: SimulationState, now: int) -> int:
     """Returns how many loops and vCPUs want a processor at a given time.
 
     The main loop is not counted while it injects interrupts: it takes a vCPU's processor, see
@@ -152,18 +152,18 @@ def wants_processor(loop: Loop, now: int) -> bool:
     return loop.budget_ns > 0 and now <= loop.start_ns + loop.budget_ns
 
 
-def stretch(world: World, others: int, cost_ns: int) -> int:
+def stretch(world: SimulationState, others: int, cost_ns: int) -> int:
     """Returns the duration of a step when a given number of other threads want a processor."""
     processors = world.processors
     return cost_ns * (others + 1) // processors if others >= processors else cost_ns
 
 
-def count_others(world: World, loop: Loop, now: int) -> int:
+def count_others(world: SimulationState, loop: Loop, now: int) -> int:
     """Returns how many threads besides a loop want a processor."""
     return count_running(world, now) - (1 if wants_processor(loop, now) else 0)
 
 
-def work(world: World, loop: Loop, now: int, cost_ns: int) -> int:
+def work(world: SimulationState, loop: Loop, now: int, cost_ns: int) -> int:
     """Starts a step of a loop, and returns when it ends."""
     loop.cpu_ns += cost_ns
     if world.crowded:
@@ -171,7 +171,7 @@ def work(world: World, loop: Loop, now: int, cost_ns: int) -> int:
     return now + cost_ns
 
 
-def find_wake(world: World, now: int) -> int:
+def find_wake(world: SimulationState, now: int) -> int:
     """Returns how long a sleeping thread takes to wake up at a given time."""
     costs = world.costs
     if world.crowded and count_running(world, now) >= world.processors:
@@ -184,14 +184,16 @@ def make_heap() -> Heap:
     return []
 
 
-def push(world: World, heap: Heap, then: int, kind: int, number: int, extra: int) -> None:
+def push(
+    world: SimulationState, heap: Heap, then: int, kind: int, number: int, extra: int
+) -> None:
     """Schedules an event: for which loop, queue or vCPU, and with which argument."""
     order = world.order
     world.order = order + 1
     heappush(heap, (then, order, kind, number, extra))
 
 
-def put(world: World, heap: Heap, queue: VirtQueue, count: int, now: int) -> bool:
+def put(world: SimulationState, heap: Heap, queue: VirtQueue, count: int, now: int) -> bool:
     """Puts requests into a queue, and returns whether that requires a kick."""
     loop, at, submitted_ns = queue.loop, queue.put_at, queue.submitted_ns
     if loop.stale or loop.kicks > 0:
@@ -213,7 +215,9 @@ def put(world: World, heap: Heap, queue: VirtQueue, count: int, now: int) -> boo
     return True
 
 
-def start_service(world: World, heap: Heap, queue: VirtQueue, born: int, then: int) -> None:
+def start_service(
+    world: SimulationState, heap: Heap, queue: VirtQueue, born: int, then: int
+) -> None:
     """Submits a request to its disk."""
     disk = queue.disk
     under_way = disk.under_way
@@ -225,7 +229,7 @@ def start_service(world: World, heap: Heap, queue: VirtQueue, born: int, then: i
     push(world, heap, then + times_ns[at], COMPLETE, queue.number, born)
 
 
-def complete(world: World, heap: Heap, queue: VirtQueue, born: int, now: int) -> None:
+def complete(world: SimulationState, heap: Heap, queue: VirtQueue, born: int, now: int) -> None:
     """Records that the disk has completed a request; a free worker takes the next waiting one."""
     loop, at = queue.loop, queue.ended_at
     if loop.stale or loop.kicks > 0:
@@ -250,7 +254,7 @@ def complete(world: World, heap: Heap, queue: VirtQueue, born: int, now: int) ->
             go_on(world, heap, loop, then)
 
 
-def find_work(world: World, heap: Heap, loop: Loop, now: int) -> None:
+def find_work(world: SimulationState, heap: Heap, loop: Loop, now: int) -> None:
     """Gives a free worker the oldest waiting request."""
     oldest, born = -1, 0
     for queue in loop.queues:
@@ -272,7 +276,7 @@ def arm(loop: Loop) -> None:
         queue.armed = True
 
 
-def end_wait(world: World, loop: Loop, now: int) -> int:
+def end_wait(world: SimulationState, loop: Loop, now: int) -> int:
     """Ends a wait if something is ready or arrives, and returns when the loop runs."""
     begin, budget, costs = loop.start_ns, loop.budget_ns, world.costs
     if now > begin + budget:
@@ -292,7 +296,7 @@ def end_wait(world: World, loop: Loop, now: int) -> int:
     return leave_wait(world, loop, woken, spent)
 
 
-def leave_wait(world: World, loop: Loop, woken: int, spent: int) -> int:
+def leave_wait(world: SimulationState, loop: Loop, woken: int, spent: int) -> int:
     """Ends a wait after a time of polling or of a system call; returns when the loop runs."""
     costs = world.costs
     if world.crowded and spent > 0:
@@ -310,7 +314,7 @@ def leave_wait(world: World, loop: Loop, woken: int, spent: int) -> int:
     return woken
 
 
-def catch_up(world: World, heap: Heap, loop: Loop, now: int) -> None:
+def catch_up(world: SimulationState, heap: Heap, loop: Loop, now: int) -> None:
     """Replays the passes of a loop that an unread eventfd ended at once: they have no events."""
     end = loop.start_ns + loop.budget_ns
     if not loop.waits or now <= end:
@@ -328,7 +332,7 @@ def catch_up(world: World, heap: Heap, loop: Loop, now: int) -> None:
         push(world, heap, then, STEP, loop.number, 0)
 
 
-def step(world: World, heap: Heap, loop: Loop, now: int) -> int:
+def step(world: SimulationState, heap: Heap, loop: Loop, now: int) -> int:
     """Ends a step of a loop, and returns when its next one ends; -1 for a wait without an end."""
     phase = loop.phase
     if phase == WOKEN:
@@ -376,7 +380,7 @@ def step(world: World, heap: Heap, loop: Loop, now: int) -> int:
     return end_pass(world, heap, loop, now)
 
 
-def end_pass(world: World, heap: Heap, loop: Loop, now: int) -> int:
+def end_pass(world: SimulationState, heap: Heap, loop: Loop, now: int) -> int:
     """Ends a pass and begins the next, and returns when its wait ends; -1 if not known yet.
 
     A pass that finds only the loop's own notification ends at once.
@@ -423,7 +427,7 @@ def end_pass(world: World, heap: Heap, loop: Loop, now: int) -> int:
             loop.notifier.active = True
 
 
-def go_on(world: World, heap: Heap, loop: Loop, now: int) -> None:
+def go_on(world: SimulationState, heap: Heap, loop: Loop, now: int) -> None:
     """Ends a step of a loop, and does the next ones until another event comes before."""
     while True:
         then = step(world, heap, loop, now)
@@ -435,7 +439,7 @@ def go_on(world: World, heap: Heap, loop: Loop, now: int) -> None:
         now = then
 
 
-def look(world: World, loop: Loop, now: int) -> int:
+def look(world: SimulationState, loop: Loop, now: int) -> int:
     """Finds what is ready at the end of a wait; returns when completions are reaped, or -1."""
     polled = loop.by_polling
     loop.passes += 1
@@ -466,7 +470,9 @@ def look(world: World, loop: Loop, now: int) -> int:
     return -1
 
 
-def reap(world: World, loop: Loop, now: int, cost_ns: int, found: bool, unread: bool) -> int:
+def reap(
+    world: SimulationState, loop: Loop, now: int, cost_ns: int, found: bool, unread: bool
+) -> int:
     """Begins to reap completions, and returns when the guest can see them.
 
     Args:
@@ -502,7 +508,7 @@ def show(loop: Loop) -> None:
             queue.reaping = 0
 
 
-def take(world: World, loop: Loop, queue: VirtQueue, now: int, cost_ns: int) -> int:
+def take(world: SimulationState, loop: Loop, queue: VirtQueue, now: int, cost_ns: int) -> int:
     """Begins to take requests from a queue, and returns when that ends."""
     count = min(queue.requests, QUEUE_SIZE - loop.count)
     queue.requests -= count
@@ -512,7 +518,7 @@ def take(world: World, loop: Loop, queue: VirtQueue, now: int, cost_ns: int) -> 
     return work(world, loop, now, cost_ns + world.costs.queue_request_ns * count)
 
 
-def give(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
+def give(world: SimulationState, heap: Heap, queue: VirtQueue, now: int) -> None:
     """Submits the taken requests to the disk, or to the free workers."""
     loop, at = queue.loop, queue.popped_at
     for _ in range(loop.count):
@@ -528,7 +534,7 @@ def give(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
     queue.popped_at = at
 
 
-def note_pass(world: World, loop: Loop, now: int) -> None:
+def note_pass(world: SimulationState, loop: Loop, now: int) -> None:
     """Records a finished pass, see `vmio.sim.records.Counts`."""
     seen, at = world.passes_seen, world.noted
     seen[at], seen[at + 1], seen[at + 2] = loop.number, loop.start_ns, loop.woken_ns
@@ -536,7 +542,7 @@ def note_pass(world: World, loop: Loop, now: int) -> None:
     world.noted = at + RECORD
 
 
-def interrupt(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
+def interrupt(world: SimulationState, heap: Heap, queue: VirtQueue, now: int) -> None:
     """Sends an interrupt of a queue, through the main loop if there is no irqfd.
 
     The main loop handles all interrupts that are pending when its pass checks, one after the
@@ -567,14 +573,14 @@ def interrupt(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
         push(world, heap, then, CALL, queue.number, 0)
 
 
-def wake_up(world: World, heap: Heap, vcpu: VCPU, then: int) -> None:
+def wake_up(world: SimulationState, heap: Heap, vcpu: VCPU, then: int) -> None:
     """Schedules the wake-up of an idle vCPU, unless it wakes up earlier."""
     if vcpu.next_ns < 0 or then < vcpu.next_ns:
         vcpu.next_ns = then
         push(world, heap, then, ACT, vcpu.number, 0)
 
 
-def act(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
+def act(world: SimulationState, heap: Heap, vcpu: VCPU, now: int) -> None:
     """Ends a step of a vCPU, and does the next ones until another event comes before."""
     if now != vcpu.next_ns:
         # It woke up earlier.
@@ -633,7 +639,7 @@ def act(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
             return
 
 
-def call(world: World, heap: Heap, queue: VirtQueue, now: int) -> None:
+def call(world: SimulationState, heap: Heap, queue: VirtQueue, now: int) -> None:
     """Delivers an interrupt to a vCPU, which interrupts its work for it.
 
     An idle vCPU is woken up; one that handles an interrupt checks for others at its end.
@@ -672,7 +678,7 @@ def find_call(vcpu: VCPU, now: int) -> bool:
     return False
 
 
-def finish(world: World, vcpu: VCPU, now: int) -> None:
+def finish(world: SimulationState, vcpu: VCPU, now: int) -> None:
     """Ends a request of the current program, which may then be about to submit more."""
     queue, done = vcpu.program, world.finished
     at = queue.answered_at
@@ -694,7 +700,7 @@ def finish(world: World, vcpu: VCPU, now: int) -> None:
         vcpu.asks = held
 
 
-def ask(world: World, heap: Heap, vcpu: VCPU, now: int) -> None:
+def ask(world: SimulationState, heap: Heap, vcpu: VCPU, now: int) -> None:
     """Makes the current program submit more, at once or after its think time."""
     queue, count = vcpu.program, vcpu.asks
     vcpu.asks = 0
@@ -724,7 +730,7 @@ def find_turn(costs: Costs, vcpu: VCPU) -> int:
     return cost_ns
 
 
-def rest(world: World, heap: Heap, vcpu: VCPU) -> None:
+def rest(world: SimulationState, heap: Heap, vcpu: VCPU) -> None:
     """Makes a vCPU idle until a pending interrupt reaches it."""
     vcpu.rested = True
     vcpu.next_ns = -1
@@ -734,7 +740,7 @@ def rest(world: World, heap: Heap, vcpu: VCPU) -> None:
                 wake_up(world, heap, vcpu, queue.reaches_ns + world.costs.guest_wake_ns)
 
 
-def start_counting(world: World, now: int) -> None:
+def start_counting(world: SimulationState, now: int) -> None:
     """Resets the counts at the end of the warm-up."""
     world.from_ns = now
     world.irq_cpu_ns = 0
@@ -749,7 +755,7 @@ def start_counting(world: World, now: int) -> None:
         vcpu.interrupts = 0
 
 
-def run(world: World) -> None:
+def run(world: SimulationState) -> None:
     """Runs the simulation until all counted requests are done."""
     heap = make_heap()
     for loop in world.loops:
@@ -775,7 +781,7 @@ def run(world: World) -> None:
             submit(world, heap, world.queues[number], extra, now)
 
 
-def submit(world: World, heap: Heap, queue: VirtQueue, count: int, now: int) -> None:
+def submit(world: SimulationState, heap: Heap, queue: VirtQueue, count: int, now: int) -> None:
     """Puts requests into a queue: after a program's think time, or at random moments."""
     if queue.depth == 0:
         at = world.gap_at

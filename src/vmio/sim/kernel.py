@@ -13,7 +13,7 @@ from typing import Any, Final
 from vmio.errors import MissingExtraError
 from vmio.sim import events
 from vmio.sim.events import Event
-from vmio.sim.records import World
+from vmio.sim.records import SimulationState
 
 __all__ = ["is_available", "is_compiled", "is_kept", "keep_in", "run"]
 
@@ -58,7 +58,7 @@ def is_compiled() -> bool:
     return _compile.cache_info().currsize > 0
 
 
-def run(world: World) -> None:
+def run(world: SimulationState) -> None:
     """Does what `vmio.sim.events.run` does.
 
     Raises:
@@ -90,7 +90,7 @@ def _compile() -> tuple[Any, Any]:
             names[name] = numba.njit(**_OPTIONS)(FunctionType(function.__code__, names, name))
     names["make_heap"] = numba.njit(_make_heap)
     names["heappush"], names["heappop"] = numba.njit(_push), numba.njit(_pop)
-    find_world, run = find_record(World), names["run"]
+    find_world, run = find_record(SimulationState), names["run"]
     compiled: Any = numba.njit(lambda address: run(find_world(address)))
     if _cache is not None:
         compiled._cache = _cache  # noqa: SLF001 - numba's own goes by one file's age

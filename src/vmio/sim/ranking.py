@@ -19,7 +19,7 @@ __all__ = [
     "CRITERIA",
     "LEAST_EFFECT",
     "Criterion",
-    "Layout",
+    "NamedLayout",
     "RankedLayout",
     "Ranking",
     "join_layouts",
@@ -40,7 +40,7 @@ _FIGURES: Final[Mapping[Criterion, Callable[[Prediction], Estimate]]] = {
 }
 
 
-class Layout(Struct, frozen=True, kw_only=True):
+class NamedLayout(Struct, frozen=True, kw_only=True):
     """A layout, and its names."""
 
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class Layout(Struct, frozen=True, kw_only=True):
 class RankedLayout(Struct, frozen=True, kw_only=True):
     """A layout with its prediction and its place."""
 
-    layout: Layout
+    layout: NamedLayout
     prediction: Prediction
     first: int
     """Its place if it is the best of those that it cannot be distinguished from; from 1."""
@@ -70,22 +70,22 @@ class Ranking(Struct, frozen=True, kw_only=True):
     """What the predictions do not include."""
 
 
-def join_layouts(named: Iterable[tuple[str, Topology]]) -> tuple[Layout, ...]:
+def join_layouts(named: Iterable[tuple[str, Topology]]) -> tuple[NamedLayout, ...]:
     """Returns each layout once, with all of its names, in the order of its first name."""
-    found: list[Layout] = []
+    found: list[NamedLayout] = []
     for name, topology in named:
         for at, layout in enumerate(found):
             if layout.topology == topology:
-                found[at] = Layout(names=(*layout.names, name), topology=topology)
+                found[at] = NamedLayout(names=(*layout.names, name), topology=topology)
                 break
         else:
-            found.append(Layout(names=(name,), topology=topology))
+            found.append(NamedLayout(names=(name,), topology=topology))
     return tuple(found)
 
 
 def predict_layouts(
     workload: Workload,
-    layouts: Sequence[Layout],
+    layouts: Sequence[NamedLayout],
     *,
     profile: Profile,
     version: QemuVersion,
@@ -120,7 +120,7 @@ def predict_layouts(
 
 def rank_layouts(
     by: Criterion,
-    results: Iterable[tuple[Layout, Prediction | PlanError]],
+    results: Iterable[tuple[NamedLayout, Prediction | PlanError]],
     *,
     left_out: Iterable[tuple[str, str]] = (),
     notes: Iterable[str] = (),
@@ -168,7 +168,7 @@ def rank_layouts(
     )
 
 
-def _note_main_loop(found: Iterable[tuple[Layout, Prediction]]) -> tuple[str, ...]:
+def _note_main_loop(found: Iterable[tuple[NamedLayout, Prediction]]) -> tuple[str, ...]:
     names = [
         layout.names[0]
         for layout, prediction in found

@@ -26,8 +26,8 @@ __all__ = [
     "Loops",
     "Queues",
     "ServiceTable",
+    "SimulationState",
     "VirtQueue",
-    "World",
     "build_world",
     "read_counts",
 ]
@@ -342,8 +342,8 @@ class VirtQueue:
 
 
 @dataclass(eq=False, slots=True)
-class World:
-    """The whole state."""
+class SimulationState:
+    """The whole state of a simulation, which each event changes."""
 
     generation: int
     costs: Costs
@@ -399,7 +399,7 @@ def build_world(
     warm_up: int = 0,
     gaps: Ints = (1024,),
     passes: int = 0,
-) -> World:
+) -> SimulationState:
     """Returns the initial state.
 
     Args:
@@ -427,7 +427,7 @@ def build_world(
         for first in range(0, len(devices.tables), devices.most)
     ]
     vcpus = [VCPU(number) for number in range(max(queues.vcpu) + 1)]
-    world = World(
+    world = SimulationState(
         generation=generation,
         costs=costs,
         processors=processors,
@@ -473,7 +473,9 @@ def _make_loop(loops: Loops, number: int) -> Loop:
     )
 
 
-def _add_queue(world: World, queues: Queues, number: int, loop: Loop, disk: Disk) -> None:
+def _add_queue(
+    world: SimulationState, queues: Queues, number: int, loop: Loop, disk: Disk
+) -> None:
     """Creates a queue that a loop serves."""
     queue = VirtQueue(
         loop=loop,
@@ -499,7 +501,7 @@ def _add_queue(world: World, queues: Queues, number: int, loop: Loop, disk: Disk
     queue.vcpu.queues.append(queue)
 
 
-def read_counts(world: World) -> Counts:
+def read_counts(world: SimulationState) -> Counts:
     """Returns the counts of a finished run."""
     return Counts(
         span_ns=world.to_ns - world.from_ns,

@@ -11,7 +11,7 @@ from vmio.errors import InputError, VmioError
 from vmio.fleet.watch import ReportedFinding, WatchChange, WatchState, compare, settle, watch
 from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
 from vmio.managers.proxmox.inventory import Found
-from vmio.managers.proxmox.watch import State, View
+from vmio.managers.proxmox.watch import FileStates, State
 from vmio.values import replace
 
 THREAD = Diagnostic(
@@ -28,7 +28,7 @@ def told(diagnostic: Diagnostic) -> ReportedFinding:
 class Answer(Struct):
     """What came of a check."""
 
-    told: tuple[ReportedFinding, ...] = ()
+    reported: tuple[ReportedFinding, ...] = ()
     changed: bool = False
     error: VmioError | None = None
 
@@ -45,7 +45,7 @@ class World(Struct):
     hidden: dict[int, str] = field(default_factory=dict)
     """What a look does not see, by its number."""
 
-    def look(self) -> View:
+    def look(self) -> FileStates:
         """Returns what there is to see."""
         self.looks += 1
         configs = {
@@ -53,7 +53,7 @@ class World(Struct):
             for path, state in self.configs.items()
             if path != self.hidden.get(self.looks)
         }
-        return View(shared=dict(self.shared), configs=configs)
+        return FileStates(shared=dict(self.shared), configs=configs)
 
     def refresh(self) -> None:
         """Fails if it is to."""
@@ -122,7 +122,7 @@ def test_watch_checks_what_changed_and_tells_what_is_news(world: World) -> None:
 
     def harm() -> None:
         world.configs["2.conf"] = (2, 1, 2)
-        world.answers["2.conf"] = Answer(told=(told(THREAD),), changed=True)
+        world.answers["2.conf"] = Answer(reported=(told(THREAD),), changed=True)
 
     (change,) = world.run(touch, harm, stay)
     assert world.checked == [["1.conf"], ["2.conf"]]
@@ -135,7 +135,7 @@ def test_watch_notices_configs_that_come_and_go(world: World) -> None:
     def move() -> None:
         del world.configs["1.conf"]
         world.configs["3.conf"] = (1, 1, 3)
-        world.answers["3.conf"] = Answer(told=(told(THREAD),), changed=True)
+        world.answers["3.conf"] = Answer(reported=(told(THREAD),), changed=True)
 
     (change,) = world.run(move, stay)
     assert change.gone == ("1.conf",)
@@ -173,15 +173,15 @@ def test_watch_tells_once_of_what_cannot_be_read_and_tries_again(world: World) -
     Its findings are neither settled nor forgotten meanwhile.
     """
     known = (told(THREAD),)
-    world.answers["1.conf"] = Answer(told=known)
+    world.answers["1.conf"] = Answer(reported=known)
 
     def break_() -> None:
         world.configs["1.conf"] = (2, 0, 1)
-        world.answers["1.conf"] = Answer(told=known, error=InputError("half"))
+        world.answers["1.conf"] = Answer(reported=known, error=InputError("half"))
 
     def mend() -> None:
         world.configs["1.conf"] = (3, 1, 1)
-        world.answers["1.conf"] = Answer(told=known)
+        world.answers["1.conf"] = Answer(reported=known)
 
     broken, mended = world.run(break_, stay, stay, mend, stay)
     assert [verdict.error is not None for _, verdict in broken.verdicts] == [True]

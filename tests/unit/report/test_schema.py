@@ -18,7 +18,7 @@ from vmio.report.comparison.json import render_comparison_json
 from vmio.report.envelope import SCHEMAS, Kind, render_document
 from vmio.report.plan.ranking_json import render_ranking_json
 from vmio.report.schema import render_files
-from vmio.sim.ranking import Layout, rank_layouts
+from vmio.sim.ranking import NamedLayout, rank_layouts
 from vmio.sim.simulator import Prediction
 from vmio.testing import call
 
@@ -147,7 +147,7 @@ def test_measurements_are_what_their_schemas_say(
     check_document(render_comparison_json(comparison), "comparison")
     check_document(render_calibration_json(calibration), "calibration")
     predictions = [make_prediction(300, 1), make_prediction((90, 110), (0.7, 1.4))]
-    layouts = [(Layout(names=("a",), topology=Topology()), found) for found in predictions]
+    layouts = [(NamedLayout(names=("a",), topology=Topology()), found) for found in predictions]
     ranking = rank_layouts("latency", layouts, left_out=[("b", "one processor")])
     check_document(render_ranking_json(ranking), "ranking")
 

@@ -34,7 +34,7 @@ from vmio.sim.records import (
     Devices,
     Loops,
     Queues,
-    World,
+    SimulationState,
     build_world,
     read_counts,
 )
@@ -78,7 +78,7 @@ class Case(Struct, frozen=True, kw_only=True):
     passes: int = 0
 
 
-def prepare(case: Case) -> World:
+def prepare(case: Case) -> SimulationState:
     """Lays a case out."""
     count, queues = max(case.loop_of) + 1, len(case.loop_of)
     vcpus = case.vcpus or queues

@@ -16,7 +16,7 @@ from vmio.sim.profile import DEFAULT_PROFILE
 from vmio.sim.ranking import (
     CRITERIA,
     Criterion,
-    Layout,
+    NamedLayout,
     Ranking,
     join_layouts,
     predict_layouts,
@@ -38,7 +38,7 @@ def rank(
     return rank_layouts(
         by,
         [
-            (Layout(names=("abcdefgh"[at],), topology=Topology()), make(latency, 1))
+            (NamedLayout(names=("abcdefgh"[at],), topology=Topology()), make(latency, 1))
             for at, latency in enumerate(latencies_us)
         ],
     )
@@ -73,7 +73,7 @@ def test_rank_layouts_does_not_tell_apart_what_no_measurement_would(
 def test_rank_layouts_takes_processors_that_are_idle(make_prediction: Make) -> None:
     """No processor time at all is the least, and two of it are a tie."""
     results = [
-        (Layout(names=(name,), topology=Topology()), make_prediction(100, cpu))
+        (NamedLayout(names=(name,), topology=Topology()), make_prediction(100, cpu))
         for name, cpu in (("busy", 0.5), ("idle", 0), ("still", 0))
     ]
     assert list_places(rank_layouts("cpu", results)) == [
@@ -85,8 +85,8 @@ def test_rank_layouts_takes_processors_that_are_idle(make_prediction: Make) -> N
 
 def test_rank_layouts_keeps_what_could_not_be_predicted(make_prediction: Make) -> None:
     """Each of its names has the reason; where nothing could be, it is raised."""
-    hopeless = (Layout(names=("x", "y"), topology=Topology()), PlanError("no"))
-    good = (Layout(names=("a",), topology=Topology()), make_prediction(100, 1))
+    hopeless = (NamedLayout(names=("x", "y"), topology=Topology()), PlanError("no"))
+    good = (NamedLayout(names=("a",), topology=Topology()), make_prediction(100, 1))
     ranking = rank_layouts("iops", [hopeless, good], left_out=[("z", "never")])
     assert ranking.left_out == (("z", "never"), ("x", "no"), ("y", "no"))
     assert list_places(ranking) == [("a", 1, 1)]
@@ -97,7 +97,7 @@ def test_rank_layouts_keeps_what_could_not_be_predicted(make_prediction: Make) -
 def test_rank_layouts_says_what_is_not_known_of_the_main_loop(make_prediction: Make) -> None:
     """Its other work takes nothing from its disks in the prediction: that flatters it."""
     results = [
-        (Layout(names=(name,), topology=Topology()), make_prediction(100, 1, loop=loop))
+        (NamedLayout(names=(name,), topology=Topology()), make_prediction(100, 1, loop=loop))
         for name, loop in (("as it is", MAIN_LOOP), ("auto", "iot0"))
     ]
     assert rank_layouts("cpu", results, notes=["first"]).notes == (
@@ -132,7 +132,7 @@ def test_predict_layouts_says_why_there_is_no_prediction() -> None:
     """A layout without a disk is no reason not to go on."""
     results = predict_layouts(
         Workload(name="a"),
-        [Layout(names=("a",), topology=Topology())] * 2,
+        [NamedLayout(names=("a",), topology=Topology())] * 2,
         profile=DEFAULT_PROFILE,
         version=QemuVersion(10, 0, 2),
         seeds=2,
@@ -146,7 +146,10 @@ def test_rank_layouts_says_why_a_plan_proposes_another(make_prediction: Make) ->
 
     def note(proposed: str, *, loop: str = "iot0") -> str:
         results = [
-            (Layout(names=(name,), topology=Topology()), make_prediction(latency, 1, loop=loop))
+            (
+                NamedLayout(names=(name,), topology=Topology()),
+                make_prediction(latency, 1, loop=loop),
+            )
             for name, latency in (("today", 100), ("tie", 101), ("worse", 200))
         ]
         return " ".join(rank_layouts("latency", results, proposed=proposed).notes)

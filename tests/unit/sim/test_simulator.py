@@ -15,7 +15,7 @@ from vmio.model.topology import AttachedDisk, Topology
 from vmio.sim import events, kernel
 from vmio.sim.costs import Costs
 from vmio.sim.profile import DEFAULT_PROFILE, Profile, ServiceTimes
-from vmio.sim.records import World
+from vmio.sim.records import SimulationState
 from vmio.sim.simulator import Prediction, pays_to_compile, predict, prepare, set_parameters
 from vmio.sim.workload import Workload, parse_workload
 from vmio.values import replace
@@ -167,9 +167,9 @@ def test_own_threads_serve_no_fewer_requests_than_a_shared_one() -> None:
 
 def test_form_that_is_compiled_already_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few the requests: it is many times as fast, and there is nothing to wait for."""
-    ran: list[World] = []
+    ran: list[SimulationState] = []
 
-    def run_here(world: World) -> None:
+    def run_here(world: SimulationState) -> None:
         ran.append(world)
         events.run(world)
 

@@ -17,8 +17,8 @@ from vmio.model.source import Source
 
 __all__ = [
     "NotRestored",
+    "PreparedRestore",
     "PreparedUndo",
-    "Restore",
     "Run",
     "find_journals",
     "list_runs",
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-class Restore(Struct, frozen=True, kw_only=True):
+class PreparedRestore(Struct, frozen=True, kw_only=True):
     """A kept state, and the config to restore."""
 
     entry: Entry
@@ -70,7 +70,7 @@ class Run(Struct, frozen=True, kw_only=True):
 class PreparedUndo(Struct, frozen=True, kw_only=True):
     """What an undo would restore."""
 
-    restores: tuple[Restore, ...]
+    restores: tuple[PreparedRestore, ...]
     left: tuple[NotRestored, ...] = ()
     """What it cannot restore."""
 
@@ -150,7 +150,7 @@ def prepare_run(run: str = "", *, force: bool = False, node: Node | None = None)
 
 
 def _prepare(run: Run, *, force: bool, node: Node) -> PreparedUndo:
-    restores: list[Restore] = []
+    restores: list[PreparedRestore] = []
     left: list[NotRestored] = []
     for journal, entry in run.changes:
         try:
@@ -171,7 +171,7 @@ def _prepare(run: Run, *, force: bool, node: Node) -> PreparedUndo:
 
 def prepare_undo(
     name: str, *, number: int | None = None, force: bool = False, node: Node | None = None
-) -> Restore:
+) -> PreparedRestore:
     """Returns what an undo of one config would do.
 
     Args:
@@ -220,7 +220,7 @@ def undo_all(
     return tuple(done), tuple(left)
 
 
-def undo(restore: Restore, *, run: str = "", node: Node | None = None) -> WrittenConfig:
+def undo(restore: PreparedRestore, *, run: str = "", node: Node | None = None) -> WrittenConfig:
     """Restores a kept state; this is a change of its own, which the next undo reverts.
 
     Args:
@@ -289,9 +289,9 @@ def _describe_place(journal: Journal) -> str:
     return kept if there is None else f"the guest is on another node now: {there}; {kept}"
 
 
-def _restore(journal: Journal, entry: Entry, now: Source, node: Node) -> Restore:
+def _restore(journal: Journal, entry: Entry, now: Source, node: Node) -> PreparedRestore:
     check_config(now, journal.path, node)
-    return Restore(entry=entry, path=journal.path, old=now.data, new=journal.read(entry))
+    return PreparedRestore(entry=entry, path=journal.path, old=now.data, new=journal.read(entry))
 
 
 def _drop_unwritten(entries: Sequence[Entry], digest: str) -> Sequence[Entry]:

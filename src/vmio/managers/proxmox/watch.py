@@ -19,7 +19,7 @@ from vmio.managers.proxmox.inventory import MAX_ENTRIES, Found
 from vmio.managers.proxmox.pmxcfs import PVE, VmList, find_config, parse_vmlist, read_vmlist
 from vmio.managers.proxmox.storages import find_storage_cfg
 
-__all__ = ["Lookout", "State", "View", "read_state"]
+__all__ = ["ConfigWatcher", "FileStates", "State", "read_state"]
 
 _FACTS = (".toml", ".txt")
 
@@ -31,7 +31,7 @@ keeps its inode when it is replaced, and times are whole seconds.
 """
 
 
-class View(Struct, frozen=True, kw_only=True):
+class FileStates(Struct, frozen=True, kw_only=True):
     """The files at one time."""
 
     shared: Mapping[str, State]
@@ -54,7 +54,7 @@ def read_state(path: str) -> State:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-class Lookout(Struct, kw_only=True):
+class ConfigWatcher(Struct, kw_only=True):
     """Looks at the same configs repeatedly.
 
     While `.vmlist` reports no change of any VM's config, those of /etc/pve are neither listed nor
@@ -69,7 +69,7 @@ class Lookout(Struct, kw_only=True):
     _vmlist: VmList | None = None
     """The list before the last search; None if some configs are not in the tree."""
 
-    def look(self, files: Iterable[str]) -> View:
+    def look(self, files: Iterable[str]) -> FileStates:
         """Returns the states of the configs and of the files that their results depend on.
 
         Args:
@@ -85,7 +85,7 @@ class Lookout(Struct, kw_only=True):
                 for vm in vms
             }
             self._vmlist = vmlist if all(vm.real in versions for vm in vms) else None
-        return View(shared=_look_around(self._configs, files), configs=self._configs)
+        return FileStates(shared=_look_around(self._configs, files), configs=self._configs)
 
 
 def _list_versions(root: Path, vmlist: VmList) -> dict[str, State]:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from vmio.managers.proxmox.inventory import Found, list_vms
-from vmio.managers.proxmox.watch import Lookout, State, read_state
+from vmio.managers.proxmox.watch import ConfigWatcher, State, read_state
 
 
 def test_state_of_a_file_tells_every_change(tmp_path: Path) -> None:
@@ -32,9 +32,9 @@ def test_state_of_a_file_tells_every_change(tmp_path: Path) -> None:
     assert len(set(states)) == 4
 
 
-def make_lookout(root: Path) -> Lookout:
+def make_watcher(root: Path) -> ConfigWatcher:
     """Returns one who looks at all configs of a tree, as of a running pmxcfs."""
-    return Lookout(find=lambda: list_vms([str(root)]), root=root)
+    return ConfigWatcher(find=lambda: list_vms([str(root)]), root=root)
 
 
 @pytest.mark.parametrize(
@@ -45,11 +45,11 @@ def test_look_notices_facts_that_come_later(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "nodes" / "a" / "qemu-server"
     folder.mkdir(parents=True)
     (folder / "1.conf").touch()
-    lookout = make_lookout(tmp_path)
-    before = lookout.look(())
-    assert lookout.look(()).shared == before.shared
+    watcher = make_watcher(tmp_path)
+    before = watcher.look(())
+    assert watcher.look(()).shared == before.shared
     (tmp_path / name).touch()
-    assert lookout.look(()).shared != before.shared
+    assert watcher.look(()).shared != before.shared
 
 
 def test_look_takes_a_config_for_no_fact(tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_look_takes_a_config_for_no_fact(tmp_path: Path) -> None:
     folder = tmp_path / "qemu-server"
     folder.mkdir()
     (folder / "1.conf").touch()
-    lookout = make_lookout(tmp_path)
-    before = lookout.look(())
+    watcher = make_watcher(tmp_path)
+    before = watcher.look(())
     (folder / "2.conf").touch()
-    after = lookout.look(())
+    after = watcher.look(())
     assert after.shared == before.shared
     assert list(after.configs) == [str(folder / "1.conf"), str(folder / "2.conf")]
 
@@ -93,8 +93,8 @@ def test_look_at_a_cluster_that_stays_lists_and_asks_for_no_config(
     cluster: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While `.vmlist` stays, a look costs the same however many VMs there are."""
-    lookout = make_lookout(cluster)
-    before = lookout.look(())
+    watcher = make_watcher(cluster)
+    before = watcher.look(())
     asked: list[str] = []
 
     def note(path: str) -> State:
@@ -105,41 +105,41 @@ def test_look_at_a_cluster_that_stays_lists_and_asks_for_no_config(
         raise AssertionError("nobody needs to know")
 
     monkeypatch.setattr("vmio.managers.proxmox.watch.read_state", note)
-    lookout.find = fail
-    assert lookout.look(("vmio.toml",)).configs == before.configs
+    watcher.find = fail
+    assert watcher.look(("vmio.toml",)).configs == before.configs
     assert asked == ["vmio.toml"]
 
 
 def test_look_at_a_cluster_goes_by_the_versions_of_its_vms(cluster: Path) -> None:
     """A change within a second that keeps the length is one; a file's own time tells nothing."""
-    lookout = make_lookout(cluster)
-    before = lookout.look(())
+    watcher = make_watcher(cluster)
+    before = watcher.look(())
     path = cluster / "nodes" / "a" / "qemu-server" / "1.conf"
     state = path.stat()
     path.write_text("name: new\n", encoding="utf-8")
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     list_versions(cluster, {1: 3, 2: 2})
-    after = lookout.look(())
+    after = watcher.look(())
     changed = [name for name, seen in after.configs.items() if seen != before.configs[name]]
     assert changed == [str(path)]
 
 
 def test_look_at_a_cluster_notices_vms_that_come_and_go(cluster: Path) -> None:
     """Each of them is in `.vmlist`, or no longer is."""
-    lookout = make_lookout(cluster)
-    lookout.look(())
+    watcher = make_watcher(cluster)
+    watcher.look(())
     folder = cluster / "nodes" / "a" / "qemu-server"
     (folder / "1.conf").rename(folder / "3.conf")
     list_versions(cluster, {3: 3, 2: 2})
-    assert [PurePath(path).name for path in lookout.look(()).configs] == ["2.conf", "3.conf"]
+    assert [PurePath(path).name for path in watcher.look(()).configs] == ["2.conf", "3.conf"]
 
 
 def test_look_takes_versions_for_new_when_pmxcfs_was_started_again(cluster: Path) -> None:
     """Then they begin anew, and the same one says nothing."""
-    lookout = make_lookout(cluster)
-    before = lookout.look(())
+    watcher = make_watcher(cluster)
+    before = watcher.look(())
     (cluster / ".version").write_text('{"starttime": 1790000001}', encoding="utf-8")
-    after = lookout.look(())
+    after = watcher.look(())
     assert all(after.configs[name] != before.configs[name] for name in before.configs)
 
 
@@ -147,11 +147,11 @@ def test_look_takes_versions_for_new_when_pmxcfs_was_started_again(cluster: Path
 def test_look_takes_a_list_that_makes_no_sense_for_none(cluster: Path, text: str) -> None:
     """Then files are told apart as they are anywhere else."""
     (cluster / ".vmlist").write_text(text, encoding="utf-8")
-    lookout = make_lookout(cluster)
-    before = lookout.look(())
+    watcher = make_watcher(cluster)
+    before = watcher.look(())
     path = cluster / "nodes" / "a" / "qemu-server" / "1.conf"
     path.write_text("name: longer\n", encoding="utf-8")
-    assert lookout.look(()).configs != before.configs
+    assert watcher.look(()).configs != before.configs
 
 
 def test_look_at_configs_from_elsewhere_goes_by_their_files(cluster: Path, tmp_path: Path) -> None:
@@ -160,10 +160,10 @@ def test_look_at_configs_from_elsewhere_goes_by_their_files(cluster: Path, tmp_p
     other.write_text("name: a\n", encoding="utf-8")
     names = [str(cluster / "nodes"), str(other)]
     for root in (cluster, tmp_path / "pve"):
-        lookout = Lookout(find=lambda: list_vms(names), root=root)
-        before = lookout.look(())
+        watcher = ConfigWatcher(find=lambda: list_vms(names), root=root)
+        before = watcher.look(())
         other.write_text(other.read_text() * 2, encoding="utf-8")
-        after = lookout.look(())
+        after = watcher.look(())
         assert [path for path in names if after.configs.get(path) != before.configs.get(path)] == [
             str(other)
         ]
@@ -171,7 +171,7 @@ def test_look_at_configs_from_elsewhere_goes_by_their_files(cluster: Path, tmp_p
 
 def test_look_leaves_no_file_open(cluster: Path) -> None:
     """One that is open when another takes its place would be shown to all under another name."""
-    lookout = make_lookout(cluster)
-    lookout.look(())
+    watcher = make_watcher(cluster)
+    watcher.look(())
     opened = [os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()]
     assert not [path for path in opened if path.startswith(str(cluster))]

@@ -12,7 +12,7 @@ from vmio.model.iothread import IOThread
 from vmio.model.topology import Topology
 from vmio.report.plan.ranking_json import render_ranking_json
 from vmio.report.plan.ranking_text import print_ranking
-from vmio.sim.ranking import Layout, Ranking, rank_layouts
+from vmio.sim.ranking import NamedLayout, Ranking, rank_layouts
 from vmio.sim.simulator import Prediction
 
 Make = Callable[..., Prediction]
@@ -28,7 +28,10 @@ def make_ranking(make: Make) -> Ranking:
     return rank_layouts(
         "latency",
         [
-            (Layout(names=names, topology=Topology(iothreads=(IOThread(id=names[0]),))), found)
+            (
+                NamedLayout(names=names, topology=Topology(iothreads=(IOThread(id=names[0]),))),
+                found,
+            )
             for names, found in outcomes
         ],
         left_out=[("vq-map:2", "one processor\x1b")],
@@ -73,7 +76,7 @@ def test_print_ranking_fits_a_terminal(make_prediction: Make) -> None:
 
 def test_print_ranking_without_a_tie_explains_none(make_prediction: Make) -> None:
     """One layout has one place."""
-    layout = Layout(names=("as it is",), topology=Topology())
+    layout = NamedLayout(names=("as it is",), topology=Topology())
     text = "\n".join(show(rank_layouts("cpu", [(layout, make_prediction(1, 1))]), columns=80))
     assert "tie" not in text
     assert "bistable" not in text
