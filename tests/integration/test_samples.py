@@ -261,7 +261,7 @@ async def measure_polling(
         "qom-set", {"path": "/objects/io0", "property": "poll-max-ns", "value": poll_max_ns}
     )
     monitor = loaded.open_monitor()
-    load = asyncio.create_task(loaded.run_fio(loaded.devices[0], "--iodepth=1", "--runtime=12s"))
+    load = asyncio.create_task(loaded.run_fio(loaded.devices[0], "--iodepth=1", "--runtime=5s"))
     done = first = (await sample(loaded.process.pid, monitor)).disks[0].reads.count or 0
     while done < first + 100 and not load.done():
         await asyncio.sleep(0.1)
@@ -292,7 +292,8 @@ def test_polling_that_is_estimated_is_the_one_that_the_kernel_saw(tracefs: Path)
                 share = traced.poll_s / traced.duration_s
                 assert polls.poll_share is not None
                 assert 0.5 * share < polls.poll_share < 2 * share
-                assert polls.dominates is not False
+                # Where processors are taken away, a loop may not come to poll most of its time.
+                assert polls.dominates is not False or polls.contended
                 assert share * 1e9 / (polls.requests_per_s or 1.0) > 3 * quiet_ns
 
     asyncio.run(asyncio.wait_for(main(), 300))

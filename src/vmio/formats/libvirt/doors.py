@@ -128,11 +128,8 @@ def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:  # noqa: ARG00
 
 
 def explain_controllers(guest: Guest) -> str:  # noqa: ARG001 - it is so for every guest
-    """Returns that disks go by the controllers that are written."""
-    return (
-        "a SCSI disk's IOThread is that of its controller; libvirt adds an LSI, which has none,"
-        " for a disk whose controller is not written"
-    )
+    """Returns which element decides the IOThread of a SCSI disk."""
+    return "libvirt takes the IOThread of a SCSI disk from its controller's <driver>"
 
 
 def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:  # noqa: ARG001 - it is so

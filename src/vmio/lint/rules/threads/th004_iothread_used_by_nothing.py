@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from vmio.formats.words import join
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import name_setting
 from vmio.model.iothread import IOThread
 from vmio.model.source import Source, Span
 from vmio.model.topology import Topology
@@ -71,7 +72,8 @@ class IothreadUsedByNothing(Rule):
             if iothread.id in used:
                 continue
             message = f"IOThread {iothread.id} is defined and serves nothing"
-            advice = f"write iothread={iothread.id} where it should serve, or delete it"
+            setting = name_setting(context, "", "iothread", iothread.id)
+            advice = f"write {setting} where it should serve, or delete it"
             if iothread.id in idle:
                 by = idle[iothread.id]
                 has, it = ("has", "it") if len(by) == 1 else ("have", "them")
@@ -79,10 +81,7 @@ class IothreadUsedByNothing(Rule):
                     f"IOThread {iothread.id} serves no disk: {_name_some(by)} {has} none, and"
                     f" nothing else names {iothread.id}"
                 )
-                advice = (
-                    f"put a disk on {it}, or give iothread={iothread.id} to the device that the"
-                    " disk is on"
-                )
+                advice = f"put a disk on {it}, or give {setting} to the device that the disk is on"
             yield self.report(
                 context,
                 message,

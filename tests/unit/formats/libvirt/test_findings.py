@@ -1,0 +1,43 @@
+"""What rules say of a domain, in libvirt's words."""
+
+from __future__ import annotations
+
+from vmio import app
+from vmio.formats import registry
+from vmio.formats.base import ReadContext
+from vmio.model.host import Host
+from vmio.model.source import Source
+
+DOMAIN = """<domain type='kvm'>
+  <name>web</name>
+  <memory unit='GiB'>2</memory>
+  <vcpu>4</vcpu>
+  <iothreads>2</iothreads>
+  <os><type arch='x86_64' machine='pc-q35-10.0'>hvm</type></os>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw' cache='none' iothread='2'/>
+      <source file='/srv/b.raw'/>
+      <target dev='sda' bus='scsi'/>
+    </disk>
+    <controller type='scsi' model='virtio-scsi'/>
+  </devices>
+</domain>
+"""
+
+
+def test_thread_of_a_scsi_disk_is_that_of_its_controller() -> None:
+    """The disk's own attribute does nothing; a thread goes by libvirt's number."""
+    host = Host()
+    guest = registry.read(Source(name="web.xml", data=DOMAIN.encode()), ReadContext(host=host))
+    found = {
+        each.code: each for each in app.check(guest, host, project=app.ProjectConfig()).diagnostics
+    }
+
+    assert found["TH001"].message == (
+        "iothread of sda does nothing: libvirt takes the IOThread of a SCSI disk from its"
+        " controller's <driver>, so the main loop serves its controller scsi0 (virtio-scsi-pci)"
+    )
+    fix = found["TH004"].fix
+    assert fix is not None
+    assert fix.message == "write iothread='1' where it should serve, or delete it"
