@@ -5,6 +5,7 @@ from __future__ import annotations
 from vmio import app
 from vmio.formats import registry
 from vmio.formats.base import ReadContext
+from vmio.lint.project import ProjectConfig
 from vmio.model.host import Host
 from vmio.model.source import Source
 
@@ -31,7 +32,7 @@ def test_thread_of_a_scsi_disk_is_that_of_its_controller() -> None:
     host = Host()
     guest = registry.read(Source(name="web.xml", data=DOMAIN.encode()), ReadContext(host=host))
     found = {
-        each.code: each for each in app.check(guest, host, project=app.ProjectConfig()).diagnostics
+        each.code: each for each in app.check(guest, host, project=ProjectConfig()).diagnostics
     }
 
     assert found["TH001"].message == (
