@@ -52,6 +52,8 @@ REFUSED = (
     "-object iothread,id=i -device vhost-scsi-pci,wwpn=naa.5001405324af0985,iothread=i",
     "-device vhost-user-blk-pci,chardev=c",
     f"{DRIVE} -device virtio-scsi-pci,id=s -device scsi-hd,drive=a,bus=t.0",
+    *(f"-drive file=a,if=ide,format=raw,{each}" for each in ("addr=3", "boot=on", "serial=x")),
+    *(f"-drive file=a,if=ide,format=raw,{each}=1" for each in ("cyls", "heads", "secs", "trans")),
 )
 
 TAKEN = (

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import islice
-from typing import cast, get_args
+from typing import Final, cast, get_args
 
 from msgspec import Struct, field
 
@@ -494,12 +494,28 @@ def _check_layer(layer: _Layer) -> Iterator[tuple[str, str]]:
             yield layer.prefix + key, said
 
 
+_GEOMETRY: Final = "the geometry is a property of the device, such as ide-hd"
+_GONE: Final[Mapping[str, str]] = {
+    "addr": "the address is a property of the device",
+    "boot": "bootindex of the device decides what to boot from",
+    "cyls": _GEOMETRY,
+    "heads": _GEOMETRY,
+    "secs": _GEOMETRY,
+    "serial": "the serial number is a property of the device",
+    "trans": _GEOMETRY,
+}
+"""Options of old releases, and what is instead. Source: QEMU 10.0.2, run."""
+
+
 def _check_drive(properties: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     if "cache" in properties and properties["cache"] not in _MODES:
         yield "cache", f"cache={properties['cache']} is not a cache mode"
     media = properties.get("media", "disk")
     if media not in get_args(Media):
         yield "media", f"media={media} is neither disk nor cdrom"
+    for name, instead in _GONE.items():
+        if name in properties:
+            yield name, f"-drive has no option {name}: {instead}"
 
 
 def _read_limits(properties: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
