@@ -1,4 +1,4 @@
-"""Explains what becomes of a disk, option by option."""
+"""Explains a disk: its path to a thread, and the effect of each option."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def explain_all(
     storage: str | None = None,
     snapshot: str | None = None,
 ) -> Iterator[ExplainedGuest]:
-    """Yields what becomes of the disks of each of many guests, or why that is not known.
+    """Yields the explained disks of each of many guests, or the error of one that is unreadable.
 
     Args:
         paths: Files, folders and processes, as `find_guests` returns them.

@@ -89,7 +89,7 @@ def _list_near(address: str, candidates: Iterable[tuple[str, str]]) -> list[str]
 
 
 def _list_vms() -> Iterator[tuple[str, str]]:
-    """Yields the number, and the name, of each VM of the cluster, with what it is called."""
+    """Yields the numbers and names of the cluster's VMs, each with a label of its VM."""
     from vmio.managers.proxmox.find import find_vms
     from vmio.managers.proxmox.pmxcfs import PVE
 

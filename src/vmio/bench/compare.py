@@ -1,4 +1,4 @@
-"""Two guests side by side, one of which is measured while the other is stopped."""
+"""Two guests that are measured in turn; the other one is stopped meanwhile."""
 
 from __future__ import annotations
 

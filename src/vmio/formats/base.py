@@ -116,7 +116,7 @@ class Doors(Protocol):
         """Returns whether a text is in this notation."""
 
     def read(self, source: Source, context: ReadContext, /) -> Guest:
-        """Reads a guest, and skips what its manager would skip.
+        """Reads a guest; lines that its manager would skip are skipped.
 
         Raises:
             InputError: The text is not a guest, or has no such snapshot.

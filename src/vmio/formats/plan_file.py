@@ -7,6 +7,7 @@ none changes its meaning.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import ValidationError, convert, to_builtins
@@ -52,7 +53,7 @@ def parse_plan(source: Source) -> Plan:
         )
     try:
         check_document(table, paths=True)
-        return convert(table, Plan)
+        plan = convert(table, Plan)
     except ValidationError as error:
         raise InputError(
             f"{name} is not a plan: {explain(error, 'a plan')[:_LONGEST_REASON]}"
@@ -61,15 +62,24 @@ def parse_plan(source: Source) -> Plan:
         raise InputError(f"{name} is not a plan: {error.message}") from error
     except ValueError as error:
         raise InputError(f"{name} is not a plan: {error}") from error
+    # A place in a config's text is meaningless in a plan's own file.
+    if any("where" in written for written in _list_located(table)):
+        raise InputError(f"{name} is not a plan: a plan has no key 'where'")
+    return plan
 
 
 def render_plan(plan: Plan) -> str:
     """Returns a plan's file, which `parse_plan` reads as the same plan."""
     table: dict[str, Any] = {"schema": SCHEMA} | to_builtins(plan)
-    # A place in a config's text is meaningless in a plan's own file.
-    for side in (table["before"], table["after"]):
-        for written in (*side["iothreads"], *(attached["disk"] for attached in side["disks"])):
-            del written["where"]
+    for written in _list_located(table):
+        del written["where"]
     text = json.dumps(table, indent=2, ensure_ascii=False) + "\n"
     # A path may contain bytes that are not text; JSON writes them as Python escapes them.
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _list_located(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yields the tables of those values of a plan that know where they are written."""
+    for side in (table["before"], table["after"]):
+        yield from side.get("iothreads", ())
+        yield from (attached["disk"] for attached in side.get("disks", ()))

@@ -62,6 +62,7 @@ def test_plan_is_read_back() -> None:
         ('"schema": 2', '"schema": true', "no number 'schema'"),
         ('"new": 0', '"new": "0"', r"'steps\.0\.live\.0\.new': expected int, got str"),
         ('"vm": "701"', '"vm": "701", "more": 1', "more"),
+        ('"id": "scsi0"', '"id": "scsi0", "where": {}', "a plan has no key 'where'"),
         ('"notes": []', '"notes": {}', "notes"),
         ('"notes": []', '"notes": "ab"', "notes"),
         ('"kind": "separate-controllers"', '"kind": "erase"', r"steps\.0"),

@@ -956,9 +956,6 @@ def _read_boot(reading: _Reading, root: Element, devices: Element | None) -> Boo
     return Boot(devices=tuple(names), by_device=bool(numbered))
 
 
-_FIRST_PORTS: Final = frozenset({"hub", "hostdev"})
-
-
 def _read_usb_devices(devices: Element | None) -> Iterator[UsbDevice]:
     """Yields what takes ports of USB besides disks, as far as it is written."""
     for child in devices.children if devices is not None else ():

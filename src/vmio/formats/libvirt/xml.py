@@ -16,7 +16,7 @@ from msgspec import Struct, field
 from vmio.errors import InputError
 from vmio.model.source import Source, Span
 
-__all__ = ["Element", "find_attribute", "find_attributes", "parse_xml"]
+__all__ = ["Element", "find_attributes", "parse_xml"]
 
 _MAX_BYTES: Final = 16 * 1024 * 1024
 _MAX_DEPTH: Final = 256
@@ -166,8 +166,3 @@ def find_attributes(source: Source, element: Element) -> dict[str, Span]:
         found[match[1].decode("utf-8", "replace")] = Span(match.start(1), match.end())
         place = match.end()
     return found
-
-
-def find_attribute(source: Source, element: Element, name: str) -> Span:
-    """Returns where an attribute of an element stands; the whole element where it has none."""
-    return find_attributes(source, element).get(name, element.span)

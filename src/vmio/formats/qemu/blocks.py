@@ -31,12 +31,6 @@ from vmio.model.storage import StorageKind, find_storage_kind
 __all__ = ["Blocks", "Medium", "name_cache", "read_blocks", "to_bool"]
 
 _MAX_DEPTH = 16
-_FILTERS = frozenset(
-    """
-    blkdebug blklogwrites blkverify compress copy-before-write copy-on-read preallocate
-    snapshot-access throttle
-    """.split()  # noqa: SIM905 - a list a line each would hide the words
-)
 _FORMATS = frozenset(
     "raw qcow qcow2 qed vmdk vdi vpc vhdx parallels luks cloop dmg bochs".split()  # noqa: SIM905
 )
