@@ -10,9 +10,10 @@ from msgspec import Struct
 from vmio.errors import ConflictError, QmpError, UnsupportedError, UsageError
 from vmio.formats.base import Guest, ReadContext
 from vmio.formats.registry import edit, read
+from vmio.managers.journal import WrittenConfig
 from vmio.managers.live import LiveResult, check_live, set_live
 from vmio.managers.proxmox.node import Node, find_qmp_socket, find_vmid, is_running
-from vmio.managers.proxmox.write import WrittenConfig, check_config, replace_config
+from vmio.managers.proxmox.write import check_config, replace_config
 from vmio.model.host import Host
 from vmio.model.plan import LiveChange, Plan, Step
 from vmio.model.source import Source, apply_edits

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from vmio.errors import ConflictError, InputError, UsageError, VmioError
 from vmio.host.files import is_there
-from vmio.managers.proxmox.journal import Entry, Journal, list_journals, make_run
+from vmio.managers.journal import Entry, Journal, WrittenConfig, list_journals, make_run
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.write import WrittenConfig, check_config, open_config, save_config
+from vmio.managers.proxmox.write import check_config, open_config, save_config
 from vmio.model.source import Source
 
 __all__ = [

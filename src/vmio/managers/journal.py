@@ -26,7 +26,14 @@ from vmio.host.save import write_file
 from vmio.model.source import Source
 from vmio.values import check_matches, replace
 
-__all__ = ["Entry", "Journal", "find_state_folder", "list_journals", "make_run"]
+__all__ = [
+    "Entry",
+    "Journal",
+    "WrittenConfig",
+    "find_state_folder",
+    "list_journals",
+    "make_run",
+]
 
 KEPT = 20
 """The number of states kept for a config; a config is a few KiB."""
@@ -86,6 +93,24 @@ class Entry(Struct, frozen=True, kw_only=True):
         check_matches("before", self.before, _DIGEST)
         check_matches("after", self.after, _DIGEST)
         check_matches("run", self.run, r"[0-9a-f]{0,32}")
+
+
+class WrittenConfig(Struct, frozen=True, kw_only=True):
+    """The result for a config."""
+
+    path: Path
+    """The file itself, with symbolic links resolved."""
+    before: str
+    """The digest of the old content."""
+    after: str
+    """The digest of the current content."""
+    backup: Path | None = None
+    """The file with the old bytes; None if nothing was to change."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file was written."""
+        return self.backup is not None
 
 
 class Journal:
