@@ -151,7 +151,14 @@ class Journal:
         return data
 
     def record(
-        self, old: bytes, new: bytes, *, what: str, run: str = "", undoes: int | None = None
+        self,
+        old: bytes,
+        new: bytes,
+        *,
+        what: str,
+        run: str = "",
+        undoes: int | None = None,
+        after: str = "",
     ) -> Entry:
         """Keeps a state that is about to be replaced.
 
@@ -161,6 +168,7 @@ class Journal:
             what: A short description of the change.
             run: The id of the changes that one undo reverts together; empty for this one alone.
             undoes: The number of the change that this one undoes.
+            after: The digest by which the new state is recognized; empty for that of its bytes.
 
         Raises:
             OutputError: It cannot be kept.
@@ -170,7 +178,7 @@ class Journal:
             what=what,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             before=_digest(old),
-            after=_digest(new),
+            after=after or _digest(new),
             undoes=undoes,
             run=run or make_run(),
         )

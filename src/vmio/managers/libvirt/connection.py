@@ -43,6 +43,8 @@ _MOST_DOMAINS: Final = 16_384
 """Source: libvirt's limit of one list over its protocol."""
 _NOT_LOCAL: Final = ("ssh", "libssh", "libssh2", "tls", "tcp", "ext")
 _LOST: Final = ("client socket is closed", "End of file while reading data")
+_NO_SCHEMA: Final = " RNG "
+"""In libvirt's message about a schema that it cannot open."""
 _RIGHTS_HINT: Final = (
     "polkit lets root and the members of the group libvirt manage domains of qemu:///system;"
     " reading needs no rights"
@@ -187,16 +189,26 @@ class Connection:
         result: Domain = self._call(f"read '{name}'", read, name=name)
         return result
 
-    def define(self, text: bytes) -> None:
-        """Stores a domain's XML, if libvirt's schema allows it.
+    def define(self, text: bytes, *, validate: bool = True) -> None:
+        """Stores a domain's XML.
+
+        Args:
+            text: The XML.
+            validate: Whether libvirt's schema has to allow it, where the daemon has the schema.
 
         Raises:
             CapabilityError: The connection may only read.
             InputError: libvirt refuses the text.
             LibvirtError: The daemon does not answer.
         """
-        flags = self._libvirt.VIR_DOMAIN_DEFINE_VALIDATE
-        self._call("define a domain", self._handle.defineXMLFlags, text.decode(), flags)
+        flags = self._libvirt.VIR_DOMAIN_DEFINE_VALIDATE if validate else 0
+        define, xml = self._handle.defineXMLFlags, text.decode("utf-8", "surrogateescape")
+        try:
+            self._call("define a domain", define, xml, flags)
+        except LibvirtError as error:
+            if not validate or _NO_SCHEMA not in error.message:
+                raise
+            self._call("define a domain", define, xml, 0)
 
     def read_threads(self, name: str) -> Mapping[int, Mapping[str, int]]:
         """Returns the polling parameters of a running domain's IOThreads, by their ids.

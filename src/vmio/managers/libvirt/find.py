@@ -16,7 +16,7 @@ from typing import Final
 from msgspec import Struct
 
 from vmio.errors import LibvirtError, MissingExtraError, UsageError
-from vmio.host.files import is_file, is_folder, is_there
+from vmio.host.files import is_file, is_there
 from vmio.managers.libvirt.connection import share_connection
 from vmio.model.source import Source
 
@@ -26,6 +26,7 @@ __all__ = [
     "choose_uri",
     "find_domain",
     "has_libvirt",
+    "is_domain",
     "list_domains",
     "parse_address",
     "read_text",
@@ -93,12 +94,17 @@ def parse_address(address: str) -> DomainAddress:
     return DomainAddress(uri=f"{scheme}://{host or ''}{path}{query or ''}", name=name)
 
 
+def is_domain(path: Path) -> bool:
+    """Returns whether what stands for a path is a domain's address, with one slash for three."""
+    return str(path).startswith(LIBVIRT)
+
+
 def has_libvirt() -> bool:
     """Returns whether this host has a libvirt daemon, or a person has named one; it is not asked.
 
     A name is looked up there only if so, since libvirt-python takes time to import.
     """
-    return bool(os.environ.get("LIBVIRT_DEFAULT_URI")) or _has_socket() or is_folder(STORED)
+    return bool(os.environ.get("LIBVIRT_DEFAULT_URI")) or _has_socket() or bool(_list_stored())
 
 
 def find_domain(name: str) -> str | None:
