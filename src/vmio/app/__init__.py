@@ -299,7 +299,7 @@ _LATER = {
     "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
-    "vmio.managers.proxmox.write": ("WrittenConfig",),
+    "vmio.managers.journal": ("WrittenConfig",),
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
     "vmio.bench.compare": ("Progress",),
     "vmio.bench.result": ("Comparison",),

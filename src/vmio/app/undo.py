@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmio.app.addresses import find_guest
+from vmio.app.addresses import LIBVIRT, find_guest
 
 if TYPE_CHECKING:
     from vmio.managers.journal import Journal, WrittenConfig
@@ -64,10 +64,10 @@ def prepare_undo(
 
 
 def _find(vm: str, *, writes: bool = False) -> str:
-    """Returns the config's path or the VM's number, the key of its recorded changes."""
+    """Returns the config's path, the domain's address or the VM's number: the key of its changes."""
     found = find_guest(vm, writes=writes) if vm else ""
     # A guest that was migrated or removed is still found by its number.
-    return vm if vm.isdecimal() else found
+    return vm if vm.isdecimal() and not found.startswith(LIBVIRT) else found
 
 
 def undo(reversal: PreparedUndo) -> tuple[tuple[WrittenConfig, ...], tuple[NotRestored, ...]]:

@@ -42,7 +42,13 @@ DEADLINE_S: Final = 30.0
 _MOST_DOMAINS: Final = 16_384
 """Source: libvirt's limit of one list over its protocol."""
 _NOT_LOCAL: Final = ("ssh", "libssh", "libssh2", "tls", "tcp", "ext")
-_LOST: Final = ("client socket is closed", "End of file while reading data")
+_CONNECT: Final = "connect"
+_LOST: Final = (
+    "Cannot recv data",
+    "Cannot write data",
+    "End of file while reading data",
+    "client socket is closed",
+)
 _NO_SCHEMA: Final = " RNG "
 """In libvirt's message about a schema that it cannot open."""
 _RIGHTS_HINT: Final = (
@@ -108,7 +114,7 @@ class Connection:
         self._libvirt = _import_libvirt()
         self._is_lost = False
         connect = self._libvirt.open if writes else self._libvirt.openReadOnly
-        self._handle = self._call("connect", connect, _ask_nobody(uri))
+        self._handle = self._call(_CONNECT, connect, _ask_nobody(uri))
 
     def close(self) -> None:
         """Ends the connection, unless the daemon has stopped to answer."""
@@ -280,6 +286,8 @@ class Connection:
                 f"libvirt at {self.uri} did not {doing} within {self._deadline_s:g} s",
                 hint="see whether its daemon hangs, and why: virsh list",
             ) from None
+        except OverflowError as error:
+            raise LibvirtError(f"libvirt could not {doing}: {error}") from error
         except self._libvirt.libvirtError as error:
             raise self._explain(error, doing, name) from error
 
@@ -323,7 +331,7 @@ class Connection:
             code == libvirt.VIR_ERR_CONFIG_UNSUPPORTED
         ):
             return InputError(f"libvirt at {self.uri} refuses the domain: {said}")
-        if said.startswith(("Failed to connect", "Cannot recv data")):
+        if said.startswith("Failed to connect") or doing == _CONNECT:
             return LibvirtError(
                 f"no libvirt daemon answers at {self.uri}: {said}",
                 hint="start it, or name another one, as in libvirt:qemu:///session/NAME",
