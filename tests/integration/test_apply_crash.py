@@ -17,7 +17,7 @@ import pytest
 from vmio.errors import VmioError
 from vmio.formats.proxmox.config import parse_config
 from vmio.formats.proxmox.writer import set_setting
-from vmio.managers.proxmox.journal import KEPT, Journal
+from vmio.managers.journal import KEPT, Journal
 from vmio.managers.proxmox.node import Node
 from vmio.managers.proxmox.write import replace_config, write_config
 from vmio.model.source import Source, apply_edits

@@ -105,11 +105,11 @@ if TYPE_CHECKING:
     from vmio.lint.diagnostic import CheckedFile, Severity
     from vmio.lint.pages import Page, render_page
     from vmio.managers.discovery import Monitor, RunningGuest
+    from vmio.managers.journal import WrittenConfig
+    from vmio.managers.planned import Outcome, PreparedPlan
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
-    from vmio.managers.proxmox.planned import Outcome, PreparedPlan
-    from vmio.managers.proxmox.undo import NotRestored, PreparedUndo
-    from vmio.managers.proxmox.write import WrittenConfig
+    from vmio.managers.undo import NotRestored, PreparedUndo
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
     from vmio.report.explanation.guest import ExplainedGuest
@@ -298,9 +298,9 @@ _LATER = {
     ),
     "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
-    "vmio.managers.proxmox.planned": ("Outcome", "PreparedPlan"),
-    "vmio.managers.proxmox.write": ("WrittenConfig",),
-    "vmio.managers.proxmox.undo": ("NotRestored", "PreparedUndo"),
+    "vmio.managers.planned": ("Outcome", "PreparedPlan"),
+    "vmio.managers.journal": ("WrittenConfig",),
+    "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
     "vmio.bench.compare": ("Progress",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),

@@ -9,7 +9,7 @@ from vmio.app.missing import read_named
 from vmio.errors import UsageError, VmioError
 
 if TYPE_CHECKING:
-    from vmio.managers.proxmox.planned import Outcome, PreparedPlan
+    from vmio.managers.planned import Outcome, PreparedPlan
     from vmio.model.plan import Plan
 
 __all__ = ["apply", "find_refusal", "prepare_apply", "render_qm"]
@@ -41,7 +41,7 @@ def prepare_apply(
         InputError: The config cannot be read.
         ConflictError: The config has changed since the plan was made, or must not be changed now.
     """
-    from vmio.managers.proxmox.planned import find_refusal, prepare_plan
+    from vmio.managers.planned import find_refusal, prepare_plan
 
     refusal = find_refusal(plan)
     if refusal is not None:
@@ -54,7 +54,7 @@ def prepare_apply(
 
 def find_refusal(plan: Plan) -> VmioError | None:
     """Returns why `prepare_apply` takes a plan for no config at all; None if it takes it."""
-    from vmio.managers.proxmox.planned import find_refusal as find
+    from vmio.managers.planned import find_refusal as find
 
     return find(plan)
 
@@ -67,7 +67,7 @@ def apply(work: PreparedPlan) -> Outcome:
         OutputError: It cannot be written; the old config is still there.
         QmpError: The running guest refuses a value; its old values are set again.
     """
-    from vmio.managers.proxmox.planned import carry_out
+    from vmio.managers.planned import carry_out
     from vmio.report.plan.words import describe_plan
 
     return carry_out(work, what=describe_plan(work.guest, work.plan).summary)

@@ -118,7 +118,7 @@ def check_all(
         load_rules(project)  # so that not every process has to
     run = ""
     if write:
-        from vmio.managers.proxmox.journal import make_run
+        from vmio.managers.journal import make_run
 
         run = make_run()
     if write or any(vm.path == "-" for vm in vms):

@@ -161,7 +161,7 @@ def _ask(work: app.PreparedPlan) -> str:
 
 
 def _say_outcome(work: app.PreparedPlan, outcome: app.Outcome | None) -> None:
-    for note in work.plan.notes:
+    for note in (*work.plan.notes, *work.reminders):
         say(note)
     if work.new == work.source.data and not work.live:
         say(f"{work.path}: nothing to change")

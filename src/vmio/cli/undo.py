@@ -132,4 +132,6 @@ def _print_list(vm: str, *, as_json: bool) -> None:
 
 
 def _name(path: Path) -> str:
-    return f"{printable(str(path))}{'' if app.is_there(path) else ' (gone)'}"
+    # What is no absolute path is the address of a domain, for which no daemon is asked here.
+    is_gone = path.is_absolute() and not app.is_there(path)
+    return f"{printable(str(path))}{' (gone)' if is_gone else ''}"

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from vmio.errors import ConflictError
 from vmio.host.files import is_there
-from vmio.managers.proxmox.journal import find_state_folder
+from vmio.managers.journal import find_state_folder
 from vmio.managers.proxmox.lock import LOCK_TIMEOUT_S
 from vmio.managers.proxmox.pmxcfs import PVE
 

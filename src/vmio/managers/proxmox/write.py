@@ -11,18 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec import Struct
-
 from vmio.errors import ConflictError, VmioError
 from vmio.formats.proxmox.config import parse_config
-from vmio.managers.proxmox.journal import Entry, Journal
+from vmio.managers.journal import Entry, Journal, WrittenConfig
 from vmio.managers.proxmox.lock import LockedFile, open_locked
 from vmio.managers.proxmox.node import Node, find_vmid, is_running
 from vmio.model.source import Source
 from vmio.values import replace
 
 __all__ = [
-    "WrittenConfig",
     "check_config",
     "check_replaceable",
     "open_config",
@@ -34,24 +31,6 @@ __all__ = [
 _PENDING_HINT = (
     "stop it first, or run the command of `vmio apply --commands`: it applies at the next start"
 )
-
-
-class WrittenConfig(Struct, frozen=True, kw_only=True):
-    """The result for a config."""
-
-    path: Path
-    """The file itself, with symbolic links resolved."""
-    before: str
-    """The digest of the old content."""
-    after: str
-    """The digest of the current content."""
-    backup: Path | None = None
-    """The file with the old bytes; None if nothing was to change."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether the file was written."""
-        return self.backup is not None
 
 
 def check_replaceable(path: Path, old: bytes, *, node: Node | None = None) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from vmio.managers.proxmox.journal import Journal
-from vmio.managers.proxmox.planned import Outcome, PreparedPlan
-from vmio.managers.proxmox.undo import NotRestored, PreparedUndo
-from vmio.managers.proxmox.write import WrittenConfig
+from vmio.managers.journal import Journal, WrittenConfig
+from vmio.managers.planned import Outcome, PreparedPlan
+from vmio.managers.undo import NotRestored, PreparedUndo
 from vmio.model.source import Source
 from vmio.report.envelope import Count, render_document
 from vmio.report.plan.words import describe_plan
