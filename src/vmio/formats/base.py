@@ -49,6 +49,10 @@ class Guest(Struct, frozen=True, kw_only=True):
     origin: ClassVar[Literal["plan", "command"]] = "plan"
     """The origin of its layout: its manager creates it, or the text itself configures it."""
 
+    numbers_threads: ClassVar[bool] = False
+    """Whether its IOThreads have numbers: a name such as `vmio0` then is that of no thread, and
+    the one that it stands for is known by the disks that it serves."""
+
     drive_counts: ClassVar[Mapping[BusKind, int]] = {}
     """The number of drives that the notation can name on each bus; any number if not given."""
 
