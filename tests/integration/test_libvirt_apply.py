@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from vmio.app import lay_out, make_plan, open_guest, prepare_apply
-from vmio.errors import ConflictError, UsageError
+from vmio.app import apply, lay_out, make_plan, open_guest, prepare_apply
+from vmio.errors import ConflictError, PlanError, UsageError
 from vmio.managers.libvirt.find import DomainAddress
 from vmio.managers.libvirt.write import read_domain
 from vmio.model.topology import Topology
@@ -209,3 +209,39 @@ def test_json_of_a_dry_run_has_the_address(
     address = str(DomainAddress(uri=libvirt_daemon.uri, name=NAME))
     assert document["data"]["config"]["path"] == address
     assert not document["data"]["config"]["written"]
+
+
+POLICIES = ("auto", "per-disk", "shared", "pool:2", "vq-map:2", "kubevirt-auto", "ovirt:2")
+
+
+@pytest.mark.skipif(not PEERS.is_dir(), reason=f"needs the domains in {PEERS}")
+@pytest.mark.parametrize("path", sorted(PEERS.glob("[!e]*.xml")), ids=lambda path: path.stem)
+def test_peers_have_the_layout_of_their_plans(
+    path: Path,
+    connection: Any,  # noqa: ANN401 - it has no types
+    libvirt_daemon: SessionDaemon,
+) -> None:
+    """Each policy that has a plan for a domain, defined by the daemon and read again."""
+    libvirt = pytest.importorskip("libvirt")
+    try:
+        domain = connection.defineXML(path.read_text())
+    except libvirt.libvirtError as error:
+        pytest.skip(f"this daemon does not define it: {error}")
+    address = str(DomainAddress(uri=libvirt_daemon.uri, name=domain.name()))
+    try:
+        old = read_domain(address).data
+        for policy in POLICIES:
+            guest = open_guest(address)
+            try:
+                plan = make_plan(guest, guest.context.host, policy)
+            except PlanError:
+                continue
+            work = prepare_apply(plan, address)
+            apply(work)
+            found = list_threads(lay_out(open_guest(address)))
+            assert found == list_threads(plan.after), policy
+            if work.writes:
+                assert call("undo", address, "--yes") == 0
+            assert read_domain(address).data == old
+    finally:
+        domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
