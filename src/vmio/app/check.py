@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from vmio.app.addresses import LIBVIRT
 from vmio.app.guests import Guest, Storages, lay_out, load, load_source
 from vmio.errors import UsageError, VmioError
 from vmio.host.files import is_file, read_source
@@ -16,6 +17,7 @@ from vmio.model.source import Source
 if TYPE_CHECKING:
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
+    from vmio.lint.fixing import Fixed
     from vmio.lint.project import ProjectConfig
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
@@ -299,13 +301,18 @@ def fix(
         again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
         return check(again, host, project=project, baseline=baseline, node=node)
 
-    fixed = fix_source(
-        before,
-        lambda text: check_text(text).diagnostics,
-        unsafe=unsafe,
-        find_editable=find_editable,
-    )
-    refusal = _write_config(before, fixed.data, write=write, run=run) if fixed.changed else None
+    def fix_text(text: Source) -> Fixed:
+        return fix_source(
+            text,
+            lambda text: check_text(text).diagnostics,
+            unsafe=unsafe,
+            find_editable=find_editable,
+        )
+
+    fixed = fix_text(before)
+    refusal = None
+    if fixed.changed:
+        refusal = _write(before, lambda text: fix_text(text).data, write=write, run=run)
     if refusal is not None:
         left = check_text(before)
         return replace(left, before=before, unfixed=fixed.applied, refusal=refusal)
@@ -330,20 +337,29 @@ def _leave_excerpt(checked: CheckedFile, before: Source, *, unsafe: bool) -> Che
     return replace(checked, before=before, unfixed=left, refusal=refusal)
 
 
-def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:
-    """Replaces a config, or only checks whether it could; returns why it cannot."""
+def _write(
+    before: Source, edit: Callable[[Source], bytes], *, write: bool, run: str
+) -> VmioError | None:
+    """Replaces a config or defines a domain, or only checks whether it could; returns why not."""
     if before.name == _STDIN:
         if write:
             raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
         return None
-    from vmio.managers.proxmox.write import check_replaceable, replace_config
-
-    path = Path(before.name)
+    what, digest = "vmio check --fix", before.digest
     try:
+        if before.name.startswith(LIBVIRT):
+            if write:
+                from vmio.managers.libvirt.write import write_domain
+
+                # A daemon is given its passwords back, which the checked text does not have.
+                write_domain(before.name, edit, digest=digest, what=what, run=run)
+            return None
+        from vmio.managers.write import check_replaceable, write_config
+
         if write:
-            replace_config(path, before.data, data, what="vmio check --fix", run=run)
+            write_config(Path(before.name), edit, digest=digest, what=what, run=run)
         else:
-            check_replaceable(path, before.data)
+            check_replaceable(Path(before.name), before.data)
     except VmioError as error:
         return error
     return None

@@ -44,8 +44,8 @@ def prepare_undo(
     """Returns what an undo would do: of a whole run, or of a config's last change.
 
     Args:
-        vm: A config's path, or a VM's number or name; empty for everything that one call of vmio
-            changed.
+        vm: A config's path, or the number or name of a VM or domain; empty for everything that
+            one call of vmio changed.
         number: Restore the config's state before this change; None for its last change.
         run: The call to undo if no config is named; empty for the last one.
         force: Whether to undo even if changes by others are lost.
@@ -64,7 +64,7 @@ def prepare_undo(
 
 
 def _find(vm: str, *, writes: bool = False) -> str:
-    """Returns the config's path, the domain's address or the VM's number: the key of its changes."""
+    """Returns what a guest's changes are recorded by: its path, its number, a domain's address."""
     found = find_guest(vm, writes=writes) if vm else ""
     # A guest that was migrated or removed is still found by its number.
     return vm if vm.isdecimal() and not found.startswith(LIBVIRT) else found
