@@ -106,6 +106,7 @@ if TYPE_CHECKING:
     from vmio.lint.pages import Page, render_page
     from vmio.managers.discovery import Monitor, RunningGuest
     from vmio.managers.journal import WrittenConfig
+    from vmio.managers.libvirt.find import name_path
     from vmio.managers.planned import Outcome, PreparedPlan
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
@@ -211,6 +212,7 @@ __all__ = [
     "load",
     "load_source",
     "make_plan",
+    "name_path",
     "name_place",
     "observe",
     "open_guest",
@@ -298,6 +300,7 @@ _LATER = {
     ),
     "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
+    "vmio.managers.libvirt.find": ("name_path",),
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
     "vmio.managers.journal": ("WrittenConfig",),
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),

@@ -304,15 +304,17 @@ def fix(
     def fix_text(text: Source) -> Fixed:
         return fix_source(
             text,
-            lambda text: check_text(text).diagnostics,
+            lambda each: check_text(each).diagnostics,
             unsafe=unsafe,
             find_editable=find_editable,
         )
 
     fixed = fix_text(before)
     refusal = None
-    if fixed.changed:
-        refusal = _write(before, lambda text: fix_text(text).data, write=write, run=run)
+    if fixed.changed and before.name.startswith(LIBVIRT):
+        refusal = _define(before, lambda secret: fix_text(secret).data, write=write, run=run)
+    elif fixed.changed:
+        refusal = _write_config(before, fixed.data, write=write, run=run)
     if refusal is not None:
         left = check_text(before)
         return replace(left, before=before, unfixed=fixed.applied, refusal=refusal)
@@ -337,29 +339,40 @@ def _leave_excerpt(checked: CheckedFile, before: Source, *, unsafe: bool) -> Che
     return replace(checked, before=before, unfixed=left, refusal=refusal)
 
 
-def _write(
+def _define(
     before: Source, edit: Callable[[Source], bytes], *, write: bool, run: str
 ) -> VmioError | None:
-    """Replaces a config or defines a domain, or only checks whether it could; returns why not."""
+    """Defines a libvirt domain, or only checks whether it could; returns why it cannot.
+
+    What is checked has no passwords, and what is defined has them: so it is fixed again.
+    """
+    from vmio.managers.libvirt.write import read_domain, write_domain
+
+    try:
+        if write:
+            what, digest = "vmio check --fix", before.digest
+            write_domain(before.name, edit, what=what, digest=digest, run=run)
+        else:
+            read_domain(before.name)
+    except VmioError as error:
+        return error
+    return None
+
+
+def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:
+    """Replaces a config, or only checks whether it could; returns why it cannot."""
     if before.name == _STDIN:
         if write:
             raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
         return None
-    what, digest = "vmio check --fix", before.digest
+    from vmio.managers.write import check_replaceable, replace_config
+
+    path = Path(before.name)
     try:
-        if before.name.startswith(LIBVIRT):
-            if write:
-                from vmio.managers.libvirt.write import write_domain
-
-                # A daemon is given its passwords back, which the checked text does not have.
-                write_domain(before.name, edit, digest=digest, what=what, run=run)
-            return None
-        from vmio.managers.write import check_replaceable, write_config
-
         if write:
-            write_config(Path(before.name), edit, digest=digest, what=what, run=run)
+            replace_config(path, before.data, data, what="vmio check --fix", run=run)
         else:
-            check_replaceable(Path(before.name), before.data)
+            check_replaceable(path, before.data)
     except VmioError as error:
         return error
     return None

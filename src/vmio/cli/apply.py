@@ -154,7 +154,7 @@ def _print_steps(work: app.PreparedPlan) -> None:
 
 
 def _ask(work: app.PreparedPlan) -> str:
-    parts = [f"write {work.path}"] if work.writes else []
+    parts = [f"write {app.name_path(work.path)}"] if work.writes else []
     parts += [f"set {len(work.live)} values of the running guest"] if work.live else []
     text = " and ".join(parts)
     return f"vmio: {text[:1].upper()}{text[1:]}?"
@@ -164,11 +164,11 @@ def _say_outcome(work: app.PreparedPlan, outcome: app.Outcome | None) -> None:
     for note in (*work.plan.notes, *work.reminders):
         say(note)
     if work.new == work.source.data and not work.live:
-        say(f"{work.path}: nothing to change")
+        say(f"{app.name_path(work.path)}: nothing to change")
     elif outcome is None:
         say("dry run: nothing is changed")
     if outcome is not None and outcome.config is not None:
-        say(f"{work.path} is written; vmio undo {_name(work)} restores it")
+        say(f"{app.name_path(work.path)} is written; vmio undo {_name(work)} restores it")
     for result in outcome.live if outcome is not None else ():
         change = result.change
         say(f"{change.path} now has {change.property} = {change.new}, before {result.old}")
@@ -186,5 +186,5 @@ def _name(work: app.PreparedPlan) -> str:
     """Returns a word that can be pasted into a shell command."""
     if work.path.name == f"{work.plan.vm}.conf" and work.plan.vm.isdecimal():
         return app.quote(work.plan.vm)
-    path = str(work.path)
+    path = app.name_path(work.path)
     return app.quote(f"./{path}" if path.startswith("-") else path)

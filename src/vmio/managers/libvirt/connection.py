@@ -43,6 +43,7 @@ _MOST_DOMAINS: Final = 16_384
 """Source: libvirt's limit of one list over its protocol."""
 _NOT_LOCAL: Final = ("ssh", "libssh", "libssh2", "tls", "tcp", "ext")
 _CONNECT: Final = "connect"
+_DEFINE: Final = "define a domain"
 _LOST: Final = (
     "Cannot recv data",
     "Cannot write data",
@@ -210,11 +211,11 @@ class Connection:
         flags = self._libvirt.VIR_DOMAIN_DEFINE_VALIDATE if validate else 0
         define, xml = self._handle.defineXMLFlags, text.decode("utf-8", "surrogateescape")
         try:
-            self._call("define a domain", define, xml, flags)
+            self._call(_DEFINE, define, xml, flags)
         except LibvirtError as error:
             if not validate or _NO_SCHEMA not in error.message:
                 raise
-            self._call("define a domain", define, xml, 0)
+            self._call(_DEFINE, define, xml, 0)
 
     def read_threads(self, name: str) -> Mapping[int, Mapping[str, int]]:
         """Returns the polling parameters of a running domain's IOThreads, by their ids.
@@ -327,10 +328,6 @@ class Connection:
             return CapabilityError(
                 f"cannot {doing}: the connection to {self.uri} may only read ({said})"
             )
-        if code in {libvirt.VIR_ERR_XML_ERROR, libvirt.VIR_ERR_XML_INVALID_SCHEMA} or (
-            code == libvirt.VIR_ERR_CONFIG_UNSUPPORTED
-        ):
-            return InputError(f"libvirt at {self.uri} refuses the domain: {said}")
         if said.startswith("Failed to connect") or doing == _CONNECT:
             return LibvirtError(
                 f"no libvirt daemon answers at {self.uri}: {said}",
@@ -339,6 +336,12 @@ class Connection:
         if any(text in said for text in _LOST):
             self._is_lost = True
             return LibvirtError(f"libvirt at {self.uri} went away: vmio could not {doing}")
+        if doing == _DEFINE and code not in {
+            libvirt.VIR_ERR_INTERNAL_ERROR,
+            libvirt.VIR_ERR_RPC,
+            libvirt.VIR_ERR_SYSTEM_ERROR,
+        }:
+            return InputError(f"libvirt at {self.uri} refuses the domain: {said}")
         return LibvirtError(f"libvirt at {self.uri} could not {doing}: {said}")
 
 

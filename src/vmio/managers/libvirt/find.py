@@ -28,6 +28,7 @@ __all__ = [
     "has_libvirt",
     "is_domain",
     "list_domains",
+    "name_path",
     "parse_address",
     "read_text",
 ]
@@ -97,6 +98,11 @@ def parse_address(address: str) -> DomainAddress:
 def is_domain(path: Path) -> bool:
     """Returns whether what stands for a path is a domain's address, with one slash for three."""
     return str(path).startswith(LIBVIRT)
+
+
+def name_path(path: Path) -> str:
+    """Returns a config's path, or a domain's address with the slashes that a path has lost."""
+    return str(parse_address(str(path))) if is_domain(path) else str(path)
 
 
 def has_libvirt() -> bool:

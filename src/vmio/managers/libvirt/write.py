@@ -1,8 +1,9 @@
 """Changes a domain of a daemon: defines its new text, and the old one again if anything is lost.
 
 libvirt has no lock for a domain's configuration, and no way to define it only if it is unchanged.
-So it is read again just before; a change by somebody else in the milliseconds between is lost, and
-is in the backup.
+So it is read again just before; a change by somebody else in the milliseconds between is lost. A
+definition is made whole or not at all, also where vmio is killed; the daemon may then still make
+it a moment later.
 
 Source: libvirt 11.3.0, run.
 """
