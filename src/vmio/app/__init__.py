@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vmio.app.addresses import ADDRESSES, find_guest, find_guests, find_processes
-from vmio.app.apply import apply, find_refusal, prepare_apply, render_qm
+from vmio.app.apply import apply, find_refusal, prepare_apply, render_commands
 from vmio.app.calibrate import (
     calibrate,
     check_idle,
@@ -235,10 +235,10 @@ __all__ = [
     "read_trace",
     "record_baseline",
     "render_boot",
+    "render_commands",
     "render_host",
     "render_page",
     "render_plan",
-    "render_qm",
     "run_async",
     "run_bench",
     "save_host",

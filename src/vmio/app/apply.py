@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vmio.managers.planned import Outcome, PreparedPlan
     from vmio.model.plan import Plan
 
-__all__ = ["apply", "find_refusal", "prepare_apply", "render_qm"]
+__all__ = ["apply", "find_refusal", "prepare_apply", "render_commands"]
 
 _STDIN = "<stdin>"
 
@@ -73,8 +73,12 @@ def apply(work: PreparedPlan) -> Outcome:
     return carry_out(work, what=describe_plan(work.guest, work.plan).summary)
 
 
-def render_qm(work: PreparedPlan) -> str:
-    """Returns the Proxmox VE command that makes a plan's changes; empty if there are none."""
-    from vmio.managers.proxmox.commands import render_command
+def render_commands(work: PreparedPlan) -> str:
+    """Returns the manager's own commands for a plan's changes, a line each; empty without any.
 
-    return render_command(work.guest, work.plan.changes)
+    These are one `qm set` for Proxmox VE, and `virsh` for libvirt, where `virsh edit` follows
+    what is to be written in it, as comments of the shell.
+    """
+    from vmio.formats.registry import render_commands as render
+
+    return render(work.guest, work.plan.changes)

@@ -365,7 +365,7 @@ def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> Vmio
         if write:
             raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
         return None
-    from vmio.managers.proxmox.write import check_replaceable, replace_config
+    from vmio.managers.write import check_replaceable, replace_config
 
     path = Path(before.name)
     try:

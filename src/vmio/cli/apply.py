@@ -30,7 +30,7 @@ _LEFT = 1
     help="Plan and apply in one step; PLAN is then a config.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the change without making it.")
-@click.option("--commands", is_flag=True, help="Print the qm command for the change, and exit.")
+@click.option("--commands", is_flag=True, help="Print the commands of qm or virsh for the change.")
 @click.option(
     "--live/--no-live",
     default=None,
@@ -102,7 +102,7 @@ def command(
     if as_json:
         from vmio.report.apply.json import render_apply_json
 
-        click.echo(render_apply_json(work, outcome, app.render_qm(work)))
+        click.echo(render_apply_json(work, outcome, app.render_commands(work)))
     _say_outcome(work, outcome)
     return _LEFT if work.running and work.new != work.source.data else 0
 
@@ -136,9 +136,9 @@ def print_diff(source: Source, new: bytes) -> None:
 def _print_commands(work: app.PreparedPlan) -> None:
     from vmio.report.plan.words import describe_plan
 
-    line = app.render_qm(work)
-    if line:
-        click.echo(line)
+    lines = app.render_commands(work)
+    if lines:
+        click.echo(lines)
     for each in describe_plan(work.guest, work.plan).by_hand:
         click.echo(f"# by hand: {printable(each.words.what)}: {printable(each.words.how)}")
 
@@ -184,7 +184,7 @@ def _say_outcome(work: app.PreparedPlan, outcome: app.Outcome | None) -> None:
 
 def _name(work: app.PreparedPlan) -> str:
     """Returns a word that can be pasted into a shell command."""
-    if work.path.stem == work.plan.vm and work.plan.vm.isdecimal():
+    if work.path.name == f"{work.plan.vm}.conf" and work.plan.vm.isdecimal():
         return app.quote(work.plan.vm)
     path = app.name_path(work.path)
     return app.quote(f"./{path}" if path.startswith("-") else path)

@@ -163,6 +163,14 @@ class Doors(Protocol):
     def spell(self, guest: Guest, changes: Sequence[Change], /) -> tuple[Setting, ...]:
         """Returns the settings that `edit` writes, in the notation's own words."""
 
+    def render_commands(self, guest: Guest, changes: Sequence[Change], /) -> str:
+        """Returns the manager's own commands for changes, a line each; empty if it has none.
+
+        Raises:
+            PlanError: The text has no place for the changes.
+            UsageError: Its manager would not accept the result.
+        """
+
     def name_setting(
         self, guest: Guest, subject: str, name: str, value: str | None = None, /
     ) -> str:

@@ -30,6 +30,7 @@ __all__ = [
     "read",
     "read_again",
     "recognise",
+    "render_commands",
     "spell",
 ]
 
@@ -135,6 +136,11 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
 def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     """Returns the settings that `edit` writes, in the notation's own words."""
     return find_doors(guest.vm.notation).spell(guest, changes)
+
+
+def render_commands(guest: Guest, changes: Sequence[Change]) -> str:
+    """Returns the manager's own commands for changes, a line each; empty if it has none."""
+    return find_doors(guest.vm.notation).render_commands(guest, changes)
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:

@@ -12,9 +12,10 @@ from vmio.formats.base import Guest, ReadContext
 from vmio.formats.registry import edit, read
 from vmio.managers.journal import WrittenConfig
 from vmio.managers.libvirt.find import LIBVIRT
+from vmio.managers.libvirt.guard import remind_of_file
 from vmio.managers.live import LiveResult, check_live, set_live
 from vmio.managers.proxmox.node import Node, find_qmp_socket, find_vmid, is_running
-from vmio.managers.proxmox.write import check_config, replace_config
+from vmio.managers.write import check_config, replace_config
 from vmio.model.host import Host
 from vmio.model.plan import LiveChange, Plan, Step
 from vmio.model.source import Source, apply_edits
@@ -132,7 +133,7 @@ def prepare_plan(
         return _prepare_domain(plan, source, qmp=qmp, live=live)
     node = node if node is not None else Node()
     path = Path(source.name)
-    if path.stem.isdigit() and path.stem != plan.vm:
+    if path.suffix != ".xml" and path.stem.isdigit() and path.stem != plan.vm:
         raise UsageError(f"the plan is for guest {plan.vm}, and {path} is another")
     if source.digest != plan.digest:
         _refuse_excerpt(source, plan)
@@ -153,7 +154,15 @@ def prepare_plan(
             raise UsageError(
                 f"no running guest {plan.vm} is found here", hint="name its socket with --qmp"
             )
-    return PreparedPlan(plan=plan, path=path, guest=guest, new=new, running=running, socket=socket)
+    return PreparedPlan(
+        plan=plan,
+        path=path,
+        guest=guest,
+        new=new,
+        running=running,
+        socket=socket,
+        reminders=remind_of_file(source) if new != source.data else (),
+    )
 
 
 def _prepare_domain(

@@ -15,7 +15,7 @@ from vmio.managers.libvirt.compare import digest_domain
 from vmio.managers.libvirt.find import LIBVIRT, is_domain
 from vmio.managers.libvirt.write import read_domain, restore_domain
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.write import check_config, open_config, save_config
+from vmio.managers.write import check_config, open_config, save_config
 from vmio.model.source import Source
 
 __all__ = [

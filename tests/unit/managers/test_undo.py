@@ -10,7 +10,6 @@ import pytest
 from vmio.errors import ConflictError, InputError, UsageError
 from vmio.managers.journal import Journal, WrittenConfig, make_run
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.write import replace_config
 from vmio.managers.undo import (
     find_journals,
     list_runs,
@@ -19,6 +18,7 @@ from vmio.managers.undo import (
     undo,
     undo_all,
 )
+from vmio.managers.write import replace_config
 
 
 @pytest.fixture(name="node")

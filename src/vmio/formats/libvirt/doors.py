@@ -30,6 +30,7 @@ __all__ = [
     "name_setting",
     "read",
     "recognise",
+    "render_commands",
     "spell",
 ]
 
@@ -113,6 +114,17 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     from vmio.formats.libvirt.edit import list_settings
 
     return list_settings(cast("LibvirtGuest", guest), changes)
+
+
+def render_commands(guest: Guest, changes: Sequence[Change]) -> str:
+    """Returns the `virsh` commands that make changes.
+
+    Raises:
+        PlanError: A domain has no setting for a change.
+    """
+    from vmio.formats.libvirt.commands import render_virsh
+
+    return render_virsh(cast("LibvirtGuest", guest), changes)
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
