@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vmio.errors import ConflictError, LibvirtError, QmpError, UnsupportedError, UsageError
 from vmio.formats.base import Guest, ReadContext
-from vmio.formats.registry import edit, read
+from vmio.formats.registry import edit, is_made_for, is_written, read
 from vmio.managers.journal import WrittenConfig
 from vmio.managers.libvirt.find import LIBVIRT
 from vmio.managers.libvirt.guard import remind_of_file
@@ -90,7 +90,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 def find_refusal(plan: Plan) -> UnsupportedError | None:
     """Returns why no config can be changed by a plan, whichever it is; None if one can be."""
-    if plan.notation in {"libvirt", "proxmox"}:
+    if is_written(plan.notation):
         return None
     return UnsupportedError(
         "vmio apply changes configs of Proxmox VE and domains of libvirt only, and this plan is"
@@ -139,7 +139,7 @@ def prepare_plan(
         _refuse_excerpt(source, plan)
         raise _tell_changed(str(path))
     guest = read(source, ReadContext(host=Host(), vmid=plan.vm))
-    if guest.vm.notation != plan.notation:
+    if not is_made_for(plan, guest):
         raise UsageError(f"the plan is for a guest of {plan.notation}, and {path} is not")
     check_changes(guest, plan.changes)
     new = apply_edits(source, edit(guest, plan.changes))
@@ -187,7 +187,7 @@ def _prepare_domain(
         raise UsageError(f"{source.name} is not running")
     version = connection.read_versions().libvirt
     guest = read(source, ReadContext(host=Host(libvirt_version=version), vmid=plan.vm))
-    if guest.vm.notation != plan.notation or guest.vm.id != plan.vm:
+    if not is_made_for(plan, guest) or guest.vm.id != plan.vm:
         raise UsageError(f"the plan is for guest {plan.vm}, and {source.name} is another")
     check_changes(guest, plan.changes)
     return PreparedPlan(
