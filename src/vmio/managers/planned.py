@@ -106,6 +106,7 @@ def prepare_plan(
     qmp: str | None = None,
     live: bool | None = None,
     check: bool = True,
+    libvirt_version: str = "",
     node: Node | None = None,
 ) -> PreparedPlan:
     """Returns what a plan would change; nothing is written or set.
@@ -116,6 +117,7 @@ def prepare_plan(
         qmp: The running guest's QMP socket; None for the one that Proxmox VE uses.
         live: Whether to set what can be set at once; None: if a running guest is found.
         check: Whether to refuse a config that must not be changed now.
+        libvirt_version: The libvirt that a domain's file was planned for; empty for the newest.
         node: The paths to use; None for the usual ones.
 
     Raises:
@@ -138,7 +140,8 @@ def prepare_plan(
     if source.digest != plan.digest:
         _refuse_excerpt(source, plan)
         raise _tell_changed(str(path))
-    guest = read(source, ReadContext(host=Host(), vmid=plan.vm))
+    host = Host(libvirt_version=libvirt_version)
+    guest = read(source, ReadContext(host=host, vmid=plan.vm))
     if not is_made_for(plan, guest):
         raise UsageError(f"the plan is for a guest of {plan.notation}, and {path} is not")
     check_changes(guest, plan.changes)
