@@ -24,6 +24,7 @@ def prepare_apply(
     qmp: str | None = None,
     live: bool | None = None,
     check: bool = True,
+    libvirt_version: str = "",
 ) -> PreparedPlan:
     """Returns what a plan would change in a config as it is now; nothing is changed.
 
@@ -34,6 +35,7 @@ def prepare_apply(
         qmp: The running guest's QMP socket; None for the one that Proxmox VE uses.
         live: Whether to set what can be set at once; None: if a running guest is found.
         check: Whether to refuse a config that must not be changed now.
+        libvirt_version: The libvirt that a domain's file was planned for; empty for the newest.
 
     Raises:
         UnsupportedError: The plan is for no config that vmio writes.
@@ -49,7 +51,14 @@ def prepare_apply(
     path = plan.config if config is None else find_guest(config, writes=True)
     if path in {"-", _STDIN}:
         raise UsageError("standard input cannot be changed", hint="name the config as a file")
-    return prepare_plan(plan, read_named(path), qmp=qmp, live=live, check=check)
+    return prepare_plan(
+        plan,
+        read_named(path),
+        qmp=qmp,
+        live=live,
+        check=check,
+        libvirt_version=libvirt_version,
+    )
 
 
 def find_refusal(plan: Plan) -> VmioError | None:

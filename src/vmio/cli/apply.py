@@ -13,6 +13,7 @@ from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import has_colour, say
 from vmio.errors import UsageError
+from vmio.model.host import Host
 from vmio.model.source import Source
 
 __all__ = ["command", "confirm", "print_diff"]
@@ -84,10 +85,19 @@ def command(
             storage=storage,
             writes=True,
         )
-        wanted = make_plan(plan, guest, guest.context.host, policy)
+        facts = guest.context.host
+        wanted = make_plan(plan, guest, facts, policy)
     else:
+        facts = app.read_host(host, overrides, base=Host())
         wanted = app.read_plan(plan)
-    work = app.prepare_apply(wanted, config, qmp=qmp, live=live, check=not commands)
+    work = app.prepare_apply(
+        wanted,
+        config,
+        qmp=qmp,
+        live=live,
+        check=not commands,
+        libvirt_version=facts.libvirt_version,
+    )
     if commands:
         _print_commands(work)
         return 0

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vmio.errors import ConflictError, LibvirtError, QmpError, UnsupportedError, UsageError
 from vmio.formats.base import Guest, ReadContext
-from vmio.formats.registry import edit, read
+from vmio.formats.registry import edit, is_made_for, is_written, read
 from vmio.managers.journal import WrittenConfig
 from vmio.managers.libvirt.find import LIBVIRT
 from vmio.managers.libvirt.guard import remind_of_file
@@ -90,7 +90,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 def find_refusal(plan: Plan) -> UnsupportedError | None:
     """Returns why no config can be changed by a plan, whichever it is; None if one can be."""
-    if plan.notation in {"libvirt", "proxmox"}:
+    if is_written(plan.notation):
         return None
     return UnsupportedError(
         "vmio apply changes configs of Proxmox VE and domains of libvirt only, and this plan is"
@@ -106,6 +106,7 @@ def prepare_plan(
     qmp: str | None = None,
     live: bool | None = None,
     check: bool = True,
+    libvirt_version: str = "",
     node: Node | None = None,
 ) -> PreparedPlan:
     """Returns what a plan would change; nothing is written or set.
@@ -116,6 +117,7 @@ def prepare_plan(
         qmp: The running guest's QMP socket; None for the one that Proxmox VE uses.
         live: Whether to set what can be set at once; None: if a running guest is found.
         check: Whether to refuse a config that must not be changed now.
+        libvirt_version: The libvirt that a domain's file was planned for; empty for the newest.
         node: The paths to use; None for the usual ones.
 
     Raises:
@@ -138,8 +140,9 @@ def prepare_plan(
     if source.digest != plan.digest:
         _refuse_excerpt(source, plan)
         raise _tell_changed(str(path))
-    guest = read(source, ReadContext(host=Host(), vmid=plan.vm))
-    if guest.vm.notation != plan.notation:
+    host = Host(libvirt_version=libvirt_version)
+    guest = read(source, ReadContext(host=host, vmid=plan.vm))
+    if not is_made_for(plan, guest):
         raise UsageError(f"the plan is for a guest of {plan.notation}, and {path} is not")
     check_changes(guest, plan.changes)
     new = apply_edits(source, edit(guest, plan.changes))
@@ -187,7 +190,7 @@ def _prepare_domain(
         raise UsageError(f"{source.name} is not running")
     version = connection.read_versions().libvirt
     guest = read(source, ReadContext(host=Host(libvirt_version=version), vmid=plan.vm))
-    if guest.vm.notation != plan.notation or guest.vm.id != plan.vm:
+    if not is_made_for(plan, guest) or guest.vm.id != plan.vm:
         raise UsageError(f"the plan is for guest {plan.vm}, and {source.name} is another")
     check_changes(guest, plan.changes)
     return PreparedPlan(

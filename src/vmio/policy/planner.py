@@ -117,7 +117,10 @@ def _plan(guest: Guest, host: Host, choice: Choice) -> tuple[Plan, Spread]:
     changes = [change for step in steps if not step.obstacle for change in step.changes]
     after = lay_out(_change(guest, changes)) if changes else before
     check_topology(after, drive_counts=guest.drive_counts)
-    _check_tried(guest, tuple(_list_tried(guest, steps)))
+    tried = list(_list_tried(guest, steps))
+    if tried != changes:  # what vmio makes itself has been tried already
+        edit(guest, tried)
+    _check_waiting(guest, tried)
     steps = [_set_live(step, before, after) for step in steps]
     steps += _widen_affinity(task, after)
     plan = Plan(
@@ -446,13 +449,14 @@ def _list_tried(guest: Guest, steps: Iterable[Step]) -> Iterator[Change]:
         yield SEPARATE
 
 
-def _check_tried(guest: Guest, changes: Sequence[Change]) -> None:
-    """Refuses a plan that contradicts pending changes, or that a person could not complete.
+def _check_waiting(guest: Guest, changes: Sequence[Change]) -> None:
+    """Refuses a plan that contradicts pending changes.
 
     Raises:
-        PlanError: It does, or the guest's text cannot express the changes.
+        PlanError: It does.
     """
-    edit(guest, changes)
+    if not guest.vm.waiting:
+        return
     touched = {setting.key for setting in spell(guest, changes)}
     names = sorted(touched & guest.vm.waiting)
     if names:

@@ -106,3 +106,18 @@ def test_fix_is_written_and_taken_back(file: Path) -> None:
     assert file.read_text() == risky.replace("unsafe", "writeback")
     assert call("undo", "7.xml", "--yes") == 0
     assert file.read_text() == risky
+
+
+def test_plan_is_applied_as_its_libvirt_reads_the_domain(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An older libvirt has not seen a mapping of queues, whose threads then are idle ones."""
+    listed = "<iothread id='2'/><iothread id='3'/>"
+    disk = write_disk(listed=listed) + write_disk("vdb", driver="iothread='2'")
+    file.write_text(write_domain(disk, top="<iothreads>3</iothreads>"))
+    old = ("--libvirt-version", "9.0")
+    assert call("plan", "7.xml", "--policy", "per-disk", "-o", "plan.json", *old) == 0
+    assert "vda: iothread: not written -> 1" in capsys.readouterr().out
+    assert call("apply", "plan.json", "--yes", *old) == 0
+    assert "<driver name='qemu' type='raw' iothread='1'/>" in file.read_text()
+    assert listed not in file.read_text()

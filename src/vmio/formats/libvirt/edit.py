@@ -12,8 +12,11 @@ from typing import Final
 from vmio.errors import InputError, PlanError
 from vmio.formats.base import Setting
 from vmio.formats.libvirt.changes import Holder, Settings, choose_settings
-from vmio.formats.libvirt.guest import LibvirtGuest, read_guest
+from vmio.formats.libvirt.domain import Domain
+from vmio.formats.libvirt.guest import LibvirtGuest
 from vmio.formats.libvirt.obstacles import find_place
+from vmio.formats.libvirt.places import Placed, place_disks
+from vmio.formats.libvirt.reader import read_domain
 from vmio.formats.libvirt.reading import NUMBER
 from vmio.formats.libvirt.refusals import find_refusals
 from vmio.formats.libvirt.writer import DomainWriter, Node
@@ -60,15 +63,16 @@ def _check_result(guest: LibvirtGuest, edits: Iterable[Edit]) -> None:
     """Refuses a domain of which libvirt would refuse more than it does already."""
     source = guest.vm.source
     try:
-        after = read_guest(replace(source, data=apply_edits(source, edits)), guest.context)
+        after = read_domain(replace(source, data=apply_edits(source, edits)), guest.version)
+        now = _count_refusals(after, place_disks(after))
     except InputError as error:
         raise PlanError(f"with these changes {error.message}") from error
-    before, now = (
-        Counter(refusal.message for refusal in find_refusals(each.domain, each.placed))
-        for each in (guest, after)
-    )
-    for message in now - before:
+    for message in now - _count_refusals(guest.domain, guest.placed):
         raise PlanError(f"{source.name}: libvirt would refuse the result: {message}")
+
+
+def _count_refusals(domain: Domain, placed: Placed) -> Counter[str]:
+    return Counter(refusal.message for refusal in find_refusals(domain, placed))
 
 
 class _Text:
