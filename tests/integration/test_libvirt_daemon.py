@@ -136,10 +136,12 @@ def test_check_without_addresses_takes_all_domains(
 def test_missing_domain_is_named(
     address: str, libvirt_daemon: SessionDaemon, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message has the daemon that was asked."""
-    del address
+    """The message has the daemon that was asked; a bare name is told the nearest one."""
+    name = find_name(address)
     assert call("show", f"libvirt:{libvirt_daemon.uri}/nobody") == 3
     assert f"{libvirt_daemon.uri} has no domain 'nobody'" in capsys.readouterr().err
+    assert call("show", f"{name}0") == 3
+    assert f"{name} is a domain of libvirt" in capsys.readouterr().err
 
 
 def test_change_is_defined_and_loses_nothing(address: str, node: Node) -> None:
