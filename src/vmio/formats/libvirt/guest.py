@@ -15,7 +15,7 @@ from vmio.formats.base import Guest, ReadContext
 from vmio.formats.libvirt.blocks import CACHES, find_drivers
 from vmio.formats.libvirt.domain import Controller as Written
 from vmio.formats.libvirt.domain import Disk as Drive
-from vmio.formats.libvirt.domain import Domain, Image, name_thread
+from vmio.formats.libvirt.domain import Domain, Image, Refusal, name_thread
 from vmio.formats.libvirt.misfits import find_misfits
 from vmio.formats.libvirt.places import (
     Place,
@@ -73,6 +73,8 @@ class LibvirtGuest(Guest, frozen=True, kw_only=True):
     placed: Placed
     version: tuple[int, int]
     """The libvirt that it is read as."""
+    refusals: tuple[Refusal, ...] = ()
+    """Why it refuses the domain, in the order in which it finds it."""
 
 
 def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
@@ -84,6 +86,7 @@ def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
     version = find_version(context)
     domain = read_domain(source, version)
     placed = place_disks(domain)
+    refusals = find_refusals(domain, placed)
     controllers = tuple(_list_controllers(domain, placed))
     by_id = {controller.id: controller for controller in controllers}
     attached = tuple(
@@ -112,9 +115,11 @@ def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
         controllers=controllers,
         disks=tuple(each.disk for each in attached),
         attached=attached,
-        problems=tuple(_list_problems(domain, placed)),
+        problems=tuple(_list_problems(domain, refusals)),
     )
-    return LibvirtGuest(vm=vm, context=context, domain=domain, placed=placed, version=version)
+    return LibvirtGuest(
+        vm=vm, context=context, domain=domain, placed=placed, version=version, refusals=refusals
+    )
 
 
 def find_version(context: ReadContext) -> tuple[int, int]:
@@ -140,8 +145,8 @@ def _check_queues(source: Source, controllers: tuple[Controller, ...], domain: D
         )
 
 
-def _list_problems(domain: Domain, placed: Placed) -> Iterator[Problem]:
-    for refusal in find_refusals(domain, placed):
+def _list_problems(domain: Domain, refusals: tuple[Refusal, ...]) -> Iterator[Problem]:
+    for refusal in refusals:
         yield Problem(
             kind="refused-option",
             message=f"libvirt refuses the domain: {refusal.message}",
