@@ -28,11 +28,12 @@ from vmio.formats.libvirt.versions import has_feature
 from vmio.formats.libvirt.xml import Element
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Source, Span
+from vmio.patterns import compile_late
 
 __all__ = ["find_index", "read_disks"]
 
 _MAX_DISKS: Final = 10_000
-_TARGET = re.compile(r"(fd|hd|vd|sd|xvd|ubd)([a-z]{1,6})(\d{0,9})", re.ASCII)
+_TARGET = compile_late(r"(fd|hd|vd|sd|xvd|ubd)([a-z]{1,6})(\d{0,9})", re.ASCII)
 _BUSES: Final = {
     "fd": "fdc",
     "hd": "ide",

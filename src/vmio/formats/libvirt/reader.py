@@ -31,6 +31,7 @@ from vmio.formats.libvirt.threads import check_tuning, read_default_pool, read_p
 from vmio.formats.libvirt.xml import Element, parse_xml
 from vmio.model.source import Source, Span
 from vmio.model.vm import GuestOs
+from vmio.patterns import compile_late
 from vmio.values import replace
 
 __all__ = ["read_domain"]
@@ -43,7 +44,7 @@ _UNREAD: Final[Mapping[str, str]] = {
     "qemu:commandline": "options of QEMU's own, which can add disks and threads",
     "qemu:override": "properties of devices, which can be anything of a disk",
 }
-_LINUX = re.compile(
+_LINUX = compile_late(
     r"//(?:almalinux|alpinelinux|archlinux|centos|debian|fedoraproject|opensuse|oracle|redhat"
     r"|rockylinux|suse|ubuntu)\."
 )

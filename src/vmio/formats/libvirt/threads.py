@@ -24,6 +24,7 @@ from vmio.formats.libvirt.versions import has_feature
 from vmio.formats.libvirt.xml import Element, find_attributes
 from vmio.model.iothread import IOThread
 from vmio.model.source import Span, Where
+from vmio.patterns import compile_late
 
 __all__ = ["check_tuning", "read_default_pool", "read_pins", "read_threads"]
 
@@ -35,7 +36,7 @@ _PINS: Final[Mapping[str, Literal["emulator", "iothread", "vcpu"]]] = {
 }
 _MAX_LISTED: Final = 1_000_000
 """Of all numbers in lists of threads and of processors."""
-_SET = re.compile(
+_SET = compile_late(
     r"(?:\^\d{1,9}|\d{1,9}(?:-\d{1,9})?)(?:,(?:\^\d{1,9}|\d{1,9}(?:-\d{1,9})?))*+", re.ASCII
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from vmio.formats.libvirt.parts import PARTS, find_unknown, list_parts
 from vmio.formats.libvirt.versions import NEWEST
@@ -111,6 +110,8 @@ class DomainPartDropped(LibvirtRule):
 
 def _find_close(name: str, path: str, child: Element | None) -> str:
     """Returns the known name that is most like another one, as it is written; empty for none."""
+    from difflib import get_close_matches  # most domains have no such name
+
     written = f"<{name}>" if child is not None else name
     known = [each for each in PARTS[path] if each.startswith("<") == (child is not None)]
     return next(iter(get_close_matches(written[:_SHOWN], sorted(known), n=1, cutoff=0.7)), "")
