@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         emit_file,
         list_configs,
         name_place,
+        needs_host,
     )
     from vmio.app.complete import (
         complete_disks,
@@ -212,6 +213,7 @@ __all__ = [
     "load_source",
     "make_plan",
     "name_place",
+    "needs_host",
     "observe",
     "open_guest",
     "parse_volumes",
@@ -263,6 +265,8 @@ _LATER = {
         "emit_file",
         "list_configs",
         "name_place",
+        "needs_host",
+        "needs_host",
     ),
     "vmio.app.complete": (
         "complete_disks",

@@ -63,7 +63,12 @@ def build_storage_half(guest: LibvirtGuest) -> CommandLine:
     if domain.unprintable:
         raise UnsupportedError(f"vmio cannot print the command yet: {domain.unprintable}")
     warnings = [_HALF, *(text for text, _ in domain.unreadable)]
-    if version not in KNOWN:
+    if not guest.context.host.libvirt_version:
+        warnings.append(
+            f"the host's libvirt is not known: {version[0]}.{version[1]} is assumed;"
+            " --libvirt-version sets another"
+        )
+    elif version not in KNOWN:
         warnings.append(f"libvirt {version[0]}.{version[1]} was not tried: {_list_known()} were")
     if any(disk.limits for disk in domain.disks):
         warnings.append("<iotune> is in no command line: libvirt sets it once the guest runs")
