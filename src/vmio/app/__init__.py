@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vmio.app.addresses import ADDRESSES, find_guest, find_guests, find_processes
-from vmio.app.apply import apply, find_refusal, prepare_apply, render_qm
+from vmio.app.apply import apply, find_refusal, prepare_apply, render_commands
 from vmio.app.calibrate import (
     calibrate,
     check_idle,
@@ -106,11 +106,12 @@ if TYPE_CHECKING:
     from vmio.lint.diagnostic import CheckedFile, Severity
     from vmio.lint.pages import Page, render_page
     from vmio.managers.discovery import Monitor, RunningGuest
+    from vmio.managers.journal import WrittenConfig
+    from vmio.managers.libvirt.find import name_path
+    from vmio.managers.planned import Outcome, PreparedPlan
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
-    from vmio.managers.proxmox.planned import Outcome, PreparedPlan
-    from vmio.managers.proxmox.undo import NotRestored, PreparedUndo
-    from vmio.managers.proxmox.write import WrittenConfig
+    from vmio.managers.undo import NotRestored, PreparedUndo
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
     from vmio.report.explanation.guest import ExplainedGuest
@@ -212,6 +213,7 @@ __all__ = [
     "load",
     "load_source",
     "make_plan",
+    "name_path",
     "name_place",
     "needs_host",
     "observe",
@@ -235,10 +237,10 @@ __all__ = [
     "read_trace",
     "record_baseline",
     "render_boot",
+    "render_commands",
     "render_host",
     "render_page",
     "render_plan",
-    "render_qm",
     "run_async",
     "run_bench",
     "save_host",
@@ -302,9 +304,10 @@ _LATER = {
     ),
     "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
-    "vmio.managers.proxmox.planned": ("Outcome", "PreparedPlan"),
-    "vmio.managers.proxmox.write": ("WrittenConfig",),
-    "vmio.managers.proxmox.undo": ("NotRestored", "PreparedUndo"),
+    "vmio.managers.libvirt.find": ("name_path",),
+    "vmio.managers.planned": ("Outcome", "PreparedPlan"),
+    "vmio.managers.journal": ("WrittenConfig",),
+    "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
     "vmio.bench.compare": ("Progress",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from vmio.app.addresses import PID
+from vmio.app.addresses import LIBVIRT, PID
 from vmio.app.guests import find_vms, load
 from vmio.app.missing import describe_missing
 from vmio.errors import InputError, UsageError, VmioError
@@ -77,7 +77,7 @@ def check_number(path: str, vmid: str | None) -> None:
         UsageError: It is not known.
         InputError: There is no such guest.
     """
-    if path.startswith(PID) or (vmid is None and not needs_host(path)):
+    if path.startswith((LIBVIRT, PID)) or (vmid is None and not needs_host(path)):
         return  # its command line contains it; a domain's text has its name
     if vmid is not None:
         if not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):

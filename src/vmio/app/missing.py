@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 
-from vmio.app.addresses import ADDRESSES, PID, is_name
+from vmio.app.addresses import ADDRESSES, LIBVIRT, PID, is_name
 from vmio.errors import InputError
 from vmio.host.files import is_file, is_folder, is_there, read_source
 from vmio.model.source import Source
@@ -31,7 +31,7 @@ def describe_missing(address: str) -> InputError | None:
 
     A path says it itself: who writes a slash, or `.conf` at the end, means a file.
     """
-    if is_there(address):
+    if is_there(address) or address.startswith(LIBVIRT):
         return None
     if is_file(f"{address}.conf"):
         return InputError(
@@ -64,12 +64,19 @@ def describe_missing(address: str) -> InputError | None:
 
 
 def read_named(address: str) -> Source:
-    """Returns the file that a person named; `-` is standard input.
+    """Returns the file or the libvirt domain that a person named; `-` is standard input.
 
     Raises:
         InputError: It cannot be read; where there is nothing of that name, the hint says what
             there is.
+        CapabilityError: A libvirt daemon refuses this account.
+        LibvirtError: A libvirt daemon does not answer.
+        MissingExtraError: A domain requires libvirt-python, which is not installed.
     """
+    if address.startswith(LIBVIRT):
+        from vmio.managers.libvirt.find import read_text
+
+        return read_text(address)
     try:
         return read_source(address)
     except InputError as error:

@@ -6,8 +6,9 @@ Source: libvirt 11.3.0, run; QEMU's own defaults are those of `vmio.formats.qemu
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 
 from vmio.bounds import MAX_QUEUES_IN_ALL, MAX_VCPUS
 from vmio.errors import InputError
@@ -45,7 +46,7 @@ from vmio.model.storage import find_storage_kind
 from vmio.model.topology import AttachedDisk, count_queues
 from vmio.model.vm import Accelerator, Vm
 
-__all__ = ["LibvirtGuest", "read_guest"]
+__all__ = ["LibvirtGuest", "list_dedicated", "read_guest"]
 
 _BUSES: Final = frozenset({"ide", "sata", "scsi", "virtio", "usb"})
 """Those that the model has; a floppy's is none."""
@@ -75,6 +76,8 @@ class LibvirtGuest(Guest, frozen=True, kw_only=True):
     """The libvirt that it is read as."""
     refusals: tuple[Refusal, ...] = ()
     """Why it refuses the domain, in the order in which it finds it."""
+
+    numbers_threads: ClassVar[bool] = True
 
 
 def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
@@ -119,6 +122,16 @@ def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
     )
     return LibvirtGuest(
         vm=vm, context=context, domain=domain, placed=placed, version=version, refusals=refusals
+    )
+
+
+def list_dedicated(guest: LibvirtGuest) -> tuple[str, ...]:
+    """Returns the ids of the virtio-scsi controllers that one drive alone is on."""
+    counts = Counter(attached.controller for attached in guest.vm.attached)
+    return tuple(
+        name
+        for controller in guest.placed.controllers
+        if controller.is_virtio and counts[name := name_controller(controller)] == 1
     )
 
 

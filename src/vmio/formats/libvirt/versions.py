@@ -9,7 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-__all__ = ["KNOWN", "NEWEST", "SINCE", "Feature", "has_feature", "parse_libvirt_version"]
+__all__ = [
+    "KNOWN",
+    "NEWEST",
+    "SINCE",
+    "Feature",
+    "find_since",
+    "has_feature",
+    "parse_libvirt_version",
+]
 
 Feature = Literal[
     "blk-mapping",
@@ -45,6 +53,11 @@ SINCE: Final[Mapping[Feature, tuple[int, int]]] = {
 def has_feature(version: tuple[int, int], feature: Feature) -> bool:
     """Returns whether a libvirt knows something; an older one drops it without a word."""
     return version >= SINCE[feature]
+
+
+def find_since(feature: Feature) -> str:
+    """Returns the first version that knows something: `11.2`."""
+    return ".".join(map(str, SINCE[feature]))
 
 
 def parse_libvirt_version(text: str) -> tuple[int, int]:

@@ -43,14 +43,15 @@ class Found(Struct, frozen=True, kw_only=True):
     path: str
     """The name relative to the argument; `-` is standard input."""
     real: str = ""
-    """The real path, with links resolved; empty if it is not a file."""
+    """The real path, with links resolved; of a libvirt domain its address; empty if it is neither
+    a file nor a domain."""
     node: str = ""
     """The VM's host; empty if the path does not show it."""
     error: InputError | None = None
 
     @property
     def folder(self) -> str:
-        """The real folder; empty if it is in none."""
+        """The real folder, or what stands for the daemon in a domain's address; empty if none."""
         return self.real.rpartition("/")[0]
 
 
@@ -77,10 +78,12 @@ def _is_folder(name: str) -> bool:
 
 
 def locate(path: str) -> Found:
-    """Returns a file, or a process's command line, with its real path."""
+    """Returns a file, a process's command line or a libvirt domain, with its real path."""
     process = re.fullmatch(r"pid:(\d{1,10})", path, re.ASCII)
     if process is not None:
         return Found(path=path, real=f"{PROCESSES}/{process[1]}/cmdline")
+    if path.startswith("libvirt:"):
+        return Found(path=path, real=path)
     if path == "-" or not os.path.exists(path):  # noqa: PTH110 - as above
         return Found(path=path)
     real = os.path.realpath(path)
