@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         emit_file,
         list_configs,
         name_place,
+        needs_host,
     )
     from vmio.app.complete import (
         complete_disks,
@@ -214,6 +215,7 @@ __all__ = [
     "make_plan",
     "name_path",
     "name_place",
+    "needs_host",
     "observe",
     "open_guest",
     "parse_volumes",
@@ -265,6 +267,8 @@ _LATER = {
         "emit_file",
         "list_configs",
         "name_place",
+        "needs_host",
+        "needs_host",
     ),
     "vmio.app.complete": (
         "complete_disks",

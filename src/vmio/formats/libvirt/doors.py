@@ -78,8 +78,7 @@ def build_command(guest: Guest, host: Host) -> CommandLine:  # noqa: ARG001 - no
     """
     from vmio.formats.libvirt.argv import build_storage_half
 
-    domain = cast("LibvirtGuest", guest)
-    return build_storage_half(domain.domain, domain.placed, domain.version)
+    return build_storage_half(cast("LibvirtGuest", guest))
 
 
 def find_obstacle(guest: Guest, change: Change) -> Obstacle:

@@ -12,10 +12,10 @@ from typing import Final
 from vmio.errors import InputError, PlanError
 from vmio.formats.base import Setting
 from vmio.formats.libvirt.changes import Holder, Settings, choose_settings
-from vmio.formats.libvirt.domain import Domain
+from vmio.formats.libvirt.domain import Refusal
 from vmio.formats.libvirt.guest import LibvirtGuest
 from vmio.formats.libvirt.obstacles import find_place
-from vmio.formats.libvirt.places import Placed, place_disks
+from vmio.formats.libvirt.places import place_disks
 from vmio.formats.libvirt.reader import read_domain
 from vmio.formats.libvirt.reading import NUMBER
 from vmio.formats.libvirt.refusals import find_refusals
@@ -64,15 +64,15 @@ def _check_result(guest: LibvirtGuest, edits: Iterable[Edit]) -> None:
     source = guest.vm.source
     try:
         after = read_domain(replace(source, data=apply_edits(source, edits)), guest.version)
-        now = _count_refusals(after, place_disks(after))
+        now = _count(find_refusals(after, place_disks(after)))
     except InputError as error:
         raise PlanError(f"with these changes {error.message}") from error
-    for message in now - _count_refusals(guest.domain, guest.placed):
+    for message in now - _count(guest.refusals):
         raise PlanError(f"{source.name}: libvirt would refuse the result: {message}")
 
 
-def _count_refusals(domain: Domain, placed: Placed) -> Counter[str]:
-    return Counter(refusal.message for refusal in find_refusals(domain, placed))
+def _count(refusals: Iterable[Refusal]) -> Counter[str]:
+    return Counter(refusal.message for refusal in refusals)
 
 
 class _Text:

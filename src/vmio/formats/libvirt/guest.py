@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import ClassVar, Final, cast
 
 from vmio.bounds import MAX_QUEUES_IN_ALL, MAX_VCPUS
@@ -16,7 +16,8 @@ from vmio.formats.base import Guest, ReadContext
 from vmio.formats.libvirt.blocks import CACHES, find_drivers
 from vmio.formats.libvirt.domain import Controller as Written
 from vmio.formats.libvirt.domain import Disk as Drive
-from vmio.formats.libvirt.domain import Domain, Image, name_thread
+from vmio.formats.libvirt.domain import Domain, Image, Refusal, name_thread
+from vmio.formats.libvirt.misfits import find_misfits
 from vmio.formats.libvirt.places import (
     Place,
     Placed,
@@ -73,6 +74,8 @@ class LibvirtGuest(Guest, frozen=True, kw_only=True):
     placed: Placed
     version: tuple[int, int]
     """The libvirt that it is read as."""
+    refusals: tuple[Refusal, ...] = ()
+    """Why it refuses the domain, in the order in which it finds it."""
 
     numbers_threads: ClassVar[bool] = True
 
@@ -86,10 +89,13 @@ def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
     version = find_version(context)
     domain = read_domain(source, version)
     placed = place_disks(domain)
+    refusals = find_refusals(domain, placed)
     controllers = tuple(_list_controllers(domain, placed))
     by_id = {controller.id: controller for controller in controllers}
     attached = tuple(
-        _attach(placed, place, by_id) for place in placed.places if place.disk.bus in _BUSES
+        _attach(domain, placed, place, by_id)
+        for place in placed.places
+        if place.disk.bus in _BUSES
     )
     _check_queues(source, controllers, domain)
     vm = Vm(
@@ -98,6 +104,7 @@ def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
         notation="libvirt",
         source=source,
         os=domain.system,
+        system=domain.system_name,
         arch=domain.arch,
         chipset=_find_chipset(domain),
         machine_type=domain.machine,
@@ -111,9 +118,11 @@ def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
         controllers=controllers,
         disks=tuple(each.disk for each in attached),
         attached=attached,
-        problems=tuple(_list_problems(domain, placed)),
+        problems=tuple(_list_problems(domain, refusals)),
     )
-    return LibvirtGuest(vm=vm, context=context, domain=domain, placed=placed, version=version)
+    return LibvirtGuest(
+        vm=vm, context=context, domain=domain, placed=placed, version=version, refusals=refusals
+    )
 
 
 def list_dedicated(guest: LibvirtGuest) -> tuple[str, ...]:
@@ -149,14 +158,15 @@ def _check_queues(source: Source, controllers: tuple[Controller, ...], domain: D
         )
 
 
-def _list_problems(domain: Domain, placed: Placed) -> Iterator[Problem]:
-    for refusal in find_refusals(domain, placed):
+def _list_problems(domain: Domain, refusals: tuple[Refusal, ...]) -> Iterator[Problem]:
+    for refusal in refusals:
         yield Problem(
             kind="refused-option",
             message=f"libvirt refuses the domain: {refusal.message}",
             span=refusal.span,
             subject=refusal.subject,
         )
+    yield from find_misfits(domain)
     for message, span in domain.unreadable:
         yield Problem(kind="unread-config", message=message, span=span, subject="domain")
 
@@ -217,6 +227,7 @@ def _make_controller(domain: Domain, written: Written) -> Controller:
         iothread_vq_mapping=written.mapping,
         num_queues=int(queues) if queues is not None and written.is_virtio else None,
         built_in=built_in,
+        where=Where(span=written.span, spans=_rename(written.spans)),
     )
 
 
@@ -234,6 +245,7 @@ def _make_blk(domain: Domain, place: Place) -> Controller:
         iothread=name_thread(int(thread)) if thread and not disk.mapping else None,
         iothread_vq_mapping=disk.mapping,
         num_queues=int(queues) if queues is not None else None,
+        where=Where(span=disk.span, spans=_rename(disk.spans)),
     )
 
 
@@ -247,10 +259,12 @@ def _find_pci(domain: Domain, pci: tuple[int, int, int] | None) -> PciAddress | 
 # Disks
 
 
-def _attach(placed: Placed, place: Place, controllers: dict[str, Controller]) -> AttachedDisk:
+def _attach(
+    domain: Domain, placed: Placed, place: Place, controllers: dict[str, Controller]
+) -> AttachedDisk:
     drive = place.disk
     modes = CACHES.get(drive.cache)
-    disk = _make_disk(place)
+    disk = _make_disk(domain, place)
     name = _name_bus(placed, place)
     zeroes = drive.driver.get("detect_zeroes")
     if zeroes == "unmap" and drive.driver.get("discard") != "unmap":
@@ -309,7 +323,7 @@ def _describe_address(
         yield "lun", drive.unit
 
 
-def _make_disk(place: Place) -> Disk:
+def _make_disk(domain: Domain, place: Place) -> Disk:
     drive = place.disk
     own = drive.driver
     cache = own.get("cache")
@@ -339,13 +353,25 @@ def _make_disk(place: Place) -> Disk:
         werror="enospc" if policy == "enospace" else policy,
         rerror=own.get("rerror_policy"),
         ssd=drive.rotation_rate == 1,
-        limits=drive.limits,
-        where=Where(span=drive.span, spans=_name_spans(drive)),
+        limits=_find_limits(domain, drive),
+        throttle_group=drive.group or next(iter(drive.filters), ""),
+        where=Where(span=drive.span, spans=_rename(drive.spans)),
     )
 
 
-def _name_spans(drive: Drive) -> dict[str, Span]:
-    return {_NAMES.get(name, name): span for name, span in drive.spans.items()}
+def _find_limits(domain: Domain, drive: Drive) -> tuple[tuple[str, int], ...]:
+    """Returns a disk's limits: its own, or the least of each that its groups have."""
+    if not drive.filters:
+        return drive.limits
+    found: dict[str, int] = {}
+    for group in domain.groups:
+        for name, value in group.limits if group.name in drive.filters else ():
+            found[name] = min(value, found.get(name, value))
+    return tuple(found.items())
+
+
+def _rename(spans: Mapping[str, Span]) -> dict[str, Span]:
+    return {_NAMES.get(name, name): span for name, span in spans.items()}
 
 
 def _make_backing(drive: Drive) -> Backing | None:

@@ -10,7 +10,7 @@ __all__ = ["RefusedOption"]
 
 
 class RefusedOption(ProblemRule):
-    r"""Finds options of QEMU's own that QEMU refuses.
+    r"""Finds options of QEMU's own that QEMU refuses, and domains that libvirt or QEMU does.
 
     ## What it does
 
@@ -20,6 +20,12 @@ class RefusedOption(ProblemRule):
     that another device uses already. Only one device can use a `-drive`; a drive of `if=ide`,
     `if=virtio` or Proxmox VE has its device. Several devices can use a node of a `-blockdev`, or a
     file, if none of them writes to it or all others have `share-rw=on`.
+
+    Reads a domain as libvirt does and reports, in its words, why it refuses the domain: as it
+    defines it, or only as it starts it. `virsh update-device --config`, for one, takes an IOThread
+    that is not defined; after that neither `start` nor `define` takes the domain. It reports also
+    what libvirt takes and QEMU then refuses: `ioeventfd='off'` with an IOThread, a `queue_size`
+    that is no power of 2, a polling time of more than 63 bits.
 
     ## Why is this bad
 
@@ -46,6 +52,9 @@ class RefusedOption(ProblemRule):
 
     ## References
 
+    - libvirt 11.3.0 and 9.0.0, run with domains that each have one fault
+    - QEMU 10.0.2: `ioeventfd is required for iothread`, `invalid queue-size property (1000), must
+      be a power of 2 (max 1024)`, `poll-max-ns value must be in range [0, 9223372036854775807]`
     - QEMU 10.0.2: `invalid aio option`, `Property 'scsi-hd.iothread' not found`, `Drive 'd' is
       already in use by another device`, `Permission conflict on node 'd'` and their like
     """
@@ -58,5 +67,5 @@ class RefusedOption(ProblemRule):
     def explain(self, problem: Problem) -> str:
         """Returns what QEMU refuses and why."""
         if problem.message.startswith("libvirt "):
-            return problem.message  # it never comes to QEMU
+            return problem.message  # it never reaches QEMU
         return f"QEMU refuses {problem.subject}: {problem.message}"
