@@ -66,7 +66,10 @@ def _find_obstacle_of_disk(guest: LibvirtGuest, place: Place, change: Change) ->
                 return _find_obstacle_of_thread(guest, place)
             return "unsayable"
         case "queues":
-            can_say = bus == "virtio" or find_scsi(guest, place) is not None
+            controller = find_scsi(guest, place)
+            can_say = bus == "virtio" or controller is not None
+            if place.disk.mapping or (controller is not None and controller.mapping):
+                return "choice"  # their number has to suit that of the threads
         case "ssd":
             can_say = bus in _ROTATING and not place.disk.is_removable_medium
         case "serial":
