@@ -347,6 +347,8 @@ def test_running_domain_gets_values_by_libvirt(
 
 def test_running_domain_is_compared_with_its_process(
     address: str,
+    node: Node,
+    capsys: pytest.CaptureFixture[str],
     connection: Any,  # noqa: ANN401 - it has no types
 ) -> None:
     """Its process is found by its name; without one there is nothing to compare with."""
@@ -356,6 +358,10 @@ def test_running_domain_is_compared_with_its_process(
     domain.create()
     pid = int(find_running(address).removeprefix("pid:"))
     assert find_name(address).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert call("diff", address) == 0
+    write_domain(address, give_thread, what="x", state=node.state)
+    assert call("diff", address) == 1
+    assert "iothread1" in capsys.readouterr().out
 
 
 def test_daemon_that_is_gone_is_told(
