@@ -401,3 +401,19 @@ def test_journal_of_a_domain_is_found_by_its_address(address: str, node: Node) -
     (journal,) = list_journals(node.state)
     assert str(parse_address(str(journal.path))) == address
     assert Journal(node.state, Path(address)).folder == journal.folder
+
+
+def test_running_domain_differs_in_what_has_changed_since(
+    address: str,
+    connection: Any,  # noqa: ANN401 - it has no types
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As it was started it runs as configured, whatever libvirt has added; a change shows."""
+    name = find_name(address)
+    domain = connection.lookupByName(name)
+    domain.create()
+    assert call("diff", name) == 0
+    connection.defineXML(give_thread(read_domain(address)).decode())
+    capsys.readouterr()
+    assert call("diff", name) == 1
+    assert capsys.readouterr().out.splitlines()[1:] == ["virtio-disk0: iothread iothread1 → none"]

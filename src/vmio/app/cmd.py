@@ -97,7 +97,7 @@ def needs_host(path: str) -> bool:
 
     What is printed of a libvirt domain depends on neither.
     """
-    return not path.endswith(".xml")
+    return not path.endswith(".xml") and not path.startswith(LIBVIRT)
 
 
 def name_place(path: str) -> str:
