@@ -97,7 +97,7 @@ def needs_host(path: str) -> bool:
 
     What is printed of a libvirt domain depends on neither.
     """
-    return not path.endswith(".xml")
+    return not path.endswith(".xml") and not path.startswith(LIBVIRT)
 
 
 def name_place(path: str) -> str:
@@ -186,7 +186,7 @@ def _list_tree(name: str, report: Callable[[VmioError], None] | None) -> list[st
     vms = find_vms([name])
     paths = [vm.path for vm in vms if vm.error is None]
     if not paths:
-        raise InputError(f"there is no *.conf in {name}")
+        raise InputError(f"there is no VM config in {name}")
     for vm in vms:
         if vm.error is not None:
             if report is None:

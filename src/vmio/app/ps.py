@@ -13,7 +13,7 @@ from vmio.errors import InputError, UsageError, VmioError
 from vmio.host.command import read_qemu_words
 from vmio.managers.discovery import RunningGuest, discover
 
-__all__ = ["Listed", "list_running"]
+__all__ = ["Listed", "list_running", "make_filter"]
 
 
 class Listed(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ def list_running(addresses: Sequence[str] = ()) -> Listed:
     errors = []
     for address in dict.fromkeys(addresses):
         try:
-            matches = _make_filter(address)
+            matches = make_filter(address)
             pids = {each.process.pid for each in found.guests if matches(each)}
             if not pids:
                 raise _explain_missing(address)
@@ -55,7 +55,7 @@ def list_running(addresses: Sequence[str] = ()) -> Listed:
     )
 
 
-def _make_filter(address: str) -> Callable[[RunningGuest], bool]:
+def make_filter(address: str) -> Callable[[RunningGuest], bool]:
     """Returns what tells whether an address means a guest.
 
     Raises:

@@ -67,6 +67,8 @@ class CommandLine(Struct, frozen=True, kw_only=True):
     argv: tuple[tuple[str, ...], ...]
     """Each option with its value; the first entry is the program."""
     warnings: tuple[str, ...] = ()
+    is_storage_half: bool = False
+    """Whether it has only the IOThreads, the disks and their controllers of the whole command."""
 
 
 class Setting(NamedTuple):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -38,6 +38,7 @@ from vmio.managers.owners import Access, Manager, Owner, choose_access, identify
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
+from vmio.values import replace
 
 __all__ = [
     "Monitor",
@@ -117,7 +118,9 @@ class RunningGuests(Struct, frozen=True, kw_only=True):
     """What cannot be seen, a line each."""
 
 
-def discover(*, root: Path = ROOT, now_s: float | None = None) -> RunningGuests:
+def discover(
+    *, root: Path = ROOT, now_s: float | None = None, known: Iterable[RunningGuest] = ()
+) -> RunningGuests:
     """Returns the guests that run on this host.
 
     One that ends meanwhile is left out.
@@ -125,14 +128,22 @@ def discover(*, root: Path = ROOT, now_s: float | None = None) -> RunningGuests:
     Args:
         root: The file system with the `proc` to look into.
         now_s: The time since boot in seconds, that of suspension included; None for now.
+        known: Guests that were found before: those that still run are returned as they were, but
+            for their uptime, which takes a tenth of the time.
     """
     tables = SocketTables()
     found = find_qemus(root)
     now_s = time.clock_gettime(time.CLOCK_BOOTTIME) if now_s is None else now_s
+    before = {each.process.pid: each for each in known}
     guests = []
     for pid in found.pids:
-        with suppress(ToolError), open_process(pid, root=root) as folder:
-            guests.append(_read_guest(folder, pid, tables, now_s))
+        with suppress(ToolError):
+            old = before.get(pid)
+            if old is not None and _is_running(old, root):
+                guests.append(replace(old, uptime_s=_find_uptime(old.process, now_s)))
+                continue
+            with open_process(pid, root=root) as folder:
+                guests.append(_read_guest(folder, pid, tables, now_s))
     unseen = (found.unseen, _tell_unseen(guests))
     return RunningGuests(guests=tuple(guests), unseen=tuple(filter(None, unseen)))
 
@@ -164,9 +175,19 @@ def open_guest_process(guest: RunningGuest, *, root: Path = ROOT) -> Iterator[in
         yield folder
 
 
+def _is_running(guest: RunningGuest, root: Path) -> bool:
+    with suppress(ToolError), open_guest_process(guest, root=root):
+        return True
+    return False
+
+
+def _find_uptime(process: QemuProcess, now_s: float) -> float:
+    return max(0.0, now_s - process.started_ticks / TICKS_PER_S)
+
+
 def _read_guest(folder: int, pid: int, tables: SocketTables, now_s: float) -> RunningGuest:
     process = read_qemu(folder, pid)
-    uptime_s = max(0.0, now_s - process.started_ticks / TICKS_PER_S)
+    uptime_s = _find_uptime(process, now_s)
     source = Source(name=f"pid:{pid}", data=process.command)
     # By the descriptor, since the number can be another process's by now.
     reader = make_file_reader(Path("/proc/self/fd", str(folder)))

@@ -103,13 +103,17 @@ class HistogramKeeper:
                 else:
                     self._ours.pop(key)
 
+    def forget(self) -> None:
+        """Takes notice that the guest has ended, and its histograms with it."""
+        self._ours.clear()
+
     async def stop(self) -> None:
         """Removes what is still vmio's; `notes` says what had to be left.
 
         A monitor that others use is tried for a second.
         """
         reason = ""
-        for _ in range(_TRIES):
+        for _ in range(_TRIES if self._ours else 0):
             try:
                 async with self._monitor.conversation():
                     await self._remove()

@@ -65,6 +65,13 @@ class MonitorReader:
         self._queues: tuple[tuple[VirtioDevice, int], ...] = ()
         self._slow_s: float | None = None
 
+    def ask_for_queues(self, *, wanted: bool) -> None:
+        """Chooses whether to ask what is in flight in each virtqueue from now on."""
+        if wanted != self._wants_queues:
+            self._wants_queues = wanted
+            self._queues = ()
+            self._slow_s = None
+
     async def read(self) -> Told:
         """Returns what the monitor says now.
 

@@ -99,6 +99,11 @@ class GuestSampler:
         except QmpError as error:
             return "failed", error.message, None
 
+    def ask_for_queues(self, *, wanted: bool) -> None:
+        """Chooses whether the next samples tell what is in flight in each virtqueue."""
+        if self._reader is not None:
+            self._reader.ask_for_queues(wanted=wanted)
+
     async def is_ending(self) -> bool:
         """Returns whether QEMU ends within a second: it closes its monitor before it is gone."""
         for _ in range(_ENDING_CHECKS):

@@ -22,6 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from vmio.errors import QmpError
+from vmio.model.capabilities import QemuVersion, parse_qmp_version
 from vmio.qemu.qmp import CommandRefusedError, shorten
 from vmio.qemu.questions import Question
 from vmio.qemu.sockets import count_clients
@@ -75,6 +76,8 @@ class BriefMonitor:
         self.peer_pid: int | None = None
         """The process that made the socket; None outside our namespace, and before the first
         conversation."""
+        self.version: QemuVersion | None = None
+        """Of the QEMU that greeted last; None before, and if it did not say."""
         self._path = path
         self._pid = pid
         self._keep = keep
@@ -199,8 +202,11 @@ class BriefMonitor:
             kind = HeldMonitorError if held else SilentMonitorError
             what = "is held by another client" if held else "does not greet"
             raise kind(f"{self.name} {what}") from error
-        if not isinstance(self._load(line).get("QMP"), dict):
+        greeting = self._load(line).get("QMP")
+        if not isinstance(greeting, dict):
             raise QmpError(f"{self.name} does not speak QMP")
+        with suppress(ValueError):
+            self.version = parse_qmp_version(greeting.get("version"))
         self._gave_up = False
 
     async def _exchange(

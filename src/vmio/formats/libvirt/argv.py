@@ -78,7 +78,7 @@ def build_storage_half(guest: LibvirtGuest) -> CommandLine:
             " guest"
         )
     argv = [(_find_emulator(domain),), *_build(domain, placed, version)]
-    return CommandLine(argv=tuple(argv), warnings=tuple(warnings))
+    return CommandLine(argv=tuple(argv), warnings=tuple(warnings), is_storage_half=True)
 
 
 def _list_known() -> str:

@@ -2,7 +2,7 @@
 
 In a folder, VMs are found where Proxmox VE keeps them: every `*.conf` in a folder `qemu-server` at
 any depth, and `NUMBER.conf` anywhere else. In a folder without any `qemu-server` every `*.conf`
-counts. Containers (`lxc`) are ignored.
+counts, and every libvirt domain that is saved there as `*.xml`. Containers (`lxc`) are ignored.
 
 Links are followed if they stay inside the named folder, as those of /etc/pve do; a VM that can be
 reached in two ways is listed once.
@@ -21,6 +21,8 @@ from pathlib import Path, PurePath
 from msgspec import Struct
 
 from vmio.errors import InputError
+from vmio.host.files import open_file
+from vmio.patterns import compile_late
 
 __all__ = ["MAX_DEPTH", "MAX_ENTRIES", "PROCESSES", "Found", "list_vms", "locate"]
 
@@ -33,6 +35,10 @@ MAX_ENTRIES = 200_000
 PROCESSES = "/proc"
 
 _CONFIGS = "qemu-server"
+_HINT = "its name ends in .conf, or in .xml for a libvirt domain"
+_DOMAIN = compile_late(rb"<domain\b")
+_BEGINNING_BYTES = 4096
+"""Enough for what libvirt writes above a domain."""
 _PRUNED = frozenset({"lxc", "priv"})
 """Of /etc/pve: containers, and keys, which only root may see."""
 
@@ -102,7 +108,7 @@ def _search(name: str) -> list[Found]:
     walk = _Walk(name)
     found = [*walk.configs, *walk.errors] if walk.has_tree else [*walk.plain, *walk.errors]
     if not found:
-        error = InputError(f"there is no VM config in {name}", hint="its name ends in .conf")
+        error = InputError(f"there is no VM config in {name}", hint=_HINT)
         return [Found(path=name, error=error)]
     return sorted(found, key=_order)
 
@@ -114,12 +120,28 @@ def _order(found: Found) -> tuple[bool, str, float, str]:
     return found.error is not None, found.node, number, found.path
 
 
+def _is_domain(entry: os.DirEntry[str]) -> bool:
+    """Returns whether a file looks like a libvirt domain; one that cannot be read does, too."""
+    if not entry.name.endswith(".xml"):
+        return False
+    try:
+        descriptor = open_file(entry.path, os.O_NOFOLLOW)
+    except OSError:
+        return True
+    try:
+        return _DOMAIN.search(os.read(descriptor, _BEGINNING_BYTES)) is not None
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
 class _Walk:
     """Walks the tree below one folder, and looks at every folder once.
 
     Attributes:
         configs: Configs recognised by their folder or their number.
-        plain: The same, and every `*.conf` directly in the folder.
+        plain: The same, and every `*.conf` and libvirt domain directly in the folder.
         errors: What could not be read.
         has_tree: Whether there is a folder `qemu-server`.
     """
@@ -172,8 +194,9 @@ class _Walk:
         except OSError:  # a link to itself
             is_folder = False
         if not is_folder:
-            if entry.name.endswith(".conf"):
-                self._keep(entry, folder, in_tree=in_tree, is_own=depth == 0)
+            is_own = depth == 0
+            if entry.name.endswith(".conf") or (is_own and _is_domain(entry)):
+                self._keep(entry, folder, in_tree=in_tree, is_own=is_own)
             return False
         if entry.name in _PRUNED:
             return False

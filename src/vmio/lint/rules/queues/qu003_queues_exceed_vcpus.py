@@ -71,6 +71,8 @@ class QueuesExceedVcpus(Rule):
             disk, effect = attached.disk, attached.find_effect("queues")
             if disk.queues is not None:
                 made.add(disk.id)
+            if disk.iothread_vq_mapping:
+                continue
             used = effect is not None and effect.verdict == "used"
             if not used or disk.queues is None or not vm.vcpus < disk.queues <= MAX_SCSI_QUEUES:
                 continue

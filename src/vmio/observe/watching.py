@@ -1,0 +1,307 @@
+"""Looks at the guests of this host again and again, while they come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from vmio.errors import QmpError, ToolError
+from vmio.host.pressure import IoWaits, read_io_waits
+from vmio.managers.discovery import RunningGuest, discover
+from vmio.model.topology import Topology
+from vmio.observe.histograms import HistogramKeeper, keep_histograms
+from vmio.observe.readings import Look, Observation
+from vmio.observe.sample import Sample
+from vmio.observe.sampler import GuestSampler, open_sampler
+from vmio.qemu.brief import BriefMonitor
+from vmio.values import check_between
+
+__all__ = ["GuestKey", "HostWatcher", "WatchOptions", "find_key", "watch_host"]
+
+GuestKey = tuple[int, int]
+"""A process's number and its start: another process with the same number has another start."""
+
+_AT_ONCE: Final = 8
+"""Guests that are asked: a QEMU takes longer to wake up and answer than vmio to read it."""
+_SEARCH_S: Final = 5.0
+"""Between two searches for guests that have come."""
+_HISTOGRAM_RETRY_S: Final = 5.0
+_OWN_GROUP: Final = (".scope", ".service")
+
+
+class WatchOptions(Struct, frozen=True, kw_only=True):
+    """What is read of each guest besides its threads and its disks' counters."""
+
+    limits: bool = True
+    """What each disk may do at most."""
+    queues: bool = False
+    """What is in flight in each virtqueue, which takes QEMU half a millisecond for each."""
+    latencies: bool = False
+    """Whether QEMU counts requests by latency meanwhile, where nobody has it do so yet."""
+    search_s: float = _SEARCH_S
+    """Seconds between two searches for guests that have come."""
+
+    def __post_init__(self) -> None:
+        check_between("search_s", self.search_s, 0)
+
+
+def find_key(guest: RunningGuest) -> GuestKey:
+    """Returns what tells a guest from all others that ever ran on this host since its boot."""
+    return guest.process.pid, guest.process.started_ticks
+
+
+class _Watched:
+    """One guest, with what is open for it."""
+
+    def __init__(
+        self, guest: RunningGuest, sampler: GuestSampler, monitor: BriefMonitor | None, note: str
+    ) -> None:
+        self.guest = guest
+        self.sampler = sampler
+        self.monitor = monitor
+        self.note = note
+        """Why its monitor is not asked."""
+        self.stack = AsyncExitStack()
+        self.keeper: HistogramKeeper | None = None
+        self.retry_s = 0.0
+        """When to try again to have latencies counted."""
+        self.configured: Topology | None = None
+
+
+class HostWatcher:
+    """Looks at the guests of this host; `watch_host` makes it.
+
+    Nothing that is open for a guest shows another process, even if it gets the same number.
+    """
+
+    def __init__(
+        self,
+        options: WatchOptions,
+        matches: Callable[[RunningGuest], bool],
+        find_configured: Callable[[RunningGuest], Topology | None],
+        root: Path,
+    ) -> None:
+        self._options = options
+        self._matches = matches
+        self._find_configured = find_configured
+        self._root = root
+        self._watched: dict[GuestKey, _Watched] = {}
+        self._known: tuple[RunningGuest, ...] = ()
+        self._unseen: tuple[str, ...] = ()
+        self._searched_s: float | None = None
+        self._has_lost = False
+        self._with_queues: frozenset[GuestKey] = frozenset()
+
+    def ask_for_queues(self, guests: Iterable[GuestKey]) -> None:
+        """Chooses the guests whose virtqueues are read from now on, if `options` does not."""
+        self._with_queues = frozenset(guests)
+        for key, each in self._watched.items():
+            each.sampler.ask_for_queues(wanted=self._options.queues or key in self._with_queues)
+
+    async def look(self, *, limit_s: float | None = None) -> Look:
+        """Looks at each guest, a few at a time.
+
+        A guest that ends is left out. A monitor that does not answer delays no other guest for
+        long: `vmio.qemu.brief` has the limits of one conversation.
+
+        Args:
+            limit_s: Seconds for all of it; guests that are not done by then have no sample. None
+                for no limit.
+        """
+        monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
+        await self._search()
+        few = asyncio.Semaphore(_AT_ONCE)
+        tasks = {
+            key: asyncio.create_task(self._observe(each, few))
+            for key, each in self._watched.items()
+        }
+        observations: list[Observation] = []
+        try:
+            if tasks:
+                await asyncio.wait(tasks.values(), timeout=limit_s)
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for key, task in tasks.items():
+            watched = self._watched[key]
+            if task.cancelled():
+                observations.append(
+                    Observation(
+                        guest=watched.guest,
+                        problem=f"not read within {limit_s:g} s",
+                        duration_s=limit_s or 0.0,
+                        configured=watched.configured,
+                    )
+                )
+                continue
+            observation = task.result()
+            if observation is None:
+                await self._drop(key)
+            else:
+                observations.append(observation)
+        return Look(
+            monotonic_ns=monotonic_ns,
+            wall_ns=wall_ns,
+            duration_s=(time.monotonic_ns() - monotonic_ns) / 1e9,
+            observations=tuple(sorted(observations, key=lambda each: find_key(each.guest))),
+            unseen=self._unseen,
+            host_processors=os.cpu_count(),
+        )
+
+    async def close(self) -> None:
+        """Closes all that is open, and has the latencies that vmio asked for counted no more."""
+        drops = [self._drop(key, ended=False) for key in tuple(self._watched)]
+        for error in await asyncio.gather(*drops, return_exceptions=True):
+            if isinstance(error, BaseException):
+                raise error
+
+    async def _search(self) -> None:
+        """Finds guests that have come, now and then, and at once when one has gone."""
+        now_s = time.monotonic()
+        if (
+            self._searched_s is not None
+            and not self._has_lost
+            and now_s - self._searched_s < self._options.search_s
+        ):
+            return
+        self._searched_s, self._has_lost = now_s, False
+        found = discover(root=self._root, known=self._known)
+        self._known, self._unseen = found.guests, found.unseen
+        chosen = {find_key(each): each for each in found.guests if self._matches(each)}
+        for key in self._watched.keys() - chosen.keys():
+            await self._drop(key)
+        for key, guest in chosen.items():
+            watched = self._watched.get(key)
+            if watched is None:
+                watched = self._open(guest)
+                if watched is None:
+                    continue
+                self._watched[key] = watched
+            watched.guest = guest
+            watched.configured = self._find_configured(guest)
+        self._has_lost = False
+
+    def _open(self, guest: RunningGuest) -> _Watched | None:
+        """Opens what is needed to look at a guest; None if it has ended."""
+        monitor, note = _choose_monitor(guest)
+        stack = AsyncExitStack()
+        queues = self._options.queues or find_key(guest) in self._with_queues
+        try:
+            sampler = stack.enter_context(
+                open_sampler(
+                    guest.process.pid, monitor, limits=self._options.limits, queues=queues
+                )
+            )
+        except ToolError:
+            return None
+        watched = _Watched(guest, sampler, monitor, note)
+        watched.stack = stack
+        if monitor is not None:
+            stack.callback(monitor.close)
+        return watched
+
+    async def _drop(self, key: GuestKey, *, ended: bool = True) -> None:
+        watched = self._watched.pop(key)
+        self._has_lost = True
+        if ended and watched.keeper is not None:
+            watched.keeper.forget()
+        await watched.stack.aclose()
+
+    async def _observe(self, watched: _Watched, few: asyncio.Semaphore) -> Observation | None:
+        """Returns an observation of a guest, None if it has ended."""
+        async with few:
+            began_ns = time.monotonic_ns()
+            notes = [watched.note] if watched.note else []
+            if self._options.latencies:
+                notes += await self._count_latencies(watched)
+            sample, problem = None, ""
+            try:
+                sample = await watched.sampler.take()
+                if sample is None or _is_of_another(watched.guest, sample):
+                    return None
+            except ToolError as error:
+                problem = error.message
+            if watched.keeper is not None and sample is not None:
+                watched.keeper.note(sample.disks)
+            return Observation(
+                guest=watched.guest,
+                sample=sample,
+                problem=problem,
+                duration_s=(time.monotonic_ns() - began_ns) / 1e9,
+                configured=watched.configured,
+                qemu_version=watched.monitor.version if watched.monitor is not None else None,
+                io_waits=_read_waits(watched.guest),
+                notes=tuple(notes),
+            )
+
+    async def _count_latencies(self, watched: _Watched) -> tuple[str, ...]:
+        """Has a guest's latencies counted, if they are not yet; returns what could not be done."""
+        if watched.monitor is None:
+            return ()
+        if watched.keeper is None and time.monotonic() >= watched.retry_s:
+            watched.retry_s = time.monotonic() + _HISTOGRAM_RETRY_S
+            with suppress(QmpError):  # the sample says why its monitor does not answer
+                watched.keeper = await watched.stack.enter_async_context(
+                    keep_histograms(watched.monitor)
+                )
+        return watched.keeper.notes if watched.keeper is not None else ()
+
+
+def _choose_monitor(guest: RunningGuest) -> tuple[BriefMonitor | None, str]:
+    """Returns the monitor to ask, or why there is none."""
+    best = guest.monitor
+    if best is None:
+        return None, "it has no monitor for programs"
+    if best.access == "none":
+        return None, "its monitor is its manager's alone"
+    if best.transport not in {"unix", "fd"} or not best.address.startswith("/"):
+        return None, "its monitor is not a socket in the file system"
+    return BriefMonitor(Path(best.address), pid=guest.process.pid), ""
+
+
+def _is_of_another(guest: RunningGuest, sample: Sample) -> bool:
+    """Returns whether another process got the guest's number before it was opened."""
+    main = next((each for each in sample.threads if each.thread_id == guest.process.pid), None)
+    return main is None or main.started_ticks not in {None, guest.process.started_ticks}
+
+
+def _read_waits(guest: RunningGuest) -> IoWaits | None:
+    """Returns how long a guest has waited for I/O, if it has a control group of its own."""
+    group = guest.process.cgroup
+    if guest.manager == "none":
+        return None
+    parts = group.split("/")
+    own = next((at for at in reversed(range(len(parts))) if parts[at].endswith(_OWN_GROUP)), None)
+    return None if own is None else read_io_waits("/".join(parts[: own + 1]))
+
+
+@asynccontextmanager
+async def watch_host(
+    options: WatchOptions | None = None,
+    *,
+    matches: Callable[[RunningGuest], bool] = lambda _: True,
+    find_configured: Callable[[RunningGuest], Topology | None] = lambda _: None,
+    root: Path = Path("/"),
+) -> AsyncIterator[HostWatcher]:
+    """Watches the guests of this host while the body runs.
+
+    Args:
+        options: What is read of each guest.
+        matches: Returns whether to watch a guest.
+        find_configured: Returns the layout that a guest would have after a restart, None if it is
+            not known; called at each search for guests.
+        root: The file system with the `proc` to look into.
+    """
+    watcher = HostWatcher(options or WatchOptions(), matches, find_configured, root)
+    try:
+        yield watcher
+    finally:
+        await watcher.close()
