@@ -11,11 +11,14 @@ import pytest
 
 from vmio.app import apply, lay_out, make_plan, open_guest, prepare_apply
 from vmio.errors import ConflictError, PlanError, UsageError
+from vmio.managers.libvirt.connection import open_connection
 from vmio.managers.libvirt.find import DomainAddress
 from vmio.managers.libvirt.write import read_domain
+from vmio.model.plan import LiveChange, Step
 from vmio.model.topology import Topology
 from vmio.testing import call
 from vmio.testing.libvirt_daemon import SessionDaemon, find_missing
+from vmio.values import replace
 
 pytestmark = pytest.mark.skipif(bool(find_missing()), reason=f"needs {find_missing()}")
 
@@ -48,7 +51,7 @@ XML = """
   </devices>
 </domain>
 """
-PEERS = Path("/work/shared/peers/libvirt")
+PEERS = Path(__file__).parents[2].parent / "shared" / "peers" / "libvirt"
 
 
 @pytest.fixture
@@ -211,10 +214,38 @@ def test_json_of_a_dry_run_has_the_address(
     assert not document["data"]["config"]["written"]
 
 
+def test_running_domain_gets_the_live_values_of_a_plan(
+    libvirt_daemon: SessionDaemon,
+    connection: Any,  # noqa: ANN401 - it has no types
+    domain: Any,  # noqa: ANN401 - it has no types
+) -> None:
+    """By libvirt itself, and only if the domain runs."""
+    threads = "<iothreads>1</iothreads>"
+    values = {"folder": libvirt_daemon.folder, "first": " iothread='1'", "second": ""}
+    connection.defineXML(
+        XML.format(threads=threads, **values).replace(
+            "<name>shop</name>", f"<name>shop</name><uuid>{domain.UUIDString()}</uuid>"
+        )
+    )
+    guest = open_guest(NAME)
+    plan = make_plan(guest, guest.context.host, "shared")
+    value = LiveChange(path="/objects/iothread1", property="poll-max-ns", new=65536)
+    step = Step(kind="share-threads", takes_effect="live", live=(value,))
+    plan = replace(plan, steps=(step,))
+    assert prepare_apply(plan).live == ()
+    domain.create()
+    outcome = apply(prepare_apply(plan))
+    assert [(each.change.new, each.old) for each in outcome.live] == [(65536, 32768)]
+    assert outcome.config is None
+    with open_connection(libvirt_daemon.uri) as reading:
+        assert reading.read_threads(NAME)[1]["poll-max-ns"] == 65536
+    assert prepare_apply(plan, live=False).live == ()
+
+
 POLICIES = ("auto", "per-disk", "shared", "pool:2", "vq-map:2", "kubevirt-auto", "ovirt:2")
 
 
-@pytest.mark.skipif(not PEERS.is_dir(), reason=f"needs the domains in {PEERS}")
+@pytest.mark.skipif(not PEERS.is_dir(), reason="needs the recorded domains")
 @pytest.mark.parametrize("path", sorted(PEERS.glob("[!e]*.xml")), ids=lambda path: path.stem)
 def test_peers_have_the_layout_of_their_plans(
     path: Path,

@@ -136,10 +136,12 @@ def test_check_without_addresses_takes_all_domains(
 def test_missing_domain_is_named(
     address: str, libvirt_daemon: SessionDaemon, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The message has the daemon that was asked."""
-    del address
+    """The message has the daemon that was asked; a bare name is told the nearest one."""
+    name = find_name(address)
     assert call("show", f"libvirt:{libvirt_daemon.uri}/nobody") == 3
     assert f"{libvirt_daemon.uri} has no domain 'nobody'" in capsys.readouterr().err
+    assert call("show", f"{name}0") == 3
+    assert f"{name} is a domain of libvirt" in capsys.readouterr().err
 
 
 def test_change_is_defined_and_loses_nothing(address: str, node: Node) -> None:
@@ -186,16 +188,26 @@ def test_undo_refuses_a_domain_that_others_have_changed(
     assert read_domain(address).data == old.data
 
 
-def test_undo_is_a_verb_for_domains_too(address: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It takes the name, lists the change, and restores the text."""
+def test_undo_is_a_verb_for_domains_too(
+    address: str,
+    capsys: pytest.CaptureFixture[str],
+    connection: Any,  # noqa: ANN401 - it has no types
+) -> None:
+    """It takes the name, lists the change, and restores the text; it prints no password."""
     old = read_domain(address)
     write_domain(address, give_thread, what="a thread")
     assert call("undo", "--list", find_name(address)) == 0
     listed = capsys.readouterr().out
     assert "a thread" in listed
     assert "(gone)" not in listed
-    assert call("undo", find_name(address), "--yes") == 0
+    forced = read_domain(address).data.replace(b"passwd='secret'", b"passwd='hidden'")
+    connection.defineXML(forced.decode())
+    assert call("undo", find_name(address), "--force", "--yes") == 0
     assert read_domain(address).data == old.data
+    shown = capsys.readouterr().out
+    assert "iothread='1'" in shown
+    assert "secret" not in shown
+    assert "hidden" not in shown
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def _find(address: str, *, writes: bool) -> str:
     if not is_name(address):
         return address
     config = _find_config(address)
-    domain = _find_domain(address) if config is None or writes else None
+    domain = _find_domain(address, needed=config is None) if config is None or writes else None
     found = config or domain
     if found is None:
         return address
@@ -243,8 +243,13 @@ def _find_config(address: str) -> str | None:
     return str(vm.path) if vm is not None else None
 
 
-def _find_domain(name: str) -> str | None:
-    """Returns a domain of this host's libvirt; None where it has none of that name."""
+def _find_domain(name: str, *, needed: bool) -> str | None:
+    """Returns a domain of this host's libvirt; None where it has none of that name.
+
+    Args:
+        name: The name.
+        needed: Whether it is told that libvirt does not answer.
+    """
     from vmio.managers.libvirt.find import find_domain, has_libvirt
 
     if not has_libvirt():
@@ -252,9 +257,9 @@ def _find_domain(name: str) -> str | None:
     try:
         return find_domain(name)
     except VmioError:
-        if is_there(name):
-            return None  # it is a file, whatever a daemon would say
-        raise
+        if needed and not is_there(name):
+            raise
+        return None
 
 
 def _find_process(address: str) -> str:

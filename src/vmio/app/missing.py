@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import islice
 
 from vmio.app.addresses import ADDRESSES, LIBVIRT, PID, is_name
-from vmio.errors import InputError
+from vmio.errors import InputError, VmioError
 from vmio.host.files import is_file, is_folder, is_there, read_source
 from vmio.model.source import Source
 from vmio.patterns import compile_late
@@ -54,10 +54,9 @@ def describe_missing(address: str) -> InputError | None:
         message = f"cannot read {address}: there is no such VM or file here"
     else:
         running = list(_list_running())
-        near = _list_near(address, running)
+        near = _list_near(address, [*_list_domains(), *running])
         if not near and len(running) <= _ALL_SHOWN:
             near = [label for _, label in running]
-        near = [f"{label} runs here" for label in near]
         message = f"cannot read {address}: there is no such file here"
     nearest = f"{', '.join(near)}; " if near else ""
     return InputError(message, hint=f"{nearest}{ADDRESSES}")
@@ -119,4 +118,16 @@ def _list_running() -> Iterator[tuple[str, str]]:
             options = parse_words(read_qemu_words(f"{PID}{pid}")).options
             names = [each.properties.get("guest", "") for each in options if each.name == "name"]
             if names and is_name(names[-1]):
-                yield names[-1], f"{PID}{pid} {names[-1]}"
+                yield names[-1], f"{PID}{pid} {names[-1]} runs here"
+
+
+def _list_domains() -> Iterator[tuple[str, str]]:
+    """Yields the name of each domain of this host's libvirt, with what tells it."""
+    from vmio.managers.libvirt.find import choose_uri, has_libvirt, list_domains
+
+    if not has_libvirt():
+        return
+    with suppress(VmioError):
+        for domain in list_domains(choose_uri()):
+            name = domain.rpartition("/")[2].removesuffix(".xml")
+            yield name, f"{name} is a domain of libvirt"

@@ -61,7 +61,8 @@ def command(
     if reversal.restores:
         if not as_json:
             for restore in reversal.restores:
-                print_diff(Source(name=app.name_path(restore.path), data=restore.old), restore.new)
+                old, new = restore.shown
+                print_diff(Source(name=app.name_path(restore.path), data=old), new)
         if not dry_run:
             confirm(_ask(reversal), yes=yes)
             done, failed = app.undo(reversal)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from vmio.errors import ConflictError, InputError, UsageError, VmioError
 from vmio.host.files import is_there
 from vmio.managers.journal import Entry, Journal, WrittenConfig, list_journals, make_run
-from vmio.managers.libvirt.compare import digest_domain
+from vmio.managers.libvirt.compare import digest_domain, hide_passwords
 from vmio.managers.libvirt.find import LIBVIRT, is_domain
 from vmio.managers.libvirt.write import read_domain, restore_domain
 from vmio.managers.proxmox.node import Node
@@ -42,6 +42,13 @@ class PreparedRestore(Struct, frozen=True, kw_only=True):
     """The config's current content."""
     new: bytes
     """The content to restore."""
+
+    @property
+    def shown(self) -> tuple[bytes, bytes]:
+        """Both as they may be printed: those of a domain without its passwords."""
+        if not is_domain(self.path):
+            return self.old, self.new
+        return hide_passwords(self.old), hide_passwords(self.new)
 
 
 class NotRestored(Struct, frozen=True, kw_only=True):

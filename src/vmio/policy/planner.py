@@ -18,7 +18,7 @@ from vmio.model.controller import MAPPED_SINCE
 from vmio.model.disk import BusKind, Disk
 from vmio.model.host import Host, parse_processors
 from vmio.model.iothread import MAIN_LOOP
-from vmio.model.plan import OWN, SEPARATE, Change, LiveChange, Plan, Step, StepKind
+from vmio.model.plan import MOST_CHANGES, OWN, SEPARATE, Change, LiveChange, Plan, Step, StepKind
 from vmio.model.source import apply_edits
 from vmio.model.topology import Topology
 from vmio.policy.invariants import check_topology
@@ -107,6 +107,8 @@ class _Task(Struct, frozen=True, kw_only=True):
 def _plan(guest: Guest, host: Host, choice: Choice) -> tuple[Plan, Spread]:
     vm, before = guest.vm, lay_out(guest)
     disks = _find_candidates(guest, before)
+    if len(disks) > MOST_CHANGES:
+        raise PlanError(f"{len(disks)} disks are more than the {MOST_CHANGES} that are planned")
     spread = choice.policy.spread(vm, disks, host, choice.number)
     if spread.mapped > 1:
         _check_version(host, {disk.bus for disk in disks})

@@ -121,3 +121,12 @@ def test_plan_is_applied_as_its_libvirt_reads_the_domain(
     assert call("apply", "plan.json", "--yes", *old) == 0
     assert "<driver name='qemu' type='raw' iothread='1'/>" in file.read_text()
     assert listed not in file.read_text()
+
+
+def test_example_keeps_its_comments(capsys: pytest.CaptureFixture[str]) -> None:
+    """The domain of the examples is planned without a change of what it says beside."""
+    example = str(Path(__file__).parents[3] / "examples" / "shop.xml")
+    assert call("plan", example, "--policy", "per-disk", "--diff") == 0
+    changed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("-")]
+    assert len(changed) == 3
+    assert "the busiest" not in "".join(changed)

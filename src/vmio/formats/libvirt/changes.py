@@ -194,6 +194,8 @@ class _Choice:
     def settle(self) -> tuple[int, ...]:
         """Gives each name a number, and returns all threads after the changes."""
         known = dict.fromkeys(_to_number(thread.id) for thread in self.guest.domain.threads)
+        if not self.wanted:
+            return tuple(known)
         now = dict(self.list_current())
         untouched = {
             number

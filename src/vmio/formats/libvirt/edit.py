@@ -6,13 +6,13 @@ Source: libvirt 11.3.0, run: what is defined with such edits is what a plan show
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from vmio.errors import InputError, PlanError
 from vmio.formats.base import Setting
 from vmio.formats.libvirt.changes import Holder, Settings, choose_settings
-from vmio.formats.libvirt.domain import Refusal
 from vmio.formats.libvirt.guest import LibvirtGuest
 from vmio.formats.libvirt.obstacles import find_place
 from vmio.formats.libvirt.places import place_disks
@@ -22,11 +22,15 @@ from vmio.formats.libvirt.refusals import find_refusals
 from vmio.formats.libvirt.writer import DomainWriter, Node
 from vmio.formats.libvirt.xml import Element, parse_xml
 from vmio.model.plan import Change
-from vmio.model.source import Edit, apply_edits
+from vmio.model.source import Edit, Source, Span, apply_edits
 from vmio.values import replace
 
 __all__ = ["edit_domain", "list_settings"]
 
+_OF_DISKS: Final = frozenset(
+    {"aio", "cache", "detect_zeroes", "discard", "serial", "ssd", "werror"}
+)
+"""Properties of one disk alone."""
 _BEFORE_THREADS: Final = ("vcpus", "vcpu", "currentMemory", "memory", "title", "uuid", "name")
 """What threads are written behind: the first of these that there is."""
 
@@ -42,7 +46,10 @@ def edit_domain(guest: LibvirtGuest, changes: Sequence[Change]) -> tuple[Edit, .
     text = _Text(guest)
     edits = tuple(text.edit(choose_settings(guest, text.root, changes)))
     if edits:
-        _check_result(guest, edits)
+        targets = {change.subject for change in changes}
+        is_of_disks = _OF_DISKS.issuperset(change.property for change in changes)
+        kept = tuple(text.list_kept(targets)) if is_of_disks else ()
+        _check_result(guest, edits, kept or (Span(0, len(guest.vm.source.data)),))
     return edits
 
 
@@ -59,20 +66,50 @@ def list_settings(guest: LibvirtGuest, changes: Sequence[Change]) -> tuple[Setti
     return tuple(each for each in text.list_settings(settings) if each.old != each.new)
 
 
-def _check_result(guest: LibvirtGuest, edits: Iterable[Edit]) -> None:
-    """Refuses a domain of which libvirt would refuse more than it does already."""
-    source = guest.vm.source
+def _check_result(guest: LibvirtGuest, edits: Sequence[Edit], kept: Sequence[Span]) -> None:
+    """Refuses a domain of which libvirt would refuse more than it does already.
+
+    Args:
+        guest: The domain.
+        edits: The edits of its text.
+        kept: The parts of the text to look at, all edits among them, so that many fixes of a large
+            domain do not read all of it each.
+
+    Raises:
+        PlanError: libvirt would.
+    """
+    old = b"".join(_edit_part(guest, part, ()) for part in kept)
+    new = b"".join(_edit_part(guest, part, edits) for part in kept)
     try:
-        after = read_domain(replace(source, data=apply_edits(source, edits)), guest.version)
-        now = _count(find_refusals(after, place_disks(after)))
+        before, after = (_count_refusals(guest, data) for data in (old, new))
     except InputError as error:
         raise PlanError(f"with these changes {error.message}") from error
-    for message in now - _count(guest.refusals):
-        raise PlanError(f"{source.name}: libvirt would refuse the result: {message}")
+    for message in after - before:
+        raise PlanError(f"{guest.vm.source.name}: libvirt would refuse the result: {message}")
 
 
-def _count(refusals: Iterable[Refusal]) -> Counter[str]:
-    return Counter(refusal.message for refusal in refusals)
+def _edit_part(guest: LibvirtGuest, part: Span, edits: Iterable[Edit]) -> bytes:
+    """Returns a part of a text with the edits in it."""
+    data = guest.vm.source.data[part.start : part.end]
+    inside = (
+        Edit(span=Span(each.span.start - part.start, each.span.end - part.start), text=each.text)
+        for each in edits
+        if part.start <= each.span.start and each.span.end <= part.end
+    )
+    return apply_edits(replace(guest.vm.source, data=data), inside)
+
+
+def _count_refusals(guest: LibvirtGuest, data: bytes) -> Counter[str]:
+    if data == guest.vm.source.data:
+        return Counter(refusal.message for refusal in guest.refusals)
+    domain = read_domain(replace(guest.vm.source, data=data), guest.version)
+    return Counter(refusal.message for refusal in find_refusals(domain, place_disks(domain)))
+
+
+@lru_cache(maxsize=1)
+def _parse(source: Source) -> Element:
+    """Returns the root of a text, of which several edits are mostly made."""
+    return parse_xml(source)
 
 
 class _Text:
@@ -80,7 +117,7 @@ class _Text:
 
     def __init__(self, guest: LibvirtGuest) -> None:
         self.guest = guest
-        self.root = parse_xml(guest.vm.source)
+        self.root = _parse(guest.vm.source)
         self.writer = DomainWriter(guest.vm.source, self.root)
         devices = self.root.find("devices")
         assert devices is not None or not guest.domain.disks  # noqa: S101 - disks are in it
@@ -107,6 +144,15 @@ class _Text:
         """Returns the controller that a new one is a copy of."""
         copied = settings.made[index]
         return self.find(Holder("controller", str(copied))) if copied is not None else None
+
+    def list_kept(self, targets: Collection[str]) -> Iterator[Span]:
+        """Yields the parts of the text that decide about disks: all but the other devices."""
+        children = self.devices.children
+        disks = [self.find(Holder("disk", target)) for target in targets]
+        yield Span(0, children[0].start)
+        yield from (each.span for each in children if each.name == "controller")
+        yield from (each.span for each in disks if each is not None)
+        yield Span(children[-1].end, len(self.guest.vm.source.data))
 
     # Edits
 

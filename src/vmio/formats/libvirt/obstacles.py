@@ -23,6 +23,8 @@ from vmio.model.source import Source
 __all__ = ["find_obstacle", "find_place", "find_scsi", "is_held", "list_crowded"]
 
 _OF_QEMU: Final = ("qemu:commandline", "qemu:override")
+_MOST_WORDS: Final = 65_536
+"""Characters of QEMU's own options that are searched for names; of more, any could be there."""
 _MACOS = re.compile(r"isa-applesmc|\bosk=", re.ASCII)
 """What only a macOS guest has among QEMU's own options: Apple's SMC with its key."""
 _OF_DRIVER: Final = frozenset({"aio", "cache", "detect_zeroes", "discard", "werror"})
@@ -66,7 +68,10 @@ def _find_obstacle_of_disk(guest: LibvirtGuest, place: Place, change: Change) ->
                 return _find_obstacle_of_thread(guest, place)
             return "unsayable"
         case "queues":
-            can_say = bus == "virtio" or find_scsi(guest, place) is not None
+            controller = find_scsi(guest, place)
+            can_say = bus == "virtio" or controller is not None
+            if place.disk.mapping or (controller is not None and controller.mapping):
+                return "choice"  # their number has to suit that of the threads
         case "ssd":
             can_say = bus in _ROTATING and not place.disk.is_removable_medium
         case "serial":
@@ -78,8 +83,7 @@ def _find_obstacle_of_disk(guest: LibvirtGuest, place: Place, change: Change) ->
 
 def find_place(guest: LibvirtGuest, target: str) -> Place | None:
     """Returns the disk of a target; None if there is none, or several have that target."""
-    found = [place for place in guest.placed.places if place.disk.target == target]
-    return found[0] if len(found) == 1 else None
+    return guest.placed.by_target.get(target)
 
 
 def find_scsi(guest: LibvirtGuest, place: Place) -> Controller | None:
@@ -112,8 +116,8 @@ def list_crowded(guest: LibvirtGuest) -> Iterator[tuple[Controller, tuple[Place,
 def is_held(guest: LibvirtGuest, place: Place) -> bool:
     """Returns whether QEMU's own options in the domain name a disk or its controller."""
     words = _find_words(guest)
-    if not words:
-        return False
+    if not words or len(words) > _MOST_WORDS:
+        return bool(words)
     names = {place.name}
     controller = find_scsi(guest, place)
     if controller is not None:

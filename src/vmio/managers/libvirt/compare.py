@@ -9,6 +9,7 @@ Source: libvirt 11.3.0, run.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from hashlib import sha1
@@ -18,7 +19,7 @@ from vmio.formats.libvirt.xml import Element, parse_xml
 from vmio.model.host import parse_processors
 from vmio.model.source import Source
 
-__all__ = ["digest_domain", "find_losses", "flatten_domain"]
+__all__ = ["digest_domain", "find_losses", "flatten_domain", "hide_passwords"]
 
 _ASSIGNED: Final = frozenset({"ccw", "pci", "spapr-vio", "virtio-mmio"})
 """Types of addresses that libvirt assigns by itself, and that decide no disk's thread."""
@@ -33,6 +34,10 @@ _NAMED_BY: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The attributes that tell elements of one name apart, whatever their order."""
 _MOST_TOLD: Final = 3
+_CONFIDENTIAL: Final = "passwd"
+"""The attribute of a VNC or SPICE display, the only secret that libvirt keeps in a domain."""
+_PASSWORDS = re.compile(rb"""(?<=\spasswd=)(?:'[^']*'|"[^"]*")""")
+_HIDDEN: Final = "*****"
 
 
 def flatten_domain(source: Source) -> Mapping[str, str]:
@@ -69,13 +74,19 @@ def find_losses(wanted: Source, found: Source) -> str:
     """
     one, other = flatten_domain(wanted), flatten_domain(found)
     told = [
-        f"{path} was {_show(value)} and is {_show(other[path]) if path in other else 'gone'}"
+        f"{path} was {_show(path, value)} and is"
+        f" {_show(path, other[path]) if path in other else 'gone'}"
         for path, value in one.items()
         if other.get(path) != value
     ]
-    told += [f"{path} is new: {_show(other[path])}" for path in other if path not in one]
+    told += [f"{path} is new: {_show(path, other[path])}" for path in other if path not in one]
     more = f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
     return "; ".join(told[:_MOST_TOLD]) + more
+
+
+def hide_passwords(data: bytes) -> bytes:
+    """Returns a domain's text as it may be printed."""
+    return _PASSWORDS.sub(f"'{_HIDDEN}'".encode(), data)
 
 
 def _flatten(element: Element, path: str) -> Iterator[tuple[str, str]]:
@@ -115,5 +126,5 @@ def _normalise(name: str, value: str) -> str:
     return f"{numbers:x}" if numbers else value
 
 
-def _show(value: str) -> str:
-    return f"'{value[:60]}'"
+def _show(path: str, value: str) -> str:
+    return f"'{_HIDDEN if path.endswith(f'@{_CONFIDENTIAL}') else value[:60]}'"

@@ -8,6 +8,7 @@ Source: libvirt 11.3.0 with libvirt-python 12.8.0, run; libvirt's virterror.h fo
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -380,8 +381,17 @@ def share_connection(uri: str) -> Connection:
     key = os.getpid(), uri
     connection = _SHARED.get(key)
     if connection is None or not connection.is_usable():
+        if not _SHARED:
+            # Later libvirt-python is half gone, and says so on standard error.
+            atexit.register(_close_shared)
         connection = _SHARED[key] = Connection(uri)
     return connection
+
+
+def _close_shared() -> None:
+    for (pid, _), connection in _SHARED.items():
+        if pid == os.getpid():
+            connection.close()
 
 
 def is_local(uri: str) -> bool:

@@ -208,7 +208,9 @@ def _save(
     except VmioError:
         _forget(connection, journal, entry, old)
         raise
-    return WrittenConfig(path=path, before=entry.before, after=after, backup=journal.locate(entry))
+    return WrittenConfig(
+        path=path, before=source.digest, after=wanted.digest, backup=journal.locate(entry)
+    )
 
 
 def list_reminders(domain: Domain) -> tuple[str, ...]:

@@ -419,3 +419,21 @@ def test_plan_is_spelled_in_libvirt_s_words() -> None:
     assert spell(guest, ()) == ()
     assert edit(guest, ()) == ()
     assert edit(guest, [ask("scsi", "controllers", PER_DISK)])
+
+
+def test_domain_of_more_disks_than_a_plan_holds_is_refused() -> None:
+    """It is said at once, not after all of them were tried."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    names = [f"vd{one}{other}" for one in letters for other in letters][:257]
+    guest = read(write_domain("".join(map(write_disk, names))))
+    with pytest.raises(PlanError, match="257 disks are more than the 256 that are planned"):
+        make_plan(guest, HOST, choose_policy("per-disk"))
+
+
+def test_fix_of_a_disk_goes_by_what_decides_about_it() -> None:
+    """A refusal of another disk is none of this one's, and its controller counts."""
+    wrong = write_disk("vdb", driver="io='native'")
+    text = write_domain(SCSI + wrong + write_disk("sda", "scsi", driver="cache='unsafe'"))
+    assert change(text, ask("sda", "cache", "none")) == text.replace("'unsafe'", "'none'")
+    with pytest.raises(PlanError, match="io='native' needs"):
+        change(text, ask("sda", "aio", "native"))

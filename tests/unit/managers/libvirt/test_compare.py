@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vmio.managers.libvirt.compare import digest_domain, find_losses
+from vmio.managers.libvirt.compare import digest_domain, find_losses, hide_passwords
 from vmio.model.source import Source
 
 WRITTEN = """
@@ -87,3 +87,12 @@ def test_many_differences_are_counted() -> None:
     told = find_losses(make_source(WRITTEN), bare)
     assert told.endswith("more")
     assert "\n" not in told
+
+
+def test_passwords_are_not_told() -> None:
+    """Neither in what is lost, nor in a text that is printed."""
+    text = "<domain><graphics type='vnc' passwd={}/></domain>"
+    one, other = make_source(text.format("'se>cret'")), make_source(text.format('"oth\'er"'))
+    assert find_losses(one, other) == "domain/graphics/@passwd was '*****' and is '*****'"
+    assert hide_passwords(one.data) == text.format("'*****'").encode()
+    assert hide_passwords(other.data) == text.format("'*****'").encode()
