@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
@@ -46,14 +46,20 @@ _GROUP_LIMITS: Final = {
 }
 _FIRST_REQUESTS: Final = {"virtio-blk": 0, "virtio-scsi": 2}
 """Number of the first queue of requests; those before it are for control and events."""
+_Kind = Literal["rd", "wr", "flush", "unmap"]
+_KINDS: Final[tuple[_Kind, ...]] = ("rd", "wr", "flush", "unmap")
 _FIELDS: Final = {
-    "count": "{}_operations",
-    "transferred_bytes": "{}_bytes",
-    "time_ns": "{}_total_time_ns",
-    "failed": "failed_{}_operations",
-    "invalid": "invalid_{}_operations",
-    "merged": "{}_merged",
+    kind: (
+        ("count", f"{kind}_operations"),
+        ("transferred_bytes", f"{kind}_bytes"),
+        ("time_ns", f"{kind}_total_time_ns"),
+        ("failed", f"failed_{kind}_operations"),
+        ("invalid", f"invalid_{kind}_operations"),
+        ("merged", f"{kind}_merged"),
+    )
+    for kind in _KINDS
 }
+_HISTOGRAMS: Final = {kind: f"{kind}_latency_histogram" for kind in _KINDS}
 
 
 async def ask_disks(monitor: QmpConnection) -> tuple[DiskSample, ...]:
@@ -101,12 +107,14 @@ def _parse(entries: list[Mapping[str, Any]]) -> Iterator[DiskSample]:
             )
 
 
-def _parse_operations(stats: Mapping[str, Any], kind: str) -> Operations:
-    counts = {name: as_integer(stats.get(key.format(kind))) for name, key in _FIELDS.items()}
-    return Operations(**counts, histogram=_parse_histogram(stats.get(f"{kind}_latency_histogram")))
+def _parse_operations(stats: Mapping[str, Any], kind: _Kind) -> Operations:
+    values = {name: as_integer(stats.get(key)) for name, key in _FIELDS[kind]}
+    return Operations(**values, histogram=_parse_histogram(stats.get(_HISTOGRAMS[kind])))
 
 
 def _parse_histogram(value: object) -> Histogram | None:
+    if value is None:
+        return None
     match value:
         case {"boundaries": list(boundaries), "bins": list(bins)} if (
             len(bins) == len(boundaries) + 1 <= _MAX_BINS
