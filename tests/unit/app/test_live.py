@@ -103,7 +103,7 @@ def test_guest_as_it_is_configured_waits_for_no_restart(config: Path, tmp_path: 
 
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda path: path.stem)
 def test_domain_as_it_is_defined_waits_for_no_restart(domain: Path, tmp_path: Path) -> None:
-    """libvirt calls its disks by other names than QEMU does."""
+    """Its disks have other names in libvirt than in QEMU."""
     place = tmp_path / "etc" / "libvirt" / "qemu" / "x.xml"
     place.parent.mkdir(parents=True)
     shutil.copy(domain, place)
