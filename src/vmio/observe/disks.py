@@ -15,7 +15,14 @@ from msgspec import Struct
 from vmio.bounds import load_json
 from vmio.observe.sample import DiskSample, Histogram, Limits, Operations, QueueSample
 from vmio.qemu.qmp import QmpConnection
-from vmio.qemu.replies import as_integer, as_mapping, as_mappings, check_count, name_device
+from vmio.qemu.replies import (
+    as_integer,
+    as_mapping,
+    as_mappings,
+    check_count,
+    name_device,
+    name_disk,
+)
 
 __all__ = [
     "VirtioDevice",
@@ -93,7 +100,7 @@ def _parse(entries: list[Mapping[str, Any]]) -> Iterator[DiskSample]:
             for key in ("qdev", "device", "node-name")
         )
         stats = as_mapping(entry.get("stats"))
-        if name := name_device(qdev) or device or node:
+        if name := name_disk(entry):
             yield DiskSample(
                 id=name,
                 device=device,
@@ -176,9 +183,7 @@ def parse_limits(reply: object, monitor: str) -> Mapping[str, Limits | str | Non
     found: dict[str, Limits | str | None] = {}
     for entry in entries:
         medium = as_mapping(entry.get("inserted"))
-        names = (entry.get("qdev"), entry.get("device"), medium.get("node-name"))
-        qdev, device, node = (each if isinstance(each, str) else "" for each in names)
-        if name := name_device(qdev) or device or node:
+        if name := name_disk(entry):
             throttled = medium.get("drv") == "throttle"
             found[name] = (
                 _find_group(medium.get("file")) if throttled else _parse_drive_limits(medium)

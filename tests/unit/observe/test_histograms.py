@@ -26,6 +26,7 @@ class Qemu:
     """Keeps histograms as QEMU does."""
 
     name = "the monitor"
+    peer_pid: int | None = None
 
     def __init__(self, *disks: str) -> None:
         self.kept: dict[str, Counted] = {disk: {} for disk in disks}
