@@ -81,6 +81,8 @@ async def ask_disks(monitor: QmpConnection) -> tuple[DiskSample, ...]:
 def parse_disks(reply: object, monitor: str) -> tuple[DiskSample, ...]:
     """Returns the disks in an answer to `query-blockstats`; what has no name is left out.
 
+    A disk that is plugged under the id of one that QEMU is not yet done with takes its place.
+
     Args:
         reply: The answer.
         monitor: What errors call the monitor.
@@ -90,7 +92,7 @@ def parse_disks(reply: object, monitor: str) -> tuple[DiskSample, ...]:
     """
     entries = as_mappings(reply, monitor)
     check_count(entries, monitor, "disks")
-    return tuple(_parse(entries))
+    return tuple({each.id: each for each in _parse(entries)}.values())
 
 
 def _parse(entries: list[Mapping[str, Any]]) -> Iterator[DiskSample]:
