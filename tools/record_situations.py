@@ -211,6 +211,7 @@ async def export(
             f"nbd+unix:///{node}?socket={path}",
             stdout=subprocess.DEVNULL,
         )
+        give_priority(reader.pid)  # a reader that waits for a processor leaves the loop idle
         tasks = [asyncio.ensure_future(each) for each in loads]
         try:
             return await record(guest)

@@ -439,19 +439,59 @@ asyncio.run(main())
 """
 
 
+@asynccontextmanager
+async def watching(name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Runs a process that has a guest's latencies counted, from when they are."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WATCHING, name),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"counted\n"
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
 @in_event_loop
 async def test_watcher_that_is_interrupted_leaves_no_histogram() -> None:
     """Ctrl-C ends the body of `watch_host` like any other error."""
     with open_runtime_folder() as folder:
-        async with started(folder / "ctrl-c") as guest:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", WATCHING, "ctrl-c"),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            assert process.stdout is not None
-            assert await process.stdout.readline() == b"counted\n"
+        async with started(folder / "ctrl-c") as guest, watching("ctrl-c") as process:
             assert len(await list_bounds(guest)) == 1
             process.send_signal(signal.SIGINT)
             await process.communicate()
             assert await list_bounds(guest) == []
+
+
+@in_event_loop
+async def test_histograms_of_a_killed_watcher_are_removed_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that somebody has set since are not its, and neither are those of one that lives."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    notes = tmp_path / "vmio" / "histograms"
+    with open_runtime_folder() as folder:
+        async with started(folder / "killed") as guest:
+            async with watching("killed"):
+                async with watch("killed") as watcher:
+                    await watcher.look()
+                assert len(await list_bounds(guest)) == 1
+            assert len(await list_bounds(guest)) == len([*notes.iterdir()]) == 1
+            async with watch("killed") as watcher:
+                await wait_for(watcher, {"killed": "answered"})
+            assert await list_bounds(guest) == []
+            assert [*notes.iterdir()] == []
+
+            async with watching("killed"):
+                pass
+            theirs = {"id": "sd0", "boundaries": [1000, 2000]}
+            await guest.qmp.execute("block-latency-histogram-set", theirs)
+            async with watch("killed") as watcher:
+                await wait_for(watcher, {"killed": "answered"})
+            assert await list_bounds(guest) == [[1000, 2000]]
+            assert [*notes.iterdir()] == []

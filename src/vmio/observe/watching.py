@@ -16,7 +16,8 @@ from vmio.errors import QmpError, ToolError
 from vmio.host.pressure import IoWaits, read_io_waits
 from vmio.managers.discovery import RunningGuest, discover
 from vmio.model.topology import Topology
-from vmio.observe.histograms import HistogramKeeper, keep_histograms
+from vmio.observe.histograms import HISTOGRAM_KINDS, HistogramKeeper, keep_histograms
+from vmio.observe.leftovers import open_notes
 from vmio.observe.plugging import add_disks, find_unknown, remove_disks
 from vmio.observe.readings import Look, Observation
 from vmio.observe.sample import DiskSample, Sample
@@ -73,6 +74,7 @@ class _Watched:
         """Why its monitor is not asked."""
         self.stack = AsyncExitStack()
         self.keeper: HistogramKeeper | None = None
+        self.left = open_notes(*find_key(guest))
         self.retry_s = 0.0
         """When to try again to have latencies counted."""
         self.configured: Topology | None = None
@@ -217,6 +219,7 @@ class HostWatcher:
             return None
         watched = _Watched(guest, sampler, monitor, note)
         watched.stack = stack
+        stack.callback(watched.left.close, done=False)
         if monitor is not None:
             stack.callback(monitor.close)
         return watched
@@ -233,8 +236,7 @@ class HostWatcher:
         async with few:
             began_ns = time.monotonic_ns()
             notes = [watched.note] if watched.note else []
-            if self._options.latencies:
-                notes += await self._count_latencies(watched)
+            notes += await self._count_latencies(watched)
             sample, problem = None, ""
             try:
                 sample = await watched.sampler.take()
@@ -258,14 +260,22 @@ class HostWatcher:
             )
 
     async def _count_latencies(self, watched: _Watched) -> tuple[str, ...]:
-        """Has a guest's latencies counted, if they are not yet; returns what could not be done."""
-        if watched.monitor is None:
+        """Has a guest's latencies counted, if they are not yet; returns what could not be done.
+
+        What a killed vmio had counted is taken over in any case, and removed in the end.
+        """
+        wanted = self._options.latencies
+        if watched.monitor is None or not (wanted or watched.left.has_left):
             return ()
         if watched.keeper is None and time.monotonic() >= watched.retry_s:
             watched.retry_s = time.monotonic() + _RETRY_S
             with suppress(QmpError):  # the sample says why its monitor does not answer
                 watched.keeper = await watched.stack.enter_async_context(
-                    keep_histograms(watched.monitor)
+                    keep_histograms(
+                        watched.monitor,
+                        kinds=HISTOGRAM_KINDS if wanted else (),
+                        left=watched.left,
+                    )
                 )
         return watched.keeper.notes if watched.keeper is not None else ()
 
