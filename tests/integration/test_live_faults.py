@@ -293,9 +293,12 @@ async def imitated(name: str, *words: str) -> AsyncIterator[asyncio.subprocess.P
 
 async def start_imitation(shell: Path, name: str, *words: str) -> asyncio.subprocess.Process:
     """Starts a shell that waits for commands on a pipe that brings none."""
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *(str(shell), "-s", "--", "-name", name, *words), stdin=subprocess.PIPE
     )
+    while not Path(f"/proc/{process.pid}/cmdline").read_bytes():  # noqa: ASYNC240
+        pass  # the kernel shows it somewhat later than the program begins
+    return process
 
 
 @in_event_loop

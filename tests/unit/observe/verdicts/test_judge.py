@@ -341,6 +341,14 @@ def test_differences_from_the_configuration_wait_for_a_restart() -> None:
     assert not judge(replace(window, configured=running))
 
 
+def test_disk_whose_requests_a_full_loop_does_not_get_to_is_work() -> None:
+    """Nothing is completed, and what is under way says that somebody waits."""
+    for in_flight, severity, step in ((3, "warning", "give-threads"), (0, "info", None)):
+        window = make(use(MAIN_LOOP, 0.99), replace(do("vd2", 0), in_flight=in_flight))
+        found = find(window)[f"main-loop-full {MAIN_LOOP}"]
+        assert (found.severity, found.step) == (severity, step)
+
+
 def test_disk_that_was_plugged_or_unplugged_needs_no_restart() -> None:
     """The command line does not know of it; a monitor does, and without one nobody can tell."""
     window = make()
