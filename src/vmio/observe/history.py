@@ -522,7 +522,12 @@ class _Guest:
             if verdict.kind != "cannot-tell"
         ]
         busy = [each.cpu.mean or 0.0 for each in self._threads.values()]
-        return max(warned_s, default=0.0), max(told_s, default=0.0), max(busy, default=0.0)
+        # Guests that are idle stay in their order.
+        return (
+            max(warned_s, default=0.0),
+            max(told_s, default=0.0),
+            round(max(busy, default=0.0), 2),
+        )
 
     def count_lines(self) -> int:
         """Returns how many lines a page of it has."""
