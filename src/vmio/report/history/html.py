@@ -127,16 +127,18 @@ def render_history_html(history: History, *, name: str, incomplete: str) -> str:
         warnings.append("Some guests, threads or disks are left out: there were too many.")
     if rest:
         warnings.append(f"{rest} guests are in the table only: those that were limited least.")
+    css = _CSS
     values: dict[str, Any] = {}
     if charts:
-        script, licence, values["chart_css"] = _read_vendored()
+        script, licence, chart_css = _read_vendored()
+        css += chart_css
         values["script"] = f"/*!\nuPlot {licence}*/\n{script}\n{_read_own('charts.js')}"
         values["data"] = _dump_data(history, charts)
     duration = format_time_s(history.duration_s)
     return render_page(
         "history.html.j2",
         title=f"{name}: guests over time",
-        css=_CSS,
+        css=css,
         vmio_version=__version__,
         subtitle=(
             f"Recorded from {format_start(history).replace('T', ' ').replace('Z', ' UTC')},"
