@@ -6,6 +6,7 @@ there are too many steps, each two become one: the memory is bounded however lon
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -37,6 +38,8 @@ __all__ = [
 _MOST_STEPS: Final = 512
 _LEAST_STEPS: Final = 32
 _LEAST_STEP_S: Final = 0.1
+_LATE: Final = 0.1
+"""Of a step: a last look that is so late needs no further one."""
 _MOST_LINES: Final = 20_000
 """Kept at once: 200 guests with 30 disks each, and less than 200 MB."""
 
@@ -252,8 +255,28 @@ class _Scale:
 
     def count_steps(self, duration_s: float) -> int:
         """Returns how many steps a duration has, at least one."""
-        steps = self.find_step(duration_s)
-        return steps if steps and steps * self.step_s >= duration_s else steps + 1
+        self.find_step(duration_s)  # widens, if need be
+        return max(1, math.ceil(duration_s / self.step_s - _LATE))
+
+
+class _Span:
+    """The time between two looks, in seconds since the beginning."""
+
+    def __init__(self, end_s: float, duration_s: float) -> None:
+        self.end_s = end_s
+        self.begin_s = max(0.0, end_s - duration_s)
+
+    @property
+    def middle_s(self) -> float:
+        """Its middle, in whose step is what cannot be divided."""
+        return (self.begin_s + self.end_s) / 2
+
+    def find_share(self, step: int, step_s: float) -> float:
+        """Returns which share of the span a step has."""
+        if self.end_s <= self.begin_s:
+            return 1.0
+        part_s = min(self.end_s, (step + 1) * step_s) - max(self.begin_s, step * step_s)
+        return max(0.0, part_s) / (self.end_s - self.begin_s)
 
 
 class _Line:
@@ -269,17 +292,20 @@ class _Line:
         self._peak: float | None = None
         scale.join(self._halve)
 
-    def add(self, at_s: float, value: float | None, weight: float) -> None:
-        """Adds a figure at a time, with its weight for the mean of a step."""
+    def add(self, span: _Span, value: float | None, weight: float) -> None:
+        """Adds a figure of a span of time, with its weight for the mean of all steps."""
         if value is None or weight <= 0:
             return
-        step = self._scale.find_step(at_s)
-        missing = step + 1 - len(self._sums)
+        last = self._scale.find_step(span.end_s)
+        first = self._scale.find_step(span.begin_s)
+        missing = last + 1 - len(self._sums)
         if missing > 0:
             self._sums.extend([0.0] * missing)
             self._weights.extend([0.0] * missing)
-        self._sums[step] += value * weight
-        self._weights[step] += weight
+        for step in range(first, last + 1):
+            part = weight * span.find_share(step, self._scale.step_s)
+            self._sums[step] += value * part
+            self._weights[step] += part
         self._sum += value * weight
         self.total += weight
         self._peak = value if self._peak is None else max(self._peak, value)
@@ -375,7 +401,7 @@ class _Disk:
         self.lines = {name: _Line(scale) for name in _DISK_LINES}
         self.counts = _Counts(scale)
 
-    def add(self, at_s: float, rates: DiskRates, duration_s: float) -> None:
+    def add(self, span: _Span, rates: DiskRates, duration_s: float) -> None:
         reads, writes = rates.reads, rates.writes
         figures = {
             "reads_per_s": reads.operations_per_s,
@@ -385,10 +411,10 @@ class _Disk:
             "depth_mean": _add(reads.depth_mean, writes.depth_mean),
         }
         for name, value in figures.items():
-            self.lines[name].add(at_s, value, duration_s)
+            self.lines[name].add(span, value, duration_s)
         latency_ns, count = _mean_latency(reads, writes)
-        self.lines["latency_mean_ns"].add(at_s, latency_ns, count)
-        self.counts.add(at_s, _add_histograms(reads.histogram, writes.histogram))
+        self.lines["latency_mean_ns"].add(span, latency_ns, count)
+        self.counts.add(span.middle_s, _add_histograms(reads.histogram, writes.histogram))
 
     def finish(self, count: int) -> DiskHistory:
         return DiskHistory(
@@ -452,21 +478,20 @@ class _Guest:
         rates = reading.rates
         if rates is None:
             return
-        # The middle of the interval, so that a look that is late falls into no other step.
-        middle_s = max(0.0, at_s - rates.duration_s / 2)
-        self._add_threads(rates.threads, middle_s, rates.duration_s)
-        self._add_polling(reading, middle_s, rates.duration_s)
+        span = _Span(at_s, rates.duration_s)
+        self._add_threads(rates.threads, span, rates.duration_s)
+        self._add_polling(reading, span, rates.duration_s)
         for disk in rates.disks:
             found = self._disks.get(disk.id)
             if found is None and self._scale.has_room(len(_DISK_LINES) + 1):
                 found = self._disks[disk.id] = _Disk(self._scale, disk.id)
             if found is not None:
-                found.add(middle_s, disk, rates.disks_duration_s or rates.duration_s)
+                found.add(span, disk, rates.disks_duration_s or rates.duration_s)
         if reading.window_s is not None:
             self._judged_s += rates.duration_s
-            self._add_verdicts(reading.verdicts, middle_s, rates.duration_s)
+            self._add_verdicts(reading.verdicts, span, rates.duration_s)
 
-    def _add_threads(self, threads: Sequence[ThreadRates], at_s: float, duration_s: float) -> None:
+    def _add_threads(self, threads: Sequence[ThreadRates], span: _Span, duration_s: float) -> None:
         together: dict[tuple[Role, str], list[ThreadRates]] = {}
         for each in threads:
             name = each.owner or "" if each.role in _HELPERS else each.name
@@ -478,10 +503,10 @@ class _Guest:
                     continue
                 found = self._threads[key] = _Thread(self._scale, group[0])
             delays = [each.run_delay_share for each in group if each.run_delay_share is not None]
-            found.cpu.add(at_s, sum(each.cpu_share for each in group), duration_s)
-            found.delay.add(at_s, max(delays, default=None), duration_s)
+            found.cpu.add(span, sum(each.cpu_share for each in group), duration_s)
+            found.delay.add(span, max(delays, default=None), duration_s)
 
-    def _add_polling(self, reading: Reading, at_s: float, duration_s: float) -> None:
+    def _add_polling(self, reading: Reading, span: _Span, duration_s: float) -> None:
         shares: dict[str, tuple[PollingEstimate | None, float | None]] = {
             each.name: (each, None) for each in reading.polling
         }
@@ -496,10 +521,10 @@ class _Guest:
                     continue
                 found = self._polling[name] = _Polling(self._scale, name)
             estimated = estimate.poll_share if estimate is not None else None
-            found.estimated.add(at_s, estimated, duration_s)
-            found.traced.add(at_s, share, duration_s)
+            found.estimated.add(span, estimated, duration_s)
+            found.traced.add(span, share, duration_s)
 
-    def _add_verdicts(self, verdicts: Iterable[Verdict], at_s: float, duration_s: float) -> None:
+    def _add_verdicts(self, verdicts: Iterable[Verdict], span: _Span, duration_s: float) -> None:
         for each in verdicts:
             key = (each.kind, each.subject)
             known = self._verdicts.get(key)
@@ -507,7 +532,7 @@ class _Guest:
                 continue
             line = known[1] if known is not None else _Line(self._scale)
             self._verdicts[key] = each, line
-            line.add(at_s, 1.0, duration_s)
+            line.add(span, 1.0, duration_s)
 
     def rank(self) -> tuple[float, float, float]:
         """Returns what makes it worse than others."""

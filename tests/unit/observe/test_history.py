@@ -127,15 +127,27 @@ def build(
     return builder.finish(most_guests=most_guests, most_values=most_values)
 
 
-def test_each_interval_is_in_the_step_of_its_middle() -> None:
-    """A look that is some milliseconds late leaves no gap and doubles no step."""
-    times = [0, 1.004, 2.001, 3.0, 3.997]
+def test_look_that_is_late_leaves_no_gap() -> None:
+    """What it saw is of all the time since the look before."""
+    steps: list[tuple[float, list[Reading]]] = [(0, [make_reading(cpu=None)])]
+    steps += [(1, [make_reading(cpu=0.1)])]
+    steps += [(3.5, [make_reading(cpu=0.4, duration_s=2.5, verdicts=(make_verdict(),))])]
+    steps += [(4.0, [make_reading(cpu=0.2, duration_s=0.5)])]
+    (guest,) = build(steps).guests
+    assert guest.threads[0].cpu_share.values == pytest.approx((0.1, 0.4, 0.4, 0.3))
+    assert guest.threads[0].cpu_share.mean == pytest.approx((0.1 + 2.5 * 0.4 + 0.5 * 0.2) / 4)
+    assert guest.verdicts[0].shares == pytest.approx((0, 1, 1, 0.5))
+
+
+def test_each_interval_has_its_step() -> None:
+    """Some milliseconds more or less begin no further step."""
+    times = [0, 1.004, 2.001, 3.0, 4.003]
     cpus = [None, 0.1, 0.2, 0.3, 0.4]
     history = build((at, [make_reading(cpu=cpu)]) for at, cpu in zip(times, cpus, strict=True))
     (guest,) = history.guests
     (thread,) = guest.threads
     assert history.step_count == 4
-    assert thread.cpu_share.values == pytest.approx((0.1, 0.2, 0.3, 0.4))
+    assert thread.cpu_share.values == pytest.approx((0.1, 0.2, 0.3, 0.4), rel=0.01)
     assert thread.cpu_share.mean == pytest.approx(0.25)
     assert thread.cpu_share.peak == 0.4
     assert thread.run_delay_share.peak == pytest.approx(0.04)
