@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import pytest
 
 from vmio import app
 from vmio.errors import VmioError
+from vmio.observe.kernel_trace import TracedLoop
 from vmio.observe.readings import HostTracker, Look
 from vmio.observe.recording import conceal, create_recording, read_recording
 from vmio.observe.watching import WatchOptions, watch_host
@@ -108,6 +109,63 @@ def test_full_file_ends_a_recording(tmp_path: Path) -> None:
     assert told[-1].is_full
     assert path.stat().st_size <= 8000
     assert app.read_history(str(path))[0].look_count == told[-1].look_count > 1
+
+
+def test_trace_tells_each_guest_of_its_own_loops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One trace has the loops of all guests, which have the same names; not every host has one."""
+    asked: list[dict[int, str]] = []
+
+    async def trace(
+        names: Mapping[int, str], *, duration_s: float, tracefs: Path | None
+    ) -> tuple[TracedLoop, ...]:
+        assert tracefs == tmp_path
+        asked.append(dict(names))
+        await asyncio.sleep(duration_s)
+        return tuple(
+            TracedLoop(
+                name=name,
+                thread_id=thread,
+                duration_s=duration_s,
+                poll_s=duration_s / 4,
+                user_s=duration_s,
+                kernel_s=0,
+                poll_count=1,
+                syscall_count=1,
+                sleep_count=1,
+                lost_events=0,
+            )
+            for thread, name in names.items()
+        )
+
+    monkeypatch.setattr("vmio.app.record.find_tracefs", lambda: tmp_path)
+    monkeypatch.setattr("vmio.app.record.trace_loops", trace)
+    path = tmp_path / "a.jsonl"
+
+    async def record() -> None:
+        async with started("one") as one, started("two") as two:
+            await app.record_guests(
+                [f"pid:{one.pid}", f"pid:{two.pid}"],
+                path,
+                interval_s=0.2,
+                time_s=0.4,
+                traces=True,
+            )
+
+    asyncio.run(asyncio.wait_for(record(), LIMIT_S))
+    assert sorted(asked[0].values()) == ["io0", "io0", "main loop", "main loop"]
+    first, *later = read_recording(str(path))
+    assert not any(each.traced for each in first.observations)
+    for look in later:
+        for each in look.observations:
+            assert each.sample is not None
+            own = {thread.thread_id for thread in each.sample.threads}
+            assert {loop.name for loop in each.traced} == {"main loop", "io0"}
+            assert {loop.thread_id for loop in each.traced} <= own
+    history, _ = app.read_history(str(path))
+    shares = [loop.traced_share.mean for guest in history.guests for loop in guest.polling]
+    assert shares == pytest.approx([0.25] * 4)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -486,7 +486,9 @@ class _Guest:
             if found is None and self._scale.has_room(len(_DISK_LINES) + 1):
                 found = self._disks[disk.id] = _Disk(self._scale, disk.id)
             if found is not None:
-                found.add(span, disk, rates.disks_duration_s or rates.duration_s)
+                # A monitor that did not answer for a while tells of all of that time.
+                disks_s = rates.disks_duration_s or rates.duration_s
+                found.add(_Span(at_s, disks_s), disk, disks_s)
         if reading.window_s is not None:
             self._judged_s += rates.duration_s
             self._add_verdicts(reading.verdicts, span, rates.duration_s)
