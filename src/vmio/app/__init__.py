@@ -88,6 +88,12 @@ if TYPE_CHECKING:
         save_plan,
     )
     from vmio.app.ps import Listed, list_running
+    from vmio.app.record import (
+        MAX_RECORDING_BYTES,
+        RecordProgress,
+        read_history,
+        record_guests,
+    )
     from vmio.app.replay import check_recording, choose_settings, complete_settings, read_trace
     from vmio.app.rule import list_rules, read_rule
     from vmio.app.run import (
@@ -124,6 +130,7 @@ __all__ = [
     "ADDRESSES",
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
+    "MAX_RECORDING_BYTES",
     "BenchInputs",
     "Boot",
     "CheckInputs",
@@ -149,6 +156,7 @@ __all__ = [
     "PreparedUndo",
     "Progress",
     "Ranking",
+    "RecordProgress",
     "Recorded",
     "RunningGuest",
     "Severity",
@@ -226,6 +234,7 @@ __all__ = [
     "quote",
     "rank_plans",
     "read_baseline",
+    "read_history",
     "read_host",
     "read_place",
     "read_places",
@@ -236,6 +245,7 @@ __all__ = [
     "read_source",
     "read_trace",
     "record_baseline",
+    "record_guests",
     "render_boot",
     "render_commands",
     "render_host",
@@ -292,6 +302,12 @@ _LATER = {
         "save_plan",
     ),
     "vmio.app.ps": ("Listed", "list_running"),
+    "vmio.app.record": (
+        "MAX_RECORDING_BYTES",
+        "RecordProgress",
+        "read_history",
+        "record_guests",
+    ),
     "vmio.app.replay": ("check_recording", "choose_settings", "complete_settings", "read_trace"),
     "vmio.app.rule": ("list_rules", "read_rule"),
     "vmio.app.run": (

@@ -29,6 +29,7 @@ from vmio.formats.libvirt.places import (
 )
 from vmio.formats.libvirt.reader import read_domain
 from vmio.formats.libvirt.refusals import find_refusals
+from vmio.formats.libvirt.remedies import find_remedy
 from vmio.formats.libvirt.versions import NEWEST, parse_libvirt_version
 from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import (
@@ -45,6 +46,7 @@ from vmio.model.source import Problem, Source, Span, Where
 from vmio.model.storage import find_storage_kind
 from vmio.model.topology import AttachedDisk, count_queues
 from vmio.model.vm import Accelerator, Vm
+from vmio.values import replace
 
 __all__ = ["LibvirtGuest", "list_dedicated", "read_guest"]
 
@@ -159,14 +161,19 @@ def _check_queues(source: Source, controllers: tuple[Controller, ...], domain: D
 
 
 def _list_problems(domain: Domain, refusals: tuple[Refusal, ...]) -> Iterator[Problem]:
+    disks = {disk.target: disk for disk in domain.disks} if refusals else {}
     for refusal in refusals:
+        remedy, disk = find_remedy(refusal.message), disks.get(refusal.subject)
+        spans = disk.spans if disk is not None else {}
         yield Problem(
             kind="refused-option",
             message=f"libvirt refuses the domain: {refusal.message}",
-            span=refusal.span,
+            span=spans.get(remedy.setting, refusal.span),
             subject=refusal.subject,
+            advice=remedy.advice,
         )
-    yield from find_misfits(domain)
+    for problem in find_misfits(domain):
+        yield replace(problem, advice=find_remedy(problem.message).advice)
     for message, span in domain.unreadable:
         yield Problem(kind="unread-config", message=message, span=span, subject="domain")
 

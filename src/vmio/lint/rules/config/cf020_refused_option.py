@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vmio.lint.diagnostic import Severity
+from vmio.lint.diagnostic import Applicability, Fix, Severity
 from vmio.lint.problems import ProblemRule
 from vmio.model.source import Problem
 
@@ -48,7 +48,8 @@ class RefusedOption(ProblemRule):
 
     ## Fix safety
 
-    There is no fix to apply: only a person knows what was meant.
+    There is no fix to apply: only a person knows what was meant. Of a domain the finding says what
+    would help, where libvirt's reason shows it.
 
     ## References
 
@@ -69,3 +70,9 @@ class RefusedOption(ProblemRule):
         if problem.message.startswith("libvirt "):
             return problem.message  # it never reaches QEMU
         return f"QEMU refuses {problem.subject}: {problem.message}"
+
+    def propose(self, problem: Problem) -> Fix | None:
+        """Returns what a person can do, if that is known."""
+        if not problem.advice:
+            return None
+        return Fix(applicability=Applicability.MANUAL, message=problem.advice)
