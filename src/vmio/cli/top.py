@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
 from typing import Final, get_args
 
 import click
@@ -21,6 +20,12 @@ __all__ = ["command"]
 _LEAST_S: Final = 0.5
 _MOST_S: Final = 3600.0
 _WINDOW_S: Final = 2.0
+
+
+def _check_interval(_ctx: click.Context, _param: click.Parameter, value: float) -> float:
+    if not _LEAST_S <= value <= _MOST_S:
+        raise click.BadParameter(f"it is {_LEAST_S:g} to {_MOST_S:g}")
+    return value
 
 
 @click.command("top")
@@ -40,9 +45,10 @@ _WINDOW_S: Final = 2.0
     "--interval",
     "interval_s",
     metavar="SECONDS",
-    type=click.FloatRange(_LEAST_S, _MOST_S),
+    type=float,
     default=_WINDOW_S,
     show_default=True,
+    callback=_check_interval,
     help="Between two looks.",
 )
 @click.option(
@@ -159,12 +165,9 @@ def _show_screen(
             "the screen of vmio top requires textual, which is not installed",
             hint="pip install 'vmio[tui]', or vmio top --once without it",
         ) from error
-    with suppress(KeyboardInterrupt):
-        screen = (
-            show_top(vms, view=view, interval_s=interval_s, latencies=latencies)
-            if replay is None
-            else show_recorded(replay, view=view, interval_s=interval_s)
-        )
-        for line in app.run_async(screen):
-            say(line)
+    app.run_async(
+        show_top(vms, view=view, interval_s=interval_s, latencies=latencies, tell=say)
+        if replay is None
+        else show_recorded(replay, view=view, interval_s=interval_s)
+    )
     return 0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from rich.text import Text
 from textual import work
@@ -59,8 +59,11 @@ _KEYS: Final = (
     "< > r sort",
     "space freeze",
     "p polling",
+    "v verdicts",
+    "u units",
+    "+ - interval",
     "? help",
-    "q",
+    "q quit",
 )
 _HELP: Final = (
     "1 2 3, Tab  guests, threads, disks",
@@ -134,6 +137,7 @@ class TopApp(App[None]):
         Binding("question_mark,h", "help", "Help"),
         Binding("escape", "leave", "Back"),
         Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", "Quit", priority=True),
     ]
 
     def __init__(
@@ -310,7 +314,7 @@ class TopApp(App[None]):
         if self._frozen:
             text.append("  FROZEN", style="bold yellow")
         if self._ended:
-            text.append("  end of the recording", style="yellow")
+            text.append("  ENDED", style="bold yellow")
         return text
 
     def _matches(self, item: Item) -> bool:
@@ -582,8 +586,13 @@ def _draw_keys(width: int) -> Text:
 
 
 async def show_top(
-    addresses: Sequence[str], *, view: View, interval_s: float, latencies: bool
-) -> tuple[str, ...]:
+    addresses: Sequence[str],
+    *,
+    view: View,
+    interval_s: float,
+    latencies: bool,
+    tell: Callable[[str], object],
+) -> None:
     """Shows the guests of this host until the user quits.
 
     Args:
@@ -591,22 +600,22 @@ async def show_top(
         view: The table to begin with.
         interval_s: Seconds between two looks.
         latencies: Whether QEMU counts requests by latency meanwhile.
-
-    Returns:
-        What was set on guests and stays, a line each.
+        tell: Is told at the end what was set on guests and stays, a line each.
     """
     async with open_top(addresses, latencies=latencies) as source:
         app = TopApp(source, view=view, interval_s=interval_s)
-        await _run(app.run_async(), app)
-    return tuple(
-        f"{each.label}: {each.iothread}: {name} is {each.new[name]} and was {old},"
-        " until the guest stops"
-        for each in app.changes
-        for name, old in each.old.items()
-    )
+        try:
+            await _run(app)
+        finally:
+            for each in app.changes:
+                for name, old in each.old.items():
+                    tell(
+                        f"{each.label}: {each.iothread}: {name} is {each.new[name]} until the"
+                        f" guest stops; it was {old}"
+                    )
 
 
-async def show_recorded(path: str, *, view: View, interval_s: float) -> tuple[str, ...]:
+async def show_recorded(path: str, *, view: View, interval_s: float) -> None:
     """Shows a recording until the user quits.
 
     Args:
@@ -617,12 +626,13 @@ async def show_recorded(path: str, *, view: View, interval_s: float) -> tuple[st
     Raises:
         InputError: It cannot be read.
     """
-    app = TopApp(open_recorded(path), view=view, interval_s=interval_s)
-    await _run(app.run_async(), app)
-    return ()
+    await _run(TopApp(open_recorded(path), view=view, interval_s=interval_s))
 
 
-async def _run(screen: Coroutine[Any, Any, object], app: TopApp) -> None:
-    await screen
+async def _run(app: TopApp) -> None:
+    await app.run_async()
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():  # by a signal; Textual ends as if by a key
+        raise asyncio.CancelledError
     if app.failure is not None:
         raise app.failure
