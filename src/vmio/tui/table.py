@@ -48,7 +48,11 @@ class LiveTable(DataTable[Text]):
         """The key, width and heading of each column."""
         self._firsts: dict[str, _Cell] = {}
         """The first cell of each row, by the key of its item."""
+        self._contents: dict[str, list[tuple[str, Tone]]] = {}
+        """What is in each row."""
         self._items: dict[str, Item] = {}
+        self._wanted = ""
+        """The item that the cursor returns to when the table was rebuilt."""
 
     @property
     def selected(self) -> Item | None:
@@ -94,7 +98,7 @@ class LiveTable(DataTable[Text]):
             self._rebuild(shown, heads)
         self._items = {each.key: each for each in items}
         for key in [each for each in self._firsts if each not in self._items]:
-            del self._firsts[key]
+            del self._firsts[key], self._contents[key]
             self.remove_row(key)
         for item in items:
             self._show_item(item, texts[item.key], shown, widths)
@@ -118,6 +122,7 @@ class LiveTable(DataTable[Text]):
         selected = self.selected
         self.clear(columns=True)
         self._firsts.clear()
+        self._contents.clear()
         self._shown = heads
         for column, (key, width, head) in zip(columns, heads, strict=True):
             self.add_column(
@@ -132,25 +137,20 @@ class LiveTable(DataTable[Text]):
         columns: Sequence[LiveColumn],
         widths: Mapping[str, int],
     ) -> None:
-        cells = [
-            _Cell(
-                texts[each.key],
-                style=STYLES[each.tone(item)],
-                justify="right" if each.right else "left",
-                overflow="ellipsis",
-                no_wrap=True,
-            )
-            for each in columns
-        ]
-        for cell, each in zip(cells, columns, strict=True):
-            cell.truncate(widths[each.key], overflow="ellipsis")
-        if item.key not in self._firsts:
+        shown = [(texts[each.key], each.tone(item)) for each in columns]
+        before = self._contents.get(item.key)
+        self._contents[item.key] = shown
+        if before is None:
+            cells = [
+                _make_cell(*content, each, widths[each.key])
+                for content, each in zip(shown, columns, strict=True)
+            ]
             self.add_row(*cells, key=item.key)
             self._firsts[item.key] = cells[0]
             return
-        old = self.get_row(item.key)
-        for cell, before, each in zip(cells, old, columns, strict=True):
-            if cell.plain != before.plain or cell.style != before.style:
+        for old, content, each in zip(before, shown, columns, strict=True):
+            if old != content:
+                cell = _make_cell(*content, each, widths[each.key])
                 self.update_cell(item.key, each.key, cell)
                 if each is columns[0]:
                     self._firsts[item.key] = cell
@@ -170,8 +170,13 @@ class LiveTable(DataTable[Text]):
             if row != self.cursor_row:
                 self.move_cursor(row=row)
 
-    _wanted = ""
-    """The item that the cursor returns to when the table was rebuilt."""
+
+def _make_cell(text: str, tone: Tone, column: LiveColumn, width: int) -> _Cell:
+    cell = _Cell(
+        text, style=STYLES[tone], justify="right" if column.right else "left", no_wrap=True
+    )
+    cell.truncate(width, overflow="ellipsis")
+    return cell
 
 
 def _head(column: LiveColumn, sort: LiveColumn, *, is_reversed: bool) -> str:

@@ -36,9 +36,9 @@ _TITLES: Final[Mapping[VerdictKind, str]] = {
     "cannot-tell": "cannot tell what limits {subject}",
 }
 _SHORT_TITLES: Final[Mapping[VerdictKind, str]] = {
-    "waits-for-processors": "waits for host processors",
+    "waits-for-processors": "waits for processors",
     "main-loop-full": "main loop full",
-    "iothread-full": "IOThread {subject} full",
+    "iothread-full": "{subject} full",
     "limit-binds": "{subject} at its limit",
     "storage-slow": "storage of {subject} slow",
     "vcpus-full": "vCPUs full",

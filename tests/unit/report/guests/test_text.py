@@ -70,7 +70,7 @@ def test_verdict_is_the_last_column_and_stays_on_a_narrow_terminal() -> None:
         _, *_, first, second, last = render(
             GUEST, other, third, width=width, verdicts=verdicts
         ).splitlines()
-        assert first.endswith("waits for host processors (+1)")
+        assert first.endswith("waits for processors (+1)")
         assert second.endswith("nothing limits it")
         assert last.endswith(" -")
         assert len(first) <= width

@@ -95,8 +95,8 @@ def test_figure_has_its_unit(value: float | str, unit: Unit, text: str) -> None:
 def test_most_urgent_verdict_is_told_in_a_few_words() -> None:
     """With how many more there are; none at all is an answer, too."""
     waits = replace(VERDICT, kind="waits-for-processors", subject="the guest")
-    assert summarise_verdicts((VERDICT,)) == "IOThread io0 full"
-    assert summarise_verdicts((waits, VERDICT, VERDICT)) == "waits for host processors (+2)"
+    assert summarise_verdicts((VERDICT,)) == "io0 full"
+    assert summarise_verdicts((waits, VERDICT, VERDICT)) == "waits for processors (+2)"
     assert summarise_verdicts(()) == "nothing limits it"
 
 
