@@ -139,8 +139,6 @@ def test_queues_can_be_chosen_while_an_answer_is_waited_for(when: str, *, wanted
                 reader.ask_for_queues(wanted=wanted)
             return await answer(questions)
 
-        await reader.read()
-        reader.ask_for_queues(wanted=not wanted)
         asked.execute_all = choose_meanwhile  # type: ignore[method-assign]
         await reader.read()
         assert bool((await reader.read()).queues) == wanted
