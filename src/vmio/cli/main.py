@@ -33,6 +33,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _GROUPS = {
     "Inspect": {
         "ps": "List the QEMU guests that run on this host.",
+        "exporter": "Serve metrics of the running guests to Prometheus.",
         "show": "Show which thread serves each disk.",
         "explain": "Explain what becomes of each option of a disk.",
         "check": "Find settings that are ignored, slow or unsafe.",
