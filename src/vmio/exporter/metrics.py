@@ -41,6 +41,8 @@ HistogramPoint = tuple[tuple[str, ...], Sequence[int], float]
 _NS: Final = 1e9
 _MAX_SERIES: Final = 1024
 """Of a guest in one metric, where nothing else bounds them."""
+_MAX_SERVERS: Final = 64
+"""Of a disk."""
 _ROLES: Final[Mapping[Role, str]] = {
     "main loop": "main",
     "iothread": "iothread",
@@ -122,20 +124,29 @@ def _is_held(figures: GuestFigures) -> bool:
 
 
 def _describe_disk(figures: GuestFigures) -> Iterator[Point]:
-    layout = figures.reading.layout
     for name, each in figures.attached.items():
-        try:
-            servers = layout.served_by(each) if layout is not None else ()
-        except KeyError:  # a layout without the disk's controller
-            servers = ()
         values = (
             each.controller,
-            ",".join(servers),
+            ",".join(_list_servers(figures, each)),
             each.driver or _find_model(figures, each),
             each.cache or "",
             each.aio or "",
         )
         yield (name, *map(make_value, values)), 1
+
+
+def _list_disk_threads(figures: GuestFigures) -> Iterator[Point]:
+    for name, each in figures.attached.items():
+        for thread in dict.fromkeys(map(make_value, _list_servers(figures, each)[:_MAX_SERVERS])):
+            yield (name, thread), 1
+
+
+def _list_servers(figures: GuestFigures, attached: AttachedDisk) -> Sequence[str]:
+    layout = figures.reading.layout
+    try:
+        return layout.served_by(attached) if layout is not None else ()
+    except KeyError:  # a layout without the disk's controller
+        return ()
 
 
 def _find_model(figures: GuestFigures, attached: AttachedDisk) -> str:
@@ -390,6 +401,14 @@ GUEST_METRICS: Final[tuple[GuestMetric | GuestHistogram, ...]] = (
         " with commas, or main loop), and how it is opened",
         labels=("guest", "disk", "controller", "iothread", "driver", "cache", "aio"),
         read=_describe_disk,
+    ),
+    GuestMetric(
+        name="vmio_disk_thread",
+        kind="info",
+        help="A disk and a thread that serves it, to join its metrics with the thread's; a disk"
+        " whose queues are mapped to several has one for each",
+        labels=("guest", "disk", "thread"),
+        read=_list_disk_threads,
     ),
     *_make_disk_metrics("read", lambda disk: disk.reads),
     *_make_disk_metrics("write", lambda disk: disk.writes),
