@@ -97,7 +97,7 @@ async def _serve_connection(
     connection: socket.socket, answer: Answer, tls: ssl.SSLContext | None
 ) -> None:
     """Answers one request, and closes the connection; a client that goes or waits is dropped."""
-    with suppress(OSError, TimeoutError):
+    with suppress(OSError):
         async with asyncio.timeout(_REQUEST_S):
             reader, writer = await _open_streams(connection, tls)
         try:
