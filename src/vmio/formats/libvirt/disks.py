@@ -45,6 +45,7 @@ _BUSES: Final = {
 """The bus of a disk of which none is written, by its target."""
 _DEVICES: Final = frozenset({"disk", "cdrom", "floppy", "lun"})
 _DISK_BUSES: Final = frozenset({"ide", "fdc", "scsi", "virtio", "xen", "usb", "uml", "sata", "sd"})
+_TRAYS: Final = frozenset({"open", "closed"})
 _MODELS: Final = frozenset({"virtio", "virtio-transitional", "virtio-non-transitional"})
 _SIZES: Final = ("logical_block_size", "physical_block_size", "discard_granularity")
 
@@ -137,7 +138,7 @@ def _read_disk(reading: Reading, element: Element) -> Disk | None:
         cache_size=_read_cache_size(driver),
         model=model,
         removable=reading.choose(target, "removable", ON_OFF),
-        tray=reading.choose(target, "tray", frozenset({"open", "closed"})),
+        tray=reading.choose(target, "tray", _TRAYS),
         rotation_rate=reading.count(target, "rotation_rate"),
         read_only=element.find("readonly") is not None or device == "cdrom",
         shareable=element.find("shareable") is not None,

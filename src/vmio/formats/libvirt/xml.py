@@ -31,7 +31,7 @@ _ENCODINGS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 _ATTRIBUTE = compile_late(rb"""\s++([^\s=<>/'"]++)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
-class Element(Struct, kw_only=True):
+class Element(Struct, kw_only=True, gc=False):
     """One element, and where it stands; it is filled while the text is read."""
 
     name: str
