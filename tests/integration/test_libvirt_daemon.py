@@ -24,6 +24,7 @@ from vmio.managers.libvirt.find import DomainAddress, find_domain, list_domains,
 from vmio.managers.libvirt.live import set_live
 from vmio.managers.libvirt.write import read_domain, write_domain
 from vmio.managers.proxmox.node import Node
+from vmio.managers.proxmox.watch import read_state
 from vmio.managers.undo import prepare_run, prepare_undo, undo_all
 from vmio.managers.undo import undo as undo_one
 from vmio.model.plan import LiveChange
@@ -46,7 +47,7 @@ XML = """
     <disk type='file' device='disk'>
       <driver name='qemu' type='raw'/><source file='{image}'/><target dev='vda' bus='virtio'/>
     </disk>
-    <graphics type='vnc' passwd='secret'/>
+    <graphics type='vnc' passwd='secret'><listen type='none'/></graphics>
   </devices>
 </domain>
 """
@@ -429,3 +430,15 @@ def test_running_domain_differs_in_what_has_changed_since(
     capsys.readouterr()
     assert call("diff", name) == 1
     assert capsys.readouterr().out.splitlines()[1:] == ["virtio-disk0: iothread iothread1 → none"]
+
+
+def test_change_of_a_domain_is_seen(
+    address: str,
+    connection: Any,  # noqa: ANN401 - it has no types
+) -> None:
+    """Whoever made it; a domain that is gone has no state."""
+    before = read_state(address)
+    assert read_state(address) == before is not None
+    connection.defineXML(give_thread(read_domain(address)).decode())
+    assert read_state(address) not in {before, None}
+    assert read_state(f"{address}0") is None

@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from vmio.app.guest import ensure_image
     from vmio.app.guests import Guest
     from vmio.app.inputs import CheckInputs, Fixing
+    from vmio.app.live import judge_guests
     from vmio.app.plan import (
         lacks_processors,
         list_compared,
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
         verify,
     )
     from vmio.app.show import list_layouts, observe
+    from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.bench.compare import Progress
     from vmio.bench.result import Comparison
@@ -121,6 +123,7 @@ if TYPE_CHECKING:
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
     from vmio.report.explanation.guest import ExplainedGuest
+    from vmio.report.guests.order import put_worst_first
     from vmio.report.layout.guest import ShownGuest
     from vmio.sim.polling import PollSettings
     from vmio.sim.ranking import Criterion, Ranking
@@ -152,6 +155,7 @@ __all__ = [
     "Page",
     "Places",
     "PollSettings",
+    "PollingChange",
     "PreparedPlan",
     "PreparedUndo",
     "Progress",
@@ -162,6 +166,7 @@ __all__ = [
     "Severity",
     "ShownGuest",
     "SweepPoint",
+    "TopSource",
     "Verdict",
     "Volumes",
     "Watch",
@@ -207,6 +212,7 @@ __all__ = [
     "fix",
     "is_folder",
     "is_there",
+    "judge_guests",
     "lacks_processors",
     "lay_out",
     "lint",
@@ -226,11 +232,14 @@ __all__ = [
     "needs_host",
     "observe",
     "open_guest",
+    "open_recorded",
+    "open_top",
     "parse_volumes",
     "prepare_apply",
     "prepare_bench",
     "prepare_undo",
     "preview_plan",
+    "put_worst_first",
     "quote",
     "rank_plans",
     "read_baseline",
@@ -291,6 +300,7 @@ _LATER = {
     "vmio.app.guest": ("ensure_image",),
     "vmio.app.guests": ("Guest",),
     "vmio.app.inputs": ("CheckInputs", "Fixing"),
+    "vmio.app.live": ("judge_guests",),
     "vmio.app.plan": (
         "lacks_processors",
         "list_compared",
@@ -319,6 +329,7 @@ _LATER = {
         "verify",
     ),
     "vmio.app.show": ("list_layouts", "observe"),
+    "vmio.app.top": ("PollingChange", "TopSource", "open_recorded", "open_top"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.libvirt.find": ("name_path",),
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
@@ -335,6 +346,7 @@ _LATER = {
     "vmio.qemu.boot": ("Boot", "Volumes"),
     "vmio.qemu.signals": ("run_async", "unwind_on_signals"),
     "vmio.report.explanation.guest": ("ExplainedGuest",),
+    "vmio.report.guests.order": ("put_worst_first",),
     "vmio.report.layout.guest": ("ShownGuest",),
     "vmio.sim.polling": ("PollSettings",),
     "vmio.sim.ranking": ("Criterion", "Ranking"),

@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from vmio.errors import LibvirtError, MissingExtraError, UsageError
+from vmio.errors import LibvirtError, MissingExtraError, UsageError, VmioError
 from vmio.host.files import is_file, is_there
 from vmio.managers.libvirt.connection import share_connection
 from vmio.model.source import Source
@@ -30,6 +30,7 @@ __all__ = [
     "list_domains",
     "name_path",
     "parse_address",
+    "read_state",
     "read_text",
 ]
 
@@ -168,6 +169,15 @@ def read_text(address: str) -> Source:
         raise UsageError(f"{address} names no domain", hint=f"as in {LIBVIRT}{found.uri}/web1")
     domain = share_connection(found.uri).read_domain(found.name)
     return Source(name=str(found), data=domain.text)
+
+
+def read_state(address: str) -> tuple[int, int, int] | None:
+    """Returns numbers that differ after a change of a domain; None if it cannot be read."""
+    try:
+        source = read_text(address)
+    except VmioError:
+        return None
+    return int(source.digest[:15], 16), len(source.data), 0
 
 
 def _has_socket() -> bool:
