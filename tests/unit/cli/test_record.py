@@ -92,6 +92,27 @@ def test_report_of_a_cut_recording_says_so(
     assert "ends in the middle of an archive" in printed.err
 
 
+def test_page_does_not_replace_the_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slip of the hand must not cost a night's figures."""
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(RECORDED.read_bytes())
+    assert call("report", str(path), "-o", f"{tmp_path}/./a.jsonl.gz") == 2
+    assert "the page would replace the recording" in capsys.readouterr().err
+    assert path.read_bytes() == RECORDED.read_bytes()
+
+
+def test_page_that_cannot_be_written_is_told_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the recording is read."""
+    assert call("report", "no-such-file", "-o", str(tmp_path)) == 4
+    printed = capsys.readouterr().err
+    assert "it is a folder" in printed
+    assert "name another file with --output" in printed
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -85,14 +85,15 @@ font-variant-numeric:tabular-nums}
     + TOPOLOGY_CSS
 )
 _METHOD: Final = """
-Each point of a chart is the mean over {step}. A percentile is of all requests of that time, where
-there were enough (20 for the median, 1,000 for the 99th), and its chart shows the boundaries
-between which it lies. "Highest" is the largest mean between two looks. CPU is in processors: 1 is
-one processor all the time. Run delay is the share of time in which a thread was ready to run and
-had no processor. Polling is estimated from the time that a loop spends in QEMU's own code, so that
-encryption and compression look like it; it is exact where the kernel traced it. A latency begins
-when QEMU takes a request. A verdict is in force when two successive windows of about 2 s show it,
-so it begins and ends some seconds late; its share is of the time for which there could be one.
+Times are minutes and seconds since the beginning. Each point of a chart is the mean over {step}. A
+percentile is of all requests of that time, where there were enough (20 for the median, 1,000 for
+the 99th), and its chart shows the boundaries between which it lies. "Highest" is the largest mean
+between two looks. CPU is in processors: 1 is one processor all the time. Run delay is the share of
+time in which a thread was ready to run and had no processor. Polling is estimated from the time
+that a loop spends in QEMU's own code, so that encryption and compression look like it; it is exact
+where the kernel traced it. A latency begins when QEMU takes a request. A verdict is in force when
+two successive windows of about 2 s show it, so it begins and ends some seconds late; its share is
+of the time for which there could be one.
 """.strip()
 
 
