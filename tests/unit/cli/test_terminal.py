@@ -269,6 +269,7 @@ CASES: Mapping[str, Sequence[Call]] = {
         ["100.conf", "--policy", NAME, *SET],
     ],
     "ps": [[NAME], [f"pid:{NAME}"], [f"qmp:{NAME}"], [NAME, "--json"]],
+    "exporter": [["--listen", NAME], ["--tls-cert", f"no{NAME}"]],
     "top": [["--view", NAME], ["--replay", NAME, "--json"], ["--interval", NAME]],
     "replay": [
         ["trace", "--qemu", "10.0"],
