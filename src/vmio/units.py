@@ -6,13 +6,24 @@ import re
 
 from vmio.patterns import compile_late
 
-__all__ = ["KIB", "MIB", "format_bytes", "format_duration_ns", "parse_size_bytes"]
+__all__ = [
+    "KIB",
+    "MIB",
+    "format_bytes",
+    "format_duration_ns",
+    "parse_duration_s",
+    "parse_share",
+    "parse_size_bytes",
+]
 
 KIB = 1024
 MIB = 1024 * KIB
 
 _THOUSAND = 1000
 _SIZE = compile_late(r"(\d{1,19}(?:\.\d{1,9})?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII)
+_DURATION = compile_late(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|min|m|h|)", re.ASCII)
+_SECONDS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600}
+_SHARE = compile_late(r"(\d{1,9}(?:\.\d{1,9})?)\s*(%?)", re.ASCII)
 _FACTORS = {"": 1, "K": KIB, "M": MIB, "G": KIB * MIB, "T": MIB * MIB, "P": KIB * MIB * MIB}
 
 
@@ -27,6 +38,20 @@ def parse_size_bytes(text: str) -> int | None:
     number, suffix = match.groups()
     factor = _FACTORS[suffix]
     return int(number) * factor if "." not in number else int(float(number) * factor)
+
+
+def parse_duration_s(text: str) -> float | None:
+    """Parses a duration such as `90`, `90s`, `5m` or `1.5h` into seconds; None if it is none."""
+    match = _DURATION.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * _SECONDS[match[2]]
+
+
+def parse_share(text: str) -> float | None:
+    """Parses a share such as `5%` or `0.05` into a number, here 0.05; None if it is not one."""
+    match = _SHARE.fullmatch(text.strip())
+    if match is None:
+        return None
+    return float(match[1]) / 100 if match[2] else float(match[1])
 
 
 def format_bytes(size_bytes: float) -> str:
