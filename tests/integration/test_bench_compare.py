@@ -94,7 +94,7 @@ def test_bench_measures_until_there_is_a_verdict(
     small: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Pairs end with the verdict, or with their number; the tail and CPU are compared too."""
-    job = "rw=randread,bs=4k,iodepth=1,runtime=0.1,ramp=0"
+    job = "rw=randread,bs=4k,iodepth=1,runtime=0.5,ramp=0"
     assert call(*small, "--pairs", "12", "--until", "100%", "--job", job, "--json") == 0
     (told,) = json.loads(capsys.readouterr().out)["data"]["jobs"]
     assert (told["anytime"], told["margin"]) == (True, 1.0)

@@ -46,7 +46,7 @@ BUSY_SHARE: Final = 1 / 3
 """A pair is marked if QEMU's threads waited for a processor in one of its runs for more than this
 share of the time in which they could run. They wait for each other too.
 
-Source: docs/concepts/method.md: the ratios of marked pairs spread three to four times as far.
+Source: docs/concepts/method.md: the ratios of marked pairs spread several times as far.
 """
 
 METHOD: Final = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmio.bench.extent import estimate_duration_s
 from vmio.bench.result import BUSY_SHARE
-from vmio.bench.statistics import SPREADS, count_pairs, count_pairs_until
+from vmio.bench.statistics import MAX_PAIRS, SPREADS, count_pairs, count_pairs_until
 from vmio.report.figures import format_ratio
 
 if TYPE_CHECKING:
@@ -116,9 +116,8 @@ def describe_extent(extent: Extent, jobs: Sequence[Job]) -> str:
             f" after {low} to {high} pairs, {times}"
         )
     needed = ", ".join(
-        f"of {difference:.0%} {low} to {high}"
+        f"of {difference:.0%} " + " to ".join(_format_pairs(difference, one) for one in SPREADS)
         for difference in _DIFFERENCES
-        for low, high in [[count_pairs(difference, spread) for spread in SPREADS]]
     )
     time = _format_time(estimate_duration_s(jobs, extent.pairs))
     return (
@@ -180,6 +179,12 @@ def describe_interval(ratio: PairedRatio) -> str:
     if not _has_interval(ratio):
         return f"too few pairs: {ratio.pairs}"
     return f"{ratio.confidence:.0%} interval {format_interval(ratio)}, {ratio.pairs} pairs"
+
+
+def _format_pairs(difference: float, spread: float) -> str:
+    """Returns how many pairs a difference needs; the limit stands for all that is beyond."""
+    needed = count_pairs(difference, spread)
+    return f"{MAX_PAIRS} and more" if needed >= MAX_PAIRS else str(needed)
 
 
 def _format_time(time_s: float) -> str:
