@@ -139,7 +139,7 @@ async def compare(  # what a comparison depends on
     began_s = time.monotonic()
     report(Progress(share=0.0, words="booting both guests"))
     async with boot_pair(a, b, disk=disk, boot=boot, scratch_bytes=scratch_bytes) as guests:
-        course = _Course(guests=guests, jobs=jobs, extent=extent, report=report)
+        course = _Course(guests=guests, jobs=jobs, extent=extent, report=report, began_s=began_s)
         await course.warm_up()
         results = tuple([await course.run_job(number) for number in range(len(jobs))])
         qemu_version = str(guests["A"].process.qmp.version)
@@ -170,7 +170,10 @@ class _Course(Struct, kw_only=True):
     jobs: tuple[Job, ...]
     extent: Extent
     report: Callable[[Progress], None]
+    began_s: float
+    """When the comparison began, booting included."""
     started_s: float = field(default_factory=time.monotonic)
+    """When the measurements began."""
 
     async def warm_up(self) -> None:
         """Runs fio once on each side, so that no measured run includes loading it."""
@@ -208,14 +211,16 @@ class _Course(Struct, kw_only=True):
         if self.extent.time_s is None:
             return False
         part_s = self.extent.time_s * (number + 1) / len(self.jobs)
-        return time.monotonic() - self.started_s >= part_s
+        return time.monotonic() - self.began_s >= part_s
 
     async def _run_pair(self, number: int, done: int, expected: int, first: Side) -> Pair:
         """Measures a pair, and reports the state before each of its runs."""
 
         def note(side: Side) -> None:
-            most = "up to " * self.extent.until_verdict
-            words = f"{self.jobs[number].name}, pair {done + 1} of {most}{expected}, {side}"
+            most = f"{expected}"
+            if self.extent.until_verdict:
+                most = f"{'up to' if expected == self.extent.pairs else 'about'} {expected}"
+            words = f"{self.jobs[number].name}, pair {done + 1} of {most}, {side}"
             runs = 2 * done + (side != first)
             self._report_progress(words, number, runs / (2 * expected), expected)
 
@@ -230,7 +235,7 @@ class _Course(Struct, kw_only=True):
         if passed_s:
             left_s *= (time.monotonic() - self.started_s) / passed_s
         if self.extent.time_s is not None and self.extent.until_verdict:
-            ends_s = self.started_s + self.extent.time_s
+            ends_s = self.began_s + self.extent.time_s
             left_s = max(0.0, min(left_s, ends_s - time.monotonic()))
         self.report(Progress(share=share, words=words, left_s=left_s))
 

@@ -109,7 +109,12 @@ class Clock:
         """Measures a job."""
         jobs = DEFAULT_JOBS[:2]
         course = compare._Course(
-            guests={}, jobs=jobs, extent=extent, report=self.told.append, started_s=0.0
+            guests={},
+            jobs=jobs,
+            extent=extent,
+            report=self.told.append,
+            began_s=0.0,
+            started_s=0.0,
         )
         return asyncio.run(course.run_job(number))
 
