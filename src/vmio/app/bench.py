@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from vmio.app.guests import build_command, lay_out, load
 from vmio.errors import PlanError, UsageError
-from vmio.units import parse_duration_s, parse_share, parse_size_bytes
+from vmio.units import parse_share, parse_size_bytes, parse_time_s
 
 if TYPE_CHECKING:
     from vmio.bench.compare import ComparedLayout, Progress
@@ -200,7 +200,7 @@ def _parse_margin(option: str, text: str) -> float:
 
 
 def _parse_time(text: str) -> float:
-    time_s = parse_duration_s(text)
+    time_s = parse_time_s(text)
     if time_s is None or time_s < 1:
         raise UsageError(
             f"--time {text[:40]}: not a time of a second or more", hint="write it as 5m"

@@ -109,7 +109,7 @@ def test_bench_says_how_long_it_will_take(capsys: pytest.CaptureFixture[str]) ->
     """Before anything is booted."""
     given = ("--kernel", "x", "--initrd", "y")
     assert call("bench", SHARED, SINGLE, *FACTS, "--time", "2m", *given) == 3
-    assert "3 jobs, 14 pairs each, about 1:59 min" in capsys.readouterr().err
+    assert "3 jobs, 14 pairs each, about 1 min 59 s" in capsys.readouterr().err
 
 
 def test_bench_of_a_layout_against_itself_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from vmio.bench.extent import estimate_duration_s
 from vmio.bench.result import BUSY_SHARE
 from vmio.bench.statistics import MAX_PAIRS, SPREADS, count_pairs, count_pairs_until
 from vmio.report.figures import format_ratio
+from vmio.units import format_time_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +111,7 @@ def describe_extent(extent: Extent, jobs: Sequence[Job]) -> str:
         if extent.time_s is not None:
             longest_s = min(longest_s, extent.time_s)
         shortest_s = min(longest_s, estimate_duration_s(jobs, low))
-        times = f"{_format_time(shortest_s)} to {_format_time(longest_s)}"
+        times = f"{format_time_s(shortest_s)} to {format_time_s(longest_s)}"
         return (
             f"{words}, each until it has a verdict at ±{extent.margin:.1%}: with equal layouts"
             f" after {low} to {high} pairs, {times}"
@@ -119,7 +120,7 @@ def describe_extent(extent: Extent, jobs: Sequence[Job]) -> str:
         f"of {difference:.0%} " + " to ".join(_format_pairs(difference, one) for one in SPREADS)
         for difference in _DIFFERENCES
     )
-    time = _format_time(estimate_duration_s(jobs, extent.pairs))
+    time = format_time_s(estimate_duration_s(jobs, extent.pairs))
     return (
         f"{words}, {extent.pairs} pairs each, about {time}; on a quiet to a busy host a difference"
         f" needs: {needed} pairs"
@@ -185,11 +186,6 @@ def _format_pairs(difference: float, spread: float) -> str:
     """Returns how many pairs a difference needs; the limit stands for all that is beyond."""
     needed = count_pairs(difference, spread)
     return f"{MAX_PAIRS} and more" if needed >= MAX_PAIRS else str(needed)
-
-
-def _format_time(time_s: float) -> str:
-    minutes, seconds = divmod(round(time_s), 60)
-    return f"{minutes}:{seconds:02d} min" if minutes else f"{seconds} s"
 
 
 def _has_interval(ratio: PairedRatio) -> bool:

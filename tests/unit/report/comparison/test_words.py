@@ -83,7 +83,7 @@ def test_host_that_was_busy_in_half_of_the_pairs_is_told_of(
 def test_extent_says_how_long_it_takes_and_what_that_finds() -> None:
     """The more pairs, the longer; with a verdict as the end, no longer than its time."""
     fixed = describe_extent(Extent(pairs=8), DEFAULT_JOBS)
-    assert fixed.startswith("3 jobs, 8 pairs each, about 1:12 min; on a quiet to a busy host")
+    assert fixed.startswith("3 jobs, 8 pairs each, about 1 min 12 s; on a quiet to a busy host")
     assert "of 5% 35 to 1000 and more, of 10% 11 to 313, of 20% 5 to 87 pairs" in fixed
     one = describe_extent(Extent(pairs=8), DEFAULT_JOBS[:1])
     assert one.startswith("1 job, 8 pairs each, about 31 s")
@@ -91,7 +91,7 @@ def test_extent_says_how_long_it_takes_and_what_that_finds() -> None:
         Extent(pairs=200, until_verdict=True, margin=0.1, time_s=120.0), DEFAULT_JOBS
     )
     assert until.startswith("3 jobs, each until it has a verdict at ±10.0%")
-    assert until.endswith("to 2:00 min")
+    assert until.endswith("to 2 min")
 
 
 def test_too_few_pairs_are_called_so(comparison: Comparison) -> None:
