@@ -87,6 +87,12 @@ if TYPE_CHECKING:
         save_plan,
     )
     from vmio.app.ps import Listed, list_running
+    from vmio.app.record import (
+        MAX_RECORDING_BYTES,
+        RecordProgress,
+        read_history,
+        record_guests,
+    )
     from vmio.app.replay import check_recording, choose_settings, complete_settings, read_trace
     from vmio.app.rule import list_rules, read_rule
     from vmio.app.run import (
@@ -122,6 +128,7 @@ __all__ = [
     "ADDRESSES",
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
+    "MAX_RECORDING_BYTES",
     "BenchInputs",
     "Boot",
     "CheckInputs",
@@ -147,6 +154,7 @@ __all__ = [
     "PreparedUndo",
     "Progress",
     "Ranking",
+    "RecordProgress",
     "Recorded",
     "RunningGuest",
     "Severity",
@@ -222,6 +230,7 @@ __all__ = [
     "quote",
     "rank_plans",
     "read_baseline",
+    "read_history",
     "read_host",
     "read_place",
     "read_places",
@@ -232,6 +241,7 @@ __all__ = [
     "read_source",
     "read_trace",
     "record_baseline",
+    "record_guests",
     "render_boot",
     "render_host",
     "render_page",
@@ -286,6 +296,12 @@ _LATER = {
         "save_plan",
     ),
     "vmio.app.ps": ("Listed", "list_running"),
+    "vmio.app.record": (
+        "MAX_RECORDING_BYTES",
+        "RecordProgress",
+        "read_history",
+        "record_guests",
+    ),
     "vmio.app.replay": ("check_recording", "choose_settings", "complete_settings", "read_trace"),
     "vmio.app.rule": ("list_rules", "read_rule"),
     "vmio.app.run": (

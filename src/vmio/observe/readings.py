@@ -18,6 +18,7 @@ from vmio.managers.discovery import RunningGuest
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import Topology
 from vmio.model.version import QemuVersion
+from vmio.observe.kernel_trace import TracedLoop
 from vmio.observe.polling import PollingEstimate, RequestCost, estimate_polling, measure_cost
 from vmio.observe.rates import Rates, compare_samples
 from vmio.observe.sample import Sample
@@ -36,7 +37,7 @@ _EARLY_S: Final = 0.05
 """By which a window may be shorter than it should: looks are not exactly at their times."""
 
 
-class Observation(Struct, frozen=True, kw_only=True):
+class Observation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A guest at one moment; without a sample if it could not be read."""
 
     guest: RunningGuest
@@ -53,9 +54,11 @@ class Observation(Struct, frozen=True, kw_only=True):
     """Of its own control group."""
     notes: tuple[str, ...] = ()
     """What could not be asked for, a line each."""
+    traced: tuple[TracedLoop, ...] = ()
+    """What its event loops did since the look before, where the kernel's trace told."""
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class Look(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All guests at one moment."""
 
     monotonic_ns: int
