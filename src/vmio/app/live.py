@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -18,10 +19,12 @@ from vmio.managers.proxmox.pmxcfs import PVE
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
-from vmio.observe.watching import HostWatcher, WatchOptions, watch_host
+from vmio.observe.readings import HostTracker
+from vmio.observe.verdicts.values import Verdict
+from vmio.observe.watching import HostWatcher, WatchOptions, find_key, watch_host
 from vmio.values import replace
 
-__all__ = ["ConfiguredLayouts", "watch_guests"]
+__all__ = ["ConfiguredLayouts", "judge_guests", "watch_guests"]
 
 _MAX_KEPT: Final = 4096
 _CONFIGS: Final[dict[Manager, str]] = {
@@ -119,3 +122,27 @@ async def watch_guests(
         find_configured=configured.find,
     ) as watcher:
         yield watcher
+
+
+async def judge_guests(
+    guests: Iterable[RunningGuest], window_s: float
+) -> Mapping[str, tuple[Verdict, ...]]:
+    """Returns what limits each guest, by its address, from one window; the worst first.
+
+    A guest that cannot be judged, as one that ends meanwhile, is left out; of one that nothing
+    limits there are no verdicts.
+
+    Args:
+        guests: Guests that run on this host.
+        window_s: Seconds between the two looks at them: 2 or more, since the kernel samples how
+            threads spend their time.
+    """
+    keys = {find_key(each) for each in guests}
+    tracker = HostTracker(confirm=False)
+    async with watch_host(
+        matches=lambda guest: find_key(guest) in keys, find_configured=ConfiguredLayouts().find
+    ) as watcher:
+        tracker.add(await watcher.look())
+        await asyncio.sleep(window_s)
+        readings = tracker.add(await watcher.look())
+    return {each.guest.address: each.verdicts for each in readings if each.is_judged}

@@ -32,7 +32,9 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 _GROUPS = {
     "Inspect": {
-        "ps": "List the QEMU guests that run on this host.",
+        "ps": "List the QEMU guests that run on this host, and what limits each.",
+        "top": "Watch what each thread and disk of running guests does.",
+        "exporter": "Serve metrics of the running guests to Prometheus.",
         "show": "Show which thread serves each disk.",
         "explain": "Explain what becomes of each option of a disk.",
         "check": "Find settings that are ignored, slow or unsafe.",

@@ -82,14 +82,19 @@ class MonitorReader:
             if self._wants_limits or self._wants_queues:
                 now_s = time.monotonic()
                 if self._slow_s is None or now_s - self._slow_s >= _SLOW_S:
-                    await self._read_slow()
                     self._slow_s = now_s
+                    try:
+                        await self._read_slow()
+                    except BaseException:
+                        self._slow_s = None
+                        raise
+            listed = self._queues  # `ask_for_queues` may be called before the answers come
             asked = [
                 Question(
                     command="x-query-virtio-queue-status",
                     arguments={"path": device.path, "queue": number},
                 )
-                for device, number in self._queues
+                for device, number in listed
             ]
             # The counters come last: the time of their answer is then the time they are of.
             answers = await self.monitor.execute_all([*asked, *_THREADS_AND_DISKS])
@@ -97,7 +102,7 @@ class MonitorReader:
         monotonic_ns = time.monotonic_ns()
         name = self.monitor.name
         iothreads, vcpus, stats = map(_raise_refusal, answers[len(asked) :])
-        queues = tuple(self._list_queues(answers[: len(asked)]))
+        queues = tuple(_list_queues(listed, answers[: len(asked)]))
         return Told(
             monotonic_ns=monotonic_ns,
             threads=parse_threads(iothreads, vcpus, name),
@@ -138,12 +143,6 @@ class MonitorReader:
         # All or none: a sum over some of a device's queues would be a wrong figure.
         self._queues = tuple(counted) if len(counted) <= _MAX_QUEUES else ()
 
-    def _list_queues(self, answers: Sequence[Any]) -> Iterator[QueueSample]:
-        for (device, number), answer in zip(self._queues, answers, strict=True):
-            queue = None if _is_refusal(answer) else parse_queue(answer, device, number)
-            if queue is not None:
-                yield queue
-
     def _complete(
         self, disks: tuple[DiskSample, ...], queues: Sequence[QueueSample]
     ) -> tuple[DiskSample, ...]:
@@ -161,6 +160,15 @@ class MonitorReader:
             )
             for each in disks
         )
+
+
+def _list_queues(
+    listed: Sequence[tuple[VirtioDevice, int]], answers: Sequence[Any]
+) -> Iterator[QueueSample]:
+    for (device, number), answer in zip(listed, answers, strict=True):
+        queue = None if _is_refusal(answer) else parse_queue(answer, device, number)
+        if queue is not None:
+            yield queue
 
 
 def _number_queues(

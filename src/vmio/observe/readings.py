@@ -84,9 +84,14 @@ class Reading(Struct, frozen=True, kw_only=True):
     """Since the look before; None at the first one."""
     window_s: float | None = None
     """Of what `polling` and `verdicts` were concluded from; None before there is such a window."""
+    window_ended_ns: int | None = None
+    """When it ended, as `Sample.monotonic_ns`: readings with the same end repeat conclusions."""
     polling: tuple[PollingEstimate, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    """In force, the worst first; empty, with a window, if nothing limits the guest."""
+    """In force, the worst first."""
+    is_judged: bool = False
+    """Whether there were windows enough for a verdict: none then means that nothing limits the
+    guest."""
 
     @property
     def guest(self) -> RunningGuest:
@@ -113,6 +118,8 @@ class GuestTracker:
         self._costs: dict[str, deque[RequestCost]] = {}
         self._concluded: Reading | None = None
         """The last reading that ended a window."""
+        self._needed = 2 if confirm else 1
+        """Windows until a verdict can be in force."""
 
     def add(self, observation: Observation, *, host_processors: int | None = None) -> Reading:
         """Returns the reading of the next observation.
@@ -138,8 +145,10 @@ class GuestTracker:
             layout=layout,
             rates=rates,
             window_s=concluded.window_s if concluded is not None else None,
+            window_ended_ns=concluded.window_ended_ns if concluded is not None else None,
             polling=concluded.polling if concluded is not None else (),
             verdicts=concluded.verdicts if concluded is not None else (),
+            is_judged=concluded is not None and concluded.is_judged,
         )
 
     def _conclude(
@@ -182,12 +191,15 @@ class GuestTracker:
             self._state, verdicts = decide(self._state, window)
         else:
             verdicts = judge(window)
+        self._needed = max(0, self._needed - 1)
         self._concluded = Reading(
             observation=observation,
             layout=layout,
             window_s=window_s,
+            window_ended_ns=sample.monotonic_ns,
             polling=polling,
             verdicts=verdicts,
+            is_judged=bool(verdicts) or not self._needed,
         )
 
     def _learn(self, polling: Iterable[PollingEstimate], layout: Topology) -> None:

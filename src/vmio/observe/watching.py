@@ -120,6 +120,16 @@ class HostWatcher:
         for key, each in self._watched.items():
             each.sampler.ask_for_queues(wanted=self._options.queues or key in self._with_queues)
 
+    def find_monitor(self, key: GuestKey) -> tuple[BriefMonitor | None, str]:
+        """Returns the monitor of a guest, to be used between two looks; None and why without one.
+
+        A second connection would find the one of the last look still closing.
+        """
+        watched = self._watched.get(key)
+        if watched is None:
+            return None, "it has ended"
+        return watched.monitor, watched.note
+
     async def look(self, *, limit_s: float | None = None) -> Look:
         """Looks at each guest, a few at a time.
 

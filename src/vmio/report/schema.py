@@ -36,6 +36,7 @@ from vmio.report.guests.json import GuestsData
 from vmio.report.history.json import HistoryData
 from vmio.report.host.json import HostData
 from vmio.report.layout.json import LayoutData, LayoutsData
+from vmio.report.live.json import TopData
 from vmio.report.plan.json import PlanData, PlansData, PoliciesData
 from vmio.report.plan.ranking_json import RankingData
 from vmio.report.prediction.json import PredictionData, SweepData
@@ -67,6 +68,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "replay": (ReplayData, "vmio replay TRACE --json"),
     "rules": (RulesData, "vmio rule --json"),
     "sweep": (SweepData, "vmio simulate VM --sweep PARAMETER=RANGE --json"),
+    "top": (TopData, "vmio top --json"),
     "undo": (UndoData, "vmio undo --json"),
 }
 """The data type of each kind, and the call that prints it."""

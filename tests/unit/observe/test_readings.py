@@ -105,6 +105,8 @@ def test_conclusions_need_two_seconds_and_rates_do_not() -> None:
     """The kernel samples the user share, so that shorter windows say nothing of polling."""
     readings = read_all(*(observe(at_s, requests=at_s * 100) for at_s in range(6)))
     assert [each.window_s for each in readings] == [None, None, 2.0, 2.0, 2.0, 2.0]
+    ends_s = [each.window_ended_ns and each.window_ended_ns // S for each in readings]
+    assert ends_s == [None, None, 2, 2, 4, 4]
     assert all(each.polling for each in readings[2:])
 
 
@@ -113,6 +115,15 @@ def test_verdict_is_in_force_when_two_windows_agree() -> None:
     observations = [observe(at_s, main_s=at_s * 0.99, requests=at_s * 100) for at_s in (0, 2, 4)]
     kinds = [[verdict.kind for verdict in each.verdicts] for each in read_all(*observations)]
     assert kinds == [[], [], ["main-loop-full"]]
+
+
+def test_guest_is_judged_when_a_verdict_could_be_in_force() -> None:
+    """No verdict before then does not mean that nothing limits it."""
+    observations = [observe(at_s, requests=at_s * 100) for at_s in (0, 2, 4)]
+    assert [each.is_judged for each in read_all(*observations)] == [False, False, True]
+    found = read_all(*observations, confirm=False)
+    assert [each.is_judged for each in found] == [False, True, True]
+    assert not found[-1].verdicts
 
 
 def test_unconfirmed_verdict_needs_one_window() -> None:
