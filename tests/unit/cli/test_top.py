@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import io
 import json
@@ -12,7 +13,6 @@ from contextlib import asynccontextmanager
 import pytest
 
 from vmio import app
-from vmio.cli import top
 from vmio.report.live.rows import GuestRow, HostRows
 from vmio.testing import call
 from vmio.values import replace
@@ -61,7 +61,7 @@ def _guests(monkeypatch: pytest.MonkeyPatch) -> Guests:
         pass
 
     monkeypatch.setattr(app, "open_top", open_top)
-    monkeypatch.setattr(top.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return guests
 
 
