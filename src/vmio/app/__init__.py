@@ -88,6 +88,12 @@ if TYPE_CHECKING:
         save_plan,
     )
     from vmio.app.ps import Listed, list_running
+    from vmio.app.record import (
+        MAX_RECORDING_BYTES,
+        RecordProgress,
+        read_history,
+        record_guests,
+    )
     from vmio.app.replay import check_recording, choose_settings, complete_settings, read_trace
     from vmio.app.rule import list_rules, read_rule
     from vmio.app.run import (
@@ -125,6 +131,7 @@ __all__ = [
     "ADDRESSES",
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
+    "MAX_RECORDING_BYTES",
     "BenchInputs",
     "Boot",
     "CheckInputs",
@@ -151,6 +158,7 @@ __all__ = [
     "PreparedUndo",
     "Progress",
     "Ranking",
+    "RecordProgress",
     "Recorded",
     "RunningGuest",
     "Severity",
@@ -231,6 +239,7 @@ __all__ = [
     "quote",
     "rank_plans",
     "read_baseline",
+    "read_history",
     "read_host",
     "read_place",
     "read_places",
@@ -241,6 +250,7 @@ __all__ = [
     "read_source",
     "read_trace",
     "record_baseline",
+    "record_guests",
     "render_boot",
     "render_host",
     "render_page",
@@ -296,6 +306,12 @@ _LATER = {
         "save_plan",
     ),
     "vmio.app.ps": ("Listed", "list_running"),
+    "vmio.app.record": (
+        "MAX_RECORDING_BYTES",
+        "RecordProgress",
+        "read_history",
+        "record_guests",
+    ),
     "vmio.app.replay": ("check_recording", "choose_settings", "complete_settings", "read_trace"),
     "vmio.app.rule": ("list_rules", "read_rule"),
     "vmio.app.run": (

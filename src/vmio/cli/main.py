@@ -47,6 +47,8 @@ _GROUPS = {
         "undo": "Restore configs to what they were before vmio changed them.",
     },
     "Measure": {
+        "record": "Record what the running guests of this host do.",
+        "report": "Make a page of a recording: guests over time.",
         "run": "Boot a config on this host.",
         "bench": "Measure two layouts of a guest against each other.",
         "calibrate": "Measure this host's costs, which predictions use.",

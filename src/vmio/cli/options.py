@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import click
 
@@ -48,19 +49,37 @@ qemu_version_option = click.option(
 
 
 def host_options(function: _Function) -> _Function:
-    """Adds `--host FILE` and `--set KEY=VALUE`."""
-    function = click.option(
+    """Adds `--host FILE`, `--set KEY=VALUE` and `--libvirt-version VERSION`.
+
+    The last one is short for a fact of the host, and a command finds it among these.
+    """
+
+    @wraps(function)
+    def call(*, overrides: tuple[str, ...], libvirt_version: str | None, **options: object) -> int:
+        if libvirt_version is not None:
+            overrides = (*overrides, f"libvirt_version={libvirt_version}")
+        return cast("int", function(overrides=overrides, **options))
+
+    wrapped = click.option(
+        "--libvirt-version",
+        metavar="VERSION",
+        help="Read a domain as this libvirt does, such as 9.0.0.",
+    )(call)
+    wrapped = click.option(
         "--set",
         "overrides",
         metavar="KEY=VALUE",
         multiple=True,
         help="Replace one fact of the host, such as qemu_version=9.2.0.",
-    )(function)
-    return click.option(
-        "--host",
-        metavar="FILE",
-        help="The facts of the guest's host, as written by vmio host -o.",
-    )(function)
+    )(wrapped)
+    return cast(
+        "_Function",
+        click.option(
+            "--host",
+            metavar="FILE",
+            help="The facts of the guest's host, as written by vmio host -o.",
+        )(wrapped),
+    )
 
 
 def boot_options(function: _Function) -> _Function:

@@ -19,7 +19,7 @@ from vmio.observe.disks import (
 from vmio.observe.sample import DiskSample, Limits, QueueSample
 from vmio.qemu.qmp import CommandRefusedError
 from vmio.qemu.questions import Asked, Question
-from vmio.qemu.replies import as_integer, as_mapping
+from vmio.qemu.replies import as_integer, as_mapping, name_device
 from vmio.qemu.threads import ReportedThreads, parse_threads
 from vmio.values import replace
 
@@ -153,7 +153,11 @@ class MonitorReader:
         for each in queues:
             in_flight[each.device] = in_flight.get(each.device, 0) + each.in_flight
         return tuple(
-            replace(each, limits=self._limits.get(each.id), in_flight=in_flight.get(each.id))
+            replace(
+                each,
+                limits=self._limits.get(each.id),
+                in_flight=in_flight.get(name_device(each.qdev)),
+            )
             for each in disks
         )
 

@@ -177,7 +177,12 @@ class GuestTracker:
         )
         polling: tuple[PollingEstimate, ...] = ()
         if window.rates is not None:
-            polling = estimate_polling(window.rates, _list_servers(layout), self._costs)
+            polling = estimate_polling(
+                window.rates,
+                _list_servers(layout),
+                self._costs,
+                {each.id: each.poll_max_ns for each in layout.iothreads},
+            )
             self._learn(polling, layout)
         if self._confirm:
             self._state, verdicts = decide(self._state, window)

@@ -69,6 +69,8 @@ _MAX_BYTES: Final = 16 << 30
 _PLAIN_NAME: Final = re.compile(r"/[^\0]*|(?:[\w.+-]+:)?(?!//)[\w.+/-]+")
 """An image's path, or a name in a storage: neither has room for a password."""
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,31}:", re.ASCII)
+_PLAIN: Final = frozenset({bool, int, str})
+"""What is no list, and always finite."""
 _UNREADABLE: Final = "its command line cannot be read"
 
 
@@ -572,16 +574,19 @@ def _restore_lists(tree: object) -> object:
     """
     if isinstance(tree, float) and not math.isfinite(tree):
         raise ValueError("a number in it is not finite")
-    if isinstance(tree, list):
-        return [_restore_lists(each) for each in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if tree and all(map(str.isdecimal, tree)):
+    if isinstance(tree, dict):
+        if not tree or not all(map(str.isdecimal, tree)):
+            return {
+                name: each if type(each) in _PLAIN else _restore_lists(each)
+                for name, each in tree.items()
+            }
         try:
-            return [_restore_lists(tree[str(at)]) for at in range(len(tree))]
+            tree = [tree[str(at)] for at in range(len(tree))]
         except KeyError as error:
             raise ValueError("a position is missing in a list") from error
-    return {name: _restore_lists(each) for name, each in tree.items()}
+    if isinstance(tree, list):
+        return [each if type(each) in _PLAIN else _restore_lists(each) for each in tree]
+    return tree
 
 
 def _check(value: object) -> None:

@@ -237,8 +237,9 @@ class BriefMonitor:
             for number, each in enumerate(questions)
         ]
         await loop.sock_sendall(connected, b"\n".join(map(msgspec.json.encode, asked)) + b"\n")
-        # QEMU writes each answer by itself; those of a moment are read at once.
-        await asyncio.sleep(_TOGETHER_S)
+        if len(questions) > 1:
+            # QEMU writes each answer by itself; those of a moment are read at once.
+            await asyncio.sleep(_TOGETHER_S)
         texts: list[bytes] = []
         self._left = _MAX_BYTES
         while len(texts) < len(questions):

@@ -33,6 +33,7 @@ from vmio.report.envelope import SCHEMAS, Kind
 from vmio.report.explanation.json import ExplanationData, ExplanationsData
 from vmio.report.findings.json import FindingsData
 from vmio.report.guests.json import GuestsData
+from vmio.report.history.json import HistoryData
 from vmio.report.host.json import HostData
 from vmio.report.layout.json import LayoutData, LayoutsData
 from vmio.report.live.json import TopData
@@ -52,6 +53,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "explanations": (ExplanationsData, "vmio explain --json"),
     "findings": (FindingsData, "vmio check --json"),
     "guests": (GuestsData, "vmio ps --json"),
+    "history": (HistoryData, "vmio report FILE --json"),
     "host": (HostData, "vmio host --json"),
     "journals": (JournalsData, "vmio undo --list --json"),
     "layout": (LayoutData, "vmio show VM --json"),

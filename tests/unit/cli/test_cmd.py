@@ -95,3 +95,19 @@ def test_saved_command_line_needs_no_number(
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(line.encode())))
     assert call("cmd", "-", *facts) == 0
     assert capsys.readouterr().out == f"{line}\n"
+
+
+@pytest.mark.parametrize(("libvirt", "thread"), [("9.0", False), ("11.3.0", True)])
+def test_domain_is_printed_as_its_libvirt_reads_it(
+    libvirt: str, *, thread: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A libvirt that does not know queue mapping drops it, and its disk runs in the main loop."""
+    config = tmp_path / "web.xml"
+    config.write_text(
+        "<domain type='kvm'><name>web</name><iothreads>1</iothreads><devices>"
+        "<disk type='file'><driver type='raw'><iothreads><iothread id='1'/></iothreads></driver>"
+        "<source file='/a'/><target dev='vda' bus='virtio'/></disk></devices></domain>",
+        encoding="utf-8",
+    )
+    assert run(config, "--libvirt-version", libvirt) == 0
+    assert ("iothread-vq-mapping" in capsys.readouterr().out) == thread

@@ -45,6 +45,7 @@ class Monitor:
     """Answers as a QEMU with two virtio devices does, and notes what it was asked."""
 
     name = "the monitor"
+    peer_pid: int | None = None
 
     def __init__(self, *refused: str) -> None:
         self.asked: list[Question] = []
