@@ -626,7 +626,8 @@ async def show_recorded(path: str, *, view: View, interval_s: float) -> None:
     Raises:
         InputError: It cannot be read.
     """
-    await _run(TopApp(open_recorded(path), view=view, interval_s=interval_s))
+    with open_recorded(path) as source:
+        await _run(TopApp(source, view=view, interval_s=interval_s))
 
 
 async def _run(app: TopApp) -> None:
