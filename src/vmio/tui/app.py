@@ -138,6 +138,7 @@ class TopApp(App[None]):
         Binding("escape", "leave", "Back"),
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend", priority=True),
     ]
 
     def __init__(
