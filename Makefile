@@ -54,6 +54,7 @@ docs: setup-dev ## rewrites the pages and pictures of docs/ that are made from t
 	@$(BIN)/python tools/document_api.py docs/api
 	@$(BIN)/python tools/document_cli.py docs/cli
 	@$(BIN)/python -m vmio.report.schema docs/schema
+	@$(BIN)/python -m vmio.exporter.pages docs/metrics.md
 
 .PHONY: bench
 bench: setup-dev ## measures the cold start of vmio's light verbs

@@ -34,6 +34,7 @@ _GROUPS = {
     "Inspect": {
         "ps": "List the QEMU guests that run on this host, and what limits each.",
         "top": "Watch what each thread and disk of running guests does.",
+        "exporter": "Serve metrics of the running guests to Prometheus.",
         "show": "Show which thread serves each disk.",
         "explain": "Explain what becomes of each option of a disk.",
         "check": "Find settings that are ignored, slow or unsafe.",

@@ -84,6 +84,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     """Since the look before; None at the first one."""
     window_s: float | None = None
     """Of what `polling` and `verdicts` were concluded from; None before there is such a window."""
+    window_ended_ns: int | None = None
+    """When it ended, as `Sample.monotonic_ns`: readings with the same end repeat conclusions."""
     polling: tuple[PollingEstimate, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     """In force, the worst first."""
@@ -143,6 +145,7 @@ class GuestTracker:
             layout=layout,
             rates=rates,
             window_s=concluded.window_s if concluded is not None else None,
+            window_ended_ns=concluded.window_ended_ns if concluded is not None else None,
             polling=concluded.polling if concluded is not None else (),
             verdicts=concluded.verdicts if concluded is not None else (),
             is_judged=concluded is not None and concluded.is_judged,
@@ -193,6 +196,7 @@ class GuestTracker:
             observation=observation,
             layout=layout,
             window_s=window_s,
+            window_ended_ns=sample.monotonic_ns,
             polling=polling,
             verdicts=verdicts,
             is_judged=bool(verdicts) or not self._needed,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import io
 import json
@@ -61,7 +60,7 @@ def _guests(monkeypatch: pytest.MonkeyPatch) -> Guests:
         pass
 
     monkeypatch.setattr(app, "open_top", open_top)
-    monkeypatch.setattr(asyncio, "sleep", sleep)
+    monkeypatch.setattr("asyncio.sleep", sleep)
     return guests
 
 

@@ -102,6 +102,8 @@ def test_conclusions_need_two_seconds_and_rates_do_not() -> None:
     """The kernel samples the user share, so that shorter windows say nothing of polling."""
     readings = read_all(*(observe(at_s, requests=at_s * 100) for at_s in range(6)))
     assert [each.window_s for each in readings] == [None, None, 2.0, 2.0, 2.0, 2.0]
+    ends_s = [each.window_ended_ns and each.window_ended_ns // S for each in readings]
+    assert ends_s == [None, None, 2, 2, 4, 4]
     assert all(each.polling for each in readings[2:])
 
 

@@ -1,0 +1,1 @@
+"""Running guests as metrics for Prometheus, over HTTP."""

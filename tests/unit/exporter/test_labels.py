@@ -1,0 +1,65 @@
+"""What guests and things of theirs are called in series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from vmio.exporter.labels import MAX_CHARACTERS, GuestNames, make_value, name_guest
+from vmio.managers.discovery import RunningGuest
+from vmio.managers.owners import Manager
+from vmio.observe.watching import find_key
+
+MakeGuest = Callable[..., RunningGuest]
+
+
+@pytest.mark.parametrize(
+    ("manager", "number", "name", "expected"),
+    [
+        ("proxmox", "172", "web", "172 web"),
+        ("proxmox", "172", "", "172"),
+        ("libvirt", "3", "db", "db"),
+        ("kubevirt", "ns/vm", "vm", "ns/vm"),
+        ("none", "", "by hand", "by hand"),
+        ("none", "", "", "unnamed"),
+        ("none", "", "a\nb\x1b[2J\u202e", "a\\nb\\x1b[2J\\u202e"),
+    ],
+)
+def test_guest_is_called_as_its_manager_calls_it(
+    make_guest: MakeGuest, manager: Manager, number: str, name: str, expected: str
+) -> None:
+    """No name has the number of a process or of a run in it, nor a control character."""
+    guest = make_guest(name, manager=manager, number=number, pid=4711)
+    assert name_guest(guest) == expected
+
+
+def test_guest_without_a_name_is_called_by_its_uuid(make_guest: MakeGuest) -> None:
+    """It is the same after the next start."""
+    assert name_guest(make_guest("", uuid="c0ffee")) == "c0ffee"
+
+
+def test_long_value_is_cut_and_stays_different_from_others() -> None:
+    """Ten thousand characters are no label."""
+    values = {make_value("x" * 10_000 + end) for end in "abc"}
+    assert len(values) == 3
+    assert {len(each) for each in values} == {MAX_CHARACTERS}
+    assert make_value("x" * MAX_CHARACTERS) == "x" * MAX_CHARACTERS
+
+
+def test_value_can_always_be_encoded() -> None:
+    """A byte that is not UTF-8 is escaped."""
+    assert make_value("\udcff\udcfe").encode() == b"\\xff\\xfe"
+
+
+def test_guests_of_one_name_have_names_of_their_own(make_guest: MakeGuest) -> None:
+    """The one that started first has the bare name; each keeps its name while it runs."""
+    old, new = make_guest(pid=9, started_ticks=1), make_guest(pid=3, started_ticks=2)
+    other = make_guest(pid=5, started_ticks=3)
+    names = GuestNames()
+    assert dict(names.assign((find_key(each), each) for each in (new, old))) == {
+        find_key(old): "web",
+        find_key(new): "web #2",
+    }
+    assert dict(names.assign([(find_key(new), new)])) == {find_key(new): "web #2"}
+    assert names.assign((find_key(each), each) for each in (new, other))[find_key(other)] == "web"
