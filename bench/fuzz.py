@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gzip
+import io
 import json
 import lzma
 import random
@@ -61,10 +63,16 @@ from vmio.model.host import Cpu, Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
 from vmio.model.version import parse_version
+from vmio.observe.history import HistoryBuilder
+from vmio.observe.readings import HostTracker
+from vmio.observe.recording import Recording
 from vmio.policy.planner import make_plan
 from vmio.policy.spreads import choose_policy
 from vmio.qemu.live import compare, read_live
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
+from vmio.report.history.html import render_history_html
+from vmio.report.history.json import render_history_json
+from vmio.report.history.text import print_history
 from vmio.report.layout.json import render_topology_json
 from vmio.report.layout.text import print_topology
 from vmio.sim.polling import Generation, PollSettings
@@ -325,6 +333,26 @@ def list_recordings(folder: str) -> Iterator[bytes]:
                     break
 
 
+@cache
+def list_looks() -> tuple[bytes, ...]:
+    """Returns the lines of a recording of a guest up to the first requests."""
+    path = ROOT / "tests" / "data" / "guests" / "db.jsonl.gz"
+    return tuple(gzip.decompress(path.read_bytes()).splitlines(keepends=True)[:12])
+
+
+def read_looks(data: bytes, rng: random.Random) -> None:
+    """Reports a recording in which a look is another one."""
+    header, *looks = list_looks()
+    looks[rng.choice((0, 0, 1, 5))] = data.replace(b"\n", b" ") + b"\n"
+    tracker, builder = HostTracker(), HistoryBuilder(step_s=1.0)
+    for look in Recording("r", io.BytesIO(b"".join((header, *looks)))):
+        builder.add(look, tracker.add(look))
+    history = builder.finish(most_guests=4, most_values=10_000)
+    render_history_json(history, incomplete="").encode()
+    render_history_html(history, name="r", incomplete="").encode()
+    print_history(history, Console(file=io.StringIO(), width=80))
+
+
 def list_hosts() -> Iterator[bytes]:
     """Yields descriptions of hosts."""
     for path in (GOLDENS / "proxmox" / "host.toml", *sorted(ROOT.glob("examples/**/host.toml"))):
@@ -443,6 +471,7 @@ READERS: Mapping[str, Reader] = {
     "vmlist": Reader(read_vmlist, lambda: (VMLIST,), 24),
     "recording": Reader(read_recording, lambda: list_recordings("recordings"), 5),
     "trace": Reader(read_trace, lambda: list_recordings("traces"), 5),
+    "guests": Reader(read_looks, lambda: list_looks()[1:7], 1),
     "monitor": Reader(read_monitor, list_answers, 1),
     "agent": Reader(read_agent, list_agents, 5),
     "fio": Reader(read_fio, lambda: (FIO,), 24),

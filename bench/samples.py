@@ -1,4 +1,4 @@
-"""Measures what sampling guests costs: one with many disks, and many with one.
+"""Measures what watching guests costs: one with many disks, and a hundred with four each.
 
     samples.py [-g GUESTS] [-n ROUNDS] [--keep]
 
@@ -13,17 +13,19 @@ import asyncio
 import resource
 import statistics
 import time
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vmio.observe.sampler import GuestSampler, open_sampler, take_all
+from vmio.observe.readings import HostTracker
+from vmio.observe.sampler import open_sampler
+from vmio.observe.watching import watch_host
 from vmio.qemu.brief import BriefMonitor
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
 TARGETS_MS = {4: 2.0, 30: 8.0}
 TARGET_SHARE = 0.08
@@ -51,7 +53,7 @@ def render_guest(disks: int) -> tuple[str, ...]:
     return tuple(words)
 
 
-def read_cpu_s(pids: Sequence[int]) -> float:
+def read_cpu_s(pids: Iterable[int]) -> float:
     """Returns the processor seconds of processes so far."""
     used = 0
     for pid in pids:
@@ -77,36 +79,40 @@ async def measure_one(disks: int, rounds: int, *, keep: bool, queues: bool) -> l
     return found
 
 
-async def measure_many(guests: int, rounds: int, *, keep: bool) -> None:
-    """Prints the share of a processor that sampling many guests each second takes."""
+async def measure_many(guests: int, rounds: int) -> None:
+    """Prints the share of a processor that watching many guests each second takes.
+
+    All that a screen or an exporter needs is in it: the searches for guests, the looks, and the
+    rates and verdicts made of them.
+    """
+    pids: set[int] = set()
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(open_runtime_folder())
-        running = []
         for number in range(guests):
-            start = QemuProcess.start(render_guest(1), qmp_socket=folder / f"{number}")
-            running.append(await stack.enter_async_context(start))
-        samplers = stack.enter_context(ExitStack())
-        opened: list[GuestSampler] = []
-        for number, each in enumerate(running):
-            monitor = BriefMonitor(folder / f"{number}", pid=each.pid, keep=keep)
-            samplers.callback(monitor.close)
-            opened.append(samplers.enter_context(open_sampler(each.pid, monitor)))
+            start = QemuProcess.start(render_guest(4), qmp_socket=folder / f"{number}")
+            pids.add((await stack.enter_async_context(start)).pid)
+        watcher = await stack.enter_async_context(
+            watch_host(matches=lambda guest: guest.process.pid in pids)
+        )
+        tracker = HostTracker()
+        tracker.add(await watcher.look())  # opens the threads' files, and asks for the limits
         shares: list[float] = []
-        answered = 0
-        theirs_s = read_cpu_s([each.pid for each in running])
+        answered = threads = 0
+        theirs_s = read_cpu_s(pids)
         for _ in range(rounds):
             began_s, began_ns = time.monotonic(), time.process_time_ns()
-            taken = await take_all(opened)
-            answered += sum(each is not None and each.monitor == "answered" for each in taken)
+            readings = tracker.add(await watcher.look())
             shares.append((time.process_time_ns() - began_ns) / 1e9 / INTERVAL_S)
+            samples = [each.observation.sample for each in readings]
+            answered += sum(each is not None and each.monitor == "answered" for each in samples)
+            threads = sum(len(each.threads) for each in samples if each is not None)
             await asyncio.sleep(max(0.0, INTERVAL_S - (time.monotonic() - began_s)))
-        theirs_s = read_cpu_s([each.pid for each in running]) - theirs_s
-        threads = sum(len(each.threads) for each in taken if each is not None)
+        theirs_s = read_cpu_s(pids) - theirs_s
     print(
-        f"{guests} guests, {threads} threads, every {INTERVAL_S:g} s: median"
-        f" {statistics.median(shares):.1%}, at most {max(shares):.1%} of a processor (target"
-        f" {TARGET_SHARE:.0%}); the QEMUs {theirs_s / rounds / INTERVAL_S:.1%};"
-        f" {answered} of {guests * rounds} answered"
+        f"{guests} guests with 4 disks each, {threads} threads, every {INTERVAL_S:g} s: mean"
+        f" {statistics.mean(shares):.1%}, median {statistics.median(shares):.1%}, at most"
+        f" {max(shares):.1%} of a processor (target: mean {TARGET_SHARE:.0%}); the QEMUs"
+        f" {theirs_s / rounds / INTERVAL_S:.1%}; {answered} of {guests * rounds} answered"
     )
 
 
@@ -115,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-g", "--guests", type=int, default=100, metavar="N")
     parser.add_argument("-n", "--rounds", type=int, default=20, metavar="N")
-    parser.add_argument("--keep", action="store_true", help="keep the connections")
+    parser.add_argument("--keep", action="store_true", help="keep the connection to the one guest")
     options = parser.parse_args()
     if options.rounds < 1 or options.guests < 0:
         parser.error("N must be at least 1")
@@ -134,7 +140,7 @@ def main() -> None:
     if options.guests:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
-        asyncio.run(measure_many(options.guests, options.rounds, keep=options.keep))
+        asyncio.run(measure_many(options.guests, options.rounds))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ subject. Only the last situation is about that, and there QEMU competes with the
 The guest has five disks, each with an IOThread but one: a file (vd0), one with limits (vd1), one
 that takes 10 ms (vd2), an encrypted one whose cipher is slow (vd3), and another of that kind in
 the main loop (vd4).
+
+With `--tell` nothing is written: the guest is found and watched like any other on this host, and
+what vmio says of it in the end is printed, beside the kind of verdict that the situation is for.
 """
 
 from __future__ import annotations
@@ -31,13 +34,17 @@ from vmio.guest.image import ensure_image
 from vmio.model.machine import Machine
 from vmio.model.topology import Topology
 from vmio.observe.rates import compare_samples
+from vmio.observe.readings import HostTracker
 from vmio.observe.running import read_running
 from vmio.observe.sample import Sample
 from vmio.observe.sampler import open_sampler
+from vmio.observe.verdicts.values import Verdict, VerdictKind
+from vmio.observe.watching import watch_host
 from vmio.qemu.boot import find_scratch_folder, render_boot
 from vmio.qemu.child import run_command
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
+from vmio.report.verdicts.words import describe_verdict
 
 SAMPLES = 3
 INTERVAL_S = 2.5
@@ -132,7 +139,9 @@ async def boot() -> AsyncIterator[Guest]:
             argv += ["-blockdev", f"{node},node-name=node-{disk}", "-device", device]
         luks = f"driver=luks,key-secret=key,file.driver=file,file.filename={scratch}/free"
         argv += ["-blockdev", f"{luks},node-name=node-free"]
-        process = await stack.enter_async_context(QemuProcess.start(tuple(argv)))
+        process = await stack.enter_async_context(
+            QemuProcess.start(tuple(argv), qmp_socket=runtime / "qmp")
+        )
         agent = await stack.enter_async_context(Agent.connect(runtime / "agent", _BOOT_S))
         found: list[str] = []
         while len(found) < len(nodes):
@@ -182,21 +191,27 @@ async def record(
     return samples
 
 
-async def export(guest: Guest, thread: str | None, *loads: Awaitable[None]) -> list[Sample]:
-    """Has an encrypted node read from the host, as by a backup, through an event loop."""
+async def export(
+    guest: Guest, thread: str | None, *loads: Awaitable[None], node: str = "node-free"
+) -> list[Sample]:
+    """Has an encrypted node read from the host, as by a backup, through an event loop.
+
+    The node of a disk is read by that disk's event loop.
+    """
     qmp = guest.process.qmp
     with open_runtime_folder() as folder:
         path = str(folder / "nbd")
         await qmp.execute("nbd-server-start", {"addr": {"type": "unix", "data": {"path": path}}})
-        arguments: dict[str, object] = {"type": "nbd", "id": "out", "node-name": "node-free"}
+        arguments: dict[str, object] = {"type": "nbd", "id": "out", "node-name": node}
         if thread is not None:
             arguments |= {"iothread": thread, "fixed-iothread": True}
         await qmp.execute("block-export-add", arguments)
         reader = await asyncio.create_subprocess_exec(
             *("qemu-img", "bench", "-f", "raw", "-c", "2000000000", "-d", "64", "-s", "65536"),
-            f"nbd+unix:///node-free?socket={path}",
+            f"nbd+unix:///{node}?socket={path}",
             stdout=subprocess.DEVNULL,
         )
+        give_priority(reader.pid)  # a reader that waits for a processor leaves the loop idle
         tasks = [asyncio.ensure_future(each) for each in loads]
         try:
             return await record(guest)
@@ -259,6 +274,29 @@ SITUATIONS: dict[str, Callable[[Guest], Awaitable[list[Sample]]]] = {
     "no-monitor": lambda g: record(g, g.load("vd0", "--bs=4k", "--rate_iops=300"), monitor=False),
     "processors-taken": contend,
 }
+_BACKUPS: dict[str, Callable[[Guest], Awaitable[list[Sample]]]] = {
+    "backup-of-main-loop-disk": lambda g: export(
+        g, None, g.load("vd4", "--bs=4k", "--rate_iops=300"), node="node-vd4"
+    ),
+    "backup-of-moved-disk": lambda g: export(
+        g, None, g.load("vd3", "--bs=4k", "--rate_iops=300"), node="node-vd3"
+    ),
+}
+"""The same disk and the same work, in the main loop and on an IOThread; not recorded."""
+EXPECTED: Mapping[str, VerdictKind] = {
+    "main-loop-full": "main-loop-full",
+    "main-loop-exports": "main-loop-full",
+    "backup-of-main-loop-disk": "main-loop-full",
+    "backup-of-moved-disk": "iothread-full",
+    "iothread-full": "iothread-full",
+    "iothread-exports": "iothread-full",
+    "polling-wasted": "polling-wasted",
+    "limit-binds": "limit-binds",
+    "storage-slow": "storage-slow",
+    "vcpu-full": "vcpus-full",
+    "processors-taken": "waits-for-processors",
+}
+"""The others are there to be silent about."""
 
 
 def drop_empty(value: Any) -> Any:  # noqa: ANN401 - of JSON
@@ -327,6 +365,40 @@ async def repeat(guest: Guest, name: str) -> list[Sample]:
     return min(tries, key=find_delay)
 
 
+async def tell(guest: Guest, name: str) -> tuple[Verdict, ...]:
+    """Returns what vmio says of a guest in a situation, watched as on any host."""
+    verdicts: tuple[Verdict, ...] = ()
+    situation = {**SITUATIONS, **_BACKUPS}[name]
+    async with watch_host(matches=lambda each: each.process.pid == guest.process.pid) as watcher:
+        task = asyncio.ensure_future(situation(guest))
+        await asyncio.sleep(_START_S)
+        tracker = HostTracker()
+        for number in range(round((SAMPLES - 1) * INTERVAL_S) + 1):
+            await asyncio.sleep(1.0 if number else 0.0)
+            (reading,) = tracker.add(await watcher.look())
+            verdicts = reading.verdicts
+        await task
+    return verdicts
+
+
+async def tell_all(names: Sequence[str]) -> None:
+    """Prints what vmio says in each situation, and whether that is what it is for."""
+    async with boot() as guest:
+        for name in names or (*SITUATIONS, *_BACKUPS):
+            if name == "no-monitor":
+                continue
+            expected = EXPECTED.get(name, "nothing")
+            for _ in range(_TRIES):
+                verdicts = await tell(guest, name)
+                told = verdicts[0].kind if verdicts else "nothing"
+                if told == expected:
+                    break
+            sign = "ok" if told == expected else "NOT AS EXPECTED"
+            print(f"{name}: {expected}: {sign}", flush=True)
+            for each in map(describe_verdict, verdicts):
+                print(f"    {each.title}: {'; '.join(each.figures)}; {each.hint}", flush=True)
+
+
 async def run(path: Path, names: Sequence[str]) -> None:
     """Records situations into a file."""
     async with boot() as guest:
@@ -340,4 +412,7 @@ async def run(path: Path, names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(Path(sys.argv[1]), sys.argv[2:]))
+    if sys.argv[1] == "--tell":
+        asyncio.run(tell_all(sys.argv[2:]))
+    else:
+        asyncio.run(run(Path(sys.argv[1]), sys.argv[2:]))

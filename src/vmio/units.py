@@ -6,13 +6,23 @@ import re
 
 from vmio.patterns import compile_late
 
-__all__ = ["KIB", "MIB", "format_bytes", "format_duration_ns", "parse_size_bytes"]
+__all__ = [
+    "KIB",
+    "MIB",
+    "format_bytes",
+    "format_duration_ns",
+    "format_time_s",
+    "parse_size_bytes",
+    "parse_time_s",
+]
 
 KIB = 1024
 MIB = 1024 * KIB
 
 _THOUSAND = 1000
 _SIZE = compile_late(r"(\d{1,19}(?:\.\d{1,9})?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII)
+_TIME = compile_late(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d)?", re.ASCII)
+_TIMES_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 _FACTORS = {"": 1, "K": KIB, "M": MIB, "G": KIB * MIB, "T": MIB * MIB, "P": KIB * MIB * MIB}
 
 
@@ -47,3 +57,29 @@ def format_duration_ns(duration_ns: float) -> str:
             return f"{value:.3g} {unit}" if abs(value) < _THOUSAND else f"{value:.0f} {unit}"
         value /= _THOUSAND
     raise AssertionError  # the loop returns at its last unit
+
+
+def parse_time_s(text: str) -> float | None:
+    """Parses a time such as `90`, `30s`, `1.5h` or `2d` into seconds; None if it is not one."""
+    match = _TIME.fullmatch(text.strip())
+    if match is None:
+        return None
+    number, unit = match.groups()
+    return float(number) * _TIMES_S[unit or "s"]
+
+
+def format_time_s(time_s: float) -> str:
+    """Returns a time in its two largest units: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d`.
+
+    A second unit of zero is left out.
+    """
+    if time_s < 10:  # noqa: PLR2004 - a digit more
+        return f"{time_s:.2g} s"
+    rest = round(time_s)
+    if rest >= _TIMES_S["h"]:
+        rest = round(rest / _TIMES_S["min"]) * _TIMES_S["min"]
+    parts: list[str] = []
+    for unit in ("d", "h", "min", "s"):
+        count, rest = divmod(rest, _TIMES_S[unit])
+        parts += [f"{count} {unit}"] if count or parts else []
+    return " ".join(each for each in parts[:2] if not each.startswith("0 "))

@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from vmio.app.guest import ensure_image
     from vmio.app.guests import Guest
     from vmio.app.inputs import CheckInputs, Fixing
+    from vmio.app.live import judge_guests
     from vmio.app.plan import (
         lacks_processors,
         list_compared,
@@ -87,6 +88,12 @@ if TYPE_CHECKING:
         save_plan,
     )
     from vmio.app.ps import Listed, list_running
+    from vmio.app.record import (
+        MAX_RECORDING_BYTES,
+        RecordProgress,
+        read_history,
+        record_guests,
+    )
     from vmio.app.replay import check_recording, choose_settings, complete_settings, read_trace
     from vmio.app.rule import list_rules, read_rule
     from vmio.app.run import (
@@ -98,6 +105,7 @@ if TYPE_CHECKING:
         verify,
     )
     from vmio.app.show import list_layouts, observe
+    from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.bench.compare import Progress
     from vmio.bench.result import Comparison
@@ -113,6 +121,7 @@ if TYPE_CHECKING:
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
     from vmio.report.explanation.guest import ExplainedGuest
+    from vmio.report.guests.order import put_worst_first
     from vmio.report.layout.guest import ShownGuest
     from vmio.sim.polling import PollSettings
     from vmio.sim.ranking import Criterion, Ranking
@@ -122,6 +131,7 @@ __all__ = [
     "ADDRESSES",
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
+    "MAX_RECORDING_BYTES",
     "BenchInputs",
     "Boot",
     "CheckInputs",
@@ -143,15 +153,18 @@ __all__ = [
     "Page",
     "Places",
     "PollSettings",
+    "PollingChange",
     "PreparedPlan",
     "PreparedUndo",
     "Progress",
     "Ranking",
+    "RecordProgress",
     "Recorded",
     "RunningGuest",
     "Severity",
     "ShownGuest",
     "SweepPoint",
+    "TopSource",
     "Verdict",
     "Volumes",
     "Watch",
@@ -197,6 +210,7 @@ __all__ = [
     "fix",
     "is_folder",
     "is_there",
+    "judge_guests",
     "lacks_processors",
     "lay_out",
     "lint",
@@ -214,14 +228,18 @@ __all__ = [
     "name_place",
     "observe",
     "open_guest",
+    "open_recorded",
+    "open_top",
     "parse_volumes",
     "prepare_apply",
     "prepare_bench",
     "prepare_undo",
     "preview_plan",
+    "put_worst_first",
     "quote",
     "rank_plans",
     "read_baseline",
+    "read_history",
     "read_host",
     "read_place",
     "read_places",
@@ -232,6 +250,7 @@ __all__ = [
     "read_source",
     "read_trace",
     "record_baseline",
+    "record_guests",
     "render_boot",
     "render_host",
     "render_page",
@@ -275,6 +294,7 @@ _LATER = {
     "vmio.app.guest": ("ensure_image",),
     "vmio.app.guests": ("Guest",),
     "vmio.app.inputs": ("CheckInputs", "Fixing"),
+    "vmio.app.live": ("judge_guests",),
     "vmio.app.plan": (
         "lacks_processors",
         "list_compared",
@@ -286,6 +306,12 @@ _LATER = {
         "save_plan",
     ),
     "vmio.app.ps": ("Listed", "list_running"),
+    "vmio.app.record": (
+        "MAX_RECORDING_BYTES",
+        "RecordProgress",
+        "read_history",
+        "record_guests",
+    ),
     "vmio.app.replay": ("check_recording", "choose_settings", "complete_settings", "read_trace"),
     "vmio.app.rule": ("list_rules", "read_rule"),
     "vmio.app.run": (
@@ -297,6 +323,7 @@ _LATER = {
         "verify",
     ),
     "vmio.app.show": ("list_layouts", "observe"),
+    "vmio.app.top": ("PollingChange", "TopSource", "open_recorded", "open_top"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.proxmox.planned": ("Outcome", "PreparedPlan"),
     "vmio.managers.proxmox.write": ("WrittenConfig",),
@@ -312,6 +339,7 @@ _LATER = {
     "vmio.qemu.boot": ("Boot", "Volumes"),
     "vmio.qemu.signals": ("run_async", "unwind_on_signals"),
     "vmio.report.explanation.guest": ("ExplainedGuest",),
+    "vmio.report.guests.order": ("put_worst_first",),
     "vmio.report.layout.guest": ("ShownGuest",),
     "vmio.sim.polling": ("PollSettings",),
     "vmio.sim.ranking": ("Criterion", "Ranking"),

@@ -173,6 +173,7 @@ def load(
     storages: Storages | Literal["look"] | None = "look",
     vmid: str | None = None,
     snapshot: str | None = None,
+    restarted: bool = False,
     strict: bool = False,
 ) -> Guest:
     """Reads a VM's config, or a QEMU command line.
@@ -184,6 +185,8 @@ def load(
         storages: The parsed storages, if read already; None if not known.
         vmid: The VM's number, if the file's name does not contain it.
         snapshot: The snapshot to read instead of the VM itself.
+        restarted: Whether to read the VM as it will be after a restart, with the changes that its
+            manager keeps until then.
         strict: Whether to refuse a text that its manager would refuse to write.
 
     Raises:
@@ -203,6 +206,7 @@ def load(
         storages=storages,
         vmid=vmid,
         snapshot=snapshot,
+        restarted=restarted,
         strict=strict,
     )
 
@@ -215,6 +219,7 @@ def load_source(
     storages: Storages | Literal["look"] | None = "look",
     vmid: str | None = None,
     snapshot: str | None = None,
+    restarted: bool = False,
     strict: bool = False,
 ) -> Guest:
     """Reads a VM from a text in memory, as `load` does from a file.
@@ -229,6 +234,7 @@ def load_source(
         storages=storages,
         vmid=vmid,
         snapshot=snapshot,
+        restarted=restarted,
         strict=strict,
         read_file=_read_named_file,
     )

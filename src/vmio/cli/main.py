@@ -32,7 +32,8 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 _GROUPS = {
     "Inspect": {
-        "ps": "List the QEMU guests that run on this host.",
+        "ps": "List the QEMU guests that run on this host, and what limits each.",
+        "top": "Watch what each thread and disk of running guests does.",
         "exporter": "Serve metrics of the running guests to Prometheus.",
         "show": "Show which thread serves each disk.",
         "explain": "Explain what becomes of each option of a disk.",
@@ -47,6 +48,8 @@ _GROUPS = {
         "undo": "Restore configs to what they were before vmio changed them.",
     },
     "Measure": {
+        "record": "Record what the running guests of this host do.",
+        "report": "Make a page of a recording: guests over time.",
         "run": "Boot a config on this host.",
         "bench": "Measure two layouts of a guest against each other.",
         "calibrate": "Measure this host's costs, which predictions use.",

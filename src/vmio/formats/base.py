@@ -34,6 +34,9 @@ class ReadContext(Struct, frozen=True, kw_only=True):
     """The manager's name of the guest, if the file's name does not give it."""
     snapshot: str | None = None
     """The snapshot to read instead of the guest itself."""
+    restarted: bool = False
+    """Whether to read the guest as it will be after a restart, with the changes that its manager
+    keeps until then."""
     strict: bool = False
     """Whether to refuse a text that its manager would refuse to write."""
     read_file: Callable[[str], Source | str] | None = None

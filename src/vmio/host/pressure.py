@@ -20,7 +20,7 @@ _MAX_BYTES: Final = 1 << 12
 _LINE: Final = re.compile(rb"^(some|full) .*\btotal=([0-9]{1,18})$", re.MULTILINE)
 
 
-class IoWaits(Struct, frozen=True, kw_only=True):
+class IoWaits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Times since a control group was made."""
 
     some_us: int

@@ -47,7 +47,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 """Of the kernel's clock, in `started_ticks`."""
 
 
-class QemuProcess(Struct, frozen=True, kw_only=True):
+class QemuProcess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A QEMU of this host."""
 
     pid: int
@@ -62,8 +62,8 @@ class QemuProcess(Struct, frozen=True, kw_only=True):
     """Whether it is stopped, by SIGSTOP or a debugger, so that no monitor of it answers."""
     cgroup: str
     """The path of its control group; empty if not known."""
-    command: bytes
-    """Its words, each with a NUL after it."""
+    command: bytes = b""
+    """Its words, each with a NUL after it; empty in a recording, which keeps no secrets."""
 
     @property
     def unit(self) -> str:

@@ -57,7 +57,7 @@ socket."""
 _RANKS = {"any": 0, "brief": 1, "none": 2}
 
 
-class Monitor(Struct, frozen=True, kw_only=True):
+class Monitor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A monitor of a running guest."""
 
     protocol: Literal["qmp", "hmp"]
@@ -73,7 +73,7 @@ class Monitor(Struct, frozen=True, kw_only=True):
     access: Access
 
 
-class RunningGuest(Struct, frozen=True, kw_only=True):
+class RunningGuest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A guest that runs on this host."""
 
     process: QemuProcess

@@ -16,9 +16,9 @@ from msgspec import Struct
 
 from vmio.errors import QmpError, UsageError
 from vmio.model.plan import LiveChange
-from vmio.qemu.qmp import CommandRefusedError, QmpConnection
+from vmio.qemu.qmp import CommandRefusedError
 
-__all__ = ["LiveResult", "check_live", "set_live"]
+__all__ = ["LiveResult", "Settable", "check_live", "set_live"]
 
 _OBJECT = re.compile(r"/objects/[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
 _DEVICE = re.compile(r"/machine/peripheral/([A-Za-z][A-Za-z0-9._-]*)", re.ASCII)
@@ -34,6 +34,18 @@ _THROTTLE = re.compile(
 _NEEDED = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
 """Parameters that `block_set_io_throttle` requires even if they do not limit anything."""
 _POOL_MIN, _POOL_MAX = "thread-pool-min", "thread-pool-max"
+
+
+class Settable(Protocol):
+    """A monitor: a session of one's own, or a conversation with another's QEMU."""
+
+    name: str
+
+    async def execute(self, command: str, arguments: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - as QMP has it
+        """Runs a command and returns its result."""
+
+    async def qom_get(self, path: str, name: str) -> Any:  # noqa: ANN401 - as execute
+        """Returns the value of a property of a QOM object."""
 
 
 class LiveResult(Struct, frozen=True, kw_only=True):
@@ -55,9 +67,7 @@ def check_live(changes: Sequence[LiveChange]) -> None:
         _choose_value(change)
 
 
-async def set_live(
-    connection: QmpConnection, changes: Sequence[LiveChange]
-) -> tuple[LiveResult, ...]:
+async def set_live(connection: Settable, changes: Sequence[LiveChange]) -> tuple[LiveResult, ...]:
     """Sets properties of a running QEMU one after the other; on a failure none is changed.
 
     Args:
@@ -102,7 +112,7 @@ def _order(changes: Sequence[LiveChange], old: Mapping[LiveChange, int]) -> tupl
     return tuple(sorted(changes, key=rank))
 
 
-async def _set_and_compare(connection: QmpConnection, value: _Value, change: LiveChange) -> None:
+async def _set_and_compare(connection: Settable, value: _Value, change: LiveChange) -> None:
     await value.write(connection, change.new)
     found = await value.read(connection)
     if found != change.new:
@@ -112,7 +122,7 @@ async def _set_and_compare(connection: QmpConnection, value: _Value, change: Liv
         )
 
 
-async def _put_back(connection: QmpConnection, value: _Value, old: int) -> bool:
+async def _put_back(connection: Settable, value: _Value, old: int) -> bool:
     try:
         await value.write(connection, old)
         return await value.read(connection) == old
@@ -136,10 +146,10 @@ def _choose_value(change: LiveChange) -> _Value:
 class _Value(Protocol):
     """A number in a running QEMU."""
 
-    async def read(self, connection: QmpConnection) -> int:
+    async def read(self, connection: Settable) -> int:
         """Returns its value."""
 
-    async def write(self, connection: QmpConnection, value: int) -> None:
+    async def write(self, connection: Settable, value: int) -> None:
         """Sets it."""
 
 
@@ -149,7 +159,7 @@ class _Property(Struct, frozen=True, kw_only=True):
     path: str
     name: str
 
-    async def read(self, connection: QmpConnection) -> int:
+    async def read(self, connection: Settable) -> int:
         try:
             return _take(await connection.qom_get(self.path, self.name), self.path, self.name)
         except CommandRefusedError as error:
@@ -158,7 +168,7 @@ class _Property(Struct, frozen=True, kw_only=True):
                 hint="the guest runs with another layout, or its QEMU is older",
             ) from error
 
-    async def write(self, connection: QmpConnection, value: int) -> None:
+    async def write(self, connection: Settable, value: int) -> None:
         await _set(connection, self.path, self.name, value)
 
 
@@ -168,14 +178,14 @@ class _Limit(Struct, frozen=True, kw_only=True):
     path: str
     name: str
 
-    async def read(self, connection: QmpConnection) -> int:
+    async def read(self, connection: Settable) -> int:
         return _take((await self._read_all(connection)).get(self.name), self.path, self.name)
 
-    async def write(self, connection: QmpConnection, value: int) -> None:
+    async def write(self, connection: Settable, value: int) -> None:
         limits = await self._read_all(connection)
         await _set(connection, self.path, "limits", {**limits, self.name: value})
 
-    async def _read_all(self, connection: QmpConnection) -> Mapping[str, Any]:
+    async def _read_all(self, connection: Settable) -> Mapping[str, Any]:
         limits = await connection.qom_get(self.path, "limits")
         if not isinstance(limits, dict):
             raise QmpError(f"{connection.name}: {self.path} has no limits")
@@ -188,18 +198,18 @@ class _Throttle(Struct, frozen=True, kw_only=True):
     device: str
     name: str
 
-    async def read(self, connection: QmpConnection) -> int:
+    async def read(self, connection: Settable) -> int:
         _, limits = await self._find(connection)
         # Limits of bursts are reported only if they are set.
         default = 1 if self.name.endswith("_length") else 0
         return _take(limits.get(self.name, default), self.device, self.name)
 
-    async def write(self, connection: QmpConnection, value: int) -> None:
+    async def write(self, connection: Settable, value: int) -> None:
         identity, limits = await self._find(connection)
         arguments = {**dict.fromkeys(_NEEDED, 0), **limits, "id": identity, self.name: value}
         await connection.execute("block_set_io_throttle", arguments)
 
-    async def _find(self, connection: QmpConnection) -> tuple[str, Mapping[str, Any]]:
+    async def _find(self, connection: Settable) -> tuple[str, Mapping[str, Any]]:
         blocks = await connection.execute("query-block")
         for block in blocks if isinstance(blocks, list) else ():
             qdev = block.get("qdev") if isinstance(block, dict) else None
@@ -218,7 +228,7 @@ class _Throttle(Struct, frozen=True, kw_only=True):
         raise QmpError(f"{connection.name} has no disk {self.device} with limits")
 
 
-async def _set(connection: QmpConnection, path: str, name: str, value: object) -> None:
+async def _set(connection: Settable, path: str, name: str, value: object) -> None:
     arguments = {"path": path, "property": name, "value": value}
     await connection.execute("qom-set", arguments)
 

@@ -57,7 +57,7 @@ class Bridge(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: str
     model: str
     """QEMU's device name, such as pci-bridge."""
-    pci: PciAddress | None
+    pci: PciAddress | None = None
     """None if QEMU chooses it."""
     pci_bus: str = ""
     """The PCI bus on which QEMU chooses the slot, where a bus is all that is written."""

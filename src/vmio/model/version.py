@@ -18,7 +18,7 @@ _NUMBER = compile_late(r"\d{1,9}", re.ASCII)
 _FIRST_CANDIDATE = 90
 
 
-class QemuVersion(Struct, frozen=True, eq=False):
+class QemuVersion(Struct, frozen=True, eq=False, forbid_unknown_fields=True):
     """A version of QEMU or of a package of it, ordered as versions are."""
 
     major: int

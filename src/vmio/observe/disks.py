@@ -8,14 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
 from vmio.bounds import load_json
 from vmio.observe.sample import DiskSample, Histogram, Limits, Operations, QueueSample
 from vmio.qemu.qmp import QmpConnection
-from vmio.qemu.replies import as_integer, as_mapping, as_mappings, check_count, name_device
+from vmio.qemu.replies import (
+    as_integer,
+    as_mapping,
+    as_mappings,
+    check_count,
+    name_device,
+    name_disk,
+)
 
 __all__ = [
     "VirtioDevice",
@@ -46,14 +53,20 @@ _GROUP_LIMITS: Final = {
 }
 _FIRST_REQUESTS: Final = {"virtio-blk": 0, "virtio-scsi": 2}
 """Number of the first queue of requests; those before it are for control and events."""
+_Kind = Literal["rd", "wr", "flush", "unmap"]
+_KINDS: Final[tuple[_Kind, ...]] = ("rd", "wr", "flush", "unmap")
 _FIELDS: Final = {
-    "count": "{}_operations",
-    "transferred_bytes": "{}_bytes",
-    "time_ns": "{}_total_time_ns",
-    "failed": "failed_{}_operations",
-    "invalid": "invalid_{}_operations",
-    "merged": "{}_merged",
+    kind: (
+        ("count", f"{kind}_operations"),
+        ("transferred_bytes", f"{kind}_bytes"),
+        ("time_ns", f"{kind}_total_time_ns"),
+        ("failed", f"failed_{kind}_operations"),
+        ("invalid", f"invalid_{kind}_operations"),
+        ("merged", f"{kind}_merged"),
+    )
+    for kind in _KINDS
 }
+_HISTOGRAMS: Final = {kind: f"{kind}_latency_histogram" for kind in _KINDS}
 
 
 async def ask_disks(monitor: QmpConnection) -> tuple[DiskSample, ...]:
@@ -68,6 +81,8 @@ async def ask_disks(monitor: QmpConnection) -> tuple[DiskSample, ...]:
 def parse_disks(reply: object, monitor: str) -> tuple[DiskSample, ...]:
     """Returns the disks in an answer to `query-blockstats`; what has no name is left out.
 
+    A disk that is plugged under the id of one that QEMU is not yet done with takes its place.
+
     Args:
         reply: The answer.
         monitor: What errors call the monitor.
@@ -77,7 +92,7 @@ def parse_disks(reply: object, monitor: str) -> tuple[DiskSample, ...]:
     """
     entries = as_mappings(reply, monitor)
     check_count(entries, monitor, "disks")
-    return tuple(_parse(entries))
+    return tuple({each.id: each for each in _parse(entries)}.values())
 
 
 def _parse(entries: list[Mapping[str, Any]]) -> Iterator[DiskSample]:
@@ -87,7 +102,7 @@ def _parse(entries: list[Mapping[str, Any]]) -> Iterator[DiskSample]:
             for key in ("qdev", "device", "node-name")
         )
         stats = as_mapping(entry.get("stats"))
-        if name := name_device(qdev) or device or node:
+        if name := name_disk(entry):
             yield DiskSample(
                 id=name,
                 device=device,
@@ -101,12 +116,14 @@ def _parse(entries: list[Mapping[str, Any]]) -> Iterator[DiskSample]:
             )
 
 
-def _parse_operations(stats: Mapping[str, Any], kind: str) -> Operations:
-    counts = {name: as_integer(stats.get(key.format(kind))) for name, key in _FIELDS.items()}
-    return Operations(**counts, histogram=_parse_histogram(stats.get(f"{kind}_latency_histogram")))
+def _parse_operations(stats: Mapping[str, Any], kind: _Kind) -> Operations:
+    values = {name: as_integer(stats.get(key)) for name, key in _FIELDS[kind]}
+    return Operations(**values, histogram=_parse_histogram(stats.get(_HISTOGRAMS[kind])))
 
 
 def _parse_histogram(value: object) -> Histogram | None:
+    if value is None:
+        return None
     match value:
         case {"boundaries": list(boundaries), "bins": list(bins)} if (
             len(bins) == len(boundaries) + 1 <= _MAX_BINS
@@ -168,9 +185,7 @@ def parse_limits(reply: object, monitor: str) -> Mapping[str, Limits | str | Non
     found: dict[str, Limits | str | None] = {}
     for entry in entries:
         medium = as_mapping(entry.get("inserted"))
-        names = (entry.get("qdev"), entry.get("device"), medium.get("node-name"))
-        qdev, device, node = (each if isinstance(each, str) else "" for each in names)
-        if name := name_device(qdev) or device or node:
+        if name := name_disk(entry):
             throttled = medium.get("drv") == "throttle"
             found[name] = (
                 _find_group(medium.get("file")) if throttled else _parse_drive_limits(medium)

@@ -16,18 +16,25 @@ from typing import Final
 
 from vmio.errors import QmpError
 from vmio.observe.disks import parse_disks
+from vmio.observe.leftovers import HistogramNotes
 from vmio.observe.percentiles import subtract_histograms
 from vmio.observe.sample import DiskSample, Histogram
 from vmio.qemu.histograms import HistogramKind, ask_to_count, ask_to_stop_counting
 from vmio.qemu.qmp import CommandRefusedError
 from vmio.qemu.questions import Asked, Question
 
-__all__ = ["FINE_BOUNDARIES_NS", "HistogramKeeper", "keep_histograms", "make_boundaries"]
+__all__ = [
+    "FINE_BOUNDARIES_NS",
+    "HISTOGRAM_KINDS",
+    "HistogramKeeper",
+    "keep_histograms",
+    "make_boundaries",
+]
 
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.25
 """Between two tries to remove them: a manager holds a monitor for moments."""
-_KINDS: Final[tuple[HistogramKind, ...]] = ("reads", "writes", "flushes")
+HISTOGRAM_KINDS: Final[tuple[HistogramKind, ...]] = ("reads", "writes", "flushes")
 
 
 def make_boundaries(low_ns: int, high_ns: int, per_decade: int) -> tuple[int, ...]:
@@ -54,11 +61,24 @@ class HistogramKeeper:
     Args:
         monitor: The guest's.
         boundaries_ns: Of the histograms that nobody keeps yet.
+        kinds: What is counted of each disk; without any, those that a killed vmio left are taken
+            over, and nothing else.
+        left: Where it is noted for the next vmio, should this one be killed; None for nowhere.
     """
 
-    def __init__(self, monitor: Asked, boundaries_ns: Sequence[int]) -> None:
+    def __init__(
+        self,
+        monitor: Asked,
+        boundaries_ns: Sequence[int],
+        *,
+        kinds: Sequence[HistogramKind] = HISTOGRAM_KINDS,
+        left: HistogramNotes | None = None,
+    ) -> None:
         self._monitor = monitor
         self._boundaries_ns = tuple(boundaries_ns)
+        self._kinds = kinds
+        self._left = left
+        self._has_looked = False
         self._ours: dict[tuple[str, HistogramKind], Histogram | None] = {}
         """As they were last seen, by the disk's `qdev`; None before that."""
         self.notes: tuple[str, ...] = ()
@@ -72,15 +92,19 @@ class HistogramKeeper:
         """
         async with self._monitor.conversation():
             disks = [each for each in await self._look() if each.qdev]
+            self._take_over(disks)
+            self._has_looked = True
             wanted = [
                 (disk, kinds)
                 for disk in disks
-                if (kinds := [kind for kind in _KINDS if _find_histogram(disk, kind) is None])
+                if (kinds := [kind for kind in self._kinds if _find_histogram(disk, kind) is None])
             ]
-            if not wanted:
-                return
             # Noted before they are set: what is cancelled meanwhile is looked at in the end.
             self._ours |= {(disk.qdev, kind): None for disk, kinds in wanted for kind in kinds}
+            if self._left is not None and self._ours:
+                self._left.write(self._boundaries_ns, self._ours)
+            if not wanted:
+                return
             answers = await self._monitor.execute_all(
                 [ask_to_count(disk.qdev, self._boundaries_ns, kinds) for disk, kinds in wanted]
             )
@@ -90,10 +114,23 @@ class HistogramKeeper:
                 for kind in kinds:
                     self._ours.pop((disk.qdev, kind))
 
+    def _take_over(self, disks: Iterable[DiskSample]) -> None:
+        """Takes over what a killed vmio set and nobody has set with other boundaries since."""
+        left = self._left.find_left(self._boundaries_ns) if self._left is not None else ()
+        for disk in disks:
+            for kind in HISTOGRAM_KINDS:
+                key, found = (disk.qdev, kind), _find_histogram(disk, kind)
+                if (
+                    key in left
+                    and found is not None
+                    and self._boundaries_ns == found.boundaries_ns
+                ):
+                    self._ours[key] = found
+
     def note(self, disks: Iterable[DiskSample]) -> None:
         """Takes notice of a sample: what somebody has set again since is not vmio's any more."""
         for disk in disks:
-            for kind in _KINDS:
+            for kind in HISTOGRAM_KINDS:
                 key = (disk.qdev, kind)
                 found = _find_histogram(disk, kind)
                 if key not in self._ours or found is None:
@@ -112,6 +149,13 @@ class HistogramKeeper:
 
         A monitor that others use is tried for a second.
         """
+        try:
+            await self._try_to_remove()
+        finally:
+            if self._left is not None and self._has_looked:
+                self._left.close(done=not self._ours)
+
+    async def _try_to_remove(self) -> None:
         reason = ""
         for _ in range(_TRIES if self._ours else 0):
             try:
@@ -134,7 +178,7 @@ class HistogramKeeper:
         places: list[str] = []
         notes: list[str] = []
         for disk in disks:
-            present = [kind for kind in _KINDS if _find_histogram(disk, kind) is not None]
+            present = [kind for kind in HISTOGRAM_KINDS if _find_histogram(disk, kind) is not None]
             ours = [kind for kind in present if (disk.qdev, kind) in self._ours]
             if not ours:
                 continue
@@ -166,21 +210,28 @@ class HistogramKeeper:
 
 @asynccontextmanager
 async def keep_histograms(
-    monitor: Asked, *, boundaries_ns: Sequence[int] = FINE_BOUNDARIES_NS
+    monitor: Asked,
+    *,
+    boundaries_ns: Sequence[int] = FINE_BOUNDARIES_NS,
+    kinds: Sequence[HistogramKind] = HISTOGRAM_KINDS,
+    left: HistogramNotes | None = None,
 ) -> AsyncIterator[HistogramKeeper]:
     """Has QEMU count the latencies of a guest's disks while the body runs.
 
     The body shows each sample's disks to `HistogramKeeper.note`, so that a histogram that somebody
-    sets meanwhile is noticed. A vmio that is killed leaves them.
+    sets meanwhile is noticed. A vmio that is killed leaves them to the next one, by its notes.
 
     Args:
         monitor: The guest's.
         boundaries_ns: Of the histograms that nobody keeps yet; those of others have their own.
+        kinds: As for `HistogramKeeper`.
+        left: The guest's notes, which are closed in the end if the monitor answered to begin with;
+            None to leave none.
 
     Raises:
         QmpError: The monitor does not answer to begin with, or not in kind.
     """
-    keeper = HistogramKeeper(monitor, boundaries_ns)
+    keeper = HistogramKeeper(monitor, boundaries_ns, kinds=kinds, left=left)
     try:
         await keeper.start()
         yield keeper

@@ -48,7 +48,7 @@ _LOST: Final = re.compile(rb"CPU:[0-9]+ \[LOST ([0-9]{1,12}) EVENTS\]")
 _numbers: Final = itertools.count()
 
 
-class TracedLoop(Struct, frozen=True, kw_only=True):
+class TracedLoop(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an event loop did while it was traced, by the clock of the trace (1 µs)."""
 
     name: str

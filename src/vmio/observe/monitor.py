@@ -19,7 +19,7 @@ from vmio.observe.disks import (
 from vmio.observe.sample import DiskSample, Limits, QueueSample
 from vmio.qemu.qmp import CommandRefusedError
 from vmio.qemu.questions import Asked, Question
-from vmio.qemu.replies import as_integer, as_mapping
+from vmio.qemu.replies import as_integer, as_mapping, name_device
 from vmio.qemu.threads import ReportedThreads, parse_threads
 from vmio.values import replace
 
@@ -82,14 +82,19 @@ class MonitorReader:
             if self._wants_limits or self._wants_queues:
                 now_s = time.monotonic()
                 if self._slow_s is None or now_s - self._slow_s >= _SLOW_S:
-                    await self._read_slow()
                     self._slow_s = now_s
+                    try:
+                        await self._read_slow()
+                    except BaseException:
+                        self._slow_s = None
+                        raise
+            listed = self._queues  # `ask_for_queues` may be called before the answers come
             asked = [
                 Question(
                     command="x-query-virtio-queue-status",
                     arguments={"path": device.path, "queue": number},
                 )
-                for device, number in self._queues
+                for device, number in listed
             ]
             # The counters come last: the time of their answer is then the time they are of.
             answers = await self.monitor.execute_all([*asked, *_THREADS_AND_DISKS])
@@ -97,7 +102,7 @@ class MonitorReader:
         monotonic_ns = time.monotonic_ns()
         name = self.monitor.name
         iothreads, vcpus, stats = map(_raise_refusal, answers[len(asked) :])
-        queues = tuple(self._list_queues(answers[: len(asked)]))
+        queues = tuple(_list_queues(listed, answers[: len(asked)]))
         return Told(
             monotonic_ns=monotonic_ns,
             threads=parse_threads(iothreads, vcpus, name),
@@ -138,12 +143,6 @@ class MonitorReader:
         # All or none: a sum over some of a device's queues would be a wrong figure.
         self._queues = tuple(counted) if len(counted) <= _MAX_QUEUES else ()
 
-    def _list_queues(self, answers: Sequence[Any]) -> Iterator[QueueSample]:
-        for (device, number), answer in zip(self._queues, answers, strict=True):
-            queue = None if _is_refusal(answer) else parse_queue(answer, device, number)
-            if queue is not None:
-                yield queue
-
     def _complete(
         self, disks: tuple[DiskSample, ...], queues: Sequence[QueueSample]
     ) -> tuple[DiskSample, ...]:
@@ -154,9 +153,22 @@ class MonitorReader:
         for each in queues:
             in_flight[each.device] = in_flight.get(each.device, 0) + each.in_flight
         return tuple(
-            replace(each, limits=self._limits.get(each.id), in_flight=in_flight.get(each.id))
+            replace(
+                each,
+                limits=self._limits.get(each.id),
+                in_flight=in_flight.get(name_device(each.qdev)),
+            )
             for each in disks
         )
+
+
+def _list_queues(
+    listed: Sequence[tuple[VirtioDevice, int]], answers: Sequence[Any]
+) -> Iterator[QueueSample]:
+    for (device, number), answer in zip(listed, answers, strict=True):
+        queue = None if _is_refusal(answer) else parse_queue(answer, device, number)
+        if queue is not None:
+            yield queue
 
 
 def _number_queues(

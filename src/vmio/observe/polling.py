@@ -18,9 +18,16 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from vmio.observe.rates import DiskRates, Rates, ThreadRates
+from vmio.observe.verdicts.thresholds import PASSES_FOR_A_REQUEST
 from vmio.values import check_between
 
-__all__ = ["PollingEstimate", "RequestCost", "estimate_polling", "measure_cost"]
+__all__ = [
+    "PollingEstimate",
+    "PollingMethod",
+    "RequestCost",
+    "estimate_polling",
+    "measure_cost",
+]
 
 _POLLING_USER_SHARE: Final = 0.75
 _POLLING_COSTS: Final = 2.0
@@ -51,6 +58,9 @@ class RequestCost(Struct, frozen=True, kw_only=True):
         check_between("cpu_ns", self.cpu_ns, 0)
 
 
+PollingMethod = Literal["request cost", "user share", "setting", "none"]
+
+
 class PollingEstimate(Struct, frozen=True, kw_only=True):
     """What an event loop spends on polling; shares are of a processor, 1.0 is one all the time."""
 
@@ -61,12 +71,13 @@ class PollingEstimate(Struct, frozen=True, kw_only=True):
     poll_share_low: float | None
     """With `poll_share_high` about a 95 % interval."""
     poll_share_high: float | None
-    method: Literal["request cost", "user share", "none"]
-    """What it was worked out from: the cost of a request with polling off, or the user share alone
-    where that cost is not known."""
+    method: PollingMethod
+    """What it was worked out from: the cost of a request with polling off, the user share alone
+    where that cost is not known, or the setting, where that is not to poll."""
     dominates: bool | None
     """Whether more goes into polling than into work: a user share above 0.75, and where the cost
-    of a request is known, more than twice that for each. None where nothing can be said."""
+    of a request is known, more than twice that for each; and polling can take half of the time.
+    None where nothing can be said."""
     cpu_share: float
     """All that the loop's thread used."""
     requests_per_s: float | None
@@ -87,6 +98,7 @@ def estimate_polling(
     rates: Rates,
     serves: Mapping[str, Sequence[str]],
     costs: Mapping[str, Sequence[RequestCost]] | None = None,
+    longest_ns: Mapping[str, int | None] | None = None,
 ) -> tuple[PollingEstimate, ...]:
     """Returns what each event loop spends on polling, in the order of its threads.
 
@@ -94,9 +106,17 @@ def estimate_polling(
         rates: Of two seconds or more, since the kernel splits processor time by samples.
         serves: The event loops that serve each disk, by its id, as `Topology.served_by` has them.
         costs: What requests take with polling off, by the loop's name, as `measure_cost` finds it.
+        longest_ns: How long each IOThread polls at most in one pass, by its id; None or nothing
+            where that is not known.
     """
     return tuple(
-        _estimate(each, rates, serves, (costs or {}).get(each.name, ()))
+        _estimate(
+            each,
+            rates,
+            serves,
+            (costs or {}).get(each.name, ()),
+            0 if each.role == "main loop" else (longest_ns or {}).get(each.name),
+        )
         for each in rates.threads
         if each.role in {"iothread", "main loop"}
     )
@@ -118,6 +138,7 @@ def _estimate(
     rates: Rates,
     serves: Mapping[str, Sequence[str]],
     costs: Sequence[RequestCost],
+    longest_ns: int | None,
 ) -> PollingEstimate:
     disks = [each for each in rates.disks if thread.name in serves.get(each.id, ())]
     alone = all(tuple(serves[each.id]) == (thread.name,) for each in disks)
@@ -127,9 +148,12 @@ def _estimate(
     cost_ns = None if depth is None else _interpolate(costs, depth)
     per_request_ns = thread.cpu_share / requests_per_s * 1e9 if requests_per_s else None
     sleeps = thread.voluntary_switches_per_s
-    method: Literal["request cost", "user share", "none"] = "none"
+    most = _find_most(requests_per_s, longest_ns)
+    method: PollingMethod = "none"
     found: tuple[float, float, float] | None = None
-    if cost_ns is not None and requests_per_s is not None:
+    if longest_ns == 0:
+        method, found = "setting", (0.0, 0.0, 0.0)
+    elif cost_ns is not None and requests_per_s is not None:
         method, found = "request cost", _by_cost(thread.cpu_share, requests_per_s * cost_ns * 1e-9)
     elif user_share is not None:
         method, found = "user share", _by_user_share(thread, user_share, rates.duration_s)
@@ -137,11 +161,12 @@ def _estimate(
         method, found = "user share", (0.0, 0.0, 0.0)  # an idle loop does not poll
     return PollingEstimate(
         name=thread.name,
-        poll_share=found[1] if found else None,
-        poll_share_low=found[0] if found else None,
-        poll_share_high=found[2] if found else None,
+        poll_share=min(found[1], most) if found else None,
+        poll_share_low=min(found[0], most) if found else None,
+        poll_share_high=min(found[2], most) if found else None,
         method=method,
-        dominates=_is_polling(user_share, per_request_ns, cost_ns, idle=not thread.cpu_share),
+        dominates=most >= thread.cpu_share / 2
+        and _is_polling(user_share, per_request_ns, cost_ns, idle=not thread.cpu_share),
         cpu_share=thread.cpu_share,
         requests_per_s=requests_per_s,
         cpu_per_request_ns=per_request_ns,
@@ -152,6 +177,15 @@ def _estimate(
         depth_mean=depth,
         contended=(thread.run_delay_share or 0.0) > _CONTENDED,
     )
+
+
+def _find_most(requests_per_s: float | None, longest_ns: int | None) -> float:
+    """Returns the most processors that polling can take: a loop that nothing wakes up sleeps."""
+    if longest_ns == 0:
+        return 0.0
+    if requests_per_s is None or longest_ns is None:
+        return 1.0
+    return min(1.0, PASSES_FOR_A_REQUEST * requests_per_s * longest_ns * 1e-9)
 
 
 def _by_cost(cpu_share: float, work_share: float) -> tuple[float, float, float]:

@@ -18,6 +18,7 @@ from vmio.managers.discovery import RunningGuest
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import Topology
 from vmio.model.version import QemuVersion
+from vmio.observe.kernel_trace import TracedLoop
 from vmio.observe.polling import PollingEstimate, RequestCost, estimate_polling, measure_cost
 from vmio.observe.rates import Rates, compare_samples
 from vmio.observe.sample import Sample
@@ -36,7 +37,7 @@ _EARLY_S: Final = 0.05
 """By which a window may be shorter than it should: looks are not exactly at their times."""
 
 
-class Observation(Struct, frozen=True, kw_only=True):
+class Observation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A guest at one moment; without a sample if it could not be read."""
 
     guest: RunningGuest
@@ -53,9 +54,11 @@ class Observation(Struct, frozen=True, kw_only=True):
     """Of its own control group."""
     notes: tuple[str, ...] = ()
     """What could not be asked for, a line each."""
+    traced: tuple[TracedLoop, ...] = ()
+    """What its event loops did since the look before, where the kernel's trace told."""
 
 
-class Look(Struct, frozen=True, kw_only=True):
+class Look(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All guests at one moment."""
 
     monotonic_ns: int
@@ -85,7 +88,10 @@ class Reading(Struct, frozen=True, kw_only=True):
     """When it ended, as `Sample.monotonic_ns`: readings with the same end repeat conclusions."""
     polling: tuple[PollingEstimate, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    """In force, the worst first; empty, with a window, if nothing limits the guest."""
+    """In force, the worst first."""
+    is_judged: bool = False
+    """Whether there were windows enough for a verdict: none then means that nothing limits the
+    guest."""
 
     @property
     def guest(self) -> RunningGuest:
@@ -112,6 +118,8 @@ class GuestTracker:
         self._costs: dict[str, deque[RequestCost]] = {}
         self._concluded: Reading | None = None
         """The last reading that ended a window."""
+        self._needed = 2 if confirm else 1
+        """Windows until a verdict can be in force."""
 
     def add(self, observation: Observation, *, host_processors: int | None = None) -> Reading:
         """Returns the reading of the next observation.
@@ -140,6 +148,7 @@ class GuestTracker:
             window_ended_ns=concluded.window_ended_ns if concluded is not None else None,
             polling=concluded.polling if concluded is not None else (),
             verdicts=concluded.verdicts if concluded is not None else (),
+            is_judged=concluded is not None and concluded.is_judged,
         )
 
     def _conclude(
@@ -171,12 +180,18 @@ class GuestTracker:
         )
         polling: tuple[PollingEstimate, ...] = ()
         if window.rates is not None:
-            polling = estimate_polling(window.rates, _list_servers(layout), self._costs)
+            polling = estimate_polling(
+                window.rates,
+                _list_servers(layout),
+                self._costs,
+                {each.id: each.poll_max_ns for each in layout.iothreads},
+            )
             self._learn(polling, layout)
         if self._confirm:
             self._state, verdicts = decide(self._state, window)
         else:
             verdicts = judge(window)
+        self._needed = max(0, self._needed - 1)
         self._concluded = Reading(
             observation=observation,
             layout=layout,
@@ -184,6 +199,7 @@ class GuestTracker:
             window_ended_ns=sample.monotonic_ns,
             polling=polling,
             verdicts=verdicts,
+            is_judged=bool(verdicts) or not self._needed,
         )
 
     def _learn(self, polling: Iterable[PollingEstimate], layout: Topology) -> None:

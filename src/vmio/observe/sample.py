@@ -53,7 +53,7 @@ class ThreadName(Struct, frozen=True, kw_only=True):
     role: Role
 
 
-class ThreadSample(Struct, frozen=True, kw_only=True):
+class ThreadSample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a thread had used since it began; None is what the kernel does not say."""
 
     thread_id: int
@@ -89,7 +89,7 @@ class ThreadSample(Struct, frozen=True, kw_only=True):
     """When it began, in clock ticks since the host started: tells it from one that gets its id."""
 
 
-class Histogram(Struct, frozen=True, kw_only=True):
+class Histogram(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Requests by latency: the first count is below the first boundary, the last from the last on.
 
     A request that takes exactly a boundary counts above it. QEMU keeps a histogram only after
@@ -102,7 +102,7 @@ class Histogram(Struct, frozen=True, kw_only=True):
     """One more than boundaries."""
 
 
-class Operations(Struct, frozen=True, kw_only=True):
+class Operations(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a disk had done of one kind of operation; None is what QEMU does not say.
 
     Source: QEMU 10.0, qapi/block-core.json, BlockDeviceStats.
@@ -118,7 +118,7 @@ class Operations(Struct, frozen=True, kw_only=True):
     histogram: Histogram | None = None
 
 
-class Limits(Struct, frozen=True, kw_only=True):
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a disk may do at most in a second; None is no limit.
 
     Source: QEMU 10.0, qapi/block-core.json, BlockDeviceInfo.
@@ -151,7 +151,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         check_between("iops_size_bytes", self.iops_size_bytes, 1)
 
 
-class QueueSample(Struct, frozen=True, kw_only=True):
+class QueueSample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A virtqueue of requests at this moment.
 
     Source: QEMU 10.0, `x-query-virtio-queue-status`, which is experimental.
@@ -167,7 +167,7 @@ class QueueSample(Struct, frozen=True, kw_only=True):
     """How many entries the ring has."""
 
 
-class DiskSample(Struct, frozen=True, kw_only=True):
+class DiskSample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a disk had done since QEMU has it."""
 
     id: str
@@ -191,7 +191,7 @@ class DiskSample(Struct, frozen=True, kw_only=True):
     disks share a controller's queues: `Sample.queues` has those."""
 
 
-class Sample(Struct, frozen=True, kw_only=True):
+class Sample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One guest at one moment."""
 
     monotonic_ns: int

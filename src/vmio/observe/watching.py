@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -16,12 +16,15 @@ from vmio.errors import QmpError, ToolError
 from vmio.host.pressure import IoWaits, read_io_waits
 from vmio.managers.discovery import RunningGuest, discover
 from vmio.model.topology import Topology
-from vmio.observe.histograms import HistogramKeeper, keep_histograms
+from vmio.observe.histograms import HISTOGRAM_KINDS, HistogramKeeper, keep_histograms
+from vmio.observe.leftovers import open_notes
+from vmio.observe.plugging import add_disks, find_unknown, remove_disks
 from vmio.observe.readings import Look, Observation
-from vmio.observe.sample import Sample
+from vmio.observe.sample import DiskSample, Sample
 from vmio.observe.sampler import GuestSampler, open_sampler
 from vmio.qemu.brief import BriefMonitor
-from vmio.values import check_between
+from vmio.qemu.live import read_live
+from vmio.values import check_between, replace
 
 __all__ = ["GuestKey", "HostWatcher", "WatchOptions", "find_key", "watch_host"]
 
@@ -32,7 +35,8 @@ _AT_ONCE: Final = 8
 """Guests that are asked: a QEMU takes longer to wake up and answer than vmio to read it."""
 _SEARCH_S: Final = 5.0
 """Between two searches for guests that have come."""
-_HISTOGRAM_RETRY_S: Final = 5.0
+_RETRY_S: Final = 5.0
+"""Before a monitor is asked again for what it did not answer."""
 _OWN_GROUP: Final = (".scope", ".service")
 
 
@@ -70,9 +74,20 @@ class _Watched:
         """Why its monitor is not asked."""
         self.stack = AsyncExitStack()
         self.keeper: HistogramKeeper | None = None
+        self.left = open_notes(*find_key(guest))
         self.retry_s = 0.0
         """When to try again to have latencies counted."""
         self.configured: Topology | None = None
+        self.layout = guest.layout
+        """With the disks that were plugged since, and without those that were unplugged."""
+        self.reported: frozenset[str] = frozenset()
+        """The disks that its monitor reported when the layout was last brought up to date."""
+        self.layout_retry_s = 0.0
+        """When to try again to ask for the layout."""
+
+    def describe(self) -> RunningGuest:
+        """Returns the guest with its layout as it is now."""
+        return replace(self.guest, layout=self.layout)
 
 
 class HostWatcher:
@@ -105,6 +120,16 @@ class HostWatcher:
         for key, each in self._watched.items():
             each.sampler.ask_for_queues(wanted=self._options.queues or key in self._with_queues)
 
+    def find_monitor(self, key: GuestKey) -> tuple[BriefMonitor | None, str]:
+        """Returns the monitor of a guest, to be used between two looks; None and why without one.
+
+        A second connection would find the one of the last look still closing.
+        """
+        watched = self._watched.get(key)
+        if watched is None:
+            return None, "it has ended"
+        return watched.monitor, watched.note
+
     async def look(self, *, limit_s: float | None = None) -> Look:
         """Looks at each guest, a few at a time.
 
@@ -135,7 +160,7 @@ class HostWatcher:
             if task.cancelled():
                 observations.append(
                     Observation(
-                        guest=watched.guest,
+                        guest=watched.describe(),
                         problem=f"not read within {limit_s:g} s",
                         duration_s=limit_s or 0.0,
                         configured=watched.configured,
@@ -204,6 +229,7 @@ class HostWatcher:
             return None
         watched = _Watched(guest, sampler, monitor, note)
         watched.stack = stack
+        stack.callback(watched.left.close, done=False)
         if monitor is not None:
             stack.callback(monitor.close)
         return watched
@@ -220,8 +246,7 @@ class HostWatcher:
         async with few:
             began_ns = time.monotonic_ns()
             notes = [watched.note] if watched.note else []
-            if self._options.latencies:
-                notes += await self._count_latencies(watched)
+            notes += await self._count_latencies(watched)
             sample, problem = None, ""
             try:
                 sample = await watched.sampler.take()
@@ -231,8 +256,10 @@ class HostWatcher:
                 problem = error.message
             if watched.keeper is not None and sample is not None:
                 watched.keeper.note(sample.disks)
+            if sample is not None and sample.disks:
+                await _follow_plugging(watched, sample.disks)
             return Observation(
-                guest=watched.guest,
+                guest=watched.describe(),
                 sample=sample,
                 problem=problem,
                 duration_s=(time.monotonic_ns() - began_ns) / 1e9,
@@ -243,16 +270,43 @@ class HostWatcher:
             )
 
     async def _count_latencies(self, watched: _Watched) -> tuple[str, ...]:
-        """Has a guest's latencies counted, if they are not yet; returns what could not be done."""
-        if watched.monitor is None:
+        """Has a guest's latencies counted, if they are not yet; returns what could not be done.
+
+        What a killed vmio had counted is taken over in any case, and removed in the end.
+        """
+        wanted = self._options.latencies
+        if watched.monitor is None or not (wanted or watched.left.has_left):
             return ()
         if watched.keeper is None and time.monotonic() >= watched.retry_s:
-            watched.retry_s = time.monotonic() + _HISTOGRAM_RETRY_S
+            watched.retry_s = time.monotonic() + _RETRY_S
             with suppress(QmpError):  # the sample says why its monitor does not answer
                 watched.keeper = await watched.stack.enter_async_context(
-                    keep_histograms(watched.monitor)
+                    keep_histograms(
+                        watched.monitor,
+                        kinds=HISTOGRAM_KINDS if wanted else (),
+                        left=watched.left,
+                    )
                 )
         return watched.keeper.notes if watched.keeper is not None else ()
+
+
+async def _follow_plugging(watched: _Watched, disks: Sequence[DiskSample]) -> None:
+    """Brings a guest's layout up to date when its monitor reports other disks than before."""
+    reported = frozenset(each.id for each in disks)
+    if watched.layout is None or reported == watched.reported:
+        return
+    unknown = find_unknown(watched.layout, disks)
+    if any(each.id not in watched.reported for each in unknown):
+        if watched.monitor is None or time.monotonic() < watched.layout_retry_s:
+            return
+        watched.layout_retry_s = time.monotonic() + _RETRY_S
+        try:
+            live = await read_live(watched.monitor, pid=watched.guest.process.pid)
+        except QmpError:  # the next samples say why its monitor does not answer
+            return
+        watched.layout = add_disks(watched.layout, live, unknown)
+    watched.layout = remove_disks(watched.layout, disks)
+    watched.reported = reported
 
 
 def _choose_monitor(guest: RunningGuest) -> tuple[BriefMonitor | None, str]:

@@ -14,7 +14,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -128,6 +128,22 @@ class BriefMonitor:
             for question, (number, text) in zip(questions, answers, strict=True)
         )
 
+    async def execute(self, command: str, arguments: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - each command has its own shape, which its reader checks
+        """Returns the answer to one question; several belong into a `conversation`.
+
+        Raises:
+            CommandRefusedError: QEMU refused it.
+            QmpError: As `execute_all`.
+        """
+        (answer,) = await self.execute_all([Question(command=command, arguments=arguments or {})])
+        if isinstance(answer, CommandRefusedError):
+            raise answer
+        return answer
+
+    async def qom_get(self, path: str, name: str) -> Any:  # noqa: ANN401 - as execute
+        """Returns the value of a property of a QOM object."""
+        return await self.execute("qom-get", {"path": path, "property": name})
+
     async def _converse(self, questions: Sequence[Question]) -> list[tuple[int, bytes]]:
         """Returns numbers and lines of the answers, when the connection is closed if it may be."""
         stays = False
@@ -221,8 +237,9 @@ class BriefMonitor:
             for number, each in enumerate(questions)
         ]
         await loop.sock_sendall(connected, b"\n".join(map(msgspec.json.encode, asked)) + b"\n")
-        # QEMU writes each answer by itself; those of a moment are read at once.
-        await asyncio.sleep(_TOGETHER_S)
+        if len(questions) > 1:
+            # QEMU writes each answer by itself; those of a moment are read at once.
+            await asyncio.sleep(_TOGETHER_S)
         texts: list[bytes] = []
         self._left = _MAX_BYTES
         while len(texts) < len(questions):

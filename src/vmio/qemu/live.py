@@ -20,7 +20,8 @@ from vmio.model.iothread import MAIN_LOOP, PARAMETERS, IOThread, VirtqueueMappin
 from vmio.model.topology import AttachedDisk, HostThread, Topology, count_queues
 from vmio.qemu.blocks import Nodes, index_nodes, insert_medium
 from vmio.qemu.cmdline import read_aio_engines
-from vmio.qemu.qmp import CommandRefusedError, QmpConnection
+from vmio.qemu.qmp import CommandRefusedError
+from vmio.qemu.questions import Asked, ask
 from vmio.qemu.replies import (
     PERIPHERAL,
     as_integer,
@@ -47,14 +48,14 @@ _ALIASES = {"lsi": "lsi53c895a", "ahci": "ich9-ahci"}
 """Names that `-device` accepts, and the types that QEMU then reports."""
 
 
-async def read_live(connection: QmpConnection, *, pid: int | None = None) -> Topology:
+async def read_live(monitor: Asked, *, pid: int | None = None) -> Topology:
     """Returns the layout that a running QEMU reports.
 
     Only QEMU's own lists are requested, and a few properties of each disk and storage controller,
     so a guest with thousands of other objects takes no longer.
 
     Args:
-        connection: Its monitor.
+        monitor: Its monitor, of which all is asked in one conversation.
         pid: Its process on this host; None to infer it from the socket and the thread ids. If that
             is not possible, as for a QEMU in a container, the main loop's thread and aio are not
             known.
@@ -64,27 +65,28 @@ async def read_live(connection: QmpConnection, *, pid: int | None = None) -> Top
     """
     try:
         async with asyncio.timeout(_PATIENCE_S):
-            return await _read(connection, pid)
+            async with monitor.conversation():
+                return await _read(monitor, pid)
     except TimeoutError as error:
         raise QmpError(
-            f"{connection.name} did not report its whole layout within {_PATIENCE_S:g} s"
+            f"{monitor.name} did not report its whole layout within {_PATIENCE_S:g} s"
         ) from error
 
 
-async def _read(connection: QmpConnection, pid: int | None) -> Topology:
-    reported = await ask_threads(connection)
-    process = find_process(pid if pid is not None else connection.peer_pid, reported.thread_ids)
-    nodes = await connection.execute("query-named-block-nodes", {"flat": True})
+async def _read(monitor: Asked, pid: int | None) -> Topology:
+    reported = await ask_threads(monitor)
+    process = find_process(pid if pid is not None else monitor.peer_pid, reported.thread_ids)
+    nodes = await ask(monitor, "query-named-block-nodes", {"flat": True})
     reader = _Reader(
-        connection=connection,
+        monitor=monitor,
         engines=read_aio_engines(process) if process is not None else {},
-        nodes=index_nodes(as_mappings(nodes, connection.name)),
+        nodes=index_nodes(as_mappings(nodes, monitor.name)),
     )
     iothreads = [await reader.read_iothread(iothread) for iothread, _ in reported.iothreads]
     controllers, disks = await reader.read_devices()
     queues = count_queues(controllers, len(reported.vcpus))
     if queues > MAX_QUEUES_IN_ALL:
-        raise QmpError(f"{connection.name} reports {queues} virtqueues")
+        raise QmpError(f"{monitor.name} reports {queues} virtqueues")
     return Topology(
         iothreads=tuple(iothreads),
         controllers=controllers,
@@ -105,7 +107,7 @@ def _list_host_threads(process: int | None, reported: ReportedThreads) -> Iterat
 class _Reader(Struct, frozen=True, kw_only=True):
     """Asks one QEMU about its devices."""
 
-    connection: QmpConnection
+    monitor: Asked
     engines: Mapping[str, AioEngine]
     nodes: Nodes
 
@@ -124,9 +126,7 @@ class _Reader(Struct, frozen=True, kw_only=True):
         disks: list[AttachedDisk] = []
         outside: list[str] = []
         for folder in ("/machine/peripheral", "/machine/peripheral-anon"):
-            children = await self.connection.qom_list(folder)
-            check_count(children, self.connection.name, "devices")
-            for name, kind in children:
+            for name, kind in await self._list_children(folder):
                 model = kind.removeprefix("child<").removesuffix(">")
                 if kind.startswith("child<") and _CONTROLLER.fullmatch(model):
                     path = f"{folder}/{name}"
@@ -134,9 +134,9 @@ class _Reader(Struct, frozen=True, kw_only=True):
                 elif kind.startswith("child<") and _OUTSIDE.fullmatch(model):
                     outside.append(f"{folder}/{name}")
                     controllers[outside[-1]] = await self._read_controller(outside[-1], model)
-        reply = await self.connection.execute("query-block")
-        blocks = as_mappings(reply, self.connection.name)
-        check_count(blocks, self.connection.name, "drives")
+        reply = await ask(self.monitor, "query-block")
+        blocks = as_mappings(reply, self.monitor.name)
+        check_count(blocks, self.monitor.name, "drives")
         for block in blocks:
             attached = await self._read_disk(block, controllers, len(disks))
             if attached is not None:
@@ -146,11 +146,18 @@ class _Reader(Struct, frozen=True, kw_only=True):
             disks.append(await self._read_outside(path, controllers[path], sockets, len(disks)))
         return tuple(controllers.values()), tuple(disks)
 
+    async def _list_children(self, folder: str) -> tuple[tuple[str, str], ...]:
+        """Returns name and type of each property of a QOM object, children and links included."""
+        reply = await ask(self.monitor, "qom-list", {"path": folder})
+        entries = as_mappings(reply, self.monitor.name)
+        check_count(entries, self.monitor.name, "devices")
+        return tuple((str(each.get("name")), str(each.get("type"))) for each in entries)
+
     async def _read_sockets(self) -> Mapping[str, str]:
         """Returns what each character device is connected to, by its id."""
-        reply = await self.connection.execute("query-chardev")
-        sockets = as_mappings(reply, self.connection.name)
-        check_count(sockets, self.connection.name, "character devices")
+        reply = await ask(self.monitor, "query-chardev")
+        sockets = as_mappings(reply, self.monitor.name)
+        check_count(sockets, self.monitor.name, "character devices")
         return {
             str(each.get("label")): _name_socket(str(each.get("filename"))) for each in sockets
         }
@@ -243,7 +250,7 @@ class _Reader(Struct, frozen=True, kw_only=True):
     async def get(self, path: str, name: str) -> Any:  # noqa: ANN401 - QEMU's value, unchecked
         """Returns a property's value; None if this device or version has no such property."""
         try:
-            return await self.connection.qom_get(path, name)
+            return await ask(self.monitor, "qom-get", {"path": path, "property": name})
         except CommandRefusedError:
             return None
 

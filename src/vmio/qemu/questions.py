@@ -8,7 +8,9 @@ from typing import Any, Protocol
 
 from msgspec import Struct, field
 
-__all__ = ["Asked", "Question"]
+from vmio.errors import QmpError
+
+__all__ = ["Asked", "Question", "ask"]
 
 
 class Question(Struct, frozen=True, kw_only=True):
@@ -23,6 +25,8 @@ class Asked(Protocol):
 
     name: str
     """What errors call it."""
+    peer_pid: int | None
+    """The process that made the socket; None if it is not known, or in another namespace."""
 
     def conversation(self) -> AbstractAsyncContextManager[None]:
         """Has the questions that are asked in its body be of one conversation."""
@@ -35,3 +39,17 @@ class Asked(Protocol):
             QmpError: It does not answer, or talks nonsense.
         """
         ...
+
+
+async def ask(monitor: Asked, command: str, arguments: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - each command has its own shape, which its reader checks
+    """Returns the answer to one command.
+
+    Raises:
+        CommandRefusedError: QEMU answered with an error.
+        QmpError: It does not answer, or talks nonsense.
+    """
+    question = Question(command=command, arguments=arguments or {})
+    (answer,) = await monitor.execute_all([question])
+    if isinstance(answer, QmpError):
+        raise answer
+    return answer

@@ -15,9 +15,11 @@ __all__ = [
     "as_mappings",
     "check_count",
     "name_device",
+    "name_disk",
 ]
 
 PERIPHERAL: Final = "/machine/peripheral/"
+_NAMELESS: Final = ("peripheral-anon/", "unattached/")
 _MAX_ENTRIES: Final = 4096
 """Devices, vCPUs, IOThreads: a few commands are sent for each."""
 
@@ -60,4 +62,22 @@ def check_count(entries: Sequence[object], monitor: str, what: str) -> None:
 def name_device(path: str) -> str:
     """Returns the id of the device at a QOM path; the path itself if it has no id."""
     path = path.removesuffix("/virtio-backend")
-    return path.removeprefix(PERIPHERAL).removeprefix("/machine/")
+    name = path.removeprefix(PERIPHERAL).removeprefix("/machine/")
+    owner, _, inner = name.partition("/")
+    # usb-storage makes a disk of its own, which has no id.
+    return owner if inner == f"{owner}.0/legacy[0]" else name
+
+
+def name_disk(entry: Mapping[str, Any]) -> str:
+    """Returns what a disk is called in an entry of `query-block` or `query-blockstats`.
+
+    A disk whose device has no id is called by its drive or its node, as in the layout of a
+    command line; empty if it has neither.
+    """
+    node = entry.get("node-name", as_mapping(entry.get("inserted")).get("node-name"))
+    qdev, device, node = (
+        each if isinstance(each, str) else ""
+        for each in (entry.get("qdev"), entry.get("device"), node)
+    )
+    name = name_device(qdev)
+    return device or node or name if name.startswith(_NAMELESS) else name or device or node

@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from vmio.model.iothread import IOThread
-from vmio.qemu.qmp import QmpConnection
+from vmio.qemu.questions import Asked, ask
 from vmio.qemu.replies import as_integer, as_mappings, check_count
 
 __all__ = ["ReportedThreads", "ask_threads", "find_process", "parse_threads"]
@@ -34,15 +34,15 @@ class ReportedThreads(Struct, frozen=True, kw_only=True):
         return tuple(thread for thread in threads if thread is not None)
 
 
-async def ask_threads(connection: QmpConnection) -> ReportedThreads:
+async def ask_threads(monitor: Asked) -> ReportedThreads:
     """Asks a QEMU for its IOThreads and vCPUs.
 
     Raises:
         QmpError: It does not answer, or not as a QEMU does.
     """
-    iothreads = await connection.execute("query-iothreads")
-    vcpus = await connection.execute("query-cpus-fast")
-    return parse_threads(iothreads, vcpus, connection.name)
+    iothreads = await ask(monitor, "query-iothreads")
+    vcpus = await ask(monitor, "query-cpus-fast")
+    return parse_threads(iothreads, vcpus, monitor.name)
 
 
 def parse_threads(iothreads: object, vcpus: object, monitor: str) -> ReportedThreads:

@@ -24,6 +24,7 @@ Kind = Literal[
     "explanations",
     "findings",
     "guests",
+    "history",
     "host",
     "journals",
     "layout",
@@ -38,6 +39,7 @@ Kind = Literal[
     "replay",
     "rules",
     "sweep",
+    "top",
     "undo",
 ]
 
@@ -49,6 +51,7 @@ SCHEMAS: Final[Mapping[Kind, int]] = {
     "explanations": 1,
     "findings": 2,
     "guests": 1,
+    "history": 1,
     "host": 2,
     "journals": 2,
     "layout": 2,
@@ -63,6 +66,7 @@ SCHEMAS: Final[Mapping[Kind, int]] = {
     "replay": 2,
     "rules": 2,
     "sweep": 2,
+    "top": 1,
     "undo": 2,
 }
 """Kinds that existed before the envelope start at 2."""
@@ -84,17 +88,23 @@ _SURROGATES: Final = re.compile("[\ud800-\udfff]")
 """Surrogates. A byte that is not UTF-8 is one of U+DC80 to U+DCFF."""
 
 
-def render_document(kind: Kind, data: Mapping[str, Any]) -> str:
+def render_document(kind: Kind, data: Mapping[str, Any], *, in_a_line: bool = False) -> str:
     r"""Returns a document, without a newline at its end.
 
     A byte that is not UTF-8, in a file's name for example, is written as `\xff`, because many
     readers refuse a lone surrogate.
 
+    Args:
+        kind: What it is about.
+        data: Its data.
+        in_a_line: Whether it is one line, as in a stream of documents.
+
     Raises:
         ValueError: A number is not finite.
     """
+    indent = None if in_a_line else 2
     head = {"schema": SCHEMAS[kind], "vmio": __version__, "kind": kind}
-    text = json.dumps(head | {"data": data}, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(head | {"data": data}, indent=indent, ensure_ascii=False, allow_nan=False)
     return _SURROGATES.sub(_spell_out, text)
 
 

@@ -33,8 +33,10 @@ from vmio.report.envelope import SCHEMAS, Kind
 from vmio.report.explanation.json import ExplanationData, ExplanationsData
 from vmio.report.findings.json import FindingsData
 from vmio.report.guests.json import GuestsData
+from vmio.report.history.json import HistoryData
 from vmio.report.host.json import HostData
 from vmio.report.layout.json import LayoutData, LayoutsData
+from vmio.report.live.json import TopData
 from vmio.report.plan.json import PlanData, PlansData, PoliciesData
 from vmio.report.plan.ranking_json import RankingData
 from vmio.report.prediction.json import PredictionData, SweepData
@@ -51,6 +53,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "explanations": (ExplanationsData, "vmio explain --json"),
     "findings": (FindingsData, "vmio check --json"),
     "guests": (GuestsData, "vmio ps --json"),
+    "history": (HistoryData, "vmio report FILE --json"),
     "host": (HostData, "vmio host --json"),
     "journals": (JournalsData, "vmio undo --list --json"),
     "layout": (LayoutData, "vmio show VM --json"),
@@ -65,6 +68,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "replay": (ReplayData, "vmio replay TRACE --json"),
     "rules": (RulesData, "vmio rule --json"),
     "sweep": (SweepData, "vmio simulate VM --sweep PARAMETER=RANGE --json"),
+    "top": (TopData, "vmio top --json"),
     "undo": (UndoData, "vmio undo --json"),
 }
 """The data type of each kind, and the call that prints it."""

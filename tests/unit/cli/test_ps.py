@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
 from click.shell_completion import ShellComplete
 
+from vmio import app
 from vmio.app import ps
 from vmio.cli.main import program
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import Monitor, RunningGuest, RunningGuests
 from vmio.managers.owners import Manager
+from vmio.observe.verdicts.values import Figure, Verdict
 from vmio.testing import call
 
 
@@ -56,10 +59,36 @@ GUESTS = (
 )
 
 
+FULL = Verdict(
+    kind="main-loop-full",
+    subject="main loop",
+    severity="warning",
+    evidence=(Figure(name="cpu", subject="main loop", value=0.97, unit="processors"),),
+    source="somebody",
+    step="give-threads",
+    disks=("scsi1",),
+)
+Windows = list[float]
+
+
 @pytest.fixture(autouse=True)
-def _look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def windows(monkeypatch: pytest.MonkeyPatch) -> Windows:
+    """Has guests be found and judged that do not run; returns the windows they were judged by."""
     found = RunningGuests(guests=GUESTS, unseen=("/proc hides the processes of other users",))
+    used: Windows = []
+
+    async def judge(
+        guests: Iterable[RunningGuest], window_s: float
+    ) -> Mapping[str, tuple[Verdict, ...]]:
+        used.append(window_s)
+        verdicts = {"pid:20": (), "pid:22": (FULL,)}
+        return {
+            each.address: verdicts[each.address] for each in guests if each.process.pid in {20, 22}
+        }
+
     monkeypatch.setattr(ps, "discover", lambda: found)
+    monkeypatch.setattr(app, "judge_guests", judge)
+    return used
 
 
 def list_pids(*addresses: str) -> list[int]:
@@ -117,8 +146,9 @@ def test_what_is_not_seen_is_said_once(capsys: pytest.CaptureFixture[str]) -> No
     assert len(out.splitlines()) == 2 + len(GUESTS)
     assert call("ps", "--json") == 0
     data = json.loads(capsys.readouterr().out)["data"]
-    assert [each["pid"] for each in data["guests"]] == [20, 21, 22, 23]
-    assert data["guests"][3]["error"] == "pid:23 has too many words"
+    assert {each["pid"] for each in data["guests"]} == {20, 21, 22, 23}
+    errors = {each["pid"]: each["error"] for each in data["guests"]}
+    assert errors[23] == "pid:23 has too many words"
     assert data["guests"][3]["disks"] is None
     assert data["unseen"] == ["/proc hides the processes of other users"]
 
@@ -155,3 +185,63 @@ def test_shell_is_offered_what_runs() -> None:
     assert offered[:4] == ["pid:20", "pid:21", "pid:22", "pid:23"]
     assert {"172", "web1", "db", "shop/web1"} <= {*offered}
     assert not any("$" in word for word in offered)
+
+
+def test_worst_guest_comes_first_with_its_verdict_last(
+    windows: Windows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Then those that nobody could judge, and those that nothing limits."""
+    assert call("ps") == 0
+    lines = capsys.readouterr().out.splitlines()[-4:]
+    assert [line.split()[0] for line in lines] == ["pid:22", "pid:21", "pid:23", "pid:20"]
+    assert lines[0].endswith("main loop full")
+    assert lines[1].endswith("-")
+    assert lines[3].endswith("nothing limits it")
+    assert windows == [2.0]
+
+
+def test_json_has_the_verdicts(capsys: pytest.CaptureFixture[str]) -> None:
+    """With evidence and the step that would help; null where a guest was not judged."""
+    assert call("ps", "--json", "--time", "5") == 0
+    guests = json.loads(capsys.readouterr().out)["data"]["guests"]
+    assert [each["pid"] for each in guests] == [22, 21, 23, 20]
+    assert [each["verdicts"] for each in guests[1:]] == [None, None, []]
+    (verdict,) = guests[0]["verdicts"]
+    assert (verdict["kind"], verdict["step"], verdict["disks"]) == (
+        "main-loop-full",
+        "give-threads",
+        ["scsi1"],
+    )
+    assert verdict["evidence"][0]["value"] == 0.97
+
+
+def test_without_a_time_nobody_is_looked_at(
+    windows: Windows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The guests are in the order of their processes, and there is no such column."""
+    assert call("ps", "--time", "0") == 0
+    text = capsys.readouterr().out
+    assert "what limits it" not in text
+    assert [line.split()[0] for line in text.splitlines()[-4:]] == [
+        f"pid:{number}" for number in (20, 21, 22, 23)
+    ]
+    assert call("ps", "--time", "0", "--json") == 0
+    guests = json.loads(capsys.readouterr().out)["data"]["guests"]
+    assert {each["verdicts"] for each in guests} == {None}
+    assert not windows
+
+
+@pytest.mark.parametrize("seconds", ["1", "-1", "3601", "nan", "x"])
+def test_time_that_tells_nothing_is_refused(
+    seconds: str, windows: Windows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The kernel samples what verdicts are made of."""
+    assert call("ps", "--time", seconds) == 2
+    assert "--time" in capsys.readouterr().err
+    assert not windows
+
+
+def test_nobody_is_waited_for_where_no_guest_is_found(windows: Windows) -> None:
+    """The answer is there at once."""
+    assert call("ps", "absent") == 3
+    assert not windows

@@ -256,6 +256,7 @@ CASES: Mapping[str, Sequence[Call]] = {
         ["100.conf", "--policy", NAME, *SET],
     ],
     "ps": [[NAME], [f"pid:{NAME}"], [f"qmp:{NAME}"], [NAME, "--json"]],
+    "top": [["--view", NAME], ["--replay", NAME, "--json"], ["--interval", NAME]],
     "replay": [
         ["trace", "--qemu", "10.0"],
         ["trace", "--qemu", "10.0", "--json"],

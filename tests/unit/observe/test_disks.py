@@ -73,6 +73,13 @@ def test_disk_goes_by_its_device_or_by_what_names_it(entry: dict[str, Any], name
     assert disk.reads == Operations()
 
 
+def test_disk_that_takes_the_place_of_another_is_the_one() -> None:
+    """QEMU 10.0.2 lists both for a moment, if one is plugged under the id of the other."""
+    entries: list[dict[str, Any]] = [{"qdev": "sd0", "node-name": each} for each in ("n0", "n1")]
+
+    assert [(each.id, each.node) for each in parse_disks(entries, "m")] == [("sd0", "n1")]
+
+
 def test_what_nothing_names_is_left_out() -> None:
     """Nobody could say of what its figures are."""
     assert parse_disks([{"stats": {}}], "m") == ()

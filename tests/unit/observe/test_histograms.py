@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from vmio.errors import QmpError
 from vmio.observe import histograms
 from vmio.observe.disks import parse_disks
 from vmio.observe.histograms import HistogramKeeper, keep_histograms, make_boundaries
+from vmio.observe.leftovers import open_notes
 from vmio.qemu.qmp import CommandRefusedError
 from vmio.qemu.questions import Question
 
@@ -26,6 +28,7 @@ class Qemu:
     """Keeps histograms as QEMU does."""
 
     name = "the monitor"
+    peer_pid: int | None = None
 
     def __init__(self, *disks: str) -> None:
         self.kept: dict[str, Counted] = {disk: {} for disk in disks}
@@ -243,3 +246,53 @@ def test_boundaries_that_are_none_are_refused(low: int, high: int, count: int) -
     """Or that would be the same number twice."""
     with pytest.raises(ValueError, match="boundaries"):
         make_boundaries(low, high, count)
+
+
+def test_histograms_of_a_killed_vmio_are_removed(tmp_path: Path) -> None:
+    """As far as they are still as it set them; without a wish for any, none is set."""
+    qemu = Qemu("vd0", "vd1")
+
+    async def main() -> None:
+        written = open_notes(1, 1, folder=tmp_path)
+        await HistogramKeeper(qemu, OURS, left=written).start()
+        qemu.set(qemu.kept["vd1"], "rd", THEIRS)
+        qemu.commands.clear()
+        written.close(done=False)  # as the kernel does for it
+        notes = open_notes(1, 1, folder=tmp_path)
+        async with keep_histograms(qemu, boundaries_ns=OURS, kinds=(), left=notes) as keeper:
+            assert qemu.commands == []
+            qemu.work()
+            show(qemu, keeper)
+        assert qemu.kept["vd0"] == {}
+        assert {key: each["boundaries"][0] for key, each in qemu.kept["vd1"].items()} == {
+            "rd": 50,
+            "wr": 10,
+            "flush": 10,
+        }
+        assert [each[:4] for each in keeper.notes] == ["vd1:"]
+
+    asyncio.run(main())
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_notes_of_a_killed_vmio_outlast_a_monitor_that_does_not_answer(tmp_path: Path) -> None:
+    """The next try has them, or the next vmio."""
+    qemu = Qemu("vd0")
+    notes = open_notes(1, 1, folder=tmp_path)
+    notes.write(OURS, {("vd0", "reads")})
+    notes.close(done=False)
+    notes = open_notes(1, 1, folder=tmp_path)
+    qemu.silent = 100
+
+    async def main() -> None:
+        with pytest.raises(QmpError):
+            async with keep_histograms(qemu, boundaries_ns=OURS, left=notes):
+                pass
+        qemu.silent = 0
+        qemu.set(qemu.kept["vd0"], "rd", OURS)
+        async with keep_histograms(qemu, boundaries_ns=OURS, left=notes):
+            pass
+
+    asyncio.run(main())
+    assert qemu.kept == {"vd0": {}}
+    assert [*tmp_path.iterdir()] == []

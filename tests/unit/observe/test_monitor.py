@@ -45,6 +45,7 @@ class Monitor:
     """Answers as a QEMU with two virtio devices does, and notes what it was asked."""
 
     name = "the monitor"
+    peer_pid: int | None = None
 
     def __init__(self, *refused: str) -> None:
         self.asked: list[Question] = []
@@ -122,6 +123,28 @@ def test_queue_is_of_the_disk_or_of_the_controller() -> None:
     )
     assert [each.in_flight for each in told.disks] == [1, None, None, None]
     assert [each.limits for each in told.disks] == [None] * 4
+
+
+@pytest.mark.parametrize("when", ["x-query-virtio", "query-iothreads"])
+@pytest.mark.parametrize("wanted", [False, True])
+def test_queues_can_be_chosen_while_an_answer_is_waited_for(when: str, *, wanted: bool) -> None:
+    """A key on a screen is pressed at any time; the next sample is as it was chosen."""
+    asked = Monitor()
+    reader = MonitorReader(asked, limits=True, queues=not wanted)
+
+    async def run() -> None:
+        answer = asked.execute_all
+
+        async def choose_meanwhile(questions: Sequence[Question]) -> tuple[Any, ...]:
+            if any(each.command == when for each in questions):
+                reader.ask_for_queues(wanted=wanted)
+            return await answer(questions)
+
+        asked.execute_all = choose_meanwhile  # type: ignore[method-assign]
+        await reader.read()
+        assert bool((await reader.read()).queues) == wanted
+
+    asyncio.run(run())
 
 
 def test_guest_with_too_many_queues_is_asked_for_none() -> None:

@@ -134,6 +134,38 @@ def test_few_ticks_tell_nothing() -> None:
     assert (found.poll_share, found.dominates) == (0.0, False)
 
 
+def estimate_limited(
+    thread: ThreadRates, longest_ns: int | None, requests_per_s: float | None = 100.0
+) -> PollingEstimate:
+    """Returns the estimate of a loop that polls at most so long in a pass."""
+    disk = make_disk(requests_per_s, 1.0)
+    rates = Rates(duration_s=2.0, threads=(thread,), disks=(disk,))
+    serves = {"vd0": (thread.name,)}
+    (found,) = estimate_polling(rates, serves, {}, {thread.name: longest_ns})
+    return found
+
+
+def test_no_more_than_the_setting_allows_is_polling() -> None:
+    """A loop whose work is in QEMU's own code, such as encryption, looks as if it polled."""
+    busy = make_thread(0.9, 0.95)
+    found = estimate_limited(busy, 32768)
+    assert found.poll_share == pytest.approx(4 * 100 * 32768e-9)
+    assert found.poll_share_high == found.poll_share
+    assert found.dominates is False
+    assert estimate_limited(busy, 1_500_000).dominates is True
+    for longest_ns, requests_per_s in ((None, 100.0), (32768, None)):
+        assert estimate_limited(busy, longest_ns, requests_per_s).dominates is True
+
+
+def test_loop_that_is_set_not_to_poll_does_not() -> None:
+    """The main loop never polls, whatever is said of it."""
+    main_loop = make_thread(0.9, 0.95, name="main loop", role="main loop")
+    for thread, longest_ns in ((make_thread(0.9, 0.95), 0), (main_loop, None), (main_loop, 9)):
+        found = estimate_limited(thread, longest_ns)
+        assert (found.method, found.poll_share, found.dominates) == ("setting", 0.0, False)
+        assert found.cpu_per_request_ns == pytest.approx(9_000_000)
+
+
 def test_disk_of_two_loops_tells_neither_its_requests() -> None:
     """Nobody knows which loop did which."""
     threads = (make_thread(0.5, 0.9), make_thread(0.1, 0.2, name="main loop", role="main loop"))

@@ -114,6 +114,15 @@ def test_verdict_is_in_force_when_two_windows_agree() -> None:
     assert kinds == [[], [], ["main-loop-full"]]
 
 
+def test_guest_is_judged_when_a_verdict_could_be_in_force() -> None:
+    """No verdict before then does not mean that nothing limits it."""
+    observations = [observe(at_s, requests=at_s * 100) for at_s in (0, 2, 4)]
+    assert [each.is_judged for each in read_all(*observations)] == [False, False, True]
+    found = read_all(*observations, confirm=False)
+    assert [each.is_judged for each in found] == [False, True, True]
+    assert not found[-1].verdicts
+
+
 def test_unconfirmed_verdict_needs_one_window() -> None:
     """What looks only once has no second window."""
     observations = [observe(at_s, main_s=at_s * 0.99, requests=at_s * 100) for at_s in (0, 2)]

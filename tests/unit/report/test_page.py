@@ -31,12 +31,13 @@ def test_page_without_a_value_is_no_page() -> None:
         render_page("comparison.html.j2", title="t", css="", vmio_version="1")
 
 
-def test_only_pictures_and_their_looks_are_taken_as_markup() -> None:
-    """Whatever else a template shows is escaped."""
+def test_only_pictures_their_looks_and_scripts_are_taken_as_markup() -> None:
+    """Whatever else a template shows is escaped; of a script's data its own test looks after."""
     taken = {
         line.partition(" | safe")[0].rpartition("{{ ")[2]
         for path in TEMPLATES.glob("*.j2")
         for line in path.read_text(encoding="utf-8").splitlines()
         if "safe" in line
     }
-    assert taken == {"css", "picture", "chart", "view.chart"}
+    pictures = {"picture", "guest.picture", "chart", "view.chart"}
+    assert taken == {"css", *pictures, "data", "script"}

@@ -120,6 +120,8 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
         if found is None:
             raise InputError(f"snapshot '{snapshot}' does not exist")
         section = found
+    elif context.restarted and config.pending is not None:
+        section = _apply_pending(section, config.pending)
     problems = list(config.problems)
     resolve = _resolver(cast("Storages | None", context.storages), host)
     settings, drives = _read_entries(source, section, problems, resolve, host)
@@ -138,7 +140,8 @@ def read_guest(source: Source, context: ReadContext) -> ProxmoxGuest:
     )
     options = _read_args(settings.get("args"), problems)
     iothreads, users = find_iothreads(options)
-    pending = _read_pending(config.pending) if snapshot is None else {}
+    waits = snapshot is None and not context.restarted
+    pending = _read_pending(config.pending) if waits else {}
     passed = [key for key in values if key.startswith(_PASSED_ON)]
     spans = {key: entry.span for key, entry in settings.items()}
     vm = Vm(
@@ -384,8 +387,25 @@ def _read_pending(section: Section | None) -> dict[str, str]:
 def _name_waiting(pending: Mapping[str, str]) -> frozenset[str]:
     if not pending:
         return frozenset()
+    return frozenset({*pending, *_list_deleted(pending)} - {"delete"})
+
+
+def _list_deleted(pending: Mapping[str, str]) -> frozenset[str]:
+    """Returns the settings that go at the next start; `!` before one is about its volume."""
     deleted = re.split(r"[,; ]+", pending.get("delete", ""))
-    return frozenset({*pending, *(name.lstrip("!") for name in deleted)} - {"delete", ""})
+    return frozenset(name.lstrip("!") for name in deleted) - {""}
+
+
+def _apply_pending(section: Section, pending: Section) -> Section:
+    """Returns the VM's section as it is when a start has made what waits for it."""
+    replaced = {*pending.settings(), *_list_deleted(_read_pending(pending))}
+    return replace(
+        section,
+        entries=(
+            *(each for each in section.entries if each.key not in replaced),
+            *(each for each in pending.entries if each.key != "delete"),
+        ),
+    )
 
 
 def _read_args(entry: Entry | None, problems: list[Problem]) -> tuple[Option, ...]:

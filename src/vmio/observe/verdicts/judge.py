@@ -333,7 +333,9 @@ def _judge_full(activity: Activity, thread: ThreadRates, kind: VerdictKind) -> V
     if find_demand(thread) < threshold:
         return None
     disks = activity.disks_of(thread.name)
-    busy = tuple(each for each in disks if (each.requests_per_s or 0.0) >= 1)
+    busy = tuple(
+        each for each in disks if (each.requests_per_s or 0.0) >= 1 or each.rates.in_flight
+    )
     others = tuple(
         each for each in activity.threads if each.role == "iothread" and each.name != thread.name
     )

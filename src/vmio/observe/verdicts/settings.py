@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -30,8 +30,12 @@ def find_pending(window: Window) -> Iterator[Verdict]:
         return
     running, configured = window.layout, window.configured
     names = dict.fromkeys(each.disk.id for each in (*running.disks, *configured.disks))
+    reported = {each.id for each in window.after.disks or window.before.disks}
     for name in names:
-        yield from _compare(name, _list_settings(running, name), _list_settings(configured, name))
+        runs, will_run = _list_settings(running, name), _list_settings(configured, name)
+        is_plain = runs is not None and will_run is not None
+        if is_plain or _is_certain(name, reported, is_there=runs is not None):
+            yield from _compare(name, runs, will_run)
     polls = {each.id: each.poll_max_ns for each in running.iothreads}
     for iothread in configured.iothreads:
         now, then = polls.get(iothread.id), iothread.poll_max_ns
@@ -94,6 +98,14 @@ def polls_at_all(window: Window, iothread: str) -> bool:
         )
         for each in window.layout.controllers
     )
+
+
+def _is_certain(name: str, reported: Collection[str], *, is_there: bool) -> bool:
+    """Returns whether a disk is there as the layout says: one can be plugged while a guest runs.
+
+    Where no monitor reports disks, nobody can tell.
+    """
+    return bool(reported) and (name in reported) == is_there
 
 
 def _compare(

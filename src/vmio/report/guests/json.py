@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from vmio.formats.qemu.monitors import Transport
 from vmio.managers.discovery import Monitor, MonitorState, RunningGuest
 from vmio.managers.owners import Access, Manager
+from vmio.observe.verdicts.values import Verdict
 from vmio.report.envelope import Count, render_document
 from vmio.report.guests.counts import count_main_loop
+from vmio.report.verdicts.json import VerdictData, describe_verdict_data
 
 __all__ = ["GuestsData", "render_guests_json"]
 
@@ -72,23 +74,36 @@ class RunningGuestData(TypedDict):
     monitors: list[MonitorData]
     error: str | None
     """Why its command line cannot be read."""
+    verdicts: list[VerdictData] | None
+    """What limits it, the worst first; empty if nothing does, null if it was not judged."""
 
 
 class GuestsData(TypedDict):
-    """The running guests of a host, in the order of their processes' numbers."""
+    """The running guests of a host: the worst limited first, or else by their numbers."""
 
     guests: list[RunningGuestData]
     unseen: list[str]
     """What this user cannot see, a line each."""
 
 
-def render_guests_json(guests: Sequence[RunningGuest], unseen: Sequence[str]) -> str:
-    """Returns guests as a JSON document."""
-    data: GuestsData = {"guests": [*map(_describe, guests)], "unseen": [*unseen]}
+def render_guests_json(
+    guests: Sequence[RunningGuest],
+    unseen: Sequence[str],
+    verdicts: Mapping[str, Sequence[Verdict]] | None = None,
+) -> str:
+    """Returns guests as a JSON document.
+
+    Args:
+        guests: The guests in their order.
+        unseen: What this user cannot see, a line each.
+        verdicts: What limits each, by its address; None if nobody looked.
+    """
+    described = [_describe(each, (verdicts or {}).get(each.address)) for each in guests]
+    data: GuestsData = {"guests": described, "unseen": [*unseen]}
     return render_document("guests", data)
 
 
-def _describe(guest: RunningGuest) -> RunningGuestData:
+def _describe(guest: RunningGuest, verdicts: Sequence[Verdict] | None) -> RunningGuestData:
     layout, process = guest.layout, guest.process
     return {
         "address": guest.address,
@@ -111,6 +126,7 @@ def _describe(guest: RunningGuest) -> RunningGuestData:
         "iothreads": len(layout.iothreads) if layout is not None else None,
         "monitors": [*map(_describe_monitor, guest.monitors)],
         "error": guest.problem or None,
+        "verdicts": None if verdicts is None else [*map(describe_verdict_data, verdicts)],
     }
 
 

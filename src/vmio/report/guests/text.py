@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rich.console import Console
 
 from vmio.managers.discovery import MonitorState, RunningGuest
 from vmio.managers.owners import Manager
+from vmio.observe.verdicts.values import Verdict
+from vmio.report.guests.age import format_age
 from vmio.report.guests.counts import count_main_loop
 from vmio.report.table import Cell, Column, print_table
+from vmio.report.verdicts.words import summarise_verdicts
 
 __all__ = ["print_guests"]
 
-_BOLD, _GREEN, _YELLOW, _DIM = "1", "32", "33", "2"
+_BOLD, _RED, _GREEN, _YELLOW, _DIM = "1", "31", "32", "33", "2"
 _NOTHING = "-"
 _MANAGERS: Final[dict[Manager, str]] = {
     "proxmox": "Proxmox",
@@ -32,23 +35,32 @@ _STATES: Final[dict[MonitorState, Cell]] = {
 _COLUMNS: Final = (
     Column(head="guest"),
     Column(head="name", narrow="cut", least=12),
-    Column(head="manager", leaves=8),
-    Column(head="id", leaves=4),
-    Column(head="up", right=True, leaves=5),
-    Column(head="disks", right=True, leaves=6),
+    Column(head="manager", leaves=7, narrow="drop"),
+    Column(head="id", leaves=8),
+    Column(head="up", right=True, leaves=4, narrow="drop"),
+    Column(head="disks", right=True, leaves=5, narrow="drop"),
     Column(head="on main\nloop", short="main\nloop", right=True, leaves=3, narrow="drop"),
-    Column(head="IOThreads", short="IO-\nThreads", right=True, leaves=7),
-    Column(head="monitor"),
+    Column(head="IOThreads", short="IO-\nThreads", right=True, leaves=6, narrow="drop"),
+    Column(head="monitor", leaves=9),
     Column(head="socket", leaves=2, narrow="drop"),
     Column(head="unit", leaves=1, narrow="drop"),
+    Column(head="what limits it"),
 )
-"""One with a verdict will be the last that stays on a narrow terminal, after the monitor."""
-_UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
-def print_guests(guests: Sequence[RunningGuest], console: Console) -> None:
-    """Prints a line for each guest; a column without content is left out."""
-    rows = [tuple(_make_cells(each)) for each in guests]
+def print_guests(
+    guests: Sequence[RunningGuest],
+    console: Console,
+    verdicts: Mapping[str, Sequence[Verdict]] | None = None,
+) -> None:
+    """Prints a line for each guest; a column without content is left out.
+
+    Args:
+        guests: The guests in their order.
+        console: Where to print.
+        verdicts: What limits each, by its address; None if nobody looked.
+    """
+    rows = [(*_make_cells(each), _name_verdict(each, verdicts or {})) for each in guests]
     shown = [
         at
         for at in range(len(_COLUMNS))
@@ -59,17 +71,6 @@ def print_guests(guests: Sequence[RunningGuest], console: Console) -> None:
     print_table(
         [_COLUMNS[at] for at in shown], [[row[at] for at in shown] for row in rows], console
     )
-
-
-def format_age(age_s: float) -> str:
-    """Returns a time in its two largest units, such as 3d 4h."""
-    rest = int(age_s)
-    parts: list[str] = []
-    for name, size in _UNITS:
-        count, rest = divmod(rest, size)
-        if count or parts or name == "s":
-            parts.append(f"{count}{name}")
-    return " ".join(parts[:2])
 
 
 def _take(rows: Sequence[tuple[Cell, ...]], at: int) -> Iterator[Cell]:
@@ -93,6 +94,16 @@ def _make_cells(guest: RunningGuest) -> Iterator[Cell]:
     yield _name_monitor(guest)
     yield monitor.address or _NOTHING if monitor is not None else _NOTHING
     yield guest.process.unit or _NOTHING
+
+
+def _name_verdict(guest: RunningGuest, verdicts: Mapping[str, Sequence[Verdict]]) -> Cell:
+    found = verdicts.get(guest.address)
+    if found is None:
+        return _NOTHING
+    text = summarise_verdicts(found)
+    if not found:
+        return (text, _GREEN)
+    return (text, _RED) if found[0].severity == "warning" else text
 
 
 def _name_monitor(guest: RunningGuest) -> Cell:

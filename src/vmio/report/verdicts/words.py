@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -11,7 +11,16 @@ from vmio.model.plan import StepKind
 from vmio.observe.verdicts.values import Doubt, Figure, Verdict, VerdictKind
 from vmio.units import format_bytes, format_duration_ns
 
-__all__ = ["DescribedVerdict", "describe_figure", "describe_verdict"]
+__all__ = [
+    "NOTHING",
+    "DescribedVerdict",
+    "describe_figure",
+    "describe_verdict",
+    "summarise_verdicts",
+]
+
+NOTHING: Final = "nothing limits it"
+"""What a window without a verdict is called."""
 
 _TITLES: Final[Mapping[VerdictKind, str]] = {
     "waits-for-processors": "{subject} waits for processors of the host",
@@ -25,6 +34,24 @@ _TITLES: Final[Mapping[VerdictKind, str]] = {
     "polling-impossible": "IOThread {subject} cannot poll",
     "io-pressure-misleads": "the I/O pressure of {subject} does not come from its disks",
     "cannot-tell": "cannot tell what limits {subject}",
+}
+_SHORT_TITLES: Final[Mapping[VerdictKind, str]] = {
+    "waits-for-processors": "waits for processors",
+    "main-loop-full": "main loop full",
+    "iothread-full": "{subject} full",
+    "limit-binds": "{subject} at its limit",
+    "storage-slow": "storage of {subject} slow",
+    "vcpus-full": "vCPUs full",
+    "polling-wasted": "{subject} polls in vain",
+    "restart-pending": "{subject} not as configured",
+    "polling-impossible": "{subject} cannot poll",
+    "io-pressure-misleads": "I/O pressure misleads",
+    "cannot-tell": "cannot tell",
+}
+_SHORT_DOUBTS: Final[Mapping[Doubt, str]] = {
+    "monitor did not answer": "without its monitor",
+    "nothing completed": "{subject} completes nothing",
+    "too few requests": "too few requests",
 }
 _REASONS: Final[Mapping[VerdictKind, str]] = {
     "waits-for-processors": "Its threads are ready to run and have no processor, so all other"
@@ -85,6 +112,21 @@ def describe_verdict(verdict: Verdict) -> DescribedVerdict:
         figures=tuple(describe_figure(each) for each in verdict.evidence),
         hint=_describe_hint(verdict),
     )
+
+
+def summarise_verdicts(verdicts: Sequence[Verdict]) -> str:
+    """Returns the most urgent of a guest's verdicts in a few words, and how many more there are.
+
+    Args:
+        verdicts: Of one window, the worst first.
+    """
+    if not verdicts:
+        return NOTHING
+    worst = verdicts[0]
+    text = _SHORT_TITLES[worst.kind].format(subject=worst.subject)
+    doubt = _SHORT_DOUBTS.get(worst.doubt, "").format(subject=worst.subject)
+    text += f": {doubt}" if doubt else ""
+    return f"{text} (+{len(verdicts) - 1})" if len(verdicts) > 1 else text
 
 
 def describe_figure(figure: Figure) -> str:

@@ -120,3 +120,26 @@ def test_volume_of_two_disks_is_refused(text: str, refused: list[str]) -> None:
     found = [each for each in vm.problems if each.kind == "refused-option"]
     assert [each.subject for each in found] == refused
     assert all("already, and not to be written by both" in each.message for each in found)
+
+
+def test_restart_makes_what_waits_for_it() -> None:
+    """Settings in [PENDING] replace those of the VM, or remove them; then nothing waits."""
+    text = (
+        "memory: 512\nscsi0: /a.raw\nscsi1: /b.raw\nscsihw: virtio-scsi-pci\n\n"
+        "[PENDING]\ndelete: scsi1,!name\nscsi0: /a.raw,iothread=1\nscsi2: /c.raw\n"
+    )
+    source = Source(name="100.conf", data=text.encode())
+    now = read_guest(source, ReadContext(host=Host()))
+    then = read_guest(source, ReadContext(host=Host(), restarted=True))
+
+    assert [(each.id, each.iothread) for each in now.vm.disks] == [
+        ("scsi0", None),
+        ("scsi1", None),
+    ]
+    assert now.vm.waiting == {"scsi0", "scsi1", "scsi2", "name"}
+    assert [(each.id, each.iothread) for each in then.vm.disks] == [
+        ("scsi0", True),
+        ("scsi2", None),
+    ]
+    assert then.settings["scsihw"] == "virtio-scsi-pci"
+    assert then.vm.waiting == frozenset()

@@ -86,7 +86,14 @@ def make(
 ) -> Window:
     """Returns a window with rates."""
     loops = tuple(replace(each, poll_max_ns=poll_max_ns) for each in LAYOUT.iothreads)
-    sample = Sample(monotonic_ns=0, wall_ns=0, threads=(), iothreads=loops, monitor="answered")
+    sample = Sample(
+        monotonic_ns=0,
+        wall_ns=0,
+        threads=(),
+        iothreads=loops,
+        disks=tuple(DiskSample(id=each.disk.id) for each in LAYOUT.disks),
+        monitor="answered",
+    )
     disks = tuple(each for each in rates if isinstance(each, DiskRates))
     return Window(
         before=sample,
@@ -332,6 +339,31 @@ def test_differences_from_the_configuration_wait_for_a_restart() -> None:
         "vd1": {"disk as configured": "absent", "disk now": "present"},
     }
     assert not judge(replace(window, configured=running))
+
+
+def test_disk_whose_requests_a_full_loop_does_not_get_to_is_work() -> None:
+    """Nothing is completed, and what is under way says that somebody waits."""
+    for in_flight, severity, step in ((3, "warning", "give-threads"), (0, "info", None)):
+        window = make(use(MAIN_LOOP, 0.99), replace(do("vd2", 0), in_flight=in_flight))
+        found = find(window)[f"main-loop-full {MAIN_LOOP}"]
+        assert (found.severity, found.step) == (severity, step)
+
+
+def test_disk_that_was_plugged_or_unplugged_needs_no_restart() -> None:
+    """The command line does not know of it; a monitor does, and without one nobody can tell."""
+    window = make()
+    few = replace(LAYOUT, disks=LAYOUT.disks[1:])
+    plugged = replace(window, layout=few, configured=LAYOUT)
+    after = replace(window.after, disks=window.after.disks[1:])
+    unplugged = replace(window, before=after, after=after, configured=few)
+    mute = replace(window.after, disks=())
+    assert not judge(plugged)
+    assert not judge(unplugged)
+    for layout, configured in ((few, LAYOUT), (LAYOUT, few)):
+        asked = replace(window, layout=layout, configured=configured)
+        assert not judge(replace(asked, before=mute, after=mute))
+    assert "restart-pending vd0" in find(replace(unplugged, layout=few, configured=LAYOUT))
+    assert "restart-pending vd0" in find(replace(window, configured=few))
 
 
 @pytest.mark.parametrize("version", [QemuVersion(10, 2), QemuVersion(11, 1), None])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,9 @@ from vmio.host.running import QemuProcess
 from vmio.managers.discovery import Monitor, RunningGuest
 from vmio.model.iothread import IOThread
 from vmio.model.topology import Topology
-from vmio.report.guests.text import format_age, print_guests
+from vmio.observe.verdicts.values import Verdict
+from vmio.report.guests.age import format_age
+from vmio.report.guests.text import print_guests
 from vmio.values import replace
 
 SOCKET = Monitor(
@@ -40,11 +43,38 @@ GUEST = RunningGuest(
 )
 
 
-def render(*guests: RunningGuest, width: int) -> str:
+FULL = Verdict(
+    kind="waits-for-processors",
+    subject="the guest",
+    severity="warning",
+    evidence=(),
+    source="somebody",
+)
+
+
+def render(
+    *guests: RunningGuest, width: int, verdicts: Mapping[str, Sequence[Verdict]] | None = None
+) -> str:
     """Returns what a terminal of this width shows."""
     text = io.StringIO()
-    print_guests(guests, Console(file=text, width=width, color_system=None))
+    print_guests(guests, Console(file=text, width=width, color_system=None), verdicts)
     return text.getvalue()
+
+
+def test_verdict_is_the_last_column_and_stays_on_a_narrow_terminal() -> None:
+    """One line a guest; what could not be judged is not said to be well."""
+    other = replace(GUEST, process=replace(GUEST.process, pid=4712))
+    third = replace(GUEST, process=replace(GUEST.process, pid=4713))
+    verdicts = {"pid:4711": (FULL, FULL), "pid:4712": ()}
+    for width in (80, 160):
+        _, *_, first, second, last = render(
+            GUEST, other, third, width=width, verdicts=verdicts
+        ).splitlines()
+        assert first.endswith("waits for processors (+1)")
+        assert second.endswith("nothing limits it")
+        assert last.endswith(" -")
+        assert len(first) <= width
+        assert all(word in first for word in ("pid:4711", "web1", "172", "free"))
 
 
 def test_wide_table_has_the_socket_and_the_unit() -> None:
@@ -71,13 +101,13 @@ def test_narrow_table_stays_one_line_a_guest() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    """An id that is too long, as of KubeVirt, moves below its row."""
+    """An id that is too long, as of KubeVirt, pushes out others, or moves below its row."""
     name = "postgres-primary-0"
     pod = replace(GUEST, manager="kubevirt", id=f"production-shop/{name}", name=name)
     text = render(GUEST, pod, width=width)
 
     assert max(map(len, text.splitlines())) <= width
-    assert f"id production-shop/{name}" in text
+    assert f"production-shop/{name}" in text
 
 
 def test_column_without_content_is_left_out() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from vmio.model.plan import Change
 from vmio.observe.verdicts.values import Doubt, Figure, Unit, Verdict, VerdictKind
-from vmio.report.verdicts.words import describe_figure, describe_verdict
+from vmio.report.verdicts.words import describe_figure, describe_verdict, summarise_verdicts
 from vmio.values import replace
 
 VERDICT = Verdict(
@@ -90,3 +90,23 @@ def test_figure_has_its_unit(value: float | str, unit: Unit, text: str) -> None:
     figure = Figure(name="x", subject="y", value=value, unit=unit)
 
     assert describe_figure(figure) == f"x of y: {text}"
+
+
+def test_most_urgent_verdict_is_told_in_a_few_words() -> None:
+    """With how many more there are; none at all is an answer, too."""
+    waits = replace(VERDICT, kind="waits-for-processors", subject="the guest")
+    assert summarise_verdicts((VERDICT,)) == "io0 full"
+    assert summarise_verdicts((waits, VERDICT, VERDICT)) == "waits for processors (+2)"
+    assert summarise_verdicts(()) == "nothing limits it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "doubt"),
+    [
+        *((each, "") for each in get_args(VerdictKind)),
+        *(("cannot-tell", each) for each in get_args(Doubt) if each),
+    ],
+)
+def test_few_words_fit_a_column(kind: VerdictKind, doubt: Doubt) -> None:
+    """Every kind has them."""
+    assert 5 < len(summarise_verdicts((replace(VERDICT, kind=kind, doubt=doubt),))) <= 40

@@ -1,0 +1,223 @@
+"""Running guests as rows, for screens and streams; and what can be changed on them meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Literal, Protocol
+
+from msgspec import Struct
+
+from vmio.app.live import watch_guests
+from vmio.errors import CapabilityError, QmpError, ToolError
+from vmio.formats.shell import quote
+from vmio.managers.discovery import RunningGuest
+from vmio.managers.live import set_live
+from vmio.model.plan import LiveChange
+from vmio.observe.readings import HostTracker, Look
+from vmio.observe.watching import GuestKey, HostWatcher, WatchOptions, find_key
+from vmio.report.live.rows import GuestRow, HostRows, make_rows
+
+__all__ = [
+    "POLL_PARAMETERS",
+    "LiveGuests",
+    "PollParameter",
+    "PollingChange",
+    "RecordedGuests",
+    "TopSource",
+    "open_recorded",
+    "open_top",
+]
+
+PollParameter = Literal["poll-max-ns", "poll-grow", "poll-shrink"]
+POLL_PARAMETERS: Final[tuple[PollParameter, ...]] = ("poll-max-ns", "poll-grow", "poll-shrink")
+
+_LIBVIRT_ID: Final = "iothread"
+"""libvirt calls its IOThread 1 `iothread1` in QEMU."""
+
+
+class PollingChange(Struct, frozen=True, kw_only=True):
+    """Polling parameters of a running guest's IOThread that were changed."""
+
+    address: str
+    started_ticks: int
+    label: str
+    """What people call the guest."""
+    iothread: str
+    old: Mapping[PollParameter, int]
+    new: Mapping[PollParameter, int]
+
+
+class TopSource(Protocol):
+    """Where looks at guests come from."""
+
+    is_live: bool
+    """Whether the guests run at this moment, so that something can be changed on them."""
+
+    async def look(self) -> HostRows | None:
+        """Returns the rows of the next look; None if there are no more."""
+
+    def ask_for_queues(self, guest: GuestRow | None) -> None:
+        """Chooses the guest whose virtqueues are read from now on; None for none."""
+
+    async def set_polling(
+        self, guest: GuestRow, iothread: str, values: Mapping[PollParameter, int]
+    ) -> PollingChange:
+        """Sets polling parameters of a running guest."""
+
+
+class LiveGuests:
+    """The guests of this host; `open_top` makes it."""
+
+    is_live = True
+
+    def __init__(self, watcher: HostWatcher, *, confirm: bool, limit_s: float | None) -> None:
+        self._watcher = watcher
+        self._tracker = HostTracker(confirm=confirm)
+        self._limit_s = limit_s
+        self._guests: Mapping[GuestKey, RunningGuest] = {}
+        self._one_at_a_time = asyncio.Lock()
+
+    async def look(self) -> HostRows:
+        """Returns the rows of a look now; the first one has no rates."""
+        async with self._one_at_a_time:
+            look = await self._watcher.look(limit_s=self._limit_s)
+        self._guests = {find_key(each.guest): each.guest for each in look.observations}
+        return make_rows(look, self._tracker.add(look))
+
+    def ask_for_queues(self, guest: GuestRow | None) -> None:
+        """Chooses the guest whose virtqueues are read from now on; None for none."""
+        self._watcher.ask_for_queues([] if guest is None else [_find_key(guest)])
+
+    async def set_polling(
+        self, guest: GuestRow, iothread: str, values: Mapping[PollParameter, int]
+    ) -> PollingChange:
+        """Sets polling parameters of a running guest's IOThread; on a failure none is changed.
+
+        Args:
+            guest: The guest, as of a look.
+            iothread: The id of its IOThread.
+            values: The new values.
+
+        Returns:
+            The change; its `old` values undo it.
+
+        Raises:
+            CapabilityError: Its monitor is its manager's alone, or it has none; the hint says how
+                its manager sets them.
+            ToolError: The guest has ended.
+            QmpError: The monitor is in use or does not answer, or QEMU refuses a value.
+        """
+        async with self._one_at_a_time:
+            running = self._guests.get(_find_key(guest))
+            if running is None:
+                raise ToolError(f"{guest.label} ({guest.address}) has ended")
+            monitor, reason = self._watcher.find_monitor(_find_key(guest))
+            if monitor is None:
+                raise CapabilityError(
+                    f"{guest.label}: its parameters are not set from here: {reason}",
+                    hint=_tell_manager(running, iothread, values),
+                )
+            changes = [
+                LiveChange(path=f"/objects/{iothread}", property=name, new=value)
+                for name, value in values.items()
+            ]
+            async with monitor.conversation():
+                await monitor.execute("query-name")
+                if monitor.peer_pid not in {None, running.process.pid}:
+                    raise QmpError(
+                        f"{guest.label}: another process answers at its monitor's socket"
+                    )
+                results = await set_live(monitor, changes)
+        old = {name: each.old for name, each in zip(values, results, strict=True)}
+        return PollingChange(
+            address=guest.address,
+            started_ticks=guest.started_ticks,
+            label=guest.label,
+            iothread=iothread,
+            old=old,
+            new=dict(values),
+        )
+
+
+class RecordedGuests:
+    """The guests of a recording, one look after the other; `open_recorded` makes it."""
+
+    is_live = False
+
+    def __init__(self, looks: Iterable[Look]) -> None:
+        self._looks: Iterator[Look] = iter(looks)
+        self._tracker = HostTracker()
+
+    async def look(self) -> HostRows | None:
+        """Returns the rows of the next look; None after the last one."""
+        look = next(self._looks, None)
+        return None if look is None else make_rows(look, self._tracker.add(look))
+
+    def ask_for_queues(self, guest: GuestRow | None) -> None:
+        """Does nothing: a recording has the virtqueues that were recorded."""
+
+    async def set_polling(
+        self,
+        guest: GuestRow,
+        iothread: str,
+        values: Mapping[PollParameter, int],  # noqa: ARG002 - as TopSource has it
+    ) -> PollingChange:
+        """Refuses.
+
+        Raises:
+            CapabilityError: Always.
+        """
+        raise CapabilityError(f"{guest.label}: {iothread} is of a recording")
+
+
+@asynccontextmanager
+async def open_top(
+    addresses: Sequence[str] = (),
+    *,
+    latencies: bool = False,
+    confirm: bool = True,
+    limit_s: float | None = None,
+) -> AsyncIterator[LiveGuests]:
+    """Watches guests of this host while the body runs.
+
+    Args:
+        addresses: Which of them, as for `list_running`; all without any.
+        latencies: Whether QEMU counts requests by latency meanwhile, so that there are quantiles.
+        confirm: Whether a verdict has to hold in two successive windows.
+        limit_s: Seconds for one look; guests that are not done by then have no figures.
+
+    Raises:
+        ConflictError: An address is the config of another node.
+    """
+    options = WatchOptions(latencies=latencies)
+    async with watch_guests(addresses, options=options) as watcher:
+        yield LiveGuests(watcher, confirm=confirm, limit_s=limit_s)
+
+
+def open_recorded(path: str) -> RecordedGuests:
+    """Opens a recording of `vmio record`.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    from vmio.observe.recording import read_recording
+
+    return RecordedGuests(read_recording(path))
+
+
+def _find_key(guest: GuestRow) -> GuestKey:
+    return int(guest.address.removeprefix("pid:")), guest.started_ticks
+
+
+def _tell_manager(guest: RunningGuest, iothread: str, values: Mapping[PollParameter, int]) -> str:
+    """Returns how a guest's manager sets polling parameters; empty if it cannot.
+
+    Source: libvirt 9.0, virsh(1): iothreadset is for running domains.
+    """
+    number = iothread.removeprefix(_LIBVIRT_ID)
+    if guest.manager != "libvirt" or not number.isdecimal():
+        return ""
+    options = " ".join(f"--{name} {value}" for name, value in values.items())
+    return f"virsh iothreadset {quote(guest.name)} {number} {options}"

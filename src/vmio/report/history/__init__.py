@@ -1,0 +1,1 @@
+"""What guests did over time, as text, JSON and a page."""

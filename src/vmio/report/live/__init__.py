@@ -1,0 +1,1 @@
+"""What running guests do at the moment, as a report."""

@@ -1,0 +1,1 @@
+"""The screen of `vmio top`; the only home of Textual."""

@@ -1,0 +1,70 @@
+"""Guests over time in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from vmio.managers.owners import Manager
+from vmio.observe.history import History
+from vmio.observe.percentiles import LatencyRange
+from vmio.report.history.words import describe_range, name_guest, summarize
+from vmio.values import replace
+
+
+def test_sentence_names_the_worst_guest_and_its_time(make_history: Callable[..., History]) -> None:
+    """What limited it, and for how long."""
+    assert summarize(make_history()) == (
+        "2 guests, 1 h. 100 web: IOThread web has no time left, for 20 min (33%)."
+    )
+    assert summarize(make_history(1)) == (
+        "100 web, 1 h: IOThread web has no time left, for 20 min (33%)."
+    )
+
+
+def test_sentence_says_that_nothing_limited_them(make_history: Callable[..., History]) -> None:
+    """That is an answer, too."""
+    history = make_history(3)
+    quiet = replace(history, guests=history.guests[1:])
+    assert summarize(quiet) == "2 guests, 1 h: nothing limited them."
+    assert summarize(replace(quiet, guests=quiet.guests[:1])) == (
+        "101 web, 1 h: nothing limited it."
+    )
+
+
+def test_sentence_says_what_was_too_short(make_history: Callable[..., History]) -> None:
+    """Without two windows nothing is known."""
+    history = make_history(1)
+    (guest,) = history.guests
+    short = replace(guest, judged_s=0.0, verdicts=())
+    found = summarize(replace(history, guests=(short,), duration_s=2.0))
+    assert found == "100 web, 2 s: too short for a verdict, which takes two windows of 2 s."
+    assert summarize(replace(history, guests=())) == "No guest was seen in 1 h."
+
+
+@pytest.mark.parametrize(
+    ("manager", "name"),
+    [("proxmox", "100 web"), ("libvirt", "web"), ("kubevirt", "100"), ("none", "web")],
+)
+def test_guest_has_its_managers_name(
+    make_history: Callable[..., History], manager: Manager, name: str
+) -> None:
+    """As the person knows it."""
+    guest = make_history(1).guests[0].guest
+    assert name_guest(replace(guest, manager=manager)) == name
+    assert name_guest(replace(guest, manager="none", id="", name="")) == "pid:100"
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (None, "-"),
+        (LatencyRange(low_ns=100_000, high_ns=125_893), "100 to 126 µs"),
+        (LatencyRange(low_ns=794_328, high_ns=1_000_000), "794 µs to 1 ms"),
+        (LatencyRange(low_ns=10**10, high_ns=None), "> 10 s"),
+    ],
+)
+def test_quantile_is_a_range(found: LatencyRange | None, text: str) -> None:
+    """The unit is said once where it is the same."""
+    assert describe_range(found) == text
