@@ -1,13 +1,14 @@
 """Measures `vmio check` over a generated cluster, as a whole process on all processors.
 
-    check_many.py [-n CONFIGS] [--profile]
+    check_many.py [-n CONFIGS] [--domains] [--profile]
 
 The cluster has three nodes, six storages and a realistic mix of guests: most with one to three
 disks, a few databases with a dozen, Windows, old IDE guests, templates, some with snapshots, half
-with findings. The same configs are generated each time. The requested number and a tenth of it are
-checked, in turn with a bare Python, and the table shows the time and memory of each; memory is
-that of all processes together, with shared pages counted once. With `--profile` one process checks
-a tenth and prints where its time was spent.
+with findings. With `--domains` they are libvirt domains instead. The same configs are generated
+each time. The requested number and a tenth of it are checked, in turn with a bare Python, and the
+table shows the time and memory of each; memory is that of all processes together, with shared
+pages counted once. With `--profile` one process checks a tenth and prints where its time was
+spent.
 """
 
 from __future__ import annotations
@@ -124,8 +125,8 @@ def generate_disk(rng: random.Random, number: int, key: str, index: int) -> str:
     return f"{key}: {volume},{','.join(sorted(options))}"
 
 
-def write_cluster(root: Path, count: int) -> None:
-    """Writes the tree of a cluster."""
+def write_cluster(root: Path, count: int) -> list[str]:
+    """Writes the tree of a cluster and returns it."""
     (root / "storage.cfg").write_text(STORAGE_CFG, encoding="utf-8")
     for node, version in zip(NODES, ("10.1.2-7", "9.2.0-5", "8.1.5-6"), strict=True):
         folder = root / "nodes" / node / "qemu-server"
@@ -135,6 +136,43 @@ def write_cluster(root: Path, count: int) -> None:
     for number in range(100, 100 + count):
         folder = root / "nodes" / NODES[number % len(NODES)] / "qemu-server"
         (folder / f"{number}.conf").write_text(generate_config(number), encoding="utf-8")
+    return [str(root)]
+
+
+def generate_domain(number: int) -> str:
+    """Returns a libvirt domain; the same number always gives the same one."""
+    rng = random.Random(number)  # noqa: S311 - nothing secret
+    bus = rng.choice(("virtio", "virtio", "scsi", "sata"))
+    caches = ("none", "writeback")
+    letter = "v" if bus == "virtio" else "s"
+    threads = rng.choice((0, 1, 2))
+    own = " iothread='1'" if threads and bus == "virtio" else ""
+    shared = "<driver iothread='1'/>" if threads and bus == "scsi" else ""
+    disks = [
+        f"    <disk type='file' device='disk'>\n"
+        f"      <driver name='qemu' type='qcow2' cache='{rng.choice(caches)}'{own}/>\n"
+        f"      <source file='/var/lib/libvirt/images/{number}-{index}.qcow2'/>\n"
+        f"      <target dev='{letter}d{chr(ord('a') + index)}' bus='{bus}'/>\n"
+        "    </disk>\n"
+        for index in range(rng.choice((1, 1, 1, 2, 3, 6)))
+    ]
+    return (
+        f"<domain type='kvm'>\n  <name>guest-{number}</name>\n  <memory unit='GiB'>4</memory>\n"
+        f"  <vcpu>{rng.choice((1, 2, 4, 8))}</vcpu>\n  <iothreads>{threads}</iothreads>\n"
+        "  <os><type arch='x86_64' machine='pc-q35-9.2'>hvm</type></os>\n  <devices>\n"
+        f"    <controller type='scsi' index='0' model='virtio-scsi'>{shared}</controller>\n"
+        f"{''.join(disks)}"
+        "    <interface type='network'><source network='default'/></interface>\n"
+        "    <graphics type='vnc' port='-1'/>\n  </devices>\n</domain>\n"
+    )
+
+
+def write_domains(root: Path, count: int) -> list[str]:
+    """Writes a number of domains and returns their files."""
+    files = [root / f"{number}.xml" for number in range(count)]
+    for number, path in enumerate(files):
+        path.write_text(generate_domain(number), encoding="utf-8")
+    return [*map(str, files)]
 
 
 def list_processes(pid: int) -> Iterator[int]:
@@ -195,7 +233,7 @@ def measure_calibration() -> float:
     return time.perf_counter() - start_s
 
 
-def profile(root: Path) -> None:
+def profile(files: list[str]) -> None:
     """Prints where the time of one process was spent."""
     from vmio.cli.main import main
 
@@ -203,7 +241,7 @@ def profile(root: Path) -> None:
     with Path(os.devnull).open("w", encoding="utf-8") as nothing, redirect_stdout(nothing):
         profiler.enable()
         with suppress(SystemExit):
-            main(["check", "--jobs", "1", str(root)])
+            main(["check", "--jobs", "1", *files])
         profiler.disable()
     pstats.Stats(profiler).sort_stats("tottime").print_stats(45)
 
@@ -213,6 +251,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-n", "--configs", type=int, default=10_000, metavar="CONFIGS")
     parser.add_argument("-r", "--rounds", type=int, default=3, metavar="ROUNDS")
+    parser.add_argument("--domains", action="store_true")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("arguments", nargs="*", help="additional words for vmio check")
     options = parser.parse_args()
@@ -220,15 +259,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="check-many-") as folder:
         few, many = Path(folder, "few"), Path(folder, "many")
         few.mkdir()
-        write_cluster(few, options.configs // 10)
+        write = write_domains if options.domains else write_cluster
+        few_files = write(few, options.configs // 10)
         if options.profile:
-            profile(few)
+            profile(few_files)
             return
         many.mkdir()
-        write_cluster(many, options.configs)
+        many_files = write(many, options.configs)
         calls = {
-            options.configs // 10: ["check", str(few), *options.arguments],
-            options.configs: ["check", str(many), *options.arguments],
+            options.configs // 10: ["check", *few_files, *options.arguments],
+            options.configs: ["check", *many_files, *options.arguments],
         }
         samples: dict[int, list[tuple[float, float]]] = {count: [] for count in calls}
         bare_s = []

@@ -57,7 +57,7 @@ from vmio.lint.baseline import parse_baseline, render_baseline
 from vmio.lint.engine import run
 from vmio.lint.project import load_rules, parse_project_config
 from vmio.lint.rule import Context
-from vmio.managers.proxmox.journal import Journal
+from vmio.managers.journal import Journal
 from vmio.managers.proxmox.pmxcfs import parse_vmlist
 from vmio.model.host import Cpu, Host
 from vmio.model.source import Source

@@ -29,7 +29,8 @@ LONG = tuple(TESTS / name for name in ("integration", "meta", "properties", "uni
 MOST_WORKERS = 8
 """Each may have guests of half a gibibyte."""
 SHELL = (
-    *("COLORTERM", "COLUMNS", "FORCE_COLOR", "LANGUAGE", "LINES", "NO_COLOR"),
+    *("COLORTERM", "COLUMNS", "FORCE_COLOR", "LANGUAGE", "LIBVIRT_DEFAULT_URI", "LINES"),
+    "NO_COLOR",
     *("TTY_COMPATIBLE", "TTY_INTERACTIVE", "VMIO_DEBUG"),
 )
 """Variables that a person may have exported and that change what programs print."""

@@ -13,6 +13,7 @@ A problem *in* a person's config is a finding, never one of these. The tree::
     │   ├── CommandRefusedError     one that answered with an error (in `vmio.qemu.qmp`)
     │   ├── HeldMonitorError        one that another client has (in `vmio.qemu.brief`)
     │   └── SilentMonitorError      one that does not answer in time (in `vmio.qemu.brief`)
+    ├── LibvirtError        a libvirt daemon that does not answer, or that refuses a call
     ├── GuestError          a guest that does not boot, or whose agent does not answer
     ├── OutputError         a result that could not be written
     ├── ConflictError       a file that changed since it was read, or is locked
@@ -28,6 +29,7 @@ __all__ = [
     "ConflictError",
     "GuestError",
     "InputError",
+    "LibvirtError",
     "MissingExtraError",
     "OutputError",
     "PlanError",
@@ -117,6 +119,12 @@ class ToolError(VmioError):
 
 class QmpError(VmioError):
     """A QEMU monitor that does not answer in time or with QMP, or that refuses a command."""
+
+    exit_status = 4
+
+
+class LibvirtError(VmioError):
+    """A libvirt daemon that is not there, does not answer in time, or refuses a call."""
 
     exit_status = 4
 

@@ -17,9 +17,9 @@ import pytest
 from vmio.errors import VmioError
 from vmio.formats.proxmox.config import parse_config
 from vmio.formats.proxmox.writer import set_setting
-from vmio.managers.proxmox.journal import KEPT, Journal
+from vmio.managers.journal import KEPT, Journal
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.write import replace_config, write_config
+from vmio.managers.write import replace_config, write_config
 from vmio.model.source import Source, apply_edits
 
 REST = b"\n[PENDING]\nname: later\n\n[snap]\nname: then\n"
@@ -29,7 +29,7 @@ NURSERY = f"""
 import os, signal, sys, time
 from pathlib import Path
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.write import replace_config
+from vmio.managers.write import replace_config
 
 config, etc, locks, run, state = map(Path, sys.argv[1:])
 node = Node(etc=etc, locks=locks, run=run, state=state)

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-FILES = ("run", "dev", "lock")
+FILES = ("run", "dev", "libvirt", "lock")
 PIN = re.compile(
     r"(?P<name>[a-z0-9-]+)==(?P<version>[\w.+]+)(?P<marker> ; [^\n\\]+)?"
     r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n"
@@ -37,7 +37,9 @@ def test_requirements_are_pinned_with_hashes(name: str) -> None:
     assert read_pins(name)
 
 
-@pytest.mark.parametrize(("name", "group"), [("run", "build"), ("dev", "dev"), ("lock", "lock")])
+@pytest.mark.parametrize(
+    ("name", "group"), [("run", "build"), ("dev", "dev"), ("libvirt", "libvirt"), ("lock", "lock")]
+)
 def test_requirements_hold_what_the_project_asks_for(name: str, group: str) -> None:
     """A dependency that was added to pyproject.toml was locked too."""
     wanted = list_names(PROJECT["project"]["dependencies"])
@@ -46,7 +48,7 @@ def test_requirements_hold_what_the_project_asks_for(name: str, group: str) -> N
     assert wanted <= read_pins(name).keys()
 
 
-@pytest.mark.parametrize("name", ["dev", "lock"])
+@pytest.mark.parametrize("name", ["dev", "libvirt", "lock"])
 def test_requirements_agree(name: str) -> None:
     """All sets go into one environment, so each holds the pins of the smallest one."""
     assert read_pins("run").items() <= read_pins(name).items()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vmio.formats.base import ReadContext
 from vmio.formats.registry import edit, read
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.write import write_config
+from vmio.managers.write import write_config
 from vmio.model.host import Host
 from vmio.model.plan import Change
 from vmio.model.source import Source, apply_edits

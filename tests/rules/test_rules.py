@@ -1,10 +1,10 @@
 """Every rule does what its page and its cases say.
 
-A file of cases has a heading per case and under it fences: `conf`, the config, or `cmd`, a QEMU
-command line; `storage`, the storage.cfg if it matters; `host`, the host's facts in TOML if they
-matter (without them it has QEMU 10.0.2); `findings`, a line for each thing that the rule has to
-find and for each of its notes, none if it has to be silent; `fixed`, what its fix makes of the
-config, if it has one to apply.
+A file of cases has a heading per case and under it fences: `conf`, the config, `cmd`, a QEMU
+command line, or `xml`, a libvirt domain; `storage`, the storage.cfg if it matters; `host`, the
+host's facts in TOML if they matter (without them it has QEMU 10.0.2); `findings`, a line for
+each thing that the rule has to find and for each of its notes, none if it has to be silent;
+`fixed`, what its fix makes of the config, if it has one to apply.
 """
 
 from __future__ import annotations
@@ -37,11 +37,18 @@ from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.version import parse_version
 
-FENCES = {False: "proxmox", True: "qemu"}
-"""The notation of a case, by whether it is a command line."""
+FENCES = {"conf": "proxmox", "cmd": "qemu", "xml": "libvirt"}
+"""The notation of a case, by the label of its text."""
 PROXMOX_WORDS = re.compile(
     r"\b(?:scsihw|args|ostype|hugepages|[mb]?bps_\w+|mbps|iops_\w+|ssd=|discard=on|iothread=1)\b"
 )
+FOREIGN_WORDS = {
+    "libvirt": re.compile(
+        rf"{PROXMOX_WORDS.pattern}|(?<![.\w-])[a-z_]+=(?!')|\b-(?:drive|device)\b"
+    ),
+    "qemu": PROXMOX_WORDS,
+}
+"""What no message for a notation may say, since only another one has it."""
 CASES_FOLDER = Path(__file__).parent / "cases"
 DOCS_FOLDER = Path(__file__).parents[2] / "docs" / "rules"
 
@@ -55,7 +62,7 @@ class Case(Struct, frozen=True, kw_only=True):
     code: str
     title: str
     conf: str
-    is_command: bool
+    notation: str
     storage: str | None
     host: str | None
     findings: str
@@ -70,12 +77,13 @@ def parse_cases(code: str, text: str) -> Iterator[Case]:
     _, *parts = _HEADING.split(text)
     for title, body in zip(parts[::2], parts[1::2], strict=True):
         fences = dict(_FENCE.findall(body))
-        assert set(fences) <= {"storage", "host", "conf", "cmd", "findings", "fixed"}, title
+        assert set(fences) <= {"storage", "host", *FENCES, "findings", "fixed"}, title
+        [label] = FENCES.keys() & fences
         yield Case(
             code=code,
             title=title,
-            conf=fences["cmd" if "cmd" in fences else "conf"],
-            is_command="cmd" in fences,
+            conf=fences[label],
+            notation=FENCES[label],
             storage=fences.get("storage"),
             host=fences.get("host"),
             findings=fences.get("findings", ""),
@@ -195,7 +203,7 @@ def test_fixing_a_case_once_is_enough(case: Case) -> None:
     check_fixes(case.conf, case.storage, case.host)
 
 
-_CONFIGS = [case for case in CASES if not case.is_command]
+_CONFIGS = [case for case in CASES if case.notation == "proxmox"]
 _LINES = sorted({line for case in _CONFIGS for line in case.conf.splitlines()} | {"scsihw: lsi\r"})
 
 
@@ -240,13 +248,15 @@ def test_rule_has_cases_for_and_against(entry: Entry) -> None:
     assert any(not case.findings for case in cases)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.is_command], ids=str)
-def test_command_line_is_told_of_in_its_own_words(case: Case) -> None:
-    """No message and no fix for a command line names a setting that only Proxmox VE has."""
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.notation in FOREIGN_WORDS], ids=str
+)
+def test_guest_is_told_of_in_its_own_words(case: Case) -> None:
+    """No message and no fix names a setting as only another notation has it."""
     context = read_context(case.conf, case.storage, case.host)
     for found in run(context):
         text = f"{found.message} {found.fix.message if found.fix is not None else ''}"
-        assert not PROXMOX_WORDS.search(text), text
+        assert not FOREIGN_WORDS[case.notation].search(text), text
 
 
 @every_rule
@@ -254,9 +264,7 @@ def test_command_line_is_told_of_in_its_own_words(case: Case) -> None:
 def test_rule_holds_where_its_cases_show_it(entry: Entry, notation: str) -> None:
     """A rule finds something in a case of each notation, or has a sentence on why it does not."""
     reason = load_rule(entry).explain_blank(notation)
-    found = {
-        FENCES[case.is_command] for case in CASES if case.code == entry.code and case.findings
-    }
+    found = {case.notation for case in CASES if case.code == entry.code and case.findings}
     assert (notation in found) != bool(reason)
     assert not reason or re.fullmatch(r"[A-Z`][^|\n]{10,98}\.", reason)
 
@@ -301,7 +309,7 @@ def test_every_kind_of_problem_has_its_rule() -> None:
     """No problem that a reader can have goes without a finding."""
     folder = Path(formats.__path__[0])
     kinds: set[str] = set()
-    for path in (*folder.glob("proxmox/*.py"), *folder.glob("qemu/*.py")):
+    for path in folder.glob("*/*.py"):
         for line in re.findall(r"\bkind ?=(?!=) ?(.+)", path.read_text(encoding="utf-8")):
             kinds.update(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', line))
     rules = [load_rule(entry) for entry in RULES]

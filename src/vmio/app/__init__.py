@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from vmio.app.addresses import ADDRESSES, find_guest, find_guests, find_processes
-from vmio.app.apply import apply, find_refusal, prepare_apply, render_qm
+from vmio.app.apply import apply, find_refusal, prepare_apply, render_commands
 from vmio.app.calibrate import (
     calibrate,
     check_idle,
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         emit_file,
         list_configs,
         name_place,
+        needs_host,
     )
     from vmio.app.complete import (
         complete_disks,
@@ -113,11 +114,12 @@ if TYPE_CHECKING:
     from vmio.lint.diagnostic import CheckedFile, Severity
     from vmio.lint.pages import Page, render_page
     from vmio.managers.discovery import Monitor, RunningGuest
+    from vmio.managers.journal import WrittenConfig
+    from vmio.managers.libvirt.find import name_path
+    from vmio.managers.planned import Outcome, PreparedPlan
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
-    from vmio.managers.proxmox.planned import Outcome, PreparedPlan
-    from vmio.managers.proxmox.undo import NotRestored, PreparedUndo
-    from vmio.managers.proxmox.write import WrittenConfig
+    from vmio.managers.undo import NotRestored, PreparedUndo
     from vmio.qemu.boot import Boot, Volumes
     from vmio.qemu.signals import run_async, unwind_on_signals
     from vmio.report.explanation.guest import ExplainedGuest
@@ -225,7 +227,9 @@ __all__ = [
     "load",
     "load_source",
     "make_plan",
+    "name_path",
     "name_place",
+    "needs_host",
     "observe",
     "open_guest",
     "open_recorded",
@@ -252,10 +256,10 @@ __all__ = [
     "record_baseline",
     "record_guests",
     "render_boot",
+    "render_commands",
     "render_host",
     "render_page",
     "render_plan",
-    "render_qm",
     "run_async",
     "run_bench",
     "save_host",
@@ -282,6 +286,8 @@ _LATER = {
         "emit_file",
         "list_configs",
         "name_place",
+        "needs_host",
+        "needs_host",
     ),
     "vmio.app.complete": (
         "complete_disks",
@@ -325,9 +331,10 @@ _LATER = {
     "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.top": ("PollingChange", "TopSource", "open_recorded", "open_top"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
-    "vmio.managers.proxmox.planned": ("Outcome", "PreparedPlan"),
-    "vmio.managers.proxmox.write": ("WrittenConfig",),
-    "vmio.managers.proxmox.undo": ("NotRestored", "PreparedUndo"),
+    "vmio.managers.libvirt.find": ("name_path",),
+    "vmio.managers.planned": ("Outcome", "PreparedPlan"),
+    "vmio.managers.journal": ("WrittenConfig",),
+    "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
     "vmio.bench.compare": ("Progress",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),

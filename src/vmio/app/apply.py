@@ -9,10 +9,10 @@ from vmio.app.missing import read_named
 from vmio.errors import UsageError, VmioError
 
 if TYPE_CHECKING:
-    from vmio.managers.proxmox.planned import Outcome, PreparedPlan
+    from vmio.managers.planned import Outcome, PreparedPlan
     from vmio.model.plan import Plan
 
-__all__ = ["apply", "find_refusal", "prepare_apply", "render_qm"]
+__all__ = ["apply", "find_refusal", "prepare_apply", "render_commands"]
 
 _STDIN = "<stdin>"
 
@@ -24,6 +24,7 @@ def prepare_apply(
     qmp: str | None = None,
     live: bool | None = None,
     check: bool = True,
+    libvirt_version: str = "",
 ) -> PreparedPlan:
     """Returns what a plan would change in a config as it is now; nothing is changed.
 
@@ -34,6 +35,7 @@ def prepare_apply(
         qmp: The running guest's QMP socket; None for the one that Proxmox VE uses.
         live: Whether to set what can be set at once; None: if a running guest is found.
         check: Whether to refuse a config that must not be changed now.
+        libvirt_version: The libvirt that a domain's file was planned for; empty for the newest.
 
     Raises:
         UnsupportedError: The plan is for no config that vmio writes.
@@ -41,7 +43,7 @@ def prepare_apply(
         InputError: The config cannot be read.
         ConflictError: The config has changed since the plan was made, or must not be changed now.
     """
-    from vmio.managers.proxmox.planned import find_refusal, prepare_plan
+    from vmio.managers.planned import find_refusal, prepare_plan
 
     refusal = find_refusal(plan)
     if refusal is not None:
@@ -49,12 +51,19 @@ def prepare_apply(
     path = plan.config if config is None else find_guest(config, writes=True)
     if path in {"-", _STDIN}:
         raise UsageError("standard input cannot be changed", hint="name the config as a file")
-    return prepare_plan(plan, read_named(path), qmp=qmp, live=live, check=check)
+    return prepare_plan(
+        plan,
+        read_named(path),
+        qmp=qmp,
+        live=live,
+        check=check,
+        libvirt_version=libvirt_version,
+    )
 
 
 def find_refusal(plan: Plan) -> VmioError | None:
     """Returns why `prepare_apply` takes a plan for no config at all; None if it takes it."""
-    from vmio.managers.proxmox.planned import find_refusal as find
+    from vmio.managers.planned import find_refusal as find
 
     return find(plan)
 
@@ -67,14 +76,18 @@ def apply(work: PreparedPlan) -> Outcome:
         OutputError: It cannot be written; the old config is still there.
         QmpError: The running guest refuses a value; its old values are set again.
     """
-    from vmio.managers.proxmox.planned import carry_out
+    from vmio.managers.planned import carry_out
     from vmio.report.plan.words import describe_plan
 
     return carry_out(work, what=describe_plan(work.guest, work.plan).summary)
 
 
-def render_qm(work: PreparedPlan) -> str:
-    """Returns the Proxmox VE command that makes a plan's changes; empty if there are none."""
-    from vmio.managers.proxmox.commands import render_command
+def render_commands(work: PreparedPlan) -> str:
+    """Returns the manager's own commands for a plan's changes, a line each; empty without any.
 
-    return render_command(work.guest, work.plan.changes)
+    These are one `qm set` for Proxmox VE, and `virsh` for libvirt, where `virsh edit` follows
+    what is to be written in it, as comments of the shell.
+    """
+    from vmio.formats.registry import render_commands as render
+
+    return render(work.guest, work.plan.changes)

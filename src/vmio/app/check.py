@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from vmio.app.addresses import LIBVIRT
 from vmio.app.guests import Guest, Storages, lay_out, load, load_source
 from vmio.errors import UsageError, VmioError
 from vmio.host.files import is_file, read_source
@@ -16,6 +17,7 @@ from vmio.model.source import Source
 if TYPE_CHECKING:
     from vmio.lint.baseline import Baseline
     from vmio.lint.diagnostic import CheckedFile, Diagnostic, Severity
+    from vmio.lint.fixing import Fixed
     from vmio.lint.project import ProjectConfig
     from vmio.managers.proxmox.inventory import Found
     from vmio.managers.proxmox.places import Places
@@ -118,7 +120,7 @@ def check_all(
         load_rules(project)  # so that not every process has to
     run = ""
     if write:
-        from vmio.managers.proxmox.journal import make_run
+        from vmio.managers.journal import make_run
 
         run = make_run()
     if write or any(vm.path == "-" for vm in vms):
@@ -299,13 +301,20 @@ def fix(
         again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
         return check(again, host, project=project, baseline=baseline, node=node)
 
-    fixed = fix_source(
-        before,
-        lambda text: check_text(text).diagnostics,
-        unsafe=unsafe,
-        find_editable=find_editable,
-    )
-    refusal = _write_config(before, fixed.data, write=write, run=run) if fixed.changed else None
+    def fix_text(text: Source) -> Fixed:
+        return fix_source(
+            text,
+            lambda each: check_text(each).diagnostics,
+            unsafe=unsafe,
+            find_editable=find_editable,
+        )
+
+    fixed = fix_text(before)
+    refusal = None
+    if fixed.changed and before.name.startswith(LIBVIRT):
+        refusal = _define(before, lambda secret: fix_text(secret).data, write=write, run=run)
+    elif fixed.changed:
+        refusal = _write_config(before, fixed.data, write=write, run=run)
     if refusal is not None:
         left = check_text(before)
         return replace(left, before=before, unfixed=fixed.applied, refusal=refusal)
@@ -330,13 +339,33 @@ def _leave_excerpt(checked: CheckedFile, before: Source, *, unsafe: bool) -> Che
     return replace(checked, before=before, unfixed=left, refusal=refusal)
 
 
+def _define(
+    before: Source, edit: Callable[[Source], bytes], *, write: bool, run: str
+) -> VmioError | None:
+    """Defines a libvirt domain, or only checks whether it could; returns why it cannot.
+
+    What is checked has no passwords, and what is defined has them: so it is fixed again.
+    """
+    from vmio.managers.libvirt.write import read_domain, write_domain
+
+    try:
+        if write:
+            what, digest = "vmio check --fix", before.digest
+            write_domain(before.name, edit, what=what, digest=digest, run=run)
+        else:
+            read_domain(before.name)
+    except VmioError as error:
+        return error
+    return None
+
+
 def _write_config(before: Source, data: bytes, *, write: bool, run: str) -> VmioError | None:
     """Replaces a config, or only checks whether it could; returns why it cannot."""
     if before.name == _STDIN:
         if write:
             raise UsageError("standard input cannot be fixed", hint="--diff shows the change")
         return None
-    from vmio.managers.proxmox.write import check_replaceable, replace_config
+    from vmio.managers.write import check_replaceable, replace_config
 
     path = Path(before.name)
     try:

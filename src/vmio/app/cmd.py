@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from vmio.app.addresses import PID
+from vmio.app.addresses import LIBVIRT, PID
 from vmio.app.guests import find_vms, load
 from vmio.app.missing import describe_missing
 from vmio.errors import InputError, UsageError, VmioError
@@ -30,6 +30,7 @@ __all__ = [
     "emit_file",
     "list_configs",
     "name_place",
+    "needs_host",
 ]
 
 
@@ -76,7 +77,7 @@ def check_number(path: str, vmid: str | None) -> None:
         UsageError: It is not known.
         InputError: There is no such guest.
     """
-    if path.startswith(PID) or (vmid is None and path.endswith(".xml")):
+    if path.startswith((LIBVIRT, PID)) or (vmid is None and not needs_host(path)):
         return  # its command line contains it; a domain's text has its name
     if vmid is not None:
         if not re.fullmatch(r"\d{1,9}", vmid, re.ASCII):
@@ -89,6 +90,14 @@ def check_number(path: str, vmid: str | None) -> None:
             f"the name of {path} is not NUMBER.conf, so the VM's number is not known",
             hint="give it with --vmid",
         )
+
+
+def needs_host(path: str) -> bool:
+    """Returns whether a config's command line depends on its host's QEMU and processors.
+
+    What is printed of a libvirt domain depends on neither.
+    """
+    return not path.endswith(".xml") and not path.startswith(LIBVIRT)
 
 
 def name_place(path: str) -> str:
@@ -177,7 +186,7 @@ def _list_tree(name: str, report: Callable[[VmioError], None] | None) -> list[st
     vms = find_vms([name])
     paths = [vm.path for vm in vms if vm.error is None]
     if not paths:
-        raise InputError(f"there is no *.conf in {name}")
+        raise InputError(f"there is no VM config in {name}")
     for vm in vms:
         if vm.error is not None:
             if report is None:

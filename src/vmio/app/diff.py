@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from vmio.app.addresses import PID, find_guest, find_running
-from vmio.app.guests import build_command, load, read_place
+from vmio.app.guests import load, read_place
 from vmio.app.host import complete_version
 from vmio.app.missing import describe_missing
 from vmio.errors import UsageError
@@ -71,7 +71,7 @@ def diff(
         QmpError: Nothing answers on a socket, or what answers is not QMP.
         PlanError: A config has no command line.
     """
-    from vmio.formats.qemu.diff import compare_commands, leave_out_process
+    from vmio.formats.qemu.diff import compare_commands, leave_out_process, leave_out_rest
 
     if a == b == "-":
         raise UsageError("standard input can be one side only")
@@ -94,17 +94,26 @@ def diff(
         )
         return complete_version(place.host)
 
-    one, other = (_read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b))
-    if runs is not None:
+    (one, one_is_half), (other, other_is_half) = (
+        _read_side(side, facts, storage=storage, vmid=vmid) for side in (a, b)
+    )
+    if runs is not None or one_is_half or other_is_half:
         one, other = leave_out_process(one), leave_out_process(other)
+    if other_is_half and not one_is_half:
+        one = leave_out_rest(one, other)
+    elif one_is_half and not other_is_half:
+        other = leave_out_rest(other, one)
     return Sides(a=a, b=b, differences=compare_commands(one, other))
 
 
 def _read_side(
     side: str, facts: Callable[[str], Host], *, storage: str | None, vmid: str | None
-) -> Command:
+) -> tuple[Command, bool]:
+    """Returns a side's command line, and whether it is its storage half alone."""
     from vmio.formats.qemu.argv import parse_words
+    from vmio.formats.registry import build_command
 
     host = facts(side)
-    argv = build_command(load(side, host=host, storage=storage, vmid=vmid), host)
-    return parse_words([word for argument in argv for word in argument])
+    command = build_command(load(side, host=host, storage=storage, vmid=vmid), host)
+    words = [word for argument in command.argv for word in argument]
+    return parse_words(words), command.is_storage_half

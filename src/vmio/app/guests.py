@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vmio.app.addresses import PID, find_guest
+from vmio.app.addresses import LIBVIRT, PID, find_guest
 from vmio.app.host import complete_version, read_host
 from vmio.app.missing import read_named
-from vmio.errors import CapabilityError, ToolError
+from vmio.errors import CapabilityError, ToolError, VmioError
 from vmio.formats import registry
 from vmio.formats.base import Guest, ReadContext
 from vmio.managers.proxmox.storages import Storages, find_storages, read_storages
 from vmio.model.host import Host
 from vmio.model.source import Source
 from vmio.model.topology import Topology
+from vmio.model.version import parse_version
+from vmio.values import replace
 
 if TYPE_CHECKING:
     from vmio.managers.proxmox.inventory import Found
@@ -69,12 +71,52 @@ def read_places(
 
     describe = partial(_describe_host, overrides=overrides, qemu_version=qemu_version)
     describe(None, Host())  # so that a wrong option ends the call and is not a node's error
-    return read(
-        vms,
+    described = describe(host, None) if host is not None else None
+    places = read(
+        [vm for vm in vms if not vm.path.startswith(LIBVIRT)],
         describe=describe,
-        host=describe(host, None) if host is not None else None,
+        host=described,
         storages=read_storages(storage) if storage is not None else None,
     )
+    daemons = {vm.folder: vm.path for vm in vms if vm.path.startswith(LIBVIRT)}
+    if not daemons:
+        return places
+    found = {
+        folder: _describe_daemon(path, described, describe) for folder, path in daemons.items()
+    }
+    return replace(places, by_folder={**places.by_folder, **found})
+
+
+def _describe_daemon(
+    address: str, host: Host | None, describe: Callable[[str | None, Host | None], Host]
+) -> Place:
+    """Returns the host of a libvirt daemon's domains: this one, unless the daemon is elsewhere.
+
+    Its versions are the daemon's own, unless the call gives others.
+    """
+    from vmio.managers.libvirt.connection import is_local, share_connection
+    from vmio.managers.libvirt.find import parse_address
+    from vmio.managers.proxmox.places import Place
+
+    if host is not None:
+        return Place(host=host)
+    uri = parse_address(address).uri
+    try:
+        versions = share_connection(uri).read_versions()
+    except VmioError:
+        return Place(host=describe(None, Host()), known=False)  # its domains have the same error
+    known = Host(libvirt_version=versions.libvirt)
+    if versions.qemu:
+        known = replace(known, qemu_version=parse_version(versions.qemu))
+    if is_local(uri):
+        from vmio.host.local import read_local_host
+
+        known = replace(
+            read_local_host(),
+            libvirt_version=known.libvirt_version,
+            qemu_version=known.qemu_version,
+        )
+    return Place(host=describe(None, known))
 
 
 def read_place(
@@ -107,6 +149,8 @@ def read_place(
     describe = partial(_describe_host, overrides=overrides, qemu_version=qemu_version, ports=ports)
     if host is not None:
         return Place(host=describe(host, None))
+    if vm.startswith(LIBVIRT):
+        return _describe_daemon(vm, None, describe)
     found = locate(vm)
     places = read([found], describe=describe, storages={})
     for broken in places.errors:

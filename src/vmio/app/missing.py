@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 
-from vmio.app.addresses import ADDRESSES, PID, is_name
-from vmio.errors import InputError
+from vmio.app.addresses import ADDRESSES, LIBVIRT, PID, is_name
+from vmio.errors import InputError, VmioError
 from vmio.host.files import is_file, is_folder, is_there, read_source
 from vmio.model.source import Source
 from vmio.patterns import compile_late
@@ -31,7 +31,7 @@ def describe_missing(address: str) -> InputError | None:
 
     A path says it itself: who writes a slash, or `.conf` at the end, means a file.
     """
-    if is_there(address):
+    if is_there(address) or address.startswith(LIBVIRT):
         return None
     if is_file(f"{address}.conf"):
         return InputError(
@@ -54,22 +54,28 @@ def describe_missing(address: str) -> InputError | None:
         message = f"cannot read {address}: there is no such VM or file here"
     else:
         running = list(_list_running())
-        near = _list_near(address, running)
+        near = _list_near(address, [*_list_domains(), *running])
         if not near and len(running) <= _ALL_SHOWN:
             near = [label for _, label in running]
-        near = [f"{label} runs here" for label in near]
         message = f"cannot read {address}: there is no such file here"
     nearest = f"{', '.join(near)}; " if near else ""
     return InputError(message, hint=f"{nearest}{ADDRESSES}")
 
 
 def read_named(address: str) -> Source:
-    """Returns the file that a person named; `-` is standard input.
+    """Returns the file or the libvirt domain that a person named; `-` is standard input.
 
     Raises:
         InputError: It cannot be read; where there is nothing of that name, the hint says what
             there is.
+        CapabilityError: A libvirt daemon refuses this account.
+        LibvirtError: A libvirt daemon does not answer.
+        MissingExtraError: A domain requires libvirt-python, which is not installed.
     """
+    if address.startswith(LIBVIRT):
+        from vmio.managers.libvirt.find import read_text
+
+        return read_text(address)
     try:
         return read_source(address)
     except InputError as error:
@@ -112,4 +118,16 @@ def _list_running() -> Iterator[tuple[str, str]]:
             options = parse_words(read_qemu_words(f"{PID}{pid}")).options
             names = [each.properties.get("guest", "") for each in options if each.name == "name"]
             if names and is_name(names[-1]):
-                yield names[-1], f"{PID}{pid} {names[-1]}"
+                yield names[-1], f"{PID}{pid} {names[-1]} runs here"
+
+
+def _list_domains() -> Iterator[tuple[str, str]]:
+    """Yields the name of each domain of this host's libvirt, with what tells it."""
+    from vmio.managers.libvirt.find import choose_uri, has_libvirt, list_domains
+
+    if not has_libvirt():
+        return
+    with suppress(VmioError):
+        for domain in list_domains(choose_uri()):
+            name = domain.rpartition("/")[2].removesuffix(".xml")
+            yield name, f"{name} is a domain of libvirt"

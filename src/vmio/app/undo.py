@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vmio.app.addresses import find_guest
+from vmio.app.addresses import LIBVIRT, find_guest
 
 if TYPE_CHECKING:
-    from vmio.managers.proxmox.journal import Journal
-    from vmio.managers.proxmox.undo import NotRestored, PreparedUndo, Run
-    from vmio.managers.proxmox.write import WrittenConfig
+    from vmio.managers.journal import Journal, WrittenConfig
+    from vmio.managers.undo import NotRestored, PreparedUndo, Run
 
 __all__ = ["list_changed", "list_runs", "prepare_undo", "undo"]
 
@@ -22,7 +21,7 @@ def list_changed(vm: str = "") -> tuple[Journal, ...]:
         InputError: The backups can be written by other users.
     """
     from vmio.managers.proxmox.node import Node
-    from vmio.managers.proxmox.undo import find_journals
+    from vmio.managers.undo import find_journals
 
     return find_journals(_find(vm), Node())
 
@@ -34,7 +33,7 @@ def list_runs() -> tuple[Run, ...]:
         InputError: The backups can be written by other users.
     """
     from vmio.managers.proxmox.node import Node
-    from vmio.managers.proxmox.undo import list_runs as list_all
+    from vmio.managers.undo import list_runs as list_all
 
     return list_all(Node())
 
@@ -45,8 +44,8 @@ def prepare_undo(
     """Returns what an undo would do: of a whole run, or of a config's last change.
 
     Args:
-        vm: A config's path, or a VM's number or name; empty for everything that one call of vmio
-            changed.
+        vm: A config's path, or the number or name of a VM or domain; empty for everything that
+            one call of vmio changed.
         number: Restore the config's state before this change; None for its last change.
         run: The call to undo if no config is named; empty for the last one.
         force: Whether to undo even if changes by others are lost.
@@ -56,8 +55,8 @@ def prepare_undo(
         InputError: The config or its backup cannot be read.
         ConflictError: The config has changed since vmio wrote it, or must not be changed now.
     """
-    from vmio.managers.proxmox.undo import PreparedUndo, prepare_run
-    from vmio.managers.proxmox.undo import prepare_undo as prepare
+    from vmio.managers.undo import PreparedUndo, prepare_run
+    from vmio.managers.undo import prepare_undo as prepare
 
     if not vm:
         return prepare_run(run, force=force)
@@ -65,10 +64,10 @@ def prepare_undo(
 
 
 def _find(vm: str, *, writes: bool = False) -> str:
-    """Returns the config's path or the VM's number, the key of its recorded changes."""
+    """Returns what a guest's changes are recorded by: its path, its number, a domain's address."""
     found = find_guest(vm, writes=writes) if vm else ""
     # A guest that was migrated or removed is still found by its number.
-    return vm if vm.isdecimal() else found
+    return vm if vm.isdecimal() and not found.startswith(LIBVIRT) else found
 
 
 def undo(reversal: PreparedUndo) -> tuple[tuple[WrittenConfig, ...], tuple[NotRestored, ...]]:
@@ -77,6 +76,6 @@ def undo(reversal: PreparedUndo) -> tuple[tuple[WrittenConfig, ...], tuple[NotRe
     Returns:
         The restored configs, and those that are not restored, with the reason.
     """
-    from vmio.managers.proxmox.undo import undo_all
+    from vmio.managers.undo import undo_all
 
     return undo_all(reversal)

@@ -13,6 +13,7 @@ from vmio.cli.facts import make_plan
 from vmio.cli.options import host_options, qemu_version_option, storage_option
 from vmio.cli.terminal import has_colour, say
 from vmio.errors import UsageError
+from vmio.model.host import Host
 from vmio.model.source import Source
 
 __all__ = ["command", "confirm", "print_diff"]
@@ -30,7 +31,7 @@ _LEFT = 1
     help="Plan and apply in one step; PLAN is then a config.",
 )
 @click.option("--dry-run", is_flag=True, help="Show the change without making it.")
-@click.option("--commands", is_flag=True, help="Print the qm command for the change, and exit.")
+@click.option("--commands", is_flag=True, help="Print the commands of qm or virsh for the change.")
 @click.option(
     "--live/--no-live",
     default=None,
@@ -84,10 +85,19 @@ def command(
             storage=storage,
             writes=True,
         )
-        wanted = make_plan(plan, guest, guest.context.host, policy)
+        facts = guest.context.host
+        wanted = make_plan(plan, guest, facts, policy)
     else:
+        facts = app.read_host(host, overrides, base=Host())
         wanted = app.read_plan(plan)
-    work = app.prepare_apply(wanted, config, qmp=qmp, live=live, check=not commands)
+    work = app.prepare_apply(
+        wanted,
+        config,
+        qmp=qmp,
+        live=live,
+        check=not commands,
+        libvirt_version=facts.libvirt_version,
+    )
     if commands:
         _print_commands(work)
         return 0
@@ -102,7 +112,7 @@ def command(
     if as_json:
         from vmio.report.apply.json import render_apply_json
 
-        click.echo(render_apply_json(work, outcome, app.render_qm(work)))
+        click.echo(render_apply_json(work, outcome, app.render_commands(work)))
     _say_outcome(work, outcome)
     return _LEFT if work.running and work.new != work.source.data else 0
 
@@ -136,9 +146,9 @@ def print_diff(source: Source, new: bytes) -> None:
 def _print_commands(work: app.PreparedPlan) -> None:
     from vmio.report.plan.words import describe_plan
 
-    line = app.render_qm(work)
-    if line:
-        click.echo(line)
+    lines = app.render_commands(work)
+    if lines:
+        click.echo(lines)
     for each in describe_plan(work.guest, work.plan).by_hand:
         click.echo(f"# by hand: {printable(each.words.what)}: {printable(each.words.how)}")
 
@@ -154,21 +164,21 @@ def _print_steps(work: app.PreparedPlan) -> None:
 
 
 def _ask(work: app.PreparedPlan) -> str:
-    parts = [f"write {work.path}"] if work.writes else []
+    parts = [f"write {app.name_path(work.path)}"] if work.writes else []
     parts += [f"set {len(work.live)} values of the running guest"] if work.live else []
     text = " and ".join(parts)
     return f"vmio: {text[:1].upper()}{text[1:]}?"
 
 
 def _say_outcome(work: app.PreparedPlan, outcome: app.Outcome | None) -> None:
-    for note in work.plan.notes:
+    for note in (*work.plan.notes, *work.reminders):
         say(note)
     if work.new == work.source.data and not work.live:
-        say(f"{work.path}: nothing to change")
+        say(f"{app.name_path(work.path)}: nothing to change")
     elif outcome is None:
         say("dry run: nothing is changed")
     if outcome is not None and outcome.config is not None:
-        say(f"{work.path} is written; vmio undo {_name(work)} restores it")
+        say(f"{app.name_path(work.path)} is written; vmio undo {_name(work)} restores it")
     for result in outcome.live if outcome is not None else ():
         change = result.change
         say(f"{change.path} now has {change.property} = {change.new}, before {result.old}")
@@ -184,7 +194,7 @@ def _say_outcome(work: app.PreparedPlan, outcome: app.Outcome | None) -> None:
 
 def _name(work: app.PreparedPlan) -> str:
     """Returns a word that can be pasted into a shell command."""
-    if work.path.stem == work.plan.vm and work.plan.vm.isdecimal():
+    if work.path.name == f"{work.plan.vm}.conf" and work.plan.vm.isdecimal():
         return app.quote(work.plan.vm)
-    path = str(work.path)
+    path = app.name_path(work.path)
     return app.quote(f"./{path}" if path.startswith("-") else path)

@@ -46,11 +46,13 @@ def command(
     pretty: bool,
     strict: bool,
 ) -> int:
-    """Print the QEMU command line that Proxmox VE would run for the config VM.
+    """Print the QEMU command line that Proxmox VE or libvirt would run for the config VM.
 
     VM is also a VM's number or name, or pid:NUMBER or qmp:SOCKET for a running QEMU's own command.
     Without VM it prints those of all guests of this host: in /etc/pve, or of the QEMU processes
     where there is none.
+
+    Of a libvirt domain it prints the storage half: IOThreads, disks and their controllers.
 
     Proxmox VE skips lines that it cannot parse, with a warning. With --strict the first such line
     of any section is an error, as it is when Proxmox VE is about to write the config.
@@ -92,6 +94,8 @@ def _read_host(
     place = app.read_place(
         path, host=host, overrides=overrides, qemu_version=qemu_version, ports=True
     )
+    if not app.needs_host(path):
+        return place.host
     facts = app.complete_version(place.host)
     if not place.known:
         say_unknown_host(

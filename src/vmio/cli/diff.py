@@ -34,11 +34,11 @@ def command(
 ) -> int:
     """Show where two guests' QEMU command lines differ.
 
-    A and B are each a Proxmox VE config, a saved command line (- is standard input), a VM's number
-    or name, or pid:NUMBER or qmp:SOCKET for a running QEMU. Without B, the config of VM A is
-    compared with its own process. Of a process only the options that concern its guest are
-    compared, not its monitors or its pid file. Exits with 0 if they are equal and 1 if they
-    differ.
+    A and B are each a Proxmox VE config, a libvirt domain, a saved command line (- is standard
+    input), a VM's number or name, or pid:NUMBER or qmp:SOCKET for a running QEMU. Without B, the
+    config of VM A is compared with its own process. Of a process only the options that concern its
+    guest are compared, not its monitors or its pid file, and with a domain only the storage half.
+    Exits with 0 if they are equal and 1 if they differ.
     """
     sides = app.diff(
         a, b, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage, vmid=vmid

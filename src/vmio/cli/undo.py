@@ -61,7 +61,8 @@ def command(
     if reversal.restores:
         if not as_json:
             for restore in reversal.restores:
-                print_diff(Source(name=str(restore.path), data=restore.old), restore.new)
+                old, new = restore.shown
+                print_diff(Source(name=app.name_path(restore.path), data=old), new)
         if not dry_run:
             confirm(_ask(reversal), yes=yes)
             done, failed = app.undo(reversal)
@@ -98,7 +99,8 @@ def _say_outcome(
         say("dry run: nothing is changed")
     else:
         for restore in done:
-            say(f"{restore.path} is restored to its state before '{restore.entry.what}'")
+            name = app.name_path(restore.path)
+            say(f"{name} is restored to its state before '{restore.entry.what}'")
     for each in left:
         say(f"error: not restored: {each.error.message}")
         if each.error.hint:
@@ -132,4 +134,6 @@ def _print_list(vm: str, *, as_json: bool) -> None:
 
 
 def _name(path: Path) -> str:
-    return f"{printable(str(path))}{'' if app.is_there(path) else ' (gone)'}"
+    # What is no absolute path is the address of a domain, for which no daemon is asked here.
+    is_gone = path.is_absolute() and not app.is_there(path)
+    return f"{printable(app.name_path(path))}{' (gone)' if is_gone else ''}"

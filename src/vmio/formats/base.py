@@ -52,6 +52,10 @@ class Guest(Struct, frozen=True, kw_only=True):
     origin: ClassVar[Literal["plan", "command"]] = "plan"
     """The origin of its layout: its manager creates it, or the text itself configures it."""
 
+    numbers_threads: ClassVar[bool] = False
+    """Whether its IOThreads have numbers: a name such as `vmio0` then is that of no thread, and
+    the one that it stands for is known by the disks that it serves."""
+
     drive_counts: ClassVar[Mapping[BusKind, int]] = {}
     """The number of drives that the notation can name on each bus; any number if not given."""
 
@@ -66,6 +70,8 @@ class CommandLine(Struct, frozen=True, kw_only=True):
     argv: tuple[tuple[str, ...], ...]
     """Each option with its value; the first entry is the program."""
     warnings: tuple[str, ...] = ()
+    is_storage_half: bool = False
+    """Whether it has only the IOThreads, the disks and their controllers of the whole command."""
 
 
 class Setting(NamedTuple):
@@ -161,6 +167,14 @@ class Doors(Protocol):
 
     def spell(self, guest: Guest, changes: Sequence[Change], /) -> tuple[Setting, ...]:
         """Returns the settings that `edit` writes, in the notation's own words."""
+
+    def render_commands(self, guest: Guest, changes: Sequence[Change], /) -> str:
+        """Returns the manager's own commands for changes, a line each; empty if it has none.
+
+        Raises:
+            PlanError: The text has no place for the changes.
+            UsageError: Its manager would not accept the result.
+        """
 
     def name_setting(
         self, guest: Guest, subject: str, name: str, value: str | None = None, /

@@ -82,4 +82,5 @@ def _list_located(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yields the tables of those values of a plan that know where they are written."""
     for side in (table["before"], table["after"]):
         yield from side.get("iothreads", ())
+        yield from side.get("controllers", ())
         yield from (attached["disk"] for attached in side.get("disks", ()))

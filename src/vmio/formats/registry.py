@@ -23,6 +23,8 @@ __all__ = [
     "explain_controllers",
     "find_doors",
     "find_obstacle",
+    "is_made_for",
+    "is_written",
     "lay_out",
     "list_dropped",
     "list_notes",
@@ -30,6 +32,7 @@ __all__ = [
     "read",
     "read_again",
     "recognise",
+    "render_commands",
     "spell",
 ]
 
@@ -43,10 +46,22 @@ NOTATIONS: Final[Mapping[str, str]] = {
 Each recognizes only its own texts; `strangers.py` names the texts that none recognizes.
 """
 
+_WRITTEN: Final = frozenset({"libvirt", "proxmox"})
+"""The notations of the texts that a manager keeps, and that vmio writes for it."""
 _BEGINNINGS: Final[Mapping[str, re.Pattern[bytes]]] = {
     "libvirt": re.compile(rb"(?:\xef\xbb\xbf)?\s*+<|\xff\xfe<\0|\xfe\xff\0<")
 }
 """How texts of a notation begin, so that its doors are not imported for those of others."""
+
+
+def is_written(notation: str) -> bool:
+    """Returns whether vmio writes texts of a notation, rather than whoever starts the guest."""
+    return notation in _WRITTEN
+
+
+def is_made_for(plan: Plan, guest: Guest) -> bool:
+    """Returns whether a plan is for a guest of its notation."""
+    return plan.notation == guest.vm.notation
 
 
 def find_doors(notation: str) -> Doors:
@@ -135,6 +150,11 @@ def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
 def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     """Returns the settings that `edit` writes, in the notation's own words."""
     return find_doors(guest.vm.notation).spell(guest, changes)
+
+
+def render_commands(guest: Guest, changes: Sequence[Change]) -> str:
+    """Returns the manager's own commands for changes, a line each; empty if it has none."""
+    return find_doors(guest.vm.notation).render_commands(guest, changes)
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:

@@ -14,6 +14,10 @@ from vmio.model.source import Span
 
 __all__ = ["Defect", "Hit", "make_rule"]
 
+_ELSEWHERE = (
+    ("libvirt", "Only Proxmox VE's packages of QEMU have it, and no libvirt runs them."),
+)
+"""Of a defect of these packages alone: a guest of QEMU's own notation can be theirs, too."""
 _FIX_SAFETY = """\
 There is no fix to apply: the configuration is right. Install the newer QEMU, then stop and
 start the guest or migrate it to a host that has it; a guest that runs on keeps the old one.
@@ -101,7 +105,7 @@ def make_rule(code: str, name: str, defect: Defect) -> type[Rule]:
         "name": name,
         "severity": defect.severity,
         "versions": defect.versions,
-        "blanks": defect.blanks,
+        "blanks": (*defect.blanks, *(_ELSEWHERE if defect.versions.pve_only else ())),
         "defect": defect,
     }
     return type(code, (_DefectRule,), members)

@@ -5,23 +5,31 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from msgspec import Struct
+
+from vmio.formats.qemu.argv import read_mapping
+from vmio.formats.registry import name_setting
 from vmio.lint.rule import Context
-from vmio.model.controller import IOTHREAD_DEVICES
+from vmio.model.controller import IOTHREAD_DEVICES, Controller
 from vmio.model.disk import Disk
-from vmio.model.iothread import HOST_KERNEL, MAIN_LOOP, OTHER_PROCESS
+from vmio.model.iothread import HOST_KERNEL, MAIN_LOOP, OTHER_PROCESS, IOThread, VirtqueueMapping
 from vmio.model.option import Option
 from vmio.model.source import Source, Span
 from vmio.model.topology import AttachedDisk, Topology, choose_default_queues
 from vmio.model.vm import Vm
 
 __all__ = [
+    "Device",
     "asks_iothread",
     "can_have_iothread",
-    "default_queues",
+    "count_queues",
+    "find_parameter",
     "find_property",
     "is_off",
+    "list_described",
     "list_devices",
     "list_made_disks",
+    "list_written_controllers",
     "may_add_vcpus",
     "read_queues",
     "runs_in_iothread",
@@ -63,6 +71,70 @@ def list_made_disks(context: Context) -> Iterator[AttachedDisk]:
             yield attached
 
 
+def list_written_controllers(context: Context) -> Iterator[Controller]:
+    """Yields the virtio-blk and virtio-scsi devices that the text has, in no option of QEMU's."""
+    for controller in context.topology.controllers:
+        if controller.where.span is not None and controller.takes_iothread:
+            yield controller
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """A virtio-blk or virtio-scsi device that the text itself describes, and its queues."""
+
+    id: str
+    kind: str
+    """QEMU's name for it, such as virtio-blk-pci."""
+    queues: int | None
+    """The configured number of request queues; None if none is configured."""
+    mapping: tuple[VirtqueueMapping, ...]
+    setting: str
+    """What the text calls the number of queues."""
+    queues_span: Span | None
+    mapping_span: Span | None
+
+    @property
+    def is_scsi(self) -> bool:
+        """Whether it is a controller for SCSI disks."""
+        return self.kind.startswith("virtio-scsi")
+
+
+def list_described(context: Context) -> Iterator[Device]:
+    """Yields the virtio-blk and virtio-scsi devices of QEMU's own options and of the text."""
+    source = context.vm.source
+    for option in list_devices(context.vm):
+        key = "num-queues" if "num-queues" in option.properties else "num_queues"
+        yield Device(
+            id=option.id or option.kind,
+            kind=option.kind,
+            queues=read_queues(option),
+            mapping=read_mapping(option),
+            setting=key,
+            queues_span=find_property(source, option, key),
+            mapping_span=find_property(source, option, "iothread-vq-mapping"),
+        )
+    disks = context.topology.disks
+    own = {each.controller: each.disk.id for each in disks if each.disk.bus == "virtio"}
+    for controller in list_written_controllers(context):
+        spans, span = controller.where.spans, controller.where.span
+        yield Device(
+            id=own.get(controller.id, controller.id),
+            kind=controller.model,
+            queues=controller.num_queues,
+            mapping=controller.iothread_vq_mapping,
+            setting=name_setting(context.guest, controller.id, "queues"),
+            queues_span=spans.get("queues", span),
+            mapping_span=spans.get("iothread", span),
+        )
+
+
+def find_parameter(vm: Vm, iothread: IOThread, name: str) -> Span | None:
+    """Returns the span of an IOThread's parameter, given as its field, or of the whole thread."""
+    for option in vm.options:
+        if option.name == "object" and option.id == iothread.id:
+            return find_property(vm.source, option, name.replace("_", "-"))
+    return iothread.where.spans.get(name, iothread.span)
+
+
 def may_add_vcpus(vm: Vm) -> bool:
     """Returns whether the guest can get more virtual processors while it runs."""
     return vm.adds_vcpus or any(
@@ -81,16 +153,20 @@ def read_queues(option: Option) -> int | None:
     return int(written) if re.fullmatch(r"\d{1,18}", written, re.ASCII) else None
 
 
-def default_queues(vm: Vm, option: Option) -> int | None:
+def count_queues(vm: Vm, kind: str, written: int | None) -> int | None:
     """Returns the number of a device's request queues; None if it is not known.
 
     By default a PCI device has one per virtual processor on new enough machine versions, and one
     on older versions.
+
+    Args:
+        vm: The guest.
+        kind: QEMU's name for the device.
+        written: The configured number.
     """
-    written = read_queues(option)
     if written is not None:
         return written
-    is_pci = "-pci" in option.kind or option.kind in {"virtio-blk", "virtio-scsi"}
+    is_pci = "-pci" in kind or kind in {"virtio-blk", "virtio-scsi"}
     if not is_pci or vm.machine_version == (0, 0):
         return None
     return choose_default_queues(vm.machine_version) or vm.vcpus

@@ -71,7 +71,7 @@ def _start(
     host = Host(qemu_version=qemu_version, pve_qemu_version=pve_qemu_version)
     by_notation: dict[str, list[Rule]] = {}
     for rule in rules:
-        if rule.needs and rule.needs not in present:
+        if (rule.needs and rule.needs not in present) or rule.explain_blank(notation):
             continue
         if rule.versions is None or rule.versions.hold(host):
             by_notation.setdefault(rule.notation, []).append(rule())

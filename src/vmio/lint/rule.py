@@ -25,6 +25,7 @@ __all__ = ["Context", "Need", "Rule"]
 Need = Literal[
     "affinity",
     "aio",
+    "devices",
     "iothreads",
     "limits",
     "options",
@@ -38,7 +39,8 @@ Need = Literal[
 ]
 """What a rule can require: a field of the `Vm` or of one of its disks (limits, serial, snapshot,
 werror), a Windows guest, or that the version of the host's QEMU is known. `aio` is an engine that
-is set for any disk, those of QEMU's own options included, or that is native by default."""
+is set for any disk, those of QEMU's own options included, or that is native by default;
+`devices` are those that the text itself describes, in options of QEMU's or otherwise."""
 
 
 class Context(Struct, frozen=True, kw_only=True, dict=True):
@@ -67,6 +69,8 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
         there: dict[Need, object] = {
             "affinity": vm.affinity,
             "aio": any(each.disk.aio or each.aio == "native" for each in self.topology.disks),
+            "devices": vm.options
+            or any(each.where.span is not None for each in self.topology.controllers),
             "iothreads": vm.iothreads,
             "limits": limits,
             "options": vm.options,
@@ -182,9 +186,10 @@ class Rule(ABC):
     notation: ClassVar[str] = ""
     """The only notation for whose guests it runs; empty for all."""
     elsewhere: ClassVar[str] = ""
-    """Why it finds nothing in any other notation; a sentence, empty for a rule about all."""
+    """Why it finds nothing in another notation; a sentence, empty for a rule about all."""
     blanks: ClassVar[tuple[tuple[str, str], ...]] = ()
-    """Notations in which a rule about all notations can find nothing, each with the reason."""
+    """Notations for whose guests it does not run, each with the reason, which goes before
+    `elsewhere`."""
     needs: ClassVar[Need | Literal[""]] = ""
     """What a guest must have for the rule to run. The registry repeats it, and has it for more
     rules, so that a rule that can find nothing is not imported."""
@@ -201,8 +206,9 @@ class Rule(ABC):
     @classmethod
     def explain_blank(cls, notation: str) -> str:
         """Returns why it finds nothing in a notation; empty if it applies."""
+        own = dict(cls.blanks).get(notation, "")
         about = {cls.notation or notation}
-        return dict(cls.blanks).get(notation, "") if notation in about else cls.elsewhere
+        return own if own or notation in about else cls.elsewhere
 
     @abstractmethod
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from vmio.model.disk import BusKind
 from vmio.model.iothread import HOST_KERNEL, OTHER_PROCESS, VirtqueueMapping
+from vmio.model.source import NOWHERE, Where
 
 __all__ = [
     "IOTHREAD_DEVICES",
@@ -84,6 +85,8 @@ class Controller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Request queues; None where the device has no such property or QEMU chooses."""
     built_in: bool = False
     """Whether it is part of the machine, so that no `-device` creates it."""
+    where: Where = NOWHERE
+    """Known of those that a notation's text has as such, not of those of QEMU's own options."""
 
     @property
     def takes_iothread(self) -> bool:

@@ -132,6 +132,8 @@ class Disk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     scsiblock: bool = False
     limits: tuple[tuple[str, int], ...] = ()
     """Throttling as QEMU names it without its prefix, such as ("bps-read", 1048576), in order."""
+    throttle_group: str = ""
+    """The group that shares the limits, where the manager names one."""
     where: Where = NOWHERE
 
     @property

@@ -15,6 +15,7 @@ from vmio.model.topology import Topology
 from vmio.values import check_between
 
 __all__ = [
+    "MOST_CHANGES",
     "OWN",
     "PER_DISK",
     "SEPARATE",
@@ -31,7 +32,7 @@ __all__ = [
 
 _MAX_INT64 = 2**63 - 1
 _MOST_STEPS = 100
-_MOST_CHANGES = 256
+MOST_CHANGES: Final = 256
 """More than all changes of a plan for the most disks that a guest can have."""
 
 
@@ -141,7 +142,7 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name in ("disks", "changes", "live"):
-            check_between(f"the number of {name}", len(getattr(self, name)), 0, _MOST_CHANGES)
+            check_between(f"the number of {name}", len(getattr(self, name)), 0, MOST_CHANGES)
         for disk in self.disks:
             check_words(disk, "disks")
 
@@ -168,7 +169,7 @@ class Plan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         check_path(self.config, "config")
         for name in ("notation", "digest", "policy"):
             check_words(getattr(self, name), name)
-        check_between("the number of notes", len(self.notes), 0, _MOST_CHANGES)
+        check_between("the number of notes", len(self.notes), 0, MOST_CHANGES)
         check_between("the number of steps", len(self.steps), 0, _MOST_STEPS)
         for note in self.notes:
             check_line(note, "notes")

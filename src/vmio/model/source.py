@@ -116,6 +116,8 @@ class Problem(Struct, frozen=True, kw_only=True):
     span: Span
     subject: str = ""
     """The key or device, such as `scsi0`."""
+    advice: str = ""
+    """What a person can do, in the imperative and without a full stop; empty if not known."""
 
 
 def apply_edits(source: Source, edits: Iterable[Edit]) -> bytes:

@@ -6,7 +6,7 @@ to a person; the layout after the plan comes from the notation, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -18,7 +18,7 @@ from vmio.model.controller import MAPPED_SINCE
 from vmio.model.disk import BusKind, Disk
 from vmio.model.host import Host, parse_processors
 from vmio.model.iothread import MAIN_LOOP
-from vmio.model.plan import OWN, SEPARATE, Change, LiveChange, Plan, Step, StepKind
+from vmio.model.plan import MOST_CHANGES, OWN, SEPARATE, Change, LiveChange, Plan, Step, StepKind
 from vmio.model.source import apply_edits
 from vmio.model.topology import Topology
 from vmio.policy.invariants import check_topology
@@ -67,11 +67,12 @@ def make_layout(guest: Guest, host: Host, choice: Choice) -> tuple[Topology, Pla
         CapabilityError: As for `make_plan`.
     """
     plan, spread = _plan(guest, host, choice)
-    if spread.mapped <= 1:
+    left = {disk for step in plan.by_hand if step.kind == "map-queues" for disk in step.disks}
+    if not left:
         return plan.after, plan
-    layout = map_queues(plan.after, spread.threads.keys(), spread.mapped)
+    layout = map_queues(plan.after, left, spread.mapped)
     check_topology(layout, drive_counts=guest.drive_counts)
-    steps = tuple(step for step in plan.steps if step.kind != "map-queues")
+    steps = tuple(step for step in plan.steps if step.kind != "map-queues" or not step.obstacle)
     return layout, replace(plan, steps=steps)
 
 
@@ -93,20 +94,35 @@ class _Task(Struct, frozen=True, kw_only=True):
     disks: tuple[Disk, ...]
     """Disks that can have an IOThread."""
     spread: Spread
+    mapped: tuple[Change, ...] = ()
+    """The mappings of virtqueues that vmio can make; their disks get no other thread."""
+
+    @property
+    def served(self) -> tuple[Disk, ...]:
+        """The disks that get one thread each."""
+        mapped = {change.subject for change in self.mapped}
+        return tuple(disk for disk in self.disks if disk.id not in mapped)
 
 
 def _plan(guest: Guest, host: Host, choice: Choice) -> tuple[Plan, Spread]:
     vm, before = guest.vm, lay_out(guest)
     disks = _find_candidates(guest, before)
+    if len(disks) > MOST_CHANGES:
+        raise PlanError(f"{len(disks)} disks are more than the {MOST_CHANGES} that are planned")
     spread = choice.policy.spread(vm, disks, host, choice.number)
     if spread.mapped > 1:
         _check_version(host, {disk.bus for disk in disks})
+    disks = tuple(disk for disk in disks if disk.id in spread.threads)
     task = _Task(guest=guest, host=host, before=before, disks=disks, spread=spread)
-    steps = [*_serve(task), *_choose_queues(task), *_leave_to_person(task)]
+    task = replace(task, mapped=tuple(_list_mapped(task)))
+    steps = [*_serve(task), *_map_queues(task), *_choose_queues(task), *_leave_to_person(task)]
     changes = [change for step in steps if not step.obstacle for change in step.changes]
     after = lay_out(_change(guest, changes)) if changes else before
     check_topology(after, drive_counts=guest.drive_counts)
-    _check_tried(guest, tuple(_list_tried(guest, steps)))
+    tried = list(_list_tried(guest, steps))
+    if tried != changes:  # what vmio makes itself has been tried already
+        edit(guest, tried)
+    _check_waiting(guest, tried)
     steps = [_set_live(step, before, after) for step in steps]
     steps += _widen_affinity(task, after)
     plan = Plan(
@@ -143,32 +159,42 @@ def _change(guest: Guest, changes: Sequence[Change]) -> Guest:
 
 def _serve(task: _Task) -> Iterator[Step]:
     """Yields the assignment of disks to threads: in one step if several disks share one."""
-    threads, disks = task.spread.threads, task.disks
+    threads, disks = task.spread.threads, task.served
     controllers = tuple(_separate(task))
-    current = _name_threads(task.guest)
+    if task.guest.numbers_threads:
+        if controllers:  # a thread that disks have by a common controller is no disk's own
+            task = replace(task, before=lay_out(_change(task.guest, controllers)))
+        current = _match_threads(task)
+    else:
+        current = _name_threads(task.guest)
     asked = tuple(
         (disk, change)
         for disk in disks
         for change in _change_thread(task, disk, current.get(disk.id))
     )
-    polls = tuple(_change_polls(task))
+    polls = tuple(_change_polls(task, current))
+    may_lack = bool(polls) and task.guest.numbers_threads
+    obstacle = find_obstacle(task.guest, polls[0]) if may_lack else ""
+    made = () if obstacle else polls
     options = tuple(change for _, change in asked)
     names = tuple(disk.id for disk, _ in asked)
-    if polls or any(SHARED_NAME.fullmatch(name or "") for c in options for name in (c.old, c.new)):
-        shared = tuple(disk.id for disk in disks if threads[disk.id] != OWN)
+    shared = tuple(disk.id for disk in disks if threads[disk.id] != OWN)
+    if made or any(SHARED_NAME.fullmatch(name or "") for c in options for name in (c.old, c.new)):
         kind: StepKind = "share-threads" if shared else "drop-threads"
-        yield Step(kind=kind, disks=shared or names, changes=(*controllers, *options, *polls))
-        return
-    if controllers:
-        on_bus = tuple(disk.id for disk in disks if disk.bus == "scsi")
-        yield Step(kind="separate-controllers", disks=on_bus, changes=controllers)
-    if options:
-        yield Step(kind="give-threads", disks=names, changes=options)
+        yield Step(kind=kind, disks=shared or names, changes=(*controllers, *options, *made))
+    else:
+        if controllers:
+            on_bus = tuple(disk.id for disk in disks if disk.bus == "scsi")
+            yield Step(kind="separate-controllers", disks=on_bus, changes=controllers)
+        if options:
+            yield Step(kind="give-threads", disks=names, changes=options)
+    if obstacle:
+        yield Step(kind="share-threads", disks=shared, changes=polls, obstacle=obstacle)
 
 
 def _separate(task: _Task) -> Iterator[Change]:
     """Yields the change to a controller for each SCSI disk, unless one thread serves them all."""
-    on_bus = [disk for disk in task.disks if disk.bus == "scsi"]
+    on_bus = [disk for disk in task.served if disk.bus == "scsi"]
     wanted = {task.spread.threads[disk.id] for disk in on_bus}
     is_one = len(wanted) == 1 and OWN not in wanted
     if not wanted or is_one or _are_separate(task, on_bus):
@@ -195,8 +221,42 @@ def _name_threads(guest: Guest) -> dict[str, str]:
     }
 
 
+def _match_threads(task: _Task) -> dict[str, str]:
+    """Returns the name of the thread of each disk whose thread serves those of its name, only.
+
+    It is for guests whose threads have numbers.
+    """
+    by_name: dict[str, set[str]] = {}
+    for disk in task.served:
+        by_name.setdefault(task.spread.threads[disk.id], set()).add(disk.id)
+    by_thread = _list_served(task.before)
+    names = {frozenset(disks): name for name, disks in by_name.items() if name != OWN}
+    return {
+        disk: names[frozenset(disks)]
+        for disks in by_thread.values()
+        if frozenset(disks) in names
+        for disk in disks
+    }
+
+
+def _list_served(topology: Topology) -> dict[str, list[str]]:
+    """Returns the disks with data by the one thread that serves them."""
+    served: dict[str, list[str]] = {}
+    for attached in topology.disks:
+        by = topology.served_by(attached)
+        if attached.disk.keeps_data and len(by) == 1 and MAIN_LOOP not in by:
+            served.setdefault(by[0], []).append(attached.disk.id)
+    return served
+
+
 def _change_thread(task: _Task, disk: Disk, shared: str | None) -> Iterator[Change]:
     wanted = task.spread.threads[disk.id]
+    if task.guest.numbers_threads:
+        attached = task.before.find_disk(disk.id)
+        by = task.before.served_by(attached) if attached is not None else ()
+        if not (_has_own(task.before, disk) if wanted == OWN else shared == wanted):
+            yield _ask(disk, ",".join(by) if MAIN_LOOP not in by else None, wanted)
+        return
     asks = bool(disk.iothread) or _has_own(task.before, disk)
     if (asks, shared) != ((True, None) if wanted == OWN else (False, wanted)):
         # If both are set, the old value is the one that is removed.
@@ -216,18 +276,28 @@ def _has_own(before: Topology, disk: Disk) -> bool:
     ) and not any(threads.intersection(before.served_by(each)) for each in others)
 
 
-def _change_polls(task: _Task) -> Iterator[Change]:
+def _change_polls(task: _Task, current: Mapping[str, str]) -> Iterator[Change]:
     """Yields changes of the polling of threads that disks share."""
     known = {iothread.id: iothread.poll_max_ns for iothread in task.guest.vm.iothreads}
-    for name in dict.fromkeys(task.spread.threads[disk.id] for disk in task.disks):
-        old, new = known.get(name), task.spread.poll_max_ns
-        if name != OWN and old != new:
+    numbers = dict(_list_numbers(task, current)) if task.guest.numbers_threads else {}
+    for name in dict.fromkeys(task.spread.threads[disk.id] for disk in task.served):
+        old, new = known.get(numbers.get(name, name)), task.spread.poll_max_ns
+        # A thread with a number can be anybody's, with polling that somebody has tuned.
+        if name != OWN and old != new and not (new is None and task.guest.numbers_threads):
             yield Change(
-                subject=name,
+                subject=numbers.get(name, name),
                 property="poll_max_ns",
                 old=None if old is None else str(old),
                 new=None if new is None else str(new),
             )
+
+
+def _list_numbers(task: _Task, current: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yields the thread that each name stands for, where its disks have it already."""
+    for disk, name in current.items():
+        attached = task.before.find_disk(disk)
+        if attached is not None:
+            yield name, task.before.served_by(attached)[0]
 
 
 def _choose_queues(task: _Task) -> Iterator[Step]:
@@ -255,7 +325,7 @@ def _leave_to_person(task: _Task) -> Iterator[Step]:
     yield from _leave_held(task)
     yield from _leave_unsayable(task)
     yield from _move_disks(task)
-    yield from _map_queues(task)
+    yield from _leave_mapping(task)
 
 
 def _leave_emulated(task: _Task) -> Iterator[Step]:
@@ -324,20 +394,49 @@ def _move_disks(task: _Task) -> Iterator[Step]:
             )
 
 
+def _list_mapped(task: _Task) -> Iterator[Change]:
+    """Yields the mappings of virtqueues that vmio can make."""
+    for change in _ask_mappings(task):
+        if not find_obstacle(task.guest, change):
+            yield change
+
+
+def _ask_mappings(task: _Task) -> Iterator[Change]:
+    names = ",".join(f"vmio{number}" for number in range(task.spread.mapped))
+    for disk in task.disks if task.spread.mapped > 1 else ():
+        yield Change(subject=disk.id, property="iothread_vq_mapping", new=names)
+
+
 def _map_queues(task: _Task) -> Iterator[Step]:
-    mapped = task.spread.mapped
-    if mapped <= 1 or not task.disks:
+    """Yields the step to queues over several IOThreads, unless they are mapped so already."""
+    before = task.before
+    mapped = {change.subject for change in task.mapped}
+    controllers = [before.controller_of(each) for each in before.disks if each.disk.id in mapped]
+    now = {tuple(entry.iothread for entry in each.iothread_vq_mapping) for each in controllers}
+    has_queues = any(entry.vqs for each in controllers for entry in each.iothread_vq_mapping)
+    is_mapped = {len(threads) for threads in now} == {task.spread.mapped} and len(now) == 1
+    if not mapped or (is_mapped and not has_queues):
         return
-    names = ",".join(f"vmio{number}" for number in range(mapped))
-    changes = tuple(
-        Change(subject=disk.id, property="iothread_vq_mapping", new=names) for disk in task.disks
-    )
-    yield Step(
-        kind="map-queues",
-        disks=tuple(disk.id for disk in task.disks),
-        changes=changes,
-        obstacle=find_obstacle(task.guest, changes[0]) or "unsayable",
-    )
+    olds = {
+        each.disk.id: ",".join(before.served_by(each))
+        for each in before.disks
+        if MAIN_LOOP not in before.served_by(each)
+    }
+    changes = tuple(replace(change, old=olds.get(change.subject)) for change in task.mapped)
+    yield Step(kind="map-queues", disks=tuple(each.subject for each in changes), changes=changes)
+
+
+def _leave_mapping(task: _Task) -> Iterator[Step]:
+    """Yields the mappings of virtqueues that a person has to write."""
+    mapped = {change.subject for change in task.mapped}
+    changes = tuple(change for change in _ask_mappings(task) if change.subject not in mapped)
+    if changes:
+        yield Step(
+            kind="map-queues",
+            disks=tuple(change.subject for change in changes),
+            changes=changes,
+            obstacle=find_obstacle(task.guest, changes[0]),
+        )
 
 
 def _list_tried(guest: Guest, steps: Iterable[Step]) -> Iterator[Change]:
@@ -352,13 +451,14 @@ def _list_tried(guest: Guest, steps: Iterable[Step]) -> Iterator[Change]:
         yield SEPARATE
 
 
-def _check_tried(guest: Guest, changes: Sequence[Change]) -> None:
-    """Refuses a plan that contradicts pending changes, or that a person could not complete.
+def _check_waiting(guest: Guest, changes: Sequence[Change]) -> None:
+    """Refuses a plan that contradicts pending changes.
 
     Raises:
-        PlanError: It does, or the guest's text cannot express the changes.
+        PlanError: It does.
     """
-    edit(guest, changes)
+    if not guest.vm.waiting:
+        return
     touched = {setting.key for setting in spell(guest, changes)}
     names = sorted(touched & guest.vm.waiting)
     if names:

@@ -17,6 +17,7 @@ _SHOWN_CHARACTERS = 60
 _VALUES: Final[Mapping[Property, re.Pattern[str]]] = {
     "controllers": re.compile(PER_DISK),
     "iothread": re.compile(rf"{OWN}|vmio\d{{1,3}}", re.ASCII),
+    "iothread_vq_mapping": re.compile(r"vmio\d{1,3}(?:,vmio\d{1,3}){1,15}", re.ASCII),
     "poll_max_ns": re.compile(r"\d{1,19}", re.ASCII),
     "queues": re.compile(r"\d{1,4}", re.ASCII),
 }

@@ -230,8 +230,12 @@ def _spread_auto(vm: Vm, disks: Sequence[Disk], host: Host, number: int) -> Spre
     """Gives each disk its own thread, up to two per host processor; else pools them.
 
     An idle IOThread costs nothing, so there is no reason to save threads before that. With more
-    threads, polling would take time from the vCPUs, so they do not poll.
+    threads, polling would take time from the vCPUs, so they do not poll. Disks whose virtqueues
+    are mapped have several threads already, by somebody's choice, and keep them.
     """
+    mapped = {each.id for each in vm.controllers if each.iothread_vq_mapping}
+    kept = {each.disk.id for each in vm.attached if each.controller in mapped}
+    disks = [disk for disk in disks if disk.id not in kept]
     cpus = count_cpus(vm, host)
     if not cpus or len(disks) <= _PER_CPU * cpus:
         return _spread_per_disk(vm, disks, host, 0)
@@ -253,7 +257,7 @@ POLICIES: Mapping[str, NamedPolicy] = {
         ),
         NamedPolicy(
             name="per-disk",
-            summary="an IOThread for each disk, by Proxmox VE's own settings",
+            summary="an IOThread for each disk, by its manager's own settings",
             source="Proxmox VE Administration Guide, 'IO Thread'",
             spread=_spread_per_disk,
         ),

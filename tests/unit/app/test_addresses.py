@@ -9,9 +9,10 @@ import pytest
 
 from vmio import app
 from vmio.app.addresses import find_running
-from vmio.errors import ConflictError, InputError, UsageError
+from vmio.errors import ConflictError, InputError, LibvirtError, UsageError, VmioError
 from vmio.host import running
 from vmio.host.running import RunningQemus
+from vmio.managers.libvirt import find
 from vmio.managers.proxmox import pmxcfs
 from vmio.managers.proxmox.node import Node
 
@@ -28,6 +29,7 @@ def make_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "99.conf").write_text("name: db.example.org\n")
     (root / "local").symlink_to("nodes/alpha")
     monkeypatch.setattr(pmxcfs, "PVE", root)
+    monkeypatch.setattr(find, "has_libvirt", lambda: False)
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -109,6 +111,67 @@ def test_without_a_cluster_the_guests_are_the_qemus_of_this_host(
     with pytest.raises(UsageError, match="so name the configs"):
         app.find_guests((), writes=True, report=said.append)
     assert said == ["some are hidden"]
+
+
+@pytest.fixture(name="domains")
+def make_domains(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | VmioError]:
+    """Returns what this host's libvirt answers for names, which a test fills in."""
+    answers: dict[str, str | VmioError] = {}
+
+    def answer(name: str) -> str | None:
+        found = answers.get(name)
+        if isinstance(found, VmioError):
+            raise found
+        return found
+
+    monkeypatch.setattr(find, "has_libvirt", lambda: True)
+    monkeypatch.setattr(find, "find_domain", answer)
+    return answers
+
+
+def test_domain_is_found_by_its_name(cluster: Path, domains: dict[str, str | VmioError]) -> None:
+    """A VM of the cluster comes first, and a writer refuses what both have."""
+    config = str(cluster / "nodes/alpha/qemu-server/172.conf")
+    domains["shop_1"] = "libvirt:qemu:///system/shop_1"
+    domains["web1"] = "libvirt:qemu:///system/web1"
+
+    assert app.find_guest("shop_1", writes=True) == domains["shop_1"]
+    assert app.find_guest("web1") == config
+    with pytest.raises(UsageError, match="both a VM of Proxmox VE and a domain") as caught:
+        app.find_guest("web1", writes=True)
+    assert caught.value.hint == f"{config} is the VM, and {domains['web1']} the domain"
+    Path("shop_1").write_text("<domain/>")
+    with pytest.raises(UsageError, match="both a VM and a file here"):
+        app.find_guest("shop_1", writes=True)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_daemon_that_does_not_answer_matters_for_its_domains_alone(
+    domains: dict[str, str | VmioError],
+) -> None:
+    """Neither a VM of the cluster nor a file needs it."""
+    for name in ("web1", "saved.txt", "shop"):
+        domains[name] = LibvirtError("no daemon")
+    Path("saved.txt").touch()
+
+    assert app.find_guest("web1", writes=True).endswith("/172.conf")
+    assert app.find_guest("saved.txt") == "saved.txt"
+    with pytest.raises(LibvirtError):
+        app.find_guest("shop")
+
+
+@pytest.mark.parametrize("name", ["shop.xml", "101.conf", "./shop", "a b"])
+def test_name_of_a_file_is_asked_of_no_daemon(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes time to import libvirt-python, and longer to connect."""
+    monkeypatch.setattr(find, "has_libvirt", pytest.fail)
+    assert app.find_guests((name,)) == (name,)
+
+
+def test_libvirt_address_has_its_daemon() -> None:
+    """One guest is required where a verb takes one."""
+    assert app.find_guest("libvirt:test:///default/a b") == "libvirt:test:///default/a b"
+    with pytest.raises(UsageError, match="is all domains of a libvirt"):
+        app.find_guest("libvirt:test:///default/")
 
 
 def test_name_of_several_vms_is_refused(cluster: Path) -> None:

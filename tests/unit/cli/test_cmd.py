@@ -97,17 +97,34 @@ def test_saved_command_line_needs_no_number(
     assert capsys.readouterr().out == f"{line}\n"
 
 
+DOMAIN = (
+    "<domain type='kvm'><name>web</name><iothreads>1</iothreads><devices>"
+    "<disk type='file'><driver type='raw'><iothreads><iothread id='1'/></iothreads></driver>"
+    "<source file='/a'/><target dev='vda' bus='virtio'/></disk></devices></domain>"
+)
+
+
 @pytest.mark.parametrize(("libvirt", "thread"), [("9.0", False), ("11.3.0", True)])
 def test_domain_is_printed_as_its_libvirt_reads_it(
     libvirt: str, *, thread: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A libvirt that does not know queue mapping drops it, and its disk runs in the main loop."""
     config = tmp_path / "web.xml"
-    config.write_text(
-        "<domain type='kvm'><name>web</name><iothreads>1</iothreads><devices>"
-        "<disk type='file'><driver type='raw'><iothreads><iothread id='1'/></iothreads></driver>"
-        "<source file='/a'/><target dev='vda' bus='virtio'/></disk></devices></domain>",
-        encoding="utf-8",
-    )
+    config.write_text(DOMAIN, encoding="utf-8")
     assert run(config, "--libvirt-version", libvirt) == 0
     assert ("iothread-vq-mapping" in capsys.readouterr().out) == thread
+
+
+def test_domain_is_printed_with_what_is_assumed_of_its_host(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the libvirt of its host matters, and neither its QEMU nor its processors."""
+    config = tmp_path / "web.xml"
+    config.write_text(DOMAIN, encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["cmd", str(config)])
+    said = capsys.readouterr().err.splitlines()
+    assert [line[:40] for line in said] == [
+        "this is the storage half of the command ",
+        "the host's libvirt is not known: 11.3 is",
+    ]

@@ -65,7 +65,7 @@ def test_wrong_calls_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[s
     """A number for many configs, and a folder without any."""
     write(tmp_path, [])
     assert run(str(tmp_path)) == 3
-    assert "there is no *.conf in" in capsys.readouterr().err
+    assert "there is no VM config in" in capsys.readouterr().err
     write(tmp_path, ["1.conf"])
     assert run(str(tmp_path), "--vmid", "5") == 2
     assert "--vmid requires a single config" in capsys.readouterr().err

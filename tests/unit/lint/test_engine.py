@@ -116,7 +116,7 @@ def test_run_loads_no_rule_that_has_nothing_to_look_at(monkeypatch: pytest.Monke
     problem = Problem(kind="bad-value", message="?", span=Span(start=0, end=1))
     run(make_context((problem,)), select=["CF"])
     assert {"CF003", "CF010"} <= {*loaded}
-    assert "CF023" not in loaded
+    assert not {"CF040", "CF041"} & {*loaded}
 
 
 def test_run_rules_stops_a_rule_that_finds_too_much() -> None:

@@ -46,14 +46,6 @@ def make_disk(bus: BusKind) -> Disk:
     )
 
 
-def test_scsi_disk_cannot_name_an_iothread() -> None:
-    """An IOThread named by a SCSI disk does nothing, for it belongs to the controller."""
-    found = check(make_disk("scsi"), Controller(id="scsi0", model="virtio-scsi-pci", bus="scsi"))
-    assert [d.code for d in found] == ["TH001"]
-    assert found[0].fix is None
-    assert "IOThread is that of its controller" in found[0].message
-
-
 def test_sata_disk_with_an_iothread_is_refused() -> None:
     """QEMU refuses an IOThread on AHCI."""
     found = check(make_disk("sata"), Controller(id="ahci0", model="ahci", bus="sata"))

@@ -18,8 +18,8 @@ from vmio.model.version import parse_version
     [
         ("q35", "virtio-blk-pci", "remove num-queues, so that there is a queue per"),
         ("q35", "virtio-blk", "remove num-queues, so that there is a queue per"),
-        ("pc-q35-5.1", "virtio-blk-pci", "write num-queues=4: it has one queue by itself"),
-        ("microvm", "virtio-blk-device", "write num-queues=4: it has one queue by itself"),
+        ("pc-q35-5.1", "virtio-blk-pci", "set num-queues to 4: it has one queue by itself"),
+        ("microvm", "virtio-blk-device", "set num-queues to 4: it has one queue by itself"),
     ],
 )
 def test_single_queue_is_mended_for_the_machine(machine: str, device: str, fix: str) -> None:

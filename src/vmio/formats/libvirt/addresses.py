@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from vmio.formats.libvirt.domain import DriveAddress, UsbAddress
 from vmio.formats.libvirt.reading import MAX_NUMBER, NUMBER
 from vmio.formats.libvirt.xml import Element
+from vmio.patterns import compile_late
 
 __all__ = ["read_address", "read_alias", "read_drive", "read_usb"]
 
-_HEX = re.compile(r"0x[0-9a-fA-F]{1,8}|\d{1,9}", re.ASCII)
+_HEX = compile_late(r"0x[0-9a-fA-F]{1,8}|\d{1,9}", re.ASCII)
 
 
 def read_alias(element: Element) -> str:

@@ -19,6 +19,7 @@ from vmio.formats.libvirt.blocks import (
     count_numbers,
 )
 from vmio.formats.libvirt.domain import LIMITS, Controller, Disk, Domain
+from vmio.formats.libvirt.guest import LibvirtGuest
 from vmio.formats.libvirt.places import (
     Place,
     Placed,
@@ -27,7 +28,6 @@ from vmio.formats.libvirt.places import (
     is_q35,
     name_controller,
 )
-from vmio.formats.libvirt.refusals import find_refusals
 from vmio.formats.libvirt.versions import KNOWN
 from vmio.model.iothread import PARAMETERS, IOThread, VirtqueueMapping
 
@@ -41,6 +41,7 @@ _VIRTIO: Final = (
     ("packed", "packed"),
     ("page_per_vq", "page-per-vq"),
 )
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 _REFERRING: Final = ("cookie-secret", "key-secret", "password-secret", "pr-manager", "tls-creds")
 """Properties of nodes that name objects."""
 _HALF: Final = (
@@ -49,19 +50,25 @@ _HALF: Final = (
 )
 
 
-def build_storage_half(domain: Domain, placed: Placed, version: tuple[int, int]) -> CommandLine:
+def build_storage_half(guest: LibvirtGuest) -> CommandLine:
     """Returns the objects, controllers, block nodes and disks that libvirt gives QEMU.
 
     Raises:
         UnsupportedError: The domain uses something that vmio cannot print yet.
         PlanError: libvirt would refuse the domain.
     """
-    for refusal in find_refusals(domain, placed):
+    domain, placed, version = guest.domain, guest.placed, guest.version
+    for refusal in guest.refusals:
         raise PlanError(f"libvirt refuses {domain.name or 'the domain'}: {refusal.message}")
     if domain.unprintable:
         raise UnsupportedError(f"vmio cannot print the command yet: {domain.unprintable}")
     warnings = [_HALF, *(text for text, _ in domain.unreadable)]
-    if version not in KNOWN:
+    if not guest.context.host.libvirt_version:
+        warnings.append(
+            f"the host's libvirt is not known: {version[0]}.{version[1]} is assumed;"
+            " --libvirt-version sets another"
+        )
+    elif version not in KNOWN:
         warnings.append(f"libvirt {version[0]}.{version[1]} was not tried: {_list_known()} were")
     if any(disk.limits for disk in domain.disks):
         warnings.append("<iotune> is in no command line: libvirt sets it once the guest runs")
@@ -71,7 +78,7 @@ def build_storage_half(domain: Domain, placed: Placed, version: tuple[int, int])
             " guest"
         )
     argv = [(_find_emulator(domain),), *_build(domain, placed, version)]
-    return CommandLine(argv=tuple(argv), warnings=tuple(warnings))
+    return CommandLine(argv=tuple(argv), warnings=tuple(warnings), is_storage_half=True)
 
 
 def _list_known() -> str:
@@ -133,7 +140,7 @@ def _render(
         for key, value in properties.items()
         if value is not None or (keep_none and key == "backing")
     }
-    return f"-{option}", json.dumps(written, separators=(",", ":"), ensure_ascii=False)
+    return f"-{option}", _JSON.encode(written)
 
 
 def _describe_thread(thread: IOThread) -> Mapping[str, object]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from vmio.formats.libvirt.addresses import read_address, read_alias
 from vmio.formats.libvirt.domain import Controller
-from vmio.formats.libvirt.drivers import read_driver, read_mapping
+from vmio.formats.libvirt.drivers import find_driver_spans, read_driver, read_mapping
 from vmio.formats.libvirt.reading import NUMBER, Reading, find_open_span
 from vmio.formats.libvirt.versions import has_feature
 from vmio.formats.libvirt.xml import Element
@@ -69,4 +69,5 @@ def _read_controller(reading: Reading, element: Element, kind: str, index: int) 
         pci=pci,
         is_companion=element.find("master") is not None,
         span=find_open_span(reading.source, element),
+        spans=find_driver_spans(reading.source, driver) if driver is not None else {},
     )

@@ -12,7 +12,7 @@ from typing import Final
 from vmio.errors import InputError
 from vmio.formats.libvirt.addresses import read_address, read_alias, read_drive, read_usb
 from vmio.formats.libvirt.domain import Disk
-from vmio.formats.libvirt.drivers import read_driver, read_mapping
+from vmio.formats.libvirt.drivers import find_driver_spans, read_driver, read_mapping
 from vmio.formats.libvirt.images import TYPES, check_source, find_path, read_chain
 from vmio.formats.libvirt.limits import read_filters, read_iotune
 from vmio.formats.libvirt.reading import (
@@ -25,14 +25,15 @@ from vmio.formats.libvirt.reading import (
     get_text,
 )
 from vmio.formats.libvirt.versions import has_feature
-from vmio.formats.libvirt.xml import Element, find_attributes
+from vmio.formats.libvirt.xml import Element
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Source, Span
+from vmio.patterns import compile_late
 
 __all__ = ["find_index", "read_disks"]
 
 _MAX_DISKS: Final = 10_000
-_TARGET = re.compile(r"(fd|hd|vd|sd|xvd|ubd)([a-z]{1,6})(\d{0,9})", re.ASCII)
+_TARGET = compile_late(r"(fd|hd|vd|sd|xvd|ubd)([a-z]{1,6})(\d{0,9})", re.ASCII)
 _BUSES: Final = {
     "fd": "fdc",
     "hd": "ide",
@@ -44,6 +45,7 @@ _BUSES: Final = {
 """The bus of a disk of which none is written, by its target."""
 _DEVICES: Final = frozenset({"disk", "cdrom", "floppy", "lun"})
 _DISK_BUSES: Final = frozenset({"ide", "fdc", "scsi", "virtio", "xen", "usb", "uml", "sata", "sd"})
+_TRAYS: Final = frozenset({"open", "closed"})
 _MODELS: Final = frozenset({"virtio", "virtio-transitional", "virtio-non-transitional"})
 _SIZES: Final = ("logical_block_size", "physical_block_size", "discard_granularity")
 
@@ -136,7 +138,7 @@ def _read_disk(reading: Reading, element: Element) -> Disk | None:
         cache_size=_read_cache_size(driver),
         model=model,
         removable=reading.choose(target, "removable", ON_OFF),
-        tray=reading.choose(target, "tray", frozenset({"open", "closed"})),
+        tray=reading.choose(target, "tray", _TRAYS),
         rotation_rate=reading.count(target, "rotation_rate"),
         read_only=element.find("readonly") is not None or device == "cdrom",
         shareable=element.find("shareable") is not None,
@@ -175,11 +177,7 @@ def _read_disk(reading: Reading, element: Element) -> Disk | None:
 
 
 def _find_spans(source: Source, element: Element, driver: Element | None) -> Mapping[str, Span]:
-    spans = dict(find_attributes(source, driver)) if driver is not None else {}
-    if driver is not None:
-        listed = driver.find("iothreads")
-        if listed is not None:
-            spans["iothreads"] = listed.span
+    spans = find_driver_spans(source, driver) if driver is not None else {}
     for name in ("source", "target", "serial", "iotune", "boot", "wwn"):
         child = element.find(name)
         if child is not None:

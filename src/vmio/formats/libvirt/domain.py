@@ -14,6 +14,7 @@ from vmio.model.vm import GuestOs
 
 __all__ = [
     "LIMITS",
+    "POLLING",
     "Address",
     "Boot",
     "Controller",
@@ -21,6 +22,7 @@ __all__ = [
     "Domain",
     "DriveAddress",
     "Image",
+    "Pin",
     "Pool",
     "Refusal",
     "ThrottleGroup",
@@ -40,6 +42,13 @@ LIMITS: Final[Mapping[str, str]] = {
     for side in ("total", "read", "write")
 } | {"size_iops_sec": "iops-size"}
 """The limits of a disk or of a group, and what QEMU calls each."""
+
+POLLING: Final[Mapping[str, str]] = {
+    "poll_max_ns": "max",
+    "poll_grow": "grow",
+    "poll_shrink": "shrink",
+}
+"""How a loop polls, by the model's names: the attributes of `<poll>`."""
 
 
 class Refusal(Struct, frozen=True, kw_only=True):
@@ -83,6 +92,17 @@ class Pool(Struct, frozen=True, kw_only=True):
 
     least: int | None = None
     most: int | None = None
+
+
+class Pin(Struct, frozen=True, kw_only=True):
+    """The host's processors that a thread is bound to."""
+
+    kind: Literal["emulator", "iothread", "vcpu"]
+    """emulator: QEMU's main loop and whatever is bound to nothing else."""
+    number: int = 0
+    """Of the virtual processor, or of the IOThread."""
+    processors: frozenset[int]
+    span: Span
 
 
 class ThrottleGroup(Struct, frozen=True, kw_only=True):
@@ -147,6 +167,8 @@ class Controller(Struct, frozen=True, kw_only=True):
     is_companion: bool = False
     """Whether it shares the bus of another USB controller."""
     span: Span | None = None
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    """Where its driver's attributes and `iothreads` are written."""
 
     @property
     def is_virtio(self) -> bool:
@@ -226,6 +248,9 @@ class Domain(Struct, frozen=True, kw_only=True):
     shares_memory: bool = False
     system: GuestOs = ""
     """The family of the guest's system, where libosinfo's metadata say it."""
+    system_name: str = ""
+    """The system's name, where it is one that rules are about."""
+    pins: tuple[Pin, ...] = ()
     threads: tuple[IOThread, ...] = ()
     thread_numbers: frozenset[int] = frozenset()
     default_pool: Pool | None = None
@@ -242,6 +267,8 @@ class Domain(Struct, frozen=True, kw_only=True):
     unprintable: str = ""
     """Why no command line can be printed, whatever the disks are."""
     refusals: tuple[Refusal, ...] = ()
+    root: Element | None = None
+    """The text itself."""
 
 
 def name_thread(number: int) -> str:

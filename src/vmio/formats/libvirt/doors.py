@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
-from vmio.errors import PlanError, UsageError
+from vmio.errors import UsageError
 from vmio.formats.base import CommandLine, Guest, ReadContext, Setting, Words
 from vmio.model.host import Host
 from vmio.model.plan import Change, Obstacle, Plan, Step
-from vmio.model.source import Edit, Problem, Source
+from vmio.model.source import Edit, Problem, Source, Span
 from vmio.model.topology import Topology
+from vmio.values import replace
 
 if TYPE_CHECKING:
     from vmio.formats.libvirt.guest import LibvirtGuest
@@ -29,12 +30,12 @@ __all__ = [
     "name_setting",
     "read",
     "recognise",
+    "render_commands",
     "spell",
 ]
 
 _BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?\s*+<|\xff\xfe<\0|\xfe\xff\0<")
 _ELEMENT = re.compile(rb"<(?:domain|domainsnapshot|domstatus|network|pool|volume)\b")
-_UNCHANGED: Final = "a libvirt domain cannot be changed yet"
 
 
 def recognise(source: Source) -> bool:
@@ -61,9 +62,11 @@ def read(source: Source, context: ReadContext) -> LibvirtGuest:
 
 def lay_out(guest: Guest) -> Topology:
     """Returns what libvirt makes of a domain, with QEMU's defaults where nothing is written."""
+    from vmio.formats.libvirt.guest import list_dedicated
     from vmio.formats.qemu.layout import lay_out_command
 
-    return lay_out_command(guest.vm)
+    dedicated = list_dedicated(cast("LibvirtGuest", guest))
+    return replace(lay_out_command(guest.vm), dedicated=dedicated)
 
 
 def build_command(guest: Guest, host: Host) -> CommandLine:  # noqa: ARG001 - nothing goes by it
@@ -75,39 +78,52 @@ def build_command(guest: Guest, host: Host) -> CommandLine:  # noqa: ARG001 - no
     """
     from vmio.formats.libvirt.argv import build_storage_half
 
-    domain = cast("LibvirtGuest", guest)
-    return build_storage_half(domain.domain, domain.placed, domain.version)
+    return build_storage_half(cast("LibvirtGuest", guest))
 
 
-def find_obstacle(guest: Guest, change: Change) -> Obstacle:  # noqa: ARG001 - it is so for all
-    """Returns that no change can be said yet."""
-    return "unsayable"
+def find_obstacle(guest: Guest, change: Change) -> Obstacle:
+    """Returns why a person has to make a change; empty if vmio can make it without harm."""
+    from vmio.formats.libvirt.obstacles import find_obstacle as find
+
+    return find(cast("LibvirtGuest", guest), change)
 
 
 def edit(guest: Guest, changes: Sequence[Change]) -> tuple[Edit, ...]:
-    """Refuses every change.
+    """Returns the edits that make changes in a domain's text.
 
     Raises:
-        PlanError: There is one.
+        PlanError: A domain has no setting for a change, or libvirt would refuse the result.
     """
-    if changes:
-        raise PlanError(f"{guest.vm.source.name}: {_UNCHANGED}")
-    return ()
+    from vmio.formats.libvirt.edit import edit_domain
+
+    return edit_domain(cast("LibvirtGuest", guest), changes)
 
 
-def find_editable(source: Source) -> None:
-    """Returns that libvirt writes a domain, and vmio does not yet."""
-    del source
+def find_editable(source: Source) -> Span:
+    """Returns the whole text: all of a domain is the person's."""
+    return Span(0, len(source.data))
 
 
 def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
-    """Refuses every change, as `edit` does.
+    """Returns the settings that `edit` writes.
 
     Raises:
-        PlanError: There is one.
+        PlanError: A domain has no setting for a change.
     """
-    edit(guest, changes)
-    return ()
+    from vmio.formats.libvirt.edit import list_settings
+
+    return list_settings(cast("LibvirtGuest", guest), changes)
+
+
+def render_commands(guest: Guest, changes: Sequence[Change]) -> str:
+    """Returns the `virsh` commands that make changes.
+
+    Raises:
+        PlanError: A domain has no setting for a change.
+    """
+    from vmio.formats.libvirt.commands import render_virsh
+
+    return render_virsh(cast("LibvirtGuest", guest), changes)
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
@@ -118,13 +134,11 @@ def name_setting(guest: Guest, subject: str, name: str, value: str | None = None
     return find_name(name, value)
 
 
-def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:  # noqa: ARG001 - see below
-    """Refuses every step, as `edit` does.
+def describe_step(guest: Guest, plan: Plan, step: Step) -> Words:
+    """Returns a step of a plan in words, for libvirt's users."""
+    from vmio.formats.libvirt.advice import describe_step as describe
 
-    Raises:
-        PlanError: Always.
-    """
-    raise PlanError(f"{guest.vm.source.name}: {_UNCHANGED}")
+    return describe(cast("LibvirtGuest", guest), plan, step)
 
 
 def explain_controllers(guest: Guest) -> str:  # noqa: ARG001 - it is so for every guest
@@ -139,5 +153,6 @@ def list_dropped(guest: Guest) -> tuple[tuple[Problem, str], ...]:  # noqa: ARG0
 
 def list_notes(guest: Guest) -> tuple[str, ...]:
     """Returns what there is to know of a domain's disks that no step of a plan is about."""
-    domain = cast("LibvirtGuest", guest).domain
-    return tuple(message for message, _ in domain.unreadable)
+    from vmio.formats.libvirt.advice import list_notes as list_all
+
+    return list_all(cast("LibvirtGuest", guest))

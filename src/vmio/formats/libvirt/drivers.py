@@ -11,10 +11,11 @@ from typing import Final
 from vmio.formats.libvirt.domain import name_thread
 from vmio.formats.libvirt.reading import ON_OFF, Reading
 from vmio.formats.libvirt.versions import has_feature
-from vmio.formats.libvirt.xml import Element
+from vmio.formats.libvirt.xml import Element, find_attributes
 from vmio.model.iothread import VirtqueueMapping
+from vmio.model.source import Source, Span
 
-__all__ = ["read_driver", "read_mapping"]
+__all__ = ["find_driver_spans", "read_driver", "read_mapping"]
 
 _POLICIES: Final = frozenset({"stop", "report", "ignore", "enospace"})
 _CHOICES: Final[Mapping[str, frozenset[str]]] = {
@@ -52,6 +53,15 @@ def read_driver(reading: Reading, driver: Element) -> Mapping[str, str]:
     if not has_feature(reading.version, "discard-no-unref"):
         found.pop("discard_no_unref", None)
     return found
+
+
+def find_driver_spans(source: Source, driver: Element) -> dict[str, Span]:
+    """Returns where a driver's attributes and its `iothreads` are written."""
+    spans = find_attributes(source, driver)
+    listed = driver.find("iothreads")
+    if listed is not None:
+        spans["iothreads"] = listed.span
+    return spans
 
 
 def read_mapping(reading: Reading, driver: Element) -> tuple[VirtqueueMapping, ...]:

@@ -6,8 +6,9 @@ Source: libvirt 11.3.0, run; QEMU's own defaults are those of `vmio.formats.qemu
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final, cast
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import ClassVar, Final, cast
 
 from vmio.bounds import MAX_QUEUES_IN_ALL, MAX_VCPUS
 from vmio.errors import InputError
@@ -15,7 +16,8 @@ from vmio.formats.base import Guest, ReadContext
 from vmio.formats.libvirt.blocks import CACHES, find_drivers
 from vmio.formats.libvirt.domain import Controller as Written
 from vmio.formats.libvirt.domain import Disk as Drive
-from vmio.formats.libvirt.domain import Domain, Image, name_thread
+from vmio.formats.libvirt.domain import Domain, Image, Refusal, name_thread
+from vmio.formats.libvirt.misfits import find_misfits
 from vmio.formats.libvirt.places import (
     Place,
     Placed,
@@ -27,6 +29,7 @@ from vmio.formats.libvirt.places import (
 )
 from vmio.formats.libvirt.reader import read_domain
 from vmio.formats.libvirt.refusals import find_refusals
+from vmio.formats.libvirt.remedies import find_remedy
 from vmio.formats.libvirt.versions import NEWEST, parse_libvirt_version
 from vmio.model.controller import Controller, PciAddress
 from vmio.model.disk import (
@@ -43,8 +46,9 @@ from vmio.model.source import Problem, Source, Span, Where
 from vmio.model.storage import find_storage_kind
 from vmio.model.topology import AttachedDisk, count_queues
 from vmio.model.vm import Accelerator, Vm
+from vmio.values import replace
 
-__all__ = ["LibvirtGuest", "read_guest"]
+__all__ = ["LibvirtGuest", "list_dedicated", "read_guest"]
 
 _BUSES: Final = frozenset({"ide", "sata", "scsi", "virtio", "usb"})
 """Those that the model has; a floppy's is none."""
@@ -72,6 +76,10 @@ class LibvirtGuest(Guest, frozen=True, kw_only=True):
     placed: Placed
     version: tuple[int, int]
     """The libvirt that it is read as."""
+    refusals: tuple[Refusal, ...] = ()
+    """Why it refuses the domain, in the order in which it finds it."""
+
+    numbers_threads: ClassVar[bool] = True
 
 
 def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
@@ -83,10 +91,13 @@ def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
     version = find_version(context)
     domain = read_domain(source, version)
     placed = place_disks(domain)
+    refusals = find_refusals(domain, placed)
     controllers = tuple(_list_controllers(domain, placed))
     by_id = {controller.id: controller for controller in controllers}
     attached = tuple(
-        _attach(placed, place, by_id) for place in placed.places if place.disk.bus in _BUSES
+        _attach(domain, placed, place, by_id)
+        for place in placed.places
+        if place.disk.bus in _BUSES
     )
     _check_queues(source, controllers, domain)
     vm = Vm(
@@ -95,6 +106,7 @@ def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
         notation="libvirt",
         source=source,
         os=domain.system,
+        system=domain.system_name,
         arch=domain.arch,
         chipset=_find_chipset(domain),
         machine_type=domain.machine,
@@ -108,9 +120,21 @@ def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
         controllers=controllers,
         disks=tuple(each.disk for each in attached),
         attached=attached,
-        problems=tuple(_list_problems(domain, placed)),
+        problems=tuple(_list_problems(domain, refusals)),
     )
-    return LibvirtGuest(vm=vm, context=context, domain=domain, placed=placed, version=version)
+    return LibvirtGuest(
+        vm=vm, context=context, domain=domain, placed=placed, version=version, refusals=refusals
+    )
+
+
+def list_dedicated(guest: LibvirtGuest) -> tuple[str, ...]:
+    """Returns the ids of the virtio-scsi controllers that one drive alone is on."""
+    counts = Counter(attached.controller for attached in guest.vm.attached)
+    return tuple(
+        name
+        for controller in guest.placed.controllers
+        if controller.is_virtio and counts[name := name_controller(controller)] == 1
+    )
 
 
 def find_version(context: ReadContext) -> tuple[int, int]:
@@ -136,14 +160,20 @@ def _check_queues(source: Source, controllers: tuple[Controller, ...], domain: D
         )
 
 
-def _list_problems(domain: Domain, placed: Placed) -> Iterator[Problem]:
-    for refusal in find_refusals(domain, placed):
+def _list_problems(domain: Domain, refusals: tuple[Refusal, ...]) -> Iterator[Problem]:
+    disks = {disk.target: disk for disk in domain.disks} if refusals else {}
+    for refusal in refusals:
+        remedy, disk = find_remedy(refusal.message), disks.get(refusal.subject)
+        spans = disk.spans if disk is not None else {}
         yield Problem(
             kind="refused-option",
             message=f"libvirt refuses the domain: {refusal.message}",
-            span=refusal.span,
+            span=spans.get(remedy.setting, refusal.span),
             subject=refusal.subject,
+            advice=remedy.advice,
         )
+    for problem in find_misfits(domain):
+        yield replace(problem, advice=find_remedy(problem.message).advice)
     for message, span in domain.unreadable:
         yield Problem(kind="unread-config", message=message, span=span, subject="domain")
 
@@ -204,6 +234,7 @@ def _make_controller(domain: Domain, written: Written) -> Controller:
         iothread_vq_mapping=written.mapping,
         num_queues=int(queues) if queues is not None and written.is_virtio else None,
         built_in=built_in,
+        where=Where(span=written.span, spans=_rename(written.spans)),
     )
 
 
@@ -221,6 +252,7 @@ def _make_blk(domain: Domain, place: Place) -> Controller:
         iothread=name_thread(int(thread)) if thread and not disk.mapping else None,
         iothread_vq_mapping=disk.mapping,
         num_queues=int(queues) if queues is not None else None,
+        where=Where(span=disk.span, spans=_rename(disk.spans)),
     )
 
 
@@ -234,10 +266,12 @@ def _find_pci(domain: Domain, pci: tuple[int, int, int] | None) -> PciAddress | 
 # Disks
 
 
-def _attach(placed: Placed, place: Place, controllers: dict[str, Controller]) -> AttachedDisk:
+def _attach(
+    domain: Domain, placed: Placed, place: Place, controllers: dict[str, Controller]
+) -> AttachedDisk:
     drive = place.disk
     modes = CACHES.get(drive.cache)
-    disk = _make_disk(place)
+    disk = _make_disk(domain, place)
     name = _name_bus(placed, place)
     zeroes = drive.driver.get("detect_zeroes")
     if zeroes == "unmap" and drive.driver.get("discard") != "unmap":
@@ -296,7 +330,7 @@ def _describe_address(
         yield "lun", drive.unit
 
 
-def _make_disk(place: Place) -> Disk:
+def _make_disk(domain: Domain, place: Place) -> Disk:
     drive = place.disk
     own = drive.driver
     cache = own.get("cache")
@@ -326,13 +360,25 @@ def _make_disk(place: Place) -> Disk:
         werror="enospc" if policy == "enospace" else policy,
         rerror=own.get("rerror_policy"),
         ssd=drive.rotation_rate == 1,
-        limits=drive.limits,
-        where=Where(span=drive.span, spans=_name_spans(drive)),
+        limits=_find_limits(domain, drive),
+        throttle_group=drive.group or next(iter(drive.filters), ""),
+        where=Where(span=drive.span, spans=_rename(drive.spans)),
     )
 
 
-def _name_spans(drive: Drive) -> dict[str, Span]:
-    return {_NAMES.get(name, name): span for name, span in drive.spans.items()}
+def _find_limits(domain: Domain, drive: Drive) -> tuple[tuple[str, int], ...]:
+    """Returns a disk's limits: its own, or the least of each that its groups have."""
+    if not drive.filters:
+        return drive.limits
+    found: dict[str, int] = {}
+    for group in domain.groups:
+        for name, value in group.limits if group.name in drive.filters else ():
+            found[name] = min(value, found.get(name, value))
+    return tuple(found.items())
+
+
+def _rename(spans: Mapping[str, Span]) -> dict[str, Span]:
+    return {_NAMES.get(name, name): span for name, span in spans.items()}
 
 
 def _make_backing(drive: Drive) -> Backing | None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from vmio.formats.libvirt.domain import LIMITS
+
 __all__ = ["name_setting"]
 
 _NAMES: Final[Mapping[str, str]] = {
+    **{name: written for written, name in LIMITS.items()},
     "aio": "io",
     "detect_zeroes": "detect_zeroes",
     "rerror": "rerror_policy",
@@ -19,6 +22,9 @@ _NAMES: Final[Mapping[str, str]] = {
     "write_cache": "cache",
 }
 _WHOLE: Final[Mapping[str, str]] = {
+    "poll-grow": "<poll grow>",
+    "poll-max-ns": "<poll max>",
+    "poll-shrink": "<poll shrink>",
     "controllers": "a virtio-scsi controller for each disk",
     "qemu_options": "<qemu:commandline>",
     "shared_memory": "<access mode='shared'/> in <memoryBacking>",

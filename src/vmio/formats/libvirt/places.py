@@ -5,6 +5,7 @@ Source: libvirt 11.3.0, run with domains that leave out addresses, controllers a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -78,6 +79,8 @@ class Placed(Struct, frozen=True, kw_only=True):
     """Hubs of USB that libvirt adds."""
     by_index: Mapping[tuple[str, int], Controller] = field(default_factory=dict)
     """The controllers by type and index."""
+    by_target: Mapping[str, Place] = field(default_factory=dict)
+    """The disks by target, without those that share one."""
 
     def find_controller(self, kind: str, index: int) -> Controller | None:
         """Returns a controller by its type and index."""
@@ -129,7 +132,14 @@ def place_disks(domain: Domain) -> Placed:
         )
         for position, disk in enumerate(domain.disks)
     )
-    return Placed(controllers=controllers, places=places, hubs=hubs, by_index=by_key)
+    counts = Counter(disk.target for disk in domain.disks)
+    return Placed(
+        controllers=controllers,
+        places=places,
+        hubs=hubs,
+        by_index=by_key,
+        by_target={place.disk.target: place for place in places if counts[place.disk.target] == 1},
+    )
 
 
 def _find_drive(disk: Disk) -> DriveAddress | None:

@@ -27,10 +27,11 @@ from vmio.formats.libvirt.reading import (
     find_open_span,
     get_text,
 )
-from vmio.formats.libvirt.threads import check_tuning, read_default_pool, read_threads
+from vmio.formats.libvirt.threads import check_tuning, read_default_pool, read_pins, read_threads
 from vmio.formats.libvirt.xml import Element, parse_xml
 from vmio.model.source import Source, Span
 from vmio.model.vm import GuestOs
+from vmio.patterns import compile_late
 from vmio.values import replace
 
 __all__ = ["read_domain"]
@@ -42,6 +43,17 @@ _BOOT_DEVICES: Final = frozenset({"fd", "cdrom", "hd", "network"})
 _UNREAD: Final[Mapping[str, str]] = {
     "qemu:commandline": "options of QEMU's own, which can add disks and threads",
     "qemu:override": "properties of devices, which can be anything of a disk",
+}
+_LINUX = compile_late(
+    r"//(?:almalinux|alpinelinux|archlinux|centos|debian|fedoraproject|opensuse|oracle|redhat"
+    r"|rockylinux|suse|ubuntu)\."
+)
+"""The vendors of Linux whose systems libosinfo knows."""
+_OLD_WINDOWS: Final[Mapping[str, str]] = {
+    "2k": "Windows 2000",
+    "2k3": "Windows Server 2003",
+    "2k3r2": "Windows Server 2003",
+    "xp": "Windows XP",
 }
 _ROOTS: Final = {
     "domstatus": "the state of a running domain, not its description: save `virsh dumpxml NAME`",
@@ -91,6 +103,7 @@ def read_domain(source: Source, version: tuple[int, int]) -> Domain:
         memory_mib=_read_memory(root.find("memory")),
         shares_memory=_shares_memory(root),
         system=_find_system(root),
+        system_name=_find_system_name(root),
         threads=threads,
         thread_numbers=numbers,
         default_pool=read_default_pool(reading, root),
@@ -102,13 +115,11 @@ def read_domain(source: Source, version: tuple[int, int]) -> Domain:
         firmware=tuple(read_firmware(root)),
         unreadable=tuple(_find_unread(source, root, devices)),
         unprintable=_find_unprintable(root),
+        root=root,
     )
     check_tuning(reading, root, domain)
-    return _finish(domain, reading)
-
-
-def _finish(domain: Domain, reading: Reading) -> Domain:
-    return replace(domain, refusals=tuple(reading.refusals))
+    pins = tuple(read_pins(reading, root))
+    return replace(domain, pins=pins, refusals=tuple(reading.refusals))
 
 
 def _check_root(source: Source, root: Element) -> None:
@@ -171,23 +182,27 @@ def _shares_memory(root: Element) -> bool:
 
 def _find_system(root: Element) -> GuestOs:
     """Returns the family of the guest's system, which virt-install and others write down."""
+    name = _find_system_id(root)
+    if not name:
+        return ""
+    if "//microsoft.com/" in name:
+        return "windows"
+    return "linux" if _LINUX.search(name) else "other"
+
+
+def _find_system_name(root: Element) -> str:
+    """Returns the name of a Windows as old as XP; empty for any other system."""
+    return _OLD_WINDOWS.get(_find_system_id(root).partition("//microsoft.com/win/")[2], "")
+
+
+def _find_system_id(root: Element) -> str:
     metadata = root.find("metadata")
     for info in metadata.children if metadata is not None else ():
         if not info.name.endswith(":libosinfo"):
             continue
         for child in info.children:
-            name = child.get("id") or ""
-            if child.name.endswith(":os") and name:
-                return (
-                    "windows"
-                    if "//microsoft.com/" in name
-                    else "linux"
-                    if re.search(
-                        r"//(?:almalinux|alpinelinux|archlinux|centos|debian|fedoraproject|opensuse|oracle|redhat|rockylinux|suse|ubuntu)\.",
-                        name,
-                    )
-                    else "other"
-                )
+            if child.name.endswith(":os"):
+                return child.get("id") or ""
     return ""
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from vmio.formats.libvirt.domain import Phase, Refusal
 from vmio.formats.libvirt.xml import Element
 from vmio.model.source import Source, Span
+from vmio.patterns import compile_late
 
 __all__ = [
     "MAX_LARGE",
@@ -30,7 +31,7 @@ _MAX_REFUSALS: Final = 1_000
 MAX_NUMBER: Final = (1 << 32) - 1
 MAX_LARGE: Final = (1 << 64) - 1
 MAX_SHOWN: Final = 80
-NUMBER = re.compile(r"\d{1,20}", re.ASCII)
+NUMBER = compile_late(r"\d{1,20}", re.ASCII)
 ON_OFF: Final = frozenset({"on", "off"})
 UNITS: Final[Mapping[str, int]] = {
     "": 1,

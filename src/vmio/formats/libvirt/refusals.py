@@ -22,12 +22,13 @@ from vmio.formats.libvirt.domain import (
 from vmio.formats.libvirt.places import PER_CONTROLLER, Place, Placed, is_q35
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Span
+from vmio.patterns import compile_late
 
 __all__ = ["find_refusals"]
 
 _NOWHERE: Final = Span(0, 0)
-_SERIAL = re.compile(r"[A-Za-z0-9 _.+-]*", re.ASCII)
-_PRINTABLE = re.compile(r"[\x20-\x7e]*", re.ASCII)
+_SERIAL = compile_late(r"[A-Za-z0-9 _.+-]*", re.ASCII)
+_PRINTABLE = compile_late(r"[\x20-\x7e]*", re.ASCII)
 _MOST_VENDOR: Final = 8
 _MOST_PRODUCT: Final = 16
 _MOST_LIMIT: Final = 1_000_000_000_000_000

@@ -6,10 +6,11 @@ Source: libvirt 11.3.0, run: `virsh domxml-to-native` and its messages.
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Final, Literal
 
 from vmio.errors import InputError
-from vmio.formats.libvirt.domain import Domain, Pool, name_thread
+from vmio.formats.libvirt.domain import POLLING, Domain, Pin, Pool, name_thread
 from vmio.formats.libvirt.reading import (
     MAX_LARGE,
     MAX_NUMBER,
@@ -20,16 +21,22 @@ from vmio.formats.libvirt.reading import (
     say_missing,
 )
 from vmio.formats.libvirt.versions import has_feature
-from vmio.formats.libvirt.xml import Element
+from vmio.formats.libvirt.xml import Element, find_attributes
 from vmio.model.iothread import IOThread
-from vmio.model.source import Where
+from vmio.model.source import Span, Where
+from vmio.patterns import compile_late
 
-__all__ = ["check_tuning", "read_default_pool", "read_threads"]
+__all__ = ["check_tuning", "read_default_pool", "read_pins", "read_threads"]
 
 _MAX_THREADS: Final = 10_000
+_PINS: Final[Mapping[str, Literal["emulator", "iothread", "vcpu"]]] = {
+    "emulatorpin": "emulator",
+    "iothreadpin": "iothread",
+    "vcpupin": "vcpu",
+}
 _MAX_LISTED: Final = 1_000_000
-"""Of all numbers of threads that schedulers are given to."""
-_SET = re.compile(
+"""Of all numbers in lists of threads and of processors."""
+_SET = compile_late(
     r"(?:\^\d{1,9}|\d{1,9}(?:-\d{1,9})?)(?:,(?:\^\d{1,9}|\d{1,9}(?:-\d{1,9})?))*+", re.ASCII
 )
 
@@ -69,19 +76,22 @@ def read_threads(reading: Reading, root: Element) -> tuple[IOThread, ...]:
 def _read_thread(reading: Reading, element: Element, number: int) -> IOThread:
     poll = element.find("poll") if has_feature(reading.version, "poll") else None
     values = {
-        f"poll_{name}": reading.count(poll, name, most=MAX_LARGE) if poll is not None else None
-        for name in ("max", "grow", "shrink")
+        field: reading.count(poll, name, most=MAX_LARGE) if poll is not None else None
+        for field, name in POLLING.items()
     }
     pool = _read_pool(reading, element)
     return IOThread(
         id=name_thread(number),
-        poll_max_ns=values["poll_max"],
-        poll_grow=values["poll_grow"],
-        poll_shrink=values["poll_shrink"],
+        **values,
         thread_pool_min=pool.least,
         thread_pool_max=pool.most or None,
-        where=Where(span=element.span),
+        where=Where(span=element.span, spans=_find_spans(reading, poll)),
     )
+
+
+def _find_spans(reading: Reading, poll: Element | None) -> Mapping[str, Span]:
+    written = find_attributes(reading.source, poll) if poll is not None else {}
+    return {field: written[name] for field, name in POLLING.items() if name in written}
 
 
 def _read_pool(reading: Reading, element: Element) -> Pool:
@@ -137,6 +147,17 @@ def check_tuning(reading: Reading, root: Element, domain: Domain) -> None:
             reading.refuse(f"duplicate iothreadpin for same iothread '{number}'", element)
         pinned.add(number)
     _check_schedulers(reading, tune, known)
+
+
+def read_pins(reading: Reading, root: Element) -> Iterator[Pin]:
+    """Yields the threads that are bound to processors of the host's."""
+    tune = root.find("cputune")
+    for element in tune.children if tune is not None else ():
+        kind = _PINS.get(element.name)
+        processors = _parse_set(reading, element.get("cpuset") or "") if kind else None
+        number = element.get(kind or "") or "0"
+        if kind is not None and processors and NUMBER.fullmatch(number):
+            yield Pin(kind=kind, number=int(number), processors=processors, span=element.span)
 
 
 def _check_schedulers(reading: Reading, tune: Element, known: frozenset[int]) -> None:

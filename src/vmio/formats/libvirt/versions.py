@@ -9,7 +9,15 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-__all__ = ["KNOWN", "NEWEST", "Feature", "has_feature", "parse_libvirt_version"]
+__all__ = [
+    "KNOWN",
+    "NEWEST",
+    "SINCE",
+    "Feature",
+    "find_since",
+    "has_feature",
+    "parse_libvirt_version",
+]
 
 Feature = Literal[
     "blk-mapping",
@@ -28,7 +36,7 @@ NEWEST: Final = (11, 3)
 KNOWN: Final = frozenset({(9, 0), NEWEST})
 """Those that were run."""
 
-_SINCE: Final[Mapping[Feature, tuple[int, int]]] = {
+SINCE: Final[Mapping[Feature, tuple[int, int]]] = {
     "blk-mapping": (10, 0),
     "discard-no-unref": (9, 5),
     "granularity": (9, 1),
@@ -39,11 +47,17 @@ _SINCE: Final[Mapping[Feature, tuple[int, int]]] = {
     "throttle-groups": (11, 2),
     "zeroes-in-chains": (11, 10),
 }
+"""The first release that knows something."""
 
 
 def has_feature(version: tuple[int, int], feature: Feature) -> bool:
     """Returns whether a libvirt knows something; an older one drops it without a word."""
-    return version >= _SINCE[feature]
+    return version >= SINCE[feature]
+
+
+def find_since(feature: Feature) -> str:
+    """Returns the first version that knows something: `11.2`."""
+    return ".".join(map(str, SINCE[feature]))
 
 
 def parse_libvirt_version(text: str) -> tuple[int, int]:

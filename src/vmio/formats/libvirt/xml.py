@@ -6,7 +6,6 @@ file; what is left is bounded in size, depth and number.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 from xml.parsers import expat
@@ -15,6 +14,7 @@ from msgspec import Struct, field
 
 from vmio.errors import InputError
 from vmio.model.source import Source, Span
+from vmio.patterns import compile_late
 
 __all__ = ["Element", "find_attributes", "parse_xml"]
 
@@ -28,10 +28,10 @@ _MAX_TEXT: Final = 65_536
 """Characters of an element's text that are kept: expat hands out pieces."""
 _MAX_SHOWN: Final = 80
 _ENCODINGS: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
-_ATTRIBUTE = re.compile(rb"""\s++([^\s=<>/'"]++)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_ATTRIBUTE = compile_late(rb"""\s++([^\s=<>/'"]++)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 
 
-class Element(Struct, kw_only=True):
+class Element(Struct, kw_only=True, gc=False):
     """One element, and where it stands; it is filled while the text is read."""
 
     name: str

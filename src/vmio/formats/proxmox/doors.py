@@ -27,6 +27,7 @@ __all__ = [
     "name_setting",
     "read",
     "recognise",
+    "render_commands",
     "spell",
 ]
 
@@ -125,6 +126,13 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     from vmio.formats.proxmox.edit import list_settings
 
     return list_settings(cast("ProxmoxGuest", guest), changes)
+
+
+def render_commands(guest: Guest, changes: Sequence[Change]) -> str:
+    """Returns the `qm set` command that makes changes; empty if there are none."""
+    from vmio.formats.proxmox.commands import render_command
+
+    return render_command(cast("ProxmoxGuest", guest), changes)
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:

@@ -27,6 +27,7 @@ from vmio.values import replace
 __all__ = [
     "Attachments",
     "attach_devices",
+    "is_storage_device",
     "lacks_ioeventfd",
     "read_number",
     "read_pci_address",
@@ -59,6 +60,7 @@ _OUTSIDE = re.compile(
 )
 """Devices whose queues another process or the host's kernel serves."""
 _DISK = re.compile(r"scsi-(?:hd|cd|block|generic|disk)|ide-(?:hd|cd|cf|drive)", re.ASCII)
+_FLOPPY = frozenset({"floppy", "isa-fdc"})
 _SCSI_MAX = 1 << 14
 _SLOT = re.compile(r"(?:0x)?([0-9a-f]{1,2})(?:\.(?:0x)?([0-7]))?", re.ASCII | re.IGNORECASE)
 _NUMBER = re.compile(r"0x[0-9a-f]{1,8}|\d{1,9}", re.ASCII | re.IGNORECASE)
@@ -72,6 +74,13 @@ _FAMILIES = {
 """Types whose `-global` defaults apply to the devices of a family."""
 
 Address = tuple[tuple[str, str | int], ...]
+
+
+def is_storage_device(kind: str) -> bool:
+    """Returns whether a device is a disk or a controller for disks, by QEMU's name for it."""
+    patterns = (_HBA, _BLK, _OUTSIDE, _DISK)
+    is_named = kind in _ATA or kind in _OWN_CONTROLLER or kind in _FLOPPY
+    return is_named or any(pattern.fullmatch(kind) for pattern in patterns)
 
 
 class Attachments(Struct, frozen=True, kw_only=True):

@@ -10,10 +10,11 @@ from typing import Literal
 from msgspec import Struct
 
 from vmio.formats.qemu.argv import Command
+from vmio.formats.qemu.devices import is_storage_device
 from vmio.model.option import Option
 from vmio.values import replace
 
-__all__ = ["Change", "Difference", "compare_commands", "leave_out_process"]
+__all__ = ["Change", "Difference", "compare_commands", "leave_out_process", "leave_out_rest"]
 
 _Canon = frozenset[tuple[str, str | None]]
 DifferenceKind = Literal["changed", "only-a", "only-b", "order"]
@@ -33,6 +34,10 @@ _OF_PROCESS = frozenset(
     """.split()  # noqa: SIM905 - a list a line each would hide the words
 )
 """Options about the process and its monitors; the guest is the same without them."""
+
+_OBJECTS = frozenset({"iothread", "main-loop", "throttle-group"})
+_CHOSEN = frozenset({"addr", "backing", "bus"})
+"""What a manager fills in when it starts a guest: places on PCI, and images found in others."""
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -85,6 +90,51 @@ def leave_out_process(command: Command) -> Command:
         and not (option.name == "chardev" and option.id in monitors - used)
     )
     return replace(command, program="", options=options)
+
+
+def leave_out_rest(whole: Command, half: Command) -> Command:
+    """Returns of a whole command line what can be compared with the storage half of one.
+
+    What the half leaves to its manager is left out of the other, too: a place on PCI that it does
+    not name, and the images below one whose overlays it does not list.
+    """
+    known = {(option.name, option.id): option.properties for option in half.options}
+    kept, dropped = [], []
+    for option in filter(_is_storage, whole.options):
+        written = known.get((option.name, option.id), option.properties)
+        chosen = _CHOSEN & (option.properties.keys() - written.keys())
+        dropped += [option.properties[key] for key in chosen & {"backing"}]
+        properties = {key: each for key, each in option.properties.items() if key not in chosen}
+        kept.append(replace(option, properties=properties))
+    below = _list_below(kept, dropped)
+    return replace(whole, options=tuple(each for each in kept if each.id not in below))
+
+
+def _is_storage(option: Option) -> bool:
+    match option.name:
+        case "blockdev" | "drive":
+            return True
+        case "object":
+            return option.kind in _OBJECTS
+        case "device":
+            return is_storage_device(option.kind)
+        case "global":
+            return any(key.startswith("isa-fdc.") for key in option.properties)
+        case _:
+            return False
+
+
+def _list_below(options: Sequence[Option], nodes: Iterable[str]) -> frozenset[str]:
+    """Returns block nodes and all those that they are made of."""
+    by_id = {option.id: option.properties for option in options if option.name == "blockdev"}
+    found: set[str] = set()
+    left = [*nodes]
+    while left:
+        node = left.pop()
+        if node in by_id and node not in found:
+            found.add(node)
+            left += [by_id[node].get(key, "") for key in ("file", "backing")]
+    return frozenset(found)
 
 
 def _group(options: Iterable[Option]) -> dict[tuple[str, str, str], list[Option]]:

@@ -25,6 +25,7 @@ __all__ = [
     "name_setting",
     "read",
     "recognise",
+    "render_commands",
     "spell",
 ]
 
@@ -90,6 +91,11 @@ def spell(guest: Guest, changes: Sequence[Change]) -> tuple[Setting, ...]:
     from vmio.formats.qemu.edit import list_settings
 
     return list_settings(guest, changes)
+
+
+def render_commands(guest: Guest, changes: Sequence[Change]) -> str:  # noqa: ARG001 - see below
+    """Returns nothing: whoever wrote the command line starts it."""
+    return ""
 
 
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 In a folder, VMs are found where Proxmox VE keeps them: every `*.conf` in a folder `qemu-server` at
 any depth, and `NUMBER.conf` anywhere else. In a folder without any `qemu-server` every `*.conf`
-counts. Containers (`lxc`) are ignored.
+counts, and every libvirt domain that is saved there as `*.xml`. Containers (`lxc`) are ignored.
 
 Links are followed if they stay inside the named folder, as those of /etc/pve do; a VM that can be
 reached in two ways is listed once.
@@ -21,6 +21,8 @@ from pathlib import Path, PurePath
 from msgspec import Struct
 
 from vmio.errors import InputError
+from vmio.host.files import open_file
+from vmio.patterns import compile_late
 
 __all__ = ["MAX_DEPTH", "MAX_ENTRIES", "PROCESSES", "Found", "list_vms", "locate"]
 
@@ -33,6 +35,10 @@ MAX_ENTRIES = 200_000
 PROCESSES = "/proc"
 
 _CONFIGS = "qemu-server"
+_HINT = "its name ends in .conf, or in .xml for a libvirt domain"
+_DOMAIN = compile_late(rb"<domain\b")
+_BEGINNING_BYTES = 4096
+"""Enough for what libvirt writes above a domain."""
 _PRUNED = frozenset({"lxc", "priv"})
 """Of /etc/pve: containers, and keys, which only root may see."""
 
@@ -43,14 +49,15 @@ class Found(Struct, frozen=True, kw_only=True):
     path: str
     """The name relative to the argument; `-` is standard input."""
     real: str = ""
-    """The real path, with links resolved; empty if it is not a file."""
+    """The real path, with links resolved; of a libvirt domain its address; empty if it is neither
+    a file nor a domain."""
     node: str = ""
     """The VM's host; empty if the path does not show it."""
     error: InputError | None = None
 
     @property
     def folder(self) -> str:
-        """The real folder; empty if it is in none."""
+        """The real folder, or what stands for the daemon in a domain's address; empty if none."""
         return self.real.rpartition("/")[0]
 
 
@@ -77,10 +84,12 @@ def _is_folder(name: str) -> bool:
 
 
 def locate(path: str) -> Found:
-    """Returns a file, or a process's command line, with its real path."""
+    """Returns a file, a process's command line or a libvirt domain, with its real path."""
     process = re.fullmatch(r"pid:(\d{1,10})", path, re.ASCII)
     if process is not None:
         return Found(path=path, real=f"{PROCESSES}/{process[1]}/cmdline")
+    if path.startswith("libvirt:"):
+        return Found(path=path, real=path)
     if path == "-" or not os.path.exists(path):  # noqa: PTH110 - as above
         return Found(path=path)
     real = os.path.realpath(path)
@@ -99,7 +108,7 @@ def _search(name: str) -> list[Found]:
     walk = _Walk(name)
     found = [*walk.configs, *walk.errors] if walk.has_tree else [*walk.plain, *walk.errors]
     if not found:
-        error = InputError(f"there is no VM config in {name}", hint="its name ends in .conf")
+        error = InputError(f"there is no VM config in {name}", hint=_HINT)
         return [Found(path=name, error=error)]
     return sorted(found, key=_order)
 
@@ -111,12 +120,28 @@ def _order(found: Found) -> tuple[bool, str, float, str]:
     return found.error is not None, found.node, number, found.path
 
 
+def _is_domain(entry: os.DirEntry[str]) -> bool:
+    """Returns whether a file looks like a libvirt domain; one that cannot be read does, too."""
+    if not entry.name.endswith(".xml"):
+        return False
+    try:
+        descriptor = open_file(entry.path, os.O_NOFOLLOW)
+    except OSError:
+        return True
+    try:
+        return _DOMAIN.search(os.read(descriptor, _BEGINNING_BYTES)) is not None
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
 class _Walk:
     """Walks the tree below one folder, and looks at every folder once.
 
     Attributes:
         configs: Configs recognised by their folder or their number.
-        plain: The same, and every `*.conf` directly in the folder.
+        plain: The same, and every `*.conf` and libvirt domain directly in the folder.
         errors: What could not be read.
         has_tree: Whether there is a folder `qemu-server`.
     """
@@ -169,8 +194,9 @@ class _Walk:
         except OSError:  # a link to itself
             is_folder = False
         if not is_folder:
-            if entry.name.endswith(".conf"):
-                self._keep(entry, folder, in_tree=in_tree, is_own=depth == 0)
+            is_own = depth == 0
+            if entry.name.endswith(".conf") or (is_own and _is_domain(entry)):
+                self._keep(entry, folder, in_tree=in_tree, is_own=is_own)
             return False
         if entry.name in _PRUNED:
             return False

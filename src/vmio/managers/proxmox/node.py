@@ -9,8 +9,8 @@ from msgspec import Struct, field
 
 from vmio.errors import ConflictError
 from vmio.host.files import is_there
-from vmio.managers.proxmox.journal import find_state_folder
-from vmio.managers.proxmox.lock import LOCK_TIMEOUT_S
+from vmio.managers.journal import find_state_folder
+from vmio.managers.lock import LOCK_TIMEOUT_S
 from vmio.managers.proxmox.pmxcfs import PVE
 
 __all__ = ["Node", "find_pid", "find_qmp_socket", "find_vmid", "is_running"]

@@ -15,6 +15,8 @@ from pathlib import Path, PurePath
 
 from msgspec import Struct, field
 
+from vmio.managers.libvirt.find import LIBVIRT
+from vmio.managers.libvirt.find import read_state as read_domain_state
 from vmio.managers.proxmox.inventory import MAX_ENTRIES, Found
 from vmio.managers.proxmox.pmxcfs import PVE, VmList, find_config, parse_vmlist, read_vmlist
 from vmio.managers.proxmox.storages import find_storage_cfg
@@ -26,6 +28,7 @@ _FACTS = (".toml", ".txt")
 State = tuple[int, int, int] | None
 """A file's modification time in ns, size in bytes and inode; None if it does not exist.
 
+For a libvirt domain: its text's digest and size, and 0.
 For a config in /etc/pve: the start time of pmxcfs in s, the config's version, and 0. There a file
 keeps its inode when it is replaced, and times are whole seconds.
 """
@@ -46,7 +49,9 @@ class FileStates(Struct, frozen=True, kw_only=True):
 
 
 def read_state(path: str) -> State:
-    """Returns the state of a file, which differs after a change."""
+    """Returns the state of a file or a libvirt domain, which differs after a change."""
+    if path.startswith(LIBVIRT):
+        return read_domain_state(path)
     try:
         found = os.stat(path)  # noqa: PTH116 - ten thousand times a second, perhaps
     except OSError:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
-from vmio.managers.proxmox.journal import Journal
-from vmio.managers.proxmox.planned import Outcome, PreparedPlan
-from vmio.managers.proxmox.undo import NotRestored, PreparedUndo
-from vmio.managers.proxmox.write import WrittenConfig
+from vmio.managers.journal import Journal, WrittenConfig
+from vmio.managers.libvirt.find import name_path
+from vmio.managers.planned import Outcome, PreparedPlan
+from vmio.managers.undo import NotRestored, PreparedUndo
 from vmio.model.source import Source
 from vmio.report.envelope import Count, render_document
 from vmio.report.plan.words import describe_plan
@@ -139,7 +139,7 @@ def render_apply_json(work: PreparedPlan, outcome: Outcome | None, command: str)
         "vm": work.plan.vm,
         "policy": work.plan.policy,
         "dry_run": outcome is None,
-        "config": _describe(str(work.path), work.source.data, work.new, applied),
+        "config": _describe(name_path(work.path), work.source.data, work.new, applied),
         "running": work.running,
         "command": command,
         "live": [
@@ -182,13 +182,13 @@ def render_undo_json(
                 "number": restore.entry.number,
                 "what": restore.entry.what,
                 "config": _describe(
-                    str(restore.path), restore.old, restore.new, applied.get(restore.path)
+                    name_path(restore.path), restore.old, restore.new, applied.get(restore.path)
                 ),
             }
             for restore in reversal.restores
         ],
         "left": [
-            {"path": str(each.path), "message": each.error.message, "hint": each.error.hint}
+            {"path": name_path(each.path), "message": each.error.message, "hint": each.error.hint}
             for each in left
         ],
     }
@@ -200,7 +200,7 @@ def render_journals_json(journals: Sequence[Journal]) -> str:
     data: JournalsData = {
         "configs": [
             {
-                "path": str(journal.path),
+                "path": name_path(journal.path),
                 "changes": [
                     {
                         "number": entry.number,

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 from tests.unit.formats.libvirt.domains import SCSI, read, write_disk, write_domain
-from vmio.errors import InputError, PlanError, UnsupportedError, UsageError
+from vmio.errors import InputError, UnsupportedError, UsageError
 from vmio.formats import registry
 from vmio.formats.base import ReadContext
 from vmio.formats.libvirt.versions import parse_libvirt_version
-from vmio.formats.registry import build_command, edit, find_obstacle, lay_out, name_setting
+from vmio.formats.registry import build_command, lay_out
 from vmio.model.host import Host
-from vmio.model.plan import Change
 from vmio.model.source import Source
 
 LUKS = "<encryption format='luks'><secret type='passphrase' usage='x'/></encryption>"
@@ -177,17 +176,6 @@ def test_command_says_that_it_is_a_half() -> None:
     assert "storage half" in warnings[0]
     assert any("<iotune>" in warning for warning in warnings)
     assert any("<qemu:commandline>" in warning for warning in warnings)
-
-
-def test_domain_cannot_be_changed_yet() -> None:
-    """Every door of a change refuses in one clear line."""
-    guest = read(write_domain(write_disk()))
-    change = Change(subject="vda", property="cache", old=None, new="none")
-    assert find_obstacle(guest, change) == "unsayable"
-    with pytest.raises(PlanError, match="a libvirt domain cannot be changed yet"):
-        edit(guest, [change])
-    assert edit(guest, []) == ()
-    assert name_setting(guest, "vda", "aio", "native") == "io='native'"
 
 
 @pytest.mark.parametrize(

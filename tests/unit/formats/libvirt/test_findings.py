@@ -27,18 +27,18 @@ DOMAIN = """<domain type='kvm'>
 """
 
 
-def test_thread_of_a_scsi_disk_is_that_of_its_controller() -> None:
-    """The disk's own attribute does nothing; a thread goes by libvirt's number."""
+def test_thread_of_a_scsi_disk_is_refused_once() -> None:
+    """Libvirt refuses the attribute, and no other rule speaks of it; a thread has its number."""
     host = Host()
     guest = registry.read(Source(name="web.xml", data=DOMAIN.encode()), ReadContext(host=host))
     found = {
         each.code: each for each in app.check(guest, host, project=ProjectConfig()).diagnostics
     }
 
-    assert found["TH001"].message == (
-        "iothread of sda does nothing: libvirt takes the IOThread of a SCSI disk from its"
-        " controller's <driver>, so the main loop serves its controller scsi0 (virtio-scsi-pci)"
+    assert found["CF020"].message == (
+        "libvirt refuses the domain: IOThreads not available for bus scsi target sda"
     )
+    assert "TH001" not in found
     fix = found["TH004"].fix
     assert fix is not None
     assert fix.message == "write iothread='1' where it should serve, or delete it"

@@ -296,4 +296,5 @@ def test_refusals_are_problems_at_their_place() -> None:
     assert [problem.subject for problem in guest.vm.problems] == ["vda", "vda", "sda"]
     for problem in guest.vm.problems:
         assert problem.kind == "refused-option"
-        assert guest.vm.source.read_span(problem.span).startswith(("<disk", "<driver"))
+        written = guest.vm.source.read_span(problem.span)
+        assert written.startswith(("<disk", "<driver", "iothread='5'"))

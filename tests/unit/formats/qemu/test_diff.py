@@ -9,7 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmio.formats.qemu.argv import parse_words
-from vmio.formats.qemu.diff import Difference, compare_commands, leave_out_process
+from vmio.formats.qemu.diff import (
+    Difference,
+    compare_commands,
+    leave_out_process,
+    leave_out_rest,
+)
 
 
 def compare(a: str, b: str) -> list[Difference]:
@@ -114,3 +119,55 @@ def test_comparison_is_symmetric(a: list[str], b: list[str]) -> None:
         (d.option, d.id, d.kind) for d in back
     )
     assert compare_commands(leave_out_process(one), leave_out_process(one)) == ()
+
+
+WHOLE = """\
+-name guest=web -machine q35 -device qemu-xhci,id=usb -device pcie-root-port,id=pci.1
+-object iothread,id=a
+-blockdev driver=file,filename=/b,node-name=base-file
+-blockdev driver=qcow2,file=base-file,node-name=base
+-blockdev driver=file,filename=/a,node-name=top-file
+-blockdev driver=qcow2,file=top-file,backing=base,node-name=top
+-device virtio-blk-pci,id=vda,drive=top,iothread=a,bus=pci.1,addr=0x0
+-device virtio-scsi-pci,id=scsi0,bus=pci.2,addr=0x0
+"""
+HALF = """\
+-object iothread,id=a -blockdev driver=file,filename=/a,node-name=top-file
+-blockdev driver=qcow2,file=top-file,node-name=top
+-device virtio-blk-pci,id=vda,drive=top,iothread=a -device virtio-scsi-pci,id=scsi0
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("", "", []),
+        ("iothread=a,", "", [("changed", "vda", [("iothread", "a", None)])]),
+        (
+            "/a,node",
+            "/c,node",
+            [("changed", "top-file", [("filename", "/a", "/c")])],
+        ),
+        ("id=scsi0", "id=scsi1", [("only-a", "scsi0", []), ("only-b", "scsi1", [])]),
+        (
+            "-device virtio-scsi",
+            "-blockdev driver=null-co,node-name=n -device virtio-scsi",
+            [("only-b", "n", [])],
+        ),
+    ],
+)
+def test_half_is_compared_with_its_part_of_a_whole(old: str, new: str, told: object) -> None:
+    """What a manager fills in as it starts a guest is no difference, and what has changed is."""
+    half, whole = (parse_words(text.split()) for text in (HALF, WHOLE.replace(old, new)))
+    found = compare_commands(half, leave_out_rest(whole, half))
+    assert [
+        (each.kind, each.id, [(change.key, change.a, change.b) for change in each.changes])
+        for each in found
+    ] == told
+
+
+def test_place_that_a_half_names_is_compared() -> None:
+    """A place on PCI counts where the half has one."""
+    half = parse_words(HALF.replace("id=scsi0", "id=scsi0,addr=0x7").split())
+    found = compare_commands(half, leave_out_rest(parse_words(WHOLE.split()), half))
+    assert [each.id for each in found] == ["scsi0"]

@@ -130,6 +130,12 @@ def _list_changed(guest: Guest, changes: Sequence[Change]) -> Iterator[Disk]:
     return (disk for disk in guest.vm.disks if disk.id in names)
 
 
+def render_commands(guest: Guest, changes: Sequence[Change]) -> str:
+    """Returns nothing."""
+    del guest, changes
+    return ""
+
+
 def name_setting(guest: Guest, subject: str, name: str, value: str | None = None) -> str:
     """Returns a setting as the model has it."""
     del guest, subject

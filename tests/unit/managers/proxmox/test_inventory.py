@@ -85,6 +85,23 @@ def test_plain_folder_has_every_config(tmp_path: Path) -> None:
     assert list_names(tmp_path) == ["3", "old/5", "20", "web"]
 
 
+def test_plain_folder_has_every_domain(tmp_path: Path) -> None:
+    """Saved domains count, other XML does not, and what cannot be read is told when it is."""
+    texts = {
+        "web.xml": "<!-- auto-generated -->\n<domain type='kvm'/>",
+        "pom.xml": "<project/>",
+        "snapshot.xml": "<domainsnapshot/>",
+        "db.txt": "<domain/>",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    os.mkfifo(tmp_path / "pipe.xml")
+    (tmp_path / "link.xml").symlink_to("web.xml")
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "db.xml").write_text("<domain/>", encoding="utf-8")
+    assert [found.path for found in list_vms([str(tmp_path)])] == [str(tmp_path / "link.xml")]
+
+
 def test_backup_of_several_hosts_is_searched(tmp_path: Path) -> None:
     """A tree may be deep in a folder, and numbers beside it count while other names do not."""
     write(tmp_path, "day/etc/pve/nodes/a/qemu-server/1.conf", "2.conf", "resolv.conf")

@@ -61,6 +61,7 @@ class AioNativeWithoutDirect(Rule):
     code = "CA001"
     name = "aio-native-without-direct"
     severity = Severity.ERROR
+    blanks = (("libvirt", "The daemon refuses such a domain itself (CF020)."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive that QEMU would refuse."""

@@ -65,7 +65,10 @@ class IoUringOnThickLvm(Rule):
     code = "CA002"
     name = "io-uring-on-thick-lvm"
     severity = Severity.WARNING
-    blanks = (("qemu", "A path does not show whether a logical volume is thick or thin."),)
+    blanks = (
+        ("qemu", "A path does not show whether a logical volume is thick or thin."),
+        ("libvirt", "A path does not show whether a logical volume is thick or thin."),
+    )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

@@ -78,11 +78,13 @@ class IoUringOnBufferedKrbd(Rule):
             if backing.kind != "krbd":
                 continue
             change = Change(subject=disk.id, property="aio", old=disk.aio)
+            engine = name_setting(context, disk.id, "aio", "io_uring")
+            mode = name_setting(context, disk.id, "cache", attached.cache)
             direct = name_setting(context, disk.id, "cache", "none")
             yield self.report(
                 context,
-                f"aio=io_uring of {disk.id} can hang the guest: with cache={attached.cache} the"
-                " Ceph kernel client is used through the host's page cache",
+                f"{engine} of {disk.id} can hang the guest: with {mode} the Ceph kernel client is"
+                " used through the host's page cache",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
                 fix=context.make_fix(f"{instruct(context, change)}, or write {direct}", change),

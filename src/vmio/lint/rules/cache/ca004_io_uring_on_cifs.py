@@ -67,7 +67,10 @@ class IoUringOnCifs(Rule):
     code = "CA004"
     name = "io-uring-on-cifs"
     severity = Severity.ERROR
-    blanks = (("qemu", "A path does not show which file system it is on."),)
+    blanks = (
+        ("qemu", "A path does not show which file system it is on."),
+        ("libvirt", "A path does not show which file system it is on."),
+    )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

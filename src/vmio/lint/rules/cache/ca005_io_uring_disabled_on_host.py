@@ -102,7 +102,10 @@ def _make_fix(context: Context, attached: AttachedDisk) -> Fix:
     disk = attached.disk
     if not attached.cache_direct:
         direct = name_setting(context, disk.id, "cache", "none")
-        message = f"write aio=threads, or {direct} and aio=native"
+        threads, native = (
+            name_setting(context, disk.id, "aio", engine) for engine in ("threads", "native")
+        )
+        message = f"write {threads}, or {direct} and {native}"
         return Fix(applicability=Applicability.MANUAL, message=message)
     change = Change(subject=disk.id, property="aio", old=disk.aio, new="native")
     return context.make_fix(instruct(context, change), change)

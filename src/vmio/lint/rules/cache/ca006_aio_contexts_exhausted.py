@@ -8,6 +8,7 @@ from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
+from vmio.lint.words import name_setting
 
 __all__ = ["AioContextsExhausted"]
 
@@ -83,9 +84,10 @@ class AioContextsExhausted(Rule):
         if not native or kernel.aio_nr + needed <= kernel.aio_max_nr:
             return
         disk = native[0].disk
+        native_aio = name_setting(context, disk.id, "aio", "native")
         yield self.report(
             context,
-            f"aio=native may fall back to worker threads: this guest needs {needed} requests of"
+            f"{native_aio} may fall back to worker threads: this guest needs {needed} requests of"
             f" fs.aio-max-nr={kernel.aio_max_nr}, and {kernel.aio_nr} are in use",
             subject=disk.id,
             span=disk.spans.get("aio", disk.span),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import list_disks
 from vmio.lint.rule import Context, Rule
-from vmio.lint.words import instruct
+from vmio.lint.words import instruct, name_setting
 from vmio.model.disk import FILE_DRIVERS
 from vmio.model.plan import Change
 
@@ -76,7 +76,7 @@ class AioWithoutEffect(Rule):
             change = Change(subject=disk.id, property="aio", old=disk.aio)
             yield self.report(
                 context,
-                f"aio={disk.aio} of {disk.id} does nothing:"
+                f"{name_setting(context, disk.id, 'aio', disk.aio)} of {disk.id} does nothing:"
                 f" QEMU's {backing.driver} driver does its I/O over the network itself",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),

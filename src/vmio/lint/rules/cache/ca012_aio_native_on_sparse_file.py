@@ -71,7 +71,10 @@ class AioNativeOnSparseFile(Rule):
     code = "CA012"
     name = "aio-native-on-sparse-file"
     severity = Severity.INFO
-    blanks = (("qemu", "A path does not show whether an image is preallocated."),)
+    blanks = (
+        ("qemu", "A path does not show whether an image is preallocated."),
+        ("libvirt", "A path does not show whether an image is preallocated."),
+    )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

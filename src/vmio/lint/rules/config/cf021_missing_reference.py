@@ -50,6 +50,7 @@ class MissingReference(ProblemRule):
     code = "CF021"
     name = "missing-reference"
     severity = Severity.ERROR
+    blanks = (("libvirt", "The daemon refuses such a domain itself (CF020)."),)
     kind = "missing-reference"
 
     def explain(self, problem: Problem) -> str:

@@ -50,6 +50,7 @@ class DuplicateId(ProblemRule):
     code = "CF022"
     name = "duplicate-id"
     severity = Severity.ERROR
+    blanks = (("libvirt", "The daemon refuses such a domain itself (CF020)."),)
     kind = "duplicate-id"
 
     def explain(self, problem: Problem) -> str:

@@ -58,6 +58,7 @@ class PartialCommand(ProblemRule):
     severity = Severity.INFO
     blanks = (
         ("proxmox", "A file of Proxmox VE's own is one config; only a longer text has several."),
+        ("libvirt", "A domain's file is one domain; of any other text none is read."),
     )
     kind = "partial-command"
 

@@ -73,6 +73,7 @@ class UnknownDevice(Rule):
     code = "CF030"
     name = "unknown-device"
     severity = Severity.ERROR
+    blanks = (("libvirt", "A domain names no device of QEMU's."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

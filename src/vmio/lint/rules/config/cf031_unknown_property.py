@@ -88,6 +88,7 @@ class UnknownProperty(Rule):
     code = "CF031"
     name = "unknown-property"
     severity = Severity.ERROR
+    blanks = (("libvirt", "A domain names no property of QEMU's."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

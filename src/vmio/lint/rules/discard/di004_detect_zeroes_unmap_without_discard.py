@@ -48,6 +48,7 @@ class DetectZeroesUnmapWithoutDiscard(Rule):
     code = "DI004"
     name = "detect-zeroes-unmap-without-discard"
     severity = Severity.ERROR
+    blanks = (("libvirt", "The daemon gives QEMU `on` instead where discard is off."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

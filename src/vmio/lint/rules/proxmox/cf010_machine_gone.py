@@ -68,6 +68,7 @@ class MachineGone(ProxmoxRule):
     name = "machine-gone"
     severity = Severity.ERROR
     elsewhere = "A command line is written for the QEMU that it starts."
+    blanks = (("libvirt", "The daemon refuses a machine type that its QEMU does not have."),)
     versions = Versions(since="11.0", pve_since="11.0.0-1", pve_only=True)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -54,6 +54,9 @@ class BootDeviceMissing(ProxmoxRule):
     name = "boot-device-missing"
     severity = Severity.INFO
     elsewhere = "A command line says the order at each device, so it names none that is missing."
+    blanks = (
+        ("libvirt", "A domain names kinds of devices to boot from, or the order at each device."),
+    )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding if the boot order names something that is not there."""

@@ -69,6 +69,7 @@ class Qcow2L2CacheTooSmall(ProxmoxRule):
     name = "qcow2-l2-cache-too-small"
     severity = Severity.INFO
     elsewhere = "Only a Proxmox config shows how large an image is."
+    blanks = (("libvirt", "A domain does not show how large an image is."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

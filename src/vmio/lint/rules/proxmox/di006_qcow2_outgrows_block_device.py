@@ -56,6 +56,9 @@ class Qcow2OutgrowsBlockDevice(ProxmoxRule):
     name = "qcow2-outgrows-block-device"
     severity = Severity.WARNING
     elsewhere = "`discard-no-unref` of a command line is not read."
+    blanks = (
+        ("libvirt", "Only for Proxmox VE is it known that the volume is no larger than the disk."),
+    )
     versions = Versions(since="8.1")
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -54,6 +54,7 @@ class ScsiblockIgnoresLimits(ProxmoxRule):
     name = "scsiblock-ignores-limits"
     severity = Severity.WARNING
     elsewhere = "Only Proxmox VE accepts limits for `scsiblock=1` without applying them."
+    blanks = (("libvirt", "Limits of a passed-through disk are not known to be ignored."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk whose limits do nothing."""

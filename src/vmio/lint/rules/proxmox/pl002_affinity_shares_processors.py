@@ -58,6 +58,7 @@ class AffinitySharesProcessors(ProxmoxRule):
     name = "affinity-shares-processors"
     severity = Severity.INFO
     elsewhere = "What binds a QEMU to processors, such as taskset, is not read."
+    blanks = (("libvirt", "Pins of a domain have rules of their own (PL004, PL005)."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""

@@ -61,6 +61,7 @@ class QueuesIgnored(ProxmoxRule):
     name = "queues-ignored"
     severity = Severity.WARNING
     elsewhere = "In QEMU only controllers have a number of queues."
+    blanks = (("libvirt", "The daemon refuses `queues` of any disk but virtio (CF020)."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive."""

@@ -60,6 +60,7 @@ class MachineTypeWithOneQueue(ProxmoxRule):
     name = "machine-type-with-one-queue"
     severity = Severity.INFO
     elsewhere = "Command lines are checked only for configured numbers of queues (QU004)."
+    blanks = (("libvirt", "Domains are checked only for configured numbers of queues (QU004)."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest."""

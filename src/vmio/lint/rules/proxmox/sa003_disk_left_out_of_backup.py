@@ -54,6 +54,7 @@ class DiskLeftOutOfBackup(ProxmoxRule):
     name = "disk-left-out-of-backup"
     severity = Severity.INFO
     elsewhere = "A command line does not show what is backed up."
+    blanks = (("libvirt", "A domain does not show what is backed up."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

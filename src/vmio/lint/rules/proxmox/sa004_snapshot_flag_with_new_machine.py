@@ -55,6 +55,9 @@ class SnapshotFlagWithNewMachine(ProxmoxRule):
     name = "snapshot-flag-with-new-machine"
     severity = Severity.ERROR
     elsewhere = "QEMU itself takes `snapshot=on` with every machine version."
+    blanks = (
+        ("libvirt", "A `<transient>` disk is an overlay of libvirt's, with any machine type."),
+    )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per disk."""

@@ -61,6 +61,7 @@ class ScsihwDefaultsToLsi(ProxmoxRule):
     name = "scsihw-defaults-to-lsi"
     severity = Severity.WARNING
     elsewhere = "Only Proxmox VE chooses a SCSI controller that is not configured."
+    blanks = (("libvirt", "An LSI controller that libvirt adds has a rule of its own (TH020)."),)
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields one finding per guest, at its first SCSI disk."""

@@ -63,6 +63,7 @@ class ChangeWaitsForRestart(ProxmoxRule):
     name = "change-waits-for-restart"
     severity = Severity.INFO
     elsewhere = "A command line has no pending changes."
+    blanks = (("libvirt", "A domain's text has no pending changes."),)
     needs = "waiting"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

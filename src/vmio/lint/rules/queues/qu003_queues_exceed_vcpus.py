@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.bounds import MAX_QUEUES, MAX_SCSI_QUEUES
-from vmio.formats.qemu.argv import read_mapping
-from vmio.lint.devices import (
-    find_property,
-    list_devices,
-    list_made_disks,
-    may_add_vcpus,
-    read_queues,
-)
+from vmio.lint.devices import list_described, list_made_disks, may_add_vcpus
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.words import instruct
@@ -27,10 +20,10 @@ class QueuesExceedVcpus(Rule):
 
     ## What it does
 
-    Compares `queues` of a SCSI drive, if it is used, and `num-queues` of a device in QEMU's own
-    options with the number of virtual processors. Guests that can get more of these while they
-    run are not reported, nor are devices with an `iothread-vq-mapping`. QU009 reports numbers that
-    QEMU refuses.
+    Compares `queues` of a SCSI drive or of a domain's driver, if it is used, and `num-queues` of a
+    device in QEMU's own options with the number of virtual processors. Guests that can get more of
+    these while they run are not reported, nor are devices with an `iothread-vq-mapping`. QU009
+    reports numbers that QEMU refuses.
 
     ## Why is this bad
 
@@ -73,8 +66,13 @@ class QueuesExceedVcpus(Rule):
         vm = context.vm
         if may_add_vcpus(vm):
             return
+        made = set()
         for attached in list_made_disks(context):
             disk, effect = attached.disk, attached.find_effect("queues")
+            if disk.queues is not None:
+                made.add(disk.id)
+            if disk.iothread_vq_mapping:
+                continue
             used = effect is not None and effect.verdict == "used"
             if not used or disk.queues is None or not vm.vcpus < disk.queues <= MAX_SCSI_QUEUES:
                 continue
@@ -97,18 +95,16 @@ class QueuesExceedVcpus(Rule):
                     message=f"write no more than {vm.vcpus} queues",
                 ),
             )
-        for option in list_devices(vm):
-            queues = read_queues(option)
-            if queues is None or not vm.vcpus < queues <= MAX_QUEUES or read_mapping(option):
+        for device in list_described(context):
+            if device.queues is None or device.mapping or device.id in made:
                 continue
-            key = "num-queues" if "num-queues" in option.properties else "num_queues"
-            span = find_property(vm.source, option, key)
-            yield self.report(
-                context,
-                _explain(option.id or option.kind, queues, vm.vcpus),
-                subject=option.id or option.kind,
-                span=span,
-            )
+            if vm.vcpus < device.queues <= MAX_QUEUES:
+                yield self.report(
+                    context,
+                    _explain(device.id, device.queues, vm.vcpus),
+                    subject=device.id,
+                    span=device.queues_span,
+                )
 
 
 def _explain(device: str, queues: int, vcpus: int) -> str:

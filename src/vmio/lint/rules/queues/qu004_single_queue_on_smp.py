@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.qemu.argv import read_mapping
-from vmio.lint.devices import find_property, list_devices, read_queues
+from vmio.lint.devices import list_described
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.model.controller import QUEUE_PER_VCPU_SINCE
@@ -57,31 +56,31 @@ class SingleQueueOnSmp(Rule):
     code = "QU004"
     name = "single-queue-on-smp"
     severity = Severity.INFO
-    needs = "options"
+    needs = "devices"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per device."""
         vm = context.vm
-        for option in list_devices(vm):
-            threads = len(read_mapping(option))
-            if read_queues(option) != 1 or (vm.vcpus == 1 and threads <= 1):
+        for device in list_described(context):
+            threads = len(device.mapping)
+            if device.queues != 1 or (vm.vcpus == 1 and threads <= 1):
                 continue
-            device = option.id or option.kind
             is_old = (0, 0) < vm.machine_version < QUEUE_PER_VCPU_SINCE
-            has_one = is_old or option.kind.endswith(("-ccw", "-device"))
-            key = "num-queues" if "num-queues" in option.properties else "num_queues"
+            has_one = is_old or device.kind.endswith(("-ccw", "-device"))
             yield self.report(
                 context,
-                f"{device} has one request queue, so one of its {threads} IOThreads does all"
+                f"{device.id} has one request queue, so one of its {threads} IOThreads does all"
                 if threads > 1
-                else f"{device} has one request queue for {vm.vcpus} virtual processors",
-                subject=device,
-                span=find_property(vm.source, option, key),
+                else f"{device.id} has one request queue for {vm.vcpus} virtual processors",
+                subject=device.id,
+                span=device.queues_span,
                 severity=Severity.WARNING if threads > 1 else None,
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message=f"write {key}={max(vm.vcpus, threads)}: it has one queue by itself"
+                    message=f"set {device.setting} to {max(vm.vcpus, threads)}: it has one queue"
+                    " by itself"
                     if has_one
-                    else f"remove {key}, so that there is a queue per virtual processor",
+                    else f"remove {device.setting}, so that there is a queue per virtual"
+                    " processor",
                 ),
             )

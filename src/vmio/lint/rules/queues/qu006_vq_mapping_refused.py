@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from vmio.formats.qemu.argv import read_mapping
-from vmio.lint.devices import default_queues, find_property, list_devices
+from vmio.lint.devices import count_queues, find_property, list_devices, read_queues
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
@@ -60,6 +60,7 @@ class VqMappingRefused(Rule):
     code = "QU006"
     name = "vq-mapping-refused"
     severity = Severity.ERROR
+    blanks = (("libvirt", "The daemon refuses such a domain itself (CF020)."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
@@ -69,7 +70,9 @@ class VqMappingRefused(Rule):
             mapping = read_mapping(option)
             if not mapping:
                 continue
-            reason = _refuse(option, mapping, default_queues(vm, option), context.host)
+            reason = _refuse(
+                option, mapping, count_queues(vm, option.kind, read_queues(option)), context.host
+            )
             if not reason:
                 continue
             device = option.id or option.kind

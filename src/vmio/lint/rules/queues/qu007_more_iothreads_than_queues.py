@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.formats.qemu.argv import read_mapping
-from vmio.lint.devices import (
-    default_queues,
-    find_property,
-    list_devices,
-    read_queues,
-)
+from vmio.lint.devices import count_queues, list_described
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 
@@ -58,27 +52,27 @@ class MoreIothreadsThanQueues(Rule):
     code = "QU007"
     name = "more-iothreads-than-queues"
     severity = Severity.WARNING
-    needs = "options"
+    needs = "devices"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per device."""
-        vm = context.vm
-        for option in list_devices(vm):
-            mapping, queues = read_mapping(option), default_queues(vm, option)
-            if queues is None or len(mapping) <= queues or read_queues(option) == 1:
+        for device in list_described(context):
+            queues = count_queues(context.vm, device.kind, device.queues)
+            if queues is None or len(device.mapping) <= queues or device.queues == 1:
                 continue
-            if any(entry.vqs for entry in mapping):
+            if any(entry.vqs for entry in device.mapping):
                 continue
-            device = option.id or option.kind
             count = "one request queue" if queues == 1 else f"{queues} request queues"
-            idle = ", ".join(entry.iothread[:80] for entry in mapping[queues:])
+            idle = ", ".join(entry.iothread[:80] for entry in device.mapping[queues:])
+            setting = device.setting.replace("_", "-")
             yield self.report(
                 context,
-                f"{device} has {count} for {len(mapping)} IOThreads: {idle} will stay idle",
-                subject=device,
-                span=find_property(vm.source, option, "iothread-vq-mapping"),
+                f"{device.id} has {count} for {len(device.mapping)} IOThreads: {idle} will stay"
+                " idle",
+                subject=device.id,
+                span=device.mapping_span,
                 fix=Fix(
                     applicability=Applicability.MANUAL,
-                    message="remove IOThreads, or set num-queues to a multiple of their number",
+                    message=f"remove IOThreads, or set {setting} to a multiple of their number",
                 ),
             )

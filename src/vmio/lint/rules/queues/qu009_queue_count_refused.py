@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from vmio.bounds import MAX_QUEUES, MAX_SCSI_QUEUES
-from vmio.lint.devices import find_property, list_devices, list_made_disks, read_queues
+from vmio.lint.devices import list_described, list_made_disks
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
 
@@ -17,13 +17,13 @@ class QueueCountRefused(Rule):
 
     ## What it does
 
-    Compares `queues` of a SCSI drive, if it is used, and `num-queues` of a device in QEMU's own
-    options with what QEMU supports: one to 1022 request queues of a virtio-scsi controller, one to
-    1024 of a virtio-blk disk.
+    Compares `queues` of a SCSI drive or of a domain's driver, if it is used, and `num-queues` of a
+    device in QEMU's own options with what QEMU supports: one to 1022 request queues of a
+    virtio-scsi controller, one to 1024 of a virtio-blk disk.
 
     ## Why is this bad
 
-    Proxmox VE accepts the number, and QEMU does not start.
+    Proxmox VE and libvirt accept the number, and QEMU does not start.
 
     ## Example
 
@@ -59,30 +59,26 @@ class QueueCountRefused(Rule):
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per device."""
-        vm = context.vm
         for attached in list_made_disks(context):
             disk, effect = attached.disk, attached.find_effect("queues")
             used = effect is not None and effect.verdict == "used"
-            if used and disk.queues is not None and disk.queues > MAX_SCSI_QUEUES:
+            is_scsi = used and disk.bus == "scsi"
+            if is_scsi and disk.queues is not None and disk.queues > MAX_SCSI_QUEUES:
                 yield self.report(
                     context,
                     _explain(disk.id, disk.queues, MAX_SCSI_QUEUES),
                     subject=disk.id,
                     span=disk.spans.get("queues", disk.span),
                 )
-        for option in list_devices(vm):
-            queues = read_queues(option)
-            most = MAX_SCSI_QUEUES if option.kind.startswith("virtio-scsi") else MAX_QUEUES
-            if queues is None or 1 <= queues <= most:
-                continue
-            key = "num-queues" if "num-queues" in option.properties else "num_queues"
-            device = option.id or option.kind
-            yield self.report(
-                context,
-                _explain(device, queues, most),
-                subject=device,
-                span=find_property(vm.source, option, key),
-            )
+        for device in list_described(context):
+            most = MAX_SCSI_QUEUES if device.is_scsi else MAX_QUEUES
+            if device.queues is not None and not 1 <= device.queues <= most:
+                yield self.report(
+                    context,
+                    _explain(device.id, device.queues, most),
+                    subject=device.id,
+                    span=device.queues_span,
+                )
 
 
 def _explain(device: str, queues: int, most: int) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.rule import Context, Rule
-from vmio.lint.words import instruct
+from vmio.lint.words import instruct, name_setting
+from vmio.model.disk import Disk
 from vmio.model.plan import Change
-from vmio.model.source import Span
-from vmio.model.vm import Vm
 
 __all__ = ["CacheUnsafe"]
 
@@ -70,7 +69,7 @@ class CacheUnsafe(Rule):
             change = Change(subject=disk.id, property="cache", old=disk.cache, new=instead)
             yield self.report(
                 context,
-                f"{_name_setting(context.vm, span)} of {disk.id} drops the guest's flushes:"
+                f"{_name_cause(context, disk)} of {disk.id} drops the guest's flushes:"
                 " a crash of the host can ruin its file systems",
                 subject=disk.id,
                 span=span or disk.span,
@@ -78,6 +77,8 @@ class CacheUnsafe(Rule):
             )
 
 
-def _name_setting(vm: Vm, span: Span | None) -> str:
-    written = vm.source.read_span(span) if span is not None else ""
-    return "cache.no-flush" if "no-flush" in written else "cache=unsafe"
+def _name_cause(context: Context, disk: Disk) -> str:
+    span = disk.spans.get("cache")
+    if span is not None and "no-flush" in context.vm.source.read_span(span):
+        return "cache.no-flush"
+    return name_setting(context, disk.id, "cache", "unsafe")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.diagnostic import Diagnostic, Severity
 from vmio.lint.drives import is_thin, list_writable_disks
 from vmio.lint.rule import Context, Rule
-from vmio.lint.words import instruct
+from vmio.lint.words import instruct, name_setting
 from vmio.model.plan import Change
 
 __all__ = ["WerrorLosesWrites"]
@@ -85,7 +85,7 @@ class WerrorLosesWrites(Rule):
             change = Change(subject=disk.id, property="werror", old=disk.werror)
             yield self.report(
                 context,
-                f"werror={disk.werror} of {disk.id} {what}",
+                f"{name_setting(context, disk.id, 'werror', disk.werror)} of {disk.id} {what}",
                 subject=disk.id,
                 span=disk.spans.get("werror", disk.span),
                 severity=severity,

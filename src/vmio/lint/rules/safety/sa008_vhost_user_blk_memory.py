@@ -58,6 +58,7 @@ class VhostUserBlkMemory(Rule):
     code = "SA008"
     name = "vhost-user-blk-memory"
     severity = Severity.ERROR
+    blanks = (("libvirt", "The daemon refuses such a domain itself (CF020)."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -81,7 +81,10 @@ class IothreadIgnoredByController(Rule):
     code = "TH001"
     name = "iothread-ignored-by-controller"
     severity = Severity.WARNING
-    blanks = (("qemu", "QEMU refuses `iothread` on a SCSI disk (CF020)."),)
+    blanks = (
+        ("qemu", "QEMU refuses `iothread` on a SCSI disk (CF020)."),
+        ("libvirt", "The daemon refuses `iothread` of a SCSI disk (CF020)."),
+    )
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per drive that asks for an IOThread and gets none."""

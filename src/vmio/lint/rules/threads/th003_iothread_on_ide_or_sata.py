@@ -59,6 +59,7 @@ class IothreadOnIdeOrSata(ProblemRule):
     code = "TH003"
     name = "iothread-on-ide-or-sata"
     severity = Severity.ERROR
+    blanks = (("libvirt", "The daemon refuses such a domain itself (CF020)."),)
     kind = "iothread-not-on-bus"
     needs = ""
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.model.disk import Disk
 from vmio.model.source import Span
 
 __all__ = ["WindowsOnIde"]
@@ -72,15 +73,22 @@ class WindowsOnIde(Rule):
                 continue
             is_ahci = context.topology.controller_of(attached).model.endswith("ahci")
             bus = "AHCI" if is_ahci else "IDE, the slowest bus of all,"
-            span = disk.span
             yield self.report(
                 context,
                 f"{disk.id} is on emulated {bus} and can have no IOThread",
                 subject=disk.id,
-                span=span and Span(start=span.start, end=span.start + len(disk.id)),
+                span=_find_id(context, disk),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
                     message="install the virtio drivers in the guest, then move the disk to a"
                     " virtio-scsi controller of its own",
                 ),
             )
+
+
+def _find_id(context: Context, disk: Disk) -> Span | None:
+    """Returns where a disk's text begins with its id, or all of its text."""
+    span = disk.span
+    if span is None or not context.vm.source.read_span(span).startswith(disk.id):
+        return span
+    return Span(start=span.start, end=span.start + len(disk.id))

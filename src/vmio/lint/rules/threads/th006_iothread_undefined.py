@@ -57,6 +57,7 @@ class IothreadUndefined(Rule):
     code = "TH006"
     name = "iothread-undefined"
     severity = Severity.ERROR
+    blanks = (("libvirt", "The daemon refuses such a domain itself (CF020)."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

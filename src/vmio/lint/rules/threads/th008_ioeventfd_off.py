@@ -57,6 +57,7 @@ class IoeventfdOff(Rule):
     code = "TH008"
     name = "ioeventfd-off"
     severity = Severity.ERROR
+    blanks = (("libvirt", "It is reported with whatever else QEMU refuses of a domain (CF020)."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from vmio.lint.devices import can_have_iothread, runs_in_iothread
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
-from vmio.lint.words import instruct
+from vmio.lint.words import instruct, name_setting
 from vmio.model.disk import Backing
 from vmio.model.plan import Change
 from vmio.model.topology import AttachedDisk
@@ -89,9 +89,10 @@ class AioThreadsWithIothread(Rule):
                 continue
             has_thread = runs_in_iothread(context.topology, attached)
             saves = "its IOThread saves" if has_thread else "an IOThread would save"
+            engine = name_setting(context, disk.id, "aio", "threads")
             yield self.report(
                 context,
-                f"aio=threads of {disk.id} hands every request on to a worker thread,"
+                f"{engine} of {disk.id} hands every request on to a worker thread,"
                 f" which costs most of what {saves}",
                 subject=disk.id,
                 span=disk.spans.get("aio", disk.span),
@@ -114,5 +115,7 @@ def _propose(context: Context, attached: AttachedDisk, backing: Backing) -> str:
     default = Change(subject=attached.disk.id, property="aio", old="threads")
     if backing.io_uring != "no":
         return instruct(context, default)
-    native = " or aio=native" if attached.cache_direct else ""
-    return f"{instruct(context, replace(default, new='io_uring'))}{native}"
+    proposed = instruct(context, replace(default, new="io_uring"))
+    if not attached.cache_direct:
+        return proposed
+    return f"{proposed} or {name_setting(context, attached.disk.id, 'aio', 'native')}"

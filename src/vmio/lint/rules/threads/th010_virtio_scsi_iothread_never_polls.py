@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import find_property, list_devices
+from vmio.lint.devices import find_parameter, list_devices, list_written_controllers
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
-from vmio.model.vm import Vm
+from vmio.lint.words import name_parameter
 
 __all__ = ["VirtioScsiIothreadNeverPolls"]
 
@@ -63,23 +63,24 @@ class VirtioScsiIothreadNeverPolls(Rule):
     code = "TH010"
     name = "virtio-scsi-iothread-never-polls"
     severity = Severity.WARNING
-    needs = "options"
+    needs = "iothreads"
     versions = Versions(before="10.0")
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per IOThread."""
         vm = context.vm
-        polling = {iothread.id for iothread in vm.iothreads if iothread.poll_max_ns}
-        blocked = _find_scsi_users(vm) if polling else {}
-        for option in vm.options:
-            if option.name != "object" or option.id not in polling & blocked.keys():
+        polling = [iothread for iothread in vm.iothreads if iothread.poll_max_ns]
+        blocked = _find_scsi_users(context) if polling else {}
+        for iothread in polling:
+            if iothread.id not in blocked:
                 continue
             yield self.report(
                 context,
-                f"poll-max-ns of {option.id} does nothing: before QEMU 10.0 an IOThread with a"
-                f" virtio-scsi controller ({blocked[option.id]}) never polls",
-                subject=option.id,
-                span=find_property(vm.source, option, "poll-max-ns"),
+                f"{name_parameter(context, 'poll_max_ns')} of {iothread.id} does nothing: before"
+                f" QEMU 10.0 an IOThread with a virtio-scsi controller ({blocked[iothread.id]})"
+                " never polls",
+                subject=iothread.id,
+                span=find_parameter(vm, iothread, "poll_max_ns"),
                 fix=Fix(
                     applicability=Applicability.MANUAL,
                     message="give the controller an IOThread of its own, use virtio-blk,"
@@ -88,10 +89,14 @@ class VirtioScsiIothreadNeverPolls(Rule):
             )
 
 
-def _find_scsi_users(vm: Vm) -> dict[str, str]:
+def _find_scsi_users(context: Context) -> dict[str, str]:
     """Returns a virtio-scsi controller that runs in an IOThread, by the IOThread's id."""
-    return {
+    users = {
         option.properties["iothread"]: option.id or option.kind
-        for option in list_devices(vm)
+        for option in list_devices(context.vm)
         if option.kind.startswith("virtio-scsi") and "iothread" in option.properties
     }
+    for controller in list_written_controllers(context):
+        if controller.bus == "scsi" and controller.iothread is not None:
+            users[controller.iothread] = controller.id
+    return users

@@ -60,6 +60,7 @@ class PollingBlockedByHandler(Rule):
     code = "TH011"
     name = "polling-blocked-by-handler"
     severity = Severity.WARNING
+    blanks = (("libvirt", "A domain gives IOThreads to disks and their controllers alone."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import find_property
+from vmio.lint.devices import find_parameter
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
 from vmio.lint.versions import Versions
+from vmio.lint.words import name_parameter
 
 __all__ = ["PollFactorOfOne"]
 
 _EFFECTS = {
-    "poll-grow": "never grows past the 4000 ns that it starts with",
-    "poll-shrink": "never shrinks once it has grown",
+    "poll_grow": (4000, "never grows past the 4000 ns that it starts with"),
+    "poll_shrink": (0, "never shrinks once it has grown"),
 }
+"""By the parameter, the longest polling time at which it does nothing, and what comes of 1."""
 
 
 class PollFactorOfOne(Rule):
@@ -61,30 +63,27 @@ class PollFactorOfOne(Rule):
     code = "TH012"
     name = "poll-factor-of-one"
     severity = Severity.WARNING
-    needs = "options"
+    needs = "iothreads"
     versions = Versions(before="11.1")
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per factor of one."""
         vm = context.vm
-        maximum = {iothread.id: iothread.poll_max_ns for iothread in vm.iothreads}
-        for option in vm.options:
-            if option.name != "object" or option.kind != "iothread":
-                continue
-            poll_max_ns = maximum.get(option.id)
-            for key, effect in _EFFECTS.items():
-                least_ns = 4000 if key == "poll-grow" else 0
+        for iothread in vm.iothreads:
+            for field, (least_ns, effect) in _EFFECTS.items():
+                poll_max_ns = iothread.poll_max_ns
                 matters = poll_max_ns is None or poll_max_ns > least_ns
-                if option.properties.get(key) != "1" or not matters:
+                if getattr(iothread, field) != 1 or not matters:
                     continue
+                name = name_parameter(context, field)
                 yield self.report(
                     context,
-                    f"the polling time of {option.id} {effect}: {key} is a factor, and 1 changes"
-                    " nothing",
-                    subject=f"{option.id} {key}",
-                    span=find_property(vm.source, option, key),
+                    f"the polling time of {iothread.id} {effect}: {name} is a factor, and 1"
+                    " changes nothing",
+                    subject=f"{iothread.id} {name}",
+                    span=find_parameter(vm, iothread, field),
                     fix=Fix(
                         applicability=Applicability.MANUAL,
-                        message=f"remove {key}, or give it a value of 2 or more",
+                        message=f"remove {name}, or give it a value of 2 or more",
                     ),
                 )

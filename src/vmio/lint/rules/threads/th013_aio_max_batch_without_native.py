@@ -56,6 +56,7 @@ class AioMaxBatchWithoutNative(Rule):
     code = "TH013"
     name = "aio-max-batch-without-native"
     severity = Severity.WARNING
+    blanks = (("libvirt", "A domain has no setting for it."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -60,6 +60,7 @@ class IothreadNameHidden(Rule):
     code = "TH014"
     name = "iothread-name-hidden"
     severity = Severity.INFO
+    blanks = (("libvirt", "The daemon gives IOThreads short ids, and has QEMU name its threads."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

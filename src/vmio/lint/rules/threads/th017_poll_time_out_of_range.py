@@ -66,6 +66,7 @@ class PollTimeOutOfRange(Rule):
     code = "TH017"
     name = "poll-time-out-of-range"
     severity = Severity.ERROR
+    blanks = (("libvirt", "It is reported with whatever else QEMU refuses of a domain (CF020)."),)
     needs = "options"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmio.lint.devices import find_property
+from vmio.lint.devices import find_parameter
 from vmio.lint.diagnostic import Applicability, Diagnostic, Fix, Severity
 from vmio.lint.rule import Context, Rule
+from vmio.lint.words import name_parameter
 
 __all__ = ["PollTimeUnusual"]
 
@@ -67,14 +68,13 @@ class PollTimeUnusual(Rule):
     code = "TH018"
     name = "poll-time-unusual"
     severity = Severity.INFO
-    needs = "options"
+    needs = "iothreads"
 
     def check(self, context: Context) -> Iterator[Diagnostic]:
         """Yields a finding per IOThread."""
         vm = context.vm
-        times = {iothread.id: iothread.poll_max_ns for iothread in vm.iothreads}
-        for option in vm.options:
-            poll_ns = times.get(option.id) if option.name == "object" else None
+        for iothread in vm.iothreads:
+            poll_ns = iothread.poll_max_ns
             if not poll_ns or _SHORT_NS <= poll_ns < _LONG_NS:
                 continue
             if poll_ns < _SHORT_NS:
@@ -85,8 +85,9 @@ class PollTimeUnusual(Rule):
                 advice = f"write less, such as QEMU's default of {_DEFAULT_NS}"
             yield self.report(
                 context,
-                f"poll-max-ns of {option.id[:80]} is unusual: {effect}",
-                subject=option.id,
-                span=find_property(vm.source, option, "poll-max-ns"),
+                f"{name_parameter(context, 'poll_max_ns')} of {iothread.id[:80]} is unusual:"
+                f" {effect}",
+                subject=iothread.id,
+                span=find_parameter(vm, iothread, "poll_max_ns"),
                 fix=Fix(applicability=Applicability.MANUAL, message=advice),
             )

@@ -157,7 +157,7 @@ def _group_disks(context: Context) -> list[list[AttachedDisk]]:
     for attached in context.topology.disks:
         disk = attached.disk
         if disk.limits and disk.media == "disk":
-            group = devices.get(disk.id)
+            group = devices.get(disk.id) or disk.throttle_group
             key = ("group", group) if group else ("disk", disk.id)
             groups.setdefault(key, []).append(attached)
     return list(groups.values())

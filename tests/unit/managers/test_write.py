@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from vmio.errors import ConflictError, InputError, OutputError, VmioError
-from vmio.managers.proxmox.journal import KEPT, Journal
+from vmio.managers.journal import KEPT, Journal
 from vmio.managers.proxmox.node import Node, find_qmp_socket, is_running
-from vmio.managers.proxmox.write import check_replaceable, replace_config, write_config
+from vmio.managers.write import check_replaceable, replace_config, write_config
 from vmio.model.source import Source
 from vmio.values import replace
 

@@ -1,4 +1,4 @@
-"""Undoes vmio's changes, of one config or of a whole run, and undoes an undo."""
+"""Undoes vmio's changes, of one config or domain or of a whole run, and undoes an undo."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from msgspec import Struct
 
 from vmio.errors import ConflictError, InputError, UsageError, VmioError
 from vmio.host.files import is_there
-from vmio.managers.proxmox.journal import Entry, Journal, list_journals, make_run
+from vmio.managers.journal import Entry, Journal, WrittenConfig, list_journals, make_run
+from vmio.managers.libvirt.compare import digest_domain, hide_passwords
+from vmio.managers.libvirt.find import LIBVIRT, is_domain
+from vmio.managers.libvirt.write import read_domain, restore_domain
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.write import WrittenConfig, check_config, open_config, save_config
+from vmio.managers.write import check_config, open_config, save_config
 from vmio.model.source import Source
 
 __all__ = [
@@ -39,6 +42,13 @@ class PreparedRestore(Struct, frozen=True, kw_only=True):
     """The config's current content."""
     new: bytes
     """The content to restore."""
+
+    @property
+    def shown(self) -> tuple[bytes, bytes]:
+        """Both as they may be printed: those of a domain without its passwords."""
+        if not is_domain(self.path):
+            return self.old, self.new
+        return hide_passwords(self.old), hide_passwords(self.new)
 
 
 class NotRestored(Struct, frozen=True, kw_only=True):
@@ -88,7 +98,9 @@ def find_journals(name: str, node: Node) -> tuple[Journal, ...]:
     journals = list_journals(node.state)
     if not name:
         return journals
-    if re.fullmatch(r"[0-9]{1,9}", name, re.ASCII) and not is_there(name):
+    if name.startswith(LIBVIRT):
+        found = [journal for journal in journals if journal.path == Path(name)]
+    elif re.fullmatch(r"[0-9]{1,9}", name, re.ASCII) and not is_there(name):
         found = [journal for journal in journals if journal.path.name == f"{name}.conf"]
         if len(found) > 1:
             paths = " and ".join(str(journal.path) for journal in found)
@@ -235,6 +247,16 @@ def undo(restore: PreparedRestore, *, run: str = "", node: Node | None = None) -
     """
     node = node if node is not None else Node()
     entry = restore.entry
+    if is_domain(restore.path):
+        return restore_domain(
+            str(restore.path),
+            restore.old,
+            restore.new,
+            what=_describe(entry),
+            run=run,
+            undoes=entry.number,
+            state=node.state,
+        )
     with open_config(restore.path, node) as file:
         now = Source(name=str(restore.path), data=file.read())
         if now.data != restore.old:
@@ -262,13 +284,17 @@ def _describe(entry: Entry) -> str:
 def _look(journal: Journal, *, force: bool, node: Node) -> tuple[Source, Sequence[Entry]]:
     """Returns a config and its changes, if the config has not changed since vmio wrote it."""
     try:
-        with open_config(journal.path, node) as file:
-            now = Source(name=str(journal.path), data=file.read())
+        if is_domain(journal.path):
+            now = read_domain(str(journal.path))
+            written = digest_domain(now)
+        else:
+            with open_config(journal.path, node) as file:
+                now = Source(name=str(journal.path), data=file.read())
+            written = now.digest
     except InputError as error:
         raise InputError(error.message, hint=_describe_place(journal)) from error
-    digest = now.digest
-    entries = _drop_unwritten(journal.entries(), digest)
-    if entries and entries[-1].after != digest and not force:
+    entries = _drop_unwritten(journal.entries(), now.digest)
+    if entries and entries[-1].after != written and not force:
         raise ConflictError(
             f"{now.name} has changed since vmio wrote it",
             hint="--force --dry-run shows what would be lost",
@@ -290,7 +316,8 @@ def _describe_place(journal: Journal) -> str:
 
 
 def _restore(journal: Journal, entry: Entry, now: Source, node: Node) -> PreparedRestore:
-    check_config(now, journal.path, node)
+    if not is_domain(journal.path):
+        check_config(now, journal.path, node)
     return PreparedRestore(entry=entry, path=journal.path, old=now.data, new=journal.read(entry))
 
 

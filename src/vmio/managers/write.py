@@ -1,8 +1,9 @@
-"""Writes VM configs of Proxmox VE as Proxmox VE itself does: under its lock, or not at all.
+"""Writes the files of guests: under their manager's lock, whole or not at all, with a backup.
 
-Source: qemu-server 9.2.6. Its tools hold `/var/lock/qemu-server/lock-VMID.conf` during each change
-of a config, refuse one with `lock:`, and keep changes of a running guest in [PENDING], because
-migration and hotplug use the main section.
+A config of Proxmox VE is changed under its own lock, `/var/lock/qemu-server/lock-VMID.conf`, any
+other file under one on its folder. What else a manager demands is in its folder's `guard.py`.
+
+Source: qemu-server 9.2.6, whose tools hold that lock during each change of a config.
 """
 
 from __future__ import annotations
@@ -11,18 +12,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec import Struct
-
 from vmio.errors import ConflictError, VmioError
-from vmio.formats.proxmox.config import parse_config
-from vmio.managers.proxmox.journal import Entry, Journal
-from vmio.managers.proxmox.lock import LockedFile, open_locked
-from vmio.managers.proxmox.node import Node, find_vmid, is_running
+from vmio.formats.libvirt.doors import recognise as is_domain
+from vmio.managers.journal import Entry, Journal, WrittenConfig
+from vmio.managers.libvirt.guard import check_place
+from vmio.managers.lock import LockedFile, open_locked
+from vmio.managers.proxmox.guard import check_rest, check_state
+from vmio.managers.proxmox.node import Node, find_vmid
 from vmio.model.source import Source
 from vmio.values import replace
 
 __all__ = [
-    "WrittenConfig",
     "check_config",
     "check_replaceable",
     "open_config",
@@ -30,28 +30,6 @@ __all__ = [
     "save_config",
     "write_config",
 ]
-
-_PENDING_HINT = (
-    "stop it first, or run the command of `vmio apply --commands`: it applies at the next start"
-)
-
-
-class WrittenConfig(Struct, frozen=True, kw_only=True):
-    """The result for a config."""
-
-    path: Path
-    """The file itself, with symbolic links resolved."""
-    before: str
-    """The digest of the old content."""
-    after: str
-    """The digest of the current content."""
-    backup: Path | None = None
-    """The file with the old bytes; None if nothing was to change."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether the file was written."""
-        return self.backup is not None
 
 
 def check_replaceable(path: Path, old: bytes, *, node: Node | None = None) -> None:
@@ -176,7 +154,8 @@ def save_config(
     if new == old.data:
         return WrittenConfig(path=file.path, before=after, after=after)
     check_config(old, file.path, node)
-    _check_rest(old, new)
+    if not is_domain(old):
+        check_rest(old, new)
     journal = Journal(node.state, file.path)
     entry = journal.record(old.data, new, what=what, run=run, undoes=undoes)
     try:
@@ -194,31 +173,12 @@ def check_config(source: Source, path: Path, node: Node) -> None:
 
     Raises:
         InputError: It is not a VM config.
-        ConflictError: An operation is in progress, or the guest runs here.
+        ConflictError: An operation is in progress, the guest runs here, or the file is libvirt's.
     """
-    lock = parse_config(source).main.settings().get("lock")
-    if lock is not None:
-        raise ConflictError(
-            f"{source.name} has 'lock: {lock.value}'",
-            hint="an operation of Proxmox VE is in progress, or has crashed: see qm unlock",
-        )
-    vmid = find_vmid(path, node)
-    if vmid and is_running(vmid, node):
-        raise ConflictError(
-            f"guest {vmid} is running, and its config has to describe what runs",
-            hint=_PENDING_HINT,
-        )
-
-
-def _check_rest(old: Source, new: bytes) -> None:
-    """Refuses to change anything but the guest itself: not its snapshots, nor pending changes."""
-    rest = old.data[parse_config(old).main.span.end :]
-    changed = Source(name=old.name, data=new)
-    if new[parse_config(changed).main.span.end :] != rest:
-        raise ConflictError(
-            f"{old.name} has other snapshots or pending changes now",
-            hint="vmio never changes those; nothing was written",
-        )
+    if is_domain(source):
+        check_place(path)
+    else:
+        check_state(source, path, node)
 
 
 def _forget(journal: Journal, entry: Entry, file: LockedFile, old: Source) -> None:

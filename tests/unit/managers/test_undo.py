@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from vmio.errors import ConflictError, InputError, UsageError
-from vmio.managers.proxmox.journal import Journal, make_run
+from vmio.managers.journal import Journal, WrittenConfig, make_run
 from vmio.managers.proxmox.node import Node
-from vmio.managers.proxmox.undo import (
+from vmio.managers.undo import (
     find_journals,
     list_runs,
     prepare_run,
@@ -18,7 +18,7 @@ from vmio.managers.proxmox.undo import (
     undo,
     undo_all,
 )
-from vmio.managers.proxmox.write import WrittenConfig, replace_config
+from vmio.managers.write import replace_config
 
 
 @pytest.fixture(name="node")

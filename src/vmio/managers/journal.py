@@ -26,7 +26,14 @@ from vmio.host.save import write_file
 from vmio.model.source import Source
 from vmio.values import check_matches, replace
 
-__all__ = ["Entry", "Journal", "find_state_folder", "list_journals", "make_run"]
+__all__ = [
+    "Entry",
+    "Journal",
+    "WrittenConfig",
+    "find_state_folder",
+    "list_journals",
+    "make_run",
+]
 
 KEPT = 20
 """The number of states kept for a config; a config is a few KiB."""
@@ -88,6 +95,24 @@ class Entry(Struct, frozen=True, kw_only=True):
         check_matches("run", self.run, r"[0-9a-f]{0,32}")
 
 
+class WrittenConfig(Struct, frozen=True, kw_only=True):
+    """The result for a config."""
+
+    path: Path
+    """The file itself, with symbolic links resolved."""
+    before: str
+    """The digest of the old content."""
+    after: str
+    """The digest of the current content."""
+    backup: Path | None = None
+    """The file with the old bytes; None if nothing was to change."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the file was written."""
+        return self.backup is not None
+
+
 class Journal:
     """The kept states of one config."""
 
@@ -126,7 +151,14 @@ class Journal:
         return data
 
     def record(
-        self, old: bytes, new: bytes, *, what: str, run: str = "", undoes: int | None = None
+        self,
+        old: bytes,
+        new: bytes,
+        *,
+        what: str,
+        run: str = "",
+        undoes: int | None = None,
+        after: str = "",
     ) -> Entry:
         """Keeps a state that is about to be replaced.
 
@@ -136,6 +168,7 @@ class Journal:
             what: A short description of the change.
             run: The id of the changes that one undo reverts together; empty for this one alone.
             undoes: The number of the change that this one undoes.
+            after: The digest by which the new state is recognized; empty for that of its bytes.
 
         Raises:
             OutputError: It cannot be kept.
@@ -145,7 +178,7 @@ class Journal:
             what=what,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             before=_digest(old),
-            after=_digest(new),
+            after=after or _digest(new),
             undoes=undoes,
             run=run or make_run(),
         )

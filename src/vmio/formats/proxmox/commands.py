@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vmio.formats.base import Guest
 from vmio.formats.proxmox.config import parse_config
-from vmio.formats.registry import edit, spell
+from vmio.formats.proxmox.edit import edit_config, list_settings
+from vmio.formats.proxmox.reader import ProxmoxGuest
 from vmio.formats.shell import join_words
 from vmio.model.plan import Change
 from vmio.model.source import Source, apply_edits
@@ -14,7 +14,7 @@ from vmio.model.source import Source, apply_edits
 __all__ = ["render_command"]
 
 
-def render_command(guest: Guest, changes: Sequence[Change]) -> str:
+def render_command(guest: ProxmoxGuest, changes: Sequence[Change]) -> str:
     """Returns the `qm set` command for changes; empty if there are none.
 
     It is a single command, because its digest is that of the config before the first change: qm
@@ -27,9 +27,9 @@ def render_command(guest: Guest, changes: Sequence[Change]) -> str:
     if not changes:
         return ""
     source = guest.vm.source
-    changed = Source(name=source.name, data=apply_edits(source, edit(guest, changes)))
+    changed = Source(name=source.name, data=apply_edits(source, edit_config(guest, changes)))
     settings = parse_config(changed).main.settings()
-    keys = list(dict.fromkeys(setting.key for setting in spell(guest, changes)))
+    keys = list(dict.fromkeys(setting.key for setting in list_settings(guest, changes)))
     words = ["qm", "set", guest.vm.id]
     for key in keys:
         if key in settings:

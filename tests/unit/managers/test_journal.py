@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from vmio.errors import InputError, OutputError
-from vmio.managers.proxmox.journal import KEPT, Journal, list_journals
+from vmio.managers.journal import KEPT, Journal, list_journals
 from vmio.testing import call
 
 OLD, NEW = b"name: a\n", b"name: b\n"

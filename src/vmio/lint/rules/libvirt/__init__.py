@@ -1,0 +1,1 @@
+"""Rules about libvirt domains alone."""

@@ -1,1 +1,0 @@
-"""Rules of every family that are only about QEMU command lines."""

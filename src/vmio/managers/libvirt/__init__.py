@@ -1,0 +1,1 @@
+"""libvirt: finds domains by its daemon or in its folder, and changes and restores them by it."""
