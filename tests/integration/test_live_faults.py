@@ -253,14 +253,17 @@ async def test_guest_that_vmio_fails_at_hides_no_other_guest(
         return taken
 
     with open_runtime_folder() as folder:
-        async with started(folder / "forged") as forged, started(folder / "other"):
-            async with watch("forged", "other") as watcher:
-                await wait_for(watcher, {"forged": "answered", "other": "answered"})
-                monkeypatch.setattr(GuestSampler, "take", fail)
-                told = "not read, a bug in vmio: KeyError: 'x'"
-                await wait_for(watcher, {"forged": told, "other": "answered"})
-                monkeypatch.undo()
-                await wait_for(watcher, {"forged": "answered", "other": "answered"})
+        async with (
+            started(folder / "forged") as forged,
+            started(folder / "other"),
+            watch("forged", "other") as watcher,
+        ):
+            await wait_for(watcher, {"forged": "answered", "other": "answered"})
+            monkeypatch.setattr(GuestSampler, "take", fail)
+            told = "not read, a bug in vmio: KeyError: 'x'"
+            await wait_for(watcher, {"forged": told, "other": "answered"})
+            monkeypatch.undo()
+            await wait_for(watcher, {"forged": "answered", "other": "answered"})
 
 
 @in_event_loop

@@ -40,7 +40,6 @@ from vmio.report.history.words import (
     summarize,
 )
 from vmio.report.layout.svg import TOPOLOGY_CSS, draw_topology
-from vmio.report.live.rows import name_guest
 from vmio.report.page import render_page
 from vmio.report.verdicts.words import describe_verdict
 from vmio.units import format_time_s
@@ -198,7 +197,7 @@ def _list_index(history: History) -> Iterator[tuple[str, str, tuple[str, ...]]]:
         first = limits[0] if limits else None
         yield (
             _make_anchor(number) if number < history.shown_count else "",
-            name_guest(guest.guest),
+            guest.guest.label,
             (
                 describe_verdict(first.verdict).title if first is not None else "nothing",
                 describe_time(first.seconds, guest) if first is not None else "",
@@ -231,7 +230,7 @@ def _describe_guest(
     disk_heads, disks = _make_table(DISK_HEADS, [*list_disk_cells(guest)])
     return {
         "anchor": anchor,
-        "name": name_guest(guest.guest),
+        "name": guest.guest.label,
         "about": ", ".join(_list_about(guest, history)),
         "verdicts": [_describe_limit(each, guest, history) for each in limits[:_MOST_VERDICTS]],
         "verdict_less": (

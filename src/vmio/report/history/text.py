@@ -17,7 +17,6 @@ from vmio.report.history.words import (
     name_thread,
     summarize,
 )
-from vmio.report.live.rows import name_guest
 from vmio.report.table import Cell, Column, print_table
 from vmio.report.verdicts.words import describe_verdict
 from vmio.units import format_bytes, format_duration_ns
@@ -94,7 +93,7 @@ def _list_rows(guest: GuestHistory) -> Iterator[tuple[Cell, ...]]:
         first = describe_verdict(limits[0].verdict).title
         first = (first, _YELLOW) if limits[0].verdict.severity == "warning" else first
     yield (
-        (name_guest(guest.guest), _BOLD),
+        (guest.guest.label, _BOLD),
         first,
         describe_time(limits[0].seconds, guest) if limits else _NOTHING,
         name_thread(busiest) if busiest is not None else _NOTHING,

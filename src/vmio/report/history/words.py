@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from vmio.observe.history import GuestHistory, History, ThreadHistory, VerdictHistory
 from vmio.observe.percentiles import LatencyRange
-from vmio.report.live.rows import name_guest
 from vmio.report.verdicts.words import describe_verdict
 from vmio.units import format_duration_ns, format_time_s
 
@@ -70,7 +69,7 @@ def summarize(history: History) -> str:
     if not history.guests:
         return f"No guest was seen in {time}."
     worst, count = history.guests[0], len(history.guests)
-    who = name_guest(worst.guest) if count == 1 else f"{count} guests"
+    who = worst.guest.label if count == 1 else f"{count} guests"
     limits = [each for each in list_limits(worst) if each.verdict.severity == "warning"]
     if not any(each.judged_s for each in history.guests):
         return f"{who}, {time}: too short for a verdict, which takes two windows of 2 s."
@@ -80,6 +79,6 @@ def summarize(history: History) -> str:
         f"{describe_verdict(each.verdict).title}, for {describe_time(each.seconds, worst)}"
         for each in limits[:_MOST_TOLD]
     ]
-    subject = f"{who}, {time}: " if count == 1 else f"{who}, {time}. {name_guest(worst.guest)}: "
+    subject = f"{who}, {time}: " if count == 1 else f"{who}, {time}. {worst.guest.label}: "
     rest = f" Also: {'; '.join(told[1:])}." if told[1:] else ""
     return f"{subject}{told[0]}.{rest}"

@@ -24,7 +24,7 @@ from vmio.observe.sample import (
     ThreadSample,
 )
 from vmio.report.live.json import render_top_json
-from vmio.report.live.rows import HostRows, make_rows, name_guest
+from vmio.report.live.rows import HostRows, make_rows
 from vmio.values import replace
 
 S = 1_000_000_000
@@ -213,20 +213,6 @@ def test_guest_that_was_not_read_says_why() -> None:
     assert guest.notes == ("not read within 1 s", "a note")
     assert guest.threads == ()
     assert [each.operations_per_s for each in guest.disks] == [None, None]
-
-
-@pytest.mark.parametrize(
-    ("number", "name", "label"),
-    [
-        ("172", "web", "172 web"),
-        ("shop/web", "web", "shop/web"),
-        ("", "web", "web"),
-        ("", "", "pid:100"),
-    ],
-)
-def test_guest_is_called_what_its_manager_calls_it(number: str, name: str, label: str) -> None:
-    """By its process where nobody gave it a name."""
-    assert name_guest(make_guest("none", number, name)) == label
 
 
 def test_json_is_in_base_units_and_on_one_line_if_wanted() -> None:
