@@ -121,11 +121,15 @@ async def record_guests(
                     await asyncio.sleep(wait_s)
 
 
-def read_history(path: str) -> tuple[History, str]:
+def read_history(
+    path: str, *, report: Callable[[float], None] = lambda _: None
+) -> tuple[History, str]:
     """Returns what the guests of a recording did over time, and what is missing at its end.
 
     Args:
         path: The recording; `-` for standard input.
+        report: Called after each look with the share of the file that was read, 0 to 1; not for
+            standard input.
 
     Returns:
         The history, and a line on what is missing, empty if nothing is.
@@ -138,6 +142,9 @@ def read_history(path: str) -> tuple[History, str]:
         builder = HistoryBuilder(step_s=recording.header.interval_s)
         for look in recording:
             builder.add(look, tracker.add(look))
+            share = recording.find_share()
+            if share is not None:
+                report(share)
         history = builder.finish(most_guests=_MOST_GUESTS, most_values=_MOST_VALUES)
         if not history.look_count:
             raise InputError(f"{path} has no looks", hint=recording.note)

@@ -284,7 +284,7 @@ class TopApp(App[None]):
             return "looking"
         if self._rows.guests:
             return "no line contains the text" if self._filter else "nothing to show"
-        return "\n".join(("no QEMU is seen to run on this host", *self._rows.unseen))
+        return "\n".join(("no guest to watch is seen to run on this host", *self._rows.unseen))
 
     def _show_disk(self, screen: DiskScreen) -> None:
         rows = self._rows

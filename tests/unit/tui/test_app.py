@@ -425,7 +425,7 @@ async def test_host_without_guests_says_so() -> None:
     app = TopApp(Source(replace(make_rows(), unseen=("/proc hides some",))))
     async with app.run_test(size=(80, 24)) as pilot:
         lines = await step(app, pilot, "enter", "p", "j", "k", "less_than_sign", "r", "v", "2")
-        assert find(lines, "no QEMU is seen to run on this host")
+        assert find(lines, "no guest to watch is seen to run on this host")
         assert find(lines, "/proc hides some")
         assert app.failure is None
 

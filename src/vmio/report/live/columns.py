@@ -11,6 +11,7 @@ from vmio.characters import natural_key
 from vmio.model.iothread import MAIN_LOOP
 from vmio.report.guests.age import format_age
 from vmio.report.guests.order import rank_verdicts
+from vmio.report.guests.words import MANAGERS
 from vmio.report.live.figures import (
     UNKNOWN,
     Units,
@@ -196,8 +197,8 @@ VIEWS: Final[Mapping[View, tuple[LiveColumn, ...]]] = {
         LiveColumn(
             key="manager",
             head="manager",
-            show=lambda item, _: "-" if item.guest.manager == "none" else item.guest.manager,
-            sort=lambda item: natural_key(item.guest.manager),
+            show=lambda item, _: MANAGERS[item.guest.manager],
+            sort=lambda item: natural_key(MANAGERS[item.guest.manager]),
             width=8,
             right=False,
             leaves=3,
