@@ -76,8 +76,9 @@ class DiskScreen(Screen[None]):
         """
         self.query_one("#head", Static).update(head)
         if item is None or item.disk is None:
-            gone = Text(f"{printable(self.item.guest.label)} has ended", style=STYLES["notable"])
-            self._page.update(gone)
+            disk = self.item.disk.id if self.item.disk is not None else ""
+            gone = f"{self.item.guest.label}: {disk} is not there any more"
+            self._page.update(Text(printable(gone), style=STYLES["notable"]))
             return
         self.item = item
         self._page.update(_draw(item, rates, latencies_ns, units, self.app.size.width))

@@ -339,13 +339,13 @@ async def test_page_of_a_disk_has_its_path_and_asks_for_its_queues_meanwhile() -
 
 
 @driven
-async def test_page_of_a_disk_says_when_its_guest_has_ended() -> None:
+async def test_page_of_a_disk_says_when_it_has_gone() -> None:
     """It does not show what was."""
     app = TopApp(Source(make_rows(make_guest(100)), make_rows(make_guest(100)), make_rows()))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("3", "enter")
         await step(app, pilot)
-        assert find(await step(app, pilot), "100 web has ended")
+        assert find(await step(app, pilot), "100 web: scsi0 is not there any more")
 
 
 @driven
@@ -370,6 +370,17 @@ async def test_polling_is_set_after_a_confirmation_and_undone() -> None:
         await step(app, pilot, "y")
         assert source.set[1:] == [("100 web", "io0", {"poll-max-ns": 32768})]
         assert not app.changes
+
+
+@driven
+async def test_tab_in_a_dialog_is_for_its_fields() -> None:
+    """The table behind it stays."""
+    app = TopApp(Source(make_rows(make_guest(100))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await step(app, pilot, "p", "tab")
+        assert app.screen.query_one("#poll-grow", Input).has_focus
+        lines = await step(app, pilot, "escape")
+        assert find(lines, "main   IOThread")
 
 
 @driven
