@@ -326,6 +326,8 @@ def _choose_monitor(guest: RunningGuest) -> tuple[BriefMonitor | None, str]:
     best = guest.monitor
     if best is None:
         return None, "it has no monitor for programs"
+    if best.state == "outgoing":
+        return None, "its monitor is its starter's alone"
     if best.access == "none":
         return None, "its monitor is its manager's alone"
     if best.transport not in {"unix", "fd"} or not best.address.startswith("/"):

@@ -198,9 +198,9 @@ def _list_index(history: History) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             guest.guest.label,
             (
                 *describe_limit(guest),
-                name_thread(busiest) if busiest is not None else "",
-                f"{busiest.cpu_share.mean or 0:.2f}" if busiest is not None else "",
-                format_rate(sum(requests)) if requests else "",
+                name_thread(busiest) if busiest is not None else "-",
+                f"{busiest.cpu_share.mean or 0:.2f}" if busiest is not None else "-",
+                format_rate(sum(requests)) if requests else "-",
             ),
         )
 
