@@ -47,7 +47,7 @@ XML = """
       <driver name='qemu' type='raw'/>
       <source file='{folder}/d.raw'/><target dev='sdb' bus='scsi'/>
     </disk>
-    <graphics type='vnc' passwd='secret'/>
+    <graphics type='vnc' passwd='secret'><listen type='none'/></graphics>
   </devices>
 </domain>
 """

@@ -39,7 +39,7 @@ XML: Final = b"""
     <disk type='file' device='disk'>
       <driver name='qemu' type='raw'/><source file='/a.raw'/><target dev='vda' bus='virtio'/>
     </disk>
-    <graphics type='vnc' passwd='secret'/>
+    <graphics type='vnc' passwd='secret'><listen type='none'/></graphics>
   </devices>
 </domain>
 """

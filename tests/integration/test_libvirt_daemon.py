@@ -47,7 +47,7 @@ XML = """
     <disk type='file' device='disk'>
       <driver name='qemu' type='raw'/><source file='{image}'/><target dev='vda' bus='virtio'/>
     </disk>
-    <graphics type='vnc' passwd='secret'/>
+    <graphics type='vnc' passwd='secret'><listen type='none'/></graphics>
   </devices>
 </domain>
 """

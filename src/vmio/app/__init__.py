@@ -54,7 +54,13 @@ from vmio.host.files import is_folder, is_there, read_source
 
 if TYPE_CHECKING:
     from vmio.app.baseline import Recorded, record_baseline, write_baseline
-    from vmio.app.bench import BENCH_MEMORY_MIB, BenchInputs, prepare_bench, run_bench
+    from vmio.app.bench import (
+        BENCH_MEMORY_MIB,
+        BenchInputs,
+        plan_extent,
+        prepare_bench,
+        run_bench,
+    )
     from vmio.app.cmd import (
         Command,
         CommandInputs,
@@ -235,6 +241,7 @@ __all__ = [
     "open_recorded",
     "open_top",
     "parse_volumes",
+    "plan_extent",
     "prepare_apply",
     "prepare_bench",
     "prepare_undo",
@@ -276,7 +283,13 @@ __all__ = [
 
 _LATER = {
     "vmio.app.baseline": ("Recorded", "record_baseline", "write_baseline"),
-    "vmio.app.bench": ("BENCH_MEMORY_MIB", "BenchInputs", "prepare_bench", "run_bench"),
+    "vmio.app.bench": (
+        "BENCH_MEMORY_MIB",
+        "BenchInputs",
+        "plan_extent",
+        "prepare_bench",
+        "run_bench",
+    ),
     "vmio.app.cmd": (
         "Command",
         "CommandInputs",

@@ -1,4 +1,4 @@
-"""The one layout that a policy wants and no config can express: queues over several IOThreads."""
+"""The layout that a policy wants and not every config can express: queues over several threads."""
 
 from __future__ import annotations
 

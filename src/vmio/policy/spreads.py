@@ -257,7 +257,7 @@ POLICIES: Mapping[str, NamedPolicy] = {
         ),
         NamedPolicy(
             name="per-disk",
-            summary="an IOThread for each disk, by Proxmox VE's own settings",
+            summary="an IOThread for each disk, by its manager's own settings",
             source="Proxmox VE Administration Guide, 'IO Thread'",
             spread=_spread_per_disk,
         ),

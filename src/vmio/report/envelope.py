@@ -45,7 +45,7 @@ Kind = Literal[
 
 SCHEMAS: Final[Mapping[Kind, int]] = {
     "calibration": 2,
-    "comparison": 2,
+    "comparison": 3,
     "diff": 2,
     "explanation": 2,
     "explanations": 1,

@@ -275,4 +275,7 @@ def test_plan_of_a_process_is_refused_for_what_it_is(
     path.write_text(json.dumps(plan))
     capsys.readouterr()
     assert call("apply", str(path)) == 3
-    assert "vmio apply changes configs of Proxmox VE only" in capsys.readouterr().err
+    assert (
+        "vmio apply changes configs of Proxmox VE and domains of libvirt only"
+        in capsys.readouterr().err
+    )

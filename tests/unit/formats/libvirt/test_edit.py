@@ -437,3 +437,13 @@ def test_fix_of_a_disk_goes_by_what_decides_about_it() -> None:
     assert change(text, ask("sda", "cache", "none")) == text.replace("'unsafe'", "'none'")
     with pytest.raises(PlanError, match="io='native' needs"):
         change(text, ask("sda", "aio", "native"))
+
+
+def test_controller_that_libvirt_would_add_is_written() -> None:
+    """On ARM it adds a virtio-scsi one, which gets its thread by an element of its own."""
+    text = write_domain(write_disk("sda", "scsi") + write_disk("sdb", "scsi"), machine="virt")
+    made, after = plan(text.replace("x86_64", "aarch64"), "per-disk")
+    for index, thread in ((0, 1), (1, 2)):
+        controller = f"<controller type='scsi' index='{index}' model='virtio-scsi'>"
+        assert f"{controller}<driver iothread='{thread}'/></controller>" in after
+    assert list_served(made) == {"sda": ("iothread1",), "sdb": ("iothread2",)}
