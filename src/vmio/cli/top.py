@@ -123,9 +123,9 @@ async def _print_looks(
             await asyncio.sleep(interval_s)
             found = await live.look()
             if once:
-                _print_once(found, view, as_json=as_json)
                 if not (found.guests or errors):
                     say("no QEMU is seen to run on this host")
+                _print_once(found, view, as_json=as_json)
                 return say_errors(errors)
             _print_line(found)
 
@@ -146,10 +146,9 @@ def _print_once(rows: HostRows, view: View, *, as_json: bool) -> None:
         from vmio.report.live.text import print_rows
 
         print_rows(rows, view, make_console())
-    for guest in rows.guests:
-        for note in guest.notes:
-            say(f"{guest.label}: {note}")
-    for line in rows.unseen:
+    from vmio.report.live.words import list_notes
+
+    for line in (*list_notes(rows), *rows.unseen):
         say(line)
 
 
