@@ -227,6 +227,28 @@ async def test_views_follow_keys() -> None:
 
 
 @driven
+async def test_home_and_end_move_to_the_first_and_last_line() -> None:
+    """Columns are never beside the screen."""
+    app = TopApp(Source(make_rows(*map(make_guest, (100, 200, 300)))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert find(await step(app, pilot, "end"), "300 web: what limits it")
+        assert find(await step(app, pilot, "home"), "100 web: what limits it")
+
+
+@driven
+async def test_path_of_a_disk_keeps_its_bar_on_a_narrow_screen() -> None:
+    """A line that is too long goes on in the next one, below its beginning."""
+    app = TopApp(Source(make_rows(make_guest(100))))
+    async with app.run_test(size=(40, 40)) as pilot:
+        lines = await step(app, pilot, "3", "enter")
+        at = lines.index(find(lines, "│", "reads "))
+        assert lines[at : at + 2] == [
+            "│          reads      100/s     400",
+            "│          KiB/s  mean 210 µs",
+        ]
+
+
+@driven
 async def test_cells_change_in_place_and_the_cursor_stays_on_its_guest() -> None:
     """Also while another guest overtakes it, and one goes."""
     first = make_rows(make_guest(100), make_guest(200), make_guest(300))
