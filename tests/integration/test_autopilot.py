@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -41,6 +44,7 @@ BARE = (
     *("-device", "virtio-blk-pci,drive=n0,iothread=io0,id=vd0"),
 )
 MOST_S = 120
+UNIT = Path(__file__).parents[2] / "contrib" / "systemd" / "vmio-autopilot.service"
 
 
 async def read_poll(process: QemuProcess, iothread: str = "io0") -> int:
@@ -310,3 +314,24 @@ def test_record_stays_while_the_monitor_is_in_use(tmp_path: Path) -> None:
             assert await read_poll(guest) == OWN_NS
 
     asyncio.run(asyncio.wait_for(main(), MOST_S))
+
+
+def test_unit_is_correct() -> None:
+    """Systemd finds no mistake in it, and that it is confined."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze")
+
+    def analyze(*words: str) -> str:
+        argv = ("systemd-analyze", *words)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+    said = analyze("verify", str(UNIT)).splitlines()
+    assert [each for each in said if "/usr/bin/vmio is not executable" not in each] == []
+    level = re.search(
+        r"exposure level for vmio-autopilot\.service: ([\d.]+)",
+        analyze("security", "--offline=yes", "--no-pager", str(UNIT)),
+    )
+    if level is None:
+        pytest.skip("needs a systemd-analyze that looks at a unit offline")
+    assert float(level[1]) < 3
