@@ -12,6 +12,7 @@ __all__ = [
     "format_bytes",
     "format_duration_ns",
     "format_time_s",
+    "parse_share",
     "parse_size_bytes",
     "parse_time_s",
 ]
@@ -23,6 +24,7 @@ _THOUSAND = 1000
 _SIZE = compile_late(r"(\d{1,19}(?:\.\d{1,9})?)\s*([KMGTP]?)(?:iB|B)?", re.ASCII)
 _TIME = compile_late(r"(\d{1,9}(?:\.\d{1,9})?)\s*(s|m|min|h|d)?", re.ASCII)
 _TIMES_S = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SHARE = compile_late(r"(\d{1,9}(?:\.\d{1,9})?)\s*(%?)", re.ASCII)
 _FACTORS = {"": 1, "K": KIB, "M": MIB, "G": KIB * MIB, "T": MIB * MIB, "P": KIB * MIB * MIB}
 
 
@@ -57,6 +59,14 @@ def format_duration_ns(duration_ns: float) -> str:
             return f"{value:.3g} {unit}" if abs(value) < _THOUSAND else f"{value:.0f} {unit}"
         value /= _THOUSAND
     raise AssertionError  # the loop returns at its last unit
+
+
+def parse_share(text: str) -> float | None:
+    """Parses a share such as `5%` or `0.05` into a number, here 0.05; None if it is not one."""
+    match = _SHARE.fullmatch(text.strip())
+    if match is None:
+        return None
+    return float(match[1]) / 100 if match[2] else float(match[1])
 
 
 def parse_time_s(text: str) -> float | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from vmio.guest.image import GuestImage
+from vmio.testing import call
 
 ROOT = Path(__file__).parents[2]
 SHARED = str(ROOT / "examples" / "701.conf")
@@ -87,6 +88,26 @@ def test_bench_measures_both_layouts(tmp_path: Path) -> None:
     assert report.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
     assert "http" not in report.read_text(encoding="utf-8")
     assert not [*scratch.iterdir()]
+
+
+def test_bench_measures_until_there_is_a_verdict(
+    small: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pairs end with the verdict, or with their number; the tail and CPU are compared too."""
+    job = "rw=randread,bs=4k,iodepth=1,runtime=0.5,ramp=0"
+    assert call(*small, "--pairs", "12", "--until", "100%", "--job", job, "--json") == 0
+    (told,) = json.loads(capsys.readouterr().out)["data"]["jobs"]
+    assert (told["anytime"], told["margin"]) == (True, 1.0)
+    assert 5 <= len(told["pairs"]) <= 12
+    assert (told["verdict"] != "cannot tell") or len(told["pairs"]) == 12
+    for name in ("latency_p99_ratio", "latency_p999_ratio", "cpu_ratio"):
+        ratio = told[name]
+        assert 0 < ratio["low"] <= ratio["ratio"] <= ratio["high"]
+    for pair in told["pairs"]:
+        for side in ("a", "b"):
+            run = pair[side]
+            assert run["latency_p50_ns"] <= run["latency_p99_ns"] <= run["latency_p999_ns"]
+            assert any(load["run_delay_share"] > 0 for load in run["threads"])
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -1,10 +1,10 @@
-"""Times as people write them."""
+"""Times and shares as people write them."""
 
 from __future__ import annotations
 
 import pytest
 
-from vmio.units import format_time_s, parse_time_s
+from vmio.units import format_time_s, parse_share, parse_time_s
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,17 @@ def test_other_texts_are_no_times(text: str) -> None:
 def test_time_is_shown_in_its_two_largest_units(time_s: float, text: str) -> None:
     """The rest is rounded."""
     assert format_time_s(time_s) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("5%", 0.05), ("5 %", 0.05), ("0.05", 0.05), ("2.5%", 0.025), ("5", 5)]
+)
+def test_share_is_a_number_of_one(text: str, share: float) -> None:
+    """Percent are hundredths; a bare number is the share itself."""
+    assert parse_share(text) == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["", "%", "-5", "5m", "1e3", "nan", "inf", "5%%", "٣", "9" * 30])
+def test_other_texts_are_no_shares(text: str) -> None:
+    """Signs, exponents, units, other alphabets and numbers without end are refused."""
+    assert parse_share(text) is None

@@ -55,7 +55,13 @@ from vmio.host.files import is_folder, is_there, read_source
 if TYPE_CHECKING:
     from vmio.app.autopilot import list_steered, restore_polling, steer_guests
     from vmio.app.baseline import Recorded, record_baseline, write_baseline
-    from vmio.app.bench import BENCH_MEMORY_MIB, BenchInputs, prepare_bench, run_bench
+    from vmio.app.bench import (
+        BENCH_MEMORY_MIB,
+        BenchInputs,
+        plan_extent,
+        prepare_bench,
+        run_bench,
+    )
     from vmio.app.cmd import (
         Command,
         CommandInputs,
@@ -241,6 +247,7 @@ __all__ = [
     "open_recorded",
     "open_top",
     "parse_volumes",
+    "plan_extent",
     "prepare_apply",
     "prepare_bench",
     "prepare_undo",
@@ -285,7 +292,13 @@ __all__ = [
 _LATER = {
     "vmio.app.autopilot": ("list_steered", "restore_polling", "steer_guests"),
     "vmio.app.baseline": ("Recorded", "record_baseline", "write_baseline"),
-    "vmio.app.bench": ("BENCH_MEMORY_MIB", "BenchInputs", "prepare_bench", "run_bench"),
+    "vmio.app.bench": (
+        "BENCH_MEMORY_MIB",
+        "BenchInputs",
+        "plan_extent",
+        "prepare_bench",
+        "run_bench",
+    ),
     "vmio.app.cmd": (
         "Command",
         "CommandInputs",

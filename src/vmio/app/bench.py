@@ -10,10 +10,11 @@ from msgspec import Struct
 
 from vmio.app.guests import build_command, lay_out, load
 from vmio.errors import PlanError, UsageError
-from vmio.units import parse_size_bytes
+from vmio.units import parse_share, parse_size_bytes, parse_time_s
 
 if TYPE_CHECKING:
     from vmio.bench.compare import ComparedLayout, Progress
+    from vmio.bench.extent import Extent
     from vmio.bench.jobs import Job
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
     from vmio.model.topology import Topology
     from vmio.qemu.boot import Boot
 
-__all__ = ["BENCH_MEMORY_MIB", "BenchInputs", "prepare_bench", "run_bench"]
+__all__ = ["BENCH_MEMORY_MIB", "BenchInputs", "plan_extent", "prepare_bench", "run_bench"]
 
 BENCH_MEMORY_MIB = 512
 """Memory of the benchmark guest; two guests have to fit beside each other."""
+_PAIRS = 8
+_MOST_PAIRS_UNTIL = 200
 _MIN_SCRATCH_BYTES = 16 << 20
 
 
@@ -96,12 +99,59 @@ def prepare_bench(
     )
 
 
+def plan_extent(
+    jobs: Sequence[Job],
+    *,
+    pairs: int | None = None,
+    margin: str | None = None,
+    until: str | None = None,
+    time: str | None = None,
+) -> Extent:
+    """Returns how many pairs of each job are to be measured, before anything is.
+
+    Args:
+        jobs: What is to be measured.
+        pairs: How many times each job runs on each side; with `until`, at most. None for 8, or at
+            most 200 with `until`.
+        margin: The difference that does not matter, such as `5%`, which None stands for.
+        until: The margin with which each job is measured until it has a verdict.
+        time: How long the comparison may take, such as `5m`: the number of pairs follows from it,
+            and with `until` a job ends without a verdict when its part of the time is over.
+
+    Raises:
+        UsageError: An option makes no sense, or two contradict each other.
+    """
+    from vmio.bench.extent import Extent, fit_pairs
+    from vmio.bench.statistics import MARGIN
+
+    if until is not None and margin is not None:
+        raise UsageError("--until and --margin exclude each other", hint="--until has the margin")
+    if time is not None and pairs is not None and until is None:
+        raise UsageError(
+            "--time and --pairs exclude each other", hint="--time decides the number of pairs"
+        )
+    time_s = None if time is None else _parse_time(time)
+    if until is not None:
+        return Extent(
+            pairs=pairs or _MOST_PAIRS_UNTIL,
+            margin=_parse_margin("--until", until),
+            until_verdict=True,
+            time_s=time_s,
+        )
+    if time_s is not None:
+        pairs = fit_pairs(jobs, time_s)
+    return Extent(
+        pairs=pairs or _PAIRS,
+        margin=MARGIN if margin is None else _parse_margin("--margin", margin),
+    )
+
+
 async def run_bench(
     inputs: BenchInputs,
     how: Boot,
     image: GuestImage,
     *,
-    pairs: int = 8,
+    extent: Extent | None = None,
     accelerator_reason: str = "",
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Comparison:
@@ -113,7 +163,7 @@ async def run_bench(
         inputs: What is measured.
         how: How both are booted, with the benchmark guest's kernel.
         image: The benchmark guest.
-        pairs: How many times each job runs on each side.
+        extent: How many pairs are measured, as `plan_extent` returns it; None for the default.
         accelerator_reason: Why `how` has its accelerator, for the report.
         report: Called with the progress.
 
@@ -127,7 +177,7 @@ async def run_bench(
         inputs.a,
         inputs.b,
         jobs=inputs.jobs,
-        pairs=pairs,
+        extent=extent or plan_extent(inputs.jobs),
         disk=inputs.disk,
         boot=how,
         scratch_bytes=inputs.scratch_bytes,
@@ -135,6 +185,27 @@ async def run_bench(
         guest_description=image.description,
         report=report,
     )
+
+
+def _parse_margin(option: str, text: str) -> float:
+    from vmio.bench.statistics import MARGINS
+
+    margin = parse_share(text)
+    if margin is None or not MARGINS[0] <= margin <= MARGINS[1]:
+        raise UsageError(
+            f"{option} {text[:40]}: {MARGINS[0]:.1%} to {MARGINS[1]:.0%} can be decided",
+            hint=f"write it as {option} 5%",
+        )
+    return margin
+
+
+def _parse_time(text: str) -> float:
+    time_s = parse_time_s(text)
+    if time_s is None or time_s < 1:
+        raise UsageError(
+            f"--time {text[:40]}: not a time of a second or more", hint="write it as 5m"
+        )
+    return time_s
 
 
 def _load_layout(path: str, host: Host, storage: str | None) -> ComparedLayout:

@@ -16,6 +16,7 @@ from vmio.observe.kernel_trace import TracedLoop, find_tracefs, trace_loops
 from vmio.observe.readings import HostTracker, Look
 from vmio.observe.recording import create_recording, open_recording
 from vmio.observe.watching import WatchOptions
+from vmio.report.live.rows import name_guest
 from vmio.values import check_between, replace
 
 __all__ = ["MAX_RECORDING_BYTES", "RecordProgress", "read_history", "record_guests"]
@@ -184,5 +185,5 @@ def _list_notes(look: Look) -> tuple[str, ...]:
         lines = [each.problem, *each.notes]
         if each.sample is not None:
             lines.append(each.sample.monitor_note)
-        notes += [f"{each.guest.name or each.guest.address}: {line}" for line in lines if line]
+        notes += [f"{name_guest(each.guest)}: {line}" for line in lines if line]
     return tuple(dict.fromkeys(notes))

@@ -12,9 +12,11 @@ from msgspec import Struct, field
 
 from vmio import __version__
 from vmio.bench.devices import pick_device
+from vmio.bench.extent import STARTUP_S, TAIL_S, Extent, estimate_pair_s
 from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job, fio_argv, parse_fio
 from vmio.bench.result import Comparison, JobResult, Measurement, Pair, Side, Subject
+from vmio.bench.statistics import count_pairs_until
 from vmio.bench.threads import summarise_threads
 from vmio.errors import GuestError, ToolError, UsageError
 from vmio.guest.agent import Agent, agent_argv
@@ -29,7 +31,7 @@ from vmio.units import format_bytes
 from vmio.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from vmio.guest.agent import BlockDevice
@@ -37,17 +39,21 @@ if TYPE_CHECKING:
     from vmio.model.topology import AttachedDisk, Topology
     from vmio.observe.sample import ThreadName
 
-__all__ = ["MAX_PAIRS", "TCG_CLOCK", "ComparedLayout", "Progress", "compare", "find_disk"]
+__all__ = [
+    "TCG_CLOCK",
+    "BootedGuest",
+    "ComparedLayout",
+    "Progress",
+    "boot_pair",
+    "compare",
+    "find_disk",
+    "measure_pair",
+]
 
-MAX_PAIRS = 1000
 _BOOT_TIMEOUT_S = 180.0
 _RUN_GRACE_S = 60.0
 """Additional time that fio may take: a guest under TCG on a busy host is slow."""
 _SAMPLE_INTERVAL_S = 0.1
-_STARTUP_S = 0.35
-"""About the start-up time of fio; used only for the first poll and for the remaining time."""
-_TAIL_S = 0.25
-"""The most time between the end of fio's load and its detection: agents have to be polled."""
 _WARM_UP_S = 0.1
 _DISKS_TIMEOUT_S = 20.0
 _DISKS_INTERVAL_S = 0.2
@@ -82,7 +88,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     """None if not known yet."""
 
 
-class _Guest(Struct, frozen=True, kw_only=True):
+class BootedGuest(Struct, frozen=True, kw_only=True):
     """A booted guest."""
 
     process: QemuProcess
@@ -97,7 +103,7 @@ async def compare(  # what a comparison depends on
     b: ComparedLayout,
     *,
     jobs: tuple[Job, ...],
-    pairs: int,
+    extent: Extent,
     disk: str,
     boot: Boot,
     scratch_bytes: int,
@@ -113,7 +119,7 @@ async def compare(  # what a comparison depends on
         a: The layout that the other is compared with.
         b: The other one.
         jobs: The fio jobs for both.
-        pairs: How often each job runs on each side.
+        extent: How many pairs of each job are measured.
         disk: The disk's id, which both layouts have.
         boot: How both are booted, with the benchmark guest's kernel.
         scratch_bytes: Size of each side's empty files.
@@ -122,20 +128,18 @@ async def compare(  # what a comparison depends on
         report: Called with the progress before each step.
 
     Raises:
-        UsageError: No such disk, or too few pairs.
+        UsageError: No such disk.
         GuestError: A guest does not boot, or its agent does not answer.
         ToolError: QEMU or fio failed.
     """
-    if not 2 <= pairs <= MAX_PAIRS:  # noqa: PLR2004  # a spread needs two
-        raise UsageError(f"--pairs {pairs}: 2 to {MAX_PAIRS} pairs can be measured")
     for layout in (a, b):
         find_disk(layout, disk)
     host = read_host_facts()
     started_at = datetime.now(UTC)
     began_s = time.monotonic()
     report(Progress(share=0.0, words="booting both guests"))
-    async with _boot_pair(a, b, disk=disk, boot=boot, scratch_bytes=scratch_bytes) as guests:
-        course = _Course(guests=guests, jobs=jobs, pairs=pairs, report=report)
+    async with boot_pair(a, b, disk=disk, boot=boot, scratch_bytes=scratch_bytes) as guests:
+        course = _Course(guests=guests, jobs=jobs, extent=extent, report=report, began_s=began_s)
         await course.warm_up()
         results = tuple([await course.run_job(number) for number in range(len(jobs))])
         qemu_version = str(guests["A"].process.qmp.version)
@@ -159,89 +163,152 @@ async def compare(  # what a comparison depends on
     )
 
 
-class _Course(Struct, frozen=True, kw_only=True):
+class _Course(Struct, kw_only=True):
     """The measurements of one comparison, in their order."""
 
-    guests: dict[Side, _Guest]
+    guests: dict[Side, BootedGuest]
     jobs: tuple[Job, ...]
-    pairs: int
+    extent: Extent
     report: Callable[[Progress], None]
+    began_s: float
+    """When the comparison began, booting included."""
     started_s: float = field(default_factory=time.monotonic)
+    """When the measurements began."""
 
     async def warm_up(self) -> None:
         """Runs fio once on each side, so that no measured run includes loading it."""
         job = replace(self.jobs[0], runtime_s=_WARM_UP_S, ramp_s=0.0)
         for side in self.guests:
-            await self._measure(side, job)
+            await _measure_run(self.guests, side, job)
+        self.started_s = time.monotonic()
 
     async def run_job(self, number: int) -> JobResult:
-        """Measures all pairs of a job; the side that goes first alternates, as in A B B A."""
-        job = self.jobs[number]
-        pairs = []
-        for index in range(self.pairs):
-            runs: dict[Side, Measurement] = {}
-            order: tuple[Side, Side] = ("A", "B") if index % 2 == 0 else ("B", "A")
-            for side in order:
-                words = f"{job.name}, pair {index + 1} of {self.pairs}, {side}"
-                self._report_progress(words, number, 2 * index + len(runs))
-                runs[side] = await self._measure(side, job)
-            pairs.append(Pair(first=order[0], a=runs["A"], b=runs["B"]))
-        return JobResult(job=job, pairs=tuple(pairs))
-
-    async def _measure(self, side: Side, job: Job) -> Measurement:
-        guest = self.guests[side]
-        other = self.guests["B" if side == "A" else "A"]
-        await other.process.qmp.stop()
-        await guest.process.qmp.cont()
-        argv = fio_argv(job, guest.device.path, scratch=True)
-        length_s = job.ramp_s + job.runtime_s
-        sampling = collect(guest.process.pid, interval_s=_SAMPLE_INTERVAL_S, names=guest.threads)
-        try:
-            async with sampling as samples:
-                completed = await guest.agent.run(
-                    argv,
-                    timeout_s=length_s + _RUN_GRACE_S,
-                    first_poll_s=length_s + _STARTUP_S / 2,
-                )
-        except GuestError as error:
-            if guest.process.running:
-                raise
-            raise ToolError(
-                f"QEMU with {guest.subject.name} ended during {job.name}",
-                argv=guest.subject.argv,
-                output=guest.process.output,
-            ) from error
-        end_s = time.monotonic() - _TAIL_S
-        if completed.status:
-            raise ToolError(
-                f"fio failed in the guest with {guest.subject.name} during {job.name}",
-                argv=argv,
-                status=completed.status,
-                output=completed.stderr.decode("utf-8", "replace"),
+        """Measures the pairs of a job; the side that goes first alternates, as in A B B A."""
+        job, extent = self.jobs[number], self.extent
+        pairs: list[Pair] = []
+        expected = extent.pairs
+        while True:
+            first: Side = "A" if len(pairs) % 2 == 0 else "B"
+            pairs.append(await self._run_pair(number, len(pairs), expected, first))
+            if len(pairs) < 2:  # noqa: PLR2004  # a spread needs two
+                continue
+            result = JobResult(
+                job=job,
+                pairs=tuple(pairs),
+                margin=extent.margin,
+                anytime=extent.until_verdict,
             )
-        return Measurement(
-            figures=parse_fio(completed.stdout),
-            threads=summarise_threads(samples, start_s=end_s - job.runtime_s, end_s=end_s),
-        )
+            if len(pairs) >= extent.pairs or (
+                extent.until_verdict and (result.verdict != "cannot tell" or self._is_late(number))
+            ):
+                return result
+            if extent.until_verdict:
+                more = count_pairs_until(extent.margin, result.iops_ratio.spread)
+                expected = min(extent.pairs, max(more, len(pairs) + 1))
 
-    def _report_progress(self, words: str, job: int, done: int) -> None:
-        """Reports the state before a measurement, and the remaining time at the current pace."""
-        lengths_s = [
-            (one.ramp_s + one.runtime_s + _STARTUP_S + _TAIL_S) * 2 * self.pairs
-            for one in self.jobs
-        ]
-        passed_s = sum(lengths_s[:job]) + lengths_s[job] * done / (2 * self.pairs)
+    def _is_late(self, number: int) -> bool:
+        """Returns whether a job's part of the time is over."""
+        if self.extent.time_s is None:
+            return False
+        part_s = self.extent.time_s * (number + 1) / len(self.jobs)
+        return time.monotonic() - self.began_s >= part_s
+
+    async def _run_pair(self, number: int, done: int, expected: int, first: Side) -> Pair:
+        """Measures a pair, and reports the state before each of its runs."""
+
+        def note(side: Side) -> None:
+            most = f"{expected}"
+            if self.extent.until_verdict:
+                most = f"{'up to' if expected == self.extent.pairs else 'about'} {expected}"
+            words = f"{self.jobs[number].name}, pair {done + 1} of {most}, {side}"
+            runs = 2 * done + (side != first)
+            self._report_progress(words, number, runs / (2 * expected), expected)
+
+        return await measure_pair(self.guests, self.jobs[number], first=first, note=note)
+
+    def _report_progress(self, words: str, job: int, part: float, expected: int) -> None:
+        """Reports the completed part of a job, and the remaining time at the current pace."""
+        lengths_s = [estimate_pair_s(one) * expected for one in self.jobs]
+        passed_s = sum(lengths_s[:job]) + lengths_s[job] * part
         share = passed_s / sum(lengths_s)
         left_s = sum(lengths_s) - passed_s
         if passed_s:
             left_s *= (time.monotonic() - self.started_s) / passed_s
+        if self.extent.time_s is not None and self.extent.until_verdict:
+            ends_s = self.began_s + self.extent.time_s
+            left_s = max(0.0, min(left_s, ends_s - time.monotonic()))
         self.report(Progress(share=share, words=words, left_s=left_s))
 
 
+async def measure_pair(
+    guests: Mapping[Side, BootedGuest],
+    job: Job,
+    *,
+    first: Side,
+    note: Callable[[Side], None] = lambda _: None,
+) -> Pair:
+    """Runs a job on each side, one right after the other.
+
+    Args:
+        guests: Both sides, as `boot_pair` gives them.
+        job: The job.
+        first: The side that runs first.
+        note: Called with the side before its run.
+
+    Raises:
+        GuestError: A guest or its agent does not answer.
+        ToolError: QEMU or fio failed.
+    """
+    runs: dict[Side, Measurement] = {}
+    order: tuple[Side, Side] = ("A", "B") if first == "A" else ("B", "A")
+    for side in order:
+        note(side)
+        runs[side] = await _measure_run(guests, side, job)
+    return Pair(first=first, a=runs["A"], b=runs["B"])
+
+
+async def _measure_run(guests: Mapping[Side, BootedGuest], side: Side, job: Job) -> Measurement:
+    """Runs a job on one side, while the other one is stopped."""
+    guest = guests[side]
+    other = guests["B" if side == "A" else "A"]
+    await other.process.qmp.stop()
+    await guest.process.qmp.cont()
+    argv = fio_argv(job, guest.device.path, scratch=True)
+    length_s = job.ramp_s + job.runtime_s
+    sampling = collect(guest.process.pid, interval_s=_SAMPLE_INTERVAL_S, names=guest.threads)
+    try:
+        async with sampling as samples:
+            completed = await guest.agent.run(
+                argv,
+                timeout_s=length_s + _RUN_GRACE_S,
+                first_poll_s=length_s + STARTUP_S / 2,
+            )
+    except GuestError as error:
+        if guest.process.running:
+            raise
+        raise ToolError(
+            f"QEMU with {guest.subject.name} ended during {job.name}",
+            argv=guest.subject.argv,
+            output=guest.process.output,
+        ) from error
+    end_s = time.monotonic() - TAIL_S
+    if completed.status:
+        raise ToolError(
+            f"fio failed in the guest with {guest.subject.name} during {job.name}",
+            argv=argv,
+            status=completed.status,
+            output=completed.stderr.decode("utf-8", "replace"),
+        )
+    return Measurement(
+        figures=parse_fio(completed.stdout),
+        threads=summarise_threads(samples, start_s=end_s - job.runtime_s, end_s=end_s),
+    )
+
+
 @asynccontextmanager
-async def _boot_pair(
+async def boot_pair(
     a: ComparedLayout, b: ComparedLayout, *, disk: str, boot: Boot, scratch_bytes: int
-) -> AsyncIterator[dict[Side, _Guest]]:
+) -> AsyncIterator[dict[Side, BootedGuest]]:
     """Boots both guests at once, and ends them."""
     sides: tuple[tuple[Side, ComparedLayout], ...] = (("A", a), ("B", b))
     volumes = Volumes(scratch_bytes=scratch_bytes)
@@ -256,12 +323,12 @@ async def _boot_pair(
             argv = render_boot(layout.machine, topology, replace(boot, extra=extra))
             process = await stack.enter_async_context(QemuProcess.start(argv))
             started.append((side, layout, topology, process, time.monotonic()))
-        guests: dict[Side, _Guest] = {}
+        guests: dict[Side, BootedGuest] = {}
         for side, layout, topology, process, at_s in started:
             agent = await stack.enter_async_context(_connect(folder / side, layout, process))
             boot_s = time.monotonic() - at_s
             attached = find_disk(layout, disk)
-            guests[side] = _Guest(
+            guests[side] = BootedGuest(
                 process=process,
                 agent=agent,
                 device=pick_device(await _wait_for_disks(agent, topology), topology, attached),

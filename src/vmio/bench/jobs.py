@@ -87,6 +87,8 @@ class JobFigures(Struct, frozen=True, kw_only=True):
     """From the submission of a request to its completion, like all latencies here."""
     latency_p50_ns: float
     latency_p99_ns: float
+    latency_p999_ns: float
+    """A run of fewer than a thousand requests has its slowest one here."""
     guest_cpu_user_share: float
     """fio's user time, in processors: 1.0 is one vCPU all the time."""
     guest_cpu_system_share: float
@@ -225,6 +227,7 @@ def parse_fio(data: bytes, number: int = 0) -> JobFigures:
             latency_mean_ns=_positive(latency["mean"]),
             latency_p50_ns=_positive(percentiles["50.000000"]),
             latency_p99_ns=_positive(percentiles["99.000000"]),
+            latency_p999_ns=_positive(percentiles["99.900000"]),
             guest_cpu_user_share=_finite(job["usr_cpu"]) / 100,
             guest_cpu_system_share=_finite(job["sys_cpu"]) / 100,
             fio_version=re.sub(r"^fio-|[^\w.+-]", "", str(report.get("fio version", "")))[:40],

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
 from vmio.bench.jobs import Job, JobFigures
-from vmio.bench.statistics import PairedRatio, geometric_mean, paired_ratio
+from vmio.bench.statistics import MARGIN, PairedRatio, Verdict, geometric_mean, paired_ratio
 from vmio.characters import natural_key
 from vmio.model.topology import Topology
 from vmio.values import check_between
 
 __all__ = [
+    "BUSY_SHARE",
     "METHOD",
     "Comparison",
     "HostFacts",
@@ -26,21 +28,39 @@ __all__ = [
     "Summary",
     "ThreadKind",
     "ThreadLoad",
+    "Winner",
 ]
 
 Side = Literal["A", "B"]
+Winner = Literal["faster", "slower", "the same", "cannot tell"]
 ThreadKind = Literal["main loop", "iothread", "vcpu", "other"]
 _KINDS: Final = get_args(ThreadKind)
+_WINNERS: Final[Mapping[Verdict, Winner]] = {
+    "higher": "faster",
+    "lower": "slower",
+    "the same": "the same",
+    "cannot tell": "cannot tell",
+}
+
+BUSY_SHARE: Final = 1 / 3
+"""A pair is marked if QEMU's threads waited for a processor in one of its runs for more than this
+share of the time in which they could run. They wait for each other too.
+
+Source: docs/concepts/method.md: the ratios of marked pairs spread several times as far.
+"""
 
 METHOD: Final = (
     "Both guests are booted before anything is measured, and each is stopped over QMP while the"
     " other one runs, so that they never compete. A pair is one run on A and one on B, seconds"
     " apart; which goes first alternates. Whatever the host does at the time affects both and"
     " cancels in their ratio. The ratio shown is the geometric mean of B/A over all"
-    " pairs, its interval is Student's on the logarithms of the ratios. B is called faster or"
-    " slower when the interval excludes 1 and the difference is at least 5 %; anything else is"
-    " no clear difference. Host CPU is each QEMU thread's own clock over the measured part of a"
-    " run: 1.0 is one host processor all the time."
+    " pairs. Its interval is Student's on the logarithms of the ratios if the number of pairs was"
+    " fixed beforehand; if pairs were measured until there was a verdict, it is a confidence"
+    " sequence (a normal mixture), which is right however often one looks. B is called the same if"
+    " the interval lies within the margin, else faster or slower if it excludes 1; anything else"
+    " cannot be told. Host CPU is each QEMU thread's own clock over the measured part of a"
+    " run: 1.0 is one host processor all the time. A pair is marked as busy if QEMU's threads"
+    f" waited for a processor for more than {BUSY_SHARE:.0%} of the time in which they could run."
 )
 
 
@@ -52,6 +72,8 @@ class ThreadLoad(Struct, frozen=True, kw_only=True):
     kind: ThreadKind
     cpu_share: float
     """In host processors: 1.0 is one processor all the time."""
+    run_delay_share: float = 0.0
+    """How long it waited for a processor, as a share of the time; 0 if the kernel does not say."""
 
     @property
     def place(self) -> tuple[int, tuple[tuple[str, int], ...]]:
@@ -65,6 +87,17 @@ class Measurement(Struct, frozen=True, kw_only=True):
     figures: JobFigures
     threads: tuple[ThreadLoad, ...] = ()
 
+    @property
+    def host_cpu_share(self) -> float:
+        """All QEMU threads together, in host processors."""
+        return math.fsum(load.cpu_share for load in self.threads)
+
+    @property
+    def waiting_share(self) -> float:
+        """Time in which QEMU's threads waited for a processor, of that in which they could run."""
+        waiting = math.fsum(load.run_delay_share for load in self.threads)
+        return waiting / (waiting + self.host_cpu_share) if waiting > 0 else 0.0
+
 
 class Pair(Struct, frozen=True, kw_only=True):
     """Two consecutive runs, one on A and one on B."""
@@ -72,6 +105,11 @@ class Pair(Struct, frozen=True, kw_only=True):
     first: Side
     a: Measurement
     b: Measurement
+
+    @property
+    def busy(self) -> bool:
+        """Whether the host was too busy during one of the runs to trust them."""
+        return max(self.a.waiting_share, self.b.waiting_share) > BUSY_SHARE
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -82,6 +120,7 @@ class Summary(Struct, frozen=True, kw_only=True):
     latency_mean_ns: float
     latency_p50_ns: float
     latency_p99_ns: float
+    latency_p999_ns: float
     guest_cpu_share: float
     """fio's CPU time in the guest, in vCPUs."""
     host_cpu_share: float
@@ -99,6 +138,10 @@ class JobResult(Struct, frozen=True, kw_only=True, dict=True):
 
     job: Job
     pairs: tuple[Pair, ...]
+    margin: float = MARGIN
+    """The relative difference that does not matter."""
+    anytime: bool = False
+    """Whether pairs were measured until there was a verdict."""
 
     def __post_init__(self) -> None:
         check_between("the number of pairs", len(self.pairs), 2)
@@ -106,7 +149,41 @@ class JobResult(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def iops_ratio(self) -> PairedRatio:
         """How many times A's requests B does."""
-        return paired_ratio([(pair.a.figures.iops, pair.b.figures.iops) for pair in self.pairs])
+        return self._compare(lambda run: run.figures.iops)
+
+    @cached_property
+    def latency_p99_ratio(self) -> PairedRatio:
+        """B's 99th percentile of the latency, compared with A's."""
+        return self._compare(lambda run: run.figures.latency_p99_ns)
+
+    @cached_property
+    def latency_p999_ratio(self) -> PairedRatio:
+        """B's 99.9th percentile of the latency, compared with A's."""
+        return self._compare(lambda run: run.figures.latency_p999_ns)
+
+    @cached_property
+    def cpu_ratio(self) -> PairedRatio | None:
+        """B's host CPU time of a request, compared with A's; None if a run has none."""
+        if any(run.host_cpu_share <= 0 for pair in self.pairs for run in (pair.a, pair.b)):
+            return None
+        return self._compare(lambda run: run.host_cpu_share / run.figures.iops)
+
+    @property
+    def verdict(self) -> Winner:
+        """B's result, by its IOPS."""
+        return _WINNERS[self.iops_ratio.verdict]
+
+    @property
+    def busy_pairs(self) -> int:
+        """How many pairs were measured while the host was too busy."""
+        return sum(pair.busy for pair in self.pairs)
+
+    def _compare(self, figure: Callable[[Measurement], float]) -> PairedRatio:
+        return paired_ratio(
+            [(figure(pair.a), figure(pair.b)) for pair in self.pairs],
+            margin=self.margin,
+            anytime=self.anytime,
+        )
 
     @cached_property
     def a(self) -> Summary:
@@ -190,6 +267,7 @@ def _summarise(runs: list[Measurement]) -> Summary:
         latency_mean_ns=geometric_mean(one.latency_mean_ns for one in figures),
         latency_p50_ns=geometric_mean(one.latency_p50_ns for one in figures),
         latency_p99_ns=geometric_mean(one.latency_p99_ns for one in figures),
+        latency_p999_ns=geometric_mean(one.latency_p999_ns for one in figures),
         guest_cpu_share=math.fsum(
             one.guest_cpu_user_share + one.guest_cpu_system_share for one in figures
         )

@@ -39,12 +39,20 @@ def summarise_threads(
     if not inside:
         return ()
     loads: list[ThreadLoad] = []
-    others = 0.0
+    others = delays = 0.0
     for each in compare_samples(inside[0], inside[-1]).threads:
         match each.role:
             case "worker" | "io_uring" | "other":
                 others += each.cpu_share
+                delays += each.run_delay_share or 0.0
             case kind:
-                loads.append(ThreadLoad(name=each.name, kind=kind, cpu_share=each.cpu_share))
-    loads.append(ThreadLoad(name=WORKERS, kind="other", cpu_share=others))
+                loads.append(
+                    ThreadLoad(
+                        name=each.name,
+                        kind=kind,
+                        cpu_share=each.cpu_share,
+                        run_delay_share=each.run_delay_share or 0.0,
+                    )
+                )
+    loads.append(ThreadLoad(name=WORKERS, kind="other", cpu_share=others, run_delay_share=delays))
     return tuple(sorted(loads, key=lambda load: load.place))

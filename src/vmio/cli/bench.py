@@ -38,9 +38,22 @@ def _refuse_nan(
 @click.option(
     "--pairs",
     type=click.IntRange(2, 1000),
-    default=8,
-    show_default=True,
-    help="How often each job runs on each side.",
+    help="How often each job runs on each side; with --until, at most.  [default: 8, or 200]",
+)
+@click.option(
+    "--margin",
+    metavar="SHARE",
+    help="The difference that does not matter: an interval within it is the same.  [default: 5%]",
+)
+@click.option(
+    "--until",
+    metavar="MARGIN",
+    help="Measure each job until it is faster, slower, or the same within this margin.",
+)
+@click.option(
+    "--time",
+    metavar="DURATION",
+    help="How long it may take, such as 5m: decides the number of pairs, or ends --until.",
 )
 @click.option(
     "--fio-job",
@@ -84,7 +97,10 @@ def command(
     b: str,
     *,
     disk: str | None,
-    pairs: int,
+    pairs: int | None,
+    margin: str | None,
+    until: str | None,
+    time: str | None,
     job_texts: tuple[str, ...],
     runtime_s: float | None,
     as_json: bool,
@@ -120,8 +136,12 @@ def command(
         runtime_s=runtime_s,
         scratch=scratch,
     )
+    from vmio.report.comparison.words import describe_extent
+
     if inputs.are_alike:
         say("A and B are the same layout: it shows how much this host's figures differ by chance")
+    extent = app.plan_extent(inputs.jobs, pairs=pairs, margin=margin, until=until, time=time)
+    say(describe_extent(extent, inputs.jobs))
     image = ensure_image(inputs.controllers, kernel=kernel, initrd=initrd)
     how, reason = app.choose_boot(
         accelerator=accel,
@@ -135,7 +155,7 @@ def command(
     with show_progress() as report:
         comparison = app.run_async(
             app.run_bench(
-                inputs, how, image, pairs=pairs, accelerator_reason=reason, report=report
+                inputs, how, image, extent=extent, accelerator_reason=reason, report=report
             )
         )
     _print_result(comparison, as_json=as_json, report_path=report_path)

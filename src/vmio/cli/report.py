@@ -8,8 +8,11 @@ import click
 
 from vmio import app
 from vmio.cli.terminal import say
+from vmio.errors import UsageError
 
 __all__ = ["command"]
+
+_OPTION = "--output"
 
 
 @click.command("report")
@@ -32,7 +35,9 @@ def command(recording: str, *, output: str | None, as_json: bool) -> None:
     if output is not None:
         from vmio.report.page import check_report_path
 
-        check_report_path(Path(output))
+        if Path(output).resolve() == Path(recording).resolve():
+            raise UsageError("the page would replace the recording")
+        check_report_path(Path(output), option=_OPTION)
     history, incomplete = app.read_history(recording)
     if as_json:
         from vmio.report.history.json import render_history_json
@@ -52,5 +57,5 @@ def command(recording: str, *, output: str | None, as_json: bool) -> None:
 
         name = Path(recording).name if recording != "-" else "standard input"
         page = render_history_html(history, name=name, incomplete=incomplete)
-        write_page(page, Path(output))
+        write_page(page, Path(output), option=_OPTION)
         say(f"wrote {output}")

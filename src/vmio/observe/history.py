@@ -515,7 +515,7 @@ class _Guest:
         for traced in reading.observation.traced:
             if traced.duration_s > 0:
                 estimate, _ = shares.get(traced.name, (None, None))
-                shares[traced.name] = estimate, traced.poll_s / traced.duration_s
+                shares[traced.name] = estimate, min(1.0, traced.poll_s / traced.duration_s)
         for name, (estimate, share) in shares.items():
             found = self._polling.get(name)
             if found is None:

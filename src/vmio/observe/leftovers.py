@@ -113,10 +113,16 @@ def open_notes(pid: int, started_ticks: int, *, folder: Path | None = None) -> H
         started_ticks: When that started.
         folder: Where notes are; None for vmio's own folder of this user.
     """
-    folder = folder or find_cache_folder() / "histograms"
-    notes = HistogramNotes(folder, read_boot_id(), f"{pid}.{started_ticks}")
+    notes = HistogramNotes(folder or _find_folder(), read_boot_id(), f"{pid}.{started_ticks}")
     notes.take()
     return notes
+
+
+def _find_folder() -> Path:
+    try:
+        return find_cache_folder() / "histograms"
+    except RuntimeError:  # a user without a home, as in a container, has no place for notes
+        return Path(os.devnull)
 
 
 def _has_ended(guest: str, boot: str) -> bool:

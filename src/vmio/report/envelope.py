@@ -47,7 +47,7 @@ Kind = Literal[
 SCHEMAS: Final[Mapping[Kind, int]] = {
     "autopilot": 1,
     "calibration": 2,
-    "comparison": 2,
+    "comparison": 3,
     "diff": 2,
     "explanation": 2,
     "explanations": 1,

@@ -16,7 +16,8 @@ from vmio.units import format_bytes
 
 __all__ = ["check_report_path", "render_page", "write_page"]
 
-_HINT: Final = "name another file with --html"
+_HTML: Final = "--html"
+"""The option that names a page, in most verbs."""
 
 
 def render_page(template: str, *, title: str, css: str, vmio_version: str, **values: Any) -> str:  # noqa: ANN401 - a template takes anything
@@ -53,25 +54,35 @@ def _spell_out(value: object) -> object:
     return value if hasattr(value, "__html__") else printable_lines(str(value))
 
 
-def check_report_path(path: Path) -> None:
+def check_report_path(path: Path, *, option: str = _HTML) -> None:
     """Checks before a long measurement that its report can be written.
+
+    Args:
+        path: The report's file.
+        option: The option that names it.
 
     Raises:
         OutputError: It cannot be written.
     """
+    hint = _hint(option)
     try:
         with suppress(FileNotFoundError):
             if stat.S_ISDIR(path.stat().st_mode):
-                raise OutputError(f"cannot write the report {path}: it is a folder", hint=_HINT)
+                raise OutputError(f"cannot write the report {path}: it is a folder", hint=hint)
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
         reason = error.strerror or error
-        raise OutputError(f"cannot write the report {path}: {reason}", hint=_HINT) from error
+        raise OutputError(f"cannot write the report {path}: {reason}", hint=hint) from error
 
 
-def write_page(text: str, path: Path) -> None:
+def write_page(text: str, path: Path, *, option: str = _HTML) -> None:
     """Writes a page to a file, whole or not at all.
+
+    Args:
+        text: The page.
+        path: Its file.
+        option: The option that names it.
 
     Raises:
         OutputError: The file cannot be written; the old one is still there.
@@ -79,5 +90,9 @@ def write_page(text: str, path: Path) -> None:
     try:
         write_file(path, text.encode("utf-8", "replace"), force=True)
     except OutputError as error:
-        error.hint = _HINT
+        error.hint = _hint(option)
         raise
+
+
+def _hint(option: str) -> str:
+    return f"name another file with {option}"

@@ -108,7 +108,8 @@ _CHANGES: Final = """\
 
 Since schema 2 the report is in `data`; before, its fields were beside `schema`. Other changes:
 
-- *comparison*: `vmio_version` is `vmio` of the document.
+- *comparison*: `vmio_version` is `vmio` of the document. Since schema 3 `verdict` is `the same` or
+  `cannot tell` instead of `no clear difference`, and depends on the interval alone.
 - *explanation*: `stations` of a disk is `stages`.
 - *findings*: `files`, `statistics` and `counts` are in `data`; the `applicability` of a fix that
   only a person may make is `manual` instead of `display`.

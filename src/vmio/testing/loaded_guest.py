@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -55,16 +55,17 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def boot_loaded(*disks: str) -> AsyncIterator[Loaded]:
-    """Boots the benchmark guest with block nodes as its disks, each on an IOThread of its own.
+async def boot_loaded(*disks: str, devices: Sequence[str] = ()) -> AsyncIterator[Loaded]:
+    """Boots the benchmark guest with block nodes as its disks.
 
     Args:
-        disks: What follows `-blockdev` for each, without the node's name.
+        disks: The nodes, n0 and so on: what follows `-blockdev` for each, without its name.
+        devices: The options of the devices; each disk on an IOThread of its own without any.
 
     Raises:
         CapabilityError: This host cannot build the guest.
     """
-    image = ensure_image(controllers=("virtio-blk-pci",))
+    image = ensure_image(controllers=("virtio-blk-pci", "virtio-scsi-pci"))
     how, _ = app.choose_boot(
         accelerator="tcg",
         kernel=str(image.kernel),
@@ -75,10 +76,11 @@ async def boot_loaded(*disks: str) -> AsyncIterator[Loaded]:
     extra: list[str] = []
     for number, each in enumerate(disks):
         extra += ["-object", f"iothread,id=io{number}", "-blockdev", f"{each},node-name=n{number}"]
-        extra += [
-            "-device",
-            f"virtio-blk-pci,drive=n{number},iothread=io{number},id=vd{number},num-queues=1",
-        ]
+    for each in devices or (
+        f"virtio-blk-pci,drive=n{number},iothread=io{number},id=vd{number},num-queues=1"
+        for number in range(len(disks))
+    ):
+        extra += ["-device", each]
     async with AsyncExitStack() as stack:
         runtime = stack.enter_context(open_runtime_folder())
         argv = render_boot(Machine(name="sampled"), Topology(), how)
@@ -89,7 +91,10 @@ async def boot_loaded(*disks: str) -> AsyncIterator[Loaded]:
         agent = await stack.enter_async_context(Agent.connect(runtime / "agent", 180))
         found: list[str] = []
         while len(found) < len(disks):
-            found = sorted(each.path for each in await agent.disks() if each.name.startswith("vd"))
+            names = ("vd", "sd")
+            found = sorted(
+                each.path for each in await agent.disks() if each.name.startswith(names)
+            )
         yield Loaded(
             process=process,
             agent=agent,

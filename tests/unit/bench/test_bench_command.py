@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from vmio import app
+from vmio.bench.extent import Extent
+from vmio.bench.jobs import DEFAULT_JOBS
 from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
@@ -25,6 +29,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("words", "status", "said"),
     [
         (("--pairs", "1"), 2, "1 is not in the range"),
+        (("--margin", "lots"), 2, "--margin lots: 0.1% to 100% can be decided"),
+        (("--margin", "5"), 2, "write it as --margin 5%"),
+        (("--until", "0.01%"), 2, "--until 0.01%: 0.1% to 100% can be decided"),
+        (("--until", "3%", "--margin", "5%"), 2, "--until and --margin exclude each other"),
+        (("--time", "5m", "--pairs", "9"), 2, "--time and --pairs exclude each other"),
+        (("--time", "0"), 2, "--time 0: not a time of a second or more"),
+        (("--time", "soon"), 2, "write it as 5m"),
         (("--runtime", "0"), 2, "0.0 is not in the range"),
         (("--runtime", "nan"), 2, "nan is not a number of seconds"),
         (("--scratch", "lots"), 2, "--scratch lots: 16M is the least"),
@@ -73,6 +84,32 @@ def test_bench_names_the_config_that_it_cannot_read(
         Path("junk.conf").write_bytes(data)
     assert call("bench", SHARED, "junk.conf", *FACTS) == 3
     assert "junk.conf" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "extent"),
+    [
+        ({}, Extent(pairs=8, margin=0.05)),
+        ({"pairs": 3, "margin": "10%"}, Extent(pairs=3, margin=0.1)),
+        ({"time": "5m"}, Extent(pairs=37, margin=0.05)),
+        ({"time": "1s"}, Extent(pairs=2)),
+        ({"until": "0.03"}, Extent(pairs=200, margin=0.03, until_verdict=True)),
+        (
+            {"until": "3%", "pairs": 50, "time": "1.5h"},
+            Extent(pairs=50, margin=0.03, until_verdict=True, time_s=5400.0),
+        ),
+    ],
+)
+def test_extent_follows_from_the_options(options: dict[str, Any], extent: Extent) -> None:
+    """Eight pairs, as many as given, as many as there is time for, or until there is a verdict."""
+    assert app.plan_extent(DEFAULT_JOBS, **options) == extent
+
+
+def test_bench_says_how_long_it_will_take(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is booted."""
+    given = ("--kernel", "x", "--initrd", "y")
+    assert call("bench", SHARED, SINGLE, *FACTS, "--time", "2m", *given) == 3
+    assert "3 jobs, 14 pairs each, about 1 min 59 s" in capsys.readouterr().err
 
 
 def test_bench_of_a_layout_against_itself_says_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,16 +1,23 @@
-"""What a comparison waits for."""
+"""What a comparison waits for, and when it ends."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
 from vmio.bench import compare
+from vmio.bench.compare import Progress
+from vmio.bench.extent import Extent, estimate_duration_s, fit_pairs
+from vmio.bench.jobs import DEFAULT_JOBS, Job, JobFigures
+from vmio.bench.result import JobResult, Measurement, Pair, Side
 from vmio.guest.agent import Agent, BlockDevice
 from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
 from vmio.model.topology import AttachedDisk, Topology
+from vmio.values import replace
 
 TOPOLOGY = Topology(
     controllers=(Controller(id="scsihw0", model="virtio-scsi-pci", bus="scsi"),),
@@ -71,3 +78,123 @@ def test_disk_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     devices = asyncio.run(compare._wait_for_disks(agent, TOPOLOGY))
     assert [device.name for device in devices] == ["sda"]
     assert agent.asked > 1
+
+
+class Clock:
+    """A comparison without guests: each pair takes ten seconds and has the next ratio."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, ratios: Iterable[float]) -> None:
+        self.now_s = 0.0
+        self.ratios = iter(ratios)
+        self.told: list[Progress] = []
+        monkeypatch.setattr("vmio.bench.compare.time", self)
+        monkeypatch.setattr(compare, "measure_pair", self._measure_pair)
+
+    def monotonic(self) -> float:
+        """Stands for the clock."""
+        return self.now_s
+
+    async def _measure_pair(
+        self, _: object, job: Job, *, first: Side, note: Callable[[Side], None]
+    ) -> Pair:
+        other: Side = "B" if first == "A" else "A"
+        for side in (first, other):
+            note(side)
+            self.now_s += 5.0
+        return Pair(
+            first=first, a=_measure(job, 1000.0), b=_measure(job, 1000 * next(self.ratios))
+        )
+
+    def run(self, extent: Extent, number: int = 0) -> JobResult:
+        """Measures a job."""
+        jobs = DEFAULT_JOBS[:2]
+        course = compare._Course(
+            guests={},
+            jobs=jobs,
+            extent=extent,
+            report=self.told.append,
+            began_s=0.0,
+            started_s=0.0,
+        )
+        return asyncio.run(course.run_job(number))
+
+
+def _measure(job: Job, iops: float) -> Measurement:
+    figures = JobFigures(
+        iops=iops,
+        bandwidth_bytes_per_s=iops * job.block_size_bytes,
+        requests=int(iops),
+        runtime_s=1.0,
+        latency_mean_ns=1e9 / iops,
+        latency_p50_ns=1e9 / iops,
+        latency_p99_ns=2e9 / iops,
+        latency_p999_ns=3e9 / iops,
+        guest_cpu_user_share=0.1,
+        guest_cpu_system_share=0.1,
+    )
+    return Measurement(figures=figures)
+
+
+def test_fixed_number_of_pairs_is_measured_whatever_comes_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten pairs, the side that goes first in turn, and progress that only grows."""
+    clock = Clock(monkeypatch, [2.0, 2.1] * 5)
+    result = clock.run(Extent(pairs=10, margin=0.1))
+    assert [pair.first for pair in result.pairs] == ["A", "B"] * 5
+    assert (result.verdict, result.margin, result.anytime) == ("faster", 0.1, False)
+    shares = [each.share for each in clock.told]
+    assert shares == sorted(shares)
+    assert len(shares) == 20
+    assert clock.told[3].words == "randread-4k-qd1, pair 2 of 10, A"
+
+
+@pytest.mark.parametrize(
+    ("ratios", "verdict"),
+    [((2.0, 2.1), "faster"), ((0.5, 0.6), "slower"), ((1.0, 1.01), "the same")],
+)
+def test_job_ends_with_its_verdict(
+    ratios: tuple[float, float], verdict: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as the interval that may be looked at after each pair shows something."""
+    result = Clock(monkeypatch, ratios * 50).run(Extent(pairs=100, until_verdict=True))
+    assert result.verdict == verdict
+    assert 5 <= len(result.pairs) <= 8
+    shorter = replace(result, pairs=result.pairs[:-1])
+    assert shorter.verdict == "cannot tell"
+
+
+def test_job_without_a_verdict_ends_with_its_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of pairs is a limit, which progress names."""
+    clock = Clock(monkeypatch, [0.5, 2.0] * 50)
+    result = clock.run(Extent(pairs=12, until_verdict=True))
+    assert (result.verdict, len(result.pairs)) == ("cannot tell", 12)
+    assert clock.told[-1].words == "randread-4k-qd1, pair 12 of up to 12, A"
+
+
+@pytest.mark.parametrize(("number", "pairs"), [(0, 6), (1, 12)])
+def test_job_without_a_verdict_ends_with_its_part_of_the_time(
+    number: int, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two minutes for two jobs the first has one; what it leaves is the second's."""
+    clock = Clock(monkeypatch, [0.5, 2.0] * 50)
+    result = clock.run(Extent(pairs=100, until_verdict=True, time_s=120.0), number)
+    assert (result.verdict, len(result.pairs)) == ("cannot tell", pairs)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"pairs": 1}, {"pairs": 1001}, {"margin": 0.0}, {"margin": 2.0}, {"time_s": 0.0}]
+)
+def test_extent_has_limits(wrong: dict[str, Any]) -> None:
+    """A comparison of one pair, of none, or without a margin says nothing."""
+    with pytest.raises(ValueError, match="must be at"):
+        Extent(**{"pairs": 8} | wrong)
+
+
+def test_pairs_follow_from_the_time() -> None:
+    """As many as there is time for after booting; two at least, a thousand at most."""
+    pairs = fit_pairs(DEFAULT_JOBS, 300.0)
+    assert estimate_duration_s(DEFAULT_JOBS, pairs) <= 300
+    assert estimate_duration_s(DEFAULT_JOBS, pairs + 1) > 300
+    assert fit_pairs(DEFAULT_JOBS, 1.0) == 2
+    assert fit_pairs(DEFAULT_JOBS, 1e9) == 1000

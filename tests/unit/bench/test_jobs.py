@@ -24,6 +24,7 @@ def test_parse_fio_reads_a_recorded_report() -> None:
     assert figures.requests == 8191
     assert figures.runtime_s == pytest.approx(0.501)
     assert (figures.latency_p50_ns, figures.latency_p99_ns) == (1826816, 4685824)
+    assert figures.latency_p999_ns == 5799936
     assert figures.latency_mean_ns == pytest.approx(1946262.003527)
     assert figures.guest_cpu_user_share == pytest.approx(0.158)
     assert figures.guest_cpu_system_share == pytest.approx(0.78)

@@ -6,6 +6,7 @@ import pytest
 
 from vmio.bench.threads import find_window, summarise_threads
 from vmio.observe.sample import Role, Sample, ThreadSample
+from vmio.values import replace
 
 NAMES: dict[int, tuple[Role, str]] = {
     100: ("main loop", "main loop"),
@@ -58,3 +59,22 @@ def test_window_has_its_ends() -> None:
     samples = [sample(at_s) for at_s in (1, 2, 3, 4)]
     assert find_window(samples, start_s=2, end_s=3) == tuple(samples[1:3])
     assert find_window(samples, start_s=2.5, end_s=3) == ()
+
+
+def test_summarise_threads_tells_how_long_they_waited() -> None:
+    """Run delay is a share of the time, and that of short-lived threads is added up."""
+
+    def waiting(at_s: float, **waited_ms: int) -> Sample:
+        used = sample(at_s, **waited_ms)
+        threads = tuple(replace(one, run_delay_ns=one.cpu_ns, cpu_ns=0) for one in used.threads)
+        return replace(used, threads=threads)
+
+    first, last = (
+        waiting(10.0, t100=0, t200=0, t201=0),
+        waiting(12.0, t100=500, t200=200, t201=400),
+    )
+    loads = summarise_threads([first, last], start_s=10, end_s=12)
+    assert {load.name: round(load.run_delay_share, 3) for load in loads} == {
+        "main loop": 0.25,
+        "workers": 0.3,
+    }

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from vmio.observe.recording import create_recording, read_recording
 from vmio.testing import call
+from vmio.values import replace
 
 RECORDED = Path(__file__).parents[2] / "data" / "guests" / "db.jsonl.gz"
 
@@ -90,6 +92,43 @@ def test_report_of_a_cut_recording_says_so(
     printed = capsys.readouterr()
     assert printed.out.startswith("db, ")
     assert "ends in the middle of an archive" in printed.err
+
+
+def test_names_in_a_recording_control_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A recording can come from anybody."""
+    path = tmp_path / "a"
+    (first, *_) = read_recording(str(RECORDED))
+    (observation,) = first.observations
+    hostile = replace(observation, guest=replace(observation.guest, name="a\x1b[2J\nb\u202e"))
+    with create_recording(path, interval_s=1, max_bytes=1 << 20) as writer:
+        assert writer.write(replace(first, observations=(hostile,)))
+    assert call("report", str(path)) == 0
+    printed = capsys.readouterr().out
+    assert not {"\x1b", "\u202e"} & {*printed}
+    assert printed.startswith(r"a\x1b[2J\nb\u202e, 0 s: too short for a verdict")
+
+
+def test_page_does_not_replace_the_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slip of the hand must not cost a night's figures."""
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(RECORDED.read_bytes())
+    assert call("report", str(path), "-o", f"{tmp_path}/./a.jsonl.gz") == 2
+    assert "the page would replace the recording" in capsys.readouterr().err
+    assert path.read_bytes() == RECORDED.read_bytes()
+
+
+def test_page_that_cannot_be_written_is_told_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the recording is read."""
+    assert call("report", "no-such-file", "-o", str(tmp_path)) == 4
+    printed = capsys.readouterr().err
+    assert "it is a folder" in printed
+    assert "name another file with --output" in printed
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import threading
 import tty
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 import click
@@ -27,6 +29,7 @@ from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
 LIVE = ROOT / "tests" / "data" / "qmp" / "10.0.2" / "live.jsonl"
+RECORDED = ROOT / "tests" / "data" / "guests" / "db.jsonl.gz"
 
 WORD = (
     "forged [bold][link=file:x]x -x\x1b]0;title\x07"
@@ -101,7 +104,17 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "a.txt").write_text(f"kvm -name 'guest={quoted}' -device 'e1000,id={quoted}'\n")
     (tmp_path / "b.txt").write_text(f"kvm -name 'guest=b{quoted}' -m 512\n")
     (tmp_path / "trace").write_text(TRACE)
+    (tmp_path / "seen").write_text(make_recording())
     return tmp_path
+
+
+@cache
+def make_recording() -> str:
+    """Returns a recording of a guest that has a hostile name, as have a disk and a thread."""
+    text = gzip.decompress(RECORDED.read_bytes()).decode()
+    for name, hostile in (("db", f"{WORD}\n::error::forged"), ("io0", WORD), ("vd1", WORD)):
+        text = text.replace(f'"{name}"', json.dumps(hostile))
+    return text
 
 
 @contextmanager
@@ -256,6 +269,7 @@ CASES: Mapping[str, Sequence[Call]] = {
         ["100.conf", "--policy", NAME, *SET],
     ],
     "ps": [[NAME], [f"pid:{NAME}"], [f"qmp:{NAME}"], [NAME, "--json"]],
+    "exporter": [["--listen", NAME], ["--tls-cert", f"no{NAME}"]],
     "top": [["--view", NAME], ["--replay", NAME, "--json"], ["--interval", NAME]],
     "replay": [
         ["trace", "--qemu", "10.0"],
@@ -264,6 +278,14 @@ CASES: Mapping[str, Sequence[Call]] = {
         ["trace", "--qemu", NAME],
         ["trace", "--qemu", "10.0", "--try", NAME],
         ["--qemu", "10.0", "--check", NAME],
+    ],
+    "record": [["-o", NAME, NAME], ["-o", "x", "--time", NAME], ["-o", NAME]],
+    "report": [
+        ["seen"],
+        ["seen", "--json"],
+        ["seen", "-o", f"{NAME}.html"],
+        ["seen", "-o", NAME],
+        [f"no{NAME}"],
     ],
     "rule": [[NAME]],
     "run": [["100.conf", "--qmp", NAME], ["100.conf", "--memory", NAME]],

@@ -277,6 +277,25 @@ def test_traced_polling_is_beside_the_estimate() -> None:
     assert guest.polling[0].traced_share.mean == pytest.approx(0.2)
 
 
+def test_traced_polling_is_a_processor_at_most() -> None:
+    """A recording from somebody else can have any times, and every figure is finite."""
+    traced = TracedLoop(
+        name="io0",
+        thread_id=1,
+        duration_s=5e-324,
+        poll_s=1e308,
+        user_s=0,
+        kernel_s=0,
+        poll_count=1,
+        syscall_count=1,
+        sleep_count=1,
+        lost_events=0,
+    )
+    steps = [(0, [make_reading(cpu=None)]), (1, [make_reading(traced=(traced,))])]
+    (guest,) = build(steps).guests
+    assert guest.polling[0].traced_share.peak == 1
+
+
 def test_guests_that_are_not_shown_have_means_and_no_values() -> None:
     """A page of a thousand guests has lines of the worst."""
     steps = [

@@ -102,6 +102,7 @@ def _measure(job: Job, iops: float, threads: tuple[ThreadLoad, ...]) -> Measurem
             latency_mean_ns=mean_ns,
             latency_p50_ns=mean_ns * 0.9,
             latency_p99_ns=mean_ns * 2.4,
+            latency_p999_ns=mean_ns * 5.1,
             guest_cpu_user_share=0.12,
             guest_cpu_system_share=0.31,
             fio_version="3.33",

@@ -18,7 +18,9 @@ from vmio.report.comparison.words import (
     describe_interval,
     describe_main_loop,
     format_interval,
+    list_others,
     name_sides,
+    name_verdict,
     summarise_comparison,
 )
 from vmio.report.figures import format_rate, format_ratio
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["render_comparison_html", "write_comparison_html"]
 
 _FIGURE_HEADS: Final = (
-    *("Job", "IOPS", "Bandwidth", "Mean", "p50", "p99", "Guest CPU", "Host CPU"),
+    *("Job", "IOPS", "Bandwidth", "Mean", "p50", "p99", "p99.9", "Guest CPU", "Host CPU"),
     *("IOPS per host CPU", "IOPS ratio", "95 % interval", "B is"),
 )
 
@@ -50,7 +52,16 @@ def render_comparison_html(comparison: Comparison) -> str:
         found=comparison,
         summary=summarise_comparison(comparison),
         verdicts=[
-            (result, describe_interval(result.iops_ratio), describe_main_loop(result))
+            (
+                result,
+                name_verdict(result.verdict),
+                describe_interval(result.iops_ratio),
+                describe_main_loop(result),
+                [
+                    (name, ratio, format_interval(ratio), ratio.verdict)
+                    for name, ratio in list_others(result)
+                ],
+            )
             for result in comparison.jobs
         ],
         subjects=[
@@ -117,7 +128,7 @@ def _draw_job(result: JobResult, number: int) -> tuple[tuple[str, str], ...]:
 def _list_rows(jobs: Iterable[JobResult]) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for result in jobs:
         ratio = result.iops_ratio
-        against = (format_ratio(ratio.ratio), format_interval(ratio), ratio.verdict)
+        against = (format_ratio(ratio.ratio), format_interval(ratio), result.verdict)
         yield "a", result.job.name, (*_list_figures(result.a), "1", "", "")
         yield "b", result.job.name, (*_list_figures(result.b), *against)
 
@@ -129,6 +140,7 @@ def _list_figures(summary: Summary) -> tuple[str, ...]:
         format_duration_ns(summary.latency_mean_ns),
         format_duration_ns(summary.latency_p50_ns),
         format_duration_ns(summary.latency_p99_ns),
+        format_duration_ns(summary.latency_p999_ns),
         f"{summary.guest_cpu_share:.2f}",
         f"{summary.host_cpu_share:.2f}",
         format_rate(summary.requests_per_host_cpu_s),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Summary,
         ThreadLoad,
     )
+    from vmio.bench.statistics import PairedRatio
 
 __all__ = ["ComparisonData", "render_comparison_json"]
 
@@ -64,6 +65,20 @@ class ThreadLoadData(TypedDict):
     """`main loop`, `iothread`, `vcpu` or `other`."""
     cpu_share: float
     """In host processors: 1.0 is one processor all the time."""
+    run_delay_share: float
+    """How long it waited for a processor, as a share of the time."""
+
+
+class RatioData(TypedDict):
+    """One figure of B divided by A's, over all pairs of a job."""
+
+    ratio: float
+    """Geometric mean over the pairs."""
+    low: float
+    high: float
+    """The ends of the confidence interval."""
+    verdict: str
+    """B's figure: `higher`, `lower`, `the same` or `cannot tell`."""
 
 
 class SummaryData(TypedDict):
@@ -72,9 +87,10 @@ class SummaryData(TypedDict):
     iops: float
     bandwidth_bytes_per_s: float
     latency_mean_ns: float
-    """From submission to completion, in the guest; the two percentiles that follow likewise."""
+    """From submission to completion, in the guest; the percentiles that follow likewise."""
     latency_p50_ns: float
     latency_p99_ns: float
+    latency_p999_ns: float
     guest_cpu_share: float
     """fio's CPU time, in vCPUs."""
     host_cpu_share: float
@@ -95,6 +111,7 @@ class MeasurementData(TypedDict):
     latency_mean_ns: float
     latency_p50_ns: float
     latency_p99_ns: float
+    latency_p999_ns: float
     guest_cpu_user_share: float
     """fio's time in user mode, in vCPUs."""
     guest_cpu_system_share: float
@@ -107,6 +124,9 @@ class PairData(TypedDict):
 
     first: str
     """The side that ran first, `A` or `B`."""
+    busy: bool
+    """Whether the host was too busy: QEMU's threads waited for a processor for more than a third
+    of the time in which they could run."""
     a: MeasurementData
     b: MeasurementData
 
@@ -134,9 +154,17 @@ class JobData(TypedDict):
     iops_ratio_high: float
     """The ends of the confidence interval of the ratio."""
     confidence: float
-    """Confidence level of that interval."""
+    """Confidence level of the intervals."""
+    margin: float
+    """The relative difference that does not matter."""
+    anytime: bool
+    """Whether pairs were measured until there was a verdict; the intervals allow for that."""
     verdict: str
-    """B's result: `faster`, `slower` or `no clear difference`."""
+    """B's result: `faster`, `slower`, `the same` or `cannot tell`."""
+    latency_p99_ratio: RatioData
+    latency_p999_ratio: RatioData
+    cpu_ratio: RatioData | None
+    """Host CPU time of a request; null if a run had none."""
     a: SummaryData
     b: SummaryData
     pairs: list[PairData]
@@ -229,17 +257,32 @@ def _describe_job(result: JobResult) -> JobData:
         "iops_ratio_low": ratio.low,
         "iops_ratio_high": ratio.high,
         "confidence": ratio.confidence,
-        "verdict": ratio.verdict,
+        "margin": ratio.margin,
+        "anytime": result.anytime,
+        "verdict": result.verdict,
+        "latency_p99_ratio": _describe_ratio(result.latency_p99_ratio),
+        "latency_p999_ratio": _describe_ratio(result.latency_p999_ratio),
+        "cpu_ratio": None if result.cpu_ratio is None else _describe_ratio(result.cpu_ratio),
         "a": _describe_summary(result.a),
         "b": _describe_summary(result.b),
         "pairs": [
             {
                 "first": pair.first,
+                "busy": pair.busy,
                 "a": _describe_measurement(pair.a),
                 "b": _describe_measurement(pair.b),
             }
             for pair in result.pairs
         ],
+    }
+
+
+def _describe_ratio(ratio: PairedRatio) -> RatioData:
+    return {
+        "ratio": ratio.ratio,
+        "low": ratio.low,
+        "high": ratio.high,
+        "verdict": ratio.verdict,
     }
 
 
@@ -250,6 +293,7 @@ def _describe_summary(summary: Summary) -> SummaryData:
         "latency_mean_ns": summary.latency_mean_ns,
         "latency_p50_ns": summary.latency_p50_ns,
         "latency_p99_ns": summary.latency_p99_ns,
+        "latency_p999_ns": summary.latency_p999_ns,
         "guest_cpu_share": summary.guest_cpu_share,
         "host_cpu_share": summary.host_cpu_share,
         "requests_per_host_cpu_s": summary.requests_per_host_cpu_s,
@@ -267,6 +311,7 @@ def _describe_measurement(measurement: Measurement) -> MeasurementData:
         "latency_mean_ns": figures.latency_mean_ns,
         "latency_p50_ns": figures.latency_p50_ns,
         "latency_p99_ns": figures.latency_p99_ns,
+        "latency_p999_ns": figures.latency_p999_ns,
         "guest_cpu_user_share": figures.guest_cpu_user_share,
         "guest_cpu_system_share": figures.guest_cpu_system_share,
         "threads": _describe_threads(measurement.threads),
@@ -275,5 +320,11 @@ def _describe_measurement(measurement: Measurement) -> MeasurementData:
 
 def _describe_threads(threads: Iterable[ThreadLoad]) -> list[ThreadLoadData]:
     return [
-        {"name": load.name, "kind": load.kind, "cpu_share": load.cpu_share} for load in threads
+        {
+            "name": load.name,
+            "kind": load.kind,
+            "cpu_share": load.cpu_share,
+            "run_delay_share": load.run_delay_share,
+        }
+        for load in threads
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from vmio.bench.statistics import LEAST_EFFECT
 from vmio.report.axis import nice_step, scale
 from vmio.report.comparison.words import format_interval
 from vmio.report.figures import format_rate, format_ratio
@@ -97,7 +96,7 @@ def draw_ratios(result: JobResult, *, prefix: str) -> str:
         inside = min(max(value, lowest), highest)
         return scale(math.log(inside), math.log(lowest), math.log(highest), 12, _RIGHT)
 
-    left, right = place(1 / (1 + LEAST_EFFECT)), place(1 + LEAST_EFFECT)
+    left, right = place(1 / (1 + ratio.margin)), place(1 + ratio.margin)
     parts = [
         (
             f'<rect class="band" x="{left:.1f}" y="{_TOP:g}" width="{right - left:.1f}" '
@@ -129,7 +128,7 @@ def draw_ratios(result: JobResult, *, prefix: str) -> str:
     ]
     desc = (
         f"Mean ratio {format_ratio(ratio.ratio)}, {ratio.confidence:.0%} interval "
-        f"{format_interval(ratio)}: {ratio.verdict}."
+        f"{format_interval(ratio)}: {result.verdict}."
     )
     return _svg(parts, f"{prefix}-ratios", f"{result.job.name}: B against A", desc)
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from vmio.characters import printable
-from vmio.report.comparison.words import describe_interval, summarise_comparison
+from vmio.report.comparison.words import (
+    describe_interval,
+    describe_others,
+    name_verdict,
+    summarise_comparison,
+)
 from vmio.report.figures import format_rate, format_ratio
 from vmio.report.table import Column, print_table
 from vmio.units import MIB, format_duration_ns
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["print_comparison"]
 
-_STYLE = {"faster": "bold green", "slower": "bold red", "no clear difference": "dim"}
+_STYLE = {"faster": "bold green", "slower": "bold red", "the same": "bold", "cannot tell": "dim"}
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
@@ -87,7 +92,8 @@ def _list_figures(summary: Summary) -> tuple[str, ...]:
 def _make_verdict(result: JobResult) -> Text:
     ratio = result.iops_ratio
     line = Text(f"{printable(result.job.name)}: ")
-    plain = ratio.verdict == "no clear difference"
-    line.append(ratio.verdict if plain else f"B is {ratio.verdict}", style=_STYLE[ratio.verdict])
-    line.append(f", {format_ratio(ratio.ratio)} times the IOPS of A ({describe_interval(ratio)})")
+    line.append(name_verdict(result.verdict), style=_STYLE[result.verdict])
+    line.append(f", {format_ratio(ratio.ratio)} times the IOPS of A ({describe_interval(ratio)}")
+    line.append(f", {result.busy_pairs} on a busy host)" if result.busy_pairs else ")")
+    line.append(f"\n  {describe_others(result)}", style="not bold")
     return line

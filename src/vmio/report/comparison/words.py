@@ -5,22 +5,35 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
+from vmio.bench.extent import estimate_duration_s
+from vmio.bench.result import BUSY_SHARE
+from vmio.bench.statistics import MAX_PAIRS, SPREADS, count_pairs, count_pairs_until
 from vmio.report.figures import format_ratio
+from vmio.units import format_time_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from vmio.bench.result import Comparison, JobResult, Measurement, Summary
+    from vmio.bench.extent import Extent
+    from vmio.bench.jobs import Job
+    from vmio.bench.result import Comparison, JobResult, Measurement, Summary, Winner
     from vmio.bench.statistics import PairedRatio
 
 __all__ = [
+    "describe_busy",
+    "describe_extent",
     "describe_interval",
     "describe_main_loop",
+    "describe_others",
     "format_interval",
+    "list_others",
     "name_sides",
+    "name_verdict",
     "summarise_comparison",
 ]
 
+_DIFFERENCES: Final = (0.05, 0.1, 0.2)
+"""Of which `describe_extent` says how many pairs they need."""
 _WIDEST: Final = 1000
 """The largest ratio of an interval's high end to its low end that still shows anything."""
 
@@ -38,9 +51,10 @@ def summarise_comparison(comparison: Comparison) -> str:
     the same way in every pair.
     """
     a, b = name_sides(comparison)
-    clear = [one for one in comparison.jobs if one.iops_ratio.verdict != "no clear difference"]
+    clear = [one for one in comparison.jobs if one.verdict in {"faster", "slower"}]
     rest = [one for one in comparison.jobs if one not in clear]
-    same = [one for one in rest if _has_interval(one.iops_ratio)]
+    same = [one for one in rest if one.verdict == "the same"]
+    open_ones = [one for one in rest if one not in same and _has_interval(one.iops_ratio)]
     unknown = [one.job.name for one in rest if not _has_interval(one.iops_ratio)]
     main_loop = _compare_main_loops(clear or rest)
     sentences = []
@@ -51,15 +65,84 @@ def summarise_comparison(comparison: Comparison) -> str:
         ]
         also = f", and {main_loop}" if main_loop else ""
         sentences.append(f"{b} is {_join(ratios)}, compared with {a}{also}.")
+    also = f", but {b} {main_loop}" if main_loop and not clear else ""
     if same:
         between = "" if clear else f" between {a} and {b}"
-        also = f", but {b} {main_loop}" if main_loop and not clear else ""
         jobs = _join([_name_with_interval(one) for one in same])
-        sentences.append(f"No difference{between} is shown in {jobs}{also}.")
+        sentences.append(f"There is no difference that matters{between} in {jobs}{also}.")
+        also = ""
+    if open_ones:
+        jobs = _join([_name_with_interval(one) for one in open_ones])
+        sentences.append(f"Which is faster cannot be told in {jobs}{also}.")
+        also = ""
     if unknown:
-        also = f", but {b} {main_loop}" if main_loop and not clear and not same else ""
         sentences.append(f"Too few pairs were measured to decide in {_join(unknown)}{also}.")
-    return " ".join(sentences)
+    return " ".join(filter(None, (*sentences, describe_busy(comparison))))
+
+
+def name_verdict(verdict: Winner) -> str:
+    """Returns a verdict in words."""
+    return verdict if verdict == "cannot tell" else f"B is {verdict}"
+
+
+def describe_busy(comparison: Comparison) -> str:
+    """Returns that the host was too busy, if it was in half of the pairs or more; else nothing."""
+    busy = sum(result.busy_pairs for result in comparison.jobs)
+    total = sum(len(result.pairs) for result in comparison.jobs)
+    if 2 * busy < total:
+        return ""
+    return (
+        f"The host was busy during {busy} of {total} pairs: QEMU waited for a processor for more"
+        f" than {BUSY_SHARE:.0%} of the time in which it could run."
+    )
+
+
+def describe_extent(extent: Extent, jobs: Sequence[Job]) -> str:
+    """Returns how long a comparison will take, and what it can find.
+
+    What it can find follows from the spread of recorded pairs; the actual one is not known before.
+    """
+    words = f"{len(jobs)} jobs" if len(jobs) != 1 else "1 job"
+    if extent.until_verdict:
+        low, high = (
+            min(extent.pairs, count_pairs_until(extent.margin, spread)) for spread in SPREADS
+        )
+        longest_s = estimate_duration_s(jobs, high)
+        if extent.time_s is not None:
+            longest_s = min(longest_s, extent.time_s)
+        shortest_s = min(longest_s, estimate_duration_s(jobs, low))
+        times = f"{format_time_s(shortest_s)} to {format_time_s(longest_s)}"
+        return (
+            f"{words}, each until it has a verdict at ±{extent.margin:.1%}: with equal layouts"
+            f" after {low} to {high} pairs, {times}"
+        )
+    needed = ", ".join(
+        f"of {difference:.0%} " + " to ".join(_format_pairs(difference, one) for one in SPREADS)
+        for difference in _DIFFERENCES
+    )
+    time = format_time_s(estimate_duration_s(jobs, extent.pairs))
+    return (
+        f"{words}, {extent.pairs} pairs each, about {time}; on a quiet to a busy host a difference"
+        f" needs: {needed} pairs"
+    )
+
+
+def list_others(result: JobResult) -> list[tuple[str, PairedRatio]]:
+    """Returns what else is compared pair by pair: the latency's tail, and CPU per request."""
+    cpu = result.cpu_ratio
+    return [
+        ("p99", result.latency_p99_ratio),
+        ("p99.9", result.latency_p999_ratio),
+        *([("CPU per request", cpu)] if cpu is not None else []),
+    ]
+
+
+def describe_others(result: JobResult) -> str:
+    """Returns the ratios of the latency's tail and of CPU per request, with their intervals."""
+    return ", ".join(
+        f"{name} {format_ratio(ratio.ratio)} times ({format_interval(ratio)})"
+        for name, ratio in list_others(result)
+    )
 
 
 def describe_main_loop(result: JobResult) -> str:
@@ -97,6 +180,12 @@ def describe_interval(ratio: PairedRatio) -> str:
     if not _has_interval(ratio):
         return f"too few pairs: {ratio.pairs}"
     return f"{ratio.confidence:.0%} interval {format_interval(ratio)}, {ratio.pairs} pairs"
+
+
+def _format_pairs(difference: float, spread: float) -> str:
+    """Returns how many pairs a difference needs; the limit stands for all that is beyond."""
+    needed = count_pairs(difference, spread)
+    return f"{MAX_PAIRS} and more" if needed >= MAX_PAIRS else str(needed)
 
 
 def _has_interval(ratio: PairedRatio) -> bool:

@@ -36,11 +36,11 @@ from vmio.report.history.words import (
     describe_time,
     find_busiest,
     list_limits,
-    name_guest,
     name_thread,
     summarize,
 )
 from vmio.report.layout.svg import TOPOLOGY_CSS, draw_topology
+from vmio.report.live.rows import name_guest
 from vmio.report.page import render_page
 from vmio.report.verdicts.words import describe_verdict
 from vmio.units import format_time_s
@@ -85,14 +85,15 @@ font-variant-numeric:tabular-nums}
     + TOPOLOGY_CSS
 )
 _METHOD: Final = """
-Each point of a chart is the mean over {step}. A percentile is of all requests of that time, where
-there were enough (20 for the median, 1,000 for the 99th), and its chart shows the boundaries
-between which it lies. "Highest" is the largest mean between two looks. CPU is in processors: 1 is
-one processor all the time. Run delay is the share of time in which a thread was ready to run and
-had no processor. Polling is estimated from the time that a loop spends in QEMU's own code, so that
-encryption and compression look like it; it is exact where the kernel traced it. A latency begins
-when QEMU takes a request. A verdict is in force when two successive windows of about 2 s show it,
-so it begins and ends some seconds late; its share is of the time for which there could be one.
+Times are minutes and seconds since the beginning. Each point of a chart is the mean over {step}. A
+percentile is of all requests of that time, where there were enough (20 for the median, 1,000 for
+the 99th), and its chart shows the boundaries between which it lies. "Highest" is the largest mean
+between two looks. CPU is in processors: 1 is one processor all the time. Run delay is the share of
+time in which a thread was ready to run and had no processor. Polling is estimated from the time
+that a loop spends in QEMU's own code, so that encryption and compression can look like it; it is
+exact where the kernel traced it. A latency begins when QEMU takes a request. A verdict is in force
+when two successive windows of about 2 s show it, so it begins and ends some seconds late; its
+share is of the time for which there could be one.
 """.strip()
 
 

@@ -17,7 +17,8 @@ from vmio.observe.percentiles import LatencyRange
 from vmio.observe.sample import Role
 from vmio.observe.verdicts.values import Severity, VerdictKind
 from vmio.report.envelope import Count, render_document
-from vmio.report.history.words import name_guest, name_thread, summarize
+from vmio.report.history.words import name_thread, summarize
+from vmio.report.live.rows import name_guest
 from vmio.report.verdicts.words import describe_verdict
 
 __all__ = ["HistoryData", "render_history_json"]

@@ -14,10 +14,10 @@ from vmio.report.history.words import (
     describe_time,
     find_busiest,
     list_limits,
-    name_guest,
     name_thread,
     summarize,
 )
+from vmio.report.live.rows import name_guest
 from vmio.report.table import Cell, Column, print_table
 from vmio.report.verdicts.words import describe_verdict
 from vmio.units import format_bytes, format_duration_ns

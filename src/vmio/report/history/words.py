@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from vmio.managers.discovery import RunningGuest
 from vmio.observe.history import GuestHistory, History, ThreadHistory, VerdictHistory
 from vmio.observe.percentiles import LatencyRange
+from vmio.report.live.rows import name_guest
 from vmio.report.verdicts.words import describe_verdict
 from vmio.units import format_duration_ns, format_time_s
 
@@ -13,7 +13,6 @@ __all__ = [
     "describe_time",
     "find_busiest",
     "list_limits",
-    "name_guest",
     "name_thread",
     "summarize",
 ]
@@ -21,15 +20,6 @@ __all__ = [
 _MOST_TOLD = 3
 _BUSY = 0.005
 """Processors: less would be shown as 0.00."""
-
-
-def name_guest(guest: RunningGuest) -> str:
-    """Returns what a guest's manager calls it: `172 web` in Proxmox VE, else a name."""
-    if guest.manager == "proxmox":
-        return f"{guest.id} {guest.name}".strip()
-    if guest.manager == "kubevirt":
-        return guest.id or guest.name
-    return guest.name or guest.id or guest.address
 
 
 def name_thread(thread: ThreadHistory) -> str:

@@ -99,7 +99,10 @@ def test_render_comparison_html_tells_everything(comparison: Comparison) -> None
     for said in (
         "virtio-scsi-pci against virtio-scsi-single",
         "B is faster",
-        "No clear difference",
+        "B is the same",
+        "cannot tell",
+        "p99.9",
+        "CPU per request",
         "iothread-virtioscsi0",
         "/dev/sda in the guest",
         "/dev/kvm opens but runs no guest",

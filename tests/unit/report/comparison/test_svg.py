@@ -26,6 +26,7 @@ FIGURES = st.builds(
     latency_mean_ns=st.floats(1, 1e12),
     latency_p50_ns=st.floats(1, 1e12),
     latency_p99_ns=st.floats(1, 1e12),
+    latency_p999_ns=st.floats(1, 1e12),
     guest_cpu_user_share=st.floats(0, 1),
     guest_cpu_system_share=st.floats(0, 1),
 )

@@ -26,7 +26,10 @@ def test_print_comparison_says_who_serves_and_who_wins(comparison: Comparison) -
     assert "A  701.conf: virtio-scsi-pci, scsi0 served by main loop" in text
     assert "scsi0 served by iothread-virtioscsi0" in text
     assert "randread-4k-qd32: B is faster, 1.64 times the IOPS of A (95% interval 1.50 to" in text
-    assert "read-128k-qd8: no clear difference" in text
+    assert "\n  p99 0.61 times (0.56 to 0.67), p99.9 0.61 times (0.56 to 0.67), CPU per" in text
+    assert "CPU per request" in text
+    assert "randread-4k-qd1: B is the same" in text
+    assert "read-128k-qd8: cannot tell" in text
     assert "/dev/kvm opens but runs no guest" in text
 
 

@@ -6,8 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
-from vmio.bench.result import Comparison, JobResult, Measurement
-from vmio.report.comparison.words import format_interval, summarise_comparison
+from vmio.bench.extent import Extent
+from vmio.bench.jobs import DEFAULT_JOBS
+from vmio.bench.result import Comparison, JobResult, Measurement, ThreadLoad
+from vmio.report.comparison.words import (
+    describe_busy,
+    describe_extent,
+    format_interval,
+    summarise_comparison,
+)
 from vmio.values import replace
 
 
@@ -31,8 +38,8 @@ def test_first_sentence_says_how_much_faster_and_what_the_main_loop_is_freed_of(
     assert summarise_comparison(comparison) == (
         "virtio-scsi-single is 1.64 times as fast in randread-4k-qd32 (95% interval 1.50 to 1.79),"
         " compared with virtio-scsi-pci, and frees the main loop of 0.52 processors (0.61 to"
-        " 0.09). No difference is shown in randread-4k-qd1 (95% interval 0.97 to 1.05) and"
-        " read-128k-qd8 (95% interval 0.92 to 1.09)."
+        " 0.09). There is no difference that matters in randread-4k-qd1 (95% interval 0.97 to"
+        " 1.05). Which is faster cannot be told in read-128k-qd8 (95% interval 0.92 to 1.09)."
     )
 
 
@@ -41,8 +48,50 @@ def test_without_a_difference_the_main_loop_is_still_told_of(
 ) -> None:
     """It is what a person can gain from an IOThread where rates stay the same."""
     told = summarise_comparison(make_comparison(drop=3))
-    assert told.startswith("No difference between virtio-scsi-pci and virtio-scsi-single is shown")
+    assert told.startswith("Which is faster cannot be told in randread-4k-qd1 (95% interval 0.79")
     assert told.endswith("frees the main loop of up to 0.52 processors (0.61 to 0.09).")
+
+
+def test_layouts_that_are_the_same_are_called_so(comparison: Comparison) -> None:
+    """Both are named, and what the main loop gains comes in the same sentence."""
+    told = summarise_comparison(replace(comparison, jobs=comparison.jobs[:1]))
+    assert told == (
+        "There is no difference that matters between virtio-scsi-pci and virtio-scsi-single in"
+        " randread-4k-qd1 (95% interval 0.97 to 1.05), but virtio-scsi-single frees the main loop"
+        " of 0.52 processors (0.61 to 0.09)."
+    )
+
+
+@pytest.mark.parametrize(("busy", "said"), [(2, ""), (3, "during 3 of 5 pairs")])
+def test_host_that_was_busy_in_half_of_the_pairs_is_told_of(
+    comparison: Comparison, busy: int, said: str
+) -> None:
+    """A few marked pairs are usual; with most of them marked the figures deserve less trust."""
+    waiting = ThreadLoad(name="vCPU 0", kind="vcpu", cpu_share=0.5, run_delay_share=0.4)
+    result = comparison.jobs[0]
+    pairs = tuple(
+        replace(pair, b=replace(pair.b, threads=(waiting,))) if number < busy else pair
+        for number, pair in enumerate(result.pairs)
+    )
+    changed = replace(comparison, jobs=(replace(result, pairs=pairs),))
+    assert changed.jobs[0].busy_pairs == busy
+    told = describe_busy(changed)
+    assert (said in told) if said else told == ""
+    assert told in summarise_comparison(changed)
+
+
+def test_extent_says_how_long_it_takes_and_what_that_finds() -> None:
+    """The more pairs, the longer; with a verdict as the end, no longer than its time."""
+    fixed = describe_extent(Extent(pairs=8), DEFAULT_JOBS)
+    assert fixed.startswith("3 jobs, 8 pairs each, about 1 min 12 s; on a quiet to a busy host")
+    assert "of 5% 35 to 1000 and more, of 10% 11 to 313, of 20% 5 to 87 pairs" in fixed
+    one = describe_extent(Extent(pairs=8), DEFAULT_JOBS[:1])
+    assert one.startswith("1 job, 8 pairs each, about 31 s")
+    until = describe_extent(
+        Extent(pairs=200, until_verdict=True, margin=0.1, time_s=120.0), DEFAULT_JOBS
+    )
+    assert until.startswith("3 jobs, each until it has a verdict at ±10.0%")
+    assert until.endswith("to 2 min")
 
 
 def test_too_few_pairs_are_called_so(comparison: Comparison) -> None:

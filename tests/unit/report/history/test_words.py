@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from vmio.managers.owners import Manager
 from vmio.observe.history import History
 from vmio.observe.percentiles import LatencyRange
-from vmio.report.history.words import describe_range, name_guest, summarize
+from vmio.report.history.words import describe_range, summarize
 from vmio.values import replace
 
 
@@ -41,19 +40,6 @@ def test_sentence_says_what_was_too_short(make_history: Callable[..., History]) 
     found = summarize(replace(history, guests=(short,), duration_s=2.0))
     assert found == "100 web, 2 s: too short for a verdict, which takes two windows of 2 s."
     assert summarize(replace(history, guests=())) == "No guest was seen in 1 h."
-
-
-@pytest.mark.parametrize(
-    ("manager", "name"),
-    [("proxmox", "100 web"), ("libvirt", "web"), ("kubevirt", "100"), ("none", "web")],
-)
-def test_guest_has_its_managers_name(
-    make_history: Callable[..., History], manager: Manager, name: str
-) -> None:
-    """As the person knows it."""
-    guest = make_history(1).guests[0].guest
-    assert name_guest(replace(guest, manager=manager)) == name
-    assert name_guest(replace(guest, manager="none", id="", name="")) == "pid:100"
 
 
 @pytest.mark.parametrize(
