@@ -53,6 +53,7 @@ from vmio.formats.shell import quote
 from vmio.host.files import is_folder, is_there, read_source
 
 if TYPE_CHECKING:
+    from vmio.app.autopilot import list_steered, restore_polling, steer_guests
     from vmio.app.baseline import Recorded, record_baseline, write_baseline
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
@@ -114,6 +115,8 @@ if TYPE_CHECKING:
     from vmio.app.show import list_layouts, observe
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
+    from vmio.autopilot.pilot import AutopilotEvent
+    from vmio.autopilot.values import PollingGoal
     from vmio.bench.compare import Progress
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
@@ -140,6 +143,7 @@ __all__ = [
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
     "MAX_RECORDING_BYTES",
+    "AutopilotEvent",
     "BenchInputs",
     "Boot",
     "CheckInputs",
@@ -162,6 +166,7 @@ __all__ = [
     "Places",
     "PollSettings",
     "PollingChange",
+    "PollingGoal",
     "PreparedPlan",
     "PreparedUndo",
     "Progress",
@@ -230,6 +235,7 @@ __all__ = [
     "list_rules",
     "list_running",
     "list_runs",
+    "list_steered",
     "load",
     "load_source",
     "make_plan",
@@ -267,6 +273,7 @@ __all__ = [
     "render_host",
     "render_page",
     "render_plan",
+    "restore_polling",
     "run_async",
     "run_bench",
     "save_host",
@@ -275,6 +282,7 @@ __all__ = [
     "simulate",
     "simulate_sweep",
     "split_settings",
+    "steer_guests",
     "undo",
     "unwind_on_signals",
     "verify",
@@ -282,6 +290,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "vmio.app.autopilot": ("list_steered", "restore_polling", "steer_guests"),
     "vmio.app.baseline": ("Recorded", "record_baseline", "write_baseline"),
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
@@ -348,6 +357,8 @@ _LATER = {
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
     "vmio.managers.journal": ("WrittenConfig",),
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
+    "vmio.autopilot.pilot": ("AutopilotEvent",),
+    "vmio.autopilot.values": ("PollingGoal",),
     "vmio.bench.compare": ("Progress",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),

@@ -17,6 +17,7 @@ from vmio import __version__
 __all__ = ["SCHEMAS", "Count", "GuestData", "Kind", "begin_document", "render_document"]
 
 Kind = Literal[
+    "autopilot",
     "calibration",
     "comparison",
     "diff",
@@ -44,6 +45,7 @@ Kind = Literal[
 ]
 
 SCHEMAS: Final[Mapping[Kind, int]] = {
+    "autopilot": 1,
     "calibration": 2,
     "comparison": 3,
     "diff": 2,

@@ -26,6 +26,7 @@ from typing import (
 )
 
 from vmio.report.apply.json import JournalsData, OutcomeData, UndoData
+from vmio.report.autopilot.json import AutopilotData
 from vmio.report.calibration.json import CalibrationData
 from vmio.report.comparison.json import ComparisonData
 from vmio.report.diff.json import DiffData
@@ -46,6 +47,7 @@ from vmio.report.rules.json import RulesData
 __all__ = ["main", "render_files"]
 
 _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
+    "autopilot": (AutopilotData, "vmio autopilot status --json"),
     "calibration": (CalibrationData, "vmio calibrate --json"),
     "comparison": (ComparisonData, "vmio bench A B --json"),
     "diff": (DiffData, "vmio diff A B --json"),
