@@ -113,6 +113,7 @@ if TYPE_CHECKING:
     )
     from vmio.app.show import list_layouts, observe
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
+    from vmio.app.tune import make_tuner, prepare_tune
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.bench.compare import Progress
     from vmio.bench.result import Comparison
@@ -134,6 +135,8 @@ if TYPE_CHECKING:
     from vmio.sim.polling import PollSettings
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.sweep import Grid, SweepPoint
+    from vmio.tune.result import Tuning
+    from vmio.tune.tuner import Task, Tuner
 
 __all__ = [
     "ADDRESSES",
@@ -172,7 +175,10 @@ __all__ = [
     "Severity",
     "ShownGuest",
     "SweepPoint",
+    "Task",
     "TopSource",
+    "Tuner",
+    "Tuning",
     "Verdict",
     "Volumes",
     "Watch",
@@ -233,6 +239,7 @@ __all__ = [
     "load",
     "load_source",
     "make_plan",
+    "make_tuner",
     "name_path",
     "name_place",
     "needs_host",
@@ -244,6 +251,7 @@ __all__ = [
     "plan_extent",
     "prepare_apply",
     "prepare_bench",
+    "prepare_tune",
     "prepare_undo",
     "preview_plan",
     "put_worst_first",
@@ -343,6 +351,7 @@ _LATER = {
     ),
     "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.top": ("PollingChange", "TopSource", "open_recorded", "open_top"),
+    "vmio.app.tune": ("make_tuner", "prepare_tune"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.libvirt.find": ("name_path",),
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
@@ -364,6 +373,8 @@ _LATER = {
     "vmio.sim.polling": ("PollSettings",),
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),
+    "vmio.tune.result": ("Tuning",),
+    "vmio.tune.tuner": ("Task", "Tuner"),
 }
 """The module of each name that is imported on first access."""
 _HOMES = {name: module for module, names in _LATER.items() for name in names}

@@ -55,18 +55,22 @@ class TrialResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Journal:
     """The results so far, kept in a file if there is one."""
 
-    def __init__(self, results: Sequence[TrialResult] = (), descriptor: int | None = None) -> None:
+    def __init__(
+        self, results: Sequence[TrialResult] = (), file: tuple[Path, int] | None = None
+    ) -> None:
         self.results = list(results)
-        self._descriptor = descriptor
+        self._file = file
 
     def append(self, result: TrialResult) -> None:
         """Adds a result; it is on the disk when this returns.
 
         Raises:
-            OSError: The file cannot be written, as on a full disk; it ends with a whole line.
+            OutputError: The file cannot be written, as on a full disk; it ends with a whole line.
         """
-        if self._descriptor is not None:
-            _write_line(self._descriptor, result)
+        if self._file is not None:
+            path, descriptor = self._file
+            with naming_failure(path):
+                _write_line(descriptor, result)
         self.results.append(result)
 
 
@@ -101,9 +105,7 @@ def open_journal(path: Path | None, task: str) -> Iterator[Journal]:
             raise ConflictError(f"{path} is the journal of a search that is running") from error
         with naming_failure(path):
             results = _read(path, descriptor, task)
-        journal = Journal(results, descriptor)
-        with naming_failure(path):
-            yield journal
+        yield Journal(results, (path, descriptor))
     finally:
         os.close(descriptor)
 
@@ -146,10 +148,11 @@ def _write_line(descriptor: int, value: Struct) -> None:
     if before + len(line) > MAX_INPUT_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     try:
-        written = os.write(descriptor, line)
-        if written < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        is_whole = os.write(descriptor, line) == len(line)
         os.fsync(descriptor)
     except OSError:
         os.ftruncate(descriptor, before)
         raise
+    if not is_whole:
+        os.ftruncate(descriptor, before)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

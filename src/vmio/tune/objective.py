@@ -139,7 +139,7 @@ def find_front(points: Mapping[_Key, tuple[float, float]]) -> tuple[_Key, ...]:
     """
     front: list[_Key] = []
     highest = -math.inf
-    # In falling order of the first, a point is on the front if it is the best in the second so far.
+    # In falling order of the first: each that is the best so far in the second is on the front.
     for key, (_, second) in sorted(points.items(), key=lambda item: item[1], reverse=True):
         if second > highest:
             front.append(key)

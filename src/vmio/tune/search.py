@@ -45,6 +45,8 @@ BASELINE: Final[Arm] = (0, 0)
 _CONFIRMING_BOOTS: Final = 2
 """Boots that the pairs of the confirmation are spread over, since boots of one layout differ."""
 _MOST_EFFORT: Final = 100
+_LITTLE: Final = 1e-6
+"""Decides between layouts only where the gains of their settings do not."""
 
 
 class Effort(Struct, frozen=True, kw_only=True):
@@ -180,10 +182,10 @@ def search(settings: Sequence[int], effort: Effort, seed: int) -> Search:
 
 
 def rehearse(settings: Sequence[int], effort: Effort, seed: int) -> tuple[Trial, ...]:
-    """Returns the trials of a search in which the layouts with the most settings win.
+    """Returns the trials of the longest search that is possible.
 
-    Which layouts reach the last rounds is known only from results; a search has at most as many
-    pairs as this one.
+    Which layouts and settings reach the last rounds is known only from results. It takes longest
+    if the layouts with the most settings do, and then as many layouts as possible.
     """
     steps = search(settings, effort, seed)
     trials: list[Trial] = []
@@ -194,7 +196,9 @@ def rehearse(settings: Sequence[int], effort: Effort, seed: int) -> tuple[Trial,
         except StopIteration:
             return tuple(trials)
         trials.append(trial)
-        gains = [1.0 + settings[trial.layout]] * len(trial.settings)
+        gains = [
+            1 / (1 + setting) + _LITTLE * settings[trial.layout] for setting in trial.settings
+        ]
 
 
 def fit_effort(

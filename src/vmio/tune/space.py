@@ -170,7 +170,7 @@ def keep_setting(guest: Guest, host: Host, candidate: Candidate, setting: LiveSe
         PlanError: The policy does not apply to this guest.
         CapabilityError: The host's QEMU is too old for it.
     """
-    choice = choose_policy(candidate.policy) if candidate.policy else _keep_threads(guest)
+    choice = choose_policy(candidate.policy) if candidate.policy else _keep_threads(guest, setting)
     policy, poll_max_ns = choice.policy, setting.poll_max_ns
     if poll_max_ns is None:
         return make_plan(guest, host, choice)
@@ -288,13 +288,17 @@ def _list_settings(
         yield LiveSetting(pinned=True)
 
 
-def _keep_threads(guest: Guest) -> Choice:
-    """Returns a policy that leaves every disk to the thread that serves it."""
+def _keep_threads(guest: Guest, setting: LiveSetting) -> Choice:
+    """Returns a policy that leaves every disk to the thread that serves it.
+
+    It names the threads only if their polling is to change; else it would be reset to QEMU's.
+    """
     topology = lay_out(guest)
     threads = {
         attached.disk.id: thread
         for attached in topology.disks
         for thread in topology.served_by(attached)
+        if setting.poll_max_ns is not None
         if SHARED_NAME.fullmatch(thread)
     }
     choice = choose_policy("per-disk")

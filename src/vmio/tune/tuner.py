@@ -22,7 +22,7 @@ from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
 from vmio.bench.result import HostFacts, Side
 from vmio.bench.statistics import PairedRatio, paired_ratio
-from vmio.errors import ToolError, VmioError
+from vmio.errors import ToolError, UsageError, VmioError
 from vmio.formats.base import Guest
 from vmio.managers.live import set_live
 from vmio.model.host import Host
@@ -43,6 +43,7 @@ from vmio.tune.search import (
     search,
 )
 from vmio.tune.space import Candidate, LiveSetting, digest_space, keep_setting, list_left
+from vmio.units import format_time_s
 from vmio.values import replace
 
 __all__ = ["Task", "Tuner", "choose_effort", "estimate_duration_s", "estimate_trial_s"]
@@ -108,7 +109,6 @@ class Tuner:
         boot: Boot,
         *,
         accelerator_reason: str = "",
-        report: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         """Prepares a search; nothing is booted.
 
@@ -116,13 +116,16 @@ class Tuner:
             task: What is searched.
             boot: How guests are booted, with the benchmark guest's kernel.
             accelerator_reason: Why `boot` has this accelerator, for the report.
-            report: Called with the progress before each pair.
         """
         self._task = task
         self._boot = boot
         self._reason = accelerator_reason
-        self._report = report
+        self._report: Callable[[Progress], None] = lambda _: None
         self._planned = task.trials
+        self._total_s = estimate_duration_s(task)
+        self._done_s = 0.0
+        """About how long the finished trials take; `_known_s` of those from the journal."""
+        self._known_s = 0.0
         self._figures: dict[Arm, _Figures] = {}
         self._failures: dict[str, str] = {}
         self._trials = 0
@@ -131,8 +134,11 @@ class Tuner:
         self._host = HostFacts()
         self._found: Found | None = None
 
-    async def run(self) -> Tuning:
+    async def run(self, report: Callable[[Progress], None] = lambda _: None) -> Tuning:
         """Searches until there is a winner, going on from the journal if it has results.
+
+        Args:
+            report: Called with the progress before each pair.
 
         Raises:
             GuestError: No guest boots, or none answers.
@@ -142,7 +148,7 @@ class Tuner:
             ConflictError: Another search writes to the journal.
             OutputError: The journal cannot be written; what it has is whole.
         """
-        task = self._task
+        task, self._report = self._task, report
         self._began_s, self._host = time.monotonic(), read_host_facts()
         digest = digest_space(
             task.candidates,
@@ -173,6 +179,7 @@ class Tuner:
                 return found
             if trial.number < len(known):
                 result = known[trial.number]
+                self._known_s += estimate_trial_s(self._task, trial)
             else:
                 try:
                     result = await self._measure(trial)
@@ -192,6 +199,7 @@ class Tuner:
     def _take(self, trial: Trial, result: TrialResult) -> tuple[float, ...] | None:
         """Adds a result to the figures, and returns the gains that the search is told."""
         self._trials += 1
+        self._done_s += estimate_trial_s(self._task, trial)
         candidate = self._task.candidates[trial.layout]
         if result.failure:
             self._failures[candidate.name] = result.failure
@@ -243,15 +251,18 @@ class Tuner:
     def _note(self, trial: Trial, pair: int, words: str) -> None:
         """Reports what is measured, and about how long the rest takes."""
         task = self._task
-        total_s = estimate_duration_s(task)
-        done_s = math.fsum(estimate_trial_s(task, each) for each in self._planned[: trial.number])
-        done_s += _BOOT_S * (pair > 0) + pair * _estimate_pairs_s(task.jobs)
+        part_s = _BOOT_S * (pair > 0) + pair * _estimate_pairs_s(task.jobs)
+        done_s = self._done_s + part_s
+        left_s = max(0.0, self._total_s - done_s)
+        measured_s = done_s - self._known_s
+        if measured_s > 0:
+            left_s *= (time.monotonic() - self._began_s) / measured_s
         what = f"{trial.stage}: {task.candidates[trial.layout].name}"
         self._report(
             Progress(
-                share=min(0.999, done_s / total_s),
+                share=min(0.999, done_s / self._total_s),
                 words=f"trial {trial.number + 1}, {what}{f', {words}' if words else ''}",
-                left_s=max(0.0, total_s - done_s),
+                left_s=left_s,
             )
         )
 
@@ -406,9 +417,6 @@ def choose_effort(candidates: Sequence[Candidate], jobs: Sequence[Job], time_s: 
     Raises:
         UsageError: Even the least takes longer.
     """
-    from vmio.errors import UsageError
-    from vmio.units import format_time_s
-
     counts = [len(each.settings) for each in candidates]
     pair_s = _estimate_pairs_s(jobs)
     effort = fit_effort(counts, {"boot": _BOOT_S, "pair": pair_s}, time_s)
