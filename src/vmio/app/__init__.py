@@ -136,6 +136,7 @@ if TYPE_CHECKING:
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.sweep import Grid, SweepPoint
     from vmio.tune.result import Tuning
+    from vmio.tune.space import Part
     from vmio.tune.tuner import Task, Tuner
 
 __all__ = [
@@ -162,6 +163,7 @@ __all__ = [
     "NotRestored",
     "Outcome",
     "Page",
+    "Part",
     "Places",
     "PollSettings",
     "PollingChange",
@@ -374,6 +376,7 @@ _LATER = {
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),
     "vmio.tune.result": ("Tuning",),
+    "vmio.tune.space": ("Part",),
     "vmio.tune.tuner": ("Task", "Tuner"),
 }
 """The module of each name that is imported on first access."""

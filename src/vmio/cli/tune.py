@@ -96,7 +96,7 @@ def command(
     vm: str,
     *,
     objective: str,
-    vary: tuple[Literal["threads", "queues", "aio", "cache", "polling", "batch", "pinning"], ...],
+    vary: tuple[app.Part, ...],
     disk: str | None,
     job_texts: tuple[str, ...],
     runtime_s: float | None,

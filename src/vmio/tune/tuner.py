@@ -182,7 +182,7 @@ class Tuner:
                 self._known_s += estimate_trial_s(self._task, trial)
             else:
                 try:
-                    result = await self._measure(trial)
+                    result = await self.measure(trial)
                 except VmioError as error:
                     # Kept once another one succeeds: if all fail, the next search tries again.
                     result = TrialResult(number=trial.number, failure=_shorten(error))
@@ -217,8 +217,14 @@ class Tuner:
                 figures.stage = trial.stage
         return gains
 
-    async def _measure(self, trial: Trial) -> TrialResult:
-        """Boots a layout beside the guest as it is, and measures the trial's pairs."""
+    async def measure(self, trial: Trial) -> TrialResult:
+        """Boots a layout beside the guest as it is, and measures the trial's pairs.
+
+        Raises:
+            GuestError: A guest does not boot, or does not answer.
+            ToolError: QEMU or fio failed.
+            QmpError: QEMU refuses a live setting.
+        """
         task = self._task
         candidate = task.candidates[trial.layout]
         self._note(trial, 0, "booting")
