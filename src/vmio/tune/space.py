@@ -60,7 +60,7 @@ _POLLS_NS: Final = (0, 8192, 32768, 131_072, 1_000_000)
 that the loop waits for its next event."""
 _DEFAULT_POLL_NS: Final = 32768
 """QEMU's `poll-max-ns` if not set. Source: QEMU 10.0.2, `qom-get`."""
-_FACTORS: Final = ((4, 0), (0, 2))
+_FACTORS: Final = ((4, None), (None, 2))
 """`poll-grow` and `poll-shrink`: steeper up than by the default of 2, and down by half instead of
 to zero."""
 _BATCHES: Final = (1, 128)

@@ -26,12 +26,18 @@ def print_task(task: Task, console: Console) -> None:
     """Prints what can be chosen, and the trials that a search has at most."""
     console.print(Text(printable(describe_task(task)), style="bold"), soft_wrap=True)
     console.print()
-    columns = (Column(head="layout", narrow="wrap"), Column(head="live settings", narrow="wrap"))
-    rows = [
-        (each.name, "; ".join(setting.name or "as booted" for setting in each.settings))
-        for each in task.candidates
-    ]
+    columns = (
+        Column(head="layout", narrow="wrap"),
+        Column(head="disks", narrow="wrap"),
+        Column(head="live settings", right=True),
+    )
+    rows = [(each.name, each.layout.title, str(len(each.settings))) for each in task.candidates]
     print_table(columns, rows, console)
+    console.print()
+    names = dict.fromkeys(each.name for one in task.candidates for each in one.settings)
+    console.print("live settings:")
+    for name in names:
+        console.print(f"  {name or 'as booted'}")
     console.print()
     trials = (
         Column(head="trial", right=True),
