@@ -163,9 +163,12 @@ def command(
     if reason:
         say(reason)
     tuning = _search(task, how, reason, as_json=as_json)
-    if tuning.plan is not None and output is not None:
-        app.save_plan(tuning.plan, output, force=force)
-        say_written(tuning.plan, output)
+    if output is not None:
+        if tuning.plan is None:
+            say(f"{output} is not written: there is no plan")
+        else:
+            app.save_plan(tuning.plan, output, force=force)
+            say_written(tuning.plan, output)
     return 0 if tuning.better else _NOT_BETTER
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -50,6 +51,8 @@ USUAL: Final[tuple[Part, ...]] = ("threads", "queues", "polling", "batch")
 and without `pinning`, which depends on what else runs on the host."""
 MAX_LAYOUTS: Final = 64
 
+_REFUSALS: Final = (PlanError, CapabilityError, ConflictError, UsageError)
+"""Why a notation or a policy cannot make a change of a guest."""
 _POLICIES: Final = ("per-disk", "shared", "pool:2", "pool:4", "vq-map:2", "vq-map:4")
 _QUEUES: Final = (1, 2, 4)
 _ENGINES: Final[tuple[AioEngine, ...]] = get_args(AioEngine)
@@ -157,7 +160,9 @@ def list_candidates(
     return tuple(found.values())
 
 
-def keep_setting(guest: Guest, host: Host, candidate: Candidate, setting: LiveSetting) -> Plan:
+def keep_setting(
+    guest: Guest, host: Host, candidate: Candidate, setting: LiveSetting
+) -> Plan | None:
     """Returns the plan to a candidate's policy, with its polling where a plan can set it.
 
     Args:
@@ -166,29 +171,32 @@ def keep_setting(guest: Guest, host: Host, candidate: Candidate, setting: LiveSe
         candidate: The layout.
         setting: Its live setting.
 
-    Raises:
-        PlanError: The policy does not apply to this guest.
-        CapabilityError: The host's QEMU is too old for it.
+    Returns:
+        The plan; None if there is none, as for the threads of a guest that no manager has.
     """
     choice = choose_policy(candidate.policy) if candidate.policy else _keep_threads(guest, setting)
-    policy, poll_max_ns = choice.policy, setting.poll_max_ns
-    if poll_max_ns is None:
-        return make_plan(guest, host, choice)
+    policy = choice.policy
 
     def spread(vm: Vm, disks: Sequence[Disk], host: Host, number: int) -> Spread:
-        return replace(policy.spread(vm, disks, host, number), poll_max_ns=poll_max_ns)
+        return replace(policy.spread(vm, disks, host, number), poll_max_ns=setting.poll_max_ns)
 
-    return make_plan(guest, host, replace(choice, policy=replace(policy, spread=spread)))
+    if setting.poll_max_ns is not None:
+        polling = replace(choice, policy=replace(policy, spread=spread))
+        with suppress(*_REFUSALS):
+            return make_plan(guest, host, polling)
+    with suppress(*_REFUSALS):
+        return make_plan(guest, host, choice)
+    return None
 
 
 def list_left(
-    guest: Guest, plan: Plan, disk: str, candidate: Candidate, setting: LiveSetting
+    guest: Guest, plan: Plan | None, disk: str, candidate: Candidate, setting: LiveSetting
 ) -> tuple[str, ...]:
     """Returns what a plan does not set of a candidate and its setting, for a person to set.
 
     Args:
         guest: The guest.
-        plan: As `keep_setting` returns it.
+        plan: As `keep_setting` returns it; None if there is none.
         disk: The measured disk.
         candidate: The layout.
         setting: Its live setting.
@@ -197,9 +205,10 @@ def list_left(
         f"{each.subject}: {name_setting(guest, each.subject, each.property, each.new)}"
         for each in candidate.changes
     ]
-    attached = plan.after.find_disk(disk)
-    served = plan.after.served_by(attached) if attached is not None else ()
-    threads = {each.id: each for each in plan.after.iothreads if each.id in served}
+    after = candidate.layout.topology if plan is None else plan.after
+    attached = after.find_disk(disk)
+    served = after.served_by(attached) if attached is not None else ()
+    threads = {each.id: each for each in after.iothreads if each.id in served}
     for name, value in setting.parameters.items():
         left += [
             f"{thread.id}: {name.replace('_', '-')}={value}"
@@ -241,7 +250,7 @@ def _change(guest: Guest, changes: Sequence[Change]) -> Guest | None:
         return guest
     try:
         return read_again(guest, apply_edits(guest.vm.source, edit(guest, changes)))
-    except (PlanError, ConflictError, UsageError):
+    except _REFUSALS:
         return None
 
 
@@ -251,7 +260,7 @@ def _lay_out(guest: Guest, host: Host, policy: str) -> Topology | None:
         return lay_out(guest)
     try:
         return make_plan(guest, host, choose_policy(policy)).after
-    except (PlanError, CapabilityError):
+    except _REFUSALS:
         return None
 
 

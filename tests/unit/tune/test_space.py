@@ -87,6 +87,7 @@ def test_plan_has_the_polling_of_shared_threads(policy: str, guest: Guest) -> No
     found = {each.name: each for each in list_candidates(guest, host, "scsi0")}
     setting = LiveSetting(poll_max_ns=0)
     plan = keep_setting(guest, host, found[policy], setting)
+    assert plan is not None
     check_changes(guest, plan.changes)
     assert plan.policy == policy
     attached = plan.after.find_disk("scsi0")
@@ -118,13 +119,25 @@ def test_plan_for_a_guest_that_keeps_its_threads_changes_their_polling_at_once(
     host = guest.context.host
     found = {each.name: each for each in list_candidates(guest, host, "scsi0")}
     plan = keep_setting(guest, host, found["shared"], LiveSetting(poll_max_ns=8192))
+    assert plan is not None
     path = tmp_path / "701.conf"
     path.write_bytes(app.preview_plan(guest, plan))
     after = app.open_guest(str(path), storage=STORAGES)
     own, *_ = list_candidates(after, host, "scsi0")
     plan = keep_setting(after, host, own, LiveSetting(poll_max_ns=0))
+    assert plan is not None
     assert [step.takes_effect for step in plan.steps if not step.obstacle] == ["live"]
-    assert keep_setting(after, host, own, AS_BOOTED).changes == ()
+    kept = keep_setting(after, host, own, AS_BOOTED)
+    assert kept is not None
+    assert kept.changes == ()
+
+
+def test_what_wins_without_a_plan_is_left_whole(guest: Guest) -> None:
+    """Where no plan can be made, everything is for a person to set."""
+    host = guest.context.host
+    found = {each.name: each for each in list_candidates(guest, host, "scsi0")}
+    setting = LiveSetting(poll_max_ns=0)
+    assert list_left(guest, None, "scsi0", found["shared"], setting) == ("vmio0: poll-max-ns=0",)
 
 
 def test_digest_is_that_of_the_whole_search(guest: Guest) -> None:

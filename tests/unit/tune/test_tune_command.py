@@ -183,7 +183,9 @@ def test_tune_keeps_what_is_not_confirmed(
     """Without a confirmed gain the status is 1, and no plan is written."""
     found["better"] = False
     assert call("tune", SHARED, *FACTS, "-o", "plan") == 1
-    assert capsys.readouterr().out.startswith("Keep what you have: per-disk with poll_max_ns=0")
+    shown = capsys.readouterr()
+    assert shown.out.startswith("Keep what you have: per-disk with poll_max_ns=0")
+    assert "plan is not written: there is no plan" in shown.err
     assert not [*folder.iterdir()]
 
 

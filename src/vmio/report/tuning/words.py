@@ -31,8 +31,9 @@ def describe_task(task: Task) -> str:
     pairs = sum(len(trial.settings) for trial in trials)
     choices = sum(task.counts)
     jobs = ", ".join(job.name for job in task.jobs)
+    layouts = f"{len(task.candidates)} layout{'s' * (len(task.candidates) > 1)}"
     return (
-        f"{len(task.candidates)} layouts with {choices} settings in all, by {task.objective.name}"
+        f"{layouts} with {choices} settings in all, by {task.objective.name}"
         f" of {jobs}: up to {len(trials)} boots and {pairs} pairs of runs, about"
         f" {format_time_s(estimate_duration_s(task))}"
     )
