@@ -281,6 +281,31 @@ async def test_guest_that_does_not_answer_delays_no_other() -> None:
     assert find(series, "vmio_disk_read_requests_total", guest="well") == 0
 
 
+@in_event_loop
+async def test_guest_whose_main_loop_hangs_has_a_metric_that_says_so() -> None:
+    """Its monitor is free and silent; the look ends in time, and the other guest has all."""
+    slow = ("-blockdev", "driver=null-co,node-name=slow,latency-ns=60000000000")
+    async with started("hangs", *ONE_DISK, *slow) as hangs, started("well") as well:
+        with exporting(hangs.address, well.address) as exporter:
+            # QEMU itself waits for this read, in its main loop.
+            line = {"command-line": 'qemu-io slow "read 0 4k"'}
+            reading = asyncio.create_task(hangs.process.qmp.execute("human-monitor-command", line))
+            series: list[Series] = []
+
+            async def is_silent() -> bool:
+                series[:] = await exporter.scrape(X_Prometheus_Scrape_Timeout_Seconds="5")
+                return find(series, "vmio_guest_sample_success", guest="hangs") == 0
+
+            await wait_until(is_silent, "it answers")
+            os.kill(hangs.process.pid, signal.SIGKILL)
+            await hangs.process.wait()
+            await asyncio.gather(reading, return_exceptions=True)
+    assert find(series, "vmio_guest_monitor_busy", guest="hangs") == 0
+    assert find(series, "vmio_thread_sleeps_total", guest="hangs", role="main") is not None
+    assert find(series, "vmio_guest_sample_success", guest="well") == 1
+    assert find(series, "vmio_disk_read_requests_total", guest="well") == 0
+
+
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_latencies_are_counted_no_longer_than_it_runs(number: int, status: int) -> None:
     """SIGTERM and Ctrl-C end it without a complaint, and leave no histogram."""
@@ -322,7 +347,8 @@ async def test_other_user_gets_the_threads_alone() -> None:
             series = await exporter.scrape()
     assert find(series, "vmio_thread_sleeps_total", guest="others", thread="io0") is not None
     assert find(series, "vmio_disk_read_requests_total", guest="others") is None
-    assert find(series, "vmio_guest_sample_success", guest="others") == 0
+    assert find(series, "vmio_guest_sample_success", guest="others") == 1
+    assert find(series, "vmio_guest_monitor_usable", guest="others") == 0
 
 
 @in_event_loop
@@ -334,7 +360,7 @@ async def test_capabilities_of_the_unit_are_enough() -> None:
     kept = re.search(r"^CapabilityBoundingSet=(.+)$", unit, re.MULTILINE)
     assert kept
     names = ",".join(f"+{each.removeprefix('CAP_').lower()}" for each in kept[1].split())
-    with exporting_guest_of_another() as (guest_pid, name):
+    with started_by_another() as (guest_pid, name):
         before = ("setpriv", f"--bounding-set=-all,{names}", "--inh-caps=-all", "--no-new-privs")
         with exporting(f"pid:{guest_pid}", before=before) as exporter:
             series = await exporter.scrape()
@@ -342,7 +368,7 @@ async def test_capabilities_of_the_unit_are_enough() -> None:
 
 
 @contextmanager
-def exporting_guest_of_another() -> Iterator[tuple[int, str]]:
+def started_by_another() -> Iterator[tuple[int, str]]:
     """Starts a guest as another user; gives its process and its name."""
     with open_runtime_folder() as folder:
         folder.chmod(0o755)

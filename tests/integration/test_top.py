@@ -133,6 +133,7 @@ def on_terminal(
     lines: int = 24,
     script: str = MAIN,
     environment: Mapping[str, str] | None = None,
+    has_screen: bool = True,
 ) -> Iterator[Terminal]:
     """Runs vmio on a terminal, and checks at the end that the terminal is as it was."""
     master, slave = pty.openpty()
@@ -157,8 +158,9 @@ def on_terminal(
             finally:
                 process.kill()
         assert termios.tcgetattr(slave) == before
+        assert has_screen == (b"?1049" in terminal.output)
         for on, off in ((b"?1049h", b"?1049l"), (b"?25l", b"?25h"), (b"?1000h", b"?1000l")):
-            assert terminal.output.rfind(off) > terminal.output.rfind(on), off
+            assert terminal.output.rfind(off) >= terminal.output.rfind(on), off
     finally:
         os.close(master)
         os.close(slave)
@@ -238,6 +240,34 @@ def test_ps_judges_a_guest(guest: str, capsys: pytest.CaptureFixture[str]) -> No
     assert {each["kind"] for each in found["verdicts"]} <= {"waits-for-processors"}
     assert call("ps", guest) == 0
     assert "what limits it" in capsys.readouterr().out
+
+
+def test_recording_is_shown_as_it_was(
+    guest: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As lines, and on the screen, which stays on the last look."""
+    recording = str(tmp_path / "looks.jsonl")
+    assert call("record", guest, "-o", recording, "--interval", "1", "--time", "2s") == 0
+    capsys.readouterr()
+    assert call("top", "--replay", recording, "--json") == 0
+    looks = [json.loads(line)["data"] for line in capsys.readouterr().out.splitlines()]
+    assert len(looks) >= 2
+    assert {each["guests"][0]["name"] for each in looks} == {guest}
+    assert looks[0]["guests"][0]["window_seconds"] is None
+    assert looks[1]["guests"][0]["disks"][0]["reads"]["operations_per_second"] == 0
+    with on_terminal("top", "--replay", recording, "--interval", "0.5") as terminal:
+        terminal.wait_for(lambda text: "ENDED" in text and guest[:12] in text)
+        terminal.press("q")
+        assert terminal.finish() == 0
+
+
+def test_file_that_is_no_recording_is_one_line(tmp_path: Path) -> None:
+    """The screen does not begin."""
+    file = tmp_path / "x"
+    file.write_text("{}\n")
+    with on_terminal("top", "--replay", str(file), has_screen=False) as terminal:
+        assert terminal.finish() == 3
+        assert "is not a recording" in terminal.text
 
 
 @in_event_loop

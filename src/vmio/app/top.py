@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from itertools import chain
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
 from vmio.app.live import watch_guests
-from vmio.errors import CapabilityError, QmpError, ToolError
+from vmio.errors import CapabilityError, InputError, QmpError, ToolError
 from vmio.formats.shell import quote
 from vmio.managers.discovery import RunningGuest
 from vmio.managers.live import set_live
@@ -196,15 +197,22 @@ async def open_top(
         yield LiveGuests(watcher, confirm=confirm, limit_s=limit_s)
 
 
-def open_recorded(path: str) -> RecordedGuests:
-    """Opens a recording of `vmio record`.
+@contextmanager
+def open_recorded(path: str) -> Iterator[RecordedGuests]:
+    """Opens a recording of `vmio record` while the body runs.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be read, or has no look. A line that is no look is found later, by
+            `RecordedGuests.look`.
     """
-    from vmio.observe.recording import read_recording
+    from vmio.observe.recording import open_recording
 
-    return RecordedGuests(read_recording(path))
+    with open_recording(path) as recording:
+        looks = iter(recording)
+        first = next(looks, None)
+        if first is None:
+            raise InputError(f"{path} has no look")
+        yield RecordedGuests(chain([first], looks))
 
 
 def _find_key(guest: GuestRow) -> GuestKey:

@@ -109,19 +109,19 @@ async def _print_looks(
     replay: str | None,
 ) -> int:
     if replay is not None:
-        source = app.open_recorded(replay)
-        while (rows := await source.look()) is not None:
-            _print_line(rows)
+        with app.open_recorded(replay) as recorded:
+            while (rows := await recorded.look()) is not None:
+                _print_line(rows)
         return 0
     async with app.open_top(vms, latencies=latencies, confirm=not once) as live:
-        rows = await live.look()
+        await live.look()
         while True:
             await asyncio.sleep(interval_s)
-            rows = await live.look()
+            found = await live.look()
             if once:
-                _print_once(rows, view, as_json=as_json)
+                _print_once(found, view, as_json=as_json)
                 return 0
-            _print_line(rows)
+            _print_line(found)
 
 
 def _print_line(rows: HostRows) -> None:

@@ -118,6 +118,12 @@ def _is_read(figures: GuestFigures) -> bool:
     return sample is not None and sample.monitor in {"answered", "not asked"}
 
 
+def _is_asked(figures: GuestFigures) -> Iterator[Point]:
+    sample = figures.reading.observation.sample
+    if sample is not None:
+        yield (), float(sample.monitor != "not asked")
+
+
 def _is_held(figures: GuestFigures) -> bool:
     sample = figures.reading.observation.sample
     return sample is not None and sample.monitor == "held by another"
@@ -152,8 +158,10 @@ def _list_servers(figures: GuestFigures, attached: AttachedDisk) -> Sequence[str
 def _find_model(figures: GuestFigures, attached: AttachedDisk) -> str:
     """Returns the device of a disk that is its own controller."""
     layout = figures.reading.layout
-    found = layout.controllers if layout is not None else ()
-    return next((each.model for each in found if each.id == attached.controller), "")
+    try:
+        return layout.controller_of(attached).model if layout is not None else ""
+    except KeyError:
+        return ""
 
 
 # --- threads -------------------------------------------------------------------------------------
@@ -328,6 +336,14 @@ GUEST_METRICS: Final[tuple[GuestMetric | GuestHistogram, ...]] = (
         help="Whether another client was connected to the guest's monitor, which was left alone",
         labels=("guest",),
         read=lambda figures: [((), float(_is_held(figures)))],
+    ),
+    GuestMetric(
+        name="vmio_guest_monitor_usable",
+        kind="gauge",
+        help="Whether the guest's monitor is asked: 0 if it has none for programs, or its manager"
+        " or another user has it alone, so that there are no metrics of its disks",
+        labels=("guest",),
+        read=_is_asked,
     ),
     GuestMetric(
         name="vmio_guest_disks",

@@ -31,7 +31,7 @@ __all__ = [
     "make_boundaries",
 ]
 
-_TRIES: Final = 4
+_TRIES: Final = 6
 _PAUSE_S: Final = 0.25
 """Between two tries to remove them: a manager holds a monitor for moments."""
 HISTOGRAM_KINDS: Final[tuple[HistogramKind, ...]] = ("reads", "writes", "flushes")
@@ -147,7 +147,7 @@ class HistogramKeeper:
     async def stop(self) -> None:
         """Removes what is still vmio's; `notes` says what had to be left.
 
-        A monitor that others use is tried for a second.
+        A monitor that others use is tried for about two seconds.
         """
         try:
             await self._try_to_remove()

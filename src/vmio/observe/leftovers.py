@@ -117,10 +117,16 @@ def open_notes(pid: int, started_ticks: int, *, folder: Path | None = None) -> H
     boot = ""
     with suppress(OSError):
         boot = _BOOT.read_text(encoding="ascii").strip()
-    folder = folder or find_cache_folder() / "histograms"
-    notes = HistogramNotes(folder, boot, f"{pid}.{started_ticks}")
+    notes = HistogramNotes(folder or _find_folder(), boot, f"{pid}.{started_ticks}")
     notes.take()
     return notes
+
+
+def _find_folder() -> Path:
+    try:
+        return find_cache_folder() / "histograms"
+    except RuntimeError:  # a user without a home, as in a container, has no place for notes
+        return Path(os.devnull)
 
 
 def _has_ended(guest: str, boot: str) -> bool:

@@ -318,7 +318,20 @@ def _choose_monitor(guest: RunningGuest) -> tuple[BriefMonitor | None, str]:
         return None, "its monitor is its manager's alone"
     if best.transport not in {"unix", "fd"} or not best.address.startswith("/"):
         return None, "its monitor is not a socket in the file system"
+    if not _may_connect(best.address):
+        return None, "its monitor is another user's"
     return BriefMonitor(Path(best.address), pid=guest.process.pid), ""
+
+
+def _may_connect(path: str) -> bool:
+    """Returns whether this user may connect to a socket, as far as its file tells."""
+    try:
+        os.stat(path)  # noqa: PTH116 - a path is not needed
+    except PermissionError:
+        return False
+    except (OSError, ValueError):  # the conversation says what is wrong
+        return True
+    return os.access(path, os.W_OK, effective_ids=True)
 
 
 def _is_of_another(guest: RunningGuest, sample: Sample) -> bool:

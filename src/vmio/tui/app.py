@@ -138,6 +138,7 @@ class TopApp(App[None]):
         Binding("escape", "leave", "Back"),
         Binding("q", "quit", "Quit"),
         Binding("ctrl+c", "quit", "Quit", priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend", priority=True),
     ]
 
     def __init__(
@@ -626,7 +627,8 @@ async def show_recorded(path: str, *, view: View, interval_s: float) -> None:
     Raises:
         InputError: It cannot be read.
     """
-    await _run(TopApp(open_recorded(path), view=view, interval_s=interval_s))
+    with open_recorded(path) as source:
+        await _run(TopApp(source, view=view, interval_s=interval_s))
 
 
 async def _run(app: TopApp) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from vmio.app.top import LiveGuests, RecordedGuests
-from vmio.errors import CapabilityError, ToolError
+from vmio.app.top import LiveGuests, RecordedGuests, open_recorded
+from vmio.errors import CapabilityError, InputError, ToolError
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import RunningGuest
 from vmio.managers.owners import Manager
 from vmio.observe.readings import Look, Observation
+from vmio.observe.recording import create_recording
 from vmio.observe.watching import GuestKey, HostWatcher
 from vmio.qemu.brief import BriefMonitor
 from vmio.report.live.rows import GuestRow, HostRows
@@ -91,6 +93,15 @@ def test_guest_that_has_ended_or_is_another_is_not_changed() -> None:
         assert not watcher.asked
 
     asyncio.run(run())
+
+
+def test_recording_without_a_look_is_refused(tmp_path: Path) -> None:
+    """Before a screen begins."""
+    path = tmp_path / "x.jsonl"
+    with create_recording(path, interval_s=1, max_bytes=1 << 20):
+        pass
+    with pytest.raises(InputError, match="has no look"), open_recorded(str(path)):
+        pass
 
 
 def test_recording_gives_its_looks_once_and_refuses_changes() -> None:

@@ -158,6 +158,16 @@ def test_guest_whose_monitor_is_held_keeps_its_threads(
     assert find(series, "vmio_disk_latency_seconds_count", disk="vd0", operation="read") is None
 
 
+def test_guest_whose_monitor_is_not_to_be_asked_is_read(
+    make_guest: MakeGuest, make_look: MakeLook
+) -> None:
+    """Another metric tells why it has no disks."""
+    series = list_series(follow(make_look(2, make_guest(), monitor="not asked")))
+    assert find(series, "vmio_guest_sample_success", guest="web") == 1
+    assert find(series, "vmio_guest_monitor_usable", guest="web") == 0
+    assert find(series, "vmio_disk_thread_info", disk="vd0", thread="io0") == 1
+
+
 def test_guest_that_was_not_read_has_no_figures(
     make_guest: MakeGuest, make_look: MakeLook
 ) -> None:

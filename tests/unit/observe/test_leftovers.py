@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vmio.host.running import open_process, read_qemu
+from vmio.observe import leftovers
 from vmio.observe.leftovers import HistogramNotes, Kept, open_notes
 
 BOUNDS = (10, 100)
@@ -102,10 +103,16 @@ def test_notes_that_others_could_have_written_are_none(folder: Path) -> None:
     assert not open_notes(*find_self(), folder=folder).has_left
 
 
-def test_without_a_place_nothing_is_noted(tmp_path: Path) -> None:
-    """A vmio that may write nowhere counts latencies all the same."""
+def test_without_a_place_nothing_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A vmio that may write nowhere counts latencies all the same, or whose user has no home."""
+
+    def fail() -> Path:
+        raise RuntimeError("no home directory")
+
+    monkeypatch.setattr(leftovers, "find_cache_folder", fail)
     (tmp_path / "file").touch()
-    notes = open_notes(*find_self(), folder=tmp_path / "file" / "notes")
-    notes.write(BOUNDS, KEPT)
-    notes.close(done=True)
-    assert not notes.has_left
+    for folder in (tmp_path / "file" / "notes", None):
+        notes = open_notes(*find_self(), folder=folder)
+        notes.write(BOUNDS, KEPT)
+        notes.close(done=True)
+        assert not notes.has_left

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 from vmio.host.pressure import IoWaits
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import RunningGuest
@@ -199,3 +202,29 @@ def test_looks_out_of_order_have_no_rates() -> None:
     first, second = read_all(observe(5, requests=100), observe(1))
     assert first.rates is None
     assert second.rates is None
+
+
+def test_an_hour_of_looks_takes_no_more_memory_than_a_minute() -> None:
+    """With a guest that comes and goes all the time, and polling costs that are learnt."""
+    tracker = HostTracker()
+
+    def look(at_s: int) -> None:
+        stays = observe(at_s, main_s=at_s * 0.95, requests=at_s * 100)
+        comes = observe(at_s, requests=at_s, guest=make_guest(200 + at_s // 10))
+        tracker.add(
+            Look(monotonic_ns=at_s * S, wall_ns=0, duration_s=0.1, observations=(stays, comes))
+        )
+
+    tracemalloc.start()
+    try:
+        for at_s in range(120):
+            look(at_s)
+        gc.collect()
+        before, _ = tracemalloc.get_traced_memory()
+        for at_s in range(120, 3600):
+            look(at_s)
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 16_384

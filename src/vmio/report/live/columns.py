@@ -87,8 +87,11 @@ class LiveColumn(Struct, frozen=True, kw_only=True):
 
 
 def list_items(rows: HostRows, view: View) -> tuple[Item, ...]:
-    """Returns the items of a view in the order of guests, threads and disks."""
-    return tuple(_list_items(rows, view))
+    """Returns the items of a view in the order of guests, threads and disks, each once.
+
+    A recording, which anybody can write, may have a thread twice.
+    """
+    return tuple({each.key: each for each in _list_items(rows, view)}.values())
 
 
 def _list_items(rows: HostRows, view: View) -> Iterable[Item]:
@@ -100,10 +103,10 @@ def _list_items(rows: HostRows, view: View) -> Iterable[Item]:
             case "threads":
                 for thread in guest.threads:
                     part = thread.thread_id or f"{thread.name} of {thread.owner}"
-                    yield Item(key=f"{name} {part}", guest=guest, thread=thread)
+                    yield Item(key=f"{name} thread {part}", guest=guest, thread=thread)
             case "disks":
                 for disk in guest.disks:
-                    yield Item(key=f"{name} {disk.id}", guest=guest, disk=disk)
+                    yield Item(key=f"{name} disk {disk.id}", guest=guest, disk=disk)
 
 
 def _of_thread(show: Callable[[ThreadRow, Units], str]) -> Callable[[Item, Units], str]:

@@ -164,6 +164,14 @@ def test_each_column_sorts_both_ways(view: View) -> None:
             assert missing == sorted(missing)
 
 
+def test_items_have_keys_of_their_own() -> None:
+    """Also a disk that is called like a thread's number, and what a recording has twice."""
+    guest = replace(BUSY, disks=(replace(DISK, id="2"), DISK), threads=(THREADS[1], THREADS[1]))
+    rows = replace(ROWS, guests=(guest, guest))
+    keys = [each.key for view in VIEWS for each in list_items(rows, view)]
+    assert len(keys) == len({*keys}) == 1 + 1 + 2
+
+
 def test_sorting_by_name_counts_as_people_do() -> None:
     """9 is before 172."""
     column = VIEWS["guests"][0]

@@ -1,0 +1,51 @@
+"""Which monitor of a guest is asked."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from vmio.host.running import QemuProcess
+from vmio.managers.discovery import Monitor, RunningGuest
+from vmio.managers.owners import Access
+from vmio.observe.watching import _choose_monitor
+
+
+def make_guest(path: Path, access: Access = "any") -> RunningGuest:
+    """Returns a guest with a monitor."""
+    process = QemuProcess(
+        pid=100, started_ticks=5, inner_pid=100, owner=0, stopped=False, cgroup="", command=b""
+    )
+    monitor = Monitor(
+        protocol="qmp", transport="unix", address=str(path), state="free", access=access
+    )
+    return RunningGuest(
+        process=process, manager="none", id="", name="x", uptime_s=1.0, monitors=(monitor,)
+    )
+
+
+def test_monitor_that_this_user_may_not_connect_to_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be refused each time, and is no fault of the guest."""
+    path = tmp_path / "q"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+    assert _choose_monitor(make_guest(path))[0] is not None
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    assert _choose_monitor(make_guest(path)) == (None, "its monitor is another user's")
+
+
+def test_monitor_that_is_not_there_is_asked_and_says_so(tmp_path: Path) -> None:
+    """A socket that was removed is a fault, and a name that no file can have too."""
+    for name in ("absent", "nul\0"):
+        assert _choose_monitor(make_guest(tmp_path / name))[0] is not None
+
+
+def test_monitor_of_its_manager_is_left_alone(tmp_path: Path) -> None:
+    """Whoever may connect to it."""
+    found = _choose_monitor(make_guest(tmp_path / "q", "none"))
+    assert found == (None, "its monitor is its manager's alone")
