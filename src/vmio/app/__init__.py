@@ -114,6 +114,7 @@ if TYPE_CHECKING:
     )
     from vmio.app.show import list_layouts, observe
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
+    from vmio.app.tune import make_tuner, prepare_tune
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.autopilot.pilot import AutopilotEvent
     from vmio.autopilot.values import PollingGoal
@@ -137,6 +138,9 @@ if TYPE_CHECKING:
     from vmio.sim.polling import PollSettings
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.sweep import Grid, SweepPoint
+    from vmio.tune.result import Tuning
+    from vmio.tune.space import Part
+    from vmio.tune.tuner import Task, Tuner
 
 __all__ = [
     "ADDRESSES",
@@ -163,6 +167,7 @@ __all__ = [
     "NotRestored",
     "Outcome",
     "Page",
+    "Part",
     "Places",
     "PollSettings",
     "PollingChange",
@@ -177,7 +182,10 @@ __all__ = [
     "Severity",
     "ShownGuest",
     "SweepPoint",
+    "Task",
     "TopSource",
+    "Tuner",
+    "Tuning",
     "Verdict",
     "Volumes",
     "Watch",
@@ -239,6 +247,7 @@ __all__ = [
     "load",
     "load_source",
     "make_plan",
+    "make_tuner",
     "name_path",
     "name_place",
     "needs_host",
@@ -250,6 +259,7 @@ __all__ = [
     "plan_extent",
     "prepare_apply",
     "prepare_bench",
+    "prepare_tune",
     "prepare_undo",
     "preview_plan",
     "put_worst_first",
@@ -352,6 +362,7 @@ _LATER = {
     ),
     "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.top": ("PollingChange", "TopSource", "open_recorded", "open_top"),
+    "vmio.app.tune": ("make_tuner", "prepare_tune"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.libvirt.find": ("name_path",),
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
@@ -375,6 +386,9 @@ _LATER = {
     "vmio.sim.polling": ("PollSettings",),
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),
+    "vmio.tune.result": ("Tuning",),
+    "vmio.tune.space": ("Part",),
+    "vmio.tune.tuner": ("Task", "Tuner"),
 }
 """The module of each name that is imported on first access."""
 _HOMES = {name: module for module, names in _LATER.items() for name in names}

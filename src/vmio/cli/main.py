@@ -53,6 +53,7 @@ _GROUPS = {
         "report": "Make a page of a recording: guests over time.",
         "run": "Boot a config on this host.",
         "bench": "Measure two layouts of a guest against each other.",
+        "tune": "Find a guest's best layout and parameters by measuring.",
         "calibrate": "Measure this host's costs, which predictions use.",
     },
     "Predict": {

@@ -41,6 +41,7 @@ Kind = Literal[
     "rules",
     "sweep",
     "top",
+    "tuning",
     "undo",
 ]
 
@@ -69,6 +70,7 @@ SCHEMAS: Final[Mapping[Kind, int]] = {
     "rules": 2,
     "sweep": 2,
     "top": 1,
+    "tuning": 1,
     "undo": 2,
 }
 """Kinds that existed before the envelope start at 2."""

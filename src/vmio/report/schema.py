@@ -43,6 +43,7 @@ from vmio.report.plan.ranking_json import RankingData
 from vmio.report.prediction.json import PredictionData, SweepData
 from vmio.report.replay.json import RecordingData, ReplayData
 from vmio.report.rules.json import RulesData
+from vmio.report.tuning.json import TuningData
 
 __all__ = ["main", "render_files"]
 
@@ -71,6 +72,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "rules": (RulesData, "vmio rule --json"),
     "sweep": (SweepData, "vmio simulate VM --sweep PARAMETER=RANGE --json"),
     "top": (TopData, "vmio top --json"),
+    "tuning": (TuningData, "vmio tune VM --json"),
     "undo": (UndoData, "vmio undo --json"),
 }
 """The data type of each kind, and the call that prints it."""
