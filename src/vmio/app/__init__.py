@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
         BenchInputs,
+        compare_results,
         plan_extent,
         prepare_bench,
         run_bench,
@@ -115,6 +116,7 @@ if TYPE_CHECKING:
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.bench.compare import Progress
+    from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
     from vmio.lint.diagnostic import CheckedFile, Severity
@@ -168,6 +170,7 @@ __all__ = [
     "Ranking",
     "RecordProgress",
     "Recorded",
+    "Regressions",
     "RunningGuest",
     "Severity",
     "ShownGuest",
@@ -192,6 +195,7 @@ __all__ = [
     "choose_baseline",
     "choose_boot",
     "choose_settings",
+    "compare_results",
     "complete_disks",
     "complete_policies",
     "complete_rules",
@@ -286,6 +290,7 @@ _LATER = {
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
         "BenchInputs",
+        "compare_results",
         "plan_extent",
         "prepare_bench",
         "run_bench",
@@ -349,6 +354,7 @@ _LATER = {
     "vmio.managers.journal": ("WrittenConfig",),
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
     "vmio.bench.compare": ("Progress",),
+    "vmio.bench.regression": ("Regressions",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),
     "vmio.managers.proxmox.inventory": ("Found",),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from vmio.bench.result import METHOD
 from vmio.formats.shell import join_words
 from vmio.report.comparison.svg import (
     CHART_CSS,
@@ -17,7 +16,9 @@ from vmio.report.comparison.svg import (
 from vmio.report.comparison.words import (
     describe_interval,
     describe_main_loop,
+    describe_method,
     format_interval,
+    list_facts,
     list_others,
     name_sides,
     name_verdict,
@@ -87,8 +88,8 @@ def render_comparison_html(comparison: Comparison) -> str:
             )
             for side, subject in sides
         ],
-        host_facts=_list_facts(comparison),
-        method=METHOD,
+        host_facts=list_facts(comparison),
+        method=describe_method(comparison),
     )
 
 
@@ -167,21 +168,3 @@ def render_command_lines(argv: Sequence[str]) -> str:
         else:
             groups.append([word])
     return " \\\n  ".join(join_words(group) for group in groups)
-
-
-def _list_facts(comparison: Comparison) -> tuple[tuple[str, str], ...]:
-    host = comparison.host
-    why = f" ({comparison.accelerator_reason})" if comparison.accelerator_reason else ""
-    return (
-        ("Processor", f"{host.cpu_model or 'unknown'}, {host.cpu_count} online"),
-        ("Memory", format_bytes(host.memory_bytes) if host.memory_bytes else ""),
-        ("Frequency governor", host.governor or "not reported by this host"),
-        ("Load before", f"{host.load_average_1min:.2f} over the minute before"),
-        ("System", ", ".join(word for word in (host.distribution, host.kernel) if word)),
-        ("QEMU", f"{comparison.qemu_version}, accelerator {comparison.accelerator}{why}"),
-        ("Guest", comparison.guest),
-        ("Disk", f"{comparison.disk}: {comparison.volume}" if comparison.volume else ""),
-        ("Boot", f"A in {comparison.a.boot_s:.1f} s, B in {comparison.b.boot_s:.1f} s"),
-        ("Measured", f"{comparison.started_at}, {comparison.duration_s:.0f} s in total"),
-        ("vmio", comparison.vmio_version),
-    )
