@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from vmio.bench.jobs import fio_argv
 from vmio.formats.shell import join_words
 from vmio.report.comparison.svg import (
     CHART_CSS,
     draw_host_cpu,
+    draw_intervals,
     draw_latencies,
     draw_pairs,
     draw_ratios,
+    draw_tails,
 )
 from vmio.report.comparison.words import (
     describe_interval,
@@ -88,6 +91,13 @@ def render_comparison_html(comparison: Comparison) -> str:
             )
             for side, subject in sides
         ],
+        fio=[
+            (
+                one.job.name,
+                render_command_lines(fio_argv(one.job, comparison.device, scratch=True)),
+            )
+            for one in comparison.jobs
+        ],
         host_facts=list_facts(comparison),
         method=describe_method(comparison),
     )
@@ -120,7 +130,9 @@ def _draw_job(result: JobResult, number: int) -> tuple[tuple[str, str], ...]:
     prefix = f"job{number}"
     return (
         ("IOPS of every pair", draw_pairs(result, prefix=prefix)),
-        ("B against A", draw_ratios(result, prefix=prefix)),
+        ("IOPS of B against A", draw_ratios(result, prefix=prefix)),
+        ("All ratios", draw_intervals(result, prefix=prefix)),
+        ("99th percentile of the latency of every pair", draw_tails(result, prefix=prefix)),
         ("Latency", draw_latencies(result, prefix=prefix)),
         ("Host processors kept busy", draw_host_cpu(result, prefix=prefix)),
     )
