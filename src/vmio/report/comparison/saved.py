@@ -79,7 +79,7 @@ def _arrange_subject(subject: object) -> object:
     layout = {key: value for key, value in subject["topology"].items() if key != "host_threads"}
     if isinstance(disks := layout.get("disks"), list):
         layout["disks"] = [
-            {key: value for key, value in disk.items() if key != "file"}
+            {key: value for key, value in disk.items() if key not in {"file", "volume"}}
             for disk in disks
             if isinstance(disk, dict)
         ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vmio.bench.extent import Extent
     from vmio.bench.jobs import Job
     from vmio.bench.result import Comparison, JobResult, Measurement, Summary, Winner
-    from vmio.bench.statistics import PairedRatio
+    from vmio.bench.statistics import PairedRatio, RatioChange
 
 __all__ = [
     "describe_busy",
@@ -214,7 +214,7 @@ def _compare_main_loops(results: Sequence[JobResult]) -> str:
     return ""
 
 
-def format_interval(ratio: PairedRatio) -> str:
+def format_interval(ratio: PairedRatio | RatioChange) -> str:
     """Returns an interval's ends, or that there are too few pairs for one."""
     if not _has_interval(ratio):
         return "too few pairs"
@@ -234,7 +234,7 @@ def _format_pairs(difference: float, spread: float) -> str:
     return f"{MAX_PAIRS} and more" if needed >= MAX_PAIRS else str(needed)
 
 
-def _has_interval(ratio: PairedRatio) -> bool:
+def _has_interval(ratio: PairedRatio | RatioChange) -> bool:
     """Returns whether there are enough pairs for a meaningful interval."""
     return ratio.low > 0 and ratio.high <= ratio.low * _WIDEST
 

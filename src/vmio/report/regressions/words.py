@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from vmio.report.comparison.words import format_interval
 from vmio.report.figures import format_rate, format_ratio
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def list_change(job: JobChange, figure: FigureChange) -> tuple[str, ...]:
         format_ratio(figure.old_ratio),
         format_ratio(figure.new_ratio),
         format_ratio(change.ratio),
-        _format_interval(figure),
+        format_interval(change),
         figure.verdict,
     )
 
@@ -120,17 +121,13 @@ def _list_changed(jobs: Sequence[JobChange], verdict: Change) -> list[str]:
     """Returns the jobs with figures of a verdict, each with those figures."""
     found = {
         job.name: [
-            f"{one.name} times {format_ratio(one.change.ratio)} ({_format_interval(one)})"
+            f"{one.name} times {format_ratio(one.change.ratio)} ({format_interval(one.change)})"
             for one in job.figures
             if one.verdict == verdict
         ]
         for job in jobs
     }
     return [f"{name} {', '.join(parts)}" for name, parts in found.items() if parts]
-
-
-def _format_interval(figure: FigureChange) -> str:
-    return f"{format_ratio(figure.change.low)} to {format_ratio(figure.change.high)}"
 
 
 def _count_busy(saved: SavedComparison) -> tuple[int, int]:
