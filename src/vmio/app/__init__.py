@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
         BenchInputs,
+        compare_results,
         plan_extent,
         prepare_bench,
         run_bench,
@@ -119,6 +120,7 @@ if TYPE_CHECKING:
     from vmio.autopilot.pilot import AutopilotEvent
     from vmio.autopilot.values import PollingGoal
     from vmio.bench.compare import Progress
+    from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
     from vmio.lint.diagnostic import CheckedFile, Severity
@@ -178,6 +180,7 @@ __all__ = [
     "Ranking",
     "RecordProgress",
     "Recorded",
+    "Regressions",
     "RunningGuest",
     "Severity",
     "ShownGuest",
@@ -205,6 +208,7 @@ __all__ = [
     "choose_baseline",
     "choose_boot",
     "choose_settings",
+    "compare_results",
     "complete_disks",
     "complete_policies",
     "complete_rules",
@@ -305,6 +309,7 @@ _LATER = {
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
         "BenchInputs",
+        "compare_results",
         "plan_extent",
         "prepare_bench",
         "run_bench",
@@ -371,6 +376,7 @@ _LATER = {
     "vmio.autopilot.pilot": ("AutopilotEvent",),
     "vmio.autopilot.values": ("PollingGoal",),
     "vmio.bench.compare": ("Progress",),
+    "vmio.bench.regression": ("Regressions",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),
     "vmio.managers.proxmox.inventory": ("Found",),
