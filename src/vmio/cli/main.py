@@ -48,10 +48,12 @@ _GROUPS = {
         "undo": "Restore configs to what they were before vmio changed them.",
     },
     "Measure": {
+        "autopilot": "Keep guests' polling at the least CPU that holds latency.",
         "record": "Record what the running guests of this host do.",
         "report": "Make a page of a recording: guests over time.",
         "run": "Boot a config on this host.",
         "bench": "Measure two layouts of a guest against each other.",
+        "tune": "Find a guest's best layout and parameters by measuring.",
         "calibrate": "Measure this host's costs, which predictions use.",
     },
     "Predict": {

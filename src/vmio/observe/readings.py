@@ -29,7 +29,15 @@ from vmio.observe.verdicts.thresholds import LEAST_USER_WINDOW_S
 from vmio.observe.verdicts.values import IoPressure, Verdict, make_window
 from vmio.values import replace
 
-__all__ = ["GuestTracker", "HostTracker", "Look", "Observation", "Reading", "find_running_layout"]
+__all__ = [
+    "GuestTracker",
+    "HostTracker",
+    "Look",
+    "Observation",
+    "Reading",
+    "find_running_layout",
+    "list_servers",
+]
 
 _NS: Final = 1e9
 _US: Final = 1e6
@@ -183,7 +191,7 @@ class GuestTracker:
         if window.rates is not None:
             polling = estimate_polling(
                 window.rates,
-                _list_servers(layout),
+                list_servers(layout),
                 self._costs,
                 {each.id: each.poll_max_ns for each in layout.iothreads},
             )
@@ -287,7 +295,7 @@ def _complete(before: Sample, after: Sample) -> Sample:
     )
 
 
-def _list_servers(layout: Topology) -> Mapping[str, Sequence[str]]:
+def list_servers(layout: Topology) -> Mapping[str, Sequence[str]]:
     """Returns the event loops that serve each disk."""
     servers: dict[str, Sequence[str]] = {}
     for each in layout.disks:

@@ -26,7 +26,7 @@ from vmio.qemu.brief import BriefMonitor
 from vmio.qemu.live import read_live
 from vmio.values import check_between, replace
 
-__all__ = ["GuestKey", "HostWatcher", "WatchOptions", "find_key", "watch_host"]
+__all__ = ["GuestKey", "HostWatcher", "WatchOptions", "choose_monitor", "find_key", "watch_host"]
 
 GuestKey = tuple[int, int]
 """A process's number and its start: another process with the same number has another start."""
@@ -215,7 +215,7 @@ class HostWatcher:
 
     def _open(self, guest: RunningGuest) -> _Watched | None:
         """Opens what is needed to look at a guest; None if it has ended."""
-        monitor, note = _choose_monitor(guest)
+        monitor, note = choose_monitor(guest)
         stack = AsyncExitStack()
         queues = self._options.queues or find_key(guest) in self._with_queues
         try:
@@ -321,7 +321,7 @@ async def _follow_plugging(watched: _Watched, disks: Sequence[DiskSample]) -> No
     watched.reported = reported
 
 
-def _choose_monitor(guest: RunningGuest) -> tuple[BriefMonitor | None, str]:
+def choose_monitor(guest: RunningGuest) -> tuple[BriefMonitor | None, str]:
     """Returns the monitor to ask, or why there is none."""
     best = guest.monitor
     if best is None:
