@@ -172,6 +172,8 @@ def exporting(*words: str, before: tuple[str, ...] = ()) -> Iterator[Exporter]:
     try:
         assert process.stderr is not None
         said = process.stderr.readline()
+        while "no guest that is seen to run" in said:  # yet
+            said = process.stderr.readline()
         match = re.fullmatch(r"vmio: metrics are at (http://\S+)/metrics\n", said)
         assert match, said + process.stderr.read()
         yield Exporter(process=process, url=match[1])
