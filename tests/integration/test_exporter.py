@@ -472,7 +472,7 @@ async def scraping(url: str, folder: Path) -> AsyncIterator[Prometheus]:
 
         async def is_ready() -> bool:
             assert process.poll() is None, (folder / "log").read_text()
-            with suppress(OSError):
+            with suppress(OSError, AssertionError):  # it answers 503 until it has loaded
                 await fetch(f"{prometheus.url}/-/ready")
                 return True
             return False
