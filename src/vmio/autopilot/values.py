@@ -152,15 +152,13 @@ class Lesson(Struct, frozen=True, kw_only=True):
 class Search(Struct, frozen=True, kw_only=True):
     """A search among the presets next to a guest's own setting."""
 
-    before: Interval
-    """At the guest's own setting."""
     candidate_ns: int
-    during: Interval | None = None
-    """At the candidate; None as long as that is not seen."""
+    own: tuple[Interval, ...]
+    """At the guest's own setting, before each trial of the candidate and after it."""
+    tried: tuple[Interval, ...] = ()
+    """At the candidate."""
     best_ns: int
     best_cpu_ratio: float = 1.0
-    tries: int = 1
-    """Of the candidate."""
 
 
 class State(Struct, frozen=True, kw_only=True):
