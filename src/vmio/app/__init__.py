@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
         BenchInputs,
+        compare_results,
         plan_extent,
         prepare_bench,
         run_bench,
@@ -114,10 +115,12 @@ if TYPE_CHECKING:
     )
     from vmio.app.show import list_layouts, observe
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
+    from vmio.app.tune import make_tuner, prepare_tune
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.autopilot.pilot import AutopilotEvent
     from vmio.autopilot.values import PollingGoal
     from vmio.bench.compare import Progress
+    from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
     from vmio.lint.diagnostic import CheckedFile, Severity
@@ -137,6 +140,9 @@ if TYPE_CHECKING:
     from vmio.sim.polling import PollSettings
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.sweep import Grid, SweepPoint
+    from vmio.tune.result import Tuning
+    from vmio.tune.space import Part
+    from vmio.tune.tuner import Task, Tuner
 
 __all__ = [
     "ADDRESSES",
@@ -163,6 +169,7 @@ __all__ = [
     "NotRestored",
     "Outcome",
     "Page",
+    "Part",
     "Places",
     "PollSettings",
     "PollingChange",
@@ -173,11 +180,15 @@ __all__ = [
     "Ranking",
     "RecordProgress",
     "Recorded",
+    "Regressions",
     "RunningGuest",
     "Severity",
     "ShownGuest",
     "SweepPoint",
+    "Task",
     "TopSource",
+    "Tuner",
+    "Tuning",
     "Verdict",
     "Volumes",
     "Watch",
@@ -197,6 +208,7 @@ __all__ = [
     "choose_baseline",
     "choose_boot",
     "choose_settings",
+    "compare_results",
     "complete_disks",
     "complete_policies",
     "complete_rules",
@@ -239,6 +251,7 @@ __all__ = [
     "load",
     "load_source",
     "make_plan",
+    "make_tuner",
     "name_path",
     "name_place",
     "needs_host",
@@ -250,6 +263,7 @@ __all__ = [
     "plan_extent",
     "prepare_apply",
     "prepare_bench",
+    "prepare_tune",
     "prepare_undo",
     "preview_plan",
     "put_worst_first",
@@ -295,6 +309,7 @@ _LATER = {
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
         "BenchInputs",
+        "compare_results",
         "plan_extent",
         "prepare_bench",
         "run_bench",
@@ -352,6 +367,7 @@ _LATER = {
     ),
     "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.top": ("PollingChange", "TopSource", "open_recorded", "open_top"),
+    "vmio.app.tune": ("make_tuner", "prepare_tune"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.libvirt.find": ("name_path",),
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
@@ -360,6 +376,7 @@ _LATER = {
     "vmio.autopilot.pilot": ("AutopilotEvent",),
     "vmio.autopilot.values": ("PollingGoal",),
     "vmio.bench.compare": ("Progress",),
+    "vmio.bench.regression": ("Regressions",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),
     "vmio.managers.proxmox.inventory": ("Found",),
@@ -375,6 +392,9 @@ _LATER = {
     "vmio.sim.polling": ("PollSettings",),
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),
+    "vmio.tune.result": ("Tuning",),
+    "vmio.tune.space": ("Part",),
+    "vmio.tune.tuner": ("Task", "Tuner"),
 }
 """The module of each name that is imported on first access."""
 _HOMES = {name: module for module, names in _LATER.items() for name in names}

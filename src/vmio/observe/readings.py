@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from vmio.errors import describe_bug
 from vmio.host.pressure import IoWaits
 from vmio.managers.discovery import RunningGuest
 from vmio.model.iothread import MAIN_LOOP, IOThread
@@ -238,8 +239,16 @@ class HostTracker:
             process = each.guest.process
             key = (process.pid, process.started_ticks)
             tracker = self._trackers.get(key) or GuestTracker(confirm=self._confirm)
-            trackers[key] = tracker
-            readings.append(tracker.add(each, host_processors=look.host_processors))
+            try:
+                reading = tracker.add(each, host_processors=look.host_processors)
+            except Exception as error:  # noqa: BLE001 - one guest must not hide all others
+                problem = f"nothing is concluded, {describe_bug(error)}"
+                reading = Reading(
+                    observation=replace(each, sample=None, problem=problem), layout=None
+                )
+            else:
+                trackers[key] = tracker
+            readings.append(reading)
         self._trackers = trackers
         return tuple(readings)
 

@@ -37,10 +37,12 @@ Kind = Literal[
     "prediction",
     "ranking",
     "recording",
+    "regressions",
     "replay",
     "rules",
     "sweep",
     "top",
+    "tuning",
     "undo",
 ]
 
@@ -65,10 +67,12 @@ SCHEMAS: Final[Mapping[Kind, int]] = {
     "prediction": 2,
     "ranking": 2,
     "recording": 1,
+    "regressions": 1,
     "replay": 2,
     "rules": 2,
     "sweep": 2,
     "top": 1,
+    "tuning": 1,
     "undo": 2,
 }
 """Kinds that existed before the envelope start at 2."""

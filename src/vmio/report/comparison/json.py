@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     )
     from vmio.bench.statistics import PairedRatio
 
-__all__ = ["ComparisonData", "render_comparison_json"]
+__all__ = [
+    "ComparisonData",
+    "MeasuredHostData",
+    "RatioData",
+    "describe_host",
+    "describe_ratio",
+    "render_comparison_json",
+]
 
 
 class MeasuredHostData(TypedDict):
@@ -211,7 +218,7 @@ def render_comparison_json(comparison: Comparison) -> str:
         "qemu_version": comparison.qemu_version,
         "fio_version": comparison.fio_version,
         "guest": comparison.guest,
-        "host": _describe_host(comparison.host),
+        "host": describe_host(comparison.host),
         "a": _describe_subject(comparison.a),
         "b": _describe_subject(comparison.b),
         "jobs": [_describe_job(result) for result in comparison.jobs],
@@ -219,7 +226,8 @@ def render_comparison_json(comparison: Comparison) -> str:
     return render_document("comparison", data)
 
 
-def _describe_host(host: HostFacts) -> MeasuredHostData:
+def describe_host(host: HostFacts) -> MeasuredHostData:
+    """Returns the host's facts that figures depend on."""
     return {
         "cpu_model": host.cpu_model,
         "cpu_count": host.cpu_count,
@@ -260,9 +268,9 @@ def _describe_job(result: JobResult) -> JobData:
         "margin": ratio.margin,
         "anytime": result.anytime,
         "verdict": result.verdict,
-        "latency_p99_ratio": _describe_ratio(result.latency_p99_ratio),
-        "latency_p999_ratio": _describe_ratio(result.latency_p999_ratio),
-        "cpu_ratio": None if result.cpu_ratio is None else _describe_ratio(result.cpu_ratio),
+        "latency_p99_ratio": describe_ratio(result.latency_p99_ratio),
+        "latency_p999_ratio": describe_ratio(result.latency_p999_ratio),
+        "cpu_ratio": None if result.cpu_ratio is None else describe_ratio(result.cpu_ratio),
         "a": _describe_summary(result.a),
         "b": _describe_summary(result.b),
         "pairs": [
@@ -277,7 +285,8 @@ def _describe_job(result: JobResult) -> JobData:
     }
 
 
-def _describe_ratio(ratio: PairedRatio) -> RatioData:
+def describe_ratio(ratio: PairedRatio) -> RatioData:
+    """Returns a ratio with its interval."""
     return {
         "ratio": ratio.ratio,
         "low": ratio.low,
