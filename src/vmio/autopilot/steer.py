@@ -97,13 +97,16 @@ def _go_back(state: State, trouble: Trouble) -> tuple[State, Decision]:
 def _choose(goal: PollingGoal, state: State, interval: Interval) -> tuple[State, Decision]:
     """Uses what is known of the load, or begins a search."""
     lesson = _recall(state, interval.load)
-    if lesson is not None and interval.ended_s < lesson.until_s:
+    if lesson is not None and lesson.left_s > 0:
         if lesson.poll_max_ns != state.wanted_ns:
             return _want(state, Decision(kind="known load", poll_max_ns=lesson.poll_max_ns))
         if lesson.poll_max_ns == state.own_ns or interval.latency_mean_ns <= lesson.latency_ns * (
             1 + 2 * goal.tolerance
         ):
-            return state, Decision(kind="keep", poll_max_ns=state.wanted_ns)
+            seen = replace(lesson, left_s=lesson.left_s - interval.duration_s)
+            kept = (*(each for each in state.lessons if each is not lesson), seen)
+            decision = Decision(kind="keep", poll_max_ns=state.wanted_ns)
+            return replace(state, lessons=kept), decision
         ratio = interval.latency_mean_ns / lesson.latency_ns
         forgotten = replace(
             state, lessons=tuple(each for each in state.lessons if each is not lesson)
@@ -252,7 +255,7 @@ def _try(state: State, search: Search, decision: Decision) -> tuple[State, Decis
 
 def _settle(state: State, search: Search, ratios: tuple[float, float]) -> tuple[State, Decision]:
     """Ends a search: its result is kept for the load, for longer each time that it is the same."""
-    load, ended_s = search.own[0].load, search.own[-1].ended_s
+    load = search.own[0].load
     earlier = _recall(state, load)
     parked_s = _PARKED_S
     if earlier is not None and earlier.poll_max_ns == search.best_ns:
@@ -261,8 +264,8 @@ def _settle(state: State, search: Search, ratios: tuple[float, float]) -> tuple[
         load=load,
         poll_max_ns=search.best_ns,
         latency_ns=median(_list_latencies(search.own)),
-        until_s=ended_s + parked_s,
         parked_s=parked_s,
+        left_s=parked_s,
     )
     kept = [each for each in state.lessons if each is not earlier]
     settled = replace(state, search=None, lessons=(*kept, lesson)[-_MOST_LESSONS:])
