@@ -46,7 +46,7 @@ from vmio.tune.space import Candidate, LiveSetting, digest_space, keep_setting, 
 from vmio.units import format_time_s
 from vmio.values import replace
 
-__all__ = ["Task", "Tuner", "choose_effort", "estimate_duration_s", "estimate_trial_s"]
+__all__ = ["TuneTask", "Tuner", "choose_effort", "estimate_duration_s", "estimate_trial_s"]
 
 _BOOT_S: Final = 15.0
 """About the time that both guests take to boot, to run fio once and to end."""
@@ -57,7 +57,7 @@ _METRICS: Final[tuple[Metric, ...]] = ("iops", "p99", "cpu")
 _LONGEST_FAILURE: Final = 300
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class TuneTask(Struct, frozen=True, kw_only=True):
     """What is searched, and how."""
 
     guest: Guest
@@ -105,7 +105,7 @@ class Tuner:
 
     def __init__(
         self,
-        task: Task,
+        task: TuneTask,
         boot: Boot,
         *,
         accelerator_reason: str = "",
@@ -436,12 +436,12 @@ def choose_effort(candidates: Sequence[Candidate], jobs: Sequence[Job], time_s: 
     return effort
 
 
-def estimate_duration_s(task: Task) -> float:
+def estimate_duration_s(task: TuneTask) -> float:
     """Returns about the longest time that a search takes, in seconds."""
     return math.fsum(estimate_trial_s(task, trial) for trial in task.trials) or _BOOT_S
 
 
-def estimate_trial_s(task: Task, trial: Trial) -> float:
+def estimate_trial_s(task: TuneTask, trial: Trial) -> float:
     """Returns about how long a trial takes, in seconds."""
     return _BOOT_S + len(trial.settings) * _estimate_pairs_s(task.jobs)
 

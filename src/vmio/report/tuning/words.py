@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vmio.tune.objective import Metric
     from vmio.tune.result import Tried, Tuning
-    from vmio.tune.tuner import Task
+    from vmio.tune.tuner import TuneTask
 
 __all__ = ["METRICS", "describe_task", "name_tried", "summarise_tuning"]
 
@@ -25,7 +25,7 @@ METRICS: Final[Mapping[Metric, str]] = {
 }
 
 
-def describe_task(task: Task) -> str:
+def describe_task(task: TuneTask) -> str:
     """Returns what is searched, and how long that takes at most."""
     trials = task.trials
     pairs = sum(len(trial.settings) for trial in trials)
