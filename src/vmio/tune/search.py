@@ -44,6 +44,7 @@ BASELINE: Final[Arm] = (0, 0)
 """The guest as it is, whose gain over itself is zero."""
 _CONFIRMING_BOOTS: Final = 2
 """Boots that the pairs of the confirmation are spread over, since boots of one layout differ."""
+_LEAST_CONFIRMING: Final = 8
 _MOST_EFFORT: Final = 100
 _LITTLE: Final = 1e-6
 """Decides between layouts only where the gains of their settings do not."""
@@ -56,7 +57,7 @@ class Effort(Struct, frozen=True, kw_only=True):
     """Pairs of runs for each candidate in the first round of a race."""
     finalists: int = 3
     """Layouts that are tried with each of their settings, besides the guest's own."""
-    confirmation: int = 8
+    confirmation: int = _LEAST_CONFIRMING
     """Pairs that the winner is measured by in the end."""
 
     def __post_init__(self) -> None:
@@ -206,6 +207,8 @@ def fit_effort(
 ) -> Effort | None:
     """Returns the largest effort that a search has time for; None if there is none.
 
+    The winner is confirmed by more pairs if the races have more.
+
     Args:
         settings: As for `search`.
         costs_s: How long it takes to boot a layout, and to measure a pair.
@@ -213,7 +216,7 @@ def fit_effort(
     """
     fitting = None
     for pairs in range(1, _MOST_EFFORT + 1):
-        effort = Effort(pairs=pairs)
+        effort = Effort(pairs=pairs, confirmation=max(_LEAST_CONFIRMING, 4 * pairs))
         trials = rehearse(settings, effort, seed=0)
         measured = sum(len(trial.settings) for trial in trials)
         if len(trials) * costs_s["boot"] + measured * costs_s["pair"] > time_s:

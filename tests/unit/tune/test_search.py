@@ -200,6 +200,9 @@ def test_effort_fits_the_time() -> None:
     pairs = [effort.pairs for effort in efforts if effort is not None]
     assert len(pairs) == 2
     assert pairs[0] < pairs[1]
-    trials = rehearse(counts, Effort(pairs=pairs[1]), seed=1)
+    effort = efforts[1]
+    assert effort is not None
+    assert effort.confirmation > Effort().confirmation
+    trials = rehearse(counts, effort, seed=1)
     measured = sum(len(trial.settings) for trial in trials)
     assert len(trials) * costs["boot"] + measured * costs["pair"] <= 3600
