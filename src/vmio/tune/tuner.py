@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
 from vmio.bench.result import HostFacts, Side
 from vmio.bench.statistics import PairedRatio, paired_ratio
-from vmio.errors import ToolError, UsageError, VmioError
+from vmio.errors import InputError, ToolError, UsageError, VmioError
 from vmio.formats.base import Guest
 from vmio.managers.live import set_live
 from vmio.model.host import Host
@@ -168,7 +168,7 @@ class Tuner:
         steps = search(self._task.counts, self._task.effort, self._task.seed)
         known = tuple(journal.results)
         failed: list[tuple[TrialResult, VmioError]] = []
-        gains: Sequence[float] | None = None
+        gains: Sequence[float | None] | None = None
         while True:
             try:
                 trial = next(steps) if self._trials == 0 else steps.send(gains)
@@ -196,7 +196,7 @@ class Tuner:
                     journal.append(result)
             gains = self._take(trial, result)
 
-    def _take(self, trial: Trial, result: TrialResult) -> tuple[float, ...] | None:
+    def _take(self, trial: Trial, result: TrialResult) -> tuple[float | None, ...] | None:
         """Adds a result to the figures, and returns the gains that the search is told."""
         self._trials += 1
         self._done_s += estimate_trial_s(self._task, trial)
@@ -205,17 +205,14 @@ class Tuner:
             self._failures[candidate.name] = result.failure
             return None
         self._pairs += len(result.pairs)
-        scores = [self._task.objective.score(pair) for pair in result.pairs]
-        gains = tuple(score for score in scores if score is not None)
-        if len(gains) != len(trial.settings):
-            self._failures[candidate.name] = "a metric of the objective was not measured"
-            return None
+        if len(result.pairs) != len(trial.settings):
+            raise InputError(f"{self._task.journal} has another number of pairs than its trials")
         if trial.stage != "confirmation":
             for setting, pair in zip(trial.settings, result.pairs, strict=True):
                 figures = self._figures.setdefault((trial.layout, setting), _Figures())
                 figures.pairs.append(pair)
                 figures.stage = trial.stage
-        return gains
+        return tuple(self._task.objective.score(pair) for pair in result.pairs)
 
     async def measure(self, trial: Trial) -> TrialResult:
         """Boots a layout beside the guest as it is, and measures the trial's pairs.
@@ -328,17 +325,16 @@ class Tuner:
     def _describe(self, arm: Arm, figures: _Figures) -> Tried:
         candidate, setting = self._look_up(arm)
         objective = self._task.objective
-        scores = [objective.score(pair) or 0.0 for pair in figures.pairs]
         metrics = []
         for metric in _METRICS:
-            gains = [objective.average(metric, pair) for pair in figures.pairs]
-            known = [gain for gain in gains if gain is not None]
-            if known and len(known) == len(gains):
-                metrics.append(MetricRatio(metric=metric, ratio=_average_ratio(known)))
+            ratio = _average_ratio(objective.average(metric, pair) for pair in figures.pairs)
+            if ratio is not None:
+                metrics.append(MetricRatio(metric=metric, ratio=ratio))
+        ratio = _average_ratio(objective.score(pair) for pair in figures.pairs)
         return Tried(
             layout=candidate.name,
             setting=setting.name,
-            ratio=_average_ratio(scores) if scores else 1.0,
+            ratio=1.0 if ratio is None else ratio,
             metrics=tuple(metrics),
             pairs=len(figures.pairs),
             busy_pairs=sum(any(job.busy for job in pair) for pair in figures.pairs),
@@ -467,11 +463,13 @@ def _confirm(gains: Sequence[float]) -> PairedRatio | None:
     return paired_ratio([(1.0, math.exp(gain)) for gain in gains])
 
 
-def _average_ratio(gains: Sequence[float]) -> float:
-    return math.exp(math.fsum(gains) / len(gains))
+def _average_ratio(gains: Iterable[float | None]) -> float | None:
+    """Returns the geometric mean of the ratios that were measured; None if there is none."""
+    known = [gain for gain in gains if gain is not None]
+    return math.exp(math.fsum(known) / len(known)) if known else None
 
 
 def _take_two(tried: Tried, objective: Objective) -> tuple[float, float]:
     ratios = {each.metric: each.ratio for each in tried.metrics}
     first, second = objective.metrics
-    return ratios[first], ratios[second]
+    return ratios.get(first, 0.0), ratios.get(second, 0.0)
