@@ -53,10 +53,12 @@ from vmio.formats.shell import quote
 from vmio.host.files import is_folder, is_there, read_source
 
 if TYPE_CHECKING:
+    from vmio.app.autopilot import list_steered, restore_polling, steer_guests
     from vmio.app.baseline import Recorded, record_baseline, write_baseline
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
         BenchInputs,
+        compare_results,
         plan_extent,
         prepare_bench,
         run_bench,
@@ -115,7 +117,10 @@ if TYPE_CHECKING:
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
     from vmio.app.tune import make_tuner, prepare_tune
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
+    from vmio.autopilot.pilot import AutopilotEvent
+    from vmio.autopilot.values import PollingGoal
     from vmio.bench.compare import Progress
+    from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
     from vmio.lint.diagnostic import CheckedFile, Severity
@@ -144,6 +149,7 @@ __all__ = [
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
     "MAX_RECORDING_BYTES",
+    "AutopilotEvent",
     "BenchInputs",
     "Boot",
     "CheckInputs",
@@ -166,12 +172,14 @@ __all__ = [
     "Places",
     "PollSettings",
     "PollingChange",
+    "PollingGoal",
     "PreparedPlan",
     "PreparedUndo",
     "Progress",
     "Ranking",
     "RecordProgress",
     "Recorded",
+    "Regressions",
     "RunningGuest",
     "Severity",
     "ShownGuest",
@@ -200,6 +208,7 @@ __all__ = [
     "choose_baseline",
     "choose_boot",
     "choose_settings",
+    "compare_results",
     "complete_disks",
     "complete_policies",
     "complete_rules",
@@ -238,6 +247,7 @@ __all__ = [
     "list_rules",
     "list_running",
     "list_runs",
+    "list_steered",
     "load",
     "load_source",
     "make_plan",
@@ -277,6 +287,7 @@ __all__ = [
     "render_host",
     "render_page",
     "render_plan",
+    "restore_polling",
     "run_async",
     "run_bench",
     "save_host",
@@ -285,6 +296,7 @@ __all__ = [
     "simulate",
     "simulate_sweep",
     "split_settings",
+    "steer_guests",
     "undo",
     "unwind_on_signals",
     "verify",
@@ -292,10 +304,12 @@ __all__ = [
 ]
 
 _LATER = {
+    "vmio.app.autopilot": ("list_steered", "restore_polling", "steer_guests"),
     "vmio.app.baseline": ("Recorded", "record_baseline", "write_baseline"),
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
         "BenchInputs",
+        "compare_results",
         "plan_extent",
         "prepare_bench",
         "run_bench",
@@ -359,7 +373,10 @@ _LATER = {
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
     "vmio.managers.journal": ("WrittenConfig",),
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
+    "vmio.autopilot.pilot": ("AutopilotEvent",),
+    "vmio.autopilot.values": ("PollingGoal",),
     "vmio.bench.compare": ("Progress",),
+    "vmio.bench.regression": ("Regressions",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),
     "vmio.managers.proxmox.inventory": ("Found",),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vmio.bench.compare import ComparedLayout, Progress
     from vmio.bench.extent import Extent
     from vmio.bench.jobs import Job
+    from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
     from vmio.model.host import Host
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BENCH_MEMORY_MIB",
     "BenchInputs",
+    "compare_results",
     "parse_duration",
     "parse_jobs",
     "parse_scratch",
@@ -232,6 +234,31 @@ async def run_bench(
         guest_description=image.description,
         report=report,
     )
+
+
+def compare_results(old: str, new: str, *, margin: str | None = None) -> Regressions:
+    """Returns what changed from one saved comparison to a later one; nothing is measured.
+
+    Only the ratios of B to A are judged, because the figures of one side also contain what the
+    host did differently at the two times. So A has to be the same reference in both.
+
+    Args:
+        old: The file with the earlier result, as `vmio bench --json` printed it.
+        new: That with the later one.
+        margin: The change that does not matter, such as `5%`, which None stands for.
+
+    Raises:
+        UsageError: The margin makes no sense, or the results cannot be compared.
+        InputError: A file is not the result of a comparison.
+    """
+    from vmio.bench.regression import find_regressions
+    from vmio.bench.statistics import MARGIN
+    from vmio.host.files import read_source
+    from vmio.report.comparison.saved import parse_comparison
+
+    share = MARGIN if margin is None else _parse_margin("--margin", margin)
+    saved = [parse_comparison(read_source(path)) for path in (old, new)]
+    return find_regressions(saved[0], saved[1], margin=share)
 
 
 def _parse_margin(option: str, text: str) -> float:

@@ -13,6 +13,7 @@ from vmio.cli.completing import complete_disk, complete_vm
 from vmio.cli.guest import ensure_image, show_progress
 from vmio.cli.options import RenamedOption, host_options, storage_option
 from vmio.cli.terminal import say
+from vmio.errors import UsageError
 
 __all__ = ["command", "refuse_nan"]
 
@@ -73,7 +74,14 @@ def refuse_nan(
     help="How long each run is measured.  [default: 0.5]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a table in Markdown.")
 @click.option("--html", metavar="FILE", help="Write a report that opens in any browser, offline.")
+@click.option(
+    "--compare",
+    "is_comparing",
+    is_flag=True,
+    help="Compare two results, saved with --json: A is the old one, B the new one.",
+)
 @click.option(
     "--scratch",
     metavar="SIZE",
@@ -104,7 +112,9 @@ def command(
     job_texts: tuple[str, ...],
     runtime_s: float | None,
     as_json: bool,
+    as_markdown: bool,
     html: str | None,
+    is_comparing: bool,
     scratch: str,
     accel: Literal["auto", "kvm", "tcg"],
     kernel: str | None,
@@ -112,7 +122,7 @@ def command(
     storage: str | None,
     host: str | None,
     overrides: tuple[str, ...],
-) -> None:
+) -> int:
     """Measure the layouts of the guests A and B against each other.
 
     Each is a config or a QEMU command line, a VM's number or name, pid:NUMBER or qmp:SOCKET.
@@ -120,7 +130,16 @@ def command(
     Both are booted here with vmio's own small guest and empty disks; no volume of either is
     opened. fio runs in one while the other is stopped, in pairs and in alternating order, so that
     other load on the host affects both.
+
+    With --compare OLD.json NEW.json nothing is measured: it exits with 1 if B got worse against A
+    in the new result, beyond chance and the margin.
     """
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown exclude each other")
+    if is_comparing:
+        from vmio.cli.bench_compare import print_changes
+
+        return print_changes(a, b, margin=margin, as_json=as_json, as_markdown=as_markdown)
     report_path = Path(html) if html is not None else None
     if report_path is not None:
         from vmio.report.page import check_report_path
@@ -158,11 +177,18 @@ def command(
                 inputs, how, image, extent=extent, accelerator_reason=reason, report=report
             )
         )
-    _print_result(comparison, as_json=as_json, report_path=report_path)
+    _print_result(comparison, as_json=as_json, as_markdown=as_markdown, report_path=report_path)
+    return 0
 
 
-def _print_result(comparison: app.Comparison, *, as_json: bool, report_path: Path | None) -> None:
-    if as_json:
+def _print_result(
+    comparison: app.Comparison, *, as_json: bool, as_markdown: bool, report_path: Path | None
+) -> None:
+    if as_markdown:
+        from vmio.report.comparison.markdown import render_comparison_markdown
+
+        click.echo(render_comparison_markdown(comparison))
+    elif as_json:
         from vmio.report.comparison.json import render_comparison_json
 
         click.echo(render_comparison_json(comparison))

@@ -17,6 +17,7 @@ from vmio import __version__
 __all__ = ["SCHEMAS", "Count", "GuestData", "Kind", "begin_document", "render_document"]
 
 Kind = Literal[
+    "autopilot",
     "calibration",
     "comparison",
     "diff",
@@ -36,6 +37,7 @@ Kind = Literal[
     "prediction",
     "ranking",
     "recording",
+    "regressions",
     "replay",
     "rules",
     "sweep",
@@ -45,6 +47,7 @@ Kind = Literal[
 ]
 
 SCHEMAS: Final[Mapping[Kind, int]] = {
+    "autopilot": 1,
     "calibration": 2,
     "comparison": 3,
     "diff": 2,
@@ -64,6 +67,7 @@ SCHEMAS: Final[Mapping[Kind, int]] = {
     "prediction": 2,
     "ranking": 2,
     "recording": 1,
+    "regressions": 1,
     "replay": 2,
     "rules": 2,
     "sweep": 2,

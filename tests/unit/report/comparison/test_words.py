@@ -12,6 +12,7 @@ from vmio.bench.result import Comparison, JobResult, Measurement, ThreadLoad
 from vmio.report.comparison.words import (
     describe_busy,
     describe_extent,
+    describe_method,
     format_interval,
     summarise_comparison,
 )
@@ -121,3 +122,12 @@ def test_main_loop_that_is_not_freed_in_every_pair_is_not_called_freed(
     told = summarise_comparison(replace(comparison, jobs=(result,)))
     assert "frees" not in told
     assert ("adds to the main loop 0.52 processors (0.09 to 0.61)" in told) == (len(swap) > 1)
+
+
+def test_method_is_told_with_the_interval_that_was_used(comparison: Comparison) -> None:
+    """Student's for a fixed number of pairs, a confidence sequence for one that was open."""
+    fixed = describe_method(comparison)
+    jobs = tuple(replace(job, anytime=True) for job in comparison.jobs)
+    anytime = describe_method(replace(comparison, jobs=jobs))
+    assert ("Student's" in fixed, "confidence sequence" in fixed) == (True, False)
+    assert ("Student's" in anytime, "confidence sequence" in anytime) == (False, True)
