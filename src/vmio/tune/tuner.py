@@ -51,8 +51,9 @@ __all__ = ["TuneTask", "Tuner", "choose_effort", "estimate_duration_s", "estimat
 _BOOT_S: Final = 15.0
 """About the time that both guests take to boot, to run fio once and to end."""
 _WARM_UP_S: Final = 0.1
+_ATTEMPTS: Final = 2
 _MOST_FAILURES: Final = 3
-"""Trials that fail one after the other until the search ends: then it is the host's fault."""
+"""Failures one after the other until the search ends: then it is the host's fault."""
 _METRICS: Final[tuple[Metric, ...]] = ("iops", "p99", "cpu")
 _LONGEST_FAILURE: Final = 300
 
@@ -128,6 +129,7 @@ class Tuner:
         self._known_s = 0.0
         self._figures: dict[Arm, _Figures] = {}
         self._failures: dict[str, str] = {}
+        self._failed_in_a_row = 0
         self._trials = 0
         self._pairs = 0
         self._began_s = time.monotonic()
@@ -167,34 +169,48 @@ class Tuner:
     async def _search(self, journal: Journal) -> Found:
         steps = search(self._task.counts, self._task.effort, self._task.seed)
         known = tuple(journal.results)
-        failed: list[tuple[TrialResult, VmioError]] = []
+        # Kept once a later trial succeeds: if all fail, the next search tries them again.
+        failed: list[TrialResult] = []
         gains: Sequence[float | None] | None = None
         while True:
             try:
                 trial = next(steps) if self._trials == 0 else steps.send(gains)
             except StopIteration as stop:
-                for result, _ in failed:
-                    journal.append(result)
+                for each in failed:
+                    journal.append(each)
                 found: Found = stop.value
                 return found
             if trial.number < len(known):
                 result = known[trial.number]
                 self._known_s += estimate_trial_s(self._task, trial)
             else:
-                try:
-                    result = await self.measure(trial)
-                except VmioError as error:
-                    # Kept once another one succeeds: if all fail, the next search tries again.
-                    result = TrialResult(number=trial.number, failure=_shorten(error))
-                    failed.append((result, error))
-                    if len(failed) == _MOST_FAILURES:
-                        raise
-                else:
-                    for earlier, _ in failed:
-                        journal.append(earlier)
+                result = await self._measure_again(trial)
+                failed.append(result)
+                if not result.failure:
+                    for each in failed:
+                        journal.append(each)
                     failed.clear()
-                    journal.append(result)
             gains = self._take(trial, result)
+
+    async def _measure_again(self, trial: Trial) -> TrialResult:
+        """Measures a trial, and once more if it fails: on a busy host a guest can miss its time.
+
+        Raises:
+            VmioError: It was the third failure in a row.
+        """
+        failure = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                result = await self.measure(trial)
+            except VmioError as error:
+                failure = _shorten(error)
+                self._failed_in_a_row += 1
+                if self._failed_in_a_row == _MOST_FAILURES:
+                    raise
+            else:
+                self._failed_in_a_row = 0
+                return result
+        return TrialResult(number=trial.number, failure=failure)
 
     def _take(self, trial: Trial, result: TrialResult) -> tuple[float | None, ...] | None:
         """Adds a result to the figures, and returns the gains that the search is told."""

@@ -42,6 +42,7 @@ class Guests:
         self.booted: list[str] = []
         self.running = 0
         self.failures: dict[str, Exception] = {}
+        self.failing_once = False
         self.interrupt_at = -1
         self.measured = 0
 
@@ -69,7 +70,10 @@ class Guests:
             task.cancel()
             await asyncio.sleep(0)
         if self.layout in self.failures:
-            raise self.failures[self.layout]
+            error = self.failures[self.layout]
+            if self.failing_once:
+                del self.failures[self.layout]
+            raise error
         fast = FACTORS[self.layout] * (2 if self.poll_max_ns == 0 else 1)
         load = math.exp(self.random.gauss(0, 0.5))  # of the host, for both alike
         noise = math.exp(self.random.gauss(0, 0.02))
@@ -211,8 +215,18 @@ def test_tuner_goes_on_without_a_layout_that_fails(guests: Guests, task: TuneTas
     assert (tuning.winner.layout, tuning.winner.setting) == ("per-disk", "poll_max_ns=0")
     assert tuning.failures == (("shared", "QEMU ended: Segmentation fault"),)
     assert tuning.left == ("iothread-virtioscsi0: poll-max-ns=0",)
-    assert guests.booted.count("shared") == 1
+    assert guests.booted.count("shared") == 2
     assert guests.running == 0
+
+
+def test_tuner_tries_again_what_fails_once(guests: Guests, task: TuneTask) -> None:
+    """A guest that misses its time on a busy host does not cost its layout the race."""
+    guests.failures["shared"] = ToolError("fio did not end")
+    guests.failing_once = True
+    tuning = asyncio.run(Tuner(task, BOOT).run())
+    assert tuning.failures == ()
+    assert tuning.winner is not None
+    assert tuning.winner.layout == "shared"
 
 
 def test_tuner_ends_if_everything_fails(guests: Guests, task: TuneTask) -> None:

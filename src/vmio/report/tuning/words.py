@@ -51,6 +51,10 @@ def summarise_tuning(tuning: Tuning) -> str:
         if not tuning.tried:
             return f"The search was ended {done}; nothing is known yet."
         best = tuning.tried[0]
+        if best.ratio <= 1:
+            return (
+                f"The search was ended {done}; nothing is better than the guest as it is so far."
+            )
         return (
             f"The search was ended {done}; the best so far is {name_tried(best)}, at"
             f" {format_ratio(best.ratio)} times the guest as it is, which is not confirmed."

@@ -78,3 +78,5 @@ def test_ended_search_names_the_best_so_far(tuning: Tuning) -> None:
     words = summarise_tuning(replace(tuning, tried=(WINNER,), trials=3))
     assert "the best so far is shared with poll_max_ns=0, at 1.70 times" in words
     assert words.endswith("which is not confirmed.")
+    worse = replace(tuning, tried=(replace(WINNER, ratio=0.2),), trials=3)
+    assert "nothing is better than the guest as it is so far" in summarise_tuning(worse)
