@@ -113,7 +113,7 @@ if TYPE_CHECKING:
         render_boot,
         verify,
     )
-    from vmio.app.show import list_layouts, observe
+    from vmio.app.show import RunningDomain, list_layouts, observe, observe_domain
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
     from vmio.app.tune import make_tuner, prepare_tune
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
@@ -180,6 +180,7 @@ __all__ = [
     "RecordProgress",
     "Recorded",
     "Regressions",
+    "RunningDomain",
     "RunningGuest",
     "Severity",
     "ShownGuest",
@@ -256,6 +257,7 @@ __all__ = [
     "name_place",
     "needs_host",
     "observe",
+    "observe_domain",
     "open_guest",
     "open_recorded",
     "open_top",
@@ -365,7 +367,7 @@ _LATER = {
         "render_boot",
         "verify",
     ),
-    "vmio.app.show": ("list_layouts", "observe"),
+    "vmio.app.show": ("RunningDomain", "list_layouts", "observe", "observe_domain"),
     "vmio.app.top": ("PollingChange", "TopSource", "open_recorded", "open_top"),
     "vmio.app.tune": ("make_tuner", "prepare_tune"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),

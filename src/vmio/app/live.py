@@ -8,21 +8,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from vmio.app.guests import Guest, build_command, lay_out, load, read_place
+from vmio.app.guests import lay_out, load, read_place
 from vmio.app.ps import make_filter
 from vmio.errors import VmioError
-from vmio.formats.qemu.layout import lay_out_command
-from vmio.formats.qemu.reader import read_process_vm
 from vmio.managers.discovery import RunningGuest
 from vmio.managers.owners import Manager
 from vmio.managers.proxmox.pmxcfs import PVE
 from vmio.model.host import Host
-from vmio.model.source import Source
 from vmio.model.topology import Topology
 from vmio.observe.readings import HostTracker
 from vmio.observe.verdicts.values import Verdict
 from vmio.observe.watching import HostWatcher, WatchOptions, find_key, watch_host
-from vmio.values import replace
 
 __all__ = ["ConfiguredLayouts", "judge_guests", "watch_guests"]
 
@@ -63,7 +59,7 @@ class ConfiguredLayouts:
         if kept is None or kept[0] != state:
             if len(self._kept) >= _MAX_KEPT:
                 self._kept.clear()
-            kept = self._kept[path] = (state, self._read(path, guest.manager))
+            kept = self._kept[path] = (state, self._read(path))
         return kept[1]
 
     def _find_config(self, guest: RunningGuest) -> Path | None:
@@ -73,29 +69,14 @@ class ConfiguredLayouts:
             return None
         return self._root / pattern.format(id=named, name=named).lstrip("/")
 
-    def _read(self, path: Path, manager: Manager) -> Topology | None:
+    def _read(self, path: Path) -> Topology | None:
         try:
             if self._host is None:
                 self._host = read_place(str(path)).host
             found = load(str(path), host=self._host, restarted=True)
-            return _name_as_qemu(found) if manager == "libvirt" else lay_out(found)
+            return lay_out(found).name_as_qemu()
         except VmioError:  # `vmio check` is what tells
             return None
-
-
-def _name_as_qemu(guest: Guest) -> Topology:
-    """Returns a layout in which disks have QEMU's names: libvirt's own are the guest's (`vda`).
-
-    Raises:
-        VmioError: vmio cannot print the guest's command.
-    """
-    words = [word for option in build_command(guest, guest.context.host) for word in option]
-    data = b"".join(word.encode("utf-8", "surrogateescape") + b"\0" for word in words)
-    command = read_process_vm(Source(name=guest.vm.source.name, data=data), guest.context)
-    planned = lay_out(guest)
-    return replace(
-        lay_out_command(command.vm), vcpus=planned.vcpus, default_queues=planned.default_queues
-    )
 
 
 @asynccontextmanager

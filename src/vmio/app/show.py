@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from vmio.app.addresses import find_socket
+from msgspec import Struct
+
+from vmio.app.addresses import LIBVIRT, PID, find_running, find_socket
 from vmio.app.guests import find_vms, lay_out, load, read_places
 from vmio.errors import VmioError
 from vmio.model.topology import Topology
@@ -13,7 +15,18 @@ from vmio.model.topology import Topology
 if TYPE_CHECKING:
     from vmio.report.layout.guest import ShownGuest
 
-__all__ = ["list_layouts", "observe"]
+__all__ = ["RunningDomain", "list_layouts", "observe", "observe_domain"]
+
+
+class RunningDomain(Struct, frozen=True, kw_only=True):
+    """The layout of a libvirt domain that runs."""
+
+    topology: Topology
+    """As it runs, with its threads' processor times where it runs on this host."""
+    starts_otherwise: bool = False
+    """Whether it has another layout after a full stop and start."""
+    notes: tuple[str, ...] = ()
+    """What is not known, and why, a line each."""
 
 
 def observe(socket: str) -> Topology:
@@ -34,6 +47,43 @@ def observe(socket: str) -> Topology:
             return await read_running(connection)
 
     return run_async(ask())
+
+
+def observe_domain(address: str) -> RunningDomain | None:
+    """Returns the layout of a libvirt domain as it runs; None for any guest that is not one.
+
+    Its disks and their threads are those of libvirt's XML of the running domain, polling is what
+    QEMU reports to libvirt, and the threads are the kernel's. No monitor is connected to.
+
+    Args:
+        address: A guest, as `find_guests` returns it.
+
+    Raises:
+        InputError: There is no such domain.
+        CapabilityError: The daemon refuses this account.
+        LibvirtError: The daemon does not answer.
+        MissingExtraError: libvirt-python is not installed.
+    """
+    if not address.startswith(LIBVIRT):
+        return None
+    from vmio.managers.libvirt.running import read_layouts
+    from vmio.observe.running import add_threads
+    from vmio.qemu.live import compare
+
+    found = read_layouts(address)
+    if found is None:
+        return None
+    topology, notes = found.running, [found.note] if found.note else []
+    try:
+        topology = add_threads(topology, int(find_running(address).removeprefix(PID)))
+    except VmioError as error:
+        notes.append(f"its threads are not known: {error.message}")
+    stored = found.stored
+    return RunningDomain(
+        topology=topology,
+        starts_otherwise=stored is not None and bool(compare(topology, stored.name_as_qemu())),
+        notes=tuple(notes),
+    )
 
 
 def list_layouts(

@@ -13,7 +13,8 @@ from msgspec import Struct
 from vmio.app.live import watch_guests
 from vmio.errors import CapabilityError, InputError, QmpError, ToolError
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.live import set_live, tell_manager
+from vmio.managers.libvirt.running import find_daemon
+from vmio.managers.live import LiveResult, set_live, tell_manager
 from vmio.model.plan import LiveChange
 from vmio.observe.readings import HostTracker, Look
 from vmio.observe.watching import GuestKey, HostWatcher, WatchOptions, find_key
@@ -101,32 +102,27 @@ class LiveGuests:
             The change; its `old` values undo it.
 
         Raises:
-            CapabilityError: Its monitor is its manager's alone, or it has none; the hint says how
-                its manager sets them.
+            CapabilityError: Its monitor is its manager's alone, or it has none, or libvirt does
+                not let this account set them; the hint says how its manager sets them.
             ToolError: The guest has ended.
             QmpError: The monitor is in use or does not answer, or QEMU refuses a value.
+            LibvirtError: libvirt does not answer, or refuses a value.
         """
         async with self._one_at_a_time:
             running = self._guests.get(_find_key(guest))
             if running is None:
                 raise ToolError(f"{guest.label} ({guest.address}) has ended")
-            monitor, reason = self._watcher.find_monitor(_find_key(guest))
-            if monitor is None:
-                raise CapabilityError(
-                    f"{guest.label}: its parameters are not set from here: {reason}",
-                    hint=tell_manager(running, iothread, values.items()),
-                )
             changes = [
                 LiveChange(path=f"/objects/{iothread}", property=name, new=value)
                 for name, value in values.items()
             ]
-            async with monitor.conversation():
-                await monitor.execute("query-name")
-                if monitor.peer_pid not in {None, running.process.pid}:
-                    raise QmpError(
-                        f"{guest.label}: another process answers at its monitor's socket"
-                    )
-                results = await set_live(monitor, changes)
+            try:
+                results = await self._set(guest, running, changes)
+            except CapabilityError as error:
+                raise CapabilityError(
+                    f"{guest.label}: its parameters are not set from here: {error.message}",
+                    hint=tell_manager(running, iothread, values.items()),
+                ) from error
         old = {name: each.old for name, each in zip(values, results, strict=True)}
         return PollingChange(
             address=guest.address,
@@ -136,6 +132,24 @@ class LiveGuests:
             old=old,
             new=dict(values),
         )
+
+    async def _set(
+        self, guest: GuestRow, running: RunningGuest, changes: Sequence[LiveChange]
+    ) -> tuple[LiveResult, ...]:
+        """Sets parameters by the guest's monitor, or by libvirt that has it."""
+        monitor, reason = self._watcher.find_monitor(_find_key(guest))
+        if monitor is None:
+            uri, _ = find_daemon(running)
+            if not uri:
+                raise CapabilityError(reason)
+            from vmio.managers.libvirt.live import set_guest
+
+            return await asyncio.to_thread(set_guest, uri, running, changes)
+        async with monitor.conversation():
+            await monitor.execute("query-name")
+            if monitor.peer_pid not in {None, running.process.pid}:
+                raise QmpError(f"{guest.label}: another process answers at its monitor's socket")
+            return await set_live(monitor, changes)
 
 
 class RecordedGuests:

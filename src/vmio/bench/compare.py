@@ -23,7 +23,7 @@ from vmio.guest.agent import Agent, agent_argv
 from vmio.observe.running import read_running
 from vmio.observe.sampler import collect
 from vmio.observe.threads import name_threads
-from vmio.qemu.boot import Boot, Volumes, place_volumes, render_boot
+from vmio.qemu.boot import Boot, Volumes, find_root_bus, place_volumes, render_boot
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 from vmio.qemu.threads import ask_threads
@@ -325,7 +325,10 @@ async def boot_pair(
         started: list[tuple[Side, ComparedLayout, Topology, QemuProcess, float]] = []
         for side, layout in sides:
             topology = stack.enter_context(place_volumes(layout.topology, volumes))
-            extra = (*boot.extra, *agent_argv(folder / side))
+            extra = (
+                *boot.extra,
+                *agent_argv(folder / side, bus=find_root_bus(layout.machine, topology)),
+            )
             argv = render_boot(layout.machine, topology, replace(boot, extra=extra))
             process = await stack.enter_async_context(QemuProcess.start(argv))
             started.append((side, layout, topology, process, time.monotonic()))
@@ -333,16 +336,18 @@ async def boot_pair(
         for side, layout, topology, process, at_s in started:
             agent = await stack.enter_async_context(_connect(folder / side, layout, process))
             boot_s = time.monotonic() - at_s
-            attached = find_disk(layout, disk)
+            live = await _observe(process, topology)
+            placed = _add_addresses(topology, live)
+            devices = await _wait_for_disks(agent, topology)
             guests[side] = BootedGuest(
                 process=process,
                 agent=agent,
-                device=pick_device(await _wait_for_disks(agent, topology), topology, attached),
+                device=pick_device(devices, placed, find_disk(layout, disk)),
                 threads=name_threads(process.pid, await ask_threads(process.qmp)),
                 subject=Subject(
                     name=layout.name,
                     title=layout.title,
-                    topology=await _observe(process, topology),
+                    topology=live,
                     argv=process.argv,
                     config_argv=layout.config_argv,
                     boot_s=boot_s,
@@ -374,13 +379,32 @@ async def _connect(
 
 
 async def _observe(process: QemuProcess, planned: Topology) -> Topology:
-    """Returns QEMU's report, with the plan's effects of settings that QEMU does not know."""
+    """Returns QEMU's report, with the plan's names, and effects of what QEMU does not know."""
     live = await read_running(process.qmp, pid=process.pid)
-    effects = {attached.disk.id: attached.effects for attached in planned.disks}
+    known = {attached.qemu_id: attached for attached in planned.disks}
     return replace(
         live,
         disks=tuple(
-            replace(attached, effects=effects.get(attached.disk.id, ())) for attached in live.disks
+            replace(
+                found,
+                disk=replace(found.disk, id=known[found.disk.id].disk.id),
+                effects=known[found.disk.id].effects,
+            )
+            if found.disk.id in known
+            else found
+            for found in live.disks
+        ),
+    )
+
+
+def _add_addresses(planned: Topology, live: Topology) -> Topology:
+    """Returns a layout with the PCI addresses that QEMU chose, by which a guest is asked."""
+    chosen = {each.id: each.pci for each in live.controllers}
+    return replace(
+        planned,
+        controllers=tuple(
+            each if each.pci is not None else replace(each, pci=chosen.get(each.id))
+            for each in planned.controllers
         ),
     )
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from vmio.guest.agent import BlockDevice
+    from vmio.model.controller import PciAddress
     from vmio.model.topology import AttachedDisk, Topology
 
 __all__ = ["pick_device"]
@@ -31,7 +32,9 @@ def pick_device(
     if controller.pci is not None:
         step = f"{controller.pci.slot:02x}.{controller.pci.function}"
         fits = [device for device in fits if device.pci_path[-1:] == (step,)]
-        # Two buses can have the same slot; the root bus is recognised by having no bridge before.
+        # Two buses can have the same slot: every port of PCI Express has one.
+        path = _find_path(topology, controller.pci)
+        fits = _narrow(fits, [device for device in fits if device.pci_path == path])
         direct = controller.pci.bus in _ROOT_BUSES
         fits = _narrow(fits, [device for device in fits if direct == (len(device.pci_path) == 1)])
     serial = attached.disk.serial or _default_serial(topology, attached)
@@ -47,6 +50,19 @@ def pick_device(
             hint="its kernel may lack the controller's driver" if not fits else "",
         )
     return fits[0]
+
+
+def _find_path(topology: Topology, place: PciAddress) -> tuple[str, ...]:
+    """Returns the slots of the bridges before a place, and its own; empty if not all are known."""
+    bridges = {each.id: each.pci for each in topology.bridges}
+    steps: list[str] = []
+    here: PciAddress | None = place
+    while here is not None:
+        steps.insert(0, f"{here.slot:02x}.{here.function}")
+        if here.bus in _ROOT_BUSES and here.bus not in bridges:
+            return tuple(steps)
+        here = bridges.pop(here.bus, None)
+    return ()
 
 
 def _narrow(devices: list[BlockDevice], fits: list[BlockDevice]) -> list[BlockDevice]:

@@ -29,7 +29,14 @@ from vmio.observe.rates import ThreadRates, compare_samples
 from vmio.observe.sample import Sample, ThreadName
 from vmio.observe.sampler import collect
 from vmio.observe.threads import name_threads
-from vmio.qemu.boot import Boot, Volumes, find_scratch_folder, place_volumes, render_boot
+from vmio.qemu.boot import (
+    Boot,
+    Volumes,
+    find_root_bus,
+    find_scratch_folder,
+    place_volumes,
+    render_boot,
+)
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 from vmio.qemu.threads import ask_threads
@@ -258,9 +265,8 @@ async def boot_guest(
             *(asyncio.to_thread(_fill, Path(path), scratch_bytes) for path in paths.values())
         )
         placed = stack.enter_context(place_volumes(topology, Volumes(paths=paths)))
-        argv = render_boot(
-            machine, placed, replace(boot, extra=(*boot.extra, *agent_argv(runtime / "agent")))
-        )
+        port = agent_argv(runtime / "agent", bus=find_root_bus(machine, placed))
+        argv = render_boot(machine, placed, replace(boot, extra=(*boot.extra, *port)))
         process = await stack.enter_async_context(QemuProcess.start(argv))
         agent = await stack.enter_async_context(Agent.connect(runtime / "agent", _BOOT_TIMEOUT_S))
         loaded = LoadedGuest(

@@ -16,6 +16,7 @@ __all__ = ["command"]
 _QMP = "qmp:"
 _ORIGINS = {
     "command": "as its command line says",
+    "domain": "as libvirt runs it",
     "plan": "as planned",
     "running": "as the running QEMU reports it",
 }
@@ -28,6 +29,7 @@ _ORIGINS = {
 @click.option(
     "--snapshot", metavar="NAME", shell_complete=complete_snapshot, help="Show a snapshot instead."
 )
+@click.option("--stored", is_flag=True, help="Show a running domain of libvirt as it starts next.")
 @storage_option
 @qemu_version_option
 @host_options
@@ -35,6 +37,7 @@ def command(
     vms: tuple[str, ...],
     *,
     snapshot: str | None,
+    stored: bool,
     storage: str | None,
     qemu_version: str | None,
     host: str | None,
@@ -46,8 +49,9 @@ def command(
 
     VM is a config, a saved QEMU command line (- is standard input), a VM's number or name,
     pid:NUMBER for the command line of a process, or qmp:SOCKET for what a running QEMU itself
-    reports. Of a folder, a whole /etc/pve or several there is a line for each disk. Without VM it
-    shows all guests of this host: those in /etc/pve, or the QEMU processes where there is none.
+    reports. A domain that libvirt runs is shown as it runs. Of a folder, a whole /etc/pve or
+    several there is a line for each disk. Without VM it shows all guests of this host: those in
+    /etc/pve, or the QEMU processes where there is none.
     """
     if as_json and as_svg:
         raise click.UsageError("--json and --svg exclude each other")
@@ -63,6 +67,18 @@ def command(
             paths, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
         )
         return _print_all(tuple(guests), as_json=as_json)
+    running = None if stored or snapshot is not None else app.observe_domain(paths[0])
+    if running is not None:
+        name = paths[0].rpartition("/")[2]
+        for note in running.notes:
+            say(f"{name}: {note}")
+        if running.starts_otherwise:
+            say(
+                f"{name}: it starts next with another layout: vmio show --stored shows that, and"
+                " vmio diff the differences"
+            )
+        _print(running.topology, name=name, origin="domain", as_json=as_json, as_svg=as_svg)
+        return 0
     guest = app.open_guest(
         paths[0],
         host=host,
@@ -71,6 +87,8 @@ def command(
         storage=storage,
         snapshot=snapshot,
     )
+    if guest.remark:
+        say(f"{paths[0]}: {guest.remark}")
     for problem in guest.vm.problems:
         text = problem.message.replace("\n", ": ")
         say(f"{paths[0] if not vms else vms[0]}: {text}")
@@ -102,6 +120,7 @@ def _print(topology: Topology, *, name: str, origin: str, as_json: bool, as_svg:
     if as_json:
         from vmio.report.layout.json import render_topology_json
 
+        origin = "running" if origin == "domain" else origin
         click.echo(render_topology_json(topology, vm=name, origin=origin))
     elif as_svg:
         from vmio.report.layout.svg import render_topology

@@ -63,6 +63,11 @@ class Guest(Struct, frozen=True, kw_only=True):
     context: ReadContext
     """The context of its reading, so that an edited text can be read in the same way."""
 
+    @property
+    def remark(self) -> str:
+        """What a person should know of the text itself, in one line; empty for nothing."""
+        return ""
+
 
 class CommandLine(Struct, frozen=True, kw_only=True):
     """The command that runs a guest, and the manager's messages while it builds it."""

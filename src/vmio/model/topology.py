@@ -12,6 +12,7 @@ from vmio.bounds import MAX_QUEUES
 from vmio.model.controller import QUEUE_PER_VCPU_SINCE, Bridge, Controller
 from vmio.model.disk import PASSTHROUGH, AioEngine, CacheMode, DetectZeroes, Disk
 from vmio.model.iothread import MAIN_LOOP, IOThread
+from vmio.values import replace
 
 __all__ = [
     "AttachedDisk",
@@ -69,6 +70,14 @@ class AttachedDisk(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Whether it is read-only: a CD-ROM, a template's disk, or as configured."""
     effects: tuple[Effect, ...] = ()
 
+    device_id: str = ""
+    """QEMU's id of its device, where the notation calls the disk something else."""
+
+    @property
+    def qemu_id(self) -> str:
+        """QEMU's id of its device, or what the layout calls the disk."""
+        return self.device_id or self.disk.id
+
     @property
     def passes_through(self) -> bool:
         """Whether the guest's SCSI commands go to a device of the host as they are."""
@@ -122,6 +131,16 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
     def find_disk(self, disk_id: str) -> AttachedDisk | None:
         """Returns the disk with that id; None if there is none."""
         return next((attached for attached in self.disks if attached.disk.id == disk_id), None)
+
+    def name_as_qemu(self) -> Topology:
+        """Returns the layout with each disk called what QEMU calls its device."""
+        return replace(
+            self,
+            disks=tuple(
+                replace(each, disk=replace(each.disk, id=each.qemu_id), device_id="")
+                for each in self.disks
+            ),
+        )
 
     def count_queues(self, controller: Controller) -> int:
         """Returns how many request queues a controller has, at most as many as QEMU can create."""

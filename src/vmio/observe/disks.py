@@ -29,6 +29,7 @@ __all__ = [
     "ask_disks",
     "parse_disks",
     "parse_group",
+    "parse_histogram",
     "parse_limits",
     "parse_queue",
     "parse_virtio",
@@ -112,16 +113,17 @@ def _parse(entries: list[Mapping[str, Any]]) -> Iterator[DiskSample]:
                 writes=_parse_operations(stats, "wr"),
                 flushes=_parse_operations(stats, "flush"),
                 unmaps=_parse_operations(stats, "unmap"),
-                zone_appends=_parse_histogram(stats.get("zone_append_latency_histogram")),
+                zone_appends=parse_histogram(stats.get("zone_append_latency_histogram")),
             )
 
 
 def _parse_operations(stats: Mapping[str, Any], kind: _Kind) -> Operations:
     values = {name: as_integer(stats.get(key)) for name, key in _FIELDS[kind]}
-    return Operations(**values, histogram=_parse_histogram(stats.get(_HISTOGRAMS[kind])))
+    return Operations(**values, histogram=parse_histogram(stats.get(_HISTOGRAMS[kind])))
 
 
-def _parse_histogram(value: object) -> Histogram | None:
+def parse_histogram(value: object) -> Histogram | None:
+    """Returns a histogram as QEMU has it: `boundaries` and `bins`; None for anything else."""
     if value is None:
         return None
     match value:

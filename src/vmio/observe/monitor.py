@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
+from vmio.model.iothread import IOThread
 from vmio.observe.disks import (
     VirtioDevice,
     parse_disks,
@@ -17,13 +18,14 @@ from vmio.observe.disks import (
     parse_virtio,
 )
 from vmio.observe.sample import DiskSample, Limits, QueueSample
+from vmio.qemu.brief import BriefMonitor
 from vmio.qemu.qmp import CommandRefusedError
 from vmio.qemu.questions import Asked, Question
 from vmio.qemu.replies import as_integer, as_mapping, name_device
 from vmio.qemu.threads import ReportedThreads, parse_threads
 from vmio.values import replace
 
-__all__ = ["MonitorReader", "Told"]
+__all__ = ["MonitorReader", "Reader", "Told"]
 
 _SLOW_S: Final = 10.0
 """How old the limits and the list of queues may be; a person sets a limit seldom."""
@@ -38,13 +40,41 @@ _THREADS_AND_DISKS: Final = (
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """What a monitor said for one sample."""
+    """What a monitor, or who holds it, said for one sample."""
 
     monotonic_ns: int
     """When the disks' counters had been read."""
-    threads: ReportedThreads
+    threads: ReportedThreads | None = None
+    """None where thread ids are not reported: the kernel's names of the threads tell then."""
+    iothreads: tuple[IOThread, ...]
+    """With their polling parameters, in the order of creation."""
     disks: tuple[DiskSample, ...]
-    queues: tuple[QueueSample, ...]
+    queues: tuple[QueueSample, ...] = ()
+
+
+class Reader(Protocol):
+    """What tells a guest's disks and IOThreads again and again."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it serves others too, so that it need not answer."""
+        ...
+
+    async def read(self) -> Told:
+        """Returns what it says now, or said when it was last its turn.
+
+        Raises:
+            VmioError: It does not answer, or not in kind.
+        """
+        ...
+
+    def ask_for_queues(self, *, wanted: bool) -> None:
+        """Chooses whether to ask what is in flight in each virtqueue from now on."""
+        ...
+
+    def is_of(self, pid: int) -> bool:
+        """Returns whether what answers is known to be of a process, whatever it reports."""
+        ...
 
 
 class MonitorReader:
@@ -64,6 +94,18 @@ class MonitorReader:
         self._limits: Mapping[str, Limits | None] = {}
         self._queues: tuple[tuple[VirtioDevice, int], ...] = ()
         self._slow_s: float | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the monitor serves others too, so that it need not answer."""
+        return isinstance(self.monitor, BriefMonitor)
+
+    def is_of(self, pid: int) -> bool:
+        """Returns whether the process made the socket that answers.
+
+        libvirt makes it and hands it over; then only QEMU's thread ids tell.
+        """
+        return not isinstance(self.monitor, BriefMonitor) or self.monitor.peer_pid == pid
 
     def ask_for_queues(self, *, wanted: bool) -> None:
         """Chooses whether to ask what is in flight in each virtqueue from now on."""
@@ -103,9 +145,11 @@ class MonitorReader:
         name = self.monitor.name
         iothreads, vcpus, stats = map(_raise_refusal, answers[len(asked) :])
         queues = tuple(_list_queues(listed, answers[: len(asked)]))
+        threads = parse_threads(iothreads, vcpus, name)
         return Told(
             monotonic_ns=monotonic_ns,
-            threads=parse_threads(iothreads, vcpus, name),
+            threads=threads,
+            iothreads=tuple(each for each, _ in threads.iothreads),
             disks=self._complete(parse_disks(stats, name), queues),
             queues=queues,
         )

@@ -137,19 +137,22 @@ def compare_samples(before: Sample, after: Sample) -> Rates:
     """Returns what happened between two samples of the same guest.
 
     A thread that is new, or has the id of one that ended, counts from its beginning. A disk's
-    counters that fell were reset: of that kind of operation nothing is known.
+    counters that fell were reset: of that kind of operation nothing is known. Disks that were not
+    read again in between are left out.
 
     Raises:
         ValueError: The samples are not in chronological order.
     """
     duration_ns = after.monotonic_ns - before.monotonic_ns
     disks_ns = _find_disks_time(after) - _find_disks_time(before)
-    if duration_ns <= 0 or disks_ns <= 0:
+    if duration_ns <= 0 or disks_ns < 0:
         raise ValueError("the samples are not in chronological order")
     threads = {each.thread_id: each for each in before.threads}
     disks = {each.id: each for each in before.disks}
     compared = tuple(
-        _compare_disks(disks[each.id], each, disks_ns) for each in after.disks if each.id in disks
+        _compare_disks(disks[each.id], each, disks_ns)
+        for each in after.disks
+        if each.id in disks and disks_ns
     )
     return Rates(
         duration_s=duration_ns / _NS,
@@ -158,7 +161,7 @@ def compare_samples(before: Sample, after: Sample) -> Rates:
             for each in after.threads
         ),
         disks=_add_binding(compared),
-        disks_duration_s=disks_ns / _NS if before.disks and after.disks else None,
+        disks_duration_s=disks_ns / _NS if before.disks and after.disks and disks_ns else None,
     )
 
 

@@ -6,13 +6,14 @@ from contextlib import suppress
 
 from vmio.errors import ToolError
 from vmio.model.iothread import MAIN_LOOP
-from vmio.model.topology import Topology
+from vmio.model.topology import HostThread, Topology
+from vmio.observe.sample import ThreadName
 from vmio.observe.threads import open_tasks, read_threads
 from vmio.qemu.live import read_live
 from vmio.qemu.qmp import QmpConnection
 from vmio.values import replace
 
-__all__ = ["read_running"]
+__all__ = ["add_threads", "read_running"]
 
 
 async def read_running(connection: QmpConnection, *, pid: int | None = None) -> Topology:
@@ -38,5 +39,25 @@ async def read_running(connection: QmpConnection, *, pid: int | None = None) -> 
         topology,
         host_threads=tuple(
             replace(each, cpu_ns=used_ns.get(each.thread_id)) for each in topology.host_threads
+        ),
+    )
+
+
+def add_threads(topology: Topology, pid: int) -> Topology:
+    """Returns a layout with the threads of the process that runs it, by the kernel's names.
+
+    Raises:
+        ToolError: There is no such process.
+    """
+    names = {pid: ThreadName(name=MAIN_LOOP, role="main loop")}
+    with open_tasks(pid) as tasks:
+        found = read_threads(tasks, names)
+    known = {MAIN_LOOP, *(each.id for each in topology.iothreads)}
+    return replace(
+        topology,
+        host_threads=tuple(
+            HostThread(serves=each.name, thread_id=each.thread_id, cpu_ns=each.cpu_ns)
+            for each in found
+            if each.role in {"main loop", "iothread"} and each.name in known
         ),
     )

@@ -9,14 +9,15 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Se
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Final
 
-from vmio.errors import QmpError, ToolError
+from vmio.errors import QmpError, ToolError, VmioError
 from vmio.model.iothread import MAIN_LOOP
-from vmio.observe.monitor import MonitorReader, Told
+from vmio.observe.monitor import MonitorReader, Reader, Told
 from vmio.observe.sample import MonitorState, Sample, ThreadName, ThreadSample
 from vmio.observe.threads import Tasks, name_threads, open_tasks, read_threads
-from vmio.qemu.brief import BriefMonitor, HeldMonitorError, SilentMonitorError
+from vmio.qemu.brief import HeldMonitorError, SilentMonitorError
 from vmio.qemu.qmp import CommandRefusedError
 from vmio.qemu.questions import Asked
+from vmio.qemu.threads import ReportedThreads
 
 __all__ = ["GuestSampler", "collect", "open_sampler", "sample", "stream"]
 
@@ -37,7 +38,7 @@ class GuestSampler:
         self,
         tasks: Tasks,
         pid: int,
-        reader: MonitorReader | None,
+        reader: Reader | None,
         names: Mapping[int, ThreadName] | None,
     ) -> None:
         self._tasks = tasks
@@ -58,14 +59,15 @@ class GuestSampler:
         note = ""
         if self._reader is not None:
             state, note, told = await self._ask(self._reader)
-        if told is not None:
-            self._names = name_threads(self._pid, told.threads)
+        reported = None if told is None else told.threads
+        if reported is not None:
+            self._names = name_threads(self._pid, reported)
         monotonic_ns, wall_ns = time.monotonic_ns(), time.time_ns()
         threads = read_threads(self._tasks, self._names)
         if all(each.thread_id != self._pid for each in threads):
             return None
-        if told is not None and not _has_threads(threads, told):
-            if not self._made_by_itself():
+        if reported is not None and not _has_threads(threads, reported):
+            if self._reader is None or not self._reader.is_of(self._pid):
                 state, note, told = "failed", "another QEMU answers at its monitor's socket", None
             # In a container the ids that QEMU reports are of other threads here.
             self._names = {self._pid: self._names[self._pid]}
@@ -75,15 +77,15 @@ class GuestSampler:
             wall_ns=wall_ns,
             threads=threads,
             disks_monotonic_ns=None if told is None else told.monotonic_ns,
-            iothreads=() if told is None else tuple(each for each, _ in told.threads.iothreads),
+            iothreads=() if told is None else told.iothreads,
             disks=() if told is None else told.disks,
             queues=() if told is None else told.queues,
             monitor=state,
             monitor_note=note,
         )
 
-    async def _ask(self, reader: MonitorReader) -> tuple[MonitorState, str, Told | None]:
-        if not isinstance(reader.monitor, BriefMonitor):
+    async def _ask(self, reader: Reader) -> tuple[MonitorState, str, Told | None]:
+        if not reader.is_shared:
             return "answered", "", await reader.read()
         if self._tasks.read_state(self._pid) in _STOPPED:
             # It would not answer, and the connection would wait in its queue.
@@ -94,7 +96,7 @@ class GuestSampler:
             return "held by another", error.message, None
         except SilentMonitorError as error:
             return "silent", error.message, None
-        except QmpError as error:
+        except VmioError as error:
             return "failed", error.message, None
 
     def ask_for_queues(self, *, wanted: bool) -> None:
@@ -110,19 +112,11 @@ class GuestSampler:
             await asyncio.sleep(_ENDING_INTERVAL_S)
         return False
 
-    def _made_by_itself(self) -> bool:
-        """Returns whether the process that is sampled made the socket that answered.
 
-        libvirt makes it and hands it over; then only QEMU's thread ids tell.
-        """
-        monitor = self._reader.monitor if self._reader is not None else None
-        return not isinstance(monitor, BriefMonitor) or monitor.peer_pid == self._pid
-
-
-def _has_threads(threads: Sequence[ThreadSample], told: Told) -> bool:
+def _has_threads(threads: Sequence[ThreadSample], reported: ReportedThreads) -> bool:
     """Returns whether the threads that a monitor reported are among those of the process."""
-    reported = told.threads.thread_ids
-    return bool(reported) and set(reported) <= {each.thread_id for each in threads}
+    ids = reported.thread_ids
+    return bool(ids) and set(ids) <= {each.thread_id for each in threads}
 
 
 @contextmanager
@@ -130,6 +124,7 @@ def open_sampler(
     pid: int,
     monitor: Asked | None = None,
     *,
+    reader: Reader | None = None,
     names: Mapping[int, ThreadName] | None = None,
     limits: bool = False,
     queues: bool = False,
@@ -140,6 +135,7 @@ def open_sampler(
         pid: QEMU's process on this host.
         monitor: Its monitor: a session of one's own, or a `BriefMonitor` that others use too; None
             to read its threads only.
+        reader: What tells instead of a monitor: who holds it.
         names: What the threads are, by id, until a monitor tells.
         limits: Whether to ask what each disk may do at most.
         queues: Whether to ask what is in flight in each virtqueue, which takes QEMU half a
@@ -148,7 +144,8 @@ def open_sampler(
     Raises:
         ToolError: There is no such process.
     """
-    reader = None if monitor is None else MonitorReader(monitor, limits=limits, queues=queues)
+    if monitor is not None:
+        reader = MonitorReader(monitor, limits=limits, queues=queues)
     with open_tasks(pid) as tasks:
         yield GuestSampler(tasks, pid, reader, names)
 

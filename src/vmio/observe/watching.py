@@ -15,7 +15,9 @@ from msgspec import Struct
 from vmio.errors import QmpError, ToolError, describe_bug
 from vmio.host.pressure import IoWaits, read_io_waits
 from vmio.managers.discovery import RunningGuest, discover
+from vmio.managers.libvirt.running import find_daemon
 from vmio.model.topology import Topology
+from vmio.observe.domains import DomainDaemon, DomainReader
 from vmio.observe.histograms import FINE_BOUNDARIES_NS, HISTOGRAM_KINDS, HistogramKeeper
 from vmio.observe.leftovers import open_notes
 from vmio.observe.plugging import add_disks, find_unknown, remove_disks
@@ -65,13 +67,20 @@ class _Watched:
     """One guest, with what is open for it."""
 
     def __init__(
-        self, guest: RunningGuest, sampler: GuestSampler, monitor: BriefMonitor | None, note: str
+        self,
+        guest: RunningGuest,
+        sampler: GuestSampler,
+        monitor: BriefMonitor | None,
+        domain: DomainReader | None,
+        note: str,
     ) -> None:
         self.guest = guest
         self.sampler = sampler
         self.monitor = monitor
+        self.domain = domain
+        """What tells of it where its monitor is libvirt's."""
         self.note = note
-        """Why its monitor is not asked."""
+        """Why nothing is asked about it."""
         self.stack = AsyncExitStack()
         self.keeper: HistogramKeeper | None = None
         self.left = open_notes(*find_key(guest))
@@ -84,6 +93,13 @@ class _Watched:
         """The disks that its monitor reported when the layout was last brought up to date."""
         self.layout_retry_s = 0.0
         """When to try again to ask for the layout."""
+
+    @property
+    def starts_next(self) -> Topology | None:
+        """The layout that it would have after a restart; None if not known."""
+        if self.configured is None and self.domain is not None:
+            return self.domain.configured
+        return self.configured
 
     def describe(self) -> RunningGuest:
         """Returns the guest with its layout as it is now."""
@@ -113,6 +129,7 @@ class HostWatcher:
         self._searched_s: float | None = None
         self._has_lost = False
         self._with_queues: frozenset[GuestKey] = frozenset()
+        self._daemons: dict[str, DomainDaemon] = {}
 
     def ask_for_queues(self, guests: Iterable[GuestKey]) -> None:
         """Chooses the guests whose virtqueues are read from now on, if `options` does not."""
@@ -128,6 +145,8 @@ class HostWatcher:
         watched = self._watched.get(key)
         if watched is None:
             return None, "it has ended"
+        if watched.domain is not None:
+            return None, "its monitor is libvirt's alone"
         return watched.monitor, watched.note
 
     async def look(self, *, limit_s: float | None = None) -> Look:
@@ -164,7 +183,7 @@ class HostWatcher:
                         guest=watched.describe(),
                         problem=problem,
                         duration_s=(time.monotonic_ns() - monotonic_ns) / 1e9,
-                        configured=watched.configured,
+                        configured=watched.starts_next,
                     )
                 )
             elif (observation := task.result()) is not None:
@@ -186,6 +205,9 @@ class HostWatcher:
         for error in await asyncio.gather(*drops, return_exceptions=True):
             if isinstance(error, BaseException):
                 raise error
+        for daemon in self._daemons.values():
+            daemon.close()
+        self._daemons.clear()
 
     async def _search(self) -> None:
         """Finds guests that have come, now and then, and at once when one has gone."""
@@ -216,22 +238,41 @@ class HostWatcher:
     def _open(self, guest: RunningGuest) -> _Watched | None:
         """Opens what is needed to look at a guest; None if it has ended."""
         monitor, note = choose_monitor(guest)
+        domain = None
+        if monitor is None and guest.monitor is not None and guest.monitor.access == "none":
+            domain, note = self._choose_domain(guest)
         stack = AsyncExitStack()
         queues = self._options.queues or find_key(guest) in self._with_queues
         try:
             sampler = stack.enter_context(
                 open_sampler(
-                    guest.process.pid, monitor, limits=self._options.limits, queues=queues
+                    guest.process.pid,
+                    monitor,
+                    reader=domain,
+                    limits=self._options.limits,
+                    queues=queues,
                 )
             )
         except ToolError:
             return None
-        watched = _Watched(guest, sampler, monitor, note)
+        watched = _Watched(guest, sampler, monitor, domain, note)
         watched.stack = stack
         stack.callback(watched.left.close, done=False)
         if monitor is not None:
             stack.callback(monitor.close)
+        if domain is not None:
+            stack.callback(domain.forget)
         return watched
+
+    def _choose_domain(self, guest: RunningGuest) -> tuple[DomainReader | None, str]:
+        """Returns what reads a guest of libvirt's, or why nothing does."""
+        uri, note = find_daemon(guest)
+        if not uri:
+            return None, note
+        daemon = self._daemons.get(uri)
+        if daemon is None:
+            daemon = self._daemons[uri] = DomainDaemon(uri)
+        return DomainReader(daemon, guest), ""
 
     async def _drop(self, key: GuestKey, *, ended: bool = True) -> None:
         watched = self._watched.pop(key)
@@ -262,7 +303,7 @@ class HostWatcher:
                 sample=sample,
                 problem=problem,
                 duration_s=(time.monotonic_ns() - began_ns) / 1e9,
-                configured=watched.configured,
+                configured=watched.starts_next,
                 qemu_version=watched.monitor.version if watched.monitor is not None else None,
                 io_waits=_read_waits(watched.guest),
                 notes=tuple(notes),
@@ -309,16 +350,24 @@ async def _follow_plugging(watched: _Watched, disks: Sequence[DiskSample]) -> No
         return
     unknown = find_unknown(watched.layout, disks)
     if any(each.id not in watched.reported for each in unknown):
-        if watched.monitor is None or time.monotonic() < watched.layout_retry_s:
-            return
-        watched.layout_retry_s = time.monotonic() + _RETRY_S
-        try:
-            live = await read_live(watched.monitor, pid=watched.guest.process.pid)
-        except QmpError:  # the next samples say why its monitor does not answer
+        live = await _read_layout(watched)
+        if live is None:
             return
         watched.layout = add_disks(watched.layout, live, unknown)
     watched.layout = remove_disks(watched.layout, disks)
     watched.reported = reported
+
+
+async def _read_layout(watched: _Watched) -> Topology | None:
+    """Returns a guest's layout as it runs; None if nobody tells at the moment."""
+    if watched.domain is not None:
+        return watched.domain.layout
+    if watched.monitor is None or time.monotonic() < watched.layout_retry_s:
+        return None
+    watched.layout_retry_s = time.monotonic() + _RETRY_S
+    with suppress(QmpError):  # the next samples say why its monitor does not answer
+        return await read_live(watched.monitor, pid=watched.guest.process.pid)
+    return None
 
 
 def choose_monitor(guest: RunningGuest) -> tuple[BriefMonitor | None, str]:

@@ -23,7 +23,7 @@ from vmio.model.topology import AttachedDisk, Topology
 from vmio.qemu.folder import open_runtime_folder
 from vmio.values import replace
 
-__all__ = ["Boot", "Volumes", "place_volumes", "render_boot"]
+__all__ = ["Boot", "Volumes", "find_root_bus", "place_volumes", "render_boot"]
 
 _MAX_SCRATCH_BYTES = 1 << 44
 _SECTOR_BYTES = 512
@@ -211,6 +211,15 @@ def render_boot(machine: Machine, topology: Topology, boot: Boot) -> tuple[str, 
     if boot.initrd is not None:
         arguments.append(("-initrd", boot.initrd))
     return (*(word for argument in arguments for word in argument), *boot.extra)
+
+
+def find_root_bus(machine: Machine, topology: Topology) -> str:
+    """Returns the PCI bus that takes one more device of a guest that is booted here.
+
+    Proxmox VE gives a q35 machine a bridge with the name of a PC's bus; libvirt does not.
+    """
+    has_bridge = any(each.id == "pci.0" for each in topology.bridges)
+    return "pci.0" if machine.chipset == "i440fx" or has_bridge else "pcie.0"
 
 
 def _choose_machine(machine: Machine, boot: Boot) -> str:

@@ -44,6 +44,8 @@ _CONTROLLER = re.compile(
 _DISK = re.compile(r"scsi-(?:hd|cd|block|generic)|ide-(?:hd|cd|cf)|virtio-blk-\w.*", re.ASCII)
 _OUTSIDE = re.compile(r"vhost-user-(?:blk|scsi)-\w.*|vhost-scsi-\w.*", re.ASCII)
 """Devices whose disks are another process's or the host kernel's: QEMU lists no drive of them."""
+_USB_DISK = "usb-storage"
+_USB_CONTROLLER = re.compile(r".*(?:[eou]hci|xhci).*", re.ASCII)
 _ALIASES = {"lsi": "lsi53c895a", "ahci": "ich9-ahci"}
 """Names that `-device` accepts, and the types that QEMU then reports."""
 
@@ -214,10 +216,12 @@ class _Reader(Struct, frozen=True, kw_only=True):
         driver = str(await self.get(path, "type"))
         if not _DISK.fullmatch(driver):
             return None
-        above, _, bus = path, "", ""
+        above, bus = path, ""
         if not driver.startswith("virtio-blk"):
-            above, _, bus = str(await self.get(path, "parent_bus")).rpartition("/")
-            above = above.removesuffix("/virtio-backend")
+            above, bus = await self._find_parent(path)
+        if path.startswith(f"{above}/") and await self.get(above, "type") == _USB_DISK:
+            driver = _USB_DISK  # it has made the SCSI disk itself
+            above, bus = await self._find_parent(above)
         if above not in controllers:
             model = str(await self.get(above, "type"))
             controllers[above] = await self._read_controller(above, model, bus)
@@ -235,6 +239,11 @@ class _Reader(Struct, frozen=True, kw_only=True):
             driver=driver,
         )
         return insert_medium(bare, block, self.nodes, self.engines)
+
+    async def _find_parent(self, path: str) -> tuple[str, str]:
+        """Returns the device whose bus a device is on, and the bus."""
+        above, _, bus = str(await self.get(path, "parent_bus")).rpartition("/")
+        return above.removesuffix("/virtio-backend"), bus
 
     async def _read_address(
         self, path: str, driver: str, bus: str
@@ -265,6 +274,8 @@ def _find_bus_kind(model: str) -> BusKind:
         return "virtio"
     if model.endswith("ahci"):
         return "sata"
+    if _USB_CONTROLLER.fullmatch(model):
+        return "usb"
     return "ide" if "ide" in model else "scsi"
 
 
@@ -287,13 +298,14 @@ def compare(planned: Topology, live: Topology) -> tuple[str, ...]:
 
     What the plan leaves to QEMU, and what QEMU does not report, is not compared.
     """
+    known = {attached.qemu_id for attached in planned.disks}
     return (
         *_compare_iothreads(planned, live),
         *(line for attached in planned.disks for line in _compare_disk(planned, attached, live)),
         *(
             f"{attached.disk.id}: QEMU has this disk, and the plan does not"
             for attached in live.disks
-            if planned.find_disk(attached.disk.id) is None
+            if attached.disk.id not in known
         ),
     )
 
@@ -312,7 +324,7 @@ def _compare_iothreads(planned: Topology, live: Topology) -> Iterator[str]:
 
 def _compare_disk(planned: Topology, wanted: AttachedDisk, live: Topology) -> Iterator[str]:
     name = wanted.disk.id
-    found = live.find_disk(name)
+    found = live.find_disk(wanted.qemu_id)
     if found is None:
         yield f"{name}: QEMU has no such disk"
         return
@@ -323,7 +335,8 @@ def _compare_disk(planned: Topology, wanted: AttachedDisk, live: Topology) -> It
         ", ".join(sorted(live.served_by(found))),
     )
     ours, theirs = planned.controller_of(wanted), live.controller_of(found)
-    yield from _differ(name, "controller", ours.id, theirs.id)
+    if not (ours.built_in and theirs.built_in):  # QEMU has no id for what the machine brings
+        yield from _differ(name, "controller", ours.id, theirs.id)
     yield from _differ(name, f"model of {ours.id}", *map(_real_model, (ours, theirs)))
     yield from _differ(name, f"PCI address of {ours.id}", ours.pci, theirs.pci)
     yield from _differ(name, f"queues of {ours.id}", ours.num_queues, theirs.num_queues)

@@ -29,8 +29,8 @@ def place_profile(
     count = host.cpu.count
     if count and vm.vcpus > count:
         warnings.append(
-            f"the guest has {vm.vcpus} vCPUs but its host only {count} processors: Proxmox VE"
-            " would not start it there"
+            f"the guest has {vm.vcpus} vCPUs but its host only {count} processors, which run no"
+            " more at once"
         )
     pinned = parse_processors(vm.affinity)
     if count:

@@ -7,7 +7,7 @@ import pytest
 from vmio.bench.devices import pick_device
 from vmio.errors import GuestError
 from vmio.guest.agent import BlockDevice
-from vmio.model.controller import Controller, PciAddress
+from vmio.model.controller import Bridge, Controller, PciAddress
 from vmio.model.disk import BusKind, Disk
 from vmio.model.topology import AttachedDisk, Topology
 from vmio.values import replace
@@ -137,3 +137,19 @@ def test_pick_device_never_guesses() -> None:
     devices = [device("sda", "05.0"), device("sdb", "05.0")]
     with pytest.raises(GuestError, match="several devices match: /dev/sda, /dev/sdb"):
         pick_device(devices, SHARED, SHARED.disks[0])
+
+
+def test_same_slot_behind_two_ports_is_told_by_the_ports() -> None:
+    """Each port of PCI Express is a bus of its own, whose only slot is 0."""
+    topology = Topology(
+        bridges=tuple(
+            Bridge(id=f"pci.{n}", model="pcie-root-port", pci=PciAddress(bus="pcie.0", slot=n))
+            for n in (1, 2)
+        ),
+        controllers=tuple(
+            controller(f"v{n}", "virtio-blk-pci", "virtio", (f"pci.{n}", 0)) for n in (1, 2)
+        ),
+        disks=tuple(attach(f"v{n}", "virtio", f"v{n}") for n in (1, 2)),
+    )
+    devices = [device("vda", "01.0", "00.0"), device("vdb", "02.0", "00.0")]
+    assert [pick_device(devices, topology, each).name for each in topology.disks] == ["vda", "vdb"]

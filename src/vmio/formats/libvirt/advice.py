@@ -141,6 +141,8 @@ def list_notes(guest: LibvirtGuest) -> tuple[str, ...]:
 
 
 def _list_notes(guest: LibvirtGuest) -> Iterator[str]:
+    if guest.remark:
+        yield guest.remark
     if not any(disk.keeps_data for disk in guest.vm.disks):
         yield "the guest has no disk, so there is nothing to serve"
     yield from (message for message, _ in guest.domain.unreadable)

@@ -62,11 +62,16 @@ def read(source: Source, context: ReadContext) -> LibvirtGuest:
 
 def lay_out(guest: Guest) -> Topology:
     """Returns what libvirt makes of a domain, with QEMU's defaults where nothing is written."""
+    from vmio.formats.libvirt.bridges import find_bridges
     from vmio.formats.libvirt.guest import list_dedicated
     from vmio.formats.qemu.layout import lay_out_command
 
-    dedicated = list_dedicated(cast("LibvirtGuest", guest))
-    return replace(lay_out_command(guest.vm), dedicated=dedicated)
+    domain = cast("LibvirtGuest", guest)
+    return replace(
+        lay_out_command(guest.vm),
+        bridges=find_bridges(domain.domain, guest.vm.controllers),
+        dedicated=list_dedicated(domain),
+    )
 
 
 def build_command(guest: Guest, host: Host) -> CommandLine:  # noqa: ARG001 - nothing goes by it

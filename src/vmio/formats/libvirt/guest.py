@@ -21,6 +21,7 @@ from vmio.formats.libvirt.misfits import find_misfits
 from vmio.formats.libvirt.places import (
     Place,
     Placed,
+    find_pci,
     find_scsi_driver,
     is_built_in,
     is_q35,
@@ -31,7 +32,7 @@ from vmio.formats.libvirt.reader import read_domain
 from vmio.formats.libvirt.refusals import find_refusals
 from vmio.formats.libvirt.remedies import find_remedy
 from vmio.formats.libvirt.versions import NEWEST, parse_libvirt_version
-from vmio.model.controller import Controller, PciAddress
+from vmio.model.controller import Controller
 from vmio.model.disk import (
     AioEngine,
     Backing,
@@ -52,6 +53,16 @@ __all__ = ["LibvirtGuest", "list_dedicated", "read_guest"]
 
 _BUSES: Final = frozenset({"ide", "sata", "scsi", "virtio", "usb"})
 """Those that the model has; a floppy's is none."""
+_USB_DRIVERS: Final[Mapping[str, str]] = {
+    "ehci": "usb-ehci",
+    "ich9-ehci1": "ich9-usb-ehci1",
+    "nec-xhci": "nec-usb-xhci",
+    "piix3-uhci": "piix3-usb-uhci",
+    "piix4-uhci": "piix4-usb-uhci",
+}
+"""QEMU's device, where libvirt's model has another name."""
+_WITHOUT_LUNS: Final = frozenset({"am53c974", "dc-390", "lsi"})
+"""Controllers each of whose targets is one disk, which libvirt's `unit` numbers."""
 _NAMES: Final = {
     "cache": "cache",
     "io": "aio",
@@ -80,6 +91,17 @@ class LibvirtGuest(Guest, frozen=True, kw_only=True):
     """Why it refuses the domain, in the order in which it finds it."""
 
     numbers_threads: ClassVar[bool] = True
+
+    @property
+    def remark(self) -> str:
+        """That the text is of a domain as it runs, where it is."""
+        root = self.domain.root
+        if root is None or root.get("id") is None:
+            return ""
+        return (
+            "the XML is that of a running domain, which need not be that with which it starts"
+            " next: virsh dumpxml --inactive prints that"
+        )
 
 
 def read_guest(source: Source, context: ReadContext) -> LibvirtGuest:
@@ -223,13 +245,15 @@ def _make_controller(domain: Domain, written: Written) -> Controller:
         model = "ich9-ahci" if built_in else "ahci"
     elif written.type == "ide":
         model = "piix3-ide"
+    elif written.type == "usb":
+        model = _USB_DRIVERS.get(model, model)
     thread = written.driver.get("iothread")
     queues = written.driver.get("queues")
     return Controller(
         id=name_controller(written),
         model=model or written.type,
         bus=cast("BusKind", written.type),
-        pci=_find_pci(domain, written.pci),
+        pci=find_pci(domain, written.pci),
         iothread=name_thread(int(thread)) if thread and not written.mapping else None,
         iothread_vq_mapping=written.mapping,
         num_queues=int(queues) if queues is not None and written.is_virtio else None,
@@ -248,19 +272,12 @@ def _make_blk(domain: Domain, place: Place) -> Controller:
         id=place.name,
         model="vhost-user-blk-pci" if vhost else f"virtio-blk-pci{suffix}",
         bus="virtio",
-        pci=_find_pci(domain, disk.pci),
+        pci=find_pci(domain, disk.pci),
         iothread=name_thread(int(thread)) if thread and not disk.mapping else None,
         iothread_vq_mapping=disk.mapping,
         num_queues=int(queues) if queues is not None else None,
         where=Where(span=disk.span, spans=_rename(disk.spans)),
     )
-
-
-def _find_pci(domain: Domain, pci: tuple[int, int, int] | None) -> PciAddress | None:
-    if pci is None:
-        return None
-    bus = "pcie.0" if is_q35(domain) and pci[0] == 0 else f"pci.{pci[0]}"
-    return PciAddress(bus=bus, slot=pci[1], function=pci[2])
 
 
 # Disks
@@ -281,6 +298,7 @@ def _attach(
         disk=disk,
         controller=name,
         address=tuple(_describe_address(place, controllers.get(name))),
+        device_id=place.name,
         driver=_find_driver(place, controllers.get(name)),
         cache=_find_cache(drive) if has_medium else None,
         cache_direct=modes[0] if modes is not None else False,
@@ -325,6 +343,9 @@ def _describe_address(
         yield "bus", f"{'ide' if is_built_in else name}.{drive.unit}"
     elif drive is not None and bus == "scsi":
         yield "bus", f"{name}.0"
+        if controller is not None and controller.model in _WITHOUT_LUNS:
+            yield "scsi-id", drive.unit
+            return
         yield "channel", drive.bus
         yield "scsi-id", drive.target
         yield "lun", drive.unit

@@ -19,11 +19,13 @@ from vmio.formats.libvirt.domain import (
     UsbAddress,
     UsbDevice,
 )
+from vmio.model.controller import PciAddress
 from vmio.values import replace
 
 __all__ = [
     "Place",
     "Placed",
+    "find_pci",
     "find_scsi_driver",
     "is_built_in",
     "is_q35",
@@ -90,6 +92,14 @@ class Placed(Struct, frozen=True, kw_only=True):
 def is_q35(domain: Domain) -> bool:
     """Returns whether a domain is a PC with PCI Express."""
     return "q35" in domain.machine
+
+
+def find_pci(domain: Domain, pci: tuple[int, int, int] | None) -> PciAddress | None:
+    """Returns the place of a PCI bus, slot and function; None for none."""
+    if pci is None:
+        return None
+    bus = "pcie.0" if is_q35(domain) and pci[0] == 0 else f"pci.{pci[0]}"
+    return PciAddress(bus=bus, slot=pci[1], function=pci[2])
 
 
 def is_built_in(domain: Domain, controller: Controller) -> bool:

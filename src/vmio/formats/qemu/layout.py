@@ -5,7 +5,7 @@ Source: QEMU 10.0: its own defaults for what is not configured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from vmio.formats.qemu.blocks import to_bool
@@ -25,7 +25,7 @@ from vmio.model.topology import (
 from vmio.model.vm import Vm
 from vmio.values import replace
 
-__all__ = ["lay_out_command", "settle"]
+__all__ = ["choose_bridges", "lay_out_command", "settle"]
 
 _CHASSIS: Final[Mapping[str, str | None]] = {
     "i82801b11-bridge": None,
@@ -72,14 +72,23 @@ def lay_out_command(vm: Vm, made: Mapping[str, Controller] | None = None) -> Top
 
 
 def _find_bridges(vm: Vm) -> tuple[Bridge, ...]:
-    """Returns the bridges in front of the controllers, each after the bridge that it is on.
+    options = (each for each in vm.options if each.name == "device" and each.kind in _CHASSIS)
+    bridges = (_read_bridge(each, vm.chipset, number) for number, each in enumerate(options, 1))
+    return choose_bridges(bridges, vm.controllers)
+
+
+def choose_bridges(
+    bridges: Iterable[Bridge], controllers: Iterable[Controller]
+) -> tuple[Bridge, ...]:
+    """Returns the bridges in front of the controllers, in their order.
 
     They include the first function of a bridge's slot: without it a guest sees no other function.
+
+    Args:
+        bridges: All bridges, each after the bridge that it is on.
+        controllers: The controllers.
     """
-    options = (each for each in vm.options if each.name == "device" and each.kind in _CHASSIS)
-    known = {
-        each.id: _read_bridge(each, vm.chipset, number) for number, each in enumerate(options, 1)
-    }
+    known = {each.id: each for each in bridges}
     firsts = {
         (bridge.pci.bus, bridge.pci.slot): bridge.id
         for bridge in known.values()
@@ -88,7 +97,7 @@ def _find_bridges(vm: Vm) -> tuple[Bridge, ...]:
     used = set()
     waiting = [
         each.pci.bus if each.pci is not None else each.pci_bus
-        for each in vm.controllers
+        for each in controllers
         if each.pci is not None or each.pci_bus
     ]
     while waiting:

@@ -43,6 +43,8 @@ def render_layout(topology: Topology) -> Iterator[Argument]:
     for controller in topology.controllers:
         if controller.bus != "virtio" and not controller.built_in:
             yield render_device(_describe_controller(controller))
+    for hub in _find_hubs(topology):
+        yield render_device(hub)
     for attached in topology.disks:
         if attached.disk.backing is not None:
             yield _render("blockdev", _describe_nodes(attached, attached.disk.backing))
@@ -102,6 +104,18 @@ def _describe_controller(controller: Controller) -> _Properties:
     }
 
 
+def _find_hubs(topology: Topology) -> Iterator[_Properties]:
+    """Yields the USB hubs that the ports of disks are on, each after the one that it is on."""
+    found: dict[tuple[str | int, str], None] = {}
+    for attached in topology.disks:
+        address = dict(attached.address)
+        *above, _ = str(address.get("port", "")).split(".")
+        for length in range(1, len(above) + 1):
+            found[address["bus"], ".".join(above[:length])] = None
+    for bus, port in found:
+        yield {"driver": "usb-hub", "bus": bus, "port": port}
+
+
 def _serve(controller: Controller) -> _Properties:
     """Returns the properties for a controller's IOThreads and its number of queues."""
     mapping = [
@@ -153,7 +167,7 @@ def _describe_device(attached: AttachedDisk, controller: Controller) -> _Propert
     has_cache = disk.media != "cdrom" and driver != "scsi-generic"
     return {
         "driver": driver,
-        "id": disk.id,
+        "id": attached.qemu_id,
         **dict(attached.address),
         **(
             {**_place(controller.pci, controller.pci_bus), **_serve(controller)}

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final
@@ -32,6 +34,7 @@ __all__ = [
     "Connection",
     "Domain",
     "Versions",
+    "is_installed",
     "is_local",
     "open_connection",
     "share_connection",
@@ -53,6 +56,8 @@ _LOST: Final = (
 )
 _NO_SCHEMA: Final = " RNG "
 """In libvirt's message about a schema that it cannot open."""
+_FOREIGN_THREAD = re.compile(r"<qemu:arg\b[^>]{0,4096}\biothread\b(?!,id=iothread[1-9])")
+"""An IOThread that libvirt did not name."""
 _RIGHTS_HINT: Final = (
     "polkit lets root and the members of the group libvirt manage domains of qemu:///system;"
     " reading needs no rights"
@@ -83,6 +88,8 @@ class Domain(Struct, frozen=True, kw_only=True):
     persistent: bool
     """Whether the daemon keeps it when it is stopped."""
     running: bool
+    number: int = -1
+    """What libvirt calls this run of it; -1 if it does not run."""
     has_managed_save: bool
     """Whether the next start restores its memory, and with it the layout that it had."""
     snapshots: int
@@ -97,13 +104,21 @@ class Connection:
         writes: Whether it may change anything.
     """
 
-    def __init__(self, uri: str, *, writes: bool = False, deadline_s: float = DEADLINE_S) -> None:
+    def __init__(
+        self,
+        uri: str,
+        *,
+        writes: bool = False,
+        deadline_s: float = DEADLINE_S,
+        connect_s: float = DEADLINE_S,
+    ) -> None:
         """Connects to a daemon.
 
         Args:
             uri: libvirt's name of the daemon.
             writes: Whether to ask for the right to change domains.
             deadline_s: The longest that one call may take, in seconds.
+            connect_s: The longest that connecting may take, in seconds.
 
         Raises:
             MissingExtraError: libvirt-python is not installed.
@@ -112,11 +127,17 @@ class Connection:
         """
         self.uri = uri
         self.writes = writes
-        self._deadline_s = deadline_s
+        self._deadline_s = connect_s
         self._libvirt = _import_libvirt()
         self._is_lost = False
         connect = self._libvirt.open if writes else self._libvirt.openReadOnly
         self._handle = self._call(_CONNECT, connect, _ask_nobody(uri))
+        self._deadline_s = deadline_s
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a call has found that the daemon is gone or hangs, or it was closed."""
+        return self._is_lost
 
     def close(self) -> None:
         """Ends the connection, unless the daemon has stopped to answer."""
@@ -134,10 +155,18 @@ class Connection:
         Raises:
             LibvirtError: The daemon does not answer.
         """
-        number = self._call("ask its version", self._handle.getLibVersion)
+        libvirt = self.read_libvirt_version()
         qemu = self._call("ask QEMU's version", self._handle.getVersion)
         is_qemu = self._call("ask its driver", self._handle.getType) == "QEMU"
-        return Versions(libvirt=_spell(number), qemu=_spell(qemu) if qemu and is_qemu else "")
+        return Versions(libvirt=libvirt, qemu=_spell(qemu) if qemu and is_qemu else "")
+
+    def read_libvirt_version(self) -> str:
+        """Returns the version of the daemon; QEMU's can take it seconds.
+
+        Raises:
+            LibvirtError: The daemon does not answer.
+        """
+        return _spell(self._call("ask its version", self._handle.getLibVersion))
 
     def list_names(self) -> tuple[str, ...]:
         """Returns the names of all domains, running or not, in alphabetical order.
@@ -182,6 +211,7 @@ class Connection:
                 text=domain.XMLDesc(flags).encode("utf-8", "surrogateescape"),
                 persistent=bool(domain.isPersistent()),
                 running=bool(domain.isActive()),
+                number=domain.ID(),
                 has_managed_save=_ask(domain.hasManagedSaveImage) == 1,
                 snapshots=max(0, _ask(domain.snapshotNum)),
             )
@@ -196,6 +226,72 @@ class Connection:
 
         result: Domain = self._call(f"read '{name}'", read, name=name)
         return result
+
+    def read_running(self, uuid: str, number: int) -> tuple[bytes, bytes]:
+        """Returns the XML of a domain as it runs, and the one with which it starts next.
+
+        The second is empty for a domain that is not kept when it stops.
+
+        Args:
+            uuid: The domain.
+            number: What libvirt calls this run of it.
+
+        Raises:
+            InputError: There is no such domain, or it is another run of it.
+            LibvirtError: The daemon does not answer.
+        """
+        libvirt = self._libvirt
+
+        def read() -> tuple[int, str, str]:
+            domain = self._handle.lookupByUUIDString(uuid)
+            stored = (
+                domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE) if domain.isPersistent() else ""
+            )
+            return domain.ID(), domain.XMLDesc(0), stored
+
+        found, running, stored = self._call(f"read '{uuid}'", read, name=uuid)
+        self._check_run(uuid, number, found)
+        return running.encode("utf-8", "surrogateescape"), stored.encode(
+            "utf-8", "surrogateescape"
+        )
+
+    def read_statistics(self, uuid: str, number: int, *, threads: bool) -> Mapping[str, object]:
+        """Returns what a running domain's disks have done, and how its IOThreads poll.
+
+        Where libvirt is busy with the domain, the answer comes at once and has the disks' names
+        and no figures.
+
+        Args:
+            uuid: The domain.
+            number: What libvirt calls this run of it.
+            threads: Whether to ask for IOThreads. libvirt 11.3 crashes if one of them has an id
+                that libvirt did not give it.
+
+        Returns:
+            libvirt's own names and values: `block.0.rd.reqs`, `iothread.1.poll-max-ns`.
+
+        Raises:
+            InputError: There is no such domain, or it is another run of it.
+            LibvirtError: The daemon does not answer.
+        """
+        libvirt = self._libvirt
+        kinds = libvirt.VIR_DOMAIN_STATS_BLOCK
+        if threads:
+            kinds |= libvirt.VIR_DOMAIN_STATS_IOTHREAD
+        flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+
+        def read() -> tuple[int, Mapping[str, object]]:
+            domain = self._handle.lookupByUUIDString(uuid)
+            found = self._handle.domainListGetStats([domain], kinds, flags)
+            return (found[0][0].ID(), found[0][1]) if found else (-1, {})
+
+        found, values = self._call(f"read the statistics of '{uuid}'", read, name=uuid)
+        self._check_run(uuid, number, found)
+        return dict(values)
+
+    def _check_run(self, uuid: str, number: int, found: int) -> None:
+        if found != number:
+            raise InputError(f"{self.uri} does not run the domain {uuid} as its number {number}")
 
     def define(self, text: bytes, *, validate: bool = True) -> None:
         """Stores a domain's XML.
@@ -229,6 +325,12 @@ class Connection:
         """
         domain = self._find(name)
         kind = self._libvirt.VIR_DOMAIN_STATS_IOTHREAD
+        text = self._call(f"read '{name}'", domain.XMLDesc)
+        if _FOREIGN_THREAD.search(text):
+            raise LibvirtError(
+                f"'{name}' has an IOThread of QEMU's own (<qemu:arg>), with which libvirt's daemon"
+                " crashes when it is asked for IOThreads"
+            )
         found = self._call(
             f"read the IOThreads of '{name}'", self._handle.domainListGetStats, [domain], kind
         )
@@ -288,7 +390,7 @@ class Connection:
                 f"libvirt at {self.uri} did not {doing} within {self._deadline_s:g} s",
                 hint="see whether its daemon hangs, and why: virsh list",
             ) from None
-        except OverflowError as error:
+        except (OverflowError, ValueError) as error:  # a name that is no text has no domain either
             raise LibvirtError(f"libvirt could not {doing}: {error}") from error
         except self._libvirt.libvirtError as error:
             raise self._explain(error, doing, name) from error
@@ -392,6 +494,11 @@ def _close_shared() -> None:
     for (pid, _), connection in _SHARED.items():
         if pid == os.getpid():
             connection.close()
+
+
+def is_installed() -> bool:
+    """Returns whether libvirt-python is installed; it is not imported."""
+    return find_spec("libvirt") is not None
 
 
 def is_local(uri: str) -> bool:

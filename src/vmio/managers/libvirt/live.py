@@ -10,12 +10,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from vmio.errors import LibvirtError, UsageError
-from vmio.managers.libvirt.connection import Connection
+from vmio.errors import InputError, LibvirtError, UsageError
+from vmio.managers.discovery import RunningGuest
+from vmio.managers.libvirt.connection import Connection, open_connection
 from vmio.managers.live import LiveResult
 from vmio.model.plan import LiveChange
 
-__all__ = ["set_live"]
+__all__ = ["set_guest", "set_live"]
 
 _OBJECT = re.compile(r"/objects/iothread([1-9][0-9]{0,9})", re.ASCII)
 _PARAMETERS: Final[Mapping[str, str]] = {
@@ -65,6 +66,29 @@ def set_live(
     return tuple(
         LiveResult(change=change, old=before[number][change.property]) for number, change in places
     )
+
+
+def set_guest(
+    uri: str, guest: RunningGuest, changes: Sequence[LiveChange]
+) -> tuple[LiveResult, ...]:
+    """Sets parameters of a guest that runs here, as `set_live` does.
+
+    Args:
+        uri: The daemon that runs it.
+        guest: The guest.
+        changes: The parameters and their new values.
+
+    Raises:
+        UsageError: One of them is not a parameter that libvirt sets.
+        InputError: The daemon does not run this guest.
+        CapabilityError: This account may only read there.
+        LibvirtError: libvirt or QEMU refuses a value; the earlier ones are as they were.
+    """
+    with open_connection(uri, writes=True) as connection:
+        domain = connection.read_domain(guest.name)
+        if (domain.uuid, str(domain.number)) != (guest.uuid, guest.id):
+            raise InputError(f"{uri} runs another '{guest.name}' than process {guest.process.pid}")
+        return set_live(connection, guest.name, changes)
 
 
 def _find_thread(change: LiveChange) -> int:
