@@ -57,9 +57,13 @@ if TYPE_CHECKING:
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
         BenchInputs,
+        LiveBenchInputs,
         plan_extent,
         prepare_bench,
+        prepare_live_bench,
+        read_jobs,
         run_bench,
+        run_live_bench,
     )
     from vmio.app.cmd import (
         Command,
@@ -114,7 +118,7 @@ if TYPE_CHECKING:
     from vmio.app.show import list_layouts, observe
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
-    from vmio.bench.compare import Progress
+    from vmio.bench.course import Progress
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
     from vmio.lint.diagnostic import CheckedFile, Severity
@@ -155,6 +159,7 @@ __all__ = [
     "Guest",
     "GuestImage",
     "Listed",
+    "LiveBenchInputs",
     "Monitor",
     "NotRestored",
     "Outcome",
@@ -244,6 +249,7 @@ __all__ = [
     "plan_extent",
     "prepare_apply",
     "prepare_bench",
+    "prepare_live_bench",
     "prepare_undo",
     "preview_plan",
     "put_worst_first",
@@ -252,6 +258,7 @@ __all__ = [
     "read_baseline",
     "read_history",
     "read_host",
+    "read_jobs",
     "read_place",
     "read_places",
     "read_plan",
@@ -269,6 +276,7 @@ __all__ = [
     "render_plan",
     "run_async",
     "run_bench",
+    "run_live_bench",
     "save_host",
     "save_plan",
     "save_profile",
@@ -286,9 +294,13 @@ _LATER = {
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
         "BenchInputs",
+        "LiveBenchInputs",
         "plan_extent",
         "prepare_bench",
+        "prepare_live_bench",
+        "read_jobs",
         "run_bench",
+        "run_live_bench",
     ),
     "vmio.app.cmd": (
         "Command",
@@ -348,7 +360,7 @@ _LATER = {
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
     "vmio.managers.journal": ("WrittenConfig",),
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
-    "vmio.bench.compare": ("Progress",),
+    "vmio.bench.course": ("Progress",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),
     "vmio.managers.proxmox.inventory": ("Found",),

@@ -15,8 +15,10 @@ from vmio.report.comparison.svg import (
     draw_ratios,
 )
 from vmio.report.comparison.words import (
+    describe_host_shares,
     describe_interval,
     describe_main_loop,
+    describe_neighbour,
     format_interval,
     list_others,
     name_sides,
@@ -61,6 +63,7 @@ def render_comparison_html(comparison: Comparison) -> str:
                     (name, ratio, format_interval(ratio), ratio.verdict)
                     for name, ratio in list_others(result)
                 ],
+                describe_host_shares(result),
             )
             for result in comparison.jobs
         ],
@@ -181,6 +184,8 @@ def _list_facts(comparison: Comparison) -> tuple[tuple[str, str], ...]:
         ("QEMU", f"{comparison.qemu_version}, accelerator {comparison.accelerator}{why}"),
         ("Guest", comparison.guest),
         ("Disk", f"{comparison.disk}: {comparison.volume}" if comparison.volume else ""),
+        ("Load", f"in {comparison.where}"),
+        ("Neighbour", describe_neighbour(comparison)),
         ("Boot", f"A in {comparison.a.boot_s:.1f} s, B in {comparison.b.boot_s:.1f} s"),
         ("Measured", f"{comparison.started_at}, {comparison.duration_s:.0f} s in total"),
         ("vmio", comparison.vmio_version),
