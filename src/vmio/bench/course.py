@@ -103,7 +103,7 @@ class Course(Struct, kw_only=True):
 
     def _report_progress(self, words: str, job: int, part: float, expected: int) -> None:
         """Reports the completed part of a job, and the remaining time at the current pace."""
-        lengths_s = [estimate_pair_s(one) * expected for one in self.jobs]
+        lengths_s = [estimate_pair_s(one, runs=self.extent.runs) * expected for one in self.jobs]
         passed_s = sum(lengths_s[:job]) + lengths_s[job] * part
         share = passed_s / sum(lengths_s)
         left_s = sum(lengths_s) - passed_s
