@@ -5,8 +5,9 @@
 Recordings are those in tests/data/pairs, or files made by record_pairs.py. Prints the tables of
 docs/concepts/method.md: what recorded pairs are like; how often intervals of several kinds contain
 the true ratio in comparisons drawn from the pairs, and how wide they are; the verdicts of the
-comparisons that were recorded in a row; false alarms of looking after each pair; and how many
-pairs a difference needs. `--as-recorded` leaves out what is drawn at random.
+comparisons that were recorded in a row; false alarms of looking after each pair; how many pairs a
+difference needs; and how often the interval of a change from one comparison to the next contains
+the true one. `--as-recorded` leaves out what is drawn at random.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Final
 
@@ -27,11 +28,13 @@ from record_pairs import RecordedPair, RecordedRun, read_recording
 
 from vmio.bench.statistics import (
     MARGIN,
+    Interval,
     Verdict,
     anytime_factor,
     count_pairs,
     judge,
     student_interval,
+    welch_interval,
 )
 from vmio.sim.statistics import student_t_quantile
 
@@ -46,10 +49,14 @@ INNER_DRAWS: Final = 400
 """Draws of the bootstrap within each draw."""
 FIRST_LOOK: Final = 5
 LOOKS: Final = 100
+ROUNDING: Final = 1e-9
+"""Equal spreads have a whole number of degrees of freedom, which is computed slightly less."""
 TINY: Final = 1e-30
 """Above 0, because the interval of the first looks is infinite standard errors wide."""
 DIFFERENCES: Final = (0.05, 0.1, 0.2)
 POWER: Final = 0.8
+AT_ONCE: Final = (1, 12)
+"""Figures that are judged together: one, and four of each of the default jobs."""
 MAX_PAIRS: Final = 400
 ROBUST: Final = 1.4826
 """The standard deviation of a normal distribution by its median absolute deviation."""
@@ -85,6 +92,14 @@ class Series(Struct, frozen=True, kw_only=True):
     def find_logs(self, figure: Callable[[RecordedRun], float]) -> Array:
         """Returns the logarithms of B/A of a figure."""
         return np.array([math.log(figure(pair.b) / figure(pair.a)) for pair in self.pairs])
+
+    def find_sides(self, figure: Callable[[RecordedRun], float]) -> tuple[Array, Array]:
+        """Returns the logarithms of a figure of A and of B."""
+        a, b = (
+            np.array([math.log(figure(run)) for run in runs])
+            for runs in ([pair.a for pair in self.pairs], [pair.b for pair in self.pairs])
+        )
+        return a, b
 
     @property
     def alike(self) -> bool:
@@ -359,6 +374,77 @@ def print_needed(found: Sequence[Series], draws: int, draw: np.random.Generator)
     print_table(("recording", "series", *(f"{one:.0%}" for one in DIFFERENCES)), rows)
 
 
+def print_changes(found: Sequence[Series], draws: int, draw: np.random.Generator) -> None:
+    """Prints how often the interval of the change between two comparisons contains the truth."""
+    rows = []
+    for recording, each in groupby([one for one in found if one.alike], lambda s: s.recording):
+        series = list(each)
+        for number in AT_ONCE:
+            confidence = 1 - 0.05 / number
+            shares, widths = [], []
+            for count in COUNTS:
+                ends = [
+                    welch(
+                        draw_comparisons(one, draws, count, draw),
+                        draw_comparisons(one, draws, count, draw),
+                        confidence,
+                    )
+                    for one in series
+                ]
+                shares.append([np.mean((low <= 0) & (high >= 0)) for low, high in ends])
+                widths.append(
+                    [math.exp(float(np.median(high - low)) / 2) - 1 for low, high in ends]
+                )
+            held = [
+                welch_interval(list(before), list(after), confidence)
+                for one in series
+                for before, after in pairwise(cut(one.logs))
+            ]
+            alone = [
+                welch_interval(list(before), list(after), confidence)
+                for one in series
+                for rates in one.find_sides(FIGURES["IOPS"])
+                for before, after in pairwise(cut(rates))
+            ]
+            rows.append(
+                (
+                    recording,
+                    f"{confidence:.1%}",
+                    *(f"{np.mean(share):.1%} ({min(share):.1%})" for share in shares),
+                    *(f"±{np.mean(width):.0%}" for width in widths),
+                    count_inside(held),
+                    count_inside(alone),
+                )
+            )
+    heads = ("recording", "confidence", *(f"{n} pairs each" for n in COUNTS),
+             *(f"width, {n}" for n in COUNTS), f"{USUAL} against the next {USUAL}",
+             "of one side's IOPS")  # fmt: skip
+    print_table(heads, rows)
+
+
+def count_inside(intervals: Sequence[Interval]) -> str:
+    """Returns how many intervals contain 0; nothing if there are none."""
+    inside = sum(low <= 0 <= high for _, low, high in intervals)
+    return f"{inside} of {len(intervals)}" if intervals else ""
+
+
+def welch(before: Array, after: Array, confidence: float) -> tuple[Array, Array]:
+    """The interval of `welch_interval` for a row of values each."""
+    squares = [rows.var(axis=1, ddof=1) / rows.shape[1] for rows in (before, after)]
+    parts = (s**2 / (rows.shape[1] - 1) for s, rows in zip(squares, (before, after), strict=True))
+    degrees = np.floor((squares[0] + squares[1]) ** 2 / sum(parts) + ROUNDING).astype(int)
+    factors = np.array([find_quantile((1 + confidence) / 2, int(one)) for one in degrees])
+    half = factors * np.sqrt(squares[0] + squares[1])
+    difference = after.mean(axis=1) - before.mean(axis=1)
+    return difference - half, difference + half
+
+
+@cache
+def find_quantile(probability: float, degrees: int) -> float:
+    """Returns a quantile of Student's distribution."""
+    return student_t_quantile(probability, degrees)
+
+
 def find_needed(series: Series, difference: float, draws: int, draw: np.random.Generator) -> int:
     """Returns the least number of pairs whose interval excludes 1 often enough."""
     effect = math.log1p(difference)
@@ -408,6 +494,7 @@ def main() -> None:
         print_figures(found, arguments.draws, draw)
         print_looks(found, arguments.draws, draw)
         print_needed(found, arguments.draws, draw)
+        print_changes(found, arguments.draws, draw)
 
 
 if __name__ == "__main__":

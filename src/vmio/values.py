@@ -26,14 +26,14 @@ def replace(value: _Value, /, **changes: object) -> _Value:
 
 
 def check_between(name: str, value: float | None, least: float, most: float | None = None) -> None:
-    """Refuses a number out of its range; None is a number that is not set.
+    """Refuses a number out of its range, and NaN; None is a number that is not set.
 
     Raises:
         ValueError: It is.
     """
     if value is None:
         return
-    if value < least:
+    if not value >= least:  # NaN is in no range
         raise ValueError(f"{name} must be at least {least}, not {value}")
     if most is not None and value > most:
         raise ValueError(f"{name} must be at most {most}, not {value}")

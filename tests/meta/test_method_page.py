@@ -10,7 +10,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from vmio.bench.statistics import SPREADS
+from vmio.bench.statistics import SPREADS, welch_interval
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def test_page_has_what_the_recordings_come_to(
     program.main()
     page = (ROOT / "docs/concepts/method.md").read_text(encoding="utf-8")
     tables = capsys.readouterr().out.strip().split("\n\n")
-    assert len(tables) == 6
+    assert len(tables) == 7
     for table in tables:
         assert table in page
 
@@ -63,6 +63,16 @@ def test_program_judges_what_is_known(program: ModuleType) -> None:
     # Tables of Wilcoxon's test: the greatest sum of ranks that is significant, two-sided, at 5 %.
     found = [program.count_outside(count) for count in (5, 6, 8, 10, 12, 20)]
     assert found == [0, 0, 3, 8, 13, 52]
+
+
+def test_changes_are_judged_with_the_interval_that_bench_uses(program: ModuleType) -> None:
+    """What is drawn a thousand times at once is, row by row, what `--compare` computes."""
+    draw = program.np.random.default_rng(1)
+    before, after = draw.standard_normal((5, 8)), 3 * draw.standard_normal((5, 6))
+    low, high = program.welch(before, after, 0.99)
+    for number in range(5):
+        _, *ends = welch_interval(list(before[number]), list(after[number]), 0.99)
+        assert (low[number], high[number]) == pytest.approx(ends)
 
 
 def test_recording_that_was_interrupted_goes_on_with_whole_comparisons(

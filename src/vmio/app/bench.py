@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vmio.bench.in_guest import LiveGuest
     from vmio.bench.jobs import Job
     from vmio.bench.neighbours import Neighbour
+    from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
     from vmio.managers.discovery import RunningGuest
@@ -34,6 +35,10 @@ __all__ = [
     "BENCH_MEMORY_MIB",
     "BenchInputs",
     "LiveBenchInputs",
+    "compare_results",
+    "parse_duration",
+    "parse_jobs",
+    "parse_scratch",
     "plan_extent",
     "prepare_bench",
     "prepare_live_bench",
@@ -132,8 +137,7 @@ def prepare_bench(
     busy = parse_neighbour(neighbour) if neighbour is not None else None
     parsed = read_jobs(jobs, loads, runtime_s=runtime_s)
     scratch_bytes = parse_size_bytes(scratch)
-    if scratch_bytes is None or scratch_bytes < _MIN_SCRATCH_BYTES:
-        raise UsageError(f"--scratch {scratch}: 16M is the least", hint="write it as 512M or 1G")
+    scratch_bytes = parse_scratch(scratch)
     layouts = [_load_layout(path, host, storage) for path in (a, b)]
     named = [part.disk for job in parsed for part in job.all if part.disk]
     if disk is None:
@@ -429,6 +433,48 @@ async def run_live_bench(
     )
 
 
+def parse_jobs(texts: Sequence[str], *, runtime_s: float | None = None) -> tuple[Job, ...]:
+    """Returns the jobs that texts such as `rw=randread,bs=4k,iodepth=32` name.
+
+    Args:
+        texts: The texts; the default jobs if empty.
+        runtime_s: How long each run is measured, in seconds; None for the default.
+
+    Raises:
+        UsageError: A text is not a job.
+    """
+    from vmio.bench.jobs import DEFAULT_JOBS, parse_job
+
+    names = texts or tuple(job.name for job in DEFAULT_JOBS)
+    return tuple(parse_job(name, runtime_s=runtime_s) for name in names)
+
+
+def parse_scratch(text: str) -> int:
+    """Returns the size of the empty files that replace all disks, in bytes.
+
+    Raises:
+        UsageError: It is not a size, or too small for the jobs.
+    """
+    scratch_bytes = parse_size_bytes(text)
+    if scratch_bytes is None or scratch_bytes < _MIN_SCRATCH_BYTES:
+        raise UsageError(f"--scratch {text[:40]}: 16M is the least", hint="write it as 512M or 1G")
+    return scratch_bytes
+
+
+def parse_duration(text: str) -> float:
+    """Returns how long a measurement may take, in seconds.
+
+    Raises:
+        UsageError: It is not a time such as `5m`, or shorter than a second.
+    """
+    time_s = parse_time_s(text)
+    if time_s is None or time_s < 1:
+        raise UsageError(
+            f"--time {text[:40]}: not a time of a second or more", hint="write it as 5m"
+        )
+    return time_s
+
+
 def plan_extent(
     jobs: Sequence[Job],
     *,
@@ -462,7 +508,7 @@ def plan_extent(
         raise UsageError(
             "--time and --pairs exclude each other", hint="--time decides the number of pairs"
         )
-    time_s = None if time is None else _parse_time(time)
+    time_s = None if time is None else parse_duration(time)
     runs = 3 if on_host else 2
     if until is not None:
         return Extent(
@@ -524,6 +570,31 @@ async def run_bench(
     )
 
 
+def compare_results(old: str, new: str, *, margin: str | None = None) -> Regressions:
+    """Returns what changed from one saved comparison to a later one; nothing is measured.
+
+    Only the ratios of B to A are judged, because the figures of one side also contain what the
+    host did differently at the two times. So A has to be the same reference in both.
+
+    Args:
+        old: The file with the earlier result, as `vmio bench --json` printed it.
+        new: That with the later one.
+        margin: The change that does not matter, such as `5%`, which None stands for.
+
+    Raises:
+        UsageError: The margin makes no sense, or the results cannot be compared.
+        InputError: A file is not the result of a comparison.
+    """
+    from vmio.bench.regression import find_regressions
+    from vmio.bench.statistics import MARGIN
+    from vmio.host.files import read_source
+    from vmio.report.comparison.saved import parse_comparison
+
+    share = MARGIN if margin is None else _parse_margin("--margin", margin)
+    saved = [parse_comparison(read_source(path)) for path in (old, new)]
+    return find_regressions(saved[0], saved[1], margin=share)
+
+
 def _parse_margin(option: str, text: str) -> float:
     from vmio.bench.statistics import MARGINS
 
@@ -534,15 +605,6 @@ def _parse_margin(option: str, text: str) -> float:
             hint=f"write it as {option} 5%",
         )
     return margin
-
-
-def _parse_time(text: str) -> float:
-    time_s = parse_time_s(text)
-    if time_s is None or time_s < 1:
-        raise UsageError(
-            f"--time {text[:40]}: not a time of a second or more", hint="write it as 5m"
-        )
-    return time_s
 
 
 def _load_layout(path: str, host: Host, storage: str | None) -> ComparedLayout:

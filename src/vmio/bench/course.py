@@ -45,6 +45,8 @@ class Course(Struct, kw_only=True):
     """Runs a job right on the host, after each pair; None if it is not to be."""
     started_s: float = field(default_factory=time.monotonic)
     """When the measurements began."""
+    share: float = 0.0
+    """The completed fraction that was reported last."""
 
     async def warm_up(self) -> None:
         """Runs fio once on each side, so that no measured run includes loading it."""
@@ -102,17 +104,21 @@ class Course(Struct, kw_only=True):
         return replace(pair, host=await self.run_on_host(job))
 
     def _report_progress(self, words: str, job: int, part: float, expected: int) -> None:
-        """Reports the completed part of a job, and the remaining time at the current pace."""
+        """Reports the completed part of a job, and the remaining time at the current pace.
+
+        The expected number of pairs grows if they spread more than those before, so that the same
+        number of them is a smaller part; the reported part stays the same then.
+        """
         lengths_s = [estimate_pair_s(one, runs=self.extent.runs) * expected for one in self.jobs]
         passed_s = sum(lengths_s[:job]) + lengths_s[job] * part
-        share = passed_s / sum(lengths_s)
+        self.share = max(self.share, passed_s / sum(lengths_s))
         left_s = sum(lengths_s) - passed_s
         if passed_s:
             left_s *= (time.monotonic() - self.started_s) / passed_s
         if self.extent.time_s is not None and self.extent.until_verdict:
             ends_s = self.began_s + self.extent.time_s
             left_s = max(0.0, min(left_s, ends_s - time.monotonic()))
-        self.report(Progress(share=share, words=words, left_s=left_s))
+        self.report(Progress(share=self.share, words=words, left_s=left_s))
 
 
 async def run_pair(

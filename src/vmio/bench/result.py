@@ -17,7 +17,6 @@ from vmio.values import check_between, replace
 
 __all__ = [
     "BUSY_SHARE",
-    "METHOD",
     "Comparison",
     "HostFacts",
     "JobResult",
@@ -49,20 +48,6 @@ share of the time in which they could run. They wait for each other too.
 
 Source: docs/concepts/method.md: the ratios of marked pairs spread several times as far.
 """
-
-METHOD: Final = (
-    "Both guests are booted before anything is measured, and each is stopped over QMP while the"
-    " other one runs, so that they never compete. A pair is one run on A and one on B, seconds"
-    " apart; which goes first alternates. Whatever the host does at the time affects both and"
-    " cancels in their ratio. The ratio shown is the geometric mean of B/A over all"
-    " pairs. Its interval is Student's on the logarithms of the ratios if the number of pairs was"
-    " fixed beforehand; if pairs were measured until there was a verdict, it is a confidence"
-    " sequence (a normal mixture), which is right however often one looks. B is called the same if"
-    " the interval lies within the margin, else faster or slower if it excludes 1; anything else"
-    " cannot be told. Host CPU is each QEMU thread's own clock over the measured part of a"
-    " run: 1.0 is one host processor all the time. A pair is marked as busy if QEMU's threads"
-    f" waited for a processor for more than {BUSY_SHARE:.0%} of the time in which they could run."
-)
 
 
 class ThreadLoad(Struct, frozen=True, kw_only=True):

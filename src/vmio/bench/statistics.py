@@ -21,15 +21,18 @@ __all__ = [
     "SPREADS",
     "Interval",
     "PairedRatio",
+    "RatioChange",
     "Verdict",
     "anytime_factor",
     "anytime_interval",
+    "compare_ratios",
     "count_pairs",
     "count_pairs_until",
     "geometric_mean",
     "judge",
     "paired_ratio",
     "student_interval",
+    "welch_interval",
 ]
 
 Verdict = Literal["higher", "lower", "the same", "cannot tell"]
@@ -57,6 +60,8 @@ MARGINS: Final = (0.001, 1.0)
 _EFFECT_VARIANCE: Final = 1.0
 """Variance of the effects, in standard deviations, over which `anytime_interval` averages. With 1
 it has ends from five pairs on, and is 1.6 to 1.7 times as wide as Student's from twelve on."""
+_ROUNDING: Final = 1e-9
+"""Equal spreads have a whole number of degrees of freedom, which is computed slightly less."""
 _POWER_Z: Final = 0.8416
 """The normal quantile of 80 %: how often a difference is to be found."""
 
@@ -125,6 +130,52 @@ def paired_ratio(
     )
 
 
+class RatioChange(Struct, frozen=True, kw_only=True):
+    """A ratio of one comparison divided by that of an earlier one."""
+
+    ratio: float
+    low: float
+    high: float
+    """The ends of the interval that contains the true change with the confidence."""
+    verdict: Verdict
+    """What the interval shows: with `lower` the later comparison has the lower ratio."""
+
+
+def compare_ratios(
+    old: Sequence[tuple[float, float]],
+    new: Sequence[tuple[float, float]],
+    *,
+    confidence: float = CONFIDENCE,
+    margin: float = MARGIN,
+    anytime: bool = False,
+) -> RatioChange:
+    """Returns how B/A changed from one comparison to a later one.
+
+    The figures of one side from two comparisons are not compared: what the host did differently
+    in the second one would be part of the result, and no spread within a comparison shows how much
+    that is. Each ratio is free of it, because it affects both sides of a pair.
+
+    Args:
+        old: The results of A and B of the earlier comparison, two pairs or more, all above zero.
+        new: Those of the later one.
+        confidence: The probability that the interval contains the true change.
+        margin: The relative change that does not matter.
+        anytime: Whether the number of pairs of one of them depended on its results. Then Welch's
+            interval is wrong, and the two of `anytime_interval` are used, each of which misses
+            half as often.
+    """
+    before, after = ([math.log(b) - math.log(a) for a, b in pairs] for pairs in (old, new))
+    if anytime:
+        each = (1 + confidence) / 2
+        old_mean, old_low, old_high = anytime_interval(before, each)
+        new_mean, new_low, new_high = anytime_interval(after, each)
+        found = (new_mean - old_mean, new_low - old_high, new_high - old_low)
+    else:
+        found = welch_interval(before, after, confidence)
+    ratio, low, high = (_exp(value) for value in found)
+    return RatioChange(ratio=ratio, low=low, high=high, verdict=judge(low, high, margin))
+
+
 def judge(low: float, high: float, margin: float = MARGIN) -> Verdict:
     """Returns what an interval of a ratio shows.
 
@@ -148,6 +199,37 @@ def student_interval(logs: Sequence[float], confidence: float = CONFIDENCE) -> I
     mean, error = _find_mean(logs)
     half = student_t_quantile((1 + confidence) / 2, len(logs) - 1) * error
     return mean, mean - half, mean + half
+
+
+def welch_interval(
+    before: Sequence[float], after: Sequence[float], confidence: float = CONFIDENCE
+) -> Interval:
+    """Returns the difference of two means and Welch's interval; the spreads may differ.
+
+    Its degrees of freedom are rounded down, which makes it slightly wider.
+
+    Source: Welch, The generalization of Student's problem when several different population
+    variances are involved, Biometrika 34 (1947).
+
+    Args:
+        before: Logarithms of ratios, two or more.
+        after: Those whose mean is the minuend.
+        confidence: The probability that the interval contains the true difference.
+    """
+    (old_mean, old_error), (new_mean, new_error) = _find_mean(before), _find_mean(after)
+    difference = new_mean - old_mean
+    error = math.hypot(old_error, new_error)
+    if error == 0:
+        return difference, difference, difference
+    shares = (
+        (old_error / error) ** 4 / (len(before) - 1),
+        (new_error / error) ** 4 / (len(after) - 1),
+    )
+    half = (
+        student_t_quantile((1 + confidence) / 2, math.floor(1 / math.fsum(shares) + _ROUNDING))
+        * error
+    )
+    return difference, difference - half, difference + half
 
 
 def anytime_interval(logs: Sequence[float], confidence: float = CONFIDENCE) -> Interval:

@@ -15,10 +15,10 @@ from vmio.cli.options import RenamedOption, host_options, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 
-__all__ = ["command"]
+__all__ = ["command", "refuse_nan"]
 
 
-def _refuse_nan(
+def refuse_nan(
     context: click.Context, parameter: click.Parameter, value: float | None
 ) -> float | None:
     """Refuses NaN, which passes every range check."""
@@ -114,12 +114,19 @@ def _refuse_nan(
     "--runtime",
     "runtime_s",
     type=click.FloatRange(0.1, 3600),
-    callback=_refuse_nan,
+    callback=refuse_nan,
     metavar="SECONDS",
     help="How long each run is measured.  [default: 0.5]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a table in Markdown.")
 @click.option("--html", metavar="FILE", help="Write a report that opens in any browser, offline.")
+@click.option(
+    "--compare",
+    "is_comparing",
+    is_flag=True,
+    help="Compare two results, saved with --json: A is the old one, B the new one.",
+)
 @click.option(
     "--scratch",
     metavar="SIZE",
@@ -158,7 +165,9 @@ def command(
     allow_write: str | None,
     runtime_s: float | None,
     as_json: bool,
+    as_markdown: bool,
     html: str | None,
+    is_comparing: bool,
     scratch: str,
     accel: Literal["auto", "kvm", "tcg"],
     kernel: str | None,
@@ -166,7 +175,7 @@ def command(
     storage: str | None,
     host: str | None,
     overrides: tuple[str, ...],
-) -> None:
+) -> int:
     """Measure the layouts of the guests A and B against each other.
 
     Each is a config or a QEMU command line, a VM's number or name, pid:NUMBER or qmp:SOCKET.
@@ -177,7 +186,18 @@ def command(
 
     With --in-guest a guest that runs already is measured instead: A is as it is, B has the
     parameters given with --live, which are set and set back around each run.
+
+    With --compare OLD.json NEW.json nothing is measured: it exits with 1 if B got worse against A
+    in the new result, beyond chance and the margin.
     """
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown exclude each other")
+    if is_comparing:
+        from vmio.cli.bench_compare import print_changes
+
+        return print_changes(
+            *_take_two(a, b), margin=margin, as_json=as_json, as_markdown=as_markdown
+        )
     report_path = Path(html) if html is not None else None
     if report_path is not None:
         from vmio.report.page import check_report_path
@@ -204,10 +224,11 @@ def command(
         say(describe_extent(extent, live.jobs))
         with show_progress() as report:
             comparison = app.run_async(app.run_live_bench(live, extent=extent, report=report))
-        _print_result(comparison, as_json=as_json, report_path=report_path)
-        return
-    if a is None or b is None:
-        raise UsageError("two guests are needed, A and B", hint="or --in-guest GUEST")
+        _print_result(
+            comparison, as_json=as_json, as_markdown=as_markdown, report_path=report_path
+        )
+        return 0
+    a, b = _take_two(a, b)
     if settings or allow_write is not None:
         raise UsageError("--live and --allow-write belong to --in-guest")
     inputs = app.prepare_bench(
@@ -247,11 +268,27 @@ def command(
                 inputs, how, image, extent=extent, accelerator_reason=reason, report=report
             )
         )
-    _print_result(comparison, as_json=as_json, report_path=report_path)
+    _print_result(comparison, as_json=as_json, as_markdown=as_markdown, report_path=report_path)
+    return 0
 
 
-def _print_result(comparison: app.Comparison, *, as_json: bool, report_path: Path | None) -> None:
-    if as_json:
+def _take_two(a: str | None, b: str | None) -> tuple[str, str]:
+    if a is None or b is None:
+        raise UsageError(
+            "two guests are needed, A and B",
+            hint="or --in-guest GUEST, or --compare and two files",
+        )
+    return a, b
+
+
+def _print_result(
+    comparison: app.Comparison, *, as_json: bool, as_markdown: bool, report_path: Path | None
+) -> None:
+    if as_markdown:
+        from vmio.report.comparison.markdown import render_comparison_markdown
+
+        click.echo(render_comparison_markdown(comparison))
+    elif as_json:
         from vmio.report.comparison.json import render_comparison_json
 
         click.echo(render_comparison_json(comparison))

@@ -17,6 +17,7 @@ from vmio import __version__
 __all__ = ["SCHEMAS", "Count", "GuestData", "Kind", "begin_document", "render_document"]
 
 Kind = Literal[
+    "autopilot",
     "calibration",
     "comparison",
     "diff",
@@ -36,14 +37,17 @@ Kind = Literal[
     "prediction",
     "ranking",
     "recording",
+    "regressions",
     "replay",
     "rules",
     "sweep",
     "top",
+    "tuning",
     "undo",
 ]
 
 SCHEMAS: Final[Mapping[Kind, int]] = {
+    "autopilot": 1,
     "calibration": 2,
     "comparison": 3,
     "diff": 2,
@@ -63,10 +67,12 @@ SCHEMAS: Final[Mapping[Kind, int]] = {
     "prediction": 2,
     "ranking": 2,
     "recording": 1,
+    "regressions": 1,
     "replay": 2,
     "rules": 2,
     "sweep": 2,
     "top": 1,
+    "tuning": 1,
     "undo": 2,
 }
 """Kinds that existed before the envelope start at 2."""

@@ -26,6 +26,7 @@ from typing import (
 )
 
 from vmio.report.apply.json import JournalsData, OutcomeData, UndoData
+from vmio.report.autopilot.json import AutopilotData
 from vmio.report.calibration.json import CalibrationData
 from vmio.report.comparison.json import ComparisonData
 from vmio.report.diff.json import DiffData
@@ -40,12 +41,15 @@ from vmio.report.live.json import TopData
 from vmio.report.plan.json import PlanData, PlansData, PoliciesData
 from vmio.report.plan.ranking_json import RankingData
 from vmio.report.prediction.json import PredictionData, SweepData
+from vmio.report.regressions.json import RegressionsData
 from vmio.report.replay.json import RecordingData, ReplayData
 from vmio.report.rules.json import RulesData
+from vmio.report.tuning.json import TuningData
 
 __all__ = ["main", "render_files"]
 
 _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
+    "autopilot": (AutopilotData, "vmio autopilot status --json"),
     "calibration": (CalibrationData, "vmio calibrate --json"),
     "comparison": (ComparisonData, "vmio bench A B --json"),
     "diff": (DiffData, "vmio diff A B --json"),
@@ -65,10 +69,12 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "prediction": (PredictionData, "vmio simulate VM --json"),
     "ranking": (RankingData, "vmio plan VM --rank FIGURE --json"),
     "recording": (RecordingData, "vmio replay --check RECORDING --json"),
+    "regressions": (RegressionsData, "vmio bench --compare OLD.json NEW.json --json"),
     "replay": (ReplayData, "vmio replay TRACE --json"),
     "rules": (RulesData, "vmio rule --json"),
     "sweep": (SweepData, "vmio simulate VM --sweep PARAMETER=RANGE --json"),
     "top": (TopData, "vmio top --json"),
+    "tuning": (TuningData, "vmio tune VM --json"),
     "undo": (UndoData, "vmio undo --json"),
 }
 """The data type of each kind, and the call that prints it."""

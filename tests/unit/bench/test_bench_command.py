@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -172,3 +173,85 @@ def test_bench_needs_two_guests_or_a_running_one(capsys: pytest.CaptureFixture[s
     assert "two guests are needed, A and B" in capsys.readouterr().err
     assert call("bench", "--in-guest", "pid:1", "--live", "poll-max-ns=0") != 0
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.fixture
+def results(folder: Path) -> tuple[str, str]:
+    """Returns two saved results, in the later one B does half of what it did."""
+    spread = (1.0, 1.02, 0.99, 1.01)
+    for name, ratio in (("old.json", 1.5), ("new.json", 0.75)):
+        runs = [
+            {"busy": False, "a": make_run(1000.0), "b": make_run(1000.0 * ratio * each)}
+            for each in spread
+        ]
+        subject = {"name": "701.conf", "title": "it", "topology": {"disks": []}}
+        data = {
+            **dict.fromkeys(("volume", "fio_version", "guest"), "it"),
+            "started_at": "2026-01-02T03:04:05Z",
+            "disk": "scsi0",
+            "accelerator": "tcg",
+            "qemu_version": "10.0.2",
+            "host": {
+                **dict.fromkeys(("cpu_model", "kernel", "distribution", "governor"), "it"),
+                **dict.fromkeys(("cpu_count", "memory_bytes"), 2),
+            },
+            "a": subject,
+            "b": subject,
+            "jobs": [{"name": "mine", "anytime": False, "pairs": runs}],
+        }
+        document = {"schema": 3, "vmio": "0.1.0", "kind": "comparison", "data": data}
+        (folder / name).write_text(json.dumps(document), encoding="utf-8")
+    return "old.json", "new.json"
+
+
+def make_run(iops: float) -> dict[str, Any]:
+    """Returns a run with a rate."""
+    return {"iops": iops, "latency_p99_ns": 1e6, "latency_p999_ns": 2e6, "threads": []}
+
+
+def test_compare_exits_with_one_if_b_got_worse(
+    results: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `vmio check` does with findings; what got better or stayed is no reason to fail."""
+    old, new = results
+    assert call("bench", "--compare", old, new) == 1
+    assert capsys.readouterr().out.startswith("B got worse, compared with A: mine IOPS times 0.50")
+    assert call("bench", "--compare", new, old) == 0
+    assert capsys.readouterr().out.startswith(
+        "B got better, compared with A: mine IOPS times 2.00"
+    )
+    assert call("bench", "--compare", old, old, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["data"]["worse"] is False
+    assert call("bench", "--compare", old, new, "--markdown") == 1
+    assert capsys.readouterr().out.startswith("**B got worse")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("--pairs", "8"), 2, "--pairs and --compare exclude each other"),
+        (("--html", "x.html"), 2, "--html and --compare exclude each other"),
+        (("--margin", "lots"), 2, "--margin lots"),
+        (("--json", "--markdown"), 2, "--json and --markdown exclude each other"),
+    ],
+)
+def test_compare_refuses_what_is_about_a_measurement(
+    words: tuple[str, ...],
+    status: int,
+    said: str,
+    results: tuple[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing is measured, so that an option about it is a slip."""
+    assert call("bench", "--compare", *results, *words) == status
+    out, err = capsys.readouterr()
+    assert (said in err, out) == (True, "")
+
+
+def test_compare_names_the_file_that_it_cannot_read(
+    results: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A config in the place of a result, and a file that is not there."""
+    for name, said in ((SHARED, "701.conf is not JSON"), ("missing.json", "cannot read missing")):
+        assert call("bench", "--compare", results[0], name) == 3
+        assert said in capsys.readouterr().err

@@ -164,6 +164,17 @@ def test_job_without_a_verdict_ends_with_its_pairs(monkeypatch: pytest.MonkeyPat
     assert clock.told[-1].words == "randread-4k-qd1, pair 12 of up to 12, A"
 
 
+def test_progress_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four pairs that hardly differ let few more be expected, and a fifth that does, many."""
+    clock = Clock(monkeypatch, [1.0, 1.02, 1.0, 1.02, 3.0, *[0.5, 2.0] * 20])
+    clock.run(Extent(pairs=40, until_verdict=True))
+    shares = [each.share for each in clock.told]
+    assert len(shares) == 80
+    assert shares == sorted(shares)
+    expected = [each.words.split()[-2] for each in clock.told]
+    assert int(expected[8].rstrip(",")) < int(expected[10].rstrip(","))
+
+
 @pytest.mark.parametrize(("number", "pairs"), [(0, 6), (1, 12)])
 def test_job_without_a_verdict_ends_with_its_part_of_the_time(
     number: int, pairs: int, monkeypatch: pytest.MonkeyPatch

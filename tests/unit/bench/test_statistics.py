@@ -14,12 +14,14 @@ from vmio.bench.statistics import (
     MAX_PAIRS,
     Verdict,
     anytime_interval,
+    compare_ratios,
     count_pairs,
     count_pairs_until,
     geometric_mean,
     judge,
     paired_ratio,
     student_interval,
+    welch_interval,
 )
 from vmio.errors import UsageError
 from vmio.sim.statistics import student_t_quantile
@@ -303,3 +305,50 @@ def test_paired_ratio_that_was_looked_at_is_wider() -> None:
     assert looked.low < fixed.low
     assert looked.high > fixed.high
     assert paired_ratio(pairs[:3], anytime=True).verdict == "cannot tell"
+
+
+def test_welch_interval_of_equal_spreads_is_students() -> None:
+    """Of two equal samples it is that of both together, with all their degrees of freedom."""
+    before = [0.0, 0.1, -0.1, 0.05, -0.05]
+    after = [value + 1 for value in before]
+    mean, low, high = welch_interval(before, after)
+    error = math.sqrt(2) * (student_interval(before)[2] / student_t_quantile(0.975, 4))
+    assert mean == pytest.approx(1)
+    assert (mean - low, high - mean) == pytest.approx([2.306 * error] * 2, rel=1e-3)
+
+
+def test_welch_interval_depends_on_the_wider_spread() -> None:
+    """One sample without any spread leaves the other's own interval; none leaves no interval."""
+    values = [0.0, 0.2, -0.3, 0.1]
+    assert welch_interval([1.0] * 9, values) == pytest.approx(
+        [end - 1 for end in student_interval(values)]
+    )
+    assert welch_interval([1.0, 1.0], [3.0, 3.0]) == (2.0, 2.0, 2.0)
+
+
+@given(PAIRS, PAIRS)
+def test_compare_ratios_backwards_is_the_reciprocal(
+    old: list[tuple[float, float]], new: list[tuple[float, float]]
+) -> None:
+    """What got twice as much has half of it if one looks back."""
+    for anytime in (False, True):
+        there = compare_ratios(old, new, anytime=anytime)
+        back = compare_ratios(new, old, anytime=anytime)
+        assert there.ratio * back.ratio == pytest.approx(1)
+        assert there.low * back.high == pytest.approx(1, rel=1e-6)
+        assert there.low <= there.ratio <= there.high
+
+
+def test_compare_ratios_contains_the_truth_as_often_as_it_says() -> None:
+    """Of normal values with two spreads, in 95 of 100 comparisons, and more often anytime."""
+    draw = random.Random(7)  # noqa: S311  # figures, not secrets
+    held = [0, 0]
+    for _ in range(1000):
+        old, new = (
+            [(1.0, math.exp(draw.gauss(0, spread))) for _ in range(8)] for spread in (0.1, 0.3)
+        )
+        for number, anytime in enumerate((False, True)):
+            found = compare_ratios(old, new, anytime=anytime)
+            held[number] += found.low <= 1 <= found.high
+    assert 935 <= held[0] <= 970
+    assert held[1] >= 990

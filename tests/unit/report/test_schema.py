@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 from vmio.bench.calibrate import Calibration
+from vmio.bench.regression import SavedComparison, find_regressions
 from vmio.bench.result import Comparison
+from vmio.model.source import Source
 from vmio.model.topology import Topology
 from vmio.report.calibration.json import render_calibration_json
 from vmio.report.comparison.json import render_comparison_json
+from vmio.report.comparison.saved import parse_comparison
 from vmio.report.envelope import SCHEMAS, Kind, render_document
 from vmio.report.plan.ranking_json import render_ranking_json
+from vmio.report.regressions.json import render_regressions_json
 from vmio.report.schema import render_files
 from vmio.sim.ranking import NamedLayout, rank_layouts
 from vmio.sim.simulator import Prediction
@@ -144,12 +148,20 @@ def test_measurements_are_what_their_schemas_say(
     comparison: Comparison, calibration: Calibration, make_prediction: Callable[..., Prediction]
 ) -> None:
     """What needs a QEMU or minutes to be made is written as described, too."""
-    check_document(render_comparison_json(comparison), "comparison")
+    saved = check_comparison(comparison)
+    check_document(render_regressions_json(find_regressions(saved, saved)), "regressions")
     check_document(render_calibration_json(calibration), "calibration")
     predictions = [make_prediction(300, 1), make_prediction((90, 110), (0.7, 1.4))]
     layouts = [(NamedLayout(names=("a",), topology=Topology()), found) for found in predictions]
     ranking = rank_layouts("latency", layouts, left_out=[("b", "one processor")])
     check_document(render_ranking_json(ranking), "ranking")
+
+
+def check_comparison(comparison: Comparison) -> SavedComparison:
+    """Asserts that a comparison is written as described, and reads it again."""
+    text = render_comparison_json(comparison)
+    check_document(text, "comparison")
+    return parse_comparison(Source(name="old.json", data=text.encode()))
 
 
 def test_half_a_character_is_spelled_out() -> None:

@@ -5,21 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from vmio.bench.result import METHOD
+from vmio.bench.jobs import fio_argv
 from vmio.formats.shell import join_words
 from vmio.report.comparison.svg import (
     CHART_CSS,
     draw_host_cpu,
+    draw_intervals,
     draw_latencies,
     draw_pairs,
     draw_ratios,
+    draw_tails,
 )
 from vmio.report.comparison.words import (
     describe_host_shares,
     describe_interval,
     describe_main_loop,
-    describe_neighbour,
+    describe_method,
     format_interval,
+    list_facts,
     list_others,
     name_sides,
     name_verdict,
@@ -90,8 +93,15 @@ def render_comparison_html(comparison: Comparison) -> str:
             )
             for side, subject in sides
         ],
-        host_facts=_list_facts(comparison),
-        method=METHOD,
+        fio=[
+            (
+                one.job.name,
+                render_command_lines(fio_argv(one.job, comparison.device, scratch=True)),
+            )
+            for one in comparison.jobs
+        ],
+        host_facts=list_facts(comparison),
+        method=describe_method(comparison),
     )
 
 
@@ -122,7 +132,9 @@ def _draw_job(result: JobResult, number: int) -> tuple[tuple[str, str], ...]:
     prefix = f"job{number}"
     return (
         ("IOPS of every pair", draw_pairs(result, prefix=prefix)),
-        ("B against A", draw_ratios(result, prefix=prefix)),
+        ("IOPS of B against A", draw_ratios(result, prefix=prefix)),
+        ("All ratios", draw_intervals(result, prefix=prefix)),
+        ("99th percentile of the latency of every pair", draw_tails(result, prefix=prefix)),
         ("Latency", draw_latencies(result, prefix=prefix)),
         ("Host processors kept busy", draw_host_cpu(result, prefix=prefix)),
     )
@@ -170,23 +182,3 @@ def render_command_lines(argv: Sequence[str]) -> str:
         else:
             groups.append([word])
     return " \\\n  ".join(join_words(group) for group in groups)
-
-
-def _list_facts(comparison: Comparison) -> tuple[tuple[str, str], ...]:
-    host = comparison.host
-    why = f" ({comparison.accelerator_reason})" if comparison.accelerator_reason else ""
-    return (
-        ("Processor", f"{host.cpu_model or 'unknown'}, {host.cpu_count} online"),
-        ("Memory", format_bytes(host.memory_bytes) if host.memory_bytes else ""),
-        ("Frequency governor", host.governor or "not reported by this host"),
-        ("Load before", f"{host.load_average_1min:.2f} over the minute before"),
-        ("System", ", ".join(word for word in (host.distribution, host.kernel) if word)),
-        ("QEMU", f"{comparison.qemu_version}, accelerator {comparison.accelerator}{why}"),
-        ("Guest", comparison.guest),
-        ("Disk", f"{comparison.disk}: {comparison.volume}" if comparison.volume else ""),
-        ("Load", f"in {comparison.where}"),
-        ("Neighbour", describe_neighbour(comparison)),
-        ("Boot", f"A in {comparison.a.boot_s:.1f} s, B in {comparison.b.boot_s:.1f} s"),
-        ("Measured", f"{comparison.started_at}, {comparison.duration_s:.0f} s in total"),
-        ("vmio", comparison.vmio_version),
-    )

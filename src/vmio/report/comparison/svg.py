@@ -1,12 +1,12 @@
-"""One job's pairs as pictures: rates, ratios with their interval, latencies, host CPU."""
+"""One job's pairs as pictures: rates, tails, ratios with intervals, latencies, host CPU."""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Final
 
-from vmio.report.axis import nice_step, scale
-from vmio.report.comparison.words import format_interval
+from vmio.report.axis import Axis, choose_axis, nice_step, scale
+from vmio.report.comparison.words import format_interval, list_others
 from vmio.report.figures import format_rate, format_ratio
 from vmio.report.svg import draw_label, draw_line, render_svg
 from vmio.units import format_duration_ns
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from vmio.bench.result import JobResult, Measurement, Summary, ThreadKind
+    from vmio.bench.statistics import PairedRatio
 
 __all__ = [
     "CHART_CSS",
     "draw_host_cpu",
+    "draw_intervals",
     "draw_latencies",
     "draw_pairs",
     "draw_ratios",
+    "draw_tails",
 ]
 
 _WIDTH, _HEIGHT = 320, 196
@@ -34,9 +37,12 @@ _KINDS: Final[tuple[tuple[ThreadKind, str], ...]] = (
 )
 _RATIO_TICKS = (0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100)
 _TICK_ROOM = 30
+_WORDS_ROOM = 60
+_ROOM = 1.06
+"""Between the outermost mark of an axis of ratios and its end, as a ratio."""
 
 CHART_CSS: Final = """
-.ch{--ink:#1b2430;--soft:#586474;--grid:#e1e6ec;--a:#5d6b7a;--b:#a3358c;--band:#eef1f5;
+.ch{--ink:#1b2430;--soft:#586474;--grid:#e1e6ec;--a:#5d6b7a;--b:#a3358c;--band:#eef1f5;--busy:#e69f00;
 --page:#fff;--main:#d55e00;--iothread:#0072b2;--vcpu:#8794a3;--other:#c3ccd6;
 font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 .ch text{fill:var(--soft);font-size:10.5px}
@@ -47,13 +53,14 @@ font-family:system-ui,-apple-system,"Segoe UI","DejaVu Sans",sans-serif}
 .ch .a{stroke:var(--a);fill:var(--page);stroke-width:2}
 .ch .b{stroke:var(--b);fill:var(--b);stroke-width:1}
 .ch .thin{stroke:var(--grid);stroke-width:1.5}
-.ch .faint{opacity:.4}
+.ch .faint{opacity:.4}.ch .hollow{fill:none;stroke-width:1.5;opacity:.75}
+.ch .busy{fill:var(--busy);fill-opacity:.22}
 .ch .range.a,.ch .range.b{stroke-width:3;fill:none}
 .ch .interval{stroke:var(--b);stroke-width:3}
 .ch .main{fill:var(--main)}.ch .iothread{fill:var(--iothread)}
 .ch .vcpu{fill:var(--vcpu)}.ch .other{fill:var(--other)}
 @media (prefers-color-scheme:dark){
-.ch{--ink:#e8edf3;--soft:#a3afbd;--grid:#2d3744;--a:#b4bfcb;--b:#e58fd0;--band:#222b36;
+.ch{--ink:#e8edf3;--soft:#a3afbd;--grid:#2d3744;--a:#b4bfcb;--b:#e58fd0;--band:#2b3643;--busy:#e69f00;
 --page:#1d2530;--main:#ff8c42;--iothread:#56b4e9;--vcpu:#7b8896;--other:#495564}}
 """.strip()
 
@@ -63,74 +70,66 @@ def draw_pairs(result: JobResult, *, prefix: str) -> str:
     highest = max(max(p.a.figures.iops, p.b.figures.iops) for p in result.pairs)
     step = nice_step(highest / 4)
     top = step * math.ceil(highest / step)
-    parts = []
-    for number in range(round(top / step) + 1):
-        y = scale(number * step, 0, top, _BOTTOM, _TOP)
-        parts.append(draw_line(_LEFT, y, _RIGHT, y, "grid" if number else "axis"))
-        parts.append(draw_label(_LEFT - 6, y + 3.5, format_rate(number * step), "end"))
-    count = len(result.pairs)
-    for number, pair in enumerate(result.pairs):
-        x = _LEFT + (number + 0.5) * (_RIGHT - _LEFT) / count
-        y_a, y_b = (scale(one.figures.iops, 0, top, _BOTTOM, _TOP) for one in (pair.a, pair.b))
-        parts.append(draw_line(x, y_a, x, y_b, "thin"))
-        parts += [_mark_a(x, y_a), _mark_b(x, y_b)]
-        if number % math.ceil(count / 10) == 0:
-            parts.append(draw_label(x, _BOTTOM + 15, str(number + 1), "mid"))
-    parts.append(draw_label((_LEFT + _RIGHT) / 2, _HEIGHT - 3, "pair", "mid"))
-    desc = "; ".join(
-        f"pair {number}: A {pair.a.figures.iops:.0f}, B {pair.b.figures.iops:.0f}"
-        for number, pair in enumerate(result.pairs, start=1)
+    axis = Axis(low=0, high=top, ticks=tuple(n * step for n in range(round(top / step) + 1)))
+    return _draw_by_pair(
+        result,
+        axis,
+        find=lambda run: run.figures.iops,
+        write=format_rate,
+        identity=f"{prefix}-pairs",
+        name="IOPS",
     )
-    return _svg(parts, f"{prefix}-pairs", f"{result.job.name}: IOPS of every pair", desc)
+
+
+def draw_tails(result: JobResult, *, prefix: str) -> str:
+    """Draws the 99th percentile of the latency of every pair, in the order of measurement."""
+    runs = [run for pair in result.pairs for run in (pair.a, pair.b)]
+    return _draw_by_pair(
+        result,
+        choose_axis([run.figures.latency_p99_ns for run in runs], ticks=5),
+        find=lambda run: run.figures.latency_p99_ns,
+        write=format_duration_ns,
+        identity=f"{prefix}-tails",
+        name="p99",
+    )
 
 
 def draw_ratios(result: JobResult, *, prefix: str) -> str:
-    """Draws B/A of every pair, and the mean ratio with its interval."""
+    """Draws B/A of every pair, and the mean ratio with its interval; busy pairs are hollow."""
     ratio = result.iops_ratio
     ratios = [pair.b.figures.iops / pair.a.figures.iops for pair in result.pairs]
     # An interval from few pairs can be wider than any axis; then it runs to the axis's end.
-    lowest = min(0.8, *ratios, max(ratio.low, min(ratios) / 2)) / 1.06
-    highest = max(1.25, *ratios, min(ratio.high, max(ratios) * 2)) * 1.06
-
-    def place(value: float) -> float:
-        inside = min(max(value, lowest), highest)
-        return scale(math.log(inside), math.log(lowest), math.log(highest), 12, _RIGHT)
-
-    left, right = place(1 / (1 + ratio.margin)), place(1 + ratio.margin)
-    parts = [
-        (
-            f'<rect class="band" x="{left:.1f}" y="{_TOP:g}" width="{right - left:.1f}" '
-            f'height="{_BOTTOM - _TOP:g}"/>'
-        ),
-        draw_line(12, _BOTTOM, _RIGHT, _BOTTOM, "axis"),
-        draw_line(place(1), _TOP, place(1), _BOTTOM, "axis"),
-        draw_label(place(1) - 8, 13, "A faster", "end") if place(1) > 70 else "",  # noqa: PLR2004
-        draw_label(place(1) + 8, 13, "B faster") if place(1) < _RIGHT - 60 else "",
-    ]
-    taken: list[float] = []
-    for tick in sorted(_RATIO_TICKS, key=lambda value: abs(math.log(value))):
-        x = place(tick)
-        if lowest < tick < highest and all(abs(x - other) > _TICK_ROOM for other in taken):
-            taken.append(x)
-            parts.append(draw_line(x, _BOTTOM, x, _BOTTOM + 4, "axis"))
-            parts.append(draw_label(x, _BOTTOM + 16, f"{tick:g}", "mid"))
+    lowest = min(0.8, *ratios, max(ratio.low, min(ratios) / 2)) / _ROOM
+    highest = max(1.25, *ratios, min(ratio.high, max(ratios) * 2)) * _ROOM
+    place, parts = _draw_ratio_axis(lowest, highest, ratio.margin, left=12, words="faster")
     rows = _BOTTOM - _TOP - 44
-    for number, value in enumerate(ratios):
+    for number, (pair, value) in enumerate(zip(result.pairs, ratios, strict=True)):
         y = _TOP + 8 + number * rows / max(1, len(ratios) - 1)
-        parts.append(_mark_b(place(value), y, css="b faint"))
-    y = _BOTTOM - 16
-    parts += [
-        draw_line(place(ratio.low), y, place(ratio.high), y, "interval"),
-        _draw_arrow(place(lowest), y, -1) if ratio.low < lowest else "",
-        _draw_arrow(place(highest), y, 1) if ratio.high > highest else "",
-        _mark_b(place(ratio.ratio), y, size=7),
-        draw_label((12 + _RIGHT) / 2, _HEIGHT - 3, "B ÷ A, logarithmic", "mid"),
-    ]
+        parts.append(_mark_b(place(value), y, css="b hollow" if pair.busy else "b faint"))
+    parts += _draw_interval(ratio, _BOTTOM - 16, place, (lowest, highest))
     desc = (
         f"Mean ratio {format_ratio(ratio.ratio)}, {ratio.confidence:.0%} interval "
         f"{format_interval(ratio)}: {result.verdict}."
     )
     return _svg(parts, f"{prefix}-ratios", f"{result.job.name}: B against A", desc)
+
+
+def draw_intervals(result: JobResult, *, prefix: str) -> str:
+    """Draws the ratio of each figure that is compared pair by pair, with its interval."""
+    rows = [("IOPS", result.iops_ratio), *list_others(result)]
+    lowest = min(0.8, *(max(ratio.low, ratio.ratio / 3) for _, ratio in rows)) / _ROOM
+    highest = max(1.25, *(min(ratio.high, ratio.ratio * 3) for _, ratio in rows)) * _ROOM
+    margin = result.iops_ratio.margin
+    place, parts = _draw_ratio_axis(lowest, highest, margin, left=104, words="more")
+    for number, (name, ratio) in enumerate(rows):
+        y = scale(number + 0.5, 0, len(rows), _TOP, _BOTTOM)
+        parts.append(draw_label(96, y + 3.5, name, "end"))
+        parts += _draw_interval(ratio, y, place, (lowest, highest))
+    desc = "; ".join(
+        f"{name} {format_ratio(ratio.ratio)} times ({format_interval(ratio)}), {ratio.verdict}"
+        for name, ratio in rows
+    )
+    return _svg(parts, f"{prefix}-intervals", f"{result.job.name}: all ratios", desc)
 
 
 def draw_latencies(result: JobResult, *, prefix: str) -> str:
@@ -208,6 +207,95 @@ def draw_host_cpu(result: JobResult, *, prefix: str) -> str:
         for name, share in shares
     )
     return _svg(parts, f"{prefix}-cpu", f"{result.job.name}: host processors kept busy", desc)
+
+
+def _draw_by_pair(
+    result: JobResult,
+    axis: Axis,
+    *,
+    find: Callable[[Measurement], float],
+    write: Callable[[float], str],
+    identity: str,
+    name: str,
+) -> str:
+    """Draws a figure of every pair; pairs that were measured on a busy host are shaded."""
+    parts = []
+    count = len(result.pairs)
+    width = (_RIGHT - _LEFT) / count
+    for number, pair in enumerate(result.pairs):
+        if pair.busy:
+            parts.append(
+                f'<rect class="busy" x="{_LEFT + number * width:.1f}" y="{_TOP:g}" '
+                f'width="{width:.1f}" height="{_BOTTOM - _TOP:g}"/>'
+            )
+    for tick in axis.ticks:
+        y = axis.place(tick, _BOTTOM, _TOP)
+        parts.append(draw_line(_LEFT, y, _RIGHT, y, "grid"))
+        parts.append(draw_label(_LEFT - 6, y + 3.5, write(tick), "end"))
+    parts.append(draw_line(_LEFT, _BOTTOM, _RIGHT, _BOTTOM, "axis"))
+    for number, pair in enumerate(result.pairs):
+        x = _LEFT + (number + 0.5) * width
+        y_a, y_b = (axis.place(find(run), _BOTTOM, _TOP) for run in (pair.a, pair.b))
+        parts.append(draw_line(x, y_a, x, y_b, "thin"))
+        parts += [_mark_a(x, y_a), _mark_b(x, y_b)]
+        if number % math.ceil(count / 10) == 0:
+            parts.append(draw_label(x, _BOTTOM + 15, str(number + 1), "mid"))
+    words = "pair; shaded: busy host" if result.busy_pairs else "pair"
+    parts.append(draw_label((_LEFT + _RIGHT) / 2, _HEIGHT - 3, words, "mid"))
+    desc = "; ".join(
+        f"pair {number}{' (busy host)' if pair.busy else ''}: A {write(find(pair.a))}, "
+        f"B {write(find(pair.b))}"
+        for number, pair in enumerate(result.pairs, start=1)
+    )
+    return _svg(parts, identity, f"{result.job.name}: {name} of every pair", desc)
+
+
+def _draw_ratio_axis(
+    lowest: float, highest: float, margin: float, *, left: float, words: str
+) -> tuple[Callable[[float], float], list[str]]:
+    """Draws a logarithmic axis of ratios with the margin around 1.
+
+    Returns:
+        The position of a ratio, and the parts of the picture.
+    """
+
+    def place(value: float) -> float:
+        inside = min(max(value, lowest), highest)
+        return scale(math.log(inside), math.log(lowest), math.log(highest), left, _RIGHT)
+
+    start, end, one = place(1 / (1 + margin)), place(1 + margin), place(1)
+    parts = [
+        (
+            f'<rect class="band" x="{start:.1f}" y="{_TOP:g}" width="{end - start:.1f}" '
+            f'height="{_BOTTOM - _TOP:g}"/>'
+        ),
+        draw_line(left, _BOTTOM, _RIGHT, _BOTTOM, "axis"),
+        draw_line(one, _TOP, one, _BOTTOM, "axis"),
+        draw_label(one - 8, 13, f"A {words}", "end") if one > left + _WORDS_ROOM else "",
+        draw_label(one + 8, 13, f"B {words}") if one < _RIGHT - _WORDS_ROOM else "",
+    ]
+    taken: list[float] = []
+    for tick in sorted(_RATIO_TICKS, key=lambda value: abs(math.log(value))):
+        x = place(tick)
+        if lowest < tick < highest and all(abs(x - other) > _TICK_ROOM for other in taken):
+            taken.append(x)
+            parts.append(draw_line(x, _BOTTOM, x, _BOTTOM + 4, "axis"))
+            parts.append(draw_label(x, _BOTTOM + 16, f"{tick:g}", "mid"))
+    parts.append(draw_label((left + _RIGHT) / 2, _HEIGHT - 3, "B ÷ A, logarithmic", "mid"))
+    return place, parts
+
+
+def _draw_interval(
+    ratio: PairedRatio, y: float, place: Callable[[float], float], ends: tuple[float, float]
+) -> list[str]:
+    """Draws a ratio and its interval, with an arrowhead where it leaves the axis."""
+    lowest, highest = ends
+    return [
+        draw_line(place(ratio.low), y, place(ratio.high), y, "interval"),
+        _draw_arrow(place(lowest), y, -1) if ratio.low < lowest else "",
+        _draw_arrow(place(highest), y, 1) if ratio.high > highest else "",
+        _mark_b(place(ratio.ratio), y, size=7),
+    ]
 
 
 def _draw_latency_side(

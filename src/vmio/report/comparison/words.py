@@ -9,7 +9,7 @@ from vmio.bench.extent import estimate_duration_s
 from vmio.bench.result import BUSY_SHARE
 from vmio.bench.statistics import MAX_PAIRS, SPREADS, count_pairs, count_pairs_until
 from vmio.report.figures import format_rate, format_ratio
-from vmio.units import format_time_s
+from vmio.units import format_bytes, format_time_s
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vmio.bench.extent import Extent
     from vmio.bench.jobs import Job
     from vmio.bench.result import Comparison, JobResult, Measurement, Summary, Winner
-    from vmio.bench.statistics import PairedRatio
+    from vmio.bench.statistics import PairedRatio, RatioChange
 
 __all__ = [
     "describe_busy",
@@ -25,9 +25,11 @@ __all__ = [
     "describe_host_shares",
     "describe_interval",
     "describe_main_loop",
+    "describe_method",
     "describe_neighbour",
     "describe_others",
     "format_interval",
+    "list_facts",
     "list_others",
     "name_sides",
     "name_verdict",
@@ -206,6 +208,52 @@ def describe_main_loop(result: JobResult) -> str:
     return f"main loop: {a:.2f} processors with A, {b:.2f} with B"
 
 
+def describe_method(comparison: Comparison) -> str:
+    """Returns how the comparison was measured and decided."""
+    if any(result.anytime for result in comparison.jobs):
+        interval = (
+            "Pairs were measured until there was a verdict, so its interval is a confidence"
+            " sequence (a normal mixture), which is right however often one looks."
+        )
+    else:
+        interval = (
+            "The number of pairs was fixed beforehand, so its interval is Student's on the"
+            " logarithms of the ratios."
+        )
+    return (
+        "Both guests are booted before anything is measured, and each is stopped over QMP while"
+        " the other one runs, so that they never compete. A pair is one run on A and one on B,"
+        " seconds apart; which goes first alternates. Whatever the host does at the time affects"
+        " both and cancels in their ratio. The ratio shown is the geometric mean of B/A over all"
+        f" pairs. {interval} B is called the same if the interval lies within the margin, else"
+        " faster or slower if it excludes 1; anything else cannot be told. Host CPU is each QEMU"
+        " thread's own clock over the measured part of a run: 1.0 is one host processor all the"
+        " time. A pair is marked as busy if QEMU's threads waited for a processor for more than"
+        f" {BUSY_SHARE:.0%} of the time in which they could run."
+    )
+
+
+def list_facts(comparison: Comparison) -> tuple[tuple[str, str], ...]:
+    """Returns what the figures depend on besides the layouts; a text is empty if not known."""
+    host = comparison.host
+    why = f" ({comparison.accelerator_reason})" if comparison.accelerator_reason else ""
+    return (
+        ("Processor", f"{host.cpu_model or 'unknown'}, {host.cpu_count} online"),
+        ("Memory", format_bytes(host.memory_bytes) if host.memory_bytes else ""),
+        ("Frequency governor", host.governor or "not reported by this host"),
+        ("Load before", f"{host.load_average_1min:.2f} over the minute before"),
+        ("System", ", ".join(word for word in (host.distribution, host.kernel) if word)),
+        ("QEMU", f"{comparison.qemu_version}, accelerator {comparison.accelerator}{why}"),
+        ("Guest", comparison.guest),
+        ("Disk", f"{comparison.disk}: {comparison.volume}" if comparison.volume else ""),
+        ("Load", f"in {comparison.where}"),
+        ("Neighbour", describe_neighbour(comparison)),
+        ("Boot", f"A in {comparison.a.boot_s:.1f} s, B in {comparison.b.boot_s:.1f} s"),
+        ("Measured", f"{comparison.started_at}, {comparison.duration_s:.0f} s in total"),
+        ("vmio", comparison.vmio_version),
+    )
+
+
 def _compare_main_loops(results: Sequence[JobResult]) -> str:
     """Describes the change of main loop load in the job with the largest; empty if not clear.
 
@@ -223,7 +271,7 @@ def _compare_main_loops(results: Sequence[JobResult]) -> str:
     return ""
 
 
-def format_interval(ratio: PairedRatio) -> str:
+def format_interval(ratio: PairedRatio | RatioChange) -> str:
     """Returns an interval's ends, or that there are too few pairs for one."""
     if not _has_interval(ratio):
         return "too few pairs"
@@ -243,7 +291,7 @@ def _format_pairs(difference: float, spread: float) -> str:
     return f"{MAX_PAIRS} and more" if needed >= MAX_PAIRS else str(needed)
 
 
-def _has_interval(ratio: PairedRatio) -> bool:
+def _has_interval(ratio: PairedRatio | RatioChange) -> bool:
     """Returns whether there are enough pairs for a meaningful interval."""
     return ratio.low > 0 and ratio.high <= ratio.low * _WIDEST
 

@@ -115,9 +115,9 @@ def test_render_comparison_html_tells_everything(comparison: Comparison) -> None
 
 
 def test_render_comparison_html_has_pictures_for_every_job(comparison: Comparison) -> None:
-    """Two layouts and four charts a job, each with a title and a description."""
+    """Two layouts and six charts a job, each with a title and a description."""
     page = Page(render_comparison_html(comparison))
-    assert page.tags.count("svg") == 2 + 4 * len(comparison.jobs)
+    assert page.tags.count("svg") == 2 + 6 * len(comparison.jobs)
     assert page.tags.count("desc") == page.tags.count("svg")
 
 

@@ -12,11 +12,18 @@ from hypothesis import strategies as st
 
 from vmio.bench.jobs import DEFAULT_JOBS, JobFigures
 from vmio.bench.result import Comparison, JobResult, Measurement, Pair, ThreadLoad
-from vmio.report.comparison.svg import draw_host_cpu, draw_latencies, draw_pairs, draw_ratios
+from vmio.report.comparison.svg import (
+    draw_host_cpu,
+    draw_intervals,
+    draw_latencies,
+    draw_pairs,
+    draw_ratios,
+    draw_tails,
+)
 from vmio.report.figures import format_rate, format_ratio
 from vmio.values import replace
 
-DRAWERS = (draw_pairs, draw_ratios, draw_latencies, draw_host_cpu)
+DRAWERS = (*(draw_pairs, draw_ratios, draw_intervals, draw_tails, draw_latencies, draw_host_cpu),)
 FIGURES = st.builds(
     JobFigures,
     iops=st.floats(1e-2, 1e9),
@@ -35,6 +42,7 @@ LOADS = st.builds(
     name=st.sampled_from(["main loop", "io0"]),
     kind=st.sampled_from(["main loop", "iothread", "vcpu", "other"]),
     cpu_share=st.floats(0, 64),
+    run_delay_share=st.floats(0, 64),
 )
 RUNS = st.builds(Measurement, figures=FIGURES, threads=st.lists(LOADS, max_size=3).map(tuple))
 PAIRS = st.builds(Pair, first=st.sampled_from(["A", "B"]), a=RUNS, b=RUNS)
@@ -61,7 +69,36 @@ def test_draw_pairs_marks_every_run(comparison: Comparison) -> None:
     svg = draw_pairs(comparison.jobs[1], prefix="x")
     assert svg.count('<circle class="a"') == 5
     assert svg.count('<path class="b"') == 5
-    assert "pair 1: A 17400, B 29580" in svg
+    assert "pair 1: A 17.4k, B 29.6k" in svg
+    assert "busy" not in svg
+
+
+def test_busy_pairs_are_marked(comparison: Comparison) -> None:
+    """They are shaded where each pair has a place, hollow among the ratios, and named in words."""
+    result = comparison.jobs[1]
+    waiting = ThreadLoad(name="vCPU 0", kind="vcpu", cpu_share=0.5, run_delay_share=0.4)
+    pairs = tuple(
+        replace(pair, a=replace(pair.a, threads=(waiting,))) if number in {1, 3} else pair
+        for number, pair in enumerate(result.pairs)
+    )
+    busy = replace(result, pairs=pairs)
+    for draw in (draw_pairs, draw_tails):
+        svg = draw(busy, prefix="x")
+        bands = re.findall(r'<rect class="busy" x="([\d.]+)"', svg)
+        assert bands == ["98.4", "203.2"]
+        assert "pair 2 (busy host): A " in svg
+        assert "pair; shaded: busy host" in svg
+    svg = draw_ratios(busy, prefix="x")
+    assert (svg.count('class="b hollow"'), svg.count('class="b faint"')) == (2, 3)
+
+
+def test_draw_intervals_has_each_figure_that_is_compared(comparison: Comparison) -> None:
+    """With its ratio, its interval and its verdict in words."""
+    svg = draw_intervals(comparison.jobs[1], prefix="x")
+    labels = ["IOPS", "p99", "p99.9", "CPU per request"]
+    assert [label for label in re.findall(r">([^<]+)</text>", svg) if label in labels] == labels
+    assert "IOPS 1.64 times (1.50 to 1.79), higher; p99 0.61 times" in svg
+    assert svg.count('class="interval"') == 4
 
 
 def test_draw_ratios_says_the_interval(comparison: Comparison) -> None:

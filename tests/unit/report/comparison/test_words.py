@@ -13,6 +13,7 @@ from vmio.report.comparison.words import (
     describe_busy,
     describe_extent,
     describe_host_shares,
+    describe_method,
     format_interval,
     summarise_comparison,
 )
@@ -169,3 +170,12 @@ def test_shares_of_the_host_are_told_of_each_side(comparison: Comparison) -> Non
 
 def _times(figures: JobFigures, factor: float) -> JobFigures:
     return replace(figures, iops=figures.iops * factor)
+
+
+def test_method_is_told_with_the_interval_that_was_used(comparison: Comparison) -> None:
+    """Student's for a fixed number of pairs, a confidence sequence for one that was open."""
+    fixed = describe_method(comparison)
+    jobs = tuple(replace(job, anytime=True) for job in comparison.jobs)
+    anytime = describe_method(replace(comparison, jobs=jobs))
+    assert ("Student's" in fixed, "confidence sequence" in fixed) == (True, False)
+    assert ("Student's" in anytime, "confidence sequence" in anytime) == (False, True)

@@ -1,0 +1,1 @@
+"""What changed from one saved comparison to a later one."""
