@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from vmio import app
-from vmio.bench.compare import Progress
+from vmio.bench.course import Progress
 from vmio.guest.image import GuestImage
 from vmio.tune.search import Effort
 from vmio.tune.space import AS_BOOTED, LiveSetting

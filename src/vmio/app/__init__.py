@@ -58,10 +58,14 @@ if TYPE_CHECKING:
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
         BenchInputs,
+        LiveBenchInputs,
         compare_results,
         plan_extent,
         prepare_bench,
+        prepare_live_bench,
+        read_jobs,
         run_bench,
+        run_live_bench,
     )
     from vmio.app.cmd import (
         Command,
@@ -119,7 +123,7 @@ if TYPE_CHECKING:
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.autopilot.pilot import AutopilotEvent
     from vmio.autopilot.values import PollingGoal
-    from vmio.bench.compare import Progress
+    from vmio.bench.course import Progress
     from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
@@ -165,6 +169,7 @@ __all__ = [
     "Guest",
     "GuestImage",
     "Listed",
+    "LiveBenchInputs",
     "Monitor",
     "NotRestored",
     "Outcome",
@@ -265,6 +270,7 @@ __all__ = [
     "plan_extent",
     "prepare_apply",
     "prepare_bench",
+    "prepare_live_bench",
     "prepare_tune",
     "prepare_undo",
     "preview_plan",
@@ -274,6 +280,7 @@ __all__ = [
     "read_baseline",
     "read_history",
     "read_host",
+    "read_jobs",
     "read_place",
     "read_places",
     "read_plan",
@@ -292,6 +299,7 @@ __all__ = [
     "restore_polling",
     "run_async",
     "run_bench",
+    "run_live_bench",
     "save_host",
     "save_plan",
     "save_profile",
@@ -311,10 +319,14 @@ _LATER = {
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
         "BenchInputs",
+        "LiveBenchInputs",
         "compare_results",
         "plan_extent",
         "prepare_bench",
+        "prepare_live_bench",
+        "read_jobs",
         "run_bench",
+        "run_live_bench",
     ),
     "vmio.app.cmd": (
         "Command",
@@ -377,7 +389,7 @@ _LATER = {
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
     "vmio.autopilot.pilot": ("AutopilotEvent",),
     "vmio.autopilot.values": ("PollingGoal",),
-    "vmio.bench.compare": ("Progress",),
+    "vmio.bench.course": ("Progress",),
     "vmio.bench.regression": ("Regressions",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),

@@ -16,7 +16,8 @@ from typing import Final
 from msgspec import Struct, field
 
 from vmio import __version__
-from vmio.bench.compare import BootedGuest, Progress, boot_pair, measure_pair
+from vmio.bench.compare import BootedGuest, boot_pair, measure_pair
+from vmio.bench.course import Progress
 from vmio.bench.extent import estimate_pair_s
 from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
@@ -422,7 +423,7 @@ async def _find_loops(guest: BootedGuest, disk: str) -> _Loops:
         booted=booted,
         threads={
             thread.name: thread_id
-            for thread_id, thread in guest.threads.items()
+            for thread_id, thread in guest.target.threads.items()
             if thread.name in booted
         },
         processors=frozenset(os.sched_getaffinity(0)),

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from vmio import app
-from vmio.bench.compare import ComparedLayout, Progress
+from vmio.bench.compare import ComparedLayout
+from vmio.bench.course import Progress
 from vmio.bench.jobs import Job, JobFigures
 from vmio.bench.result import HostFacts, Measurement, Pair, Side, ThreadLoad
 from vmio.errors import ConflictError, OutputError, ToolError

@@ -17,6 +17,7 @@ from vmio.report.comparison.svg import (
     draw_tails,
 )
 from vmio.report.comparison.words import (
+    describe_host_shares,
     describe_interval,
     describe_main_loop,
     describe_method,
@@ -65,6 +66,7 @@ def render_comparison_html(comparison: Comparison) -> str:
                     (name, ratio, format_interval(ratio), ratio.verdict)
                     for name, ratio in list_others(result)
                 ],
+                describe_host_shares(result),
             )
             for result in comparison.jobs
         ],
