@@ -57,10 +57,14 @@ if TYPE_CHECKING:
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
         BenchInputs,
+        LiveBenchInputs,
         compare_results,
         plan_extent,
         prepare_bench,
+        prepare_live_bench,
+        read_jobs,
         run_bench,
+        run_live_bench,
     )
     from vmio.app.cmd import (
         Command,
@@ -115,7 +119,7 @@ if TYPE_CHECKING:
     from vmio.app.show import list_layouts, observe
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
-    from vmio.bench.compare import Progress
+    from vmio.bench.course import Progress
     from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
@@ -157,6 +161,7 @@ __all__ = [
     "Guest",
     "GuestImage",
     "Listed",
+    "LiveBenchInputs",
     "Monitor",
     "NotRestored",
     "Outcome",
@@ -248,6 +253,7 @@ __all__ = [
     "plan_extent",
     "prepare_apply",
     "prepare_bench",
+    "prepare_live_bench",
     "prepare_undo",
     "preview_plan",
     "put_worst_first",
@@ -256,6 +262,7 @@ __all__ = [
     "read_baseline",
     "read_history",
     "read_host",
+    "read_jobs",
     "read_place",
     "read_places",
     "read_plan",
@@ -273,6 +280,7 @@ __all__ = [
     "render_plan",
     "run_async",
     "run_bench",
+    "run_live_bench",
     "save_host",
     "save_plan",
     "save_profile",
@@ -290,10 +298,14 @@ _LATER = {
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
         "BenchInputs",
+        "LiveBenchInputs",
         "compare_results",
         "plan_extent",
         "prepare_bench",
+        "prepare_live_bench",
+        "read_jobs",
         "run_bench",
+        "run_live_bench",
     ),
     "vmio.app.cmd": (
         "Command",
@@ -353,7 +365,7 @@ _LATER = {
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
     "vmio.managers.journal": ("WrittenConfig",),
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
-    "vmio.bench.compare": ("Progress",),
+    "vmio.bench.course": ("Progress",),
     "vmio.bench.regression": ("Regressions",),
     "vmio.bench.result": ("Comparison",),
     "vmio.managers.discovery": ("Monitor", "RunningGuest"),

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from vmio.app.guests import build_command, lay_out, load
-from vmio.errors import PlanError, UsageError
+from vmio.errors import CapabilityError, InputError, PlanError, UsageError
 from vmio.units import parse_share, parse_size_bytes, parse_time_s
+from vmio.values import replace
 
 if TYPE_CHECKING:
-    from vmio.bench.compare import ComparedLayout, Progress
+    from vmio.bench.compare import ComparedLayout
+    from vmio.bench.course import Progress
     from vmio.bench.extent import Extent
+    from vmio.bench.in_guest import LiveGuest
     from vmio.bench.jobs import Job
+    from vmio.bench.neighbours import Neighbour
     from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
     from vmio.guest.image import GuestImage
+    from vmio.managers.discovery import RunningGuest
     from vmio.model.host import Host
+    from vmio.model.plan import LiveChange
     from vmio.model.topology import Topology
     from vmio.qemu.boot import Boot
 
 __all__ = [
     "BENCH_MEMORY_MIB",
     "BenchInputs",
+    "LiveBenchInputs",
     "compare_results",
     "plan_extent",
     "prepare_bench",
+    "prepare_live_bench",
+    "read_jobs",
     "run_bench",
+    "run_live_bench",
 ]
 
 BENCH_MEMORY_MIB = 512
@@ -37,6 +49,17 @@ BENCH_MEMORY_MIB = 512
 _PAIRS = 8
 _MOST_PAIRS_UNTIL = 200
 _MIN_SCRATCH_BYTES = 16 << 20
+_MAX_DIGITS = 18
+
+
+class LiveBenchInputs(Struct, frozen=True, kw_only=True):
+    """What is measured in a running guest."""
+
+    live: LiveGuest
+    changes: tuple[LiveChange, ...]
+    """The parameters that are compared with those that it has."""
+    disk: str
+    jobs: tuple[Job, ...]
 
 
 class BenchInputs(Struct, frozen=True, kw_only=True):
@@ -46,7 +69,12 @@ class BenchInputs(Struct, frozen=True, kw_only=True):
     b: ComparedLayout
     disk: str
     jobs: tuple[Job, ...]
+    """Run one after the other; those of several disks at once are beside the first of them."""
     scratch_bytes: int
+    neighbour: Neighbour | None = None
+    """What keeps the main loop busy meanwhile."""
+    on_host: bool = False
+    """Whether each job also runs right on the host."""
 
     @property
     def are_alike(self) -> bool:
@@ -70,6 +98,11 @@ def prepare_bench(
     storage: str | None = None,
     disk: str | None = None,
     jobs: Sequence[str] = (),
+    loads: Sequence[str] = (),
+    recording: str | None = None,
+    recorded_guest: str | None = None,
+    neighbour: str | None = None,
+    on_host: bool = False,
     runtime_s: float | None = None,
     scratch: str = "1G",
 ) -> BenchInputs:
@@ -81,7 +114,12 @@ def prepare_bench(
         host: The host that both would run on.
         storage: The storage.cfg to use.
         disk: The disk to measure; None for the first disk that both have.
-        jobs: Such as `rw=randread,bs=4k,iodepth=32`; the default jobs if empty.
+        jobs: Such as `rw=randread,bs=4k,iodepth=32`; the default jobs if there is no load at all.
+        loads: Names of loads or fio's job files; those in the form `DISK=LOAD` run at once.
+        recording: A recording of `vmio record`, whose guest's load is repeated.
+        recorded_guest: The guest in it; None for the only one.
+        neighbour: What keeps the main loop busy meanwhile, such as `monitor`; None for nothing.
+        on_host: Whether each job also runs right on the host, on the same file.
         runtime_s: How long each run is measured, in seconds; None for the default.
         scratch: Size of the empty files that replace all disks.
 
@@ -90,20 +128,306 @@ def prepare_bench(
         InputError: A config cannot be read.
     """
     from vmio.bench.compare import find_disk
-    from vmio.bench.jobs import DEFAULT_JOBS, parse_job
+    from vmio.bench.jobs import DEFAULT_JOBS
+    from vmio.bench.neighbours import parse_neighbour
 
-    names = jobs or tuple(job.name for job in DEFAULT_JOBS)
-    parsed = tuple(parse_job(name, runtime_s=runtime_s) for name in names)
+    busy = parse_neighbour(neighbour) if neighbour is not None else None
+    parsed = read_jobs(jobs, loads, runtime_s=runtime_s)
     scratch_bytes = parse_size_bytes(scratch)
     if scratch_bytes is None or scratch_bytes < _MIN_SCRATCH_BYTES:
         raise UsageError(f"--scratch {scratch}: 16M is the least", hint="write it as 512M or 1G")
     layouts = [_load_layout(path, host, storage) for path in (a, b)]
+    named = [part.disk for job in parsed for part in job.all if part.disk]
     if disk is None:
-        disk = _choose_disk(*layouts)
+        disk = named[0] if named else _choose_disk(*layouts)
+    if recording is not None:
+        known = {each.disk.id for layout in layouts for each in layout.topology.disks}
+        repeated = _repeat_recording(recording, recorded_guest, disk, known)
+        parsed = (
+            *parsed,
+            repeated if runtime_s is None else replace(repeated, runtime_s=runtime_s),
+        )
+    elif recorded_guest is not None:
+        raise UsageError("--live-guest belongs to --from-live")
+    if not parsed:
+        parsed = read_jobs([job.name for job in DEFAULT_JOBS], runtime_s=runtime_s)
     for layout in layouts:
-        find_disk(layout, disk)
+        for name in {disk, *(part.disk for job in parsed for part in job.all if part.disk)}:
+            find_disk(layout, name)
     return BenchInputs(
-        a=layouts[0], b=layouts[1], disk=disk, jobs=parsed, scratch_bytes=scratch_bytes
+        a=layouts[0],
+        b=layouts[1],
+        disk=disk,
+        jobs=parsed,
+        scratch_bytes=scratch_bytes,
+        neighbour=busy,
+        on_host=on_host,
+    )
+
+
+def read_jobs(
+    jobs: Sequence[str] = (), loads: Sequence[str] = (), *, runtime_s: float | None = None
+) -> tuple[Job, ...]:
+    """Returns jobs in the order in which they run.
+
+    Args:
+        jobs: Such as `rw=randread,bs=4k,iodepth=32`.
+        loads: Names of loads or fio's job files; those in the form `DISK=LOAD` run at once.
+        runtime_s: How long each run is measured, in seconds; None for what they say.
+
+    Raises:
+        UsageError: A job makes no sense, or there is no such load.
+        InputError: A job file cannot be read, or has an option that vmio does not take.
+    """
+    from vmio.bench.jobs import parse_job
+    from vmio.bench.loads import combine_jobs
+
+    parsed = [parse_job(text, runtime_s=runtime_s) for text in jobs]
+    at_once: list[Job] = []
+    for text in loads:
+        disk, equals, name = text.partition("=")
+        if not equals:
+            parsed.append(_read_load(text, runtime_s))
+            continue
+        one = _read_load(name, runtime_s)
+        own = [
+            replace(part, beside=(), disk=disk, name=f"{_clean(disk)}-{part.name}"[:40])
+            for part in one.all
+        ]
+        at_once += own
+    if at_once:
+        parsed.append(combine_jobs(at_once))
+    return tuple(parsed)
+
+
+def _clean(disk: str) -> str:
+    return re.sub(r"[^\w.+-]", "-", disk, flags=re.ASCII)[:16]
+
+
+def _read_load(text: str, runtime_s: float | None) -> Job:
+    from vmio.bench.loads import NAMED_LOADS, parse_job_file
+    from vmio.host.files import is_there, read_source
+
+    if text in NAMED_LOADS:
+        job = NAMED_LOADS[text].job
+        return job if runtime_s is None else replace(job, runtime_s=runtime_s)
+    if not is_there(text):
+        raise UsageError(
+            f"--load {text[:80]}: there is no such load, and no such job file",
+            hint=f"loads are {', '.join(NAMED_LOADS)}",
+        )
+    source = read_source(text)
+    return parse_job_file(source.data.decode("utf-8", "replace"), text, runtime_s=runtime_s)
+
+
+def _repeat_recording(path: str, guest: str | None, disk: str, known: Collection[str]) -> Job:
+    """Returns the load of a recorded guest, on the disks of the same ids.
+
+    A single disk stands for the measured one, whatever its id.
+    """
+    from vmio.bench.loads import combine_jobs, derive_loads
+    from vmio.observe.recording import read_recording
+
+    found = derive_loads(read_recording(path))
+    guests = list(dict.fromkeys(each.guest for each in found))
+    if guest is None and len(guests) == 1:
+        guest = guests[0]
+    names = ", ".join(guests[:20])
+    if not guests:
+        raise InputError(
+            f"{path}: no disk in it did anything, or its guest's monitor was not asked"
+        )
+    if guest not in guests:
+        raise UsageError(
+            f"{path} has no guest '{guest[:80]}' with a load"
+            if guest is not None
+            else f"{path} has several guests",
+            hint=f"choose with --live-guest: {names}",
+        )
+    own = [each for each in found if each.guest == guest]
+    if len(own) == 1:
+        return replace(own[0].job, disk="" if own[0].disk not in known else own[0].disk)
+    missing = [each.disk for each in own if each.disk not in known]
+    if missing:
+        raise UsageError(
+            f"{path}: '{guest}' used {', '.join(missing[:20])}, which the layouts do not have",
+            hint=f"record one disk alone to repeat its load on {disk}",
+        )
+    return combine_jobs([replace(each.job, disk=each.disk) for each in own])
+
+
+def prepare_live_bench(
+    address: str,
+    *,
+    settings: Sequence[str],
+    disk: str | None = None,
+    jobs: Sequence[str] = (),
+    loads: Sequence[str] = (),
+    runtime_s: float | None = None,
+    writable_file: str | None = None,
+) -> LiveBenchInputs:
+    """Returns what is to be measured in a running guest; it is not touched yet.
+
+    Args:
+        address: The guest: a VM's number or name, `pid:NUMBER` or `qmp:SOCKET`.
+        settings: What is compared with what it has, as `PARAMETER=NUMBER` for all of its IOThreads
+            or `IOTHREAD.PARAMETER=NUMBER` for one.
+        disk: The disk to measure; None for the first one.
+        jobs: As for `prepare_bench`.
+        loads: As for `prepare_bench`, all on the one disk.
+        runtime_s: How long each run is measured, in seconds; None for the default.
+        writable_file: A file in the guest that may be overwritten; None to only read its disk.
+
+    Raises:
+        CapabilityError: Its monitor or its agent is its manager's alone, or it has none.
+        InputError: No such guest runs here, or its layout cannot be read.
+        UsageError: A setting, a job or the disk makes no sense, or a job writes without a file.
+    """
+    from vmio.app.ps import list_running
+    from vmio.bench.in_guest import LiveGuest
+    from vmio.bench.jobs import DEFAULT_JOBS
+
+    found = list_running([address])
+    for error in found.errors:
+        raise error
+    if len(found.guests) != 1:
+        raise UsageError(f"{address[:80]} is {len(found.guests)} guests, and this takes one")
+    (guest,) = found.guests
+    name = guest.name or guest.id or guest.address
+    layout = guest.layout
+    if layout is None:
+        raise InputError(guest.problem)
+    parsed = read_jobs(jobs, loads, runtime_s=runtime_s)
+    parsed = parsed or read_jobs([job.name for job in DEFAULT_JOBS], runtime_s=runtime_s)
+    for part in (part for job in parsed for part in job.all):
+        if part.disk:
+            raise UsageError(f"--load {part.disk}=...: one disk is measured in a running guest")
+        if part.writes and writable_file is None:
+            raise UsageError(
+                f"job {part.name} writes, and {name} is somebody's guest",
+                hint="name a file in the guest that may be overwritten with --allow-write FILE",
+            )
+    known = [each.disk.id for each in layout.disks if each.disk.media == "disk"]
+    if disk is None and known:
+        disk = known[0]
+    if disk not in known:
+        raise UsageError(f"{name} has no disk '{disk}'", hint=f"it has {', '.join(known[:20])}")
+    return LiveBenchInputs(
+        live=LiveGuest(
+            guest=guest,
+            name=name,
+            topology=layout,
+            monitor=_find_monitor(guest, name),
+            agent=_find_agent(guest, name),
+            writable_file=writable_file,
+        ),
+        changes=_parse_settings(settings, layout),
+        disk=disk,
+        jobs=parsed,
+    )
+
+
+def _find_monitor(guest: RunningGuest, name: str) -> Path:
+    monitor = guest.monitor
+    if monitor is None or monitor.transport not in {"unix", "fd"}:
+        raise CapabilityError(f"{name} has no monitor to set its parameters with")
+    if monitor.access == "none":
+        raise CapabilityError(
+            f"{name}: its monitor is its manager's alone",
+            hint="with libvirt, compare two recordings with vmio record, before and after virsh "
+            "iothreadset",
+        )
+    return Path(monitor.address)
+
+
+def _find_agent(guest: RunningGuest, name: str) -> Path:
+    """Returns the socket of a guest's agent.
+
+    Raises:
+        CapabilityError: There is none that others may connect to.
+    """
+    from vmio.formats.base import ReadContext
+    from vmio.formats.qemu.monitors import find_agent
+    from vmio.formats.qemu.reader import read_process_vm
+    from vmio.model.host import Host
+    from vmio.model.source import Source
+
+    source = Source(name=guest.address, data=guest.process.command)
+    options = read_process_vm(source, ReadContext(host=Host())).vm.options
+    agent = find_agent(options)
+    if agent is None:
+        raise CapabilityError(
+            f"{name} has no port for a guest agent",
+            hint="with Proxmox VE: qm set ID --agent 1, and stop and start the guest",
+        )
+    if guest.manager in {"libvirt", "kubevirt"} or agent.transport != "unix" or not agent.listens:
+        raise CapabilityError(
+            f"{name}: its guest agent is its manager's alone",
+            hint="fio can be run in the guest by hand while vmio record records it",
+        )
+    return Path(agent.address)
+
+
+def _parse_settings(settings: Sequence[str], layout: Topology) -> tuple[LiveChange, ...]:
+    from vmio.managers.live import check_live
+    from vmio.model.plan import LiveChange
+
+    known = [each.id for each in layout.iothreads]
+    changes: dict[tuple[str, str], LiveChange] = {}
+    for text in settings:
+        target, equals, number = text.partition("=")
+        iothread, _, parameter = target.rpartition(".")
+        if not equals or not number.isdecimal() or len(number) > _MAX_DIGITS:
+            raise UsageError(
+                f"--live {text[:80]}: not of the form PARAMETER=NUMBER",
+                hint="as in --live poll-max-ns=0, or iothread0.poll-max-ns=0 for one IOThread",
+            )
+        if not known or (iothread and iothread not in known):
+            raise UsageError(
+                f"--live {text[:80]}: there is no such IOThread",
+                hint=f"it has {', '.join(known[:20]) or 'none'}",
+            )
+        for each in [iothread] if iothread else known:
+            change = LiveChange(path=f"/objects/{each}", property=parameter, new=int(number))
+            changes[change.path, change.property] = change
+    if not changes:
+        raise UsageError(
+            "nothing to compare the running guest with", hint="give --live poll-max-ns=0 or so"
+        )
+    check_live(list(changes.values()))
+    return tuple(changes.values())
+
+
+async def run_live_bench(
+    inputs: LiveBenchInputs,
+    *,
+    extent: Extent | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Comparison:
+    """Measures a running guest as it is (A) and with other parameters (B), in pairs.
+
+    Its parameters are as before when it returns, however it ends.
+
+    Args:
+        inputs: What is measured.
+        extent: How many pairs are measured, as `plan_extent` returns it; None for the default.
+        report: Called with the progress.
+
+    Raises:
+        ConflictError: Somebody else is connected to its agent.
+        GuestError: Its agent does not answer or must not run programs, or the guest has no fio.
+        QmpError: A parameter cannot be set.
+        ToolError: fio failed, or the guest has ended.
+    """
+    from vmio.bench.in_guest import compare_settings
+
+    return await compare_settings(
+        inputs.live,
+        inputs.changes,
+        jobs=inputs.jobs,
+        extent=extent or plan_extent(inputs.jobs),
+        disk=inputs.disk,
+        report=report,
     )
 
 
@@ -189,6 +513,8 @@ async def run_bench(
         disk=inputs.disk,
         boot=how,
         scratch_bytes=inputs.scratch_bytes,
+        neighbour=inputs.neighbour,
+        on_host=inputs.on_host,
         accelerator_reason=accelerator_reason,
         guest_description=image.description,
         report=report,

@@ -12,7 +12,7 @@ from vmio.host.files import is_file, read_source
 
 if TYPE_CHECKING:
     from vmio.bench.calibrate import Calibration
-    from vmio.bench.compare import Progress
+    from vmio.bench.course import Progress
     from vmio.model.disk import AioEngine
     from vmio.qemu.boot import Boot
     from vmio.sim.profile import Profile

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from vmio.bench.compare import Progress
+from vmio.bench.course import Progress
 from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
 from vmio.bench.load import GuestCounts, LoadedGuest, RunFigures, boot_guest

@@ -4,46 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from vmio import __version__
+from vmio.bench.course import Course, Progress, run_pair
 from vmio.bench.devices import pick_device
-from vmio.bench.extent import STARTUP_S, TAIL_S, Extent, estimate_pair_s
+from vmio.bench.extent import Extent
 from vmio.bench.host_facts import read_host_facts
-from vmio.bench.jobs import Job, fio_argv, parse_fio
-from vmio.bench.result import Comparison, JobResult, Measurement, Pair, Side, Subject
-from vmio.bench.statistics import count_pairs_until
-from vmio.bench.threads import summarise_threads
+from vmio.bench.jobs import Job
+from vmio.bench.neighbours import Neighbour, name_unit, neighbour_argv, open_neighbour
+from vmio.bench.result import (
+    Comparison,
+    Measurement,
+    NeighbourFigures,
+    Pair,
+    Side,
+    Subject,
+)
+from vmio.bench.runs import LoadTarget, check_host_fio, measure_alone, run_in_guest, run_on_host
 from vmio.errors import GuestError, ToolError, UsageError
-from vmio.guest.agent import Agent, agent_argv
+from vmio.guest.agent import Agent, BlockDevice, agent_argv
+from vmio.model.machine import Machine
+from vmio.model.topology import AttachedDisk, Topology
 from vmio.observe.running import read_running
-from vmio.observe.sampler import collect
 from vmio.observe.threads import name_threads
-from vmio.qemu.boot import Boot, Volumes, place_volumes, render_boot
+from vmio.qemu.boot import Boot, Volumes, find_scratch_folder, place_volumes, render_boot
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 from vmio.qemu.threads import ask_threads
 from vmio.units import format_bytes
 from vmio.values import replace
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
-    from pathlib import Path
-
-    from vmio.guest.agent import BlockDevice
-    from vmio.model.machine import Machine
-    from vmio.model.topology import AttachedDisk, Topology
-    from vmio.observe.sample import ThreadName
-
 __all__ = [
     "TCG_CLOCK",
     "BootedGuest",
     "ComparedLayout",
-    "Progress",
     "boot_pair",
     "compare",
     "find_disk",
@@ -51,10 +52,6 @@ __all__ = [
 ]
 
 _BOOT_TIMEOUT_S = 180.0
-_RUN_GRACE_S = 60.0
-"""Additional time that fio may take: a guest under TCG on a busy host is slow."""
-_SAMPLE_INTERVAL_S = 0.1
-_WARM_UP_S = 0.1
 _DISKS_TIMEOUT_S = 20.0
 _DISKS_INTERVAL_S = 0.2
 TCG_CLOCK = "clocksource=tsc tsc=reliable"
@@ -78,23 +75,15 @@ class ComparedLayout(Struct, frozen=True, kw_only=True):
     """The config's command line on its own host, for the report."""
 
 
-class Progress(Struct, frozen=True, kw_only=True):
-    """The progress of a comparison."""
-
-    share: float
-    """Completed fraction, 0 to 1."""
-    words: str
-    left_s: float | None = None
-    """None if not known yet."""
-
-
 class BootedGuest(Struct, frozen=True, kw_only=True):
     """A booted guest."""
 
     process: QemuProcess
-    agent: Agent
-    device: BlockDevice
-    threads: dict[int, ThreadName]
+    target: LoadTarget
+    disk: str
+    """The measured disk's id."""
+    files: Mapping[str, str]
+    """The scratch files of its disks, by the disks' ids."""
     subject: Subject
 
 
@@ -107,6 +96,8 @@ async def compare(  # what a comparison depends on
     disk: str,
     boot: Boot,
     scratch_bytes: int,
+    neighbour: Neighbour | None = None,
+    on_host: bool = False,
     accelerator_reason: str = "",
     guest_description: str = "",
     report: Callable[[Progress], None] = lambda _: None,
@@ -123,6 +114,8 @@ async def compare(  # what a comparison depends on
         disk: The disk's id, which both layouts have.
         boot: How both are booted, with the benchmark guest's kernel.
         scratch_bytes: Size of each side's empty files.
+        neighbour: What keeps the main loop of the measured side busy; None for nothing.
+        on_host: Whether each job also runs right on the host after each pair.
         accelerator_reason: Why `boot` has this accelerator, for the report.
         guest_description: The guest's kernel and packages, for the report.
         report: Called with the progress before each step.
@@ -132,16 +125,30 @@ async def compare(  # what a comparison depends on
         GuestError: A guest does not boot, or its agent does not answer.
         ToolError: QEMU or fio failed.
     """
+    if on_host:
+        check_host_fio()
+    others = tuple({each.disk for job in jobs for each in job.all if each.disk})
     for layout in (a, b):
-        find_disk(layout, disk)
+        for name in (disk, *others):
+            find_disk(layout, name)
     host = read_host_facts()
     started_at = datetime.now(UTC)
     began_s = time.monotonic()
     report(Progress(share=0.0, words="booting both guests"))
-    async with boot_pair(a, b, disk=disk, boot=boot, scratch_bytes=scratch_bytes) as guests:
-        course = _Course(guests=guests, jobs=jobs, extent=extent, report=report, began_s=began_s)
+    async with boot_pair(
+        a, b, disk=disk, others=others, boot=boot, scratch_bytes=scratch_bytes, neighbour=neighbour
+    ) as guests:
+        course = Course(
+            run=partial(_measure_run, guests),
+            jobs=jobs,
+            extent=extent,
+            report=report,
+            began_s=began_s,
+            run_on_host=partial(_run_on_host, guests) if on_host else None,
+        )
         await course.warm_up()
-        results = tuple([await course.run_job(number) for number in range(len(jobs))])
+        beside = None if neighbour is None else await _measure_neighbour(guests, neighbour)
+        results = [await course.run_job(number) for number in range(len(jobs))]
         qemu_version = str(guests["A"].process.qmp.version)
     report(Progress(share=1.0, words="done", left_s=0.0))
     return Comparison(
@@ -149,8 +156,9 @@ async def compare(  # what a comparison depends on
         b=guests["B"].subject,
         disk=disk,
         volume=f"an empty sparse file of {format_bytes(scratch_bytes)} on each side",
-        device=guests["A"].device.path,
-        jobs=results,
+        device=guests["A"].target.device,
+        jobs=tuple(part for each in results for part in each.parts),
+        neighbour=beside,
         host=host,
         accelerator=boot.accelerator,
         accelerator_reason=accelerator_reason,
@@ -163,89 +171,6 @@ async def compare(  # what a comparison depends on
     )
 
 
-class _Course(Struct, kw_only=True):
-    """The measurements of one comparison, in their order."""
-
-    guests: dict[Side, BootedGuest]
-    jobs: tuple[Job, ...]
-    extent: Extent
-    report: Callable[[Progress], None]
-    began_s: float
-    """When the comparison began, booting included."""
-    started_s: float = field(default_factory=time.monotonic)
-    """When the measurements began."""
-    share: float = 0.0
-    """The completed fraction that was reported last."""
-
-    async def warm_up(self) -> None:
-        """Runs fio once on each side, so that no measured run includes loading it."""
-        job = replace(self.jobs[0], runtime_s=_WARM_UP_S, ramp_s=0.0)
-        for side in self.guests:
-            await _measure_run(self.guests, side, job)
-        self.started_s = time.monotonic()
-
-    async def run_job(self, number: int) -> JobResult:
-        """Measures the pairs of a job; the side that goes first alternates, as in A B B A."""
-        job, extent = self.jobs[number], self.extent
-        pairs: list[Pair] = []
-        expected = extent.pairs
-        while True:
-            first: Side = "A" if len(pairs) % 2 == 0 else "B"
-            pairs.append(await self._run_pair(number, len(pairs), expected, first))
-            if len(pairs) < 2:  # noqa: PLR2004  # a spread needs two
-                continue
-            result = JobResult(
-                job=job,
-                pairs=tuple(pairs),
-                margin=extent.margin,
-                anytime=extent.until_verdict,
-            )
-            if len(pairs) >= extent.pairs or (
-                extent.until_verdict and (result.verdict != "cannot tell" or self._is_late(number))
-            ):
-                return result
-            if extent.until_verdict:
-                more = count_pairs_until(extent.margin, result.iops_ratio.spread)
-                expected = min(extent.pairs, max(more, len(pairs) + 1))
-
-    def _is_late(self, number: int) -> bool:
-        """Returns whether a job's part of the time is over."""
-        if self.extent.time_s is None:
-            return False
-        part_s = self.extent.time_s * (number + 1) / len(self.jobs)
-        return time.monotonic() - self.began_s >= part_s
-
-    async def _run_pair(self, number: int, done: int, expected: int, first: Side) -> Pair:
-        """Measures a pair, and reports the state before each of its runs."""
-
-        def note(side: Side) -> None:
-            most = f"{expected}"
-            if self.extent.until_verdict:
-                most = f"{'up to' if expected == self.extent.pairs else 'about'} {expected}"
-            words = f"{self.jobs[number].name}, pair {done + 1} of {most}, {side}"
-            runs = 2 * done + (side != first)
-            self._report_progress(words, number, runs / (2 * expected), expected)
-
-        return await measure_pair(self.guests, self.jobs[number], first=first, note=note)
-
-    def _report_progress(self, words: str, job: int, part: float, expected: int) -> None:
-        """Reports the completed part of a job, and the remaining time at the current pace.
-
-        The expected number of pairs grows if they spread more than those before, so that the same
-        number of them is a smaller part; the reported part stays the same then.
-        """
-        lengths_s = [estimate_pair_s(one) * expected for one in self.jobs]
-        passed_s = sum(lengths_s[:job]) + lengths_s[job] * part
-        self.share = max(self.share, passed_s / sum(lengths_s))
-        left_s = sum(lengths_s) - passed_s
-        if passed_s:
-            left_s *= (time.monotonic() - self.started_s) / passed_s
-        if self.extent.time_s is not None and self.extent.until_verdict:
-            ends_s = self.began_s + self.extent.time_s
-            left_s = max(0.0, min(left_s, ends_s - time.monotonic()))
-        self.report(Progress(share=self.share, words=words, left_s=left_s))
-
-
 async def measure_pair(
     guests: Mapping[Side, BootedGuest],
     job: Job,
@@ -253,7 +178,7 @@ async def measure_pair(
     first: Side,
     note: Callable[[Side], None] = lambda _: None,
 ) -> Pair:
-    """Runs a job on each side, one right after the other.
+    """Runs a job on each side, one right after the other, while the other one is stopped.
 
     Args:
         guests: Both sides, as `boot_pair` gives them.
@@ -265,57 +190,67 @@ async def measure_pair(
         GuestError: A guest or its agent does not answer.
         ToolError: QEMU or fio failed.
     """
-    runs: dict[Side, Measurement] = {}
-    order: tuple[Side, Side] = ("A", "B") if first == "A" else ("B", "A")
-    for side in order:
-        note(side)
-        runs[side] = await _measure_run(guests, side, job)
-    return Pair(first=first, a=runs["A"], b=runs["B"])
+    return await run_pair(partial(_measure_run, guests), job, first=first, note=note)
 
 
 async def _measure_run(guests: Mapping[Side, BootedGuest], side: Side, job: Job) -> Measurement:
     """Runs a job on one side, while the other one is stopped."""
-    guest = guests[side]
-    other = guests["B" if side == "A" else "A"]
-    await other.process.qmp.stop()
-    await guest.process.qmp.cont()
-    argv = fio_argv(job, guest.device.path, scratch=True)
-    length_s = job.ramp_s + job.runtime_s
-    sampling = collect(guest.process.pid, interval_s=_SAMPLE_INTERVAL_S, names=guest.threads)
-    try:
-        async with sampling as samples:
-            completed = await guest.agent.run(
-                argv,
-                timeout_s=length_s + _RUN_GRACE_S,
-                first_poll_s=length_s + STARTUP_S / 2,
-            )
-    except GuestError as error:
-        if guest.process.running:
-            raise
-        raise ToolError(
-            f"QEMU with {guest.subject.name} ended during {job.name}",
-            argv=guest.subject.argv,
-            output=guest.process.output,
-        ) from error
-    end_s = time.monotonic() - TAIL_S
-    if completed.status:
-        raise ToolError(
-            f"fio failed in the guest with {guest.subject.name} during {job.name}",
-            argv=argv,
-            status=completed.status,
-            output=completed.stderr.decode("utf-8", "replace"),
-        )
-    return Measurement(
-        figures=parse_fio(completed.stdout),
-        threads=summarise_threads(samples, start_s=end_s - job.runtime_s, end_s=end_s),
+    await _wake(guests, side)
+    return await run_in_guest(guests[side].target, job)
+
+
+async def _wake(guests: Mapping[Side, BootedGuest], side: Side) -> None:
+    """Resumes one side, while the other one is stopped."""
+    await guests["B" if side == "A" else "A"].process.qmp.stop()
+    await guests[side].process.qmp.cont()
+
+
+async def _measure_neighbour(
+    guests: Mapping[Side, BootedGuest], neighbour: Neighbour
+) -> NeighbourFigures:
+    """Returns how busy the main loops are with the neighbour and no load."""
+    alone: dict[Side, float] = {}
+    for side, guest in guests.items():
+        await _wake(guests, side)
+        alone[side] = await measure_alone(guest.target)
+    return NeighbourFigures(
+        name=neighbour.name,
+        unit=name_unit(neighbour.kind),
+        alone_a=alone["A"],
+        alone_b=alone["B"],
     )
+
+
+async def _run_on_host(guests: Mapping[Side, BootedGuest], job: Job) -> Measurement:
+    """Runs a job on the files of A's disks, while both guests are stopped."""
+    for guest in guests.values():
+        await guest.process.qmp.stop()
+    guest = guests["A"]
+    return await run_on_host(job, guest.files[guest.disk], guest.files)
 
 
 @asynccontextmanager
 async def boot_pair(
-    a: ComparedLayout, b: ComparedLayout, *, disk: str, boot: Boot, scratch_bytes: int
+    a: ComparedLayout,
+    b: ComparedLayout,
+    *,
+    disk: str,
+    others: Sequence[str] = (),
+    boot: Boot,
+    scratch_bytes: int,
+    neighbour: Neighbour | None = None,
 ) -> AsyncIterator[dict[Side, BootedGuest]]:
-    """Boots both guests at once, and ends them."""
+    """Boots both guests at once, and ends them.
+
+    Args:
+        a: The first layout.
+        b: The second one.
+        disk: The disk that is measured, by its id.
+        others: Further disks that loads run on.
+        boot: How both are booted.
+        scratch_bytes: Size of each side's empty files.
+        neighbour: What can keep their main loops busy.
+    """
     sides: tuple[tuple[Side, ComparedLayout], ...] = (("A", a), ("B", b))
     volumes = Volumes(scratch_bytes=scratch_bytes)
     if boot.accelerator == "tcg":
@@ -325,20 +260,49 @@ async def boot_pair(
         started: list[tuple[Side, ComparedLayout, Topology, QemuProcess, float]] = []
         for side, layout in sides:
             topology = stack.enter_context(place_volumes(layout.topology, volumes))
-            extra = (*boot.extra, *agent_argv(folder / side))
+            own = folder / side
+            own.mkdir(mode=0o700)
+            extra = (*boot.extra, *agent_argv(own / "agent"))
+            if neighbour is not None:
+                extra = (*extra, *neighbour_argv(neighbour, own))
             argv = render_boot(layout.machine, topology, replace(boot, extra=extra))
             process = await stack.enter_async_context(QemuProcess.start(argv))
             started.append((side, layout, topology, process, time.monotonic()))
         guests: dict[Side, BootedGuest] = {}
         for side, layout, topology, process, at_s in started:
-            agent = await stack.enter_async_context(_connect(folder / side, layout, process))
+            own = folder / side
+            agent = await stack.enter_async_context(_connect(own / "agent", layout, process))
             boot_s = time.monotonic() - at_s
-            attached = find_disk(layout, disk)
+            seen = await _wait_for_disks(agent, topology)
+            devices = {
+                name: pick_device(seen, topology, find_disk(layout, name)).path
+                for name in (disk, *others)
+            }
+            running = None
+            if neighbour is not None:
+                scratch = stack.enter_context(open_runtime_folder(Path(find_scratch_folder())))
+                running = await stack.enter_async_context(
+                    open_neighbour(neighbour, process.qmp, own, scratch)
+                )
             guests[side] = BootedGuest(
                 process=process,
-                agent=agent,
-                device=pick_device(await _wait_for_disks(agent, topology), topology, attached),
-                threads=name_threads(process.pid, await ask_threads(process.qmp)),
+                target=LoadTarget(
+                    name=layout.name,
+                    pid=process.pid,
+                    agent=agent,
+                    device=devices[disk],
+                    devices=devices,
+                    threads=name_threads(process.pid, await ask_threads(process.qmp)),
+                    writable=True,
+                    neighbour=running,
+                    explain_end=partial(_explain_end, process, layout.name),
+                ),
+                disk=disk,
+                files={
+                    each.disk.id: each.disk.backing.filename
+                    for each in topology.disks
+                    if each.disk.backing is not None
+                },
                 subject=Subject(
                     name=layout.name,
                     title=layout.title,
@@ -349,6 +313,15 @@ async def boot_pair(
                 ),
             )
         yield guests
+
+
+def _explain_end(process: QemuProcess, name: str) -> ToolError | None:
+    """Returns that a guest's QEMU has ended, with what it said; None if it runs."""
+    if process.running:
+        return None
+    return ToolError(
+        f"QEMU with {name} ended during a run", argv=process.argv, output=process.output
+    )
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, get_args
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from vmio.values import check_between, check_matches, replace
 
 __all__ = [
     "DEFAULT_JOBS",
+    "MAX_BESIDE",
     "RAMP_S",
     "RUNTIME_S",
     "AccessPattern",
@@ -26,7 +28,7 @@ __all__ = [
     "parse_job",
 ]
 
-AccessPattern = Literal["read", "randread", "write", "randwrite"]
+AccessPattern = Literal["read", "randread", "write", "randwrite", "rw", "randrw"]
 
 RUNTIME_S: Final = 0.5
 """The measured time of a run. Many short pairs find more than few long ones in the same time: a
@@ -35,7 +37,12 @@ RAMP_S: Final = 0.2
 
 _MAX_OUTPUT_BYTES = 4 * MIB
 _SECTOR_BYTES = 512
-_JOB_KEYS = ("rw", "bs", "iodepth", "runtime", "ramp", "name")
+_JOB_KEYS = (
+    *("rw", "bs", "iodepth", "runtime", "ramp", "name"),
+    *("rwmixread", "fdatasync", "rate_iops"),
+)
+MAX_BESIDE: Final = 31
+"""The most loads that run beside another one at the same time."""
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -52,6 +59,17 @@ class Job(Struct, frozen=True, kw_only=True):
     """Completions that it waits for before it submits as many requests in one call."""
     work_us: int = 0
     """Computing time after each completion; above the guest's shortest sleep it sleeps."""
+    read_percent: int = 50
+    """How many of 100 requests read, of a pattern that mixes reads and writes."""
+    flush_every: int = 0
+    """After how many writes fio waits for an fdatasync; 0 for never."""
+    rate_per_s: float | None = None
+    """Requests a second, at random times (a Poisson process) as by many independent users, whose
+    number in flight `iodepth` limits; None for as many as the disk can do."""
+    disk: str = ""
+    """The id of its disk; empty for the disk that is measured."""
+    beside: tuple[Job, ...] = ()
+    """The loads that run at the same time, for as long; they have none beside themselves."""
 
     def __post_init__(self) -> None:
         check_matches("name", self.name, r"[\w.+-]{1,40}")
@@ -61,11 +79,32 @@ class Job(Struct, frozen=True, kw_only=True):
         check_between("ramp_s", self.ramp_s, 0.0, 600.0)
         check_between("batch", self.batch, 1, 1024)
         check_between("work_us", self.work_us, 0, 10**6)
+        check_between("read_percent", self.read_percent, 0, 100)
+        check_between("flush_every", self.flush_every, 0, 10**6)
+        check_between("rate_per_s", self.rate_per_s, 1, 10**7)
+        check_between("the number of loads at the same time", len(self.beside), 0, MAX_BESIDE)
+        if self.flush_every and not self.writes:
+            raise ValueError(f"a job with rw={self.rw} has nothing to flush")
+        if any(each.beside for each in self.beside):
+            raise ValueError("a load beside another one has none beside itself")
 
     @property
     def writes(self) -> bool:
         """Whether it writes to the disk."""
-        return self.rw in ("write", "randwrite")
+        return self.rw not in ("read", "randread")
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it reads and writes."""
+        return self.rw in ("rw", "randrw")
+
+    @property
+    def all(self) -> tuple[Job, ...]:
+        """The job and those beside it, in the order of fio's results; all run equally long."""
+        return (
+            self,
+            *(replace(each, runtime_s=self.runtime_s, ramp_s=self.ramp_s) for each in self.beside),
+        )
 
 
 DEFAULT_JOBS: Final = (
@@ -93,6 +132,8 @@ class JobFigures(Struct, frozen=True, kw_only=True):
     """fio's user time, in processors: 1.0 is one vCPU all the time."""
     guest_cpu_system_share: float
     fio_version: str = ""
+    flush_p99_ns: float | None = None
+    """Of fdatasync; None if the job has none."""
 
 
 def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
@@ -134,6 +175,11 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
             if "runtime" in options
             else runtime_s or RUNTIME_S,
             ramp_s=_parse_number("ramp", options["ramp"]) if "ramp" in options else RAMP_S,
+            read_percent=int(_parse_number("rwmixread", options.get("rwmixread", "50"))),
+            flush_every=int(_parse_number("fdatasync", options.get("fdatasync", "0"))),
+            rate_per_s=_parse_number("rate_iops", options["rate_iops"])
+            if "rate_iops" in options
+            else None,
         )
     except ValueError as error:
         raise UsageError(
@@ -142,55 +188,73 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
         ) from error
 
 
-def fio_argv(job: Job, device: str, *, scratch: bool = False) -> tuple[str, ...]:
-    """Returns the fio command that runs a job on a device of the guest.
+def fio_argv(
+    job: Job, device: str, *, scratch: bool = False, devices: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Returns the fio command that runs a job on a device, and those beside it on theirs.
 
     Args:
         job: The job.
-        device: The guest's block device, such as /dev/sda.
-        scratch: Whether the disk's content may be lost.
+        device: The guest's block device, such as /dev/sda, or a file.
+        scratch: Whether the content of all these disks may be lost.
+        devices: The devices of jobs that name their disk, by its id.
 
     Raises:
-        UsageError: The job writes and the disk is not known to be scratch.
+        UsageError: A job writes and the disk is not known to be scratch.
+        KeyError: `devices` lacks a disk.
     """
-    if job.writes and not scratch:
-        raise UsageError(
-            f"job {job.name} writes, and {device} is not a scratch disk",
-            hint="use --scratch SIZE, or a job that reads",
-        )
-    return (
-        "fio",
-        f"--name={job.name}",
-        f"--filename={device}",
-        f"--rw={job.rw}",
-        f"--bs={job.block_size_bytes}",
-        f"--iodepth={job.iodepth}",
-        "--ioengine=libaio",
-        "--direct=1",
-        "--time_based",
-        f"--runtime={round(job.runtime_s * 1000)}ms",
-        f"--ramp_time={round(job.ramp_s * 1000)}ms",
-        # By default fio measures the TSC's rate at its start, wrongly under TCG on a busy host.
-        "--clocksource=clock_gettime",
-        # Since submission: a disk that answers before the submitting call returns would seem to
-        # take no time in the completion latency alone.
-        "--lat_percentiles=1",
-        "--clat_percentiles=0",
-        # With one seed, all runs would read the same blocks from the host's cache.
-        "--randrepeat=0",
-        "--norandommap",
-        "--thread",
-        *(
-            (f"--iodepth_batch_submit={job.batch}", f"--iodepth_batch_complete_min={job.batch}")
-            if job.batch > 1
-            else ()
-        ),
-        # fio spins for times shorter than the guest's shortest sleep, which it measures. With
-        # thinktime_spin it can hang, because the remaining time can become negative.
-        *((f"--thinktime={job.work_us}us",) if job.work_us else ()),
-        *(() if job.writes else ("--readonly",)),
-        "--output-format=json",
-    )
+    # fio refuses every write once one job of a command is read-only.
+    reads_only = not any(each.writes for each in job.all)
+    words: list[str] = ["fio"]
+    for each in job.all:
+        own = (devices or {})[each.disk] if each.disk else device
+        if each.writes and not scratch:
+            raise UsageError(
+                f"job {each.name} writes, and {own} is not a scratch disk",
+                hint="use --scratch SIZE, or a job that reads",
+            )
+        words += _list_options(each, own)
+    return (*words, *(("--readonly",) if reads_only else ()), "--output-format=json")
+
+
+def _list_options(job: Job, device: str) -> Iterator[str]:
+    """Yields the options of one job."""
+    # fio splits a file's name at colons.
+    yield from (f"--name={job.name}", f"--filename={device.replace(':', chr(92) + ':')}")
+    yield from (f"--rw={job.rw}", f"--bs={job.block_size_bytes}", f"--iodepth={job.iodepth}")
+    yield from ("--ioengine=libaio", "--direct=1", "--time_based")
+    yield f"--runtime={round(job.runtime_s * 1000)}ms"
+    yield f"--ramp_time={round(job.ramp_s * 1000)}ms"
+    # By default fio measures the TSC's rate at its start, wrongly under TCG on a busy host.
+    yield "--clocksource=clock_gettime"
+    # Since submission: a disk that answers before the submitting call returns would seem to
+    # take no time in the completion latency alone.
+    yield from ("--lat_percentiles=1", "--clat_percentiles=0")
+    # With one seed, all runs would read the same blocks from the host's cache.
+    yield from ("--randrepeat=0", "--norandommap", "--thread")
+    if job.batch > 1:
+        yield f"--iodepth_batch_submit={job.batch}"
+        yield f"--iodepth_batch_complete_min={job.batch}"
+    # fio spins for times shorter than the guest's shortest sleep, which it measures. With
+    # thinktime_spin it can hang, because the remaining time can become negative.
+    if job.work_us:
+        yield f"--thinktime={job.work_us}us"
+    if job.is_mixed:
+        # Percentiles of reads and of writes cannot be put together afterwards.
+        yield from (f"--rwmixread={job.read_percent}", "--unified_rw_reporting=1")
+    if job.flush_every:
+        yield f"--fdatasync={job.flush_every}"
+    if job.rate_per_s is not None:
+        yield from (f"--rate_iops={_split_rate(job)}", "--rate_process=poisson")
+
+
+def _split_rate(job: Job) -> str:
+    """Returns fio's limit of requests a second, which it applies to each direction."""
+    rate = job.rate_per_s or 0.0
+    if not job.is_mixed:
+        return f"{max(1, round(rate))}"
+    reads = rate * job.read_percent / 100
+    return f"{max(1, round(reads))},{max(1, round(rate - reads))}"
 
 
 def parse_fio(data: bytes, number: int = 0) -> JobFigures:
@@ -211,7 +275,8 @@ def parse_fio(data: bytes, number: int = 0) -> JobFigures:
                 f"fio's job {str(job.get('jobname'))[:40]!r} failed with error {job['error']}",
                 hint="the guest's disk may be too small, missing or failing",
             )
-        done = max((job["read"], job["write"]), key=lambda side: int(side["total_ios"]))
+        sides = [job[name] for name in ("mixed", "read", "write") if name in job]
+        done = max(sides, key=lambda side: int(side["total_ios"]))
         if int(done["total_ios"]) < 1:
             raise ToolError(
                 f"fio's job {str(job.get('jobname'))[:40]!r} completed no request",
@@ -231,6 +296,7 @@ def parse_fio(data: bytes, number: int = 0) -> JobFigures:
             guest_cpu_user_share=_finite(job["usr_cpu"]) / 100,
             guest_cpu_system_share=_finite(job["sys_cpu"]) / 100,
             fio_version=re.sub(r"^fio-|[^\w.+-]", "", str(report.get("fio version", "")))[:40],
+            flush_p99_ns=_find_flush_p99(job.get("sync")),
         )
     except (
         AttributeError,
@@ -246,6 +312,12 @@ def parse_fio(data: bytes, number: int = 0) -> JobFigures:
             output=data[:400].decode("utf-8", "replace"),
             hint="fio 3 prints one with --output-format=json",
         ) from error
+
+
+def _find_flush_p99(syncs: Any) -> float | None:  # noqa: ANN401  # a part of such a report
+    if syncs is None or int(syncs.get("total_ios", 0)) < 1:
+        return None
+    return _positive(syncs["lat_ns"]["percentile"]["99.000000"])
 
 
 def _parse_pattern(text: str) -> AccessPattern:

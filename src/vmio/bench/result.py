@@ -13,7 +13,7 @@ from vmio.bench.jobs import Job, JobFigures
 from vmio.bench.statistics import MARGIN, PairedRatio, Verdict, geometric_mean, paired_ratio
 from vmio.characters import natural_key
 from vmio.model.topology import Topology
-from vmio.values import check_between
+from vmio.values import check_between, replace
 
 __all__ = [
     "BUSY_SHARE",
@@ -21,6 +21,7 @@ __all__ = [
     "HostFacts",
     "JobResult",
     "Measurement",
+    "NeighbourFigures",
     "Pair",
     "Side",
     "Subject",
@@ -71,6 +72,15 @@ class Measurement(Struct, frozen=True, kw_only=True):
 
     figures: JobFigures
     threads: tuple[ThreadLoad, ...] = ()
+    beside: tuple[JobFigures, ...] = ()
+    """Of the loads that ran at the same time."""
+    neighbour_per_s: float | None = None
+    """How much the neighbour did meanwhile; None without one."""
+
+    @property
+    def all_iops(self) -> float:
+        """The requests a second of all loads together."""
+        return self.figures.iops + math.fsum(each.iops for each in self.beside)
 
     @property
     def host_cpu_share(self) -> float:
@@ -90,6 +100,8 @@ class Pair(Struct, frozen=True, kw_only=True):
     first: Side
     a: Measurement
     b: Measurement
+    host: Measurement | None = None
+    """The same job right on the host, on the file of A's disk; None if it was not run."""
 
     @property
     def busy(self) -> bool:
@@ -151,7 +163,31 @@ class JobResult(Struct, frozen=True, kw_only=True, dict=True):
         """B's host CPU time of a request, compared with A's; None if a run has none."""
         if any(run.host_cpu_share <= 0 for pair in self.pairs for run in (pair.a, pair.b)):
             return None
-        return self._compare(lambda run: run.host_cpu_share / run.figures.iops)
+        return self._compare(lambda run: run.host_cpu_share / run.all_iops)
+
+    @cached_property
+    def flush_p99_ratio(self) -> PairedRatio | None:
+        """B's 99th percentile of fdatasync, compared with A's; None if a run has none."""
+        if any(
+            run.figures.flush_p99_ns is None for pair in self.pairs for run in (pair.a, pair.b)
+        ):
+            return None
+        return self._compare(lambda run: run.figures.flush_p99_ns or 0.0)
+
+    @cached_property
+    def host_share_a(self) -> PairedRatio | None:
+        """A's IOPS as a share of the host's; None if the job was not run on the host."""
+        return self._compare_with_host(lambda pair: pair.a)
+
+    @cached_property
+    def host_share_b(self) -> PairedRatio | None:
+        """B's IOPS as a share of the host's; None if the job was not run on the host."""
+        return self._compare_with_host(lambda pair: pair.b)
+
+    @property
+    def parts(self) -> tuple[JobResult, ...]:
+        """The result of each load that ran at the same time, this one first."""
+        return tuple(self._take_part(number) for number in range(len(self.job.all)))
 
     @property
     def verdict(self) -> Winner:
@@ -170,6 +206,32 @@ class JobResult(Struct, frozen=True, kw_only=True, dict=True):
             anytime=self.anytime,
         )
 
+    def _compare_with_host(self, side: Callable[[Pair], Measurement]) -> PairedRatio | None:
+        both = [
+            (pair.host.figures.iops, side(pair).figures.iops)
+            for pair in self.pairs
+            if pair.host is not None
+        ]
+        if len(both) < len(self.pairs):
+            return None
+        return paired_ratio(both, margin=self.margin, anytime=self.anytime)
+
+    def _take_part(self, number: int) -> JobResult:
+        """Returns the result of one of the loads that ran at the same time."""
+        jobs = self.job.all
+        job, *others = (jobs[number], *jobs[:number], *jobs[number + 1 :])
+        own = replace(job, beside=tuple(replace(each, beside=()) for each in others))
+        pairs = tuple(
+            replace(
+                pair,
+                a=_turn_to(pair.a, number),
+                b=_turn_to(pair.b, number),
+                host=None if pair.host is None else _turn_to(pair.host, number),
+            )
+            for pair in self.pairs
+        )
+        return JobResult(job=own, pairs=pairs, margin=self.margin, anytime=self.anytime)
+
     @cached_property
     def a(self) -> Summary:
         """Side A over all pairs."""
@@ -179,6 +241,18 @@ class JobResult(Struct, frozen=True, kw_only=True, dict=True):
     def b(self) -> Summary:
         """Side B over all pairs."""
         return _summarise([pair.b for pair in self.pairs])
+
+
+class NeighbourFigures(Struct, frozen=True, kw_only=True):
+    """What kept the main loop busy beside the measured loads."""
+
+    name: str
+    """Such as `monitor`, or `monitor=10` with a rate."""
+    unit: str
+    """What its work is counted in, in the plural."""
+    alone_a: float
+    """The main loop's processor time in A with the neighbour and no load, in host processors."""
+    alone_b: float
 
 
 class Subject(Struct, frozen=True, kw_only=True):
@@ -222,6 +296,10 @@ class Comparison(Struct, frozen=True, kw_only=True):
     device: str = ""
     """Its name in the guest."""
     jobs: tuple[JobResult, ...]
+    """Each load's; those of loads that ran at the same time follow each other."""
+    where: str = "vmio's own guest"
+    """In what the load ran."""
+    neighbour: NeighbourFigures | None = None
     host: HostFacts
     accelerator: str
     accelerator_reason: str = ""
@@ -234,6 +312,14 @@ class Comparison(Struct, frozen=True, kw_only=True):
     started_at: str
     """UTC, in ISO 8601."""
     duration_s: float
+
+
+def _turn_to(run: Measurement, number: int) -> Measurement:
+    """Returns a run as the run of another one of its loads."""
+    figures = (run.figures, *run.beside)
+    return replace(
+        run, figures=figures[number], beside=(*figures[:number], *figures[number + 1 :])
+    )
 
 
 def _summarise(runs: list[Measurement]) -> Summary:

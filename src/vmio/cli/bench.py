@@ -28,8 +28,8 @@ def _refuse_nan(
 
 
 @click.command("bench")
-@click.argument("a", shell_complete=complete_vm)
-@click.argument("b", shell_complete=complete_vm)
+@click.argument("a", required=False, shell_complete=complete_vm)
+@click.argument("b", required=False, shell_complete=complete_vm)
 @click.option(
     "--disk",
     metavar="ID",
@@ -64,6 +64,51 @@ def _refuse_nan(
     metavar="JOB",
     multiple=True,
     help="Replaces the default jobs, for example rw=randread,bs=4k,iodepth=32; repeatable.",
+)
+@click.option(
+    "--load",
+    "loads",
+    metavar="[DISK=]LOAD",
+    multiple=True,
+    help="A named load or a fio job file; those with a disk run at once. Repeatable. Loads: "
+    "database, boot-storm, streaming, mixed-70-30, log, metadata.",
+)
+@click.option(
+    "--from-live",
+    "recording",
+    metavar="RECORDING",
+    help="Repeats the load of a guest that vmio record recorded.",
+)
+@click.option(
+    "--live-guest", metavar="NAME", help="The guest in the recording, if it has several."
+)
+@click.option(
+    "--neighbour",
+    metavar="KIND",
+    help="Keeps QEMU's main loop busy meanwhile: monitor, backup, mirror, screen or network; "
+    "monitor=10 asks ten times a second.",
+)
+@click.option(
+    "--on-host",
+    is_flag=True,
+    help="Run each job also right on this host, on the same file, after each pair.",
+)
+@click.option(
+    "--in-guest",
+    metavar="GUEST",
+    help="Measure a running guest, instead of A and B, with its own fio through its agent.",
+)
+@click.option(
+    "--live",
+    "settings",
+    metavar="PARAMETER=NUMBER",
+    multiple=True,
+    help="With --in-guest: what B has, such as poll-max-ns=0, for each run alone. Repeatable.",
+)
+@click.option(
+    "--allow-write",
+    metavar="FILE",
+    help="With --in-guest: a file in the guest that may be overwritten; else it only reads.",
 )
 @click.option(
     "--runtime",
@@ -101,8 +146,8 @@ def _refuse_nan(
 @storage_option
 @host_options
 def command(
-    a: str,
-    b: str,
+    a: str | None,
+    b: str | None,
     *,
     disk: str | None,
     pairs: int | None,
@@ -110,6 +155,14 @@ def command(
     until: str | None,
     time: str | None,
     job_texts: tuple[str, ...],
+    loads: tuple[str, ...],
+    recording: str | None,
+    live_guest: str | None,
+    neighbour: str | None,
+    on_host: bool,
+    in_guest: str | None,
+    settings: tuple[str, ...],
+    allow_write: str | None,
     runtime_s: float | None,
     as_json: bool,
     as_markdown: bool,
@@ -131,11 +184,13 @@ def command(
     opened. fio runs in one while the other is stopped, in pairs and in alternating order, so that
     other load on the host affects both.
 
+    With --in-guest a guest that runs already is measured instead: A is as it is, B has the
+    parameters given with --live, which are set and set back around each run.
+
     With --compare OLD.json NEW.json nothing is measured: it exits with 1 if B got worse against A
     in the new result, beyond chance and the margin.
     """
-    if as_json and as_markdown:
-        raise UsageError("--json and --markdown exclude each other")
+    _check_form(as_json=as_json, as_markdown=as_markdown)
     if is_comparing:
         from vmio.cli.bench_compare import print_changes
 
@@ -145,6 +200,35 @@ def command(
         from vmio.report.page import check_report_path
 
         check_report_path(report_path)
+    from vmio.report.comparison.words import describe_extent
+
+    if in_guest is not None:
+        if a is not None or neighbour is not None or on_host or recording is not None:
+            raise UsageError(
+                "--in-guest takes no A and B, and no --neighbour, --on-host or --from-live",
+                hint="as in vmio bench --in-guest 701 --live poll-max-ns=0",
+            )
+        live = app.prepare_live_bench(
+            in_guest,
+            settings=settings,
+            disk=disk,
+            jobs=job_texts,
+            loads=loads,
+            runtime_s=runtime_s,
+            writable_file=allow_write,
+        )
+        extent = app.plan_extent(live.jobs, pairs=pairs, margin=margin, until=until, time=time)
+        say(describe_extent(extent, live.jobs))
+        with show_progress() as report:
+            comparison = app.run_async(app.run_live_bench(live, extent=extent, report=report))
+        _print_result(
+            comparison, as_json=as_json, as_markdown=as_markdown, report_path=report_path
+        )
+        return 0
+    if a is None or b is None:
+        raise UsageError("two guests are needed, A and B", hint="or --in-guest GUEST")
+    if settings or allow_write is not None:
+        raise UsageError("--live and --allow-write belong to --in-guest")
     inputs = app.prepare_bench(
         app.find_guest(a),
         app.find_guest(b),
@@ -152,11 +236,14 @@ def command(
         storage=storage,
         disk=disk,
         jobs=job_texts,
+        loads=loads,
+        recording=recording,
+        recorded_guest=live_guest,
+        neighbour=neighbour,
+        on_host=on_host,
         runtime_s=runtime_s,
         scratch=scratch,
     )
-    from vmio.report.comparison.words import describe_extent
-
     if inputs.are_alike:
         say("A and B are the same layout: it shows how much this host's figures differ by chance")
     extent = app.plan_extent(inputs.jobs, pairs=pairs, margin=margin, until=until, time=time)
@@ -179,6 +266,11 @@ def command(
         )
     _print_result(comparison, as_json=as_json, as_markdown=as_markdown, report_path=report_path)
     return 0
+
+
+def _check_form(*, as_json: bool, as_markdown: bool) -> None:
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown exclude each other")
 
 
 def _print_result(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
 from vmio.bench import compare
-from vmio.bench.compare import Progress
+from vmio.bench.course import Course, Progress
 from vmio.bench.extent import Extent, estimate_duration_s, fit_pairs
 from vmio.bench.jobs import DEFAULT_JOBS, Job, JobFigures
-from vmio.bench.result import JobResult, Measurement, Pair, Side
+from vmio.bench.result import JobResult, Measurement, Side
 from vmio.guest.agent import Agent, BlockDevice
 from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
@@ -87,29 +87,21 @@ class Clock:
         self.now_s = 0.0
         self.ratios = iter(ratios)
         self.told: list[Progress] = []
-        monkeypatch.setattr("vmio.bench.compare.time", self)
-        monkeypatch.setattr(compare, "measure_pair", self._measure_pair)
+        monkeypatch.setattr("vmio.bench.course.time", self)
 
     def monotonic(self) -> float:
         """Stands for the clock."""
         return self.now_s
 
-    async def _measure_pair(
-        self, _: object, job: Job, *, first: Side, note: Callable[[Side], None]
-    ) -> Pair:
-        other: Side = "B" if first == "A" else "A"
-        for side in (first, other):
-            note(side)
-            self.now_s += 5.0
-        return Pair(
-            first=first, a=_measure(job, 1000.0), b=_measure(job, 1000 * next(self.ratios))
-        )
+    async def _measure_run(self, side: Side, job: Job) -> Measurement:
+        self.now_s += 5.0
+        return _measure(job, 1000.0 if side == "A" else 1000.0 * next(self.ratios))
 
     def run(self, extent: Extent, number: int = 0) -> JobResult:
         """Measures a job."""
         jobs = DEFAULT_JOBS[:2]
-        course = compare._Course(
-            guests={},
+        course = Course(
+            run=self._measure_run,
             jobs=jobs,
             extent=extent,
             report=self.told.append,

@@ -12,6 +12,7 @@ from vmio.bench.regression import (
     SavedComparison,
     SavedHost,
     SavedJob,
+    SavedNeighbour,
     SavedPair,
     SavedRun,
     SavedSubject,
@@ -68,6 +69,8 @@ def make_saved(*jobs: SavedJob, **other: Any) -> SavedComparison:  # noqa: ANN40
         started_at="2026-01-02T03:04:05Z",
         disk="scsi0",
         volume="a file",
+        where="vmio's own guest",
+        neighbour=None,
         accelerator="kvm",
         qemu_version="10.0.2",
         fio_version="3.33",
@@ -207,6 +210,11 @@ def test_conditions_that_differ_are_named() -> None:
     ("other", "said"),
     [
         ({"accelerator": "tcg"}, "the accelerator was kvm, and is tcg"),
+        ({"where": "pid:4711"}, "the place of the jobs was vmio's own guest, and is pid:4711"),
+        (
+            {"neighbour": SavedNeighbour(name="backup")},
+            "the neighbour was none, and is backup",
+        ),
         ({"disk": "scsi1"}, "the disk was scsi0, and is scsi1"),
         (
             {"a": SavedSubject(name="a.conf", title="A", layout={"vcpus": 4})},

@@ -13,11 +13,24 @@ from msgspec import Struct
 from vmio.formats.qemu.blocks import to_bool
 from vmio.model.option import Option
 
-__all__ = ["MonitorOption", "Transport", "list_monitors"]
+__all__ = [
+    "AGENT_PORT",
+    "AgentOption",
+    "MonitorOption",
+    "Transport",
+    "find_agent",
+    "list_monitors",
+]
 
 Transport = Literal["unix", "abstract", "fd", "tcp", "other"]
 """A socket's file, an abstract name, a socket that QEMU was started with, a port, or a terminal,
 a pipe or a file."""
+
+AGENT_PORT: Final = "org.qemu.guest_agent.0"
+"""The name of the port at which a guest agent listens in the guest.
+
+Source: QEMU 10.0, qga/main.c.
+"""
 
 _SHORT: Final[Mapping[str, Literal["qmp", "hmp"]]] = {
     "qmp": "qmp",
@@ -39,6 +52,29 @@ class MonitorOption(Struct, frozen=True, kw_only=True):
     """The socket's path or name, the descriptor's number, or `HOST:PORT`."""
     listens: bool = True
     """Whether others connect to it; else QEMU itself connects to somebody."""
+
+
+class AgentOption(Struct, frozen=True, kw_only=True):
+    """The port of a guest's agent as it is written."""
+
+    transport: Transport
+    address: str = ""
+    """As `MonitorOption.address`."""
+    listens: bool = True
+    """Whether others connect to it; else QEMU itself connects to somebody."""
+
+
+def find_agent(options: Sequence[Option]) -> AgentOption | None:
+    """Returns the port of a guest's agent; None if the guest has none."""
+    devices = {each.id: each for each in reversed(options) if each.name == "chardev"}
+    for option in options:
+        if option.name == "device" and option.properties.get("name") == AGENT_PORT:
+            name = option.properties.get("chardev", "")
+            found = _read_chardev(devices.get(name), name, "qmp")
+            return AgentOption(
+                transport=found.transport, address=found.address, listens=found.listens
+            )
+    return None
 
 
 def list_monitors(options: Sequence[Option]) -> tuple[MonitorOption, ...]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         HostFacts,
         JobResult,
         Measurement,
+        NeighbourFigures,
         Subject,
         Summary,
         ThreadLoad,
@@ -116,6 +117,10 @@ class MeasurementData(TypedDict):
     """fio's time in user mode, in vCPUs."""
     guest_cpu_system_share: float
     """fio's time in the kernel, in vCPUs."""
+    flush_p99_ns: float | None
+    """Of fdatasync; null if the job has none."""
+    neighbour_per_s: float | None
+    """How much the neighbour did meanwhile, in its unit; null without one."""
     threads: list[ThreadLoadData]
 
 
@@ -129,6 +134,8 @@ class PairData(TypedDict):
     of the time in which they could run."""
     a: MeasurementData
     b: MeasurementData
+    host: MeasurementData | None
+    """The same job right on the host, on the file of A's disk; null if it was not run."""
 
 
 class JobData(TypedDict):
@@ -148,6 +155,16 @@ class JobData(TypedDict):
     """Completions that it waits for before it submits as many requests in one call."""
     work_us: Count
     """Computing time after each completion."""
+    read_percent: Count
+    """How many of 100 requests read, of a pattern that mixes reads and writes."""
+    flush_every: Count
+    """After how many writes it waits for an fdatasync; 0 for never."""
+    rate_per_s: float | None
+    """Requests a second, at random times; null for as many as the disk can do."""
+    disk: str
+    """The disk that it ran on."""
+    beside: list[str]
+    """The names of the jobs that ran at the same time."""
     iops_ratio: float
     """Geometric mean over the pairs of B's IOPS divided by A's."""
     iops_ratio_low: float
@@ -165,9 +182,27 @@ class JobData(TypedDict):
     latency_p999_ratio: RatioData
     cpu_ratio: RatioData | None
     """Host CPU time of a request; null if a run had none."""
+    flush_p99_ratio: RatioData | None
+    """The 99th percentile of fdatasync; null if the job has none."""
+    host_share_a: RatioData | None
+    """A's IOPS as a share of those right on the host; null if the job was not run there."""
+    host_share_b: RatioData | None
+    """B's, likewise."""
     a: SummaryData
     b: SummaryData
     pairs: list[PairData]
+
+
+class NeighbourData(TypedDict):
+    """What kept the main loop busy beside the jobs."""
+
+    name: str
+    """Such as `monitor`, or `monitor=10` with a rate."""
+    unit: str
+    """What its work is counted in."""
+    alone_a: float
+    """The main loop's processor time in A with the neighbour and no job, in host processors."""
+    alone_b: float
 
 
 class ComparisonData(TypedDict):
@@ -183,6 +218,10 @@ class ComparisonData(TypedDict):
     """The storage under the disk, in words."""
     device: str
     """Its name in guest A."""
+    where: str
+    """In what the jobs ran."""
+    neighbour: NeighbourData | None
+    """Null without one."""
     accelerator: str
     """`kvm` or `tcg`."""
     accelerator_reason: str
@@ -206,6 +245,10 @@ def render_comparison_json(comparison: Comparison) -> str:
         "disk": comparison.disk,
         "volume": comparison.volume,
         "device": comparison.device,
+        "where": comparison.where,
+        "neighbour": None
+        if comparison.neighbour is None
+        else _describe_neighbour(comparison.neighbour),
         "accelerator": comparison.accelerator,
         "accelerator_reason": comparison.accelerator_reason,
         "qemu_version": comparison.qemu_version,
@@ -214,7 +257,7 @@ def render_comparison_json(comparison: Comparison) -> str:
         "host": _describe_host(comparison.host),
         "a": _describe_subject(comparison.a),
         "b": _describe_subject(comparison.b),
-        "jobs": [_describe_job(result) for result in comparison.jobs],
+        "jobs": [_describe_job(result, comparison.disk) for result in comparison.jobs],
     }
     return render_document("comparison", data)
 
@@ -242,7 +285,16 @@ def _describe_subject(subject: Subject) -> SubjectData:
     }
 
 
-def _describe_job(result: JobResult) -> JobData:
+def _describe_neighbour(neighbour: NeighbourFigures) -> NeighbourData:
+    return {
+        "name": neighbour.name,
+        "unit": neighbour.unit,
+        "alone_a": neighbour.alone_a,
+        "alone_b": neighbour.alone_b,
+    }
+
+
+def _describe_job(result: JobResult, disk: str) -> JobData:
     job, ratio = result.job, result.iops_ratio
     return {
         "name": job.name,
@@ -253,6 +305,11 @@ def _describe_job(result: JobResult) -> JobData:
         "ramp_s": job.ramp_s,
         "batch": job.batch,
         "work_us": job.work_us,
+        "read_percent": job.read_percent,
+        "flush_every": job.flush_every,
+        "rate_per_s": job.rate_per_s,
+        "disk": job.disk or disk,
+        "beside": [each.name for each in job.beside],
         "iops_ratio": ratio.ratio,
         "iops_ratio_low": ratio.low,
         "iops_ratio_high": ratio.high,
@@ -262,7 +319,10 @@ def _describe_job(result: JobResult) -> JobData:
         "verdict": result.verdict,
         "latency_p99_ratio": _describe_ratio(result.latency_p99_ratio),
         "latency_p999_ratio": _describe_ratio(result.latency_p999_ratio),
-        "cpu_ratio": None if result.cpu_ratio is None else _describe_ratio(result.cpu_ratio),
+        "cpu_ratio": _describe_known(result.cpu_ratio),
+        "flush_p99_ratio": _describe_known(result.flush_p99_ratio),
+        "host_share_a": _describe_known(result.host_share_a),
+        "host_share_b": _describe_known(result.host_share_b),
         "a": _describe_summary(result.a),
         "b": _describe_summary(result.b),
         "pairs": [
@@ -271,10 +331,15 @@ def _describe_job(result: JobResult) -> JobData:
                 "busy": pair.busy,
                 "a": _describe_measurement(pair.a),
                 "b": _describe_measurement(pair.b),
+                "host": None if pair.host is None else _describe_measurement(pair.host),
             }
             for pair in result.pairs
         ],
     }
+
+
+def _describe_known(ratio: PairedRatio | None) -> RatioData | None:
+    return None if ratio is None else _describe_ratio(ratio)
 
 
 def _describe_ratio(ratio: PairedRatio) -> RatioData:
@@ -314,6 +379,8 @@ def _describe_measurement(measurement: Measurement) -> MeasurementData:
         "latency_p999_ns": figures.latency_p999_ns,
         "guest_cpu_user_share": figures.guest_cpu_user_share,
         "guest_cpu_system_share": figures.guest_cpu_system_share,
+        "flush_p99_ns": figures.flush_p99_ns,
+        "neighbour_per_s": measurement.neighbour_per_s,
         "threads": _describe_threads(measurement.threads),
     }
 

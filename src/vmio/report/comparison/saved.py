@@ -22,6 +22,7 @@ MEASURED: Final = frozenset(
     {
         *("iops_ratio", "iops_ratio_low", "iops_ratio_high", "confidence", "margin", "anytime"),
         *("verdict", "latency_p99_ratio", "latency_p999_ratio", "cpu_ratio", "a", "b", "pairs"),
+        *("flush_p99_ratio", "host_share_a", "host_share_b"),
     }
 )
 """The fields of a job that say how it was decided and what was found; the others define it."""

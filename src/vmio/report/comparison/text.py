@@ -8,6 +8,7 @@ from rich.text import Text
 
 from vmio.characters import printable
 from vmio.report.comparison.words import (
+    describe_host_shares,
     describe_interval,
     describe_others,
     name_verdict,
@@ -41,7 +42,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     why = f", {comparison.accelerator_reason}" if comparison.accelerator_reason else ""
     host = comparison.host
     context = (
-        f"QEMU {comparison.qemu_version} with {comparison.accelerator}{why}; fio "
+        f"in {comparison.where}; QEMU {comparison.qemu_version} with {comparison.accelerator}"
+        f"{why}; fio "
         f"{comparison.fio_version}; load before {host.load_average_1min:.2f} on {host.cpu_count} "
         f"processors; {comparison.duration_s:.0f} s in total"
     )
@@ -96,4 +98,6 @@ def _make_verdict(result: JobResult) -> Text:
     line.append(f", {format_ratio(ratio.ratio)} times the IOPS of A ({describe_interval(ratio)}")
     line.append(f", {result.busy_pairs} on a busy host)" if result.busy_pairs else ")")
     line.append(f"\n  {describe_others(result)}", style="not bold")
+    if shares := describe_host_shares(result):
+        line.append(f"\n  {shares}", style="not bold")
     return line

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from vmio.bench.extent import estimate_duration_s
 from vmio.bench.result import BUSY_SHARE
 from vmio.bench.statistics import MAX_PAIRS, SPREADS, count_pairs, count_pairs_until
-from vmio.report.figures import format_ratio
+from vmio.report.figures import format_rate, format_ratio
 from vmio.units import format_bytes, format_time_s
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 __all__ = [
     "describe_busy",
     "describe_extent",
+    "describe_host_shares",
     "describe_interval",
     "describe_main_loop",
     "describe_method",
+    "describe_neighbour",
     "describe_others",
     "format_interval",
     "list_facts",
@@ -36,6 +38,8 @@ __all__ = [
 
 _DIFFERENCES: Final = (0.05, 0.1, 0.2)
 """Of which `describe_extent` says how many pairs they need."""
+_BUSY_LOOP: Final = 0.05
+"""The least processor time of a main loop that its neighbour keeps busy."""
 _WIDEST: Final = 1000
 """The largest ratio of an interval's high end to its low end that still shows anything."""
 
@@ -79,7 +83,57 @@ def summarise_comparison(comparison: Comparison) -> str:
         also = ""
     if unknown:
         sentences.append(f"Too few pairs were measured to decide in {_join(unknown)}{also}.")
+    sentences += [_compare_tails(b, comparison.jobs), describe_neighbour(comparison)]
     return " ".join(filter(None, (*sentences, describe_busy(comparison))))
+
+
+def _compare_tails(name: str, results: Sequence[JobResult]) -> str:
+    """Describes the jobs whose 99th percentile of the latency is clearly another with B."""
+    clear = [
+        f"{format_ratio(ratio.ratio)} times A's in {one.job.name}"
+        f" ({ratio.confidence:.0%} interval {format_interval(ratio)})"
+        for one in results
+        if (ratio := one.latency_p99_ratio).verdict in {"higher", "lower"} and _has_interval(ratio)
+    ]
+    return f"The 99th percentile of {name}'s latency is {_join(clear)}." if clear else ""
+
+
+def describe_neighbour(comparison: Comparison) -> str:
+    """Returns what kept the main loop busy, and how busy; empty without a neighbour."""
+    neighbour = comparison.neighbour
+    if neighbour is None:
+        return ""
+    rates = [
+        math.fsum(rate for rate in side if rate is not None) / len(side)
+        for side in (
+            [pair.a.neighbour_per_s for job in comparison.jobs for pair in job.pairs],
+            [pair.b.neighbour_per_s for job in comparison.jobs for pair in job.pairs],
+        )
+    ]
+    least = min(neighbour.alone_a, neighbour.alone_b)
+    weak = "" if least >= _BUSY_LOOP else ": it hardly loads the main loop"
+    return (
+        f"Beside the jobs the neighbour '{neighbour.name}' did {format_rate(rates[0])}"
+        f" {neighbour.unit} a second with A and {format_rate(rates[1])} with B; alone it takes"
+        f" {neighbour.alone_a:.2f} and {neighbour.alone_b:.2f} processors of the main loop{weak}."
+    )
+
+
+def describe_host_shares(result: JobResult) -> str:
+    """Returns how much of the host's own IOPS each side does; empty if that was not measured."""
+    a, b = result.host_share_a, result.host_share_b
+    if a is None or b is None:
+        return ""
+    return (
+        f"of the IOPS right on the host A does {a.ratio:.0%} ({_format_shares(a)}), B"
+        f" {b.ratio:.0%} ({_format_shares(b)})"
+    )
+
+
+def _format_shares(ratio: PairedRatio) -> str:
+    return (
+        f"{ratio.low:.0%} to {ratio.high:.0%}" if _has_interval(ratio) else format_interval(ratio)
+    )
 
 
 def name_verdict(verdict: Winner) -> str:
@@ -131,10 +185,11 @@ def describe_extent(extent: Extent, jobs: Sequence[Job]) -> str:
 
 def list_others(result: JobResult) -> list[tuple[str, PairedRatio]]:
     """Returns what else is compared pair by pair: the latency's tail, and CPU per request."""
-    cpu = result.cpu_ratio
+    cpu, flush = result.cpu_ratio, result.flush_p99_ratio
     return [
         ("p99", result.latency_p99_ratio),
         ("p99.9", result.latency_p999_ratio),
+        *([("p99 of fdatasync", flush)] if flush is not None else []),
         *([("CPU per request", cpu)] if cpu is not None else []),
     ]
 
@@ -191,6 +246,8 @@ def list_facts(comparison: Comparison) -> tuple[tuple[str, str], ...]:
         ("QEMU", f"{comparison.qemu_version}, accelerator {comparison.accelerator}{why}"),
         ("Guest", comparison.guest),
         ("Disk", f"{comparison.disk}: {comparison.volume}" if comparison.volume else ""),
+        ("Load", f"in {comparison.where}"),
+        ("Neighbour", describe_neighbour(comparison)),
         ("Boot", f"A in {comparison.a.boot_s:.1f} s, B in {comparison.b.boot_s:.1f} s"),
         ("Measured", f"{comparison.started_at}, {comparison.duration_s:.0f} s in total"),
         ("vmio", comparison.vmio_version),

@@ -50,7 +50,8 @@ def test_each_field_of_a_job_defines_it_or_was_measured(comparison: Comparison) 
     )
     assert {*JobData.__annotations__} >= MEASURED
     assert [*saved.jobs[0].settings] == [
-        *("rw", "block_size_bytes", "iodepth", "runtime_s", "ramp_s", "batch", "work_us")
+        *("rw", "block_size_bytes", "iodepth", "runtime_s", "ramp_s", "batch", "work_us"),
+        *("read_percent", "flush_every", "rate_per_s", "disk", "beside"),
     ]
 
 

@@ -1,0 +1,276 @@
+"""A running guest's parameters, changed and changed back between runs of a load inside it.
+
+The guest is somebody's: the load only reads, unless a file of the guest is named that may be
+overwritten; its agent and its monitor are used in short visits, as its manager does; and its
+parameters are as before when this ends, however it ends but by `kill -9`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from vmio import __version__
+from vmio.bench.course import Course, Progress
+from vmio.bench.devices import pick_device
+from vmio.bench.extent import Extent
+from vmio.bench.host_facts import read_host_facts
+from vmio.bench.jobs import Job
+from vmio.bench.result import Comparison, Measurement, Side, Subject
+from vmio.bench.runs import LoadTarget, run_in_guest
+from vmio.errors import ConflictError, GuestError, QmpError, ToolError, UsageError
+from vmio.guest.agent import Agent
+from vmio.managers.discovery import RunningGuest
+from vmio.managers.live import LiveResult, set_live
+from vmio.model.plan import LiveChange
+from vmio.model.topology import Topology
+from vmio.observe.sample import ThreadName
+from vmio.observe.threads import name_threads
+from vmio.qemu.brief import BriefMonitor
+from vmio.qemu.sockets import count_clients
+from vmio.qemu.threads import ask_threads
+from vmio.values import replace
+
+__all__ = ["LiveGuest", "compare_settings"]
+
+_AGENT_S: Final = 10.0
+_ASK_S: Final = 20.0
+_LEAST_FILE_BYTES: Final = 16 << 20
+_NEEDED: Final = frozenset({"guest-exec", "guest-exec-status"})
+
+
+class LiveGuest(Struct, frozen=True, kw_only=True):
+    """A running guest whose parameters are compared."""
+
+    guest: RunningGuest
+    name: str
+    topology: Topology
+    monitor: Path
+    """A monitor that may be used in short visits."""
+    agent: Path
+    """The socket of its agent."""
+    writable_file: str | None = None
+    """A file in the guest that may be overwritten; None to read from its disk."""
+
+
+async def compare_settings(
+    live: LiveGuest,
+    changes: Sequence[LiveChange],
+    *,
+    jobs: tuple[Job, ...],
+    extent: Extent,
+    disk: str,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Comparison:
+    """Measures a running guest as it is (A) and with other parameters (B), in pairs.
+
+    Args:
+        live: The guest.
+        changes: The parameters of B.
+        jobs: The fio jobs, which run in the guest.
+        extent: How many pairs of each job are measured.
+        disk: The id of the disk that is measured.
+        report: Called with the progress before each step.
+
+    Raises:
+        ConflictError: Somebody else is connected to its agent.
+        GuestError: Its agent does not answer or must not run programs, or the guest has no fio.
+        QmpError: A parameter cannot be set.
+        ToolError: fio failed, or the guest has ended.
+        UsageError: A job writes, and no file was named for it.
+    """
+    host = read_host_facts()
+    started_at = datetime.now(UTC)
+    began_s = time.monotonic()
+    pid = live.guest.process.pid
+    report(Progress(share=0.0, words="asking the guest"))
+    device = await _prepare(live, disk)
+    monitor = BriefMonitor(live.monitor, pid=pid)
+    threads = name_threads(pid, await ask_threads(monitor))
+    settings = _Settings(live, monitor, changes)
+    try:
+        course = Course(
+            run=_Runs(live, device, threads, settings).run,
+            jobs=jobs,
+            extent=extent,
+            report=report,
+            began_s=began_s,
+        )
+        await course.warm_up()
+        results = [await course.run_job(number) for number in range(len(jobs))]
+    finally:
+        await settings.restore()
+    report(Progress(share=1.0, words="done", left_s=0.0))
+    words = ", ".join(f"{Path(each.path).name} {each.property}={each.new}" for each in changes)
+    return Comparison(
+        a=Subject(name=live.name, title="as it runs", topology=live.topology, argv=()),
+        b=Subject(name=live.name, title=words, topology=live.topology, argv=()),
+        disk=disk,
+        volume="the guest's own disk, read only"
+        if live.writable_file is None
+        else f"the guest's file {live.writable_file}",
+        device=device,
+        jobs=tuple(part for each in results for part in each.parts),
+        where=f"the running guest {live.name}",
+        host=host,
+        accelerator="as it runs",
+        qemu_version=str(monitor.version) if monitor.version is not None else "",
+        fio_version=results[0].pairs[0].a.figures.fio_version,
+        vmio_version=__version__,
+        started_at=started_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        duration_s=time.monotonic() - began_s,
+    )
+
+
+class _Settings:
+    """The parameters of a running guest, which has those of one side."""
+
+    def __init__(
+        self, live: LiveGuest, monitor: BriefMonitor, changes: Sequence[LiveChange]
+    ) -> None:
+        self._live = live
+        self._monitor = monitor
+        self._new = tuple(changes)
+        self._old: tuple[LiveChange, ...] | None = None
+        self._side: Side = "A"
+
+    async def turn_to(self, side: Side) -> None:
+        """Sets the parameters of a side; A's are those that the guest had at first."""
+        if side == self._side:
+            return
+        if side == "B":
+            self._side = "B"  # also if this is interrupted
+            results = await self._set(self._new)
+            if self._old is None:
+                self._old = tuple(replace(each.change, new=each.old) for each in results)
+        elif self._old is not None:
+            await self._set(self._old)
+            self._side = "A"
+
+    async def restore(self) -> None:
+        """Sets what the guest had at first, also if this is cancelled meanwhile.
+
+        Raises:
+            QmpError: It cannot be set, and the guest still runs.
+        """
+        # Without old values nothing was set: a change that fails or is cancelled undoes itself.
+        if self._side == "A" or self._old is None:
+            return
+        task = asyncio.ensure_future(self.turn_to("A"))
+        while not task.done():
+            with suppress(asyncio.CancelledError, QmpError):
+                await asyncio.shield(task)
+        error = task.exception()
+        if error is not None and _explain_end(self._live) is None:
+            left = ", ".join(f"{each.path} {each.property}={each.new}" for each in self._old)
+            raise QmpError(f"parameters could not be restored: {error}", hint=f"set {left}")
+
+    async def _set(self, changes: Sequence[LiveChange]) -> tuple[LiveResult, ...]:
+        async with self._monitor.conversation():
+            await self._monitor.execute("query-name")
+            if self._monitor.peer_pid not in {None, self._live.guest.process.pid}:
+                raise QmpError(
+                    f"{self._live.name}: another process answers at its monitor's socket"
+                )
+            return await set_live(self._monitor, changes)
+
+
+class _Runs:
+    """Runs jobs in the guest, each over a connection of its own to the agent."""
+
+    def __init__(
+        self,
+        live: LiveGuest,
+        device: str,
+        threads: dict[int, ThreadName],
+        settings: _Settings,
+    ) -> None:
+        self._live = live
+        self._device = device
+        self._threads = threads
+        self._settings = settings
+
+    async def run(self, side: Side, job: Job) -> Measurement:
+        """Runs a job with the parameters of a side."""
+        await self._settings.turn_to(side)
+        live = self._live
+        _check_free(live)
+        async with Agent.connect(live.agent, _AGENT_S) as agent:
+            target = LoadTarget(
+                name=live.name,
+                pid=live.guest.process.pid,
+                agent=agent,
+                device=self._device,
+                threads=self._threads,
+                writable=live.writable_file is not None,
+                explain_end=partial(_explain_end, live),
+            )
+            return await run_in_guest(target, job)
+
+
+async def _prepare(live: LiveGuest, disk: str) -> str:
+    """Returns what the load runs on in the guest, which can run it."""
+    _check_free(live)
+    async with Agent.connect(live.agent, _AGENT_S) as agent:
+        missing = _NEEDED - (await agent.info()).commands
+        if missing:
+            raise GuestError(
+                f"{live.name}: its agent must not run programs ({', '.join(sorted(missing))})",
+                hint="its owner can allow it: see qemu-ga's --allow-rpcs and --block-rpcs",
+            )
+        await _check_fio(agent, live.name)
+        if live.writable_file is not None:
+            await _check_file(agent, live.writable_file)
+            return live.writable_file
+        attached = live.topology.find_disk(disk)
+        if attached is None:
+            raise UsageError(f"{live.name} has no disk '{disk}'")
+        return pick_device(await agent.disks(), live.topology, attached).path
+
+
+async def _check_fio(agent: Agent, name: str) -> None:
+    try:
+        completed = await agent.run(("fio", "--version"), timeout_s=_ASK_S)
+    except GuestError as error:
+        raise GuestError(
+            f"{name}: fio cannot be run in the guest: {error.message}",
+            hint="install the package fio in the guest",
+        ) from error
+    if completed.status or not completed.stdout.startswith(b"fio-3"):
+        raise GuestError(f"{name}: the fio in the guest is not version 3 or newer of it")
+
+
+async def _check_file(agent: Agent, path: str) -> None:
+    """Refuses a file that does not exist in the guest: fio would create it."""
+    completed = await agent.run(("stat", "-c", "%F %s", "--", path), timeout_s=_ASK_S)
+    kind, _, size = completed.stdout.decode("utf-8", "replace").strip().rpartition(" ")
+    if completed.status or kind != "regular file" or not size.isdecimal():
+        raise UsageError(
+            f"--allow-write {path[:200]}: there is no such file in the guest",
+            hint="make one of 1 GiB or so there, whose content may be lost",
+        )
+    if int(size) < _LEAST_FILE_BYTES:
+        raise UsageError(f"--allow-write {path[:200]}: it is smaller than 16 MiB")
+
+
+def _check_free(live: LiveGuest) -> None:
+    if count_clients(live.guest.process.pid, live.agent, fresh=True):
+        raise ConflictError(
+            f"{live.agent} is held by another client",
+            hint="an agent answers one client at a time; try again later",
+        )
+
+
+def _explain_end(live: LiveGuest) -> ToolError | None:
+    """Returns that the guest has ended; None if it runs."""
+    if Path(f"/proc/{live.guest.process.pid}").exists():
+        return None
+    return ToolError(f"{live.name} ended during a run")
