@@ -25,7 +25,15 @@ def list_helps() -> Iterator[tuple[str, str]]:
         for verb in program.list_commands(root):
             command = program.get_command(root, verb)
             if command is not None:
-                yield verb, click.Context(command, root, verb, terminal_width=_COLUMNS).get_help()
+                yield verb, _render_help(command, root, verb)
+
+
+def _render_help(command: click.Command, parent: click.Context, name: str) -> str:
+    """Returns the help of a verb, and of the verbs below it."""
+    context = click.Context(command, parent, name, terminal_width=_COLUMNS)
+    below = command.commands if isinstance(command, click.Group) else {}
+    more = (_render_help(each, context, each_name) for each_name, each in below.items())
+    return "\n\n".join((context.get_help(), *more))
 
 
 def render_pages() -> dict[str, str]:

@@ -38,7 +38,11 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "VmioError",
+    "describe_bug",
 ]
+
+_MAX_CHARACTERS = 400
+"""Of an error that nobody worded for a line."""
 
 
 class VmioError(Exception):
@@ -151,3 +155,8 @@ class MissingExtraError(VmioError):
     """An optional dependency that is not installed; the message says which extra to install."""
 
     exit_status = 4
+
+
+def describe_bug(error: Exception) -> str:
+    """Returns what to say of an error that no code foresaw: a clause that ends a line."""
+    return f"a bug in vmio: {type(error).__name__}: {error}"[:_MAX_CHARACTERS]

@@ -28,6 +28,8 @@ import pytest
 
 from vmio.errors import QmpError, ToolError
 from vmio.observe.readings import HostTracker, Look, Reading
+from vmio.observe.sample import Sample
+from vmio.observe.sampler import GuestSampler
 from vmio.observe.watching import HostWatcher, WatchOptions, watch_host
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
@@ -42,6 +44,15 @@ BARE = (
     *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-S"),
     *("-machine", "pc", "-accel", "tcg", "-m", "16", "-object", "iothread,id=io0"),
 )
+GREETING = b'{"QMP": {"version": {"qemu": {"major": 10, "minor": 0, "micro": 2}}}}\r\n'
+STATS = [
+    {
+        "device": "",
+        "qdev": "/machine/peripheral/sd0/virtio-backend",
+        "node-name": "n0",
+        "stats": {"rd_operations": 0},
+    }
+]
 OPTIONS = WatchOptions(search_s=0.0)
 COUNTING = WatchOptions(search_s=0.0, latencies=True)
 MANY = 200
@@ -190,6 +201,69 @@ async def test_socket_that_never_answers_delays_no_other_guest(tmp_path: Path) -
                     for _ in range(5):
                         await wait_for(watcher, {"mute": "silent", "talks": "answered"})
         assert (count_clients(os.getpid(), path, fresh=True) or 0) <= 1
+
+
+@in_event_loop
+async def test_monitor_that_falls_silent_while_latencies_are_set_takes_no_longer(
+    tmp_path: Path,
+) -> None:
+    """What was begun is not undone before the look is over, at a monitor that does not answer."""
+    path = tmp_path / "mute"
+    greetings = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal greetings
+        greetings += 1
+        writer.write(GREETING)
+        async for line in reader:
+            match json.loads(line):
+                case {"execute": "qmp_capabilities"}:
+                    writer.write(b'{"return": {}}\r\n')
+                case {"execute": "query-blockstats", "id": number}:
+                    writer.write(json.dumps({"id": number, "return": STATS}).encode() + b"\r\n")
+                case _:
+                    pass
+        writer.close()
+
+    async with (
+        await asyncio.start_unix_server(serve, path),
+        imitated("mute", "-qmp", f"unix:{path},server=on,wait=off"),
+        watch("mute", options=COUNTING) as watcher,
+    ):
+        await wait_for(watcher, {"mute": "silent"})
+        # One to have latencies counted, and one for the sample.
+        assert greetings == 2
+        greetings = 0
+        look = await watcher.look(limit_s=0.01)
+        assert greetings <= 1
+        assert list_states(look) == {"mute": "not read within 0.01 s"}
+
+
+@in_event_loop
+async def test_guest_that_vmio_fails_at_hides_no_other_guest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever one guest answers, the others are read."""
+    take = GuestSampler.take
+
+    async def fail(self: GuestSampler) -> Sample | None:
+        taken = await take(self)
+        if self._pid == forged.pid:
+            raise KeyError("x")
+        return taken
+
+    with open_runtime_folder() as folder:
+        async with (
+            started(folder / "forged") as forged,
+            started(folder / "other"),
+            watch("forged", "other") as watcher,
+        ):
+            await wait_for(watcher, {"forged": "answered", "other": "answered"})
+            monkeypatch.setattr(GuestSampler, "take", fail)
+            told = "not read, a bug in vmio: KeyError: 'x'"
+            await wait_for(watcher, {"forged": told, "other": "answered"})
+            monkeypatch.undo()
+            await wait_for(watcher, {"forged": "answered", "other": "answered"})
 
 
 @in_event_loop

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -12,17 +11,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from msgspec import Struct
 
-from vmio import app
 from vmio.errors import CapabilityError, QmpError, ToolError
-from vmio.guest.agent import Agent, agent_argv
-from vmio.guest.image import ensure_image
-from vmio.model.machine import Machine
-from vmio.model.topology import Topology
 from vmio.observe.histograms import FINE_BOUNDARIES_NS, keep_histograms
 from vmio.observe.kernel_trace import TracedLoop, trace_loops
 from vmio.observe.percentiles import LatencyRange
@@ -32,12 +24,12 @@ from vmio.observe.readings import HostTracker, Reading
 from vmio.observe.sample import Limits, Sample
 from vmio.observe.sampler import open_sampler, sample, stream
 from vmio.observe.watching import HostWatcher, WatchOptions, watch_host
-from vmio.qemu.boot import render_boot
 from vmio.qemu.brief import BriefMonitor
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 from vmio.qemu.sockets import count_clients
 from vmio.report.verdicts.words import describe_verdict
+from vmio.testing.loaded_guest import Loaded, boot_loaded
 
 LATENCIES_NS = (1_120_000, 5_600_000, 35_500_000)
 """Of disks that do nothing but wait, in the middle of bins."""
@@ -56,83 +48,14 @@ THROTTLED = (
 )
 
 
-class Loaded(Struct, frozen=True, kw_only=True):
-    """A guest that can be loaded, with a monitor that others use too."""
-
-    process: QemuProcess
-    agent: Agent
-    socket: Path
-    devices: tuple[str, ...]
-
-    def open_monitor(self) -> BriefMonitor:
-        """Returns its monitor, with limits that a busy host does not reach."""
-        return BriefMonitor(
-            self.socket, pid=self.process.pid, greeting_s=10.0, conversation_s=20.0
-        )
-
-    async def run_fio(self, device: str, *more: str) -> dict[str, Any]:
-        """Returns what fio says of its reads."""
-        done = await self.agent.run(
-            (
-                *("fio", "--name=x", f"--filename={device}", "--rw=randread", "--bs=4k"),
-                *("--ioengine=libaio", "--direct=1", "--time_based", "--output-format=json"),
-                *("--allow_file_create=0", *more),
-            ),
-            timeout_s=120,
-        )
-        assert not done.status, done.stderr
-        text = done.stdout.decode()
-        reads: dict[str, Any] = json.loads(text[text.index("{") :])["jobs"][0]["read"]
-        return reads
-
-
 @asynccontextmanager
 async def booted(*disks: str, devices: Sequence[str] = ()) -> AsyncIterator[Loaded]:
-    """Boots the benchmark guest with block nodes as its disks.
-
-    Args:
-        disks: The nodes, n0 and so on.
-        devices: The options of the devices; each disk on an IOThread of its own without any.
-    """
+    """Boots the benchmark guest; skips where this host cannot build it."""
     try:
-        image = ensure_image(controllers=("virtio-blk-pci", "virtio-scsi-pci"))
+        async with boot_loaded(*disks, devices=devices) as loaded:
+            yield loaded
     except CapabilityError as error:
         pytest.skip(f"needs a host that can build the guest: {error.message}")
-    how, _ = app.choose_boot(
-        accelerator="tcg",
-        kernel=str(image.kernel),
-        initrd=str(image.initrd),
-        append=f"{image.append} clocksource=tsc tsc=reliable",
-        memory_mib=512,
-    )
-    extra: list[str] = []
-    for number, each in enumerate(disks):
-        extra += ["-object", f"iothread,id=io{number}", "-blockdev", f"{each},node-name=n{number}"]
-    for each in devices or (
-        f"virtio-blk-pci,drive=n{number},iothread=io{number},id=vd{number},num-queues=1"
-        for number in range(len(disks))
-    ):
-        extra += ["-device", each]
-    async with AsyncExitStack() as stack:
-        runtime = stack.enter_context(open_runtime_folder())
-        argv = render_boot(Machine(name="sampled"), Topology(), how)
-        argv = (*argv, *agent_argv(runtime / "agent"), *extra)
-        process = await stack.enter_async_context(
-            QemuProcess.start(argv, qmp_socket=runtime / "qmp")
-        )
-        agent = await stack.enter_async_context(Agent.connect(runtime / "agent", 180))
-        found: list[str] = []
-        while len(found) < len(disks):
-            names = ("vd", "sd")
-            found = sorted(
-                each.path for each in await agent.disks() if each.name.startswith(names)
-            )
-        yield Loaded(
-            process=process,
-            agent=agent,
-            socket=runtime / "qmp",
-            devices=tuple(found[: len(disks)]),
-        )
 
 
 async def watch(loaded: Loaded, *, interval_s: float, into: list[Sample]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -53,7 +54,16 @@ def test_late_pattern_goes_between_processes() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_late_patterns_of_a_module_are_regular_expressions(name: str) -> None:
     """A slip that the import would have told of is told of here."""
-    late = [each for each in vars(import_module(name)).values() if isinstance(each, _LatePattern)]
+    late = [*_find_late(vars(import_module(name)).values())]
     assert late
     for each in late:
         re.compile(*each._arguments)
+
+
+def _find_late(values: Iterable[object]) -> Iterator[_LatePattern]:
+    """Yields the patterns among values, and in tables of them."""
+    for each in values:
+        if isinstance(each, _LatePattern):
+            yield each
+        elif isinstance(each, tuple):
+            yield from _find_late(each)

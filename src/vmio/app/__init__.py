@@ -53,6 +53,7 @@ from vmio.formats.shell import quote
 from vmio.host.files import is_folder, is_there, read_source
 
 if TYPE_CHECKING:
+    from vmio.app.autopilot import list_steered, restore_polling, steer_guests
     from vmio.app.baseline import Recorded, record_baseline, write_baseline
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
@@ -118,7 +119,10 @@ if TYPE_CHECKING:
     )
     from vmio.app.show import list_layouts, observe
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
+    from vmio.app.tune import make_tuner, prepare_tune
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
+    from vmio.autopilot.pilot import AutopilotEvent
+    from vmio.autopilot.values import PollingGoal
     from vmio.bench.course import Progress
     from vmio.bench.regression import Regressions
     from vmio.bench.result import Comparison
@@ -140,12 +144,16 @@ if TYPE_CHECKING:
     from vmio.sim.polling import PollSettings
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.sweep import Grid, SweepPoint
+    from vmio.tune.result import Tuning
+    from vmio.tune.space import Part
+    from vmio.tune.tuner import Task, Tuner
 
 __all__ = [
     "ADDRESSES",
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
     "MAX_RECORDING_BYTES",
+    "AutopilotEvent",
     "BenchInputs",
     "Boot",
     "CheckInputs",
@@ -166,9 +174,11 @@ __all__ = [
     "NotRestored",
     "Outcome",
     "Page",
+    "Part",
     "Places",
     "PollSettings",
     "PollingChange",
+    "PollingGoal",
     "PreparedPlan",
     "PreparedUndo",
     "Progress",
@@ -180,7 +190,10 @@ __all__ = [
     "Severity",
     "ShownGuest",
     "SweepPoint",
+    "Task",
     "TopSource",
+    "Tuner",
+    "Tuning",
     "Verdict",
     "Volumes",
     "Watch",
@@ -239,9 +252,11 @@ __all__ = [
     "list_rules",
     "list_running",
     "list_runs",
+    "list_steered",
     "load",
     "load_source",
     "make_plan",
+    "make_tuner",
     "name_path",
     "name_place",
     "needs_host",
@@ -254,6 +269,7 @@ __all__ = [
     "prepare_apply",
     "prepare_bench",
     "prepare_live_bench",
+    "prepare_tune",
     "prepare_undo",
     "preview_plan",
     "put_worst_first",
@@ -278,6 +294,7 @@ __all__ = [
     "render_host",
     "render_page",
     "render_plan",
+    "restore_polling",
     "run_async",
     "run_bench",
     "run_live_bench",
@@ -287,6 +304,7 @@ __all__ = [
     "simulate",
     "simulate_sweep",
     "split_settings",
+    "steer_guests",
     "undo",
     "unwind_on_signals",
     "verify",
@@ -294,6 +312,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "vmio.app.autopilot": ("list_steered", "restore_polling", "steer_guests"),
     "vmio.app.baseline": ("Recorded", "record_baseline", "write_baseline"),
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
@@ -360,11 +379,14 @@ _LATER = {
     ),
     "vmio.app.show": ("list_layouts", "observe"),
     "vmio.app.top": ("PollingChange", "TopSource", "open_recorded", "open_top"),
+    "vmio.app.tune": ("make_tuner", "prepare_tune"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.libvirt.find": ("name_path",),
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
     "vmio.managers.journal": ("WrittenConfig",),
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
+    "vmio.autopilot.pilot": ("AutopilotEvent",),
+    "vmio.autopilot.values": ("PollingGoal",),
     "vmio.bench.course": ("Progress",),
     "vmio.bench.regression": ("Regressions",),
     "vmio.bench.result": ("Comparison",),
@@ -382,6 +404,9 @@ _LATER = {
     "vmio.sim.polling": ("PollSettings",),
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),
+    "vmio.tune.result": ("Tuning",),
+    "vmio.tune.space": ("Part",),
+    "vmio.tune.tuner": ("Task", "Tuner"),
 }
 """The module of each name that is imported on first access."""
 _HOMES = {name: module for module, names in _LATER.items() for name in names}

@@ -36,6 +36,9 @@ __all__ = [
     "BenchInputs",
     "LiveBenchInputs",
     "compare_results",
+    "parse_duration",
+    "parse_jobs",
+    "parse_scratch",
     "plan_extent",
     "prepare_bench",
     "prepare_live_bench",
@@ -133,9 +136,7 @@ def prepare_bench(
 
     busy = parse_neighbour(neighbour) if neighbour is not None else None
     parsed = read_jobs(jobs, loads, runtime_s=runtime_s)
-    scratch_bytes = parse_size_bytes(scratch)
-    if scratch_bytes is None or scratch_bytes < _MIN_SCRATCH_BYTES:
-        raise UsageError(f"--scratch {scratch}: 16M is the least", hint="write it as 512M or 1G")
+    scratch_bytes = parse_scratch(scratch)
     layouts = [_load_layout(path, host, storage) for path in (a, b)]
     named = [part.disk for job in parsed for part in job.all if part.disk]
     if disk is None:
@@ -431,6 +432,48 @@ async def run_live_bench(
     )
 
 
+def parse_jobs(texts: Sequence[str], *, runtime_s: float | None = None) -> tuple[Job, ...]:
+    """Returns the jobs that texts such as `rw=randread,bs=4k,iodepth=32` name.
+
+    Args:
+        texts: The texts; the default jobs if empty.
+        runtime_s: How long each run is measured, in seconds; None for the default.
+
+    Raises:
+        UsageError: A text is not a job.
+    """
+    from vmio.bench.jobs import DEFAULT_JOBS, parse_job
+
+    names = texts or tuple(job.name for job in DEFAULT_JOBS)
+    return tuple(parse_job(name, runtime_s=runtime_s) for name in names)
+
+
+def parse_scratch(text: str) -> int:
+    """Returns the size of the empty files that replace all disks, in bytes.
+
+    Raises:
+        UsageError: It is not a size, or too small for the jobs.
+    """
+    scratch_bytes = parse_size_bytes(text)
+    if scratch_bytes is None or scratch_bytes < _MIN_SCRATCH_BYTES:
+        raise UsageError(f"--scratch {text[:40]}: 16M is the least", hint="write it as 512M or 1G")
+    return scratch_bytes
+
+
+def parse_duration(text: str) -> float:
+    """Returns how long a measurement may take, in seconds.
+
+    Raises:
+        UsageError: It is not a time such as `5m`, or shorter than a second.
+    """
+    time_s = parse_time_s(text)
+    if time_s is None or time_s < 1:
+        raise UsageError(
+            f"--time {text[:40]}: not a time of a second or more", hint="write it as 5m"
+        )
+    return time_s
+
+
 def plan_extent(
     jobs: Sequence[Job],
     *,
@@ -462,7 +505,7 @@ def plan_extent(
         raise UsageError(
             "--time and --pairs exclude each other", hint="--time decides the number of pairs"
         )
-    time_s = None if time is None else _parse_time(time)
+    time_s = None if time is None else parse_duration(time)
     if until is not None:
         return Extent(
             pairs=pairs or _MOST_PAIRS_UNTIL,
@@ -556,15 +599,6 @@ def _parse_margin(option: str, text: str) -> float:
             hint=f"write it as {option} 5%",
         )
     return margin
-
-
-def _parse_time(text: str) -> float:
-    time_s = parse_time_s(text)
-    if time_s is None or time_s < 1:
-        raise UsageError(
-            f"--time {text[:40]}: not a time of a second or more", hint="write it as 5m"
-        )
-    return time_s
 
 
 def _load_layout(path: str, host: Host, storage: str | None) -> ComparedLayout:

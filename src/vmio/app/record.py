@@ -16,7 +16,6 @@ from vmio.observe.kernel_trace import TracedLoop, find_tracefs, trace_loops
 from vmio.observe.readings import HostTracker, Look
 from vmio.observe.recording import create_recording, open_recording
 from vmio.observe.watching import WatchOptions
-from vmio.report.live.rows import name_guest
 from vmio.values import check_between, replace
 
 __all__ = ["MAX_RECORDING_BYTES", "RecordProgress", "read_history", "record_guests"]
@@ -122,11 +121,15 @@ async def record_guests(
                     await asyncio.sleep(wait_s)
 
 
-def read_history(path: str) -> tuple[History, str]:
+def read_history(
+    path: str, *, report: Callable[[float], None] = lambda _: None
+) -> tuple[History, str]:
     """Returns what the guests of a recording did over time, and what is missing at its end.
 
     Args:
         path: The recording; `-` for standard input.
+        report: Called after each look with the share of the file that was read, 0 to 1; not for
+            standard input.
 
     Returns:
         The history, and a line on what is missing, empty if nothing is.
@@ -139,6 +142,9 @@ def read_history(path: str) -> tuple[History, str]:
         builder = HistoryBuilder(step_s=recording.header.interval_s)
         for look in recording:
             builder.add(look, tracker.add(look))
+            share = recording.find_share()
+            if share is not None:
+                report(share)
         history = builder.finish(most_guests=_MOST_GUESTS, most_values=_MOST_VALUES)
         if not history.look_count:
             raise InputError(f"{path} has no looks", hint=recording.note)
@@ -185,5 +191,5 @@ def _list_notes(look: Look) -> tuple[str, ...]:
         lines = [each.problem, *each.notes]
         if each.sample is not None:
             lines.append(each.sample.monitor_note)
-        notes += [f"{name_guest(each.guest)}: {line}" for line in lines if line]
+        notes += [f"{each.guest.label}: {line}" for line in lines if line]
     return tuple(dict.fromkeys(notes))

@@ -12,9 +12,8 @@ from msgspec import Struct
 
 from vmio.app.live import watch_guests
 from vmio.errors import CapabilityError, InputError, QmpError, ToolError
-from vmio.formats.shell import quote
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.live import set_live
+from vmio.managers.live import set_live, tell_manager
 from vmio.model.plan import LiveChange
 from vmio.observe.readings import HostTracker, Look
 from vmio.observe.watching import GuestKey, HostWatcher, WatchOptions, find_key
@@ -33,9 +32,6 @@ __all__ = [
 
 PollParameter = Literal["poll-max-ns", "poll-grow", "poll-shrink"]
 POLL_PARAMETERS: Final[tuple[PollParameter, ...]] = ("poll-max-ns", "poll-grow", "poll-shrink")
-
-_LIBVIRT_ID: Final = "iothread"
-"""libvirt calls its IOThread 1 `iothread1` in QEMU."""
 
 
 class PollingChange(Struct, frozen=True, kw_only=True):
@@ -118,7 +114,7 @@ class LiveGuests:
             if monitor is None:
                 raise CapabilityError(
                     f"{guest.label}: its parameters are not set from here: {reason}",
-                    hint=_tell_manager(running, iothread, values),
+                    hint=tell_manager(running, iothread, values.items()),
                 )
             changes = [
                 LiveChange(path=f"/objects/{iothread}", property=name, new=value)
@@ -217,15 +213,3 @@ def open_recorded(path: str) -> Iterator[RecordedGuests]:
 
 def _find_key(guest: GuestRow) -> GuestKey:
     return int(guest.address.removeprefix("pid:")), guest.started_ticks
-
-
-def _tell_manager(guest: RunningGuest, iothread: str, values: Mapping[PollParameter, int]) -> str:
-    """Returns how a guest's manager sets polling parameters; empty if it cannot.
-
-    Source: libvirt 9.0, virsh(1): iothreadset is for running domains.
-    """
-    number = iothread.removeprefix(_LIBVIRT_ID)
-    if guest.manager != "libvirt" or not number.isdecimal():
-        return ""
-    options = " ".join(f"--{name} {value}" for name, value in values.items())
-    return f"virsh iothreadset {quote(guest.name)} {number} {options}"

@@ -15,10 +15,10 @@ from vmio.cli.options import RenamedOption, host_options, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 
-__all__ = ["command"]
+__all__ = ["command", "refuse_nan"]
 
 
-def _refuse_nan(
+def refuse_nan(
     context: click.Context, parameter: click.Parameter, value: float | None
 ) -> float | None:
     """Refuses NaN, which passes every range check."""
@@ -114,7 +114,7 @@ def _refuse_nan(
     "--runtime",
     "runtime_s",
     type=click.FloatRange(0.1, 3600),
-    callback=_refuse_nan,
+    callback=refuse_nan,
     metavar="SECONDS",
     help="How long each run is measured.  [default: 0.5]",
 )

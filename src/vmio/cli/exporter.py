@@ -55,7 +55,8 @@ def command(
     short visits to monitors that nobody else is connected to. Anybody who runs it has the threads;
     root has the disks as well.
 
-    VM is a guest's number, id, name or config, pid:NUMBER, or qmp:SOCKET; all guests without one.
+    VM is a guest's number, id, name or config, pid:NUMBER, or qmp:SOCKET; all guests without one,
+    and those that come later.
     """
     if tls_cert is None and (tls_key is not None or client_ca is not None):
         option = "--tls-key" if tls_key is not None else "--client-ca"
@@ -77,6 +78,8 @@ def command(
             client_authority=Path(client_ca) if client_ca is not None else None,
         )
     address = parse_address(listen)
+    for missing in app.list_running(vms).errors:  # it may start later
+        say(missing.message)
     app.run_async(
         run_exporter(vms, listen=address, tls=tls, latencies=latencies, queues=queues, report=say)
     )

@@ -18,7 +18,7 @@ import click
 from vmio import __version__
 from vmio.characters import printable
 from vmio.cli.terminal import guard_streams, say, say_error, say_hint
-from vmio.errors import OutputError, ToolError, VmioError
+from vmio.errors import OutputError, ToolError, VmioError, describe_bug
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -48,10 +48,12 @@ _GROUPS = {
         "undo": "Restore configs to what they were before vmio changed them.",
     },
     "Measure": {
+        "autopilot": "Keep guests' polling at the least CPU that holds latency.",
         "record": "Record what the running guests of this host do.",
         "report": "Make a page of a recording: guests over time.",
         "run": "Boot a config on this host.",
         "bench": "Measure two layouts of a guest against each other.",
+        "tune": "Find a guest's best layout and parameters by measuring.",
         "calibrate": "Measure this host's costs, which predictions use.",
     },
     "Predict": {
@@ -290,7 +292,7 @@ def _report_bug(error: Exception) -> int:
 
         with _saying():
             _quote("".join(format_exception(error)).splitlines())
-    _say(f"this is a bug in vmio: {type(error).__name__}: {error}")
+    _say(f"this is {describe_bug(error)}")
     if not os.environ.get("VMIO_DEBUG"):
         _say("VMIO_DEBUG=1 in the environment shows where it happened")
     return _BUG

@@ -17,7 +17,7 @@ from vmio.errors import UsageError, VmioError
 from vmio.model.host import Host
 from vmio.model.plan import Plan
 
-__all__ = ["command"]
+__all__ = ["command", "say_written"]
 
 _LOAD = "4k-randread-qd1"
 _STDIN = "<stdin>"
@@ -113,11 +113,11 @@ def command(
     _print_plan(guest, plan, "json" if as_json else "diff" if as_diff else "text")
     if output is not None:
         app.save_plan(plan, output, force=force)
-        _say_written(plan, output)
+        say_written(plan, output)
     return 0
 
 
-def _say_written(plan: Plan, output: str) -> None:
+def say_written(plan: Plan, output: str) -> None:
     """Says what can be done with a plan's file, as `vmio apply` will see it."""
     refusal = app.find_refusal(plan)
     if not plan.changes:

@@ -22,12 +22,16 @@ class ProgressLine:
 
     It is drawn only when progress is reported, never by a thread of its own, because processes are
     forked meanwhile. `hide` makes room for output on the same terminal.
+
+    Args:
+        total: How many there are; None if only a share is known.
+        what: What is done to them.
     """
 
-    def __init__(self, total: int, what: str) -> None:
+    def __init__(self, total: int | None, what: str) -> None:
         self._total = total
         self._what = what
-        self._done = 0
+        self._done = 0.0
         self._wanted = sys.stderr.isatty()
         self._next_s = time.monotonic() + _PATIENCE_S
         self._bar: Progress | None = None
@@ -46,7 +50,14 @@ class ProgressLine:
 
     def advance(self) -> None:
         """Counts one more, and draws now and then."""
-        self._done += 1
+        self._advance_to(self._done + 1)
+
+    def tell_share(self, share: float) -> None:
+        """Takes the share that is done, 0 to 1, and draws now and then."""
+        self._advance_to(share)
+
+    def _advance_to(self, done: float) -> None:
+        self._done = done
         if self._wanted and time.monotonic() >= self._next_s:
             self._draw()
 
@@ -57,7 +68,13 @@ class ProgressLine:
             self._shown = False
 
     def _draw(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TaskProgressColumn,
+            TextColumn,
+        )
 
         from vmio.cli.console import make_console
 
@@ -65,14 +82,14 @@ class ProgressLine:
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
-                MofNCompleteColumn(),
+                TaskProgressColumn() if self._total is None else MofNCompleteColumn(),
                 console=make_console(stderr=True),
                 auto_refresh=False,
                 transient=True,
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
-            self._bar.add_task(self._what, total=self._total)
+            self._bar.add_task(self._what, total=1.0 if self._total is None else self._total)
         if not self._shown:
             self._bar.start()
             self._shown = True

@@ -11,7 +11,7 @@ import click
 
 from vmio import app
 from vmio.cli.completing import complete_running
-from vmio.cli.terminal import say, say_error, say_hint
+from vmio.cli.terminal import say, say_errors
 
 __all__ = ["command"]
 
@@ -73,12 +73,7 @@ def command(vms: tuple[str, ...], *, as_json: bool, window_s: float) -> int:
             say(guest.problem)
     for line in listed.unseen:
         say(line)
-    for error in listed.errors:
-        say_error(error)
-    hints = dict.fromkeys(error.hint for error in listed.errors if error.hint)
-    for hint in hints:
-        say_hint(hint)
-    return max((error.exit_status for error in listed.errors), default=0)
+    return say_errors(listed.errors)
 
 
 @contextmanager

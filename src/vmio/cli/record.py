@@ -9,7 +9,7 @@ import click
 from vmio import app
 from vmio.cli.completing import complete_running
 from vmio.cli.progress import ProgressLine
-from vmio.cli.terminal import say, say_error, say_hint
+from vmio.cli.terminal import say, say_errors
 from vmio.errors import UsageError
 from vmio.units import KIB, format_bytes, format_time_s, parse_size_bytes, parse_time_s
 
@@ -52,7 +52,7 @@ def _parse_size(_ctx: click.Context, _param: click.Parameter, value: str) -> int
     metavar="SECONDS",
     type=click.FloatRange(0.1, 600),
     default=1.0,
-    show_default="1",
+    show_default=True,
     help="Between two looks.",
 )
 @click.option(
@@ -104,12 +104,8 @@ def command(
     way. vmio report FILE makes a page of it.
     """
     errors = app.list_running(vms).errors
-    for error in errors:
-        say_error(error)
-        if error.hint:
-            say_hint(error.hint)
     if errors:
-        return max(error.exit_status for error in errors)
+        return say_errors(errors)
     looks = int(time_s / interval_s) + 1 if time_s is not None else 0
     told: dict[str, None] = {}
     last: app.RecordProgress | None = None

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from vmio import app
+from vmio.cli.progress import ProgressLine
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 
@@ -38,7 +39,8 @@ def command(recording: str, *, output: str | None, as_json: bool) -> None:
         if Path(output).resolve() == Path(recording).resolve():
             raise UsageError("the page would replace the recording")
         check_report_path(Path(output), option=_OPTION)
-    history, incomplete = app.read_history(recording)
+    with ProgressLine(None, "reading") as progress:
+        history, incomplete = app.read_history(recording, report=progress.tell_share)
     if as_json:
         from vmio.report.history.json import render_history_json
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -30,6 +30,7 @@ __all__ = [
     "measure_terminal",
     "say",
     "say_error",
+    "say_errors",
     "say_hint",
     "unguard",
 ]
@@ -161,6 +162,15 @@ def say_error(error: VmioError, *, about: str = "") -> None:
     label = _style("error:", fg="red", bold=True)
     message = (printable_lines if error.has_lines else printable)(error.message)
     click.echo(f"vmio: {label} {name}{message}", err=True)
+
+
+def say_errors(errors: Sequence[VmioError]) -> int:
+    """Prints errors, then each of their hints once; returns the exit status, 0 for no error."""
+    for error in errors:
+        say_error(error)
+    for hint in dict.fromkeys(error.hint for error in errors if error.hint):
+        say_hint(hint)
+    return max((error.exit_status for error in errors), default=0)
 
 
 def _style(text: str, *, fg: str, bold: bool | None = None) -> str:

@@ -10,7 +10,7 @@ import click
 
 from vmio import app
 from vmio.cli.completing import complete_running
-from vmio.cli.terminal import say
+from vmio.cli.terminal import say, say_errors
 from vmio.errors import MissingExtraError, UsageError
 from vmio.report.live.columns import View
 from vmio.report.live.rows import HostRows
@@ -77,7 +77,8 @@ def command(
     else is connected to them, and those that are their manager's alone are not asked at all.
 
     VM is a guest's number, id, name or config, pid:NUMBER, or qmp:SOCKET; without it all guests
-    are watched, those that come later as well.
+    are watched. Those that come later are watched as well. With --once, if one does not run
+    here, the others are printed, and the exit status is 3.
     """
     if replay is not None and (vms or latencies or once):
         raise click.UsageError("--replay excludes --once, --latencies and VM")
@@ -113,14 +114,19 @@ async def _print_looks(
             while (rows := await recorded.look()) is not None:
                 _print_line(rows)
         return 0
+    errors = app.list_running(vms).errors
+    for error in () if once else errors:
+        say(error.message)
     async with app.open_top(vms, latencies=latencies, confirm=not once) as live:
         await live.look()
         while True:
             await asyncio.sleep(interval_s)
             found = await live.look()
             if once:
+                if not (found.guests or errors):
+                    say("no QEMU is seen to run on this host")
                 _print_once(found, view, as_json=as_json)
-                return 0
+                return say_errors(errors)
             _print_line(found)
 
 
@@ -140,12 +146,9 @@ def _print_once(rows: HostRows, view: View, *, as_json: bool) -> None:
         from vmio.report.live.text import print_rows
 
         print_rows(rows, view, make_console())
-    else:
-        say("no QEMU is seen to run on this host")
-    for guest in rows.guests:
-        for note in guest.notes:
-            say(f"{guest.label}: {note}")
-    for line in rows.unseen:
+    from vmio.report.live.words import list_notes
+
+    for line in (*list_notes(rows), *rows.unseen):
         say(line)
 
 

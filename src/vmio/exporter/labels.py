@@ -14,11 +14,12 @@ from vmio.characters import printable
 from vmio.managers.discovery import RunningGuest
 from vmio.observe.watching import GuestKey
 
-__all__ = ["MAX_CHARACTERS", "GuestNames", "make_value", "name_guest"]
+__all__ = ["MAX_CHARACTERS", "GuestNames", "make_value"]
 
 MAX_CHARACTERS: Final = 128
 """Of a value; Prometheus itself has no limit unless it is configured."""
 _UNNAMED: Final = "unnamed"
+"""By its address it would have another name after each start."""
 
 
 def make_value(text: str) -> str:
@@ -28,23 +29,6 @@ def make_value(text: str) -> str:
         return shown
     digest = blake2s(shown.encode(), digest_size=4).hexdigest()
     return f"{shown[: MAX_CHARACTERS - len(digest) - 1]}…{digest}"
-
-
-def name_guest(guest: RunningGuest) -> str:
-    """Returns what a guest is called: as its manager calls it, and never by its process.
-
-    A process's number is another one after each start, and the number of a libvirt domain too.
-    """
-    match guest.manager:
-        case "proxmox":
-            name = f"{guest.id} {guest.name}".strip()
-        case "kubevirt":
-            name = guest.id
-        case "libvirt":
-            name = guest.name
-        case "none":
-            name = guest.name or guest.id
-    return make_value(name or guest.uuid or _UNNAMED)
 
 
 class GuestNames:
@@ -64,7 +48,7 @@ class GuestNames:
         for key, guest in wanted:
             if key in self._names:
                 continue
-            first = name = name_guest(guest)
+            first = name = make_value(guest.full_name or guest.uuid or _UNNAMED)
             number = 1
             while name in taken:
                 number += 1

@@ -9,7 +9,7 @@ from typing import Final
 
 from vmio import __version__
 from vmio.app.live import watch_guests
-from vmio.errors import VmioError
+from vmio.errors import VmioError, describe_bug
 from vmio.exporter.collector import render_figures
 from vmio.exporter.http import Request, Response, make_text, serve_http
 from vmio.exporter.listening import Address, TlsFiles, make_tls, open_listener
@@ -93,14 +93,16 @@ async def _answer_scrape(
 ) -> Response:
     try:
         figures = await scraper.scrape(find_limit(request.headers.get(_LIMIT_HEADER, "")))
-        body, content_type = render_figures(figures, request.headers.get("accept", ""))
+        body, content_type = render_figures(
+            figures, request.headers.get("accept", ""), report=report
+        )
     except TimeoutError:
         return make_text(HTTPStatus.SERVICE_UNAVAILABLE, "a look at the guests takes longer")
     except VmioError as error:
         report(f"a scrape failed: {error.message}")
         return make_text(HTTPStatus.INTERNAL_SERVER_ERROR)
     except Exception as error:  # noqa: BLE001 - what one guest says must not end the exporter
-        report(f"a scrape failed, which is a bug in vmio: {type(error).__name__}: {error}")
+        report(f"a scrape failed, {describe_bug(error)}")
         return make_text(HTTPStatus.INTERNAL_SERVER_ERROR)
     headers = {}
     if "gzip" in request.headers.get("accept-encoding", ""):

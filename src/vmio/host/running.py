@@ -23,10 +23,12 @@ __all__ = [
     "RunningQemus",
     "find_qemus",
     "open_process",
+    "read_boot_id",
     "read_qemu",
 ]
 
 ROOT = Path("/")
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 _PROGRAM = re.compile(r"\.?(?:qemu-system-[\w.+-]+|qemu-kvm[\w.-]*|qemu|kvm)", re.ASCII)
 """QEMUs that run a whole guest; qemu-img, qemu-nbd, qemu-ga and user emulators do not."""
@@ -107,6 +109,13 @@ def find_qemus(root: Path | None = None) -> RunningQemus:
                 found[pid] = words
     guests = (pid for pid, words in found.items() if found.get(_read_parent(proc, pid)) != words)
     return RunningQemus(pids=tuple(guests), unseen=_tell_unseen(proc, hidden))
+
+
+def read_boot_id() -> str:
+    """Returns what tells this boot of the host from others; empty if the kernel does not say."""
+    with suppress(OSError):
+        return _BOOT.read_text(encoding="ascii").strip()
+    return ""
 
 
 @contextmanager

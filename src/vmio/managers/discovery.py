@@ -99,6 +99,27 @@ class RunningGuest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return f"pid:{self.process.pid}"
 
     @property
+    def full_name(self) -> str:
+        """What its manager calls it, the same after each start, as `172 web`; empty if not known.
+
+        libvirt's number is another one after each start, so it is not in it.
+        """
+        match self.manager:
+            case "proxmox":
+                return f"{self.id} {self.name}".strip()
+            case "kubevirt":
+                return self.id
+            case "libvirt":
+                return self.name
+            case "none":
+                return self.name or self.id
+
+    @property
+    def label(self) -> str:
+        """What people call it: its full name, or its address where it has none."""
+        return self.full_name or self.address
+
+    @property
     def monitor(self) -> Monitor | None:
         """The monitor for programs that is the best to use, free or not; None if it has none."""
         usable = (each for each in self.monitors if each.protocol == "qmp")

@@ -9,16 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
 
 from vmio.errors import QmpError, UsageError
+from vmio.formats.shell import quote
+from vmio.managers.discovery import RunningGuest
 from vmio.model.plan import LiveChange
 from vmio.qemu.qmp import CommandRefusedError
 
-__all__ = ["LiveResult", "Settable", "check_live", "set_live"]
+__all__ = ["LiveResult", "Settable", "check_live", "set_live", "tell_manager"]
+
+_LIBVIRT_ID = "iothread"
+"""libvirt calls its IOThread 1 `iothread1` in QEMU."""
 
 _OBJECT = re.compile(r"/objects/[A-Za-z][A-Za-z0-9._-]*", re.ASCII)
 _DEVICE = re.compile(r"/machine/peripheral/([A-Za-z][A-Za-z0-9._-]*)", re.ASCII)
@@ -98,6 +103,25 @@ async def set_live(connection: Settable, changes: Sequence[LiveChange]) -> tuple
             raise QmpError(error.message, hint=hint) from error
         raise
     return tuple(LiveResult(change=change, old=old[change]) for change in changes)
+
+
+def tell_manager(
+    guest: RunningGuest, iothread: str, values: Iterable[tuple[str, int | str]]
+) -> str:
+    """Returns how a guest's manager sets polling parameters; empty if it cannot.
+
+    Args:
+        guest: The guest.
+        iothread: The id of its IOThread in QEMU.
+        values: The parameters, each with its value or what stands for it.
+
+    Source: libvirt 9.0, virsh(1): iothreadset is for running domains.
+    """
+    number = iothread.removeprefix(_LIBVIRT_ID)
+    if guest.manager != "libvirt" or not number.isdecimal():
+        return ""
+    options = " ".join(f"--{name} {value}" for name, value in values)
+    return f"virsh iothreadset {quote(guest.name)} {number} {options}"
 
 
 def _order(changes: Sequence[LiveChange], old: Mapping[LiveChange, int]) -> tuple[LiveChange, ...]:

@@ -79,6 +79,8 @@ class HistogramKeeper:
         self._kinds = kinds
         self._left = left
         self._has_looked = False
+        self.has_started = False
+        """Whether all was set that could be."""
         self._ours: dict[tuple[str, HistogramKind], Histogram | None] = {}
         """As they were last seen, by the disk's `qdev`; None before that."""
         self.notes: tuple[str, ...] = ()
@@ -86,6 +88,8 @@ class HistogramKeeper:
 
     async def start(self) -> None:
         """Has the kinds of requests counted that nobody has counted yet.
+
+        After a failure, or if it was cancelled, it may be called again.
 
         Raises:
             QmpError: The monitor does not answer, or not in kind.
@@ -103,8 +107,6 @@ class HistogramKeeper:
             self._ours |= {(disk.qdev, kind): None for disk, kinds in wanted for kind in kinds}
             if self._left is not None and self._ours:
                 self._left.write(self._boundaries_ns, self._ours)
-            if not wanted:
-                return
             answers = await self._monitor.execute_all(
                 [ask_to_count(disk.qdev, self._boundaries_ns, kinds) for disk, kinds in wanted]
             )
@@ -113,6 +115,7 @@ class HistogramKeeper:
                 self.notes += (f"{disk.id}: no latencies are counted: {answer.message}",)
                 for kind in kinds:
                     self._ours.pop((disk.qdev, kind))
+        self.has_started = True
 
     def _take_over(self, disks: Iterable[DiskSample]) -> None:
         """Takes over what a killed vmio set and nobody has set with other boundaries since."""

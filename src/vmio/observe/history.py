@@ -489,7 +489,7 @@ class _Guest:
                 # A monitor that did not answer for a while tells of all of that time.
                 disks_s = rates.disks_duration_s or rates.duration_s
                 found.add(_Span(at_s, disks_s), disk, disks_s)
-        if reading.window_s is not None:
+        if reading.is_judged:
             self._judged_s += rates.duration_s
             self._add_verdicts(reading.verdicts, span, rates.duration_s)
 

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from vmio.errors import OutputError, ToolError
 from vmio.host.private import find_cache_folder, find_stranger, make_private_folder
-from vmio.host.running import open_process
+from vmio.host.running import open_process, read_boot_id
 from vmio.qemu.histograms import HistogramKind
 
 __all__ = ["HistogramNotes", "Kept", "open_notes"]
@@ -29,7 +29,6 @@ __all__ = ["HistogramNotes", "Kept", "open_notes"]
 Kept = tuple[str, HistogramKind]
 """A disk's `qdev`, and the kind of its requests that is counted."""
 
-_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _MAX_BYTES: Final = 1 << 20
 _MAX_NOTES: Final = 1 << 12
 
@@ -114,10 +113,7 @@ def open_notes(pid: int, started_ticks: int, *, folder: Path | None = None) -> H
         started_ticks: When that started.
         folder: Where notes are; None for vmio's own folder of this user.
     """
-    boot = ""
-    with suppress(OSError):
-        boot = _BOOT.read_text(encoding="ascii").strip()
-    notes = HistogramNotes(folder or _find_folder(), boot, f"{pid}.{started_ticks}")
+    notes = HistogramNotes(folder or _find_folder(), read_boot_id(), f"{pid}.{started_ticks}")
     notes.take()
     return notes
 

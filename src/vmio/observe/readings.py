@@ -13,6 +13,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from vmio.errors import describe_bug
 from vmio.host.pressure import IoWaits
 from vmio.managers.discovery import RunningGuest
 from vmio.model.iothread import MAIN_LOOP, IOThread
@@ -28,7 +29,15 @@ from vmio.observe.verdicts.thresholds import LEAST_USER_WINDOW_S
 from vmio.observe.verdicts.values import IoPressure, Verdict, make_window
 from vmio.values import replace
 
-__all__ = ["GuestTracker", "HostTracker", "Look", "Observation", "Reading", "find_running_layout"]
+__all__ = [
+    "GuestTracker",
+    "HostTracker",
+    "Look",
+    "Observation",
+    "Reading",
+    "find_running_layout",
+    "list_servers",
+]
 
 _NS: Final = 1e9
 _US: Final = 1e6
@@ -182,7 +191,7 @@ class GuestTracker:
         if window.rates is not None:
             polling = estimate_polling(
                 window.rates,
-                _list_servers(layout),
+                list_servers(layout),
                 self._costs,
                 {each.id: each.poll_max_ns for each in layout.iothreads},
             )
@@ -230,8 +239,16 @@ class HostTracker:
             process = each.guest.process
             key = (process.pid, process.started_ticks)
             tracker = self._trackers.get(key) or GuestTracker(confirm=self._confirm)
-            trackers[key] = tracker
-            readings.append(tracker.add(each, host_processors=look.host_processors))
+            try:
+                reading = tracker.add(each, host_processors=look.host_processors)
+            except Exception as error:  # noqa: BLE001 - one guest must not hide all others
+                problem = f"nothing is concluded, {describe_bug(error)}"
+                reading = Reading(
+                    observation=replace(each, sample=None, problem=problem), layout=None
+                )
+            else:
+                trackers[key] = tracker
+            readings.append(reading)
         self._trackers = trackers
         return tuple(readings)
 
@@ -278,7 +295,7 @@ def _complete(before: Sample, after: Sample) -> Sample:
     )
 
 
-def _list_servers(layout: Topology) -> Mapping[str, Sequence[str]]:
+def list_servers(layout: Topology) -> Mapping[str, Sequence[str]]:
     """Returns the event loops that serve each disk."""
     servers: dict[str, Sequence[str]] = {}
     for each in layout.disks:

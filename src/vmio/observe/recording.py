@@ -208,13 +208,24 @@ def create_recording(
 class Recording:
     """Yields the looks of a recording, once; `open_recording` makes it."""
 
-    def __init__(self, name: str, stream: IO[bytes]) -> None:
+    def __init__(self, name: str, stream: IO[bytes], descriptor: int | None = None) -> None:
         self._name = name
+        self._descriptor = descriptor
+        """Of the file; None for a stream."""
         self._lines = _read_lines(stream)
         self._number = 0
         self.note = ""
         """What is missing at its end, in one line, after the last look; empty if it is whole."""
         self.header = self._read_header()
+
+    def find_share(self) -> float | None:
+        """Returns how much of the file was read, 0 to 1; None of what has no size."""
+        if self._descriptor is None:
+            return None
+        size_bytes = os.fstat(self._descriptor).st_size
+        if not size_bytes:
+            return None
+        return min(1.0, os.lseek(self._descriptor, 0, os.SEEK_CUR) / size_bytes)
 
     def __iter__(self) -> Iterator[Look]:
         state: dict[str, Any] = {}
@@ -292,17 +303,19 @@ def open_recording(path: str) -> Iterator[Recording]:
     """
     with ExitStack() as stack:
         try:
+            descriptor: int | None = None
             if path == "-":
                 stream: IO[bytes] = sys.stdin.buffer
             else:
                 stream = stack.enter_context(os.fdopen(open_file(path), "rb"))
+                descriptor = stream.fileno()
             head = stream.peek(len(_GZIP)) if isinstance(stream, io.BufferedReader) else b""
             if head.startswith(_GZIP):
                 stream = cast("IO[bytes]", stack.enter_context(gzip.GzipFile(fileobj=stream)))
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise InputError(f"cannot read {path}: {reason or error}") from error
-        yield Recording("standard input" if path == "-" else path, stream)
+        yield Recording("standard input" if path == "-" else path, stream, descriptor)
 
 
 def read_recording(path: str) -> Iterator[Look]:

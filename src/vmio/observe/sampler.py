@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Final
 
@@ -18,12 +18,10 @@ from vmio.qemu.brief import BriefMonitor, HeldMonitorError, SilentMonitorError
 from vmio.qemu.qmp import CommandRefusedError
 from vmio.qemu.questions import Asked
 
-__all__ = ["GuestSampler", "collect", "open_sampler", "sample", "stream", "take_all"]
+__all__ = ["GuestSampler", "collect", "open_sampler", "sample", "stream"]
 
 _ENDING_CHECKS: Final = 10
 _ENDING_INTERVAL_S: Final = 0.1
-_AT_ONCE: Final = 8
-"""Guests that are asked: a QEMU takes longer to wake up and answer than vmio to read it."""
 _STOPPED: Final = frozenset({"T", "t"})
 """By a signal, or by a debugger."""
 
@@ -153,23 +151,6 @@ def open_sampler(
     reader = None if monitor is None else MonitorReader(monitor, limits=limits, queues=queues)
     with open_tasks(pid) as tasks:
         yield GuestSampler(tasks, pid, reader, names)
-
-
-async def take_all(samplers: Iterable[GuestSampler]) -> tuple[Sample | None, ...]:
-    """Returns a sample of each guest, as `GuestSampler.take` does, a few at a time.
-
-    All at once would wait for each other's answers, which look late then.
-
-    Raises:
-        QmpError: A monitor of one's own does not answer, or not in kind.
-    """
-    few = asyncio.Semaphore(_AT_ONCE)
-
-    async def take(sampler: GuestSampler) -> Sample | None:
-        async with few:
-            return await sampler.take()
-
-    return tuple(await asyncio.gather(*map(take, samplers)))
 
 
 async def sample(

@@ -12,11 +12,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from vmio.errors import QmpError, ToolError
+from vmio.errors import QmpError, ToolError, describe_bug
 from vmio.host.pressure import IoWaits, read_io_waits
 from vmio.managers.discovery import RunningGuest, discover
 from vmio.model.topology import Topology
-from vmio.observe.histograms import HISTOGRAM_KINDS, HistogramKeeper, keep_histograms
+from vmio.observe.histograms import FINE_BOUNDARIES_NS, HISTOGRAM_KINDS, HistogramKeeper
 from vmio.observe.leftovers import open_notes
 from vmio.observe.plugging import add_disks, find_unknown, remove_disks
 from vmio.observe.readings import Look, Observation
@@ -26,7 +26,7 @@ from vmio.qemu.brief import BriefMonitor
 from vmio.qemu.live import read_live
 from vmio.values import check_between, replace
 
-__all__ = ["GuestKey", "HostWatcher", "WatchOptions", "find_key", "watch_host"]
+__all__ = ["GuestKey", "HostWatcher", "WatchOptions", "choose_monitor", "find_key", "watch_host"]
 
 GuestKey = tuple[int, int]
 """A process's number and its start: another process with the same number has another start."""
@@ -156,22 +156,21 @@ class HostWatcher:
                 task.cancel()
             await asyncio.gather(*tasks.values(), return_exceptions=True)
         for key, task in tasks.items():
-            watched = self._watched[key]
-            if task.cancelled():
+            problem = _find_problem(task, limit_s)
+            if problem:
+                watched = self._watched[key]
                 observations.append(
                     Observation(
                         guest=watched.describe(),
-                        problem=f"not read within {limit_s:g} s",
-                        duration_s=limit_s or 0.0,
+                        problem=problem,
+                        duration_s=(time.monotonic_ns() - monotonic_ns) / 1e9,
                         configured=watched.configured,
                     )
                 )
-                continue
-            observation = task.result()
-            if observation is None:
-                await self._drop(key)
-            else:
+            elif (observation := task.result()) is not None:
                 observations.append(observation)
+            else:
+                await self._drop(key)
         return Look(
             monotonic_ns=monotonic_ns,
             wall_ns=wall_ns,
@@ -216,7 +215,7 @@ class HostWatcher:
 
     def _open(self, guest: RunningGuest) -> _Watched | None:
         """Opens what is needed to look at a guest; None if it has ended."""
-        monitor, note = _choose_monitor(guest)
+        monitor, note = choose_monitor(guest)
         stack = AsyncExitStack()
         queues = self._options.queues or find_key(guest) in self._with_queues
         try:
@@ -277,17 +276,30 @@ class HostWatcher:
         wanted = self._options.latencies
         if watched.monitor is None or not (wanted or watched.left.has_left):
             return ()
-        if watched.keeper is None and time.monotonic() >= watched.retry_s:
+        if watched.keeper is None:
+            watched.keeper = HistogramKeeper(
+                watched.monitor,
+                FINE_BOUNDARIES_NS,
+                kinds=HISTOGRAM_KINDS if wanted else (),
+                left=watched.left,
+            )
+            # In the end, also if a look has no time left for the answer to what it began.
+            watched.stack.push_async_callback(watched.keeper.stop)
+        if not watched.keeper.has_started and time.monotonic() >= watched.retry_s:
             watched.retry_s = time.monotonic() + _RETRY_S
             with suppress(QmpError):  # the sample says why its monitor does not answer
-                watched.keeper = await watched.stack.enter_async_context(
-                    keep_histograms(
-                        watched.monitor,
-                        kinds=HISTOGRAM_KINDS if wanted else (),
-                        left=watched.left,
-                    )
-                )
-        return watched.keeper.notes if watched.keeper is not None else ()
+                await watched.keeper.start()
+        return watched.keeper.notes
+
+
+def _find_problem(task: asyncio.Task[Observation | None], limit_s: float | None) -> str:
+    """Returns why a task has no observation, in one line; empty if it has one."""
+    if task.cancelled():
+        return f"not read within {limit_s:g} s"
+    error = task.exception()
+    if isinstance(error, Exception):  # one guest must not hide all others
+        return f"not read, {describe_bug(error)}"
+    return ""
 
 
 async def _follow_plugging(watched: _Watched, disks: Sequence[DiskSample]) -> None:
@@ -309,11 +321,13 @@ async def _follow_plugging(watched: _Watched, disks: Sequence[DiskSample]) -> No
     watched.reported = reported
 
 
-def _choose_monitor(guest: RunningGuest) -> tuple[BriefMonitor | None, str]:
+def choose_monitor(guest: RunningGuest) -> tuple[BriefMonitor | None, str]:
     """Returns the monitor to ask, or why there is none."""
     best = guest.monitor
     if best is None:
         return None, "it has no monitor for programs"
+    if best.state == "outgoing":
+        return None, "its monitor is its starter's alone"
     if best.access == "none":
         return None, "its monitor is its manager's alone"
     if best.transport not in {"unix", "fd"} or not best.address.startswith("/"):

@@ -17,6 +17,7 @@ from vmio import __version__
 __all__ = ["SCHEMAS", "Count", "GuestData", "Kind", "begin_document", "render_document"]
 
 Kind = Literal[
+    "autopilot",
     "calibration",
     "comparison",
     "diff",
@@ -41,10 +42,12 @@ Kind = Literal[
     "rules",
     "sweep",
     "top",
+    "tuning",
     "undo",
 ]
 
 SCHEMAS: Final[Mapping[Kind, int]] = {
+    "autopilot": 1,
     "calibration": 2,
     "comparison": 3,
     "diff": 2,
@@ -69,6 +72,7 @@ SCHEMAS: Final[Mapping[Kind, int]] = {
     "rules": 2,
     "sweep": 2,
     "top": 1,
+    "tuning": 1,
     "undo": 2,
 }
 """Kinds that existed before the envelope start at 2."""

@@ -26,6 +26,7 @@ from typing import (
 )
 
 from vmio.report.apply.json import JournalsData, OutcomeData, UndoData
+from vmio.report.autopilot.json import AutopilotData
 from vmio.report.calibration.json import CalibrationData
 from vmio.report.comparison.json import ComparisonData
 from vmio.report.diff.json import DiffData
@@ -43,10 +44,12 @@ from vmio.report.prediction.json import PredictionData, SweepData
 from vmio.report.regressions.json import RegressionsData
 from vmio.report.replay.json import RecordingData, ReplayData
 from vmio.report.rules.json import RulesData
+from vmio.report.tuning.json import TuningData
 
 __all__ = ["main", "render_files"]
 
 _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
+    "autopilot": (AutopilotData, "vmio autopilot status --json"),
     "calibration": (CalibrationData, "vmio calibrate --json"),
     "comparison": (ComparisonData, "vmio bench A B --json"),
     "diff": (DiffData, "vmio diff A B --json"),
@@ -71,6 +74,7 @@ _DOCUMENTS: Final[Mapping[Kind, tuple[type, str]]] = {
     "rules": (RulesData, "vmio rule --json"),
     "sweep": (SweepData, "vmio simulate VM --sweep PARAMETER=RANGE --json"),
     "top": (TopData, "vmio top --json"),
+    "tuning": (TuningData, "vmio tune VM --json"),
     "undo": (UndoData, "vmio undo --json"),
 }
 """The data type of each kind, and the call that prints it."""

@@ -51,7 +51,7 @@ _HISTORY: Final = 300
 """Looks that are kept of each item."""
 _HISTORY_COLUMNS: Final = 16
 _OF_TABLE: Final = frozenset({"next_view", "move", "filter", "sort", "reverse", "enlarge"})
-"""Actions that a page of a disk does not have."""
+"""Actions for which the table has to be what is shown: Tab in a dialog is for its fields."""
 _NAMES: Final[Mapping[View, str]] = {"guests": "Guests", "threads": "Threads", "disks": "Disks"}
 _KEYS: Final = (
     " Enter open",
@@ -284,7 +284,7 @@ class TopApp(App[None]):
             return "looking"
         if self._rows.guests:
             return "no line contains the text" if self._filter else "nothing to show"
-        return "\n".join(("no QEMU is seen to run on this host", *self._rows.unseen))
+        return "\n".join(("no guest to watch is seen to run on this host", *self._rows.unseen))
 
     def _show_disk(self, screen: DiskScreen) -> None:
         rows = self._rows
@@ -365,7 +365,7 @@ class TopApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - as Textual calls it
         """Returns whether a key does something on the screen that is shown."""
-        return not isinstance(self.screen, DiskScreen) or action not in _OF_TABLE
+        return len(self.screen_stack) == 1 or action not in _OF_TABLE
 
     @property
     def _table(self) -> LiveTable:

@@ -16,6 +16,7 @@ from vmio.characters import printable
 from vmio.report.live.columns import Item
 from vmio.report.live.figures import Units, draw_history, show_duration, show_rate
 from vmio.report.live.words import describe_path
+from vmio.report.wrap import wrap_words
 from vmio.tui.table import STYLES
 
 __all__ = ["DiskScreen"]
@@ -23,6 +24,8 @@ __all__ = ["DiskScreen"]
 _LABEL = 11
 """Characters of the widest name of a station, and a blank."""
 _MARGIN = 3
+_FIGURE = 12
+"""Characters for the last value of a history."""
 
 
 class DiskScreen(Screen[None]):
@@ -76,8 +79,9 @@ class DiskScreen(Screen[None]):
         """
         self.query_one("#head", Static).update(head)
         if item is None or item.disk is None:
-            gone = Text(f"{printable(self.item.guest.label)} has ended", style=STYLES["notable"])
-            self._page.update(gone)
+            disk = self.item.disk.id if self.item.disk is not None else ""
+            gone = f"{self.item.guest.label}: {disk} is not there any more"
+            self._page.update(Text(printable(gone), style=STYLES["notable"]))
             return
         self.item = item
         self._page.update(_draw(item, rates, latencies_ns, units, self.app.size.width))
@@ -93,22 +97,24 @@ def _draw(
     assert item.disk is not None  # noqa: S101 - the caller has looked
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{printable(item.guest.label)}\n", style="bold")
+    room = width - _LABEL - _MARGIN
     hops = describe_path(item.guest, item.disk, units)
     for number, hop in enumerate(hops):
         text.append(f"{hop.what:<{_LABEL}}", style="dim")
         text.append(f"{printable(hop.name)}\n", style="bold")
         bar = "" if number == len(hops) - 1 else "│"
         for line in hop.lines:
-            text.append(f"{bar:<{_LABEL}}", style="dim")
-            text.append(f"{printable(line.text)}\n", style=STYLES[line.tone])
-    room = max(10, width - _LABEL - _MARGIN - 12)
+            for part in wrap_words(printable(line.text), room):
+                text.append(f"{bar:<{_LABEL}}", style="dim")
+                text.append(f"{part}\n", style=STYLES[line.tone])
+    bars = max(10, room - _FIGURE)
     text.append("\n")
     rate = show_rate(_last(rates), units)
     text.append(f"{'requests/s':<{_LABEL}}", style="dim")
-    text.append(f"{draw_history(rates, room)} {rate}\n", style="cyan")
+    text.append(f"{draw_history(rates, bars)} {rate}\n", style="cyan")
     latency = show_duration(_last(latencies_ns), units)
     text.append(f"{'latency':<{_LABEL}}", style="dim")
-    text.append(f"{draw_history(latencies_ns, room)} {latency}", style="cyan")
+    text.append(f"{draw_history(latencies_ns, bars)} {latency}", style="cyan")
     return text
 
 

@@ -310,6 +310,12 @@ CASES: Mapping[str, Sequence[Call]] = {
         ["200.conf", *QEMU, "--sweep", "queues=1,2", "--scheduler", NAME],
         ["200.conf", *QEMU, "--seeds", NAME],
     ],
+    "tune": [
+        ["100.conf", "--disk", NAME],
+        ["200.conf", "--objective", NAME, *SET],
+        ["200.conf", "--journal", NAME, "--time", NAME, *SET],
+        [NAME],
+    ],
     "undo": [[NAME], [f"{NAME}/100.conf", "--dry-run"], ["--to", NAME], ["--list", NAME]],
 }
 

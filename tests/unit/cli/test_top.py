@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager
 import pytest
 
 from vmio import app
+from vmio.app.ps import Listed
+from vmio.errors import InputError
 from vmio.report.live.rows import GuestRow, HostRows
 from vmio.testing import call
 from vmio.values import replace
@@ -61,7 +63,28 @@ def _guests(monkeypatch: pytest.MonkeyPatch) -> Guests:
 
     monkeypatch.setattr(app, "open_top", open_top)
     monkeypatch.setattr("asyncio.sleep", sleep)
+    monkeypatch.setattr(app, "list_running", lambda *_: Listed(guests=()))
     return guests
+
+
+def test_guest_that_does_not_run_is_an_error_for_one_look(
+    guests: Guests, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The others are printed; a stream goes on, since the guest can come later."""
+    missing = Listed(guests=(), errors=(InputError("no guest is called 'x'", hint="look"),))
+    monkeypatch.setattr(app, "list_running", lambda *_: missing)
+    assert call("top", "--once", "172", "x") == 3
+    out, err = capsys.readouterr()
+    assert "172 web" in out
+    assert err.endswith("vmio: error: no guest is called 'x'\nvmio: hint: look\n")
+    guests.looks = [replace(ROWS, guests=())] * 2
+    assert call("top", "--once", "x") == 3
+    assert "no QEMU" not in capsys.readouterr().err
+    guests.looks = [ROWS] * 2
+    assert call("top", "--json", "x") == 130
+    out, err = capsys.readouterr()
+    assert len(out.splitlines()) == 1
+    assert err.startswith("vmio: no guest is called 'x'\n")
 
 
 def test_once_prints_the_second_look_as_a_table(

@@ -6,37 +6,32 @@ from collections.abc import Callable
 
 import pytest
 
-from vmio.exporter.labels import MAX_CHARACTERS, GuestNames, make_value, name_guest
+from vmio.exporter.labels import MAX_CHARACTERS, GuestNames, make_value
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.owners import Manager
 from vmio.observe.watching import find_key
 
 MakeGuest = Callable[..., RunningGuest]
 
 
+def name(guest: RunningGuest) -> str:
+    """Returns what a guest is called that is the only one."""
+    return GuestNames().assign([((4711, 5), guest)])[4711, 5]
+
+
 @pytest.mark.parametrize(
-    ("manager", "number", "name", "expected"),
-    [
-        ("proxmox", "172", "web", "172 web"),
-        ("proxmox", "172", "", "172"),
-        ("libvirt", "3", "db", "db"),
-        ("kubevirt", "ns/vm", "vm", "ns/vm"),
-        ("none", "", "by hand", "by hand"),
-        ("none", "", "", "unnamed"),
-        ("none", "", "a\nb\x1b[2J\u202e", "a\\nb\\x1b[2J\\u202e"),
-    ],
+    ("guest", "expected"),
+    [("by hand", "by hand"), ("", "unnamed"), ("a\nb\x1b[2J\u202e", "a\\nb\\x1b[2J\\u202e")],
 )
 def test_guest_is_called_as_its_manager_calls_it(
-    make_guest: MakeGuest, manager: Manager, number: str, name: str, expected: str
+    make_guest: MakeGuest, guest: str, expected: str
 ) -> None:
-    """No name has the number of a process or of a run in it, nor a control character."""
-    guest = make_guest(name, manager=manager, number=number, pid=4711)
-    assert name_guest(guest) == expected
+    """No name has the number of a process in it, nor a control character."""
+    assert name(make_guest(guest, pid=4711)) == expected
 
 
 def test_guest_without_a_name_is_called_by_its_uuid(make_guest: MakeGuest) -> None:
     """It is the same after the next start."""
-    assert name_guest(make_guest("", uuid="c0ffee")) == "c0ffee"
+    assert name(make_guest("", uuid="c0ffee")) == "c0ffee"
 
 
 def test_long_value_is_cut_and_stays_different_from_others() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import tracemalloc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,11 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample as Series
 
 from vmio.exporter.collector import FiguresCollector, render_figures
-from vmio.exporter.figures import MAX_DISKS, HostFigures, HostFiguresTracker
+from vmio.exporter.figures import MAX_DISKS, GuestFigures, HostFigures, HostFiguresTracker
 from vmio.exporter.metrics import GUEST_METRICS, HOST_METRICS
 from vmio.exporter.pages import render_page
 from vmio.managers.discovery import RunningGuest
 from vmio.observe.readings import Look
+from vmio.observe.sample import DiskSample
 from vmio.observe.verdicts.values import VerdictKind
 from vmio.values import replace
 
@@ -277,3 +278,24 @@ def test_memory_stays_over_an_hour_of_looks(make_guest: MakeGuest, make_look: Ma
     finally:
         tracemalloc.stop()
     assert after - before < 50_000
+
+
+def test_guest_that_vmio_fails_at_hides_no_other_guest(
+    make_guest: MakeGuest, make_look: MakeLook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metric that cannot be made of it is left out, and a person told once a scrape."""
+    figures = follow(make_look(1, make_guest("forged"), make_guest("web", pid=101)))
+
+    def fail(figures: GuestFigures) -> Sequence[tuple[str, DiskSample]]:
+        if figures.name == "forged":
+            raise KeyError("x")
+        sample = figures.reading.observation.sample
+        return [(each.id, each) for each in sample.disks] if sample is not None else []
+
+    monkeypatch.setattr(GuestFigures, "disks", property(fail))
+    told: list[str] = []
+    body, _ = render_figures(figures, "", report=told.append)
+    assert told == ["forged has no vmio_disk_read_requests, a bug in vmio: KeyError: 'x'"]
+    text = body.decode()
+    assert 'vmio_disk_read_requests_total{disk="vd0",guest="web"}' in text
+    assert 'vmio_guest_info{domain="",guest="forged"' in text

@@ -96,7 +96,7 @@ def test_metrics_are_in_the_format_and_time_that_are_asked_for(figures: HostFigu
     [
         (TimeoutError(), 503, []),
         (ToolError("too many files"), 500, ["a scrape failed: too many files"]),
-        (KeyError("x"), 500, ["a scrape failed, which is a bug in vmio: KeyError: 'x'"]),
+        (KeyError("x"), 500, ["a scrape failed, a bug in vmio: KeyError: 'x'"]),
     ],
 )
 def test_scrape_that_fails_is_no_end_of_the_exporter(

@@ -12,8 +12,9 @@ import pytest
 
 from vmio.formats.qemu.argv import parse_words
 from vmio.formats.qemu.monitors import list_monitors
+from vmio.host.running import QemuProcess
 from vmio.managers.discovery import RunningGuest, discover
-from vmio.managers.owners import choose_access, identify
+from vmio.managers.owners import Manager, choose_access, identify
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -140,6 +141,30 @@ def test_guest_of_libvirt_has_the_number_of_its_run(
 
     assert (guest.manager, guest.id, guest.name) == ("libvirt", number, "a_web")
     assert guest.uuid == "6f0c8b1e-9f2b-4f1d-a3a4-0a5ad9f7c7a1"
+
+
+@pytest.mark.parametrize(
+    ("manager", "number", "name", "label"),
+    [
+        ("proxmox", "172", "web", "172 web"),
+        ("proxmox", "172", "", "172"),
+        ("libvirt", "3", "db", "db"),
+        ("kubevirt", "shop/web", "web", "shop/web"),
+        ("none", "", "by hand", "by hand"),
+        ("none", "7", "", "7"),
+        ("none", "", "", "pid:100"),
+    ],
+)
+def test_guest_is_called_as_its_manager_calls_it(
+    manager: Manager, number: str, name: str, label: str
+) -> None:
+    """The same after each start, unless nobody gave it a name."""
+    process = QemuProcess(
+        pid=100, started_ticks=5, inner_pid=100, owner=0, stopped=False, cgroup="", command=b""
+    )
+    guest = RunningGuest(process=process, manager=manager, id=number, name=name, uptime_s=1.0)
+    assert guest.label == label
+    assert guest.full_name == label.removeprefix("pid:100")
 
 
 def test_unit_is_the_innermost_one(start: Start, found: Find) -> None:

@@ -63,6 +63,7 @@ def make_reading(
     duration_s: float = 1.0,
     traced: tuple[TracedLoop, ...] = (),
     threads: tuple[ThreadRates, ...] | None = None,
+    is_judged: bool = True,
 ) -> Reading:
     """Returns a reading of a guest; without `cpu` its first, which has no rates."""
     guest = RunningGuest(
@@ -100,6 +101,7 @@ def make_reading(
         observation=Observation(guest=guest, traced=traced),
         layout=None,
         rates=rates,
+        is_judged=is_judged and rates is not None,
         window_s=2.0 if rates is not None else None,
         polling=(estimate,),
         verdicts=verdicts,
@@ -236,6 +238,12 @@ def test_verdicts_have_their_time_and_the_worst_guest_is_first() -> None:
     kinds = [each.verdict.kind for each in history.guests[1].verdicts]
     assert kinds == ["polling-wasted", "cannot-tell"]
     assert history.guests[2].judged_s == 5
+
+
+def test_time_without_a_verdict_is_not_judged() -> None:
+    """A first window has none in force, which does not mean that nothing limited the guest."""
+    steps = [(at, [make_reading(cpu=0.1 if at else None, is_judged=at > 3)]) for at in range(6)]
+    assert build(steps).guests[0].judged_s == 2
 
 
 def test_helper_threads_are_added_up_by_owner() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import tracemalloc
 
+import pytest
+
 from vmio.host.pressure import IoWaits
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import RunningGuest
@@ -228,3 +230,33 @@ def test_an_hour_of_looks_takes_no_more_memory_than_a_minute() -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 16_384
+
+
+def test_guest_that_vmio_fails_at_hides_no_other_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no figures, and says so; when it can be read again it begins anew."""
+    forged = make_guest(pid=7)
+    add = GuestTracker.add
+
+    def fail(self: GuestTracker, observation: Observation, **more: int | None) -> Reading:
+        if observation.guest is forged:
+            raise KeyError("forged")
+        return add(self, observation, **more)
+
+    tracker = HostTracker()
+    looks = [
+        Look(
+            monotonic_ns=0,
+            wall_ns=0,
+            duration_s=0,
+            observations=(observe(at_s, guest=forged), observe(at_s)),
+        )
+        for at_s in range(3)
+    ]
+    tracker.add(looks[0])
+    monkeypatch.setattr(GuestTracker, "add", fail)
+    failed, other = tracker.add(looks[1])
+    assert failed.observation.sample is None
+    assert failed.observation.problem == "nothing is concluded, a bug in vmio: KeyError: 'forged'"
+    assert other.rates is not None
+    monkeypatch.undo()
+    assert [each.rates is None for each in tracker.add(looks[2])] == [True, False]

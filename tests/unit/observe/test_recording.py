@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from vmio.observe.kernel_trace import TracedLoop
 from vmio.observe.readings import HostTracker, Look, Observation
 from vmio.observe.recording import (
     Header,
+    Recording,
     _find_changes,
     conceal,
     create_recording,
@@ -174,6 +176,24 @@ def test_recording_gives_the_looks_that_were_written(tmp_path: Path, name: str) 
     live, played = HostTracker(), HostTracker()
     for before, after in zip(hide(LOOKS), looks, strict=True):
         assert live.add(before) == played.add(after)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.jsonl.gz"])
+def test_share_that_was_read_grows_to_all(tmp_path: Path, name: str) -> None:
+    """Of the file as it is on the disk; standard input has no size."""
+    path = tmp_path / name
+    record(path, LOOKS)
+    with open_recording(str(path)) as recording:
+        shares = [recording.find_share() or 0.0 for _ in recording]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_stream_has_no_share(tmp_path: Path) -> None:
+    """Standard input has no size."""
+    record(tmp_path / "x", LOOKS)
+    stream = io.BytesIO((tmp_path / "x").read_bytes())
+    assert Recording("standard input", stream).find_share() is None
 
 
 def test_guest_without_a_change_takes_a_line_of_few_bytes(tmp_path: Path) -> None:

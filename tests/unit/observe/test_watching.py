@@ -11,7 +11,8 @@ import pytest
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import Monitor, RunningGuest
 from vmio.managers.owners import Access
-from vmio.observe.watching import _choose_monitor
+from vmio.observe.watching import choose_monitor
+from vmio.values import replace
 
 
 def make_guest(path: Path, access: Access = "any") -> RunningGuest:
@@ -34,18 +35,26 @@ def test_monitor_that_this_user_may_not_connect_to_is_not_asked(
     path = tmp_path / "q"
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
-    assert _choose_monitor(make_guest(path))[0] is not None
+    assert choose_monitor(make_guest(path))[0] is not None
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
-    assert _choose_monitor(make_guest(path)) == (None, "its monitor is another user's")
+    assert choose_monitor(make_guest(path)) == (None, "its monitor is another user's")
 
 
 def test_monitor_that_is_not_there_is_asked_and_says_so(tmp_path: Path) -> None:
     """A socket that was removed is a fault, and a name that no file can have too."""
     for name in ("absent", "nul\0"):
-        assert _choose_monitor(make_guest(tmp_path / name))[0] is not None
+        assert choose_monitor(make_guest(tmp_path / name))[0] is not None
+
+
+def test_monitor_that_connects_to_who_started_the_guest_is_left_alone(tmp_path: Path) -> None:
+    """Nobody else can connect to it, and there need be no manager."""
+    guest = make_guest(tmp_path / "q", "none")
+    (monitor,) = guest.monitors
+    guest = replace(guest, monitors=(replace(monitor, state="outgoing"),))
+    assert choose_monitor(guest) == (None, "its monitor is its starter's alone")
 
 
 def test_monitor_of_its_manager_is_left_alone(tmp_path: Path) -> None:
     """Whoever may connect to it."""
-    found = _choose_monitor(make_guest(tmp_path / "q", "none"))
+    found = choose_monitor(make_guest(tmp_path / "q", "none"))
     assert found == (None, "its monitor is its manager's alone")

@@ -227,6 +227,28 @@ async def test_views_follow_keys() -> None:
 
 
 @driven
+async def test_home_and_end_move_to_the_first_and_last_line() -> None:
+    """Columns are never beside the screen."""
+    app = TopApp(Source(make_rows(*map(make_guest, (100, 200, 300)))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert find(await step(app, pilot, "end"), "300 web: what limits it")
+        assert find(await step(app, pilot, "home"), "100 web: what limits it")
+
+
+@driven
+async def test_path_of_a_disk_keeps_its_bar_on_a_narrow_screen() -> None:
+    """A line that is too long goes on in the next one, below its beginning."""
+    app = TopApp(Source(make_rows(make_guest(100))))
+    async with app.run_test(size=(40, 40)) as pilot:
+        lines = await step(app, pilot, "3", "enter")
+        at = lines.index(find(lines, "│", "reads "))
+        assert lines[at : at + 2] == [
+            "│          reads      100/s     400",
+            "│          KiB/s  mean 210 µs",
+        ]
+
+
+@driven
 async def test_cells_change_in_place_and_the_cursor_stays_on_its_guest() -> None:
     """Also while another guest overtakes it, and one goes."""
     first = make_rows(make_guest(100), make_guest(200), make_guest(300))
@@ -339,13 +361,13 @@ async def test_page_of_a_disk_has_its_path_and_asks_for_its_queues_meanwhile() -
 
 
 @driven
-async def test_page_of_a_disk_says_when_its_guest_has_ended() -> None:
+async def test_page_of_a_disk_says_when_it_has_gone() -> None:
     """It does not show what was."""
     app = TopApp(Source(make_rows(make_guest(100)), make_rows(make_guest(100)), make_rows()))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("3", "enter")
         await step(app, pilot)
-        assert find(await step(app, pilot), "100 web has ended")
+        assert find(await step(app, pilot), "100 web: scsi0 is not there any more")
 
 
 @driven
@@ -370,6 +392,17 @@ async def test_polling_is_set_after_a_confirmation_and_undone() -> None:
         await step(app, pilot, "y")
         assert source.set[1:] == [("100 web", "io0", {"poll-max-ns": 32768})]
         assert not app.changes
+
+
+@driven
+async def test_tab_in_a_dialog_is_for_its_fields() -> None:
+    """The table behind it stays."""
+    app = TopApp(Source(make_rows(make_guest(100))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await step(app, pilot, "p", "tab")
+        assert app.screen.query_one("#poll-grow", Input).has_focus
+        lines = await step(app, pilot, "escape")
+        assert find(lines, "main   IOThread")
 
 
 @driven
@@ -425,7 +458,7 @@ async def test_host_without_guests_says_so() -> None:
     app = TopApp(Source(replace(make_rows(), unseen=("/proc hides some",))))
     async with app.run_test(size=(80, 24)) as pilot:
         lines = await step(app, pilot, "enter", "p", "j", "k", "less_than_sign", "r", "v", "2")
-        assert find(lines, "no QEMU is seen to run on this host")
+        assert find(lines, "no guest to watch is seen to run on this host")
         assert find(lines, "/proc hides some")
         assert app.failure is None
 

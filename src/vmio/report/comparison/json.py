@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     )
     from vmio.bench.statistics import PairedRatio
 
-__all__ = ["ComparisonData", "render_comparison_json"]
+__all__ = [
+    "ComparisonData",
+    "MeasuredHostData",
+    "RatioData",
+    "describe_host",
+    "describe_ratio",
+    "render_comparison_json",
+]
 
 
 class MeasuredHostData(TypedDict):
@@ -254,7 +261,7 @@ def render_comparison_json(comparison: Comparison) -> str:
         "qemu_version": comparison.qemu_version,
         "fio_version": comparison.fio_version,
         "guest": comparison.guest,
-        "host": _describe_host(comparison.host),
+        "host": describe_host(comparison.host),
         "a": _describe_subject(comparison.a),
         "b": _describe_subject(comparison.b),
         "jobs": [_describe_job(result, comparison.disk) for result in comparison.jobs],
@@ -262,7 +269,8 @@ def render_comparison_json(comparison: Comparison) -> str:
     return render_document("comparison", data)
 
 
-def _describe_host(host: HostFacts) -> MeasuredHostData:
+def describe_host(host: HostFacts) -> MeasuredHostData:
+    """Returns the host's facts that figures depend on."""
     return {
         "cpu_model": host.cpu_model,
         "cpu_count": host.cpu_count,
@@ -317,8 +325,8 @@ def _describe_job(result: JobResult, disk: str) -> JobData:
         "margin": ratio.margin,
         "anytime": result.anytime,
         "verdict": result.verdict,
-        "latency_p99_ratio": _describe_ratio(result.latency_p99_ratio),
-        "latency_p999_ratio": _describe_ratio(result.latency_p999_ratio),
+        "latency_p99_ratio": describe_ratio(result.latency_p99_ratio),
+        "latency_p999_ratio": describe_ratio(result.latency_p999_ratio),
         "cpu_ratio": _describe_known(result.cpu_ratio),
         "flush_p99_ratio": _describe_known(result.flush_p99_ratio),
         "host_share_a": _describe_known(result.host_share_a),
@@ -339,10 +347,11 @@ def _describe_job(result: JobResult, disk: str) -> JobData:
 
 
 def _describe_known(ratio: PairedRatio | None) -> RatioData | None:
-    return None if ratio is None else _describe_ratio(ratio)
+    return None if ratio is None else describe_ratio(ratio)
 
 
-def _describe_ratio(ratio: PairedRatio) -> RatioData:
+def describe_ratio(ratio: PairedRatio) -> RatioData:
+    """Returns a ratio with its interval."""
     return {
         "ratio": ratio.ratio,
         "low": ratio.low,

@@ -8,10 +8,10 @@ from typing import Final
 from rich.console import Console
 
 from vmio.managers.discovery import MonitorState, RunningGuest
-from vmio.managers.owners import Manager
 from vmio.observe.verdicts.values import Verdict
 from vmio.report.guests.age import format_age
 from vmio.report.guests.counts import count_main_loop
+from vmio.report.guests.words import MANAGERS
 from vmio.report.table import Cell, Column, print_table
 from vmio.report.verdicts.words import summarise_verdicts
 
@@ -19,12 +19,6 @@ __all__ = ["print_guests"]
 
 _BOLD, _RED, _GREEN, _YELLOW, _DIM = "1", "31", "32", "33", "2"
 _NOTHING = "-"
-_MANAGERS: Final[dict[Manager, str]] = {
-    "proxmox": "Proxmox",
-    "libvirt": "libvirt",
-    "kubevirt": "KubeVirt",
-    "none": "by hand",
-}
 _STATES: Final[dict[MonitorState, Cell]] = {
     "free": ("free", _GREEN),
     "held": ("in use", _YELLOW),
@@ -81,7 +75,7 @@ def _make_cells(guest: RunningGuest) -> Iterator[Cell]:
     layout, monitor = guest.layout, guest.monitor
     yield (guest.address, _BOLD)
     yield guest.name or _NOTHING
-    yield _MANAGERS[guest.manager]
+    yield MANAGERS[guest.manager]
     yield guest.id or _NOTHING
     yield format_age(guest.uptime_s)
     if layout is None:
@@ -113,5 +107,5 @@ def _name_monitor(guest: RunningGuest) -> Cell:
     if monitor is None:
         return ("none", _DIM)
     if monitor.access == "none" and monitor.state != "outgoing":
-        return (f"{_MANAGERS[guest.manager]}'s", _DIM)
+        return (f"{MANAGERS[guest.manager]}'s", _DIM)
     return _STATES[monitor.state]

@@ -33,14 +33,13 @@ from vmio.report.history.text import (
     list_thread_cells,
 )
 from vmio.report.history.words import (
+    describe_limit,
     describe_time,
     find_busiest,
-    list_limits,
     name_thread,
     summarize,
 )
 from vmio.report.layout.svg import TOPOLOGY_CSS, draw_topology
-from vmio.report.live.rows import name_guest
 from vmio.report.page import render_page
 from vmio.report.verdicts.words import describe_verdict
 from vmio.units import format_time_s
@@ -192,19 +191,16 @@ def _dump_data(history: History, charts: Sequence[dict[str, object]]) -> str:
 
 def _list_index(history: History) -> Iterator[tuple[str, str, tuple[str, ...]]]:
     for number, guest in enumerate(history.guests):
-        limits = list_limits(guest)
         busiest = find_busiest(guest)
         requests = [_sum_requests(each) for each in guest.disks]
-        first = limits[0] if limits else None
         yield (
             _make_anchor(number) if number < history.shown_count else "",
-            name_guest(guest.guest),
+            guest.guest.label,
             (
-                describe_verdict(first.verdict).title if first is not None else "nothing",
-                describe_time(first.seconds, guest) if first is not None else "",
-                name_thread(busiest) if busiest is not None else "",
-                f"{busiest.cpu_share.mean or 0:.2f}" if busiest is not None else "",
-                format_rate(sum(requests)) if requests else "",
+                *describe_limit(guest),
+                name_thread(busiest) if busiest is not None else "-",
+                f"{busiest.cpu_share.mean or 0:.2f}" if busiest is not None else "-",
+                format_rate(sum(requests)) if requests else "-",
             ),
         )
 
@@ -226,14 +222,15 @@ def _describe_guest(
         placed.append({"title": chart.title, "note": chart.note, "number": len(charts)})
         charts.append(_describe_chart(chart))
     anchor = _make_anchor(number)
-    limits = [*list_limits(guest), *(each for each in guest.verdicts if _is_doubt(each))]
     thread_heads, threads = _make_table(THREAD_HEADS, [*list_thread_cells(guest)])
     disk_heads, disks = _make_table(DISK_HEADS, [*list_disk_cells(guest)])
     return {
         "anchor": anchor,
-        "name": name_guest(guest.guest),
+        "name": guest.guest.label,
         "about": ", ".join(_list_about(guest, history)),
-        "verdicts": [_describe_limit(each, guest, history) for each in limits[:_MOST_VERDICTS]],
+        "verdicts": [
+            _describe_limit(each, guest, history) for each in guest.verdicts[:_MOST_VERDICTS]
+        ],
         "verdict_less": (
             "Nothing."
             if guest.judged_s
@@ -247,10 +244,6 @@ def _describe_guest(
         "picture": _draw_layout(guest.layout, anchor),
         "notes": guest.notes,
     }
-
-
-def _is_doubt(found: VerdictHistory) -> bool:
-    return found.verdict.kind == "cannot-tell"
 
 
 def _list_about(guest: GuestHistory, history: History) -> Iterator[str]:

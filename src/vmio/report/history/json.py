@@ -18,7 +18,6 @@ from vmio.observe.sample import Role
 from vmio.observe.verdicts.values import Severity, VerdictKind
 from vmio.report.envelope import Count, render_document
 from vmio.report.history.words import name_thread, summarize
-from vmio.report.live.rows import name_guest
 from vmio.report.verdicts.words import describe_verdict
 
 __all__ = ["HistoryData", "render_history_json"]
@@ -134,7 +133,7 @@ def format_start(history: History) -> str:
 
 def _describe_guest(guest: GuestHistory) -> GuestHistoryData:
     return {
-        "name": name_guest(guest.guest),
+        "name": guest.guest.label,
         "address": guest.guest.address,
         "manager": guest.guest.manager,
         "id": guest.guest.id,

@@ -10,6 +10,7 @@ from rich.console import Console
 from vmio.observe.history import DiskHistory, GuestHistory, History, Line, ThreadHistory
 from vmio.report.figures import format_rate
 from vmio.report.history.words import (
+    describe_limit,
     describe_range,
     describe_time,
     find_busiest,
@@ -17,7 +18,6 @@ from vmio.report.history.words import (
     name_thread,
     summarize,
 )
-from vmio.report.live.rows import name_guest
 from vmio.report.table import Cell, Column, print_table
 from vmio.report.verdicts.words import describe_verdict
 from vmio.units import format_bytes, format_duration_ns
@@ -89,14 +89,12 @@ def _list_rows(guest: GuestHistory) -> Iterator[tuple[Cell, ...]]:
         if each.mean is not None
     ]
     slowest = max((each.latency_mean_ns.mean or 0.0 for each in guest.disks), default=0.0)
-    first: Cell = "nothing" if guest.judged_s else _NOTHING
-    if limits:
-        first = describe_verdict(limits[0].verdict).title
-        first = (first, _YELLOW) if limits[0].verdict.severity == "warning" else first
+    limit, time = describe_limit(guest)
+    is_warning = bool(limits) and limits[0].verdict.severity == "warning"
     yield (
-        (name_guest(guest.guest), _BOLD),
-        first,
-        describe_time(limits[0].seconds, guest) if limits else _NOTHING,
+        (guest.guest.label, _BOLD),
+        (limit, _YELLOW) if is_warning else limit,
+        time,
         name_thread(busiest) if busiest is not None else _NOTHING,
         _show(busiest.cpu_share if busiest is not None else None, _format_share),
         format_rate(sum(requests)) if requests else _NOTHING,

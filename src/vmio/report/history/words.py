@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from vmio.observe.history import GuestHistory, History, ThreadHistory, VerdictHistory
 from vmio.observe.percentiles import LatencyRange
-from vmio.report.live.rows import name_guest
-from vmio.report.verdicts.words import describe_verdict
+from vmio.report.verdicts.words import describe_verdict, summarise_verdicts
 from vmio.units import format_duration_ns, format_time_s
 
 __all__ = [
+    "describe_limit",
     "describe_range",
     "describe_time",
     "find_busiest",
@@ -38,6 +38,29 @@ def name_thread(thread: ThreadHistory) -> str:
 def list_limits(guest: GuestHistory) -> tuple[VerdictHistory, ...]:
     """Returns the verdicts that say something, without those that could not be made."""
     return tuple(each for each in guest.verdicts if each.verdict.kind != "cannot-tell")
+
+
+def find_doubt(guest: GuestHistory) -> VerdictHistory | None:
+    """Returns why it cannot be told what limited a guest; None if it can.
+
+    A doubt that held for less than half of the time does not count.
+    """
+    doubts = (each for each in guest.verdicts if each.verdict.kind == "cannot-tell")
+    longest = max(doubts, key=lambda each: each.seconds, default=None)
+    if longest is None or list_limits(guest) or longest.seconds < guest.judged_s / 2:
+        return None
+    return longest
+
+
+def describe_limit(guest: GuestHistory) -> tuple[str, str]:
+    """Returns what limited a guest first of all, and for how long; `-` for what is not known."""
+    limits, doubt = list_limits(guest), find_doubt(guest)
+    if limits:
+        title = describe_verdict(limits[0].verdict).title
+        return title, describe_time(limits[0].seconds, guest)
+    if doubt is not None:
+        return summarise_verdicts([doubt.verdict]), describe_time(doubt.seconds, guest)
+    return "nothing" if guest.judged_s else "-", "-"
 
 
 def find_busiest(guest: GuestHistory) -> ThreadHistory | None:
@@ -70,16 +93,29 @@ def summarize(history: History) -> str:
     if not history.guests:
         return f"No guest was seen in {time}."
     worst, count = history.guests[0], len(history.guests)
-    who = name_guest(worst.guest) if count == 1 else f"{count} guests"
+    who = worst.guest.label if count == 1 else f"{count} guests"
     limits = [each for each in list_limits(worst) if each.verdict.severity == "warning"]
     if not any(each.judged_s for each in history.guests):
         return f"{who}, {time}: too short for a verdict, which takes two windows of 2 s."
     if not limits:
-        return f"{who}, {time}: nothing limited {'it' if count == 1 else 'them'}."
+        return f"{who}, {time}: {_describe_calm(history)}."
     told = [
         f"{describe_verdict(each.verdict).title}, for {describe_time(each.seconds, worst)}"
         for each in limits[:_MOST_TOLD]
     ]
-    subject = f"{who}, {time}: " if count == 1 else f"{who}, {time}. {name_guest(worst.guest)}: "
+    subject = f"{who}, {time}: " if count == 1 else f"{who}, {time}. {worst.guest.label}: "
     rest = f" Also: {'; '.join(told[1:])}." if told[1:] else ""
     return f"{subject}{told[0]}.{rest}"
+
+
+def _describe_calm(history: History) -> str:
+    """Returns that no guest was limited, or of how many that cannot be told."""
+    count = len(history.guests)
+    doubts = [each for each in map(find_doubt, history.guests) if each is not None]
+    if not doubts:
+        return f"nothing limited {'it' if count == 1 else 'them'}"
+    if count == 1:
+        return summarise_verdicts([doubts[0].verdict])
+    if len(doubts) == count:
+        return "cannot tell what limited them"
+    return f"nothing limited {count - len(doubts)} of them; {len(doubts)} cannot be judged"

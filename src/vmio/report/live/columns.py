@@ -9,8 +9,10 @@ from msgspec import Struct
 
 from vmio.characters import natural_key
 from vmio.model.iothread import MAIN_LOOP
+from vmio.observe.verdicts.thresholds import FULL, WAITS
 from vmio.report.guests.age import format_age
 from vmio.report.guests.order import rank_verdicts
+from vmio.report.guests.words import MANAGERS
 from vmio.report.live.figures import (
     UNKNOWN,
     Units,
@@ -42,11 +44,6 @@ Tone = Literal["", "bold", "good", "bad", "notable"]
 """How a cell stands out; each face has its own colours for these."""
 
 SortKey = tuple[int, ...] | tuple[tuple[str, int], ...] | float | None
-
-_FULL: Final = 0.9
-"""Processors from which the share of a thread is marked; that of `main-loop-full`."""
-_WAITS: Final = 0.05
-"""Share of time from which waiting for a processor is marked; that of `waits-for-processors`."""
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -126,11 +123,11 @@ def _by_disk(sort: Callable[[DiskRow], SortKey]) -> Callable[[Item], SortKey]:
 
 
 def _mark_full(share: float | None) -> Tone:
-    return "bad" if share is not None and share >= _FULL else ""
+    return "bad" if share is not None and share >= FULL[0] else ""
 
 
 def _mark_wait(share: float | None) -> Tone:
-    return "notable" if share is not None and share >= _WAITS else ""
+    return "notable" if share is not None and share >= WAITS[0] else ""
 
 
 def _mark_verdict(item: Item) -> Tone:
@@ -151,8 +148,7 @@ def _show_iothread(item: Item, units: Units) -> str:
 
 def _show_thread(thread: ThreadRow) -> str:
     if thread.role == "worker":
-        owner = thread.owner or "?"
-        return f"{thread.count} of {owner}"
+        return f"{thread.count} of {thread.owner}" if thread.owner else f"{thread.count} workers"
     return thread.name
 
 
@@ -196,8 +192,8 @@ VIEWS: Final[Mapping[View, tuple[LiveColumn, ...]]] = {
         LiveColumn(
             key="manager",
             head="manager",
-            show=lambda item, _: "-" if item.guest.manager == "none" else item.guest.manager,
-            sort=lambda item: natural_key(item.guest.manager),
+            show=lambda item, _: MANAGERS[item.guest.manager],
+            sort=lambda item: natural_key(MANAGERS[item.guest.manager]),
             width=8,
             right=False,
             leaves=3,

@@ -7,7 +7,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from vmio.managers.discovery import RunningGuest
 from vmio.managers.owners import Manager
 from vmio.model.controller import Controller
 from vmio.model.iothread import IOThread
@@ -37,7 +36,6 @@ __all__ = [
     "QueueRow",
     "ThreadRow",
     "make_rows",
-    "name_guest",
 ]
 
 _HELPERS: Final = frozenset({"worker", "io_uring"})
@@ -187,7 +185,7 @@ class GuestRow(Struct, frozen=True, kw_only=True):
     started_ticks: int
     """With the process's number it tells the guest from all others of this host."""
     label: str
-    """What people call it: see `name_guest`."""
+    """What people call it: `RunningGuest.label`."""
     id: str
     name: str
     manager: Manager
@@ -293,12 +291,6 @@ def make_rows(look: Look, readings: Iterable[Reading]) -> HostRows:
     )
 
 
-def name_guest(guest: RunningGuest) -> str:
-    """Returns what people call a guest: its manager's id and its name, or else its address."""
-    parts = [guest.id, "" if guest.id.endswith(f"/{guest.name}") else guest.name]
-    return " ".join(filter(None, parts)) or guest.address
-
-
 def _make_guest(reading: Reading) -> GuestRow:
     observation, guest = reading.observation, reading.guest
     sample = observation.sample
@@ -308,7 +300,7 @@ def _make_guest(reading: Reading) -> GuestRow:
     return GuestRow(
         address=guest.address,
         started_ticks=guest.process.started_ticks,
-        label=name_guest(guest),
+        label=guest.label,
         id=guest.id,
         name=guest.name,
         manager=guest.manager,

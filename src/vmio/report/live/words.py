@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from msgspec import Struct
@@ -20,13 +20,15 @@ from vmio.report.live.figures import (
     show_rate,
     show_share,
 )
-from vmio.report.live.rows import DiskRow, GuestRow, OperationRow, QueueRow, ThreadRow
+from vmio.report.live.rows import DiskRow, GuestRow, HostRows, OperationRow, QueueRow, ThreadRow
 from vmio.report.verdicts.words import NOTHING, describe_verdict
 
-__all__ = ["Hop", "Line", "describe_path", "list_verdict_lines"]
+__all__ = ["Hop", "Line", "describe_path", "list_notes", "list_verdict_lines"]
 
 _MOST_QUEUES = 16
 """Shown one by one."""
+_MOST_NAMES = 3
+"""Of guests, in one line."""
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -43,6 +45,22 @@ class Hop(Struct, frozen=True, kw_only=True):
     """Such as `controller`."""
     name: str
     lines: tuple[Line, ...] = ()
+
+
+def list_notes(rows: HostRows) -> tuple[str, ...]:
+    """Returns what could not be read of guests, each thing in one line with their names."""
+    names: dict[str, list[str]] = {}
+    for guest in rows.guests:
+        for note in guest.notes:
+            names.setdefault(note, []).append(guest.label)
+    return tuple(f"{_join_names(found)}: {note}" for note, found in names.items())
+
+
+def _join_names(names: Sequence[str]) -> str:
+    rest = len(names) - _MOST_NAMES
+    if rest <= 1:  # one name is no longer than its number
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_NAMES])} and {rest} others"
 
 
 def list_verdict_lines(guest: GuestRow) -> tuple[Line, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from vmio.observe.history import History
+from vmio.observe.history import History, VerdictHistory
 from vmio.observe.percentiles import LatencyRange
-from vmio.report.history.words import describe_range, summarize
+from vmio.observe.verdicts.values import Verdict
+from vmio.report.history.words import describe_limit, describe_range, summarize
 from vmio.values import replace
 
 
@@ -30,6 +31,37 @@ def test_sentence_says_that_nothing_limited_them(make_history: Callable[..., His
     assert summarize(replace(quiet, guests=quiet.guests[:1])) == (
         "101 web, 1 h: nothing limited it."
     )
+
+
+def test_guest_that_cannot_be_judged_is_not_said_to_be_free(
+    make_history: Callable[..., History],
+) -> None:
+    """Without its monitor nobody knows; a doubt of a moment is none."""
+    doubt = Verdict(
+        kind="cannot-tell",
+        subject="the guest",
+        severity="info",
+        evidence=(),
+        source="",
+        doubt="monitor did not answer",
+    )
+    history = make_history(3)
+    held = VerdictHistory(verdict=doubt, seconds=1800.0, shares=())
+    _, doubtful, calm = history.guests
+    doubtful = replace(doubtful, verdicts=(held,))
+    brief = replace(doubtful, verdicts=(replace(held, seconds=60.0),))
+    assert describe_limit(doubtful) == ("cannot tell: without its monitor", "30 min (50%)")
+    assert describe_limit(brief) == ("nothing", "-")
+    said = [
+        summarize(replace(history, guests=guests))
+        for guests in ((doubtful,), (doubtful, doubtful), (doubtful, calm), (brief, calm))
+    ]
+    assert said == [
+        "101 web, 1 h: cannot tell: without its monitor.",
+        "2 guests, 1 h: cannot tell what limited them.",
+        "2 guests, 1 h: nothing limited 1 of them; 1 cannot be judged.",
+        "2 guests, 1 h: nothing limited them.",
+    ]
 
 
 def test_sentence_says_what_was_too_short(make_history: Callable[..., History]) -> None:

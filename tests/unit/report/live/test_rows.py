@@ -13,7 +13,7 @@ from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
 from vmio.model.iothread import IOThread
 from vmio.model.topology import AttachedDisk, Topology
-from vmio.observe.readings import HostTracker, Look, Observation
+from vmio.observe.readings import HostTracker, Look, Observation, Reading
 from vmio.observe.sample import (
     DiskSample,
     Limits,
@@ -24,7 +24,8 @@ from vmio.observe.sample import (
     ThreadSample,
 )
 from vmio.report.live.json import render_top_json
-from vmio.report.live.rows import HostRows, make_rows, name_guest
+from vmio.report.live.rows import HostRows, make_rows
+from vmio.report.live.words import list_notes
 from vmio.values import replace
 
 S = 1_000_000_000
@@ -215,20 +216,6 @@ def test_guest_that_was_not_read_says_why() -> None:
     assert [each.operations_per_s for each in guest.disks] == [None, None]
 
 
-@pytest.mark.parametrize(
-    ("number", "name", "label"),
-    [
-        ("172", "web", "172 web"),
-        ("shop/web", "web", "shop/web"),
-        ("", "web", "web"),
-        ("", "", "pid:100"),
-    ],
-)
-def test_guest_is_called_what_its_manager_calls_it(number: str, name: str, label: str) -> None:
-    """By its process where nobody gave it a name."""
-    assert name_guest(make_guest("none", number, name)) == label
-
-
 def test_json_is_in_base_units_and_on_one_line_if_wanted() -> None:
     """A stream has a document a line."""
     rows = make_all(make_look(0), make_look(2, requests=400))
@@ -250,3 +237,23 @@ def test_json_of_a_first_look_has_no_verdicts() -> None:
     guest = json.loads(render_top_json(make_all(make_look(0))))["data"]["guests"][0]
     assert guest["verdicts"] is None
     assert guest["window_seconds"] is None
+
+
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [(1, "0 web"), (4, "0 web, 1 web, 2 web, 3 web"), (5, "0 web, 1 web, 2 web and 2 others")],
+)
+def test_note_of_several_guests_is_one_line(count: int, names: str) -> None:
+    """A user without rights sees all guests of a host without their monitors."""
+    note = "its monitor is another user's"
+    rows = make_rows(
+        make_look(0),
+        [
+            Reading(
+                observation=Observation(guest=make_guest(number=str(at)), notes=(note,)),
+                layout=None,
+            )
+            for at in range(count)
+        ],
+    )
+    assert list_notes(rows) == (f"{names}: {note}",)

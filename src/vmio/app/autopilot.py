@@ -1,0 +1,167 @@
+"""The autopilot of running guests' polling: steering, what it has changed, and putting it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from vmio.app.live import watch_guests
+from vmio.app.ps import list_running
+from vmio.autopilot.pilot import AutopilotEvent, fly, make_refusal, name_guest
+from vmio.autopilot.records import FoundRecord, find_records_folder, list_records, open_record
+from vmio.autopilot.restoring import put_back
+from vmio.autopilot.values import PollingGoal
+from vmio.errors import ConflictError, VmioError
+from vmio.managers.discovery import RunningGuest
+from vmio.observe.watching import WatchOptions, choose_monitor, find_key
+from vmio.qemu.brief import BriefMonitor
+from vmio.values import check_between
+
+__all__ = [
+    "DEFAULT_INTERVAL_S",
+    "list_steered",
+    "restore_polling",
+    "steer_guests",
+]
+
+DEFAULT_INTERVAL_S: Final = 5.0
+_LEAST_INTERVAL_S: Final = 1.0
+_MOST_INTERVAL_S: Final = 60.0
+
+
+async def steer_guests(
+    addresses: Sequence[str] = (),
+    goal: PollingGoal | None = None,
+    *,
+    interval_s: float = DEFAULT_INTERVAL_S,
+    dry_run: bool = False,
+    folder: Path | None = None,
+    report: Callable[[AutopilotEvent], None] = lambda _: None,
+) -> None:
+    """Keeps the polling of running guests at the least processor time that holds their latency.
+
+    It goes on until it is cancelled, also with guests that start meanwhile; then each guest has
+    its own polling again. What a killed autopilot left in any guest is put back first.
+
+    Args:
+        addresses: Which guests, as for `list_running`; all without any.
+        goal: What is wanted of each; None for the defaults.
+        interval_s: Seconds from look to look, 1 to 60, of which a trial takes two. Every change
+            makes an event loop forget how long polling has paid, so that 5 to 10 are good.
+        dry_run: Whether nothing is set, and what would be is reported.
+        folder: Where guests' own settings are kept; None for this user's own folder.
+        report: Called with each change and its reason, and with what could not be done.
+
+    Raises:
+        CapabilityError: An address is a guest whose monitor is its manager's alone; the hint says
+            how its manager sets its polling.
+        ConflictError: An address is the config of another node.
+        OutputError: This account has no folder to keep guests' own settings in.
+        ValueError: The interval is out of range.
+    """
+    check_between("interval_s", interval_s, _LEAST_INTERVAL_S, _MOST_INTERVAL_S)
+    folder = folder or find_records_folder()
+    listed = list_running(addresses) if addresses else None
+    for guest in listed.guests if listed is not None else ():
+        _open_monitor(guest)
+    for error in listed.errors if listed is not None else ():
+        report(AutopilotEvent(guest="", problem=error))
+    if not dry_run:
+        await restore_polling(folder=folder, report=report, active=False)
+    # Limits, because requests that one makes wait show nothing of polling.
+    async with watch_guests(addresses, options=WatchOptions(limits=True)) as watcher:
+        await fly(
+            watcher,
+            goal or PollingGoal(),
+            interval_s=interval_s,
+            dry_run=dry_run,
+            folder=folder,
+            report=report,
+        )
+
+
+def list_steered(*, folder: Path | None = None) -> tuple[FoundRecord, ...]:
+    """Returns the guests that an autopilot of this user steers, or steered until it was killed.
+
+    Args:
+        folder: As for `steer_guests`.
+
+    Raises:
+        OutputError: Others can write to the folder.
+    """
+    return list_records(folder or find_records_folder())
+
+
+async def restore_polling(
+    addresses: Sequence[str] = (),
+    *,
+    folder: Path | None = None,
+    active: bool = True,
+    report: Callable[[AutopilotEvent], None] = lambda _: None,
+) -> bool:
+    """Puts back the polling of guests whose autopilot was killed.
+
+    What somebody else has set since is left as it is.
+
+    Args:
+        addresses: Which guests, as for `list_running`; all without any.
+        folder: As for `steer_guests`.
+        active: Whether a guest that an autopilot steers at the moment is reported as a problem.
+        report: Called with each IOThread and what became of it, and with what could not be done.
+
+    Returns:
+        Whether everything was done.
+
+    Raises:
+        ConflictError: An address is the config of another node.
+        OutputError: Others can write to the folder.
+        VmioError: An address means no guest that runs here.
+    """
+    folder = folder or find_records_folder()
+    listed = list_running(addresses)
+    for error in listed.errors:
+        raise error
+    running = {find_key(each): each for each in listed.guests}
+    done = True
+    for found in list_records(folder):
+        guest = running.get(found.key)
+        if guest is None or (found.is_active and not active):
+            continue
+        try:
+            if found.is_active:
+                raise ConflictError(
+                    f"{found.record.label}: an autopilot is at work, which restores it in the end"
+                )
+            await _restore(guest, folder, report)
+        except VmioError as error:
+            done = False
+            report(AutopilotEvent(guest=found.record.label, problem=error))
+    return done
+
+
+async def _restore(
+    guest: RunningGuest, folder: Path, report: Callable[[AutopilotEvent], None]
+) -> None:
+    with open_record(find_key(guest), folder=folder) as file:
+        record = file.read()
+        if record is None:
+            return
+        monitor = _open_monitor(guest)
+        try:
+            for each in await put_back(monitor, guest.process.pid, record):
+                report(
+                    AutopilotEvent(
+                        guest=name_guest(guest), iothreads=(each.iothread,), restored=each
+                    )
+                )
+        finally:
+            monitor.close()
+        file.remove()
+
+
+def _open_monitor(guest: RunningGuest) -> BriefMonitor:
+    monitor, reason = choose_monitor(guest)
+    if monitor is None:
+        raise make_refusal(guest, reason)
+    return monitor

@@ -1,0 +1,1 @@
+"""Keeps the polling of running guests at the least processor time that holds their latency."""

@@ -1,0 +1,350 @@
+"""Steers running guests: looks at them, decides, sets, and in the end puts their polling back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from vmio.autopilot.intervals import Loops, find_loops, find_setting, measure_interval
+from vmio.autopilot.records import GuestRecord, IOThreadRecord, RecordFile, open_record
+from vmio.autopilot.restoring import (
+    POLL_MAX_NS,
+    Restored,
+    check_peer,
+    name_object,
+    put_back,
+)
+from vmio.autopilot.steer import begin, steer
+from vmio.autopilot.values import Decision, PollingGoal, State
+from vmio.errors import CapabilityError, OutputError, QmpError, VmioError
+from vmio.managers.discovery import RunningGuest
+from vmio.managers.live import set_live, tell_manager
+from vmio.model.plan import LiveChange
+from vmio.observe.readings import Observation
+from vmio.observe.sample import Sample
+from vmio.observe.watching import GuestKey, HostWatcher, find_key
+from vmio.qemu.brief import BriefMonitor
+from vmio.values import replace
+
+__all__ = ["AutopilotEvent", "fly", "make_refusal", "name_guest"]
+
+_WORTH_TELLING: Final = frozenset({"settle", "left"})
+"""Kinds of decisions that are reported though they change nothing."""
+
+
+class AutopilotEvent(Struct, frozen=True, kw_only=True):
+    """Something that a person may want to know; one of the last three says what."""
+
+    guest: str
+    """What people call it."""
+    iothreads: tuple[str, ...] = ()
+    old_ns: int | None = None
+    """The setting before."""
+    is_dry: bool = False
+    """Whether nothing is set."""
+    decision: Decision | None = None
+    restored: Restored | None = None
+    problem: VmioError | None = None
+    """What could not be done."""
+
+
+class _Steered(Struct, kw_only=True):
+    """Event loops of a guest that share their disks."""
+
+    loops: Loops
+    state: State
+    told: Decision | None = None
+    """What was reported last, of a dry run."""
+
+
+class _Pilot:
+    """Steers one guest.
+
+    Args:
+        guest: The guest.
+        monitor: Its monitor.
+        file: Its record; None for a dry run, which sets nothing.
+        goal: What is wanted.
+        report: Takes what happens.
+    """
+
+    def __init__(
+        self,
+        guest: RunningGuest,
+        monitor: BriefMonitor,
+        file: RecordFile | None,
+        goal: PollingGoal,
+        report: Callable[[AutopilotEvent], None],
+    ) -> None:
+        self.label = name_guest(guest)
+        self._pid = guest.process.pid
+        self._monitor = monitor
+        self._file = file
+        self._goal = goal
+        self._report = report
+        self._last: Sample | None = None
+        self._steered: dict[Loops, _Steered] = {}
+        self._record = GuestRecord(label=self.label)
+
+    async def take_over(self) -> None:
+        """Puts back what a killed autopilot left.
+
+        Raises:
+            OutputError: Its record cannot be read, or no record can be written.
+            QmpError: The monitor does not answer.
+        """
+        if self._file is None:
+            return
+        left = self._file.read()
+        if left is not None:
+            for each in await put_back(self._monitor, self._pid, left):
+                self._report(
+                    AutopilotEvent(guest=self.label, iothreads=(each.iothread,), restored=each)
+                )
+        self._file.write(self._record)
+
+    async def go_on(self, observation: Observation) -> None:
+        """Decides by what the guest did since the last look, and sets what follows."""
+        sample, layout = observation.sample, observation.guest.layout
+        if sample is None or layout is None:
+            return
+        last, self._last = self._last, sample
+        if sample.disks:
+            self._find(find_loops(replace(layout, iothreads=sample.iothreads)), sample)
+        elif last is not None and last.disks:
+            # The next interval is from the last look that told of the disks.
+            self._last = last
+        if last is None:
+            return
+        for each in self._steered.values():
+            interval = measure_interval(last, sample, each.loops) if sample.disks else None
+            old_ns = each.state.wanted_ns if interval is None else interval.poll_max_ns
+            state, decision = steer(self._goal, each.state, interval)
+            if self._file is None:
+                self._tell_dry(each, decision, old_ns)
+                continue
+            each.state = state
+            if decision.kind == "left":
+                self._forget(each.loops)
+            if decision.poll_max_ns != old_ns:
+                await self._set(each, decision, old_ns)
+            elif decision.kind in _WORTH_TELLING:
+                self._tell(each, decision, old_ns)
+
+    async def give_back(self) -> None:
+        """Puts back what was changed; the record stays where that cannot be done."""
+        try:
+            for each in await put_back(self._monitor, self._pid, self._record):
+                self._report(
+                    AutopilotEvent(guest=self.label, iothreads=(each.iothread,), restored=each)
+                )
+        except QmpError as error:
+            self._report(
+                AutopilotEvent(
+                    guest=self.label,
+                    problem=QmpError(
+                        f"its polling could not be restored: {error.message}",
+                        hint="vmio autopilot restore",
+                    ),
+                )
+            )
+            return
+        self.forget()
+
+    def forget(self) -> None:
+        """Removes the record of a guest that has ended, or has its own polling again."""
+        if self._file is not None:
+            self._file.remove()
+
+    def _find(self, found: tuple[Loops, ...], sample: Sample) -> None:
+        """Begins with event loops that have come, by a plugged disk for example."""
+        for loops in self._steered.keys() - set(found):
+            del self._steered[loops]
+        for loops in found:
+            setting = find_setting(sample, loops)
+            if loops not in self._steered and setting is not None:
+                own_ns = {each.id: each.own_ns for each in self._record.iothreads}
+                state = begin(own_ns.get(loops.iothreads[0], setting))
+                state = replace(state, wanted_ns=setting, last_ns=setting)
+                self._steered[loops] = _Steered(loops=loops, state=state)
+
+    async def _set(self, steered: _Steered, decision: Decision, old_ns: int) -> None:
+        """Records a change and makes it; the next interval shows whether it was made."""
+        new_ns = decision.poll_max_ns
+        changes = [
+            LiveChange(path=name_object(each), property=POLL_MAX_NS, new=new_ns)
+            for each in steered.loops.iothreads
+        ]
+        try:
+            self._note(steered, decision)
+            async with self._monitor.conversation():
+                await check_peer(self._monitor, self._pid)
+                await set_live(self._monitor, changes)
+        except (QmpError, OutputError) as error:
+            self._report(
+                AutopilotEvent(guest=self.label, iothreads=steered.loops.iothreads, problem=error)
+            )
+        else:
+            self._tell(steered, decision, old_ns)
+
+    def _note(self, steered: _Steered, decision: Decision) -> None:
+        """Records a change that is about to be made."""
+        new_ns = decision.poll_max_ns
+        known = {each.id: each for each in self._record.iothreads}
+        for each in steered.loops.iothreads:
+            before = known.get(each) or IOThreadRecord(id=each, own_ns=steered.state.own_ns)
+            known[each] = replace(
+                before,
+                set_ns=(*(ns for ns in before.set_ns if ns != new_ns), new_ns),
+                why=decision.kind,
+                wall_ns=time.time_ns(),
+            )
+        record = replace(self._record, iothreads=tuple(known.values()))
+        if self._file is not None:
+            self._file.write(record)
+        self._record = record
+
+    def _forget(self, loops: Loops) -> None:
+        """Leaves event loops to whoever has set them."""
+        kept = tuple(each for each in self._record.iothreads if each.id not in loops.iothreads)
+        if kept != self._record.iothreads:
+            self._record = replace(self._record, iothreads=kept)
+            if self._file is not None:
+                self._file.write(self._record)
+
+    def _tell(self, steered: _Steered, decision: Decision, old_ns: int) -> None:
+        if decision.kind == "left" and steered.told == decision:
+            return
+        steered.told = decision
+        self._report(
+            AutopilotEvent(
+                guest=self.label,
+                iothreads=steered.loops.iothreads,
+                old_ns=old_ns,
+                is_dry=self._file is None,
+                decision=decision,
+            )
+        )
+
+    def _tell_dry(self, steered: _Steered, decision: Decision, old_ns: int) -> None:
+        """Reports what would be set, once as long as that is the same."""
+        if decision.poll_max_ns != old_ns and decision != steered.told:
+            self._tell(steered, decision, old_ns)
+
+
+class _Pilots:
+    """Steers the guests of a watcher; a dry run has no folder for records."""
+
+    def __init__(
+        self,
+        watcher: HostWatcher,
+        goal: PollingGoal,
+        folder: Path | None,
+        report: Callable[[AutopilotEvent], None],
+    ) -> None:
+        self._watcher = watcher
+        self._goal = goal
+        self._folder = folder
+        self._report = report
+        self._pilots: dict[GuestKey, tuple[_Pilot, ExitStack]] = {}
+        self._told: dict[GuestKey, str] = {}
+
+    async def look(self) -> None:
+        """Looks at each guest, and sets what follows from what it did."""
+        look = await self._watcher.look()
+        present = {find_key(each.guest): each for each in look.observations}
+        for key in self._pilots.keys() - present.keys():
+            pilot, stack = self._pilots.pop(key)
+            pilot.forget()
+            stack.close()
+        for key, observation in present.items():
+            try:
+                await self._go_on(key, observation)
+            except VmioError as error:
+                # It is tried again at each look: a monitor is in use for moments.
+                if self._told.get(key) != error.message:
+                    self._told[key] = error.message
+                    self._report(
+                        AutopilotEvent(guest=name_guest(observation.guest), problem=error)
+                    )
+
+    async def give_back(self) -> None:
+        """Puts all polling back, and releases the guests."""
+        ends = [pilot.give_back() for pilot, _ in self._pilots.values()]
+        try:
+            for error in await asyncio.gather(*ends, return_exceptions=True):
+                if isinstance(error, BaseException):
+                    raise error
+        finally:
+            for _, stack in self._pilots.values():
+                stack.close()
+
+    async def _go_on(self, key: GuestKey, observation: Observation) -> None:
+        if key not in self._pilots:
+            self._pilots[key] = await self._begin(observation.guest)
+        await self._pilots[key][0].go_on(observation)
+
+    async def _begin(self, guest: RunningGuest) -> tuple[_Pilot, ExitStack]:
+        """Returns what steers a guest, and what holds the lock of its record meanwhile."""
+        monitor, reason = self._watcher.find_monitor(find_key(guest))
+        if monitor is None:
+            raise make_refusal(guest, reason)
+        with ExitStack() as stack:
+            file = None
+            if self._folder is not None:
+                file = stack.enter_context(open_record(find_key(guest), folder=self._folder))
+            pilot = _Pilot(guest, monitor, file, self._goal, self._report)
+            await pilot.take_over()
+            return pilot, stack.pop_all()
+
+
+async def fly(
+    watcher: HostWatcher,
+    goal: PollingGoal,
+    *,
+    interval_s: float,
+    dry_run: bool = False,
+    folder: Path,
+    report: Callable[[AutopilotEvent], None],
+) -> None:
+    """Steers the guests of a watcher until it is cancelled, and then puts their polling back.
+
+    Args:
+        watcher: What looks at the guests.
+        goal: What is wanted of each.
+        interval_s: From look to look. Every change makes an event loop forget how long polling has
+            paid, so that intervals of less than some seconds show that, too.
+        dry_run: Whether nothing is set.
+        folder: Where records are.
+        report: Takes what happens.
+    """
+    pilots = _Pilots(watcher, goal, None if dry_run else folder, report)
+    loop = asyncio.get_running_loop()
+    next_s = loop.time()
+    try:
+        while True:
+            await pilots.look()
+            next_s = max(next_s + interval_s, loop.time())
+            await asyncio.sleep(next_s - loop.time())
+    finally:
+        await pilots.give_back()
+
+
+def name_guest(guest: RunningGuest) -> str:
+    """Returns what people call a guest."""
+    return " ".join(filter(None, (guest.id, guest.name))) or guest.address
+
+
+def make_refusal(guest: RunningGuest, reason: str) -> CapabilityError:
+    """Returns why a guest cannot be steered, and how a person would set its polling."""
+    iothreads = guest.layout.iothreads if guest.layout is not None else ()
+    lines = (tell_manager(guest, each.id, [(POLL_MAX_NS, "NANOSECONDS")]) for each in iothreads)
+    return CapabilityError(
+        f"{name_guest(guest)} cannot be steered: {reason}", hint=next(filter(None, lines), "")
+    )

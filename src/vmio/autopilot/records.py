@@ -1,0 +1,251 @@
+"""What a guest's own polling was, in a file from before the first change on.
+
+A record is for one guest, told by its process's number and start and this boot of the host, so
+that it is never taken for another guest's. A lock beside it is held as long as the autopilot lives
+that steers the guest: the kernel drops it however that ends. Then the next one, or `vmio autopilot
+restore`, puts back what the record has.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from vmio.autopilot.values import MOST_POLL_NS, DecisionKind
+from vmio.errors import ConflictError, OutputError, ToolError
+from vmio.host.private import find_stranger, make_private_folder, read_private_file
+from vmio.host.running import open_process, read_boot_id
+from vmio.host.save import write_file
+from vmio.managers.journal import find_state_folder
+from vmio.observe.watching import GuestKey
+from vmio.values import check_between, check_matches
+
+__all__ = [
+    "FoundRecord",
+    "GuestRecord",
+    "IOThreadRecord",
+    "RecordFile",
+    "find_records_folder",
+    "list_records",
+    "open_record",
+]
+
+_MAX_BYTES: Final = 1 << 20
+_MAX_IOTHREADS: Final = 1024
+_MAX_RECORDS: Final = 1 << 12
+_TRIES: Final = 4
+_PAUSE_S: Final = 0.01
+_NAME: Final = re.compile(r"([0-9a-f-]{0,64})\.([0-9]{1,10})\.([0-9]{1,20})\.json", re.ASCII)
+_IOTHREAD: Final = r"[A-Za-z][A-Za-z0-9._-]{0,255}"
+
+
+class IOThreadRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An IOThread whose polling the autopilot chooses."""
+
+    id: str
+    own_ns: int
+    """Its `poll-max-ns` before the first change."""
+    set_ns: tuple[int, ...] = ()
+    """What may be in force now by a change of ours, the latest last: a change is recorded before
+    it is made. Anything else was set by somebody else."""
+    why: DecisionKind = "keep"
+    """The latest change."""
+    wall_ns: int = 0
+    """When, since 1970 in UTC; 0 without a change."""
+
+    def __post_init__(self) -> None:
+        check_matches("id", self.id, _IOTHREAD)
+        for each in (self.own_ns, *self.set_ns):
+            check_between("poll-max-ns", each, 0, MOST_POLL_NS)
+        check_between("wall_ns", self.wall_ns, 0, 2**63 - 1)
+
+
+class GuestRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A guest that an autopilot steers, or did until it was killed."""
+
+    label: str
+    """What people call the guest."""
+    iothreads: tuple[IOThreadRecord, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_between("number of iothreads", len(self.iothreads), 0, _MAX_IOTHREADS)
+
+
+class FoundRecord(Struct, frozen=True, kw_only=True):
+    """A record, and whether an autopilot is at work on its guest."""
+
+    key: GuestKey
+    record: GuestRecord
+    is_active: bool
+
+
+class RecordFile:
+    """The record of one guest, whose lock is held; `open_record` makes it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> GuestRecord | None:
+        """Returns what a killed autopilot left; None without a record.
+
+        Raises:
+            OutputError: There is one that cannot be read, so that nothing may be changed.
+        """
+        try:
+            return _read(self._path)
+        except FileNotFoundError:
+            return None
+        except (OSError, msgspec.MsgspecError, RecursionError) as error:
+            raise OutputError(
+                f"cannot read {self._path}, which has what a guest's polling was: {error}",
+                hint="set the guest's poll-max-ns by hand, and remove the file",
+            ) from error
+
+    def write(self, record: GuestRecord) -> None:
+        """Writes the record, whole and synced.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        write_file(self._path, msgspec.json.encode(record), force=True)
+
+    def remove(self) -> None:
+        """Removes the record: nothing is left to be restored."""
+        with suppress(OSError):
+            self._path.unlink()
+
+
+def find_records_folder() -> Path:
+    """Returns the folder of this user's records, whether or not it exists.
+
+    Raises:
+        OutputError: This account has no home folder.
+    """
+    return find_state_folder() / "autopilot"
+
+
+@contextmanager
+def open_record(key: GuestKey, *, folder: Path) -> Iterator[RecordFile]:
+    """Holds the lock of a guest's record.
+
+    Args:
+        key: The guest.
+        folder: Where records are.
+
+    Raises:
+        ConflictError: Another autopilot steers the guest.
+        OutputError: The folder cannot be written, or others can write to it.
+    """
+    make_private_folder(folder)
+    path = folder / f"{read_boot_id()}.{key[0]}.{key[1]}.json"
+    lock = path.with_suffix(".lock")
+    try:
+        descriptor = _lock(lock)
+    except BlockingIOError as error:
+        raise ConflictError(
+            f"another autopilot steers pid:{key[0]}", hint="vmio autopilot status"
+        ) from error
+    except OSError as error:
+        raise OutputError(f"cannot write {lock}: {error.strerror}") from error
+    try:
+        yield RecordFile(path)
+    finally:
+        # Removed while it is held: who opens it next makes a new one.
+        with suppress(OSError):
+            lock.unlink()
+        os.close(descriptor)
+
+
+def list_records(folder: Path) -> tuple[FoundRecord, ...]:
+    """Returns the records of guests that still run; those of others are removed.
+
+    A record that cannot be read is left out.
+
+    Args:
+        folder: Where records are.
+
+    Raises:
+        OutputError: Others can write to the folder.
+    """
+    stranger = find_stranger(folder)
+    if stranger:
+        raise OutputError(stranger)
+    found: list[FoundRecord] = []
+    boot = read_boot_id()
+    names: list[str] = []
+    with suppress(FileNotFoundError):
+        names = sorted(each.name for each in islice(folder.iterdir(), _MAX_RECORDS))
+    for name in names:
+        match = _NAME.fullmatch(name)
+        if match is None:
+            continue
+        key = (int(match[2]), int(match[3]))
+        path = folder / name
+        is_active = _is_locked(path.with_suffix(".lock"))
+        if match[1] != boot or not _runs(key):
+            if not is_active:
+                path.unlink(missing_ok=True)
+            continue
+        with suppress(OSError, msgspec.MsgspecError, RecursionError):
+            found.append(FoundRecord(key=key, record=_read(path), is_active=is_active))
+    return tuple(found)
+
+
+def _read(path: Path) -> GuestRecord:
+    return msgspec.json.decode(read_private_file(path, _MAX_BYTES), type=GuestRecord)
+
+
+def _lock(path: Path) -> int:
+    """Returns the descriptor of a lock file that is held and still has its name.
+
+    Raises:
+        BlockingIOError: Another process holds it for longer than `_is_locked` does.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    for left in reversed(range(_TRIES)):
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                    return descriptor
+            os.close(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            if not isinstance(error, BlockingIOError) or not left:
+                raise
+            time.sleep(_PAUSE_S)
+    raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK), str(path))
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _runs(key: GuestKey) -> bool:
+    try:
+        with open_process(*key):
+            return True
+    except ToolError:
+        return False

@@ -1,0 +1,201 @@
+"""`vmio tune`: finds a better layout and better parameters of a guest by measuring."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import click
+
+from vmio import app
+from vmio.cli.bench import refuse_nan
+from vmio.cli.completing import complete_disk, complete_vm
+from vmio.cli.guest import ensure_image, show_progress
+from vmio.cli.options import host_options, storage_option
+from vmio.cli.plan import say_written
+from vmio.cli.terminal import say
+from vmio.errors import UsageError, VmioError
+
+__all__ = ["command"]
+
+_PARTS = ("threads", "queues", "aio", "cache", "polling", "batch", "pinning")
+_NOT_BETTER = 1
+
+
+@click.command("tune")
+@click.argument("vm", shell_complete=complete_vm)
+@click.option(
+    "--objective",
+    metavar="METRIC",
+    default="iops",
+    show_default=True,
+    help="What is to be better: iops, p99, cpu (of a request), or two: iops:2,cpu:1.",
+)
+@click.option(
+    "--vary",
+    type=click.Choice(_PARTS),
+    multiple=True,
+    help="What is varied; repeatable.  [default: threads, queues, polling, batch]",
+)
+@click.option(
+    "--disk",
+    metavar="ID",
+    shell_complete=complete_disk,
+    help="The disk to measure; by default the first one.",
+)
+@click.option(
+    "--fio-job",
+    "job_texts",
+    metavar="JOB",
+    multiple=True,
+    help="Replaces the default jobs, for example rw=randread,bs=4k,iodepth=32; repeatable.",
+)
+@click.option(
+    "--runtime",
+    "runtime_s",
+    type=click.FloatRange(0.1, 3600),
+    callback=refuse_nan,
+    metavar="SECONDS",
+    help="How long each run is measured.  [default: 0.5]",
+)
+@click.option("--time", metavar="DURATION", help="How long it may take, such as 30m.")
+@click.option("--dry-run", is_flag=True, help="List the layouts, settings and trials.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Decides the order of trials.",
+)
+@click.option(
+    "--journal",
+    metavar="FILE",
+    help="Keep results in FILE; the same call goes on from there if it was ended.",
+)
+@click.option("-o", "--output", metavar="FILE", help="Write the plan, for vmio apply.")
+@click.option("--force", is_flag=True, help="Replace the plan's FILE if it exists.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--scratch",
+    metavar="SIZE",
+    default="1G",
+    show_default=True,
+    help="Size of the empty temporary files that replace all disks.",
+)
+@click.option(
+    "--accel",
+    type=click.Choice(["auto", "kvm", "tcg"]),
+    default="auto",
+    show_default=True,
+    help="auto tests KVM with a tiny guest, and falls back to TCG with a message.",
+)
+@click.option("--kernel", metavar="FILE", help="The kernel of a benchmark guest of your own.")
+@click.option("--initrd", metavar="FILE", help="Its initramfs, with a guest agent and fio.")
+@storage_option
+@host_options
+def command(
+    vm: str,
+    *,
+    objective: str,
+    vary: tuple[app.Part, ...],
+    disk: str | None,
+    job_texts: tuple[str, ...],
+    runtime_s: float | None,
+    time: str | None,
+    dry_run: bool,
+    seed: int,
+    journal: str | None,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+    scratch: str,
+    accel: Literal["auto", "kvm", "tcg"],
+    kernel: str | None,
+    initrd: str | None,
+    storage: str | None,
+    host: str | None,
+    overrides: tuple[str, ...],
+) -> int:
+    """Find the best layout and parameters of VM by measuring.
+
+    VM is a config, a VM's number or name, or a QEMU command line. Layouts are booted here with
+    vmio's own small guest and empty disks, beside the guest as it is; no volume of it is opened,
+    and nothing of it is changed. Layouts race first, then the live settings of the best of them;
+    the winner is measured again. The exit status is 1 if nothing is confirmed to be better.
+
+    cache=unsafe is never tried. aio and cache depend on the storage, which a scratch file is not:
+    vary them if TMPDIR is on the storage of the guest.
+    """
+    if force and output is None:
+        raise UsageError("--force requires --output FILE")
+    guest = app.open_guest(app.find_guest(vm), host=host, overrides=overrides, storage=storage)
+    task = app.prepare_tune(
+        guest,
+        guest.context.host,
+        vary=vary,
+        disk=disk,
+        jobs=job_texts,
+        runtime_s=runtime_s,
+        objective=objective,
+        time=time,
+        seed=seed,
+        scratch=scratch,
+        journal=journal,
+        output=None if dry_run else output,
+        force=force,
+    )
+    if dry_run:
+        from vmio.cli.console import make_console
+        from vmio.report.tuning.text import print_task
+
+        print_task(task, make_console())
+        return 0
+    from vmio.report.tuning.words import describe_task
+
+    say(describe_task(task))
+    image = ensure_image(task.controllers, kernel=kernel, initrd=initrd)
+    how, reason = app.choose_boot(
+        accelerator=accel,
+        kernel=str(image.kernel),
+        initrd=str(image.initrd),
+        append=image.append,
+        memory_mib=app.BENCH_MEMORY_MIB,
+    )
+    if reason:
+        say(reason)
+    tuning = _search(task, how, reason, as_json=as_json)
+    if output is not None:
+        if tuning.plan is None:
+            say(f"{output} is not written: there is no plan")
+        else:
+            app.save_plan(tuning.plan, output, force=force)
+            say_written(tuning.plan, output)
+    return 0 if tuning.better else _NOT_BETTER
+
+
+def _search(task: app.Task, how: app.Boot, reason: str, *, as_json: bool) -> app.Tuning:
+    """Searches and prints the result, also that of a search that is ended before its time."""
+    tuner = app.make_tuner(task, how, accelerator_reason=reason)
+    try:
+        with show_progress() as report:
+            tuning = app.run_async(tuner.run(report))
+    except (KeyboardInterrupt, SystemExit, VmioError):
+        tuning = tuner.summarise()
+        if tuning.trials:
+            _print(tuning, as_json=as_json)
+        if task.journal is not None and tuning.trials:
+            say(f"{task.journal} has the results: the same call goes on from there")
+        raise
+    _print(tuning, as_json=as_json)
+    return tuning
+
+
+def _print(tuning: app.Tuning, *, as_json: bool) -> None:
+    if as_json:
+        from vmio.report.tuning.json import render_tuning_json
+
+        click.echo(render_tuning_json(tuning))
+    else:
+        from vmio.cli.console import make_console
+        from vmio.report.tuning.text import print_tuning
+
+        print_tuning(tuning, make_console())

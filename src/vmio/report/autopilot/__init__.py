@@ -1,0 +1,1 @@
+"""What the autopilot does and has done, for people and as JSON."""

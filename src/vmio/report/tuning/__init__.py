@@ -1,0 +1,1 @@
+"""What a search for better layouts and parameters has found."""

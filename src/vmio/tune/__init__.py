@@ -1,0 +1,1 @@
+"""Finds the best layout and parameters of a guest by measuring, in few trials."""

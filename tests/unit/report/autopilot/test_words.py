@@ -1,0 +1,129 @@
+"""What the autopilot says of each event, and of the guests that it steers."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import get_args
+
+import pytest
+from rich.console import Console
+
+from vmio.autopilot.pilot import AutopilotEvent
+from vmio.autopilot.records import FoundRecord, GuestRecord, IOThreadRecord
+from vmio.autopilot.restoring import Restored
+from vmio.autopilot.values import Decision, DecisionKind
+from vmio.errors import CapabilityError, QmpError
+from vmio.report.autopilot.json import render_steered_json
+from vmio.report.autopilot.text import print_steered
+from vmio.report.autopilot.words import REASONS, describe_event
+
+FOUND = (
+    FoundRecord(
+        key=(20, 7),
+        record=GuestRecord(
+            label="701 web\x1b",
+            iothreads=(
+                IOThreadRecord(id="io0", own_ns=1_000_000, set_ns=(0, 8_192), why="settle"),
+                IOThreadRecord(id="io1", own_ns=5),
+            ),
+        ),
+        is_active=True,
+    ),
+    FoundRecord(key=(21, 8), record=GuestRecord(label="db"), is_active=False),
+)
+
+
+def test_every_decision_has_a_reason() -> None:
+    """In words."""
+    assert set(REASONS) == set(get_args(DecisionKind))
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        (
+            AutopilotEvent(
+                guest="701 web",
+                iothreads=("io0", "io1"),
+                old_ns=8,
+                decision=Decision(kind="settle", poll_max_ns=0, cpu_ratio=0.5, latency_ratio=1.04),
+            ),
+            (
+                "701 web: io0, io1: poll-max-ns is now 0 instead of 8: the best for this load;"
+                " the last trial took 0.50 of the processor time and 1.04 of the latency of a"
+                " request"
+            ),
+        ),
+        (
+            AutopilotEvent(
+                guest="db",
+                iothreads=("io0",),
+                old_ns=8,
+                is_dry=True,
+                decision=Decision(kind="try", poll_max_ns=0),
+            ),
+            "db: io0: poll-max-ns would become 0 instead of 8: a trial",
+        ),
+        (
+            AutopilotEvent(
+                guest="db",
+                iothreads=("io0",),
+                old_ns=8,
+                decision=Decision(kind="slower", poll_max_ns=9, latency_ratio=1.3),
+            ),
+            (
+                "db: io0: poll-max-ns is now 9 instead of 8: requests became slower than at the"
+                " guest's own setting, 1.30 times its latency"
+            ),
+        ),
+        (
+            AutopilotEvent(
+                guest="db",
+                iothreads=("io0",),
+                old_ns=8,
+                decision=Decision(kind="left", poll_max_ns=8),
+            ),
+            "db: io0: poll-max-ns is 8: somebody else has set it, and has the say from now on",
+        ),
+        (
+            AutopilotEvent(
+                guest="db",
+                iothreads=("io0",),
+                restored=Restored(iothread="io0", outcome="restored", poll_max_ns=8),
+            ),
+            "db: io0: poll-max-ns is 8 again, its own",
+        ),
+        (
+            AutopilotEvent(guest="db", problem=QmpError("/run/x is held by another client")),
+            "db: /run/x is held by another client",
+        ),
+        (
+            AutopilotEvent(guest="db", problem=CapabilityError("db cannot", hint="virsh x")),
+            "db cannot (virsh x)",
+        ),
+    ],
+)
+def test_event_is_a_line(event: AutopilotEvent, said: str) -> None:
+    """With the setting before and after, and the reason."""
+    assert describe_event(event) == said
+
+
+def test_steered_guests_are_a_table() -> None:
+    """A line for each IOThread that was changed; foreign text does nothing to the terminal."""
+    file = io.StringIO()
+    print_steered(FOUND, Console(file=file, width=140, color_system=None))
+    text = file.getvalue()
+    assert "\x1b" not in text
+    lines = [line.split() for line in text.splitlines()]
+    assert lines[-2][:1] == ["pid:20"]
+    assert {"io0", "1000000", "8192"} <= set(lines[-2])
+    assert lines[-1][:2] == ["pid:21", "db"]
+    assert "killed" in lines[-1]
+
+
+def test_steered_guests_are_json() -> None:
+    """With the last value that was set."""
+    data = json.loads(render_steered_json(FOUND))["data"]["guests"]
+    assert [each["is_active"] for each in data] == [True, False]
+    assert [each["set_ns"] for each in data[0]["iothreads"]] == [8_192]
