@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from vmio.bench.neighbours import neighbour_argv, open_neighbour, parse_neighbour
 from vmio.guest.image import GuestImage
+from vmio.qemu.process import QemuProcess
 from vmio.testing import call
 
 ROOT = Path(__file__).parents[2]
@@ -108,6 +111,70 @@ def test_bench_measures_until_there_is_a_verdict(
             run = pair[side]
             assert run["latency_p50_ns"] <= run["latency_p99_ns"] <= run["latency_p999_ns"]
             assert any(load["run_delay_share"] > 0 for load in run["threads"])
+
+
+def test_bench_loads_several_disks_beside_a_neighbour_and_on_the_host(
+    small: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each load has its disk and its result; the neighbour works beside A and beside B alike."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    words = ("--load", "scsi0=database", "--load", "scsi1=log", "--runtime", "0.3")
+    assert call(*small, *words, "--neighbour", "backup", "--on-host", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["data"]
+    assert [(job["name"], job["disk"]) for job in told["jobs"]] == [
+        ("scsi0-database", "scsi0"),
+        ("scsi1-log", "scsi1"),
+    ]
+    assert told["neighbour"]["name"] == "backup"
+    assert min(told["neighbour"]["alone_a"], told["neighbour"]["alone_b"]) > 0
+    database, log = told["jobs"]
+    assert database["beside"] == ["scsi1-log"]
+    assert log["flush_p99_ratio"]["ratio"] > 0
+    for job in told["jobs"]:
+        for pair in job["pairs"]:
+            assert pair["host"]["iops"] > 1
+            for side in ("a", "b"):
+                assert pair[side]["iops"] > 1
+                assert pair[side]["neighbour_per_s"] > 0
+        for side in ("host_share_a", "host_share_b"):
+            assert job[side]["ratio"] > 0
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("kind", ["monitor", "mirror", "screen", "network"])
+def test_neighbour_keeps_the_main_loop_busy(kind: str, tmp_path: Path) -> None:
+    """It works in a QEMU without a guest, its main loop takes processor time, and it ends."""
+
+    async def work() -> tuple[float, float]:
+        neighbour = parse_neighbour(kind)
+        argv = (
+            *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none"),
+            *("-machine", "pc", "-accel", "tcg", "-m", "16"),
+            *neighbour_argv(neighbour, tmp_path),
+        )
+        async with (
+            QemuProcess.start(argv) as process,
+            open_neighbour(neighbour, process.qmp, tmp_path, tmp_path) as running,
+        ):
+            before = read_cpu_ns(process.pid)
+            async with running.busy() as turn:
+                while turn.done < 3:  # noqa: ASYNC110 - QEMU's answers do it
+                    await asyncio.sleep(0.02)
+            used_ns = read_cpu_ns(process.pid) - before
+            assert await process.qmp.execute("query-block-jobs") == []
+        return turn.per_s, used_ns
+
+    per_s, used_ns = asyncio.run(asyncio.wait_for(work(), 120))
+    assert per_s > 0
+    assert used_ns > 0
+
+
+def read_cpu_ns(pid: int) -> int:
+    """Returns the processor time of a process's main thread."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text(encoding="ascii").split()[0])
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -481,6 +481,7 @@ def plan_extent(
     margin: str | None = None,
     until: str | None = None,
     time: str | None = None,
+    on_host: bool = False,
 ) -> Extent:
     """Returns how many pairs of each job are to be measured, before anything is.
 
@@ -492,6 +493,7 @@ def plan_extent(
         until: The margin with which each job is measured until it has a verdict.
         time: How long the comparison may take, such as `5m`: the number of pairs follows from it,
             and with `until` a job ends without a verdict when its part of the time is over.
+        on_host: Whether each pair is followed by a run right on the host.
 
     Raises:
         UsageError: An option makes no sense, or two contradict each other.
@@ -506,18 +508,21 @@ def plan_extent(
             "--time and --pairs exclude each other", hint="--time decides the number of pairs"
         )
     time_s = None if time is None else parse_duration(time)
+    runs = 3 if on_host else 2
     if until is not None:
         return Extent(
             pairs=pairs or _MOST_PAIRS_UNTIL,
             margin=_parse_margin("--until", until),
             until_verdict=True,
             time_s=time_s,
+            runs=runs,
         )
     if time_s is not None:
-        pairs = fit_pairs(jobs, time_s)
+        pairs = fit_pairs(jobs, time_s, runs=runs)
     return Extent(
         pairs=pairs or _PAIRS,
         margin=MARGIN if margin is None else _parse_margin("--margin", margin),
+        runs=runs,
     )
 
 

@@ -109,7 +109,7 @@ class Course(Struct, kw_only=True):
         The expected number of pairs grows if they spread more than those before, so that the same
         number of them is a smaller part; the reported part stays the same then.
         """
-        lengths_s = [estimate_pair_s(one) * expected for one in self.jobs]
+        lengths_s = [estimate_pair_s(one, runs=self.extent.runs) * expected for one in self.jobs]
         passed_s = sum(lengths_s[:job]) + lengths_s[job] * part
         self.share = max(self.share, passed_s / sum(lengths_s))
         left_s = sum(lengths_s) - passed_s

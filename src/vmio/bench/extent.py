@@ -41,6 +41,8 @@ class Extent(Struct, frozen=True, kw_only=True):
     time_s: float | None = None
     """The time after which a job that ends with a verdict ends without one; all jobs have the same
     part of it."""
+    runs: int = 2
+    """How many runs a pair takes: three with one right on the host."""
 
     def __post_init__(self) -> None:
         check_between("pairs", self.pairs, 2, MAX_PAIRS)
@@ -48,17 +50,17 @@ class Extent(Struct, frozen=True, kw_only=True):
         check_between("time_s", self.time_s, 1.0)
 
 
-def estimate_duration_s(jobs: Sequence[Job], pairs: int) -> float:
+def estimate_duration_s(jobs: Sequence[Job], pairs: int, *, runs: int = 2) -> float:
     """Returns about how long a comparison takes, with booting, in seconds."""
-    return _BOOT_S + pairs * math.fsum(estimate_pair_s(job) for job in jobs)
+    return _BOOT_S + pairs * math.fsum(estimate_pair_s(job, runs=runs) for job in jobs)
 
 
-def fit_pairs(jobs: Sequence[Job], time_s: float) -> int:
+def fit_pairs(jobs: Sequence[Job], time_s: float, *, runs: int = 2) -> int:
     """Returns how many pairs of each job a comparison has time for, at least two."""
-    pair_s = math.fsum(estimate_pair_s(job) for job in jobs)
+    pair_s = math.fsum(estimate_pair_s(job, runs=runs) for job in jobs)
     return max(2, min(MAX_PAIRS, int((time_s - _BOOT_S) / pair_s)))
 
 
-def estimate_pair_s(job: Job) -> float:
-    """Returns about how long the two runs of a pair take, in seconds."""
-    return 2 * (job.ramp_s + job.runtime_s + STARTUP_S + TAIL_S)
+def estimate_pair_s(job: Job, *, runs: int = 2) -> float:
+    """Returns about how long the runs of a pair take, in seconds."""
+    return runs * (job.ramp_s + job.runtime_s + STARTUP_S + TAIL_S)

@@ -315,7 +315,8 @@ def parse_fio(data: bytes, number: int = 0) -> JobFigures:
 
 
 def _find_flush_p99(syncs: Any) -> float | None:  # noqa: ANN401  # a part of such a report
-    if syncs is None or int(syncs.get("total_ios", 0)) < 1:
+    # fio 3.33 has 0 in `total_ios` of them.
+    if syncs is None or int(syncs["lat_ns"].get("N", 0)) < 1:
         return None
     return _positive(syncs["lat_ns"]["percentile"]["99.000000"])
 

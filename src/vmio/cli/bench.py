@@ -246,7 +246,9 @@ def command(
     )
     if inputs.are_alike:
         say("A and B are the same layout: it shows how much this host's figures differ by chance")
-    extent = app.plan_extent(inputs.jobs, pairs=pairs, margin=margin, until=until, time=time)
+    extent = app.plan_extent(
+        inputs.jobs, pairs=pairs, margin=margin, until=until, time=time, on_host=on_host
+    )
     say(describe_extent(extent, inputs.jobs))
     image = ensure_image(inputs.controllers, kernel=kernel, initrd=initrd)
     how, reason = app.choose_boot(

@@ -11,6 +11,7 @@ import pytest
 from vmio import app
 from vmio.bench.extent import Extent
 from vmio.bench.jobs import DEFAULT_JOBS
+from vmio.errors import UsageError
 from vmio.testing import call
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +45,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--job", "rw=trim"), 2, "rw='trim' is not one of"),
         (("--job", "bs=4k,size=1G"), 2, "cannot take 'size=1G'"),
         (("--disk", "scsi9"), 2, "has no disk 'scsi9'"),
+        (("--load", "noise"), 2, "--load noise: there is no such load, and no such job file"),
+        (("--load", "scsi9=log"), 2, "has no disk 'scsi9'"),
+        (("--neighbour", "noise"), 2, "--neighbour noise: there is no such neighbour"),
+        (("--neighbour", "backup=2"), 2, "backup has no rate"),
+        (("--from-live", "missing.jsonl"), 3, "cannot read missing.jsonl"),
+        (("--live-guest", "db"), 2, "--live-guest belongs to --from-live"),
+        (("--live", "poll-max-ns=0"), 2, "--live and --allow-write belong to --in-guest"),
+        (("--in-guest", "pid:1"), 2, "--in-guest takes no A and B"),
         (("--html", "missing/report.html"), 4, "cannot write the report missing/report.html"),
         (("--kernel", "vmlinuz"), 2, "--kernel and --initrd go together"),
         (("--kernel", "missing", "--initrd", "missing"), 3, "missing: No such file"),
@@ -208,3 +217,49 @@ def test_compare_names_the_file_that_it_cannot_read(
     for name, said in ((SHARED, "701.conf is not JSON"), ("missing.json", "cannot read missing")):
         assert call("bench", "--compare", results[0], name) == 3
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("folder")
+def test_bench_refuses_a_job_file_that_names_files(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the line and the reason; fio never sees it."""
+    Path("db.fio").write_text("[a]\nrw=read\nfilename=/etc/passwd\n", encoding="utf-8")
+    assert call("bench", SHARED, SINGLE, *FACTS, "--load", "db.fio") == 3
+    assert "db.fio:3: 'filename' is refused: it names files" in capsys.readouterr().err
+
+
+def test_loads_of_several_disks_run_at_once() -> None:
+    """Those without a disk run in turn; the first disk that is named is the measured one."""
+    inputs = app.prepare_bench(
+        SHARED,
+        SINGLE,
+        host=app.read_host(None, ("qemu_version=10.0.2",)),
+        loads=("streaming", "scsi1=database", "scsi2=log"),
+        runtime_s=2.0,
+    )
+    assert [[part.name for part in job.all] for job in inputs.jobs] == [
+        ["streaming"],
+        ["scsi1-database", "scsi2-log"],
+    ]
+    assert [part.disk for part in inputs.jobs[1].all] == ["scsi1", "scsi2"]
+    assert {part.runtime_s for job in inputs.jobs for part in job.all} == {2.0}
+    assert inputs.disk == "scsi1"
+
+
+@pytest.mark.usefixtures("folder")
+def test_recorded_load_needs_the_disks_of_its_guest() -> None:
+    """Several disks are repeated on those of the same ids."""
+    recording = str(ROOT / "tests" / "data" / "guests" / "db.jsonl.gz")
+    host = app.read_host(None, ("qemu_version=10.0.2",))
+    with pytest.raises(UsageError, match="'db' used vd0, vd1, vd2, vd3, vd4, which the layouts"):
+        app.prepare_bench(SHARED, SINGLE, host=host, recording=recording)
+    with pytest.raises(UsageError, match="has no guest 'web' with a load") as caught:
+        app.prepare_bench(SHARED, SINGLE, host=host, recording=recording, recorded_guest="web")
+    assert "choose with --live-guest: db" in caught.value.hint
+
+
+def test_bench_needs_two_guests_or_a_running_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """It says which."""
+    assert call("bench", SHARED) == 2
+    assert "two guests are needed, A and B" in capsys.readouterr().err
+    assert call("bench", "--in-guest", "pid:1", "--live", "poll-max-ns=0") != 0
+    assert "Traceback" not in capsys.readouterr().err

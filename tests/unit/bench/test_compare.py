@@ -12,7 +12,7 @@ from vmio.bench import compare
 from vmio.bench.course import Course, Progress
 from vmio.bench.extent import Extent, estimate_duration_s, fit_pairs
 from vmio.bench.jobs import DEFAULT_JOBS, Job, JobFigures
-from vmio.bench.result import JobResult, Measurement, Side
+from vmio.bench.result import JobResult, Measurement, Side, ThreadLoad
 from vmio.guest.agent import Agent, BlockDevice
 from vmio.model.controller import Controller
 from vmio.model.disk import Backing, Disk
@@ -201,3 +201,48 @@ def test_pairs_follow_from_the_time() -> None:
     assert estimate_duration_s(DEFAULT_JOBS, pairs + 1) > 300
     assert fit_pairs(DEFAULT_JOBS, 1.0) == 2
     assert fit_pairs(DEFAULT_JOBS, 1e9) == 1000
+
+
+def test_pair_is_followed_by_a_run_on_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each side's share of the host's rate follows from the pairs."""
+    clock = Clock(monkeypatch, [1.5] * 4)
+
+    async def run_on_host(job: Job) -> Measurement:
+        return _measure(job, 2000.0)
+
+    course = Course(
+        run=clock._measure_run,
+        jobs=DEFAULT_JOBS[:1],
+        extent=Extent(pairs=4, runs=3),
+        report=clock.told.append,
+        began_s=0.0,
+        run_on_host=run_on_host,
+    )
+    result = asyncio.run(course.run_job(0))
+    assert result.host_share_a is not None
+    assert result.host_share_b is not None
+    assert result.host_share_a.ratio == pytest.approx(0.5)
+    assert result.host_share_b.ratio == pytest.approx(0.75)
+
+
+def test_loads_at_the_same_time_have_a_result_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with its own figures, and with the CPU of all requests together."""
+    job = replace(DEFAULT_JOBS[0], beside=(DEFAULT_JOBS[1],))
+    load = ThreadLoad(name="main loop", kind="main loop", cpu_share=0.5)
+
+    async def run(side: Side, each: Job) -> Measurement:
+        own = _measure(each, 1000.0 if side == "A" else 2000.0)
+        return replace(own, beside=(_measure(job.beside[0], 9000.0).figures,), threads=(load,))
+
+    clock = Clock(monkeypatch, [])
+    course = Course(
+        run=run, jobs=(job,), extent=Extent(pairs=3), report=clock.told.append, began_s=0.0
+    )
+    first, second = asyncio.run(course.run_job(0)).parts
+    assert (first.job.name, second.job.name) == ("randread-4k-qd1", "randread-4k-qd32")
+    assert [each.name for each in second.job.beside] == ["randread-4k-qd1"]
+    assert first.iops_ratio.ratio == pytest.approx(2.0)
+    assert second.iops_ratio.ratio == pytest.approx(1.0)
+    for each in (first, second):
+        assert each.cpu_ratio is not None
+        assert each.cpu_ratio.ratio == pytest.approx(10 / 11)

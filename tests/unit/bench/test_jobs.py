@@ -33,6 +33,17 @@ def test_parse_fio_reads_a_recorded_report() -> None:
     assert figures.iops * figures.latency_mean_ns / 1e9 == pytest.approx(32, rel=0.02)
 
 
+def test_parse_fio_reads_flushes_and_mixes() -> None:
+    """A log's fdatasync has its own percentile; reads and writes of a mix are counted together."""
+    data = (DATA / "fio-3.33-log-and-mix.json").read_bytes()
+    log, mix = parse_fio(data, 0), parse_fio(data, 1)
+    assert log.flush_p99_ns == 4227072
+    assert log.requests == 187
+    assert mix.flush_p99_ns is None
+    assert mix.requests == 26
+    assert mix.iops == pytest.approx(86.092715)
+
+
 def test_parse_fio_skips_what_is_printed_before_the_report() -> None:
     """Warnings that fio prints on the same stream are no part of the report."""
     assert parse_fio(b"fio: this platform lacks something\n" + RECORDED) == parse_fio(RECORDED)
@@ -102,6 +113,42 @@ def test_fio_argv_writes_to_scratch_disks_only() -> None:
     assert "--readonly" not in argv
 
 
+def test_fio_argv_has_the_jobs_beside_on_their_own_disks() -> None:
+    """One command for all, each with its device; nothing is read-only if one of them writes."""
+    reads = Job(name="r", rw="randread", block_size_bytes=4096, iodepth=1, disk="scsi1")
+    log = Job(
+        name="w", rw="write", block_size_bytes=8192, iodepth=1, flush_every=1, beside=(reads,)
+    )
+    devices = {"scsi1": "/dev/sdb"}
+    with pytest.raises(UsageError, match="job w writes"):
+        fio_argv(log, "/dev/sda", devices=devices)
+    argv = fio_argv(log, "/dev/sda", scratch=True, devices=devices)
+    assert [word for word in argv if word.startswith("--filename")] == [
+        "--filename=/dev/sda",
+        "--filename=/dev/sdb",
+    ]
+    assert "--readonly" not in argv
+    assert "--fdatasync=1" in argv
+    reversed_argv = fio_argv(reads, "/dev/sdb", devices=devices)
+    assert "--readonly" in reversed_argv
+
+
+def test_fio_argv_mixes_and_limits_by_direction() -> None:
+    """Limits are for reads and for writes, and a mix is counted as one."""
+    job = Job(
+        name="m",
+        rw="randrw",
+        block_size_bytes=4096,
+        iodepth=8,
+        read_percent=75,
+        rate_per_s=1000,
+        disk="",
+    )
+    argv = fio_argv(job, "/a:b", scratch=True)
+    assert {"--rwmixread=75", "--unified_rw_reporting=1", "--rate_iops=750,250"} <= {*argv}
+    assert {"--rate_process=poisson", "--filename=/a\\:b"} <= {*argv}
+
+
 def test_parse_job_takes_options_in_any_order() -> None:
     """What is not said has a default, and the name says what the job does."""
     job = parse_job("iodepth=16, bs=64k,rw=read", runtime_s=3)
@@ -133,6 +180,9 @@ def test_parse_job_knows_the_default_jobs_by_name() -> None:
         ("bs=700", "is not a multiple of 512"),
         ("bs=0", "must be at least 512"),
         ("bs=1T", "must be at most 16777216"),
+        ("rwmixread=101,rw=rw", "must be at most 100"),
+        ("fdatasync=1", "has nothing to flush"),
+        ("rate_iops=0", "must be at least 1"),
         ("iodepth=0", "must be at least 1"),
         ("iodepth=many", "iodepth='many' is not a number"),
         ("runtime=nan", "runtime='nan' is not a number"),

@@ -163,10 +163,10 @@ def describe_extent(extent: Extent, jobs: Sequence[Job]) -> str:
         low, high = (
             min(extent.pairs, count_pairs_until(extent.margin, spread)) for spread in SPREADS
         )
-        longest_s = estimate_duration_s(jobs, high)
+        longest_s = estimate_duration_s(jobs, high, runs=extent.runs)
         if extent.time_s is not None:
             longest_s = min(longest_s, extent.time_s)
-        shortest_s = min(longest_s, estimate_duration_s(jobs, low))
+        shortest_s = min(longest_s, estimate_duration_s(jobs, low, runs=extent.runs))
         times = f"{format_time_s(shortest_s)} to {format_time_s(longest_s)}"
         return (
             f"{words}, each until it has a verdict at ±{extent.margin:.1%}: with equal layouts"
@@ -176,7 +176,7 @@ def describe_extent(extent: Extent, jobs: Sequence[Job]) -> str:
         f"of {difference:.0%} " + " to ".join(_format_pairs(difference, one) for one in SPREADS)
         for difference in _DIFFERENCES
     )
-    time = format_time_s(estimate_duration_s(jobs, extent.pairs))
+    time = format_time_s(estimate_duration_s(jobs, extent.pairs, runs=extent.runs))
     return (
         f"{words}, {extent.pairs} pairs each, about {time}; on a quiet to a busy host a difference"
         f" needs: {needed} pairs"

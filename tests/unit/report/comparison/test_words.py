@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from vmio.bench.extent import Extent
-from vmio.bench.jobs import DEFAULT_JOBS
-from vmio.bench.result import Comparison, JobResult, Measurement, ThreadLoad
+from vmio.bench.jobs import DEFAULT_JOBS, JobFigures
+from vmio.bench.result import Comparison, JobResult, Measurement, NeighbourFigures, ThreadLoad
 from vmio.report.comparison.words import (
     describe_busy,
     describe_extent,
+    describe_host_shares,
     describe_method,
     format_interval,
     summarise_comparison,
@@ -41,6 +42,8 @@ def test_first_sentence_says_how_much_faster_and_what_the_main_loop_is_freed_of(
         " compared with virtio-scsi-pci, and frees the main loop of 0.52 processors (0.61 to"
         " 0.09). There is no difference that matters in randread-4k-qd1 (95% interval 0.97 to"
         " 1.05). Which is faster cannot be told in read-128k-qd8 (95% interval 0.92 to 1.09)."
+        " The 99th percentile of virtio-scsi-single's latency is 0.61 times A's in"
+        " randread-4k-qd32 (95% interval 0.56 to 0.67)."
     )
 
 
@@ -131,3 +134,48 @@ def test_method_is_told_with_the_interval_that_was_used(comparison: Comparison) 
     anytime = describe_method(replace(comparison, jobs=jobs))
     assert ("Student's" in fixed, "confidence sequence" in fixed) == (True, False)
     assert ("Student's" in anytime, "confidence sequence" in anytime) == (False, True)
+
+
+def test_neighbour_is_told_with_what_it_did(comparison: Comparison) -> None:
+    """How much on each side, how busy it keeps the main loop, and that it hardly does."""
+    jobs = tuple(
+        replace(
+            job,
+            pairs=tuple(
+                replace(
+                    pair,
+                    a=replace(pair.a, neighbour_per_s=900.0),
+                    b=replace(pair.b, neighbour_per_s=1100.0),
+                )
+                for pair in job.pairs
+            ),
+        )
+        for job in comparison.jobs
+    )
+    beside = NeighbourFigures(name="monitor", unit="looks", alone_a=0.31, alone_b=0.29)
+    told = summarise_comparison(replace(comparison, jobs=jobs, neighbour=beside))
+    assert told.endswith(
+        "Beside the jobs the neighbour 'monitor' did 900 looks a second with A and 1.1k with B;"
+        " alone it takes 0.31 and 0.29 processors of the main loop."
+    )
+    weak = replace(beside, alone_b=0.01)
+    told = summarise_comparison(replace(comparison, jobs=jobs, neighbour=weak))
+    assert told.endswith(
+        "0.31 and 0.01 processors of the main loop: it hardly loads the main loop."
+    )
+
+
+def test_shares_of_the_host_are_told_of_each_side(comparison: Comparison) -> None:
+    """With their intervals; nothing if the job was not run on the host."""
+    result = comparison.jobs[0]
+    assert describe_host_shares(result) == ""
+    pairs = tuple(
+        replace(pair, host=replace(pair.a, figures=_times(pair.a.figures, 2.0)))
+        for pair in result.pairs
+    )
+    told = describe_host_shares(replace(result, pairs=pairs))
+    assert told.startswith("of the IOPS right on the host A does 50% (50% to 50%), B 5")
+
+
+def _times(figures: JobFigures, factor: float) -> JobFigures:
+    return replace(figures, iops=figures.iops * factor)
