@@ -144,9 +144,9 @@ class SavedComparison(Struct, frozen=True, kw_only=True):
     started_at: str
     disk: str
     volume: str
-    where: str
-    """In what the jobs ran."""
-    neighbour: SavedNeighbour | None
+    where: str = "vmio's own guest"
+    """In what the jobs ran; results had no other place before they named it."""
+    neighbour: SavedNeighbour | None = None
     accelerator: str
     qemu_version: str
     fio_version: str
