@@ -262,7 +262,8 @@ async def boot_pair(
             topology = stack.enter_context(place_volumes(layout.topology, volumes))
             own = folder / side
             own.mkdir(mode=0o700)
-            extra = (*boot.extra, *agent_argv(own / "agent"))
+            bus = "pci.0" if layout.machine.chipset == "i440fx" else "pcie.0"
+            extra = (*boot.extra, *agent_argv(own / "agent", bus=bus))
             if neighbour is not None:
                 extra = (*extra, *neighbour_argv(neighbour, own))
             argv = render_boot(layout.machine, topology, replace(boot, extra=extra))
