@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import click
@@ -74,6 +75,7 @@ _NOT_BETTER = 1
 @click.option("-o", "--output", metavar="FILE", help="Write the plan, for vmio apply.")
 @click.option("--force", is_flag=True, help="Replace the plan's FILE if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", metavar="FILE", help="Write a report that opens in any browser, offline.")
 @click.option(
     "--scratch",
     metavar="SIZE",
@@ -96,7 +98,7 @@ def command(
     vm: str,
     *,
     objective: str,
-    vary: tuple[app.Part, ...],
+    vary: tuple[app.TunePart, ...],
     disk: str | None,
     job_texts: tuple[str, ...],
     runtime_s: float | None,
@@ -107,6 +109,7 @@ def command(
     output: str | None,
     force: bool,
     as_json: bool,
+    html: str | None,
     scratch: str,
     accel: Literal["auto", "kvm", "tcg"],
     kernel: str | None,
@@ -143,6 +146,10 @@ def command(
         output=None if dry_run else output,
         force=force,
     )
+    if html is not None:
+        from vmio.report.page import check_report_path
+
+        check_report_path(Path(html))
     if dry_run:
         from vmio.cli.console import make_console
         from vmio.report.tuning.text import print_task
@@ -163,6 +170,11 @@ def command(
     if reason:
         say(reason)
     tuning = _search(task, how, reason, as_json=as_json)
+    if html is not None:
+        from vmio.report.tuning.html import write_tuning_html
+
+        write_tuning_html(tuning, Path(html))
+        say(f"wrote {html}")
     if output is not None:
         if tuning.plan is None:
             say(f"{output} is not written: there is no plan")
@@ -172,7 +184,7 @@ def command(
     return 0 if tuning.better else _NOT_BETTER
 
 
-def _search(task: app.Task, how: app.Boot, reason: str, *, as_json: bool) -> app.Tuning:
+def _search(task: app.TuneTask, how: app.Boot, reason: str, *, as_json: bool) -> app.Tuning:
     """Searches and prints the result, also that of a search that is ended before its time."""
     tuner = app.make_tuner(task, how, accelerator_reason=reason)
     try:
