@@ -136,7 +136,6 @@ def prepare_bench(
 
     busy = parse_neighbour(neighbour) if neighbour is not None else None
     parsed = read_jobs(jobs, loads, runtime_s=runtime_s)
-    scratch_bytes = parse_size_bytes(scratch)
     scratch_bytes = parse_scratch(scratch)
     layouts = [_load_layout(path, host, storage) for path in (a, b)]
     named = [part.disk for job in parsed for part in job.all if part.disk]

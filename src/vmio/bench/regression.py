@@ -35,6 +35,7 @@ __all__ = [
     "SavedComparison",
     "SavedHost",
     "SavedJob",
+    "SavedNeighbour",
     "SavedPair",
     "SavedRun",
     "SavedSubject",
@@ -66,10 +67,12 @@ class SavedRun(Struct, frozen=True, kw_only=True):
     iops: float
     latency_p99_ns: float
     latency_p999_ns: float
+    flush_p99_ns: float | None = None
+    """Of fdatasync; None if the job has none."""
     threads: tuple[SavedThread, ...]
 
     def __post_init__(self) -> None:
-        for name in ("iops", "latency_p99_ns", "latency_p999_ns"):
+        for name in ("iops", "latency_p99_ns", "latency_p999_ns", "flush_p99_ns"):
             check_between(name, getattr(self, name), _MIN_FIGURE, _MAX_FIGURE)
 
     @property
@@ -126,6 +129,12 @@ class SavedHost(Struct, frozen=True, kw_only=True):
     governor: str
 
 
+class SavedNeighbour(Struct, frozen=True, kw_only=True):
+    """What kept the main loop busy beside the jobs."""
+
+    name: str
+
+
 class SavedComparison(Struct, frozen=True, kw_only=True):
     """What a saved comparison says that a later one is compared with."""
 
@@ -135,6 +144,9 @@ class SavedComparison(Struct, frozen=True, kw_only=True):
     started_at: str
     disk: str
     volume: str
+    where: str = "vmio's own guest"
+    """In what the jobs ran; results had no other place before they named it."""
+    neighbour: SavedNeighbour | None = None
     accelerator: str
     qemu_version: str
     fio_version: str
@@ -157,11 +169,13 @@ class Figure(Struct, frozen=True, kw_only=True):
     find: Callable[[SavedRun], float]
 
 
+_CPU: Final = "CPU per request"
 FIGURES: Final = (
     Figure(name="IOPS", worse="lower", find=lambda run: run.iops),
     Figure(name="p99", worse="higher", find=lambda run: run.latency_p99_ns),
     Figure(name="p99.9", worse="higher", find=lambda run: run.latency_p999_ns),
-    Figure(name="CPU per request", worse="higher", find=lambda run: run.cpu_per_request_s),
+    Figure(name="p99 of fdatasync", worse="higher", find=lambda run: run.flush_p99_ns or 0.0),
+    Figure(name=_CPU, worse="higher", find=lambda run: run.cpu_per_request_s),
 )
 
 
@@ -226,6 +240,8 @@ _Reader = Callable[[SavedComparison], str]
 _ESSENTIALS: Final[tuple[tuple[str, _Reader], ...]] = (
     ("the accelerator", lambda one: one.accelerator),
     ("the disk", lambda one: one.disk),
+    ("the place of the jobs", lambda one: one.where),
+    ("the neighbour", lambda one: one.neighbour.name if one.neighbour else "none"),
 )
 """What a ratio depends on so much that two are not ratios of the same thing."""
 _CONDITIONS: Final[tuple[tuple[str, _Reader], ...]] = (
@@ -350,9 +366,17 @@ def _list_differences(old: SavedComparison, new: SavedComparison) -> tuple[Condi
 
 
 def _list_measured(old: SavedJob, new: SavedJob) -> list[Figure]:
-    """Returns the figures that all runs have; a run that was not sampled has no CPU time."""
+    """Returns the figures that all runs have; a run that was not sampled has no CPU time.
+
+    The CPU time is that of all jobs that ran at the same time, so that none has its own.
+    """
     runs = [run for job in (old, new) for pair in job.pairs for run in (pair.a, pair.b)]
-    return [figure for figure in FIGURES if all(figure.find(run) > 0 for run in runs)]
+    return [
+        figure
+        for figure in FIGURES
+        if all(figure.find(run) > 0 for run in runs)
+        and not (figure.name == _CPU and new.settings.get("beside"))
+    ]
 
 
 def _compare_figure(

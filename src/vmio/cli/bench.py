@@ -190,8 +190,7 @@ def command(
     With --compare OLD.json NEW.json nothing is measured: it exits with 1 if B got worse against A
     in the new result, beyond chance and the margin.
     """
-    if as_json and as_markdown:
-        raise UsageError("--json and --markdown exclude each other")
+    _check_form(as_json=as_json, as_markdown=as_markdown)
     if is_comparing:
         from vmio.cli.bench_compare import print_changes
 
@@ -279,6 +278,11 @@ def _take_two(a: str | None, b: str | None) -> tuple[str, str]:
             hint="or --in-guest GUEST, or --compare and two files",
         )
     return a, b
+
+
+def _check_form(*, as_json: bool, as_markdown: bool) -> None:
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown exclude each other")
 
 
 def _print_result(

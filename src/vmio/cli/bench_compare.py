@@ -15,10 +15,12 @@ _ACCEPTED = {"a", "b", "is_comparing", "margin", "as_json", "as_markdown"}
 
 
 def print_changes(
-    old: str, new: str, *, margin: str | None, as_json: bool, as_markdown: bool
+    old: str | None, new: str | None, *, margin: str | None, as_json: bool, as_markdown: bool
 ) -> int:
     """Prints what changed, and returns the exit status: 1 if anything got worse."""
     _refuse_others(click.get_current_context())
+    if old is None or new is None:
+        raise UsageError("two results are needed", hint="vmio bench --compare OLD.json NEW.json")
     found = app.compare_results(old, new, margin=margin)
     if as_json:
         from vmio.report.regressions.json import render_regressions_json

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import click
@@ -74,6 +75,7 @@ _NOT_BETTER = 1
 @click.option("-o", "--output", metavar="FILE", help="Write the plan, for vmio apply.")
 @click.option("--force", is_flag=True, help="Replace the plan's FILE if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", metavar="FILE", help="Write a report that opens in any browser, offline.")
 @click.option(
     "--scratch",
     metavar="SIZE",
@@ -107,6 +109,7 @@ def command(
     output: str | None,
     force: bool,
     as_json: bool,
+    html: str | None,
     scratch: str,
     accel: Literal["auto", "kvm", "tcg"],
     kernel: str | None,
@@ -143,6 +146,10 @@ def command(
         output=None if dry_run else output,
         force=force,
     )
+    if html is not None:
+        from vmio.report.page import check_report_path
+
+        check_report_path(Path(html))
     if dry_run:
         from vmio.cli.console import make_console
         from vmio.report.tuning.text import print_task
@@ -163,6 +170,11 @@ def command(
     if reason:
         say(reason)
     tuning = _search(task, how, reason, as_json=as_json)
+    if html is not None:
+        from vmio.report.tuning.html import write_tuning_html
+
+        write_tuning_html(tuning, Path(html))
+        say(f"wrote {html}")
     if output is not None:
         if tuning.plan is None:
             say(f"{output} is not written: there is no plan")

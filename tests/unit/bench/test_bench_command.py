@@ -189,6 +189,8 @@ def results(folder: Path) -> tuple[str, str]:
             **dict.fromkeys(("volume", "fio_version", "guest"), "it"),
             "started_at": "2026-01-02T03:04:05Z",
             "disk": "scsi0",
+            "where": "vmio's own guest",
+            "neighbour": None,
             "accelerator": "tcg",
             "qemu_version": "10.0.2",
             "host": {
@@ -246,6 +248,12 @@ def test_compare_refuses_what_is_about_a_measurement(
     assert call("bench", "--compare", *results, *words) == status
     out, err = capsys.readouterr()
     assert (said in err, out) == (True, "")
+
+
+def test_compare_needs_two_results(capsys: pytest.CaptureFixture[str]) -> None:
+    """One has nothing to be compared with."""
+    assert call("bench", "--compare", "old.json") == 2
+    assert "two results are needed" in capsys.readouterr().err
 
 
 def test_compare_names_the_file_that_it_cannot_read(

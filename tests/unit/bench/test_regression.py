@@ -12,6 +12,7 @@ from vmio.bench.regression import (
     SavedComparison,
     SavedHost,
     SavedJob,
+    SavedNeighbour,
     SavedPair,
     SavedRun,
     SavedSubject,
@@ -68,6 +69,8 @@ def make_saved(*jobs: SavedJob, **other: Any) -> SavedComparison:  # noqa: ANN40
         started_at="2026-01-02T03:04:05Z",
         disk="scsi0",
         volume="a file",
+        where="vmio's own guest",
+        neighbour=None,
         accelerator="kvm",
         qemu_version="10.0.2",
         fio_version="3.33",
@@ -141,6 +144,35 @@ def test_run_without_samples_has_no_cpu_time_to_compare() -> None:
     assert [one.name for one in found.jobs[0].figures] == ["IOPS", "p99", "p99.9"]
 
 
+def test_jobs_that_ran_at_the_same_time_have_no_cpu_time_of_their_own() -> None:
+    """QEMU's threads served all of them."""
+    job = make_job(1.5, settings={"beside": ["log"]})
+    found = find_regressions(make_saved(job), make_saved(job))
+    assert [one.name for one in found.jobs[0].figures] == ["IOPS", "p99", "p99.9"]
+
+
+def test_flushes_are_compared_if_all_runs_have_some() -> None:
+    """Their tail, of which more is worse."""
+    job = make_job(1.5)
+    old, new = (
+        replace(
+            job,
+            pairs=tuple(
+                replace(
+                    pair,
+                    a=replace(pair.a, flush_p99_ns=1e6),
+                    b=replace(pair.b, flush_p99_ns=each_ns),
+                )
+                for pair in job.pairs
+            ),
+        )
+        for each_ns in (1e6, 2e6)
+    )
+    found = find_regressions(make_saved(old), make_saved(new))
+    assert {one.name: one.verdict for one in found.jobs[0].figures}["p99 of fdatasync"] == "worse"
+    assert len(find_regressions(make_saved(job), make_saved(old)).jobs[0].figures) == 4
+
+
 def test_more_figures_have_wider_intervals() -> None:
     """All of them together contain the truth with 95 %."""
     alone, among = (
@@ -207,6 +239,11 @@ def test_conditions_that_differ_are_named() -> None:
     ("other", "said"),
     [
         ({"accelerator": "tcg"}, "the accelerator was kvm, and is tcg"),
+        ({"where": "pid:4711"}, "the place of the jobs was vmio's own guest, and is pid:4711"),
+        (
+            {"neighbour": SavedNeighbour(name="backup")},
+            "the neighbour was none, and is backup",
+        ),
         ({"disk": "scsi1"}, "the disk was scsi0, and is scsi1"),
         (
             {"a": SavedSubject(name="a.conf", title="A", layout={"vcpus": 4})},

@@ -93,13 +93,7 @@ def render_comparison_html(comparison: Comparison) -> str:
             )
             for side, subject in sides
         ],
-        fio=[
-            (
-                one.job.name,
-                render_command_lines(fio_argv(one.job, comparison.device, scratch=True)),
-            )
-            for one in comparison.jobs
-        ],
+        fio=list(_list_fio_commands(comparison)),
         host_facts=list_facts(comparison),
         method=describe_method(comparison),
     )
@@ -138,6 +132,22 @@ def _draw_job(result: JobResult, number: int) -> tuple[tuple[str, str], ...]:
         ("Latency", draw_latencies(result, prefix=prefix)),
         ("Host processors kept busy", draw_host_cpu(result, prefix=prefix)),
     )
+
+
+def _list_fio_commands(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """Yields the jobs that ran at the same time, and their command.
+
+    The devices of other disks than the first are not kept, so that the disk's id stands there.
+    """
+    shown: set[frozenset[str]] = set()
+    for job in (result.job for result in comparison.jobs):
+        names = frozenset(each.name for each in job.all)
+        if names not in shown:
+            shown.add(names)
+            devices = {each.disk: each.disk for each in job.all}
+            devices[comparison.disk] = comparison.device
+            argv = fio_argv(job, comparison.device, scratch=True, devices=devices)
+            yield ", ".join(each.name for each in job.all), render_command_lines(argv)
 
 
 def _list_rows(jobs: Iterable[JobResult]) -> Iterator[tuple[str, str, tuple[str, ...]]]:

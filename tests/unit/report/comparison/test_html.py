@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from vmio.bench.jobs import DEFAULT_JOBS
 from vmio.bench.result import Comparison, ThreadKind, ThreadLoad
 from vmio.errors import OutputError
 from vmio.report.comparison.html import (
@@ -159,6 +160,24 @@ def test_render_comparison_html_takes_two_pairs(
     text = render_comparison_html(make_comparison(drop=3))
     assert "nan" not in text
     assert "inf" not in text.replace("info", "")
+
+
+def test_page_has_the_command_of_fio_once_for_jobs_that_ran_at_the_same_time(
+    comparison: Comparison,
+) -> None:
+    """With the devices that are known, and the id of any other disk."""
+    other = replace(DEFAULT_JOBS[0], name="other", disk="scsi1")
+    job = replace(DEFAULT_JOBS[1], name="mine", disk="scsi0", beside=(other,))
+    both = (job, replace(other, beside=(replace(job, beside=()),)))
+    results = tuple(
+        replace(result, job=each) for result, each in zip(comparison.jobs, both, strict=False)
+    )
+    page = render_comparison_html(replace(comparison, jobs=results))
+    assert page.count("<summary>mine, other</summary>") == 1
+    assert "<summary>other, mine</summary>" not in page
+    command = page[page.index("<summary>mine, other") :].partition("</pre>")[0]
+    assert "--filename=/dev/sda" in command
+    assert "--filename=scsi1" in command
 
 
 def test_render_command_lines_can_be_pasted() -> None:

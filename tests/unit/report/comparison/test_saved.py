@@ -75,6 +75,16 @@ def test_fields_of_a_later_vmio_are_not_looked_at(comparison: Comparison) -> Non
     assert len(parse(document).jobs) == 3
 
 
+def test_result_of_an_earlier_vmio_has_the_usual_place_and_no_neighbour(
+    comparison: Comparison,
+) -> None:
+    """It was measured before these fields were added to the schema."""
+    document = json.loads(render_comparison_json(comparison))
+    new = parse(document)
+    del document["data"]["where"], document["data"]["neighbour"]
+    assert find_regressions(parse(document), new).differences == ()
+
+
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
