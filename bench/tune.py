@@ -27,7 +27,7 @@ from vmio.qemu.signals import run_async
 from vmio.tune.journal import TrialResult, open_journal
 from vmio.tune.search import Arm, Effort, Found, Trial, search
 from vmio.tune.space import AS_BOOTED, LiveSetting, digest_space
-from vmio.tune.tuner import Task, Tuner
+from vmio.tune.tuner import Tuner, TuneTask
 from vmio.values import replace
 
 CONFIG: Final = Path(__file__).parents[1] / "examples/701.conf"
@@ -60,7 +60,7 @@ def main() -> None:
         run_async(search_again(task, read_grid(task, given.file, given.pairs)))
 
 
-def make_task(job: str) -> Task:
+def make_task(job: str) -> TuneTask:
     """Returns the search, with the grid's settings."""
     guest = app.open_guest(str(CONFIG))
     task = app.prepare_tune(
@@ -77,7 +77,7 @@ def make_task(job: str) -> Task:
     return replace(task, candidates=candidates, effort=Effort(pairs=1))
 
 
-def make_boot(task: Task) -> Boot:
+def make_boot(task: TuneTask) -> Boot:
     """Returns how guests are booted."""
     image = ensure_image(controllers=task.controllers)
     how, _ = app.choose_boot(
@@ -89,7 +89,7 @@ def make_boot(task: Task) -> Boot:
     return how
 
 
-def list_trials(task: Task, pairs: int) -> tuple[Trial, ...]:
+def list_trials(task: TuneTask, pairs: int) -> tuple[Trial, ...]:
     """Returns one trial for each layout, its settings mixed."""
     mixed = random.Random(0)  # noqa: S311 - no secret
     trials = []
@@ -102,12 +102,12 @@ def list_trials(task: Task, pairs: int) -> tuple[Trial, ...]:
     return tuple(trials)
 
 
-def digest(task: Task, pairs: int) -> str:
+def digest(task: TuneTask, pairs: int) -> str:
     """Returns what a recording has to be of."""
     return digest_space(task.candidates, task.disk, task.jobs, task.scratch_bytes, pairs)
 
 
-async def record(task: Task, path: Path, pairs: int) -> None:
+async def record(task: TuneTask, path: Path, pairs: int) -> None:
     """Measures each point of the grid, or what a recording lacks of it."""
     tuner = Tuner(task, make_boot(task))
     with open_journal(path, digest(task, pairs)) as journal:
@@ -116,7 +116,7 @@ async def record(task: Task, path: Path, pairs: int) -> None:
             journal.append(await tuner.measure(trial))
 
 
-def read_grid(task: Task, path: Path, pairs: int) -> Mapping[Arm, float]:
+def read_grid(task: TuneTask, path: Path, pairs: int) -> Mapping[Arm, float]:
     """Returns the mean gain of each point, that of the guest as it is being zero."""
     gains: dict[Arm, list[float]] = {}
     with open_journal(path, digest(task, pairs)) as journal:
@@ -130,7 +130,7 @@ def read_grid(task: Task, path: Path, pairs: int) -> Mapping[Arm, float]:
     return {**means, (0, 0): 0.0}
 
 
-def judge(task: Task, grid: Mapping[Arm, float]) -> None:
+def judge(task: TuneTask, grid: Mapping[Arm, float]) -> None:
     """Prints how often the search finds a good point of the grid, and at which cost."""
     best = max(grid.values())
     print(f"{len(grid)} points; the best is {math.exp(best):.2f} times the guest as it is")
@@ -148,7 +148,7 @@ def judge(task: Task, grid: Mapping[Arm, float]) -> None:
 
 
 def simulate(
-    task: Task, grid: Mapping[Arm, float], effort: Effort, *, noise: float, seed: int
+    task: TuneTask, grid: Mapping[Arm, float], effort: Effort, *, noise: float, seed: int
 ) -> tuple[Found, int]:
     """Returns what a search finds in a recorded grid, and how many pairs it took."""
     noisy = random.Random(seed)  # noqa: S311 - no secret
@@ -164,7 +164,7 @@ def simulate(
             return found, pairs
 
 
-async def search_again(task: Task, grid: Mapping[Arm, float]) -> None:
+async def search_again(task: TuneTask, grid: Mapping[Arm, float]) -> None:
     """Searches on real guests, and prints where the winner stands in the grid."""
     tuning = await Tuner(task, make_boot(task)).run(
         lambda progress: print(f"{progress.share:4.0%} {progress.words}", flush=True)

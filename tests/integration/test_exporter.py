@@ -172,6 +172,8 @@ def exporting(*words: str, before: tuple[str, ...] = ()) -> Iterator[Exporter]:
     try:
         assert process.stderr is not None
         said = process.stderr.readline()
+        while "no guest that is seen to run" in said:  # yet
+            said = process.stderr.readline()
         match = re.fullmatch(r"vmio: metrics are at (http://\S+)/metrics\n", said)
         assert match, said + process.stderr.read()
         yield Exporter(process=process, url=match[1])
@@ -470,7 +472,7 @@ async def scraping(url: str, folder: Path) -> AsyncIterator[Prometheus]:
 
         async def is_ready() -> bool:
             assert process.poll() is None, (folder / "log").read_text()
-            with suppress(OSError):
+            with suppress(OSError, AssertionError):  # it answers 503 until it has loaded
                 await fetch(f"{prometheus.url}/-/ready")
                 return True
             return False

@@ -65,10 +65,9 @@ def find(pid: int) -> RunningGuest:
 
 
 def connect(path: Path) -> socket.socket:
-    """Connects to a monitor once it is there."""
-    wait_for(path.exists)
+    """Connects to a monitor once QEMU listens there, which is somewhat after its file is there."""
     client = socket.socket(socket.AF_UNIX)
-    client.connect(str(path))
+    wait_for(lambda: client.connect_ex(str(path)) == 0)
     return client
 
 

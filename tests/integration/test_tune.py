@@ -14,7 +14,7 @@ from vmio.bench.compare import Progress
 from vmio.guest.image import GuestImage
 from vmio.tune.search import Effort
 from vmio.tune.space import AS_BOOTED, LiveSetting
-from vmio.tune.tuner import Task, Tuner
+from vmio.tune.tuner import Tuner, TuneTask
 from vmio.values import replace
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,7 @@ STORAGES = ROOT / "examples" / "storage.cfg"
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> Task:
+def task(tmp_path: Path) -> TuneTask:
     """A guest with one vCPU and nothing to choose from but its own threads' settings."""
     text = SINGLE.read_text(encoding="utf-8").replace("\ncores: 2\n", "\ncores: 1\n")
     (tmp_path / "701.conf").write_text(text, encoding="utf-8")
@@ -47,7 +47,7 @@ def task(tmp_path: Path) -> Task:
 
 
 def test_tune_measures_live_settings(
-    task: Task, guest_image: GuestImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    task: TuneTask, guest_image: GuestImage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A setting is measured and its figures kept in the journal; nothing outlives the search."""
     scratch = tmp_path / "scratch"

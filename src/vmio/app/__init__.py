@@ -141,8 +141,8 @@ if TYPE_CHECKING:
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.sweep import Grid, SweepPoint
     from vmio.tune.result import Tuning
-    from vmio.tune.space import Part
-    from vmio.tune.tuner import Task, Tuner
+    from vmio.tune.space import TunePart
+    from vmio.tune.tuner import Tuner, TuneTask
 
 __all__ = [
     "ADDRESSES",
@@ -169,7 +169,6 @@ __all__ = [
     "NotRestored",
     "Outcome",
     "Page",
-    "Part",
     "Places",
     "PollSettings",
     "PollingChange",
@@ -186,8 +185,9 @@ __all__ = [
     "Severity",
     "ShownGuest",
     "SweepPoint",
-    "Task",
     "TopSource",
+    "TunePart",
+    "TuneTask",
     "Tuner",
     "Tuning",
     "Verdict",
@@ -395,8 +395,8 @@ _LATER = {
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),
     "vmio.tune.result": ("Tuning",),
-    "vmio.tune.space": ("Part",),
-    "vmio.tune.tuner": ("Task", "Tuner"),
+    "vmio.tune.space": ("TunePart",),
+    "vmio.tune.tuner": ("TuneTask", "Tuner"),
 }
 """The module of each name that is imported on first access."""
 _HOMES = {name: module for module, names in _LATER.items() for name in names}

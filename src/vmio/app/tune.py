@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from vmio.app.guests import Guest
     from vmio.model.host import Host
     from vmio.qemu.boot import Boot
-    from vmio.tune.space import Part
-    from vmio.tune.tuner import Task, Tuner
+    from vmio.tune.space import TunePart
+    from vmio.tune.tuner import Tuner, TuneTask
 
 __all__ = ["make_tuner", "prepare_tune"]
 
@@ -25,7 +25,7 @@ def prepare_tune(
     guest: Guest,
     host: Host,
     *,
-    vary: Sequence[Part] = (),
+    vary: Sequence[TunePart] = (),
     disk: str | None = None,
     jobs: Sequence[str] = (),
     runtime_s: float | None = None,
@@ -36,7 +36,7 @@ def prepare_tune(
     journal: str | None = None,
     output: str | None = None,
     force: bool = False,
-) -> Task:
+) -> TuneTask:
     """Returns what is to be searched, and how; nothing is booted.
 
     Args:
@@ -67,7 +67,7 @@ def prepare_tune(
     from vmio.tune.objective import parse_objective
     from vmio.tune.search import Effort
     from vmio.tune.space import USUAL, list_candidates
-    from vmio.tune.tuner import Task, choose_effort
+    from vmio.tune.tuner import TuneTask, choose_effort
 
     if output is not None:
         check_writable(Path(output), force=force)
@@ -84,7 +84,7 @@ def prepare_tune(
     effort = Effort()
     if time is not None:
         effort = choose_effort(candidates, parsed, parse_duration(time))
-    return Task(
+    return TuneTask(
         guest=guest,
         host=host,
         candidates=candidates,
@@ -98,7 +98,7 @@ def prepare_tune(
     )
 
 
-def make_tuner(task: Task, how: Boot, *, accelerator_reason: str = "") -> Tuner:
+def make_tuner(task: TuneTask, how: Boot, *, accelerator_reason: str = "") -> Tuner:
     """Returns the search, to be awaited with `run()`; `summarise()` has its results at any time.
 
     Every guest and everything that belongs to it is gone when `run` returns, however it ends.

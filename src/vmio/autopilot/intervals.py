@@ -83,7 +83,7 @@ def measure_interval(before: Sample, after: Sample, loops: Loops) -> Interval | 
     cpu_share = sum(each.cpu_share for each in threads)
     waiting = [each for each in rates.threads if each.role == "vcpu"]
     return Interval(
-        ended_s=after.monotonic_ns / _NS,
+        duration_s=rates.duration_s,
         poll_max_ns=setting,
         requests=requests,
         load=Load(

@@ -6,19 +6,26 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
 from vmio.autopilot.intervals import Loops, find_loops, find_setting, measure_interval
-from vmio.autopilot.records import GuestRecord, IOThreadRecord, RecordFile, open_record
+from vmio.autopilot.records import (
+    GuestRecord,
+    IOThreadRecord,
+    RecordFile,
+    is_running,
+    open_record,
+)
 from vmio.autopilot.restoring import (
     POLL_MAX_NS,
     Restored,
-    check_peer,
     name_object,
     put_back,
+    visit,
 )
 from vmio.autopilot.steer import begin, steer
 from vmio.autopilot.values import Decision, PollingGoal, State
@@ -83,6 +90,7 @@ class _Pilot:
         report: Callable[[AutopilotEvent], None],
     ) -> None:
         self.label = name_guest(guest)
+        self._key = find_key(guest)
         self._pid = guest.process.pid
         self._monitor = monitor
         self._file = file
@@ -117,9 +125,6 @@ class _Pilot:
         last, self._last = self._last, sample
         if sample.disks:
             self._find(find_loops(replace(layout, iothreads=sample.iothreads)), sample)
-        elif last is not None and last.disks:
-            # The next interval is from the last look that told of the disks.
-            self._last = last
         if last is None:
             return
         for each in self._steered.values():
@@ -145,6 +150,9 @@ class _Pilot:
                     AutopilotEvent(guest=self.label, iothreads=(each.iothread,), restored=each)
                 )
         except QmpError as error:
+            if not is_running(self._key):
+                self.forget()
+                return
             self._report(
                 AutopilotEvent(
                     guest=self.label,
@@ -183,9 +191,7 @@ class _Pilot:
         ]
         try:
             self._note(steered, decision)
-            async with self._monitor.conversation():
-                await check_peer(self._monitor, self._pid)
-                await set_live(self._monitor, changes)
+            await visit(self._monitor, self._pid, partial(set_live, self._monitor, changes))
         except (QmpError, OutputError) as error:
             self._report(
                 AutopilotEvent(guest=self.label, iothreads=steered.loops.iothreads, problem=error)
@@ -263,6 +269,7 @@ class _Pilots:
             pilot, stack = self._pilots.pop(key)
             pilot.forget()
             stack.close()
+        self._told = {key: text for key, text in self._told.items() if key in present}
         for key, observation in present.items():
             try:
                 await self._go_on(key, observation)

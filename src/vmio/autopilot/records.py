@@ -37,6 +37,7 @@ __all__ = [
     "IOThreadRecord",
     "RecordFile",
     "find_records_folder",
+    "is_running",
     "list_records",
     "open_record",
 ]
@@ -193,7 +194,7 @@ def list_records(folder: Path) -> tuple[FoundRecord, ...]:
         key = (int(match[2]), int(match[3]))
         path = folder / name
         is_active = _is_locked(path.with_suffix(".lock"))
-        if match[1] != boot or not _runs(key):
+        if match[1] != boot or not is_running(key):
             if not is_active:
                 path.unlink(missing_ok=True)
             continue
@@ -243,7 +244,8 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def _runs(key: GuestKey) -> bool:
+def is_running(key: GuestKey) -> bool:
+    """Returns whether a guest has not ended."""
     try:
         with open_process(*key):
             return True

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final, Literal
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -14,8 +15,9 @@ from vmio.model.plan import LiveChange
 from vmio.qemu.brief import BriefMonitor
 from vmio.qemu.qmp import CommandRefusedError
 
-__all__ = ["POLL_MAX_NS", "Restored", "check_peer", "name_object", "put_back"]
+__all__ = ["POLL_MAX_NS", "Restored", "name_object", "put_back", "visit"]
 
+_Result = TypeVar("_Result")
 POLL_MAX_NS: Final = "poll-max-ns"
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.25
@@ -36,12 +38,32 @@ def name_object(iothread: str) -> str:
     return f"/objects/{iothread}"
 
 
-async def check_peer(monitor: BriefMonitor, pid: int) -> None:
-    """Refuses a monitor at whose socket another process answers than the guest's.
+async def visit(
+    monitor: BriefMonitor, pid: int, body: Callable[[], Awaitable[_Result]]
+) -> _Result:
+    """Returns what a conversation with a guest's monitor comes to; one in use is tried again.
+
+    Args:
+        monitor: The guest's.
+        pid: Its process.
+        body: What is asked and set, from the beginning each time.
 
     Raises:
-        QmpError: It does, or does not answer.
+        QmpError: It was in use for a second, is another process's, or refuses something.
     """
+    for left in reversed(range(_TRIES)):
+        try:
+            async with monitor.conversation():
+                await _check_peer(monitor, pid)
+                return await body()
+        except QmpError:
+            if not left:
+                raise
+            await asyncio.sleep(_PAUSE_S)
+    raise AssertionError
+
+
+async def _check_peer(monitor: BriefMonitor, pid: int) -> None:
     await monitor.execute("query-name")
     if monitor.peer_pid not in {None, pid}:
         raise QmpError(f"{monitor.name} is another process's by now")
@@ -50,28 +72,20 @@ async def check_peer(monitor: BriefMonitor, pid: int) -> None:
 async def put_back(monitor: BriefMonitor, pid: int, record: GuestRecord) -> tuple[Restored, ...]:
     """Puts back what the autopilot changed and nobody has changed since.
 
-    A monitor that is in use is tried for a second.
-
     Args:
         monitor: The guest's.
         pid: Its process.
         record: What its polling was.
 
     Raises:
-        QmpError: The monitor does not answer, or QEMU refuses a value.
+        QmpError: As `visit`.
     """
     changed = [each for each in record.iothreads if each.set_ns]
-    for left in reversed(range(_TRIES)):
-        try:
-            async with monitor.conversation():
-                if changed:
-                    await check_peer(monitor, pid)
-                return tuple([await _put_back(monitor, each) for each in changed])
-        except QmpError:
-            if not left:
-                raise
-            await asyncio.sleep(_PAUSE_S)
-    raise AssertionError
+
+    async def restore() -> tuple[Restored, ...]:
+        return tuple([await _put_back(monitor, each) for each in changed])
+
+    return await visit(monitor, pid, restore) if changed else ()
 
 
 async def _put_back(monitor: BriefMonitor, record: IOThreadRecord) -> Restored:

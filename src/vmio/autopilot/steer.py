@@ -8,7 +8,8 @@ is compared with intervals at the guest's own setting before and after, since lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from statistics import median
 from typing import Final
 
 from msgspec import Struct
@@ -96,13 +97,16 @@ def _go_back(state: State, trouble: Trouble) -> tuple[State, Decision]:
 def _choose(goal: PollingGoal, state: State, interval: Interval) -> tuple[State, Decision]:
     """Uses what is known of the load, or begins a search."""
     lesson = _recall(state, interval.load)
-    if lesson is not None and interval.ended_s < lesson.until_s:
+    if lesson is not None and lesson.left_s > 0:
         if lesson.poll_max_ns != state.wanted_ns:
             return _want(state, Decision(kind="known load", poll_max_ns=lesson.poll_max_ns))
         if lesson.poll_max_ns == state.own_ns or interval.latency_mean_ns <= lesson.latency_ns * (
             1 + 2 * goal.tolerance
         ):
-            return state, Decision(kind="keep", poll_max_ns=state.wanted_ns)
+            seen = replace(lesson, left_s=lesson.left_s - interval.duration_s)
+            kept = (*(each for each in state.lessons if each is not lesson), seen)
+            decision = Decision(kind="keep", poll_max_ns=state.wanted_ns)
+            return replace(state, lessons=kept), decision
         ratio = interval.latency_mean_ns / lesson.latency_ns
         forgotten = replace(
             state, lessons=tuple(each for each in state.lessons if each is not lesson)
@@ -119,7 +123,7 @@ def _choose(goal: PollingGoal, state: State, interval: Interval) -> tuple[State,
         candidate_ns = _find_higher(goal, state.own_ns)
     if candidate_ns is None:
         return state, Decision(kind="keep", poll_max_ns=state.own_ns)
-    search = Search(before=interval, candidate_ns=candidate_ns, best_ns=state.own_ns)
+    search = Search(own=(interval,), candidate_ns=candidate_ns, best_ns=state.own_ns)
     return _try(state, search, Decision(kind="try", poll_max_ns=candidate_ns))
 
 
@@ -127,41 +131,32 @@ def _go_on(
     goal: PollingGoal, state: State, search: Search, interval: Interval
 ) -> tuple[State, Decision]:
     """Goes on with a search by the interval that it waited for."""
-    if not interval.load.is_like(search.before.load):
+    if not interval.load.is_like(search.own[0].load):
         given_up = replace(state, search=None)
         return _want(given_up, Decision(kind="other load", poll_max_ns=state.own_ns))
-    if search.during is None:
-        seen = replace(state, search=replace(search, during=interval))
+    if len(search.tried) < len(search.own):
+        seen = replace(state, search=replace(search, tried=(*search.tried, interval)))
         return _want(seen, Decision(kind="compare", poll_max_ns=state.own_ns))
-    return _conclude(goal, state, search, search.during, interval)
+    return _conclude(goal, state, replace(search, own=(*search.own, interval)))
 
 
-def _conclude(
-    goal: PollingGoal, state: State, search: Search, during: Interval, after: Interval
-) -> tuple[State, Decision]:
-    """Compares a trial with the intervals around it; repeats it, tries the next, or settles."""
-    trial = _Trial(around=(search.before, after), during=during)
+def _conclude(goal: PollingGoal, state: State, search: Search) -> tuple[State, Decision]:
+    """Compares trials with what is around them; makes another, tries the next, or settles."""
+    trial = _Trial(search=search)
     ratios = (trial.compare_cpu(), trial.compare_latency())
     pays = trial.pays(goal)
-    again = replace(search, before=after, during=None)
-    if pays is None and search.tries < _MOST_TRIES:
-        return _try(
-            state,
-            replace(again, tries=search.tries + 1),
-            _describe("again", search.candidate_ns, ratios),
-        )
-    found = again
+    if pays is None:
+        return _try(state, search, _describe("again", search.candidate_ns, ratios))
+    found = search
     if pays and (
         search.candidate_ns > state.own_ns or ratios[0] < _CHEAPER * search.best_cpu_ratio
     ):
-        found = replace(again, best_ns=search.candidate_ns, best_cpu_ratio=ratios[0])
+        found = replace(search, best_ns=search.candidate_ns, best_cpu_ratio=ratios[0])
     next_ns = _find_next(goal, state, search, trial, found.best_ns)
-    if next_ns is not None:
-        return _try(
-            state, replace(found, candidate_ns=next_ns, tries=1), _describe("try", next_ns, ratios)
-        )
-    reference_ns = (search.before.latency_mean_ns + after.latency_mean_ns) / 2
-    return _settle(state, found, reference_ns, ratios)
+    if next_ns is None:
+        return _settle(state, found, ratios)
+    following = replace(found, candidate_ns=next_ns, own=search.own[-1:], tried=())
+    return _try(state, following, _describe("try", next_ns, ratios))
 
 
 def _find_next(
@@ -183,32 +178,26 @@ def _find_next(
 
 
 class _Trial(Struct, frozen=True, kw_only=True):
-    """An interval at a candidate, and those at the guest's own setting before and after it."""
+    """The trials of a candidate, between intervals at the guest's own setting."""
 
-    around: tuple[Interval, Interval]
-    during: Interval
+    search: Search
 
     def compare_cpu(self) -> float:
-        """Returns the processor time of a request, as a multiple of that around it."""
-        own_ns = sum(each.cpu_per_request_ns for each in self.around) / 2
-        return self.during.cpu_per_request_ns / own_ns
+        """Returns the processor time of a request, as a multiple of that around the trials."""
+        return _compare(*(_list_cpu(each) for each in (self.search.tried, self.search.own)))
 
     def compare_latency(self) -> float:
-        """Returns the mean latency, as a multiple of that around it."""
-        return self.during.latency_mean_ns * 2 / sum(each.latency_mean_ns for each in self.around)
+        """Returns the mean latency, as a multiple of that around the trials."""
+        return _compare(*(_list_latencies(each) for each in (self.search.tried, self.search.own)))
 
     def costs_within(self, factor: float) -> bool | None:
         """Returns whether a request takes at most so much of the processor time around it."""
-        return _is_within(
-            self.during.cpu_per_request_ns,
-            [each.cpu_per_request_ns for each in self.around],
-            factor,
-        )
+        return _is_within(_list_cpu(self.search.tried), _list_cpu(self.search.own), factor)
 
     def lasts_within(self, factor: float) -> bool | None:
         """Returns whether a request takes at most so much of the latency around it."""
         return _is_within(
-            self.during.latency_mean_ns, [each.latency_mean_ns for each in self.around], factor
+            _list_latencies(self.search.tried), _list_latencies(self.search.own), factor
         )
 
     def pays(self, goal: PollingGoal) -> bool | None:
@@ -222,11 +211,29 @@ class _Trial(Struct, frozen=True, kw_only=True):
         return True if speeds else None if None in {saves, speeds} else False
 
 
-def _is_within(value: float, around: Sequence[float], factor: float) -> bool | None:
-    """Returns whether a value is at most a multiple of both others; None if of one of them."""
-    if value <= factor * min(around):
+def _list_cpu(intervals: Iterable[Interval]) -> list[float]:
+    return [each.cpu_per_request_ns for each in intervals]
+
+
+def _list_latencies(intervals: Iterable[Interval]) -> list[float]:
+    return [each.latency_mean_ns for each in intervals]
+
+
+def _compare(tried: Sequence[float], own: Sequence[float]) -> float:
+    return median(tried) / median(own)
+
+
+def _is_within(tried: Sequence[float], own: Sequence[float], factor: float) -> bool | None:
+    """Returns whether trials come to at most a multiple of what is around them.
+
+    A trial tells by itself if that holds for all of the intervals around it, or for none; after
+    the last one the medians decide. None if another trial is needed.
+    """
+    if len(tried) >= _MOST_TRIES:
+        return _compare(tried, own) <= factor
+    if max(tried) <= factor * min(own):
         return True
-    return False if value > factor * max(around) else None
+    return False if min(tried) > factor * max(own) else None
 
 
 def _both(first: bool | None, second: bool | None) -> bool | None:  # noqa: FBT001 - facts
@@ -246,11 +253,9 @@ def _try(state: State, search: Search, decision: Decision) -> tuple[State, Decis
     return _want(replace(state, search=search), wanted)
 
 
-def _settle(
-    state: State, search: Search, reference_ns: float, ratios: tuple[float, float]
-) -> tuple[State, Decision]:
+def _settle(state: State, search: Search, ratios: tuple[float, float]) -> tuple[State, Decision]:
     """Ends a search: its result is kept for the load, for longer each time that it is the same."""
-    load, ended_s = search.before.load, search.before.ended_s
+    load = search.own[0].load
     earlier = _recall(state, load)
     parked_s = _PARKED_S
     if earlier is not None and earlier.poll_max_ns == search.best_ns:
@@ -258,9 +263,9 @@ def _settle(
     lesson = Lesson(
         load=load,
         poll_max_ns=search.best_ns,
-        latency_ns=reference_ns,
-        until_s=ended_s + parked_s,
+        latency_ns=median(_list_latencies(search.own)),
         parked_s=parked_s,
+        left_s=parked_s,
     )
     kept = [each for each in state.lessons if each is not earlier]
     settled = replace(state, search=None, lessons=(*kept, lesson)[-_MOST_LESSONS:])

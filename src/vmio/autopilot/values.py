@@ -77,8 +77,7 @@ class Load(Struct, frozen=True, kw_only=True):
 class Interval(Struct, frozen=True, kw_only=True):
     """What event loops that share their disks did from one look at a guest to the next."""
 
-    ended_s: float
-    """On a clock that only rises."""
+    duration_s: float
     poll_max_ns: int
     """As QEMU reports it at the end."""
     requests: int
@@ -143,24 +142,22 @@ class Lesson(Struct, frozen=True, kw_only=True):
     latency_ns: float
     """At the guest's own setting: what a trial made of itself is never the reference, or small
     losses would add up."""
-    until_s: float
-    """When to search again."""
     parked_s: float
-    """For how long it holds, which doubles with each search that finds the same."""
+    """For how long of this load it holds, which doubles with each search that finds the same."""
+    left_s: float
+    """How much of that is left."""
 
 
 class Search(Struct, frozen=True, kw_only=True):
     """A search among the presets next to a guest's own setting."""
 
-    before: Interval
-    """At the guest's own setting."""
     candidate_ns: int
-    during: Interval | None = None
-    """At the candidate; None as long as that is not seen."""
+    own: tuple[Interval, ...]
+    """At the guest's own setting, before each trial of the candidate and after it."""
+    tried: tuple[Interval, ...] = ()
+    """At the candidate."""
     best_ns: int
     best_cpu_ratio: float = 1.0
-    tries: int = 1
-    """Of the candidate."""
 
 
 class State(Struct, frozen=True, kw_only=True):

@@ -96,7 +96,7 @@ def command(
     vm: str,
     *,
     objective: str,
-    vary: tuple[app.Part, ...],
+    vary: tuple[app.TunePart, ...],
     disk: str | None,
     job_texts: tuple[str, ...],
     runtime_s: float | None,
@@ -172,7 +172,7 @@ def command(
     return 0 if tuning.better else _NOT_BETTER
 
 
-def _search(task: app.Task, how: app.Boot, reason: str, *, as_json: bool) -> app.Tuning:
+def _search(task: app.TuneTask, how: app.Boot, reason: str, *, as_json: bool) -> app.Tuning:
     """Searches and prints the result, also that of a search that is ended before its time."""
     tuner = app.make_tuner(task, how, accelerator_reason=reason)
     try:

@@ -31,7 +31,7 @@ class Tried(Struct, frozen=True, kw_only=True):
     ratio: float
     """The objective, as a ratio to the guest as it is; above 1 is better."""
     metrics: tuple[MetricRatio, ...] = ()
-    """Metrics that were measured in each pair."""
+    """Metrics that were measured, over the pairs in which they were."""
     pairs: int
     busy_pairs: int = 0
     """How many of the pairs were measured while the host was too busy."""

@@ -44,6 +44,7 @@ BASELINE: Final[Arm] = (0, 0)
 """The guest as it is, whose gain over itself is zero."""
 _CONFIRMING_BOOTS: Final = 2
 """Boots that the pairs of the confirmation are spread over, since boots of one layout differ."""
+_LEAST_CONFIRMING: Final = 8
 _MOST_EFFORT: Final = 100
 _LITTLE: Final = 1e-6
 """Decides between layouts only where the gains of their settings do not."""
@@ -56,7 +57,7 @@ class Effort(Struct, frozen=True, kw_only=True):
     """Pairs of runs for each candidate in the first round of a race."""
     finalists: int = 3
     """Layouts that are tried with each of their settings, besides the guest's own."""
-    confirmation: int = 8
+    confirmation: int = _LEAST_CONFIRMING
     """Pairs that the winner is measured by in the end."""
 
     def __post_init__(self) -> None:
@@ -85,9 +86,12 @@ class Found(Struct, frozen=True, kw_only=True):
     """The winner's gains, measured once it had won; empty for `BASELINE`, or if that failed."""
 
 
-Search = Generator[Trial, Sequence[float] | None, Found]
-"""Yields trials, takes the gain of each of their pairs, or None if it failed, and returns the
-result. The same gains lead to the same trials, so that a search goes on from a journal."""
+_Gains = Sequence[float | None] | None
+Search = Generator[Trial, _Gains, Found]
+"""Yields trials, takes the gain of each of their pairs, and returns the result.
+
+A pair without a gain has None, and so has a trial that failed. The same gains lead to the same
+trials, so that a search goes on from a journal."""
 
 
 class _Course(Struct, kw_only=True):
@@ -106,7 +110,7 @@ class _Course(Struct, kw_only=True):
 
     def try_layout(
         self, stage: Stage, layout: int, settings: tuple[int, ...]
-    ) -> Generator[Trial, Sequence[float] | None, Sequence[float] | None]:
+    ) -> Generator[Trial, _Gains, _Gains]:
         """Yields one trial, and returns its gains; a layout that fails is out of every race."""
         trial = Trial(number=self.trials, stage=stage, layout=layout, settings=settings)
         self.trials += 1
@@ -137,14 +141,15 @@ class _Course(Struct, kw_only=True):
                 self.random.shuffle(settings)
                 gains = yield from self.try_layout(stage, layout, tuple(settings))
                 for setting, gain in zip(settings, gains or (), strict=gains is not None):
-                    self.gains.setdefault((layout, setting), []).append(gain)
-            left = [arm for arm in left if arm[0] not in self.failed]
+                    if gain is not None:
+                        self.gains.setdefault((layout, setting), []).append(gain)
+            left = [arm for arm in left if arm[0] not in self.failed and arm in self.gains]
             left.sort(key=self.average, reverse=True)
             left = left[: max(keep, math.ceil(len(left) / 2))]
         return left
 
 
-_Race = Generator[Trial, Sequence[float] | None, list[Arm]]
+_Race = Generator[Trial, _Gains, list[Arm]]
 
 
 def search(settings: Sequence[int], effort: Effort, seed: int) -> Search:
@@ -177,7 +182,7 @@ def search(settings: Sequence[int], effort: Effort, seed: int) -> Search:
         gains = yield from course.try_layout("confirmation", best[0], (best[1],) * pairs)
         if gains is None:
             return Found(best=best)
-        confirmation += gains
+        confirmation += [gain for gain in gains if gain is not None]
     return Found(best=best, confirmation=tuple(confirmation))
 
 
@@ -206,6 +211,8 @@ def fit_effort(
 ) -> Effort | None:
     """Returns the largest effort that a search has time for; None if there is none.
 
+    The winner is confirmed by more pairs if the races have more.
+
     Args:
         settings: As for `search`.
         costs_s: How long it takes to boot a layout, and to measure a pair.
@@ -213,7 +220,7 @@ def fit_effort(
     """
     fitting = None
     for pairs in range(1, _MOST_EFFORT + 1):
-        effort = Effort(pairs=pairs)
+        effort = Effort(pairs=pairs, confirmation=max(_LEAST_CONFIRMING, 4 * pairs))
         trials = rehearse(settings, effort, seed=0)
         measured = sum(len(trial.settings) for trial in trials)
         if len(trials) * costs_s["boot"] + measured * costs_s["pair"] > time_s:

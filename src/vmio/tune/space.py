@@ -37,16 +37,16 @@ __all__ = [
     "USUAL",
     "Candidate",
     "LiveSetting",
-    "Part",
+    "TunePart",
     "digest_space",
     "keep_setting",
     "list_candidates",
     "list_left",
 ]
 
-Part = Literal["threads", "queues", "aio", "cache", "polling", "batch", "pinning"]
-PARTS: Final[tuple[Part, ...]] = get_args(Part)
-USUAL: Final[tuple[Part, ...]] = ("threads", "queues", "polling", "batch")
+TunePart = Literal["threads", "queues", "aio", "cache", "polling", "batch", "pinning"]
+PARTS: Final[tuple[TunePart, ...]] = get_args(TunePart)
+USUAL: Final[tuple[TunePart, ...]] = ("threads", "queues", "polling", "batch")
 """Without `aio` and `cache`, which depend on the storage, and a search measures a scratch file;
 and without `pinning`, which depends on what else runs on the host."""
 MAX_LAYOUTS: Final = 64
@@ -118,7 +118,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 
 def list_candidates(
-    guest: Guest, host: Host, disk: str, parts: Sequence[Part] = USUAL
+    guest: Guest, host: Host, disk: str, parts: Sequence[TunePart] = USUAL
 ) -> tuple[Candidate, ...]:
     """Returns the guest as it is, and every other layout that can be had without a person's help.
 
@@ -229,7 +229,9 @@ def digest_space(candidates: Sequence[Candidate], *others: object) -> str:
     return hashlib.sha256(msgspec.json.encode((space, others))).hexdigest()
 
 
-def _list_changes(guest: Guest, disk: str, parts: Sequence[Part]) -> Iterator[tuple[Change, ...]]:
+def _list_changes(
+    guest: Guest, disk: str, parts: Sequence[TunePart]
+) -> Iterator[tuple[Change, ...]]:
     """Yields no change, then each single change of the disk that vmio could write."""
     yield ()
     values: dict[Property, tuple[object, ...]] = {
@@ -273,7 +275,7 @@ def _can_open(attached: AttachedDisk) -> bool:
 
 
 def _list_settings(
-    topology: Topology, attached: AttachedDisk, parts: Sequence[Part]
+    topology: Topology, attached: AttachedDisk, parts: Sequence[TunePart]
 ) -> Iterator[LiveSetting]:
     """Yields the live settings of a layout, first the one that it boots with."""
     yield AS_BOOTED

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
 from vmio.bench.result import HostFacts, Side
 from vmio.bench.statistics import PairedRatio, paired_ratio
-from vmio.errors import ToolError, UsageError, VmioError
+from vmio.errors import InputError, ToolError, UsageError, VmioError
 from vmio.formats.base import Guest
 from vmio.managers.live import set_live
 from vmio.model.host import Host
@@ -46,18 +46,19 @@ from vmio.tune.space import Candidate, LiveSetting, digest_space, keep_setting, 
 from vmio.units import format_time_s
 from vmio.values import replace
 
-__all__ = ["Task", "Tuner", "choose_effort", "estimate_duration_s", "estimate_trial_s"]
+__all__ = ["TuneTask", "Tuner", "choose_effort", "estimate_duration_s", "estimate_trial_s"]
 
 _BOOT_S: Final = 15.0
 """About the time that both guests take to boot, to run fio once and to end."""
 _WARM_UP_S: Final = 0.1
+_ATTEMPTS: Final = 2
 _MOST_FAILURES: Final = 3
-"""Trials that fail one after the other until the search ends: then it is the host's fault."""
+"""Failures one after the other until the search ends: then it is the host's fault."""
 _METRICS: Final[tuple[Metric, ...]] = ("iops", "p99", "cpu")
 _LONGEST_FAILURE: Final = 300
 
 
-class Task(Struct, frozen=True, kw_only=True):
+class TuneTask(Struct, frozen=True, kw_only=True):
     """What is searched, and how."""
 
     guest: Guest
@@ -105,7 +106,7 @@ class Tuner:
 
     def __init__(
         self,
-        task: Task,
+        task: TuneTask,
         boot: Boot,
         *,
         accelerator_reason: str = "",
@@ -128,6 +129,7 @@ class Tuner:
         self._known_s = 0.0
         self._figures: dict[Arm, _Figures] = {}
         self._failures: dict[str, str] = {}
+        self._failed_in_a_row = 0
         self._trials = 0
         self._pairs = 0
         self._began_s = time.monotonic()
@@ -167,36 +169,50 @@ class Tuner:
     async def _search(self, journal: Journal) -> Found:
         steps = search(self._task.counts, self._task.effort, self._task.seed)
         known = tuple(journal.results)
-        failed: list[tuple[TrialResult, VmioError]] = []
-        gains: Sequence[float] | None = None
+        # Kept once a later trial succeeds: if all fail, the next search tries them again.
+        failed: list[TrialResult] = []
+        gains: Sequence[float | None] | None = None
         while True:
             try:
                 trial = next(steps) if self._trials == 0 else steps.send(gains)
             except StopIteration as stop:
-                for result, _ in failed:
-                    journal.append(result)
+                for each in failed:
+                    journal.append(each)
                 found: Found = stop.value
                 return found
             if trial.number < len(known):
                 result = known[trial.number]
                 self._known_s += estimate_trial_s(self._task, trial)
             else:
-                try:
-                    result = await self.measure(trial)
-                except VmioError as error:
-                    # Kept once another one succeeds: if all fail, the next search tries again.
-                    result = TrialResult(number=trial.number, failure=_shorten(error))
-                    failed.append((result, error))
-                    if len(failed) == _MOST_FAILURES:
-                        raise
-                else:
-                    for earlier, _ in failed:
-                        journal.append(earlier)
+                result = await self._measure_again(trial)
+                failed.append(result)
+                if not result.failure:
+                    for each in failed:
+                        journal.append(each)
                     failed.clear()
-                    journal.append(result)
             gains = self._take(trial, result)
 
-    def _take(self, trial: Trial, result: TrialResult) -> tuple[float, ...] | None:
+    async def _measure_again(self, trial: Trial) -> TrialResult:
+        """Measures a trial, and once more if it fails: on a busy host a guest can miss its time.
+
+        Raises:
+            VmioError: It was the third failure in a row.
+        """
+        failure = ""
+        for _ in range(_ATTEMPTS):
+            try:
+                result = await self.measure(trial)
+            except VmioError as error:
+                failure = _shorten(error)
+                self._failed_in_a_row += 1
+                if self._failed_in_a_row == _MOST_FAILURES:
+                    raise
+            else:
+                self._failed_in_a_row = 0
+                return result
+        return TrialResult(number=trial.number, failure=failure)
+
+    def _take(self, trial: Trial, result: TrialResult) -> tuple[float | None, ...] | None:
         """Adds a result to the figures, and returns the gains that the search is told."""
         self._trials += 1
         self._done_s += estimate_trial_s(self._task, trial)
@@ -205,17 +221,14 @@ class Tuner:
             self._failures[candidate.name] = result.failure
             return None
         self._pairs += len(result.pairs)
-        scores = [self._task.objective.score(pair) for pair in result.pairs]
-        gains = tuple(score for score in scores if score is not None)
-        if len(gains) != len(trial.settings):
-            self._failures[candidate.name] = "a metric of the objective was not measured"
-            return None
+        if len(result.pairs) != len(trial.settings):
+            raise InputError(f"{self._task.journal} has another number of pairs than its trials")
         if trial.stage != "confirmation":
             for setting, pair in zip(trial.settings, result.pairs, strict=True):
                 figures = self._figures.setdefault((trial.layout, setting), _Figures())
                 figures.pairs.append(pair)
                 figures.stage = trial.stage
-        return gains
+        return tuple(self._task.objective.score(pair) for pair in result.pairs)
 
     async def measure(self, trial: Trial) -> TrialResult:
         """Boots a layout beside the guest as it is, and measures the trial's pairs.
@@ -328,17 +341,16 @@ class Tuner:
     def _describe(self, arm: Arm, figures: _Figures) -> Tried:
         candidate, setting = self._look_up(arm)
         objective = self._task.objective
-        scores = [objective.score(pair) or 0.0 for pair in figures.pairs]
         metrics = []
         for metric in _METRICS:
-            gains = [objective.average(metric, pair) for pair in figures.pairs]
-            known = [gain for gain in gains if gain is not None]
-            if known and len(known) == len(gains):
-                metrics.append(MetricRatio(metric=metric, ratio=_average_ratio(known)))
+            ratio = _average_ratio(objective.average(metric, pair) for pair in figures.pairs)
+            if ratio is not None:
+                metrics.append(MetricRatio(metric=metric, ratio=ratio))
+        ratio = _average_ratio(objective.score(pair) for pair in figures.pairs)
         return Tried(
             layout=candidate.name,
             setting=setting.name,
-            ratio=_average_ratio(scores) if scores else 1.0,
+            ratio=1.0 if ratio is None else ratio,
             metrics=tuple(metrics),
             pairs=len(figures.pairs),
             busy_pairs=sum(any(job.busy for job in pair) for pair in figures.pairs),
@@ -436,12 +448,12 @@ def choose_effort(candidates: Sequence[Candidate], jobs: Sequence[Job], time_s: 
     return effort
 
 
-def estimate_duration_s(task: Task) -> float:
+def estimate_duration_s(task: TuneTask) -> float:
     """Returns about the longest time that a search takes, in seconds."""
     return math.fsum(estimate_trial_s(task, trial) for trial in task.trials) or _BOOT_S
 
 
-def estimate_trial_s(task: Task, trial: Trial) -> float:
+def estimate_trial_s(task: TuneTask, trial: Trial) -> float:
     """Returns about how long a trial takes, in seconds."""
     return _BOOT_S + len(trial.settings) * _estimate_pairs_s(task.jobs)
 
@@ -467,11 +479,13 @@ def _confirm(gains: Sequence[float]) -> PairedRatio | None:
     return paired_ratio([(1.0, math.exp(gain)) for gain in gains])
 
 
-def _average_ratio(gains: Sequence[float]) -> float:
-    return math.exp(math.fsum(gains) / len(gains))
+def _average_ratio(gains: Iterable[float | None]) -> float | None:
+    """Returns the geometric mean of the ratios that were measured; None if there is none."""
+    known = [gain for gain in gains if gain is not None]
+    return math.exp(math.fsum(known) / len(known)) if known else None
 
 
 def _take_two(tried: Tried, objective: Objective) -> tuple[float, float]:
     ratios = {each.metric: each.ratio for each in tried.metrics}
     first, second = objective.metrics
-    return ratios[first], ratios[second]
+    return ratios.get(first, 0.0), ratios.get(second, 0.0)

@@ -212,6 +212,7 @@ CASES: Mapping[str, Sequence[Call]] = {
         ["100.conf", "--policy", NAME],
         [NAME],
     ],
+    "autopilot": [["run", "--floor", NAME], ["restore", NAME], [NAME]],
     "baseline": [[NAME, "-o", f"{NAME}.json"], [NAME, "-o", NAME], [f"no{NAME}"]],
     "bench": [["100.conf", f"{NAME}/100.conf", "--disk", NAME], ["100.conf", NAME]],
     "calibrate": [["--folder", f"no{NAME}"], ["--output", NAME], ["--accel", NAME]],

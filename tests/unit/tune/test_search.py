@@ -162,6 +162,25 @@ def test_search_goes_on_without_layouts_that_fail(failing: tuple[int, ...]) -> N
         assert not any(trial.layout == layout for trial in landscape.trials)
 
 
+def test_search_goes_on_without_pairs_that_have_no_gain() -> None:
+    """A pair in which the metric was not measured is left out; an arm without any is out."""
+    steps = search([1, 3], Effort(pairs=2), seed=0)
+    trial = next(steps)
+    gains = {0: (0.1, None), 1: (None, None), 2: (0.3, 0.3)}
+    seen = dict.fromkeys(gains, 0)
+    told = []
+    for setting in trial.settings:
+        told.append(gains[setting][seen[setting] % 2])
+        seen[setting] += 1
+    trial = steps.send(told)
+    assert trial.stage == "confirmation"
+    assert set(trial.settings) == {2}
+    trial = steps.send([0.2, None, 0.2, None])
+    with pytest.raises(StopIteration) as stop:
+        steps.send([0.2] * len(trial.settings))
+    assert stop.value.value == Found(best=(1, 2), confirmation=(0.2,) * 6)
+
+
 def test_search_without_confirmation_has_none() -> None:
     """A winner that fails when it is measured again has no confirmed gain."""
     steps = search([1, 1], Effort(), seed=0)
@@ -200,6 +219,9 @@ def test_effort_fits_the_time() -> None:
     pairs = [effort.pairs for effort in efforts if effort is not None]
     assert len(pairs) == 2
     assert pairs[0] < pairs[1]
-    trials = rehearse(counts, Effort(pairs=pairs[1]), seed=1)
+    effort = efforts[1]
+    assert effort is not None
+    assert effort.confirmation > Effort().confirmation
+    trials = rehearse(counts, effort, seed=1)
     measured = sum(len(trial.settings) for trial in trials)
     assert len(trials) * costs["boot"] + measured * costs["pair"] <= 3600

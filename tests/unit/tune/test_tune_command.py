@@ -17,7 +17,7 @@ from vmio.qemu.boot import Boot
 from vmio.testing import call
 from vmio.tune.result import MetricRatio, Tried, Tuning
 from vmio.tune.space import PARTS, LiveSetting, keep_setting
-from vmio.tune.tuner import Task, Tuner
+from vmio.tune.tuner import Tuner, TuneTask
 from vmio.values import replace
 
 ROOT = Path(__file__).parents[3]
@@ -89,10 +89,10 @@ def test_less_time_measures_less(capsys: pytest.CaptureFixture[str]) -> None:
 def test_command_line_offers_every_part() -> None:
     """What can be varied is what a space knows."""
     assert verb._PARTS == PARTS
-    assert get_args(app.Part) == PARTS
+    assert get_args(app.TunePart) == PARTS
 
 
-def make_tuning(task: Task, *, better: bool = True) -> Tuning:
+def make_tuning(task: TuneTask, *, better: bool = True) -> Tuning:
     """Returns what a search has found, in whose plan something is left."""
     candidate = next(each for each in task.candidates if each.name == "per-disk")
     setting = LiveSetting(poll_max_ns=0)
@@ -142,7 +142,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """What the search returns, or raises; no guest is built or booted."""
     told: dict[str, object] = {"better": True}
 
-    def make_tuner(task: Task, *_: object, **_how: object) -> _Search:
+    def make_tuner(task: TuneTask, *_: object, **_how: object) -> _Search:
         tuning = make_tuning(task, better=bool(told["better"]))
         error = cast("BaseException | None", told.get("error"))
         return _Search(replace(tuning, finished=error is None), error)

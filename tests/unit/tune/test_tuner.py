@@ -23,7 +23,7 @@ from vmio.qemu.boot import Boot
 from vmio.tune import tuner as home
 from vmio.tune.objective import parse_objective
 from vmio.tune.search import Effort
-from vmio.tune.tuner import Task, Tuner
+from vmio.tune.tuner import Tuner, TuneTask
 from vmio.values import replace
 
 ROOT = Path(__file__).parents[3]
@@ -42,6 +42,7 @@ class Guests:
         self.booted: list[str] = []
         self.running = 0
         self.failures: dict[str, Exception] = {}
+        self.failing_once = False
         self.interrupt_at = -1
         self.measured = 0
 
@@ -69,7 +70,10 @@ class Guests:
             task.cancel()
             await asyncio.sleep(0)
         if self.layout in self.failures:
-            raise self.failures[self.layout]
+            error = self.failures[self.layout]
+            if self.failing_once:
+                del self.failures[self.layout]
+            raise error
         fast = FACTORS[self.layout] * (2 if self.poll_max_ns == 0 else 1)
         load = math.exp(self.random.gauss(0, 0.5))  # of the host, for both alike
         noise = math.exp(self.random.gauss(0, 0.02))
@@ -139,7 +143,7 @@ def guests(monkeypatch: pytest.MonkeyPatch) -> Guests:
 
 
 @pytest.fixture
-def task(tmp_path: Path) -> Task:
+def task(tmp_path: Path) -> TuneTask:
     """Every layout of a guest with three disks, by one job."""
     guest = app.open_guest(
         str(ROOT / "examples" / "701.conf"), storage=str(ROOT / "examples" / "storage.cfg")
@@ -154,7 +158,7 @@ def task(tmp_path: Path) -> Task:
     return task
 
 
-def test_tuner_finds_the_best_and_plans_it(guests: Guests, task: Task) -> None:
+def test_tuner_finds_the_best_and_plans_it(guests: Guests, task: TuneTask) -> None:
     """It names layout and setting, confirms them by fresh pairs, and has a plan for both."""
     seen: list[Progress] = []
     tuning = asyncio.run(Tuner(task, BOOT).run(seen.append))
@@ -180,7 +184,7 @@ def test_tuner_finds_the_best_and_plans_it(guests: Guests, task: Task) -> None:
 
 
 def test_tuner_keeps_the_guest_as_it_is_if_nothing_is_better(
-    guests: Guests, task: Task, monkeypatch: pytest.MonkeyPatch
+    guests: Guests, task: TuneTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is no plan then, and nothing is confirmed."""
     monkeypatch.setitem(FACTORS, "per-disk", 0.2)
@@ -193,7 +197,7 @@ def test_tuner_keeps_the_guest_as_it_is_if_nothing_is_better(
     assert guests.running == 0
 
 
-def test_tuner_has_the_front_of_two_metrics(guests: Guests, task: Task) -> None:
+def test_tuner_has_the_front_of_two_metrics(guests: Guests, task: TuneTask) -> None:
     """With a pair of metrics it marks what nothing is better than in both."""
     del guests
     pair = replace(task, objective=parse_objective("iops:1,cpu:1"))
@@ -203,7 +207,7 @@ def test_tuner_has_the_front_of_two_metrics(guests: Guests, task: Task) -> None:
     assert best.on_front
 
 
-def test_tuner_goes_on_without_a_layout_that_fails(guests: Guests, task: Task) -> None:
+def test_tuner_goes_on_without_a_layout_that_fails(guests: Guests, task: TuneTask) -> None:
     """A guest that dies in mid-trial is out of the race, with the reason in the result."""
     guests.failures["shared"] = ToolError("QEMU ended", output="boom\nSegmentation fault\n")
     tuning = asyncio.run(Tuner(task, BOOT).run())
@@ -211,11 +215,21 @@ def test_tuner_goes_on_without_a_layout_that_fails(guests: Guests, task: Task) -
     assert (tuning.winner.layout, tuning.winner.setting) == ("per-disk", "poll_max_ns=0")
     assert tuning.failures == (("shared", "QEMU ended: Segmentation fault"),)
     assert tuning.left == ("iothread-virtioscsi0: poll-max-ns=0",)
-    assert guests.booted.count("shared") == 1
+    assert guests.booted.count("shared") == 2
     assert guests.running == 0
 
 
-def test_tuner_ends_if_everything_fails(guests: Guests, task: Task) -> None:
+def test_tuner_tries_again_what_fails_once(guests: Guests, task: TuneTask) -> None:
+    """A guest that misses its time on a busy host does not cost its layout the race."""
+    guests.failures["shared"] = ToolError("fio did not end")
+    guests.failing_once = True
+    tuning = asyncio.run(Tuner(task, BOOT).run())
+    assert tuning.failures == ()
+    assert tuning.winner is not None
+    assert tuning.winner.layout == "shared"
+
+
+def test_tuner_ends_if_everything_fails(guests: Guests, task: TuneTask) -> None:
     """Three failures in a row are the host's, and are not kept: the next search tries again."""
     for name in FACTORS:
         guests.failures[name] = ToolError("fio failed", output="No space left on device")
@@ -228,7 +242,7 @@ def test_tuner_ends_if_everything_fails(guests: Guests, task: Task) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 20, 60])
-def test_tuner_goes_on_from_its_journal(number: int, guests: Guests, task: Task) -> None:
+def test_tuner_goes_on_from_its_journal(number: int, guests: Guests, task: TuneTask) -> None:
     """Ended at any time, it leaves no guest, and finds the same with no trial repeated."""
     guests.interrupt_at = number
     ended = Tuner(task, BOOT)
@@ -252,7 +266,7 @@ def test_tuner_goes_on_from_its_journal(number: int, guests: Guests, task: Task)
 
 
 def test_tuner_ends_on_a_full_disk_with_its_results(
-    guests: Guests, task: Task, monkeypatch: pytest.MonkeyPatch
+    guests: Guests, task: TuneTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A journal that cannot be written ends the search; what it has is whole and is used again."""
     real, calls = os.fsync, [0]
@@ -276,7 +290,7 @@ def test_tuner_ends_on_a_full_disk_with_its_results(
     assert tuning.trials == len(guests.booted) + 2
 
 
-def test_two_tuners_have_no_journal_in_common(guests: Guests, task: Task) -> None:
+def test_two_tuners_have_no_journal_in_common(guests: Guests, task: TuneTask) -> None:
     """The second one is refused before it boots anything."""
 
     async def run_both() -> None:
@@ -291,7 +305,7 @@ def test_two_tuners_have_no_journal_in_common(guests: Guests, task: Task) -> Non
 
 
 def test_search_without_a_confirmed_gain_has_no_plan(
-    guests: Guests, task: Task, monkeypatch: pytest.MonkeyPatch
+    guests: Guests, task: TuneTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A winner by chance alone is measured again, and is not planned."""
     for name in FACTORS:

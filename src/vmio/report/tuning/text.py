@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from vmio.tune.result import Tried, Tuning
-    from vmio.tune.tuner import Task
+    from vmio.tune.tuner import TuneTask
 
 __all__ = ["print_task", "print_tuning"]
 
 
-def print_task(task: Task, console: Console) -> None:
+def print_task(task: TuneTask, console: Console) -> None:
     """Prints what can be chosen, and the trials that a search has at most."""
     console.print(Text(printable(describe_task(task)), style="bold"), soft_wrap=True)
     console.print()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vmio.tune.objective import Metric
     from vmio.tune.result import Tried, Tuning
-    from vmio.tune.tuner import Task
+    from vmio.tune.tuner import TuneTask
 
 __all__ = ["METRICS", "describe_task", "name_tried", "summarise_tuning"]
 
@@ -25,7 +25,7 @@ METRICS: Final[Mapping[Metric, str]] = {
 }
 
 
-def describe_task(task: Task) -> str:
+def describe_task(task: TuneTask) -> str:
     """Returns what is searched, and how long that takes at most."""
     trials = task.trials
     pairs = sum(len(trial.settings) for trial in trials)
@@ -51,6 +51,10 @@ def summarise_tuning(tuning: Tuning) -> str:
         if not tuning.tried:
             return f"The search was ended {done}; nothing is known yet."
         best = tuning.tried[0]
+        if best.ratio <= 1:
+            return (
+                f"The search was ended {done}; nothing is better than the guest as it is so far."
+            )
         return (
             f"The search was ended {done}; the best so far is {name_tried(best)}, at"
             f" {format_ratio(best.ratio)} times the guest as it is, which is not confirmed."

@@ -19,19 +19,19 @@ WINNER = Tried(layout="shared", setting="poll_max_ns=0", ratio=1.7, pairs=12, st
 
 
 @pytest.fixture(scope="module")
-def task() -> app.Task:
+def task() -> app.TuneTask:
     """A search that nobody has begun."""
     guest = app.open_guest(str(ROOT / "examples" / "701.conf"))
     return app.prepare_tune(guest, guest.context.host, jobs=["iodepth=8"])
 
 
 @pytest.fixture
-def tuning(task: app.Task) -> Tuning:
+def tuning(task: app.TuneTask) -> Tuning:
     """The search before its first trial."""
     return Tuner(task, Boot(binary="qemu", accelerator="tcg")).summarise()
 
 
-def test_task_is_described_with_its_longest_time(task: app.Task) -> None:
+def test_task_is_described_with_its_longest_time(task: app.TuneTask) -> None:
     """Layouts, settings, objective, boots, pairs and time are named before anything starts."""
     words = describe_task(task)
     assert words.startswith("4 layouts with 22 settings in all, by iops of randread-4k-qd8: up to")
@@ -78,3 +78,5 @@ def test_ended_search_names_the_best_so_far(tuning: Tuning) -> None:
     words = summarise_tuning(replace(tuning, tried=(WINNER,), trials=3))
     assert "the best so far is shared with poll_max_ns=0, at 1.70 times" in words
     assert words.endswith("which is not confirmed.")
+    worse = replace(tuning, tried=(replace(WINNER, ratio=0.2),), trials=3)
+    assert "nothing is better than the guest as it is so far" in summarise_tuning(worse)
