@@ -311,5 +311,5 @@ async def test_polling_is_not_set_over_a_monitor_that_is_a_managers() -> None:
             (row,) = (await source.look()).guests
             assert row.manager == "libvirt"
             assert row.monitor == "not asked"
-            with pytest.raises(CapabilityError, match="its manager's alone"):
+            with pytest.raises(CapabilityError, match="its monitor is libvirt's alone"):
                 await source.set_polling(row, "io0", {"poll-max-ns": 0})

@@ -195,7 +195,10 @@ def command(
         from vmio.cli.bench_compare import print_changes
 
         return print_changes(
-            *_take_two(a, b), margin=margin, as_json=as_json, as_markdown=as_markdown
+            *_take_two(a, b, is_comparing=True),
+            margin=margin,
+            as_json=as_json,
+            as_markdown=as_markdown,
         )
     report_path = Path(html) if html is not None else None
     if report_path is not None:
@@ -227,7 +230,7 @@ def command(
             comparison, as_json=as_json, as_markdown=as_markdown, report_path=report_path
         )
         return 0
-    a, b = _take_two(a, b)
+    a, b = _take_two(a, b, is_comparing=False)
     if settings or allow_write is not None:
         raise UsageError("--live and --allow-write belong to --in-guest")
     inputs = app.prepare_bench(
@@ -271,13 +274,14 @@ def command(
     return 0
 
 
-def _take_two(a: str | None, b: str | None) -> tuple[str, str]:
-    if a is None or b is None:
-        raise UsageError(
-            "two guests are needed, A and B",
-            hint="or --in-guest GUEST, or --compare and two files",
-        )
-    return a, b
+def _take_two(a: str | None, b: str | None, *, is_comparing: bool) -> tuple[str, str]:
+    if a is not None and b is not None:
+        return a, b
+    if is_comparing:
+        raise UsageError("two results are needed, an old and a new one")
+    raise UsageError(
+        "two guests are needed, A and B", hint="or --in-guest GUEST, or --compare and two files"
+    )
 
 
 def _check_form(*, as_json: bool, as_markdown: bool) -> None:
