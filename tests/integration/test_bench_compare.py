@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import os
 import signal
 import subprocess
@@ -113,6 +114,7 @@ def test_bench_measures_until_there_is_a_verdict(
             assert any(load["run_delay_share"] > 0 for load in run["threads"])
 
 
+@pytest.mark.skipif(shutil.which("fio") is None, reason="needs fio on this host")
 def test_bench_loads_several_disks_beside_a_neighbour_and_on_the_host(
     small: tuple[str, ...],
     capsys: pytest.CaptureFixture[str],
