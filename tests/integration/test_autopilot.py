@@ -331,7 +331,8 @@ def test_unit_is_correct() -> None:
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
         return done.stdout + done.stderr
 
-    said = analyze("verify", str(UNIT)).splitlines()
+    # It also reads the host's own units, and tells what this systemd does not know in them.
+    said = [each for each in analyze("verify", str(UNIT)).splitlines() if UNIT.name in each]
     assert [each for each in said if "/usr/bin/vmio is not executable" not in each] == []
     level = re.search(
         r"exposure level for vmio-autopilot\.service: ([\d.]+)",
