@@ -41,6 +41,15 @@ def command(recording: str, *, output: str | None, as_json: bool) -> None:
         check_report_path(Path(output), option=_OPTION)
     with ProgressLine(None, "reading") as progress:
         history, incomplete = app.read_history(recording, report=progress.tell_share)
+    # Before anything is printed: a pipe may be closed after its first lines.
+    if output is not None:
+        from vmio.report.history.html import render_history_html
+        from vmio.report.page import write_page
+
+        name = Path(recording).name if recording != "-" else "standard input"
+        page = render_history_html(history, name=name, incomplete=incomplete)
+        write_page(page, Path(output), option=_OPTION)
+        say(f"wrote {output}")
     if as_json:
         from vmio.report.history.json import render_history_json
 
@@ -53,11 +62,3 @@ def command(recording: str, *, output: str | None, as_json: bool) -> None:
     for line in (incomplete, *history.unseen):
         if line:
             say(line)
-    if output is not None:
-        from vmio.report.history.html import render_history_html
-        from vmio.report.page import write_page
-
-        name = Path(recording).name if recording != "-" else "standard input"
-        page = render_history_html(history, name=name, incomplete=incomplete)
-        write_page(page, Path(output), option=_OPTION)
-        say(f"wrote {output}")

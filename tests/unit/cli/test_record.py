@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -80,6 +83,17 @@ def test_report_writes_a_page_and_json(tmp_path: Path, capsys: pytest.CaptureFix
     assert [each["id"] for each in guest["disks"]] == ["vd0", "vd1", "vd2", "vd3", "vd4"]
     assert document["data"]["summary"] in page.read_text(encoding="utf-8")
     assert f"wrote {page}" in printed.err
+
+
+def test_page_is_written_even_if_nobody_reads_the_tables(tmp_path: Path) -> None:
+    """As with `| head`: the pipe is closed before the tables are printed."""
+    page = tmp_path / "page.html"
+    reading, writing = os.pipe()
+    os.close(reading)
+    argv = (sys.executable, "-m", "vmio", "report", str(RECORDED), "-o", str(page))
+    subprocess.run(argv, stdout=writing, stderr=subprocess.DEVNULL, check=False)
+    os.close(writing)
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_report_of_a_cut_recording_says_so(
