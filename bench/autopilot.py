@@ -80,7 +80,7 @@ async def measure(loaded: Loaded, load: str) -> Interval:
 
 
 async def run(path: Path, rounds: int) -> None:
-    """Measures everything, and prints what it comes to."""
+    """Measures every load and setting, and prints the figures."""
     found: dict[str, dict[int | None, list[Interval]]] = {
         load: {setting: [] for setting in (None, *FIXED_NS)} for load in LOADS
     }

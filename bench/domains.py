@@ -1,4 +1,4 @@
-"""Measures what it costs to look at running domains by their libvirt daemon.
+"""Measures the cost of reading running domains from their libvirt daemon.
 
     domains.py [-g GUESTS] [-d DISKS] [-n LOOKS]
 

@@ -1,4 +1,4 @@
-"""The autopilot of running guests' polling: steering, what it has changed, and putting it back."""
+"""Steers the polling of running guests, lists the changed ones, and restores them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from vmio.app.live import watch_guests
 from vmio.app.ps import list_running
-from vmio.autopilot.pilot import AutopilotEvent, fly, make_refusal, name_guest
+from vmio.autopilot.pilot import AutopilotEvent, fly, make_refusal
 from vmio.autopilot.records import FoundRecord, find_records_folder, list_records, open_record
 from vmio.autopilot.restoring import put_back
 from vmio.autopilot.values import PollingGoal
@@ -151,9 +151,7 @@ async def _restore(
         try:
             for each in await put_back(monitor, guest.process.pid, record):
                 report(
-                    AutopilotEvent(
-                        guest=name_guest(guest), iothreads=(each.iothread,), restored=each
-                    )
+                    AutopilotEvent(guest=guest.label, iothreads=(each.iothread,), restored=each)
                 )
         finally:
             monitor.close()

@@ -1,4 +1,4 @@
-"""Turns two looks at a guest into what its event loops did in between; pure functions."""
+"""Computes the activity of event loops between two looks at a guest; pure functions."""
 
 from __future__ import annotations
 

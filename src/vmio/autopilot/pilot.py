@@ -39,7 +39,7 @@ from vmio.observe.watching import GuestKey, HostWatcher, find_key
 from vmio.qemu.brief import BriefMonitor
 from vmio.values import replace
 
-__all__ = ["AutopilotEvent", "fly", "make_refusal", "name_guest"]
+__all__ = ["AutopilotEvent", "fly", "make_refusal"]
 
 _WORTH_TELLING: Final = frozenset({"settle", "left"})
 """Kinds of decisions that are reported though they change nothing."""
@@ -89,7 +89,7 @@ class _Pilot:
         goal: PollingGoal,
         report: Callable[[AutopilotEvent], None],
     ) -> None:
-        self.label = name_guest(guest)
+        self.label = guest.label
         self._key = find_key(guest)
         self._pid = guest.process.pid
         self._monitor = monitor
@@ -262,7 +262,7 @@ class _Pilots:
         self._told: dict[GuestKey, str] = {}
 
     async def look(self) -> None:
-        """Looks at each guest, and sets what follows from what it did."""
+        """Looks at each guest once, and sets the polling that is decided for it."""
         look = await self._watcher.look()
         present = {find_key(each.guest): each for each in look.observations}
         for key in self._pilots.keys() - present.keys():
@@ -277,9 +277,7 @@ class _Pilots:
                 # It is tried again at each look: a monitor is in use for moments.
                 if self._told.get(key) != error.message:
                     self._told[key] = error.message
-                    self._report(
-                        AutopilotEvent(guest=name_guest(observation.guest), problem=error)
-                    )
+                    self._report(AutopilotEvent(guest=observation.guest.label, problem=error))
 
     async def give_back(self) -> None:
         """Puts all polling back, and releases the guests."""
@@ -343,15 +341,10 @@ async def fly(
         await pilots.give_back()
 
 
-def name_guest(guest: RunningGuest) -> str:
-    """Returns what people call a guest."""
-    return " ".join(filter(None, (guest.id, guest.name))) or guest.address
-
-
 def make_refusal(guest: RunningGuest, reason: str) -> CapabilityError:
     """Returns why a guest cannot be steered, and how a person would set its polling."""
     iothreads = guest.layout.iothreads if guest.layout is not None else ()
     lines = (tell_manager(guest, each.id, [(POLL_MAX_NS, "NANOSECONDS")]) for each in iothreads)
     return CapabilityError(
-        f"{name_guest(guest)} cannot be steered: {reason}", hint=next(filter(None, lines), "")
+        f"{guest.label} cannot be steered: {reason}", hint=next(filter(None, lines), "")
     )

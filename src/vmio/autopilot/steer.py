@@ -1,4 +1,4 @@
-"""The autopilot's decisions, as a pure function of what it has seen and the next interval.
+"""The autopilot's decisions: a pure function of its state and the next interval.
 
 Each load is searched once: the guest's own setting, a neighbouring preset, the own setting again,
 and so on downwards while the latency holds; upwards only where nothing below is better, until that
