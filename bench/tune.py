@@ -1,14 +1,15 @@
 """Holds the search of `vmio tune` against an exhaustive grid of layouts and live settings.
 
-    tune.py record FILE [--pairs 4] [--job JOB]    measures every layout with every setting
-    tune.py judge FILE                             searches it, a hundred times, without a guest
-    tune.py search FILE                            searches it once more, on real guests
+    tune.py record GRID [--pairs 8] [--job JOB]    measures every layout with every setting
+    tune.py judge [GRID...]                        searches it, a hundred times, without a guest
+    tune.py search GRID                            searches it once more, on real guests
 
 The grid is the space of `vmio tune examples/701.conf --vary threads --vary aio --vary polling`,
-with four settings of each IOThread. `record` continues FILE if it exists. `judge` takes the means
+with four settings of each IOThread. An interrupted `record` is continued. `judge` takes the means
 of the recorded gains as the truth, adds noise of 5 and 10 % to each pair, and prints how often the
-search finds a setting within 5 % of the best, and with how many of the grid's pairs. `search`
-prints where the winner of a new search stands in the grid.
+search finds a setting within 5 % of the best, and with how many of the grid's pairs; without
+arguments, of the grids in tests/data. `search` measures the winner of a new search and the best
+point of the grid afresh, by turns, each against the guest as it is.
 """
 
 from __future__ import annotations
@@ -16,48 +17,108 @@ from __future__ import annotations
 import argparse
 import math
 import random
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from vmio import app
+from vmio.bench.statistics import welch_interval
 from vmio.guest.image import ensure_image
 from vmio.qemu.boot import Boot
 from vmio.qemu.signals import run_async
-from vmio.tune.journal import TrialResult, open_journal
-from vmio.tune.search import Arm, Effort, Found, Trial, search
+from vmio.tune.journal import open_journal
+from vmio.tune.search import BASELINE, Arm, Effort, Found, Trial, search
 from vmio.tune.space import AS_BOOTED, LiveSetting, digest_space
 from vmio.tune.tuner import Tuner, TuneTask
 from vmio.values import replace
 
-CONFIG: Final = Path(__file__).parents[1] / "examples/701.conf"
-JOB: Final = "name=qd8,rw=randread,bs=4k,iodepth=8,runtime=0.3,ramp=0.1"
+ROOT: Final = Path(__file__).parents[1]
+CONFIG: Final = ROOT / "examples/701.conf"
+GRIDS: Final = ROOT / "tests/data/grids"
+JOB: Final = "name=depth-8,rw=randread,bs=4k,iodepth=8,runtime=0.3,ramp=0.1"
 SETTINGS: Final = (
     AS_BOOTED,
     LiveSetting(poll_max_ns=0),
     LiveSetting(poll_max_ns=131_072),
     LiveSetting(poll_max_ns=1_000_000),
 )
-GRID_PAIRS: Final = 8
-"""Pairs of an exhaustive grid for each of its points: as many as `vmio bench` measures."""
+FRESH_BOOTS: Final = 4
+FRESH_PAIRS: Final = 4
+"""Of each boot in which a point is measured again."""
 SEEDS: Final = 100
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A layout with a live setting."""
+
+    layout: str
+    setting: str
+    """Empty for what it boots with."""
+    gains: tuple[float, ...]
+    """Natural logarithms of the ratio to the guest as it is, a pair of runs each."""
+
+
+class Grid(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was measured of every point."""
+
+    job: str
+    busy_pairs: int
+    """Pairs in which the host was too busy to trust them."""
+    points: tuple[Point, ...]
+    """Layouts in order, each with its settings in order; the first is the guest as it is."""
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many settings each layout has."""
+        names = [each.layout for each in self.points]
+        return tuple(names.count(name) for name in dict.fromkeys(names))
+
+    @property
+    def arms(self) -> dict[Arm, Point]:
+        """Each point by the numbers of its layout and its setting."""
+        numbers = [(n, each) for n, count in enumerate(self.counts) for each in range(count)]
+        return dict(zip(numbers, self.points, strict=True))
+
+    @property
+    def means(self) -> dict[Arm, float]:
+        """The mean gain of each point; that of the guest as it is is zero."""
+        means = {arm: math.fsum(each.gains) / len(each.gains) for arm, each in self.arms.items()}
+        return {**means, BASELINE: 0.0}
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs were measured."""
+        return sum(len(each.gains) for each in self.points)
+
+
+def read_grid(path: Path) -> Grid:
+    """Returns a recorded grid."""
+    return msgspec.json.decode(path.read_bytes(), type=Grid)
 
 
 def main() -> None:
     """Records, judges or searches."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("what", choices=["record", "judge", "search"])
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--pairs", type=int, default=4)
+    parser.add_argument("grids", type=Path, nargs="*")
+    parser.add_argument("--pairs", type=int, default=8)
     parser.add_argument("--job", default=JOB)
     given = parser.parse_args()
-    task = make_task(given.job)
+    if given.what == "judge":
+        for path in given.grids or sorted(GRIDS.glob("*.json")):
+            print(f"\n{path.stem}: ", end="")
+            judge(read_grid(path))
+        return
+    (path,) = given.grids
     if given.what == "record":
-        run_async(record(task, given.file, given.pairs))
-    elif given.what == "judge":
-        judge(task, read_grid(task, given.file, given.pairs))
+        journal = path.with_suffix(".journal")
+        grid = run_async(record(make_task(given.job), journal, given.job, given.pairs))
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(grid)) + b"\n")
+        journal.unlink()
     else:
-        run_async(search_again(task, read_grid(task, given.file, given.pairs)))
+        grid = read_grid(path)
+        run_async(search_again(make_task(grid.job), grid))
 
 
 def make_task(job: str) -> TuneTask:
@@ -102,61 +163,57 @@ def list_trials(task: TuneTask, pairs: int) -> tuple[Trial, ...]:
     return tuple(trials)
 
 
-def digest(task: TuneTask, pairs: int) -> str:
-    """Returns what a recording has to be of."""
-    return digest_space(task.candidates, task.disk, task.jobs, task.scratch_bytes, pairs)
-
-
-async def record(task: TuneTask, path: Path, pairs: int) -> None:
-    """Measures each point of the grid, or what a recording lacks of it."""
+async def record(task: TuneTask, path: Path, job: str, pairs: int) -> Grid:
+    """Measures each point of the grid, or what an interrupted recording's journal lacks of it."""
     tuner = Tuner(task, make_boot(task))
-    with open_journal(path, digest(task, pairs)) as journal:
-        for trial in list_trials(task, pairs)[len(journal.results) :]:
-            print(f"{trial.number + 1} of {len(task.candidates)}", flush=True)
+    digest = digest_space(task.candidates, task.disk, task.jobs, task.scratch_bytes, pairs)
+    trials = list_trials(task, pairs)
+    with open_journal(path, digest) as journal:
+        for trial in trials[len(journal.results) :]:
+            print(f"{trial.number + 1} of {len(trials)}", flush=True)
             journal.append(await tuner.measure(trial))
-
-
-def read_grid(task: TuneTask, path: Path, pairs: int) -> Mapping[Arm, float]:
-    """Returns the mean gain of each point, that of the guest as it is being zero."""
+        results = tuple(journal.results)
     gains: dict[Arm, list[float]] = {}
-    with open_journal(path, digest(task, pairs)) as journal:
-        results: Sequence[TrialResult] = journal.results
-    for trial, result in zip(list_trials(task, pairs), results, strict=True):
+    busy_pairs = 0
+    for trial, result in zip(trials, results, strict=True):
         for setting, pair in zip(trial.settings, result.pairs, strict=True):
             score = task.objective.score(pair)
             assert score is not None  # noqa: S101 - IOPS are always measured
-            gains.setdefault((trial.layout, setting), []).append(score)
-    means = {arm: math.fsum(values) / len(values) for arm, values in gains.items()}
-    return {**means, (0, 0): 0.0}
+            gains.setdefault((trial.layout, setting), []).append(round(score, 4))
+            busy_pairs += any(each.busy for each in pair)
+    points = tuple(
+        Point(layout=candidate.name, setting=setting.name, gains=tuple(gains[layout, number]))
+        for layout, candidate in enumerate(task.candidates)
+        for number, setting in enumerate(candidate.settings)
+    )
+    return Grid(job=job, busy_pairs=busy_pairs, points=points)
 
 
-def judge(task: TuneTask, grid: Mapping[Arm, float]) -> None:
+def judge(grid: Grid) -> None:
     """Prints how often the search finds a good point of the grid, and at which cost."""
-    best = max(grid.values())
-    print(f"{len(grid)} points; the best is {math.exp(best):.2f} times the guest as it is")
+    best = max(grid.means.values())
+    print(f"{len(grid.points)} points; the best is {math.exp(best):.2f} times the guest as it is")
     print("noise  pairs each  of the grid's pairs  within 2 %  within 5 %")
     for noise in (0.05, 0.1):
         for pairs in (1, 2):
             losses, measured = [], 0
             for seed in range(SEEDS):
-                found, count = simulate(task, grid, Effort(pairs=pairs), noise=noise, seed=seed)
-                losses.append(1 - math.exp(grid[found.best] - best))
+                found, count = simulate(grid, Effort(pairs=pairs), noise=noise, seed=seed)
+                losses.append(1 - math.exp(grid.means[found.best] - best))
                 measured += count
-            share = measured / SEEDS / (len(grid) * GRID_PAIRS)
+            share = measured / SEEDS / grid.pairs
             close = [sum(loss <= within for loss in losses) / SEEDS for within in (0.02, 0.05)]
             print(f"{noise:5.0%}  {pairs:10}  {share:19.0%}  {close[0]:10.0%}  {close[1]:10.0%}")
 
 
-def simulate(
-    task: TuneTask, grid: Mapping[Arm, float], effort: Effort, *, noise: float, seed: int
-) -> tuple[Found, int]:
+def simulate(grid: Grid, effort: Effort, *, noise: float, seed: int) -> tuple[Found, int]:
     """Returns what a search finds in a recorded grid, and how many pairs it took."""
-    noisy = random.Random(seed)  # noqa: S311 - no secret
-    steps = search(task.counts, effort, seed)
+    noisy, means = random.Random(seed), grid.means  # noqa: S311 - no secret
+    steps = search(grid.counts, effort, seed)
     trial, pairs = next(steps), 0
     while True:
         pairs += len(trial.settings)
-        gains = [grid[trial.layout, each] + noisy.gauss(0, noise) for each in trial.settings]
+        gains = [means[trial.layout, each] + noisy.gauss(0, noise) for each in trial.settings]
         try:
             trial = steps.send(gains)
         except StopIteration as stop:
@@ -164,29 +221,49 @@ def simulate(
             return found, pairs
 
 
-async def search_again(task: TuneTask, grid: Mapping[Arm, float]) -> None:
-    """Searches on real guests, and prints where the winner stands in the grid."""
-    tuning = await Tuner(task, make_boot(task)).run(
+async def search_again(task: TuneTask, grid: Grid) -> None:
+    """Searches on real guests, and measures the winner and the grid's best point afresh."""
+    tuner = Tuner(task, make_boot(task))
+    tuning = await tuner.run(
         lambda progress: print(f"{progress.share:4.0%} {progress.words}", flush=True)
     )
-    arms = {
-        (candidate.name, setting.name): (layout, number)
-        for layout, candidate in enumerate(task.candidates)
-        for number, setting in enumerate(candidate.settings)
-    }
+    arms = {(point.layout, point.setting): arm for arm, point in grid.arms.items()}
     winner = tuning.winner
-    arm = (0, 0) if winner is None else arms[winner.layout, winner.setting]
-    better = sum(value > grid[arm] for value in grid.values())
-    name = "the guest as it is" if winner is None else f"{winner.layout} {winner.setting}".strip()
-    print(f"winner: {name}, place {better + 1} of {len(grid)} in the grid")
-    print(f"in the grid {math.exp(grid[arm] - max(grid.values())):.2f} of the best")
+    arm = BASELINE if winner is None else arms[winner.layout, winner.setting]
+    means = grid.means
+    best = max(means, key=lambda each: means[each])
+    place = 1 + sum(value > means[arm] for value in means.values())
+    print(f"winner: {name(grid, arm)}, place {place} of {len(means)} in the grid")
+    print(f"best point of the grid: {name(grid, best)}")
+    print(f"by the grid's own figures, winner/best {math.exp(means[arm] - means[best]):.2f}")
     print(
-        f"{tuning.pairs} pairs, {tuning.pairs / (len(grid) * GRID_PAIRS):.0%} of the grid's at"
-        f" {GRID_PAIRS} each; {tuning.trials} boots; {tuning.duration_s:.0f} s"
+        f"{tuning.pairs} pairs, {tuning.pairs / grid.pairs:.0%} of the grid's;"
+        f" {tuning.trials} boots; {tuning.duration_s:.0f} s"
     )
     if tuning.confirmed is not None:
         ratio = tuning.confirmed
         print(f"confirmed: {ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f})")
+    if arm == best:
+        return
+    fresh: dict[Arm, list[float]] = {arm: [], best: []}
+    for boot in range(FRESH_BOOTS):
+        for layout, setting in (arm, best) if boot % 2 == 0 else (best, arm):
+            trial = Trial(
+                number=boot,
+                stage="confirmation",
+                layout=layout,
+                settings=(setting,) * FRESH_PAIRS,
+            )
+            scores = [task.objective.score(each) for each in (await tuner.measure(trial)).pairs]
+            fresh[layout, setting] += [each for each in scores if each is not None]
+    middle, low, high = map(math.exp, welch_interval(fresh[best], fresh[arm]))
+    print(f"afresh, winner/best {middle:.2f} ({low:.2f} to {high:.2f})")
+
+
+def name(grid: Grid, arm: Arm) -> str:
+    """Returns what a point is called."""
+    point = grid.arms[arm]
+    return f"{point.layout} {point.setting}".strip()
 
 
 if __name__ == "__main__":
