@@ -297,13 +297,7 @@ def _complete(before: Sample, after: Sample) -> Sample:
 
 def list_servers(layout: Topology) -> Mapping[str, Sequence[str]]:
     """Returns the event loops that serve each disk."""
-    servers: dict[str, Sequence[str]] = {}
-    for each in layout.disks:
-        try:
-            servers[each.disk.id] = layout.served_by(each)
-        except KeyError:  # a layout without the disk's controller
-            servers[each.disk.id] = (MAIN_LOOP,)
-    return servers
+    return {each.disk.id: layout.served_by(each) or (MAIN_LOOP,) for each in layout.disks}
 
 
 def _find_pressure(
