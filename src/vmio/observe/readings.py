@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from vmio.errors import describe_bug
 from vmio.host.pressure import IoWaits
+from vmio.host.running import ProcessKey
 from vmio.managers.discovery import RunningGuest
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import Topology
@@ -229,15 +230,14 @@ class HostTracker:
 
     def __init__(self, *, confirm: bool = True) -> None:
         self._confirm = confirm
-        self._trackers: dict[tuple[int, int], GuestTracker] = {}
+        self._trackers: dict[ProcessKey, GuestTracker] = {}
 
     def add(self, look: Look) -> tuple[Reading, ...]:
         """Returns the reading of each guest of the next look, in its order."""
         trackers = {}
         readings = []
         for each in look.observations:
-            process = each.guest.process
-            key = (process.pid, process.started_ticks)
+            key = each.guest.process.key
             tracker = self._trackers.get(key) or GuestTracker(confirm=self._confirm)
             try:
                 reading = tracker.add(each, host_processors=look.host_processors)
