@@ -154,8 +154,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         """Returns a controller's request queues; a device without queues has one entry.
 
         Source: QEMU 10.0: in a mapping without queue numbers, queue i is assigned to entry i
-            modulo
-        the number of entries.
+            modulo the number of entries.
         """
         servers = self._list_servers(controller)
         return tuple(
