@@ -14,7 +14,7 @@ from msgspec import Struct
 from vmio.app.addresses import LIBVIRT, PID
 from vmio.app.guests import find_vms, load
 from vmio.app.missing import describe_missing
-from vmio.errors import InputError, UsageError, VmioError
+from vmio.errors import UsageError, VmioError
 from vmio.host.files import is_folder
 
 if TYPE_CHECKING:
@@ -155,41 +155,27 @@ def _emit_chunk(inputs: CommandInputs, paths: list[str]) -> list[Command]:
 def list_configs(
     names: Sequence[str], *, report: Callable[[VmioError], None] | None = None
 ) -> list[str]:
-    """Returns the files, each folder replaced by its configs in numeric order.
-
-    A folder that has no config itself may be a whole /etc/pve, or a copy of one.
+    """Returns the files, each folder replaced by its guests, as `find_vms` finds them.
 
     Args:
         names: Files, folders and processes, as `find_guests` returns them.
-        report: Told what of a tree cannot be read, where the rest goes on; raised if None.
+        report: Told what of a folder cannot be read, where the rest goes on; raised if None.
 
     Raises:
         InputError: A folder cannot be read or has no config.
     """
-    paths = []
+    paths: list[str] = []
     for name in names:
-        if not is_folder(name):
-            paths.append(name)
-            continue
-        try:
-            found = [entry.path for entry in os.scandir(name) if entry.name.endswith(".conf")]
-        except OSError as error:
-            raise InputError(f"cannot read {name}: {error.strerror}") from error
-        if found:
-            paths += sorted(found, key=lambda path: (len(path), path))
-        else:
-            paths += _list_tree(name, report)
+        paths += _list_folder(name, report) if is_folder(name) else [name]
     return paths
 
 
-def _list_tree(name: str, report: Callable[[VmioError], None] | None) -> list[str]:
+def _list_folder(name: str, report: Callable[[VmioError], None] | None) -> list[str]:
     vms = find_vms([name])
     paths = [vm.path for vm in vms if vm.error is None]
-    if not paths:
-        raise InputError(f"there is no VM config in {name}")
     for vm in vms:
         if vm.error is not None:
-            if report is None:
+            if report is None or not paths:
                 raise vm.error
             report(vm.error)
     return paths

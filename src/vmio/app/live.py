@@ -18,7 +18,7 @@ from vmio.model.host import Host
 from vmio.model.topology import Topology
 from vmio.observe.readings import HostTracker
 from vmio.observe.verdicts.values import Verdict
-from vmio.observe.watching import HostWatcher, WatchOptions, find_key, watch_host
+from vmio.observe.watching import HostWatcher, WatchOptions, watch_host
 
 __all__ = ["ConfiguredLayouts", "judge_guests", "watch_guests"]
 
@@ -118,10 +118,10 @@ async def judge_guests(
         window_s: Seconds between the two looks at them: 2 or more, since the kernel samples how
             threads spend their time.
     """
-    keys = {find_key(each) for each in guests}
+    keys = {each.process.key for each in guests}
     tracker = HostTracker(confirm=False)
     async with watch_host(
-        matches=lambda guest: find_key(guest) in keys, find_configured=ConfiguredLayouts().find
+        matches=lambda guest: guest.process.key in keys, find_configured=ConfiguredLayouts().find
     ) as watcher:
         tracker.add(await watcher.look())
         await asyncio.sleep(window_s)

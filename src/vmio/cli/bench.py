@@ -10,8 +10,8 @@ import click
 
 from vmio import app
 from vmio.cli.completing import complete_disk, complete_vm
-from vmio.cli.guest import ensure_image, show_progress
-from vmio.cli.options import RenamedOption, host_options, storage_option
+from vmio.cli.guest import choose_image_boot, ensure_image, show_progress
+from vmio.cli.options import RenamedOption, benchmark_options, host_options, storage_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 
@@ -127,22 +127,7 @@ def refuse_nan(
     is_flag=True,
     help="Compare two results, saved with --json: A is the old one, B the new one.",
 )
-@click.option(
-    "--scratch",
-    metavar="SIZE",
-    default="1G",
-    show_default=True,
-    help="Size of the empty temporary files that replace all disks.",
-)
-@click.option(
-    "--accel",
-    type=click.Choice(["auto", "kvm", "tcg"]),
-    default="auto",
-    show_default=True,
-    help="auto tests KVM with a tiny guest, and falls back to TCG with a message.",
-)
-@click.option("--kernel", metavar="FILE", help="The kernel of a benchmark guest of your own.")
-@click.option("--initrd", metavar="FILE", help="Its initramfs, with a guest agent and fio.")
+@benchmark_options
 @storage_option
 @host_options
 def command(
@@ -255,15 +240,7 @@ def command(
     )
     say(describe_extent(extent, inputs.jobs))
     image = ensure_image(inputs.controllers, kernel=kernel, initrd=initrd)
-    how, reason = app.choose_boot(
-        accelerator=accel,
-        kernel=str(image.kernel),
-        initrd=str(image.initrd),
-        append=image.append,
-        memory_mib=app.BENCH_MEMORY_MIB,
-    )
-    if reason:
-        say(reason)
+    how, reason = choose_image_boot(image, accel)
     with show_progress() as report:
         comparison = app.run_async(
             app.run_bench(

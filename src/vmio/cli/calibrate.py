@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from vmio import app
+from vmio.cli.options import accel_option
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.model.disk import AioEngine
@@ -28,13 +29,7 @@ __all__ = ["command"]
     show_default=True,
     help="The aio engine of the measured disks.",
 )
-@click.option(
-    "--accel",
-    type=click.Choice(["auto", "kvm", "tcg"]),
-    default="auto",
-    show_default=True,
-    help="auto tests KVM with a tiny guest, and falls back to TCG with a message.",
-)
+@accel_option
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @click.option("--even-if-busy", is_flag=True, help="Measure even if other work runs on this host.")
 @click.option("--json", "as_json", is_flag=True, help="Print the costs and the check as JSON.")
@@ -56,7 +51,7 @@ def command(
     """
     from pathlib import Path
 
-    from vmio.cli.guest import ensure_image, show_progress
+    from vmio.cli.guest import choose_image_boot, ensure_image, show_progress
 
     if force and output is None:
         raise UsageError(
@@ -70,15 +65,7 @@ def command(
         raise UsageError(f"--folder {folder}: the folder does not exist")
     app.check_idle(force=even_if_busy)
     image = ensure_image({"virtio-blk-pci"})
-    how, reason = app.choose_boot(
-        accelerator=accel,
-        kernel=str(image.kernel),
-        initrd=str(image.initrd),
-        append=image.append,
-        memory_mib=app.BENCH_MEMORY_MIB,
-    )
-    if reason:
-        say(reason)
+    how, _ = choose_image_boot(image, accel)
     with show_progress() as report:
         found = app.run_async(
             app.calibrate(

@@ -57,8 +57,8 @@ def command(
     Proxmox VE skips lines that it cannot parse, with a warning. With --strict the first such line
     of any section is an error, as it is when Proxmox VE is about to write the config.
 
-    For a folder or a whole /etc/pve, every config is printed under a line with its name, as is
-    each of several guests. One that cannot be printed is reported, and the others are printed.
+    For a folder or a whole /etc/pve, every guest in it is printed under a line with its name, as
+    is each of several guests. One that cannot be printed is reported, and the others are printed.
     """
     vms = find_guests(vms)
     many = len(vms) > 1 or app.is_folder(vms[0])

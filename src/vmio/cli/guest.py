@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vmio import app
 from vmio.characters import printable
@@ -14,7 +14,7 @@ from vmio.cli.terminal import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-__all__ = ["ensure_image", "show_progress"]
+__all__ = ["choose_image_boot", "ensure_image", "show_progress"]
 
 _CALM_S = 10.0
 """How often progress is printed if no terminal shows a bar."""
@@ -31,6 +31,22 @@ def ensure_image(
         initrd: The initramfs for it.
     """
     return app.ensure_image(controllers, kernel=kernel, initrd=initrd, report=say)
+
+
+def choose_image_boot(
+    image: app.GuestImage, accelerator: Literal["auto", "kvm", "tcg"]
+) -> tuple[app.Boot, str]:
+    """Returns how the benchmark guest is booted, and why without KVM if so, which it prints."""
+    how, reason = app.choose_boot(
+        accelerator=accelerator,
+        kernel=str(image.kernel),
+        initrd=str(image.initrd),
+        append=image.append,
+        memory_mib=app.BENCH_MEMORY_MIB,
+    )
+    if reason:
+        say(reason)
+    return how, reason
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import click
 
 __all__ = [
     "RenamedOption",
+    "accel_option",
+    "benchmark_options",
     "boot_options",
     "host_options",
     "qemu_version_option",
@@ -39,6 +41,14 @@ storage_option = click.option(
     "--storage",
     metavar="FILE",
     help="The storage.cfg to use; by default the one beside or above the config, or this host's.",
+)
+
+accel_option = click.option(
+    "--accel",
+    type=click.Choice(["auto", "kvm", "tcg"]),
+    default="auto",
+    show_default=True,
+    help="auto tests KVM with a tiny guest, and falls back to TCG with a message.",
 )
 
 qemu_version_option = click.option(
@@ -84,7 +94,8 @@ def host_options(function: _Function) -> _Function:
 
 def boot_options(function: _Function) -> _Function:
     """Adds options for the source of a guest's disks and for running it."""
-    options = (
+    return _add(
+        function,
         click.option("--scratch", metavar="SIZE", help="Use empty temporary disks of this size."),
         click.option(
             "--disk",
@@ -98,17 +109,35 @@ def boot_options(function: _Function) -> _Function:
             is_flag=True,
             help="Open the volumes that the config names, read-write, if they exist.",
         ),
-        click.option(
-            "--accel",
-            type=click.Choice(["auto", "kvm", "tcg"]),
-            default="auto",
-            show_default=True,
-            help="auto tests KVM with a tiny guest, and falls back to TCG with a message.",
-        ),
+        accel_option,
         click.option("--kernel", metavar="FILE", help="Boot this kernel."),
         click.option("--initrd", metavar="FILE", help="The initramfs for --kernel."),
         click.option("--append", metavar="TEXT", help="The command line for --kernel."),
     )
+
+
+def benchmark_options(function: _Function) -> _Function:
+    """Adds options for a benchmark guest, its disks and for running it."""
+    return _add(
+        function,
+        click.option(
+            "--scratch",
+            metavar="SIZE",
+            default="1G",
+            show_default=True,
+            help="Size of the empty temporary files that replace all disks.",
+        ),
+        accel_option,
+        click.option(
+            "--kernel", metavar="FILE", help="The kernel of a benchmark guest of your own."
+        ),
+        click.option(
+            "--initrd", metavar="FILE", help="Its initramfs, with a guest agent and fio."
+        ),
+    )
+
+
+def _add(function: _Function, *options: Callable[[_Function], _Function]) -> _Function:
     for option in reversed(options):
         function = option(function)
     return function

@@ -10,8 +10,8 @@ import click
 from vmio import app
 from vmio.cli.bench import refuse_nan
 from vmio.cli.completing import complete_disk, complete_vm
-from vmio.cli.guest import ensure_image, show_progress
-from vmio.cli.options import host_options, storage_option
+from vmio.cli.guest import choose_image_boot, ensure_image, show_progress
+from vmio.cli.options import benchmark_options, host_options, storage_option
 from vmio.cli.plan import say_written
 from vmio.cli.terminal import say
 from vmio.errors import UsageError, VmioError
@@ -76,22 +76,7 @@ _NOT_BETTER = 1
 @click.option("--force", is_flag=True, help="Replace the plan's FILE if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--html", metavar="FILE", help="Write a report that opens in any browser, offline.")
-@click.option(
-    "--scratch",
-    metavar="SIZE",
-    default="1G",
-    show_default=True,
-    help="Size of the empty temporary files that replace all disks.",
-)
-@click.option(
-    "--accel",
-    type=click.Choice(["auto", "kvm", "tcg"]),
-    default="auto",
-    show_default=True,
-    help="auto tests KVM with a tiny guest, and falls back to TCG with a message.",
-)
-@click.option("--kernel", metavar="FILE", help="The kernel of a benchmark guest of your own.")
-@click.option("--initrd", metavar="FILE", help="Its initramfs, with a guest agent and fio.")
+@benchmark_options
 @storage_option
 @host_options
 def command(
@@ -160,15 +145,7 @@ def command(
 
     say(describe_task(task))
     image = ensure_image(task.controllers, kernel=kernel, initrd=initrd)
-    how, reason = app.choose_boot(
-        accelerator=accel,
-        kernel=str(image.kernel),
-        initrd=str(image.initrd),
-        append=image.append,
-        memory_mib=app.BENCH_MEMORY_MIB,
-    )
-    if reason:
-        say(reason)
+    how, reason = choose_image_boot(image, accel)
     tuning = _search(task, how, reason, as_json=as_json)
     if html is not None:
         from vmio.report.tuning.html import write_tuning_html

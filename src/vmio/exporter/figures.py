@@ -13,7 +13,7 @@ from vmio.model.topology import AttachedDisk
 from vmio.observe.readings import HostTracker, Look, Reading
 from vmio.observe.sample import DiskSample
 from vmio.observe.totals import ThreadTotals, Totals, TotalsTracker
-from vmio.observe.watching import GuestKey, find_key
+from vmio.observe.watching import GuestKey
 
 __all__ = ["MAX_DISKS", "GuestFigures", "HostFigures", "HostFiguresTracker"]
 
@@ -71,7 +71,7 @@ class HostFiguresTracker:
 
     def add(self, look: Look) -> HostFigures:
         """Returns the figures of the next look."""
-        readings = {find_key(each.guest): each for each in self._tracker.add(look)}
+        readings = {each.guest.process.key: each for each in self._tracker.add(look)}
         names = self._names.assign((key, each.guest) for key, each in readings.items())
         self._totals = {key: self._totals.get(key) or TotalsTracker() for key in readings}
         self._started_s = {

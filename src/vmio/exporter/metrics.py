@@ -149,19 +149,14 @@ def _list_disk_threads(figures: GuestFigures) -> Iterator[Point]:
 
 def _list_servers(figures: GuestFigures, attached: AttachedDisk) -> Sequence[str]:
     layout = figures.reading.layout
-    try:
-        return layout.served_by(attached) if layout is not None else ()
-    except KeyError:  # a layout without the disk's controller
-        return ()
+    return layout.served_by(attached) if layout is not None else ()
 
 
 def _find_model(figures: GuestFigures, attached: AttachedDisk) -> str:
     """Returns the device of a disk that is its own controller."""
     layout = figures.reading.layout
-    try:
-        return layout.controller_of(attached).model if layout is not None else ""
-    except KeyError:
-        return ""
+    controller = layout.find_controller(attached) if layout is not None else None
+    return controller.model if controller is not None else ""
 
 
 # --- threads -------------------------------------------------------------------------------------

@@ -49,13 +49,16 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 """Of the kernel's clock, in `started_ticks`."""
 
 
+ProcessKey = tuple[int, int]
+"""A process's number and its start, which tell it from all others since this host's boot."""
+
+
 class QemuProcess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A QEMU of this host."""
 
     pid: int
     started_ticks: int
-    """When it started, in ticks of the kernel's clock since this host's boot: a process with the
-    same number and another start is another one."""
+    """When it started, in ticks of the kernel's clock since this host's boot."""
     inner_pid: int
     """Its number in its own PID namespace, which its manager and its monitor know it by."""
     owner: int
@@ -66,6 +69,11 @@ class QemuProcess(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The path of its control group; empty if not known."""
     command: bytes = b""
     """Its words, each with a NUL after it; empty in a recording, which keeps no secrets."""
+
+    @property
+    def key(self) -> ProcessKey:
+        """What tells it from all others that ever ran since this host's boot."""
+        return self.pid, self.started_ticks
 
     @property
     def unit(self) -> str:

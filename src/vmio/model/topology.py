@@ -128,6 +128,10 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         """
         return self._by_id[attached.controller]
 
+    def find_controller(self, attached: AttachedDisk) -> Controller | None:
+        """Returns the controller of a disk; None for a layout that lacks it."""
+        return self._by_id.get(attached.controller)
+
     def find_disk(self, disk_id: str) -> AttachedDisk | None:
         """Returns the disk with that id; None if there is none."""
         return next((attached for attached in self.disks if attached.disk.id == disk_id), None)
@@ -150,8 +154,7 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         """Returns a controller's request queues; a device without queues has one entry.
 
         Source: QEMU 10.0: in a mapping without queue numbers, queue i is assigned to entry i
-            modulo
-        the number of entries.
+            modulo the number of entries.
         """
         servers = self._list_servers(controller)
         return tuple(
@@ -160,8 +163,12 @@ class Topology(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, di
         )
 
     def served_by(self, attached: AttachedDisk) -> tuple[str, ...]:
-        """Returns what serves a disk's requests, each once: see `Virtqueue.served_by`."""
-        return tuple(dict.fromkeys(self._list_servers(self.controller_of(attached))))
+        """Returns what serves a disk's requests, each once: see `Virtqueue.served_by`.
+
+        Nothing for a layout that lacks the disk's controller, as a recording's can.
+        """
+        controller = self.find_controller(attached)
+        return () if controller is None else tuple(dict.fromkeys(self._list_servers(controller)))
 
     def _list_servers(self, controller: Controller) -> tuple[str, ...]:
         """Returns the threads that serve a controller's queues, in the order of the queues."""

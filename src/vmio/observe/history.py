@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from vmio.host.running import ProcessKey
 from vmio.managers.discovery import RunningGuest
 from vmio.model.topology import Topology
 from vmio.observe.percentiles import LatencyRange, find_quantile
@@ -166,7 +167,7 @@ class HistoryBuilder:
 
     def __init__(self, *, step_s: float) -> None:
         self._scale = _Scale(step_s=max(step_s, _LEAST_STEP_S))
-        self._guests: dict[tuple[int, int], _Guest] = {}
+        self._guests: dict[ProcessKey, _Guest] = {}
         self._first: Look | None = None
         self._last: Look | None = None
         self._look_count = 0
@@ -181,8 +182,7 @@ class HistoryBuilder:
         self._unseen |= dict.fromkeys(look.unseen)
         at_s = (look.monotonic_ns - self._first.monotonic_ns) / 1e9
         for each in readings:
-            process = each.guest.process
-            key = (process.pid, process.started_ticks)
+            key = each.guest.process.key
             if key not in self._guests:
                 if not self._scale.has_room(1):
                     continue

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from vmio.errors import describe_bug
 from vmio.host.pressure import IoWaits
+from vmio.host.running import ProcessKey
 from vmio.managers.discovery import RunningGuest
 from vmio.model.iothread import MAIN_LOOP, IOThread
 from vmio.model.topology import Topology
@@ -229,15 +230,14 @@ class HostTracker:
 
     def __init__(self, *, confirm: bool = True) -> None:
         self._confirm = confirm
-        self._trackers: dict[tuple[int, int], GuestTracker] = {}
+        self._trackers: dict[ProcessKey, GuestTracker] = {}
 
     def add(self, look: Look) -> tuple[Reading, ...]:
         """Returns the reading of each guest of the next look, in its order."""
         trackers = {}
         readings = []
         for each in look.observations:
-            process = each.guest.process
-            key = (process.pid, process.started_ticks)
+            key = each.guest.process.key
             tracker = self._trackers.get(key) or GuestTracker(confirm=self._confirm)
             try:
                 reading = tracker.add(each, host_processors=look.host_processors)
@@ -297,13 +297,7 @@ def _complete(before: Sample, after: Sample) -> Sample:
 
 def list_servers(layout: Topology) -> Mapping[str, Sequence[str]]:
     """Returns the event loops that serve each disk."""
-    servers: dict[str, Sequence[str]] = {}
-    for each in layout.disks:
-        try:
-            servers[each.disk.id] = layout.served_by(each)
-        except KeyError:  # a layout without the disk's controller
-            servers[each.disk.id] = (MAIN_LOOP,)
-    return servers
+    return {each.disk.id: layout.served_by(each) or (MAIN_LOOP,) for each in layout.disks}
 
 
 def _find_pressure(

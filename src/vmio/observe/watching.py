@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from vmio.errors import QmpError, ToolError, describe_bug
 from vmio.host.pressure import IoWaits, read_io_waits
+from vmio.host.running import ProcessKey
 from vmio.managers.discovery import RunningGuest, discover
 from vmio.managers.libvirt.running import find_daemon
 from vmio.model.topology import Topology
@@ -30,8 +31,8 @@ from vmio.values import check_between, replace
 
 __all__ = ["GuestKey", "HostWatcher", "WatchOptions", "choose_monitor", "find_key", "watch_host"]
 
-GuestKey = tuple[int, int]
-"""A process's number and its start: another process with the same number has another start."""
+GuestKey = ProcessKey
+"""That of a guest's process."""
 
 _AT_ONCE: Final = 8
 """Guests that are asked: a QEMU takes longer to wake up and answer than vmio to read it."""
@@ -60,7 +61,7 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
 
 def find_key(guest: RunningGuest) -> GuestKey:
     """Returns what tells a guest from all others that ever ran on this host since its boot."""
-    return guest.process.pid, guest.process.started_ticks
+    return guest.process.key
 
 
 class _Watched:
@@ -83,7 +84,7 @@ class _Watched:
         """Why nothing is asked about it."""
         self.stack = AsyncExitStack()
         self.keeper: HistogramKeeper | None = None
-        self.left = open_notes(*find_key(guest))
+        self.left = open_notes(*guest.process.key)
         self.retry_s = 0.0
         """When to try again to have latencies counted."""
         self.configured: Topology | None = None
@@ -194,7 +195,7 @@ class HostWatcher:
             monotonic_ns=monotonic_ns,
             wall_ns=wall_ns,
             duration_s=(time.monotonic_ns() - monotonic_ns) / 1e9,
-            observations=tuple(sorted(observations, key=lambda each: find_key(each.guest))),
+            observations=tuple(sorted(observations, key=lambda each: each.guest.process.key)),
             unseen=self._unseen,
             host_processors=os.cpu_count(),
         )
@@ -221,7 +222,7 @@ class HostWatcher:
         self._searched_s, self._has_lost = now_s, False
         found = discover(root=self._root, known=self._known)
         self._known, self._unseen = found.guests, found.unseen
-        chosen = {find_key(each): each for each in found.guests if self._matches(each)}
+        chosen = {each.process.key: each for each in found.guests if self._matches(each)}
         for key in self._watched.keys() - chosen.keys():
             await self._drop(key)
         for key, guest in chosen.items():
@@ -242,7 +243,7 @@ class HostWatcher:
         if monitor is None and guest.monitor is not None and guest.monitor.access == "none":
             domain, note = self._choose_domain(guest)
         stack = AsyncExitStack()
-        queues = self._options.queues or find_key(guest) in self._with_queues
+        queues = self._options.queues or guest.process.key in self._with_queues
         try:
             sampler = stack.enter_context(
                 open_sampler(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,25 @@ def test_config_that_cannot_be_printed_does_not_stop_the_rest(
     captured = capsys.readouterr()
     assert captured.out.count("# ") == 2
     assert f"vmio: error: {tmp_path}/2.conf: " in captured.err
+
+
+def test_folder_is_the_guests_that_every_verb_finds_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Domains beside configs are printed too, and so are the configs of folders below."""
+    write(tmp_path, ["1.conf"])
+    (tmp_path / "old").mkdir()
+    write(tmp_path / "old", ["2.conf"])
+    (tmp_path / "web.xml").write_text(
+        "<domain type='kvm'><name>web</name><devices><disk type='file'><source file='/a'/>"
+        "<target dev='vda' bus='virtio'/></disk></devices></domain>"
+    )
+    assert run(str(tmp_path)) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = [line for line in lines if line.startswith("# ")]
+    assert names == [f"# {tmp_path}/{name}" for name in ("1.conf", "old/2.conf", "web.xml")]
+    assert call("show", str(tmp_path), "--json") == 0
+    assert len(json.loads(capsys.readouterr().out)["data"]["guests"]) == len(names)
 
 
 def test_wrong_calls_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from vmio.exporter.labels import MAX_CHARACTERS, GuestNames, make_value
 from vmio.managers.discovery import RunningGuest
-from vmio.observe.watching import find_key
 
 MakeGuest = Callable[..., RunningGuest]
 
@@ -52,9 +51,11 @@ def test_guests_of_one_name_have_names_of_their_own(make_guest: MakeGuest) -> No
     old, new = make_guest(pid=9, started_ticks=1), make_guest(pid=3, started_ticks=2)
     other = make_guest(pid=5, started_ticks=3)
     names = GuestNames()
-    assert dict(names.assign((find_key(each), each) for each in (new, old))) == {
-        find_key(old): "web",
-        find_key(new): "web #2",
+    assert dict(names.assign((each.process.key, each) for each in (new, old))) == {
+        old.process.key: "web",
+        new.process.key: "web #2",
     }
-    assert dict(names.assign([(find_key(new), new)])) == {find_key(new): "web #2"}
-    assert names.assign((find_key(each), each) for each in (new, other))[find_key(other)] == "web"
+    assert dict(names.assign([(new.process.key, new)])) == {new.process.key: "web #2"}
+    assert (
+        names.assign((each.process.key, each) for each in (new, other))[other.process.key] == "web"
+    )

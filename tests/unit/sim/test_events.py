@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from types import ModuleType
 
 import pytest
@@ -137,12 +138,14 @@ def prepare(case: Case) -> SimulationState:
     )
 
 
-def draw_gaps() -> list[int]:
+@cache
+def draw_gaps() -> tuple[int, ...]:
     """Returns exponential times of mean 1024."""
     source = random.Random(7)  # noqa: S311 - a simulation's, not a secret's
-    return [round(source.expovariate(1 / 1024)) for _ in range(4096)]
+    return tuple(round(source.expovariate(1 / 1024)) for _ in range(4096))
 
 
+@cache
 def draw_services(seed: int = 1) -> tuple[int, ...]:
     """Returns service times around 44 µs."""
     source = random.Random(seed)  # noqa: S311 - as above

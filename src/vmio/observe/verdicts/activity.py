@@ -102,20 +102,13 @@ def _measure_disk(rates: DiskRates, layout: Topology) -> DiskActivity:
     per_s = _add([each.operations_per_s for each in operations])
     return DiskActivity(
         rates=rates,
-        loops=() if attached is None else _find_loops(layout, attached),
+        loops=() if attached is None else layout.served_by(attached) or (MAIN_LOOP,),
         attached=attached,
         requests_per_s=per_s,
         count=None if count is None else int(count),
         depth=depth,
         latency_ns=depth / per_s * 1e9 if depth is not None and per_s else None,
     )
-
-
-def _find_loops(layout: Topology, attached: AttachedDisk) -> tuple[str, ...]:
-    try:
-        return layout.served_by(attached)
-    except KeyError:  # a layout without the disk's controller
-        return (MAIN_LOOP,)
 
 
 def _add(values: Sequence[float | None]) -> float | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from vmio.errors import PlanError
 from vmio.model.plan import Change
-from vmio.model.topology import AttachedDisk, Topology
+from vmio.model.topology import Topology
 from vmio.observe.verdicts.thresholds import POLLS_WITH_SCSI_SINCE, SOURCES
 from vmio.observe.verdicts.values import Figure, Verdict, Window
 
@@ -145,13 +145,6 @@ def _list_settings(layout: Topology, name: str) -> dict[str, str] | None:
         "aio": attached.aio,
         "cache": attached.cache,
         "detect_zeroes": attached.detect_zeroes,
-        "served by": _name_servers(layout, attached),
+        "served by": ", ".join(layout.served_by(attached)) or None,
     }
     return {key: str(value) for key, value in settings.items() if value is not None}
-
-
-def _name_servers(layout: Topology, attached: AttachedDisk) -> str | None:
-    try:
-        return ", ".join(layout.served_by(attached))
-    except KeyError:  # a layout without the disk's controller
-        return None

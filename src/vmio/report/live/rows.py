@@ -408,10 +408,13 @@ def _list_disks(reading: Reading) -> Iterator[DiskRow]:
     }
     for identity in dict.fromkeys((*attached, *reported)):
         disk = attached.get(identity)
-        controller = _find_controller(layout, disk)
         name = reported.get(identity, identity)
         row = _measure_disk(identity, sampled.get(name), rates.get(name))
-        if disk is not None and layout is not None and controller is not None:
+        if (
+            layout is not None
+            and disk is not None
+            and (controller := layout.find_controller(disk)) is not None
+        ):
             queues = sample.queues if sample is not None else ()
             row = replace(
                 _place_disk(row, disk, controller),
@@ -454,15 +457,6 @@ def _place_disk(row: DiskRow, attached: AttachedDisk, controller: Controller) ->
         controller=controller.id,
         model=controller.model,
     )
-
-
-def _find_controller(layout: Topology | None, attached: AttachedDisk | None) -> Controller | None:
-    if layout is None or attached is None:
-        return None
-    try:
-        return layout.controller_of(attached)
-    except KeyError:  # a layout without the disk's controller
-        return None
 
 
 def _list_queues(
