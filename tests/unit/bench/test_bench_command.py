@@ -46,6 +46,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--job", "bs=4k,size=1G"), 2, "cannot take 'size=1G'"),
         (("--disk", "scsi9"), 2, "has no disk 'scsi9'"),
         (("--load", "noise"), 2, "--load noise: there is no such load, and no such job file"),
+        (("--load", "scsi0="), 2, "--load scsi0=: there is no such load, and no such job file"),
+        (("--load", "=log"), 2, "--load =log: there is no such load, and no such job file"),
         (("--load", "scsi9=log"), 2, "has no disk 'scsi9'"),
         (("--neighbour", "noise"), 2, "--neighbour noise: there is no such neighbour"),
         (("--neighbour", "backup=2"), 2, "backup has no rate"),
