@@ -8,10 +8,9 @@ from typing import Literal
 import click
 
 from vmio import app
-from vmio.cli.bench import refuse_nan
 from vmio.cli.completing import complete_disk, complete_vm
 from vmio.cli.guest import ensure_image, show_progress
-from vmio.cli.options import host_options, storage_option
+from vmio.cli.options import NumberRange, host_options, storage_option
 from vmio.cli.plan import say_written
 from vmio.cli.terminal import say, say_error
 from vmio.errors import UsageError, VmioError
@@ -53,8 +52,7 @@ _NOT_BETTER = 1
 @click.option(
     "--runtime",
     "runtime_s",
-    type=click.FloatRange(0.1, 3600),
-    callback=refuse_nan,
+    type=NumberRange(0.1, 3600),
     metavar="SECONDS",
     help="How long each run is measured.  [default: 0.5]",
 )

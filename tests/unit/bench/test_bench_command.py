@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--time", "0"), 2, "--time 0: not a time of a second or more"),
         (("--time", "soon"), 2, "write it as 5m"),
         (("--runtime", "0"), 2, "0.0 is not in the range"),
-        (("--runtime", "nan"), 2, "nan is not a number of seconds"),
+        (("--runtime", "nan"), 2, "nan is not a number"),
         (("--scratch", "lots"), 2, "--scratch lots: 16M is the least"),
         (("--scratch", "1K"), 2, "--scratch 1K: 16M is the least"),
         (("--job", "rw=trim"), 2, "rw='trim' is not one of"),
