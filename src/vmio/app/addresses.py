@@ -200,6 +200,8 @@ def is_name(text: str) -> bool:
 
 
 def _find(address: str, *, writes: bool) -> str:
+    if not address:
+        raise UsageError("'' names no guest", hint=ADDRESSES)
     if address.startswith((PID, QMP)):
         if writes:
             raise UsageError(

@@ -186,8 +186,8 @@ def read_jobs(
     parsed = [parse_job(text, runtime_s=runtime_s) for text in jobs]
     at_once: list[Job] = []
     for text in loads:
-        disk, equals, name = text.partition("=")
-        if not equals:
+        disk, _, name = text.partition("=")
+        if not disk or not name:
             parsed.append(_read_load(text, runtime_s))
             continue
         one = _read_load(name, runtime_s)

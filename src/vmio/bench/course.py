@@ -56,7 +56,11 @@ class Course(Struct, kw_only=True):
         self.started_s = time.monotonic()
 
     async def run_job(self, number: int) -> JobResult:
-        """Measures the pairs of a job; the side that goes first alternates, as in A B B A."""
+        """Measures the pairs of a job; the side that goes first alternates, as in A B B A.
+
+        Of loads that run at the same time each needs its own verdict: what decides one disk says
+        nothing about another.
+        """
         job, extent = self.jobs[number], self.extent
         pairs: list[Pair] = []
         expected = extent.pairs
@@ -71,12 +75,14 @@ class Course(Struct, kw_only=True):
                 margin=extent.margin,
                 anytime=extent.until_verdict,
             )
-            if len(pairs) >= extent.pairs or (
-                extent.until_verdict and (result.verdict != "cannot tell" or self._is_late(number))
-            ):
+            if len(pairs) >= extent.pairs:
                 return result
             if extent.until_verdict:
-                more = count_pairs_until(extent.margin, result.iops_ratio.spread)
+                open_parts = [each for each in result.parts if each.verdict == "cannot tell"]
+                if not open_parts or self._is_late(number):
+                    return result
+                spread = max(each.iops_ratio.spread for each in open_parts)
+                more = count_pairs_until(extent.margin, spread)
                 expected = min(extent.pairs, max(more, len(pairs) + 1))
 
     def _is_late(self, number: int) -> bool:

@@ -24,8 +24,11 @@ __all__ = [
     "Job",
     "JobFigures",
     "fio_argv",
+    "make_job",
+    "parse_count",
     "parse_fio",
     "parse_job",
+    "parse_number",
 ]
 
 AccessPattern = Literal["read", "randread", "write", "randwrite", "rw", "randrw"]
@@ -163,29 +166,64 @@ def parse_job(text: str, *, runtime_s: float | None = None) -> Job:
                 f"{', '.join(job.name for job in DEFAULT_JOBS)}",
             )
         options[key] = value
-    rw = options.get("rw", "randread")
-    size = options.get("bs", "4k")
     try:
-        return Job(
-            name=options.get("name", f"{rw}-{size.lower()}-qd{options.get('iodepth', '1')}"),
-            rw=_parse_pattern(rw),
-            block_size_bytes=_parse_block_size(size),
-            iodepth=int(_parse_number("iodepth", options.get("iodepth", "1"))),
-            runtime_s=_parse_number("runtime", options["runtime"])
-            if "runtime" in options
-            else runtime_s or RUNTIME_S,
-            ramp_s=_parse_number("ramp", options["ramp"]) if "ramp" in options else RAMP_S,
-            read_percent=int(_parse_number("rwmixread", options.get("rwmixread", "50"))),
-            flush_every=int(_parse_number("fdatasync", options.get("fdatasync", "0"))),
-            rate_per_s=_parse_number("rate_iops", options["rate_iops"])
-            if "rate_iops" in options
-            else None,
-        )
+        return make_job(options, runtime_s=runtime_s)
     except ValueError as error:
         raise UsageError(
             f"--fio-job {text[:80]!r}: {error}",
             hint="a job is written rw=randread,bs=4k,iodepth=32,runtime=2,ramp=0.5,name=mine",
         ) from error
+
+
+def make_job(options: Mapping[str, str], *, runtime_s: float | None = None) -> Job:
+    """Returns the job with these options, which have fio's names and forms.
+
+    Args:
+        options: The values by their names, of those that `parse_job` takes.
+        runtime_s: The runtime of a job that does not set it itself.
+
+    Raises:
+        ValueError: A value makes no sense; the message names it.
+    """
+    rw = options.get("rw", "randread")
+    size = options.get("bs", "4k")
+    return Job(
+        name=options.get("name", f"{rw}-{size.lower()}-qd{options.get('iodepth', '1')}"),
+        rw=_parse_pattern(rw),
+        block_size_bytes=_parse_block_size(size),
+        iodepth=parse_count("iodepth", options.get("iodepth", "1")),
+        runtime_s=parse_number("runtime", options["runtime"])
+        if "runtime" in options
+        else runtime_s or RUNTIME_S,
+        ramp_s=parse_number("ramp", options["ramp"]) if "ramp" in options else RAMP_S,
+        read_percent=parse_count("rwmixread", options.get("rwmixread", "50")),
+        flush_every=parse_count("fdatasync", options.get("fdatasync", "0")),
+        rate_per_s=parse_number("rate_iops", options["rate_iops"])
+        if "rate_iops" in options
+        else None,
+    )
+
+
+def parse_number(key: str, text: str) -> float:
+    """Returns a number in an option's value.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) is None:
+        raise ValueError(f"{key}={text[:40]!r} is not a number")
+    return float(text)
+
+
+def parse_count(key: str, text: str) -> int:
+    """Returns a whole number in an option's value.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if re.fullmatch(r"\d{1,7}", text, re.ASCII) is None:
+        raise ValueError(f"{key}={text[:40]!r} is not a whole number")
+    return int(text)
 
 
 def fio_argv(
@@ -334,12 +372,6 @@ def _parse_block_size(text: str) -> int:
     if size_bytes is None or size_bytes % _SECTOR_BYTES:
         raise ValueError(f"bs={text[:40]!r} is not a multiple of {_SECTOR_BYTES} bytes")
     return size_bytes
-
-
-def _parse_number(key: str, text: str) -> float:
-    if re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII) is None:
-        raise ValueError(f"{key}={text[:40]!r} is not a number")
-    return float(text)
 
 
 def _parse_object(data: bytes) -> Any:  # noqa: ANN401  # what a guest prints can be anything

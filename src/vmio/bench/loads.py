@@ -15,7 +15,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from vmio.bench.jobs import MAX_BESIDE, AccessPattern, Job, parse_job
+from vmio.bench.jobs import MAX_BESIDE, AccessPattern, Job, make_job, parse_count
 from vmio.errors import InputError, UsageError, VmioError
 from vmio.observe.rates import DiskRates, OperationRates
 from vmio.observe.readings import HostTracker, Look, Reading
@@ -133,7 +133,7 @@ NAMED_LOADS: Final[Mapping[str, NamedLoad]] = {
 
 
 def combine_jobs(jobs: Sequence[Job]) -> Job:
-    """Returns jobs as one that has the others beside itself.
+    """Returns jobs as one that has the others beside itself; all run as long as the longest.
 
     Raises:
         UsageError: They are too many.
@@ -144,7 +144,13 @@ def combine_jobs(jobs: Sequence[Job]) -> Job:
             f"{len(flat)} loads at the same time are too many",
             hint=f"{MAX_BESIDE + 1} are the most",
         )
-    return replace(flat[0], beside=tuple(flat[1:]))
+    longest = max(flat, key=lambda each: (each.runtime_s, each.ramp_s))
+    return replace(
+        flat[0],
+        beside=tuple(flat[1:]),
+        runtime_s=longest.runtime_s,
+        ramp_s=longest.ramp_s,
+    )
 
 
 # Job files -----------------------------------------------------------------------------------
@@ -219,9 +225,7 @@ def parse_job_file(text: str, name: str, *, runtime_s: float | None = None) -> J
             raise InputError(f"{name} has more than {_MAX_SECTIONS} loads")
     if not jobs:
         raise InputError(f"{name} has no section with a job", hint=_HINT)
-    longest = max(jobs, key=lambda each: (each.runtime_s, each.ramp_s))
-    first = replace(jobs[0], runtime_s=longest.runtime_s, ramp_s=longest.ramp_s)
-    return combine_jobs([first, *jobs[1:]])
+    return combine_jobs(jobs)
 
 
 def _read_sections(text: str, name: str) -> Iterator[tuple[str, dict[str, str]]]:
@@ -275,15 +279,16 @@ def _read_option(line: str, where: str) -> tuple[str, str]:
             f"{where}: {key}={value[:40]} is refused: the guest's memory would be measured",
             hint=_HINT,
         )
-    reason = _REFUSED.get(key, "it is not among the options that describe a load")
+    word = key.partition(" ")[0]  # such as "include FILE"
+    reason = _REFUSED.get(word, "it is not among the options that describe a load")
     raise InputError(f"{where}: '{key[:40]}' is refused: {reason}", hint=_HINT)
 
 
 def _make_jobs(title: str, options: Mapping[str, str], runtime_s: float | None) -> Iterator[Job]:
     """Yields the jobs of a section, one for each of its processes."""
-    copies = int(options.get("numjobs", "1")) if options.get("numjobs", "1").isdecimal() else 0
+    copies = parse_count("numjobs", options.get("numjobs", "1"))
     if not 1 <= copies <= _MAX_SECTIONS:
-        raise ValueError(f"numjobs={options['numjobs'][:40]} is not a number of jobs")
+        raise ValueError(f"numjobs={copies}: 1 to {_MAX_SECTIONS} can run at the same time")
     given = {
         key: options[key]
         for key in ("rw", "bs", "iodepth", "rwmixread", "fdatasync")
@@ -296,10 +301,13 @@ def _make_jobs(title: str, options: Mapping[str, str], runtime_s: float | None) 
     if options.get("ioengine", "libaio") in {"sync", "psync", "pvsync", "pvsync2"}:
         given["iodepth"] = "1"
     if "rwmixwrite" in options and "rwmixread" not in options:
-        given["rwmixread"] = f"{100 - int(options['rwmixwrite'])}"
+        writes = parse_count("rwmixwrite", options["rwmixwrite"])
+        if writes > 100:  # noqa: PLR2004  # it is a percentage
+            raise ValueError(f"rwmixwrite={writes} is more than 100 percent")
+        given["rwmixread"] = f"{100 - writes}"
     if "rate_iops" in options:
-        rates = options["rate_iops"].split(",")
-        given["rate_iops"] = f"{sum(int(each) for each in rates)}"
+        rates = [parse_count("rate_iops", each) for each in options["rate_iops"].split(",")]
+        given["rate_iops"] = f"{sum(rates)}"
     times = {
         key: f"{_parse_time(key, options[key]):.6f}"
         for key in ("runtime", "ramp")
@@ -310,7 +318,7 @@ def _make_jobs(title: str, options: Mapping[str, str], runtime_s: float | None) 
     plain = re.sub(r"[^\w.+-]", "-", title, flags=re.ASCII)[:36]
     for number in range(copies):
         words = {**given, **times, "name": plain if copies == 1 else f"{plain}.{number + 1}"}
-        yield parse_job(",".join(f"{key}={value}" for key, value in words.items()))
+        yield make_job(words)
 
 
 def _parse_time(key: str, text: str) -> float:

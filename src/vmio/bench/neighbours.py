@@ -11,7 +11,6 @@ docs/interop/qmp-spec.rst; net/slirp.c; docs/guide/bench.md says what was run.
 from __future__ import annotations
 
 import asyncio
-import math
 import struct
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -21,6 +20,7 @@ from typing import Final, Literal, get_args
 
 from msgspec import Struct
 
+from vmio.bench.jobs import parse_number
 from vmio.errors import OutputError, QmpError, ToolError, UsageError
 from vmio.qemu.qmp import CommandRefusedError, QmpConnection
 from vmio.units import MIB
@@ -85,8 +85,6 @@ class Neighbour(Struct, frozen=True, kw_only=True):
     """Looks, pictures or packets a second; None for one after the other. A copy has no rate."""
 
     def __post_init__(self) -> None:
-        if self.rate_per_s is not None and math.isnan(self.rate_per_s):
-            raise ValueError("nan is not a rate")
         check_between("rate_per_s", self.rate_per_s, 0.1, _MAX_RATE)
         if self.rate_per_s is not None and self.kind in ("backup", "mirror"):
             raise ValueError(f"{self.kind} has no rate")
@@ -108,7 +106,8 @@ def parse_neighbour(text: str) -> Neighbour:
     for kind in get_args(NeighbourKind):
         if name == kind:
             try:
-                return Neighbour(kind=kind, rate_per_s=float(rate) if equals else None)
+                rate_per_s = parse_number("rate", rate) if equals else None
+                return Neighbour(kind=kind, rate_per_s=rate_per_s)
             except ValueError as error:
                 raise UsageError(
                     f"--neighbour {text[:40]}: {error}", hint=f"write it as {kind} or monitor=10"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import isnan
 from pathlib import Path
 from typing import Literal
 
@@ -11,20 +10,17 @@ import click
 from vmio import app
 from vmio.cli.completing import complete_disk, complete_vm
 from vmio.cli.guest import choose_image_boot, ensure_image, show_progress
-from vmio.cli.options import RenamedOption, benchmark_options, host_options, storage_option
+from vmio.cli.options import (
+    NumberRange,
+    RenamedOption,
+    benchmark_options,
+    host_options,
+    storage_option,
+)
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 
-__all__ = ["command", "refuse_nan"]
-
-
-def refuse_nan(
-    context: click.Context, parameter: click.Parameter, value: float | None
-) -> float | None:
-    """Refuses NaN, which passes every range check."""
-    if value is not None and isnan(value):
-        raise click.BadParameter("nan is not a number of seconds", context, parameter)
-    return value
+__all__ = ["command"]
 
 
 @click.command("bench")
@@ -113,8 +109,7 @@ def refuse_nan(
 @click.option(
     "--runtime",
     "runtime_s",
-    type=click.FloatRange(0.1, 3600),
-    callback=refuse_nan,
+    type=NumberRange(0.1, 3600),
     metavar="SECONDS",
     help="How long each run is measured.  [default: 0.5]",
 )

@@ -13,7 +13,7 @@ from vmio.cli.completing import complete_snapshot, complete_vm
 from vmio.cli.facts import say_unknown_host
 from vmio.cli.guests import find_guests
 from vmio.cli.options import host_options, qemu_version_option, storage_option
-from vmio.cli.terminal import say_error
+from vmio.cli.terminal import say, say_error
 from vmio.errors import UsageError, VmioError
 from vmio.model.host import Host
 
@@ -104,10 +104,9 @@ def _read_host(
             f" Intel processor with {facts.cpu.phys_bits} address bits",
         )
     elif not place.host.qemu_version:
-        click.echo(
-            f"vmio: the QEMU version of the host of {path} is not known: {facts.qemu_version},"
-            " which this host has, is assumed; --set qemu_version=10.1.2 sets another",
-            err=True,
+        say(
+            f"the QEMU version of the host of {path} is not known: {facts.qemu_version}, which"
+            " this host has, is assumed; --set qemu_version=10.1.2 sets another"
         )
     return facts
 

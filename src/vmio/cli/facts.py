@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import click
-
 from vmio import app
+from vmio.cli.terminal import say, say_hint
 
 if TYPE_CHECKING:
     from vmio.model.host import Host
@@ -17,11 +16,9 @@ __all__ = ["make_plan", "say_unknown_host"]
 
 def say_unknown_host(vm: str, effect: str) -> None:
     """Reports that nothing is known about a guest's host, and the effect."""
-    click.echo(f"vmio: nothing is known about the host of {vm}: {effect}", err=True)
-    click.echo(
-        "vmio: hint: --host FILE reads the output of vmio host -o there, and --set cpu.count=32"
-        " gives one fact",
-        err=True,
+    say(f"nothing is known about the host of {vm}: {effect}")
+    say_hint(
+        "--host FILE reads the output of vmio host -o there, and --set cpu.count=32 gives one fact"
     )
 
 

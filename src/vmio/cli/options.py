@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from math import isnan
 from typing import Any, TypeVar, cast
 
 import click
 
 __all__ = [
+    "NumberRange",
     "RenamedOption",
     "accel_option",
     "benchmark_options",
@@ -35,6 +37,19 @@ class RenamedOption(click.Option):
             super().add_to_parser(parser, ctx)
         finally:
             self.opts = shown
+
+
+class NumberRange(click.FloatRange):
+    """A range of numbers without NaN, which click's own range lets pass."""
+
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Returns the number that a text is."""
+        number: float = super().convert(value, param, ctx)
+        if isnan(number):
+            self.fail("nan is not a number", param, ctx)
+        return number
 
 
 storage_option = click.option(

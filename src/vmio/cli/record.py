@@ -8,6 +8,7 @@ import click
 
 from vmio import app
 from vmio.cli.completing import complete_running
+from vmio.cli.options import NumberRange
 from vmio.cli.progress import ProgressLine
 from vmio.cli.terminal import say, say_errors
 from vmio.errors import UsageError
@@ -50,7 +51,7 @@ def _parse_size(_ctx: click.Context, _param: click.Parameter, value: str) -> int
     "--interval",
     "interval_s",
     metavar="SECONDS",
-    type=click.FloatRange(0.1, 600),
+    type=NumberRange(0.1, 600),
     default=1.0,
     show_default=True,
     help="Between two looks.",

@@ -8,12 +8,11 @@ from typing import Literal
 import click
 
 from vmio import app
-from vmio.cli.bench import refuse_nan
 from vmio.cli.completing import complete_disk, complete_vm
 from vmio.cli.guest import choose_image_boot, ensure_image, show_progress
-from vmio.cli.options import benchmark_options, host_options, storage_option
+from vmio.cli.options import NumberRange, benchmark_options, host_options, storage_option
 from vmio.cli.plan import say_written
-from vmio.cli.terminal import say
+from vmio.cli.terminal import say, say_error
 from vmio.errors import UsageError, VmioError
 
 __all__ = ["command"]
@@ -53,8 +52,7 @@ _NOT_BETTER = 1
 @click.option(
     "--runtime",
     "runtime_s",
-    type=click.FloatRange(0.1, 3600),
-    callback=refuse_nan,
+    type=NumberRange(0.1, 3600),
     metavar="SECONDS",
     help="How long each run is measured.  [default: 0.5]",
 )
@@ -146,12 +144,7 @@ def command(
     say(describe_task(task))
     image = ensure_image(task.controllers, kernel=kernel, initrd=initrd)
     how, reason = choose_image_boot(image, accel)
-    tuning = _search(task, how, reason, as_json=as_json)
-    if html is not None:
-        from vmio.report.tuning.html import write_tuning_html
-
-        write_tuning_html(tuning, Path(html))
-        say(f"wrote {html}")
+    tuning = _search(task, how, reason, as_json=as_json, html=html)
     if output is not None:
         if tuning.plan is None:
             say(f"{output} is not written: there is no plan")
@@ -161,8 +154,10 @@ def command(
     return 0 if tuning.better else _NOT_BETTER
 
 
-def _search(task: app.TuneTask, how: app.Boot, reason: str, *, as_json: bool) -> app.Tuning:
-    """Searches and prints the result, also that of a search that is ended before its time."""
+def _search(
+    task: app.TuneTask, how: app.Boot, reason: str, *, as_json: bool, html: str | None
+) -> app.Tuning:
+    """Searches and reports the result, also that of a search that is ended before its time."""
     tuner = app.make_tuner(task, how, accelerator_reason=reason)
     try:
         with show_progress() as report:
@@ -170,15 +165,19 @@ def _search(task: app.TuneTask, how: app.Boot, reason: str, *, as_json: bool) ->
     except (KeyboardInterrupt, SystemExit, VmioError):
         tuning = tuner.summarise()
         if tuning.trials:
-            _print(tuning, as_json=as_json)
-        if task.journal is not None and tuning.trials:
-            say(f"{task.journal} has the results: the same call goes on from there")
+            if task.journal is not None:
+                say(f"{task.journal} has the results: the same call goes on from there")
+            try:
+                _report(tuning, as_json=as_json, html=html)
+            except VmioError as error:
+                say_error(error)  # why the search ended is told too
         raise
-    _print(tuning, as_json=as_json)
+    _report(tuning, as_json=as_json, html=html)
     return tuning
 
 
-def _print(tuning: app.Tuning, *, as_json: bool) -> None:
+def _report(tuning: app.Tuning, *, as_json: bool, html: str | None) -> None:
+    """Prints the result, and writes its page."""
     if as_json:
         from vmio.report.tuning.json import render_tuning_json
 
@@ -188,3 +187,8 @@ def _print(tuning: app.Tuning, *, as_json: bool) -> None:
         from vmio.report.tuning.text import print_tuning
 
         print_tuning(tuning, make_console())
+    if html is not None:
+        from vmio.report.tuning.html import write_tuning_html
+
+        write_tuning_html(tuning, Path(html))
+        say(f"wrote {html}")

@@ -109,6 +109,8 @@ def is_folder(path: str | Path) -> bool:
 
 
 def _read_mode(path: str | Path) -> int:
+    if path == "":  # which Path takes for the current folder
+        return 0
     try:
         return Path(path).stat().st_mode
     except (OSError, ValueError):

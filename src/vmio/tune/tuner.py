@@ -102,6 +102,27 @@ class _Figures(Struct, kw_only=True):
     stage: Stage = "layouts"
 
 
+class _Pace(Struct, kw_only=True):
+    """How long a boot and a pair of runs take here: as estimated, then as measured on average."""
+
+    boot_s: float
+    pair_s: float
+    boots: int = 0
+    pairs: int = 0
+    """How many were measured."""
+
+    def add(self, boot_s: float, pairs_s: float, pairs: int) -> None:
+        """Adds a trial: how long its boot took with its end, and its pairs together."""
+        self.boot_s = (self.boot_s * self.boots + boot_s) / (self.boots + 1)
+        self.pair_s = (self.pair_s * self.pairs + pairs_s) / (self.pairs + pairs)
+        self.boots += 1
+        self.pairs += pairs
+
+    def estimate_s(self, boots: int, pairs: int) -> float:
+        """Returns about how long so many take."""
+        return max(0, boots) * self.boot_s + max(0, pairs) * self.pair_s
+
+
 class Tuner:
     """One search, whose results so far can be asked for at any time."""
 
@@ -126,8 +147,10 @@ class Tuner:
         self._planned = task.trials
         self._total_s = estimate_duration_s(task)
         self._done_s = 0.0
-        """About how long the finished trials take; `_known_s` of those from the journal."""
-        self._known_s = 0.0
+        """About how long the finished trials take on a quiet host."""
+        self._done_pairs = 0
+        """The pairs of the finished trials, those that failed included."""
+        self._pace = _Pace(boot_s=_BOOT_S, pair_s=_estimate_pairs_s(task.jobs))
         self._figures: dict[Arm, _Figures] = {}
         self._failures: dict[str, str] = {}
         self._failed_in_a_row = 0
@@ -183,7 +206,6 @@ class Tuner:
                 return found
             if trial.number < len(known):
                 result = known[trial.number]
-                self._known_s += estimate_trial_s(self._task, trial)
             else:
                 result = await self._measure_again(trial)
                 failed.append(result)
@@ -217,6 +239,7 @@ class Tuner:
         """Adds a result to the figures, and returns the gains that the search is told."""
         self._trials += 1
         self._done_s += estimate_trial_s(self._task, trial)
+        self._done_pairs += len(trial.settings)
         candidate = self._task.candidates[trial.layout]
         if result.failure:
             self._failures[candidate.name] = result.failure
@@ -243,6 +266,7 @@ class Tuner:
         candidate = task.candidates[trial.layout]
         self._note(trial, 0, "booting")
         pairs: list[tuple[Gains, ...]] = []
+        began_s, pairs_s = time.monotonic(), 0.0
         async with boot_pair(
             task.candidates[0].layout,
             candidate.layout,
@@ -255,7 +279,8 @@ class Tuner:
             await measure_pair(guests, _shorten_job(task.jobs[0]), first="A")
             for number, setting in enumerate(trial.settings):
                 live = candidate.settings[setting]
-                self._note(trial, number, live.name)
+                self._note(trial, number, live.name, booted=True)
+                paired_s = time.monotonic()
                 await loops.set(guests["B"], live)
                 first: Side = "A" if number % 2 == 0 else "B"
                 pairs.append(
@@ -266,17 +291,22 @@ class Tuner:
                         ]
                     )
                 )
+                pairs_s += time.monotonic() - paired_s
+        self._pace.add(time.monotonic() - began_s - pairs_s, pairs_s, len(pairs))
         return TrialResult(number=trial.number, pairs=tuple(pairs))
 
-    def _note(self, trial: Trial, pair: int, words: str) -> None:
-        """Reports what is measured, and about how long the rest takes."""
+    def _note(self, trial: Trial, pair: int, words: str, *, booted: bool = False) -> None:
+        """Reports what is measured, and about how long the rest takes at most.
+
+        A busy host boots guests several times more slowly, and runs fio about as long as ever, so
+        that boots and pairs are counted apart.
+        """
         task = self._task
-        part_s = _BOOT_S * (pair > 0) + pair * _estimate_pairs_s(task.jobs)
-        done_s = self._done_s + part_s
-        left_s = max(0.0, self._total_s - done_s)
-        measured_s = done_s - self._known_s
-        if measured_s > 0:
-            left_s *= (time.monotonic() - self._began_s) / measured_s
+        done_s = self._done_s + _BOOT_S * booted + pair * _estimate_pairs_s(task.jobs)
+        left_s = self._pace.estimate_s(
+            len(self._planned) - self._trials - booted,
+            sum(len(each.settings) for each in self._planned) - self._done_pairs - pair,
+        )
         what = f"{trial.stage}: {task.candidates[trial.layout].name}"
         self._report(
             Progress(

@@ -246,3 +246,37 @@ def test_loads_at_the_same_time_have_a_result_each(monkeypatch: pytest.MonkeyPat
     for each in (first, second):
         assert each.cpu_ratio is not None
         assert each.cpu_ratio.ratio == pytest.approx(10 / 11)
+
+
+def test_loads_at_the_same_time_go_on_until_each_has_its_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first one, clearly faster after a few pairs, does not end the one that varies."""
+    job = replace(DEFAULT_JOBS[0], beside=(DEFAULT_JOBS[1],))
+    clear, varying = iter([2.0, 2.1] * 100), iter([0.8, 1.3] * 100)
+
+    async def run(side: Side, each: Job) -> Measurement:
+        if side == "A":
+            beside = _measure(job.beside[0], 1000.0).figures
+            return replace(_measure(each, 1000.0), beside=(beside,))
+        beside = _measure(job.beside[0], 1000.0 * next(varying)).figures
+        return replace(_measure(each, 1000.0 * next(clear)), beside=(beside,))
+
+    def measure(jobs: tuple[Job, ...]) -> JobResult:
+        course = Course(
+            run=run,
+            jobs=jobs,
+            extent=Extent(pairs=60, until_verdict=True),
+            report=clock.told.append,
+            began_s=0.0,
+        )
+        return asyncio.run(course.run_job(0))
+
+    clock = Clock(monkeypatch, [])
+    result = measure((job,))
+    assert [each.verdict for each in result.parts] == ["faster", "cannot tell"]
+    assert len(result.pairs) == 60
+    varying = iter([1.0, 1.01] * 30)
+    result = measure((job,))
+    assert [each.verdict for each in result.parts] == ["faster", "the same"]
+    assert len(result.pairs) < 60

@@ -74,7 +74,7 @@ def test_job_file_is_read_as_loads_at_the_same_time() -> None:
         ("filename=/etc/passwd", "'filename' is refused: it names files"),
         ("directory=/", "'directory' is refused: it names files"),
         ("write_lat_log=x", "'write_lat_log' is refused: it names files"),
-        ("include other.fio", "'include other.fio' is refused"),
+        ("include other.fio", "'include other.fio' is refused: it names files"),
         ("exec_prerun=rm -rf /", "'exec_prerun' is refused: it runs commands"),
         ("ioengine=external:/tmp/x.so", "ioengine=external:/tmp/x.so is refused: it can load"),
         ("ioengine=exec", "ioengine=exec is refused"),
@@ -87,9 +87,16 @@ def test_job_file_is_read_as_loads_at_the_same_time() -> None:
         ("unheard=1", "'unheard' is refused: it is not among the options"),
         ("rw=trim", "rw='trim' is not one of"),
         ("bs=4k,8k", "bs=4k,8k has several values"),
-        ("numjobs=1000", "numjobs=1000 is not a number of jobs"),
-        ("numjobs=x", "numjobs=x is not a number of jobs"),
-        ("rwmixwrite=x", "invalid literal"),
+        ("numjobs=1000", "numjobs=1000: 1 to 32 can run at the same time"),
+        ("numjobs=0", "numjobs=0: 1 to 32 can run at the same time"),
+        ("numjobs=x", "numjobs='x' is not a whole number"),
+        (f"numjobs={'9' * 5000}", "is not a whole number"),
+        ("rwmixwrite=x", "[a]: rwmixwrite='x' is not a whole number"),
+        ("rwmixwrite=300", "[a]: rwmixwrite=300 is more than 100 percent"),
+        ("rwmixread=70.5", "[a]: rwmixread='70.5' is not a whole number"),
+        ("iodepth=1.9", "[a]: iodepth='1.9' is not a whole number"),
+        ("rate_iops=1k", "[a]: rate_iops='1k' is not a whole number"),
+        ("rate_iops=,500", "[a]: rate_iops='' is not a whole number"),
         ("runtime=soon", "runtime=soon is not a time"),
         ("fdatasync=1", "has nothing to flush"),
     ],
@@ -134,6 +141,13 @@ def test_too_many_loads_at_once_are_refused() -> None:
     assert len(combine_jobs([one] * 32).all) == 32
     with pytest.raises(UsageError, match="33 loads at the same time"):
         combine_jobs([one] * 33)
+
+
+def test_loads_at_once_all_run_as_long_as_the_longest() -> None:
+    """Whichever is named first: fio ends when the last of them does."""
+    one = NAMED_LOADS["log"].job
+    both = combine_jobs([one, replace(one, runtime_s=60.0, ramp_s=2.0)])
+    assert [(each.runtime_s, each.ramp_s) for each in both.all] == [(60.0, 2.0)] * 2
 
 
 # Recorded guests -----------------------------------------------------------------------------

@@ -104,6 +104,7 @@ def test_what_is_no_neighbour_is_refused(text: str) -> None:
     """With what can be written."""
     with pytest.raises(UsageError, match="--neighbour") as caught:
         parse_neighbour(text)
+    assert "float" not in caught.value.message  # Python's own words say nothing to a person
     assert caught.value.hint
 
 

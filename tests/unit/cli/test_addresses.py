@@ -295,3 +295,12 @@ def test_monitor_without_a_socket_is_a_usage_error(
     err = capsys.readouterr().err
     assert "qmp:" in err
     assert "not a socket" not in err
+
+
+@pytest.mark.parametrize("words", VERBS, ids=lambda words: words[0])
+def test_empty_address_names_no_guest(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An empty variable of a script is not taken for the current folder."""
+    assert call(*words, "") == 2
+    assert "'' names no guest" in capsys.readouterr().err

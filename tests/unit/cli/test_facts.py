@@ -148,3 +148,15 @@ def test_explain_makes_a_command_line_for_the_installed_qemu(
     (story,) = json.loads(capsys.readouterr().out)["data"]["disks"]
     assert any(text.startswith("-blockdev") for text in story["arguments"])
     assert story["findings"] == []
+
+
+def test_message_about_an_unknown_host_stays_on_its_line(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file's name cannot begin a line as if vmio had printed it."""
+    forged = config.with_name("x\nvmio: forged.conf")
+    forged.write_text(config.read_text())
+    assert call("cmd", str(forged), "--vmid", "7") == 0
+    err = capsys.readouterr().err
+    assert "nothing is known about the host of" in err
+    assert not any(line.startswith("vmio: forged") for line in err.splitlines())

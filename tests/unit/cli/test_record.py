@@ -24,6 +24,7 @@ RECORDED = Path(__file__).parents[2] / "data" / "guests" / "db.jsonl.gz"
         (("--time", "0"), "'0' is not a time"),
         (("--max-size", "1"), "'1' is not a size, such as 256M, of at least 64 KiB"),
         (("--interval", "0"), "not in the range 0.1<=x<=600"),
+        (("--interval", "nan"), "nan is not a number"),
     ],
 )
 def test_wrong_options_are_refused(

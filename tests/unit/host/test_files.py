@@ -47,7 +47,7 @@ def test_file_that_is_missing_for_a_moment_is_read(
     assert missed == [str(path)]
 
 
-@pytest.mark.parametrize("name", [LONG, "a\0b", "\ud800"])
+@pytest.mark.parametrize("name", [LONG, "a\0b", "\ud800", ""])
 def test_name_that_no_file_can_have_leads_to_nothing(name: str) -> None:
     """Such a name is no error here; whoever opens it says what is wrong."""
     assert [is_there(name), is_file(name), is_folder(name)] == [False] * 3

@@ -211,11 +211,37 @@ def test_tune_prints_what_there_is_when_it_is_ended(
     error: BaseException,
     status: int,
     found: dict[str, object],
+    folder: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Ended by a person or a fault, it shows the best so far and how to go on."""
+    """Ended by a person or a fault, it shows the best so far, also on a page, and how to go on."""
     found["error"] = error
-    assert call("tune", SHARED, *FACTS, "--journal", "j") == status
+    words = ("--journal", "j", "--html", "page.html", "-o", "plan")
+    assert call("tune", SHARED, *FACTS, *words) == status
     shown = capsys.readouterr()
     assert shown.out.startswith("The search was ended after 9 of up to 16 trials; the best so far")
     assert "j has the results: the same call goes on from there" in shown.err
+    assert "wrote page.html" in shown.err
+    assert "The search was ended after 9" in (folder / "page.html").read_text()
+    assert not (folder / "plan").exists()
+
+
+def test_page_that_cannot_be_written_does_not_hide_why_the_search_ended(
+    found: dict[str, object],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Both are told, and the exit status is that of the search."""
+
+    def refuse(*_: object) -> None:
+        raise OutputError("cannot write page.html")
+
+    monkeypatch.setattr("vmio.report.tuning.html.write_page", refuse)
+    found["error"] = KeyboardInterrupt()
+    assert call("tune", SHARED, *FACTS, "--html", "page.html") == 130
+    shown = capsys.readouterr()
+    assert shown.out.startswith("The search was ended after 9")
+    assert "error: cannot write page.html" in shown.err
+    assert shown.err.endswith("vmio: interrupted\n")
+    assert not [*folder.iterdir()]

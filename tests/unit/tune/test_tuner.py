@@ -184,6 +184,70 @@ def test_tuner_finds_the_best_and_plans_it(guests: Guests, task: TuneTask) -> No
     assert len(left) == len(seen)
 
 
+class SlowHost:
+    """A clock of a host on which a boot takes 60 s with its end, and a pair of runs 3 s."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 0.0
+        self.boots = 0
+        self.pairs = 0
+        boot, measure = vars(home)["boot_pair"], vars(home)["measure_pair"]
+        is_warm = False
+
+        @asynccontextmanager
+        async def boot_pair(*layouts: Any, **how: Any) -> AsyncIterator[object]:  # noqa: ANN401
+            nonlocal is_warm
+            is_warm = False
+            self.now_s += 50.0
+            async with boot(*layouts, **how) as guests:
+                yield guests
+            self.now_s += 10.0
+            self.boots += 1
+
+        async def measure_pair(*what: Any, **how: Any) -> Pair:  # noqa: ANN401
+            nonlocal is_warm
+            if is_warm:
+                self.now_s += 3.0
+                self.pairs += 1
+            is_warm = True
+            pair: Pair = await measure(*what, **how)
+            return pair
+
+        monkeypatch.setattr(home, "boot_pair", boot_pair)
+        monkeypatch.setattr(home, "measure_pair", measure_pair)
+        monkeypatch.setattr(home, "time", self)
+
+    def monotonic(self) -> float:
+        """Stands for the clock."""
+        return self.now_s
+
+
+@pytest.mark.parametrize("interrupt_at", [0, 20])
+def test_time_that_is_left_follows_the_trials_so_far(
+    interrupt_at: int, guests: Guests, task: TuneTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the second trial on it is that of this host; a journal's trials take no time."""
+    if interrupt_at:
+        guests.interrupt_at = interrupt_at
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(Tuner(task, BOOT).run())
+    clock = SlowHost(monkeypatch)
+    told: list[tuple[int, int, float]] = []
+
+    def note(progress: Progress) -> None:
+        if progress.words.endswith("booting"):
+            told.append((clock.boots, clock.pairs, progress.left_s or 0.0))
+
+    tuning = asyncio.run(Tuner(task, BOOT).run(note))
+    boots = len(task.trials) - (tuning.trials - clock.boots)
+    pairs = sum(len(each.settings) for each in task.trials) - (tuning.pairs - clock.pairs)
+    assert (tuning.trials > clock.boots) == bool(interrupt_at)
+    assert len(told) > 5
+    assert told[0][2] < 60.0 * boots
+    for booted, measured, left_s in told[1:]:
+        assert left_s == pytest.approx(60.0 * (boots - booted) + 3.0 * (pairs - measured))
+
+
 def test_tuner_keeps_the_guest_as_it_is_if_nothing_is_better(
     guests: Guests, task: TuneTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
