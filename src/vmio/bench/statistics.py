@@ -49,7 +49,7 @@ MARGIN: Final = 0.05
 Source: <20251104022933.618123-1-stefanha@redhat.com> on qemu-devel, in whose table two event loops
 "in the same ballpark" differ by up to 8 %.
 """
-SPREADS: Final = (0.1, 0.6)
+SPREADS: Final = (0.17, 0.64)
 """Standard deviations of the log ratios of pairs of half a second: of those that are not marked as
 busy, and of those that are.
 

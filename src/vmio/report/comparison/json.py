@@ -137,8 +137,8 @@ class PairData(TypedDict):
     first: str
     """The side that ran first, `A` or `B`."""
     busy: bool
-    """Whether the host was too busy: QEMU's threads waited for a processor for more than a third
-    of the time in which they could run."""
+    """Whether the host was too busy: QEMU's threads waited for a processor for more than 0.4 of
+    the time in which they could run."""
     a: MeasurementData
     b: MeasurementData
     host: MeasurementData | None

@@ -88,7 +88,7 @@ def test_extent_says_how_long_it_takes_and_what_that_finds() -> None:
     """The more pairs, the longer; with a verdict as the end, no longer than its time."""
     fixed = describe_extent(Extent(pairs=8), DEFAULT_JOBS)
     assert fixed.startswith("3 jobs, 8 pairs each, about 1 min 12 s; on a quiet to a busy host")
-    assert "of 5% 35 to 1000 and more, of 10% 11 to 313, of 20% 5 to 87 pairs" in fixed
+    assert "of 5% 97 to 1000 and more, of 10% 27 to 356, of 20% 9 to 99 pairs" in fixed
     one = describe_extent(Extent(pairs=8), DEFAULT_JOBS[:1])
     assert one.startswith("1 job, 8 pairs each, about 31 s")
     until = describe_extent(
