@@ -129,6 +129,8 @@ def command(
     """
     if force and output is None:
         raise UsageError("--force requires --output FILE")
+    if dry_run and as_json:
+        raise UsageError("--dry-run and --json exclude each other", hint="it prints no result")
     guest = app.open_guest(app.find_guest(vm), host=host, overrides=overrides, storage=storage)
     task = app.prepare_tune(
         guest,

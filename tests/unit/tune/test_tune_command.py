@@ -45,6 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--scratch", "1K"), 2, "--scratch 1K: 16M is the least"),
         (("--fio-job", "rw=trim"), 2, "rw='trim' is not one of"),
         (("--force",), 2, "--force requires --output FILE"),
+        (("--dry-run", "--json"), 2, "--dry-run and --json exclude each other"),
         (("-o", "missing/plan"), 4, "cannot write missing/plan"),
         (("--kernel", "vmlinuz"), 2, "--kernel and --initrd go together"),
     ],
