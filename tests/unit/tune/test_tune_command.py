@@ -47,6 +47,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--force",), 2, "--force requires --output FILE"),
         (("--dry-run", "--json"), 2, "--dry-run and --json exclude each other"),
         (("-o", "missing/plan"), 4, "cannot write missing/plan"),
+        (("--journal", "missing/j"), 4, "cannot write missing/j"),
+        (("--journal", "/dev/null"), 4, "cannot write /dev/null: it is not a plain file"),
         (("--kernel", "vmlinuz"), 2, "--kernel and --initrd go together"),
     ],
 )
