@@ -60,7 +60,7 @@ def prepare_tune(
     Raises:
         UsageError: An option makes no sense, there is nothing to choose from, or the plan's file
             exists.
-        OutputError: The plan's file cannot be written.
+        OutputError: The plan's file or the journal cannot be written.
         InputError: The guest cannot be laid out.
     """
     from vmio.host.save import check_writable
@@ -71,6 +71,8 @@ def prepare_tune(
 
     if output is not None:
         check_writable(Path(output), force=force)
+    if journal is not None:
+        check_writable(Path(journal), force=True)
     if not 0 <= seed <= _LARGEST_SEED:
         raise UsageError(f"--seed {seed}: 0 to {_LARGEST_SEED} are seeds")
     parsed = parse_jobs(jobs, runtime_s=runtime_s)

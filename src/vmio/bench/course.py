@@ -14,7 +14,7 @@ from vmio.bench.result import JobResult, Measurement, Pair, Side
 from vmio.bench.statistics import count_pairs_until
 from vmio.values import replace
 
-__all__ = ["Course", "Progress", "Run", "run_pair"]
+__all__ = ["Course", "Progress", "Run", "make_warm_up", "run_pair"]
 
 Run = Callable[[Side, Job], Awaitable[Measurement]]
 """Runs a job on one side, and leaves the other one alone."""
@@ -50,7 +50,7 @@ class Course(Struct, kw_only=True):
 
     async def warm_up(self) -> None:
         """Runs fio once on each side, so that no measured run includes loading it."""
-        job = replace(self.jobs[0], runtime_s=_WARM_UP_S, ramp_s=0.0, rate_per_s=None)
+        job = make_warm_up(self.jobs[0])
         for side in get_args(Side):
             await self.run(side, job)
         self.started_s = time.monotonic()
@@ -125,6 +125,11 @@ class Course(Struct, kw_only=True):
             ends_s = self.began_s + self.extent.time_s
             left_s = max(0.0, min(left_s, ends_s - time.monotonic()))
         self.report(Progress(share=self.share, words=words, left_s=left_s))
+
+
+def make_warm_up(job: Job) -> Job:
+    """Returns a job for as long as it takes to load fio; at a low rate it would do nothing."""
+    return replace(job, runtime_s=_WARM_UP_S, ramp_s=0.0, rate_per_s=None)
 
 
 async def run_pair(

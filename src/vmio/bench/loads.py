@@ -306,8 +306,7 @@ def _make_jobs(title: str, options: Mapping[str, str], runtime_s: float | None) 
             raise ValueError(f"rwmixwrite={writes} is more than 100 percent")
         given["rwmixread"] = f"{100 - writes}"
     if "rate_iops" in options:
-        rates = [parse_count("rate_iops", each) for each in options["rate_iops"].split(",")]
-        given["rate_iops"] = f"{sum(rates)}"
+        given |= _read_rate(options["rate_iops"], given["rw"])
     times = {
         key: f"{_parse_time(key, options[key]):.6f}"
         for key in ("runtime", "ramp")
@@ -319,6 +318,22 @@ def _make_jobs(title: str, options: Mapping[str, str], runtime_s: float | None) 
     for number in range(copies):
         words = {**given, **times, "name": plain if copies == 1 else f"{plain}.{number + 1}"}
         yield make_job(words)
+
+
+def _read_rate(text: str, rw: str) -> dict[str, str]:
+    """Returns the requests a second of all directions, and of a mix the share of reads.
+
+    fio limits each direction by itself, to one rate or to its own (`READS,WRITES`), so that a mix
+    is that of the rates, whatever else is asked for.
+    """
+    rates = [parse_count("rate_iops", each) for each in text.split(",")]
+    reads, writes = rates[0], rates[min(1, len(rates) - 1)]
+    if rw not in {"rw", "randrw"}:
+        return {"rate_iops": f"{writes if rw in {'write', 'randwrite'} else reads}"}
+    if not reads or not writes:
+        raise ValueError(f"rate_iops={text[:40]} limits only one direction of a mix")
+    both = reads + writes
+    return {"rate_iops": f"{both}", "rwmixread": f"{round(100 * reads / both)}"}
 
 
 def _parse_time(key: str, text: str) -> float:

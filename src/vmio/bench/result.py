@@ -44,8 +44,8 @@ _WINNERS: Final[Mapping[Verdict, Winner]] = {
 
 BUSY_SHARE: Final = 0.4
 """A pair is marked if QEMU's threads waited for a processor in one of its runs for more than this
-share of the time in which they could run. They wait for each other too: a third of it where nothing
-else runs and requests are few.
+share of the time in which they could run. They wait for each other too: a third of it where
+nothing else runs and requests are few.
 
 Source: docs/concepts/method.md: the ratios of marked pairs spread several times as far.
 """

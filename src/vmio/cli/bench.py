@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -264,6 +265,14 @@ def _check_form(*, as_json: bool, as_markdown: bool) -> None:
 def _print_result(
     comparison: app.Comparison, *, as_json: bool, as_markdown: bool, report_path: Path | None
 ) -> None:
+    """Prints the result and writes its page, each even if the other cannot be written."""
+    with ExitStack() as last:
+        if report_path is not None:
+            last.callback(_write_page, comparison, report_path)
+        _print(comparison, as_json=as_json, as_markdown=as_markdown)
+
+
+def _print(comparison: app.Comparison, *, as_json: bool, as_markdown: bool) -> None:
     if as_markdown:
         from vmio.report.comparison.markdown import render_comparison_markdown
 
@@ -277,8 +286,10 @@ def _print_result(
         from vmio.report.comparison.text import print_comparison
 
         print_comparison(comparison, make_console())
-    if report_path is not None:
-        from vmio.report.comparison.html import write_comparison_html
 
-        write_comparison_html(comparison, report_path)  # last: a full disk loses no figures
-        say(f"wrote {report_path}")
+
+def _write_page(comparison: app.Comparison, report_path: Path) -> None:
+    from vmio.report.comparison.html import write_comparison_html
+
+    write_comparison_html(comparison, report_path)
+    say(f"wrote {report_path}")

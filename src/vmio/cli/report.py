@@ -9,7 +9,6 @@ import click
 from vmio import app
 from vmio.cli.progress import ProgressLine
 from vmio.cli.terminal import say
-from vmio.errors import UsageError
 
 __all__ = ["command"]
 
@@ -36,8 +35,6 @@ def command(recording: str, *, output: str | None, as_json: bool) -> None:
     if output is not None:
         from vmio.report.page import check_report_path
 
-        if Path(output).resolve() == Path(recording).resolve():
-            raise UsageError("the page would replace the recording")
         check_report_path(Path(output), option=_OPTION)
     with ProgressLine(None, "reading") as progress:
         history, incomplete = app.read_history(recording, report=progress.tell_share)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -113,6 +114,8 @@ def command(
     """
     if force and output is None:
         raise UsageError("--force requires --output FILE")
+    if dry_run and as_json:
+        raise UsageError("--dry-run and --json exclude each other", hint="it prints no result")
     guest = app.open_guest(app.find_guest(vm), host=host, overrides=overrides, storage=storage)
     task = app.prepare_tune(
         guest,
@@ -144,20 +147,6 @@ def command(
     say(describe_task(task))
     image = ensure_image(task.controllers, kernel=kernel, initrd=initrd)
     how, reason = choose_image_boot(image, accel)
-    tuning = _search(task, how, reason, as_json=as_json, html=html)
-    if output is not None:
-        if tuning.plan is None:
-            say(f"{output} is not written: there is no plan")
-        else:
-            app.save_plan(tuning.plan, output, force=force)
-            say_written(tuning.plan, output)
-    return 0 if tuning.better else _NOT_BETTER
-
-
-def _search(
-    task: app.TuneTask, how: app.Boot, reason: str, *, as_json: bool, html: str | None
-) -> app.Tuning:
-    """Searches and reports the result, also that of a search that is ended before its time."""
     tuner = app.make_tuner(task, how, accelerator_reason=reason)
     try:
         with show_progress() as report:
@@ -172,12 +161,28 @@ def _search(
             except VmioError as error:
                 say_error(error)  # why the search ended is told too
         raise
-    _report(tuning, as_json=as_json, html=html)
-    return tuning
+    _report(tuning, as_json=as_json, html=html, output=output, force=force)
+    return 0 if tuning.better else _NOT_BETTER
 
 
-def _report(tuning: app.Tuning, *, as_json: bool, html: str | None) -> None:
-    """Prints the result, and writes its page."""
+def _report(
+    tuning: app.Tuning,
+    *,
+    as_json: bool,
+    html: str | None,
+    output: str | None = None,
+    force: bool = False,
+) -> None:
+    """Prints the result and writes its files, each even if another one cannot be written."""
+    with ExitStack() as last:
+        if output is not None:
+            last.callback(_write_plan, tuning, output, force=force)
+        if html is not None:
+            last.callback(_write_page, tuning, html)
+        _print(tuning, as_json=as_json)
+
+
+def _print(tuning: app.Tuning, *, as_json: bool) -> None:
     if as_json:
         from vmio.report.tuning.json import render_tuning_json
 
@@ -187,8 +192,18 @@ def _report(tuning: app.Tuning, *, as_json: bool, html: str | None) -> None:
         from vmio.report.tuning.text import print_tuning
 
         print_tuning(tuning, make_console())
-    if html is not None:
-        from vmio.report.tuning.html import write_tuning_html
 
-        write_tuning_html(tuning, Path(html))
-        say(f"wrote {html}")
+
+def _write_page(tuning: app.Tuning, html: str) -> None:
+    from vmio.report.tuning.html import write_tuning_html
+
+    write_tuning_html(tuning, Path(html))
+    say(f"wrote {html}")
+
+
+def _write_plan(tuning: app.Tuning, output: str, *, force: bool) -> None:
+    if tuning.plan is None:
+        say(f"{output} is not written: there is no plan")
+    else:
+        app.save_plan(tuning.plan, output, force=force)
+        say_written(tuning.plan, output)

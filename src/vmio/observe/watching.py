@@ -240,7 +240,8 @@ class HostWatcher:
         """Opens what is needed to look at a guest; None if it has ended."""
         monitor, note = choose_monitor(guest)
         domain = None
-        if monitor is None and guest.monitor is not None and guest.monitor.access == "none":
+        best = guest.monitor
+        if guest.manager == "libvirt" and best is not None and best.access == "none":
             domain, note = self._choose_domain(guest)
         stack = AsyncExitStack()
         queues = self._options.queues or guest.process.key in self._with_queues

@@ -106,9 +106,11 @@ class _Task(Struct, frozen=True, kw_only=True):
 
 def _plan(guest: Guest, host: Host, choice: Choice) -> tuple[Plan, Spread]:
     vm, before = guest.vm, lay_out(guest)
+    # Those that cannot have a thread are steps for a person.
+    count = sum(attached.disk.keeps_data for attached in before.disks)
+    if count > MOST_CHANGES:
+        raise PlanError(f"{count} disks are more than the {MOST_CHANGES} that are planned")
     disks = _find_candidates(guest, before)
-    if len(disks) > MOST_CHANGES:
-        raise PlanError(f"{len(disks)} disks are more than the {MOST_CHANGES} that are planned")
     spread = choice.policy.spread(vm, disks, host, choice.number)
     if spread.mapped > 1:
         _check_version(host, {disk.bus for disk in disks})

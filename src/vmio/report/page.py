@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from vmio.characters import printable_lines
-from vmio.errors import OutputError
+from vmio.errors import OutputError, UsageError
+from vmio.host.files import is_file
 from vmio.host.save import write_file
 from vmio.report.figures import format_ratio
 from vmio.units import format_bytes
@@ -18,6 +19,8 @@ __all__ = ["check_report_path", "render_page", "write_page"]
 
 _HTML: Final = "--html"
 """The option that names a page, in most verbs."""
+_DOCTYPE: Final = b"<!doctype html"
+"""With what each page begins, in small letters."""
 
 
 def render_page(template: str, *, title: str, css: str, vmio_version: str, **values: Any) -> str:  # noqa: ANN401 - a template takes anything
@@ -62,9 +65,11 @@ def check_report_path(path: Path, *, option: str = _HTML) -> None:
         option: The option that names it.
 
     Raises:
+        UsageError: A file is there that is no page.
         OutputError: It cannot be written.
     """
     hint = _hint(option)
+    _refuse_other(path, hint)
     try:
         with suppress(FileNotFoundError):
             if stat.S_ISDIR(path.stat().st_mode):
@@ -77,7 +82,7 @@ def check_report_path(path: Path, *, option: str = _HTML) -> None:
 
 
 def write_page(text: str, path: Path, *, option: str = _HTML) -> None:
-    """Writes a page to a file, whole or not at all.
+    """Writes a page to a file, whole or not at all; it replaces another page, and no other file.
 
     Args:
         text: The page.
@@ -85,13 +90,26 @@ def write_page(text: str, path: Path, *, option: str = _HTML) -> None:
         option: The option that names it.
 
     Raises:
-        OutputError: The file cannot be written; the old one is still there.
+        UsageError: The file is there, and is no page.
+        OutputError: It cannot be written; the old one is still there.
     """
+    _refuse_other(path, _hint(option))
     try:
         write_file(path, text.encode("utf-8", "replace"), force=True)
     except OutputError as error:
         error.hint = _hint(option)
         raise
+
+
+def _refuse_other(path: Path, hint: str) -> None:
+    """Refuses to replace a file that is no page, such as the config that a page is about."""
+    with suppress(OSError, ValueError):  # whoever writes it says what is wrong
+        if not is_file(path):
+            return
+        with path.open("rb") as file:
+            head = file.read(len(_DOCTYPE))
+        if head and head.lower() != _DOCTYPE:
+            raise UsageError(f"{path} exists and is not a page, so it is not replaced", hint=hint)
 
 
 def _hint(option: str) -> str:

@@ -70,7 +70,7 @@ class Journal:
         if self._file is not None:
             path, descriptor = self._file
             with naming_failure(path):
-                _write_line(descriptor, result)
+                _write_line(descriptor, _encode(result))
         self.results.append(result)
 
 
@@ -111,19 +111,20 @@ def open_journal(path: Path | None, task: str) -> Iterator[Journal]:
 
 
 def _read(path: Path, descriptor: int, task: str) -> tuple[TrialResult, ...]:
-    """Returns the results of a journal; begins it if it is empty."""
+    """Returns the results of a journal; begins it if it is empty.
+
+    Nothing is changed before it is known to be this search's.
+    """
     data = read_source(str(path)).data
-    whole = data[: data.rfind(b"\n") + 1]
-    if whole != data:
-        if not data.startswith(b'{"schema":'):
-            raise _refuse(path)
-        os.ftruncate(descriptor, len(whole))
-    lines = whole.splitlines()
-    if not lines:
-        _write_line(descriptor, _Head(schema=_SCHEMA, task=task))
+    head_line = _encode(_Head(schema=_SCHEMA, task=task))
+    if head_line.startswith(data):  # empty, or ended while it was begun
+        os.ftruncate(descriptor, 0)
+        _write_line(descriptor, head_line)
         return ()
+    whole = data[: data.rfind(b"\n") + 1]
+    lines = whole.splitlines()
     try:
-        head = msgspec.json.decode(lines[0], type=_Head)
+        head = msgspec.json.decode(lines[0] if lines else b"", type=_Head)
         results = tuple(msgspec.json.decode(line, type=TrialResult) for line in lines[1:])
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _refuse(path) from error
@@ -134,6 +135,8 @@ def _read(path: Path, descriptor: int, task: str) -> tuple[TrialResult, ...]:
         )
     if [result.number for result in results] != list(range(len(results))):
         raise _refuse(path)
+    if whole != data:
+        os.ftruncate(descriptor, len(whole))
     return results
 
 
@@ -141,9 +144,12 @@ def _refuse(path: Path) -> InputError:
     return InputError(f"{path} is not a journal of vmio tune", hint="name another --journal")
 
 
-def _write_line(descriptor: int, value: Struct) -> None:
+def _encode(value: Struct) -> bytes:
+    return msgspec.json.encode(value) + b"\n"
+
+
+def _write_line(descriptor: int, line: bytes) -> None:
     """Appends a line, or nothing if it cannot be written whole."""
-    line = msgspec.json.encode(value) + b"\n"
     before = os.fstat(descriptor).st_size
     if before + len(line) > MAX_INPUT_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))

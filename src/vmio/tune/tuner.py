@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from vmio import __version__
 from vmio.bench.compare import BootedGuest, boot_pair, measure_pair
-from vmio.bench.course import Progress
+from vmio.bench.course import Progress, make_warm_up
 from vmio.bench.extent import estimate_pair_s
 from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
@@ -51,7 +51,6 @@ __all__ = ["TuneTask", "Tuner", "choose_effort", "estimate_duration_s", "estimat
 
 _BOOT_S: Final = 15.0
 """About the time that both guests take to boot, to run fio once and to end."""
-_WARM_UP_S: Final = 0.1
 _ATTEMPTS: Final = 2
 _MOST_FAILURES: Final = 3
 """Failures one after the other until the search ends: then it is the host's fault."""
@@ -276,7 +275,7 @@ class Tuner:
         ) as guests:
             loops = await _find_loops(guests["B"], task.disk)
             # So that no measured run includes loading fio.
-            await measure_pair(guests, _shorten_job(task.jobs[0]), first="A")
+            await measure_pair(guests, make_warm_up(task.jobs[0]), first="A")
             for number, setting in enumerate(trial.settings):
                 live = candidate.settings[setting]
                 self._note(trial, number, live.name, booted=True)
@@ -491,10 +490,6 @@ def estimate_trial_s(task: TuneTask, trial: Trial) -> float:
 
 def _estimate_pairs_s(jobs: Sequence[Job]) -> float:
     return math.fsum(estimate_pair_s(job) for job in jobs)
-
-
-def _shorten_job(job: Job) -> Job:
-    return replace(job, runtime_s=_WARM_UP_S, ramp_s=0.0)
 
 
 def _shorten(error: VmioError) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from vmio import app
 from vmio.bench.extent import Extent
 from vmio.bench.jobs import DEFAULT_JOBS
+from vmio.cli import bench as verb
 from vmio.errors import UsageError
 from vmio.testing import call
 
@@ -265,3 +266,27 @@ def test_compare_names_the_file_that_it_cannot_read(
     for name, said in ((SHARED, "701.conf is not JSON"), ("missing.json", "cannot read missing")):
         assert call("bench", "--compare", results[0], name) == 3
         assert said in capsys.readouterr().err
+
+
+def test_output_that_cannot_be_written_does_not_cost_the_page(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A measurement takes long: its page is there though the reader of the output has gone."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    def write(_: object, path: Path) -> None:
+        path.write_text("page")
+
+    monkeypatch.setattr(verb, "_print", refuse)
+    monkeypatch.setattr("vmio.report.comparison.html.write_comparison_html", write)
+    with pytest.raises(BrokenPipeError):
+        verb._print_result(
+            cast("app.Comparison", None),
+            as_json=False,
+            as_markdown=False,
+            report_path=folder / "page.html",
+        )
+    assert (folder / "page.html").read_text() == "page"
+    assert "page.html" in capsys.readouterr().err

@@ -96,6 +96,7 @@ def test_job_file_is_read_as_loads_at_the_same_time() -> None:
         ("rwmixread=70.5", "[a]: rwmixread='70.5' is not a whole number"),
         ("iodepth=1.9", "[a]: iodepth='1.9' is not a whole number"),
         ("rate_iops=1k", "[a]: rate_iops='1k' is not a whole number"),
+        ("rw=rw\nrate_iops=0,30", "[a]: rate_iops=0,30 limits only one direction of a mix"),
         ("rate_iops=,500", "[a]: rate_iops='' is not a whole number"),
         ("runtime=soon", "runtime=soon is not a time"),
         ("fdatasync=1", "has nothing to flush"),
@@ -106,6 +107,26 @@ def test_job_file_with_what_is_not_a_load_is_refused(line: str, said: str) -> No
     with pytest.raises(InputError, match=r"x\.fio") as caught:
         parse_job_file(f"[a]\n{line}\n", "x.fio")
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("lines", "rate_per_s", "read_percent"),
+    [
+        ("rw=randread\nrate_iops=100", 100, 50),
+        ("rw=randread\nrate_iops=100,30", 100, 50),
+        ("rw=randwrite\nrate_iops=100", 100, 50),
+        ("rw=randwrite\nrate_iops=100,30", 30, 50),
+        ("rw=randrw\nrate_iops=100\nrwmixread=70", 200, 50),
+        ("rw=randrw\nrate_iops=70,30", 100, 70),
+        ("rw=rw\nrate_iops=1,3", 4, 25),
+    ],
+)
+def test_rate_of_a_job_file_is_that_of_each_direction(
+    lines: str, rate_per_s: float, read_percent: int
+) -> None:
+    """As fio 3.33 does it, whose mix is that of the rates."""
+    job = parse_job_file(f"[a]\n{lines}\n", "x.fio")
+    assert (job.rate_per_s, job.read_percent) == (rate_per_s, read_percent)
 
 
 @pytest.mark.parametrize(

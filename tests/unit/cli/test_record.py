@@ -132,7 +132,7 @@ def test_page_does_not_replace_the_recording(
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(RECORDED.read_bytes())
     assert call("report", str(path), "-o", f"{tmp_path}/./a.jsonl.gz") == 2
-    assert "the page would replace the recording" in capsys.readouterr().err
+    assert "is not a page, so it is not replaced" in capsys.readouterr().err
     assert path.read_bytes() == RECORDED.read_bytes()
 
 

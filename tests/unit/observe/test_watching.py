@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import Monitor, RunningGuest
 from vmio.managers.owners import Access
-from vmio.observe.watching import choose_monitor
+from vmio.observe.watching import HostWatcher, WatchOptions, choose_monitor
 from vmio.values import replace
 
 
@@ -58,3 +59,19 @@ def test_monitor_of_its_manager_is_left_alone(tmp_path: Path) -> None:
     """Whoever may connect to it."""
     found = choose_monitor(make_guest(tmp_path / "q", "none"))
     assert found == (None, "its monitor is its manager's alone")
+
+
+def test_guest_that_is_not_libvirts_is_told_why_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever started it by hand reads that its starter has its monitor, not a manager."""
+    monkeypatch.setattr("vmio.observe.watching.open_sampler", lambda *_, **__: nullcontext())
+    watcher = HostWatcher(WatchOptions(), lambda _: True, lambda _: None, tmp_path)
+    guest = make_guest(tmp_path / "q", "none")
+    (monitor,) = guest.monitors
+    watched = watcher._open(replace(guest, monitors=(replace(monitor, state="outgoing"),)))
+    assert watched is not None
+    assert watched.note == "its monitor is its starter's alone"
+    watched = watcher._open(replace(guest, manager="libvirt", monitors=guest.monitors))
+    assert watched is not None
+    assert watched.note.startswith("its monitor is libvirt's alone")

@@ -57,14 +57,28 @@ def test_journal_loses_only_an_unfinished_line(tmp_path: Path) -> None:
         assert path.read_bytes() == data
 
 
-def test_journal_of_another_search_is_refused(tmp_path: Path) -> None:
-    """Results of other layouts are not taken for those of these."""
+@pytest.mark.parametrize("end", [b"", b'{"number":2'])
+def test_journal_of_another_search_is_refused(end: bytes, tmp_path: Path) -> None:
+    """Results of other layouts are not taken for those of these, and are left as they are."""
     path = tmp_path / "journal"
     write(path)
+    path.write_bytes(path.read_bytes() + end)
     before = path.read_bytes()
     with pytest.raises(UsageError, match="another search"), open_journal(path, "1" * 64):
         pass
     assert path.read_bytes() == before
+
+
+def test_journal_that_was_ended_while_it_was_begun_is_begun_again(tmp_path: Path) -> None:
+    """Its first line is missing, as a whole or in part."""
+    path = tmp_path / "journal"
+    write(path)
+    head = path.read_bytes().splitlines(keepends=True)[0]
+    for size in range(len(head)):
+        path.write_bytes(head[:size])
+        with open_journal(path, TASK) as journal:
+            assert journal.results == []
+        assert path.read_bytes() == head
 
 
 @pytest.mark.parametrize(
@@ -72,6 +86,9 @@ def test_journal_of_another_search_is_refused(tmp_path: Path) -> None:
     [
         "precious",
         "precious\n",
+        '{"schema":"precious"}',
+        '{"schema":1,"precious":1}\n{"number":0',
+        f'{{"schema":1,"task":"{"1" * 64}"',
         "{}\n",
         "[" * 10_000 + "\n",
         f'{{"schema":1,"task":"{TASK}"}}\n{{"number":1,"failure":"a gap"}}\n',

@@ -45,7 +45,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--scratch", "1K"), 2, "--scratch 1K: 16M is the least"),
         (("--fio-job", "rw=trim"), 2, "rw='trim' is not one of"),
         (("--force",), 2, "--force requires --output FILE"),
+        (("--dry-run", "--json"), 2, "--dry-run and --json exclude each other"),
         (("-o", "missing/plan"), 4, "cannot write missing/plan"),
+        (("--journal", "missing/j"), 4, "cannot write missing/j"),
+        (("--journal", "/dev/null"), 4, "cannot write /dev/null: it is not a plain file"),
         (("--kernel", "vmlinuz"), 2, "--kernel and --initrd go together"),
     ],
 )
@@ -245,3 +248,22 @@ def test_page_that_cannot_be_written_does_not_hide_why_the_search_ended(
     assert "error: cannot write page.html" in shown.err
     assert shown.err.endswith("vmio: interrupted\n")
     assert not [*folder.iterdir()]
+
+
+@pytest.mark.usefixtures("found")
+def test_output_that_cannot_be_written_does_not_cost_the_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A search takes long: its page and its plan are there though nothing could be printed."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OutputError("cannot write the output")
+
+    monkeypatch.setattr("vmio.report.tuning.text.print_tuning", refuse)
+    assert call("tune", SHARED, *FACTS, "--html", "page.html", "-o", "plan") == 4
+    assert "cannot write the output" in capsys.readouterr().err
+    assert {each.name for each in folder.iterdir()} == {"page.html", "plan"}
+    monkeypatch.setattr("vmio.report.tuning.html.write_page", refuse)
+    (folder / "plan").write_text("old")
+    assert call("tune", SHARED, *FACTS, "--html", "page.html", "-o", "plan", "--force") == 4
+    assert (folder / "plan").read_text() != "old"

@@ -61,9 +61,11 @@ class Guests:
         finally:
             self.running -= 2
 
-    async def measure_pair(self, _guests: object, _job: Job, *, first: Side) -> Pair:
+    async def measure_pair(self, _guests: object, job: Job, *, first: Side) -> Pair:
         """Measures both, unless something happens to one."""
         self.measured += 1
+        if job.rate_per_s is not None and job.rate_per_s * job.runtime_s < 1:
+            raise ToolError("fio's job completed no request")
         await asyncio.sleep(0)
         if self.measured == self.interrupt_at:
             task = asyncio.current_task()
@@ -292,6 +294,15 @@ def test_tuner_tries_again_what_fails_once(guests: Guests, task: TuneTask) -> No
     assert tuning.failures == ()
     assert tuning.winner is not None
     assert tuning.winner.layout == "shared"
+
+
+def test_tuner_measures_a_job_of_a_low_rate(guests: Guests, task: TuneTask) -> None:
+    """Before the first pair fio runs for a moment, in which such a job would do nothing."""
+    (job,) = task.jobs
+    slow = replace(job, runtime_s=1.0, rate_per_s=2.0)
+    tuning = asyncio.run(Tuner(replace(task, jobs=(slow,)), BOOT).run())
+    assert tuning.failures == ()
+    assert guests.running == 0
 
 
 def test_tuner_ends_if_everything_fails(guests: Guests, task: TuneTask) -> None:

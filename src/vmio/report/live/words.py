@@ -49,11 +49,11 @@ class Hop(Struct, frozen=True, kw_only=True):
 
 def list_notes(rows: HostRows) -> tuple[str, ...]:
     """Returns what could not be read of guests, each thing in one line with their names."""
-    names: dict[str, list[str]] = {}
+    names: dict[str, dict[str, None]] = {}  # several guests can have one name
     for guest in rows.guests:
         for note in guest.notes:
-            names.setdefault(note, []).append(guest.label)
-    return tuple(f"{_join_names(found)}: {note}" for note, found in names.items())
+            names.setdefault(note, {})[guest.label] = None
+    return tuple(f"{_join_names([*found])}: {note}" for note, found in names.items())
 
 
 def _join_names(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from vmio.bench.jobs import DEFAULT_JOBS
 from vmio.bench.result import Comparison, ThreadKind, ThreadLoad
-from vmio.errors import OutputError
+from vmio.errors import OutputError, UsageError
 from vmio.report.comparison.html import (
     render_command_lines,
     render_comparison_html,
@@ -190,7 +190,7 @@ def test_render_command_lines_can_be_pasted() -> None:
 def test_write_comparison_html_writes_the_page(comparison: Comparison, tmp_path: Path) -> None:
     """The file holds the page, others can read it, and nothing else is in its folder."""
     path = tmp_path / "report.html"
-    path.write_text("old", encoding="utf-8")
+    path.write_text("<!DOCTYPE html>old", encoding="utf-8")
     write_comparison_html(comparison, path)
     assert path.read_text(encoding="utf-8") == render_comparison_html(comparison)
     assert [*tmp_path.iterdir()] == [path]
@@ -202,7 +202,8 @@ def test_write_comparison_html_leaves_nothing_half_written(
 ) -> None:
     """On a full disk the old report is still there, and no temporary file."""
     path = tmp_path / "report.html"
-    path.write_text("old", encoding="utf-8")
+    old = "<!doctype HTML>old"
+    path.write_text(old, encoding="utf-8")
 
     def fail(_descriptor: int) -> None:
         raise OSError(28, os.strerror(28))
@@ -211,7 +212,7 @@ def test_write_comparison_html_leaves_nothing_half_written(
     with pytest.raises(OutputError, match=r"report\.html: No space left on device") as caught:
         write_comparison_html(comparison, path)
     assert caught.value.hint
-    assert [one.read_text(encoding="utf-8") for one in tmp_path.iterdir()] == ["old"]
+    assert [one.read_text(encoding="utf-8") for one in tmp_path.iterdir()] == [old]
 
 
 def test_write_comparison_html_cleans_up_when_interrupted(
@@ -236,6 +237,20 @@ def test_check_report_path_refuses_what_cannot_be_written(tmp_path: Path) -> Non
         check_report_path(tmp_path / "missing" / "report.html")
     with pytest.raises(OutputError, match="it is a folder"):
         check_report_path(tmp_path)
+
+
+def test_page_replaces_no_other_file(comparison: Comparison, tmp_path: Path) -> None:
+    """A slip of the shell's completion does not cost the config; an empty file is nobody's."""
+    path = tmp_path / "100.conf"
+    path.write_text("name: precious\n", encoding="utf-8")
+    for act in (check_report_path, lambda path: write_comparison_html(comparison, path)):
+        with pytest.raises(UsageError, match="exists and is not a page, so it is not") as caught:
+            act(path)
+        assert caught.value.hint
+    assert path.read_text(encoding="utf-8") == "name: precious\n"
+    path.write_text("", encoding="utf-8")
+    write_comparison_html(comparison, path)
+    assert path.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
 def test_threads_stand_as_people_count(comparison: Comparison) -> None:

@@ -257,3 +257,10 @@ def test_note_of_several_guests_is_one_line(count: int, names: str) -> None:
         ],
     )
     assert list_notes(rows) == (f"{names}: {note}",)
+
+
+def test_note_of_guests_of_one_name_has_it_once() -> None:
+    """Two layouts of a guest that are compared are both called as it."""
+    reading = Reading(observation=Observation(guest=make_guest(), notes=("a",)), layout=None)
+    rows = make_rows(make_look(0), [reading, reading])
+    assert list_notes(rows) == (f"{reading.observation.guest.label}: a",)
