@@ -31,6 +31,7 @@ def list_calls() -> Iterator[tuple[str, str, list[str]]]:
                 yield page.name, command, lines
 
 
+pytestmark = pytest.mark.usefixtures("compiled_simulator")
 CALLS = list(list_calls())
 
 
@@ -47,7 +48,7 @@ def test_readme_shows_calls() -> None:
 def test_page_shows_what_vmio_prints(command: str, lines: list[str], tmp_path: Path) -> None:
     """The lines below a call are the lines that the call prints, both of its streams in one file.
 
-    It runs in this process, which compiles the simulator once for all tests.
+    It runs in this process, which has the simulator compiled.
     """
     program, *arguments = shlex.split(command)
     assert program == "vmio"

@@ -9,14 +9,12 @@ from typing import Any
 from msgspec import Struct
 
 from vmio.bounds import load_json
-from vmio.errors import CapabilityError
 from vmio.model.version import QemuVersion
 
 __all__ = [
     "Capabilities",
     "MachineType",
     "QemuVersion",
-    "check_version",
     "parse_capabilities",
     "parse_device_names",
     "parse_qmp_version",
@@ -58,19 +56,6 @@ class Capabilities(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         """All values of `-machine`, including aliases."""
         return frozenset(
             name for machine in self.machines for name in (machine.name, machine.alias) if name
-        )
-
-
-def check_version(capabilities: Capabilities, minimum: QemuVersion, what: str) -> None:
-    """Refuses a QEMU that is too old for a feature.
-
-    Raises:
-        CapabilityError: It is too old; the message names the feature and the version it requires.
-    """
-    if capabilities.version < minimum:
-        raise CapabilityError(
-            f"{what} requires QEMU {minimum} or newer, and this one is {capabilities.version}",
-            hint="on Debian 12, bookworm-backports has a newer one",
         )
 
 

@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmio.errors import CapabilityError
 from vmio.model.capabilities import (
     Capabilities,
     QemuVersion,
-    check_version,
     parse_capabilities,
     parse_device_names,
     parse_qmp_version,
@@ -135,12 +133,3 @@ def test_capabilities_refuse_junk(transcript: str) -> None:
     """Text that is no transcript is refused, however deep it nests."""
     with pytest.raises(ValueError, match=r"not a (QEMU version|reply of a monitor)"):
         parse_capabilities(transcript)
-
-
-def test_version_check_names_what_needs_which() -> None:
-    """The error says what needs which version, and which one there is."""
-    old = Capabilities(version=QemuVersion(7, 2, 22))
-
-    check_version(old, QemuVersion(7, 2), "this")
-    with pytest.raises(CapabilityError, match=r"mapping requires QEMU 9\.0\.0 .* is 7\.2\.22"):
-        check_version(old, QemuVersion(9, 0), "virtqueue mapping")
