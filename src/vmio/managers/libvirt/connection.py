@@ -289,6 +289,20 @@ class Connection:
         self._check_run(uuid, number, found)
         return dict(values)
 
+    def check_run(self, uuid: str, number: int) -> None:
+        """Makes sure that a domain runs, and that it is a certain run of it.
+
+        Args:
+            uuid: The domain.
+            number: What libvirt calls this run of it.
+
+        Raises:
+            InputError: There is no such domain, or it is another run of it.
+            LibvirtError: The daemon does not answer.
+        """
+        found = self._call(f"find '{uuid}'", self._handle.lookupByUUIDString, uuid, name=uuid)
+        self._check_run(uuid, number, found.ID())
+
     def _check_run(self, uuid: str, number: int, found: int) -> None:
         if found != number:
             raise InputError(f"{self.uri} does not run the domain {uuid} as its number {number}")
@@ -362,6 +376,27 @@ class Connection:
             dict(values),
             self._libvirt.VIR_DOMAIN_AFFECT_LIVE,
         )
+
+    def run_agent_command(self, name: str, command: str, timeout_s: int) -> bytes:
+        """Returns the answer of a running domain's guest agent to a command.
+
+        libvirt marks the domain as tainted for it.
+
+        Args:
+            name: The domain.
+            command: The command as JSON.
+            timeout_s: How long libvirt waits for the answer; 0 for a command without one.
+
+        Raises:
+            CapabilityError: The connection may only read.
+            InputError: There is no such domain.
+            LibvirtError: The agent is not there, does not answer in time or refuses; or the daemon
+                does not answer.
+        """
+        domain = self._find(name)
+        run = import_module("libvirt_qemu").qemuAgentCommand
+        answer = self._call(f"ask the guest agent of '{name}'", run, domain, command, timeout_s, 0)
+        return str(answer).encode("utf-8", "surrogateescape")
 
     def _find(self, name: str) -> Any:  # noqa: ANN401 - libvirt-python has no types
         return self._call(f"find '{name}'", self._handle.lookupByName, name, name=name)
