@@ -11,10 +11,10 @@ from typing import Final, Literal, Protocol
 from msgspec import Struct
 
 from vmio.app.live import watch_guests
-from vmio.errors import CapabilityError, InputError, QmpError, ToolError
+from vmio.errors import CapabilityError, InputError, ToolError
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.libvirt.running import find_daemon
-from vmio.managers.live import LiveResult, set_live, tell_manager
+from vmio.managers.live import tell_manager
+from vmio.managers.live_setter import open_setter
 from vmio.model.plan import LiveChange
 from vmio.observe.readings import HostTracker, Look
 from vmio.observe.watching import GuestKey, HostWatcher, WatchOptions, find_key
@@ -117,7 +117,11 @@ class LiveGuests:
                 for name, value in values.items()
             ]
             try:
-                results = await self._set(guest, running, changes)
+                setter = await open_setter(running, *self._watcher.find_monitor(_find_key(guest)))
+                try:
+                    results = await setter.set(changes)
+                finally:
+                    setter.close()
             except CapabilityError as error:
                 raise CapabilityError(
                     f"{guest.label}: its parameters are not set from here: {error.message}",
@@ -132,24 +136,6 @@ class LiveGuests:
             old=old,
             new=dict(values),
         )
-
-    async def _set(
-        self, guest: GuestRow, running: RunningGuest, changes: Sequence[LiveChange]
-    ) -> tuple[LiveResult, ...]:
-        """Sets parameters by the guest's monitor, or by libvirt that has it."""
-        monitor, reason = self._watcher.find_monitor(_find_key(guest))
-        if monitor is None:
-            uri, _ = find_daemon(running)
-            if not uri:
-                raise CapabilityError(reason)
-            from vmio.managers.libvirt.live import set_guest
-
-            return await asyncio.to_thread(set_guest, uri, running, changes)
-        async with monitor.conversation():
-            await monitor.execute("query-name")
-            if monitor.peer_pid not in {None, running.process.pid}:
-                raise QmpError(f"{guest.label}: another process answers at its monitor's socket")
-            return await set_live(monitor, changes)
 
 
 class RecordedGuests:

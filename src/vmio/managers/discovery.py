@@ -41,13 +41,18 @@ from vmio.model.topology import Topology
 from vmio.values import replace
 
 __all__ = [
+    "GuestKey",
     "Monitor",
     "MonitorState",
     "RunningGuest",
     "RunningGuests",
     "discover",
+    "find_key",
     "open_guest_process",
 ]
+
+GuestKey = tuple[int, int]
+"""A process's number and its start: another process with the same number has another start."""
 
 MonitorState = Literal["free", "held", "absent", "outgoing", "unknown"]
 """free: nobody is connected; held: somebody is; absent: nothing listens there, or its file was
@@ -128,6 +133,11 @@ class RunningGuest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             key=lambda each: (_RANKS[each.access], each.state != "free"),
             default=None,
         )
+
+
+def find_key(guest: RunningGuest) -> GuestKey:
+    """Returns what tells a guest from all others that ever ran on this host since its boot."""
+    return guest.process.pid, guest.process.started_ticks
 
 
 class RunningGuests(Struct, frozen=True, kw_only=True):

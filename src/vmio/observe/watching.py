@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from vmio.errors import QmpError, ToolError, describe_bug
 from vmio.host.pressure import IoWaits, read_io_waits
-from vmio.managers.discovery import RunningGuest, discover
+from vmio.managers.discovery import GuestKey, RunningGuest, discover, find_key
 from vmio.managers.libvirt.running import find_daemon
 from vmio.model.topology import Topology
 from vmio.observe.domains import DomainDaemon, DomainReader
@@ -29,9 +29,6 @@ from vmio.qemu.live import read_live
 from vmio.values import check_between, replace
 
 __all__ = ["GuestKey", "HostWatcher", "WatchOptions", "choose_monitor", "find_key", "watch_host"]
-
-GuestKey = tuple[int, int]
-"""A process's number and its start: another process with the same number has another start."""
 
 _AT_ONCE: Final = 8
 """Guests that are asked: a QEMU takes longer to wake up and answer than vmio to read it."""
@@ -56,11 +53,6 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_between("search_s", self.search_s, 0)
-
-
-def find_key(guest: RunningGuest) -> GuestKey:
-    """Returns what tells a guest from all others that ever ran on this host since its boot."""
-    return guest.process.pid, guest.process.started_ticks
 
 
 class _Watched:

@@ -6,17 +6,24 @@ only what its live XML says.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
-from vmio.errors import InputError, LibvirtError, UsageError
+from vmio.errors import LibvirtError, UsageError, VmioError
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.libvirt.connection import Connection, open_connection
+from vmio.managers.libvirt.connection import Connection
+from vmio.managers.libvirt.worker import DomainWorker
 from vmio.managers.live import LiveResult
 from vmio.model.plan import LiveChange
+from vmio.values import replace
 
-__all__ = ["set_guest", "set_live"]
+__all__ = ["DomainSetter", "read_live", "set_live"]
+
+_Changes = Sequence[LiveChange]
+_CALL_S: Final = 5.0
 
 _OBJECT = re.compile(r"/objects/iothread([1-9][0-9]{0,9})", re.ASCII)
 _PARAMETERS: Final[Mapping[str, str]] = {
@@ -27,9 +34,7 @@ _PARAMETERS: Final[Mapping[str, str]] = {
 """libvirt's names of what it sets and reports back, by QEMU's."""
 
 
-def set_live(
-    connection: Connection, name: str, changes: Sequence[LiveChange]
-) -> tuple[LiveResult, ...]:
+def set_live(connection: Connection, name: str, changes: _Changes) -> tuple[LiveResult, ...]:
     """Sets parameters one after the other; on a failure none is changed.
 
     Args:
@@ -68,27 +73,70 @@ def set_live(
     )
 
 
-def set_guest(
-    uri: str, guest: RunningGuest, changes: Sequence[LiveChange]
-) -> tuple[LiveResult, ...]:
-    """Sets parameters of a guest that runs here, as `set_live` does.
+def read_live(connection: Connection, name: str, changes: _Changes) -> tuple[int | None, ...]:
+    """Returns the values that changes would replace; None for what the domain does not have.
+
+    Args:
+        connection: A connection.
+        name: The domain.
+        changes: The parameters.
+
+    Raises:
+        UsageError: One of them is not a parameter that libvirt sets.
+        InputError: There is no such domain.
+        LibvirtError: libvirt does not answer.
+    """
+    places = [(_find_thread(change), change.property) for change in changes]
+    found = connection.read_threads(name) if places else {}
+    return tuple(found.get(number, {}).get(parameter) for number, parameter in places)
+
+
+class DomainSetter:
+    """Sets parameters of a domain that runs here, over a connection of its own.
 
     Args:
         uri: The daemon that runs it.
         guest: The guest.
-        changes: The parameters and their new values.
-
-    Raises:
-        UsageError: One of them is not a parameter that libvirt sets.
-        InputError: The daemon does not run this guest.
-        CapabilityError: This account may only read there.
-        LibvirtError: libvirt or QEMU refuses a value; the earlier ones are as they were.
     """
-    with open_connection(uri, writes=True) as connection:
-        domain = connection.read_domain(guest.name)
-        if (domain.uuid, str(domain.number)) != (guest.uuid, guest.id):
-            raise InputError(f"{uri} runs another '{guest.name}' than process {guest.process.pid}")
-        return set_live(connection, guest.name, changes)
+
+    def __init__(self, uri: str, guest: RunningGuest) -> None:
+        self._name = guest.name
+        self._worker = DomainWorker(uri, guest, deadline_s=_CALL_S)
+
+    async def read(self, changes: _Changes) -> tuple[int | None, ...]:
+        """Returns values as `read_live` does.
+
+        Raises:
+            VmioError: As `read_live` and `DomainWorker.visit`.
+        """
+        return await self._worker.visit(
+            lambda connection: read_live(connection, self._name, changes)
+        )
+
+    async def set(self, changes: _Changes) -> tuple[LiveResult, ...]:
+        """Sets parameters as `set_live` does; if this is cancelled, they are set back.
+
+        Raises:
+            VmioError: As `set_live` and `DomainWorker.visit`.
+        """
+        # A call of libvirt's cannot be broken off.
+        setting = asyncio.ensure_future(self._set(changes))
+        try:
+            return await asyncio.shield(setting)
+        except asyncio.CancelledError:
+            with suppress(VmioError):
+                done = await setting
+                await self._set([replace(each.change, new=each.old) for each in reversed(done)])
+            raise
+
+    def close(self) -> None:
+        """Disconnects; waits for nobody."""
+        self._worker.close()
+
+    async def _set(self, changes: _Changes) -> tuple[LiveResult, ...]:
+        return await self._worker.visit(
+            lambda connection: set_live(connection, self._name, changes)
+        )
 
 
 def _find_thread(change: LiveChange) -> int:
