@@ -296,7 +296,6 @@ def test_polling_is_set_by_libvirt(
         wanted = LiveChange(path="/objects/iothread1", property="poll-max-ns", new=1)
         with pytest.raises(InputError, match="does not run the domain"):
             await setter.set([wanted])
-        setter.close()
 
     asyncio.run(run())
 

@@ -69,7 +69,7 @@ async def steer_guests(
     folder = folder or find_records_folder()
     listed = list_running(addresses) if addresses else None
     for guest in listed.guests if listed is not None else ():
-        (await _open_setter(guest)).close()
+        await _open_setter(guest)
     for error in listed.errors if listed is not None else ():
         report(AutopilotEvent(guest="", problem=error))
     if not dry_run:
@@ -153,13 +153,8 @@ async def _restore(
         if file.read() is None:
             return
         setter = await _open_setter(guest)
-        try:
-            for each in await take_over(setter, file):
-                report(
-                    AutopilotEvent(guest=guest.label, iothreads=(each.iothread,), restored=each)
-                )
-        finally:
-            setter.close()
+        for each in await take_over(setter, file):
+            report(AutopilotEvent(guest=guest.label, iothreads=(each.iothread,), restored=each))
         file.remove()
 
 

@@ -104,6 +104,7 @@ class LiveGuests:
         Raises:
             CapabilityError: Its monitor is its manager's alone, or it has none, or libvirt does
                 not let this account set them; the hint says how its manager sets them.
+            InputError: libvirt does not run this guest any more.
             ToolError: The guest has ended.
             QmpError: The monitor is in use or does not answer, or QEMU refuses a value.
             LibvirtError: libvirt does not answer, or refuses a value.
@@ -118,10 +119,7 @@ class LiveGuests:
             ]
             try:
                 setter = await open_setter(running, *self._watcher.find_monitor(_find_key(guest)))
-                try:
-                    results = await setter.set(changes)
-                finally:
-                    setter.close()
+                results = await setter.set(changes)
             except CapabilityError as error:
                 raise CapabilityError(
                     f"{guest.label}: its parameters are not set from here: {error.message}",

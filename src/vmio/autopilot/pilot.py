@@ -299,11 +299,10 @@ class _Pilots:
     async def _begin(self, guest: RunningGuest) -> tuple[_Pilot, ExitStack]:
         """Returns what steers a guest, and what holds the lock of its record meanwhile."""
         with ExitStack() as stack:
-            setter = await open_steered(guest, *self._watcher.find_monitor(find_key(guest)))
-            stack.callback(setter.close)
             file = None
             if self._folder is not None:
                 file = stack.enter_context(open_record(find_key(guest), folder=self._folder))
+            setter = await open_steered(guest, *self._watcher.find_monitor(find_key(guest)))
             pilot = _Pilot(guest, setter, file, self._goal, self._report)
             await pilot.take_over()
             return pilot, stack.pop_all()

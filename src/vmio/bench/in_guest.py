@@ -11,13 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    ExitStack,
-    asynccontextmanager,
-    closing,
-    suppress,
-)
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -161,10 +155,8 @@ async def compare_settings(
     report(Progress(share=0.0, words="asking the guest"))
     device = await _prepare(live, disk)
     monitor, reason = choose_monitor(live.guest)
-    with ExitStack() as stack:
-        setter = await open_setter(live.guest, monitor, reason)
-        stack.callback(setter.close)
-        file = stack.enter_context(open_record(find_key(live.guest), folder=folder))
+    setter = await open_setter(live.guest, monitor, reason)
+    with open_record(find_key(live.guest), folder=folder) as file:
         settings = _Settings(live, setter, file, changes)
         await settings.record()
         try:

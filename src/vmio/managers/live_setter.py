@@ -47,9 +47,6 @@ class Setter(Protocol):
             VmioError: As `read`, or a value is refused.
         """
 
-    def close(self) -> None:
-        """Lets go of whoever has the monitor; waits for nobody."""
-
 
 class Restored(Struct, frozen=True, kw_only=True):
     """What became of a parameter of an IOThread."""
@@ -74,9 +71,6 @@ class _MonitorSetter:
     async def set(self, changes: Sequence[LiveChange]) -> tuple[LiveResult, ...]:
         return await self._visit(partial(set_live, self._monitor, changes))
 
-    def close(self) -> None:
-        """Does nothing: no connection outlives a visit."""
-
     async def _visit(self, body: Callable[[], Awaitable[_Result]]) -> _Result:
         """Returns what a conversation comes to; one that is not had is tried again."""
         for left in reversed(range(_TRIES)):
@@ -97,7 +91,7 @@ class _MonitorSetter:
 
 
 async def open_setter(guest: RunningGuest, monitor: BriefMonitor | None, reason: str) -> Setter:
-    """Returns what sets a running guest's parameters; the caller closes it.
+    """Returns what sets a running guest's parameters; nothing stays open between two visits.
 
     Args:
         guest: The guest.
@@ -119,11 +113,7 @@ async def open_setter(guest: RunningGuest, monitor: BriefMonitor | None, reason:
     from vmio.managers.libvirt.live import DomainSetter
 
     setter = DomainSetter(uri, guest)
-    try:
-        await setter.read(())
-    except BaseException:
-        setter.close()
-        raise
+    await setter.read(())
     return setter
 
 

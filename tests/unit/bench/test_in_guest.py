@@ -75,9 +75,6 @@ class Setter:
             for change, value in zip(changes, old, strict=True)
         )
 
-    def close(self) -> None:
-        """Does nothing."""
-
 
 def test_own_values_are_recorded_before_the_first_change(tmp_path: Path) -> None:
     """Each side has its parameters; in the end nothing is kept."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from vmio.errors import CapabilityError, InputError, LibvirtError, QmpError, UsageError, VmioError
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.libvirt import worker
+from vmio.managers.libvirt import live
 from vmio.managers.live import LiveResult
 from vmio.managers.live_records import GuestRecord, OwnValue, open_record
 from vmio.managers.live_setter import Restored, open_setter, put_back, take_over
@@ -48,7 +49,8 @@ class Daemon:
         refused: A value that QEMU refuses.
         is_gone: Whether nobody answers.
         held: What a change waits for, if anything.
-        connections: How many were made.
+        opened: How many connections were made.
+        closed: How many of them were closed.
     """
 
     def __init__(self) -> None:
@@ -58,17 +60,21 @@ class Daemon:
         self.is_gone = False
         self.held: threading.Event | None = None
         self.entered = threading.Event()
-        self.connections = 0
+        self.opened = self.closed = 0
 
-    def connect(self, uri: str, *, writes: bool, deadline_s: float, connect_s: float) -> Speaking:
-        """Returns a connection."""
+    @contextmanager
+    def connect(
+        self, uri: str, *, writes: bool, deadline_s: float, connect_s: float
+    ) -> Iterator[Speaking]:
+        """Connects to it."""
         assert (uri, writes) == ("test:///here", True)
         assert deadline_s > 0
         assert connect_s > 0
         if self.is_gone:
             raise LibvirtError(f"no libvirt daemon answers at {uri}")
-        self.connections += 1
-        return Speaking(self)
+        self.opened += 1
+        yield Speaking(self)
+        self.closed += 1
 
 
 class Speaking:
@@ -76,11 +82,9 @@ class Speaking:
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon
-        self.is_lost = False
 
     def _ask(self) -> None:
         if self.daemon.is_gone:
-            self.is_lost = True
             raise LibvirtError("libvirt went away")
 
     def check_run(self, uuid: str, number: int) -> None:
@@ -106,10 +110,6 @@ class Speaking:
                 raise LibvirtError(f"QEMU refuses {value}")
             self.daemon.values[number][name.replace("_", "-")] = value
 
-    def close(self) -> None:
-        """Closes it."""
-        self.is_lost = True
-
 
 @pytest.fixture
 def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
@@ -117,28 +117,25 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
     daemon = Daemon()
     monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///here")
     monkeypatch.setattr("vmio.managers.libvirt.running.is_installed", lambda: True)
-    monkeypatch.setattr(worker, "Connection", daemon.connect)
+    monkeypatch.setattr(live, "open_connection", daemon.connect)
     return daemon
 
 
 async def set_in_domain(*changes: LiveChange) -> tuple[LiveResult, ...]:
     """Sets parameters of the domain."""
     setter = await open_setter(GUEST, None, "its monitor is its manager's alone")
-    try:
-        return await setter.set(changes)
-    finally:
-        setter.close()
+    return await setter.set(changes)
 
 
 def test_domain_is_set_by_libvirt_and_read_back(daemon: Daemon) -> None:
-    """With what was there before; over one connection."""
+    """With what was there before; no connection stays."""
     results = asyncio.run(set_in_domain(change(0), change(2, "poll-grow", 2)))
     assert [each.old for each in results] == [OWN, 0]
     assert daemon.values == {
         1: {"poll-max-ns": 0, "poll-grow": 0},
         2: {"poll-max-ns": OWN, "poll-grow": 2},
     }
-    assert daemon.connections == 1
+    assert (daemon.opened, daemon.closed) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +181,7 @@ def test_guest_of_another_manager_is_refused_with_its_reason(manager: Manager) -
         asyncio.run(open_setter(guest, None, "it has none"))
 
 
-def test_lost_connection_is_made_again(daemon: Daemon) -> None:
+def test_daemon_that_is_back_is_asked_again(daemon: Daemon) -> None:
     """A daemon that was restarted has the domain with the same number."""
 
     async def run() -> None:
@@ -194,10 +191,8 @@ def test_lost_connection_is_made_again(daemon: Daemon) -> None:
             await setter.read([change(0)])
         daemon.is_gone = False
         assert await setter.read([change(0), change(0, iothread=7)]) == (OWN, None)
-        setter.close()
 
     asyncio.run(run())
-    assert daemon.connections == 2
 
 
 def test_change_that_is_cancelled_is_set_back(daemon: Daemon) -> None:
@@ -214,7 +209,6 @@ def test_change_that_is_cancelled_is_set_back(daemon: Daemon) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await setter.read([change(0)]) == (OWN,)
-        setter.close()
 
     asyncio.run(run())
 
@@ -232,11 +226,7 @@ def test_what_somebody_else_has_set_is_left(daemon: Daemon) -> None:
     """What is ours is put back; a thread that has gone is no problem."""
 
     async def run() -> tuple[Restored, ...]:
-        setter = await open_setter(GUEST, None, "")
-        try:
-            return await put_back(setter, VALUES)
-        finally:
-            setter.close()
+        return await put_back(await open_setter(GUEST, None, ""), VALUES)
 
     daemon.values = {
         1: {"poll-max-ns": 7, "poll-grow": 2},
@@ -258,19 +248,16 @@ def test_record_stays_where_the_daemon_is_gone(daemon: Daemon, tmp_path: Path) -
 
     async def run() -> None:
         setter = await open_setter(GUEST, None, "")
-        try:
-            with open_record((100, 5), folder=tmp_path) as file:
-                assert await take_over(setter, file) == ()
-                file.write(GuestRecord(label="web", by="bench", values=VALUES))
-                daemon.values[1]["poll-max-ns"] = 7
-                daemon.is_gone = True
-                with pytest.raises(LibvirtError):
-                    await take_over(setter, file)
-                daemon.is_gone = False
-                assert (await take_over(setter, file))[0].outcome == "restored"
-                assert file.read() is not None
-        finally:
-            setter.close()
+        with open_record((100, 5), folder=tmp_path) as file:
+            assert await take_over(setter, file) == ()
+            file.write(GuestRecord(label="web", by="bench", values=VALUES))
+            daemon.values[1]["poll-max-ns"] = 7
+            daemon.is_gone = True
+            with pytest.raises(LibvirtError):
+                await take_over(setter, file)
+            daemon.is_gone = False
+            assert (await take_over(setter, file))[0].outcome == "restored"
+            assert file.read() is not None
 
     asyncio.run(run())
     assert daemon.values[1]["poll-max-ns"] == OWN

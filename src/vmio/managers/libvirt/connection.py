@@ -12,7 +12,7 @@ import atexit
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from queue import Empty, SimpleQueue
@@ -143,7 +143,8 @@ class Connection:
         """Ends the connection, unless the daemon has stopped to answer."""
         if not self._is_lost:
             self._is_lost = True
-            self._run(self._handle.close)
+            with suppress(Empty):  # it has stopped to answer just now
+                self._run(self._handle.close)
 
     def is_usable(self) -> bool:
         """Returns whether the daemon is still there."""
@@ -485,16 +486,26 @@ class Connection:
 
 @contextmanager
 def open_connection(
-    uri: str, *, writes: bool = False, deadline_s: float = DEADLINE_S
+    uri: str,
+    *,
+    writes: bool = False,
+    deadline_s: float = DEADLINE_S,
+    connect_s: float = DEADLINE_S,
 ) -> Iterator[Connection]:
     """Connects to a daemon, and disconnects at the end.
+
+    Args:
+        uri: libvirt's name of the daemon.
+        writes: Whether to ask for the right to change domains.
+        deadline_s: The longest that one call may take, in seconds.
+        connect_s: The longest that connecting may take, in seconds.
 
     Raises:
         MissingExtraError: libvirt-python is not installed.
         CapabilityError: The daemon refuses this account.
         LibvirtError: No daemon answers there.
     """
-    connection = Connection(uri, writes=writes, deadline_s=deadline_s)
+    connection = Connection(uri, writes=writes, deadline_s=deadline_s, connect_s=connect_s)
     try:
         yield connection
     finally:

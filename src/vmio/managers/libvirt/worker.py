@@ -34,7 +34,7 @@ class DomainWorker:
         self._uuid, self._number = guest.uuid, int(guest.id)
         self._deadline_s = deadline_s
         self._connection: Connection | None = None
-        # One thread, so that what puts back comes after a call that nobody waits for any more.
+        # One thread, since one call at a time can be made.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="vmio-libvirt")
 
     async def visit(self, body: Callable[[Connection], _Result]) -> _Result:
