@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +86,13 @@ def find_guest() -> RunningGuest:
 
 async def wait_for_boot(uri: str, guest: RunningGuest) -> None:
     """Returns when the domain's agent answers."""
-    with closing(DomainAgentChannel(uri, guest)) as channel:
-        async with asyncio.timeout(BOOT_S):
-            while True:
-                with suppress(GuestError):
-                    await Agent(channel).ping(5)
-                    return
-                await asyncio.sleep(0.2)
+    agent = Agent(DomainAgentChannel(uri, guest))
+    async with asyncio.timeout(BOOT_S):
+        while True:
+            with suppress(GuestError):
+                await agent.ping(5)
+                return
+            await asyncio.sleep(0.2)
 
 
 def read_poll(domain: Any) -> int:  # noqa: ANN401 - it has no types
@@ -146,11 +146,8 @@ def test_domain_is_measured_and_left_as_it_was(
         with subtests.test("libvirt's note about the agent is told, and none about the monitor"):
             assert b"tainted: custom guest agent control commands issued" in err
             assert domain.messages() == ["tainted: custom guest agent control commands issued"]
-        with (
-            subtests.test("a program that the guest does not have is no answer"),
-            closing(DomainAgentChannel(libvirt_daemon.uri, guest)) as channel,
-        ):
-            agent = Agent(channel)
+        with subtests.test("a program that the guest does not have is no answer"):
+            agent = Agent(DomainAgentChannel(libvirt_daemon.uri, guest))
             with pytest.raises(GuestError, match="inside"):
                 await agent.run(("no-such-program",), timeout_s=5)
             done = await agent.run(("sh", "-c", "cat; exit 3"), input=b"x", timeout_s=20)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -100,10 +100,9 @@ class DomainAgent(Struct, frozen=True, kw_only=True):
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Agent]:
         """Connects to the agent as `AgentPort` says."""
-        with closing(DomainAgentChannel(self.uri, self.guest)) as channel:
-            agent = Agent(channel)
-            await agent.ping(_AGENT_S)
-            yield agent
+        agent = Agent(DomainAgentChannel(self.uri, self.guest))
+        await agent.ping(_AGENT_S)
+        yield agent
 
 
 class LiveGuest(Struct, frozen=True, kw_only=True):

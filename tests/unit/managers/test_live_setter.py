@@ -13,7 +13,7 @@ import pytest
 from vmio.errors import CapabilityError, InputError, LibvirtError, QmpError, UsageError, VmioError
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.libvirt import live
+from vmio.managers.libvirt import visit
 from vmio.managers.live import LiveResult
 from vmio.managers.live_records import GuestRecord, OwnValue, open_record
 from vmio.managers.live_setter import Restored, open_setter, put_back, take_over
@@ -117,7 +117,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Daemon:
     daemon = Daemon()
     monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///here")
     monkeypatch.setattr("vmio.managers.libvirt.running.is_installed", lambda: True)
-    monkeypatch.setattr(live, "open_connection", daemon.connect)
+    monkeypatch.setattr(visit, "open_connection", daemon.connect)
     return daemon
 
 

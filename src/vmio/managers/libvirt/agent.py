@@ -12,7 +12,7 @@ from typing import Final
 
 from vmio.errors import GuestError, InputError, LibvirtError
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.libvirt.worker import DomainWorker
+from vmio.managers.libvirt.visit import visit_domain
 
 __all__ = ["DomainAgentChannel"]
 
@@ -30,8 +30,8 @@ class DomainAgentChannel:
 
     def __init__(self, uri: str, guest: RunningGuest) -> None:
         self.name = guest.label
+        self._uri = uri
         self._guest = guest
-        self._worker = DomainWorker(uri, guest, deadline_s=_DEADLINE_S)
 
     async def ask(self, message: bytes, timeout_s: float) -> bytes:
         """Returns the agent's answer to a command.
@@ -55,15 +55,14 @@ class DomainAgentChannel:
         """
         await self._run(message, 0)
 
-    def close(self) -> None:
-        """Disconnects; waits for nobody."""
-        self._worker.close()
-
     async def _run(self, message: bytes, timeout_s: int) -> bytes:
         text, name = message.decode("ascii"), self._guest.name
         try:
-            return await self._worker.visit(
-                lambda connection: connection.run_agent_command(name, text, timeout_s)
+            return await visit_domain(
+                self._uri,
+                self._guest,
+                lambda connection: connection.run_agent_command(name, text, timeout_s),
+                deadline_s=_DEADLINE_S,
             )
         except (InputError, LibvirtError) as error:
             raise GuestError(error.message, hint=error.hint) from error

@@ -14,7 +14,8 @@ from typing import Final, TypeVar
 
 from vmio.errors import LibvirtError, UsageError, VmioError
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.libvirt.connection import Connection, open_connection
+from vmio.managers.libvirt.connection import Connection
+from vmio.managers.libvirt.visit import visit_domain
 from vmio.managers.live import LiveResult
 from vmio.model.plan import LiveChange
 from vmio.values import replace
@@ -24,8 +25,6 @@ __all__ = ["DomainSetter", "read_live", "set_live"]
 _Result = TypeVar("_Result")
 _Changes = Sequence[LiveChange]
 _CALL_S: Final = 5.0
-_CONNECT_S: Final = 10.0
-"""A daemon's first connection asks its QEMUs what they can do: 3.5 to 6.5 s."""
 
 _OBJECT = re.compile(r"/objects/iothread([1-9][0-9]{0,9})", re.ASCII)
 _PARAMETERS: Final[Mapping[str, str]] = {
@@ -94,10 +93,7 @@ def read_live(connection: Connection, name: str, changes: _Changes) -> tuple[int
 
 
 class DomainSetter:
-    """Sets parameters of a domain that runs here, over a connection for each visit.
-
-    To connect takes 15 to 40 ms, and changes are rare; a guest that is steered for days keeps
-    neither a connection nor a thread.
+    """Sets parameters of a domain that runs here, in a visit for each change.
 
     Args:
         uri: The daemon that runs it.
@@ -141,16 +137,13 @@ class DomainSetter:
         self, body: Callable[[Connection, str, _Changes], _Result], changes: _Changes
     ) -> _Result:
         guest = self._guest
-
-        def visit() -> _Result:
-            with open_connection(
-                self._uri, writes=True, deadline_s=_CALL_S, connect_s=_CONNECT_S
-            ) as connection:
-                connection.check_run(guest.uuid, int(guest.id))
-                return body(connection, guest.name, changes)
-
         async with self._turn:
-            return await asyncio.to_thread(visit)
+            return await visit_domain(
+                self._uri,
+                guest,
+                lambda connection: body(connection, guest.name, changes),
+                deadline_s=_CALL_S,
+            )
 
 
 def _find_thread(change: LiveChange) -> int:
