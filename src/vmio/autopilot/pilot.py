@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -271,30 +271,27 @@ class _Pilots:
             pilot.forget()
             stack.close()
         self._told = {key: text for key, text in self._told.items() if key in present}
-        for key, observation in present.items():
-            try:
-                await self._go_on(key, observation)
-            except VmioError as error:
-                # It is tried again at each look: a monitor is in use for moments.
-                if self._told.get(key) != error.message:
-                    self._told[key] = error.message
-                    self._report(AutopilotEvent(guest=observation.guest.label, problem=error))
+        # A guest whose monitor or daemon does not answer makes no other one wait.
+        await _finish(self._go_on(key, each) for key, each in present.items())
 
     async def give_back(self) -> None:
         """Puts all polling back, and releases the guests."""
-        ends = [pilot.give_back() for pilot, _ in self._pilots.values()]
         try:
-            for error in await asyncio.gather(*ends, return_exceptions=True):
-                if isinstance(error, BaseException):
-                    raise error
+            await _finish(pilot.give_back() for pilot, _ in self._pilots.values())
         finally:
             for _, stack in self._pilots.values():
                 stack.close()
 
     async def _go_on(self, key: GuestKey, observation: Observation) -> None:
-        if key not in self._pilots:
-            self._pilots[key] = await self._begin(observation.guest)
-        await self._pilots[key][0].go_on(observation)
+        try:
+            if key not in self._pilots:
+                self._pilots[key] = await self._begin(observation.guest)
+            await self._pilots[key][0].go_on(observation)
+        except VmioError as error:
+            # It is tried again at each look: a monitor is in use for moments.
+            if self._told.get(key) != error.message:
+                self._told[key] = error.message
+                self._report(AutopilotEvent(guest=observation.guest.label, problem=error))
 
     async def _begin(self, guest: RunningGuest) -> tuple[_Pilot, ExitStack]:
         """Returns what steers a guest, and what holds the lock of its record meanwhile."""
@@ -306,6 +303,13 @@ class _Pilots:
             pilot = _Pilot(guest, setter, file, self._goal, self._report)
             await pilot.take_over()
             return pilot, stack.pop_all()
+
+
+async def _finish(works: Iterable[Awaitable[None]]) -> None:
+    """Does everything at once, and all of it though something fails."""
+    for error in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(error, BaseException):
+            raise error
 
 
 async def fly(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from vmio.managers.discovery import RunningGuest
@@ -16,6 +17,8 @@ from vmio.managers.libvirt.connection import Connection, open_connection
 __all__ = ["visit_domain"]
 
 _Result = TypeVar("_Result")
+_VISITORS: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="vmio-libvirt")
+"""Few, since each call has a thread of its own besides, and a host can have many domains."""
 _CONNECT_S: Final = 10.0
 """A daemon's first connection asks its QEMUs what they can do: 3.5 to 6.5 s."""
 
@@ -46,4 +49,4 @@ async def visit_domain(
             connection.check_run(guest.uuid, int(guest.id))
             return body(connection)
 
-    return await asyncio.to_thread(visit)
+    return await asyncio.get_running_loop().run_in_executor(_VISITORS, visit)
