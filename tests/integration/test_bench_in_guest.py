@@ -18,7 +18,7 @@ import pytest
 
 from vmio.app.autopilot import list_steered, restore_polling, steer_guests
 from vmio.autopilot.pilot import AutopilotEvent
-from vmio.errors import ConflictError
+from vmio.errors import ConflictError, ToolError
 from vmio.guest.agent import Agent, agent_argv
 from vmio.guest.image import CLOUD_KERNEL, GuestImage
 from vmio.guest.initramfs import Entry, render_cpio, resolve_modules
@@ -212,7 +212,10 @@ def add_file_system(image: GuestImage, folder: Path) -> Path:
     package = next((each for each in found.values() if str(each) == kernel), None)
     if package is None:
         pytest.skip(f"needs {kernel}, which the benchmark guest was built of, in apt's lists")
-    (deb,) = download_packages((package,), folder, lambda *_: None)
+    try:
+        (deb,) = download_packages((package,), folder, lambda *_: None)
+    except ToolError as error:
+        pytest.skip(f"needs {kernel}, which holds a file system's driver: {error.message}")
     files = read_files(deb, MODULES)
     modules = resolve_modules(FILE_SYSTEM, files)
     deb.unlink()
