@@ -10,6 +10,7 @@ A problem *in* a person's config is a finding, never one of these. The tree::
     ├── CapabilityError     this QEMU or this host lacks something
     ├── ToolError           a program that failed; has its argv, exit status and last output
     ├── QmpError            a monitor that does not answer, or not with QMP
+    │   ├── AbsentError             a parameter that a guest lacks (in `vmio.managers.live`)
     │   ├── CommandRefusedError     one that answered with an error (in `vmio.qemu.qmp`)
     │   ├── HeldMonitorError        one that another client has (in `vmio.qemu.brief`)
     │   └── SilentMonitorError      one that does not answer in time (in `vmio.qemu.brief`)

@@ -24,10 +24,9 @@ import pytest
 from vmio.app.autopilot import list_steered, restore_polling, steer_guests
 from vmio.app.ps import list_running
 from vmio.autopilot.pilot import AutopilotEvent
-from vmio.autopilot.records import GuestRecord, IOThreadRecord, open_record
 from vmio.autopilot.values import PollingGoal
 from vmio.errors import ConflictError, QmpError, ToolError
-from vmio.observe.watching import find_key
+from vmio.managers.live_records import GuestRecord, OwnValue, open_record
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 from vmio.testing.loaded_guest import Loaded, boot_loaded
@@ -166,8 +165,8 @@ def test_polling_in_vain_is_lowered_and_restored_in_the_end(tmp_path: Path) -> N
                 assert await read_poll(loaded.process) == settled.poll_max_ns
                 (steered,) = list_steered(folder=tmp_path)
                 assert steered.is_active
-                (record,) = steered.record.iothreads
-                assert (record.own_ns, record.set_ns[-1]) == (OWN_NS, settled.poll_max_ns)
+                (record,) = steered.record.values
+                assert (record.own, record.ours[-1]) == (OWN_NS, settled.poll_max_ns)
             assert await read_poll(loaded.process) == OWN_NS
             assert is_empty(tmp_path)
 
@@ -228,7 +227,7 @@ def test_killed_autopilot_is_made_good_by_the_next(tmp_path: Path) -> None:
                 found = await watcher.wait(lambda each: each.restored is not None)
                 assert found.restored is not None
                 assert found.restored.outcome == ("restored" if changed else "its own")
-                assert found.restored.poll_max_ns == OWN_NS
+                assert found.restored.value == OWN_NS
             assert await read_poll(loaded.process) == OWN_NS
             assert is_empty(folder)
 
@@ -248,7 +247,7 @@ def test_idle_guest_is_not_touched(tmp_path: Path) -> None:
         async with started() as guest:
             async with steering(guest, tmp_path):
                 await wait_until(is_steered)
-                assert [each.record.iothreads for each in list_steered(folder=tmp_path)] == [()]
+                assert [each.record.values for each in list_steered(folder=tmp_path)] == [()]
                 assert await read_poll(guest) == OWN_NS
             assert is_empty(tmp_path)
             async with steering(guest, tmp_path):
@@ -263,12 +262,12 @@ def test_idle_guest_is_not_touched(tmp_path: Path) -> None:
 def leave(guest: QemuProcess, folder: Path, **set_ns: tuple[int, ...]) -> None:
     """Leaves the record of a guest as a killed autopilot does."""
     (found,) = list_running([f"pid:{guest.pid}"]).guests
-    with open_record(find_key(found), folder=folder) as file:
+    with open_record(found.key, folder=folder) as file:
         file.write(
             GuestRecord(
                 label="piloted",
-                iothreads=tuple(
-                    IOThreadRecord(id=name, own_ns=OWN_NS, set_ns=values)
+                values=tuple(
+                    OwnValue(iothread=name, own=OWN_NS, ours=values)
                     for name, values in set_ns.items()
                 ),
             )
@@ -286,9 +285,7 @@ def test_restoring_leaves_what_somebody_else_set(tmp_path: Path) -> None:
             events: list[AutopilotEvent] = []
             assert await restore_polling(folder=tmp_path, report=events.append)
             found = [each.restored for each in events]
-            assert [
-                each and (each.iothread, each.outcome, each.poll_max_ns) for each in found
-            ] == [
+            assert [each and (each.iothread, each.outcome, each.value) for each in found] == [
                 ("io0", "restored", OWN_NS),
                 ("io1", "somebody else's", 777),
                 ("io7", "gone", None),

@@ -6,21 +6,26 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from vmio.app.autopilot import list_steered, restore_polling, steer_guests
 from vmio.app.live import judge_guests, watch_guests
 from vmio.app.show import observe_domain
 from vmio.app.top import open_top
+from vmio.autopilot.pilot import AutopilotEvent
+from vmio.autopilot.values import PollingGoal
 from vmio.errors import InputError, LibvirtError
 from vmio.managers.discovery import RunningGuest, discover
 from vmio.managers.libvirt.connection import Connection, open_connection
 from vmio.managers.libvirt.find import DomainAddress
-from vmio.managers.libvirt.live import set_guest
+from vmio.managers.live_setter import open_setter
 from vmio.model.plan import LiveChange
 from vmio.observe.readings import HostTracker, Look, Observation
 from vmio.observe.recording import read_recording
@@ -285,14 +290,152 @@ def test_polling_is_set_by_libvirt(
         with open_connection(libvirt_daemon.uri) as connection:
             threads = connection.read_threads(domain.name())
         assert (threads[1]["poll-max-ns"], threads[1]["poll-grow"]) == (0, 4)
-        guest = find_guest(domain)
+        setter = await open_setter(find_guest(domain), None, "")
         domain.destroy()
         domain.create()
         wanted = LiveChange(path="/objects/iothread1", property="poll-max-ns", new=1)
-        with pytest.raises(InputError, match="runs another"):
-            set_guest(libvirt_daemon.uri, guest, [wanted])
+        with pytest.raises(InputError, match="does not run the domain"):
+            await setter.set([wanted])
 
     asyncio.run(run())
+
+
+OWN_NS, LOW_NS = 1_000_000, 131_072
+WIDE = PollingGoal(floor_ns=LOW_NS, ceiling_ns=LOW_NS, tolerance=1.0, most_run_delay=1.0)
+"""One trial is enough, and a busy host does not keep it from being made."""
+MOST_S = 120
+
+
+class Told:
+    """Takes what an autopilot reports."""
+
+    def __init__(self) -> None:
+        self.events: list[AutopilotEvent] = []
+        self._came = asyncio.Event()
+
+    def report(self, event: AutopilotEvent) -> None:
+        """Takes an event."""
+        self.events.append(event)
+        self._came.set()
+
+    async def wait(self, matches: Callable[[AutopilotEvent], bool]) -> AutopilotEvent:
+        """Returns the first event that a function chooses."""
+        while True:
+            found = next(filter(matches, self.events), None)
+            if found is not None:
+                return found
+            self._came.clear()
+            await self._came.wait()
+
+
+@asynccontextmanager
+async def steering(guest: RunningGuest, folder: Path) -> AsyncIterator[Told]:
+    """Steers a domain while the body runs."""
+    told = Told()
+    task = asyncio.create_task(
+        steer_guests([guest.address], WIDE, interval_s=1.0, folder=folder, report=told.report)
+    )
+    try:
+        yield told
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def is_trial(event: AutopilotEvent) -> bool:
+    """Returns whether another polling than the domain's own was set."""
+    return event.decision is not None and event.decision.poll_max_ns == LOW_NS
+
+
+def read_poll(domain: Any) -> int:  # noqa: ANN401 - it has no types
+    """Returns what libvirt itself reports of the first IOThread (`virsh domstats`)."""
+    kind = pytest.importorskip("libvirt").VIR_DOMAIN_STATS_IOTHREAD
+    (found,) = domain.connect().domainListGetStats([domain], kind)
+    return int(found[1]["iothread.1.poll-max-ns"])
+
+
+def test_domain_is_steered_by_libvirt_and_restored(
+    domain: Any,  # noqa: ANN401 - it has no types
+    tmp_path: Path,
+) -> None:
+    """In the end, and by the next run after a kill; its monitor is never used behind it."""
+    domain.setIOThreadParams(1, {"poll_max_ns": OWN_NS}, 1)
+
+    async def run() -> None:
+        guest = find_guest(domain)
+        own = tmp_path / "own"
+        async with steering(guest, own) as told:
+            await told.wait(is_trial)
+            (steered,) = list_steered(folder=own)
+            (value,) = steered.record.values
+            assert (value.iothread, value.own, value.ours[0]) == ("iothread1", OWN_NS, LOW_NS)
+        assert read_poll(domain) == OWN_NS
+        assert not list(own.iterdir())
+
+        argv = ("autopilot", "run", guest.address, "--interval", "1", "--tolerance", "100")
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "vmio", *argv, "--max-run-delay", "100"),
+            *("--floor", str(LOW_NS), "--ceiling", str(LOW_NS)),
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert child.stderr is not None
+        while b"is now" not in await child.stderr.readline():
+            assert not child.stderr.at_eof()
+        # Stopped, it does not take the trial back before it is killed.
+        child.send_signal(signal.SIGSTOP)
+        changed = read_poll(domain) != OWN_NS
+        child.kill()
+        await child.communicate()
+        events: list[AutopilotEvent] = []
+        folder = tmp_path / "vmio" / "autopilot"
+        assert await restore_polling([guest.address], folder=folder, report=events.append)
+        assert [each.restored and each.restored.outcome for each in events] == [
+            "restored" if changed else "its own"
+        ]
+        assert read_poll(domain) == OWN_NS
+        assert not list(folder.iterdir())
+
+    asyncio.run(asyncio.wait_for(run(), MOST_S))
+    assert domain.messages() == []
+
+
+def test_record_stays_where_the_daemon_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What could not be restored is told; nothing else is tried behind libvirt's back."""
+
+    async def run() -> None:
+        libvirt = pytest.importorskip("libvirt")
+        with run_session_daemon() as daemon:
+            monkeypatch.setenv("LIBVIRT_DEFAULT_URI", daemon.uri)
+            make_disks(daemon.folder, "lost")
+            connection = libvirt.open(daemon.uri)
+            domain = connection.createXML(XML.format(name="lost", folder=daemon.folder))
+            domain.setIOThreadParams(1, {"poll_max_ns": OWN_NS}, 1)
+            guest = find_guest(domain)
+            try:
+                async with steering(guest, tmp_path) as told:
+                    await told.wait(is_trial)
+                    os.kill(daemon.pid, signal.SIGKILL)
+                problem = told.events[-1].problem
+                assert problem is not None
+                assert "could not be restored" in problem.message
+                assert problem.hint == "vmio autopilot restore"
+                (left,) = list_steered(folder=tmp_path)
+                assert not left.is_active
+                assert [each.own for each in left.record.values] == [OWN_NS]
+                assert not await restore_polling(
+                    [guest.address], folder=tmp_path, report=told.report
+                )
+                problem = told.events[-1].problem
+                assert problem is not None
+                assert "virsh iothreadset lost 1" in problem.hint
+            finally:
+                os.kill(guest.process.pid, signal.SIGKILL)
+
+    asyncio.run(asyncio.wait_for(run(), MOST_S))
 
 
 def test_show_tells_what_runs_from_what_is_stored(

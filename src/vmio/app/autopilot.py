@@ -8,14 +8,18 @@ from typing import Final
 
 from vmio.app.live import watch_guests
 from vmio.app.ps import list_running
-from vmio.autopilot.pilot import AutopilotEvent, fly, make_refusal
-from vmio.autopilot.records import FoundRecord, find_records_folder, list_records, open_record
-from vmio.autopilot.restoring import put_back
+from vmio.autopilot.pilot import AutopilotEvent, fly, open_steered
 from vmio.autopilot.values import PollingGoal
 from vmio.errors import ConflictError, VmioError
 from vmio.managers.discovery import RunningGuest
-from vmio.observe.watching import WatchOptions, choose_monitor, find_key
-from vmio.qemu.brief import BriefMonitor
+from vmio.managers.live_records import (
+    FoundRecord,
+    find_records_folder,
+    list_records,
+    open_record,
+)
+from vmio.managers.live_setter import Setter, take_over
+from vmio.observe.watching import WatchOptions, choose_monitor
 from vmio.values import check_between
 
 __all__ = [
@@ -28,6 +32,7 @@ __all__ = [
 DEFAULT_INTERVAL_S: Final = 5.0
 _LEAST_INTERVAL_S: Final = 1.0
 _MOST_INTERVAL_S: Final = 60.0
+_WORKERS: Final = {"autopilot": "an autopilot", "bench": "a benchmark"}
 
 
 async def steer_guests(
@@ -54,8 +59,8 @@ async def steer_guests(
         report: Called with each change and its reason, and with what could not be done.
 
     Raises:
-        CapabilityError: An address is a guest whose monitor is its manager's alone; the hint says
-            how its manager sets its polling.
+        CapabilityError: An address is a guest whose monitor is its manager's alone, and libvirt
+            does not set its polling for this account; the hint says how its manager sets it.
         ConflictError: An address is the config of another node.
         OutputError: This account has no folder to keep guests' own settings in.
         ValueError: The interval is out of range.
@@ -64,7 +69,7 @@ async def steer_guests(
     folder = folder or find_records_folder()
     listed = list_running(addresses) if addresses else None
     for guest in listed.guests if listed is not None else ():
-        _open_monitor(guest)
+        await _open_setter(guest)
     for error in listed.errors if listed is not None else ():
         report(AutopilotEvent(guest="", problem=error))
     if not dry_run:
@@ -82,7 +87,7 @@ async def steer_guests(
 
 
 def list_steered(*, folder: Path | None = None) -> tuple[FoundRecord, ...]:
-    """Returns the guests that an autopilot of this user steers, or steered until it was killed.
+    """Returns the guests whose parameters a vmio of this user changes, or did until it was killed.
 
     Args:
         folder: As for `steer_guests`.
@@ -100,15 +105,15 @@ async def restore_polling(
     active: bool = True,
     report: Callable[[AutopilotEvent], None] = lambda _: None,
 ) -> bool:
-    """Puts back the polling of guests whose autopilot was killed.
+    """Puts back the parameters of guests whose autopilot or benchmark was killed.
 
     What somebody else has set since is left as it is.
 
     Args:
         addresses: Which guests, as for `list_running`; all without any.
         folder: As for `steer_guests`.
-        active: Whether a guest that an autopilot steers at the moment is reported as a problem.
-        report: Called with each IOThread and what became of it, and with what could not be done.
+        active: Whether a guest that somebody is at work on is reported as a problem.
+        report: Called with each parameter and what became of it, and with what could not be done.
 
     Returns:
         Whether everything was done.
@@ -122,7 +127,7 @@ async def restore_polling(
     listed = list_running(addresses)
     for error in listed.errors:
         raise error
-    running = {find_key(each): each for each in listed.guests}
+    running = {each.key: each for each in listed.guests}
     done = True
     for found in list_records(folder):
         guest = running.get(found.key)
@@ -130,8 +135,9 @@ async def restore_polling(
             continue
         try:
             if found.is_active:
+                who = _WORKERS[found.record.by]
                 raise ConflictError(
-                    f"{found.record.label}: an autopilot is at work, which restores it in the end"
+                    f"{found.record.label}: {who} is at work, which restores it in the end"
                 )
             await _restore(guest, folder, report)
         except VmioError as error:
@@ -143,23 +149,14 @@ async def restore_polling(
 async def _restore(
     guest: RunningGuest, folder: Path, report: Callable[[AutopilotEvent], None]
 ) -> None:
-    with open_record(find_key(guest), folder=folder) as file:
-        record = file.read()
-        if record is None:
+    with open_record(guest.key, folder=folder) as file:
+        if file.read() is None:
             return
-        monitor = _open_monitor(guest)
-        try:
-            for each in await put_back(monitor, guest.process.pid, record):
-                report(
-                    AutopilotEvent(guest=guest.label, iothreads=(each.iothread,), restored=each)
-                )
-        finally:
-            monitor.close()
+        setter = await _open_setter(guest)
+        for each in await take_over(setter, file):
+            report(AutopilotEvent(guest=guest.label, iothreads=(each.iothread,), restored=each))
         file.remove()
 
 
-def _open_monitor(guest: RunningGuest) -> BriefMonitor:
-    monitor, reason = choose_monitor(guest)
-    if monitor is None:
-        raise make_refusal(guest, reason)
-    return monitor
+async def _open_setter(guest: RunningGuest) -> Setter:
+    return await open_steered(guest, *choose_monitor(guest))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from vmio.bench.compare import ComparedLayout
     from vmio.bench.course import Progress
     from vmio.bench.extent import Extent
-    from vmio.bench.in_guest import LiveGuest
+    from vmio.bench.in_guest import AgentPort, LiveGuest
     from vmio.bench.jobs import Job
     from vmio.bench.neighbours import Neighbour
     from vmio.bench.regression import Regressions
@@ -53,6 +53,10 @@ _PAIRS = 8
 _MOST_PAIRS_UNTIL = 200
 _MIN_SCRATCH_BYTES = 16 << 20
 _MAX_DIGITS = 18
+_TAINTED = (
+    "libvirt passes commands to the guest's agent, and notes that in the domain's messages until"
+    " it stops (tainted: custom guest agent control commands issued)"
+)
 
 
 class LiveBenchInputs(Struct, frozen=True, kw_only=True):
@@ -63,6 +67,8 @@ class LiveBenchInputs(Struct, frozen=True, kw_only=True):
     """The parameters that are compared with those that it has."""
     disk: str
     jobs: tuple[Job, ...]
+    note: str = ""
+    """What else the person should know beforehand, in one line; empty for nothing."""
 
 
 class BenchInputs(Struct, frozen=True, kw_only=True):
@@ -280,7 +286,8 @@ def prepare_live_bench(
         writable_file: A file in the guest that may be overwritten; None to only read its disk.
 
     Raises:
-        CapabilityError: Its monitor or its agent is its manager's alone, or it has none.
+        CapabilityError: Its monitor or its agent is its manager's alone, and that is not libvirt;
+            or it has none.
         InputError: No such guest runs here, or its layout cannot be read.
         UsageError: A setting, a job or the disk makes no sense, or a job writes without a file.
     """
@@ -313,43 +320,49 @@ def prepare_live_bench(
         disk = known[0]
     if disk not in known:
         raise UsageError(f"{name} has no disk '{disk}'", hint=f"it has {', '.join(known[:20])}")
+    _check_monitor(guest, name)
     return LiveBenchInputs(
         live=LiveGuest(
             guest=guest,
             name=name,
             topology=layout,
-            monitor=_find_monitor(guest, name),
             agent=_find_agent(guest, name),
             writable_file=writable_file,
         ),
         changes=_parse_settings(settings, layout),
         disk=disk,
         jobs=parsed,
+        note=_TAINTED if guest.manager == "libvirt" else "",
     )
 
 
-def _find_monitor(guest: RunningGuest, name: str) -> Path:
-    monitor = guest.monitor
-    if monitor is None or monitor.transport not in {"unix", "fd"}:
-        raise CapabilityError(f"{name} has no monitor to set its parameters with")
-    if monitor.access == "none":
+def _check_monitor(guest: RunningGuest, name: str) -> None:
+    """Refuses a guest whose parameters nobody sets from here.
+
+    Raises:
+        CapabilityError: Its monitor is its manager's alone, and that is not libvirt.
+    """
+    from vmio.observe.watching import choose_monitor
+
+    monitor, reason = choose_monitor(guest)
+    if monitor is None and guest.manager != "libvirt":
         raise CapabilityError(
-            f"{name}: its monitor is its manager's alone",
-            hint="with libvirt, compare two recordings with vmio record, before and after virsh "
-            "iothreadset",
+            f"{name}: its parameters cannot be set from here: {reason}",
+            hint="compare two recordings with vmio record, before and after a change",
         )
-    return Path(monitor.address)
 
 
-def _find_agent(guest: RunningGuest, name: str) -> Path:
-    """Returns the socket of a guest's agent.
+def _find_agent(guest: RunningGuest, name: str) -> AgentPort:
+    """Returns how a guest's agent is reached.
 
     Raises:
         CapabilityError: There is none that others may connect to.
     """
+    from vmio.bench.in_guest import AgentSocket, DomainAgent
     from vmio.formats.base import ReadContext
     from vmio.formats.qemu.monitors import find_agent
     from vmio.formats.qemu.reader import read_process_vm
+    from vmio.managers.libvirt.running import find_daemon
     from vmio.model.host import Host
     from vmio.model.source import Source
 
@@ -359,14 +372,20 @@ def _find_agent(guest: RunningGuest, name: str) -> Path:
     if agent is None:
         raise CapabilityError(
             f"{name} has no port for a guest agent",
-            hint="with Proxmox VE: qm set ID --agent 1, and stop and start the guest",
+            hint="with Proxmox VE: qm set ID --agent 1, and stop and start the guest;"
+            " with libvirt: a channel with the target org.qemu.guest_agent.0",
         )
-    if guest.manager in {"libvirt", "kubevirt"} or agent.transport != "unix" or not agent.listens:
+    if guest.manager == "libvirt":
+        uri, reason = find_daemon(guest)
+        if not uri:
+            raise CapabilityError(f"{name}: its agent cannot be reached: {reason}")
+        return DomainAgent(uri=uri, guest=guest)
+    if guest.manager == "kubevirt" or agent.transport != "unix" or not agent.listens:
         raise CapabilityError(
             f"{name}: its guest agent is its manager's alone",
             hint="fio can be run in the guest by hand while vmio record records it",
         )
-    return Path(agent.address)
+    return AgentSocket(pid=guest.process.pid, path=Path(agent.address))
 
 
 def _parse_settings(settings: Sequence[str], layout: Topology) -> tuple[LiveChange, ...]:
@@ -403,24 +422,31 @@ async def run_live_bench(
     inputs: LiveBenchInputs,
     *,
     extent: Extent | None = None,
+    folder: Path | None = None,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Comparison:
     """Measures a running guest as it is (A) and with other parameters (B), in pairs.
 
-    Its parameters are as before when it returns, however it ends.
+    Its parameters are as before when it returns, however it ends. If vmio is killed, the next run
+    on the guest, an autopilot or `restore_polling` puts them back.
 
     Args:
         inputs: What is measured.
         extent: How many pairs are measured, as `plan_extent` returns it; None for the default.
+        folder: Where the guest's own parameters are kept meanwhile; None for this user's own.
         report: Called with the progress.
 
     Raises:
-        ConflictError: Somebody else is connected to its agent.
+        CapabilityError: Its parameters cannot be set from here, or it lacks one.
+        ConflictError: Somebody else is connected to its agent, or changes its parameters.
         GuestError: Its agent does not answer or must not run programs, or the guest has no fio.
+        LibvirtError: libvirt does not answer, or refuses a value.
+        OutputError: What its parameters are cannot be recorded.
         QmpError: A parameter cannot be set.
         ToolError: fio failed, or the guest has ended.
     """
     from vmio.bench.in_guest import compare_settings
+    from vmio.managers.live_records import find_records_folder
 
     return await compare_settings(
         inputs.live,
@@ -428,6 +454,7 @@ async def run_live_bench(
         jobs=inputs.jobs,
         extent=extent or plan_extent(inputs.jobs),
         disk=inputs.disk,
+        folder=folder or find_records_folder(),
         report=report,
     )
 

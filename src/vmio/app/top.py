@@ -11,13 +11,14 @@ from typing import Final, Literal, Protocol
 from msgspec import Struct
 
 from vmio.app.live import watch_guests
-from vmio.errors import CapabilityError, InputError, QmpError, ToolError
+from vmio.errors import CapabilityError, InputError, ToolError
+from vmio.host.running import ProcessKey
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.libvirt.running import find_daemon
-from vmio.managers.live import LiveResult, set_live, tell_manager
+from vmio.managers.live import tell_manager
+from vmio.managers.live_setter import open_setter
 from vmio.model.plan import LiveChange
 from vmio.observe.readings import HostTracker, Look
-from vmio.observe.watching import GuestKey, HostWatcher, WatchOptions, find_key
+from vmio.observe.watching import HostWatcher, WatchOptions
 from vmio.report.live.rows import GuestRow, HostRows, make_rows
 
 __all__ = [
@@ -74,14 +75,14 @@ class LiveGuests:
         self._watcher = watcher
         self._tracker = HostTracker(confirm=confirm)
         self._limit_s = limit_s
-        self._guests: Mapping[GuestKey, RunningGuest] = {}
+        self._guests: Mapping[ProcessKey, RunningGuest] = {}
         self._one_at_a_time = asyncio.Lock()
 
     async def look(self) -> HostRows:
         """Returns the rows of a look now; the first one has no rates."""
         async with self._one_at_a_time:
             look = await self._watcher.look(limit_s=self._limit_s)
-        self._guests = {find_key(each.guest): each.guest for each in look.observations}
+        self._guests = {each.guest.key: each.guest for each in look.observations}
         return make_rows(look, self._tracker.add(look))
 
     def ask_for_queues(self, guest: GuestRow | None) -> None:
@@ -104,6 +105,7 @@ class LiveGuests:
         Raises:
             CapabilityError: Its monitor is its manager's alone, or it has none, or libvirt does
                 not let this account set them; the hint says how its manager sets them.
+            InputError: libvirt does not run this guest any more.
             ToolError: The guest has ended.
             QmpError: The monitor is in use or does not answer, or QEMU refuses a value.
             LibvirtError: libvirt does not answer, or refuses a value.
@@ -117,7 +119,8 @@ class LiveGuests:
                 for name, value in values.items()
             ]
             try:
-                results = await self._set(guest, running, changes)
+                setter = await open_setter(running, *self._watcher.find_monitor(_find_key(guest)))
+                results = await setter.set(changes)
             except CapabilityError as error:
                 raise CapabilityError(
                     f"{guest.label}: its parameters are not set from here: {error.message}",
@@ -132,24 +135,6 @@ class LiveGuests:
             old=old,
             new=dict(values),
         )
-
-    async def _set(
-        self, guest: GuestRow, running: RunningGuest, changes: Sequence[LiveChange]
-    ) -> tuple[LiveResult, ...]:
-        """Sets parameters by the guest's monitor, or by libvirt that has it."""
-        monitor, reason = self._watcher.find_monitor(_find_key(guest))
-        if monitor is None:
-            uri, _ = find_daemon(running)
-            if not uri:
-                raise CapabilityError(reason)
-            from vmio.managers.libvirt.live import set_guest
-
-            return await asyncio.to_thread(set_guest, uri, running, changes)
-        async with monitor.conversation():
-            await monitor.execute("query-name")
-            if monitor.peer_pid not in {None, running.process.pid}:
-                raise QmpError(f"{guest.label}: another process answers at its monitor's socket")
-            return await set_live(monitor, changes)
 
 
 class RecordedGuests:
@@ -225,5 +210,5 @@ def open_recorded(path: str) -> Iterator[RecordedGuests]:
         yield RecordedGuests(chain([first], looks))
 
 
-def _find_key(guest: GuestRow) -> GuestKey:
+def _find_key(guest: GuestRow) -> ProcessKey:
     return int(guest.address.removeprefix("pid:")), guest.started_ticks

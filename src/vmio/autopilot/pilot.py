@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
 from vmio.autopilot.intervals import Loops, find_loops, find_setting, measure_interval
-from vmio.autopilot.records import (
+from vmio.autopilot.steer import begin, steer
+from vmio.autopilot.values import Decision, PollingGoal, State
+from vmio.errors import CapabilityError, VmioError
+from vmio.host.running import ProcessKey
+from vmio.managers.discovery import RunningGuest
+from vmio.managers.live import tell_manager
+from vmio.managers.live_records import (
     GuestRecord,
-    IOThreadRecord,
+    OwnValue,
     RecordFile,
     is_running,
     open_record,
 )
-from vmio.autopilot.restoring import (
-    POLL_MAX_NS,
+from vmio.managers.live_setter import (
     Restored,
-    name_object,
+    Setter,
+    find_object,
+    open_setter,
     put_back,
-    visit,
+    take_over,
 )
-from vmio.autopilot.steer import begin, steer
-from vmio.autopilot.values import Decision, PollingGoal, State
-from vmio.errors import CapabilityError, OutputError, QmpError, VmioError
-from vmio.managers.discovery import RunningGuest
-from vmio.managers.live import set_live, tell_manager
 from vmio.model.plan import LiveChange
 from vmio.observe.readings import Observation
 from vmio.observe.sample import Sample
-from vmio.observe.watching import GuestKey, HostWatcher, find_key
+from vmio.observe.watching import HostWatcher
 from vmio.qemu.brief import BriefMonitor
 from vmio.values import replace
 
-__all__ = ["AutopilotEvent", "fly", "make_refusal"]
+__all__ = ["AutopilotEvent", "fly", "open_steered"]
+
+_POLL_MAX_NS: Final = "poll-max-ns"
 
 _WORTH_TELLING: Final = frozenset({"settle", "left"})
 """Kinds of decisions that are reported though they change nothing."""
@@ -75,7 +78,7 @@ class _Pilot:
 
     Args:
         guest: The guest.
-        monitor: Its monitor.
+        setter: What sets its parameters.
         file: Its record; None for a dry run, which sets nothing.
         goal: What is wanted.
         report: Takes what happens.
@@ -84,15 +87,14 @@ class _Pilot:
     def __init__(
         self,
         guest: RunningGuest,
-        monitor: BriefMonitor,
+        setter: Setter,
         file: RecordFile | None,
         goal: PollingGoal,
         report: Callable[[AutopilotEvent], None],
     ) -> None:
         self.label = guest.label
-        self._key = find_key(guest)
-        self._pid = guest.process.pid
-        self._monitor = monitor
+        self._key = guest.key
+        self._setter = setter
         self._file = file
         self._goal = goal
         self._report = report
@@ -105,16 +107,11 @@ class _Pilot:
 
         Raises:
             OutputError: Its record cannot be read, or no record can be written.
-            QmpError: The monitor does not answer.
+            VmioError: Who has its monitor does not answer.
         """
         if self._file is None:
             return
-        left = self._file.read()
-        if left is not None:
-            for each in await put_back(self._monitor, self._pid, left):
-                self._report(
-                    AutopilotEvent(guest=self.label, iothreads=(each.iothread,), restored=each)
-                )
+        self._tell_restored(await take_over(self._setter, self._file))
         self._file.write(self._record)
 
     async def go_on(self, observation: Observation) -> None:
@@ -145,18 +142,15 @@ class _Pilot:
     async def give_back(self) -> None:
         """Puts back what was changed; the record stays where that cannot be done."""
         try:
-            for each in await put_back(self._monitor, self._pid, self._record):
-                self._report(
-                    AutopilotEvent(guest=self.label, iothreads=(each.iothread,), restored=each)
-                )
-        except QmpError as error:
+            self._tell_restored(await put_back(self._setter, self._record.values))
+        except VmioError as error:
             if not is_running(self._key):
                 self.forget()
                 return
             self._report(
                 AutopilotEvent(
                     guest=self.label,
-                    problem=QmpError(
+                    problem=VmioError(
                         f"its polling could not be restored: {error.message}",
                         hint="vmio autopilot restore",
                     ),
@@ -177,7 +171,7 @@ class _Pilot:
         for loops in found:
             setting = find_setting(sample, loops)
             if loops not in self._steered and setting is not None:
-                own_ns = {each.id: each.own_ns for each in self._record.iothreads}
+                own_ns = {each.iothread: each.own for each in self._record.values}
                 state = begin(own_ns.get(loops.iothreads[0], setting))
                 state = replace(state, wanted_ns=setting, last_ns=setting)
                 self._steered[loops] = _Steered(loops=loops, state=state)
@@ -186,13 +180,13 @@ class _Pilot:
         """Records a change and makes it; the next interval shows whether it was made."""
         new_ns = decision.poll_max_ns
         changes = [
-            LiveChange(path=name_object(each), property=POLL_MAX_NS, new=new_ns)
+            LiveChange(path=find_object(each), property=_POLL_MAX_NS, new=new_ns)
             for each in steered.loops.iothreads
         ]
         try:
             self._note(steered, decision)
-            await visit(self._monitor, self._pid, partial(set_live, self._monitor, changes))
-        except (QmpError, OutputError) as error:
+            await self._setter.set(changes)
+        except VmioError as error:
             self._report(
                 AutopilotEvent(guest=self.label, iothreads=steered.loops.iothreads, problem=error)
             )
@@ -202,27 +196,35 @@ class _Pilot:
     def _note(self, steered: _Steered, decision: Decision) -> None:
         """Records a change that is about to be made."""
         new_ns = decision.poll_max_ns
-        known = {each.id: each for each in self._record.iothreads}
+        known = {each.iothread: each for each in self._record.values}
         for each in steered.loops.iothreads:
-            before = known.get(each) or IOThreadRecord(id=each, own_ns=steered.state.own_ns)
+            before = known.get(each) or OwnValue(
+                iothread=each, parameter=_POLL_MAX_NS, own=steered.state.own_ns
+            )
             known[each] = replace(
                 before,
-                set_ns=(*(ns for ns in before.set_ns if ns != new_ns), new_ns),
+                ours=(*(ns for ns in before.ours if ns != new_ns), new_ns),
                 why=decision.kind,
                 wall_ns=time.time_ns(),
             )
-        record = replace(self._record, iothreads=tuple(known.values()))
+        record = replace(self._record, values=tuple(known.values()))
         if self._file is not None:
             self._file.write(record)
         self._record = record
 
     def _forget(self, loops: Loops) -> None:
         """Leaves event loops to whoever has set them."""
-        kept = tuple(each for each in self._record.iothreads if each.id not in loops.iothreads)
-        if kept != self._record.iothreads:
-            self._record = replace(self._record, iothreads=kept)
+        kept = tuple(each for each in self._record.values if each.iothread not in loops.iothreads)
+        if kept != self._record.values:
+            self._record = replace(self._record, values=kept)
             if self._file is not None:
                 self._file.write(self._record)
+
+    def _tell_restored(self, restored: Iterable[Restored]) -> None:
+        for each in restored:
+            self._report(
+                AutopilotEvent(guest=self.label, iothreads=(each.iothread,), restored=each)
+            )
 
     def _tell(self, steered: _Steered, decision: Decision, old_ns: int) -> None:
         if decision.kind == "left" and steered.told == decision:
@@ -258,55 +260,57 @@ class _Pilots:
         self._goal = goal
         self._folder = folder
         self._report = report
-        self._pilots: dict[GuestKey, tuple[_Pilot, ExitStack]] = {}
-        self._told: dict[GuestKey, str] = {}
+        self._pilots: dict[ProcessKey, tuple[_Pilot, ExitStack]] = {}
+        self._told: dict[ProcessKey, str] = {}
 
     async def look(self) -> None:
         """Looks at each guest once, and sets the polling that is decided for it."""
         look = await self._watcher.look()
-        present = {find_key(each.guest): each for each in look.observations}
+        present = {each.guest.key: each for each in look.observations}
         for key in self._pilots.keys() - present.keys():
             pilot, stack = self._pilots.pop(key)
             pilot.forget()
             stack.close()
         self._told = {key: text for key, text in self._told.items() if key in present}
-        for key, observation in present.items():
-            try:
-                await self._go_on(key, observation)
-            except VmioError as error:
-                # It is tried again at each look: a monitor is in use for moments.
-                if self._told.get(key) != error.message:
-                    self._told[key] = error.message
-                    self._report(AutopilotEvent(guest=observation.guest.label, problem=error))
+        # A guest whose monitor or daemon does not answer makes no other one wait.
+        await _finish(self._go_on(key, each) for key, each in present.items())
 
     async def give_back(self) -> None:
         """Puts all polling back, and releases the guests."""
-        ends = [pilot.give_back() for pilot, _ in self._pilots.values()]
         try:
-            for error in await asyncio.gather(*ends, return_exceptions=True):
-                if isinstance(error, BaseException):
-                    raise error
+            await _finish(pilot.give_back() for pilot, _ in self._pilots.values())
         finally:
             for _, stack in self._pilots.values():
                 stack.close()
 
-    async def _go_on(self, key: GuestKey, observation: Observation) -> None:
-        if key not in self._pilots:
-            self._pilots[key] = await self._begin(observation.guest)
-        await self._pilots[key][0].go_on(observation)
+    async def _go_on(self, key: ProcessKey, observation: Observation) -> None:
+        try:
+            if key not in self._pilots:
+                self._pilots[key] = await self._begin(observation.guest)
+            await self._pilots[key][0].go_on(observation)
+        except VmioError as error:
+            # It is tried again at each look: a monitor is in use for moments.
+            if self._told.get(key) != error.message:
+                self._told[key] = error.message
+                self._report(AutopilotEvent(guest=observation.guest.label, problem=error))
 
     async def _begin(self, guest: RunningGuest) -> tuple[_Pilot, ExitStack]:
         """Returns what steers a guest, and what holds the lock of its record meanwhile."""
-        monitor, reason = self._watcher.find_monitor(find_key(guest))
-        if monitor is None:
-            raise make_refusal(guest, reason)
         with ExitStack() as stack:
             file = None
             if self._folder is not None:
-                file = stack.enter_context(open_record(find_key(guest), folder=self._folder))
-            pilot = _Pilot(guest, monitor, file, self._goal, self._report)
+                file = stack.enter_context(open_record(guest.key, folder=self._folder))
+            setter = await open_steered(guest, *self._watcher.find_monitor(guest.key))
+            pilot = _Pilot(guest, setter, file, self._goal, self._report)
             await pilot.take_over()
             return pilot, stack.pop_all()
+
+
+async def _finish(works: Iterable[Awaitable[None]]) -> None:
+    """Does everything at once, and all of it though something fails."""
+    for error in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(error, BaseException):
+            raise error
 
 
 async def fly(
@@ -341,10 +345,20 @@ async def fly(
         await pilots.give_back()
 
 
-def make_refusal(guest: RunningGuest, reason: str) -> CapabilityError:
-    """Returns why a guest cannot be steered, and how a person would set its polling."""
-    iothreads = guest.layout.iothreads if guest.layout is not None else ()
-    lines = (tell_manager(guest, each.id, [(POLL_MAX_NS, "NANOSECONDS")]) for each in iothreads)
-    return CapabilityError(
-        f"{guest.label} cannot be steered: {reason}", hint=next(filter(None, lines), "")
-    )
+async def open_steered(guest: RunningGuest, monitor: BriefMonitor | None, reason: str) -> Setter:
+    """Returns what sets a guest's polling, as `open_setter` does.
+
+    Raises:
+        CapabilityError: Nothing does; the hint says how a person would set it.
+    """
+    try:
+        return await open_setter(guest, monitor, reason)
+    except VmioError as error:
+        iothreads = guest.layout.iothreads if guest.layout is not None else ()
+        lines = (
+            tell_manager(guest, each.id, [(_POLL_MAX_NS, "NANOSECONDS")]) for each in iothreads
+        )
+        raise CapabilityError(
+            f"{guest.label} cannot be steered: {error.message}",
+            hint=next(filter(None, lines), ""),
+        ) from error

@@ -1,20 +1,21 @@
 """A running guest's parameters, changed and changed back between runs of a load inside it.
 
 The guest is somebody's: the load only reads, unless a file of the guest is named that may be
-overwritten; its agent and its monitor are used in short visits, as its manager does; and its
-parameters are as before when this ends, however it ends but by `kill -9`.
+overwritten; its agent and its monitor are used in short visits, as its manager does, or by its
+manager; and its parameters are as before when this ends. After a `kill -9` the next run puts them
+back, since they are in a record from before the first change on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -26,25 +27,82 @@ from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
 from vmio.bench.result import Comparison, Measurement, Side, Subject
 from vmio.bench.runs import LoadTarget, run_in_guest
-from vmio.errors import ConflictError, GuestError, QmpError, ToolError, UsageError
+from vmio.errors import (
+    CapabilityError,
+    ConflictError,
+    GuestError,
+    LibvirtError,
+    QmpError,
+    ToolError,
+    UsageError,
+    VmioError,
+)
 from vmio.guest.agent import Agent
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.live import LiveResult, set_live
+from vmio.managers.libvirt.agent import DomainAgentChannel
+from vmio.managers.live_records import GuestRecord, OwnValue, RecordFile, open_record
+from vmio.managers.live_setter import Setter, find_object, open_setter, put_back, take_over
 from vmio.model.plan import LiveChange
 from vmio.model.topology import Topology
 from vmio.observe.sample import ThreadName
 from vmio.observe.threads import name_threads
+from vmio.observe.watching import choose_monitor
 from vmio.qemu.brief import BriefMonitor
 from vmio.qemu.sockets import count_clients
-from vmio.qemu.threads import ask_threads
+from vmio.qemu.threads import ReportedThreads, ask_threads
 from vmio.values import replace
 
-__all__ = ["LiveGuest", "compare_settings"]
+__all__ = ["AgentPort", "AgentSocket", "DomainAgent", "LiveGuest", "compare_settings"]
 
 _AGENT_S: Final = 10.0
 _ASK_S: Final = 20.0
 _LEAST_FILE_BYTES: Final = 16 << 20
 _NEEDED: Final = frozenset({"guest-exec", "guest-exec-status"})
+
+
+class AgentPort(Protocol):
+    """How a guest's agent is reached."""
+
+    def connect(self) -> AbstractAsyncContextManager[Agent]:
+        """Connects to the agent while the body runs.
+
+        Raises:
+            ConflictError: Somebody else is connected to it.
+            GuestError: It does not answer.
+        """
+
+
+class AgentSocket(Struct, frozen=True, kw_only=True):
+    """A port that others may connect to, one at a time."""
+
+    pid: int
+    """The guest's process."""
+    path: Path
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Agent]:
+        """Connects to the agent as `AgentPort` says."""
+        if count_clients(self.pid, self.path, fresh=True):
+            raise ConflictError(
+                f"{self.path} is held by another client",
+                hint="an agent answers one client at a time; try again later",
+            )
+        async with Agent.connect(self.path, _AGENT_S) as agent:
+            yield agent
+
+
+class DomainAgent(Struct, frozen=True, kw_only=True):
+    """A port that libvirt alone is connected to."""
+
+    uri: str
+    guest: RunningGuest
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[Agent]:
+        """Connects to the agent as `AgentPort` says."""
+        agent = Agent(DomainAgentChannel(self.uri, self.guest))
+        await agent.ping(_AGENT_S)
+        yield agent
 
 
 class LiveGuest(Struct, frozen=True, kw_only=True):
@@ -53,10 +111,7 @@ class LiveGuest(Struct, frozen=True, kw_only=True):
     guest: RunningGuest
     name: str
     topology: Topology
-    monitor: Path
-    """A monitor that may be used in short visits."""
-    agent: Path
-    """The socket of its agent."""
+    agent: AgentPort
     writable_file: str | None = None
     """A file in the guest that may be overwritten; None to read from its disk."""
 
@@ -68,6 +123,7 @@ async def compare_settings(
     jobs: tuple[Job, ...],
     extent: Extent,
     disk: str,
+    folder: Path,
     report: Callable[[Progress], None] = lambda _: None,
 ) -> Comparison:
     """Measures a running guest as it is (A) and with other parameters (B), in pairs.
@@ -78,11 +134,15 @@ async def compare_settings(
         jobs: The fio jobs, which run in the guest.
         extent: How many pairs of each job are measured.
         disk: The id of the disk that is measured.
+        folder: Where records of guests' own parameters are.
         report: Called with the progress before each step.
 
     Raises:
-        ConflictError: Somebody else is connected to its agent.
+        CapabilityError: Its parameters cannot be set from here, or it lacks one.
+        ConflictError: Somebody else is connected to its agent, or changes its parameters.
         GuestError: Its agent does not answer or must not run programs, or the guest has no fio.
+        LibvirtError: libvirt does not answer, or refuses a value.
+        OutputError: What its parameters are cannot be recorded.
         QmpError: A parameter cannot be set.
         ToolError: fio failed, or the guest has ended.
         UsageError: A job writes, and no file was named for it.
@@ -93,21 +153,23 @@ async def compare_settings(
     pid = live.guest.process.pid
     report(Progress(share=0.0, words="asking the guest"))
     device = await _prepare(live, disk)
-    monitor = BriefMonitor(live.monitor, pid=pid)
-    threads = name_threads(pid, await ask_threads(monitor))
-    settings = _Settings(live, monitor, changes)
-    try:
-        course = Course(
-            run=_Runs(live, device, threads, settings).run,
-            jobs=jobs,
-            extent=extent,
-            report=report,
-            began_s=began_s,
-        )
-        await course.warm_up()
-        results = [await course.run_job(number) for number in range(len(jobs))]
-    finally:
-        await settings.restore()
+    monitor, reason = choose_monitor(live.guest)
+    setter = await open_setter(live.guest, monitor, reason)
+    with open_record(live.guest.key, folder=folder) as file:
+        settings = _Settings(live, setter, file, changes)
+        await settings.record()
+        try:
+            course = Course(
+                run=_Runs(live, device, await _name_threads(pid, monitor), settings).run,
+                jobs=jobs,
+                extent=extent,
+                report=report,
+                began_s=began_s,
+            )
+            await course.warm_up()
+            results = [await course.run_job(number) for number in range(len(jobs))]
+        finally:
+            await settings.restore()
     report(Progress(share=1.0, words="done", left_s=0.0))
     words = ", ".join(f"{Path(each.path).name} {each.property}={each.new}" for each in changes)
     return Comparison(
@@ -122,7 +184,7 @@ async def compare_settings(
         where=f"the running guest {live.name}",
         host=host,
         accelerator="as it runs",
-        qemu_version=str(monitor.version) if monitor.version is not None else "",
+        qemu_version=str(monitor.version or "") if monitor is not None else "",
         fio_version=results[0].pairs[0].a.figures.fio_version,
         vmio_version=__version__,
         started_at=started_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -130,17 +192,57 @@ async def compare_settings(
     )
 
 
+async def _name_threads(pid: int, monitor: BriefMonitor | None) -> dict[int, ThreadName]:
+    """Returns what a guest's threads are, as far as its monitor has to tell; the kernel does."""
+    reported = ReportedThreads(iothreads=(), vcpus=())
+    return name_threads(pid, reported if monitor is None else await ask_threads(monitor))
+
+
 class _Settings:
     """The parameters of a running guest, which has those of one side."""
 
     def __init__(
-        self, live: LiveGuest, monitor: BriefMonitor, changes: Sequence[LiveChange]
+        self, live: LiveGuest, setter: Setter, file: RecordFile, changes: Sequence[LiveChange]
     ) -> None:
         self._live = live
-        self._monitor = monitor
+        self._setter = setter
+        self._file = file
         self._new = tuple(changes)
-        self._old: tuple[LiveChange, ...] | None = None
+        self._old: tuple[LiveChange, ...] = ()
+        self._values: tuple[OwnValue, ...] = ()
         self._side: Side = "A"
+
+    async def record(self) -> None:
+        """Puts back what a killed vmio left, and records the guest's own values.
+
+        Raises:
+            CapabilityError: It lacks one of them.
+            OutputError: They cannot be recorded.
+            VmioError: Who has its monitor does not answer.
+        """
+        await take_over(self._setter, self._file)
+        old: list[LiveChange] = []
+        values: list[OwnValue] = []
+        found = await self._setter.read(self._new)
+        for change, own in zip(self._new, found, strict=True):
+            iothread = change.path.removeprefix(find_object(""))
+            if own is None:
+                raise CapabilityError(
+                    f"{self._live.name}: {iothread} has no {change.property} that can be set",
+                    hint="the guest runs with another layout, or its QEMU is older",
+                )
+            old.append(replace(change, new=own))
+            values.append(
+                OwnValue(
+                    iothread=iothread,
+                    parameter=change.property,
+                    own=own,
+                    ours=(change.new,),
+                    wall_ns=time.time_ns(),
+                )
+            )
+        self._old, self._values = tuple(old), tuple(values)
+        self._file.write(GuestRecord(label=self._live.name, by="bench", values=self._values))
 
     async def turn_to(self, side: Side) -> None:
         """Sets the parameters of a side; A's are those that the guest had at first."""
@@ -148,39 +250,33 @@ class _Settings:
             return
         if side == "B":
             self._side = "B"  # also if this is interrupted
-            results = await self._set(self._new)
-            if self._old is None:
-                self._old = tuple(replace(each.change, new=each.old) for each in results)
-        elif self._old is not None:
-            await self._set(self._old)
+            await self._setter.set(self._new)
+        else:
+            await self._setter.set(self._old)
             self._side = "A"
 
     async def restore(self) -> None:
         """Sets what the guest had at first, also if this is cancelled meanwhile.
 
-        Raises:
-            QmpError: It cannot be set, and the guest still runs.
-        """
-        # Without old values nothing was set: a change that fails or is cancelled undoes itself.
-        if self._side == "A" or self._old is None:
-            return
-        task = asyncio.ensure_future(self.turn_to("A"))
-        while not task.done():
-            with suppress(asyncio.CancelledError, QmpError):
-                await asyncio.shield(task)
-        error = task.exception()
-        if error is not None and _explain_end(self._live) is None:
-            left = ", ".join(f"{each.path} {each.property}={each.new}" for each in self._old)
-            raise QmpError(f"parameters could not be restored: {error}", hint=f"set {left}")
+        What somebody else has set meanwhile is left. The record goes when nothing is left to do.
 
-    async def _set(self, changes: Sequence[LiveChange]) -> tuple[LiveResult, ...]:
-        async with self._monitor.conversation():
-            await self._monitor.execute("query-name")
-            if self._monitor.peer_pid not in {None, self._live.guest.process.pid}:
-                raise QmpError(
-                    f"{self._live.name}: another process answers at its monitor's socket"
+        Raises:
+            LibvirtError: libvirt cannot set it, and the guest still runs.
+            QmpError: It cannot be set otherwise, and the guest still runs.
+        """
+        if self._side == "B":
+            task = asyncio.ensure_future(put_back(self._setter, self._values))
+            while not task.done():
+                with suppress(asyncio.CancelledError, VmioError):
+                    await asyncio.shield(task)
+            error = task.exception()
+            if error is not None and _explain_end(self._live) is None:
+                kind = LibvirtError if isinstance(error, LibvirtError) else QmpError
+                raise kind(
+                    f"{self._live.name}: its parameters could not be restored: {error}",
+                    hint="vmio autopilot restore",
                 )
-            return await set_live(self._monitor, changes)
+        self._file.remove()
 
 
 class _Runs:
@@ -202,8 +298,7 @@ class _Runs:
         """Runs a job with the parameters of a side."""
         await self._settings.turn_to(side)
         live = self._live
-        _check_free(live)
-        async with Agent.connect(live.agent, _AGENT_S) as agent:
+        async with live.agent.connect() as agent:
             target = LoadTarget(
                 name=live.name,
                 pid=live.guest.process.pid,
@@ -218,8 +313,7 @@ class _Runs:
 
 async def _prepare(live: LiveGuest, disk: str) -> str:
     """Returns what the load runs on in the guest, which can run it."""
-    _check_free(live)
-    async with Agent.connect(live.agent, _AGENT_S) as agent:
+    async with live.agent.connect() as agent:
         missing = _NEEDED - (await agent.info()).commands
         if missing:
             raise GuestError(
@@ -259,14 +353,6 @@ async def _check_file(agent: Agent, path: str) -> None:
         )
     if int(size) < _LEAST_FILE_BYTES:
         raise UsageError(f"--allow-write {path[:200]}: it is smaller than 16 MiB")
-
-
-def _check_free(live: LiveGuest) -> None:
-    if count_clients(live.guest.process.pid, live.agent, fresh=True):
-        raise ConflictError(
-            f"{live.agent} is held by another client",
-            hint="an agent answers one client at a time; try again later",
-        )
 
 
 def _explain_end(live: LiveGuest) -> ToolError | None:

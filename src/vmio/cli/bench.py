@@ -205,6 +205,8 @@ def command(
         )
         extent = app.plan_extent(live.jobs, pairs=pairs, margin=margin, until=until, time=time)
         say(describe_extent(extent, live.jobs))
+        if live.note:
+            say(live.note)
         with show_progress() as report:
             comparison = app.run_async(app.run_live_bench(live, extent=extent, report=report))
         _print_result(

@@ -9,11 +9,11 @@ from typing import Final
 from msgspec import Struct
 
 from vmio.exporter.labels import GuestNames, make_value
+from vmio.host.running import ProcessKey
 from vmio.model.topology import AttachedDisk
 from vmio.observe.readings import HostTracker, Look, Reading
 from vmio.observe.sample import DiskSample
 from vmio.observe.totals import ThreadTotals, Totals, TotalsTracker
-from vmio.observe.watching import GuestKey
 
 __all__ = ["MAX_DISKS", "GuestFigures", "HostFigures", "HostFiguresTracker"]
 
@@ -66,8 +66,8 @@ class HostFiguresTracker:
     def __init__(self) -> None:
         self._tracker = HostTracker()
         self._names = GuestNames()
-        self._totals: dict[GuestKey, TotalsTracker] = {}
-        self._started_s: dict[GuestKey, float] = {}
+        self._totals: dict[ProcessKey, TotalsTracker] = {}
+        self._started_s: dict[ProcessKey, float] = {}
 
     def add(self, look: Look) -> HostFigures:
         """Returns the figures of the next look."""

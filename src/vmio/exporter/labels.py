@@ -11,8 +11,8 @@ from hashlib import blake2s
 from typing import Final
 
 from vmio.characters import printable
+from vmio.host.running import ProcessKey
 from vmio.managers.discovery import RunningGuest
-from vmio.observe.watching import GuestKey
 
 __all__ = ["MAX_CHARACTERS", "GuestNames", "make_value"]
 
@@ -35,9 +35,11 @@ class GuestNames:
     """Gives each guest a name of its own while it runs."""
 
     def __init__(self) -> None:
-        self._names: dict[GuestKey, str] = {}
+        self._names: dict[ProcessKey, str] = {}
 
-    def assign(self, guests: Iterable[tuple[GuestKey, RunningGuest]]) -> Mapping[GuestKey, str]:
+    def assign(
+        self, guests: Iterable[tuple[ProcessKey, RunningGuest]]
+    ) -> Mapping[ProcessKey, str]:
         """Returns the name of each guest; the names of all others are free again.
 
         Of several of the same name, those that started later have a number behind it.

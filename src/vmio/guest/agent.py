@@ -1,7 +1,8 @@
 """A client of qemu-guest-agent, for the benchmark guest and for a user's own VM alike.
 
-The agent speaks one JSON object a line and answers in order. Its output comes from inside a guest,
-so it is limited in size and time, and nothing in it is trusted.
+It is reached over its port's socket, or by whoever holds that (`AgentChannel`). It speaks one JSON
+object a line and answers in order. Its output comes from inside a guest, so it is limited in size
+and time, and nothing in it is trusted.
 
 The transport of qemu.qmp is not used here: it closes the connection at the first line that is not
 a message, and an agent's stream begins with the leftovers of earlier clients.
@@ -20,7 +21,7 @@ import re
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from msgspec import Struct
 
@@ -28,7 +29,15 @@ from vmio.bounds import load_json
 from vmio.errors import GuestError, UsageError
 from vmio.formats.shell import join_words
 
-__all__ = ["PORT_NAME", "Agent", "AgentInfo", "BlockDevice", "Completed", "agent_argv"]
+__all__ = [
+    "PORT_NAME",
+    "Agent",
+    "AgentChannel",
+    "AgentInfo",
+    "BlockDevice",
+    "Completed",
+    "agent_argv",
+]
 
 PORT_NAME = "org.qemu.guest_agent.0"
 MAX_REPLY_BYTES = 64 << 20
@@ -150,20 +159,38 @@ done
 """
 
 
+class AgentChannel(Protocol):
+    """What takes commands to an agent and brings its answers; one command at a time."""
+
+    name: str
+    """What errors call the agent."""
+
+    async def ask(self, message: bytes, timeout_s: float) -> bytes:
+        """Returns the line with which the agent answers a command.
+
+        Raises:
+            GuestError: It is not there, or refuses.
+            TimeoutError: It does not answer in time.
+        """
+
+    async def tell(self, message: bytes) -> None:
+        """Sends a command that is not answered.
+
+        Raises:
+            GuestError: The connection is lost already.
+        """
+
+
 class Agent:
-    """A connection to a guest's agent; `Agent.connect` makes one.
+    """A guest's agent, over a channel; `Agent.connect` makes one over its socket.
 
     Not for more than one event loop. Commands of several tasks are executed in turn.
     """
 
-    def __init__(
-        self, path: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        self._path = path
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, channel: AgentChannel) -> None:
+        self._channel = channel
+        self._name = channel.name
         self._turn = asyncio.Lock()
-        self._synced = False
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -188,11 +215,10 @@ class Agent:
                 f"{path}: no guest agent's socket: {error.strerror or error}",
                 hint="check that QEMU is running with a chardev that listens there",
             ) from error
-        agent = cls(path, reader, writer)
         try:
-            async with agent._turn:
-                await agent._sync(timeout_s)
-            yield agent
+            channel = _SocketChannel(path, reader, writer)
+            await channel.sync(timeout_s)
+            yield cls(channel)
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -267,7 +293,7 @@ class Agent:
             await self._kill(pid)
             command = join_words(argv)
             raise GuestError(
-                f"{self._path}: `{command[:120]}` did not end in the guest within {timeout_s:g} s",
+                f"{self._name}: `{command[:120]}` did not end in the guest within {timeout_s:g} s",
                 hint="the guest may be stopped or overloaded; allow more time",
             ) from error
         except asyncio.CancelledError:
@@ -281,7 +307,7 @@ class Agent:
             GuestError: The connection is lost already.
         """
         async with self._turn:
-            await self._send("guest-shutdown", {"mode": "powerdown"})
+            await self._channel.tell(_encode("guest-shutdown", {"mode": "powerdown"}))
 
     async def disks(self) -> tuple[BlockDevice, ...]:
         """Lists the guest's disks that have a device behind them, sorted by name.
@@ -292,7 +318,7 @@ class Agent:
         done = await self.run(("sh", "-c", _LIST_DISKS), timeout_s=_COMMAND_TIMEOUT_S)
         if done.status:
             words = done.stderr.decode(errors="replace").strip()[:200]
-            raise GuestError(f"{self._path}: the guest cannot list its disks: {words}")
+            raise GuestError(f"{self._name}: the guest cannot list its disks: {words}")
         return parse_disks(done.stdout)
 
     async def find_block_device(
@@ -337,11 +363,11 @@ class Agent:
                 return fits[0]
             if len(fits) > 1:
                 names = ", ".join(disk.path for disk in fits)
-                raise GuestError(f"{self._path}: more than one disk fits {marks}: {names}")
+                raise GuestError(f"{self._name}: more than one disk fits {marks}: {names}")
             if asyncio.get_running_loop().time() > deadline_s:
                 names = ", ".join(f"{disk.path} at {disk.pci_path} {disk.scsi}" for disk in disks)
                 raise GuestError(
-                    f"{self._path}: the guest sees no disk that fits {marks}",
+                    f"{self._name}: the guest sees no disk that fits {marks}",
                     hint=f"it sees {names or 'no disk'}; its kernel may lack the driver",
                 )
             await asyncio.sleep(pause_s)
@@ -394,31 +420,90 @@ class Agent:
     ) -> object:
         """Sends a command and returns its result."""
         async with self._turn:
-            if not self._synced:
-                await self._sync(timeout_s)
-            self._synced = False  # until the whole reply is read, even after an interruption
             try:
-                async with asyncio.timeout(timeout_s):
-                    await self._send(command, arguments)
-                    reply = self._parse(await self._read_line())
+                text = await self._channel.ask(_encode(command, arguments), timeout_s)
             except TimeoutError as error:
                 raise GuestError(
-                    f"{self._path}: the guest agent gave no answer to {command} "
+                    f"{self._name}: the guest agent gave no answer to {command} "
                     f"within {timeout_s:g} s",
                     hint="the guest may be stopped or overloaded",
                 ) from error
-            self._synced = True
+        reply = _parse(self._name, text)
         if "error" in reply:
             raise self._explain(command, reply["error"])
         if "return" not in reply:
-            raise self._junk(f"its answer to {command} has no `return`")
+            raise _junk(self._name, f"its answer to {command} has no `return`")
         return reply["return"]
 
-    async def _sync(self, timeout_s: float) -> None:
+    def _decode(self, data: object) -> bytes:
+        try:
+            return base64.b64decode(self._expect(data, str, "guest-exec-status"), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise _junk(self._name, "a program's output is not base64") from error
+
+    def _expect(self, value: object, kind: type[_T], command: str) -> _T:
+        return _expect(self._name, value, kind, command)
+
+    def _explain(self, command: str, error: object) -> GuestError:
+        words = str(error.get("desc", "")) if isinstance(error, dict) else ""
+        text = " ".join(words.split())[:200]
+        disabled = "disabled" in text or "has not been found" in text
+        return GuestError(
+            f"{self._name}: the guest agent refuses {command}: {text or 'it gives no reason'}",
+            hint="the guest's owner must allow this command: see its qemu-ga's --block-rpcs and "
+            "--allow-rpcs"
+            if disabled
+            else "",
+        )
+
+
+class _SocketChannel:
+    """An agent's port, which one client at a time may connect to."""
+
+    def __init__(
+        self, path: Path, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.name = str(path)
+        self._reader = reader
+        self._writer = writer
+        self._synced = False
+
+    async def ask(self, message: bytes, timeout_s: float) -> bytes:
+        """Returns the line with which the agent answers a command.
+
+        Raises:
+            GuestError: The connection is lost, or the answer is too long.
+            TimeoutError: It does not answer in time.
+        """
+        if not self._synced:
+            await self.sync(timeout_s)
+        self._synced = False  # until the whole reply is read, even after an interruption
+        async with asyncio.timeout(timeout_s):
+            await self.tell(message)
+            line = await self._read_line()
+        self._synced = True
+        return line
+
+    async def tell(self, message: bytes) -> None:
+        """Sends a command.
+
+        Raises:
+            GuestError: The connection is lost already.
+        """
+        self._writer.write(message + b"\n")
+        try:
+            await self._writer.drain()
+        except OSError as error:
+            raise self._closed() from error
+
+    async def sync(self, timeout_s: float) -> None:
         """Finds the point in the stream where the answers belong to our own commands.
 
         Earlier clients' commands may still be answered, and what is sent while the guest boots may
         be lost; so the command has a random id and is sent again, at increasing intervals.
+
+        Raises:
+            GuestError: No agent answers in time or as an agent does.
         """
         asked = asyncio.get_running_loop().time()
         pause_s = _RESYNC_FIRST_S
@@ -426,7 +511,7 @@ class Agent:
             left_s = asked + timeout_s - asyncio.get_running_loop().time()
             if left_s <= 0:
                 raise GuestError(
-                    f"{self._path}: no guest agent answers within {timeout_s:g} s",
+                    f"{self.name}: no guest agent answers within {timeout_s:g} s",
                     hint="check that the guest is up and runs qemu-guest-agent, and that no other "
                     "program is connected to this socket",
                 )
@@ -434,32 +519,24 @@ class Agent:
             try:
                 async with asyncio.timeout(min(pause_s, left_s)):
                     self._writer.write(_SENTINEL)
-                    await self._send("guest-sync-delimited", {"id": number})
+                    await self.tell(_encode("guest-sync-delimited", {"id": number}))
                     while True:
                         await self._skip_to_sentinel()
                         line = await self._read_line()
                         with contextlib.suppress(GuestError):
-                            if self._parse(line).get("return") == number:
+                            if _parse(self.name, line).get("return") == number:
                                 self._synced = True
                                 return
             except TimeoutError:
                 pause_s *= 2
 
-    async def _send(self, command: str, arguments: dict[str, Any] | None = None) -> None:
-        message: dict[str, Any] = {"execute": command}
-        if arguments:
-            message["arguments"] = arguments
-        self._writer.write(json.dumps(message).encode("ascii") + b"\n")
-        try:
-            await self._writer.drain()
-        except OSError as error:
-            raise self._closed() from error
-
     async def _read_line(self) -> bytes:
         try:
             return await self._read_until(b"\n")
         except asyncio.LimitOverrunError as error:
-            raise self._junk(f"one answer is longer than {MAX_REPLY_BYTES >> 20} MiB") from error
+            raise _junk(
+                self.name, f"one answer is longer than {MAX_REPLY_BYTES >> 20} MiB"
+            ) from error
 
     async def _skip_to_sentinel(self) -> None:
         """Discards everything before the next sentinel, however long."""
@@ -477,47 +554,39 @@ class Agent:
         except (OSError, EOFError) as error:
             raise self._closed() from error
 
-    def _parse(self, line: bytes) -> dict[str, Any]:
-        try:
-            reply = load_json(line)
-        except ValueError as error:
-            raise self._junk(f"{line[:40]!r} is not JSON") from error
-        return self._expect(reply, dict, "a command")
-
-    def _decode(self, data: object) -> bytes:
-        try:
-            return base64.b64decode(self._expect(data, str, "guest-exec-status"), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise self._junk("a program's output is not base64") from error
-
-    def _expect(self, value: object, kind: type[_T], command: str) -> _T:
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise self._junk(f"its answer to {command} has no {kind.__name__} where one belongs")
-        return value
-
-    def _explain(self, command: str, error: object) -> GuestError:
-        words = str(error.get("desc", "")) if isinstance(error, dict) else ""
-        text = " ".join(words.split())[:200]
-        disabled = "disabled" in text or "has not been found" in text
-        return GuestError(
-            f"{self._path}: the guest agent refuses {command}: {text or 'it gives no reason'}",
-            hint="the guest's owner must allow this command: see its qemu-ga's --block-rpcs and "
-            "--allow-rpcs"
-            if disabled
-            else "",
-        )
-
-    def _junk(self, what: str) -> GuestError:
-        return GuestError(
-            f"{self._path}: not a guest agent's answer: {what}",
-            hint="check that the socket belongs to a guest agent's port",
-        )
-
     def _closed(self) -> GuestError:
         return GuestError(
-            f"{self._path}: the connection to the guest agent was closed",
+            f"{self.name}: the connection to the guest agent was closed",
             hint="QEMU may have ended: look at its last messages",
         )
+
+
+def _encode(command: str, arguments: dict[str, Any] | None = None) -> bytes:
+    message: dict[str, Any] = {"execute": command}
+    if arguments:
+        message["arguments"] = arguments
+    return json.dumps(message).encode("ascii")
+
+
+def _parse(name: str, line: bytes) -> dict[str, Any]:
+    try:
+        reply = load_json(line)
+    except ValueError as error:
+        raise _junk(name, f"{line[:40]!r} is not JSON") from error
+    return _expect(name, reply, dict, "a command")
+
+
+def _expect(name: str, value: object, kind: type[_T], command: str) -> _T:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise _junk(name, f"its answer to {command} has no {kind.__name__} where one belongs")
+    return value
+
+
+def _junk(name: str, what: str) -> GuestError:
+    return GuestError(
+        f"{name}: not a guest agent's answer: {what}",
+        hint="check that the socket belongs to a guest agent's port",
+    )
 
 
 def parse_disks(output: bytes) -> tuple[BlockDevice, ...]:

@@ -28,6 +28,7 @@ from vmio.host.files import is_there
 from vmio.host.running import (
     ROOT,
     TICKS_PER_S,
+    ProcessKey,
     QemuProcess,
     find_qemus,
     open_process,
@@ -92,6 +93,11 @@ class RunningGuest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     that cannot be read."""
     problem: str = ""
     """Why it cannot be read, in a line that names the guest; empty if it can."""
+
+    @property
+    def key(self) -> ProcessKey:
+        """What tells it from all others that ever ran on this host since its boot."""
+        return self.process.key
 
     @property
     def address(self) -> str:

@@ -20,7 +20,15 @@ from vmio.managers.discovery import RunningGuest
 from vmio.model.plan import LiveChange
 from vmio.qemu.qmp import CommandRefusedError
 
-__all__ = ["LiveResult", "Settable", "check_live", "set_live", "tell_manager"]
+__all__ = [
+    "AbsentError",
+    "LiveResult",
+    "Settable",
+    "check_live",
+    "read_live",
+    "set_live",
+    "tell_manager",
+]
 
 _LIBVIRT_ID = "iothread"
 """libvirt calls its IOThread 1 `iothread1` in QEMU."""
@@ -39,6 +47,10 @@ _THROTTLE = re.compile(
 _NEEDED = ("bps", "bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr")
 """Parameters that `block_set_io_throttle` requires even if they do not limit anything."""
 _POOL_MIN, _POOL_MAX = "thread-pool-min", "thread-pool-max"
+
+
+class AbsentError(QmpError):
+    """A parameter that the running guest does not have."""
 
 
 class Settable(Protocol):
@@ -70,6 +82,26 @@ def check_live(changes: Sequence[LiveChange]) -> None:
     """
     for change in changes:
         _choose_value(change)
+
+
+async def read_live(connection: Settable, changes: Sequence[LiveChange]) -> tuple[int | None, ...]:
+    """Returns the values that changes would replace; None for one that the guest does not have.
+
+    Args:
+        connection: Its monitor.
+        changes: The properties.
+
+    Raises:
+        UsageError: One of them is not an I/O parameter.
+        QmpError: QEMU does not answer.
+    """
+    found: list[int | None] = []
+    for value in [_choose_value(each) for each in changes]:
+        try:
+            found.append(await value.read(connection))
+        except AbsentError:
+            found.append(None)
+    return tuple(found)
 
 
 async def set_live(connection: Settable, changes: Sequence[LiveChange]) -> tuple[LiveResult, ...]:
@@ -187,7 +219,7 @@ class _Property(Struct, frozen=True, kw_only=True):
         try:
             return _take(await connection.qom_get(self.path, self.name), self.path, self.name)
         except CommandRefusedError as error:
-            raise QmpError(
+            raise AbsentError(
                 f"{connection.name}: {self.path} has no {self.name}: {error.message}",
                 hint="the guest runs with another layout, or its QEMU is older",
             ) from error

@@ -29,10 +29,7 @@ from vmio.qemu.brief import BriefMonitor
 from vmio.qemu.live import read_live
 from vmio.values import check_between, replace
 
-__all__ = ["GuestKey", "HostWatcher", "WatchOptions", "choose_monitor", "find_key", "watch_host"]
-
-GuestKey = ProcessKey
-"""That of a guest's process."""
+__all__ = ["HostWatcher", "WatchOptions", "choose_monitor", "watch_host"]
 
 _AT_ONCE: Final = 8
 """Guests that are asked: a QEMU takes longer to wake up and answer than vmio to read it."""
@@ -57,11 +54,6 @@ class WatchOptions(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_between("search_s", self.search_s, 0)
-
-
-def find_key(guest: RunningGuest) -> GuestKey:
-    """Returns what tells a guest from all others that ever ran on this host since its boot."""
-    return guest.process.key
 
 
 class _Watched:
@@ -124,21 +116,21 @@ class HostWatcher:
         self._matches = matches
         self._find_configured = find_configured
         self._root = root
-        self._watched: dict[GuestKey, _Watched] = {}
+        self._watched: dict[ProcessKey, _Watched] = {}
         self._known: tuple[RunningGuest, ...] = ()
         self._unseen: tuple[str, ...] = ()
         self._searched_s: float | None = None
         self._has_lost = False
-        self._with_queues: frozenset[GuestKey] = frozenset()
+        self._with_queues: frozenset[ProcessKey] = frozenset()
         self._daemons: dict[str, DomainDaemon] = {}
 
-    def ask_for_queues(self, guests: Iterable[GuestKey]) -> None:
+    def ask_for_queues(self, guests: Iterable[ProcessKey]) -> None:
         """Chooses the guests whose virtqueues are read from now on, if `options` does not."""
         self._with_queues = frozenset(guests)
         for key, each in self._watched.items():
             each.sampler.ask_for_queues(wanted=self._options.queues or key in self._with_queues)
 
-    def find_monitor(self, key: GuestKey) -> tuple[BriefMonitor | None, str]:
+    def find_monitor(self, key: ProcessKey) -> tuple[BriefMonitor | None, str]:
         """Returns the monitor of a guest, to be used between two looks; None and why without one.
 
         A second connection would find the one of the last look still closing.
@@ -276,7 +268,7 @@ class HostWatcher:
             daemon = self._daemons[uri] = DomainDaemon(uri)
         return DomainReader(daemon, guest), ""
 
-    async def _drop(self, key: GuestKey, *, ended: bool = True) -> None:
+    async def _drop(self, key: ProcessKey, *, ended: bool = True) -> None:
         watched = self._watched.pop(key)
         self._has_lost = True
         if ended and watched.keeper is not None:

@@ -9,12 +9,12 @@ import pytest
 
 from vmio.app.top import LiveGuests, RecordedGuests, open_recorded
 from vmio.errors import CapabilityError, InputError, ToolError
-from vmio.host.running import QemuProcess
+from vmio.host.running import ProcessKey, QemuProcess
 from vmio.managers.discovery import RunningGuest
 from vmio.managers.owners import Manager
 from vmio.observe.readings import Look, Observation
 from vmio.observe.recording import create_recording
-from vmio.observe.watching import GuestKey, HostWatcher
+from vmio.observe.watching import HostWatcher
 from vmio.qemu.brief import BriefMonitor
 from vmio.report.live.rows import GuestRow, HostRows
 from vmio.values import replace
@@ -25,7 +25,7 @@ class Watcher(HostWatcher):
 
     def __init__(self, guest: RunningGuest) -> None:
         self.guest = guest
-        self.asked: list[GuestKey] = []
+        self.asked: list[ProcessKey] = []
 
     async def look(self, *, limit_s: float | None = None) -> Look:  # noqa: ARG002 - as HostWatcher has it
         """Returns a look without figures."""
@@ -36,7 +36,7 @@ class Watcher(HostWatcher):
             observations=(Observation(guest=self.guest),),
         )
 
-    def find_monitor(self, key: GuestKey) -> tuple[BriefMonitor | None, str]:
+    def find_monitor(self, key: ProcessKey) -> tuple[BriefMonitor | None, str]:
         """Returns that there is none to use."""
         self.asked.append(key)
         return None, "its monitor is its manager's alone"
@@ -60,23 +60,24 @@ async def refuse(manager: Manager, iothread: str) -> CapabilityError:
 
 
 @pytest.mark.parametrize(
-    ("manager", "iothread", "hint"),
+    ("manager", "iothread", "reason", "hint"),
     [
         (
             "libvirt",
             "iothread1",
+            "its monitor is libvirt's alone",
             "virsh iothreadset 'web db' 1 --poll-max-ns 0 --poll-grow 2",
         ),
-        ("libvirt", "mine", ""),
-        ("kubevirt", "iothread1", ""),
+        ("libvirt", "mine", "its monitor is libvirt's alone", ""),
+        ("kubevirt", "iothread1", "its monitor is its manager's alone", ""),
     ],
 )
 def test_monitor_that_is_its_managers_is_left_alone(
-    manager: Manager, iothread: str, hint: str
+    manager: Manager, iothread: str, reason: str, hint: str
 ) -> None:
     """Libvirt's own command is told, ready to be pasted."""
     error = asyncio.run(refuse(manager, iothread))
-    assert "its monitor is its manager's alone" in error.message
+    assert reason in error.message
     assert error.hint == hint
 
 

@@ -49,7 +49,7 @@ def test_domain_of_libvirt_is_refused_with_its_command(
     """Its daemon holds the monitor; nothing is kept of it."""
     assert call("autopilot", "run", "data base") == 4
     said = capsys.readouterr().err
-    assert "error: data base cannot be steered: its monitor is its manager's alone" in said
+    assert "error: data base cannot be steered: its monitor is libvirt's alone" in said
     assert "virsh iothreadset 'data base' 2 --poll-max-ns NANOSECONDS" in said
     assert not state.exists()
 

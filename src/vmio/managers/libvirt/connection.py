@@ -12,7 +12,7 @@ import atexit
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from queue import Empty, SimpleQueue
@@ -143,7 +143,8 @@ class Connection:
         """Ends the connection, unless the daemon has stopped to answer."""
         if not self._is_lost:
             self._is_lost = True
-            self._run(self._handle.close)
+            with suppress(Empty):  # it has stopped to answer just now
+                self._run(self._handle.close)
 
     def is_usable(self) -> bool:
         """Returns whether the daemon is still there."""
@@ -289,6 +290,20 @@ class Connection:
         self._check_run(uuid, number, found)
         return dict(values)
 
+    def check_run(self, uuid: str, number: int) -> None:
+        """Makes sure that a domain runs, and that it is a certain run of it.
+
+        Args:
+            uuid: The domain.
+            number: What libvirt calls this run of it.
+
+        Raises:
+            InputError: There is no such domain, or it is another run of it.
+            LibvirtError: The daemon does not answer.
+        """
+        found = self._call(f"find '{uuid}'", self._handle.lookupByUUIDString, uuid, name=uuid)
+        self._check_run(uuid, number, found.ID())
+
     def _check_run(self, uuid: str, number: int, found: int) -> None:
         if found != number:
             raise InputError(f"{self.uri} does not run the domain {uuid} as its number {number}")
@@ -362,6 +377,27 @@ class Connection:
             dict(values),
             self._libvirt.VIR_DOMAIN_AFFECT_LIVE,
         )
+
+    def run_agent_command(self, name: str, command: str, timeout_s: int) -> bytes:
+        """Returns the answer of a running domain's guest agent to a command.
+
+        libvirt marks the domain as tainted for it.
+
+        Args:
+            name: The domain.
+            command: The command as JSON.
+            timeout_s: How long libvirt waits for the answer; 0 for a command without one.
+
+        Raises:
+            CapabilityError: The connection may only read.
+            InputError: There is no such domain.
+            LibvirtError: The agent is not there, does not answer in time or refuses; or the daemon
+                does not answer.
+        """
+        domain = self._find(name)
+        run = import_module("libvirt_qemu").qemuAgentCommand
+        answer = self._call(f"ask the guest agent of '{name}'", run, domain, command, timeout_s, 0)
+        return str(answer).encode("utf-8", "surrogateescape")
 
     def _find(self, name: str) -> Any:  # noqa: ANN401 - libvirt-python has no types
         return self._call(f"find '{name}'", self._handle.lookupByName, name, name=name)
@@ -450,16 +486,26 @@ class Connection:
 
 @contextmanager
 def open_connection(
-    uri: str, *, writes: bool = False, deadline_s: float = DEADLINE_S
+    uri: str,
+    *,
+    writes: bool = False,
+    deadline_s: float = DEADLINE_S,
+    connect_s: float = DEADLINE_S,
 ) -> Iterator[Connection]:
     """Connects to a daemon, and disconnects at the end.
+
+    Args:
+        uri: libvirt's name of the daemon.
+        writes: Whether to ask for the right to change domains.
+        deadline_s: The longest that one call may take, in seconds.
+        connect_s: The longest that connecting may take, in seconds.
 
     Raises:
         MissingExtraError: libvirt-python is not installed.
         CapabilityError: The daemon refuses this account.
         LibvirtError: No daemon answers there.
     """
-    connection = Connection(uri, writes=writes, deadline_s=deadline_s)
+    connection = Connection(uri, writes=writes, deadline_s=deadline_s, connect_s=connect_s)
     try:
         yield connection
     finally:

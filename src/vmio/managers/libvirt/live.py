@@ -6,17 +6,25 @@ only what its live XML says.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, TypeVar
 
-from vmio.errors import InputError, LibvirtError, UsageError
+from vmio.errors import LibvirtError, UsageError, VmioError
 from vmio.managers.discovery import RunningGuest
-from vmio.managers.libvirt.connection import Connection, open_connection
+from vmio.managers.libvirt.connection import Connection
+from vmio.managers.libvirt.visit import visit_domain
 from vmio.managers.live import LiveResult
 from vmio.model.plan import LiveChange
+from vmio.values import replace
 
-__all__ = ["set_guest", "set_live"]
+__all__ = ["DomainSetter", "read_live", "set_live"]
+
+_Result = TypeVar("_Result")
+_Changes = Sequence[LiveChange]
+_CALL_S: Final = 5.0
 
 _OBJECT = re.compile(r"/objects/iothread([1-9][0-9]{0,9})", re.ASCII)
 _PARAMETERS: Final[Mapping[str, str]] = {
@@ -27,9 +35,7 @@ _PARAMETERS: Final[Mapping[str, str]] = {
 """libvirt's names of what it sets and reports back, by QEMU's."""
 
 
-def set_live(
-    connection: Connection, name: str, changes: Sequence[LiveChange]
-) -> tuple[LiveResult, ...]:
+def set_live(connection: Connection, name: str, changes: _Changes) -> tuple[LiveResult, ...]:
     """Sets parameters one after the other; on a failure none is changed.
 
     Args:
@@ -68,27 +74,76 @@ def set_live(
     )
 
 
-def set_guest(
-    uri: str, guest: RunningGuest, changes: Sequence[LiveChange]
-) -> tuple[LiveResult, ...]:
-    """Sets parameters of a guest that runs here, as `set_live` does.
+def read_live(connection: Connection, name: str, changes: _Changes) -> tuple[int | None, ...]:
+    """Returns the values that changes would replace; None for what the domain does not have.
+
+    Args:
+        connection: A connection.
+        name: The domain.
+        changes: The parameters.
+
+    Raises:
+        UsageError: One of them is not a parameter that libvirt sets.
+        InputError: There is no such domain.
+        LibvirtError: libvirt does not answer.
+    """
+    places = [(_find_thread(change), change.property) for change in changes]
+    found = connection.read_threads(name) if places else {}
+    return tuple(found.get(number, {}).get(parameter) for number, parameter in places)
+
+
+class DomainSetter:
+    """Sets parameters of a domain that runs here, in a visit for each change.
 
     Args:
         uri: The daemon that runs it.
         guest: The guest.
-        changes: The parameters and their new values.
-
-    Raises:
-        UsageError: One of them is not a parameter that libvirt sets.
-        InputError: The daemon does not run this guest.
-        CapabilityError: This account may only read there.
-        LibvirtError: libvirt or QEMU refuses a value; the earlier ones are as they were.
     """
-    with open_connection(uri, writes=True) as connection:
-        domain = connection.read_domain(guest.name)
-        if (domain.uuid, str(domain.number)) != (guest.uuid, guest.id):
-            raise InputError(f"{uri} runs another '{guest.name}' than process {guest.process.pid}")
-        return set_live(connection, guest.name, changes)
+
+    def __init__(self, uri: str, guest: RunningGuest) -> None:
+        self._uri = uri
+        self._guest = guest
+        # What puts back comes after a call that nobody waits for any more.
+        self._turn = asyncio.Lock()
+
+    async def read(self, changes: _Changes) -> tuple[int | None, ...]:
+        """Returns values as `read_live` does.
+
+        Raises:
+            CapabilityError: This account may only read there.
+            VmioError: As `read_live`, or the daemon does not run this guest.
+        """
+        return await self._visit(read_live, changes)
+
+    async def set(self, changes: _Changes) -> tuple[LiveResult, ...]:
+        """Sets parameters as `set_live` does; if this is cancelled, they are set back.
+
+        Raises:
+            CapabilityError: This account may only read there.
+            VmioError: As `set_live`, or the daemon does not run this guest.
+        """
+        # A call of libvirt's cannot be broken off.
+        setting = asyncio.ensure_future(self._visit(set_live, changes))
+        try:
+            return await asyncio.shield(setting)
+        except asyncio.CancelledError:
+            with suppress(VmioError):
+                done = await asyncio.shield(setting)
+                back = [replace(each.change, new=each.old) for each in reversed(done)]
+                await self._visit(set_live, back)
+            raise
+
+    async def _visit(
+        self, body: Callable[[Connection, str, _Changes], _Result], changes: _Changes
+    ) -> _Result:
+        guest = self._guest
+        async with self._turn:
+            return await visit_domain(
+                self._uri,
+                guest,
+                lambda connection: body(connection, guest.name, changes),
+                deadline_s=_CALL_S,
+            )
 
 
 def _find_thread(change: LiveChange) -> int:

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Literal, TypedDict
 
-from vmio.autopilot.records import FoundRecord, IOThreadRecord
-from vmio.autopilot.values import DecisionKind
+from vmio.managers.live_records import FoundRecord, OwnValue
 from vmio.report.envelope import Count, render_document
 
 __all__ = ["AutopilotData", "render_steered_json"]
 
 
 class SteeredIOThreadData(TypedDict):
-    """An IOThread whose polling was changed."""
+    """A parameter of an IOThread that was changed."""
 
     id: str
-    own_ns: Count
-    """Its `poll-max-ns` before the first change, which is restored in the end."""
-    set_ns: Count
+    """The IOThread's."""
+    parameter: str
+    """`poll-max-ns`; of a benchmark also others."""
+    own: Count
+    """Its value before the first change, which is restored in the end."""
+    set: Count
     """The last one that was set."""
-    why: DecisionKind
+    why: str
     """`try`: a trial; `compare`: back at its own after one; `settle`: the best for this load;
     `known load`: the best that was found for it before; `slower`: it did not hold the latency any
     more; `measure`: a load that is new is first seen at the IOThread's own; `other load`, `idle`,
-    `contended`, `limited`, `unread`: why a trial was taken back; `again`: a trial is repeated."""
+    `contended`, `limited`, `unread`: why a trial was taken back; `again`: a trial is repeated;
+    empty: it is measured."""
     changed_unix_ns: Count
     """When, since 1970 in UTC."""
 
 
 class SteeredGuestData(TypedDict):
-    """A guest that an autopilot steers, or steered until it was killed."""
+    """A guest whose parameters somebody changes, or did until that was killed."""
 
     address: str
     """`pid:NUMBER`."""
@@ -39,13 +42,15 @@ class SteeredGuestData(TypedDict):
     label: str
     """What people call it."""
     is_active: bool
-    """False if the autopilot was killed: `vmio autopilot restore` or the next run restores it."""
+    """False if who did was killed: `vmio autopilot restore` or the next run restores it."""
+    by: Literal["autopilot", "bench"]
+    """An autopilot that steers it, or a benchmark that measures it."""
     iothreads: list[SteeredIOThreadData]
-    """Those whose polling was changed."""
+    """Those with a parameter that was changed, one entry for each parameter."""
 
 
 class AutopilotData(TypedDict):
-    """The guests that autopilots of this user steer."""
+    """The guests whose parameters autopilots and benchmarks of this user change."""
 
     guests: list[SteeredGuestData]
 
@@ -62,15 +67,17 @@ def _describe_guest(found: FoundRecord) -> SteeredGuestData:
         "started_ticks": found.key[1],
         "label": found.record.label,
         "is_active": found.is_active,
-        "iothreads": [_describe_iothread(each) for each in found.record.iothreads if each.set_ns],
+        "by": found.record.by,
+        "iothreads": [_describe_value(each) for each in found.record.values if each.ours],
     }
 
 
-def _describe_iothread(record: IOThreadRecord) -> SteeredIOThreadData:
+def _describe_value(value: OwnValue) -> SteeredIOThreadData:
     return {
-        "id": record.id,
-        "own_ns": record.own_ns,
-        "set_ns": record.set_ns[-1],
-        "why": record.why,
-        "changed_unix_ns": record.wall_ns,
+        "id": value.iothread,
+        "parameter": value.parameter,
+        "own": value.own,
+        "set": value.ours[-1],
+        "why": value.why,
+        "changed_unix_ns": value.wall_ns,
     }

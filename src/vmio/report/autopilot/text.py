@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.console import Console
 
-from vmio.autopilot.records import FoundRecord, IOThreadRecord
+from vmio.managers.live_records import FoundRecord, OwnValue
 from vmio.report.autopilot.words import REASONS
 from vmio.report.table import Cell, Column, print_table
 
@@ -19,8 +19,9 @@ _NOTHING: Final = "-"
 _COLUMNS: Final = (
     Column(head="guest"),
     Column(head="name", narrow="cut", least=12),
-    Column(head="autopilot"),
+    Column(head="by"),
     Column(head="IOThread"),
+    Column(head="parameter", leaves=1, narrow="drop"),
     Column(head="its own", right=True),
     Column(head="set last", right=True),
     Column(head="at (UTC)", leaves=1, narrow="drop"),
@@ -39,21 +40,23 @@ def print_steered(found: Sequence[FoundRecord], console: Console) -> None:
 
 
 def _make_rows(found: FoundRecord) -> Iterator[Sequence[Cell]]:
-    state: Cell = ("at work", _GREEN) if found.is_active else ("was killed", _YELLOW)
+    by = found.record.by
+    state: Cell = (by, _GREEN) if found.is_active else (f"{by}, was killed", _YELLOW)
     about = (f"pid:{found.key[0]}", found.record.label, state)
-    changed = [each for each in found.record.iothreads if each.set_ns]
+    changed = [each for each in found.record.values if each.ours]
     for each in changed:
         yield (
             *about,
-            each.id,
-            str(each.own_ns),
-            str(each.set_ns[-1]),
+            each.iothread,
+            each.parameter,
+            str(each.own),
+            str(each.ours[-1]),
             _format_time(each),
-            REASONS[each.why],
+            REASONS.get(each.why, "measured"),
         )
     if not changed:
-        yield (*about, *[_NOTHING] * 4, "nothing was changed yet")
+        yield (*about, *[_NOTHING] * 5, "nothing was changed yet")
 
 
-def _format_time(record: IOThreadRecord) -> str:
+def _format_time(record: OwnValue) -> str:
     return datetime.fromtimestamp(record.wall_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from vmio.autopilot.pilot import AutopilotEvent
-from vmio.autopilot.restoring import Restored
-from vmio.autopilot.values import Decision, DecisionKind
+from vmio.autopilot.values import Decision
+from vmio.managers.live_setter import Restored
 from vmio.report.figures import format_ratio
 
 __all__ = ["REASONS", "describe_event"]
 
-REASONS: Final[dict[DecisionKind, str]] = {
+REASONS: Final[Mapping[str, str]] = {
     "idle": "idle",
     "contended": "threads wait for processors",
     "limited": "a limit makes requests wait",
@@ -68,12 +69,13 @@ def _describe_decision(event: AutopilotEvent, decision: Decision) -> str:
 
 
 def _describe_restored(restored: Restored) -> str:
+    name, value = restored.parameter, restored.value
     match restored.outcome:
         case "restored":
-            return f"poll-max-ns is {restored.poll_max_ns} again, its own"
+            return f"{name} is {value} again, its own"
         case "its own":
-            return f"poll-max-ns is {restored.poll_max_ns}, its own"
+            return f"{name} is {value}, its own"
         case "somebody else's":
-            return f"poll-max-ns is left at {restored.poll_max_ns}, which somebody else has set"
+            return f"{name} is left at {value}, which somebody else has set"
         case "gone":
             return "it was removed from the guest"

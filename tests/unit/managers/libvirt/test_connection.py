@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -43,6 +44,33 @@ def test_versions_are_told_of_qemu_alone(connection: Connection) -> None:
     versions = connection.read_versions()
     assert versions.qemu == ""
     assert versions.libvirt_number >= (9, 0)
+
+
+def test_another_run_of_a_domain_is_an_input_error(connection: Connection) -> None:
+    """As is a domain that is not there."""
+    uuid = connection.read_domain("test").uuid
+    number = connection.read_domain("test").number
+    connection.check_run(uuid, number)
+    with pytest.raises(InputError, match="does not run the domain"):
+        connection.check_run(uuid, number + 1)
+    with pytest.raises(InputError, match="has no domain"):
+        connection.check_run("18cf170e-b8ec-469c-84af-bf6f0add100c", number)
+
+
+def test_agent_that_is_not_there_is_told(connection: Connection) -> None:
+    """This driver has none."""
+    with pytest.raises(LibvirtError, match="could not ask the guest agent of 'test'"):
+        connection.run_agent_command("test", '{"execute": "guest-ping"}', 1)
+
+
+def test_close_does_not_wait_for_a_daemon_that_hangs(connection: Connection) -> None:
+    """It has answered the last call, and nothing since."""
+    released = threading.Event()
+    connection._deadline_s = 0.01
+    connection._handle = SimpleNamespace(close=released.wait)
+    connection.close()
+    assert connection.is_lost
+    released.set()
 
 
 def test_missing_domain_is_an_input_error(connection: Connection) -> None:

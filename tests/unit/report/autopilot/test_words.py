@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from vmio.autopilot.pilot import AutopilotEvent
-from vmio.autopilot.records import FoundRecord, GuestRecord, IOThreadRecord
-from vmio.autopilot.restoring import Restored
 from vmio.autopilot.values import Decision, DecisionKind
 from vmio.errors import CapabilityError, QmpError
+from vmio.managers.live_records import FoundRecord, GuestRecord, OwnValue
+from vmio.managers.live_setter import Restored
 from vmio.report.autopilot.json import render_steered_json
 from vmio.report.autopilot.text import print_steered
 from vmio.report.autopilot.words import REASONS, describe_event
@@ -23,14 +23,22 @@ FOUND = (
         key=(20, 7),
         record=GuestRecord(
             label="701 web\x1b",
-            iothreads=(
-                IOThreadRecord(id="io0", own_ns=1_000_000, set_ns=(0, 8_192), why="settle"),
-                IOThreadRecord(id="io1", own_ns=5),
+            values=(
+                OwnValue(iothread="io0", own=1_000_000, ours=(0, 8_192), why="settle"),
+                OwnValue(iothread="io1", own=5),
             ),
         ),
         is_active=True,
     ),
-    FoundRecord(key=(21, 8), record=GuestRecord(label="db"), is_active=False),
+    FoundRecord(
+        key=(21, 8),
+        record=GuestRecord(
+            label="db",
+            by="bench",
+            values=(OwnValue(iothread="io0", parameter="poll-grow", own=0, ours=(2,)),),
+        ),
+        is_active=False,
+    ),
 )
 
 
@@ -90,9 +98,19 @@ def test_every_decision_has_a_reason() -> None:
             AutopilotEvent(
                 guest="db",
                 iothreads=("io0",),
-                restored=Restored(iothread="io0", outcome="restored", poll_max_ns=8),
+                restored=Restored(iothread="io0", outcome="restored", value=8),
             ),
             "db: io0: poll-max-ns is 8 again, its own",
+        ),
+        (
+            AutopilotEvent(
+                guest="db",
+                iothreads=("io0",),
+                restored=Restored(
+                    iothread="io0", parameter="poll-grow", outcome="somebody else's", value=4
+                ),
+            ),
+            "db: io0: poll-grow is left at 4, which somebody else has set",
         ),
         (
             AutopilotEvent(guest="db", problem=QmpError("/run/x is held by another client")),
@@ -119,11 +137,14 @@ def test_steered_guests_are_a_table() -> None:
     assert lines[-2][:1] == ["pid:20"]
     assert {"io0", "1000000", "8192"} <= set(lines[-2])
     assert lines[-1][:2] == ["pid:21", "db"]
-    assert "killed" in lines[-1]
+    assert {"bench,", "killed", "poll-grow", "measured"} <= set(lines[-1])
 
 
 def test_steered_guests_are_json() -> None:
     """With the last value that was set."""
     data = json.loads(render_steered_json(FOUND))["data"]["guests"]
     assert [each["is_active"] for each in data] == [True, False]
-    assert [each["set_ns"] for each in data[0]["iothreads"]] == [8_192]
+    assert [(each["by"], each["iothreads"][0]["set"]) for each in data] == [
+        ("autopilot", 8_192),
+        ("bench", 2),
+    ]

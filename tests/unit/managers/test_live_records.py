@@ -1,4 +1,4 @@
-"""Records of guests' own polling: whole, private, of one guest, and one autopilot's at a time."""
+"""Records of guests' own parameters: whole, private, of one guest, held by one at a time."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from vmio.autopilot.records import (
+from vmio.errors import ConflictError, OutputError
+from vmio.host.running import read_boot_id
+from vmio.managers.live_records import (
     FoundRecord,
     GuestRecord,
-    IOThreadRecord,
+    OwnValue,
     list_records,
     open_record,
 )
-from vmio.errors import ConflictError, OutputError
-from vmio.host.running import read_boot_id
 from vmio.observe.threads import open_tasks, read_threads
 
 RECORD = GuestRecord(
     label="701 web",
-    iothreads=(IOThreadRecord(id="io0", own_ns=32_768, set_ns=(0, 8_192), why="try", wall_ns=5),),
+    values=(OwnValue(iothread="io0", own=32_768, ours=(0, 8_192), why="try", wall_ns=5),),
 )
 
 
@@ -50,10 +50,10 @@ def test_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert not list((tmp_path / "a").iterdir())
 
 
-def test_second_autopilot_of_a_guest_is_refused(tmp_path: Path) -> None:
+def test_second_that_changes_a_guest_is_refused(tmp_path: Path) -> None:
     """Until the first has ended; another guest's is not."""
     with open_record(KEY, folder=tmp_path):
-        with pytest.raises(ConflictError, match="another autopilot steers"):
+        with pytest.raises(ConflictError, match="another autopilot or benchmark is at work"):
             open_record(KEY, folder=tmp_path).__enter__()
         with open_record((KEY[0], KEY[1] + 1), folder=tmp_path):
             pass
@@ -78,16 +78,19 @@ def test_records_of_guests_that_ended_are_removed(tmp_path: Path) -> None:
         b"[" * 10_000,
         b"{}",
         msgspec.json.encode(RECORD)[:-1],
-        b'{"label":"x","iothreads":[{"id":"../x","own_ns":1}]}',
-        b'{"label":"x","iothreads":[{"id":"a","own_ns":-1}]}',
-        b'{"label":"x","iothreads":[{"id":"a","own_ns":1e400}]}',
-        b'{"label":"x","iothreads":[{"id":"a","own_ns":1,"set_ns":[9223372036854775808]}]}',
+        b'{"label":"x","values":[{"iothread":"../x","own":1}]}',
+        b'{"label":"x","values":[{"iothread":"a","own":-1}]}',
+        b'{"label":"x","values":[{"iothread":"a","own":1e400}]}',
+        b'{"label":"x","values":[{"iothread":"a","own":1,"ours":[9223372036854775808]}]}',
+        b'{"label":"x","values":[{"iothread":"a","own":1,"parameter":"limits.bps"}]}',
+        b'{"label":"x","values":[{"iothread":"a","own":1,"why":"\\u001b[31m"}]}',
+        b'{"label":"x","by":"me"}',
         b'{"label":"x","more":1}',
         b" " * (1 << 20) + b"{}",
     ],
 )
 def test_record_that_cannot_be_read_stops_everything(tmp_path: Path, text: bytes) -> None:
-    """What a guest's polling was is not known then; the list leaves it out."""
+    """What the guest's parameters were is not known then; the list leaves it out."""
     (tmp_path / f"{read_boot_id()}.{KEY[0]}.{KEY[1]}.json").write_bytes(text)
     with (
         open_record(KEY, folder=tmp_path) as file,

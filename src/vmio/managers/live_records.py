@@ -1,9 +1,10 @@
-"""What a guest's own polling was, in a file from before the first change on.
+"""What a running guest's own parameters were, in a file from before the first change on.
 
 A record is for one guest, told by its process's number and start and this boot of the host, so
-that it is never taken for another guest's. A lock beside it is held as long as the autopilot lives
-that steers the guest: the kernel drops it however that ends. Then the next one, or `vmio autopilot
-restore`, puts back what the record has.
+that it is never taken for another guest's. A lock beside it is held as long as whoever changes the
+guest lives: an autopilot that steers it, or a benchmark that measures it, never both. The kernel
+drops the lock however that ends. Then the next of either, or `vmio autopilot restore`, puts back
+what the record has.
 """
 
 from __future__ import annotations
@@ -17,24 +18,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from vmio.autopilot.values import MOST_POLL_NS, DecisionKind
 from vmio.errors import ConflictError, OutputError, ToolError
 from vmio.host.private import find_stranger, make_private_folder, read_private_file
-from vmio.host.running import open_process, read_boot_id
+from vmio.host.running import ProcessKey, open_process, read_boot_id
 from vmio.host.save import write_file
 from vmio.managers.journal import find_state_folder
-from vmio.observe.watching import GuestKey
 from vmio.values import check_between, check_matches
 
 __all__ = [
     "FoundRecord",
     "GuestRecord",
-    "IOThreadRecord",
+    "OwnValue",
     "RecordFile",
     "find_records_folder",
     "is_running",
@@ -43,50 +42,57 @@ __all__ = [
 ]
 
 _MAX_BYTES: Final = 1 << 20
-_MAX_IOTHREADS: Final = 1024
+_MAX_VALUES: Final = 4096
+_MOST: Final = 2**63 - 1
 _MAX_RECORDS: Final = 1 << 12
 _TRIES: Final = 4
 _PAUSE_S: Final = 0.01
 _NAME: Final = re.compile(r"([0-9a-f-]{0,64})\.([0-9]{1,10})\.([0-9]{1,20})\.json", re.ASCII)
 _IOTHREAD: Final = r"[A-Za-z][A-Za-z0-9._-]{0,255}"
+_PARAMETER: Final = r"[a-z][a-z-]{0,63}"
+_WHY: Final = r"[a-z ]{0,40}"
 
 
-class IOThreadRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An IOThread whose polling the autopilot chooses."""
+class OwnValue(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A parameter of an IOThread that is changed for a while."""
 
-    id: str
-    own_ns: int
-    """Its `poll-max-ns` before the first change."""
-    set_ns: tuple[int, ...] = ()
+    iothread: str
+    parameter: str = "poll-max-ns"
+    own: int
+    """Its value before the first change."""
+    ours: tuple[int, ...] = ()
     """What may be in force now by a change of ours, the latest last: a change is recorded before
     it is made. Anything else was set by somebody else."""
-    why: DecisionKind = "keep"
-    """The latest change."""
+    why: str = ""
+    """The latest change: the kind of an autopilot's decision; empty for a benchmark's."""
     wall_ns: int = 0
     """When, since 1970 in UTC; 0 without a change."""
 
     def __post_init__(self) -> None:
-        check_matches("id", self.id, _IOTHREAD)
-        for each in (self.own_ns, *self.set_ns):
-            check_between("poll-max-ns", each, 0, MOST_POLL_NS)
-        check_between("wall_ns", self.wall_ns, 0, 2**63 - 1)
+        check_matches("iothread", self.iothread, _IOTHREAD)
+        check_matches("parameter", self.parameter, _PARAMETER)
+        check_matches("why", self.why, _WHY)
+        for each in (self.own, *self.ours, self.wall_ns):
+            check_between("value", each, 0, _MOST)
 
 
 class GuestRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A guest that an autopilot steers, or did until it was killed."""
+    """A guest whose parameters are changed, or were until whoever did that was killed."""
 
     label: str
     """What people call the guest."""
-    iothreads: tuple[IOThreadRecord, ...] = ()
+    by: Literal["autopilot", "bench"] = "autopilot"
+    """Who changes them."""
+    values: tuple[OwnValue, ...] = ()
 
     def __post_init__(self) -> None:
-        check_between("number of iothreads", len(self.iothreads), 0, _MAX_IOTHREADS)
+        check_between("number of values", len(self.values), 0, _MAX_VALUES)
 
 
 class FoundRecord(Struct, frozen=True, kw_only=True):
-    """A record, and whether an autopilot is at work on its guest."""
+    """A record, and whether somebody is at work on its guest."""
 
-    key: GuestKey
+    key: ProcessKey
     record: GuestRecord
     is_active: bool
 
@@ -98,7 +104,7 @@ class RecordFile:
         self._path = path
 
     def read(self) -> GuestRecord | None:
-        """Returns what a killed autopilot left; None without a record.
+        """Returns what a killed vmio left; None without a record.
 
         Raises:
             OutputError: There is one that cannot be read, so that nothing may be changed.
@@ -109,8 +115,8 @@ class RecordFile:
             return None
         except (OSError, msgspec.MsgspecError, RecursionError) as error:
             raise OutputError(
-                f"cannot read {self._path}, which has what a guest's polling was: {error}",
-                hint="set the guest's poll-max-ns by hand, and remove the file",
+                f"cannot read {self._path}, which has what a guest's parameters were: {error}",
+                hint="set the guest's parameters by hand, and remove the file",
             ) from error
 
     def write(self, record: GuestRecord) -> None:
@@ -137,7 +143,7 @@ def find_records_folder() -> Path:
 
 
 @contextmanager
-def open_record(key: GuestKey, *, folder: Path) -> Iterator[RecordFile]:
+def open_record(key: ProcessKey, *, folder: Path) -> Iterator[RecordFile]:
     """Holds the lock of a guest's record.
 
     Args:
@@ -145,7 +151,7 @@ def open_record(key: GuestKey, *, folder: Path) -> Iterator[RecordFile]:
         folder: Where records are.
 
     Raises:
-        ConflictError: Another autopilot steers the guest.
+        ConflictError: Another autopilot or benchmark is at work on the guest.
         OutputError: The folder cannot be written, or others can write to it.
     """
     make_private_folder(folder)
@@ -155,7 +161,8 @@ def open_record(key: GuestKey, *, folder: Path) -> Iterator[RecordFile]:
         descriptor = _lock(lock)
     except BlockingIOError as error:
         raise ConflictError(
-            f"another autopilot steers pid:{key[0]}", hint="vmio autopilot status"
+            f"another autopilot or benchmark is at work on pid:{key[0]}",
+            hint="vmio autopilot status",
         ) from error
     except OSError as error:
         raise OutputError(f"cannot write {lock}: {error.strerror}") from error
@@ -244,7 +251,7 @@ def _is_locked(path: Path) -> bool:
     return False
 
 
-def is_running(key: GuestKey) -> bool:
+def is_running(key: ProcessKey) -> bool:
     """Returns whether a guest has not ended."""
     try:
         with open_process(*key):
