@@ -118,10 +118,10 @@ async def judge_guests(
         window_s: Seconds between the two looks at them: 2 or more, since the kernel samples how
             threads spend their time.
     """
-    keys = {each.process.key for each in guests}
+    keys = {each.key for each in guests}
     tracker = HostTracker(confirm=False)
     async with watch_host(
-        matches=lambda guest: guest.process.key in keys, find_configured=ConfiguredLayouts().find
+        matches=lambda guest: guest.key in keys, find_configured=ConfiguredLayouts().find
     ) as watcher:
         tracker.add(await watcher.look())
         await asyncio.sleep(window_s)

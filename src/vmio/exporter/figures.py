@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from vmio.exporter.labels import GuestNames, make_value
-from vmio.host.running import ProcessKey
+from vmio.managers.discovery import ProcessKey
 from vmio.model.topology import AttachedDisk
 from vmio.observe.readings import HostTracker, Look, Reading
 from vmio.observe.sample import DiskSample
@@ -71,7 +71,7 @@ class HostFiguresTracker:
 
     def add(self, look: Look) -> HostFigures:
         """Returns the figures of the next look."""
-        readings = {each.guest.process.key: each for each in self._tracker.add(look)}
+        readings = {each.guest.key: each for each in self._tracker.add(look)}
         names = self._names.assign((key, each.guest) for key, each in readings.items())
         self._totals = {key: self._totals.get(key) or TotalsTracker() for key in readings}
         self._started_s = {

@@ -11,8 +11,7 @@ from hashlib import blake2s
 from typing import Final
 
 from vmio.characters import printable
-from vmio.host.running import ProcessKey
-from vmio.managers.discovery import RunningGuest
+from vmio.managers.discovery import ProcessKey, RunningGuest
 
 __all__ = ["MAX_CHARACTERS", "GuestNames", "make_value"]
 

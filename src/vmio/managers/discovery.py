@@ -44,6 +44,7 @@ from vmio.values import replace
 __all__ = [
     "Monitor",
     "MonitorState",
+    "ProcessKey",
     "RunningGuest",
     "RunningGuests",
     "discover",

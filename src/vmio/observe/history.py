@@ -182,7 +182,7 @@ class HistoryBuilder:
         self._unseen |= dict.fromkeys(look.unseen)
         at_s = (look.monotonic_ns - self._first.monotonic_ns) / 1e9
         for each in readings:
-            key = each.guest.process.key
+            key = each.guest.key
             if key not in self._guests:
                 if not self._scale.has_room(1):
                     continue

@@ -237,7 +237,7 @@ class HostTracker:
         trackers = {}
         readings = []
         for each in look.observations:
-            key = each.guest.process.key
+            key = each.guest.key
             tracker = self._trackers.get(key) or GuestTracker(confirm=self._confirm)
             try:
                 reading = tracker.add(each, host_processors=look.host_processors)

@@ -398,7 +398,7 @@ def _conceal_name(name: str) -> str:
 
 
 def _make_key(guest: RunningGuest) -> str:
-    return "{}-{}".format(*guest.process.key)
+    return "{}-{}".format(*guest.key)
 
 
 # What is written
@@ -537,7 +537,7 @@ class _LookReader:
             elif key in changes:
                 self._update(key, found[key], changes[key])
         observations = [_make_observation(key, each) for key, each in self._fields.items()]
-        observations.sort(key=lambda each: each.guest.process.key)
+        observations.sort(key=lambda each: each.guest.key)
         look: Look = _convert_value({**state, "observations": []}, Look)
         check_between("wall_ns", look.wall_ns, 0)
         check_between("duration_s", look.duration_s, 0)

@@ -76,7 +76,7 @@ class _Watched:
         """Why nothing is asked about it."""
         self.stack = AsyncExitStack()
         self.keeper: HistogramKeeper | None = None
-        self.left = open_notes(*guest.process.key)
+        self.left = open_notes(*guest.key)
         self.retry_s = 0.0
         """When to try again to have latencies counted."""
         self.configured: Topology | None = None
@@ -187,7 +187,7 @@ class HostWatcher:
             monotonic_ns=monotonic_ns,
             wall_ns=wall_ns,
             duration_s=(time.monotonic_ns() - monotonic_ns) / 1e9,
-            observations=tuple(sorted(observations, key=lambda each: each.guest.process.key)),
+            observations=tuple(sorted(observations, key=lambda each: each.guest.key)),
             unseen=self._unseen,
             host_processors=os.cpu_count(),
         )
@@ -214,7 +214,7 @@ class HostWatcher:
         self._searched_s, self._has_lost = now_s, False
         found = discover(root=self._root, known=self._known)
         self._known, self._unseen = found.guests, found.unseen
-        chosen = {each.process.key: each for each in found.guests if self._matches(each)}
+        chosen = {each.key: each for each in found.guests if self._matches(each)}
         for key in self._watched.keys() - chosen.keys():
             await self._drop(key)
         for key, guest in chosen.items():
@@ -236,7 +236,7 @@ class HostWatcher:
         if guest.manager == "libvirt" and best is not None and best.access == "none":
             domain, note = self._choose_domain(guest)
         stack = AsyncExitStack()
-        queues = self._options.queues or guest.process.key in self._with_queues
+        queues = self._options.queues or guest.key in self._with_queues
         try:
             sampler = stack.enter_context(
                 open_sampler(
