@@ -132,7 +132,7 @@ def list_candidates(
         parts: What is varied.
 
     Raises:
-        UsageError: There are more than `MAX_LAYOUTS`.
+        UsageError: QEMU would not open the disk as it is, or there are more than `MAX_LAYOUTS`.
     """
     found: dict[bytes, Candidate] = {}
     for changes in _list_changes(guest, disk, parts):
@@ -152,6 +152,12 @@ def list_candidates(
                 settings=tuple(_list_settings(topology, attached, parts)),
             )
             found.setdefault(msgspec.json.encode(_keep_what_runs(topology)), candidate)
+    first = next(iter(found.values()), None)
+    if first is None or first.policy or first.changes:
+        raise UsageError(
+            f"QEMU would not open {disk} as it is, so that nothing can be compared with it",
+            hint=f"vmio check {guest.vm.source.name} says what is wrong",
+        )
     if len(found) > MAX_LAYOUTS:
         raise UsageError(
             f"{len(found)} layouts are more than the {MAX_LAYOUTS} that are searched",

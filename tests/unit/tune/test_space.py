@@ -65,6 +65,19 @@ def test_space_never_has_an_unsafe_cache(guest: Guest) -> None:
         assert attached.aio != "native" or attached.cache_direct
 
 
+@pytest.mark.parametrize("parts", [("threads", "polling"), PARTS])
+def test_space_needs_the_guest_as_it_is(
+    parts: tuple[app.TunePart, ...], guest: Guest, tmp_path: Path
+) -> None:
+    """A disk that QEMU refuses to open is nothing that another layout could be better than."""
+    text = (ROOT / "examples" / "701.conf").read_text()
+    path = tmp_path / "701.conf"
+    path.write_text(text.replace("iothread=1", "iothread=1,aio=native,cache=writeback", 1))
+    refused = app.open_guest(str(path), storage=STORAGES)
+    with pytest.raises(UsageError, match="QEMU would not open scsi0 as it is"):
+        list_candidates(refused, guest.context.host, "scsi0", parts)
+
+
 def test_space_varies_what_is_asked_for(guest: Guest) -> None:
     """Without threads there is no other policy; pinning is a setting of its own."""
     (only,) = list_candidates(guest, guest.context.host, "scsi0", ("polling",))
