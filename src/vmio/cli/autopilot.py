@@ -85,10 +85,10 @@ def run(
 
     VM is a guest's number, id, name or config, pid:NUMBER, or qmp:SOCKET; guests that start
     meanwhile are steered, too. Each load is searched once: an interval at the guest's own setting,
-    one at a preset next to it, one at its own again, downwards as long as the latency holds,
-    upwards only where that pays. The one with the least processor time is kept for the
-    load, and given up after one interval in which requests were slower. Nothing is set while a
-    guest is idle. Each change is printed with its reason.
+    one at a preset, one at its own again, lower ones where the latency holds, higher ones only
+    where that pays. The one with the least processor time is kept for the load. After an interval
+    in which requests were slower, it is compared with the guest's own setting again. Nothing is
+    set while a guest is idle. Each change is printed with its reason.
 
     A guest's own settings are in a file before the first change. They are restored in the end; if
     vmio is killed, by the next run, or by vmio autopilot restore.
