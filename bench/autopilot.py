@@ -120,7 +120,8 @@ async def run(path: Path, rounds: int) -> None:
     settled = asyncio.Event()
 
     def report(event: AutopilotEvent) -> None:
-        print(describe_event(event), file=sys.stderr, flush=True)
+        if event.step is None:
+            print(describe_event(event), file=sys.stderr, flush=True)
         if event.decision is not None and event.decision.kind == "settle":
             settled.set()
 
@@ -157,15 +158,12 @@ async def run(path: Path, rounds: int) -> None:
             with suppress(asyncio.CancelledError):
                 await pilot
     for load, by_setting in found.items():
-        if load == IDLE:
-            tell_idle(by_setting)
-        else:
-            compare(load, by_setting)
+        (tell_idle if load == IDLE else compare)(load, by_setting)
 
 
-def tell_idle(found: Mapping[int | None, Sequence[Measured]]) -> None:
+def tell_idle(load: str, found: Mapping[int | None, Sequence[Measured]]) -> None:
     """Prints the share of a processor that a loop without requests takes."""
-    print("idle: share of a processor")
+    print(f"{load}: share of a processor")
     for setting, measured in found.items():
         shares = [each.interval.cpu_share for each in measured]
         print(

@@ -21,6 +21,7 @@ __all__ = [
     "Ratio",
     "Search",
     "State",
+    "Step",
     "Trouble",
 ]
 
@@ -135,6 +136,18 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Processor time of a request at the setting that was tried, to that at the guest's own."""
     latency_ratio: float | None = None
     """Likewise, mean latency."""
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """A look at event loops that share their disks: what was seen of them, and decided."""
+
+    address: str
+    """Of their guest, `pid:NUMBER`."""
+    own_ns: int
+    """The guest's own setting."""
+    interval: Interval | None
+    """None if it could not be read."""
+    decision: Decision
 
 
 class Ratio(Struct, frozen=True, kw_only=True):
