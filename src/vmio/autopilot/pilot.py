@@ -137,6 +137,7 @@ class _Pilot:
             state, decision = steer(self._goal, each.state, interval)
             self._tell_look(each, interval, decision)
             if self._file is None:
+                each.state = replace(each.state, last_load=state.last_load)
                 self._tell_dry(each, decision, old_ns)
                 continue
             each.state = state
@@ -154,6 +155,7 @@ class _Pilot:
             own_ns=steered.state.own_ns,
             interval=interval,
             decision=decision,
+            is_dry=self._file is None,
         )
         self._report(
             AutopilotEvent(guest=self.label, iothreads=steered.loops.iothreads, step=step)

@@ -198,8 +198,11 @@ def _go_on(
     """Goes on with a search by the interval that it waited for."""
     earlier = search.own or search.lesson
     if earlier is None or not interval.load.is_like(earlier.load):
-        decision = Decision(kind="other load", poll_max_ns=state.own_ns)
-        return _want(_give_up(state), decision)
+        state = _give_up(state)
+        lesson = _recall(state, interval.load)
+        if lesson is not None and lesson.left_s > 0:
+            return _want(state, Decision(kind="known load", poll_max_ns=lesson.poll_max_ns))
+        return _want(state, Decision(kind="other load", poll_max_ns=state.own_ns))
     if search.own is not None and search.tried is None:
         seen = replace(search, tried=interval, tries=search.tries + 1)
         decision = Decision(kind="compare", poll_max_ns=state.own_ns)

@@ -45,6 +45,8 @@ class LoopsLine(Struct, frozen=True, kw_only=True):
     guest: str
     iothreads: tuple[str, ...]
     own_ns: int
+    is_dry: bool
+    """Whether nothing was set."""
     points: tuple[TimePoint, ...]
     look_count: int
     kinds: dict[DecisionKind, int]
@@ -76,6 +78,7 @@ class _Line:
         self.first = line
         self.address = step.address
         self.own_ns = step.own_ns
+        self.is_dry = step.is_dry
         self.points: list[TimePoint] = []
         self.look_count = 0
         self.kinds: Counter[DecisionKind] = Counter()
@@ -106,6 +109,7 @@ class _Line:
             guest=self.first.guest,
             iothreads=self.first.iothreads,
             own_ns=self.own_ns,
+            is_dry=self.is_dry,
             points=(*self.points, *([_join(self._open)] if self._open else [])),
             look_count=self.look_count,
             kinds=dict(self.kinds),

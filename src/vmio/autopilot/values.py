@@ -148,6 +148,8 @@ class Step(Struct, frozen=True, kw_only=True):
     interval: Interval | None
     """None if it could not be read."""
     decision: Decision
+    is_dry: bool = False
+    """Whether it is not made."""
 
 
 class Ratio(Struct, frozen=True, kw_only=True):

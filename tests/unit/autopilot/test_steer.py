@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -522,6 +523,45 @@ def test_interval_of_two_loads_is_not_learnt_from(before: str, after: str, share
     guest.settle(after)
     (lesson,) = guest.state.lessons
     assert lesson.latency_ns == find_measured(after, 1_000_000).latency_ns
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0])
+@pytest.mark.parametrize(("before", "after"), [*itertools.permutations(("idle", *MEASURED), 2)])
+def test_known_load_gets_its_setting_after_the_first_interval_that_it_fills(
+    before: str, after: str, share: float
+) -> None:
+    """Whatever the interval in which it began looks like, and nothing that is known is lost."""
+    guest = learn_all()
+    settings = {each: find_setting(guest, each) for each in MEASURED}
+    guest.run(before, 3)
+    lessons = {(each.load, each.poll_max_ns, each.latency_ns) for each in guest.state.lessons}
+    guest.decide(guest.measure(after, before=before, share=share))
+    guest.run(after, 1)
+    if after != "idle":
+        assert guest.poll_max_ns == settings[after]
+    assert guest.state.search is None
+    assert lessons == {
+        (each.load, each.poll_max_ns, each.latency_ns) for each in guest.state.lessons
+    }
+
+
+def learn_all() -> SimulatedGuest:
+    """Returns a guest of which each load is known."""
+    guest = SimulatedGuest(1_000_000, find=find_measured)
+    for load in MEASURED:
+        guest.settle(load)
+    return guest
+
+
+def find_setting(guest: SimulatedGuest, load: str) -> int:
+    """Returns what was found for a load."""
+    true = find_measured(load, 1_000_000)
+    (found,) = (
+        each.poll_max_ns
+        for each in guest.state.lessons
+        if each.load.requests_per_s == pytest.approx(true.requests_per_s, rel=0.5)
+    )
+    return found
 
 
 def test_search_that_the_load_cuts_short_is_gone_on_with() -> None:

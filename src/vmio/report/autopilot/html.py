@@ -115,6 +115,7 @@ def _describe_loops(
         "name": f"{loops.guest}: {', '.join(loops.iothreads)}",
         "about": (
             f"{loops.address}, {count(loops.look_count, 'look')}, its own {loops.own_ns:,} ns"
+            + ("; a dry run, which sets nothing" if loops.is_dry else "")
         ),
         "counts": [
             (REASONS[kind], f"{number:,}")

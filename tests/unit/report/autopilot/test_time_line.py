@@ -134,6 +134,14 @@ def test_page_escapes_what_is_foreign() -> None:
     assert page.count("</script>") == 2
 
 
+def test_page_says_that_nothing_was_set() -> None:
+    """In a dry run, whose decisions are all that is marked."""
+    (loops,) = build().loops
+    assert "a dry run" not in render(build())
+    dry = replace(build(), loops=(replace(loops, is_dry=True),))
+    assert "its own 1,000,000 ns; a dry run, which sets nothing" in render(dry)
+
+
 def test_page_is_bounded() -> None:
     """Charts of 40 groups of IOThreads; the others are in the table."""
     (loops,) = build().loops
