@@ -6,10 +6,12 @@ import json
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vmio.autopilot.log import LogLine, create_log, open_log
 from vmio.autopilot.timeline import build_time_line
@@ -161,6 +163,35 @@ def test_other_files_are_refused(tmp_path: Path, lines: list[str], said: str) ->
     with pytest.raises(InputError) as error:
         read(path)
     assert said in error.value.message
+
+
+@given(
+    lines=st.lists(
+        st.binary(max_size=200)
+        | st.recursive(
+            st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=20),
+            lambda inner: (
+                st.dictionaries(
+                    st.sampled_from(
+                        ("time_s", "guest", "iothreads", "step", "interval", "decision")
+                    ),
+                    inner,
+                )
+                | st.lists(inner, max_size=3)
+            ),
+            max_leaves=12,
+        ).map(lambda each: json.dumps(each).encode()),
+        max_size=4,
+    )
+)
+def test_any_lines_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]
+) -> None:
+    """Nothing else is raised, and what is read can be drawn."""
+    path = tmp_path_factory.getbasetemp() / "any.jsonl"
+    path.write_bytes(b"\n".join([json.dumps(HEADER).encode(), *lines]) + b"\n")
+    with suppress(InputError), open_log(str(path)) as log:
+        build_time_line(log.header.wall_ns, log)
 
 
 @pytest.mark.parametrize("figure", ["duration_s", "latency_mean_ns", "cpu_share", "poll_max_ns"])
