@@ -19,6 +19,7 @@ from msgspec import Struct, ValidationError
 from vmio import __version__
 from vmio.autopilot.values import MOST_POLL_NS, Step
 from vmio.bounds import load_json
+from vmio.characters import printable
 from vmio.errors import InputError, OutputError
 from vmio.host.files import open_file
 from vmio.host.save import check_writable, naming_failure
@@ -32,6 +33,7 @@ _SCHEMA: Final = 1
 _MAX_LINE_BYTES: Final = 1 << 20
 _MAX_BYTES: Final = 1 << 30
 _MAX_CHARACTERS: Final = 4096
+_MAX_NAME: Final = 256
 _MAX_IOTHREADS: Final = 1024
 
 
@@ -126,12 +128,13 @@ class LogWriter:
         """
         if self._has_ended:
             return ""
+        # A name of a guest or an IOThread need not be valid text.
         line = LogLine(
             time_s=time.monotonic() - self._began_s,
-            guest=guest[:_MAX_CHARACTERS],
-            iothreads=iothreads,
+            guest=printable(guest)[:_MAX_CHARACTERS],
+            iothreads=tuple(printable(each)[:_MAX_NAME] for each in iothreads[:_MAX_IOTHREADS]),
             step=step,
-            text=text[:_MAX_CHARACTERS],
+            text=printable(text)[:_MAX_CHARACTERS],
         )
         data = msgspec.json.encode(line) + b"\n"
         if self._size_bytes + len(data) > self._max_bytes:

@@ -52,7 +52,7 @@ def read(path: Path) -> tuple[list[LogLine], str]:
 def test_log_has_what_was_written(tmp_path: Path) -> None:
     """Looks and events, in their order, with the time since it began."""
     path = tmp_path / "a.jsonl"
-    with create_log(path, max_bytes=LARGE) as log:
+    with create_log(path, max_bytes=16 * LARGE) as log:
         assert not log.write("web", ("io0",), step=make_step())
         assert not log.write("web", ("io0",), text="web: io0: it is so")
         assert not log.write("web", (), step=replace(make_step(), interval=None))
@@ -63,6 +63,15 @@ def test_log_has_what_was_written(tmp_path: Path) -> None:
     assert unread.step.interval is None
     assert note == ""
     assert 0 <= look.time_s <= event.time_s <= unread.time_s
+
+
+def test_log_takes_any_name(tmp_path: Path) -> None:
+    """A guest's name can have bytes that are no text, and an IOThread's can be long."""
+    path = tmp_path / "a.jsonl"
+    with create_log(path, max_bytes=16 * LARGE) as log:
+        assert not log.write("w\udcff\x1b", ("i" * 9999,) * 2000, text="\n" * 9999)
+    ((line,), note) = read(path)
+    assert (line.guest, len(line.iothreads), note) == ("w\\xff\\x1b", 1024, "")
 
 
 def test_existing_log_is_replaced_only_by_force(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from statistics import fmean
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -510,6 +511,28 @@ def test_other_load_in_a_slow_interval_is_no_doubt_of_a_result() -> None:
     assert guest.state.lessons == lessons
     guest.run("trickle", 1)
     assert (guest.decisions[-1].kind, guest.poll_max_ns) == ("known load", 0)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [({"run_delay_share": 0.2}, "contended"), ({"is_limited": True}, "limited"), (None, "unread")],
+)
+def test_interval_that_shows_nothing_neither_begins_nor_ends_a_doubt(
+    trouble: dict[str, Any] | None, kind: str
+) -> None:
+    """Where processors are short, every setting is slow; the result is used again after it."""
+    guest, decide = make_learnt()
+    lessons = guest.state.lessons
+
+    def disturb() -> Decision:
+        slow = make_interval(poll_max_ns=guest.poll_max_ns, requests_per_s=200, latency_ns=9e6)
+        return guest.decide(replace(slow, **trouble) if trouble is not None else None)
+
+    assert (disturb().kind, guest.poll_max_ns) == (kind, 0)
+    assert (decide(180).kind, guest.poll_max_ns) == ("slower", 1_000_000)
+    assert (disturb().kind, guest.poll_max_ns) == (kind, 1_000_000)
+    assert guest.state.lessons == lessons
+    assert (decide(120).kind, guest.poll_max_ns) == ("known load", 0)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5, 0.7, 0.9])
