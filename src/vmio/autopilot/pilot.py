@@ -212,16 +212,18 @@ class _Pilot:
             self._note(steered, decision)
             await visit(self._monitor, self._pid, partial(set_live, self._monitor, changes))
         except (QmpError, OutputError) as error:
-            if steered.problem != error.message:
-                steered.problem = error.message
-                self._report(
-                    AutopilotEvent(
-                        guest=self.label, iothreads=steered.loops.iothreads, problem=error
-                    )
-                )
+            self._tell_problem(steered, error)
         else:
             steered.problem = ""
             self._tell(steered, decision, old_ns)
+
+    def _tell_problem(self, steered: _Steered, error: VmioError) -> None:
+        """Reports why a change was not made, once as long as that is the same."""
+        if steered.problem != error.message:
+            steered.problem = error.message
+            self._report(
+                AutopilotEvent(guest=self.label, iothreads=steered.loops.iothreads, problem=error)
+            )
 
     def _note(self, steered: _Steered, decision: Decision) -> None:
         """Records a change that is about to be made.
