@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import resource
 import shutil
 import signal
 import socket
@@ -118,13 +119,22 @@ class Watcher:
 
 
 @asynccontextmanager
-async def steering(process: QemuProcess, folder: Path) -> AsyncIterator[Watcher]:
+async def steering(
+    process: QemuProcess, folder: Path, *, dry_run: bool = False
+) -> AsyncIterator[Watcher]:
     """Steers a guest while the body runs."""
     watcher = Watcher()
     address = f"pid:{process.pid}"
     async with asyncio.TaskGroup() as group:
         task = group.create_task(
-            steer_guests([address], WIDE, interval_s=1.0, folder=folder, report=watcher.report)
+            steer_guests(
+                [address],
+                WIDE,
+                interval_s=1.0,
+                dry_run=dry_run,
+                folder=folder,
+                report=watcher.report,
+            )
         )
         try:
             yield watcher
@@ -192,6 +202,11 @@ async def program(state: Path, process: QemuProcess) -> AsyncIterator[asyncio.su
         await child.communicate()
 
 
+def count_said(said: bytes, words: str) -> int:
+    """Returns how many lines that were printed have some words."""
+    return sum(words in line for line in said.decode().splitlines())
+
+
 async def is_changed(process: QemuProcess) -> bool:
     """Returns whether something else is in force than the guest's own."""
     return await read_poll(process) != OWN_NS
@@ -230,6 +245,62 @@ def test_killed_autopilot_is_made_good_by_the_next(tmp_path: Path) -> None:
                 assert found.restored.value == OWN_NS
             assert await read_poll(loaded.process) == OWN_NS
             assert is_empty(folder)
+
+    asyncio.run(asyncio.wait_for(main(), MOST_S))
+
+
+@pytest.mark.usefixtures("guest_image")
+def test_nothing_is_set_without_a_record(tmp_path: Path) -> None:
+    """On a full disk; what is in force by then is taken back, and one line says why."""
+
+    async def is_steered(child: asyncio.subprocess.Process) -> bool:
+        assert child.returncode is None
+        return bool(list_steered(folder=tmp_path / "vmio" / "autopilot"))
+
+    async def main() -> None:
+        folder = tmp_path / "vmio" / "autopilot"
+        async with trickling() as loaded:
+            # No file grows: the record of a change does not fit any more.
+            async with program(tmp_path, loaded.process) as child:
+                await wait_until(partial(is_steered, child))
+                resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (0, 0))
+                assert child.stderr is not None
+                said = await child.stderr.readuntil(b"cannot write")
+                assert await read_poll(loaded.process) == OWN_NS
+                child.terminate()
+                said += (await child.communicate())[1]
+                assert child.returncode == 128 + signal.SIGTERM, said
+                assert count_said(said, "cannot write") == 1
+            assert is_empty(folder)
+
+            async with program(tmp_path, loaded.process) as child:
+                await wait_until(partial(is_changed, loaded.process))
+                resource.prlimit(child.pid, resource.RLIMIT_FSIZE, (0, 0))
+                child.terminate()
+                said = (await child.communicate())[1]
+                assert child.returncode == 128 + signal.SIGTERM, said
+            assert await read_poll(loaded.process) == OWN_NS
+            assert is_empty(folder)
+
+    asyncio.run(asyncio.wait_for(main(), MOST_S))
+
+
+@pytest.mark.usefixtures("guest_image")
+def test_dry_run_says_what_it_would_try(tmp_path: Path) -> None:
+    """Once, and sets nothing; each look is reported as one that was not made."""
+
+    async def main() -> None:
+        async with trickling() as loaded:
+            async with steering(loaded.process, tmp_path, dry_run=True) as watcher:
+                event = await watcher.wait(lambda each: each.decision is not None)
+                assert event.is_dry
+                assert event.decision is not None
+                assert (event.decision.kind, event.decision.poll_max_ns) == ("try", LOW_NS)
+                looks = [each.step for each in watcher.events if each.step is not None]
+                assert len(looks) >= 2
+                assert all(each.is_dry for each in looks)
+            assert await read_poll(loaded.process) == OWN_NS
+            assert is_empty(tmp_path)
 
     asyncio.run(asyncio.wait_for(main(), MOST_S))
 

@@ -54,6 +54,7 @@ from vmio.host.files import is_folder, is_there, read_source
 
 if TYPE_CHECKING:
     from vmio.app.autopilot import list_steered, restore_polling, steer_guests
+    from vmio.app.autopilot_log import MAX_LOG_BYTES, log_steering, read_steering
     from vmio.app.baseline import Recorded, record_baseline, write_baseline
     from vmio.app.bench import (
         BENCH_MEMORY_MIB,
@@ -122,6 +123,7 @@ if TYPE_CHECKING:
     from vmio.app.tune import make_tuner, prepare_tune
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.autopilot.pilot import AutopilotEvent
+    from vmio.autopilot.timeline import TimeLine
     from vmio.autopilot.values import PollingGoal
     from vmio.bench.course import Progress
     from vmio.bench.regression import Regressions
@@ -152,6 +154,7 @@ __all__ = [
     "ADDRESSES",
     "BENCH_MEMORY_MIB",
     "INTERVAL_S",
+    "MAX_LOG_BYTES",
     "MAX_RECORDING_BYTES",
     "AutopilotEvent",
     "BenchInputs",
@@ -190,6 +193,7 @@ __all__ = [
     "Severity",
     "ShownGuest",
     "SweepPoint",
+    "TimeLine",
     "TopSource",
     "TunePart",
     "TuneTask",
@@ -256,6 +260,7 @@ __all__ = [
     "list_steered",
     "load",
     "load_source",
+    "log_steering",
     "make_plan",
     "make_tuner",
     "name_path",
@@ -288,6 +293,7 @@ __all__ = [
     "read_project_config",
     "read_rule",
     "read_source",
+    "read_steering",
     "read_trace",
     "record_baseline",
     "record_guests",
@@ -315,6 +321,7 @@ __all__ = [
 
 _LATER = {
     "vmio.app.autopilot": ("list_steered", "restore_polling", "steer_guests"),
+    "vmio.app.autopilot_log": ("MAX_LOG_BYTES", "log_steering", "read_steering"),
     "vmio.app.baseline": ("Recorded", "record_baseline", "write_baseline"),
     "vmio.app.bench": (
         "BENCH_MEMORY_MIB",
@@ -388,6 +395,7 @@ _LATER = {
     "vmio.managers.journal": ("WrittenConfig",),
     "vmio.managers.undo": ("NotRestored", "PreparedUndo"),
     "vmio.autopilot.pilot": ("AutopilotEvent",),
+    "vmio.autopilot.timeline": ("TimeLine",),
     "vmio.autopilot.values": ("PollingGoal",),
     "vmio.bench.course": ("Progress",),
     "vmio.bench.regression": ("Regressions",),

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from vmio.autopilot.intervals import Loops, find_loops, find_setting, measure_interval
 from vmio.autopilot.steer import begin, steer
-from vmio.autopilot.values import Decision, PollingGoal, State
-from vmio.errors import CapabilityError, VmioError
+from vmio.autopilot.values import Decision, Interval, PollingGoal, State, Step
+from vmio.errors import CapabilityError, OutputError, VmioError
 from vmio.host.running import ProcessKey
 from vmio.managers.discovery import RunningGuest
 from vmio.managers.live import tell_manager
@@ -49,7 +49,7 @@ _WORTH_TELLING: Final = frozenset({"settle", "left"})
 
 
 class AutopilotEvent(Struct, frozen=True, kw_only=True):
-    """Something that a person may want to know; one of the last three says what."""
+    """Something that a person may want to know; one of the last four says what."""
 
     guest: str
     """What people call it."""
@@ -62,6 +62,8 @@ class AutopilotEvent(Struct, frozen=True, kw_only=True):
     restored: Restored | None = None
     problem: VmioError | None = None
     """What could not be done."""
+    step: Step | None = None
+    """What was seen at a look, and decided, whether or not it changes anything."""
 
 
 class _Steered(Struct, kw_only=True):
@@ -71,6 +73,8 @@ class _Steered(Struct, kw_only=True):
     state: State
     told: Decision | None = None
     """What was reported last, of a dry run."""
+    problem: str = ""
+    """Why the last change was not made, if that was reported."""
 
 
 class _Pilot:
@@ -128,7 +132,9 @@ class _Pilot:
             interval = measure_interval(last, sample, each.loops) if sample.disks else None
             old_ns = each.state.wanted_ns if interval is None else interval.poll_max_ns
             state, decision = steer(self._goal, each.state, interval)
+            self._tell_look(each, interval, decision)
             if self._file is None:
+                each.state = replace(each.state, last_load=state.last_load)
                 self._tell_dry(each, decision, old_ns)
                 continue
             each.state = state
@@ -138,6 +144,19 @@ class _Pilot:
                 await self._set(each, decision, old_ns)
             elif decision.kind in _WORTH_TELLING:
                 self._tell(each, decision, old_ns)
+
+    def _tell_look(self, steered: _Steered, interval: Interval | None, decision: Decision) -> None:
+        """Reports what was seen and decided at a look."""
+        step = Step(
+            address=f"pid:{self._key[0]}",
+            own_ns=steered.state.own_ns,
+            interval=interval,
+            decision=decision,
+            is_dry=self._file is None,
+        )
+        self._report(
+            AutopilotEvent(guest=self.label, iothreads=steered.loops.iothreads, step=step)
+        )
 
     async def give_back(self) -> None:
         """Puts back what was changed; the record stays where that cannot be done."""
@@ -187,14 +206,26 @@ class _Pilot:
             self._note(steered, decision)
             await self._setter.set(changes)
         except VmioError as error:
+            self._tell_problem(steered, error)
+        else:
+            steered.problem = ""
+            self._tell(steered, decision, old_ns)
+
+    def _tell_problem(self, steered: _Steered, error: VmioError) -> None:
+        """Reports why a change was not made, once as long as that is the same."""
+        if steered.problem != error.message:
+            steered.problem = error.message
             self._report(
                 AutopilotEvent(guest=self.label, iothreads=steered.loops.iothreads, problem=error)
             )
-        else:
-            self._tell(steered, decision, old_ns)
 
     def _note(self, steered: _Steered, decision: Decision) -> None:
-        """Records a change that is about to be made."""
+        """Records a change that is about to be made.
+
+        Raises:
+            OutputError: It cannot be recorded, so that it must not be made. Going back to what was
+                in force before is in the record already, and goes on with a full disk.
+        """
         new_ns = decision.poll_max_ns
         known = {each.iothread: each for each in self._record.values}
         for each in steered.loops.iothreads:
@@ -209,7 +240,12 @@ class _Pilot:
             )
         record = replace(self._record, values=tuple(known.values()))
         if self._file is not None:
-            self._file.write(record)
+            try:
+                self._file.write(record)
+            except OutputError:
+                recorded = {each.iothread: (each.own, *each.ours) for each in self._record.values}
+                if any(new_ns not in recorded.get(each, ()) for each in steered.loops.iothreads):
+                    raise
         self._record = record
 
     def _forget(self, loops: Loops) -> None:

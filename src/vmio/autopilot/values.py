@@ -11,14 +11,17 @@ from vmio.values import check_between
 __all__ = [
     "MOST_POLL_NS",
     "PRESETS_NS",
+    "Comparison",
     "Decision",
     "DecisionKind",
     "Interval",
     "Lesson",
     "Load",
     "PollingGoal",
+    "Ratio",
     "Search",
     "State",
+    "Step",
     "Trouble",
 ]
 
@@ -111,6 +114,7 @@ DecisionKind = Literal[
     "keep",
     "known load",
     "slower",
+    "holds",
     "other load",
     "waiting",
     "left",
@@ -118,7 +122,8 @@ DecisionKind = Literal[
 """cheap: the loop takes too little to matter; measure: an unknown load is first seen at the
 guest's own setting; try: a neighbour of it; compare: back at the guest's own, after a trial;
 again: the trial did not tell; settle: the search is over; keep: nothing changed since; known load:
-its result is used again; slower: the result does not hold any more; other load: the load changed
+its result is used again; slower: requests are slower than they were, and the guest's own setting
+shows whether they are there, too; holds: they are, or were by chance; other load: the load changed
 during a trial; waiting: a change was not made yet; left: somebody else has set it."""
 
 
@@ -131,6 +136,39 @@ class Decision(Struct, frozen=True, kw_only=True):
     """Processor time of a request at the setting that was tried, to that at the guest's own."""
     latency_ratio: float | None = None
     """Likewise, mean latency."""
+
+
+class Step(Struct, frozen=True, kw_only=True):
+    """A look at event loops that share their disks: what was seen of them, and decided."""
+
+    address: str
+    """Of their guest, `pid:NUMBER`."""
+    own_ns: int
+    """The guest's own setting."""
+    interval: Interval | None
+    """None if it could not be read."""
+    decision: Decision
+    is_dry: bool = False
+    """Whether it is not made."""
+
+
+class Ratio(Struct, frozen=True, kw_only=True):
+    """A figure of a trial, between two intervals at the guest's own setting."""
+
+    tried: float
+    """To the geometric mean of those two."""
+    own: float
+    """Of the one after the trial to the one before it: how much intervals differ by chance."""
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """What a trial of a setting came to."""
+
+    poll_max_ns: int
+    cpu: Ratio
+    """Processor time of a request."""
+    latency: Ratio
+    """Mean latency."""
 
 
 class Lesson(Struct, frozen=True, kw_only=True):
@@ -146,18 +184,38 @@ class Lesson(Struct, frozen=True, kw_only=True):
     """For how long of this load it holds, which doubles with each search that finds the same."""
     left_s: float
     """How much of that is left."""
+    known: tuple[Comparison, ...] = ()
+    """The latest trials of each setting, the latest last."""
+    slowest_ns: float = 0.0
+    """The slowest interval that was doubted in vain: what chance comes to. It fades."""
+    slow_count: int = 0
+    """Slow intervals in a row up to now."""
 
 
 class Search(Struct, frozen=True, kw_only=True):
-    """A search among the presets next to a guest's own setting."""
+    """A search among the presets around a guest's own setting."""
 
     candidate_ns: int
-    own: tuple[Interval, ...]
-    """At the guest's own setting, before each trial of the candidate and after it."""
-    tried: tuple[Interval, ...] = ()
-    """At the candidate."""
+    tries: int = 0
+    """Trials of the candidate in this search."""
+    own: Interval | None = None
+    """The latest one at the guest's own setting."""
+    tried: Interval | None = None
+    """The one after it, at the candidate."""
+    own_latencies_ns: tuple[float, ...] = ()
+    """The mean latencies of all intervals at the guest's own setting."""
+    known: tuple[Comparison, ...] = ()
+    """Trials of this load, also in earlier searches, the latest last."""
+    failing_ns: int = -1
+    """The largest setting below the guest's own at which the latency did not hold."""
+    holding_ns: int
+    """The smallest one at which it did."""
     best_ns: int
     best_cpu_ratio: float = 1.0
+    lesson: Lesson | None = None
+    """The earlier result that is tried, if one is."""
+    doubted_ns: float = 0.0
+    """The latency that made it doubtful; 0 if only its time is over."""
 
 
 class State(Struct, frozen=True, kw_only=True):
@@ -172,5 +230,7 @@ class State(Struct, frozen=True, kw_only=True):
     search: Search | None = None
     lessons: tuple[Lesson, ...] = ()
     """The latest last."""
+    last_load: Load | None = None
+    """Of the last interval, if it showed something."""
     is_left: bool = False
     """Whether somebody else has set it, who has the say since."""

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
 import click
 
 from vmio import app
 from vmio.cli.completing import complete_running
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
+from vmio.units import KIB, format_bytes, parse_size_bytes
 
 __all__ = ["command"]
+
+
+_LEAST_LOG_BYTES = 64 * KIB
+
+
+def _parse_size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
+    size_bytes = parse_size_bytes(value)
+    if size_bytes is None or size_bytes < _LEAST_LOG_BYTES:
+        least = format_bytes(_LEAST_LOG_BYTES)
+        raise UsageError(f"'{value[:40]}' is not a size, such as 64M, of at least {least}")
+    return size_bytes
 
 
 @click.group("autopilot")
@@ -70,6 +87,22 @@ def command() -> None:
     show_default="5",
     help="Of time waited for processors, above which nothing is tried.",
 )
+@click.option(
+    "--log",
+    "log",
+    metavar="FILE",
+    help="Write what is seen and decided, for vmio autopilot report.",
+)
+@click.option("--force", is_flag=True, help="Replace the log FILE if it exists.")
+@click.option(
+    "--max-log-size",
+    "max_log_bytes",
+    metavar="SIZE",
+    default="64M",
+    show_default=True,
+    callback=_parse_size,
+    help="End the log when FILE would become larger.",
+)
 def run(
     vms: tuple[str, ...],
     *,
@@ -80,18 +113,22 @@ def run(
     ceiling_ns: int,
     tolerance_percent: float,
     run_delay_percent: float,
+    log: str | None,
+    force: bool,
+    max_log_bytes: int,
 ) -> None:
     """Steer the polling of running guests until Ctrl-C or SIGTERM, which restores it.
 
     VM is a guest's number, id, name or config, pid:NUMBER, or qmp:SOCKET; guests that start
     meanwhile are steered, too. Each load is searched once: an interval at the guest's own setting,
-    one at a preset next to it, one at its own again, downwards as long as the latency holds,
-    upwards only where that pays. The one with the least processor time is kept for the
-    load, and given up after one interval in which requests were slower. Nothing is set while a
-    guest is idle. Each change is printed with its reason.
+    one at a preset, one at its own again, lower ones where the latency holds, higher ones only
+    where that pays. The one with the least processor time is kept for the load. After an interval
+    in which requests were slower, it is compared with the guest's own setting again. Nothing is
+    set while a guest is idle. Each change is printed with its reason.
 
     A guest's own settings are in a file before the first change. They are restored in the end; if
-    vmio is killed, by the next run, or by vmio autopilot restore.
+    vmio is killed, by the next run, or by vmio autopilot restore. A log that cannot be written any
+    more, as on a full disk, ends, and guests are steered further.
     """
     if not vms and not all_guests:
         raise UsageError("name the guests to steer, or use --all")
@@ -105,9 +142,16 @@ def run(
         tolerance=tolerance_percent / 100,
         most_run_delay=run_delay_percent / 100,
     )
-    app.run_async(
-        app.steer_guests(vms, goal, interval_s=interval_s, dry_run=dry_run, report=_tell)
-    )
+    if force and log is None:
+        raise UsageError("--force is for --log")
+    with ExitStack() as stack:
+        tell = _tell
+        if log is not None:
+            writer = app.log_steering(Path(log), max_bytes=max_log_bytes, force=force)
+            tell = partial(_tell_and_log, stack.enter_context(writer))
+        app.run_async(
+            app.steer_guests(vms, goal, interval_s=interval_s, dry_run=dry_run, report=tell)
+        )
 
 
 @command.command("status")
@@ -139,7 +183,58 @@ def restore(vms: tuple[str, ...]) -> int:
     return 0 if app.run_async(app.restore_polling(vms, report=_tell)) else 1
 
 
+@command.command("report")
+@click.argument("log", metavar="FILE")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PAGE",
+    help="Write a page with charts that opens in any browser, offline.",
+)
+def report(log: str, *, output: str | None) -> None:
+    """Report what the autopilot did over time, by the log of vmio autopilot run --log FILE.
+
+    Printed is a line for IOThreads that share disks. The page has charts of their settings with
+    the decisions, latency, processor time and requests. An existing page is replaced.
+    """
+    from vmio.cli.console import make_console
+    from vmio.report.autopilot.timeline import print_time_line
+
+    if output is not None:
+        from vmio.report.page import check_report_path
+
+        if Path(output).resolve() == Path(log).resolve():
+            raise UsageError("the page would replace the log")
+        check_report_path(Path(output), option="--output")
+    line, incomplete = app.read_steering(log)
+    if output is not None:
+        from vmio.report.autopilot.html import render_time_line_html
+        from vmio.report.page import write_page
+
+        page = render_time_line_html(line, name=Path(log).name, incomplete=incomplete)
+        write_page(page, Path(output), option="--output")
+        say(f"wrote {output}")
+    print_time_line(line, make_console())
+    if incomplete:
+        say(incomplete)
+
+
 def _tell(event: app.AutopilotEvent) -> None:
+    if event.step is None:
+        say(_describe(event))
+
+
+def _tell_and_log(
+    log: Callable[[app.AutopilotEvent, str], str], event: app.AutopilotEvent
+) -> None:
+    text = _describe(event) if event.step is None else ""
+    _tell(event)
+    ended = log(event, text)
+    if ended:
+        say(ended)
+
+
+def _describe(event: app.AutopilotEvent) -> str:
     from vmio.report.autopilot.words import describe_event
 
-    say(describe_event(event))
+    return describe_event(event)

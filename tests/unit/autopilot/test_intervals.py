@@ -56,6 +56,8 @@ def test_recorded_guest_that_polls_in_vain_gets_the_default() -> None:
     goal = PollingGoal(floor_ns=32_768, ceiling_ns=32_768)
     own_ns = 1_000_000
     state, decision = steer(goal, begin(own_ns), read_interval("polling-wasted", own_ns))
+    assert (decision.kind, decision.poll_max_ns) == ("measure", own_ns)
+    state, decision = steer(goal, state, read_interval("polling-wasted", own_ns))
     assert (decision.kind, decision.poll_max_ns) == ("try", 32_768)
     state, decision = steer(goal, state, read_interval("polling-default", 32_768))
     assert (decision.kind, decision.poll_max_ns) == ("compare", own_ns)
@@ -81,7 +83,8 @@ def test_recorded_guest_is_left_alone_where_nothing_shows(
 ) -> None:
     """Without a load, without processors and at a limit."""
     interval = read_interval(situation, 32_768, loops=loops)
-    _, decision = steer(PollingGoal(), begin(32_768), interval)
+    state, _ = steer(PollingGoal(), begin(32_768), interval)
+    _, decision = steer(PollingGoal(), state, interval)
     assert decision.kind == kind
     assert (decision.poll_max_ns == 32_768) is (kind != "try")
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
 
+from vmio import app
 from vmio.app import autopilot, ps
+from vmio.autopilot.pilot import AutopilotEvent
+from vmio.autopilot.values import Decision, Step
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import Monitor, RunningGuest, RunningGuests
 from vmio.model.iothread import IOThread
@@ -63,6 +69,8 @@ def test_domain_of_libvirt_is_refused_with_its_command(
         (("1", "--interval", "0.5"), "--interval"),
         (("1", "--tolerance", "0"), "--tolerance"),
         (("1", "--ceiling", str(2**63)), "--ceiling"),
+        (("1", "--force"), "--force is for --log"),
+        (("1", "--log", "x", "--max-log-size", "3"), "is not a size"),
     ],
 )
 def test_wrong_usage_is_refused(
@@ -87,3 +95,73 @@ def test_interval_of_a_program_has_limits() -> None:
     """Below a second the kernel's figures say nothing."""
     with pytest.raises(ValueError, match="interval_s"):
         autopilot.steer_guests(interval_s=0.1).send(None)
+
+
+def steer_once() -> Callable[..., Coroutine[None, None, None]]:
+    """Returns a `steer_guests` that reports a look and a change, and ends."""
+
+    async def steer(
+        *_args: object, report: Callable[[AutopilotEvent], None], **_more: object
+    ) -> None:
+        decision = Decision(kind="try", poll_max_ns=0)
+        step = Step(address="pid:21", own_ns=8, interval=None, decision=decision)
+        report(AutopilotEvent(guest="db", iothreads=("io0",), step=step))
+        report(AutopilotEvent(guest="db", iothreads=("io0",), old_ns=8, decision=decision))
+
+    return steer
+
+
+def test_log_has_looks_and_what_was_said(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looks are not said; the log is reported, with a page."""
+    log, page = tmp_path / "a.jsonl", tmp_path / "a.html"
+    monkeypatch.setattr(app, "steer_guests", steer_once())
+    assert call("autopilot", "run", "db", "--log", str(log)) == 0
+    words = "db: io0: poll-max-ns is now 0 instead of 8: a trial"
+    assert capsys.readouterr().err.splitlines() == [f"vmio: {words}"]
+    assert call("autopilot", "report", str(log), "-o", str(page)) == 0
+    out, err = capsys.readouterr()
+    assert "1 group of IOThreads" in out
+    assert f"wrote {page}" in err
+    assert words in page.read_text()
+    assert call("autopilot", "run", "db", "--log", str(log)) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert call("autopilot", "run", "db", "--log", str(log), "--force") == 0
+
+
+def test_log_on_a_full_disk_ends_alone(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line says so; what is steered goes on."""
+    log = tmp_path / "a.jsonl"
+    monkeypatch.setattr(app, "steer_guests", steer_once())
+    monkeypatch.setattr("vmio.autopilot.log.LogWriter._put", fail_after_first())
+    assert call("autopilot", "run", "db", "--log", str(log)) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        f"vmio: {log} ends here: No space left on device; guests are steered further",
+        "vmio: db: io0: poll-max-ns is now 0 instead of 8: a trial",
+    ]
+
+
+def fail_after_first() -> Callable[[object, bytes], None]:
+    """Returns what writes the first line of a log, and then finds a full disk."""
+    written: list[bytes] = []
+
+    def put(_writer: object, data: bytes) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(data)
+
+    return put
+
+
+def test_page_does_not_replace_its_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The same file by another name, too."""
+    log = tmp_path / "a.jsonl"
+    log.write_text("")
+    assert call("autopilot", "report", str(log), "-o", f"{tmp_path}/./a.jsonl") == 2
+    assert "would replace the log" in capsys.readouterr().err
+    assert call("autopilot", "report", str(log)) == 3
+    assert "is not a log of the autopilot" in capsys.readouterr().err

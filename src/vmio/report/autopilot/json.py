@@ -23,11 +23,11 @@ class SteeredIOThreadData(TypedDict):
     set: Count
     """The last one that was set."""
     why: str
-    """`try`: a trial; `compare`: back at its own after one; `settle`: the best for this load;
-    `known load`: the best that was found for it before; `slower`: it did not hold the latency any
-    more; `measure`: a load that is new is first seen at the IOThread's own; `other load`, `idle`,
-    `contended`, `limited`, `unread`: why a trial was taken back; `again`: a trial is repeated;
-    empty: it is measured."""
+    """`try`: a trial; `compare`: back at its own after one; `again`: a trial is repeated;
+    `settle`: the best for this load; `known load`: the best that was found for it before;
+    `slower`: requests became slower, and its own is measured again; `holds`: they are as fast as
+    there; `measure`: a load that is new is first seen at the IOThread's own; `other load`, `idle`,
+    `contended`, `limited`, `unread`: why a trial was taken back; empty: it is measured."""
     changed_unix_ns: Count
     """When, since 1970 in UTC."""
 

@@ -25,7 +25,8 @@ REASONS: Final[Mapping[str, str]] = {
     "settle": "the best for this load",
     "keep": "nothing has changed",
     "known load": "it was the best for this load before",
-    "slower": "requests became slower than at the guest's own setting",
+    "slower": "requests became slower, and the guest's own setting is measured again",
+    "holds": "requests are as fast as at the guest's own setting",
     "other load": "the load changed during a trial",
     "waiting": "the last change was not made",
     "left": "somebody else has set it, and has the say from now on",
@@ -60,11 +61,11 @@ def _describe_decision(event: AutopilotEvent, decision: Decision) -> str:
     figures = ""
     if decision.cpu_ratio is not None and decision.latency_ratio is not None:
         figures = (
-            f"; the last trial took {format_ratio(decision.cpu_ratio)} of the processor time and"
+            f"; trials took {format_ratio(decision.cpu_ratio)} of the processor time and"
             f" {format_ratio(decision.latency_ratio)} of the latency of a request"
         )
     elif decision.latency_ratio is not None:
-        figures = f", {format_ratio(decision.latency_ratio)} times its latency"
+        figures = f"; one took {format_ratio(decision.latency_ratio)} times as long as there"
     return f"{what}: {REASONS[decision.kind]}{figures}"
 
 

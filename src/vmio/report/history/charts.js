@@ -1,6 +1,7 @@
 "use strict";
 // Draws each chart of the page when it comes into view. `data` holds what `html.py` put there:
-// the times in seconds, and for each chart its unit and its lines.
+// the times in seconds, of all charts or of each its own, and for each chart its unit and its lines.
+// The values of a chart with labels are their positions.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -30,28 +31,34 @@
 
   function draw(element) {
     const chart = data.charts[element.dataset.chart];
-    const text = write[chart.unit];
+    const times = chart.t || data.t;
+    const labels = chart.labels;
+    const text = labels ? (v) => labels[v] || "" : write[chart.unit];
     const axis = { stroke: css("--soft"), grid: { stroke: css("--line"), width: 1 },
       ticks: { stroke: css("--line"), width: 1 }, font: "12px system-ui,sans-serif" };
     const series = chart.lines.map((line) => ({
       label: line.label, stroke: css(`--l${line.color}`), width: line.dashed ? 1 : 2,
-      dash: line.dashed ? [5, 4] : undefined, points: { show: data.t.length < 3, size: 5 },
+      dash: line.dashed ? [5, 4] : undefined,
+      points: { show: line.dots || times.length < 3, size: line.dots ? 8 : 5 },
+      paths: line.dots ? () => null : line.stepped ? uPlot.paths.stepped({ align: -1 }) : undefined,
       value: show(text), spanGaps: false }));
     const options = {
       width: element.clientWidth, height: 220, series: [
         { label: "time", value: show(clock) }, ...series],
       scales: { x: { time: false, range: [0, data.end] },
-        y: { range: (u, low, high) => [0, Math.max(high * 1.05, chart.least)] } },
+        y: { range: (u, low, high) => (labels ? [-0.5, labels.length - 0.5]
+          : [0, Math.max(high * 1.05, chart.least)]) } },
       axes: [{ ...axis, values: (u, ticks) => ticks.map(clock), incrs: [
         1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400] },
       { ...axis, size: 84, incrs: chart.unit === "bytes" ? powers : undefined,
+        splits: labels ? () => labels.map((_, at) => at) : undefined,
         values: (u, ticks) => ticks.map(text) }],
       bands: chart.band ? [{ series: chart.band, fill: `${css("--l0")}33` }] : undefined,
       cursor: { sync: { key: element.dataset.guest }, points: { size: 6 } },
       legend: { live: true },
     };
     element.replaceChildren();
-    drawn.set(element, new uPlot(options, [data.t, ...chart.lines.map((l) => l.values)], element));
+    drawn.set(element, new uPlot(options, [times, ...chart.lines.map((l) => l.values)], element));
   }
 
   const all = [...document.querySelectorAll("[data-chart]")];

@@ -6,9 +6,7 @@ verdicts, the layout and the tables need no script.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from typing import Any, Final
 
 from msgspec import Struct
@@ -23,6 +21,7 @@ from vmio.observe.history import (
     ThreadHistory,
     VerdictHistory,
 )
+from vmio.report.charts import CHART_CSS, COLOURS, dump_charts, read_chart_css, read_chart_script
 from vmio.report.figures import format_rate
 from vmio.report.history.json import format_start
 from vmio.report.history.text import (
@@ -46,7 +45,6 @@ from vmio.units import format_time_s
 
 __all__ = ["render_history_html"]
 
-_COLOURS: Final = 8
 _MOST_LINES: Final = 12
 """Of a chart."""
 _MOST_BANDED: Final = 4
@@ -59,15 +57,8 @@ _QUIET: Final = 0.005
 _DIGITS: Final = 4
 _TICKS: Final = 5
 _CSS: Final = (
-    """
-:root{--l0:#0072b2;--l1:#d55e00;--l2:#00845f;--l3:#a3358c;--l4:#8a6d00;--l5:#c23b3b;
---l6:#5d6b7a;--l7:#8b5fbf}
-@media (prefers-color-scheme:dark){:root{--l0:#56b4e9;--l1:#ff8c42;--l2:#2fc79b;--l3:#e58fd0;
---l4:#e3c24d;--l5:#ff8080;--l6:#b4bfcb;--l7:#c4a2ee}}
-a{color:inherit}
-.index :is(th,td):nth-child(-n+4){text-align:left}
-.charts{grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));margin:16px 0}
-.chart{min-height:220px}
+    CHART_CSS
+    + """
 .limit{margin:12px 0 14px}.limit p{margin:4px 0 0;max-width:90ch}
 .track{position:relative;height:14px;margin:4px 0 0;border-radius:4px;overflow:hidden;
 background:var(--code);border:1px solid var(--line)}
@@ -76,10 +67,6 @@ background:var(--code);border:1px solid var(--line)}
 .ticks{display:flex;justify-content:space-between;font-size:12px;
 font-variant-numeric:tabular-nums}
 .picture div{max-width:760px;overflow-x:auto}.picture svg{min-width:520px}
-.u-legend{font-size:12px;text-align:left}.u-legend th,.u-legend td{border:0;padding:1px 4px}
-.u-legend tr{break-inside:avoid}
-.u-legend .u-marker{border-radius:2px}
-.u-legend.u-inline .u-series th{color:var(--ink);position:static;background:none}
 """
     + TOPOLOGY_CSS
 )
@@ -130,9 +117,8 @@ def render_history_html(history: History, *, name: str, incomplete: str) -> str:
     css = _CSS
     values: dict[str, Any] = {}
     if charts:
-        script, licence, chart_css = _read_vendored()
-        css += chart_css
-        values["script"] = f"/*!\nuPlot {licence}*/\n{script}\n{_read_own('charts.js')}"
+        css += read_chart_css()
+        values["script"] = read_chart_script()
         values["data"] = _dump_data(history, charts)
     duration = format_time_s(history.duration_s)
     return render_page(
@@ -159,24 +145,6 @@ def render_history_html(history: History, *, name: str, incomplete: str) -> str:
     )
 
 
-def _read_own(name: str) -> str:
-    return files("vmio.report.history").joinpath(name).read_text(encoding="utf-8")
-
-
-def _read_vendored() -> tuple[str, str, str]:
-    """Returns uPlot's script, its licence, and its styles.
-
-    The first line of the script is left out: it has an address of the web, and nothing else but
-    the version.
-    """
-    folder = files("vmio.report").joinpath("vendor", "uplot")
-    script, licence, css = (
-        folder.joinpath(name).read_text(encoding="utf-8")
-        for name in ("uPlot.iife.min.js", "LICENSE", "uPlot.min.css")
-    )
-    return script.partition("\n")[2].strip(), licence, css
-
-
 def _dump_data(history: History, charts: Sequence[dict[str, object]]) -> str:
     """Returns the data of all charts as JSON that ends no element."""
     step_s = history.step_s
@@ -185,8 +153,7 @@ def _dump_data(history: History, charts: Sequence[dict[str, object]]) -> str:
         "end": round(max(history.duration_s, step_s), 3),
         "charts": charts,
     }
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")
+    return dump_charts(data)
 
 
 def _list_index(history: History) -> Iterator[tuple[str, str, tuple[str, ...]]]:
@@ -429,7 +396,7 @@ def _describe_chart(chart: _Chart) -> dict[str, object]:
     lines = [
         {
             "label": name,
-            "color": colour % _COLOURS,
+            "color": colour % COLOURS,
             "dashed": is_dashed,
             "values": [*map(_shorten, values)],
         }
