@@ -19,7 +19,8 @@ __all__ = ["Course", "Progress", "Run", "make_warm_up", "run_pair"]
 Run = Callable[[Side, Job], Awaitable[Measurement]]
 """Runs a job on one side, and leaves the other one alone."""
 
-_WARM_UP_S: Final = 0.1
+_WARM_UP_S: Final = 0.5
+"""A stalled host completes no request in a tenth of that, which would end the comparison."""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
