@@ -150,7 +150,8 @@ async def run(path: Path, rounds: int) -> None:
                         await set_poll(other, setting)
                     measured = await measure(steered if setting is None else other, load)
                     found[load][setting].append(measured)
-                    line = {"round": number, "load": load, "fixed_ns": setting}
+                    # The figures have a load of their own.
+                    line = {"round": number, "phase": load, "fixed_ns": setting}
                     line |= {"p99_ns": measured.p99_ns, **msgspec.to_builtins(measured.interval)}
                     with path.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(line) + "\n")

@@ -41,6 +41,7 @@ polling included. Nothing is drawn where there were no requests, or the guest's 
 _CSS: Final = (
     CHART_CSS
     + """
+.loops :is(th,td):nth-child(2){text-align:left}
 .events td,.events th{text-align:left;white-space:normal;overflow-wrap:anywhere}
 .events tbody th{white-space:nowrap;vertical-align:top}
 """

@@ -50,7 +50,7 @@
           : [0, Math.max(high * 1.05, chart.least)]) } },
       axes: [{ ...axis, values: (u, ticks) => ticks.map(clock), incrs: [
         1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400] },
-      { ...axis, size: 84, incrs: chart.unit === "bytes" ? powers : undefined,
+      { ...axis, size: labels ? 104 : 84, incrs: chart.unit === "bytes" ? powers : undefined,
         splits: labels ? () => labels.map((_, at) => at) : undefined,
         values: (u, ticks) => ticks.map(text) }],
       bands: chart.band ? [{ series: chart.band, fill: `${css("--l0")}33` }] : undefined,
