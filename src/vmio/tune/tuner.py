@@ -101,25 +101,17 @@ class _Figures(Struct, kw_only=True):
     stage: Stage = "layouts"
 
 
-class _Pace(Struct, kw_only=True):
-    """How long a boot and a pair of runs take here: as estimated, then as measured on average."""
+class _Duration(Struct, kw_only=True):
+    """How long something takes: as estimated, then the mean of what was measured here."""
 
-    boot_s: float
-    pair_s: float
-    boots: int = 0
-    pairs: int = 0
+    mean_s: float
+    count: int = 0
     """How many were measured."""
 
-    def add(self, boot_s: float, pairs_s: float, pairs: int) -> None:
-        """Adds a trial: how long its boot took with its end, and its pairs together."""
-        self.boot_s = (self.boot_s * self.boots + boot_s) / (self.boots + 1)
-        self.pair_s = (self.pair_s * self.pairs + pairs_s) / (self.pairs + pairs)
-        self.boots += 1
-        self.pairs += pairs
-
-    def estimate_s(self, boots: int, pairs: int) -> float:
-        """Returns about how long so many take."""
-        return max(0, boots) * self.boot_s + max(0, pairs) * self.pair_s
+    def add(self, time_s: float) -> None:
+        """Adds one that was measured."""
+        self.mean_s = (self.mean_s * self.count + time_s) / (self.count + 1)
+        self.count += 1
 
 
 class Tuner:
@@ -149,7 +141,8 @@ class Tuner:
         """About how long the finished trials take on a quiet host."""
         self._done_pairs = 0
         """The pairs of the finished trials, those that failed included."""
-        self._pace = _Pace(boot_s=_BOOT_S, pair_s=_estimate_pairs_s(task.jobs))
+        self._boot_time = _Duration(mean_s=_BOOT_S)
+        self._pair_time = _Duration(mean_s=_estimate_pairs_s(task.jobs))
         self._figures: dict[Arm, _Figures] = {}
         self._failures: dict[str, str] = {}
         self._failed_in_a_row = 0
@@ -265,7 +258,7 @@ class Tuner:
         candidate = task.candidates[trial.layout]
         self._note(trial, 0, "booting")
         pairs: list[tuple[Gains, ...]] = []
-        began_s, pairs_s = time.monotonic(), 0.0
+        began_s = time.monotonic()
         async with boot_pair(
             task.candidates[0].layout,
             candidate.layout,
@@ -276,10 +269,11 @@ class Tuner:
             loops = await _find_loops(guests["B"], task.disk)
             # So that no measured run includes loading fio.
             await measure_pair(guests, make_warm_up(task.jobs[0]), first="A")
+            self._boot_time.add(time.monotonic() - began_s)
             for number, setting in enumerate(trial.settings):
                 live = candidate.settings[setting]
                 self._note(trial, number, live.name, booted=True)
-                paired_s = time.monotonic()
+                began_s = time.monotonic()
                 await loops.set(guests["B"], live)
                 first: Side = "A" if number % 2 == 0 else "B"
                 pairs.append(
@@ -290,8 +284,7 @@ class Tuner:
                         ]
                     )
                 )
-                pairs_s += time.monotonic() - paired_s
-        self._pace.add(time.monotonic() - began_s - pairs_s, pairs_s, len(pairs))
+                self._pair_time.add(time.monotonic() - began_s)
         return TrialResult(number=trial.number, pairs=tuple(pairs))
 
     def _note(self, trial: Trial, pair: int, words: str, *, booted: bool = False) -> None:
@@ -302,10 +295,9 @@ class Tuner:
         """
         task = self._task
         done_s = self._done_s + _BOOT_S * booted + pair * _estimate_pairs_s(task.jobs)
-        left_s = self._pace.estimate_s(
-            len(self._planned) - self._trials - booted,
-            sum(len(each.settings) for each in self._planned) - self._done_pairs - pair,
-        )
+        boots = len(self._planned) - self._trials - booted
+        pairs = sum(len(each.settings) for each in self._planned) - self._done_pairs - pair
+        left_s = max(0, boots) * self._boot_time.mean_s + max(0, pairs) * self._pair_time.mean_s
         what = f"{trial.stage}: {task.candidates[trial.layout].name}"
         self._report(
             Progress(

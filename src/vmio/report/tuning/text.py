@@ -82,8 +82,8 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
     context = (
         f"{tuning.guest}: {tuning.disk}, an empty scratch disk; by {tuning.objective.name} of"
         f" {', '.join(job.name for job in tuning.jobs)}; {tuning.accelerator}{why};"
-        f" {tuning.trials} trials with {tuning.pairs} pairs, {busy} on a busy host; seed"
-        f" {tuning.seed}; {format_time_s(tuning.duration_s)} in this call"
+        f" {tuning.trials} trial{'s' * (tuning.trials != 1)} with {tuning.pairs} pairs, {busy} on"
+        f" a busy host; seed {tuning.seed}; {format_time_s(tuning.duration_s)} in this call"
     )
     console.print(Text(printable(context), style="dim"), soft_wrap=True)
 
