@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,12 @@ TESTS = Path(__file__).parent
 INTEGRATION = TESTS / "integration"
 _SOMEBODY = 54321
 PROGRAMS = ("qemu-system-x86_64", "qemu-img")
-LONG = tuple(TESTS / name for name in ("integration", "meta", "properties", "unit/sim"))
-"""Folders whose tests take seconds, the longest first."""
+LONG = (
+    *(INTEGRATION / f"test_{name}.py" for name in ("calibrate", "demo", "tune", "exporter")),
+    INTEGRATION / "test_bench_compare.py",
+    *(TESTS / name for name in ("integration", "meta", "properties", "unit/sim")),
+)
+"""Files with tests of half a minute, and folders with tests of seconds, the longest first."""
 MOST_WORKERS = 8
 """Each may have guests of half a gibibyte."""
 SHELL = (
@@ -51,18 +56,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     What takes long comes first, so that no worker is left with it while the others are done.
     """
-    items.sort(key=_find_turn)
+    items.sort(key=lambda item: _find_turn(item.path))
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     for item in items:
-        if item.path.is_relative_to(INTEGRATION):
+        if INTEGRATION in item.path.parents:
             item.add_marker("integration")
             if missing:
                 item.add_marker(pytest.mark.skip(reason=f"needs {' and '.join(missing)} on PATH"))
 
 
-def _find_turn(item: pytest.Item) -> int:
-    folders = (at for at, folder in enumerate(LONG) if item.path.is_relative_to(folder))
-    return next(folders, len(LONG))
+@cache
+def _find_turn(path: Path) -> int:
+    places = {path, *path.parents}
+    return next((at for at, long in enumerate(LONG) if long in places), len(LONG))
 
 
 @pytest.fixture(autouse=True, scope="session")
