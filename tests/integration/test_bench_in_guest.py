@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -18,11 +17,9 @@ import pytest
 
 from vmio.app.autopilot import list_steered, restore_polling, steer_guests
 from vmio.autopilot.pilot import AutopilotEvent
-from vmio.errors import ConflictError, ToolError
+from vmio.errors import ConflictError
 from vmio.guest.agent import Agent, agent_argv
-from vmio.guest.image import CLOUD_KERNEL, GuestImage
-from vmio.guest.initramfs import Entry, render_cpio, resolve_modules
-from vmio.guest.packages import download_packages, read_candidates, read_files
+from vmio.guest.image import GuestImage
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
 
@@ -30,15 +27,11 @@ LIMIT_S = 200.0
 JOB = "rw=randread,bs=4k,iodepth=4,ramp=0"
 OWN_NS = 32_768
 VMIO = (sys.executable, "-m", "vmio")
-FILE_SYSTEM = ("crc32c_generic", "ext4")
-"""The kernel's modules for a file system, which the benchmark guest does without."""
-
-MODULES = re.compile(r".*/(?:modules\.builtin|(?:crypto|fs|lib)/.+\.ko(?:\.\w+)?)")
 
 
 @asynccontextmanager
 async def started(
-    image: GuestImage, disk: Path, *, initrd: Path | None = None, more: tuple[str, ...] = ()
+    image: GuestImage, disk: Path, more: tuple[str, ...] = ()
 ) -> AsyncIterator[tuple[QemuProcess, Path]]:
     """Starts a guest as somebody else would have; its agent answers, and nobody is connected."""
     with open_runtime_folder() as folder:
@@ -48,7 +41,7 @@ async def started(
             *("-m", "384", "-cpu", "max", "-object", "iothread,id=io0"),
             *("-blockdev", f"driver=file,node-name=n0,filename={disk}"),
             *("-device", "virtio-blk-pci,iothread=io0,drive=n0,id=virtio0,addr=0x8"),
-            *("-kernel", str(image.kernel), "-initrd", str(initrd or image.initrd)),
+            *("-kernel", str(image.kernel), "-initrd", str(image.initrd)),
             *("-append", image.append, *agent_argv(folder / "agent"), *more),
         )
         async with QemuProcess.start(argv, qmp_socket=folder / "qmp") as guest:
@@ -205,30 +198,6 @@ def test_killed_benchmark_is_made_good(guest_image: GuestImage, tmp_path: Path) 
     assert disk.read_bytes() == before
 
 
-def add_file_system(image: GuestImage, folder: Path) -> Path:
-    """Returns an initramfs of the guest with the modules for a file system, in /extra."""
-    (kernel,) = (each for each in image.packages if each.startswith("linux-image-"))
-    found = read_candidates((CLOUD_KERNEL,))
-    package = next((each for each in found.values() if str(each) == kernel), None)
-    if package is None:
-        pytest.skip(f"needs {kernel}, which the benchmark guest was built of, in apt's lists")
-    try:
-        (deb,) = download_packages((package,), folder, lambda *_: None)
-    except ToolError as error:
-        pytest.skip(f"needs {kernel}, which holds a file system's driver: {error.message}")
-    files = read_files(deb, MODULES)
-    modules = resolve_modules(FILE_SYSTEM, files)
-    deb.unlink()
-    # In the order in which they have to be loaded.
-    extra = render_cpio(
-        Entry(path=f"extra/{number:02}-{name}.ko", kind="file", data=data)
-        for number, (name, data) in enumerate(modules.files.items())
-    )
-    path = folder / "initrd"
-    path.write_bytes(image.initrd.read_bytes() + extra)
-    return path
-
-
 def make_file_system(folder: Path) -> Path:
     """Returns a disk with a file that may be overwritten and one that may not."""
     content = folder / "content"
@@ -249,14 +218,9 @@ def test_load_that_writes_takes_the_named_file_alone(
     if shutil.which("mkfs.ext4", path="/usr/sbin:/sbin:/usr/bin:/bin") is None:
         pytest.skip("needs mkfs.ext4")
     disk, before = make_disk(tmp_path)
-    initrd = add_file_system(guest_image, tmp_path)
     more = (
         *("-blockdev", f"driver=file,node-name=n1,filename={make_file_system(tmp_path)}"),
         *("-device", "virtio-blk-pci,iothread=io0,drive=n1,id=virtio1,addr=0x9"),
-    )
-    prepare = (
-        "for each in /extra/*.ko; do insmod $each || exit 1; done;"
-        " mkdir /data && mount -t ext4 /dev/vdb /data"
     )
 
     async def run(path: Path, *argv: str) -> bytes:
@@ -266,8 +230,8 @@ def test_load_that_writes_takes_the_named_file_alone(
         return done.stdout
 
     async def check() -> None:
-        async with started(guest_image, disk, initrd=initrd, more=more) as (guest, agent):
-            await run(agent, "sh", "-c", prepare)
+        async with started(guest_image, disk, more) as (guest, agent):
+            await run(agent, "sh", "-c", "mkdir /data && mount -t ext4 /dev/vdb /data")
             sums = (await run(agent, "md5sum", "/data/mine", "/data/free")).splitlines()
             job = "rw=randwrite,bs=4k,iodepth=4,ramp=0,runtime=0.5"
             words = ("--live", "poll-max-ns=0", "--pairs", "2", "--json", "--fio-job", job)

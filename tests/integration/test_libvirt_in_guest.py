@@ -41,6 +41,7 @@ XML = """
     <initrd>{folder}/initrd</initrd>
     <cmdline>{append}</cmdline>
   </os>
+  <features><acpi/></features>
   <cpu mode='maximum'/>
   <devices>
     <disk type='file' device='disk'>

@@ -55,6 +55,9 @@ from vmio.values import replace
 __all__ = ["AgentPort", "AgentSocket", "DomainAgent", "LiveGuest", "compare_settings"]
 
 _AGENT_S: Final = 10.0
+_HELD_S: Final = 5.0
+"""After which a port that is held is another client's."""
+_LOOK_S: Final = 0.05
 _ASK_S: Final = 20.0
 _LEAST_FILE_BYTES: Final = 16 << 20
 _NEEDED: Final = frozenset({"guest-exec", "guest-exec-status"})
@@ -82,7 +85,12 @@ class AgentSocket(Struct, frozen=True, kw_only=True):
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[Agent]:
         """Connects to the agent as `AgentPort` says."""
-        if count_clients(self.pid, self.path, fresh=True):
+        # A connection of ours is listed until QEMU has noticed that it was closed.
+        until_s = time.monotonic() + _HELD_S
+        while count_clients(self.pid, self.path, fresh=True):
+            if time.monotonic() < until_s:
+                await asyncio.sleep(_LOOK_S)
+                continue
             raise ConflictError(
                 f"{self.path} is held by another client",
                 hint="an agent answers one client at a time; try again later",

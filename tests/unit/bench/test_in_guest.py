@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from vmio.bench.in_guest import AgentSocket, LiveGuest, _Settings
-from vmio.errors import CapabilityError, ConflictError, LibvirtError, QmpError, VmioError
+from vmio.errors import (
+    CapabilityError,
+    ConflictError,
+    GuestError,
+    LibvirtError,
+    QmpError,
+    VmioError,
+)
 from vmio.host.running import QemuProcess
 from vmio.managers.discovery import RunningGuest
 from vmio.managers.live import LiveResult
@@ -196,10 +203,23 @@ def test_socket_that_somebody_holds_is_left_to_them(
 ) -> None:
     """Nothing is connected to."""
     monkeypatch.setattr("vmio.bench.in_guest.count_clients", lambda *_, **__: 1)
-
-    async def run() -> None:
-        async with AgentSocket(pid=1, path=tmp_path / "a").connect():
-            pass
-
+    monkeypatch.setattr("vmio.bench.in_guest._HELD_S", 0.1)
     with pytest.raises(ConflictError, match="is held by another client"):
-        asyncio.run(run())
+        asyncio.run(connect(tmp_path))
+
+
+def test_connection_of_ours_that_is_still_listed_is_none_of_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """QEMU takes a moment to notice that the one of the last run was closed."""
+    clients = [1, 1, 0]
+    monkeypatch.setattr("vmio.bench.in_guest.count_clients", lambda *_, **__: clients.pop(0))
+    with pytest.raises(GuestError, match="no guest agent's socket"):
+        asyncio.run(connect(tmp_path))
+    assert clients == []
+
+
+async def connect(folder: Path) -> None:
+    """Connects to a socket that is not there."""
+    async with AgentSocket(pid=1, path=folder / "a").connect():
+        pass

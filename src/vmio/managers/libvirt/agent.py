@@ -44,25 +44,22 @@ class DomainAgentChannel:
             GuestError: The agent does not answer, or refuses.
             CapabilityError: This account may only read there.
         """
-        return await self._run(message, max(1, math.ceil(timeout_s)))
-
-    async def tell(self, message: bytes) -> None:
-        """Sends a command that is not answered.
-
-        Raises:
-            GuestError: The agent is not there.
-            CapabilityError: This account may only read there.
-        """
-        await self._run(message, 0)
-
-    async def _run(self, message: bytes, timeout_s: int) -> bytes:
         text, name = message.decode("ascii"), self._guest.name
+        seconds = max(1, math.ceil(timeout_s))
         try:
             return await visit_domain(
                 self._uri,
                 self._guest,
-                lambda connection: connection.run_agent_command(name, text, timeout_s),
+                lambda connection: connection.run_agent_command(name, text, seconds),
                 deadline_s=_DEADLINE_S,
             )
         except (InputError, LibvirtError) as error:
             raise GuestError(error.message, hint=error.hint) from error
+
+    async def tell(self, message: bytes) -> None:  # noqa: ARG002 - as AgentChannel has it
+        """Refuses: libvirt waits for an answer to each command.
+
+        Raises:
+            GuestError: Always.
+        """
+        raise GuestError(f"{self.name}: libvirt passes on no command that is not answered")

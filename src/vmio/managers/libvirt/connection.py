@@ -386,7 +386,7 @@ class Connection:
         Args:
             name: The domain.
             command: The command as JSON.
-            timeout_s: How long libvirt waits for the answer; 0 for a command without one.
+            timeout_s: How long libvirt waits for the answer.
 
         Raises:
             CapabilityError: The connection may only read.
