@@ -87,7 +87,7 @@ async def measure(loaded: Loaded, load: str) -> Measured:
     """Returns what a guest does under a load that it has had for a while."""
     running = None
     if load != IDLE:
-        # fio counts nothing of the first while, as here.
+        # Of the first while nothing is counted, as here; fio 3.33 needs a runtime that is longer.
         times = (f"--ramp_time={SEEN_S * 1000:.0f}ms", f"--runtime={MEASURED_S + 1:.0f}s")
         running = asyncio.create_task(loaded.run_fio(loaded.devices[0], *LOADS[load], *times))
         await asyncio.sleep(SEEN_S)
