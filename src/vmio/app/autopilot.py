@@ -56,7 +56,8 @@ async def steer_guests(
             makes an event loop forget how long polling has paid, so that 5 to 10 are good.
         dry_run: Whether nothing is set, and what would be is reported.
         folder: Where guests' own settings are kept; None for this user's own folder.
-        report: Called with each change and its reason, and with what could not be done.
+        report: Called with each look (`step`), each change and its reason, and what could not be
+            done.
 
     Raises:
         CapabilityError: An address is a guest whose monitor is its manager's alone, and libvirt
