@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from vmio.bench.result import (
     Subject,
 )
 from vmio.bench.runs import LoadTarget, check_host_fio, measure_alone, run_in_guest, run_on_host
-from vmio.errors import GuestError, ToolError, UsageError
+from vmio.errors import GuestError, QmpError, ToolError, UsageError
 from vmio.guest.agent import Agent, BlockDevice, agent_argv
 from vmio.model.machine import Machine
 from vmio.model.topology import AttachedDisk, Topology
@@ -44,6 +44,7 @@ from vmio.qemu.boot import (
 )
 from vmio.qemu.folder import open_runtime_folder
 from vmio.qemu.process import QemuProcess
+from vmio.qemu.qmp import QmpConnection
 from vmio.qemu.threads import ask_threads
 from vmio.units import format_bytes
 from vmio.values import replace
@@ -306,6 +307,7 @@ async def boot_pair(
                     writable=True,
                     neighbour=running,
                     explain_end=partial(_explain_end, process, layout.name),
+                    explain_stop=partial(_explain_stop, process.qmp, layout.name),
                 ),
                 disk=disk,
                 files={
@@ -332,6 +334,19 @@ def _explain_end(process: QemuProcess, name: str) -> ToolError | None:
     return ToolError(
         f"QEMU with {name} ended during a run", argv=process.argv, output=process.output
     )
+
+
+async def _explain_stop(monitor: QmpConnection, name: str) -> ToolError | None:
+    """Returns that QEMU has stopped a guest since its scratch files cannot be written, or None."""
+    with suppress(QmpError):
+        status = await monitor.execute("query-status")
+        if isinstance(status, dict) and status.get("status") == "io-error":
+            folder = find_scratch_folder()
+            return ToolError(
+                f"QEMU stopped {name}: a scratch file in {folder} cannot be written",
+                hint="its disk may be full: TMPDIR can name another, and --scratch less",
+            )
+    return None
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from typing import Final
 
@@ -33,6 +33,10 @@ _ALONE_S: Final = 1.0
 _HOST_OUTPUT_BYTES: Final = 4 << 20
 
 
+async def _explain_nothing() -> None:
+    """Returns nothing: it is not known whether QEMU has stopped a guest."""
+
+
 class LoadTarget(Struct, frozen=True, kw_only=True):
     """A guest in which jobs run."""
 
@@ -51,6 +55,8 @@ class LoadTarget(Struct, frozen=True, kw_only=True):
     neighbour: RunningNeighbour | None = None
     explain_end: Callable[[], ToolError | None] = lambda: None
     """Returns why its QEMU has ended, None if it runs."""
+    explain_stop: Callable[[], Awaitable[ToolError | None]] = _explain_nothing
+    """Returns why QEMU itself has stopped it, None if it has not."""
 
 
 async def run_in_guest(target: LoadTarget, job: Job) -> Measurement:
@@ -74,8 +80,9 @@ async def run_in_guest(target: LoadTarget, job: Job) -> Measurement:
             )
             end_s = time.monotonic() - TAIL_S
     except GuestError as error:
-        if (ended := target.explain_end()) is not None:
-            raise ended from error
+        reason = target.explain_end() or await target.explain_stop()
+        if reason is not None:
+            raise reason from error
         raise
     if completed.status:
         raise ToolError(
