@@ -52,7 +52,7 @@ from vmio.formats.qemu.reader import read_command_vm
 from vmio.formats.qemu.trace import parse_recording, parse_trace
 from vmio.formats.registry import build_command, lay_out, recognise
 from vmio.formats.shell import render_command
-from vmio.guest.agent import Agent, parse_disks
+from vmio.guest.agent import Agent, SocketChannel, parse_disks
 from vmio.lint.baseline import parse_baseline, render_baseline
 from vmio.lint.engine import run
 from vmio.lint.project import load_rules, parse_project_config
@@ -277,7 +277,8 @@ def read_agent(data: bytes, rng: random.Random) -> None:
 
     async def ask() -> None:
         reader = asyncio.StreamReader()
-        agent = Agent(Path("agent"), reader, cast("Any", AgentEnd(reader, data)))
+        end = cast("Any", AgentEnd(reader, data))
+        agent = Agent(SocketChannel(Path("agent"), reader, end))
         await (agent.info() if rng.random() < 0.5 else agent.disks())  # noqa: PLR2004 - half
 
     asyncio.run(ask())

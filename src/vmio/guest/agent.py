@@ -36,6 +36,7 @@ __all__ = [
     "AgentInfo",
     "BlockDevice",
     "Completed",
+    "SocketChannel",
     "agent_argv",
 ]
 
@@ -216,7 +217,7 @@ class Agent:
                 hint="check that QEMU is running with a chardev that listens there",
             ) from error
         try:
-            channel = _SocketChannel(path, reader, writer)
+            channel = SocketChannel(path, reader, writer)
             await channel.sync(timeout_s)
             yield cls(channel)
         finally:
@@ -457,7 +458,7 @@ class Agent:
         )
 
 
-class _SocketChannel:
+class SocketChannel:
     """An agent's port, which one client at a time may connect to."""
 
     def __init__(
