@@ -45,6 +45,8 @@ DEADLINE_S: Final = 30.0
 
 _MOST_DOMAINS: Final = 16_384
 """Source: libvirt's limit of one list over its protocol."""
+_MOST_SNAPSHOTS: Final = 100
+"""So many snapshots of one domain are read."""
 _NOT_LOCAL: Final = ("ssh", "libssh", "libssh2", "tls", "tcp", "ext")
 _CONNECT: Final = "connect"
 _DEFINE: Final = "define a domain"
@@ -58,6 +60,11 @@ _NO_SCHEMA: Final = " RNG "
 """In libvirt's message about a schema that it cannot open."""
 _FOREIGN_THREAD = re.compile(r"<qemu:arg\b[^>]{0,4096}\biothread\b(?!,id=iothread[1-9])")
 """An IOThread that libvirt did not name."""
+_SSH_REFUSES: Final = ("Permission denied (", "Host key verification failed")
+_SSH_HINT: Final = (
+    "ssh needs a key that the host accepts, and a host that it knows, since it never asks: see"
+    " whether ssh -o BatchMode=yes logs in there"
+)
 _RIGHTS_HINT: Final = (
     "polkit lets root and the members of the group libvirt manage domains of qemu:///system;"
     " reading needs no rights"
@@ -467,6 +474,10 @@ class Connection:
             return CapabilityError(
                 f"cannot {doing}: the connection to {self.uri} may only read ({said})"
             )
+        if doing == _CONNECT and any(text in said for text in _SSH_REFUSES):
+            return CapabilityError(
+                f"{self.uri} does not let this account {doing}: {said}", hint=_SSH_HINT
+            )
         if said.startswith("Failed to connect") or doing == _CONNECT:
             return LibvirtError(
                 f"no libvirt daemon answers at {self.uri}: {said}",
@@ -482,6 +493,55 @@ class Connection:
         }:
             return InputError(f"libvirt at {self.uri} refuses the domain: {said}")
         return LibvirtError(f"libvirt at {self.uri} could not {doing}: {said}")
+
+    def read_copies(self, name: str) -> tuple[tuple[str, bytes], ...]:
+        """Returns the XML of a domain's managed save, and of its snapshots with their names.
+
+        The managed save has an empty name. One that the daemon cannot read is left out.
+
+        Args:
+            name: The domain.
+
+        Raises:
+            InputError: There is no such domain.
+            LibvirtError: The daemon does not answer.
+        """
+        domain, libvirt = self._find(name), self._libvirt
+
+        def read() -> list[tuple[str, str]]:
+            found = []
+            with suppress(libvirt.libvirtError):
+                if domain.hasManagedSaveImage():
+                    found.append(("", domain.managedSaveGetXMLDesc(0)))
+            snapshots = []
+            with suppress(libvirt.libvirtError):
+                snapshots = sorted((each.getName(), each) for each in domain.listAllSnapshots())
+            for label, snapshot in snapshots[:_MOST_SNAPSHOTS]:
+                with suppress(libvirt.libvirtError):
+                    found.append((label, snapshot.getXMLDesc(0)))
+            return found
+
+        return tuple(
+            (label, text.encode("utf-8", "surrogateescape"))
+            for label, text in self._call(f"read the copies of '{name}'", read, name=name)
+        )
+
+    def ask_monitor(self, name: str, command: str) -> bytes:
+        """Returns QEMU's answer to a command on a running domain's monitor, which it taints.
+
+        Args:
+            name: The domain.
+            command: The command, in JSON.
+
+        Raises:
+            InputError: There is no such domain.
+            CapabilityError: This account may not ask it, or the connection may only read.
+            LibvirtError: The domain does not run, or the daemon does not answer.
+        """
+        ask = import_module("libvirt_qemu").qemuMonitorCommand
+        doing = f"ask the monitor of '{name}'"
+        reply: str = self._call(doing, ask, self._find(name), command, 0)
+        return reply.encode("utf-8", "surrogateescape")
 
 
 @contextmanager

@@ -39,6 +39,23 @@ def test_domain_is_read(connection: Connection) -> None:
     assert not connection.has_domain("other")
 
 
+def test_snapshots_are_read_with_their_names(connection: Connection) -> None:
+    """In alphabetical order; a managed save that the daemon has no text of is left out."""
+    assert connection.read_copies("test") == ()
+    domain = connection._handle.lookupByName("test")
+    for name in ("second", "first"):
+        domain.snapshotCreateXML(f"<domainsnapshot><name>{name}</name></domainsnapshot>")
+    try:
+        names, texts = zip(*connection.read_copies("test"), strict=True)
+    finally:
+        for snapshot in domain.listAllSnapshots():
+            snapshot.delete(0)
+    assert names == ("first", "second")
+    assert all(text.startswith(b"<domainsnapshot>") for text in texts)
+    with pytest.raises(InputError, match="has no domain 'other'"):
+        connection.read_copies("other")
+
+
 def test_versions_are_told_of_qemu_alone(connection: Connection) -> None:
     """The number of another hypervisor is no QEMU's."""
     versions = connection.read_versions()
@@ -126,6 +143,27 @@ def test_process_has_one_connection_for_reading() -> None:
     other = share_connection(URI)
     assert other is not one
     assert other.list_names() == ("test",)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Cannot recv data: a@b: Permission denied (publickey,password).: Connection reset by peer",
+        "Cannot recv data: Host key verification failed.: Connection reset by peer",
+    ],
+)
+def test_key_that_ssh_refuses_is_told(connection: Connection, said: str) -> None:
+    """To start the daemon would not help."""
+    libvirt = pytest.importorskip("libvirt")
+    error = libvirt.libvirtError(said)
+    error.err = (libvirt.VIR_ERR_SYSTEM_ERROR, 7, said, 2, "", "", "", 0, 0)
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(CapabilityError, match="does not let this account connect") as caught:
+        connection._call("connect", fail)
+    assert "ssh needs a key" in caught.value.hint
 
 
 @pytest.mark.parametrize(
