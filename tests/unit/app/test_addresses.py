@@ -47,10 +47,17 @@ def test_vm_is_found_by_its_number_and_by_its_name(cluster: Path) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize("address", ["-", "./172", "172.conf", "web", "a b", "", "pid:7", "x/y"])
+@pytest.mark.parametrize("address", ["-", "./172", "172.conf", "web", "a b", "pid:7", "x/y"])
 def test_other_addresses_stay_as_they_are(address: str) -> None:
     """A path is what it says, whether or not there is such a file."""
     assert app.find_guests((address,)) == (address,)
+
+
+def test_empty_address_is_refused() -> None:
+    """It is a script's unset variable, and as a path it would be the current folder."""
+    for find_one in (app.find_guest, lambda address: app.find_guests((address,))):
+        with pytest.raises(UsageError, match="'' names no guest"):
+            find_one("")
 
 
 def test_vm_comes_before_the_file_unless_something_is_written(cluster: Path) -> None:
