@@ -53,6 +53,13 @@ def test_other_addresses_stay_as_they_are(address: str) -> None:
     assert app.find_guests((address,)) == (address,)
 
 
+def test_empty_address_is_refused() -> None:
+    """It is a script's unset variable, and as a path it would be the current folder."""
+    for find_one in (app.find_guest, lambda address: app.find_guests((address,))):
+        with pytest.raises(UsageError, match="'' names no guest"):
+            find_one("")
+
+
 def test_vm_comes_before_the_file_unless_something_is_written(cluster: Path) -> None:
     """A reader takes the VM; a writer says how to write either."""
     config = cluster / "nodes/alpha/qemu-server/172.conf"
