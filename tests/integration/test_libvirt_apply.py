@@ -150,8 +150,35 @@ def test_managed_save_is_told(
     """The domain starts from it with the old layout."""
     domain.create()
     domain.managedSave()
+    assert call("check", NAME, "--select", "TH021") == 0
     assert call("apply", NAME, "--policy", "shared", "--yes") == 0
     assert "has a managed save" in capsys.readouterr().err
+    assert call("check", NAME, "--select", "TH021") == 1
+    told = "vda, vdb, sda and 1 more are served by the main loop, not by iothread1"
+    assert (
+        f"restores the managed save, which has another layout: {told}" in capsys.readouterr().out
+    )
+
+
+def test_snapshot_of_another_layout_is_told(
+    domain: Any,  # noqa: ANN401 - it has no types
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Reverting to it would bring that back."""
+    libvirt = pytest.importorskip("libvirt")
+    snapshot = domain.snapshotCreateXML(
+        "<domainsnapshot><name>before</name><memory snapshot='no'/><disks>"
+        + "".join(f"<disk name='{disk}' snapshot='no'/>" for disk in ("vda", "vdb", "sda", "sdb"))
+        + "</disks></domainsnapshot>"
+    )
+    try:
+        assert call("apply", NAME, "--policy", "shared", "--yes") == 0
+        assert "has 1 snapshots" in capsys.readouterr().err
+        call("check", NAME, "--select", "TH021")
+        told = "reverting to the snapshot 'before' brings another layout back"
+        assert told in capsys.readouterr().out
+    finally:
+        snapshot.delete(libvirt.VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
 
 
 def test_running_domain_is_defined_for_its_next_start(

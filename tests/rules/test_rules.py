@@ -2,15 +2,16 @@
 
 A file of cases has a heading per case and under it fences: `conf`, the config, `cmd`, a QEMU
 command line, or `xml`, a libvirt domain; `storage`, the storage.cfg if it matters; `host`, the
-host's facts in TOML if they matter (without them it has QEMU 10.0.2); `findings`, a line for
-each thing that the rule has to find and for each of its notes, none if it has to be silent;
-`fixed`, what its fix makes of the config, if it has one to apply.
+host's facts in TOML if they matter (without them it has QEMU 10.0.2); `saved` and `snapshot`, what
+libvirt keeps of a domain in a managed save and in a snapshot; `findings`, a line for each thing
+that the rule has to find and for each of its notes, none if it has to be silent; `fixed`, what its
+fix makes of the config, if it has one to apply.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from msgspec import Struct
 
 from vmio import formats
 from vmio.errors import PlanError
-from vmio.formats.base import ReadContext
+from vmio.formats.base import KeptConfig, ReadContext
 from vmio.formats.host_toml import parse_host
 from vmio.formats.proxmox.storage import parse_storages
 from vmio.formats.registry import build_command, lay_out, read
@@ -39,6 +40,8 @@ from vmio.model.version import parse_version
 
 FENCES = {"conf": "proxmox", "cmd": "qemu", "xml": "libvirt"}
 """The notation of a case, by the label of its text."""
+KEPT = {"saved": "", "snapshot": "old"}
+"""The snapshot of what libvirt keeps, by the label of its text."""
 PROXMOX_WORDS = re.compile(
     r"\b(?:scsihw|args|ostype|hugepages|[mb]?bps_\w+|mbps|iops_\w+|ssd=|discard=on|iothread=1)\b"
 )
@@ -65,6 +68,7 @@ class Case(Struct, frozen=True, kw_only=True):
     notation: str
     storage: str | None
     host: str | None
+    kept: tuple[KeptConfig, ...]
     findings: str
     fixed: str | None
 
@@ -77,7 +81,7 @@ def parse_cases(code: str, text: str) -> Iterator[Case]:
     _, *parts = _HEADING.split(text)
     for title, body in zip(parts[::2], parts[1::2], strict=True):
         fences = dict(_FENCE.findall(body))
-        assert set(fences) <= {"storage", "host", *FENCES, "findings", "fixed"}, title
+        assert set(fences) <= {"storage", "host", *KEPT, *FENCES, "findings", "fixed"}, title
         [label] = FENCES.keys() & fences
         yield Case(
             code=code,
@@ -86,9 +90,19 @@ def parse_cases(code: str, text: str) -> Iterator[Case]:
             notation=FENCES[label],
             storage=fences.get("storage"),
             host=fences.get("host"),
+            kept=find_kept(fences),
             findings=fences.get("findings", ""),
             fixed=fences.get("fixed"),
         )
+
+
+def find_kept(fences: Mapping[str, str]) -> tuple[KeptConfig, ...]:
+    """Returns the copies that libvirt keeps of a case's domain."""
+    return tuple(
+        KeptConfig(snapshot=name, source=Source(name=label, data=fences[label].encode()))
+        for label, name in KEPT.items()
+        if label in fences
+    )
 
 
 CASES = tuple(
@@ -109,7 +123,10 @@ EXTRA = """\
 
 
 def read_context(
-    conf: bytes | str, storage: str | None = None, host_text: str | None = None
+    conf: bytes | str,
+    storage: str | None = None,
+    host_text: str | None = None,
+    kept: tuple[KeptConfig, ...] = (),
 ) -> Context:
     """Returns what rules see of a config."""
     data = conf.encode() if isinstance(conf, str) else conf
@@ -120,7 +137,8 @@ def read_context(
     if storage is not None:
         storages = parse_storages(Source(name="storage.cfg", data=storage.encode()))
     source = Source(name="100.conf", data=data)
-    guest = read(source, ReadContext(storages=storages, host=host, read_file=read_extra))
+    context = ReadContext(storages=storages, host=host, kept=kept, read_file=read_extra)
+    guest = read(source, context)
     return Context(guest=guest, topology=lay_out(guest), host=host)
 
 
@@ -153,7 +171,7 @@ def name_findings(found: tuple[Diagnostic, ...]) -> set[tuple[str, str]]:
 @every_case
 def test_case_finds_what_it_lists(case: Case) -> None:
     """A rule finds what its case lists, at that place and in those words, and nothing else."""
-    context = read_context(case.conf, case.storage, case.host)
+    context = read_context(case.conf, case.storage, case.host, case.kept)
     found = run(context, select=[case.code])
     assert (
         "".join(describe(diagnostic, context.vm.source) for diagnostic in found) == case.findings
@@ -163,7 +181,7 @@ def test_case_finds_what_it_lists(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for case in CASES if case.code == "CF011"], ids=str)
 def test_volume_that_is_refused_has_no_command(case: Case) -> None:
     """What `check` says that Proxmox VE refuses, `cmd` refuses too, volume by volume."""
-    context = read_context(case.conf, case.storage, case.host)
+    context = read_context(case.conf, case.storage, case.host, case.kept)
     found = run(context, select=[case.code])
     for line in case.conf.splitlines():
         one = read_context(f"bios: ovmf\n{line}\n", case.storage, case.host)
@@ -178,18 +196,23 @@ def test_volume_that_is_refused_has_no_command(case: Case) -> None:
 @every_case
 def test_case_is_fixed_as_it_says(case: Case) -> None:
     """A rule's fixes make a case's fixed config of it, and change nothing if it has none."""
-    context = read_context(case.conf, case.storage, case.host)
+    context = read_context(case.conf, case.storage, case.host, case.kept)
     fixed = fix(context, run(context, select=[case.code]))
     assert fixed.decode() == (case.conf if case.fixed is None else case.fixed)
     assert case.fixed != case.conf
 
 
-def check_fixes(conf: bytes | str, storage: str | None = None, host: str | None = None) -> None:
+def check_fixes(
+    conf: bytes | str,
+    storage: str | None = None,
+    host: str | None = None,
+    kept: tuple[KeptConfig, ...] = (),
+) -> None:
     """Asserts what holds of every set of fixes."""
-    context = read_context(conf, storage, host)
+    context = read_context(conf, storage, host, kept)
     before = run(context)
     fixed = fix(context, before)
-    again = read_context(fixed, storage, host)
+    again = read_context(fixed, storage, host, kept)
     after = run(again)
     assert name_findings(after) <= name_findings(before)
     assert fix(again, after) == fixed
@@ -200,7 +223,7 @@ def check_fixes(conf: bytes | str, storage: str | None = None, host: str | None 
 @every_case
 def test_fixing_a_case_once_is_enough(case: Case) -> None:
     """Fixing adds no finding, settles what it was made for, and a second time changes nothing."""
-    check_fixes(case.conf, case.storage, case.host)
+    check_fixes(case.conf, case.storage, case.host, case.kept)
 
 
 _CONFIGS = [case for case in CASES if case.notation == "proxmox"]
@@ -253,7 +276,7 @@ def test_rule_has_cases_for_and_against(entry: Entry) -> None:
 )
 def test_guest_is_told_of_in_its_own_words(case: Case) -> None:
     """No message and no fix names a setting as only another notation has it."""
-    context = read_context(case.conf, case.storage, case.host)
+    context = read_context(case.conf, case.storage, case.host, case.kept)
     for found in run(context):
         text = f"{found.message} {found.fix.message if found.fix is not None else ''}"
         assert not FOREIGN_WORDS[case.notation].search(text), text
@@ -296,7 +319,8 @@ def test_rule_example_triggers_it(entry: Entry) -> None:
 def read_page(page: Page, heading: str) -> Context:
     """Returns what rules see of the config, and its storages and host, under a page's heading."""
     fences = page.find_fences(heading)
-    return read_context(fences[""], fences.get("storage"), fences.get("host"))
+    storage, host = fences.get("storage"), fences.get("host")
+    return read_context(fences[""], storage, host, find_kept(fences))
 
 
 def test_docs_are_current() -> None:

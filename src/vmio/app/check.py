@@ -161,7 +161,7 @@ def _check_found(
         if vm.error is not None:
             raise vm.error
         place = places.by_folder[vm.folder]
-        guest = load(vm.path, host=place.host, storages=place.storages)
+        guest = load(vm.path, host=place.host, storages=place.storages, copies=True)
         if not fixing:
             return check(guest, place.host, project=project, baseline=baseline, node=vm.node)
         return fix(
@@ -298,7 +298,14 @@ def fix(
         return _leave_excerpt(checked, before, unsafe=unsafe)
 
     def check_text(text: Source) -> CheckedFile:
-        again = load_source(text, host=host, storage=storage, storages=storages, vmid=guest.vm.id)
+        again = load_source(
+            text,
+            host=host,
+            storage=storage,
+            storages=storages,
+            vmid=guest.vm.id,
+            kept=guest.context.kept,
+        )
         return check(again, host, project=project, baseline=baseline, node=node)
 
     def fix_text(text: Source) -> Fixed:

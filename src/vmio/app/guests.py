@@ -13,7 +13,7 @@ from vmio.app.host import complete_version, read_host
 from vmio.app.missing import read_named
 from vmio.errors import CapabilityError, ToolError, VmioError
 from vmio.formats import registry
-from vmio.formats.base import Guest, ReadContext
+from vmio.formats.base import Guest, KeptConfig, ReadContext
 from vmio.managers.proxmox.storages import Storages, find_storages, read_storages
 from vmio.model.host import Host
 from vmio.model.source import Source
@@ -219,6 +219,7 @@ def load(
     snapshot: str | None = None,
     restarted: bool = False,
     strict: bool = False,
+    copies: bool = False,
 ) -> Guest:
     """Reads a VM's config, or a QEMU command line.
 
@@ -232,6 +233,7 @@ def load(
         restarted: Whether to read the VM as it will be after a restart, with the changes that its
             manager keeps until then.
         strict: Whether to refuse a text that its manager would refuse to write.
+        copies: Whether to read also the copies of a domain that its daemon keeps.
 
     Raises:
         InputError: A file cannot be read or parsed.
@@ -252,7 +254,14 @@ def load(
         snapshot=snapshot,
         restarted=restarted,
         strict=strict,
+        kept=_read_copies(path) if copies and path.startswith(LIBVIRT) else (),
     )
+
+
+def _read_copies(address: str) -> tuple[KeptConfig, ...]:
+    from vmio.managers.libvirt.find import read_copies
+
+    return read_copies(address)
 
 
 def load_source(
@@ -265,10 +274,12 @@ def load_source(
     snapshot: str | None = None,
     restarted: bool = False,
     strict: bool = False,
+    kept: tuple[KeptConfig, ...] = (),
 ) -> Guest:
     """Reads a VM from a text in memory, as `load` does from a file.
 
-    `storages` can be parsed already, too; None if they are not known.
+    `storages` can be parsed already, too; None if they are not known. `kept` are the copies of the
+    text that its manager can bring back.
     """
     if storages == "look":
         folder = Path(source.name).parent
@@ -280,6 +291,7 @@ def load_source(
         snapshot=snapshot,
         restarted=restarted,
         strict=strict,
+        kept=kept,
         read_file=_read_named_file,
     )
     return registry.read(source, context)

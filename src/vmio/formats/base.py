@@ -19,7 +19,15 @@ from vmio.model.source import Edit, Problem, Source, Span
 from vmio.model.topology import Topology
 from vmio.model.vm import Vm
 
-__all__ = ["CommandLine", "Doors", "Guest", "ReadContext", "Setting", "Words"]
+__all__ = ["CommandLine", "Doors", "Guest", "KeptConfig", "ReadContext", "Setting", "Words"]
+
+
+class KeptConfig(Struct, frozen=True, kw_only=True):
+    """A copy of a guest's config that its manager can bring back."""
+
+    snapshot: str = ""
+    """The snapshot that has it; empty for the saved guest that the next start restores."""
+    source: Source
 
 
 class ReadContext(Struct, frozen=True, kw_only=True):
@@ -39,6 +47,8 @@ class ReadContext(Struct, frozen=True, kw_only=True):
     keeps until then."""
     strict: bool = False
     """Whether to refuse a text that its manager would refuse to write."""
+    kept: tuple[KeptConfig, ...] = ()
+    """Copies of the guest's config outside of its text, as far as they are known."""
     read_file: Callable[[str], Source | str] | None = None
     """Returns a file that the text names, or why it cannot be read; if None, no file is read."""
 

@@ -150,6 +150,7 @@ RULES = (
     Entry("TH017", "poll-time-out-of-range", needs="options"),
     Entry("TH018", "poll-time-unusual", needs="iothreads"),
     Entry("TH020", "disk-on-added-lsi", "libvirt"),
+    Entry("TH021", "old-layout-kept", "libvirt", needs="kept"),
     Entry("VE001", "stuck-io-after-drain", needs="version"),
     Entry("VE002", "resize-deadlock", needs="version"),
     Entry("VE003", "suspend-backup-deadlock", needs="version"),

@@ -27,6 +27,7 @@ Need = Literal[
     "aio",
     "devices",
     "iothreads",
+    "kept",
     "limits",
     "options",
     "problems",
@@ -40,7 +41,8 @@ Need = Literal[
 """What a rule can require: a field of the `Vm` or of one of its disks (limits, serial, snapshot,
 werror), a Windows guest, or that the version of the host's QEMU is known. `aio` is an engine that
 is set for any disk, those of QEMU's own options included, or that is native by default;
-`devices` are those that the text itself describes, in options of QEMU's or otherwise."""
+`devices` are those that the text itself describes, in options of QEMU's or otherwise; `kept` are
+copies of the guest's config that its manager can bring back."""
 
 
 class Context(Struct, frozen=True, kw_only=True, dict=True):
@@ -72,6 +74,7 @@ class Context(Struct, frozen=True, kw_only=True, dict=True):
             "devices": vm.options
             or any(each.where.span is not None for each in self.topology.controllers),
             "iothreads": vm.iothreads,
+            "kept": self.guest.context.kept,
             "limits": limits,
             "options": vm.options,
             "problems": vm.problems,

@@ -12,7 +12,7 @@ import atexit
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from queue import Empty, SimpleQueue
@@ -45,6 +45,8 @@ DEADLINE_S: Final = 30.0
 
 _MOST_DOMAINS: Final = 16_384
 """Source: libvirt's limit of one list over its protocol."""
+_MOST_SNAPSHOTS: Final = 100
+"""So many snapshots of one domain are read."""
 _NOT_LOCAL: Final = ("ssh", "libssh", "libssh2", "tls", "tcp", "ext")
 _CONNECT: Final = "connect"
 _DEFINE: Final = "define a domain"
@@ -446,6 +448,38 @@ class Connection:
         }:
             return InputError(f"libvirt at {self.uri} refuses the domain: {said}")
         return LibvirtError(f"libvirt at {self.uri} could not {doing}: {said}")
+
+    def read_copies(self, name: str) -> tuple[tuple[str, bytes], ...]:
+        """Returns the XML of a domain's managed save, and of its snapshots with their names.
+
+        The managed save has an empty name. One that the daemon cannot read is left out.
+
+        Args:
+            name: The domain.
+
+        Raises:
+            InputError: There is no such domain.
+            LibvirtError: The daemon does not answer.
+        """
+        domain, libvirt = self._find(name), self._libvirt
+
+        def read() -> list[tuple[str, str]]:
+            found = []
+            with suppress(libvirt.libvirtError):
+                if domain.hasManagedSaveImage():
+                    found.append(("", domain.managedSaveGetXMLDesc(0)))
+            snapshots = []
+            with suppress(libvirt.libvirtError):
+                snapshots = sorted((each.getName(), each) for each in domain.listAllSnapshots())
+            for label, snapshot in snapshots[:_MOST_SNAPSHOTS]:
+                with suppress(libvirt.libvirtError):
+                    found.append((label, snapshot.getXMLDesc(0)))
+            return found
+
+        return tuple(
+            (label, text.encode("utf-8", "surrogateescape"))
+            for label, text in self._call(f"read the copies of '{name}'", read, name=name)
+        )
 
 
 @contextmanager

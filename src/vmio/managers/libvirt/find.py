@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from vmio.errors import LibvirtError, MissingExtraError, UsageError, VmioError
+from vmio.errors import InputError, LibvirtError, MissingExtraError, UsageError, VmioError
 from vmio.host.files import is_file, is_there
 from vmio.managers.libvirt.connection import share_connection
 from vmio.model.source import Source
+
+if TYPE_CHECKING:
+    from vmio.formats.base import KeptConfig
 
 __all__ = [
     "LIBVIRT",
@@ -30,6 +34,7 @@ __all__ = [
     "list_domains",
     "name_path",
     "parse_address",
+    "read_copies",
     "read_state",
     "read_text",
 ]
@@ -169,6 +174,39 @@ def read_text(address: str) -> Source:
         raise UsageError(f"{address} names no domain", hint=f"as in {LIBVIRT}{found.uri}/web1")
     domain = share_connection(found.uri).read_domain(found.name)
     return Source(name=str(found), data=domain.text)
+
+
+def read_copies(address: str) -> tuple[KeptConfig, ...]:
+    """Returns the copies of a domain that its daemon keeps: a managed save, and snapshots.
+
+    Raises:
+        InputError: There is no such domain.
+        CapabilityError: The daemon refuses this account.
+        LibvirtError: The daemon does not answer.
+        MissingExtraError: libvirt-python is not installed.
+    """
+    from vmio.formats.base import KeptConfig
+
+    found = parse_address(address)
+    connection = share_connection(found.uri)
+    domain = connection.read_domain(found.name)
+    if not domain.has_managed_save and not domain.snapshots:
+        return ()
+    return tuple(
+        KeptConfig(snapshot=name, source=Source(name=str(found), data=_take_domain(text)))
+        for name, text in connection.read_copies(found.name)
+    )
+
+
+def _take_domain(text: bytes) -> bytes:
+    """Returns the domain in a snapshot's XML; the text itself where there is none."""
+    from vmio.formats.libvirt.xml import parse_xml
+
+    with suppress(InputError):
+        element = parse_xml(Source(name="", data=text)).find("domain")
+        if element is not None:
+            return text[element.start : element.end]
+    return text
 
 
 def read_state(address: str) -> tuple[int, int, int] | None:

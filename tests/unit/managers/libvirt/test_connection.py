@@ -38,6 +38,23 @@ def test_domain_is_read(connection: Connection) -> None:
     assert not connection.has_domain("other")
 
 
+def test_snapshots_are_read_with_their_names(connection: Connection) -> None:
+    """In alphabetical order; a managed save that the daemon has no text of is left out."""
+    assert connection.read_copies("test") == ()
+    domain = connection._handle.lookupByName("test")
+    for name in ("second", "first"):
+        domain.snapshotCreateXML(f"<domainsnapshot><name>{name}</name></domainsnapshot>")
+    try:
+        names, texts = zip(*connection.read_copies("test"), strict=True)
+    finally:
+        for snapshot in domain.listAllSnapshots():
+            snapshot.delete(0)
+    assert names == ("first", "second")
+    assert all(text.startswith(b"<domainsnapshot>") for text in texts)
+    with pytest.raises(InputError, match="has no domain 'other'"):
+        connection.read_copies("other")
+
+
 def test_versions_are_told_of_qemu_alone(connection: Connection) -> None:
     """The number of another hypervisor is no QEMU's."""
     versions = connection.read_versions()

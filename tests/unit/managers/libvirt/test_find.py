@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from vmio.managers.libvirt.find import (
     has_libvirt,
     list_domains,
     parse_address,
+    read_copies,
 )
 
 
@@ -131,3 +133,29 @@ def test_missing_library_is_told_with_what_installs_it(monkeypatch: pytest.Monke
         find.read_text("libvirt:web1")
     assert "vmio[libvirt]" in caught.value.hint
     assert "python3-libvirt" in caught.value.hint
+
+
+def test_domain_of_a_snapshot_is_taken_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is besides is no part of a guest; a managed save's text is one as it is."""
+    texts = {
+        "": b"<domain type='kvm'><name>a</name></domain>",
+        "one": b"<domainsnapshot><name>one</name>\n  <domain><name>a</name></domain>\n"
+        b"<inactiveDomain/></domainsnapshot>",
+        "two": b"no XML",
+    }
+
+    class Daemon:
+        def read_domain(self, name: str) -> object:
+            return SimpleNamespace(name=name, has_managed_save=True, snapshots=0)
+
+        def read_copies(self, name: str) -> object:
+            assert name == "web1"
+            return tuple(texts.items())
+
+    monkeypatch.setattr(find, "share_connection", lambda _: Daemon())
+    found = read_copies("libvirt:web1")
+    assert [(each.snapshot, each.source.data) for each in found] == [
+        ("", texts[""]),
+        ("one", b"<domain><name>a</name></domain>"),
+        ("two", b"no XML"),
+    ]
