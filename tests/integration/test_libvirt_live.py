@@ -322,6 +322,36 @@ def test_show_tells_what_runs_from_what_is_stored(
     assert shown.err == ""
 
 
+def test_qemu_itself_is_asked_on_request_alone(
+    domain: Any,  # noqa: ANN401 - it has no types
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It proves what runs; libvirt then calls the domain tainted."""
+    name = domain.name()
+    assert call("show", name, "--json") == 0
+    assert domain.messages() == []
+    as_libvirt_says = json.loads(capsys.readouterr().out)["data"]
+    assert call("show", name, "--passthrough", "--json") == 0
+    as_qemu_says = json.loads(capsys.readouterr().out)["data"]
+    assert any("tainted" in each for each in domain.messages())
+    served = [
+        [(each["controller"], each["served_by"]) for each in data["disks"]]
+        for data in (as_libvirt_says, as_qemu_says)
+    ]
+    assert sorted(served[0]) == sorted(served[1])
+    assert [each["aio_max_batch"] for each in as_libvirt_says["iothreads"]] == [None, None]
+    assert [each["aio_max_batch"] for each in as_qemu_says["iothreads"]] == [0, 0]
+    threads = [
+        {each["serves"]: each["thread_id"] for each in data["host_threads"]}
+        for data in (as_libvirt_says, as_qemu_says)
+    ]
+    assert threads[0] == threads[1]
+    domain.destroy()
+    assert call("show", name, "--passthrough") == 3
+    assert "is not running, so there is no QEMU to ask" in capsys.readouterr().err
+    domain.create()
+
+
 def test_saved_xml_of_a_running_domain_is_told(
     domain: Any,  # noqa: ANN401 - it has no types
     capsys: pytest.CaptureFixture[str],

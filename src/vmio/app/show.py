@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from vmio.app.addresses import LIBVIRT, PID, find_running, find_socket
 from vmio.app.guests import find_vms, lay_out, load, read_places
-from vmio.errors import VmioError
+from vmio.errors import InputError, UsageError, VmioError
 from vmio.model.topology import Topology
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def observe(socket: str) -> Topology:
     return run_async(ask())
 
 
-def observe_domain(address: str) -> RunningDomain | None:
+def observe_domain(address: str, *, passthrough: bool = False) -> RunningDomain | None:
     """Returns the layout of a libvirt domain as it runs; None for any guest that is not one.
 
     Its disks and their threads are those of libvirt's XML of the running domain, polling is what
@@ -57,14 +57,23 @@ def observe_domain(address: str) -> RunningDomain | None:
 
     Args:
         address: A guest, as `find_guests` returns it.
+        passthrough: Whether to have libvirt ask QEMU itself for all of that instead, which marks
+            the domain as tainted until it stops.
 
     Raises:
-        InputError: There is no such domain.
+        UsageError: QEMU itself is to be asked, and it is no domain.
+        InputError: There is no such domain, or QEMU itself is to be asked and it does not run.
         CapabilityError: The daemon refuses this account.
         LibvirtError: The daemon does not answer.
+        QmpError: QEMU answers as none does.
         MissingExtraError: libvirt-python is not installed.
     """
     if not address.startswith(LIBVIRT):
+        if passthrough:
+            raise UsageError(
+                f"{address} is no domain of libvirt, whose monitor others hold",
+                hint="qmp:SOCKET shows what a QEMU reports on a monitor of one's own",
+            )
         return None
     from vmio.managers.libvirt.running import read_layouts
     from vmio.observe.running import add_threads
@@ -72,18 +81,33 @@ def observe_domain(address: str) -> RunningDomain | None:
 
     found = read_layouts(address)
     if found is None:
+        if passthrough:
+            raise InputError(f"{address} is not running, so there is no QEMU to ask")
         return None
     topology, notes = found.running, [found.note] if found.note else []
-    try:
-        topology = add_threads(topology, int(find_running(address).removeprefix(PID)))
-    except VmioError as error:
-        notes.append(f"its threads are not known: {error.message}")
     stored = found.stored
-    return RunningDomain(
-        topology=topology,
-        starts_otherwise=stored is not None and bool(compare(topology, stored.name_as_qemu())),
-        notes=tuple(notes),
-    )
+    starts_otherwise = stored is not None and bool(compare(topology, stored.name_as_qemu()))
+    if passthrough:
+        topology = _ask_qemu(address)
+    else:
+        try:
+            topology = add_threads(topology, int(find_running(address).removeprefix(PID)))
+        except VmioError as error:
+            notes.append(f"its threads are not known: {error.message}")
+    return RunningDomain(topology=topology, starts_otherwise=starts_otherwise, notes=tuple(notes))
+
+
+def _ask_qemu(address: str) -> Topology:
+    """Returns the layout that the QEMU of a running domain reports to libvirt."""
+    from vmio.managers.libvirt.connection import open_connection
+    from vmio.managers.libvirt.find import parse_address
+    from vmio.managers.libvirt.passthrough import PassedMonitor
+    from vmio.observe.running import read_running
+    from vmio.qemu.signals import run_async
+
+    found = parse_address(address)
+    with open_connection(found.uri, writes=True) as connection:
+        return run_async(read_running(PassedMonitor(connection, found.name)))
 
 
 def list_layouts(

@@ -30,6 +30,11 @@ _ORIGINS = {
     "--snapshot", metavar="NAME", shell_complete=complete_snapshot, help="Show a snapshot instead."
 )
 @click.option("--stored", is_flag=True, help="Show a running domain of libvirt as it starts next.")
+@click.option(
+    "--passthrough",
+    is_flag=True,
+    help="Have libvirt ask a domain's QEMU itself, which taints the domain until it stops.",
+)
 @storage_option
 @qemu_version_option
 @host_options
@@ -38,6 +43,7 @@ def command(
     *,
     snapshot: str | None,
     stored: bool,
+    passthrough: bool,
     storage: str | None,
     qemu_version: str | None,
     host: str | None,
@@ -55,29 +61,26 @@ def command(
     """
     if as_json and as_svg:
         raise click.UsageError("--json and --svg exclude each other")
-    if len(vms) == 1 and vms[0].startswith(_QMP):
+    shows_running = not stored and snapshot is None
+    if passthrough and not shows_running:
+        raise click.UsageError("--passthrough excludes --stored and --snapshot")
+    if len(vms) == 1 and vms[0].startswith(_QMP) and not passthrough:
         topology = app.observe(vms[0].removeprefix(_QMP))
         _print(topology, name=vms[0], origin="running", as_json=as_json, as_svg=as_svg)
         return 0
     paths = find_guests(vms)
     if len(paths) > 1 or app.is_folder(paths[0]):
-        if as_svg or snapshot is not None:
-            raise click.UsageError("--svg and --snapshot require a single guest")
+        if as_svg or passthrough or snapshot is not None:
+            raise click.UsageError("--svg, --snapshot and --passthrough require a single guest")
         guests = app.list_layouts(
             paths, host=host, overrides=overrides, qemu_version=qemu_version, storage=storage
         )
         return _print_all(tuple(guests), as_json=as_json)
-    running = None if stored or snapshot is not None else app.observe_domain(paths[0])
+    running = app.observe_domain(paths[0], passthrough=passthrough) if shows_running else None
     if running is not None:
-        name = paths[0].rpartition("/")[2]
-        for note in running.notes:
-            say(f"{name}: {note}")
-        if running.starts_otherwise:
-            say(
-                f"{name}: it starts next with another layout: vmio show --stored shows that, and"
-                " vmio diff the differences"
-            )
-        _print(running.topology, name=name, origin="domain", as_json=as_json, as_svg=as_svg)
+        name, origin = paths[0].rpartition("/")[2], "running" if passthrough else "domain"
+        _tell(running, name)
+        _print(running.topology, name=name, origin=origin, as_json=as_json, as_svg=as_svg)
         return 0
     guest = app.open_guest(
         paths[0],
@@ -100,6 +103,17 @@ def command(
         as_svg=as_svg,
     )
     return 0
+
+
+def _tell(running: app.RunningDomain, name: str) -> None:
+    """Says what a person should know of a running domain besides its layout."""
+    for note in running.notes:
+        say(f"{name}: {note}")
+    if running.starts_otherwise:
+        say(
+            f"{name}: it starts next with another layout: vmio show --stored shows that, and"
+            " vmio diff the differences"
+        )
 
 
 def _print_all(guests: tuple[app.ShownGuest, ...], *, as_json: bool) -> int:

@@ -10,24 +10,24 @@ from vmio.model.topology import HostThread, Topology
 from vmio.observe.sample import ThreadName
 from vmio.observe.threads import open_tasks, read_threads
 from vmio.qemu.live import read_live
-from vmio.qemu.qmp import QmpConnection
+from vmio.qemu.questions import Asked
 from vmio.values import replace
 
 __all__ = ["add_threads", "read_running"]
 
 
-async def read_running(connection: QmpConnection, *, pid: int | None = None) -> Topology:
+async def read_running(monitor: Asked, *, pid: int | None = None) -> Topology:
     """Returns the layout that a running QEMU reports, with its threads' processor times.
 
     Args:
-        connection: Its monitor.
+        monitor: Its monitor.
         pid: Its process on this host; None to find it as `read_live` does. If it is not found, the
             times are not known.
 
     Raises:
         QmpError: It does not answer, or not as a QEMU does, or takes too long for all answers.
     """
-    topology = await read_live(connection, pid=pid)
+    topology = await read_live(monitor, pid=pid)
     process = next(
         (each.thread_id for each in topology.host_threads if each.serves == MAIN_LOOP), None
     )

@@ -165,3 +165,22 @@ def test_message_with_a_long_value_is_cut(
     err = capsys.readouterr().err
     assert "unable to parse value of 'cores'" in err
     assert len(err) < 3000
+
+
+@pytest.mark.parametrize("options", [["--stored"], ["--snapshot", "old"]], ids=" ".join)
+def test_what_runs_is_not_what_is_kept(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """QEMU itself knows of no stored domain and no snapshot."""
+    assert call("show", "libvirt:web", "--passthrough", *options) == 2
+    assert "--passthrough excludes --stored and --snapshot" in capsys.readouterr().err
+
+
+def test_only_libvirt_passes_questions_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A config has no QEMU."""
+    config = tmp_path / "100.conf"
+    config.write_text("name: web\n")
+    assert call("show", str(config), "--passthrough") == 2
+    assert "is no domain of libvirt" in capsys.readouterr().err

@@ -481,6 +481,23 @@ class Connection:
             for label, text in self._call(f"read the copies of '{name}'", read, name=name)
         )
 
+    def ask_monitor(self, name: str, command: str) -> bytes:
+        """Returns QEMU's answer to a command on a running domain's monitor, which it taints.
+
+        Args:
+            name: The domain.
+            command: The command, in JSON.
+
+        Raises:
+            InputError: There is no such domain.
+            CapabilityError: This account may not ask it, or the connection may only read.
+            LibvirtError: The domain does not run, or the daemon does not answer.
+        """
+        ask = import_module("libvirt_qemu").qemuMonitorCommand
+        doing = f"ask the monitor of '{name}'"
+        reply: str = self._call(doing, ask, self._find(name), command, 0)
+        return reply.encode("utf-8", "surrogateescape")
+
 
 @contextmanager
 def open_connection(
