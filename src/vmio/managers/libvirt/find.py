@@ -188,13 +188,9 @@ def read_copies(address: str) -> tuple[KeptConfig, ...]:
     from vmio.formats.base import KeptConfig
 
     found = parse_address(address)
-    connection = share_connection(found.uri)
-    domain = connection.read_domain(found.name)
-    if not domain.has_managed_save and not domain.snapshots:
-        return ()
     return tuple(
         KeptConfig(snapshot=name, source=Source(name=str(found), data=_take_domain(text)))
-        for name, text in connection.read_copies(found.name)
+        for name, text in share_connection(found.uri).read_copies(found.name)
     )
 
 

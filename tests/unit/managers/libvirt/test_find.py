@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -145,9 +144,6 @@ def test_domain_of_a_snapshot_is_taken_out_of_it(monkeypatch: pytest.MonkeyPatch
     }
 
     class Daemon:
-        def read_domain(self, name: str) -> object:
-            return SimpleNamespace(name=name, has_managed_save=True, snapshots=0)
-
         def read_copies(self, name: str) -> object:
             assert name == "web1"
             return tuple(texts.items())
