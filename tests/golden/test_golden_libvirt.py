@@ -12,11 +12,16 @@ from typing import Any
 
 import pytest
 
+from vmio.errors import PlanError
 from vmio.formats import registry
-from vmio.formats.base import ReadContext
+from vmio.formats.base import Guest, ReadContext
 from vmio.model.host import Host
 from vmio.model.source import Source
 
+VARIANTS: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "libvirt" / "variants.json").read_text(encoding="utf-8")
+)
+"""Domains that each have one thing that is not common, with their halves or refusals."""
 DOMAINS = sorted((Path(__file__).parent / "libvirt").glob("*.xml"))
 PCI = ("bus", "addr", "multifunction")
 
@@ -33,14 +38,32 @@ def test_golden_storage_half(domain: Path) -> None:
     """A domain's objects, controllers, nodes and disks are libvirt's, name by name."""
     source = Source(name=domain.name, data=domain.read_bytes())
     guest = registry.read(source, ReadContext(host=Host()))
+    expected = json.loads(domain.with_suffix(".json").read_text(encoding="utf-8"))
+    assert print_half(guest) == [leave_out_pci(option, value) for option, value in expected]
+    assert not guest.vm.problems
+
+
+def print_half(guest: Guest) -> list[list[Any]]:
+    """Returns the options of a domain's command without places on PCI."""
     command = registry.build_command(guest, Host())
-    told = [
+    return [
         leave_out_pci(option, json.loads(value) if value.startswith("{") else value)
         for option, value in command.argv[1:]
     ]
-    expected = json.loads(domain.with_suffix(".json").read_text(encoding="utf-8"))
-    assert told == [leave_out_pci(option, value) for option, value in expected]
-    assert not guest.vm.problems
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_golden_variant(name: str) -> None:
+    """It has libvirt's half, or is refused in its words."""
+    variant = VARIANTS[name]
+    source = Source(name=f"{name}.xml", data=variant["domain"].encode())
+    guest = registry.read(source, ReadContext(host=Host()))
+    if "half" in variant:
+        assert print_half(guest) == [leave_out_pci(*each) for each in variant["half"]]
+        return
+    with pytest.raises(PlanError) as caught:
+        print_half(guest)
+    assert caught.value.message.endswith(f": {variant['refused']}")
 
 
 @pytest.mark.parametrize("domain", DOMAINS, ids=lambda path: path.stem)

@@ -22,7 +22,7 @@ def read_alias(element: Element) -> str:
     """Returns the alias that is the user's own, which libvirt keeps."""
     alias = element.find("alias")
     name = (alias.get("name") if alias is not None else None) or ""
-    is_own = name.startswith("ua-") and re.fullmatch(r"[A-Za-z0-9_.-]{1,255}", name, re.ASCII)
+    is_own = name.startswith("ua-") and re.fullmatch(r"[A-Za-z0-9_-]{1,255}", name, re.ASCII)
     return name if is_own else ""
 
 

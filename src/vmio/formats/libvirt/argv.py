@@ -203,7 +203,7 @@ def _describe_controller(
 
 
 def _build_floppy_controller(domain: Domain, placed: Placed) -> Iterator[tuple[str, str]]:
-    if not any(each.type == "fdc" for each in placed.controllers):
+    if not any(place.disk.bus == "fdc" for place in placed.places):
         return
     order = {
         f"bootindex{'AB'[place.drive.unit % 2]}": place.bootindex
@@ -226,12 +226,20 @@ def _build_disks(
         numbers[position] = following
         following += count_numbers(placed.places[position].disk)
     for position, place in enumerate(placed.places):
+        if _is_plugged_later(place.disk):
+            continue
         drive = None
         for node in build_nodes(place.disk, numbers[position], version):
             _number_secrets(node)
             yield _render("blockdev", node, keep_none=True)
             drive = node["node-name"]
         yield _render("device", _describe_device(domain, placed, place, drive))
+
+
+def _is_plugged_later(disk: Disk) -> bool:
+    """Returns whether libvirt plugs a disk in once the guest runs: guests share its image."""
+    transient = disk.element.find("transient")
+    return transient is not None and transient.get("shareBacking") == "yes"
 
 
 def _number_secrets(node: Node) -> None:
@@ -307,6 +315,7 @@ def _describe_virtio(domain: Domain, place: Place) -> Node:
         **{name: _truth(own, key) for key, name in _VIRTIO},
         **_describe_place(domain, disk.pci),
     }
+    node["event_idx"] = _truth(own, "event_idx")
     if disk.image.kind == "vhostuser":
         return {**node, "chardev": f"chr-vu-{place.name}"}
     return {
@@ -314,7 +323,6 @@ def _describe_virtio(domain: Domain, place: Place) -> Node:
         "iothread": f"iothread{own['iothread']}" if "iothread" in own else None,
         "iothread-vq-mapping": _describe_mapping(disk.mapping),
         "ioeventfd": _truth(own, "ioeventfd"),
-        "event_idx": _truth(own, "event_idx"),
     }
 
 
@@ -330,8 +338,8 @@ def _find_device(domain: Domain, placed: Placed, place: Place) -> tuple[str, Nod
         if disk.address_type == "other":
             raise UnsupportedError(f"{disk.target}: vmio prints disks on PCI only yet")
         vhost = disk.image.kind == "vhostuser"
-        model = disk.model.removeprefix("virtio") if not vhost else ""
-        return ("vhost-user-blk-pci" if vhost else f"virtio-blk-pci{model}"), {}
+        model = disk.model.removeprefix("virtio")
+        return f"{'vhost-user' if vhost else 'virtio'}-blk-pci{model}", {}
     if disk.bus == "usb":
         port = place.usb
         controller = placed.find_controller("usb", (port.bus if port is not None else 0) or 0)

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from msgspec import Struct
+
 from vmio.errors import PlanError, UnsupportedError
 from vmio.formats.libvirt.domain import Disk, Image
 from vmio.formats.libvirt.versions import has_feature
@@ -36,6 +38,7 @@ _PORTS: Final = {
     "nbd": 10809,
     "ssh": 22,
 }
+_WEB: Final = frozenset({"http", "https"})
 _FORMATS: Final = {"ploop": "parallels", "aio": "raw", "fat": "raw"}
 """QEMU's driver of a format that libvirt calls something else."""
 
@@ -44,12 +47,7 @@ def count_numbers(disk: Disk) -> int:
     """Returns how many numbers a disk's nodes take."""
     if disk.image.kind == "vhostuser":
         return 0
-    count, image = len(disk.filters), disk.image
-    while True:
-        count += 1
-        if image.backing is None:
-            return count
-        image = image.backing
+    return len(disk.filters) + sum(1 for _ in disk.image.layers)
 
 
 def build_nodes(disk: Disk, number: int, version: tuple[int, int]) -> Iterator[Node]:
@@ -66,16 +64,18 @@ def build_nodes(disk: Disk, number: int, version: tuple[int, int]) -> Iterator[N
     """
     if disk.image.is_empty or disk.image.kind == "vhostuser":
         return
-    layers = []
-    image: Image | None = disk.image
-    while image is not None:
-        layers.append(image)
-        image = image.backing
-    below = ""
-    for depth in range(len(layers) - 1, -1, -1):
-        nodes = list(_build_image(disk, layers[depth], number + depth, depth, below, version))
+    layers = list(disk.image.layers)
+    below = data = ""
+    for place in range(len(layers) - 1, -1, -1):
+        image, depth = layers[place]
+        is_data = place > 0 and layers[place - 1][0].data is image
+        under = {} if is_data else {"backing": below, "data-file": data}
+        read_only = depth > 0 or (disk.read_only and not is_data)
+        own = _Layer(number=number + place, depth=depth, read_only=read_only, under=under)
+        nodes = list(_build_image(disk, image, own, version))
         yield from nodes
-        below = str(nodes[-1]["node-name"])
+        top = str(nodes[-1]["node-name"])
+        below, data = (below, top) if is_data else (top, "")
     if disk.driver.get("copy_on_read") == "on":
         name = f"libvirt-CoR-{disk.target}"
         yield {
@@ -96,11 +96,22 @@ def build_nodes(disk: Disk, number: int, version: tuple[int, int]) -> Iterator[N
         below = name
 
 
-def _build_image(  # noqa: PLR0917 - an image, and its place in the stack
-    disk: Disk, image: Image, number: int, depth: int, below: str, version: tuple[int, int]
+class _Layer(Struct, frozen=True, kw_only=True):
+    """The place of an image in a disk's stack."""
+
+    number: int
+    depth: int
+    read_only: bool
+    under: Mapping[str, str]
+    """The nodes below that of its format, by its properties."""
+
+
+def _build_image(
+    disk: Disk, image: Image, layer: _Layer, version: tuple[int, int]
 ) -> Iterator[Node]:
+    number, depth, under = layer.number, layer.depth, layer.under
     storage = f"libvirt-{number}-storage"
-    read_only = {"read-only": disk.read_only if depth == 0 else True}
+    read_only = {"read-only": layer.read_only}
     below_format = {"auto-read-only": True, "discard": "unmap"}
     cache = _describe_cache(disk)
     own: Node = {}
@@ -135,7 +146,7 @@ def _build_image(  # noqa: PLR0917 - an image, and its place in the stack
         **read_only,
         **own,
         **cache,
-        **({"backing": below} if below and _has_backing(image) else {}),
+        **({key: name for key, name in under.items() if name} if _has_backing(image) else {}),
         **({"backing": None} if image.ends_chain and _has_backing(image) else {}),
     }
 
@@ -267,8 +278,11 @@ def _describe_network(disk: Disk, image: Image, source: Element, version: tuple[
     hosts = list(source.find_all("host"))
     if protocol not in {"rbd", "gluster"} and len(hosts) != 1:
         is_url = protocol in {"http", "https", "ftp", "ftps"}
+        if protocol == "nfs":
+            raise _refuse("'nfs' protocol requires the usage of exactly one host")
         name = f"protocol '{protocol}'" if is_url else f"{protocol} protocol"
-        raise PlanError(f"libvirt refuses it: {name} accepts only one host")
+        name = name.replace("iscsi", "iSCSI")
+        raise _refuse(f"{name} accepts only one host")
     if image.auth is not None and protocol not in {"rbd", "iscsi", "http", "https"}:
         raise UnsupportedError(f"{disk.target}: vmio does not print its <auth> yet")
     node = describe(image, source, hosts)
@@ -278,11 +292,28 @@ def _describe_network(disk: Disk, image: Image, source: Element, version: tuple[
 
 
 def _inet(host: Element, protocol: str, *, kind: bool = True) -> Node:
-    if host.get("transport") == "unix":
+    transport = host.get("transport") or "tcp"
+    if transport != "tcp" and not kind:
+        raise _refuse("only TCP protocol can be converted to InetSocketAddress")
+    if transport == "unix":
         return {"type": "unix", "path": host.get("socket") or ""}
-    port = host.get("port") or str(_PORTS.get(protocol, 0))
+    if transport != "tcp":
+        raise _refuse(f"transport protocol '{transport}' is not yet supported")
+    port = host.get("port") or "0"
+    port = str(_PORTS.get(protocol, 0)) if port == "0" else port
     node: Node = {"host": host.get("name") or "", "port": port}
     return {"type": "inet", **node} if kind else node
+
+
+def _find_port(host: Element, protocol: str) -> str:
+    """Returns a host's port; libvirt knows those of TCP alone."""
+    is_tcp = host.get("transport") in {None, "tcp"}
+    port = host.get("port") or "0"
+    return str(_PORTS[protocol]) if port == "0" and is_tcp else port
+
+
+def _refuse(said: str) -> PlanError:
+    return PlanError(f"libvirt refuses it: {said}")
 
 
 def _split_pool(path: str) -> tuple[str, str]:
@@ -321,7 +352,7 @@ def _describe_iscsi(image: Image, source: Element, hosts: list[Element]) -> Node
     host = hosts[0].get("name") or ""
     host = f"[{host}]" if ":" in host else host
     node: Node = {
-        "portal": f"{host}:{hosts[0].get('port') or _PORTS['iscsi']}",
+        "portal": f"{host}:{_find_port(hosts[0], 'iscsi')}",
         "target": target,
         "lun": int(number or 0),
         "transport": "tcp",
@@ -386,11 +417,14 @@ def _describe_url(image: Image, source: Element, hosts: list[Element]) -> Node:
     host = hosts[0].get("name") or ""
     host = f"[{host}]" if ":" in host else host
     path = image.path if image.path.startswith("/") else f"/{image.path}"
-    query = source.get("query")
-    url = f"{protocol}://{host}:{hosts[0].get('port') or _PORTS[protocol]}{path}"
+    query = source.get("query") if protocol in _WEB else None
+    transport, port = hosts[0].get("transport") or "tcp", _find_port(hosts[0], protocol)
+    scheme = protocol if transport == "tcp" else f"{protocol}+{transport}"
+    url = f"{scheme}://{host}{f':{port}' if int(port) else ''}{path}"
     node: Node = {"url": f"{url}?{query}" if query else url}
     verify, ahead, timeout = (source.find(name) for name in ("ssl", "readahead", "timeout"))
-    if verify is not None and verify.get("verify") in {"yes", "no"}:
+    is_secure = protocol in {"https", "ftps"}
+    if is_secure and verify is not None and verify.get("verify") in {"yes", "no"}:
         node["sslverify"] = verify.get("verify") == "yes"
     for key, element, name in (("readahead", ahead, "size"), ("timeout", timeout, "seconds")):
         text = (element.get(name) if element is not None else None) or ""
@@ -399,7 +433,7 @@ def _describe_url(image: Image, source: Element, hosts: list[Element]) -> Node:
     if image.auth is not None:
         node["username"] = image.auth.get("username") or ""
         node["password-secret"] = "libvirt-0-storage-auth-secret0"
-    if source.find("cookies") is not None:
+    if protocol in _WEB and source.find("cookies") is not None:
         node["cookie-secret"] = "libvirt-0-storage-httpcookie-secret0"
     return node
 

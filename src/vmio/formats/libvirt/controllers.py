@@ -6,6 +6,7 @@ Source: libvirt 11.3.0, run: `virsh domxml-to-native` and its messages.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from vmio.formats.libvirt.addresses import read_address, read_alias
 from vmio.formats.libvirt.domain import Controller
@@ -17,6 +18,10 @@ from vmio.model.iothread import VirtqueueMapping
 
 __all__ = ["read_controllers"]
 
+_TYPES: Final = frozenset(
+    {"ccid", "fdc", "ide", "isa", "pci", "sata", "scsi", "usb", "virtio-serial", "xenbus"}
+)
+
 
 def read_controllers(reading: Reading, devices: Element | None) -> Iterator[Controller]:
     """Yields the controllers; one without an index has the lowest that is free of its type."""
@@ -26,11 +31,11 @@ def read_controllers(reading: Reading, devices: Element | None) -> Iterator[Cont
     for element in elements:
         written = element.get("index")
         if written is not None and NUMBER.fullmatch(written):
-            taken.setdefault(element.get("type") or "", set()).add(int(written))
+            taken.setdefault(element.get("type") or "ide", set()).add(int(written))
     seen: set[tuple[str, int]] = set()
     for element in elements:
-        kind = element.get("type") or ""
-        index = reading.count(element, "index")
+        kind = reading.choose(element, "type", _TYPES, "ide")
+        index = reading.count(element, "index", signed=True)
         is_companion = element.find("master") is not None
         if index is None:
             used = taken.setdefault(kind, set())
@@ -52,7 +57,7 @@ def _read_controller(reading: Reading, element: Element, kind: str, index: int) 
     mapping: tuple[VirtqueueMapping, ...] = ()
     attributes: Mapping[str, str] = {}
     if driver is not None:
-        attributes = read_driver(reading, driver)
+        attributes = read_driver(reading, driver, least_thread=0)
         if has_feature(reading.version, "scsi-mapping"):
             mapping = read_mapping(reading, driver)
     ports = element.get("ports")

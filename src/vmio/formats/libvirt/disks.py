@@ -23,6 +23,7 @@ from vmio.formats.libvirt.reading import (
     Reading,
     find_open_span,
     get_text,
+    say_missing,
 )
 from vmio.formats.libvirt.versions import has_feature
 from vmio.formats.libvirt.xml import Element
@@ -47,6 +48,28 @@ _DEVICES: Final = frozenset({"disk", "cdrom", "floppy", "lun"})
 _DISK_BUSES: Final = frozenset({"ide", "fdc", "scsi", "virtio", "xen", "usb", "uml", "sata", "sd"})
 _TRAYS: Final = frozenset({"open", "closed"})
 _MODELS: Final = frozenset({"virtio", "virtio-transitional", "virtio-non-transitional"})
+_TRANSLATIONS: Final = frozenset({"none", "auto", "lba"})
+_ADDRESSES: Final = frozenset(
+    {
+        "ccid",
+        "ccw",
+        "dimm",
+        "drive",
+        "isa",
+        "pci",
+        "spapr-vio",
+        "unassigned",
+        "usb",
+        "virtio-mmio",
+        "virtio-s390",
+        "virtio-serial",
+    }
+)
+_MOST_SLOT: Final = 31
+_PLACE: Final = ("domain", "bus", "slot", "function")
+"""What names a place on PCI."""
+_SNAPSHOTS: Final = frozenset({"external", "internal", "manual", "no"})
+_POLICIES: Final = frozenset({"mandatory", "optional", "requisite"})
 _SIZES: Final = ("logical_block_size", "physical_block_size", "discard_granularity")
 
 
@@ -71,10 +94,15 @@ def _read_all(reading: Reading, elements: Iterable[Element]) -> Iterator[Disk]:
 
 
 def _sort_disks(disks: Iterator[Disk]) -> tuple[Disk, ...]:
-    """Returns disks by bus, in the order in which the buses are met, and by target."""
+    """Returns disks by bus, in the order in which the buses are met, and by target.
+
+    A bus that is not written is no other disk's when libvirt sorts them.
+    """
     buses: dict[str, list[Disk]] = {}
     for disk in disks:
-        buses.setdefault(disk.bus, []).append(disk)
+        target = disk.element.find("target")
+        written = target.get("bus") if target is not None else None
+        buses.setdefault(written or "", []).append(disk)
     return tuple(
         disk for group in buses.values() for disk in sorted(group, key=lambda each: each.index)
     )
@@ -103,6 +131,10 @@ def _read_disk(reading: Reading, element: Element) -> Disk | None:
         reading.refuse(f"missing target information for device {path}".rstrip(), element)
         return None
     reading.subject = name
+    reading.choose(element, "snapshot", _SNAPSHOTS)
+    _check_address(reading, element)
+    if source is not None:
+        reading.choose(source, "startupPolicy", _POLICIES)
     match = _TARGET.fullmatch(name)
     default = "fdc" if device == "floppy" else _BUSES[match[1]] if match else "ide"
     bus = reading.choose(target, "bus", _DISK_BUSES, default)
@@ -155,7 +187,7 @@ def _read_disk(reading: Reading, element: Element) -> Disk | None:
             and (name != "discard_granularity" or has_feature(reading.version, "granularity"))
             and (size := reading.count(blockio, name))
         },
-        geometry=_read_geometry(element),
+        geometry=_read_geometry(reading, element),
         limits=limits,
         group=group,
         filters=read_filters(reading, element),
@@ -171,9 +203,43 @@ def _read_disk(reading: Reading, element: Element) -> Disk | None:
         drive=read_drive(own) if address == "drive" else None,
         usb=read_usb(own) if address == "usb" else None,
         pci=pci,
+        element=element,
         span=find_open_span(reading.source, element),
         spans=_find_spans(reading.source, element, driver),
     )
+
+
+def _check_address(reading: Reading, element: Element) -> None:
+    """Notes what libvirt refuses of an address as it reads it."""
+    address = element.find("address")
+    if address is None:
+        return
+    kind = reading.choose(address, "type", _ADDRESSES)
+    if kind == "dimm" and address.get("slot") is None:
+        reading.refuse(say_missing(address, "slot"), address)
+    if kind != "pci":
+        return
+    for name in _PLACE:
+        written = address.get(name)
+        if written is not None and not re.fullmatch(
+            r"0[xX][0-9a-fA-F]{1,8}|\d{1,9}", written, re.ASCII
+        ):
+            said = f"'{written}'. Expected non-negative integer value"
+            reading.refuse(
+                f"Invalid value for attribute '{name}' in element 'address': {said}", address
+            )
+            return
+    domain, bus, slot, function = (_read_hex(address, name) for name in _PLACE)
+    if slot > _MOST_SLOT:
+        reading.refuse(f"Invalid PCI address slot='{slot:#x}', must be <= 0x1F", address)
+    elif domain:
+        place = f"{domain:04x}:{bus:02x}:{slot:02x}.{function:o}"
+        reading.refuse(f"Invalid PCI address {place}. Only PCI domain 0 is available", address, 1)
+
+
+def _read_hex(address: Element, name: str) -> int:
+    written = address.get(name) or "0"
+    return int(written, 16 if "x" in written.lower() else 10)
 
 
 def _find_spans(source: Source, element: Element, driver: Element | None) -> Mapping[str, Span]:
@@ -193,16 +259,14 @@ def _read_cache_size(driver: Element | None) -> int | None:
     return min(int(text) * UNITS.get((size.get("unit") or "bytes").lower(), 1), MAX_LARGE)
 
 
-def _read_geometry(element: Element) -> Mapping[str, int | str]:
+def _read_geometry(reading: Reading, element: Element) -> Mapping[str, int | str]:
     geometry = element.find("geometry")
     if geometry is None:
         return {}
     found: dict[str, int | str] = {
-        name: int(text)
-        for name in ("cyls", "heads", "secs")
-        if re.fullmatch(r"\d{1,9}", text := geometry.get(name) or "", re.ASCII)
+        name: size for name in ("cyls", "heads", "secs") if (size := reading.count(geometry, name))
     }
-    trans = geometry.get("trans")
-    if trans in {"none", "auto", "lba"}:
+    trans = reading.choose(geometry, "trans", _TRANSLATIONS)
+    if trans:
         found["bios-chs-trans"] = trans
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, Literal
 
 from msgspec import Struct, field
@@ -124,6 +124,8 @@ class Image(Struct, frozen=True, kw_only=True):
     """As libvirt calls it."""
     source: Element | None = None
     backing: Image | None = None
+    data: Image | None = None
+    """The file that a qcow2 image keeps its data in."""
     ends_chain: bool = False
     """Whether the text says that it has no backing image."""
     slice: tuple[int, int] | None = None
@@ -136,11 +138,22 @@ class Image(Struct, frozen=True, kw_only=True):
     """Who asks a server for it."""
 
     @property
+    def layers(self) -> Iterator[tuple[Image, int]]:
+        """The images of its chain from it down, with their depths; each before its data file."""
+        image: Image | None = self
+        depth = 0
+        while image is not None:
+            yield image, depth
+            if image.data is not None:
+                yield image.data, depth
+            image, depth = image.backing, depth + 1
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is no medium in the drive."""
         if self.kind in {"file", "block", "dir"}:
             return not self.path
-        return False
+        return self.kind == "network" and self.source is None
 
 
 class Boot(Struct, frozen=True, kw_only=True):
@@ -215,6 +228,8 @@ class Disk(Struct, frozen=True, kw_only=True):
     drive: DriveAddress | None = None
     usb: UsbAddress | None = None
     pci: tuple[int, int, int] | None = None
+    element: Element
+    """The text itself."""
     span: Span
     spans: Mapping[str, Span] = field(default_factory=dict)
 

@@ -38,15 +38,23 @@ _CHOICES: Final[Mapping[str, frozenset[str]]] = {
 _NUMBERS: Final = frozenset({"iothread", "queues", "queue_size", "cmd_per_lun", "max_sectors"})
 
 
-def read_driver(reading: Reading, driver: Element) -> Mapping[str, str]:
-    """Returns the attributes of a driver that libvirt takes."""
+def read_driver(reading: Reading, driver: Element, *, least_thread: int = 1) -> Mapping[str, str]:
+    """Returns the attributes of a driver that libvirt takes.
+
+    Args:
+        reading: The domain.
+        driver: The element.
+        least_thread: The least number of an IOThread; a controller's may be 0, which is none.
+    """
     found: dict[str, str] = {}
     for name, value in driver.attributes.items():
         if name in _CHOICES:
             if chosen := reading.choose(driver, name, _CHOICES[name]):
                 found[name] = chosen
         elif name in _NUMBERS:
-            if number := reading.count(driver, name, least=int(name == "iothread")):
+            if number := reading.count(
+                driver, name, least=least_thread if name == "iothread" else 0
+            ):
                 found[name] = str(number)
         else:
             found[name] = value

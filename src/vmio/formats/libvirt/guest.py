@@ -270,7 +270,7 @@ def _make_blk(domain: Domain, place: Place) -> Controller:
     queues = disk.driver.get("queues")
     return Controller(
         id=place.name,
-        model="vhost-user-blk-pci" if vhost else f"virtio-blk-pci{suffix}",
+        model=f"{'vhost-user' if vhost else 'virtio'}-blk-pci{suffix}",
         bus="virtio",
         pci=find_pci(domain, disk.pci),
         iothread=name_thread(int(thread)) if thread and not disk.mapping else None,

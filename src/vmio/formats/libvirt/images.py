@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from vmio.formats.libvirt.domain import Image
-from vmio.formats.libvirt.reading import MAX_LARGE, Reading, say_missing
+from vmio.formats.libvirt.reading import MAX_LARGE, NUMBER, Reading, say_missing
+from vmio.formats.libvirt.versions import has_feature
 from vmio.formats.libvirt.xml import Element
 
 __all__ = ["TYPES", "check_source", "find_path", "read_chain", "read_firmware"]
@@ -56,10 +57,24 @@ def read_chain(reading: Reading, element: Element, kind: str, form: str) -> Imag
             source,
             image,
             ends_chain=is_end,
+            data=_read_data(reading, source),
             disk=element if depth == 0 else None,
         )
     assert image is not None  # noqa: S101 - there is one layer at least
     return image
+
+
+def _read_data(reading: Reading, source: Element | None) -> Image | None:
+    """Returns the file that a qcow2 image keeps its data in."""
+    store = source.find("dataStore") if source is not None else None
+    if store is None or not has_feature(reading.version, "data-store"):
+        return None
+    kind = reading.choose(store, "type", TYPES, "file")
+    written = store.find("format")
+    form = (written.get("type") if written is not None else None) or ""
+    if not form:
+        reading.refuse("missing data file store format", store)
+    return _read_image(reading, kind, form, store.find("source"), None)
 
 
 def _read_image(
@@ -69,8 +84,9 @@ def _read_image(
     source: Element | None,
     backing: Image | None,
     *,
-    ends_chain: bool,
-    disk: Element | None,
+    ends_chain: bool = False,
+    data: Image | None = None,
+    disk: Element | None = None,
 ) -> Image:
     part = source.find_path("slices", "slice") if source is not None else None
     bounds = None
@@ -79,6 +95,8 @@ def _read_image(
             reading.count(part, "offset", most=MAX_LARGE),
             reading.count(part, "size", most=MAX_LARGE),
         )
+        if part.get("offset") is None or part.get("size") is None:
+            reading.refuse("missing offset or size attribute of slice", part)
         bounds = (offset or 0, size or 0)
     encryption = _find_in(source, disk, "encryption")
     return Image(
@@ -87,6 +105,7 @@ def _read_image(
         format=form,
         source=source,
         backing=backing,
+        data=data,
         ends_chain=ends_chain,
         slice=bounds,
         encryption=(encryption.get("format") or "default") if encryption is not None else "",
@@ -104,6 +123,10 @@ def _find_in(source: Element | None, disk: Element | None, name: str) -> Element
 def check_source(reading: Reading, element: Element, kind: str, device: str, image: Image) -> None:
     """Notes what libvirt refuses of a source as it reads it."""
     source = image.source
+    if kind == "vhostuser" and source is not None:
+        _check_vhost_user(reading, source)
+    if source is not None:
+        _check_reservations(reading, source)
     if kind == "network" and source is not None:
         _check_network(reading, source)
     elif kind == "nvme" and source is not None:
@@ -113,6 +136,26 @@ def check_source(reading: Reading, element: Element, kind: str, device: str, ima
             reading.refuse("NVMe disk source is missing address", source)
     elif image.is_empty and device not in {"cdrom", "floppy"}:
         reading.refuse(f"missing source information for device {reading.subject}", element)
+
+
+def _check_vhost_user(reading: Reading, source: Element) -> None:
+    if source.get("type") is None:
+        reading.refuse("missing 'type' attribute for vhostuser disk source", source)
+    elif source.get("type") != "unix":
+        reading.refuse("invalid 'type' attribute for vhostuser disk source", source)
+    elif source.get("path") is None:
+        reading.refuse("missing 'path' attribute for vhostuser disk source", source)
+
+
+def _check_reservations(reading: Reading, source: Element) -> None:
+    part = source.find("reservations")
+    if part is None or part.get("managed") != "no":
+        return
+    place = part.find("source")
+    for name, told in (("type", "connection type"), ("path", "path"), ("mode", "connection mode")):
+        if place is None or place.get(name) is None:
+            reading.refuse(f"missing {told} for <reservations/>", part)
+            return
 
 
 def _check_network(reading: Reading, source: Element) -> None:
@@ -130,6 +173,25 @@ def _check_network(reading: Reading, source: Element) -> None:
                 reading.refuse("missing socket for unix transport", host)
         elif host.get("name") is None:
             reading.refuse("missing name for host", host)
+        port = host.get("port")
+        if port is not None and transport != "unix" and not NUMBER.fullmatch(port):
+            reading.refuse(f"failed to parse port number '{port}'", host)
+        _check_nfs(reading, host, protocol, transport)
+    identity = source.find("identity")
+    if protocol == "ssh" and identity is not None and not _names_key(identity):
+        said = "element 'identity' requires either 'keyfile' or 'agentsock' attribute"
+        reading.refuse(said, identity)
+
+
+def _check_nfs(reading: Reading, host: Element, protocol: str, transport: str) -> None:
+    if protocol == "nfs" and transport != "tcp":
+        reading.refuse("'nfs' host must use TCP protocol", host, 2)
+    elif protocol == "nfs" and host.get("port") is not None:
+        reading.refuse("port cannot be specified in 'nfs' protocol host", host, 2)
+
+
+def _names_key(identity: Element) -> bool:
+    return identity.get("keyfile") is not None or identity.get("agentsock") is not None
 
 
 def read_firmware(root: Element) -> Iterator[tuple[Image, bool]]:

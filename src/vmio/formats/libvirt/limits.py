@@ -39,7 +39,10 @@ def read_iotune(reading: Reading, element: Element) -> tuple[tuple[tuple[str, in
     tune = element.find("iotune")
     if tune is None:
         return (), ""
-    return _read_limits(reading, tune, "disk iotune"), get_text(tune.find("group_name"))
+    limits, group = _read_limits(reading, tune, "disk iotune"), get_text(tune.find("group_name"))
+    if group and not limits:
+        reading.refuse("group_name can be configured only together with settings", tune)
+    return limits, group
 
 
 def read_filters(reading: Reading, element: Element) -> tuple[str, ...]:

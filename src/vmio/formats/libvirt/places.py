@@ -223,7 +223,7 @@ def _number_boot(domain: Domain) -> Mapping[int, int]:
         first = next(
             (place for place, disk in enumerate(domain.disks) if disk.device in devices), None
         )
-        if first is not None and first not in found:
+        if first is not None:
             found[first] = order
     return found
 

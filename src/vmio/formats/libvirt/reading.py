@@ -80,14 +80,32 @@ class Reading:
         return default
 
     def count(
-        self, element: Element, name: str, *, least: int = 0, most: int = MAX_NUMBER
+        self,
+        element: Element,
+        name: str,
+        *,
+        least: int = 0,
+        most: int = MAX_NUMBER,
+        signed: bool = False,
     ) -> int | None:
-        """Returns an attribute that is a whole number, None if it is none."""
+        """Returns an attribute that is a whole number, None if it is none.
+
+        Args:
+            element: The element.
+            name: The attribute.
+            least: 1 where zero is refused.
+            most: The largest number that fits.
+            signed: Whether libvirt reads it as a number with a sign, and checks that afterwards.
+        """
         value = element.get(name)
         if value is None:
             return None
         if not NUMBER.fullmatch(value) or int(value) > most:
-            said = f"'{value}'. Expected non-negative integer value"
+            kind = "non-negative integer"
+            if signed:
+                is_negative = value.startswith("-") and NUMBER.fullmatch(value[1:])
+                kind = "non-negative" if is_negative else "integer"
+            said = f"'{value}'. Expected {kind} value"
             self.refuse(_say_invalid(element, name, said), element)
             return None
         if int(value) < least:

@@ -20,6 +20,12 @@ from vmio.formats.libvirt.domain import (
     Refusal,
 )
 from vmio.formats.libvirt.places import PER_CONTROLLER, Place, Placed, is_q35
+from vmio.formats.libvirt.sources import (
+    check_copies,
+    check_passed_on,
+    check_servers,
+    check_vhost_user,
+)
 from vmio.model.iothread import VirtqueueMapping
 from vmio.model.source import Span
 from vmio.patterns import compile_late
@@ -43,6 +49,8 @@ _WRITTEN_OFF: Final = {
     " instead",
     "cow": "'cow' storage format is not supported",
 }
+_NOT_VIRTIO: Final = frozenset({"drive", "isa", "spapr-vio", "unassigned", "usb"})
+_NOT_DRIVE: Final = frozenset({"ccw", "isa", "pci", "spapr-vio", "usb", "virtio-mmio"})
 _SHARED_FORMATS: Final = frozenset({"raw", "aio"})
 _SCSI_MODELS: Final = frozenset(
     """
@@ -61,6 +69,9 @@ def find_refusals(domain: Domain, placed: Placed) -> tuple[Refusal, ...]:
 def _check(domain: Domain, placed: Placed) -> Iterator[Refusal]:
     if not domain.name:
         yield Refusal(phase=0, message="missing name information", span=_NOWHERE)
+    if domain.firmware and not _has_acpi(domain):
+        message = "UEFI requires ACPI on this architecture"
+        yield Refusal(phase=2, message=message, span=_NOWHERE)
     for disk in domain.disks:
         for phase, message in _check_disk(domain, disk):
             yield Refusal(phase=phase, message=message, span=disk.span, subject=disk.target)
@@ -76,10 +87,16 @@ def _check(domain: Domain, placed: Placed) -> Iterator[Refusal]:
     yield from _check_doubles(domain, placed)
 
 
+def _has_acpi(domain: Domain) -> bool:
+    return domain.root is not None and domain.root.find_path("features", "acpi") is not None
+
+
 _Found = Iterator[tuple[Phase, str]]
 
 
 def _check_disk(domain: Domain, disk: Disk) -> _Found:
+    for message in check_vhost_user(disk):
+        yield 2, message
     yield from _check_bus(disk)
     yield from _check_names(disk)
     yield from _check_threads(domain, disk)
@@ -87,6 +104,9 @@ def _check_disk(domain: Domain, disk: Disk) -> _Found:
     yield from _check_medium(domain, disk)
     yield from _check_formats(disk)
     yield from _check_limits(domain, disk)
+    for check in (check_passed_on, check_copies, check_servers):
+        for message in check(disk):
+            yield 2, message
 
 
 def _check_bus(disk: Disk) -> _Found:
@@ -94,7 +114,8 @@ def _check_bus(disk: Disk) -> _Found:
         yield 0, f"Invalid bus type '{disk.bus}' for floppy disk"
     elif disk.device != "floppy" and disk.bus == "fdc":
         yield 0, f"Invalid bus type 'fdc' for {disk.device}"
-    if disk.removable and disk.bus not in {"usb", "scsi"}:
+    is_scsi_cd = disk.bus == "scsi" and disk.device == "cdrom"
+    if disk.removable and (disk.bus not in {"usb", "scsi"} or is_scsi_cd):
         yield 0, "removable is only valid for usb or scsi disks"
     if disk.tray and not disk.is_removable_medium:
         yield 2, "tray is only valid for cdrom and floppy"
@@ -111,13 +132,15 @@ def _check_kind(disk: Disk) -> _Found:
     if disk.rotation_rate:
         if disk.bus not in {"scsi", "ide", "sata"}:
             yield 2, "rotation rate is only valid for SCSI/IDE/SATA bus"
-        elif disk.device not in {"disk", "lun"}:
+        elif disk.device != "disk":
             yield 2, "rotation rate is only valid for disk device"
     if disk.model and disk.bus != "virtio":
         yield 2, f"disk model '{disk.model}' not supported for bus '{disk.bus}'"
 
 
 def _check_names(disk: Disk) -> _Found:
+    if disk.product and disk.bus not in {"scsi", "ide", "sata"}:
+        yield 2, "Only ide, sata and scsi disk supports 'product'"
     for name, value, most in (
         ("vendor", disk.vendor, _MOST_VENDOR),
         ("product", disk.product, _MOST_PRODUCT),
@@ -126,12 +149,10 @@ def _check_names(disk: Disk) -> _Found:
             continue
         if not _PRINTABLE.fullmatch(value):
             yield 0, f"disk {name} is not printable string"
-        elif len(value) > most:
+        elif len(value) > most and (name == "vendor" or disk.bus == "scsi"):
             yield 2, f"disk {name} is more than {most} characters"
     if disk.vendor and disk.bus != "scsi":
         yield 2, "Only scsi disk supports 'vendor'"
-    if disk.product and disk.bus not in {"scsi", "ide", "sata"}:
-        yield 2, "Only scsi disk supports 'product'"
     if disk.wwn and disk.bus not in {"ide", "scsi"}:
         yield 2, "Only ide and scsi disk support wwn"
     if not _SERIAL.fullmatch(disk.serial):
@@ -243,6 +264,9 @@ def _check_lun(disk: Disk) -> _Found:
         and disk.image.source is not None
         and disk.image.source.get("protocol") == "iscsi"
     )
+    source = disk.image.source
+    if disk.image.kind == "network" and source is not None and not is_iscsi:
+        yield 2, f"disk device='lun' is not supported for protocol='{source.get('protocol')}'"
     if disk.image.kind not in {"block", "volume"} and not is_iscsi:
         yield 2, "disk device='lun' is only valid for block type disk source"
     if disk.image.format != "raw":
@@ -257,8 +281,9 @@ def _check_formats(disk: Disk) -> _Found:
         form = image.format
         if form in _WRITTEN_OFF:
             yield 2, _WRITTEN_OFF[form]
-        elif form not in _FORMATS:
-            yield 2, f"unknown driver format value '{form}'"
+        elif form not in _FORMATS or (form == "aio" and image is not disk.image):
+            kind = "driver format value" if image is disk.image else "storage source format"
+            yield 0, f"unknown {kind} '{form}'"
         elif image.kind == "dir" and form != "fat":
             yield 2, "storage type 'dir' requires use of storage format 'fat'"
         elif form == "fat" and image.kind not in {"dir", "volume"}:
@@ -283,7 +308,8 @@ def _check_encryption(image: Image) -> _Found:
 
 def _check_limits(domain: Domain, disk: Disk) -> _Found:
     if any(value > _MOST_LIMIT for _, value in disk.limits):
-        yield 2, f"block I/O throttle limit must be no more than {_MOST_LIMIT} using QEMU"
+        said = f"block I/O throttle limit must be no more than {_MOST_LIMIT} using QEMU"
+        yield 2, f"argument unsupported: {said}"
     if not disk.filters:
         return
     if disk.device == "cdrom":
@@ -322,33 +348,54 @@ def _check_scsi(domain: Domain, controller: Controller) -> _Found:
         if controller.mapping:
             yield from _check_mapping(domain, controller.mapping, int(own.get("queues", "0")))
     else:
-        for name in ("queues", "cmd_per_lun", "max_sectors", "ioeventfd"):
-            if name in own:
-                yield 2, f"'{name}' is only supported by virtio-scsi controller"
-        if controller.mapping:
-            yield 2, "iothreads are supported only by 'virtio-scsi' controllers"
-        if model == "buslogic":
-            yield 2, f"Unsupported controller model: {model}"
-        elif model == "ncr53c90":
-            yield 2, f"{model} SCSI controller is not a built-in for this machine"
+        yield from _check_other_scsi(controller)
+
+
+def _check_other_scsi(controller: Controller) -> _Found:
+    own, model = controller.driver, controller.model
+    if model == "buslogic":
+        yield 2, f"Unsupported controller model: {model}"
+    for name in ("queues", "cmd_per_lun", "max_sectors", "ioeventfd"):
+        if name in own:
+            yield 2, f"'{name}' is only supported by virtio-scsi controller"
+    if controller.mapping:
+        yield 2, "iothreads are supported only by 'virtio-scsi' controllers"
+    if model == "ncr53c90" and controller.index:
+        yield 2, f"{model} can only be used as first SCSI controller"
+    elif model == "ncr53c90":
+        yield 2, f"{model} SCSI controller is not a built-in for this machine"
 
 
 def _check_address(domain: Domain, placed: Placed, place: Place) -> _Found:
-    disk, drive = place.disk, place.drive
+    disk = place.disk
     is_drive = disk.bus in PER_CONTROLLER
-    if disk.address_type == "drive" and disk.bus == "virtio":
-        yield 2, "virtio disk cannot have an address of type 'drive'"
-    elif disk.address_type in {"pci", "usb"} and is_drive:
+    address = disk.element.find("address")
+    written = (address.get("type") if address is not None else None) or ""
+    if written in _NOT_VIRTIO and disk.bus == "virtio":
+        yield 2, f"virtio disk cannot have an address of type '{written}'"
+    elif written == "unassigned":
+        yield 2, "address of type 'unassigned' is supported only for hostdevs"
+    elif written in _NOT_DRIVE and is_drive:
         said = f"for the disk '{disk.target}' with the bus type '{disk.bus}'"
-        yield 2, f"Invalid address type '{disk.address_type}' {said}"
+        yield 2, f"Invalid address type '{written}' {said}"
+    yield from _check_controller_of(domain, placed, place)
+
+
+def _check_controller_of(domain: Domain, placed: Placed, place: Place) -> _Found:
+    disk, drive = place.disk, place.drive
     if disk.bus == "usb":
         yield from _check_port(placed, place)
     elif disk.bus in {"ide", "fdc"} and drive is not None:
-        if disk.bus == "ide" and is_q35(domain):
-            yield 2, "IDE controllers are unsupported for this QEMU binary or machine type"
-        elif drive.controller:
+        if drive.controller:
             name = "IDE" if disk.bus == "ide" else "fdc"
             yield 2, f"Only 1 {name} controller is supported"
+        elif disk.bus == "ide" and is_q35(domain):
+            yield 2, "IDE controllers are unsupported for this QEMU binary or machine type"
+        elif disk.bus == "fdc" and drive.bus:
+            yield 2, "Only 1 fdc bus is supported"
+        elif drive.target:
+            name = "ide controller" if disk.bus == "ide" else "controller fdc"
+            yield 2, f"target must be 0 for {name}"
     elif drive is not None:
         yield from _check_drive(placed, disk.bus, drive)
 
@@ -406,6 +453,16 @@ def _check_places(domain: Domain, placed: Placed) -> Iterator[Refusal]:
                 said = f"Duplicate USB address bus {port[0]} port {port[1]}"
                 yield _refuse(disk, 2, said)
             ports.add(port)
+    slots: set[tuple[int, int, int]] = set()
+    for pci, span, name in (
+        *((each.pci, each.span, "") for each in domain.controllers),
+        *((each.pci, each.span, each.target) for each in domain.disks),
+    ):
+        if pci is not None and pci in slots:
+            slot = f"0000:{pci[0]:02x}:{pci[1]:02x}.{pci[2]}"
+            said = f"Attempted double use of PCI Address {slot}"
+            yield Refusal(phase=1, message=said, span=span or _NOWHERE, subject=name)
+        slots |= {pci} if pci is not None else set()
     taken: dict[tuple[str, object], Disk] = {}
     for place in placed.places:
         if place.drive is None:

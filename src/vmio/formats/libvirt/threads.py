@@ -45,7 +45,7 @@ def read_threads(reading: Reading, root: Element) -> tuple[IOThread, ...]:
     """Returns the threads: those that are listed, then the lowest free numbers up to the count."""
     count = 0
     written = root.find("iothreads")
-    if written is not None:
+    if written is not None and written.text:
         if NUMBER.fullmatch(written.text) and int(written.text) <= MAX_NUMBER:
             count = int(written.text)
         else:
@@ -96,8 +96,8 @@ def _find_spans(reading: Reading, poll: Element | None) -> Mapping[str, Span]:
 
 def _read_pool(reading: Reading, element: Element) -> Pool:
     pool = Pool(
-        least=reading.count(element, "thread_pool_min"),
-        most=reading.count(element, "thread_pool_max"),
+        least=reading.count(element, "thread_pool_min", signed=True),
+        most=reading.count(element, "thread_pool_max", signed=True),
     )
     if pool.most == 0:
         reading.refuse("thread_pool_max must be a positive integer", element, 2)

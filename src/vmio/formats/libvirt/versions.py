@@ -21,6 +21,7 @@ __all__ = [
 
 Feature = Literal[
     "blk-mapping",
+    "data-store",
     "discard-no-unref",
     "granularity",
     "plain-raw",
@@ -38,6 +39,7 @@ KNOWN: Final = frozenset({(9, 0), NEWEST})
 
 SINCE: Final[Mapping[Feature, tuple[int, int]]] = {
     "blk-mapping": (10, 0),
+    "data-store": (10, 10),
     "discard-no-unref": (9, 5),
     "granularity": (9, 1),
     "plain-raw": (9, 10),
