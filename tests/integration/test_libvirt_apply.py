@@ -23,6 +23,7 @@ from vmio.values import replace
 pytestmark = pytest.mark.skipif(bool(find_missing()), reason=f"needs {find_missing()}")
 
 NAME = "shop"
+DISKS = ("vda", "vdb", "sda", "sdb")
 XML = """
 <domain type='qemu'>
   <name>shop</name>
@@ -166,10 +167,11 @@ def test_snapshot_of_another_layout_is_told(
 ) -> None:
     """Reverting to it would bring that back."""
     libvirt = pytest.importorskip("libvirt")
+    disks = "".join(f"<disk name='{disk}' snapshot='internal'/>" for disk in DISKS)
     snapshot = domain.snapshotCreateXML(
-        "<domainsnapshot><name>before</name><memory snapshot='no'/><disks>"
-        + "".join(f"<disk name='{disk}' snapshot='no'/>" for disk in ("vda", "vdb", "sda", "sdb"))
-        + "</disks></domainsnapshot>"
+        "<domainsnapshot><name>before</name><state>shutoff</state><creationTime>1</creationTime>"
+        f"<memory snapshot='no'/><disks>{disks}</disks>{domain.XMLDesc()}</domainsnapshot>",
+        libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE,
     )
     try:
         assert call("apply", NAME, "--policy", "shared", "--yes") == 0
