@@ -60,6 +60,11 @@ _NO_SCHEMA: Final = " RNG "
 """In libvirt's message about a schema that it cannot open."""
 _FOREIGN_THREAD = re.compile(r"<qemu:arg\b[^>]{0,4096}\biothread\b(?!,id=iothread[1-9])")
 """An IOThread that libvirt did not name."""
+_SSH_REFUSES: Final = ("Permission denied (", "Host key verification failed")
+_SSH_HINT: Final = (
+    "ssh needs a key that the host accepts, and a host that it knows, since it never asks: see"
+    " whether ssh -o BatchMode=yes logs in there"
+)
 _RIGHTS_HINT: Final = (
     "polkit lets root and the members of the group libvirt manage domains of qemu:///system;"
     " reading needs no rights"
@@ -432,6 +437,10 @@ class Connection:
         if code == libvirt.VIR_ERR_OPERATION_DENIED:
             return CapabilityError(
                 f"cannot {doing}: the connection to {self.uri} may only read ({said})"
+            )
+        if doing == _CONNECT and any(text in said for text in _SSH_REFUSES):
+            return CapabilityError(
+                f"{self.uri} does not let this account {doing}: {said}", hint=_SSH_HINT
             )
         if said.startswith("Failed to connect") or doing == _CONNECT:
             return LibvirtError(

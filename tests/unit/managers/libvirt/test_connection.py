@@ -118,6 +118,27 @@ def test_process_has_one_connection_for_reading() -> None:
 
 
 @pytest.mark.parametrize(
+    "said",
+    [
+        "Cannot recv data: a@b: Permission denied (publickey,password).: Connection reset by peer",
+        "Cannot recv data: Host key verification failed.: Connection reset by peer",
+    ],
+)
+def test_key_that_ssh_refuses_is_told(connection: Connection, said: str) -> None:
+    """To start the daemon would not help."""
+    libvirt = pytest.importorskip("libvirt")
+    error = libvirt.libvirtError(said)
+    error.err = (libvirt.VIR_ERR_SYSTEM_ERROR, 7, said, 2, "", "", "", 0, 0)
+
+    def fail() -> None:
+        raise error
+
+    with pytest.raises(CapabilityError, match="does not let this account connect") as caught:
+        connection._call("connect", fail)
+    assert "ssh needs a key" in caught.value.hint
+
+
+@pytest.mark.parametrize(
     ("code", "kind", "told"),
     [
         ("VIR_ERR_AUTH_UNAVAILABLE", CapabilityError, "does not let this account"),
