@@ -11,6 +11,7 @@ import click
 
 from vmio import app
 from vmio.cli.completing import complete_running
+from vmio.cli.options import NumberRange
 from vmio.cli.terminal import say
 from vmio.errors import UsageError
 from vmio.units import KIB, format_bytes, parse_size_bytes
@@ -46,7 +47,7 @@ def command() -> None:
     "--interval",
     "interval_s",
     metavar="SECONDS",
-    type=click.FloatRange(1, 60),
+    type=NumberRange(1, 60),
     default=5.0,
     show_default="5",
     help="From look to look; a trial takes two.",
@@ -73,7 +74,7 @@ def command() -> None:
     "--tolerance",
     "tolerance_percent",
     metavar="PERCENT",
-    type=click.FloatRange(1, 100),
+    type=NumberRange(1, 100),
     default=10.0,
     show_default="10",
     help="By which the mean latency may exceed that at the guest's own setting.",
@@ -82,7 +83,7 @@ def command() -> None:
     "--max-run-delay",
     "run_delay_percent",
     metavar="PERCENT",
-    type=click.FloatRange(0, 100),
+    type=NumberRange(0, 100),
     default=5.0,
     show_default="5",
     help="Of time waited for processors, above which nothing is tried.",

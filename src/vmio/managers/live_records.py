@@ -23,12 +23,13 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from vmio.characters import printable
 from vmio.errors import ConflictError, OutputError, ToolError
 from vmio.host.private import find_stranger, make_private_folder, read_private_file
 from vmio.host.running import ProcessKey, open_process, read_boot_id
 from vmio.host.save import write_file
 from vmio.managers.journal import find_state_folder
-from vmio.values import check_between, check_matches
+from vmio.values import check_between, check_matches, replace
 
 __all__ = [
     "FoundRecord",
@@ -125,7 +126,9 @@ class RecordFile:
         Raises:
             OutputError: It cannot be written.
         """
-        write_file(self._path, msgspec.json.encode(record), force=True)
+        # A name of bytes that are not UTF-8 cannot be encoded.
+        known = replace(record, label=printable(record.label))
+        write_file(self._path, msgspec.json.encode(known), force=True)
 
     def remove(self) -> None:
         """Removes the record: nothing is left to be restored."""

@@ -50,6 +50,13 @@ def test_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert not list((tmp_path / "a").iterdir())
 
 
+def test_record_has_a_guest_whose_name_is_not_text(tmp_path: Path) -> None:
+    """QEMU takes any bytes for a name."""
+    with open_record(KEY, folder=tmp_path) as file:
+        file.write(GuestRecord(label="a\udcff"))
+        assert file.read() == GuestRecord(label="a\\xff")
+
+
 def test_second_that_changes_a_guest_is_refused(tmp_path: Path) -> None:
     """Until the first has ended; another guest's is not."""
     with open_record(KEY, folder=tmp_path):
