@@ -322,6 +322,12 @@ def parse_fio(data: bytes, number: int = 0) -> JobFigures:
             )
         latency = done["lat_ns"]
         percentiles = latency["percentile"]
+        if percentiles["50.000000"] == 0:
+            raise ToolError(
+                f"fio's job {str(job.get('jobname'))[:40]!r} took no time for most requests",
+                hint="the guest's clock has longer steps than a request takes: look at"
+                " /sys/devices/system/clocksource/clocksource0/current_clocksource there",
+            )
         return JobFigures(
             iops=_positive(done["iops"]),
             bandwidth_bytes_per_s=_positive(done["bw_bytes"]),

@@ -63,6 +63,15 @@ def test_parse_fio_refuses_a_job_that_did_nothing() -> None:
         parse_fio(json.dumps(report).encode())
 
 
+def test_parse_fio_says_that_a_clock_is_too_coarse() -> None:
+    """As in a guest whose clock goes on every four milliseconds."""
+    report = json.loads(RECORDED)
+    report["jobs"][0]["read"]["lat_ns"]["percentile"]["50.000000"] = 0
+    with pytest.raises(ToolError, match="took no time for most requests") as raised:
+        parse_fio(json.dumps(report).encode())
+    assert "clock" in raised.value.hint
+
+
 @pytest.mark.parametrize("value", [0, -1, True, "7", None, float("nan"), float("inf"), []])
 def test_parse_fio_refuses_numbers_that_are_none(value: object) -> None:
     """A rate that is no number above zero never reaches the statistics."""
