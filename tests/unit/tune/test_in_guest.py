@@ -192,7 +192,7 @@ def test_best_setting_is_found_and_told(guest: Guest, tmp_path: Path) -> None:
     assert not guest.is_open
     assert summarise_tuning(tuning).startswith("Use poll_max_ns=0: ")
     text = show(lambda console: print_tuning(tuning, console))
-    assert "its own values again" in text
+    assert "to set the winner until the guest stops:" in text
     assert "qom-set /objects/io0 poll-max-ns 0" in text
     assert "id=io0,poll-max-ns=0" in text
     assert not {"layout", "boot", "scratch"} & {*text.split()}

@@ -99,7 +99,7 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
 def _print_in_guest(in_guest: InGuest, console: Console) -> None:
     """Prints how the winner is set, which the guest is not left with."""
     if in_guest.commands:
-        console.print("the guest has its own values again; to set the winner until it stops:")
+        console.print("to set the winner until the guest stops:")
     for line in in_guest.commands:
         console.print(f"  {printable(line)}", soft_wrap=True, highlight=False, markup=False)
     if in_guest.keep:
