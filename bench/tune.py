@@ -27,10 +27,10 @@ from vmio.bench.statistics import welch_interval
 from vmio.guest.image import ensure_image
 from vmio.qemu.boot import Boot
 from vmio.qemu.signals import run_async
+from vmio.tune.booted import BootedTrials, TuneTask
 from vmio.tune.journal import open_journal
 from vmio.tune.search import BASELINE, Arm, Effort, Found, Trial, search
 from vmio.tune.space import AS_BOOTED, LiveSetting, digest_space
-from vmio.tune.tuner import Tuner, TuneTask
 from vmio.values import replace
 
 ROOT: Final = Path(__file__).parents[1]
@@ -163,15 +163,28 @@ def list_trials(task: TuneTask, pairs: int) -> tuple[Trial, ...]:
     return tuple(trials)
 
 
+class Unwatched:
+    """Trials that nobody waits for."""
+
+    def prepare(self, words: str) -> None:
+        """Ignores it."""
+
+    def pair(self, number: int, words: str) -> None:
+        """Ignores it."""
+
+    def end(self) -> None:
+        """Ignores it."""
+
+
 async def record(task: TuneTask, path: Path, job: str, pairs: int) -> Grid:
     """Measures each point of the grid, or what an interrupted recording's journal lacks of it."""
-    tuner = Tuner(task, make_boot(task))
+    measured = BootedTrials(task, make_boot(task))
     digest = digest_space(task.candidates, task.disk, task.jobs, task.scratch_bytes, pairs)
     trials = list_trials(task, pairs)
     with open_journal(path, digest) as journal:
         for trial in trials[len(journal.results) :]:
             print(f"{trial.number + 1} of {len(trials)}", flush=True)
-            journal.append(await tuner.measure(trial))
+            journal.append(await measured.measure(trial, Unwatched()))
         results = tuple(journal.results)
     gains: dict[Arm, list[float]] = {}
     busy_pairs = 0
@@ -223,8 +236,9 @@ def simulate(grid: Grid, effort: Effort, *, noise: float, seed: int) -> tuple[Fo
 
 async def search_again(task: TuneTask, grid: Grid) -> None:
     """Searches on real guests, and measures the winner and the grid's best point afresh."""
-    tuner = Tuner(task, make_boot(task))
-    tuning = await tuner.run(
+    how = make_boot(task)
+    measured = BootedTrials(task, how)
+    tuning = await app.make_tuner(task, how).run(
         lambda progress: print(f"{progress.share:4.0%} {progress.words}", flush=True)
     )
     arms = {(point.layout, point.setting): arm for arm, point in grid.arms.items()}
@@ -254,7 +268,8 @@ async def search_again(task: TuneTask, grid: Grid) -> None:
                 layout=layout,
                 settings=(setting,) * FRESH_PAIRS,
             )
-            scores = [task.objective.score(each) for each in (await tuner.measure(trial)).pairs]
+            result = await measured.measure(trial, Unwatched())
+            scores = [task.objective.score(each) for each in result.pairs]
             fresh[layout, setting] += [each for each in scores if each is not None]
     middle, low, high = map(math.exp, welch_interval(fresh[best], fresh[arm]))
     print(f"afresh, winner/best {middle:.2f} ({low:.2f} to {high:.2f})")

@@ -169,3 +169,35 @@ def test_domain_is_measured_and_left_as_it_was(
             assert read_poll(domain) == OWN_NS
 
     asyncio.run(asyncio.wait_for(check(), LIMIT_S))
+
+
+def test_domain_is_tuned_and_left_as_it_was(
+    domain: Any,  # noqa: ANN401 - it has no types
+    libvirt_daemon: SessionDaemon,
+    tmp_path: Path,
+) -> None:
+    """By libvirt's own calls alone, and what they cannot set is not tried."""
+
+    async def check() -> None:
+        await wait_for_boot(libvirt_daemon.uri, find_guest())
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "vmio", "tune", "--in-guest", "inside", "--json"),
+            *("--fio-job", f"{JOB},runtime=0.2", "--time", "60s"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        )
+        out, err = await process.communicate()
+        told = json.loads(out)["data"]
+        assert process.returncode == (0 if told["verdict"] == "higher" else 1), err
+        assert told["finished"]
+        assert len(told["tried"]) == 6
+        assert all("batch" not in each["setting"] for each in told["tried"])
+        lines = told["in_guest"]["commands"]
+        assert bool(lines) == (told["verdict"] == "higher")
+        assert all(line.startswith("virsh iothreadset inside 1 --poll-") for line in lines)
+        assert read_poll(domain) == OWN_NS
+        assert domain.messages() == ["tainted: custom guest agent control commands issued"]
+        assert not list((tmp_path / "vmio" / "autopilot").iterdir())
+
+    asyncio.run(asyncio.wait_for(check(), LIMIT_S))

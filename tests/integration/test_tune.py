@@ -12,9 +12,9 @@ import pytest
 from vmio import app
 from vmio.bench.course import Progress
 from vmio.guest.image import GuestImage
+from vmio.tune.booted import TuneTask
 from vmio.tune.search import Effort
 from vmio.tune.space import AS_BOOTED, LiveSetting
-from vmio.tune.tuner import Tuner, TuneTask
 from vmio.values import replace
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,7 @@ def test_tune_measures_live_settings(
         memory_mib=app.BENCH_MEMORY_MIB,
     )
     seen: list[Progress] = []
-    tuning = asyncio.run(Tuner(task, how).run(seen.append))
+    tuning = asyncio.run(app.make_tuner(task, how).run(seen.append))
     assert tuning.failures == ()
     assert tuning.finished
     assert tuning.winner is not None
@@ -73,5 +73,5 @@ def test_tune_measures_live_settings(
     children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     assert not [pid for each in children for pid in each.read_text(encoding="ascii").split()]
     assert not [*scratch.iterdir()]
-    again = asyncio.run(Tuner(task, how).run())
+    again = asyncio.run(app.make_tuner(task, how).run())
     assert again.confirmed == tuning.confirmed

@@ -120,7 +120,7 @@ if TYPE_CHECKING:
     )
     from vmio.app.show import RunningDomain, list_layouts, observe, observe_domain
     from vmio.app.top import PollingChange, TopSource, open_recorded, open_top
-    from vmio.app.tune import make_tuner, prepare_tune
+    from vmio.app.tune import make_live_tuner, make_tuner, prepare_live_tune, prepare_tune
     from vmio.app.watch import INTERVAL_S, Verdict, Watch, WatchChange
     from vmio.autopilot.pilot import AutopilotEvent
     from vmio.autopilot.timeline import TimeLine
@@ -146,9 +146,10 @@ if TYPE_CHECKING:
     from vmio.sim.polling import PollSettings
     from vmio.sim.ranking import Criterion, Ranking
     from vmio.sim.sweep import Grid, SweepPoint
+    from vmio.tune.booted import TuneTask
     from vmio.tune.result import Tuning
     from vmio.tune.space import TunePart
-    from vmio.tune.tuner import Tuner, TuneTask
+    from vmio.tune.tuner import SearchTask, Tuner
 
 __all__ = [
     "ADDRESSES",
@@ -190,6 +191,7 @@ __all__ = [
     "Regressions",
     "RunningDomain",
     "RunningGuest",
+    "SearchTask",
     "Severity",
     "ShownGuest",
     "SweepPoint",
@@ -261,6 +263,7 @@ __all__ = [
     "load",
     "load_source",
     "log_steering",
+    "make_live_tuner",
     "make_plan",
     "make_tuner",
     "name_path",
@@ -276,6 +279,7 @@ __all__ = [
     "prepare_apply",
     "prepare_bench",
     "prepare_live_bench",
+    "prepare_live_tune",
     "prepare_tune",
     "prepare_undo",
     "preview_plan",
@@ -388,7 +392,7 @@ _LATER = {
     ),
     "vmio.app.show": ("RunningDomain", "list_layouts", "observe", "observe_domain"),
     "vmio.app.top": ("PollingChange", "TopSource", "open_recorded", "open_top"),
-    "vmio.app.tune": ("make_tuner", "prepare_tune"),
+    "vmio.app.tune": ("make_live_tuner", "make_tuner", "prepare_live_tune", "prepare_tune"),
     "vmio.app.watch": ("INTERVAL_S", "WatchChange", "Verdict", "Watch"),
     "vmio.managers.libvirt.find": ("name_path",),
     "vmio.managers.planned": ("Outcome", "PreparedPlan"),
@@ -414,9 +418,10 @@ _LATER = {
     "vmio.sim.polling": ("PollSettings",),
     "vmio.sim.ranking": ("Criterion", "Ranking"),
     "vmio.sim.sweep": ("Grid", "SweepPoint"),
+    "vmio.tune.booted": ("TuneTask",),
     "vmio.tune.result": ("Tuning",),
     "vmio.tune.space": ("TunePart",),
-    "vmio.tune.tuner": ("TuneTask", "Tuner"),
+    "vmio.tune.tuner": ("SearchTask", "Tuner"),
 }
 """The module of each name that is imported on first access."""
 _HOMES = {name: module for module, names in _LATER.items() for name in names}

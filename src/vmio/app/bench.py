@@ -36,6 +36,7 @@ __all__ = [
     "BenchInputs",
     "LiveBenchInputs",
     "compare_results",
+    "find_live_guest",
     "parse_duration",
     "parse_jobs",
     "parse_scratch",
@@ -291,9 +292,44 @@ def prepare_live_bench(
         InputError: No such guest runs here, or its layout cannot be read.
         UsageError: A setting, a job or the disk makes no sense, or a job writes without a file.
     """
+    from vmio.bench.jobs import DEFAULT_JOBS
+
+    parsed = read_jobs(jobs, loads, runtime_s=runtime_s)
+    parsed = parsed or read_jobs([job.name for job in DEFAULT_JOBS], runtime_s=runtime_s)
+    live, disk, note = find_live_guest(
+        address, disk=disk, jobs=parsed, writable_file=writable_file
+    )
+    return LiveBenchInputs(
+        live=live,
+        changes=_parse_settings(settings, live.topology),
+        disk=disk,
+        jobs=parsed,
+        note=note,
+    )
+
+
+def find_live_guest(
+    address: str, *, disk: str | None, jobs: Sequence[Job], writable_file: str | None
+) -> tuple[LiveGuest, str, str]:
+    """Returns a running guest that can be measured, and the disk; it is not touched yet.
+
+    Args:
+        address: The guest: a VM's number or name, `pid:NUMBER` or `qmp:SOCKET`.
+        disk: The disk to measure; None for the first one.
+        jobs: What is to run there.
+        writable_file: A file in the guest that may be overwritten; None to only read its disk.
+
+    Returns:
+        The guest, the disk's id, and what else the person should know beforehand.
+
+    Raises:
+        CapabilityError: Its monitor or its agent is its manager's alone, and that is not libvirt;
+            or it has none.
+        InputError: No such guest runs here, or its layout cannot be read.
+        UsageError: The disk makes no sense, or a job writes without a file.
+    """
     from vmio.app.ps import list_running
     from vmio.bench.in_guest import LiveGuest
-    from vmio.bench.jobs import DEFAULT_JOBS
 
     found = list_running([address])
     for error in found.errors:
@@ -305,9 +341,7 @@ def prepare_live_bench(
     layout = guest.layout
     if layout is None:
         raise InputError(guest.problem)
-    parsed = read_jobs(jobs, loads, runtime_s=runtime_s)
-    parsed = parsed or read_jobs([job.name for job in DEFAULT_JOBS], runtime_s=runtime_s)
-    for part in (part for job in parsed for part in job.all):
+    for part in (part for job in jobs for part in job.all):
         if part.disk:
             raise UsageError(f"--load {part.disk}=...: one disk is measured in a running guest")
         if part.writes and writable_file is None:
@@ -318,22 +352,17 @@ def prepare_live_bench(
     known = [each.disk.id for each in layout.disks if each.disk.media == "disk"]
     if disk is None and known:
         disk = known[0]
-    if disk not in known:
+    if disk is None or disk not in known:
         raise UsageError(f"{name} has no disk '{disk}'", hint=f"it has {', '.join(known[:20])}")
     _check_monitor(guest, name)
-    return LiveBenchInputs(
-        live=LiveGuest(
-            guest=guest,
-            name=name,
-            topology=layout,
-            agent=_find_agent(guest, name),
-            writable_file=writable_file,
-        ),
-        changes=_parse_settings(settings, layout),
-        disk=disk,
-        jobs=parsed,
-        note=_TAINTED if guest.manager == "libvirt" else "",
+    live = LiveGuest(
+        guest=guest,
+        name=name,
+        topology=layout,
+        agent=_find_agent(guest, name),
+        writable_file=writable_file,
     )
+    return live, disk, _TAINTED if guest.manager == "libvirt" else ""
 
 
 def _check_monitor(guest: RunningGuest, name: str) -> None:

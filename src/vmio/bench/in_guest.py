@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -52,7 +52,15 @@ from vmio.qemu.sockets import count_clients
 from vmio.qemu.threads import ReportedThreads, ask_threads
 from vmio.values import replace
 
-__all__ = ["AgentPort", "AgentSocket", "DomainAgent", "LiveGuest", "compare_settings"]
+__all__ = [
+    "AgentPort",
+    "AgentSocket",
+    "DomainAgent",
+    "LiveGuest",
+    "LiveRuns",
+    "compare_settings",
+    "open_runs",
+]
 
 _AGENT_S: Final = 10.0
 _HELD_S: Final = 5.0
@@ -123,6 +131,13 @@ class LiveGuest(Struct, frozen=True, kw_only=True):
     writable_file: str | None = None
     """A file in the guest that may be overwritten; None to read from its disk."""
 
+    @property
+    def volume(self) -> str:
+        """Returns what the load runs on, in words."""
+        if self.writable_file is None:
+            return "the guest's own disk, read only"
+        return f"the guest's file {self.writable_file}"
+
 
 async def compare_settings(
     live: LiveGuest,
@@ -158,46 +173,58 @@ async def compare_settings(
     host = read_host_facts()
     started_at = datetime.now(UTC)
     began_s = time.monotonic()
-    pid = live.guest.process.pid
     report(Progress(share=0.0, words="asking the guest"))
-    device = await _prepare(live, disk)
-    monitor, reason = choose_monitor(live.guest)
-    setter = await open_setter(live.guest, monitor, reason)
-    with open_record(live.guest.key, folder=folder) as file:
-        settings = _Settings(live, setter, file, changes)
-        await settings.record()
-        try:
-            course = Course(
-                run=_Runs(live, device, await _name_threads(pid, monitor), settings).run,
-                jobs=jobs,
-                extent=extent,
-                report=report,
-                began_s=began_s,
-            )
-            await course.warm_up()
-            results = [await course.run_job(number) for number in range(len(jobs))]
-        finally:
-            await settings.restore()
+    async with open_runs(live, (changes,), disk=disk, folder=folder) as runs:
+        course = Course(run=runs.run, jobs=jobs, extent=extent, report=report, began_s=began_s)
+        await course.warm_up()
+        results = [await course.run_job(number) for number in range(len(jobs))]
     report(Progress(share=1.0, words="done", left_s=0.0))
     words = ", ".join(f"{Path(each.path).name} {each.property}={each.new}" for each in changes)
     return Comparison(
         a=Subject(name=live.name, title="as it runs", topology=live.topology, argv=()),
         b=Subject(name=live.name, title=words, topology=live.topology, argv=()),
         disk=disk,
-        volume="the guest's own disk, read only"
-        if live.writable_file is None
-        else f"the guest's file {live.writable_file}",
-        device=device,
+        volume=live.volume,
+        device=runs.device,
         jobs=tuple(part for each in results for part in each.parts),
         where=f"the running guest {live.name}",
         host=host,
         accelerator="as it runs",
-        qemu_version=str(monitor.version or "") if monitor is not None else "",
+        qemu_version=runs.qemu_version,
         fio_version=results[0].pairs[0].a.figures.fio_version,
         vmio_version=__version__,
         started_at=started_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
         duration_s=time.monotonic() - began_s,
     )
+
+
+@asynccontextmanager
+async def open_runs(
+    live: LiveGuest, choices: Sequence[Sequence[LiveChange]], *, disk: str, folder: Path
+) -> AsyncIterator[LiveRuns]:
+    """Gets a running guest ready for runs; its parameters are as before at the end.
+
+    Args:
+        live: The guest.
+        choices: Everything that B may be; the first is what it is at first.
+        disk: The id of the disk that is measured.
+        folder: Where records of guests' own parameters are.
+
+    Raises:
+        VmioError: As `compare_settings`.
+    """
+    device = await _prepare(live, disk)
+    monitor, reason = choose_monitor(live.guest)
+    setter = await open_setter(live.guest, monitor, reason)
+    with open_record(live.guest.key, folder=folder) as file:
+        settings = _Settings(live, setter, file, choices)
+        await settings.record()
+        try:
+            threads = await _name_threads(live.guest.process.pid, monitor)
+            version = str(monitor.version or "") if monitor is not None else ""
+            yield LiveRuns(live, device, threads, settings, version)
+        finally:
+            await settings.restore()
 
 
 async def _name_threads(pid: int, monitor: BriefMonitor | None) -> dict[int, ThreadName]:
@@ -210,15 +237,24 @@ class _Settings:
     """The parameters of a running guest, which has those of one side."""
 
     def __init__(
-        self, live: LiveGuest, setter: Setter, file: RecordFile, changes: Sequence[LiveChange]
+        self,
+        live: LiveGuest,
+        setter: Setter,
+        file: RecordFile,
+        choices: Sequence[Sequence[LiveChange]],
     ) -> None:
         self._live = live
         self._setter = setter
         self._file = file
-        self._new = tuple(changes)
-        self._old: tuple[LiveChange, ...] = ()
+        self._choices = tuple(tuple(each) for each in choices)
+        self._new = self._choices[0]
         self._values: tuple[OwnValue, ...] = ()
         self._side: Side = "A"
+
+    @property
+    def own(self) -> Mapping[tuple[str, str], int]:
+        """Returns the guest's own values, by the path and the property of their changes."""
+        return {(find_object(each.iothread), each.parameter): each.own for each in self._values}
 
     async def record(self) -> None:
         """Puts back what a killed vmio left, and records the guest's own values.
@@ -229,28 +265,37 @@ class _Settings:
             VmioError: Who has its monitor does not answer.
         """
         await take_over(self._setter, self._file)
-        old: list[LiveChange] = []
+        changes: dict[tuple[str, str], LiveChange] = {}
+        ours: dict[tuple[str, str], list[int]] = {}
+        for change in (change for choice in self._choices for change in choice):
+            place = (change.path, change.property)
+            changes.setdefault(place, change)
+            ours.setdefault(place, []).append(change.new)
         values: list[OwnValue] = []
-        found = await self._setter.read(self._new)
-        for change, own in zip(self._new, found, strict=True):
-            iothread = change.path.removeprefix(find_object(""))
+        found = await self._setter.read(list(changes.values()))
+        for (path, parameter), own in zip(changes, found, strict=True):
+            iothread = path.removeprefix(find_object(""))
             if own is None:
                 raise CapabilityError(
-                    f"{self._live.name}: {iothread} has no {change.property} that can be set",
+                    f"{self._live.name}: {iothread} has no {parameter} that can be set",
                     hint="the guest runs with another layout, or its QEMU is older",
                 )
-            old.append(replace(change, new=own))
             values.append(
                 OwnValue(
                     iothread=iothread,
-                    parameter=change.property,
+                    parameter=parameter,
                     own=own,
-                    ours=(change.new,),
+                    ours=tuple(dict.fromkeys(ours[path, parameter])),
                     wall_ns=time.time_ns(),
                 )
             )
-        self._old, self._values = tuple(old), tuple(values)
+        self._values = tuple(values)
         self._file.write(GuestRecord(label=self._live.name, by="bench", values=self._values))
+
+    async def choose(self, choice: int) -> None:
+        """Makes B another of the choices; A's parameters are in force afterwards."""
+        await self.turn_to("A")
+        self._new = self._choices[choice]
 
     async def turn_to(self, side: Side) -> None:
         """Sets the parameters of a side; A's are those that the guest had at first."""
@@ -260,7 +305,10 @@ class _Settings:
             self._side = "B"  # also if this is interrupted
             await self._setter.set(self._new)
         else:
-            await self._setter.set(self._old)
+            own = self.own
+            await self._setter.set(
+                [replace(each, new=own[each.path, each.property]) for each in self._new]
+            )
             self._side = "A"
 
     async def restore(self) -> None:
@@ -287,7 +335,7 @@ class _Settings:
         self._file.remove()
 
 
-class _Runs:
+class LiveRuns:
     """Runs jobs in the guest, each over a connection of its own to the agent."""
 
     def __init__(
@@ -296,11 +344,22 @@ class _Runs:
         device: str,
         threads: dict[int, ThreadName],
         settings: _Settings,
+        qemu_version: str,
     ) -> None:
+        self.device = device
+        self.qemu_version = qemu_version
         self._live = live
-        self._device = device
         self._threads = threads
         self._settings = settings
+
+    @property
+    def own(self) -> Mapping[tuple[str, str], int]:
+        """Returns the guest's own values of all choices' parameters, by path and property."""
+        return self._settings.own
+
+    async def choose(self, choice: int) -> None:
+        """Makes B another of the choices, by its number."""
+        await self._settings.choose(choice)
 
     async def run(self, side: Side, job: Job) -> Measurement:
         """Runs a job with the parameters of a side."""
@@ -311,7 +370,7 @@ class _Runs:
                 name=live.name,
                 pid=live.guest.process.pid,
                 agent=agent,
-                device=self._device,
+                device=self.device,
                 threads=self._threads,
                 writable=live.writable_file is not None,
                 explain_end=partial(_explain_end, live),

@@ -23,7 +23,7 @@ _NOT_BETTER = 1
 
 
 @click.command("tune")
-@click.argument("vm", shell_complete=complete_vm)
+@click.argument("vm", required=False, shell_complete=complete_vm)
 @click.option(
     "--objective",
     metavar="METRIC",
@@ -57,6 +57,16 @@ _NOT_BETTER = 1
     metavar="SECONDS",
     help="How long each run is measured.  [default: 0.5]",
 )
+@click.option(
+    "--in-guest",
+    metavar="GUEST",
+    help="Try live settings in a running guest, instead of VM, with its own fio by its agent.",
+)
+@click.option(
+    "--allow-write",
+    metavar="FILE",
+    help="With --in-guest: a file in the guest that may be overwritten; else it only reads.",
+)
 @click.option("--time", metavar="DURATION", help="How long it may take, such as 30m.")
 @click.option("--dry-run", is_flag=True, help="List the layouts, settings and trials.")
 @click.option(
@@ -79,13 +89,15 @@ _NOT_BETTER = 1
 @storage_option
 @host_options
 def command(
-    vm: str,
+    vm: str | None,
     *,
     objective: str,
     vary: tuple[app.TunePart, ...],
     disk: str | None,
     job_texts: tuple[str, ...],
     runtime_s: float | None,
+    in_guest: str | None,
+    allow_write: str | None,
     time: str | None,
     dry_run: bool,
     seed: int,
@@ -111,11 +123,40 @@ def command(
 
     cache=unsafe is never tried. aio and cache depend on the storage, which a scratch file is not:
     vary them if TMPDIR is on the storage of the guest.
+
+    With --in-guest only what can be set while a guest runs is tried, polling and batch of the
+    IOThreads that serve the disk, and the guest has its own values again at the end.
     """
-    if force and output is None:
-        raise UsageError("--force requires --output FILE")
-    if dry_run and as_json:
-        raise UsageError("--dry-run and --json exclude each other", hint="it prints no result")
+    _check_form(dry_run=dry_run, as_json=as_json, html=html, output=output, force=force)
+    if in_guest is not None:
+        given = (vm, output, storage, kernel, initrd, host, *overrides)
+        if any(each is not None for each in given):
+            raise UsageError(
+                "--in-guest takes no VM, and nothing about a plan, a boot or another host",
+                hint="as in vmio tune --in-guest 701 --time 5m",
+            )
+        live = app.prepare_live_tune(
+            in_guest,
+            vary=vary,
+            disk=disk,
+            jobs=job_texts,
+            runtime_s=runtime_s,
+            objective=objective,
+            time=time,
+            seed=seed,
+            writable_file=allow_write,
+            journal=journal,
+        )
+        if dry_run:
+            return _list_trials(live)
+        _announce(live)
+        if live.note:
+            say(live.note)
+        return _search(live, app.make_live_tuner(live), as_json=as_json, html=html)
+    if allow_write is not None:
+        raise UsageError("--allow-write belongs to --in-guest")
+    if vm is None:
+        raise UsageError("a VM is needed", hint="or --in-guest GUEST")
     guest = app.open_guest(app.find_guest(vm), host=host, overrides=overrides, storage=storage)
     task = app.prepare_tune(
         guest,
@@ -132,22 +173,53 @@ def command(
         output=None if dry_run else output,
         force=force,
     )
+    if dry_run:
+        return _list_trials(task)
+    _announce(task)
+    image = ensure_image(task.controllers, kernel=kernel, initrd=initrd)
+    how, reason = choose_image_boot(image, accel)
+    tuner = app.make_tuner(task, how, accelerator_reason=reason)
+    return _search(task, tuner, as_json=as_json, html=html, output=output, force=force)
+
+
+def _check_form(
+    *, dry_run: bool, as_json: bool, html: str | None, output: str | None, force: bool
+) -> None:
+    """Refuses options that contradict each other, and a page that cannot be written."""
+    if force and output is None:
+        raise UsageError("--force requires --output FILE")
+    if dry_run and as_json:
+        raise UsageError("--dry-run and --json exclude each other", hint="it prints no result")
     if html is not None:
         from vmio.report.page import check_report_path
 
         check_report_path(Path(html))
-    if dry_run:
-        from vmio.cli.console import make_console
-        from vmio.report.tuning.text import print_task
 
-        print_task(task, make_console())
-        return 0
+
+def _list_trials(task: app.SearchTask) -> int:
+    from vmio.cli.console import make_console
+    from vmio.report.tuning.text import print_task
+
+    print_task(task, make_console())
+    return 0
+
+
+def _announce(task: app.SearchTask) -> None:
     from vmio.report.tuning.words import describe_task
 
     say(describe_task(task))
-    image = ensure_image(task.controllers, kernel=kernel, initrd=initrd)
-    how, reason = choose_image_boot(image, accel)
-    tuner = app.make_tuner(task, how, accelerator_reason=reason)
+
+
+def _search(
+    task: app.SearchTask,
+    tuner: app.Tuner,
+    *,
+    as_json: bool,
+    html: str | None,
+    output: str | None = None,
+    force: bool = False,
+) -> int:
+    """Searches, and reports the result; if that is ended, what there is by then."""
     try:
         with show_progress() as report:
             tuning = app.run_async(tuner.run(report))

@@ -11,7 +11,7 @@ from vmio.model.plan import Plan
 from vmio.tune.objective import Metric, Objective
 from vmio.tune.search import Effort, Stage
 
-__all__ = ["MetricRatio", "Tried", "Tuning"]
+__all__ = ["InGuest", "MetricRatio", "Tried", "Tuning"]
 
 
 class MetricRatio(Struct, frozen=True, kw_only=True):
@@ -26,6 +26,7 @@ class Tried(Struct, frozen=True, kw_only=True):
     """A layout with one of its live settings, and its figures."""
 
     layout: str
+    """Empty for a running guest's."""
     setting: str = ""
     """Empty for the one that it boots with."""
     ratio: float
@@ -41,6 +42,17 @@ class Tried(Struct, frozen=True, kw_only=True):
     """Whether nothing that was tried is better in both metrics of the objective."""
 
 
+class InGuest(Struct, frozen=True, kw_only=True):
+    """What a search in a running guest has besides."""
+
+    volume: str
+    """What the load ran on, in words."""
+    commands: tuple[str, ...] = ()
+    """Lines that set the winner until the guest stops; none unless it is confirmed."""
+    keep: tuple[str, ...] = ()
+    """How it is kept for the next start, as far as it is known."""
+
+
 class Tuning(Struct, frozen=True, kw_only=True):
     """A search, finished or not."""
 
@@ -53,7 +65,7 @@ class Tuning(Struct, frozen=True, kw_only=True):
     layouts: int
     """How many there were to choose from, the guest as it is included."""
     trials: int
-    """Boots of a layout beside the guest as it is."""
+    """Boots of a layout beside the guest as it is; in a running guest, rounds of its settings."""
     planned: int
     """How many there are at most."""
     pairs: int
@@ -70,6 +82,8 @@ class Tuning(Struct, frozen=True, kw_only=True):
     """The plan to the winner; None unless it is confirmed to be better."""
     left: tuple[str, ...] = ()
     """What the plan does not set of the winner."""
+    in_guest: InGuest | None = None
+    """None if layouts were booted, with empty scratch disks."""
     host: HostFacts
     accelerator: str
     accelerator_reason: str = ""

@@ -42,6 +42,7 @@ __all__ = [
     "keep_setting",
     "list_candidates",
     "list_left",
+    "list_settings",
 ]
 
 TunePart = Literal["threads", "queues", "aio", "cache", "polling", "batch", "pinning"]
@@ -284,18 +285,35 @@ def _list_settings(
     topology: Topology, attached: AttachedDisk, parts: Sequence[TunePart]
 ) -> Iterator[LiveSetting]:
     """Yields the live settings of a layout, first the one that it boots with."""
+    served = topology.served_by(attached)
+    booted = {
+        _DEFAULT_POLL_NS if each.poll_max_ns is None else each.poll_max_ns
+        for each in topology.iothreads
+        if each.id in served
+    }
+    for setting in list_settings(topology, attached, parts):
+        if setting.parameters.keys() != {"poll_max_ns"} or booted != {setting.poll_max_ns}:
+            yield setting
+
+
+def list_settings(
+    topology: Topology, attached: AttachedDisk, parts: Sequence[TunePart]
+) -> Iterator[LiveSetting]:
+    """Yields `AS_BOOTED`, then what the IOThreads that serve a disk can be set to.
+
+    Args:
+        topology: The layout.
+        attached: The disk.
+        parts: What is varied.
+    """
     yield AS_BOOTED
     served = topology.served_by(attached)
     threads = [each for each in topology.iothreads if each.id in served]
     if not threads or MAIN_LOOP in served:
         return
     if "polling" in parts:
-        booted = {
-            _DEFAULT_POLL_NS if each.poll_max_ns is None else each.poll_max_ns for each in threads
-        }
         for poll_max_ns in _POLLS_NS:
-            if booted != {poll_max_ns}:
-                yield LiveSetting(poll_max_ns=poll_max_ns)
+            yield LiveSetting(poll_max_ns=poll_max_ns)
         for grow, shrink in _FACTORS:
             yield LiveSetting(poll_max_ns=_POLLS_NS[-1], poll_grow=grow, poll_shrink=shrink)
     if "batch" in parts and attached.aio == "native":

@@ -1,36 +1,26 @@
-"""Runs a search on real guests: each trial boots a layout beside the guest as it is.
-
-Both have empty scratch disks, whatever the guest's own are, and are gone after the trial.
-"""
+"""Runs a search: its trials in their order, its journal, and its results at any time."""
 
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct, field
 
 from vmio import __version__
-from vmio.bench.compare import BootedGuest, boot_pair, measure_pair
-from vmio.bench.course import Progress, make_warm_up
+from vmio.bench.course import Progress
 from vmio.bench.extent import estimate_pair_s
 from vmio.bench.host_facts import read_host_facts
 from vmio.bench.jobs import Job
-from vmio.bench.result import HostFacts, Side
+from vmio.bench.result import HostFacts
 from vmio.bench.statistics import PairedRatio, paired_ratio
 from vmio.errors import InputError, ToolError, UsageError, VmioError
-from vmio.formats.base import Guest
-from vmio.managers.live import set_live
-from vmio.model.host import Host
-from vmio.model.plan import LiveChange
-from vmio.qemu.boot import Boot
 from vmio.tune.journal import Journal, TrialResult, open_journal
-from vmio.tune.objective import Gains, Metric, Objective, find_front, measure_gains
+from vmio.tune.objective import Gains, Metric, Objective, find_front
 from vmio.tune.result import MetricRatio, Tried, Tuning
 from vmio.tune.search import (
     BASELINE,
@@ -43,14 +33,20 @@ from vmio.tune.search import (
     rehearse,
     search,
 )
-from vmio.tune.space import Candidate, LiveSetting, digest_space, keep_setting, list_left
+from vmio.tune.space import Candidate, LiveSetting
 from vmio.units import format_time_s
 from vmio.values import replace
 
-__all__ = ["TuneTask", "Tuner", "choose_effort", "estimate_duration_s", "estimate_trial_s"]
+__all__ = [
+    "SearchTask",
+    "Steps",
+    "Trials",
+    "Tuner",
+    "choose_effort",
+    "estimate_duration_s",
+    "estimate_trial_s",
+]
 
-_BOOT_S: Final = 15.0
-"""About the time that both guests take to boot, to run fio once and to end."""
 _ATTEMPTS: Final = 2
 _MOST_FAILURES: Final = 3
 """Failures one after the other until the search ends: then it is the host's fault."""
@@ -58,12 +54,11 @@ _METRICS: Final[tuple[Metric, ...]] = ("iops", "p99", "cpu")
 _LONGEST_FAILURE: Final = 300
 
 
-class TuneTask(Struct, frozen=True, kw_only=True):
-    """What is searched, and how."""
+class SearchTask(Struct, frozen=True, kw_only=True):
+    """What is searched, whatever measures it."""
 
-    guest: Guest
-    host: Host
-    """The host that the guest would run on."""
+    name: str
+    """What people call the guest."""
     candidates: tuple[Candidate, ...]
     """The first is the guest as it is."""
     disk: str
@@ -71,17 +66,9 @@ class TuneTask(Struct, frozen=True, kw_only=True):
     objective: Objective
     effort: Effort
     seed: int
-    scratch_bytes: int
     journal: Path | None = None
-
-    @property
-    def controllers(self) -> frozenset[str]:
-        """The models of controllers that the benchmark guest needs drivers for."""
-        return frozenset(
-            controller.model
-            for each in self.candidates
-            for controller in each.layout.topology.controllers
-        )
+    boot_s: float = 0.0
+    """About how long a trial takes besides its pairs."""
 
     @property
     def counts(self) -> tuple[int, ...]:
@@ -92,6 +79,50 @@ class TuneTask(Struct, frozen=True, kw_only=True):
     def trials(self) -> tuple[Trial, ...]:
         """Returns the most trials that the search can have; which ones is known by results."""
         return rehearse(self.counts, self.effort, self.seed)
+
+    @property
+    def digest(self) -> str:
+        """Returns a digest of everything that decides the trials, 64 hexadecimal digits."""
+        raise NotImplementedError
+
+
+class Steps(Protocol):
+    """Is told how far a trial is."""
+
+    def prepare(self, words: str) -> None:
+        """Takes what comes before the first pair."""
+
+    def pair(self, number: int, words: str) -> None:
+        """Takes the pair that begins, counted from 0, and its setting."""
+
+    def end(self) -> None:
+        """Takes that the last pair is over."""
+
+
+class Trials(Protocol):
+    """Measures the trials of a search."""
+
+    def open(self) -> AbstractAsyncContextManager[SearchTask]:
+        """Gets ready, and leaves everything as it was when the body ends, however it does.
+
+        Returns:
+            What is searched, as far as it is known by now.
+        """
+
+    async def measure(self, trial: Trial, steps: Steps) -> TrialResult:
+        """Measures the pairs of a trial.
+
+        Raises:
+            VmioError: It failed.
+        """
+
+    def conclude(self, tuning: Tuning, best: Arm | None) -> Tuning:
+        """Returns a result with what only this knows of it.
+
+        Args:
+            tuning: The result.
+            best: What is confirmed to be better; None for nothing.
+        """
 
 
 class _Figures(Struct, kw_only=True):
@@ -117,23 +148,15 @@ class _Duration(Struct, kw_only=True):
 class Tuner:
     """One search, whose results so far can be asked for at any time."""
 
-    def __init__(
-        self,
-        task: TuneTask,
-        boot: Boot,
-        *,
-        accelerator_reason: str = "",
-    ) -> None:
-        """Prepares a search; nothing is booted.
+    def __init__(self, task: SearchTask, trials: Trials) -> None:
+        """Prepares a search; nothing is measured.
 
         Args:
             task: What is searched.
-            boot: How guests are booted, with the benchmark guest's kernel.
-            accelerator_reason: Why `boot` has this accelerator, for the report.
+            trials: What measures it.
         """
         self._task = task
-        self._boot = boot
-        self._reason = accelerator_reason
+        self._bench = trials
         self._report: Callable[[Progress], None] = lambda _: None
         self._planned = task.trials
         self._total_s = estimate_duration_s(task)
@@ -141,8 +164,8 @@ class Tuner:
         """About how long the finished trials take on a quiet host."""
         self._done_pairs = 0
         """The pairs of the finished trials, those that failed included."""
-        self._boot_time = _Duration(mean_s=_BOOT_S)
-        self._pair_time = _Duration(mean_s=_estimate_pairs_s(task.jobs))
+        self.boot_time = _Duration(mean_s=task.boot_s)
+        self.pair_time = _Duration(mean_s=_estimate_pairs_s(task.jobs))
         self._figures: dict[Arm, _Figures] = {}
         self._failures: dict[str, str] = {}
         self._failed_in_a_row = 0
@@ -161,24 +184,19 @@ class Tuner:
         Raises:
             GuestError: No guest boots, or none answers.
             ToolError: QEMU or fio fails with every layout.
+            VmioError: As `Trials.open` and `Trials.measure`.
             UsageError: The journal is another search's.
             InputError: The journal is none.
             ConflictError: Another search writes to the journal.
             OutputError: The journal cannot be written; what it has is whole.
         """
-        task, self._report = self._task, report
+        self._report = report
         self._began_s, self._host = time.monotonic(), read_host_facts()
-        digest = digest_space(
-            task.candidates,
-            task.disk,
-            task.jobs,
-            task.objective,
-            task.effort,
-            task.seed,
-            task.scratch_bytes,
-        )
-        with open_journal(task.journal, digest) as journal:
-            self._found = await self._search(journal)
+        async with self._bench.open() as task:
+            self._task = task
+            self._planned, self._total_s = task.trials, estimate_duration_s(task)
+            with open_journal(task.journal, task.digest) as journal:
+                self._found = await self._search(journal)
         self._report(Progress(share=1.0, words="done", left_s=0.0))
         return self.summarise()
 
@@ -211,16 +229,17 @@ class Tuner:
         """Measures a trial, and once more if it fails: on a busy host a guest can miss its time.
 
         Raises:
-            VmioError: It was the third failure in a row.
+            VmioError: It was the third failure in a row, or there is no other layout.
         """
         failure = ""
+        most = _MOST_FAILURES if len(self._task.candidates) > 1 else _ATTEMPTS
         for _ in range(_ATTEMPTS):
             try:
-                result = await self.measure(trial)
+                result = await self._bench.measure(trial, _Steps(self, trial))
             except VmioError as error:
                 failure = _shorten(error)
                 self._failed_in_a_row += 1
-                if self._failed_in_a_row == _MOST_FAILURES:
+                if self._failed_in_a_row == most:
                     raise
             else:
                 self._failed_in_a_row = 0
@@ -246,59 +265,18 @@ class Tuner:
                 figures.stage = trial.stage
         return tuple(self._task.objective.score(pair) for pair in result.pairs)
 
-    async def measure(self, trial: Trial) -> TrialResult:
-        """Boots a layout beside the guest as it is, and measures the trial's pairs.
-
-        Raises:
-            GuestError: A guest does not boot, or does not answer.
-            ToolError: QEMU or fio failed.
-            QmpError: QEMU refuses a live setting.
-        """
-        task = self._task
-        candidate = task.candidates[trial.layout]
-        self._note(trial, 0, "booting")
-        pairs: list[tuple[Gains, ...]] = []
-        began_s = time.monotonic()
-        async with boot_pair(
-            task.candidates[0].layout,
-            candidate.layout,
-            disk=task.disk,
-            boot=self._boot,
-            scratch_bytes=task.scratch_bytes,
-        ) as guests:
-            loops = await _find_loops(guests["B"], task.disk)
-            # So that no measured run includes loading fio.
-            await measure_pair(guests, make_warm_up(task.jobs[0]), first="A")
-            self._boot_time.add(time.monotonic() - began_s)
-            for number, setting in enumerate(trial.settings):
-                live = candidate.settings[setting]
-                self._note(trial, number, live.name, booted=True)
-                began_s = time.monotonic()
-                await loops.set(guests["B"], live)
-                first: Side = "A" if number % 2 == 0 else "B"
-                pairs.append(
-                    tuple(
-                        [
-                            measure_gains(await measure_pair(guests, job, first=first))
-                            for job in task.jobs
-                        ]
-                    )
-                )
-                self._pair_time.add(time.monotonic() - began_s)
-        return TrialResult(number=trial.number, pairs=tuple(pairs))
-
-    def _note(self, trial: Trial, pair: int, words: str, *, booted: bool = False) -> None:
+    def note(self, trial: Trial, pair: int, words: str, *, booted: bool = False) -> None:
         """Reports what is measured, and about how long the rest takes at most.
 
         A busy host boots guests several times more slowly, and runs fio about as long as ever, so
         that boots and pairs are counted apart.
         """
         task = self._task
-        done_s = self._done_s + _BOOT_S * booted + pair * _estimate_pairs_s(task.jobs)
+        done_s = self._done_s + task.boot_s * booted + pair * _estimate_pairs_s(task.jobs)
         boots = len(self._planned) - self._trials - booted
         pairs = sum(len(each.settings) for each in self._planned) - self._done_pairs - pair
-        left_s = max(0, boots) * self._boot_time.mean_s + max(0, pairs) * self._pair_time.mean_s
-        what = f"{trial.stage}: {task.candidates[trial.layout].name}"
+        left_s = max(0, boots) * self.boot_time.mean_s + max(0, pairs) * self.pair_time.mean_s
+        what = ": ".join(filter(None, (trial.stage, task.candidates[trial.layout].name)))
         self._report(
             Progress(
                 share=min(0.999, done_s / self._total_s),
@@ -312,19 +290,13 @@ class Tuner:
         task, found = self._task, self._found
         tried = self._list_tried()
         winner = None
-        confirmed, plan = None, None
-        left: tuple[str, ...] = ()
+        confirmed = None
         if found is not None and found.best != BASELINE:
             winner = next((each for each in tried if self._is_arm(each, found.best)), None)
             confirmed = _confirm(found.confirmation)
             winner = winner or self._describe(found.best, _Figures(stage="confirmation"))
-            if confirmed is not None and confirmed.verdict == "higher":
-                candidate, setting = self._look_up(found.best)
-                plan = keep_setting(task.guest, task.host, candidate, setting)
-                left = list_left(task.guest, plan, task.disk, candidate, setting)
-        vm = task.guest.vm
-        return Tuning(
-            guest=f"{vm.id} {vm.name}".strip(),
+        tuning = Tuning(
+            guest=task.name,
             disk=task.disk,
             jobs=task.jobs,
             objective=task.objective,
@@ -339,14 +311,13 @@ class Tuner:
             finished=found is not None,
             winner=winner,
             confirmed=confirmed,
-            plan=plan,
-            left=left,
             host=self._host,
-            accelerator=self._boot.accelerator,
-            accelerator_reason=self._reason,
+            accelerator="as it runs",
             vmio_version=__version__,
             duration_s=time.monotonic() - self._began_s,
         )
+        best = found.best if found is not None and tuning.better else None
+        return self._bench.conclude(tuning, best)
 
     def _list_tried(self) -> tuple[Tried, ...]:
         tried = [self._describe(arm, figures) for arm, figures in self._figures.items()]
@@ -388,81 +359,53 @@ class Tuner:
         return (tried.layout, tried.setting) == (candidate.name, setting.name)
 
 
-class _Loops(Struct, frozen=True, kw_only=True):
-    """The IOThreads that serve a disk, with the parameters and processors that they began with."""
+class _Steps:
+    """Reports how far a trial of a search is, and takes the time of its parts."""
 
-    booted: Mapping[str, Mapping[str, int]]
-    """By id, by the names of `IOThread`'s fields."""
-    threads: Mapping[str, int]
-    """Their ids on the host."""
-    processors: frozenset[int]
+    def __init__(self, tuner: Tuner, trial: Trial) -> None:
+        self._tuner = tuner
+        self._trial = trial
+        self._began_s = 0.0
+        self._part: _Duration | None = None
 
-    async def set(self, guest: BootedGuest, setting: LiveSetting) -> None:
-        """Sets each parameter: that of the setting, or the one that the thread began with.
+    def prepare(self, words: str) -> None:
+        self._tuner.note(self._trial, 0, words)
+        self._begin(self._tuner.boot_time)
 
-        Each time, also for the same value, so that every pair begins with the polling reset.
-        """
-        changes = [
-            LiveChange(
-                path=f"/objects/{thread}",
-                property=name.replace("_", "-"),
-                new=setting.parameters.get(name, value),
-            )
-            for thread, parameters in self.booted.items()
-            for name, value in parameters.items()
-        ]
-        if changes:
-            await set_live(guest.process.qmp, changes)
-        last_first = sorted(self.processors, reverse=True)
-        for number, thread_id in enumerate(self.threads.values()):
-            own = {last_first[number % len(last_first)]}
-            with suppress(ProcessLookupError):  # a dead guest is noticed when it is measured
-                os.sched_setaffinity(thread_id, own if setting.pinned else self.processors)
+    def pair(self, number: int, words: str) -> None:
+        self._begin(self._tuner.pair_time)
+        self._tuner.note(self._trial, number, words, booted=True)
+
+    def end(self) -> None:
+        self._begin(None)
+
+    def _begin(self, part: _Duration | None) -> None:
+        now_s = time.monotonic()
+        if self._part is not None:
+            self._part.add(now_s - self._began_s)
+        self._part, self._began_s = part, now_s
 
 
-async def _find_loops(guest: BootedGuest, disk: str) -> _Loops:
-    """Returns the threads of a guest that serve a disk.
-
-    Raises:
-        QmpError: QEMU does not say what their parameters are.
-    """
-    topology = guest.subject.topology
-    attached = topology.find_disk(disk)
-    served = topology.served_by(attached) if attached is not None else ()
-    names = ("poll_max_ns", "poll_grow", "poll_shrink", "aio_max_batch")
-    booted = {
-        iothread.id: {
-            name: int(
-                await guest.process.qmp.qom_get(f"/objects/{iothread.id}", name.replace("_", "-"))
-            )
-            for name in names
-        }
-        for iothread in topology.iothreads
-        if iothread.id in served
-    }
-    return _Loops(
-        booted=booted,
-        threads={
-            thread.name: thread_id
-            for thread_id, thread in guest.target.threads.items()
-            if thread.name in booted
-        },
-        processors=frozenset(os.sched_getaffinity(0)),
-    )
-
-
-def choose_effort(candidates: Sequence[Candidate], jobs: Sequence[Job], time_s: float) -> Effort:
+def choose_effort(
+    candidates: Sequence[Candidate], jobs: Sequence[Job], time_s: float, *, boot_s: float
+) -> Effort:
     """Returns the largest effort that a search has time for.
+
+    Args:
+        candidates: What is searched.
+        jobs: What is measured.
+        time_s: The time.
+        boot_s: About how long a trial takes besides its pairs.
 
     Raises:
         UsageError: Even the least takes longer.
     """
     counts = [len(each.settings) for each in candidates]
     pair_s = _estimate_pairs_s(jobs)
-    effort = fit_effort(counts, {"boot": _BOOT_S, "pair": pair_s}, time_s)
+    effort = fit_effort(counts, {"boot": boot_s, "pair": pair_s}, time_s)
     if effort is None:
         trials = rehearse(counts, Effort(pairs=1), 0)
-        least_s = sum(_BOOT_S + len(trial.settings) * pair_s for trial in trials)
+        least_s = sum(boot_s + len(trial.settings) * pair_s for trial in trials)
         raise UsageError(
             f"the shortest search takes about {format_time_s(least_s)}",
             hint="give it more --time, vary less with --vary, or measure fewer or shorter jobs",
@@ -470,14 +413,14 @@ def choose_effort(candidates: Sequence[Candidate], jobs: Sequence[Job], time_s: 
     return effort
 
 
-def estimate_duration_s(task: TuneTask) -> float:
+def estimate_duration_s(task: SearchTask) -> float:
     """Returns about the longest time that a search takes, in seconds."""
-    return math.fsum(estimate_trial_s(task, trial) for trial in task.trials) or _BOOT_S
+    return math.fsum(estimate_trial_s(task, trial) for trial in task.trials) or 1.0
 
 
-def estimate_trial_s(task: TuneTask, trial: Trial) -> float:
+def estimate_trial_s(task: SearchTask, trial: Trial) -> float:
     """Returns about how long a trial takes, in seconds."""
-    return _BOOT_S + len(trial.settings) * _estimate_pairs_s(task.jobs)
+    return task.boot_s + len(trial.settings) * _estimate_pairs_s(task.jobs)
 
 
 def _estimate_pairs_s(jobs: Sequence[Job]) -> float:

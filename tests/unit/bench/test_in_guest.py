@@ -24,6 +24,7 @@ from vmio.managers.live import LiveResult
 from vmio.managers.live_records import GuestRecord, OwnValue, RecordFile, open_record
 from vmio.model.plan import LiveChange
 from vmio.model.topology import Topology
+from vmio.values import replace
 
 OWN = {"poll-max-ns": 32_768, "poll-grow": 0}
 CHANGES = (
@@ -109,7 +110,41 @@ def test_own_values_are_recorded_before_the_first_change(tmp_path: Path) -> None
 
     with open_record(LIVE.guest.key, folder=tmp_path) as file:
         setter = Setter(file)
-        asyncio.run(run(setter, _Settings(LIVE, setter, file, CHANGES)))
+        asyncio.run(run(setter, _Settings(LIVE, setter, file, (CHANGES,))))
+        assert file.read() is None
+
+
+def test_each_choice_is_recorded_before_the_first_change(tmp_path: Path) -> None:
+    """A choice sets its own parameters alone, from the guest's own values on."""
+    choices = (CHANGES[:1], (replace(CHANGES[0], new=8_192), CHANGES[1]))
+
+    async def run(setter: Setter, settings: _Settings) -> None:
+        await settings.record()
+        assert settings.own == {
+            ("/objects/io0", "poll-max-ns"): 32_768,
+            ("/objects/io0", "poll-grow"): 0,
+        }
+        await settings.turn_to("B")
+        assert setter.values == {"poll-max-ns": 0, "poll-grow": 0}
+        record = setter.recorded[0]
+        assert record is not None
+        assert [(each.parameter, each.ours) for each in record.values] == [
+            ("poll-max-ns", (0, 8_192)),
+            ("poll-grow", (2,)),
+        ]
+        await settings.choose(1)
+        assert setter.values == OWN
+        await settings.turn_to("B")
+        assert setter.values == {"poll-max-ns": 8_192, "poll-grow": 2}
+        await settings.choose(0)
+        await settings.turn_to("B")
+        assert setter.values == {"poll-max-ns": 0, "poll-grow": 0}
+        await settings.restore()
+        assert setter.values == OWN
+
+    with open_record(LIVE.guest.key, folder=tmp_path) as file:
+        setter = Setter(file)
+        asyncio.run(run(setter, _Settings(LIVE, setter, file, choices)))
         assert file.read() is None
 
 
@@ -120,7 +155,7 @@ def test_what_a_killed_run_left_is_put_back_first(tmp_path: Path) -> None:
         setter.values["poll-max-ns"] = 8_192
         left = OwnValue(iothread="io0", own=32_768, ours=(0, 8_192), why="try")
         file.write(GuestRecord(label="web", values=(left,)))
-        asyncio.run(_Settings(LIVE, setter, file, CHANGES).record())
+        asyncio.run(_Settings(LIVE, setter, file, (CHANGES,)).record())
         assert setter.values == OWN
         record = file.read()
         assert record is not None
@@ -133,7 +168,7 @@ def test_parameter_that_the_guest_lacks_is_refused(tmp_path: Path) -> None:
         setter = Setter(file)
         del setter.values["poll-grow"]
         with pytest.raises(CapabilityError, match="io0 has no poll-grow"):
-            asyncio.run(_Settings(LIVE, setter, file, CHANGES).record())
+            asyncio.run(_Settings(LIVE, setter, file, (CHANGES,)).record())
         assert not setter.recorded
         assert file.read() is None
 
@@ -154,7 +189,7 @@ def test_record_stays_if_the_values_cannot_be_restored(
         live = make_live(pid)
         with open_record(live.guest.key, folder=tmp_path) as file:
             setter = Setter(file)
-            settings = _Settings(live, setter, file, CHANGES)
+            settings = _Settings(live, setter, file, (CHANGES,))
             if pid == os.getpid():
                 with pytest.raises(kind, match="could not be restored") as caught:
                     asyncio.run(leave(setter, settings))
@@ -179,7 +214,7 @@ def test_cancelling_while_values_are_restored_waits_for_it(tmp_path: Path) -> No
 
     with open_record(LIVE.guest.key, folder=tmp_path) as file:
         setter = Setter(file)
-        asyncio.run(run(setter, _Settings(LIVE, setter, file, CHANGES)))
+        asyncio.run(run(setter, _Settings(LIVE, setter, file, (CHANGES,))))
         assert file.read() is None
 
 
@@ -194,7 +229,7 @@ def test_value_that_somebody_else_has_set_meanwhile_is_left(tmp_path: Path) -> N
 
     with open_record(LIVE.guest.key, folder=tmp_path) as file:
         setter = Setter(file)
-        asyncio.run(run(setter, _Settings(LIVE, setter, file, CHANGES)))
+        asyncio.run(run(setter, _Settings(LIVE, setter, file, (CHANGES,))))
         assert setter.values == {"poll-max-ns": 555, "poll-grow": 0}
 
 

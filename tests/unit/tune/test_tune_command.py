@@ -15,9 +15,10 @@ from vmio.cli import tune as verb
 from vmio.errors import OutputError
 from vmio.qemu.boot import Boot
 from vmio.testing import call
+from vmio.tune.booted import BootedTrials, TuneTask
 from vmio.tune.result import MetricRatio, Tried, Tuning
 from vmio.tune.space import PARTS, LiveSetting, keep_setting
-from vmio.tune.tuner import Tuner, TuneTask
+from vmio.tune.tuner import Tuner
 from vmio.values import replace
 
 ROOT = Path(__file__).parents[3]
@@ -50,6 +51,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--journal", "missing/j"), 4, "cannot write missing/j"),
         (("--journal", "/dev/null"), 4, "cannot write /dev/null: it is not a plain file"),
         (("--kernel", "vmlinuz"), 2, "--kernel and --initrd go together"),
+        (("--in-guest", "pid:1"), 2, "--in-guest takes no VM"),
+        (("--allow-write", "/x"), 2, "--allow-write belongs to --in-guest"),
     ],
 )
 def test_tune_says_what_is_wrong_before_anything_starts(
@@ -64,6 +67,28 @@ def test_tune_says_what_is_wrong_before_anything_starts(
     shown = capsys.readouterr()
     assert said in shown.err
     assert shown.out == ""
+    assert not [*folder.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "a VM is needed"),
+        (("--in-guest", "pid:1", "--vary", "queues"), "--vary queues cannot be changed in a"),
+        (
+            ("--in-guest", "pid:1", "-o", "plan"),
+            "--in-guest takes no VM, and nothing about a plan",
+        ),
+        (("--in-guest", "pid:1", "--set", "cpus=2"), "--in-guest takes no VM"),
+        (("--in-guest", "pid:1", "--dry-run", "--json"), "exclude each other"),
+    ],
+)
+def test_guest_is_one_or_the_other(
+    words: tuple[str, ...], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A VM that is booted or a guest that runs; the latter has no plan and no other layout."""
+    assert call("tune", *words) == 2
+    assert said in capsys.readouterr().err
     assert not [*folder.iterdir()]
 
 
@@ -109,7 +134,8 @@ def make_tuning(task: TuneTask, *, better: bool = True) -> Tuning:
         busy_pairs=3,
         stage="settings",
     )
-    tuning = Tuner(task, Boot(binary="qemu", accelerator="tcg")).summarise()
+    trials = BootedTrials(task, Boot(binary="qemu", accelerator="tcg"))
+    tuning = Tuner(task, trials).summarise()
     return replace(
         tuning,
         trials=9,

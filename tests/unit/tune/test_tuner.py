@@ -21,10 +21,11 @@ from vmio.bench.result import HostFacts, Measurement, Pair, Side, ThreadLoad
 from vmio.errors import ConflictError, OutputError, ToolError
 from vmio.model.plan import LiveChange
 from vmio.qemu.boot import Boot
-from vmio.tune import tuner as home
+from vmio.tune import booted as home
+from vmio.tune import tuner
+from vmio.tune.booted import TuneTask
 from vmio.tune.objective import parse_objective
 from vmio.tune.search import Effort
-from vmio.tune.tuner import Tuner, TuneTask
 from vmio.values import replace
 
 ROOT = Path(__file__).parents[3]
@@ -141,7 +142,7 @@ def guests(monkeypatch: pytest.MonkeyPatch) -> Guests:
     monkeypatch.setattr(home, "measure_pair", made.measure_pair)
     monkeypatch.setattr(home, "_find_loops", made.find_loops)
     monkeypatch.setattr(home, "set_live", made.set_live)
-    monkeypatch.setattr(home, "read_host_facts", HostFacts)
+    monkeypatch.setattr(tuner, "read_host_facts", HostFacts)
     return made
 
 
@@ -164,7 +165,7 @@ def task(tmp_path: Path) -> TuneTask:
 def test_tuner_finds_the_best_and_plans_it(guests: Guests, task: TuneTask) -> None:
     """It names layout and setting, confirms them by fresh pairs, and has a plan for both."""
     seen: list[Progress] = []
-    tuning = asyncio.run(Tuner(task, BOOT).run(seen.append))
+    tuning = asyncio.run(app.make_tuner(task, BOOT).run(seen.append))
     assert tuning.finished
     assert tuning.winner is not None
     assert (tuning.winner.layout, tuning.winner.setting) == ("shared", "poll_max_ns=0")
@@ -216,7 +217,7 @@ class SlowHost:
 
         monkeypatch.setattr(home, "boot_pair", boot_pair)
         monkeypatch.setattr(home, "measure_pair", measure_pair)
-        monkeypatch.setattr(home, "time", self)
+        monkeypatch.setattr(tuner, "time", self)
 
     def monotonic(self) -> float:
         """Stands for the clock."""
@@ -231,7 +232,7 @@ def test_time_that_is_left_follows_the_trials_so_far(
     if interrupt_at:
         guests.interrupt_at = interrupt_at
         with pytest.raises(asyncio.CancelledError):
-            asyncio.run(Tuner(task, BOOT).run())
+            asyncio.run(app.make_tuner(task, BOOT).run())
     clock = SlowHost(monkeypatch)
     told: list[tuple[int, int, float]] = []
 
@@ -239,7 +240,7 @@ def test_time_that_is_left_follows_the_trials_so_far(
         if progress.share < 1:
             told.append((clock.boots, clock.pairs, progress.left_s or 0.0))
 
-    tuning = asyncio.run(Tuner(task, BOOT).run(note))
+    tuning = asyncio.run(app.make_tuner(task, BOOT).run(note))
     boots = len(task.trials) - (tuning.trials - clock.boots)
     pairs = sum(len(each.settings) for each in task.trials) - (tuning.pairs - clock.pairs)
     assert (tuning.trials > clock.boots) == bool(interrupt_at)
@@ -257,7 +258,7 @@ def test_tuner_keeps_the_guest_as_it_is_if_nothing_is_better(
     monkeypatch.setitem(FACTORS, "per-disk", 0.2)
     monkeypatch.setitem(FACTORS, "shared", 0.3)
     monkeypatch.setitem(FACTORS, "pool:2", 0.4)
-    tuning = asyncio.run(Tuner(task, BOOT).run())
+    tuning = asyncio.run(app.make_tuner(task, BOOT).run())
     assert tuning.finished
     assert (tuning.winner, tuning.confirmed, tuning.plan) == (None, None, None)
     assert not tuning.better
@@ -268,7 +269,7 @@ def test_tuner_has_the_front_of_two_metrics(guests: Guests, task: TuneTask) -> N
     """With a pair of metrics it marks what nothing is better than in both."""
     del guests
     pair = replace(task, objective=parse_objective("iops:1,cpu:1"))
-    tuning = asyncio.run(Tuner(pair, BOOT).run())
+    tuning = asyncio.run(app.make_tuner(pair, BOOT).run())
     assert any(each.on_front for each in tuning.tried)
     best = max(tuning.tried, key=lambda each: each.metrics[0].ratio)
     assert best.on_front
@@ -277,7 +278,7 @@ def test_tuner_has_the_front_of_two_metrics(guests: Guests, task: TuneTask) -> N
 def test_tuner_goes_on_without_a_layout_that_fails(guests: Guests, task: TuneTask) -> None:
     """A guest that dies in mid-trial is out of the race, with the reason in the result."""
     guests.failures["shared"] = ToolError("QEMU ended", output="boom\nSegmentation fault\n")
-    tuning = asyncio.run(Tuner(task, BOOT).run())
+    tuning = asyncio.run(app.make_tuner(task, BOOT).run())
     assert tuning.winner is not None
     assert (tuning.winner.layout, tuning.winner.setting) == ("per-disk", "poll_max_ns=0")
     assert tuning.failures == (("shared", "QEMU ended: Segmentation fault"),)
@@ -290,7 +291,7 @@ def test_tuner_tries_again_what_fails_once(guests: Guests, task: TuneTask) -> No
     """A guest that misses its time on a busy host does not cost its layout the race."""
     guests.failures["shared"] = ToolError("fio did not end")
     guests.failing_once = True
-    tuning = asyncio.run(Tuner(task, BOOT).run())
+    tuning = asyncio.run(app.make_tuner(task, BOOT).run())
     assert tuning.failures == ()
     assert tuning.winner is not None
     assert tuning.winner.layout == "shared"
@@ -300,7 +301,7 @@ def test_tuner_measures_a_job_of_a_low_rate(guests: Guests, task: TuneTask) -> N
     """Before the first pair fio runs for a moment, in which such a job would do nothing."""
     (job,) = task.jobs
     slow = replace(job, runtime_s=1.0, rate_per_s=2.0)
-    tuning = asyncio.run(Tuner(replace(task, jobs=(slow,)), BOOT).run())
+    tuning = asyncio.run(app.make_tuner(replace(task, jobs=(slow,)), BOOT).run())
     assert tuning.failures == ()
     assert guests.running == 0
 
@@ -309,19 +310,19 @@ def test_tuner_ends_if_everything_fails(guests: Guests, task: TuneTask) -> None:
     """Three failures in a row are the host's, and are not kept: the next search tries again."""
     for name in FACTORS:
         guests.failures[name] = ToolError("fio failed", output="No space left on device")
-    tuner = Tuner(task, BOOT)
+    tuner = app.make_tuner(task, BOOT)
     with pytest.raises(ToolError, match="fio failed"):
         asyncio.run(tuner.run())
     assert guests.running == 0
     guests.failures.clear()
-    assert asyncio.run(Tuner(task, BOOT).run()).better
+    assert asyncio.run(app.make_tuner(task, BOOT).run()).better
 
 
 @pytest.mark.parametrize("number", [1, 2, 20, 60])
 def test_tuner_goes_on_from_its_journal(number: int, guests: Guests, task: TuneTask) -> None:
     """Ended at any time, it leaves no guest, and finds the same with no trial repeated."""
     guests.interrupt_at = number
-    ended = Tuner(task, BOOT)
+    ended = app.make_tuner(task, BOOT)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(ended.run())
     assert guests.running == 0
@@ -329,13 +330,13 @@ def test_tuner_goes_on_from_its_journal(number: int, guests: Guests, task: TuneT
     assert not done.finished
     assert done.plan is None
     before = len(guests.booted)
-    tuning = asyncio.run(Tuner(task, BOOT).run())
+    tuning = asyncio.run(app.make_tuner(task, BOOT).run())
     assert tuning.winner is not None
     assert (tuning.winner.layout, tuning.winner.setting) == ("shared", "poll_max_ns=0")
     assert tuning.trials == len(guests.booted) - before + done.trials
     # Once it has ended, its journal has everything.
     guests.booted.clear()
-    again = asyncio.run(Tuner(task, BOOT).run())
+    again = asyncio.run(app.make_tuner(task, BOOT).run())
     assert guests.booted == []
     assert again.tried == tuning.tried
     assert again.confirmed == tuning.confirmed
@@ -354,14 +355,14 @@ def test_tuner_ends_on_a_full_disk_with_its_results(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fill)
-    tuner = Tuner(task, BOOT)
+    tuner = app.make_tuner(task, BOOT)
     with pytest.raises(OutputError, match="No space left"):
         asyncio.run(tuner.run())
     assert guests.running == 0
     assert tuner.summarise().trials == 2
     monkeypatch.setattr(os, "fsync", real)
     guests.booted.clear()
-    tuning = asyncio.run(Tuner(task, BOOT).run())
+    tuning = asyncio.run(app.make_tuner(task, BOOT).run())
     assert tuning.better
     assert tuning.trials == len(guests.booted) + 2
 
@@ -372,7 +373,7 @@ def test_two_tuners_have_no_journal_in_common(guests: Guests, task: TuneTask) ->
     async def run_both() -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(2):
-                group.create_task(Tuner(task, BOOT).run())
+                group.create_task(app.make_tuner(task, BOOT).run())
 
     with pytest.raises(ExceptionGroup) as caught:
         asyncio.run(run_both())
@@ -388,7 +389,7 @@ def test_search_without_a_confirmed_gain_has_no_plan(
         monkeypatch.setitem(FACTORS, name, 0.5)
     monkeypatch.setitem(FACTORS, "as it is", 1.0)
     small = replace(task, effort=Effort(pairs=1))
-    tuning = asyncio.run(Tuner(small, BOOT).run())
+    tuning = asyncio.run(app.make_tuner(small, BOOT).run())
     assert tuning.winner is None or not tuning.better
     assert tuning.plan is None
     assert guests.running == 0

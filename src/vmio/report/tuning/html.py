@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from vmio.report.figures import format_ratio
 from vmio.report.page import render_page, write_page
 from vmio.report.tuning.svg import TUNING_CSS, draw_front, draw_races
-from vmio.report.tuning.words import METRICS, name_tried, summarise_tuning
+from vmio.report.tuning.words import METRICS, name_tried, name_volume, summarise_tuning
 from vmio.units import format_bytes, format_time_s
 
 if TYPE_CHECKING:
@@ -23,12 +23,20 @@ _METHOD: Final = (
     " The ratios here are those that the search chose by, so that the best ones are flattered;"
     " only the fresh pairs of the confirmation decide."
 )
+_METHOD_IN_GUEST: Final = (
+    "Each setting was measured in the running guest against the guest's own values, in pairs of"
+    " runs seconds apart; after each run with a setting the own values were set again. What else"
+    " the guest did is part of both. The ratios here are those that the search chose by, so that"
+    " the best ones are flattered; only the fresh pairs of the confirmation decide."
+)
 
 
 def render_tuning_html(tuning: Tuning) -> str:
     """Returns a search as a page that refers to nothing outside of itself."""
     pictures = (
-        [("Each layout and setting", draw_races(tuning, prefix="tu"))] if tuning.tried else []
+        [(f"Each {_name_choices(tuning)}", draw_races(tuning, prefix="tu"))]
+        if tuning.tried
+        else []
     )
     if front := draw_front(tuning, prefix="tu"):
         pictures.append(("What nothing is better than in both metrics", front))
@@ -39,7 +47,14 @@ def render_tuning_html(tuning: Tuning) -> str:
         vmio_version=tuning.vmio_version,
         summary=summarise_tuning(tuning),
         pictures=pictures,
-        heads=("Layout and setting", "Ratio", *METRICS.values(), "Pairs", "Busy", "Last race"),
+        heads=(
+            _name_choices(tuning).capitalize(),
+            "Ratio",
+            *METRICS.values(),
+            "Pairs",
+            "Busy",
+            "Last race",
+        ),
         rows=[
             (
                 name_tried(each),
@@ -56,7 +71,9 @@ def render_tuning_html(tuning: Tuning) -> str:
         failures=tuning.failures,
         left=tuning.left,
         facts=_list_facts(tuning),
-        method=_METHOD,
+        commands=() if tuning.in_guest is None else tuning.in_guest.commands,
+        keep=() if tuning.in_guest is None else tuning.in_guest.keep,
+        method=_METHOD if tuning.in_guest is None else _METHOD_IN_GUEST,
     )
 
 
@@ -69,6 +86,10 @@ def write_tuning_html(tuning: Tuning, path: Path) -> None:
     write_page(render_tuning_html(tuning), path)
 
 
+def _name_choices(tuning: Tuning) -> str:
+    return "layout and setting" if tuning.in_guest is None else "setting"
+
+
 def _list_metrics(metrics: tuple[MetricRatio, ...]) -> list[str]:
     found = {each.metric: format_ratio(each.ratio) for each in metrics}
     return [found.get(metric, "") for metric in METRICS]
@@ -78,6 +99,7 @@ def _list_facts(tuning: Tuning) -> tuple[tuple[str, str], ...]:
     host = tuning.host
     why = f" ({tuning.accelerator_reason})" if tuning.accelerator_reason else ""
     return (
+        ("Measured", f"{tuning.disk}, {name_volume(tuning)}"),
         ("Jobs", ", ".join(job.name for job in tuning.jobs)),
         ("Trials", f"{tuning.trials} of up to {tuning.planned}, with {tuning.pairs} pairs"),
         ("Seed", str(tuning.seed)),

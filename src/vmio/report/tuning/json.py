@@ -11,7 +11,7 @@ from vmio.tune.objective import Metric
 from vmio.tune.search import Stage
 
 if TYPE_CHECKING:
-    from vmio.tune.result import Tried, Tuning
+    from vmio.tune.result import InGuest, Tried, Tuning
 
 __all__ = ["TuningData", "render_tuning_json"]
 
@@ -28,6 +28,7 @@ class TriedData(TypedDict):
     """A layout with one of its live settings."""
 
     layout: str
+    """Empty for a running guest's."""
     setting: str
     """Empty for the one that it boots with."""
     ratio: float
@@ -49,6 +50,17 @@ class FailedData(TypedDict):
     reason: str
 
 
+class InGuestData(TypedDict):
+    """What a search in a running guest has besides."""
+
+    volume: str
+    """What the load ran on, in words."""
+    commands: list[str]
+    """Lines that set the winner until the guest stops; none unless it is confirmed."""
+    keep: list[str]
+    """How it is kept for the next start, as far as it is known."""
+
+
 class TuningData(TypedDict):
     """A search for a better layout and better live settings of a guest."""
 
@@ -60,7 +72,7 @@ class TuningData(TypedDict):
     layouts: Count
     """How many there were to choose from, the guest as it is included."""
     trials: Count
-    """Boots of a layout beside the guest as it is."""
+    """Boots of a layout beside the guest as it is; in a running guest, rounds of its settings."""
     planned: Count
     """How many there are at most."""
     pairs: Count
@@ -78,6 +90,8 @@ class TuningData(TypedDict):
     """The policy of the plan to the winner; null if there is none."""
     left: list[str]
     """What the plan does not set of the winner."""
+    in_guest: InGuestData | None
+    """Null if layouts were booted, with empty scratch disks."""
     host: MeasuredHostData
     accelerator: str
     accelerator_reason: str
@@ -106,12 +120,21 @@ def render_tuning_json(tuning: Tuning) -> str:
         "verdict": None if confirmed is None else confirmed.verdict,
         "policy": None if tuning.plan is None else tuning.plan.policy,
         "left": list(tuning.left),
+        "in_guest": None if tuning.in_guest is None else _describe_in_guest(tuning.in_guest),
         "host": describe_host(tuning.host),
         "accelerator": tuning.accelerator,
         "accelerator_reason": tuning.accelerator_reason,
         "duration_s": tuning.duration_s,
     }
     return render_document("tuning", data)
+
+
+def _describe_in_guest(in_guest: InGuest) -> InGuestData:
+    return {
+        "volume": in_guest.volume,
+        "commands": list(in_guest.commands),
+        "keep": list(in_guest.keep),
+    }
 
 
 def _describe_tried(tried: Tried) -> TriedData:

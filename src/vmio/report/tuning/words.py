@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from vmio.report.comparison.words import format_interval
 from vmio.report.figures import format_ratio
+from vmio.tune.in_guest import LiveTask
 from vmio.tune.tuner import estimate_duration_s
 from vmio.units import format_time_s
 
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 
     from vmio.tune.objective import Metric
     from vmio.tune.result import Tried, Tuning
-    from vmio.tune.tuner import TuneTask
+    from vmio.tune.tuner import SearchTask
 
-__all__ = ["METRICS", "describe_task", "name_tried", "summarise_tuning"]
+__all__ = ["METRICS", "describe_task", "name_tried", "name_volume", "summarise_tuning"]
 
 METRICS: Final[Mapping[Metric, str]] = {
     "iops": "requests a second",
@@ -25,23 +26,34 @@ METRICS: Final[Mapping[Metric, str]] = {
 }
 
 
-def describe_task(task: TuneTask) -> str:
+def describe_task(task: SearchTask) -> str:
     """Returns what is searched, and how long that takes at most."""
     trials = task.trials
     pairs = sum(len(trial.settings) for trial in trials)
     choices = sum(task.counts)
     jobs = ", ".join(job.name for job in task.jobs)
+    about = f"about {format_time_s(estimate_duration_s(task))}"
+    if isinstance(task, LiveTask):
+        return (
+            f"{choices - 1} live settings of what serves {task.disk} in the running guest"
+            f" {task.name}, by {task.objective.name} of {jobs}: up to {pairs} pairs of runs,"
+            f" {about}"
+        )
     layouts = f"{len(task.candidates)} layout{'s' * (len(task.candidates) > 1)}"
     return (
         f"{layouts} with {choices} settings in all, by {task.objective.name}"
-        f" of {jobs}: up to {len(trials)} boots and {pairs} pairs of runs, about"
-        f" {format_time_s(estimate_duration_s(task))}"
+        f" of {jobs}: up to {len(trials)} boots and {pairs} pairs of runs, {about}"
     )
 
 
 def name_tried(tried: Tried) -> str:
-    """Returns the name of a layout with its setting."""
-    return f"{tried.layout} with {tried.setting}" if tried.setting else tried.layout
+    """Returns the name of a layout with its setting; of a running guest's, its setting alone."""
+    return " with ".join(filter(None, (tried.layout, tried.setting)))
+
+
+def name_volume(tuning: Tuning) -> str:
+    """Returns what was measured."""
+    return "an empty scratch disk" if tuning.in_guest is None else tuning.in_guest.volume
 
 
 def summarise_tuning(tuning: Tuning) -> str:

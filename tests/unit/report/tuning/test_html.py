@@ -14,7 +14,6 @@ from vmio.report.tuning.html import render_tuning_html, write_tuning_html
 from vmio.report.tuning.svg import draw_front, draw_races
 from vmio.tune.objective import parse_objective
 from vmio.tune.result import MetricRatio, Tried, Tuning
-from vmio.tune.tuner import Tuner
 from vmio.values import replace
 
 ROOT = Path(__file__).parents[4]
@@ -32,7 +31,7 @@ def tuning() -> Tuning:
     """A search by two metrics that has tried five things."""
     guest = app.open_guest(str(ROOT / "examples" / "701.conf"))
     task = app.prepare_tune(guest, guest.context.host, jobs=["iodepth=8"])
-    empty = Tuner(task, Boot(binary="qemu", accelerator="tcg")).summarise()
+    empty = app.make_tuner(task, Boot(binary="qemu", accelerator="tcg")).summarise()
     tried = tuple(
         Tried(
             layout=f"<b>{number}",

@@ -11,7 +11,6 @@ from vmio.bench.statistics import paired_ratio
 from vmio.qemu.boot import Boot
 from vmio.report.tuning.words import describe_task, summarise_tuning
 from vmio.tune.result import Tried, Tuning
-from vmio.tune.tuner import Tuner
 from vmio.values import replace
 
 ROOT = Path(__file__).parents[4]
@@ -28,7 +27,7 @@ def task() -> app.TuneTask:
 @pytest.fixture
 def tuning(task: app.TuneTask) -> Tuning:
     """The search before its first trial."""
-    return Tuner(task, Boot(binary="qemu", accelerator="tcg")).summarise()
+    return app.make_tuner(task, Boot(binary="qemu", accelerator="tcg")).summarise()
 
 
 def test_task_is_described_with_its_longest_time(task: app.TuneTask) -> None:
