@@ -75,6 +75,8 @@ class Trials:
         return True if speeds else None if None in {saves, speeds} else False
 
     def _is_within(self, ratios: Sequence[Ratio], factor: float) -> bool | None:
+        if factor <= 0:
+            return False
         if not ratios:
             return None
         distance = _find_distance(ratios, factor)

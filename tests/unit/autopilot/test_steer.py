@@ -641,6 +641,16 @@ def intervals(draw: st.DrawFn) -> Interval:
     )
 
 
+def test_latency_may_double() -> None:
+    """A setting that costs less is then enough; none can take no time at all."""
+    goal = PollingGoal(tolerance=1.0)
+    state: State = begin(1_000_000)
+    for _ in range(12):
+        cpu_ns = 100_000.0 if state.wanted_ns else 50_000.0
+        state, _ = steer(goal, state, make_interval(poll_max_ns=state.wanted_ns, cpu_ns=cpu_ns))
+    assert state.wanted_ns == 0
+
+
 @given(seen=st.lists(st.none() | intervals(), max_size=30))
 def test_any_intervals_keep_to_the_bounds(seen: list[Interval | None]) -> None:
     """No figures end in an error, or in a setting out of bounds that is not the guest's own."""

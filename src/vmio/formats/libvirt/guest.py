@@ -229,7 +229,10 @@ def _name_bus(placed: Placed, place: Place) -> str:
 
 def _list_controllers(domain: Domain, placed: Placed) -> Iterator[Controller]:
     for controller in placed.controllers:
-        if controller.type in {"scsi", "sata", "ide", "usb"} and not controller.is_companion:
+        # A USB controller of the model "none" is how a domain says that it has none.
+        if controller.is_companion or (controller.type, controller.model) == ("usb", "none"):
+            continue
+        if controller.type in {"scsi", "sata", "ide", "usb"}:
             yield _make_controller(domain, controller)
     for place in placed.places:
         if place.disk.bus == "virtio":

@@ -101,11 +101,11 @@ class Reading:
         if value is None:
             return None
         if not NUMBER.fullmatch(value) or int(value) > most:
-            kind = "non-negative integer"
+            expected = "non-negative integer"
             if signed:
                 is_negative = value.startswith("-") and NUMBER.fullmatch(value[1:])
-                kind = "non-negative" if is_negative else "integer"
-            said = f"'{value}'. Expected {kind} value"
+                expected = "non-negative" if is_negative else "integer"
+            said = f"'{value}'. Expected {expected} value"
             self.refuse(_say_invalid(element, name, said), element)
             return None
         if int(value) < least:

@@ -211,3 +211,9 @@ def test_snapshot_of_a_domain_is_refused() -> None:
     source = Source(name="vm.xml", data=write_domain().encode())
     with pytest.raises(UsageError, match="no snapshots"):
         registry.read(source, ReadContext(host=Host(), snapshot="monday"))
+
+
+def test_usb_controller_of_the_model_none_is_none() -> None:
+    """It is how a domain says that it has no USB."""
+    text = write_domain("<controller type='usb' index='0' model='none'/>")
+    assert lay_out(read(text)).controllers == ()
