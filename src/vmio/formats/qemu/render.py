@@ -26,6 +26,8 @@ Argument = tuple[str, ...]
 _Properties = Mapping[str, object]
 
 _NAMED = frozenset({"scsi-hd", "scsi-cd"})
+_LONGEST_DEVICE_ID = 20
+"""Characters. Source: QEMU 10.0.2, run: a longer serial number is refused without a `device_id`."""
 """Devices that report a vendor and a product to the guest."""
 
 
@@ -182,6 +184,10 @@ def _describe_device(attached: AttachedDisk, controller: Controller) -> _Propert
         "product": disk.product if driver in _NAMED else None,
         "bootindex": disk.bootindex,
         "serial": disk.serial,
+        # Unless it is given, it is the serial number.
+        "device_id": f"drive-{disk.id}"
+        if driver in _NAMED and len(disk.serial or "") > _LONGEST_DEVICE_ID
+        else None,
         "write-cache": _on_off(attached.write_cache) if has_cache else None,
         "rerror": disk.rerror,
         "werror": disk.werror,

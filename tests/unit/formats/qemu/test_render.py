@@ -183,6 +183,13 @@ def test_device_tells_the_guest_what_its_disk_is() -> None:
     }
 
 
+def test_long_serial_number_is_not_the_device_id_too() -> None:
+    """As OpenStack gives one; QEMU refuses it otherwise."""
+    disk = replace(DISK, serial="b9c3f0b1-31a5-4e0a-8ec6-d7a2f6a4e4b1")
+    device = render_one(replace(ATTACHED, disk=disk))["-device"]
+    assert (device["serial"], device["device_id"]) == (disk.serial, "drive-d0")
+
+
 def test_virtio_blk_is_its_own_controller_with_its_mapping() -> None:
     """The disk's device has the address, the queues and the threads; no controller is made."""
     controller = Controller(
