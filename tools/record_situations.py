@@ -317,6 +317,7 @@ EXPECTED: Mapping[str, VerdictKind] = {
     "iothread-full": "iothread-full",
     "iothread-exports": "iothread-full",
     "polling-wasted": "polling-wasted",
+    "polling-pays": "waits-for-processors",  # of two, it and the vCPU leave the main loop none
     "limit-binds": "limit-binds",
     "storage-slow": "storage-slow",
     "vcpu-full": "vcpus-full",
