@@ -244,6 +244,31 @@ async def trickle(guest: Guest, longest_ns: int) -> list[Sample]:
         await guest.poll("io0", 32768)
 
 
+async def trickle_beside_client(guest: Guest) -> list[Sample]:
+    """Has the same disk exported to a client that is connected and asks for nothing.
+
+    Its socket has no poll callback, so that QEMU 10.0 does not poll, whatever the setting.
+    """
+    qmp = guest.process.qmp
+    with open_runtime_folder() as folder:
+        path = str(folder / "nbd")
+        await qmp.execute("nbd-server-start", {"addr": {"type": "unix", "data": {"path": path}}})
+        await qmp.execute(
+            "block-export-add", {"type": "nbd", "id": "out", "node-name": "node-vd0"}
+        )
+        client = await asyncio.create_subprocess_exec(
+            *("qemu-io", "-r", "-f", "raw", f"nbd+unix:///node-vd0?socket={path}"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            return await trickle(guest, 1_000_000)
+        finally:
+            client.kill()
+            await client.wait()
+            await qmp.execute("nbd-server-stop")
+
+
 async def poll_busy(guest: Guest) -> list[Sample]:
     """Polls for long where requests come without a pause."""
     await guest.poll("io0", 1_000_000)
@@ -264,6 +289,7 @@ SITUATIONS: dict[str, Callable[[Guest], Awaitable[list[Sample]]]] = {
     "polling-wasted": lambda g: trickle(g, 1_000_000),
     "polling-off": lambda g: trickle(g, 0),
     "polling-default": lambda g: trickle(g, 32768),
+    "polling-blocked": trickle_beside_client,
     "polling-pays": poll_busy,
     "limit-binds": lambda g: record(g, g.load("vd1", "--bs=4k", "--iodepth=8")),
     "limit-far": lambda g: record(g, g.load("vd1", "--bs=4k", "--rate_iops=100")),
@@ -291,6 +317,7 @@ EXPECTED: Mapping[str, VerdictKind] = {
     "iothread-full": "iothread-full",
     "iothread-exports": "iothread-full",
     "polling-wasted": "polling-wasted",
+    "polling-pays": "waits-for-processors",  # of two, it and the vCPU leave the main loop none
     "limit-binds": "limit-binds",
     "storage-slow": "storage-slow",
     "vcpu-full": "vcpus-full",

@@ -204,6 +204,18 @@ def test_fault_leaves_the_terminal_as_it_was(guest: str) -> None:
         assert "Traceback" not in terminal.text
 
 
+@pytest.mark.parametrize("kind", ["tmux-256color", "screen-256color"])
+def test_screen_is_the_same_in_a_terminal_multiplexer(guest: str, kind: str) -> None:
+    """With colours, and keys that work."""
+    with on_terminal("top", guest, environment={"TERM": kind, "NO_COLOR": ""}) as terminal:
+        terminal.wait_for(lambda text: "what limits it" in text)
+        assert re.search(rb"\x1b\[[0-9;]*\b38;[25];", terminal.output)
+        terminal.press("2")
+        terminal.wait_for(lambda text: "io0" in text and "main loop" in text)
+        terminal.press("q")
+        assert terminal.finish() == 0
+
+
 def test_screen_has_no_colour_where_nobody_wants_it(guest: str) -> None:
     """NO_COLOR is for screens, too."""
     with on_terminal("top", guest, environment={"NO_COLOR": "1"}) as terminal:

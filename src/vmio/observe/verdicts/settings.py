@@ -86,7 +86,11 @@ def change_polling(iothread: str, old_ns: int, new_ns: int | None) -> Change | N
 
 
 def polls_at_all(window: Window, iothread: str) -> bool:
-    """Returns whether an IOThread can poll with what it serves, as far as that is known."""
+    """Returns whether an IOThread can poll with what it serves, as far as that is known.
+
+    Before QEMU 10.2 it also cannot while a client of an NBD export is connected to it. That is not
+    known: no query shows clients, or which IOThread an export is on.
+    """
     version = window.qemu_version
     if version is None or version >= POLLS_WITH_SCSI_SINCE:
         return True

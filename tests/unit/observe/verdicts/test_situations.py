@@ -15,6 +15,7 @@ from msgspec import Struct
 from vmio.model.capabilities import parse_version_text
 from vmio.model.plan import Change, StepKind
 from vmio.model.topology import Topology
+from vmio.observe.rates import compare_samples
 from vmio.observe.sample import Sample
 from vmio.observe.verdicts.decide import State, decide
 from vmio.observe.verdicts.values import GUEST, IoPressure, Verdict, Window, make_window
@@ -161,6 +162,26 @@ def test_busy_polling_is_neither_full_nor_wasted() -> None:
     kinds = {each.kind for each in conclude("polling-pays")}
 
     assert kinds <= {"waits-for-processors", "cannot-tell"}
+
+
+def test_polling_that_a_client_of_an_export_prevents_is_not_wasted() -> None:
+    """At the setting and the rate of the situation in which it is, with a quarter of its time."""
+    (wasted,) = conclude("polling-wasted")
+    windows = [list_windows(name)[-1] for name in ("polling-wasted", "polling-blocked")]
+    rates = [compare_samples(each.before, each.after) for each in windows]
+
+    assert conclude("polling-blocked") == []
+    for window in windows:
+        polls = {each.id: each.poll_max_ns for each in window.after.iothreads}
+        assert polls[wasted.subject] == 1_000_000
+    polled, blocked = (
+        next(thread.cpu_share for thread in each.threads if thread.name == wasted.subject)
+        for each in rates
+    )
+    assert blocked < polled / 4
+    for each in rates:
+        disk = next(disk for disk in each.disks if disk.id == "vd0")
+        assert disk.reads.operations_per_s == pytest.approx(200, rel=0.02)
 
 
 def test_wasted_polling_ends_at_the_default_time() -> None:
