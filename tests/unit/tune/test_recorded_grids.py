@@ -29,9 +29,9 @@ def program() -> ModuleType:
     return module
 
 
-def test_there_are_three_loads() -> None:
+def test_there_are_grids() -> None:
     """Else the tests below would pass without any."""
-    assert len(GRIDS) == 3
+    assert GRIDS
 
 
 @pytest.mark.parametrize(("noise", "share"), [(0.05, 0.95), (0.1, 0.9)])

@@ -26,9 +26,9 @@ Argument = tuple[str, ...]
 _Properties = Mapping[str, object]
 
 _NAMED = frozenset({"scsi-hd", "scsi-cd"})
-_LONGEST_DEVICE_ID = 20
-"""Characters. Source: QEMU 10.0.2, run: a longer serial number is refused without a `device_id`."""
 """Devices that report a vendor and a product to the guest."""
+_LONGEST_DEVICE_ID = 20
+"""Characters. Source: QEMU 10.0.2, run: it refuses longer serial numbers without a `device_id`."""
 
 
 def render_layout(topology: Topology) -> Iterator[Argument]:
