@@ -55,8 +55,15 @@ def _compare(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
     matcher = SequenceMatcher(None, old[head : len(old) - tail], new[head : len(new) - tail])
     for group in matcher.get_grouped_opcodes(_CONTEXT_LINES):
         _, old_start, _, new_start, _ = group[0]
-        _, _, old_end, _, new_end = group[-1]
-        places = _range(head + old_start, head + old_end), _range(head + new_start, head + new_end)
+        what, last_start, old_end, _, new_end = group[-1]
+        # Lines that occur again can be matched so that a change is the last thing searched.
+        known = old_end - last_start if what == "equal" else 0
+        at_end = head + old_end == len(old) - tail
+        more = min(_CONTEXT_LINES - known, tail) if at_end else 0
+        places = (
+            _range(head + old_start, head + old_end + more),
+            _range(head + new_start, head + new_end + more),
+        )
         yield f"@@ -{places[0]} +{places[1]} @@\n"
         for what, i, j, k, m in group:
             if what == "equal":
@@ -64,6 +71,7 @@ def _compare(old: Sequence[str], new: Sequence[str]) -> Iterator[str]:
                 continue
             yield from (f"-{line}" for line in old[head + i : head + j])
             yield from (f"+{line}" for line in new[head + k : head + m])
+        yield from (f" {line}" for line in old[head + old_end : head + old_end + more])
 
 
 def _range(start: int, end: int) -> str:

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from vmio.lint.diagnostic import CheckedFile
@@ -53,6 +53,11 @@ LINES = st.lists(st.sampled_from([b"a", b"b", b"\xff", b"c\r", b"-- x", b""]), m
 @pytest.mark.skipif(shutil.which("patch") is None, reason="needs patch on PATH")
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(old=LINES, new=LINES, ends=st.tuples(st.booleans(), st.booleans()))
+@example(
+    old=[b"a", b"b", b"c", b"a", b"c", b"c", b"c", b"a", b"a", b"a"],
+    new=[b"a", b"b", b"c", b"c", b"c", b"c", b"c", b"a", b"a", b"a"],
+    ends=(False, False),
+)
 def test_diff_is_taken_by_patch(
     tmp_path: Path, old: list[bytes], new: list[bytes], ends: tuple[bool, bool]
 ) -> None:
